@@ -1,0 +1,96 @@
+//! What one request has tried so far: [`Attempts`].
+//!
+//! One such record rides in a request, behind an `Arc`, through all its retries and fallbacks. The balancer writes
+//! whom it picked, Retry writes how long to wait before the same one is called again. Layers reach it by a
+//! [`Setting`](crate::Setting); without one, each call stands alone.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
+
+use tokio::time::Instant;
+
+/// The record of one request: which endpoints were tried, how many attempts were made, and from when on an endpoint
+/// may be tried a second time.
+///
+/// Its lock is touched by one request alone, so it is never waited for.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    made: AtomicU32,
+    record: Mutex<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    // Most requests try one endpoint: the first few need no allocation.
+    first: [Option<EndpointKey>; 4],
+    more: Vec<EndpointKey>,
+    not_before: Option<Instant>,
+}
+
+/// An endpoint, as told apart from all others alive in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointKey(usize);
+
+impl EndpointKey {
+    /// The key of whatever lives at this place for as long as the request does.
+    #[must_use]
+    pub fn of<T>(place: &T) -> Self {
+        Self(std::ptr::from_ref(place).addr())
+    }
+}
+
+impl Attempts {
+    /// An empty record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that this endpoint is called now.
+    pub fn picked(&self, endpoint: EndpointKey) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let mut record = self.record();
+        if record.contains(endpoint) {
+            return;
+        }
+        match record.first.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(endpoint),
+            None => record.more.push(endpoint),
+        }
+    }
+
+    /// Whether this endpoint was called before by this request.
+    #[must_use]
+    pub fn tried(&self, endpoint: EndpointKey) -> bool {
+        self.made() > 0 && self.record().contains(endpoint)
+    }
+
+    /// How many attempts this request has made, over all groups.
+    #[must_use]
+    pub fn made(&self) -> u32 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// From now on an endpoint that was tried is called again no earlier than this. `None` lifts it.
+    pub fn set_not_before(&self, at: Option<Instant>) {
+        self.record().not_before = at;
+    }
+
+    /// When an endpoint that was tried may be called again, if that is later than at once.
+    #[must_use]
+    pub fn not_before(&self) -> Option<Instant> {
+        self.record().not_before
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    fn contains(&self, endpoint: EndpointKey) -> bool {
+        self.first.contains(&Some(endpoint)) || self.more.contains(&endpoint)
+    }
+}

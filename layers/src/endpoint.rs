@@ -1,0 +1,93 @@
+//! What a balancer asks of the services it balances over: [`Endpoint`].
+//!
+//! `tower::Service` cannot say how much room a backend has for *this* request, nor hold that room between the
+//! choice and the call. `Endpoint` adds both, and nothing else. [`Quota`](crate::quota::Quota) is the innermost
+//! one; [`Cooldown`](crate::cooldown::Cooldown) decorates any other.
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// A service that knows its own room.
+///
+/// The protocol: many are asked for their [`score`](Endpoint::score); a clone of the chosen one
+/// [`reserve`](Endpoint::reserve)s; that same clone is polled ready and called. What was reserved is kept in the
+/// clone, spent by `call`, and given back when the clone is dropped uncalled, as tower's `ConcurrencyLimit` does
+/// with its permit. After a successful `reserve`, `call` never refuses.
+pub trait Endpoint<Req>: Service<Req> + Clone {
+    /// Whether there is room for this request now, and how well this endpoint is. Only reads.
+    ///
+    /// # Errors
+    /// [`Until`], when there is no room: from when there may be.
+    fn score(&self, req: &Req) -> Result<Score, Until>;
+
+    /// Takes all that the call needs, for this clone. `seen` is the score that the choice was made on.
+    ///
+    /// # Errors
+    /// [`Until`], when the room has gone since it was asked for; nothing is held then.
+    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until>;
+
+    /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
+    fn share(&self) -> Share;
+}
+
+/// What an endpoint says about itself at the moment of choice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Its health.
+    pub health: Health,
+    /// What the call will cost, in the unit of the tightest limit (tokens where known, else 1 per request).
+    pub cost: f64,
+    /// How much of its rate limit is used, 0.0 to 1.0; for strategies that go by usage.
+    pub used: f64,
+}
+
+/// An endpoint's health. The order is the order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub enum Health {
+    /// Well. The number is the part of its weight it may carry, above 0 and up to 1.0: less than 1 during the slow start after a
+    /// bench.
+    Well(f64),
+    /// Its bench is over, and one call may find out whether it is well again. Taken by `reserve`, which fails for a
+    /// second one.
+    Probe,
+    /// Benched for its health until then. Health never closes a group: it is called all the same when all others
+    /// are benched too.
+    Benched(Instant),
+}
+
+/// There is no room before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// The earliest time at which there may be room. For calls in flight, which end when they like, an estimate.
+    pub at: Instant,
+    /// Why there is none.
+    pub why: Full,
+}
+
+/// Why an endpoint has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Its rate limit is reached.
+    Limit,
+    /// As many calls are in flight as it may have; freed at a time that nobody knows.
+    InFlight,
+    /// The backend said so.
+    Word,
+    /// The one probe after a bench is under way.
+    Probing,
+}
+
+/// How an endpoint is weighed against the others of its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Share {
+    /// The weight that was given to it.
+    pub weight: Option<f64>,
+    /// Its limit of requests per minute.
+    pub rpm: Option<f64>,
+    /// Its limit of tokens per minute.
+    pub tpm: Option<f64>,
+    /// Its tier: the lowest one with room is used alone. Without one it stands behind those that have one.
+    pub order: Option<i64>,
+    /// What a unit of work costs there, for a strategy that goes by cost.
+    pub price: Option<f64>,
+}

@@ -1,0 +1,69 @@
+//! The contract test that every layer passes: [`Strict`].
+//!
+//! `tower::Service` asks a caller to poll a service ready before each call, on the very value that is called.
+//! Most services forgive those who do not. `Strict` does not: it loses its readiness when it is cloned or called, and
+//! panics when it is called without. A layer that passes over `Strict` passes over everything.
+
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use crate::endpoint::{Endpoint, Score, Share, Until};
+
+/// Panics when it is called without having been polled ready since it was last cloned or called.
+#[derive(Debug)]
+pub struct Strict<S> {
+    inner: S,
+    ready: bool,
+}
+
+impl<S> Strict<S> {
+    /// Watches over `inner`.
+    pub const fn new(inner: S) -> Self {
+        Self { inner, ready: false }
+    }
+}
+
+impl<S: Clone> Clone for Strict<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), ready: false }
+    }
+}
+
+impl<S, Req> Service<Req> for Strict<S>
+where
+    S: Service<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let poll = self.inner.poll_ready(cx);
+        self.ready = matches!(poll, Poll::Ready(Ok(())));
+        poll
+    }
+
+    fn call(&mut self, req: Req) -> S::Future {
+        assert!(self.ready, "called without being polled ready first");
+        self.ready = false;
+        self.inner.call(req)
+    }
+}
+
+impl<S, Req> Endpoint<Req> for Strict<S>
+where
+    S: Endpoint<Req>,
+{
+    fn score(&self, req: &Req) -> Result<Score, Until> {
+        self.inner.score(req)
+    }
+
+    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until> {
+        self.inner.reserve(req, seen)
+    }
+
+    fn share(&self) -> Share {
+        self.inner.share()
+    }
+}

@@ -1,0 +1,5 @@
+//! Bodies: stub, to be written.
+
+/// The one answer body.
+#[derive(Debug)]
+pub struct Body;

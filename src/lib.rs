@@ -1,0 +1,15 @@
+//! A model gateway made of composable tower layers.
+//!
+//! A YAML file that LiteLLM's proxy understands becomes a tree of Services: every name that clients ask for is a
+//! *group*, every group balances over its *deployments*, every deployment is a hyper client with its own guards.
+//! Read [`stack`] first: it is the table of contents.
+
+pub mod body;
+pub mod classify;
+pub mod config;
+pub mod error;
+pub mod intake;
+pub mod provider;
+pub mod request;
+
+pub use error::Error;

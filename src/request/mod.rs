@@ -1,0 +1,119 @@
+//! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tollgate_layers::Attempts;
+
+use crate::{body::Body, config::Fallbacks};
+
+/// A request below Intake: cheap to clone, so that a retry or a fallback costs nothing.
+pub type Request = http::Request<Prompt>;
+
+/// An answer, at every level of the tree.
+pub type Response = http::Response<Body>;
+
+/// A request's body, whole, and what was read out of it once.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The body as the client sent it.
+    pub bytes: Bytes,
+    /// What it says.
+    pub head: Arc<Head>,
+    /// What this request has tried so far.
+    pub trail: Arc<Trail>,
+    /// The group that is asked: the client's own `model` at first, rewritten by a fallback.
+    pub group: Arc<str>,
+    /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
+    pub replaced: Arc<[(Arc<str>, Arc<str>)]>,
+}
+
+/// What Intake read out of the body and the headers.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Which endpoint was called.
+    pub route: Route,
+    /// The `model` that the client asked for.
+    pub model: Arc<str>,
+    /// `stream`.
+    pub stream: bool,
+    /// `stream_options.include_usage`, if the request says so.
+    pub include_usage: Option<bool>,
+    /// The settings that came with the request.
+    pub overrides: Overrides,
+    /// Where things stand in the body, for the splice.
+    pub layout: Layout,
+    /// An estimate of the tokens of all text in it: bytes / 4, data URIs left out, images flat.
+    pub prompt_tokens: u64,
+    /// `max_tokens`, `max_completion_tokens`, times `n`.
+    pub output_tokens: Option<u64>,
+}
+
+/// The endpoints that are passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/chat/completions`.
+    Chat,
+    /// `/completions`.
+    Completions,
+    /// `/embeddings`.
+    Embeddings,
+}
+
+impl Route {
+    /// The path behind an OpenAI-style base.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+}
+
+/// Settings sent by the client, in the body or in headers. They are cut out of what goes upstream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// `num_retries`, `x-litellm-num-retries`.
+    pub num_retries: Option<u32>,
+    /// `timeout`, `request_timeout`, `x-litellm-timeout`.
+    pub timeout: Option<Duration>,
+    /// `stream_timeout`, `x-litellm-stream-timeout`.
+    pub stream_timeout: Option<Duration>,
+    /// `fallbacks`.
+    pub fallbacks: Option<Fallbacks>,
+    /// `context_window_fallbacks`; `Some(None)` is an explicit null, which switches the configured list off.
+    pub context_window_fallbacks: Option<Option<Fallbacks>>,
+    /// `content_policy_fallbacks`, likewise.
+    pub content_policy_fallbacks: Option<Option<Fallbacks>>,
+    /// `disable_fallbacks`.
+    pub disable_fallbacks: bool,
+    /// `max_fallbacks`.
+    pub max_fallbacks: Option<u32>,
+}
+
+/// Where things stand in a request's body: byte ranges of the original.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// What is cut out of what goes upstream (overrides with one comma each, trailing commas), in order, disjoint.
+    pub cuts: Vec<Range<usize>>,
+    /// The value of `model`, quotes included.
+    pub model: Range<usize>,
+    /// The top-level keys that stay, unescaped, each with the range of its value, in order.
+    pub keys: Vec<(Box<str>, Range<usize>)>,
+    /// Where the closing brace of the top level stands: what is added goes before it.
+    pub close: usize,
+}
+
+/// What one request has tried, and by when it must be done.
+#[derive(Debug)]
+pub struct Trail {
+    /// Endpoints tried and attempts made.
+    pub attempts: Attempts,
+    /// When it came in.
+    pub arrival: Instant,
+    /// When it must be done, if anything says so: arrival + `max_request_duration`.
+    pub deadline: Option<Instant>,
+}
