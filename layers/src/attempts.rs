@@ -27,6 +27,7 @@ struct Record {
     first: [Option<EndpointKey>; 4],
     more: Vec<EndpointKey>,
     not_before: Option<Instant>,
+    untried_only: bool,
 }
 
 /// An endpoint, as told apart from all others alive in this process.
@@ -82,6 +83,18 @@ impl Attempts {
     #[must_use]
     pub fn not_before(&self) -> Option<Instant> {
         self.record().not_before
+    }
+
+    /// Whether the next attempt may go to an untried endpoint alone. A balancer that has none with room refuses then,
+    /// at once.
+    pub fn set_untried_only(&self, only: bool) {
+        self.record().untried_only = only;
+    }
+
+    /// What [`Attempts::set_untried_only`] last said.
+    #[must_use]
+    pub fn untried_only(&self) -> bool {
+        self.record().untried_only
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
