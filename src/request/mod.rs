@@ -1,5 +1,7 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
+mod splice;
+
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;

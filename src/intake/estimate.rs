@@ -1,0 +1,114 @@
+//! How many tokens a request may cost, before anybody has counted them.
+//!
+//! Bytes / 4 comes nearer to the truth than characters / 4 outside English, and costs nothing. What is written in
+//! base64 is no text and is left out.
+
+use memchr::{memchr2_iter, memmem};
+
+use super::scan::{Object, after_string};
+
+/// Tokens of one picture, or of anything else that comes as a data URI: high detail costs 765 and up.
+const PICTURE: u64 = 1000;
+
+/// The parameters whose text the model reads.
+const TEXTS: [&str; 7] = ["messages", "prompt", "input", "suffix", "tools", "functions", "response_format"];
+
+/// Bytes of `\u0000` beyond those of the character that it writes, in most scripts that are written so.
+const ESCAPED: usize = 3;
+
+/// The tokens of all that the model reads.
+pub(super) fn prompt(object: &Object<'_>) -> u64 {
+    let texts = object.members.iter().filter(|member| TEXTS.contains(&&*member.key));
+    texts.map(|member| value(member.value.as_bytes())).sum()
+}
+
+/// The tokens that it may write: `max_tokens` or `max_completion_tokens`, times `n`. What is no number is the
+/// upstream's to judge.
+pub(super) fn output(object: &Object<'_>) -> Option<u64> {
+    let last =
+        |key: &str| object.members.iter().rev().find(|member| member.key == key)?.value.parse::<u64>().ok();
+    let each = last("max_tokens").max(last("max_completion_tokens"))?;
+    Some(each.saturating_mul(last("n").unwrap_or(1).max(1)))
+}
+
+fn value(bytes: &[u8]) -> u64 {
+    let (mut from, mut text, mut uris) = (0, 0, 0);
+    for quote in memmem::find_iter(bytes, b"\"data:") {
+        if quote >= from && is_data_uri(bytes, quote) {
+            text += length(&bytes[from..quote]);
+            from = after_string(bytes, quote);
+            uris += 1;
+        }
+    }
+    text += length(&bytes[from..]);
+    (text as u64) / 4 + PICTURE * links(bytes).max(uris)
+}
+
+/// The bytes of `text`, each escaped character counted as if it stood there itself.
+fn length(text: &[u8]) -> usize {
+    text.len() - (ESCAPED * memmem::find_iter(text, b"\\u").count()).min(text.len())
+}
+
+/// Whether the quote opens a string that is a data URI in base64, and not text that speaks of one.
+fn is_data_uri(bytes: &[u8], quote: usize) -> bool {
+    let escapes = bytes[..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
+    let head = &bytes[quote + 1..bytes.len().min(quote + 200)];
+    let end = memchr2_iter(b',', b'"', head).next().unwrap_or(0);
+    escapes % 2 == 0 && head[..end].ends_with(b";base64")
+}
+
+/// How many pictures are named: each stands behind one key `image_url`.
+fn links(bytes: &[u8]) -> u64 {
+    let key = b"\"image_url\"";
+    let behind = |at: usize| bytes[at + key.len()..].iter().find(|byte| !byte.is_ascii_whitespace());
+    memmem::find_iter(bytes, key).filter(|&at| behind(at) == Some(&b':')).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str) -> u64 {
+        value(text.as_bytes())
+    }
+
+    #[test]
+    fn text_costs_a_quarter_of_its_bytes() {
+        assert_eq!(tokens(&format!("\"{}\"", "a".repeat(398))), 100);
+    }
+
+    #[test]
+    fn an_escaped_character_costs_what_it_would_cost_unescaped() {
+        assert_eq!(tokens(r#""\u4e2d\u6587\u4e2d\u6587""#), tokens("\"中文中文\""));
+    }
+
+    #[test]
+    fn a_picture_costs_a_flat_thousand_however_large() {
+        let picture = |size| {
+            let data = "A".repeat(size);
+            format!(r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]"#)
+        };
+        assert_eq!(tokens(&picture(100)), tokens(&picture(1_000_000)));
+        assert!((1000..1030).contains(&tokens(&picture(100))), "{}", tokens(&picture(100)));
+    }
+
+    #[test]
+    fn a_linked_picture_costs_as_much_as_an_inlined_one() {
+        let linked = tokens(r#"[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]"#);
+        assert!((1000..1030).contains(&linked), "{linked}");
+    }
+
+    #[test]
+    fn a_slash_written_with_an_escape_does_not_hide_a_picture() {
+        let url = format!(r#""data:image\/png;base64,{}""#, "A\\/".repeat(10_000));
+        assert_eq!(tokens(&url), 1000);
+    }
+
+    #[test]
+    fn text_that_speaks_of_data_uris_is_text() {
+        let quoted = format!(r#""say \"data:image/png;base64,{}\"""#, "A".repeat(4000));
+        assert!((1000..1020).contains(&tokens(&quoted)));
+        let events = format!("\"data: {}\"", "{}".repeat(2000));
+        assert!((1000..1020).contains(&tokens(&events)));
+    }
+}

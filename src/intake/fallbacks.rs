@@ -1,0 +1,162 @@
+//! The forms that a list of fallbacks may have in a request.
+//!
+//! `["a", "b"]`, `[{"model": "a", "temperature": 0}]` and any mixture of the two is one flat list for every group.
+//! `[{"asked": ["a", {"model": "b"}]}]` says it by group, with `"*"` for all that are not named.
+
+use std::sync::Arc;
+
+use super::{
+    Rejected,
+    overrides::KEYS,
+    scan::{self, Object, string},
+};
+use crate::config::{Alternative, Fallbacks};
+
+/// How long one list may be: far more than anybody walks through, and few enough to keep.
+const MOST_ENTRIES: usize = 256;
+
+/// How many parameters a fallback may set.
+const MOST_PARAMETERS: usize = 64;
+
+/// What no request may say of a fallback: where it is sent and as whom. Those are the configuration's.
+const FORBIDDEN: [&str; 28] = [
+    "api_base",
+    "api_key",
+    "api_type",
+    "api_version",
+    "azure_ad_token",
+    "azure_endpoint",
+    "base_url",
+    "credentials",
+    "custom_llm_provider",
+    "deployment_url",
+    "endpoint",
+    "extra_body",
+    "extra_headers",
+    "headers",
+    "litellm_credential_name",
+    "litellm_params",
+    "litellm_embedding_config",
+    "model_info",
+    "model_list",
+    "organization",
+    "provider_specific_header",
+    "region_name",
+    "router_settings_override",
+    "s3_endpoint_url",
+    "sagemaker_base_url",
+    "ssl_verify",
+    "user_config",
+    "watsonx_url",
+];
+
+/// Beginnings of such names.
+const FORBIDDEN_PREFIXES: [&str; 5] = ["aws_", "azure_", "vertex_", "litellm_", "_litellm"];
+
+/// What would make the answer another than the one that the client waits for.
+const FIXED: [&str; 2] = ["stream", "stream_options"];
+
+/// Reads the value of the parameter `name`, which is not null.
+pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Rejected> {
+    let mut fallbacks = Fallbacks::default();
+    for entry in entries(name, value)? {
+        match object(name, entry)? {
+            None => fallbacks.flat.get_or_insert_default().push(named(name, entry)?),
+            Some(object) if is_alternative(&object) => {
+                fallbacks.flat.get_or_insert_default().push(with_parameters(name, object)?);
+            }
+            Some(object) => by_group(name, &object, &mut fallbacks)?,
+        }
+    }
+    if fallbacks.flat.is_some() && !(fallbacks.by_group.is_empty() && fallbacks.default.is_empty()) {
+        return Err(Rejected::value(
+            name,
+            "must be either one list for all models or a list by model, not both",
+        ));
+    }
+    Ok(fallbacks)
+}
+
+fn entries<'a>(name: &'static str, value: &'a str) -> Result<Vec<&'a str>, Rejected> {
+    scan::list(value, MOST_ENTRIES)
+        .ok_or_else(|| Rejected::value(name, "must be a list of at most 256 model names or objects, or null"))
+}
+
+fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, Rejected> {
+    if !entry.starts_with('{') {
+        return Ok(None);
+    }
+    match scan::object(entry) {
+        Ok(object) if object.members.len() <= MOST_PARAMETERS => Ok(Some(object)),
+        _ => Err(Rejected::value(name, "has an object of more than 64 keys")),
+    }
+}
+
+/// `{"model": "a"}` names a model, `{"model": ["a"]}` a group that is called `model`.
+fn is_alternative(object: &Object<'_>) -> bool {
+    object.members.iter().any(|member| member.key == "model" && !member.value.starts_with('['))
+}
+
+fn named(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
+    match string(entry) {
+        Some(model) if !model.is_empty() => Ok(Alternative { model: model.into(), parameters: Vec::new() }),
+        _ => Err(Rejected::value(name, "has an entry that is neither a model name nor an object")),
+    }
+}
+
+fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative, Rejected> {
+    let mut model: Option<Arc<str>> = None;
+    let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
+    for member in object.members {
+        let at = || format!("{name}[].{}", member.key);
+        if parameters.iter().any(|(known, _)| **known == *member.key)
+            || (member.key == "model" && model.is_some())
+        {
+            return Err(Rejected::duplicate(at()));
+        }
+        match &*member.key {
+            "model" => model = Some(named(name, member.value)?.model),
+            key if forbidden(key) => return Err(Rejected::value(at(), "may not be set by a request")),
+            key if KEYS.contains(&key) => {
+                return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
+            }
+            key if FIXED.contains(&key) => return Err(Rejected::value(at(), "may not differ in a fallback")),
+            key => parameters.push((key.into(), member.value.into())),
+        }
+    }
+    model.map_or_else(
+        || Err(Rejected::value(name, "has an entry without a model")),
+        |model| Ok(Alternative { model, parameters }),
+    )
+}
+
+fn forbidden(key: &str) -> bool {
+    FORBIDDEN.contains(&key) || FORBIDDEN_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), Rejected> {
+    let [group] = &*object.members else {
+        return Err(Rejected::value(
+            name,
+            "has an object that is not of the form {\"asked\": [\"instead\"]}",
+        ));
+    };
+    if !group.value.starts_with('[') {
+        return Err(Rejected::value(name, "has an object whose value is not a list"));
+    }
+    let list = entries(name, group.value)?.into_iter().map(|entry| alternative(name, entry));
+    let list = list.collect::<Result<Vec<_>, _>>()?;
+    if group.key == "*" {
+        into.default.extend(list);
+    } else {
+        into.by_group.push((group.key.as_ref().into(), list));
+    }
+    Ok(())
+}
+
+fn alternative(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
+    match object(name, entry)? {
+        Some(object) => with_parameters(name, object),
+        None => named(name, entry),
+    }
+}

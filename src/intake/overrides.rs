@@ -1,0 +1,148 @@
+//! Settings that came with the request, in its body or in its headers.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::HeaderMap;
+
+use super::{
+    Rejected, fallbacks,
+    scan::{Member, Object, string},
+};
+use crate::{config::Fallbacks, request::Overrides};
+
+const NUM_RETRIES: &str = "num_retries";
+const REQUEST_TIMEOUT: &str = "request_timeout";
+const TIMEOUT: &str = "timeout";
+const STREAM_TIMEOUT: &str = "stream_timeout";
+const FALLBACKS: &str = "fallbacks";
+const CONTEXT_WINDOW: &str = "context_window_fallbacks";
+const CONTENT_POLICY: &str = "content_policy_fallbacks";
+const DISABLE: &str = "disable_fallbacks";
+const MAX_FALLBACKS: &str = "max_fallbacks";
+
+const HEADER_TIMEOUT: &str = "x-litellm-timeout";
+const HEADER_STREAM_TIMEOUT: &str = "x-litellm-stream-timeout";
+const HEADER_NUM_RETRIES: &str = "x-litellm-num-retries";
+
+/// "Never", for a clock: about 136 years. Longer ones would overflow what counts with them.
+const LONGEST: f64 = u32::MAX as f64;
+
+/// The keys of a body that are meant for the gateway.
+pub(super) const KEYS: [&str; 9] = [
+    NUM_RETRIES,
+    REQUEST_TIMEOUT,
+    TIMEOUT,
+    STREAM_TIMEOUT,
+    FALLBACKS,
+    CONTEXT_WINDOW,
+    CONTENT_POLICY,
+    DISABLE,
+    MAX_FALLBACKS,
+];
+
+/// Whether a key of the body is meant for the gateway.
+pub(super) fn is_override(key: &str) -> bool {
+    KEYS.contains(&key)
+}
+
+/// Reads the settings; a header overwrites its key of the body.
+pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, Rejected> {
+    let mut found = Found::default();
+    for member in &object.members {
+        found.take(member)?;
+    }
+    if let Some(text) = header(headers, HEADER_NUM_RETRIES)? {
+        found.overrides.num_retries = Some(count(HEADER_NUM_RETRIES, text)?);
+    }
+    if let Some(text) = header(headers, HEADER_TIMEOUT)? {
+        found.timeout = seconds(HEADER_TIMEOUT, text)?;
+    }
+    if let Some(text) = header(headers, HEADER_STREAM_TIMEOUT)? {
+        found.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT, text)?;
+    }
+    Ok(Overrides { timeout: found.timeout.or(found.request_timeout), ..found.overrides })
+}
+
+/// What was found so far. Zero seconds count as not set, so the two names for one clock stay apart to the end.
+#[derive(Default)]
+struct Found {
+    overrides: Overrides,
+    timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+}
+
+impl Found {
+    fn take(&mut self, member: &Member<'_>) -> Result<(), Rejected> {
+        let (value, set) = (member.value, member.value != "null");
+        let into = &mut self.overrides;
+        match &*member.key {
+            NUM_RETRIES if set => into.num_retries = Some(count(NUM_RETRIES, &literal(value))?),
+            MAX_FALLBACKS if set => into.max_fallbacks = Some(count(MAX_FALLBACKS, &literal(value))?),
+            REQUEST_TIMEOUT if set => self.request_timeout = seconds(REQUEST_TIMEOUT, &literal(value))?,
+            TIMEOUT if set => self.timeout = seconds(TIMEOUT, &literal(value))?,
+            STREAM_TIMEOUT if set => into.stream_timeout = seconds(STREAM_TIMEOUT, &literal(value))?,
+            DISABLE if set => into.disable_fallbacks = boolean(DISABLE, value)?,
+            // An explicit null replaces the configured list by none.
+            FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
+            CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
+            CONTENT_POLICY => into.content_policy_fallbacks = Some(list(CONTENT_POLICY, value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, Rejected> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Rejected::value(name, "must be true or false")),
+    }
+}
+
+fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, Rejected> {
+    if value == "null" { Ok(None) } else { fallbacks::read(name, value).map(Some) }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Rejected> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    value.to_str().map(Some).map_err(|_| Rejected::value(name, "must be a number"))
+}
+
+/// A number may stand in quotes.
+fn literal(value: &str) -> Cow<'_, str> {
+    string(value).unwrap_or(Cow::Borrowed(value))
+}
+
+/// A whole number from zero up; `2.0` is one.
+fn count(name: &'static str, text: &str) -> Result<u32, Rejected> {
+    let text = text.trim();
+    if let Ok(count) = text.parse() {
+        return Ok(count);
+    }
+    match text.parse::<f64>() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be whole and in range"
+        )]
+        Ok(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
+            Ok(number as u32)
+        }
+        _ => Err(Rejected::value(name, "must be a whole number, zero or more")),
+    }
+}
+
+/// Seconds, or none for zero.
+fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, Rejected> {
+    let rule = "must be a number of seconds, zero or more";
+    match text.trim().parse::<f64>() {
+        Ok(0.0) => Ok(None),
+        // However short, it is not zero, which would mean "not set".
+        Ok(number) if number.is_finite() && number > 0.0 => {
+            Ok(Some(Duration::from_secs_f64(number.min(LONGEST)).max(Duration::from_nanos(1))))
+        }
+        _ => Err(Rejected::value(name, rule)),
+    }
+}

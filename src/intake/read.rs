@@ -1,0 +1,126 @@
+//! From bytes to a [`Head`].
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{
+    Rejected, estimate,
+    layout::layout,
+    overrides::{self, boolean, is_override},
+    scan::{self, Fault, Member, Object},
+    tolerant,
+};
+use crate::request::{Head, Route};
+
+/// Reads a request's body and those of its headers that are settings.
+///
+/// # Errors
+///
+/// When the body is not a JSON object (in UTF-8, nested at most 128 deep), names no `model`, lacks what `route`
+/// needs, or has a setting of ours that cannot be obeyed.
+pub fn read(route: Route, headers: &HeaderMap, body: &Bytes) -> Result<Head, Rejected> {
+    if body.is_empty() {
+        return Err(Rejected::body("The request body is empty: a JSON object is expected."));
+    }
+    let text = std::str::from_utf8(body).map_err(|error| Rejected::not_utf8(body, error))?;
+    let fault = match scan::object(text) {
+        Ok(object) => return head(route, headers, &object, &[]),
+        Err(fault) => fault,
+    };
+    let commas = match fault {
+        Fault::Syntax(_) => tolerant::trailing_commas(body),
+        Fault::NotAnObject | Fault::TooManyKeys | Fault::TooDeep(_) => Vec::new(),
+    };
+    if commas.is_empty() {
+        return Err(rejected(body, &fault));
+    }
+    let copy = tolerant::blanked(text, &commas);
+    let object = scan::object(&copy).map_err(|fault| rejected(body, &fault))?;
+    head(route, headers, &object, &commas)
+}
+
+fn rejected(body: &[u8], fault: &Fault) -> Rejected {
+    match fault {
+        Fault::Syntax(error) => Rejected::json(body, error),
+        Fault::NotAnObject => Rejected::body("The request body must be a JSON object."),
+        Fault::TooManyKeys => Rejected::body(format!(
+            "The request body has more than {} keys at the top level.",
+            scan::MAX_KEYS
+        )),
+        &Fault::TooDeep(at) => Rejected::at(body, at, "it is nested more than 128 deep"),
+    }
+}
+
+fn head(route: Route, headers: &HeaderMap, object: &Object<'_>, commas: &[usize]) -> Result<Head, Rejected> {
+    once(object)?;
+    let Some(asked) = last(object, "model") else { return Err(Rejected::missing("model")) };
+    let model = match scan::string(asked.value) {
+        Some(model) if model.is_empty() => return Err(Rejected::value("model", "must not be empty")),
+        Some(model) => model.as_ref().into(),
+        None => return Err(Rejected::value("model", "must be a string")),
+    };
+    let needed = needed(route);
+    if last(object, needed).is_none() {
+        return Err(Rejected::missing(needed));
+    }
+    Ok(Head {
+        route,
+        model,
+        stream: flag(object, "stream")?.unwrap_or(false),
+        include_usage: include_usage(object)?,
+        overrides: overrides::read(object, headers)?,
+        layout: layout(object, asked.span.clone(), commas),
+        prompt_tokens: estimate::prompt(object),
+        output_tokens: match route {
+            Route::Chat | Route::Completions => estimate::output(object),
+            Route::Embeddings => Some(0),
+        },
+    })
+}
+
+/// The part of the body without which the route makes no sense.
+const fn needed(route: Route) -> &'static str {
+    match route {
+        Route::Chat => "messages",
+        Route::Completions => "prompt",
+        Route::Embeddings => "input",
+    }
+}
+
+/// Two readers of one body must not differ about what the gateway decides by: that is how a check is evaded.
+fn once(object: &Object<'_>) -> Result<(), Rejected> {
+    let ours = |member: &&Member<'_>| member.key == "model" || is_override(&member.key);
+    let mut seen = Vec::new();
+    for member in object.members.iter().filter(ours) {
+        if seen.contains(&&member.key) {
+            return Err(Rejected::duplicate(member.key.clone().into_owned()));
+        }
+        seen.push(&member.key);
+    }
+    Ok(())
+}
+
+fn last<'o, 'a>(object: &'o Object<'a>, key: &str) -> Option<&'o Member<'a>> {
+    object.members.iter().rev().find(|member| member.key == key)
+}
+
+fn flag(object: &Object<'_>, key: &'static str) -> Result<Option<bool>, Rejected> {
+    match last(object, key) {
+        Some(member) if member.value != "null" => boolean(key, member.value).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn include_usage(object: &Object<'_>) -> Result<Option<bool>, Rejected> {
+    let Some(options) = last(object, "stream_options").filter(|options| options.value != "null") else {
+        return Ok(None);
+    };
+    let options = scan::object(options.value)
+        .map_err(|_| Rejected::value("stream_options", "must be an object or null"))?;
+    match last(&options, "include_usage") {
+        Some(member) if member.value != "null" => {
+            boolean("stream_options.include_usage", member.value).map(Some)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,125 @@
+//! A request that is refused before anybody was asked.
+
+use std::{borrow::Cow, error, fmt, str::Utf8Error};
+
+use http::StatusCode;
+
+/// Why a request was refused: the caller's own fault, in words for the caller.
+///
+/// It never repeats a value of the request, only names and places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    param: Option<Cow<'static, str>>,
+}
+
+impl Rejected {
+    /// The body is larger than `limit` bytes: 413.
+    #[must_use]
+    pub fn too_large(limit: usize) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "request_too_large",
+            message: format!("The request body is larger than {limit} bytes."),
+            param: None,
+        }
+    }
+
+    /// The status of the answer: 400 or 413.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, in one sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The parameter or header that is wrong, if it is one.
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
+    /// What kind of mistake it is, as a word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body as a whole cannot be read.
+    pub(super) fn body(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "invalid_json", message: message.into(), param: None }
+    }
+
+    /// Broken at `offset` of `body`.
+    pub(super) fn at(body: &[u8], offset: usize, what: &str) -> Self {
+        let before = body.get(..offset).unwrap_or(body);
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
+        Self::body(format!(
+            "The request body is not valid JSON: {what} (line {line}, column {column}, byte {offset})."
+        ))
+    }
+
+    pub(super) fn not_utf8(body: &[u8], error: Utf8Error) -> Self {
+        Self::at(body, error.valid_up_to(), "it is not UTF-8")
+    }
+
+    pub(super) fn json(body: &[u8], error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
+        Self::at(body, offset(body, error), what)
+    }
+
+    pub(super) fn missing(param: &'static str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "missing_required_parameter",
+            message: format!("Missing required parameter: '{param}'."),
+            param: Some(param.into()),
+        }
+    }
+
+    pub(super) fn duplicate(param: impl Into<Cow<'static, str>>) -> Self {
+        let param = param.into();
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "duplicate_parameter",
+            message: format!("'{param}' is given more than once."),
+            param: Some(param),
+        }
+    }
+
+    /// `param` has a value that it cannot have; `rule` says what it must be ("must be a string").
+    pub(super) fn value(param: impl Into<Cow<'static, str>>, rule: &str) -> Self {
+        let param = param.into();
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "invalid_value",
+            message: format!("'{param}' {rule}."),
+            param: Some(param),
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl error::Error for Rejected {}
+
+/// `serde_json` counts lines and columns from one; a column is a number of bytes.
+fn offset(body: &[u8], error: &serde_json::Error) -> usize {
+    let start = match error.line().checked_sub(2) {
+        Some(newlines) => memchr::memchr_iter(b'\n', body).nth(newlines).map_or(0, |newline| newline + 1),
+        None => 0,
+    };
+    (start + error.column().saturating_sub(1)).min(body.len())
+}

@@ -1,0 +1,58 @@
+mod bodies;
+mod exact;
+mod refused;
+mod settings;
+
+use std::{mem, sync::Arc};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+use tollgate_layers::Attempts;
+
+use super::{Rejected, read};
+use crate::request::{Head, Prompt, Route, Trail};
+
+fn chat(body: impl Into<Bytes>) -> Result<Head, Rejected> {
+    read(Route::Chat, &HeaderMap::new(), &body.into())
+}
+
+fn prompt(body: impl Into<Bytes>) -> Prompt {
+    let bytes = body.into();
+    let head = match chat(bytes.clone()) {
+        Ok(head) => head,
+        Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
+    };
+    Prompt {
+        group: head.model.clone(),
+        head: Arc::new(head),
+        bytes,
+        trail: Arc::new(Trail { attempts: Attempts::default(), arrival: Instant::now(), deadline: None }),
+        replaced: Arc::default(),
+    }
+}
+
+/// What goes upstream, as text.
+fn sent(prompt: &Prompt, model: &str, defaults: &[(&str, &str)]) -> String {
+    String::from_utf8(prompt.payload(model, &parameters(defaults)).to_bytes().into()).unwrap()
+}
+
+fn parameters(of: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> {
+    of.iter().map(|&(name, value)| (name.into(), value.into())).collect()
+}
+
+/// A body of `{"model": .., "messages": <nested>}` whose brackets nest this deep.
+fn nested(depth: usize) -> String {
+    let inner = depth - 1;
+    format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(inner), "]".repeat(inner))
+}
+
+/// A random number generator for cases too large to be worth shrinking.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        let next = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (mem::replace(&mut self.0, next) >> 33) as usize % sides
+    }
+}
