@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tollgate_layers::{Class, Ending};
+use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
     config::{Alternative, Config, Fallbacks, Settings},
@@ -48,9 +48,14 @@ impl Policy {
         }
     }
 
-    /// Another group, whatever has gone wrong with this one.
+    /// The same lists, asked only for larger groups.
     #[must_use]
-    pub fn next(&self, request: &Request, ending: &Ending) -> Option<Request> {
+    pub fn larger(&self) -> Larger {
+        Larger(self.clone())
+    }
+
+    /// Another group, whatever has gone wrong with this one.
+    fn another(&self, request: &Request, ending: &Ending) -> Option<Request> {
         let own = match ending.class() {
             Class::Success => return None,
             Class::ContextWindow => self.special(request, Special::ContextWindow)?,
@@ -62,28 +67,6 @@ impl Policy {
             | Class::Unavailable => self.general(request),
         };
         self.walk(request, own)
-    }
-
-    /// A larger group, for a request that did not fit this one.
-    #[must_use]
-    pub fn larger(&self, request: &Request, _: &Ending) -> Option<Request> {
-        let own = match self.lists(request, Special::ContextWindow) {
-            Lists::Flat(list) => list.to_vec(),
-            Lists::ByGroup(lists) => self.entry(lists, request)?,
-            Lists::None => return None,
-        };
-        self.walk(request, own)
-    }
-
-    /// A larger group at once, when it is known beforehand that the request does not fit this one.
-    #[must_use]
-    pub fn preflight(&self, request: &Request) -> Option<Request> {
-        let prompt = request.body();
-        let (_, window) = self.inner.windows.iter().find(|(group, _)| *group == prompt.group)?;
-        if prompt.head.prompt_tokens <= *window {
-            return None;
-        }
-        self.larger(request, &Ending::of(Class::ContextWindow))
     }
 
     /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
@@ -147,6 +130,47 @@ impl Policy {
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
         prompt.trail.next_group(&prompt.group, own, deepest).map(|alternative| redirected(request, alternative))
+    }
+}
+
+impl Next<Request> for Policy {
+    fn next(&self, request: &Request, ending: &Ending) -> Option<Request> {
+        self.another(request, ending)
+    }
+}
+
+/// The way to a larger group alone: see [`Policy::larger`].
+#[derive(Clone, Debug)]
+pub struct Larger(Policy);
+
+impl Larger {
+    fn after(&self, request: &Request) -> Option<Request> {
+        let Self(policy) = self;
+        let own = match policy.lists(request, Special::ContextWindow) {
+            Lists::Flat(list) => list.to_vec(),
+            Lists::ByGroup(lists) => policy.entry(lists, request)?,
+            Lists::None => return None,
+        };
+        policy.walk(request, own)
+    }
+}
+
+impl Next<Request> for Larger {
+    /// A larger group, for a request that did not fit this one.
+    fn next(&self, request: &Request, _: &Ending) -> Option<Request> {
+        self.after(request)
+    }
+}
+
+impl Preflight<Request> for Larger {
+    /// A larger group at once, when it is known beforehand that the request does not fit this one.
+    fn larger(&self, request: &Request) -> Option<Request> {
+        let prompt = request.body();
+        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == prompt.group)?;
+        if prompt.head.prompt_tokens <= *window {
+            return None;
+        }
+        self.after(request)
     }
 }
 

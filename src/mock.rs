@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
-    body::Wire,
+    body::{Step, Wire},
     classify::{self, Kind},
     config,
     request::Route,
@@ -128,7 +128,7 @@ fn encoded(value: &Value) -> Bytes {
 }
 
 fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Response<Wire> {
-    let mut response = Response::new(Wire::canned(frames));
+    let mut response = Response::new(Wire::canned(frames.into_iter().map(Step::Data)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response

@@ -65,7 +65,7 @@ fn tree(config: &Config, state: &State) -> Stack {
         .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
         .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
-        .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.preflight()))
+        .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
         .service(router(config, state))
 }
 
@@ -100,4 +100,42 @@ fn group(settings: &Settings, g: &Group, state: &State) -> Stack {
                 .with_deadline(overrides::deadline),
         )
         .service(deployments)
+}
+
+/// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a
+/// hanging deployment would never be benched.
+fn deployment(settings: &Settings, d: &Deployment, state: &State) -> impl Guarded + use<> {
+    let upstream = state.upstream(d);
+    ServiceBuilder::new()
+        .layer(CooldownLayer::new(state.bench(d, settings), Answer)) // health: benches who is ill
+        .layer(
+            QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+                .with_cost(overrides::cost)
+                .with_share(d.limits.share()),
+        )
+        .layer(InstrumentLayer::new(state.metrics.deployment(&d.group, &d.id))) // one count per attempt
+        .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
+        .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
+        .layer(PeekLayer::new(overrides::clocks(settings, d))) // nothing is committed before its first content
+        .service(Deployed::new(Encoder::new(d), d.limits.tpm.is_some(), upstream)) // encode, send
+}
+
+/// What a deployment's stack is to the balancer.
+trait Guarded:
+    Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
+{
+}
+
+impl<S> Guarded for S where
+    S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
+{
+}
+
+/// The process's own skin: a panic is an answer, and a span tells of each request without its secrets.
+pub fn edge(gateway: Gateway) -> impl Edge {
+    ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(respond::panicked)) // a panic in a body is not caught: its connection ends
+        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before the trace can see them
+        .layer(TraceLayer::new_for_http())
+        .service(gateway)
 }
