@@ -59,7 +59,9 @@ proptest! {
 
     #[test]
     fn commas_too_many_go_wherever_they_stand(body in body(any::<bool>(), 0..=3)) {
-        let sent = sent(&prompt(body.text(true)), NEW, &[]);
+        let prompt = prompt(body.text(true));
+        let sent = sent(&prompt, NEW, &[]);
+        prop_assert!(prompt.head.layout.cuts.is_sorted_by(|a, b| a.end <= b.start));
         prop_assert_eq!(&sent, &body.with_model(NEW_JSON).without_ours().text(false));
         prop_assert!(is_strict(&sent));
     }

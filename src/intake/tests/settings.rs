@@ -87,6 +87,8 @@ fn every_form_of_a_list_is_understood() {
         flat: None,
     };
     assert_eq!(fallbacks(&format!(r#"[{{"m":["a",{text}]}}, {{"model":["c"]}}, {{"*":["d"]}}]"#)), by_group);
+    let loose = fallbacks(r#"[{"model":"b","messages":[1,],},]"#).flat.unwrap();
+    assert_eq!(&*loose[0].parameters[0].1, "[1 ]", "a parameter is valid JSON even where the body was not");
     assert_eq!(fallbacks("[]"), Fallbacks::default());
     assert_eq!(fallbacks("null"), Fallbacks::default());
 }
