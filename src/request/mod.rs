@@ -48,7 +48,7 @@ pub struct Head {
     pub layout: Layout,
     /// An estimate of the tokens of all text in it: bytes / 4, data URIs left out, images flat.
     pub prompt_tokens: u64,
-    /// `max_tokens`, `max_completion_tokens`, times `n`.
+    /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, none where nothing is said.
     pub output_tokens: Option<u64>,
 }
 

@@ -3,7 +3,7 @@ mod exact;
 mod refused;
 mod settings;
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -45,14 +45,4 @@ fn parameters(of: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> {
 fn nested(depth: usize) -> String {
     let inner = depth - 1;
     format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(inner), "]".repeat(inner))
-}
-
-/// A random number generator for cases too large to be worth shrinking.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        let next = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (mem::replace(&mut self.0, next) >> 33) as usize % sides
-    }
 }
