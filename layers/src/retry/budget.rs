@@ -8,10 +8,12 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The rolling window, as in Finagle and linkerd.
-const WINDOW: Duration = Duration::from_secs(10);
-/// The window moves in steps of a quarter of a second.
-const SLOTS: usize = 40;
+use crate::rolling::Rolling;
+
+/// The rolling window, 10 s as in Finagle and linkerd, moves in steps of this.
+const TICK: Duration = Duration::from_millis(250);
+/// One more than 10 s has: the present one is never whole.
+const SLOTS: usize = 41;
 
 /// One allowance of repeats, shared by all its clones: in any 10 seconds at most a share of the first attempts,
 /// plus a constant. So it starts full, and a process that has failed for hours adds little fuel.
@@ -51,15 +53,15 @@ impl Budget {
     /// At most `percent` of the first attempts of the last 10 seconds, plus `reserve`.
     #[must_use]
     pub fn new(percent: u32, reserve: u32) -> Self {
-        Self { shared: Arc::new(Shared { percent, reserve, window: Mutex::default() }) }
+        let window = Window { rolling: Rolling::new(TICK), counts: Counts::default() };
+        Self { shared: Arc::new(Shared { percent, reserve, window: Mutex::new(window) }) }
     }
 
     /// Notes a first attempt.
     pub fn deposit(&self) {
         self.with(|window| {
             window.counts.deposits += 1;
-            window.slots[window.at].deposits += 1;
-            window.sum.deposits += 1;
+            window.rolling.add(DEPOSITS);
         });
     }
 
@@ -67,14 +69,12 @@ impl Budget {
     #[must_use]
     pub fn withdraw(&self) -> bool {
         self.with(|window| {
-            let allowed = self.shared.allows(window.sum.deposits);
-            if window.sum.withdrawals >= allowed {
+            if self.shared.left(window) == 0 {
                 window.counts.refused += 1;
                 return false;
             }
             window.counts.withdrawals += 1;
-            window.slots[window.at].withdrawals += 1;
-            window.sum.withdrawals += 1;
+            window.rolling.add(WITHDRAWALS);
             true
         })
     }
@@ -83,19 +83,14 @@ impl Budget {
     pub fn put_back(&self) {
         self.with(|window| {
             window.counts.withdrawals = window.counts.withdrawals.saturating_sub(1);
-            let slot = &mut window.slots[window.at];
-            // Only what is in the present slot: an older one is soon forgotten, and giving back twice would not be.
-            if slot.withdrawals > 0 {
-                slot.withdrawals -= 1;
-                window.sum.withdrawals -= 1;
-            }
+            window.rolling.take_off(WITHDRAWALS);
         });
     }
 
     /// How many repeats it would let through now.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.with(|window| self.shared.allows(window.sum.deposits).saturating_sub(window.sum.withdrawals))
+        self.with(|window| self.shared.left(window))
     }
 
     /// What it has done so far.
@@ -107,7 +102,7 @@ impl Budget {
     fn with<T>(&self, f: impl FnOnce(&mut Window) -> T) -> T {
         let now = Instant::now();
         let mut window = self.shared.window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.move_to(now);
+        window.rolling.move_to(now);
         f(&mut window)
     }
 }
@@ -123,55 +118,20 @@ impl fmt::Debug for Budget {
 }
 
 impl Shared {
-    fn allows(&self, deposits: u64) -> u64 {
-        deposits * u64::from(self.percent) / 100 + u64::from(self.reserve)
+    fn left(&self, window: &Window) -> u64 {
+        let [deposits, withdrawals] = window.rolling.sum().map(u64::from);
+        let allowed = deposits * u64::from(self.percent) / 100 + u64::from(self.reserve);
+        allowed.saturating_sub(withdrawals)
     }
 }
 
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    deposits: u64,
-    withdrawals: u64,
-}
+/// First attempts and repeats, as kinds of a [`Rolling`] count.
+const DEPOSITS: usize = 0;
+const WITHDRAWALS: usize = 1;
 
 struct Window {
-    // Set by the first use, so that to make a budget reads no clock.
-    start: Option<Instant>,
-    // Slots since the start.
-    ticks: u128,
-    at: usize,
-    // One more than the window has: the present one is never whole.
-    slots: [Slot; SLOTS + 1],
-    sum: Slot,
+    rolling: Rolling<SLOTS>,
     counts: Counts,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self {
-            start: None,
-            ticks: 0,
-            at: 0,
-            slots: [Slot::default(); SLOTS + 1],
-            sum: Slot::default(),
-            counts: Counts::default(),
-        }
-    }
-}
-
-impl Window {
-    fn move_to(&mut self, now: Instant) {
-        let start = *self.start.get_or_insert(now);
-        let ticks = now.saturating_duration_since(start).as_millis() / (WINDOW.as_millis() / SLOTS as u128);
-        let steps = ticks.saturating_sub(self.ticks).min(self.slots.len() as u128);
-        for _ in 0..steps {
-            self.at = (self.at + 1) % self.slots.len();
-            let old = std::mem::take(&mut self.slots[self.at]);
-            self.sum.deposits -= old.deposits;
-            self.sum.withdrawals -= old.withdrawals;
-        }
-        self.ticks = self.ticks.max(ticks);
-    }
 }
 
 #[cfg(test)]
@@ -183,12 +143,14 @@ mod tests {
 
     use super::*;
 
+    const WINDOW: Duration = Duration::from_secs(10);
+
     #[tokio::test(start_paused = true)]
     async fn it_starts_with_its_reserve_and_ends_with_it() {
         let budget = Budget::new(20, 3);
         assert_eq!((0..5).filter(|_| budget.withdraw()).count(), 3);
         assert_eq!(budget.counts(), Counts { deposits: 0, withdrawals: 3, refused: 2 });
-        advance(WINDOW + Duration::from_millis(250)).await;
+        advance(WINDOW + TICK).await;
         assert_eq!(budget.left(), 3);
     }
 
@@ -234,7 +196,7 @@ mod tests {
                     }
                     repeats.push_back(now);
                     // A slot that has begun to leave the window may still count on the side of the deposits.
-                    let slack = WINDOW + WINDOW / 40;
+                    let slack = WINDOW + TICK;
                     firsts.retain(|at| now - *at <= slack);
                     repeats.retain(|at| now - *at < WINDOW);
                     assert!(repeats.len() <= firsts.len() / 5 + 2);

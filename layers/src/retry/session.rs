@@ -149,10 +149,9 @@ impl Session {
         let attempts = rules.attempts(req);
         let other = attempts.filter(|_| !self.no_other && !self.unheeded);
         let to_other = |paid| other.map(|attempts| Repeat::Move { paid, tried: attempts.endpoints() });
-        if ending.class() == Class::RateLimited || !ending.was_sent() {
-            if let Some(free) = to_other(false) {
-                return Some(free);
-            }
+        let may_be_free = ending.class() == Class::RateLimited || !ending.was_sent();
+        if may_be_free && let Some(free) = to_other(false) {
+            return Some(free);
         }
         if self.retries >= rules.retries(req, ending) {
             return None;
