@@ -18,31 +18,22 @@ use crate::{Error, paths::Routed, request::Response};
 
 pin_project! {
     /// An outcome that is there at once, or that of an inner service.
-    #[project = SettledProjection]
-    pub enum Settled<F> {
-        /// There at once.
-        Now {
-            /// Taken when polled.
-            outcome: Option<Result<Response, Error>>,
-        },
-        /// The inner service's.
-        Later {
-            /// Its future.
-            #[pin]
-            inner: F,
-        },
+    pub struct Settled<F> {
+        outcome: Option<Result<Response, Error>>,
+        #[pin]
+        inner: Option<F>,
     }
 }
 
 impl<F> Settled<F> {
     /// This outcome.
     pub const fn now(outcome: Result<Response, Error>) -> Self {
-        Self::Now { outcome: Some(outcome) }
+        Self { outcome: Some(outcome), inner: None }
     }
 
     /// That of this future.
     pub const fn later(inner: F) -> Self {
-        Self::Later { inner }
+        Self { outcome: None, inner: Some(inner) }
     }
 }
 
@@ -53,12 +44,12 @@ where
     type Output = Result<Response, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            SettledProjection::Now { outcome } => match outcome.take() {
-                Some(outcome) => Poll::Ready(outcome),
-                None => Poll::Pending,
-            },
-            SettledProjection::Later { inner } => inner.poll(cx),
+        let this = self.project();
+        match (this.outcome.take(), this.inner.as_pin_mut()) {
+            (Some(outcome), _) => Poll::Ready(outcome),
+            (None, Some(inner)) => inner.poll(cx),
+            // Polled again after it was ready, which the contract of a future leaves open.
+            (None, None) => Poll::Pending,
         }
     }
 }

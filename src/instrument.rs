@@ -13,12 +13,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tollgate_layers::{Ending, Hear, Track};
+use tollgate_layers::Track;
 use tower::{Layer, Service};
 
 use crate::{
     body::{Answer, Judged},
-    metrics::Meter,
+    metrics::{Count, Meter},
     request::{Request, Response},
     trail::Trail,
 };
@@ -97,40 +97,6 @@ where
             }
             None => outcome,
         })
-    }
-}
-
-/// One request under way: counted when it ends, or as cancelled when it is dropped.
-#[derive(Debug)]
-pub struct Count {
-    meter: Arc<Meter>,
-    start: Instant,
-    heard: bool,
-}
-
-impl Count {
-    fn begin(meter: Arc<Meter>) -> Self {
-        meter.begin();
-        Self { meter, start: Instant::now(), heard: false }
-    }
-
-    fn head(&self) {
-        self.meter.first_content(self.start.elapsed());
-    }
-}
-
-impl Hear for Count {
-    fn end(mut self, ending: &Ending) {
-        self.heard = true;
-        self.meter.end(Some(ending.class()), self.start.elapsed());
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        if !self.heard {
-            self.meter.end(None, self.start.elapsed());
-        }
     }
 }
 

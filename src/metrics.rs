@@ -20,7 +20,8 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tollgate_layers::{Class, retry::Budget};
+use tokio::time::Instant;
+use tollgate_layers::{Class, Ending, Hear, retry::Budget};
 
 /// Upper bounds of the histograms' buckets, in seconds: from a cache hit to a thinking model.
 const BOUNDS: [f64; 14] =
@@ -72,6 +73,43 @@ impl Meter {
     fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let classes = Class::ALL.iter().map(|class| (class.as_str(), self.ended(*class)));
         classes.chain([("cancelled", self.cancelled.load(Ordering::Relaxed))])
+    }
+}
+
+/// One request under way: counted when it ends, or as cancelled when it is dropped.
+#[derive(Debug)]
+pub struct Count {
+    meter: Arc<Meter>,
+    start: Instant,
+    heard: bool,
+}
+
+impl Count {
+    /// It begins now.
+    #[must_use]
+    pub fn begin(meter: Arc<Meter>) -> Self {
+        meter.begin();
+        Self { meter, start: Instant::now(), heard: false }
+    }
+
+    /// Its head goes up, with the first content or the whole answer in hand.
+    pub fn head(&self) {
+        self.meter.first_content(self.start.elapsed());
+    }
+}
+
+impl Hear for Count {
+    fn end(mut self, ending: &Ending) {
+        self.heard = true;
+        self.meter.end(Some(ending.class()), self.start.elapsed());
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if !self.heard {
+            self.meter.end(None, self.start.elapsed());
+        }
     }
 }
 
