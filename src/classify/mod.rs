@@ -2,7 +2,7 @@
 //!
 //! [`answer`] reads a complete answer (status, headers, small error body), [`event`] finds an error that hides in a
 //! 200, [`success`] reads what a good answer tells about limits. All three make the
-//! [`Ending`](tollgate_layers::Ending) that Retry, Cooldown, Fallback, metrics and logs read; none of them judges
+//! [`Ending`] that Retry, Cooldown, Fallback, metrics and logs read; none of them judges
 //! again. tower-http's `classify` tells 5xx from the rest for a trace; here the class decides what is done next.
 //!
 //! The order of evidence is fixed: the HTTP status first, then the codes and types that the body names, then the

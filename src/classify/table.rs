@@ -247,3 +247,56 @@ fn holds(says: &Says, fault: &Fault) -> bool {
         Nothing => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// What a row can be shown to decide: one fault for each code and each text.
+    fn faults(says: &Says) -> Vec<Fault> {
+        let told = |code: &str, message: &str| {
+            let body = serde_json::json!({"error": {"code": code.to_uppercase(), "message": message.to_uppercase()}});
+            Fault::of_answer(&HeaderMap::new(), body.to_string().as_bytes())
+        };
+        match says {
+            Word(words) => words.iter().map(|word| told(word, "")).collect(),
+            Text(texts) => texts.iter().map(|parts| told("", &parts.join(" 7 "))).collect(),
+            Status(status) => vec![told(&status.to_string(), "")],
+            Nothing => vec![told("", "")],
+        }
+    }
+
+    #[test]
+    fn every_entry_decides_under_some_status_and_none_is_hidden_by_the_rows_before_it() {
+        for (at, row) in TABLE.iter().enumerate() {
+            for fault in faults(&row.1) {
+                let decides = |status| {
+                    let first = TABLE.iter().position(|row| row.0.contains(&status) && holds(&row.1, &fault));
+                    first == Some(at)
+                };
+                assert!(row.0.clone().any(decides), "row {at} ({:?}) never decides about {fault:?}", row.2);
+            }
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_verdict_that_is_no_success() {
+        for status in 100..=999 {
+            let kind = judge(status, &Fault::default());
+            assert!(
+                kind != Kind::Success && kind != Kind::Network && kind != Kind::StreamBroken,
+                "{status}: {kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_error_implies_is_an_error() {
+        for (status, words) in IMPLIED {
+            assert!((400..=599).contains(status));
+            assert!(words.iter().all(|word| *word == word.to_lowercase()));
+        }
+    }
+}
