@@ -89,7 +89,7 @@ impl<S> Admin<S> {
         let Ok(text) = self.metrics.render() else {
             return respond::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
         };
-        let mut response = respond::json(StatusCode::OK, Body::full(text.into()));
+        let mut response = respond::json(StatusCode::OK, Body::full(text));
         // OpenMetrics' own media type: Prometheus reads it since 2.5.
         const TEXT: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

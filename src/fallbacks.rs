@@ -1,7 +1,7 @@
 //! Where a request goes when a group has done all it could: the policies of Fallback and ContextWindowFallback.
 //!
 //! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
-//! error, asks the [`Trail`](crate::trail::Trail) for the next group on the walk, and rewrites the request.
+//! error, asks the [`Trail`](crate::request::Trail) for the next group on the walk, and rewrites the request.
 
 use std::sync::Arc;
 

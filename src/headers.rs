@@ -1,9 +1,9 @@
 //! What an answer's headers tell the operator, under LiteLLM's names, so that dashboards keep working.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tollgate_layers::Class;
 
-use crate::{request::Response, trail::Trail};
+use crate::request::{Response, Trail};
 
 /// The id of the request, made here or taken from the client.
 pub const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -20,9 +20,19 @@ const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
 /// OpenAI's SDKs obey it: what we gave up must not be multiplied by them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// What no log may show.
+pub const SENSITIVE: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-litellm-api-key"),
+];
+
 /// Writes what this request has been through.
 pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
-    let ending = response.body().ending();
+    let ending = *response.body().ending();
     let origin = response.body().origin().cloned();
     let headers = response.headers_mut();
     if let Some(origin) = origin {

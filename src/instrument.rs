@@ -17,10 +17,9 @@ use tollgate_layers::Track;
 use tower::{Layer, Service};
 
 use crate::{
-    body::{Answer, Judged},
+    body::{Answer, Judged, Origin},
     metrics::{Count, Meter},
-    request::{Request, Response},
-    trail::Trail,
+    request::{Request, Response, Trail},
 };
 
 /// Counts the requests that pass, their classes, how many are under way, and how long they take.
@@ -100,17 +99,6 @@ where
     }
 }
 
-/// Whose answer it is: what the headers of the answer tell of its deployment.
-#[derive(Debug)]
-pub struct Origin {
-    /// The deployment's id.
-    pub deployment: http::HeaderValue,
-    /// Its group.
-    pub group: http::HeaderValue,
-    /// Its `api_base`, shown only when the operator says so.
-    pub base: http::HeaderValue,
-}
-
 /// Writes the deployment on each of its answers, and the time it took on the request's trail.
 #[derive(Clone, Debug)]
 pub struct AttributeLayer {
@@ -154,6 +142,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let trail = Arc::clone(&request.body().trail);
+        trail.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
         AttributeFuture { inner: self.inner.call(request), start: Instant::now(), trail, origin: Some(origin) }
     }

@@ -24,9 +24,8 @@ pub mod request;
 pub mod respond;
 pub mod router;
 pub mod server;
-//pub mod stack;
+pub mod stack;
 pub mod state;
-pub mod trail;
 pub mod upstream;
 
 pub use error::Error;

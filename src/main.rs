@@ -98,18 +98,11 @@ async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
         Err(error) => return failed("cannot listen for signals", &error),
     };
     announce(at, config);
-    let served = server::serve(listener, stack::edge(gateway), state.draining.clone(), leave.asked()).await;
-    match served {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!(
-                "tollgate: {} s have passed: what is still in flight is dropped",
-                server::DRAIN.as_secs()
-            );
-            ExitCode::FAILURE
-        }
-        Err(error) => failed("the listener failed", &error),
+    if server::serve(listener, stack::edge(gateway), state.draining.clone(), leave.asked()).await {
+        return ExitCode::SUCCESS;
     }
+    eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
+    ExitCode::FAILURE
 }
 
 /// One line: where, and which groups.

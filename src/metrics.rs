@@ -220,11 +220,11 @@ impl Collector for Metrics {
             encode_scopes(&mut encoder, name, help, scopes)?;
         }
         let budget = self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(budget) = budget {
+        if let Some(counts) = budget.map(|budget| budget.counts()) {
             let counts = [
-                ("retry_budget_first_attempts", "First attempts that fed the retry budget", budget.deposits()),
-                ("retry_budget_repeats", "Repeats that the retry budget paid for", budget.withdrawals()),
-                ("retry_budget_refused", "Repeats that the retry budget refused", budget.refused()),
+                ("retry_budget_first_attempts", "First attempts that fed the retry budget", counts.deposits),
+                ("retry_budget_repeats", "Repeats that the retry budget paid for", counts.withdrawals),
+                ("retry_budget_refused", "Repeats that the retry budget refused", counts.refused),
             ];
             for (name, help, count) in counts {
                 let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_layers::{Attempts, Ending, timeout::Limit};
+use tollgate_layers::{Attempts, Ending, balance::Strategy, endpoint::Share, timeout::Limit};
 
 use crate::{
     body::Clocks,
-    config::{Deployment, Settings},
+    classify::{counted, kind_of},
+    config::{self, Deployment, Group, Settings},
     request::Request,
 };
 
@@ -32,11 +33,18 @@ pub fn whole(request: &Request) -> Option<Limit> {
     deadline(request).map(Limit::until)
 }
 
-/// How often a failed call is made again: the request's number, else that of the deployment that failed, else the
-/// general one.
-pub fn retries(settings: &Settings) -> impl Fn((&Request, &Ending)) -> u32 + Clone + use<> {
+/// How often a failed call is made again: the request's number, else what the group's retry policy or the general one
+/// says of this error, else the deployment's that failed, else the general one.
+pub fn retries(settings: &Settings, group: &Group) -> impl Fn((&Request, &Ending)) -> u32 + Clone + use<> {
+    let of_group = settings.model_group_retry_policy.iter().find(|(name, _)| *name == group.name);
+    let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
     let general = settings.num_retries;
-    move |(request, _): (&Request, &Ending)| request.body().head.overrides.num_retries.unwrap_or(general)
+    move |(request, ending): (&Request, &Ending)| {
+        let prompt = request.body();
+        let asked = prompt.head.overrides.num_retries;
+        let of_error = || counted(&policy, kind_of(ending));
+        asked.or_else(of_error).or_else(|| prompt.trail.deployment_retries()).unwrap_or(general)
+    }
 }
 
 /// The bound on all attempts of one request, over retries and fallbacks.
@@ -57,19 +65,7 @@ pub fn max_attempts(settings: &Settings) -> impl Fn(&Request) -> Option<u32> + C
 /// An attempt cut by the request's own shorter limit, or by the deadline, says nothing about the deployment.
 pub fn attempt(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request) -> Option<Limit> + Clone + use<> {
     let own = Attempt::new(settings, deployment);
-    move |request: &Request| {
-        let fair = own.fair(request);
-        let asked = own.asked(request);
-        let limit = match asked {
-            Some(asked) if asked < fair => Limit { after: asked, evidence: false },
-            Some(asked) => Limit { after: asked, evidence: true },
-            None => Limit { after: fair, evidence: true },
-        };
-        Some(match deadline(request).map(Limit::until) {
-            Some(whole) if whole.after < limit.after => whole,
-            _ => limit,
-        })
-    }
+    move |request: &Request| Some(own.limit(request).or_shorter(whole(request)))
 }
 
 /// The clocks that an answer's body carries on.
@@ -77,8 +73,13 @@ pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request)
     let own = Attempt::new(settings, deployment);
     let idle = deployment.clocks.idle.unwrap_or(settings.stream_idle_timeout);
     move |request: &Request| {
-        let limit = own.asked(request).unwrap_or_else(|| own.fair(request));
-        Clocks { attempt: limit, first_content: own.watches_content(request), idle, whole: deadline(request) }
+        let limit = own.limit(request);
+        Clocks {
+            attempt: Some(limit),
+            first_content: own.watches_content(request).then_some(limit),
+            idle: Some(Limit::of(idle)),
+            whole: deadline(request),
+        }
     }
 }
 
@@ -94,6 +95,17 @@ impl Attempt {
         Self {
             plain: deployment.clocks.attempt.unwrap_or(settings.timeout),
             stream: deployment.clocks.first_content.or(settings.stream_timeout),
+        }
+    }
+
+    /// What one attempt may take. Where the request asks for less than the deployment is given, it is cut by the
+    /// client's own wish, and says nothing about the deployment.
+    fn limit(&self, request: &Request) -> Limit {
+        let fair = self.fair(request);
+        match self.asked(request) {
+            Some(asked) if asked < fair => Limit::of(asked).no_evidence(),
+            Some(asked) => Limit::of(asked),
+            None => Limit::of(fair),
         }
     }
 
@@ -121,11 +133,47 @@ impl Attempt {
     }
 }
 
-/// The cost of a request in tokens, as far as it can be known before.
-pub fn cost(output: u64) -> impl Fn(&Request) -> u64 + Clone {
-    move |request: &Request| {
-        let head = &request.body().head;
-        head.prompt_tokens.saturating_add(head.output_tokens.unwrap_or(output))
+/// What a request costs in tokens, as far as it can be known before: its text, and the output that it may ask for.
+#[must_use]
+pub fn cost(request: &Request) -> u64 {
+    let head = &request.body().head;
+    head.prompt_tokens.saturating_add(head.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
+}
+
+/// The output of a request that names no limit, until the deployment's own answers have taught its meter better.
+const UNKNOWN_OUTPUT: u64 = 256;
+
+/// Streams and plain answers are compared with their own kind: the one by its first content, the other by its whole.
+#[must_use]
+pub fn kind(request: &Request) -> u8 {
+    u8::from(request.body().head.stream)
+}
+
+/// How a deployment is weighed against the others of its group.
+#[must_use]
+pub fn share(deployment: &Deployment) -> Share {
+    let limits = &deployment.limits;
+    // Exact below 2^53, which no limit reaches.
+    #[expect(clippy::cast_precision_loss, reason = "a weight needs no more than 52 bits")]
+    let weight = |limit: u64| limit as f64;
+    Share {
+        weight: limits.weight,
+        rpm: limits.rpm.map(weight),
+        tpm: limits.tpm.map(weight),
+        order: limits.order,
+        price: limits.price,
     }
 }
 
+/// The strategy by its name in the file.
+#[must_use]
+pub const fn strategy(settings: &Settings) -> Strategy {
+    match settings.strategy {
+        config::Strategy::Adaptive => Strategy::Adaptive,
+        config::Strategy::SimpleShuffle => Strategy::SimpleShuffle,
+        config::Strategy::LeastBusy => Strategy::LeastBusy,
+        config::Strategy::UsageBased => Strategy::UsageBased,
+        config::Strategy::LatencyBased => Strategy::LatencyBased { buffer: 0.0 },
+        config::Strategy::CostBased => Strategy::CostBased,
+    }
+}

@@ -1,6 +1,7 @@
 //! The only place where an error becomes a response: [`Respond`], [`answer`].
 
 use std::{
+    any::Any,
     convert::Infallible,
     future::Future,
     pin::Pin,
@@ -18,6 +19,7 @@ use tower::{Layer, Service};
 use crate::{
     Error,
     body::{Body, Judged},
+    classify::{self, Kind},
     request::Response,
 };
 
@@ -54,7 +56,10 @@ fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "connect_timeout")
         }
         Error::Wire(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
-        Error::Fault(fault) => (fault.status(), fault.openai_type(), fault.code()),
+        Error::Fault(fault) => {
+            let kind = fault.kind();
+            (classify::status_of(kind), classify::openai_type(kind), fault.code())
+        }
     }
 }
 
@@ -69,7 +74,9 @@ pub fn answer(error: &Error) -> Response {
     };
     let mut response = shaped(status, error.ending(), &Inner { message: &error.to_string(), kind, param, code });
     match error {
-        Error::Exhausted(exhausted) => retry_after(&mut response, exhausted.retry_after()),
+        Error::Exhausted(exhausted) => {
+            retry_after(&mut response, exhausted.retry_after().unwrap_or(Duration::from_secs(1)));
+        }
         Error::Busy => retry_after(&mut response, Duration::from_secs(1)),
         Error::Method(allowed) => {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -80,6 +87,14 @@ pub fn answer(error: &Error) -> Response {
         _ => {}
     }
     response
+}
+
+/// The response after a panic, which says nothing about it.
+#[must_use]
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    let message = "The gateway has failed on this request.";
+    let error = Inner { message, kind: "internal_server_error", param: None, code: "internal_error" };
+    shaped(StatusCode::INTERNAL_SERVER_ERROR, Kind::ServerError.ending(), &error)
 }
 
 fn shaped(status: StatusCode, ending: Ending, error: &Inner<'_>) -> Response {

@@ -84,12 +84,9 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router over these names. The first entry of a name wins.
-    pub fn new(named: impl IntoIterator<Item = (Arc<str>, Stack)>) -> Self {
-        let mut groups = HashMap::new();
-        for (name, group) in named {
-            groups.entry(name).or_insert(group);
-        }
+    /// A router over these names.
+    #[must_use]
+    pub fn new(groups: HashMap<Arc<str>, Stack>) -> Self {
         Self { groups: Arc::new(groups) }
     }
 }

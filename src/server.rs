@@ -26,24 +26,53 @@ const HEAD: Duration = Duration::from_secs(30);
 /// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves until `leave` resolves; then finishes what is in flight, at most `drain` long.
+/// A service that can be served: it answers whatever comes.
+pub trait Edge: Clone + Send + 'static {
+    /// The body of its answers.
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    /// An answer on its way.
+    type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
+    /// The same as a tower Service.
+    type Service: Service<
+            Request<Incoming>,
+            Response = Response<Self::Body>,
+            Error = Infallible,
+            Future = Self::Future,
+        > + Clone
+        + Send
+        + 'static;
+
+    /// As a tower Service.
+    fn into_service(self) -> Self::Service;
+}
+
+impl<S, B> Edge for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+    type Future = S::Future;
+    type Service = S;
+
+    fn into_service(self) -> S {
+        self
+    }
+}
+
+/// Serves until `leave` resolves; then finishes what is in flight, at most [`DRAIN`] long.
 ///
-/// Whether all was finished.
-///
-/// # Errors
-/// When the listener itself fails; a failed accept is waited out.
-pub async fn serve<S, B>(
+/// Whether all was finished. A failed accept is waited out.
+pub async fn serve<E: Edge>(
     listener: TcpListener,
-    service: S,
+    edge: E,
     draining: Draining,
     leave: impl Future<Output = ()>,
-) -> Result<bool, std::io::Error>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+) -> bool {
+    let service = edge.into_service();
     let connections = GracefulShutdown::new();
     let mut leave = std::pin::pin!(leave);
     loop {
@@ -67,7 +96,7 @@ where
     }
     drop(listener);
     draining.begin();
-    Ok(tokio::time::timeout(DRAIN, connections.shutdown()).await.is_ok())
+    tokio::time::timeout(DRAIN, connections.shutdown()).await.is_ok()
 }
 
 /// The next connection. Out of file descriptors is a state that passes: wait a little, and try again.

@@ -13,12 +13,13 @@ use tokio::sync::Semaphore;
 use tollgate_layers::{
     BoxError,
     cooldown::{Bench, Policy},
-    quota::{Limits, Meters},
+    quota::{Limits, Meters, Settle, Window},
     retry::Budget,
 };
 
 use crate::{
-    config::Deployment,
+    classify::{counted, kind_of},
+    config::{Accounting, Deployment, Settings},
     metrics::Metrics,
     mock::Mock,
     paths::Draining,
@@ -61,8 +62,8 @@ impl fmt::Debug for State {
 
 #[derive(Debug, Default)]
 struct Kept {
-    meters: HashMap<Arc<str>, (Limits, Meters)>,
-    benches: HashMap<Arc<str>, (Policy, Bench)>,
+    meters: HashMap<Arc<str>, Meters>,
+    benches: HashMap<Arc<str>, Bench>,
 }
 
 impl State {
@@ -104,29 +105,60 @@ impl State {
 
     /// The meters of a deployment: the same as before while its limits are.
     #[must_use]
-    pub fn meters(&self, id: &Arc<str>, limits: Limits) -> Meters {
+    pub fn meters(&self, deployment: &Deployment) -> Meters {
+        let limits = limits(deployment);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.meters.get(id) {
-            Some((same, meters)) if *same == limits => meters.clone(),
+        match kept.meters.get(&deployment.id) {
+            Some(meters) if *meters.limits() == limits => meters.clone(),
             _ => {
-                let meters = Meters::new(limits.clone());
-                kept.meters.insert(Arc::clone(id), (limits, meters.clone()));
+                let meters = Meters::new(limits);
+                kept.meters.insert(Arc::clone(&deployment.id), meters.clone());
                 meters
             }
         }
     }
 
-    /// The bench of a deployment: the same as before while its policy is.
+    /// The bench of a deployment: the same as before, by the policy of today.
     #[must_use]
-    pub fn bench(&self, id: &Arc<str>, policy: Policy) -> Bench {
+    pub fn bench(&self, deployment: &Deployment, settings: &Settings) -> Bench {
+        let policy = policy(deployment, settings);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.benches.get(id) {
-            Some((same, bench)) if *same == policy => bench.clone(),
-            _ => {
-                let bench = Bench::new(policy.clone());
-                kept.benches.insert(Arc::clone(id), (policy, bench.clone()));
+        match kept.benches.get(&deployment.id) {
+            Some(bench) => {
+                bench.set_policy(policy);
+                bench.clone()
+            }
+            None => {
+                let bench = Bench::new(policy);
+                kept.benches.insert(Arc::clone(&deployment.id), bench.clone());
                 bench
             }
         }
     }
+}
+
+fn limits(deployment: &Deployment) -> Limits {
+    let limits = &deployment.limits;
+    Limits {
+        requests: limits.rpm,
+        tokens: limits.tpm,
+        in_flight: limits.parallel,
+        window: limits.rate_window.map(|seconds| match seconds {
+            ..=1 => Window::S1,
+            2..=10 => Window::S10,
+            11.. => Window::S60,
+        }),
+        settle: match limits.accounting {
+            Accounting::Azure => Settle::Stands,
+            Accounting::Billed => Settle::Billed,
+        },
+        ..Limits::default()
+    }
+}
+
+fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
+    let by_error = settings.allowed_fails_policy.clone();
+    Policy::new(deployment.cooldown_time.unwrap_or(settings.cooldown_time))
+        .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
+        .with_allowance(move |ending| counted(&by_error, kind_of(ending)))
 }

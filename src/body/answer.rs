@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,6 +15,7 @@ use super::{
     events::Events,
     fault::{Break, Fault},
     handle::{Handle, Handles},
+    origin::Origin,
     live::{Live, Pop},
     plain::{Plain, gather},
 };
@@ -29,6 +31,7 @@ pub struct Body {
     ending: Ending,
     settled: bool,
     handles: Handles,
+    origin: Option<Arc<Origin>>,
 }
 
 enum State {
@@ -54,7 +57,7 @@ impl Body {
     /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
     #[must_use]
     pub fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
-        Self { state: State::rest(bytes.into()), ending, settled: true, handles: Handles::default() }
+        Self { state: State::rest(bytes.into()), ending, settled: true, handles: Handles::default(), origin: None }
     }
 
     /// A stream whose head looks like this.
@@ -68,13 +71,24 @@ impl Body {
     }
 
     fn live(state: State, ending: Ending) -> Self {
-        Self { state, ending, settled: false, handles: Handles::default() }
+        Self { state, ending, settled: false, handles: Handles::default(), origin: None }
     }
 
     /// How it ended; for one under way, how it looks so far.
     #[must_use]
     pub const fn ending(&self) -> &Ending {
         &self.ending
+    }
+
+    /// Whose answer it is, if a deployment's.
+    #[must_use]
+    pub const fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
+    /// Notes whose answer it is.
+    pub fn set_origin(&mut self, origin: Arc<Origin>) {
+        self.origin = Some(origin);
     }
 
     /// Whether all is known about how it ended.

@@ -21,6 +21,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use tollgate_layers::timeout::Limit;
+
 use super::fault::Fault;
 
 /// How long an upstream may stay silent once it has sent the terminal event: the answer is there, only the end of the
@@ -38,22 +40,6 @@ pub struct Clocks {
     pub attempt: Option<Limit>,
     /// When the whole request must be done.
     pub whole: Option<Instant>,
-}
-
-/// A length of time that must not be exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// How long.
-    pub after: Duration,
-    /// Whether exceeding it counts against the deployment: not where the request itself asked for less time than the
-    /// deployment is given.
-    pub evidence: bool,
-}
-
-impl From<Duration> for Limit {
-    fn from(after: Duration) -> Self {
-        Self { after, evidence: true }
-    }
 }
 
 /// Which clock ran out.

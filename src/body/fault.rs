@@ -2,9 +2,9 @@
 
 use std::{error::Error, fmt};
 
-use tollgate_layers::Ending;
+use tollgate_layers::{Ending, timeout::Limit};
 
-use super::clocks::{Clock, Limit};
+use super::clocks::Clock;
 use crate::classify::Kind;
 
 /// Why an answer is no good. Names no upstream, no header and no key.

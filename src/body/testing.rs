@@ -53,7 +53,7 @@ pub(super) fn request(stream: bool) -> Request {
     http::Request::new(Prompt {
         bytes: Bytes::new(),
         head: Arc::new(head),
-        trail: Arc::new(Trail { attempts: Attempts::new(), arrival: Instant::now(), deadline: None }),
+        trail: Arc::new(Trail::new(Instant::now(), None)),
         group: "m".into(),
         replaced: Arc::new([]),
     })

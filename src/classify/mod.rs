@@ -22,9 +22,11 @@
 //! `date` header, and against our clock only where there is none.
 
 mod fault;
+mod judged;
 mod kind;
 mod limits;
 mod moment;
+mod policy;
 mod table;
 mod wait;
 
@@ -33,6 +35,7 @@ use tollgate_layers::{Class, Ending};
 
 use self::{fault::Fault, limits::Limits};
 pub use self::{
+    policy::counted,
     fault::message,
     kind::{Kind, kind_of, openai_type, status_of},
 };

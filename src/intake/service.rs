@@ -25,12 +25,12 @@ use super::{Rejected, read};
 use crate::{
     Error,
     admin::Admitted,
+    config::Settings,
     headers,
-    request::{Prompt, Request, Response, Route},
+    request::{Prompt, Request, Response, Route, Trail},
     respond,
     router::Stack,
     state::BUFFER_UNIT,
-    trail::Trail,
 };
 
 /// Takes in bodies, and hands prompts to the tree.
@@ -57,6 +57,19 @@ pub struct Rules {
     pub retries: u32,
     /// Whether `x-litellm-model-api-base` is shown.
     pub expose_upstreams: bool,
+}
+
+impl Rules {
+    /// What these settings say.
+    #[must_use]
+    pub const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
+        Self {
+            max_body: settings.max_body,
+            longest: settings.max_request_duration,
+            retries: settings.num_retries,
+            expose_upstreams,
+        }
+    }
 }
 
 impl Intake {
@@ -93,7 +106,7 @@ where
             let outcome = inner.tree.ask(request).await;
             let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
             headers::write(&mut response, &trail, inner.rules.expose_upstreams);
-            response.body_mut().hear(permit);
+            response.body_mut().fasten(permit);
             Ok(response)
         })
     }
@@ -128,6 +141,9 @@ impl Inner {
         let mut body = std::pin::pin!(body);
         let mut held = Held { room: &self.buffered, permit: None, most: self.rules.max_body, total: 0 };
         held.announced(headers)?;
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Rejected::encoded().into());
+        }
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(frame) = body.frame().await {

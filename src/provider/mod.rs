@@ -36,8 +36,9 @@ use http::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    body::Payload,
     config::{Deployment, Provider, Target},
-    request::Route,
+    request::{Prompt, Route},
 };
 
 pub use self::azure::DEFAULT_API_VERSION;
@@ -106,11 +107,15 @@ impl Encoder {
         (self.uri(route).clone(), self.headers.clone())
     }
 
-    /// The whole request, round a body that was written with [`model`](Encoder::model) and
-    /// [`defaults`](Encoder::defaults).
+    /// The whole request, with the prompt in this deployment's words. With `usage`, a stream is asked for its usage
+    /// where the client has not said whether it wants it.
     #[must_use]
-    pub fn request<B>(&self, route: Route, body: B) -> Request<B> {
-        let (uri, headers) = self.head(route);
+    pub fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
+        let body = match usage {
+            true => prompt.payload_with_usage(&self.model, &self.defaults),
+            false => prompt.payload(&self.model, &self.defaults),
+        };
+        let (uri, headers) = self.head(prompt.head.route);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_11;

@@ -1,12 +1,13 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
 mod splice;
+mod trail;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
-use tollgate_layers::Attempts;
+
+pub use trail::Trail;
 
 use crate::{body::Body, config::Fallbacks};
 
@@ -107,15 +108,4 @@ pub struct Layout {
     pub keys: Vec<(Box<str>, Range<usize>)>,
     /// Where the closing brace of the top level stands: what is added goes before it.
     pub close: usize,
-}
-
-/// What one request has tried, and by when it must be done.
-#[derive(Debug)]
-pub struct Trail {
-    /// Endpoints tried and attempts made.
-    pub attempts: Attempts,
-    /// When it came in.
-    pub arrival: Instant,
-    /// When it must be done, if anything says so: arrival + `max_request_duration`.
-    pub deadline: Option<Instant>,
 }

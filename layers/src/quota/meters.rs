@@ -64,7 +64,7 @@ impl Meters {
     /// Meters that nothing was counted on yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let state = Mutex::new(State::new(&limits));
+        let state = Mutex::new(State::new(limits.clone()));
         let waiting = Mutex::new(Vec::new());
         Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
     }
@@ -115,10 +115,10 @@ impl Meters {
     }
 
     /// Changes the state, and tells those who wait if that may have made room.
-    pub(super) fn change(&self, change: impl FnOnce(&mut State, &Limits, u64)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State, u64)) {
         let now = self.now();
         let mut state = self.state();
-        change(&mut state, &self.shared.limits, now);
+        change(&mut state, now);
         let freed = state.freed();
         drop(state);
         if freed {

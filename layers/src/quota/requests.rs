@@ -142,7 +142,7 @@ impl Requests {
             Rule::Bucket => whole(self.level + as_f64(by - now) * self.rate()),
             Rule::Window { window, log, .. } => slots(log, share(self.limit, *window), now, by),
         };
-        minute.min(other).min(self.told.slots(1.0, self.rate(), now, by))
+        minute.min(other).min(self.told.slots(1.0, self.rate(), by))
     }
 
     pub(super) fn since(&self, at: u64) -> u64 {

@@ -24,7 +24,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(mut held) = self.held.take() {
             held.heard = true;
-            held.meters.change(|state, _, _| state.refund(&held.taken));
+            held.meters.change(|state, _| state.refund(&held.taken));
         }
     }
 }
@@ -42,14 +42,14 @@ pub struct Held {
 impl Hear for Held {
     fn end(mut self, ending: &Ending) {
         self.heard = true;
-        self.meters.change(|state, limits, now| state.ended(&self.taken, ending, limits, now));
+        self.meters.change(|state, now| state.ended(&self.taken, ending, now));
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.heard {
-            self.meters.change(|state, _, _| state.landed(&self.taken));
+            self.meters.change(|state, _| state.landed(&self.taken));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{Class, Ending, ending::Seen, endpoint::Full};
 /// What is counted. Times are milliseconds since the meters began.
 #[derive(Debug)]
 pub(super) struct State {
+    limits: Limits,
     requests: Option<Requests>,
     tokens: Option<Tokens>,
     flights: Flights,
@@ -54,7 +55,7 @@ struct Correction {
 }
 
 impl State {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
             tokens: limits.tokens.map(Tokens::new),
@@ -63,6 +64,7 @@ impl State {
             correction: Correction { used: 0.0, thought: 0.0 },
             refused: false,
             freed: false,
+            limits,
         }
     }
 
@@ -130,13 +132,13 @@ impl State {
     }
 
     /// It has ended like this.
-    pub(super) fn ended(&mut self, taken: &Taken, ending: &Ending, limits: &Limits, now: u64) {
+    pub(super) fn ended(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         if !ending.was_sent() {
             return self.refund(taken);
         }
         self.landed(taken);
-        self.settle(taken, ending, limits.settle);
-        self.hear(taken, ending, limits, now);
+        self.settle(taken, ending);
+        self.hear(taken, ending, now);
         match ending.class() {
             Class::RateLimited => self.refused_by_server(taken, ending, now),
             Class::Success => {
@@ -152,8 +154,8 @@ impl State {
         }
     }
 
-    fn settle(&mut self, taken: &Taken, ending: &Ending, settle: Settle) {
-        let (Settle::Billed, Some(used)) = (settle, ending.used()) else { return };
+    fn settle(&mut self, taken: &Taken, ending: &Ending) {
+        let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
             tokens.correct(taken.spent, taken.reserved, used);
@@ -171,9 +173,9 @@ impl State {
     }
 
     /// Takes in what the answer told about the limits.
-    fn hear(&mut self, taken: &Taken, ending: &Ending, limits: &Limits, now: u64) {
-        let (seen, pin) = (ending.requests(), limits.window);
-        if let Some(limit) = lower(seen, limits.requests) {
+    fn hear(&mut self, taken: &Taken, ending: &Ending, now: u64) {
+        let (seen, pin) = (ending.requests(), self.limits.window);
+        if let Some(limit) = lower(seen, self.limits.requests) {
             self.requests.get_or_insert_with(|| Requests::new(limit, pin, now)).set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
@@ -181,7 +183,7 @@ impl State {
             requests.told = told(seen, since, taken.at, now).unwrap_or(requests.told);
         }
         let seen = ending.tokens();
-        if let Some(limit) = lower(seen, limits.tokens) {
+        if let Some(limit) = lower(seen, self.limits.tokens) {
             self.tokens.get_or_insert_with(|| Tokens::new(limit)).limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {

@@ -51,7 +51,7 @@ impl Tokens {
     pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
         self.minute.expire(now, |_, _| {});
         let cost = cost.clamp(1, self.limit.max(1));
-        let told = self.told.slots(as_f64(cost), self.rate(), now, by);
+        let told = self.told.slots(as_f64(cost), self.rate(), by);
         (slots(&self.minute, self.limit, now, by) / cost).min(told)
     }
 

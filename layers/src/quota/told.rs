@@ -30,8 +30,8 @@ impl Told {
     }
 
     /// How often `amount` can be taken until `by`.
-    pub(super) fn slots(&self, amount: f64, rate: f64, now: u64, by: u64) -> u64 {
-        if by >= self.until { u64::MAX } else { whole(self.there(rate, now.max(by)) / amount) }
+    pub(super) fn slots(&self, amount: f64, rate: f64, by: u64) -> u64 {
+        if by >= self.until { u64::MAX } else { whole(self.there(rate, by) / amount) }
     }
 
     fn there(&self, rate: f64, now: u64) -> f64 {

@@ -148,6 +148,12 @@ impl Limit {
     }
 }
 
+impl From<Duration> for Limit {
+    fn from(after: Duration) -> Self {
+        Self::of(after)
+    }
+}
+
 /// What can be a limit: a `Duration`, a [`Limit`], or an `Option` of one.
 pub trait IntoLimit {
     /// As a limit; `None` is none.

@@ -27,7 +27,7 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
         group: head.model.clone(),
         head: Arc::new(head),
         bytes,
-        trail: Arc::new(Trail { attempts: Attempts::default(), arrival: Instant::now(), deadline: None }),
+        trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: Arc::default(),
     }
 }

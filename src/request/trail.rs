@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,8 +30,13 @@ pub struct Trail {
     /// The room that its body takes at the front door, given back with the last clone of the request.
     buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
+    /// `num_retries` of the deployment called last, or [`NONE`].
+    deployment_retries: AtomicU32,
     walk: Mutex<Walk>,
 }
+
+/// No number of retries.
+const NONE: u32 = u32::MAX;
 
 /// The walk over groups. Locked only where a group has failed, and once when the answer goes out.
 #[derive(Debug, Default)]
@@ -58,6 +63,7 @@ impl Trail {
             retries: 0,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
+            deployment_retries: AtomicU32::new(NONE),
             walk: Mutex::default(),
         }
     }
@@ -85,6 +91,17 @@ impl Trail {
     #[must_use]
     pub fn upstream(&self) -> Duration {
         Duration::from_nanos(self.upstream_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a deployment with this `num_retries` of its own is called now.
+    pub fn called(&self, retries: Option<u32>) {
+        self.deployment_retries.store(retries.unwrap_or(NONE), Ordering::Relaxed);
+    }
+
+    /// `num_retries` of the deployment called last, where it has its own.
+    #[must_use]
+    pub fn deployment_retries(&self) -> Option<u32> {
+        Some(self.deployment_retries.load(Ordering::Relaxed)).filter(|retries| *retries != NONE)
     }
 
     /// How many attempts were repeats within a group, and how many there might have been in each.
