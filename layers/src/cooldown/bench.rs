@@ -236,6 +236,13 @@ impl Watch {
     }
 }
 
+#[cfg(test)]
+impl Watch {
+    pub(super) const fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
 impl Hear for Watch {
     fn end(self, ending: &Ending) {
         let now = Instant::now();
