@@ -115,6 +115,12 @@ async fn unless_told_more_than_half_of_at_least_five_bench() {
     assert_eq!(state(&bench), State::Well);
     call(&bench, BAD).await;
     assert_eq!(state(&bench), State::Benched);
+
+    let bench = Bench::new(Policy::default());
+    for ending in [BAD, GOOD, GOOD, BAD, GOOD, BAD] {
+        call(&bench, ending).await;
+    }
+    assert_eq!(state(&bench), State::Well, "half is not more than half");
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,6 +292,12 @@ async fn a_probe_that_fails_doubles_the_bench_up_to_five_minutes() {
         picked(&bench, BAD).await.unwrap();
         assert_eq!(left(&bench), expected * SECOND);
     }
+    // However long it was ill, one good minute is the first step back.
+    advance(left(&bench)).await;
+    picked(&bench, GOOD).await.unwrap();
+    advance(60 * SECOND).await;
+    call(&bench, BAD).await;
+    assert_eq!(left(&bench), 160 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,8 @@ async fn it_sleeps_between_calls_longer_each_time() {
     for (pair, bound) in times.windows(2).zip([0.5, 1.0, 2.0, 4.0, 8.0]) {
         assert!((0.0..=bound + 0.002).contains(&(pair[1] - pair[0])), "{times:?}");
     }
+    // Each wait is drawn anew.
+    assert!((times[1] - (times[2] - times[1])).abs() > 0.002, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,8 @@ fn attempts(ask: &Ask) -> Option<&Attempts> {
 #[derive(Debug, Default)]
 struct Backend {
     script: Mutex<VecDeque<Ending>>,
-    full: bool,
+    /// No room before that.
+    full: Option<Instant>,
 }
 
 /// A group of backends, and who was called when.
@@ -66,7 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Group {
     fn of<const N: usize>(scripts: [&[Ending]; N]) -> Self {
         let backend =
-            |script: &[Ending]| Backend { script: Mutex::new(script.iter().copied().collect()), full: false };
+            |script: &[Ending]| Backend { script: Mutex::new(script.iter().copied().collect()), full: None };
         Self {
             backends: scripts.into_iter().map(backend).collect(),
             log: Arc::default(),
@@ -81,7 +82,7 @@ impl Group {
         let mut group = Self::of::<0>([]);
         group.backends = scripts
             .iter()
-            .map(|script| Backend { script: Mutex::new(script.iter().copied().collect()), full: false })
+            .map(|script| Backend { script: Mutex::new(script.iter().copied().collect()), full: None })
             .collect();
         group
     }
@@ -90,7 +91,7 @@ impl Group {
     /// within two seconds; else nobody.
     fn pick(&self, ask: &Ask) -> Option<(usize, Instant)> {
         let now = Instant::now();
-        let mut open = self.backends.iter().enumerate().filter(|(_, backend)| !backend.full);
+        let mut open = self.backends.iter().enumerate().filter(|(_, backend)| backend.full <= Some(now));
         if let Some((at, _)) = open.clone().find(|(_, backend)| !ask.tried(EndpointKey::of(*backend))) {
             return Some((at, now));
         }

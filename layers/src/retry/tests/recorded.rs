@@ -82,6 +82,15 @@ async fn where_there_is_no_other_a_move_becomes_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_that_has_room_by_then_is_moved_to() {
+    let mut group = Group::of([&[limited_for(SECOND), LIMITED], &[]]);
+    let backends = Arc::get_mut(&mut group.backends).unwrap();
+    backends[1].full = Some(group.start + SECOND);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(1), GOOD));
+    assert_eq!(group.calls(), [0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn unauthorized_is_retried_elsewhere_alone() {
     let group = Group::always(&[DENIED]);
     assert_eq!(group.once(&retry(5)).await, Answer(Some(0), DENIED));

@@ -32,11 +32,15 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 async fn play(script: Script) {
+    let far = Instant::now() + 1_000_000 * SECOND;
     let mut group = Group::of::<0>([]);
     group.backends = script
         .backends
         .iter()
-        .map(|(endings, full)| Backend { script: Mutex::new(endings.iter().copied().collect()), full: *full })
+        .map(|(endings, full)| Backend {
+            script: Mutex::new(endings.iter().copied().collect()),
+            full: full.then_some(far),
+        })
         .collect();
     group.takes = Duration::from_millis(script.takes);
     let deadline = script.deadline.map(|ms| Instant::now() + Duration::from_millis(ms));
