@@ -158,6 +158,29 @@ async fn what_says_nothing_about_health_never_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
+    use crate::timeout::{Elapsed, Limit, TimeoutLayer};
+
+    let classify = |outcome: Result<&(), &Elapsed>| match outcome {
+        Ok(()) => GOOD,
+        Err(elapsed) if elapsed.is_evidence() => Ending::of(Class::Timeout),
+        Err(_) => Ending::of(Class::Timeout).no_evidence(),
+    };
+    let slow = service_fn(|_: Limit| async {
+        sleep(10 * SECOND).await;
+        Ok::<_, Elapsed>(())
+    });
+    let bench = strict();
+    // Outside the timeout, or it would be dropped before it could hear of it.
+    let attempt = CooldownLayer::new(bench.clone(), AtHead(classify))
+        .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
+    attempt.clone().oneshot(Limit::of(SECOND).no_evidence()).await.unwrap_err();
+    assert_eq!((state(&bench), bench.snapshot().fails), (State::Well, 0));
+    attempt.oneshot(Limit::of(SECOND)).await.unwrap_err();
+    assert_eq!(state(&bench), State::Benched);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cooldown_time_of_zero_never_benches() {
     let bench = Bench::new(Policy::new(Duration::ZERO).with_allowed_fails(Some(0)));
     call(&bench, BAD).await;
