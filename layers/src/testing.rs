@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::endpoint::{Endpoint, Freed, Health, Score, Share, Until};
+use crate::endpoint::{Endpoint, Freed, Score, Share, Until};
 
 /// Panics when it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ where
     S: Service<Req> + Clone,
 {
     fn score(&self, _: &Req) -> Result<Score, Until> {
-        Ok(Score { health: Health::Well(1.0), cost: 1.0, used: 0.0 })
+        Ok(Score { health: crate::endpoint::Health::Well(1.0), cost: 1.0, used: 0.0 })
     }
 
     fn reserve(&mut self, _: &Req, _: &Score) -> Result<(), Until> {
