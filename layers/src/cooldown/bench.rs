@@ -14,9 +14,6 @@ use crate::{
     endpoint::{Full, Health, Score},
 };
 
-/// A probe ends at a time that nobody knows; this is when to ask again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
 /// When an endpoint is benched, and for how long.
 #[derive(Clone)]
 pub struct Policy {
@@ -186,9 +183,10 @@ impl Bench {
         if taken {
             return Ok(Some(Probe(self.clone())));
         }
-        // Chosen as the least bad it may be called all the same; chosen as the probe it was chosen for nothing.
+        // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
+        // again, it says that it is benched.
         let lost = seen.health == Health::Probe && matches!(self.health(), Health::Benched(_));
-        if lost { Err(Until { at: now + ASK_AGAIN, why: Full::Probing }) } else { Ok(None) }
+        if lost { Err(Until { at: now, why: Full::Probing }) } else { Ok(None) }
     }
 
     pub(super) fn watch(&self, probe: Option<Probe>) -> Watch {
@@ -233,6 +231,13 @@ impl Watch {
             self.bench.with(|shared| shared.cell.answers(self.begun, now));
             self.probe = None;
         }
+    }
+}
+
+#[cfg(test)]
+impl Watch {
+    pub(super) const fn is_probe(&self) -> bool {
+        self.probe.is_some()
     }
 }
 

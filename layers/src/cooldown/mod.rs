@@ -59,10 +59,12 @@ mod tests;
 
 use std::{
     pin::Pin,
+    sync::Weak,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -70,7 +72,7 @@ use self::bench::Probe;
 pub use self::bench::{Bench, Policy, Snapshot, State, Watch};
 use crate::{
     Class, Classify, Ending, Endpoint, Score, Track, Until,
-    endpoint::{Health, Share},
+    endpoint::{Freed, Health, Share},
 };
 
 /// Makes a [`Cooldown`].
@@ -181,6 +183,15 @@ where
 
     fn share(&self) -> Share {
         self.inner.share()
+    }
+
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        // Health closes nothing, so it takes no slot away.
+        self.inner.slots(req, by)
+    }
+
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.inner.on_freed(told, which);
     }
 }
 

@@ -54,8 +54,8 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use self::walk::ResponseFuture;
-use self::walk::{Guide, Route};
+use self::walk::Guide;
+pub use self::walk::{ResponseFuture, Route};
 use crate::{Ending, setting::Constant};
 
 /// Says which request comes next. A closure will do.

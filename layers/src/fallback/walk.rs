@@ -23,7 +23,7 @@ pub trait Guide<Req, Res, Err> {
     fn next(&self, req: &Req, ending: &Ending, under_way: bool) -> Option<Req>;
 }
 
-/// A policy, with which endings it is asked about.
+/// All that a layer was told: the policy, and which endings it is asked about. Shared by the clones of a service.
 #[derive(Clone, Debug)]
 pub struct Route<P, C, D> {
     pub(crate) policy: P,

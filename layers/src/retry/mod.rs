@@ -51,7 +51,7 @@
 //!     std::future::ready(if first { Err(std::io::Error::other("once")) } else { Ok(n) })
 //! });
 //! let mut service = ServiceBuilder::new()
-//!     .layer(RetryLayer::new(2, classify).with_budget(Budget::default()))
+//!     .layer(RetryLayer::new(2u32, classify).with_budget(Budget::default()))
 //!     .service(flaky);
 //! assert_eq!(service.ready().await?.call(7).await?, 7);
 //! # Ok::<(), std::io::Error>(()) })?;
@@ -103,7 +103,7 @@ pub struct RetryLayer<R, C, A = Alone, D = Constant<Option<Instant>>, M = Consta
 }
 
 impl<R, C> RetryLayer<R, C> {
-    /// At most `retries` for one call (a number, or a function of the request and the ending that is to be
+    /// At most `retries` for one call (a `u32`, or a function of the request and the ending that is to be
     /// retried), of what `classify` says is worth another.
     pub fn new(retries: R, classify: C) -> Self {
         let pace = Pace { budget: None, backoff: Backoff::default(), patience: PATIENCE };
