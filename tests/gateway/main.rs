@@ -6,4 +6,8 @@
 
 mod support;
 
+mod bad_requests;
 mod harness;
+mod http;
+mod owner;
+mod policies;
