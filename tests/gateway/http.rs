@@ -189,22 +189,20 @@ async fn the_door_stays_shut_for_anything_else_and_says_no_key() {
     let (upstream, gateway) = locked().await;
     let (near, bearer) = (&KEY[..KEY.len() - 1], format!("Bearer {KEY}x"));
     let near = format!("Bearer {near}");
-    let wrong = ["", "Bearer", "Bearer ", "Bearer wrong", &near, &bearer, "Basic c2s6", KEY, "Bearer  "];
+    let wrong = ["", "Bearer", "Bearer ", "Bearer zebra-77", &near, &bearer, "Basic c2s6", KEY, "Bearer  "];
     for word in wrong {
         let headers: &[_] = if word.is_empty() { &[] } else { &[("authorization", word)] };
         for (method, path) in
             [(Method::POST, "/chat/completions"), (Method::GET, "/v1/models"), (Method::GET, "/metrics")]
         {
             let answer = gateway.send(request(method, path, ask("m", json!({})), headers)).await;
-            if word != KEY || answer.status != 200 {
-                answer.error(401);
-            }
+            answer.error(401);
             let told = format!("{:?}{}", answer.headers, answer.text());
-            assert!(!told.contains("5150") && !told.contains("wrong"), "a key was echoed: {told}");
+            assert!(!told.contains("5150") && !told.contains("zebra"), "a key was echoed: {told}");
         }
     }
     assert!(!gateway.said().contains("5150"), "{}", gateway.said());
-    assert!(upstream.count() <= 1);
+    assert_eq!(upstream.count(), 0);
 }
 
 #[tokio::test]

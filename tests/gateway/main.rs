@@ -7,7 +7,9 @@
 mod support;
 
 mod bad_requests;
+mod command;
 mod harness;
 mod http;
 mod owner;
 mod policies;
+mod streams;
