@@ -5,4 +5,5 @@ mod clocks;
 mod cooldown;
 mod fallback;
 mod fallback_forms;
+mod limits;
 mod retry;
