@@ -172,9 +172,7 @@ fn code(text: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if !out.ends_with(is_word) || out.ends_with('b') || out.ends_with('r') {
-            literal(rest)
-        } else if c == '"' {
+        } else if c == '"' || !out.ends_with(is_word) || out.ends_with('b') {
             literal(rest)
         } else {
             0
