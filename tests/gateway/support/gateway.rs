@@ -3,16 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
@@ -94,7 +91,7 @@ impl Start {
     /// The same, with the host already given or left to the default.
     pub(crate) async fn start(mut self) -> Gateway {
         let mut child = self.command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = watch::Sender::new(String::new());
         let (announce, mut announced) = mpsc::unbounded_channel();
         let listeners = vec![
             listen(child.stdout.take().unwrap(), said.clone(), announce.clone()),
@@ -108,7 +105,7 @@ impl Start {
                 port,
                 client: Client::new(format!("http://127.0.0.1:{port}")),
             },
-            None => panic!("the gateway did not start:\n{}", said.lock().unwrap()),
+            None => panic!("the gateway did not start:\n{}", said.borrow().as_str()),
         }
     }
 }
@@ -116,14 +113,14 @@ impl Start {
 /// Collects what is said; announces the port when it is named.
 fn listen<R: AsyncRead + Unpin + Send + 'static>(
     from: R,
-    said: Arc<Mutex<String>>,
+    said: watch::Sender<String>,
     announce: mpsc::UnboundedSender<u16>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut announce = Some(announce);
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            said.lock().unwrap().push_str(&(line.clone() + "\n"));
+            said.send_modify(|said| said.push_str(&(line.clone() + "\n")));
             if let Some(port) = port(&line) {
                 announce.take().map(|announce| announce.send(port));
             }
@@ -140,7 +137,7 @@ fn port(line: &str) -> Option<u16> {
 /// A running gateway; killed when dropped.
 pub(crate) struct Gateway {
     child: Child,
-    said: Arc<Mutex<String>>,
+    said: watch::Sender<String>,
     listeners: Vec<JoinHandle<()>>,
     pub(crate) port: u16,
     pub(crate) client: Client,
@@ -165,7 +162,17 @@ impl Gateway {
 
     /// All that it has said so far, on both outputs.
     pub(crate) fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.said.borrow().clone()
+    }
+
+    /// Waits until it has said all of these, and gives all that it has said.
+    pub(crate) async fn says(&self, words: &[&str]) -> String {
+        let mut said = self.said.subscribe();
+        let all = said.wait_for(|said| words.iter().all(|word| said.contains(word)));
+        match tokio::time::timeout(super::PATIENCE, all).await {
+            Ok(said) => said.unwrap().clone(),
+            Err(_) => panic!("it was to say {words:?}, but said:\n{}", self.said()),
+        }
     }
 
     /// Sends a signal by name, as an operator would.
