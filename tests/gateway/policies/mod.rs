@@ -6,4 +6,5 @@ mod cooldown;
 mod fallback;
 mod fallback_forms;
 mod limits;
+mod random;
 mod retry;
