@@ -96,7 +96,7 @@ impl Content for Events {
         let mut from = self.framer.start();
         loop {
             let to = self.framer.start();
-            let unit = match self.framer.next() {
+            let unit = match self.framer.next_unit() {
                 Ok(Some(unit)) => unit,
                 Ok(None) => {
                     self.pass(from, to);
@@ -173,7 +173,7 @@ fn judge(facts: &mut Facts, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdi
         && let Some(ending) = (terms.judge.event)(&data, &HeaderMap::new())
     {
         facts.any = true;
-        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), ending));
+        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), Box::new(ending)));
     }
     facts.note(&event);
     match event {

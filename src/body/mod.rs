@@ -25,6 +25,8 @@ pub mod sse;
 mod terms;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod track;
 pub mod watch;
 mod wire;

@@ -129,7 +129,7 @@ fn plain(
     match live.as_mut().over().take() {
         Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
         Some(Err(Break::Fault(fault))) => Err(fault),
-        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, ending)),
+        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending)),
         None if !live.content.opens_like_json() && !verdict::is_encoded(&parts.headers) => {
             Err(verdict::no_json(stream))
         }
@@ -161,7 +161,7 @@ fn events(
     match live.as_mut().over().take() {
         Some(Err(Break::Upstream(data, ending))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
-            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(ending);
+            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(*ending);
             Ok(verdict::refusal(parts, &data, ending))
         }
         Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {
