@@ -71,7 +71,8 @@ impl Events {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
                 self.ready.push_back(Complaint::of(broken).event());
-                broken.ending()
+                // What the head told about limits stays true.
+                broken.ending().with_seen(*so_far.requests(), *so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
         };

@@ -94,7 +94,7 @@ pub(super) async fn peek_with(
 }
 
 /// Answers once.
-struct Once(Option<Response<Wire>>);
+pub(super) struct Once(pub(super) Option<Response<Wire>>);
 
 impl Service<Request> for Once {
     type Response = Response<Wire>;

@@ -59,12 +59,15 @@ impl Reading {
         parts.headers.remove(header::TRANSFER_ENCODING);
         let sort = if !parts.status.is_success() {
             clocks.hold(ERROR_FOR);
-            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None)))
-        } else if is_events(&parts.headers) {
+            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None, true)))
+        } else if is_events(&parts.headers) && !verdict::is_encoded(&parts.headers) {
             clocks.hold_unless_timed(HOLD_FOR);
             Sort::Events(Live::new(Source::new(wire, clocks), Events::new(terms.clone())))
         } else {
-            Sort::Plain(Live::new(Source::new(wire, clocks), Plain::new(length)))
+            Sort::Plain(Live::new(
+                Source::new(wire, clocks),
+                Plain::new(length, verdict::is_encoded(&parts.headers)),
+            ))
         };
         Self { parts, sort, overdue: false, stream }
     }
@@ -130,11 +133,10 @@ fn plain(
         Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
         Some(Err(Break::Fault(fault))) => Err(fault),
         Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending)),
-        None if !live.content.opens_like_json() && !verdict::is_encoded(&parts.headers) => {
-            Err(verdict::no_json(stream))
-        }
+        None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.judge.success)(&parts.headers);
+            live.as_mut().clocks().no_stream();
             live.as_mut().content().commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)))
         }

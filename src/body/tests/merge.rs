@@ -114,8 +114,8 @@ async fn burst(events: usize) -> Wire {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_over_a_socket_is_merged() {
     const EVENTS: usize = 64;
-    let mut best = usize::MAX;
-    // How it is cut into packets is not ours to say: the best of a few must be good.
+    let mut counts = Vec::new();
+    // How a single one is cut into packets is not ours to say: most must be good.
     for _ in 0..20 {
         // In a task of its own, as a server's connection polls it.
         let (pieces, bytes) = tokio::spawn(async {
@@ -129,9 +129,10 @@ async fn a_burst_over_a_socket_is_merged() {
         .await
         .expect("no panic");
         assert_eq!(bytes, (0..EVENTS).map(|i| says(&i.to_string()).len()).sum::<usize>(), "nothing is lost");
-        best = best.min(pieces);
+        counts.push(pieces);
     }
-    assert!(best <= EVENTS / 8, "{best} pieces of {EVENTS}: merging has rotted");
+    counts.sort_unstable();
+    assert!(counts[10] <= EVENTS / 8, "pieces of {EVENTS} events: {counts:?}: merging has rotted");
 }
 
 #[tokio::test(start_paused = true)]
