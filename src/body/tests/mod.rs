@@ -3,6 +3,7 @@
 mod clocks;
 mod merge;
 mod settle;
+mod socket;
 mod truth;
 
 #[test]
