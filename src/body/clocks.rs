@@ -122,6 +122,11 @@ impl Running {
         (self.first, self.attempt) = (None, None);
     }
 
+    /// A stream was asked for and a plain answer comes: only the attempt bounds it.
+    pub(super) const fn no_stream(&mut self) {
+        self.first = None;
+    }
+
     /// The terminal event came.
     pub(super) fn done(&mut self) {
         let linger = Limit { after: LINGER, evidence: false };

@@ -71,7 +71,8 @@ impl Events {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
                 self.ready.push_back(Complaint::of(broken).event());
-                broken.ending()
+                // What the head told about limits stays true.
+                broken.ending().with_seen(*so_far.requests(), *so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
         };
@@ -96,7 +97,7 @@ impl Content for Events {
         let mut from = self.framer.start();
         loop {
             let to = self.framer.start();
-            let unit = match self.framer.next() {
+            let unit = match self.framer.next_unit() {
                 Ok(Some(unit)) => unit,
                 Ok(None) => {
                     self.pass(from, to);
@@ -173,7 +174,7 @@ fn judge(facts: &mut Facts, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdi
         && let Some(ending) = (terms.judge.event)(&data, &HeaderMap::new())
     {
         facts.any = true;
-        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), ending));
+        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), Box::new(ending)));
     }
     facts.note(&event);
     match event {

@@ -117,14 +117,14 @@ pub(super) enum Break {
     /// Something is wrong with it.
     Fault(Fault),
     /// The upstream said so: the data of its error event, and what the classifier made of it.
-    Upstream(bytes::Bytes, Ending),
+    Upstream(bytes::Bytes, Box<Ending>),
 }
 
 impl Break {
     pub(super) fn ending(&self) -> Ending {
         match self {
             Self::Fault(fault) => fault.ending(),
-            Self::Upstream(_, ending) => *ending,
+            Self::Upstream(_, ending) => **ending,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who hears the end of an answer: [`Handle`].
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::Watch, quota::Held};
@@ -17,6 +17,8 @@ pub enum Handle {
     Cooldown(Watch),
     /// A meter's: one of its scope is under way.
     Count(Count),
+    /// Any other: an embedder's own log.
+    Listener(Listener),
     /// A place at the front door: given back, whatever the end.
     Permit(OwnedSemaphorePermit),
 }
@@ -28,6 +30,7 @@ impl Hear for Handle {
             Self::Quota(held) => held.end(ending),
             Self::Cooldown(watch) => watch.end(ending),
             Self::Count(count) => count.end(ending),
+            Self::Listener(listener) => listener.end(ending),
             Self::Permit(permit) => drop(permit),
         }
     }
@@ -40,6 +43,7 @@ impl fmt::Debug for Handle {
             Self::Quota(_) => "Quota",
             Self::Cooldown(_) => "Cooldown",
             Self::Count(_) => "Count",
+            Self::Listener(_) => "Listener",
             Self::Permit(_) => "Permit",
         })
     }
@@ -55,7 +59,47 @@ macro_rules! from {
     )*};
 }
 
-from!(Flight => Balance, Held => Quota, Watch => Cooldown, Count => Count, OwnedSemaphorePermit => Permit);
+from!(Flight => Balance, Held => Quota, Watch => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+
+/// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
+///
+/// Made once, when the tree is built; a clone for each request is a count.
+pub type Listening = Arc<dyn Fn(Option<&Ending>) + Send + Sync>;
+
+/// A function that hears the end of one answer, exactly once.
+pub struct Listener {
+    hear: Option<Listening>,
+}
+
+impl Listener {
+    /// Will tell `hear`.
+    #[must_use]
+    pub const fn new(hear: Listening) -> Self {
+        Self { hear: Some(hear) }
+    }
+}
+
+impl Hear for Listener {
+    fn end(mut self, ending: &Ending) {
+        if let Some(hear) = self.hear.take() {
+            hear(Some(ending));
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(hear) = self.hear.take() {
+            hear(None);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
 
 /// The handles of one answer. Eight are held in place: one attempt fastens four, the tree above it three.
 #[derive(Debug, Default)]

@@ -68,7 +68,7 @@ impl<C: Content> Live<C> {
             Beat::End => Some(this.content.close()),
             Beat::Data(piece, last) => {
                 let taken = this.content.take(piece);
-                this.content.mark(this.source.project().clocks);
+                this.content.mark(this.source.clocks());
                 match taken {
                     Err(broken) => Some(Err(broken)),
                     Ok(()) if last => Some(this.content.close()),
@@ -106,6 +106,6 @@ impl<C: Content> Live<C> {
 
     /// The clocks that run.
     pub(super) fn clocks(self: Pin<&mut Self>) -> &mut Running {
-        self.project().source.project().clocks
+        self.project().source.clocks()
     }
 }

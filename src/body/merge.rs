@@ -6,8 +6,8 @@
 //! the connection's task; only after two such turns in vain does it let go of what it has. No timer is waited for, and
 //! a frame that comes alone passes through untouched, at most two turns of the scheduler later.
 //!
-//! Two turns is observed, not derived: one merges nothing, four merge no more. If the scheduler or hyper's channel
-//! change, merging is lost and nothing else; a test counts the pieces.
+//! Two turns is observed, not derived: under load one was too few, and four merged no more. If the scheduler or hyper's
+//! channel change, merging is lost and nothing else; a test counts the pieces of a burst over a socket.
 
 use std::{
     pin::Pin,

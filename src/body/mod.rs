@@ -27,6 +27,8 @@ pub mod sse;
 mod terms;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod track;
 pub mod watch;
 mod wire;
@@ -34,7 +36,7 @@ mod wire;
 pub use answer::Body;
 pub use clocks::{Clock, Clocks};
 pub use fault::{Fault, Judged};
-pub use handle::Handle;
+pub use handle::{Handle, Listener, Listening};
 pub use merge::Merge;
 pub use origin::Origin;
 pub use payload::Payload;

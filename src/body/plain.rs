@@ -21,14 +21,16 @@ pub(super) struct Plain {
     total: u64,
     given: u64,
     expected: Option<u64>,
+    /// It is compressed, so that nothing can be read in it.
+    opaque: bool,
     /// The last bytes, once the answer is committed and passes by.
     tail: Option<Vec<u8>>,
 }
 
 impl Plain {
-    /// An answer that announced so many bytes.
-    pub(super) const fn new(expected: Option<u64>) -> Self {
-        Self { ready: VecDeque::new(), total: 0, given: 0, expected, tail: None }
+    /// An answer that announced so many bytes; `opaque` when it is compressed.
+    pub(super) const fn new(expected: Option<u64>, opaque: bool) -> Self {
+        Self { ready: VecDeque::new(), total: 0, given: 0, expected, opaque, tail: None }
     }
 
     /// How many bytes came.
@@ -41,10 +43,10 @@ impl Plain {
         self.expected.map(|expected| expected.saturating_sub(self.given))
     }
 
-    /// Whether what came so far looks like JSON.
+    /// Whether what came so far looks like JSON, or cannot be looked at.
     pub(super) fn opens_like_json(&self) -> bool {
         let first = self.ready.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
-        matches!(first, Some(b'{' | b'['))
+        self.opaque || matches!(first, Some(b'{' | b'['))
     }
 
     /// From now on the bytes pass by.
@@ -81,8 +83,8 @@ impl Content for Plain {
     fn close(&mut self) -> Result<(), Break> {
         let whole = self.expected.is_none_or(|expected| expected == self.total);
         // JSON without an announced length may stop anywhere and look clean to the connection.
-        let closed =
-            self.tail.as_ref().is_none_or(|tail| matches!(tail.trim_ascii_end().last(), Some(b'}' | b']')));
+        let last = self.tail.as_ref().map(|tail| tail.trim_ascii_end().last());
+        let closed = self.opaque || last.is_none_or(|last| matches!(last, Some(b'}' | b']')));
         if whole && closed { Ok(()) } else { Err(Fault::Truncated.into()) }
     }
 

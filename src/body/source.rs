@@ -20,7 +20,7 @@ pin_project! {
     #[derive(Debug)]
     pub(super) struct Source {
         wire: Wire,
-        pub(super) clocks: Running,
+        clocks: Running,
         #[pin]
         timer: Timer,
     }
@@ -42,6 +42,11 @@ pub(super) enum Beat {
 impl Source {
     pub(super) fn new(wire: Wire, clocks: Running) -> Self {
         Self { wire, clocks, timer: Timer::default() }
+    }
+
+    /// The clocks that run.
+    pub(super) fn clocks(self: Pin<&mut Self>) -> &mut Running {
+        self.project().clocks
     }
 
     pub(super) fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Beat> {

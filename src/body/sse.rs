@@ -89,7 +89,7 @@ impl Framer {
     ///
     /// # Errors
     /// [`TooLong`], when a block is longer than the limit, whole or not.
-    pub fn next(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
+    pub fn next_unit(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {
                 None => break false,
@@ -236,7 +236,7 @@ mod tests {
             framer.push(Bytes::copy_from_slice(piece.as_bytes()));
             loop {
                 let from = framer.start();
-                let Some(unit) = framer.next().expect("short") else { break };
+                let Some(unit) = framer.next_unit().expect("short") else { break };
                 let data = unit.data.map(|data| String::from_utf8(data.into_owned()).expect("utf-8"));
                 let end = unit.end;
                 out.push((String::from_utf8(framer.slice(from..end).to_vec()).expect("utf-8"), data));
@@ -287,9 +287,9 @@ mod tests {
         let mut framer = Framer::new(64);
         let bytes = "data: é\n\n".as_bytes();
         framer.push(Bytes::copy_from_slice(&bytes[..7]));
-        assert!(framer.next().expect("short").is_none());
+        assert!(framer.next_unit().expect("short").is_none());
         framer.push(Bytes::copy_from_slice(&bytes[7..]));
-        let unit = framer.next().expect("short").expect("whole");
+        let unit = framer.next_unit().expect("short").expect("whole");
         assert_eq!(unit.data.as_deref(), Some("é".as_bytes()));
     }
 
@@ -297,17 +297,17 @@ mod tests {
     fn an_event_over_the_limit_is_refused_before_it_is_whole() {
         let mut framer = Framer::new(16);
         framer.push(Bytes::from_static(b"data: a\n\ndata: 0123456789"));
-        assert!(framer.next().is_ok());
-        assert_eq!(framer.next().map(|_| ()), Ok(()), "16 bytes are allowed");
+        assert!(framer.next_unit().is_ok());
+        assert_eq!(framer.next_unit().map(|_| ()), Ok(()), "16 bytes are allowed");
         framer.push(Bytes::from_static(b"x"));
-        assert_eq!(framer.next().map(|_| ()), Err(TooLong));
+        assert_eq!(framer.next_unit().map(|_| ()), Err(TooLong));
     }
 
     #[test]
     fn what_is_left_at_the_end_says_what_it_lacks() {
         let mut framer = Framer::new(64);
         framer.push(Bytes::from_static(b"data: [DONE]"));
-        assert!(framer.next().expect("short").is_none());
+        assert!(framer.next_unit().expect("short").is_none());
         let rest = framer.rest().expect("some");
         assert_eq!((rest.data.as_deref(), rest.missing), (Some(&b"[DONE]"[..]), "\n\n"));
     }
@@ -317,7 +317,7 @@ mod tests {
         let piece = Bytes::from_static(b"data: a\n\n");
         let mut framer = Framer::new(64);
         framer.push(piece.clone());
-        let end = framer.next().expect("short").expect("whole").end;
+        let end = framer.next_unit().expect("short").expect("whole").end;
         assert_eq!(framer.slice(0..end).as_ptr(), piece.as_ptr());
     }
 }

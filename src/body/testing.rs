@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use tollgate_layers::{Attempts, Class, Ending, setting::Constant};
+use tollgate_layers::{Class, Ending, setting::Constant};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{Body, Clocks, Fault, Judge, Listening, PeekLayer, Step, Wire};
@@ -94,7 +94,7 @@ pub(super) async fn peek_with(
 }
 
 /// Answers once.
-struct Once(Option<Response<Wire>>);
+pub(super) struct Once(pub(super) Option<Response<Wire>>);
 
 impl Service<Request> for Once {
     type Response = Response<Wire>;

@@ -115,7 +115,14 @@ impl Encoder {
             true => prompt.payload_with_usage(&self.model, &self.defaults),
             false => prompt.payload(&self.model, &self.defaults),
         };
-        let (uri, headers) = self.head(prompt.head.route);
+        self.request(prompt.head.route, body)
+    }
+
+    /// The request round a body that was written with [`model`](Encoder::model) and
+    /// [`defaults`](Encoder::defaults).
+    #[must_use]
+    pub fn request<B>(&self, route: Route, body: B) -> Request<B> {
+        let (uri, headers) = self.head(route);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_11;

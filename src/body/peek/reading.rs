@@ -59,12 +59,15 @@ impl Reading {
         parts.headers.remove(header::TRANSFER_ENCODING);
         let sort = if !parts.status.is_success() {
             clocks.hold(ERROR_FOR);
-            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None)))
-        } else if is_events(&parts.headers) {
+            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None, true)))
+        } else if is_events(&parts.headers) && !verdict::is_encoded(&parts.headers) {
             clocks.hold_unless_timed(HOLD_FOR);
             Sort::Events(Live::new(Source::new(wire, clocks), Events::new(terms.clone())))
         } else {
-            Sort::Plain(Live::new(Source::new(wire, clocks), Plain::new(length)))
+            Sort::Plain(Live::new(
+                Source::new(wire, clocks),
+                Plain::new(length, verdict::is_encoded(&parts.headers)),
+            ))
         };
         Self { parts, sort, overdue: false, stream }
     }
@@ -129,12 +132,11 @@ fn plain(
     match live.as_mut().over().take() {
         Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
         Some(Err(Break::Fault(fault))) => Err(fault),
-        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, ending)),
-        None if !live.content.opens_like_json() && !verdict::is_encoded(&parts.headers) => {
-            Err(verdict::no_json(stream))
-        }
+        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending)),
+        None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.judge.success)(&parts.headers);
+            live.as_mut().clocks().no_stream();
             live.as_mut().content().commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)))
         }
@@ -161,7 +163,7 @@ fn events(
     match live.as_mut().over().take() {
         Some(Err(Break::Upstream(data, ending))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
-            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(ending);
+            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(*ending);
             Ok(verdict::refusal(parts, &data, ending))
         }
         Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {

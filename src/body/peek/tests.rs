@@ -270,6 +270,38 @@ async fn an_event_too_large_ends_the_stream_with_an_error_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plain_answer_to_a_stream_request_has_no_first_content() {
+    let clocks = Clocks { first_content: Some(Duration::from_secs(1).into()), ..Clocks::default() };
+    let steps = [data(format!("[{}", "1,".repeat(50_000))), Step::Wait(Duration::from_secs(2)), data("1]")];
+    let answer = peek(true, clocks, head(200, "application/json", steps)).await.expect("an answer");
+    assert_eq!(read(answer.into_body()).await.1, None);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_passed_on_unread() {
+    for (size, kind) in [(10, "application/json"), (100_000, "application/json"), (10, "text/event-stream")] {
+        let mut wire = head(200, kind, [data(vec![b'z'; size]), data("z")]);
+        wire.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+        let answer = peek(true, Clocks::default(), wire).await.expect("an answer");
+        let (seen, fault) = read(answer.into_body()).await;
+        assert_eq!((seen.len(), fault), (size + 1, None));
+    }
+}
+
+#[tokio::test]
+async fn it_is_as_strict_about_readiness_as_what_it_wraps() {
+    use tollgate_layers::testing::Strict;
+    use tower::{Layer, Service, ServiceExt};
+
+    use crate::body::testing::{Once, request};
+
+    let wire = head(200, "application/json", [data("{}")]);
+    let mut service = layer().layer(Strict::new(Once(Some(wire))));
+    let answer = service.ready().await.expect("ready").call(request(false)).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_content_clock_is_not_fooled_by_pings() {
     let clocks = Clocks { first_content: Some(Duration::from_secs(10).into()), ..Clocks::default() };
     let pings =

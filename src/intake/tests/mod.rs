@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
-use tollgate_layers::Attempts;
 
 use super::{Rejected, read};
 use crate::request::{Head, Prompt, Route, Trail};
