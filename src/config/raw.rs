@@ -118,7 +118,8 @@ fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
         sink.error(&key.at, "`include` is not served yet").help("put what the other files say into this one");
     } else if keys::TOP_NOT_SERVED.contains(&name) {
         sink.warning(&key.at, format!("the section `{name}` is not served yet"));
-    } else if !keys::TOP.contains(&name) {
+    } else if !keys::TOP.contains(&name) && !name.starts_with("x-") {
+        // `x-` is where anchors are kept by custom.
         let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
         if let Some(near) = keys::nearest(name, keys::TOP.iter().copied(), 4) {
             entry.help(format!("did you mean `{near}`?"));

@@ -110,14 +110,22 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
         }
         Err(error) => {
             let at = At::from(error.location().unwrap_or(Location::UNKNOWN));
-            let text = error.without_snippet().to_string();
-            let reason = text.split(" at line ").next().unwrap_or(&text);
-            let reason: Vec<_> = reason.lines().next().unwrap_or("").split(' ').map(keys::safe).collect();
-            sink.error(&at, format!("this is no YAML: {}", reason.join(" ")))
+            sink.error(&at, reason(&error))
                 .help("look at the indentation, the quotes and the brackets here and in the line before");
             None
         }
     }
+}
+
+/// The first line of what the reader says, without the place, which we show ourselves.
+fn reason(error: &serde_yaml::Error) -> String {
+    if let serde_yaml::Error::MultipleDocuments { .. } = error.without_snippet() {
+        return "the file holds more than one YAML document".to_owned();
+    }
+    let text = error.without_snippet().to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::safe).collect();
+    format!("this cannot be read as YAML: {}", words.join(" "))
 }
 
 impl From<Location> for At {
@@ -143,7 +151,15 @@ impl Located<'_> {
     fn visit(&mut self, node: &mut Node, path: &str, shown: keys::Shown) {
         node.at.path = path.into();
         match &mut node.value {
-            Value::Map(entries) => self.visit_map(entries, path, shown),
+            Value::Map(entries) => {
+                // A map in block style begins with its first key: that is what a caret can point at.
+                if let Some((key, _)) =
+                    entries.first().filter(|(key, _)| key.at.bytes.start == node.at.bytes.start)
+                {
+                    node.at.bytes = key.at.bytes.clone();
+                }
+                self.visit_map(entries, path, shown);
+            }
             Value::List(items) => {
                 for (n, item) in items.iter_mut().enumerate() {
                     self.visit(item, &format!("{path}[{n}]"), shown);
