@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     error::Sink,
-    yaml::{At, Key, Node, Value},
+    yaml::{Key, Node, Value},
 };
 
 /// A map of the file, its keys in order.
@@ -77,7 +77,7 @@ impl Section {
 
 /// Notes that `node` is not what it must be.
 pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T> {
-    let name = last(&node.at);
+    let name = node.at.last();
     match (&node.value, &node.variable) {
         (Value::Unset, Some(variable)) => {
             sink.error(&node.at, format!("`{name}`: the environment variable `{variable}` is not set"))
@@ -104,11 +104,6 @@ fn advice(value: &Value, must: &str) -> Option<&'static str> {
         }
         _ => None,
     }
-}
-
-/// The last key of a path.
-fn last(at: &At) -> &str {
-    at.path.rsplit('.').next().unwrap_or(&at.path)
 }
 
 /// A text that says something.

@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn a_text_that_is_no_yaml_shows_only_the_names_of_settings() {
         let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
-        assert_eq!(source.snippet(&at(35, 36)).unwrap().line, "  - api_key: *** rpm: […");
+        assert_eq!(source.snippet(&at(35, 36)).unwrap().line, "  - api_key: *** rpm: …");
     }
 }

@@ -55,6 +55,13 @@ pub(super) struct Key {
     pub(super) at: At,
 }
 
+impl At {
+    /// The last part of the path: the key, as far as it may be shown.
+    pub(super) fn last(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+}
+
 impl Node {
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
@@ -99,10 +106,10 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     match serde_yaml::from_str_with_options::<Node>(text, options) {
         Ok(mut root) => {
             let mut located = Located { text, hidden: Vec::new(), repeated: Vec::new() };
-            located.visit(&mut root, "", keys::Shown::Settings);
+            located.visit(&mut root, "", keys::Shown::Section);
             sink.source.hide(located.hidden);
             for (key, first) in located.repeated {
-                let name = keys::safe(&key.name);
+                let name = key.at.last().to_owned();
                 sink.error(&key.at, format!("`{name}` is written twice"))
                     .help(format!("the first is in line {first}"));
             }
@@ -180,10 +187,11 @@ impl Located<'_> {
         for n in 0..entries.len() {
             let (before, rest) = entries.split_at_mut(n);
             let Some((key, node)) = rest.first_mut() else { continue };
-            let name = keys::safe(&key.name);
+            let visible = keys::may_show_key(&key.name, shown);
+            let name = if visible { &key.name } else { "***" };
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
             key.at.path = path.as_str().into();
-            if !keys::may_show(&key.name, keys::Shown::All) {
+            if !visible {
                 self.hidden.push(key.at.bytes.clone());
             }
             if let Some((first, _)) = before.iter().find(|(k, _)| k.name == key.name) {

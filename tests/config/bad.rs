@@ -12,14 +12,14 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("a key must be a text", "§[a]: b\n"),
     // sections
     ("the configuration is empty", "§"),
-    ("the configuration is empty", "§# only a comment\n"),
+    ("the configuration is empty", "# only a comment\n§"),
     ("the configuration must be a map of keys, found a list", "§- a\n"),
     ("there is no `model_list`", "§router_settings: {num_retries: 3}\n"),
     ("`model_list` is empty", "§model_list:\n"),
     ("`model_list` is empty", "§model_list: []\n"),
-    ("`model_list` must be a list, found the text `x`", "model_list: §x\n"),
+    ("`model_list` must be a list, found a text", "model_list: §x\n"),
     ("begin each deployment with `- model_name:`", "model_list:\n  §model_name: g\n"),
-    ("a deployment must be a map of keys, found the text `x`", "model_list:\n- §x\n"),
+    ("a deployment must be a map of keys, found a text", "model_list:\n- §x\n"),
     ("`router_settings` must be a map of keys", "PARAMS\nrouter_settings: §3\n"),
     ("`include` is not served yet", "§include: [other.yaml]\nPARAMS\n"),
     ("`rpm` is written twice", "PARAMS\n    rpm: 6\n    §rpm: 7\n"),
@@ -58,6 +58,10 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: g\n  litellm_params: {model: §llama, api_base: 'http://localhost'}\n",
     ),
     ("a provider and a name", "model_list:\n- model_name: g\n  litellm_params: {model: §openai/}\n"),
+    (
+        "a provider and a name",
+        "model_list:\n- model_name: g\n  litellm_params:\n    model: §gpt-4o\n      api_key sk-canary-123456\n",
+    ),
     ("unknown provider `bedrok`", "PARAMS\n    custom_llm_provider: §bedrok\n"),
     ("has no `api_base`", "model_list:\n- model_name: g\n  litellm_params: {model: §azure/foo}\n"),
     // URLs

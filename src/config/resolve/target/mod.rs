@@ -137,7 +137,7 @@ fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
         }
         Ok(name) => Some(name),
         Err(_) => {
-            sink.error(at, format!("`{}` is no name of a header", keys::safe(text)))
+            sink.error(at, format!("`{}` is no name of a header", at.last()))
                 .help("letters, digits and hyphens");
             None
         }
