@@ -86,6 +86,29 @@ fn all_errors_are_told_at_once() {
 }
 
 #[test]
+fn a_small_file_cannot_become_a_large_tree() {
+    let mut bomb = "a0: &a0 [x]\n".to_owned();
+    for n in 1..12 {
+        let previous = format!("*a{}, ", n - 1).repeat(10);
+        bomb += &format!("a{n}: &a{n} [{previous}]\n");
+    }
+    for text in [bomb, "[".repeat(100_000), "a: ".to_owned() + &"{b: ".repeat(100_000), "- ".repeat(100_000)]
+    {
+        let errors = read_with(&text, &[]).unwrap_err().to_string();
+        assert!(errors.contains("nested too deeply"), "{errors}");
+    }
+}
+
+#[test]
+fn thousands_of_deployments_are_no_trouble() {
+    let entry = |n| format!("- {{model_name: g{n}, litellm_params: {{model: openai/m, api_key: k}}}}\n");
+    let fallbacks: String = (1..3000).map(|n| format!("  - g{n}: [g0]\n")).collect();
+    let list: String = (0..3000).map(entry).collect();
+    let (config, warnings) = read(&format!("model_list:\n{list}router_settings:\n  fallbacks:\n{fallbacks}"));
+    assert_eq!((config.groups.len(), config.settings.fallbacks.by_group.len(), &*warnings), (3000, 2999, ""));
+}
+
+#[test]
 fn an_error_is_shown_with_its_line_and_a_caret() {
     let errors = read_with(&deployment("rpm: six"), &[]).unwrap_err();
     let error = errors.errors().next().unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     error::Sink,
+    keys,
     yaml::{Key, Node, Value},
 };
 
@@ -80,6 +81,7 @@ pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T
     let name = node.at.last();
     match (&node.value, &node.variable) {
         (Value::Unset, Some(variable)) => {
+            let variable = keys::safe(variable);
             sink.error(&node.at, format!("`{name}`: the environment variable `{variable}` is not set"))
                 .help(format!("set `{variable}` before the start, or write the value here"));
         }

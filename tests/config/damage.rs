@@ -50,6 +50,17 @@ fn one_slip_anywhere_never_prints_a_secret() {
     }
 }
 
+#[test]
+fn a_secret_in_the_wrong_variable_is_not_printed() {
+    let text = "model_list:\n- model_name: g\n  litellm_params: {model: openai/m, rpm: os.environ/R, tpm: os.environ/T}\n";
+    let said = crate::read_with(text, &[("R", CANARY), ("T", "70")]).unwrap_err().to_string();
+    assert!(
+        said.contains("`rpm` must be a whole number from 1, found the value of `os.environ/R`"),
+        "{said}"
+    );
+    assert!(!said.contains("tpm`") && !said.contains(CANARY), "{said}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
