@@ -4,7 +4,12 @@
 //! that stops a small file from becoming a large tree. A value that came through an alias stands where it was
 //! written, not where it is used: that is where it must be mended.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    ops::Range,
+    sync::Arc,
+};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -55,6 +60,13 @@ pub(super) struct Key {
     pub(super) at: At,
 }
 
+impl At {
+    /// The last part of the path: the key, as far as it may be shown.
+    pub(super) fn last(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+}
+
 impl Node {
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
@@ -73,8 +85,7 @@ impl Node {
     /// What stands here, for a message: the value itself only where it may be shown.
     pub(super) fn found(&self) -> String {
         match (&self.value, &self.variable) {
-            (Value::Unset, Some(name)) => format!("`os.environ/{name}`, which is not set"),
-            (_, Some(name)) => format!("the value of `os.environ/{name}`"),
+            (_, Some(name)) => format!("the value of `os.environ/{}`", keys::safe(name)),
             (Value::Null | Value::Unset, None) => "nothing".to_owned(),
             (Value::List(_), None) => "a list".to_owned(),
             (Value::Map(_), None) => "a map".to_owned(),
@@ -92,17 +103,19 @@ impl Node {
 pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     let options = serde_yaml::options! {
         strict_booleans: true,
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
         with_snippet: false, // its own would show secrets
         duplicate_keys: DuplicateKeyPolicy::PassThrough, // we report them all
-        budget: serde_yaml::budget! { max_depth: 64, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
+        // A level of recursion takes 35 kB of stack in a debug build; a thread has 2 MB.
+        budget: serde_yaml::budget! { max_depth: 32, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
     };
     match serde_yaml::from_str_with_options::<Node>(text, options) {
         Ok(mut root) => {
             let mut located = Located { text, hidden: Vec::new(), repeated: Vec::new() };
-            located.visit(&mut root, "", keys::Shown::Settings);
+            located.visit(&mut root, "", keys::Shown::Section);
             sink.source.hide(located.hidden);
             for (key, first) in located.repeated {
-                let name = keys::safe(&key.name);
+                let name = key.at.last().to_owned();
                 sink.error(&key.at, format!("`{name}` is written twice"))
                     .help(format!("the first is in line {first}"));
             }
@@ -110,14 +123,25 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
         }
         Err(error) => {
             let at = At::from(error.location().unwrap_or(Location::UNKNOWN));
-            let text = error.without_snippet().to_string();
-            let reason = text.split(" at line ").next().unwrap_or(&text);
-            let reason: Vec<_> = reason.lines().next().unwrap_or("").split(' ').map(keys::safe).collect();
-            sink.error(&at, format!("this is no YAML: {}", reason.join(" ")))
+            sink.error(&at, reason(&error))
                 .help("look at the indentation, the quotes and the brackets here and in the line before");
             None
         }
     }
+}
+
+/// The first line of what the reader says, without the place, which we show ourselves.
+fn reason(error: &serde_yaml::Error) -> String {
+    if let serde_yaml::Error::MultipleDocuments { .. } = error.without_snippet() {
+        return "the file holds more than one YAML document".to_owned();
+    }
+    let text = error.without_snippet().to_string();
+    if text.contains("budget breached") || text.contains("limit exceeded") {
+        return "the file is too large or nested too deeply to be a configuration".to_owned();
+    }
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::safe).collect();
+    format!("this cannot be read as YAML: {}", words.join(" "))
 }
 
 impl From<Location> for At {
@@ -143,7 +167,15 @@ impl Located<'_> {
     fn visit(&mut self, node: &mut Node, path: &str, shown: keys::Shown) {
         node.at.path = path.into();
         match &mut node.value {
-            Value::Map(entries) => self.visit_map(entries, path, shown),
+            Value::Map(entries) => {
+                // A map in block style begins with its first key: that is what a caret can point at.
+                if let Some((key, _)) =
+                    entries.first().filter(|(key, _)| key.at.bytes.start == node.at.bytes.start)
+                {
+                    node.at.bytes = key.at.bytes.clone();
+                }
+                self.visit_map(entries, path, shown);
+            }
             Value::List(items) => {
                 for (n, item) in items.iter_mut().enumerate() {
                     self.visit(item, &format!("{path}[{n}]"), shown);
@@ -161,17 +193,18 @@ impl Located<'_> {
     }
 
     fn visit_map(&mut self, entries: &mut [(Key, Node)], path: &str, shown: keys::Shown) {
-        for n in 0..entries.len() {
-            let (before, rest) = entries.split_at_mut(n);
-            let Some((key, node)) = rest.first_mut() else { continue };
-            let name = keys::safe(&key.name);
+        let mut lines = HashMap::new();
+        for (key, node) in entries {
+            let visible = keys::may_show_key(&key.name, shown);
+            let name = if visible { &key.name } else { "***" };
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
             key.at.path = path.as_str().into();
-            if !keys::may_show(&key.name, keys::Shown::All) {
+            if !visible {
                 self.hidden.push(key.at.bytes.clone());
             }
-            if let Some((first, _)) = before.iter().find(|(k, _)| k.name == key.name) {
-                self.repeated.push((key.clone(), first.at.line));
+            match lines.entry(key.name.clone()) {
+                Entry::Occupied(first) => self.repeated.push((key.clone(), *first.get())),
+                Entry::Vacant(free) => _ = free.insert(key.at.line),
             }
             self.visit(node, &path, shown.below(&key.name));
         }

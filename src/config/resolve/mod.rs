@@ -10,7 +10,7 @@ mod policies;
 mod settings;
 mod target;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Alias, Config, Group,
@@ -27,10 +27,11 @@ pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
     settings::warn_unknown(raw, sink);
     let ids = id::assign(&raw.entries, sink);
     let general = deployment::General::read(raw, sink);
-    let mut groups: Vec<Group> = Vec::new();
+    let (mut groups, mut indices) = (Vec::<Group>::new(), BTreeMap::new());
     for (entry, id) in raw.entries.iter().zip(&ids) {
         let Some(deployment) = deployment::resolve(entry, id.clone(), &general, sink) else { continue };
-        match groups.iter_mut().find(|g| g.name == entry.name) {
+        let index = *indices.entry(&entry.name).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some(group) => group.deployments.push(deployment),
             None => groups.push(Group { name: entry.name.clone(), deployments: vec![deployment] }),
         }
