@@ -4,11 +4,15 @@
 //! Most services forgive those who do not. `Strict` does not: it loses its readiness when it is cloned or called, and
 //! panics when it is called without. A layer that passes over `Strict` passes over everything.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Weak,
+    task::{Context, Poll},
+};
 
+use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::endpoint::{Endpoint, Score, Share, Until};
+use crate::endpoint::{Endpoint, Freed, Score, Share, Until};
 
 /// Panics when it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
@@ -65,5 +69,13 @@ where
 
     fn share(&self) -> Share {
         self.inner.share()
+    }
+
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        self.inner.slots(req, by)
+    }
+
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.inner.on_freed(told, which);
     }
 }
