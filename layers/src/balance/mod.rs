@@ -14,6 +14,8 @@ mod seek;
 mod service;
 mod speed;
 mod strategy;
+#[cfg(test)]
+mod tests;
 
 pub use exhausted::Exhausted;
 pub use future::ResponseFuture;
