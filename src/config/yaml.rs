@@ -28,6 +28,8 @@ pub(super) struct At {
     pub(super) column: usize,
     pub(super) bytes: Range<usize>,
     pub(super) path: Arc<str>,
+    /// Where in the path its last key begins.
+    key: usize,
 }
 
 /// A value and its place.
@@ -61,9 +63,14 @@ pub(super) struct Key {
 }
 
 impl At {
+    #[cfg(test)]
+    pub(super) fn in_first_line(bytes: Range<usize>) -> Self {
+        Self { line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
+    }
+
     /// The last part of the path: the key, as far as it may be shown.
     pub(super) fn last(&self) -> &str {
-        self.path.rsplit('.').next().unwrap_or(&self.path)
+        self.path.get(self.key..).unwrap_or_default()
     }
 }
 
@@ -112,7 +119,7 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     match serde_yaml::from_str_with_options::<Node>(text, options) {
         Ok(mut root) => {
             let mut located = Located { text, hidden: Vec::new(), repeated: Vec::new() };
-            located.visit(&mut root, "", keys::Shown::Section);
+            located.visit(&mut root, ("", 0), keys::Shown::Section);
             sink.source.hide(located.hidden);
             for (key, first) in located.repeated {
                 let name = key.at.last().to_owned();
@@ -152,7 +159,7 @@ impl From<Location> for At {
         let start = span.byte_offset().map_or(usize::MAX, number);
         let end = start.saturating_add(span.byte_len().map_or(0, number));
         let (line, column) = (number(location.line()), number(location.column()));
-        Self { line, column, bytes: start..end, path: Arc::from("") }
+        Self { line, column, bytes: start..end, path: Arc::from(""), key: 0 }
     }
 }
 
@@ -164,8 +171,8 @@ struct Located<'a> {
 }
 
 impl Located<'_> {
-    fn visit(&mut self, node: &mut Node, path: &str, shown: keys::Shown) {
-        node.at.path = path.into();
+    fn visit(&mut self, node: &mut Node, (path, last): (&str, usize), shown: keys::Shown) {
+        (node.at.path, node.at.key) = (path.into(), last);
         match &mut node.value {
             Value::Map(entries) => {
                 // A map in block style begins with its first key: that is what a caret can point at.
@@ -178,7 +185,7 @@ impl Located<'_> {
             }
             Value::List(items) => {
                 for (n, item) in items.iter_mut().enumerate() {
-                    self.visit(item, &format!("{path}[{n}]"), shown);
+                    self.visit(item, (&format!("{path}[{n}]"), last), shown);
                 }
             }
             Value::Null | Value::Unset => {}
@@ -198,7 +205,8 @@ impl Located<'_> {
             let visible = keys::may_show_key(&key.name, shown);
             let name = if visible { &key.name } else { "***" };
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            key.at.path = path.as_str().into();
+            let last = path.len() - name.len();
+            (key.at.path, key.at.key) = (path.as_str().into(), last);
             if !visible {
                 self.hidden.push(key.at.bytes.clone());
             }
@@ -206,7 +214,7 @@ impl Located<'_> {
                 Entry::Occupied(first) => self.repeated.push((key.clone(), *first.get())),
                 Entry::Vacant(free) => _ = free.insert(key.at.line),
             }
-            self.visit(node, &path, shown.below(&key.name));
+            self.visit(node, (&path, last), shown.below(&key.name));
         }
     }
 }

@@ -136,7 +136,7 @@ pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
 
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut Sink<'_>) {
     for (key, _) in section.entries() {
-        let word = keys::safe(&key.name);
+        let word = key.at.last();
         let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
         if served && !keys::is_error_policy(word) {
             continue;
