@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    choose::{Candidate, choose},
+    choose::{Candidate, choose, drag},
     speed::{Sample, Speeds},
     strategy::{Strategy, weights},
 };
@@ -69,6 +69,7 @@ pub struct Flight {
     loads: Arc<Loads>,
     which: usize,
     work: f64,
+    given: f64,
     kind: usize,
     began: Instant,
     head: Option<Duration>,
@@ -90,16 +91,16 @@ impl Loads {
         let chosen = *choose(self, &table, among, call)?;
         table.picks += 1;
         let picked = table.picks;
-        let load = &mut table.loads[chosen.which];
         let work = chosen.score.cost;
+        let given = work * drag(&table, &chosen, call);
+        let load = &mut table.loads[chosen.which];
         load.picked = picked;
         load.calls += 1;
         load.work += work;
-        load.lately.add(work, call.now);
+        load.lately.add(given, call.now);
         drop(table);
-        let loads = Arc::clone(self);
-        let flight =
-            Flight { loads, which: chosen.which, work, kind: call.kind, began: call.now, head: None };
+        let (loads, which) = (Arc::clone(self), chosen.which);
+        let flight = Flight { loads, which, work, given, kind: call.kind, began: call.now, head: None };
         Some((chosen, flight))
     }
 
@@ -109,11 +110,12 @@ impl Loads {
 }
 
 impl Load {
-    /// Work in flight and given lately.
-    pub(super) fn carries(&self, now: Instant) -> f64 {
-        self.work + self.lately(now)
+    /// Work in flight.
+    pub(super) const fn work(&self) -> f64 {
+        self.work
     }
 
+    /// Work given lately, each piece of it as heavy as the endpoint was slow when it was given.
     pub(super) fn lately(&self, now: Instant) -> f64 {
         self.lately.now(now)
     }
@@ -161,7 +163,7 @@ impl Flight {
     pub(super) fn undo(self) {
         let mut table = self.loads.table();
         let load = &mut table.loads[self.which];
-        load.lately.sum = (load.lately.sum - self.work).max(0.0);
+        load.lately.sum = (load.lately.sum - self.given).max(0.0);
     }
 }
 

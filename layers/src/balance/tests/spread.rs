@@ -185,7 +185,10 @@ async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
         }
         let now = counts(&servers);
         shares.push((now[0] - before[0]) as f64 / 10.0);
-        assert!(now.iter().zip(&before).skip(1).all(|(now, before)| now > before), "none starves");
+        assert!(
+            now.iter().zip(&before).skip(1).all(|(now, before)| now > before),
+            "none starves: {before:?} {now:?}"
+        );
     }
     let mean = |from: usize, to: usize| shares[from..to].iter().sum::<f64>() / (to - from) as f64;
     assert!((0.9..1.1).contains(&mean(2, 10)), "before: {shares:?}");
