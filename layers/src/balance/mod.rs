@@ -67,11 +67,11 @@
 //! # Hazards
 //! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
 //! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
-//! while it streams. The speed of an answer is learned when it has *ended* well: that of a stream is known late, until
-//! then what is in flight must tell.
+//! while it streams.
 
 mod choose;
 mod exhausted;
+mod flight;
 mod future;
 mod group;
 mod index;
@@ -89,8 +89,8 @@ mod strategy;
 mod tests;
 
 pub use exhausted::Exhausted;
+pub use flight::Flight;
 pub use future::ResponseFuture;
-pub use loads::Flight;
 pub use reads::{Reads, Settings};
 pub use service::{RateLimitBalance, RateLimitBalanceLayer};
 pub use strategy::Strategy;
