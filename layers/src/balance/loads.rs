@@ -134,6 +134,9 @@ impl Load {
 
 impl Fading {
     fn now(&self, now: Instant) -> f64 {
+        if self.sum == 0.0 {
+            return 0.0;
+        }
         self.sum * (-now.saturating_duration_since(self.at).as_secs_f64() / MEMORY).exp()
     }
 
