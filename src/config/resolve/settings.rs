@@ -64,7 +64,7 @@ impl Default for Settings {
             context_window_fallbacks: None,
             content_policy_fallbacks: None,
             max_fallbacks: 5,
-            fallback_on_context_window: true,
+            fallback_on_context_window: false,
             allowed_fails: None,
             cooldown_time: Duration::from_secs(5),
             retry_after: Duration::ZERO,
