@@ -98,7 +98,7 @@ async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
         Err(error) => return failed("cannot listen for signals", &error),
     };
     announce(at, config);
-    if server::serve(listener, stack::edge(gateway), state.draining.clone(), leave.asked()).await {
+    if server::serve(listener, server::edge(gateway), state.draining.clone(), leave.asked()).await {
         return ExitCode::SUCCESS;
     }
     eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());

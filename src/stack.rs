@@ -1,6 +1,6 @@
 //! The table of contents: the whole gateway, one function per tier, each read from the outside in.
 //!
-//! A request comes in at the top of [`gateway`], goes down through [`tree`], [`group`] and [`deployment`], and leaves
+//! A request comes in at the top of [`gateway`], goes down through `tree`, `group` and `deployment`, and leaves
 //! at the bottom. Building is pure: no I/O, no task, no clock; [`State`] holds what outlives a tree.
 
 use std::{collections::HashMap, sync::Arc};
@@ -11,12 +11,7 @@ use tollgate_layers::{
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    sensitive_headers::SetSensitiveHeadersLayer,
-    trace::TraceLayer,
-};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
     Error,
@@ -34,9 +29,8 @@ use crate::{
     paths::PathsLayer,
     provider::{Encoder, Invalid},
     request::{Request, Response},
-    respond::{self, RespondLayer},
+    respond::RespondLayer,
     router::{Router, Stack},
-    server::Edge,
     state::State,
     upstream::Deployed,
 };
@@ -61,9 +55,9 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
-        .layer(FrontDoorLayer::new(Arc::clone(&state.in_flight))) // the only backpressure; strangers cannot fill it
+        .layer(FrontDoorLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
         .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters
-        .service(Intake::new(tree(config, state)?, Arc::clone(&state.buffered), rules));
+        .service(Intake::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))
 }
 
@@ -155,15 +149,4 @@ trait Guarded:
 impl<S> Guarded for S where
     S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
 {
-}
-
-/// The standalone server's own skin: a panic is an answer, and a span tells of each request without its secrets.
-///
-/// An application that mounts a [`Gateway`] has such layers of its own.
-pub fn edge(gateway: Gateway) -> impl Edge {
-    ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
-        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before a span can show them
-        .layer(TraceLayer::new_for_http())
-        .service(gateway)
 }

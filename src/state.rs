@@ -9,7 +9,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::Semaphore;
 use tollgate_layers::{
     BoxError,
     cooldown::{Bench, Policy},
@@ -26,15 +25,6 @@ use crate::{
     upstream::{Client, Upstream},
 };
 
-/// How many requests may be held at once.
-const MAX_IN_FLIGHT: usize = 16_384;
-
-/// How much memory the bodies of the requests may take that are held, in bytes.
-const MAX_BUFFERED_BYTES: usize = 1 << 30;
-
-/// One permit of [`State::buffered`] stands for that many bytes: a semaphore counts no further than `u32` at once.
-pub const BUFFER_UNIT: usize = 1024;
-
 /// Finds the upstream of a deployment.
 type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
 
@@ -44,10 +34,6 @@ pub struct State {
     pub metrics: Metrics,
     /// The one retry budget of the gateway.
     pub budget: Budget,
-    /// The front door: a permit for each request that is held.
-    pub in_flight: Arc<Semaphore>,
-    /// The front door: permits for the bytes of the requests that are held.
-    pub buffered: Arc<Semaphore>,
     /// Whether the process is about to go.
     pub draining: Draining,
     connect: Connect,
@@ -89,8 +75,6 @@ impl State {
         Self {
             metrics,
             budget,
-            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            buffered: Arc::new(Semaphore::new(MAX_BUFFERED_BYTES / BUFFER_UNIT)),
             draining: Draining::default(),
             connect: Box::new(connect),
             kept: Mutex::default(),
