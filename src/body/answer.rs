@@ -15,8 +15,8 @@ use super::{
     events::Events,
     fault::{Break, Fault},
     handle::Handle,
-    origin::Origin,
     live::{Live, Pop},
+    origin::Origin,
     plain::{Plain, gather},
 };
 

@@ -211,8 +211,9 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_holds_its_place_until_it_ends() {
     /// Keeps the handles, as a body would.
+    type Kept = (Option<Held>, Option<Flight>);
     #[derive(Clone, Default)]
-    struct Open(Arc<Mutex<Vec<(Option<Held>, Option<Flight>)>>>);
+    struct Open(Arc<Mutex<Vec<Kept>>>);
     impl Track<Held, Answer, Failed> for Open {
         fn track(&self, held: Held, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((Some(held), None));
