@@ -1,2 +1,155 @@
-//! The standalone server.
-fn main() {}
+//! The standalone server: arguments, signals, exit codes.
+
+use std::{fs, io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
+use tollgate::{config, config::Config, server, stack, state::State};
+use tracing_subscriber::EnvFilter;
+
+/// A file that says something wrong: `EX_CONFIG` of sysexits.h.
+const BAD_CONFIG: u8 = 78;
+
+/// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration: the YAML that LiteLLM's proxy reads
+    #[arg(long, value_name = "PATH")]
+    config: PathBuf,
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Where to listen; 0 takes any free port
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Check the configuration, print what it makes, and exit (78 when it is wrong)
+    #[arg(long)]
+    check: bool,
+    /// Tell clients each answer's upstream in `x-litellm-model-api-base`
+    #[arg(long)]
+    expose_upstreams: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (config, warnings) = match read(&arguments) {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    if arguments.check {
+        eprint!("{warnings}");
+        print!("{}", config::summary(&config));
+        return ExitCode::SUCCESS;
+    }
+    log();
+    eprint!("{warnings}");
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed("cannot start the runtime", &error),
+    };
+    runtime.block_on(run(&arguments, &config))
+}
+
+/// The configuration and what is odd about it, or the exit code after saying what is wrong.
+fn read(arguments: &Arguments) -> Result<(Config, config::Diagnostics), ExitCode> {
+    let path = arguments.config.display().to_string();
+    let text = fs::read_to_string(&arguments.config).map_err(|error| {
+        eprintln!("error: cannot read {path}: {error}");
+        ExitCode::from(BAD_CONFIG)
+    })?;
+    Config::from_yaml(&text, &path, &|name| std::env::var(name).ok()).map_err(|errors| {
+        eprint!("{errors}");
+        ExitCode::from(BAD_CONFIG)
+    })
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
+    let state = match State::new() {
+        Ok(state) => state,
+        Err(error) => return failed("cannot set up TLS", &error),
+    };
+    let options = stack::Options { expose_upstreams: arguments.expose_upstreams };
+    let gateway = match stack::gateway(config, &state, options) {
+        Ok(gateway) => gateway,
+        Err(error) => return failed("cannot build the gateway", &error),
+    };
+    let listener = match TcpListener::bind((arguments.host.as_str(), arguments.port)).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            return failed(&format!("cannot listen on {}:{}", arguments.host, arguments.port), &error);
+        }
+    };
+    let at = match listener.local_addr() {
+        Ok(at) => at,
+        Err(error) => return failed("cannot listen", &error),
+    };
+    let leave = match Leave::new() {
+        Ok(leave) => leave,
+        Err(error) => return failed("cannot listen for signals", &error),
+    };
+    announce(at, config);
+    if server::serve(listener, stack::edge(gateway), state.draining.clone(), leave.asked()).await {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
+    ExitCode::FAILURE
+}
+
+/// One line: where, and which groups.
+fn announce(at: SocketAddr, config: &Config) {
+    let groups: Vec<&str> = config.groups.iter().map(|group| &*group.name).collect();
+    println!("tollgate listening on http://{at}, serving {}", groups.join(", "));
+    if !at.ip().is_loopback() && config.master_key.is_none() {
+        eprintln!(
+            "warning: everyone who can reach {at} may call these models with your keys, because there is no \
+             master_key. Set general_settings.master_key, or listen on 127.0.0.1 (the default)."
+        );
+    }
+}
+
+/// The signals that ask the process to go.
+struct Leave {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Leave {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            terminate: unix::signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The first signal asks nicely; from then on a second one ends the process at once.
+    async fn asked(mut self) {
+        self.any().await;
+        eprintln!("tollgate: finishing what is in flight; a second signal ends it at once");
+        tokio::spawn(async move {
+            self.any().await;
+            std::process::exit(130);
+        });
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {what}: {error}");
+    ExitCode::FAILURE
+}

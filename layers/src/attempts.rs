@@ -11,6 +11,8 @@ use std::sync::{
 
 use tokio::time::Instant;
 
+use crate::Setting;
+
 /// The record of one request: which endpoints were tried, how many attempts were made, and from when on an endpoint
 /// may be tried a second time.
 ///
@@ -39,6 +41,18 @@ impl EndpointKey {
     #[must_use]
     pub fn of<T>(place: &T) -> Self {
         Self(std::ptr::from_ref(place).addr())
+    }
+}
+
+/// The [`Setting`](crate::Setting) of those who keep no record: each call stands alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl<'a, Req> Setting<&'a Req> for Alone {
+    type Value = Option<&'a Attempts>;
+
+    fn get(&self, _: &'a Req) -> Option<&'a Attempts> {
+        None
     }
 }
 
@@ -95,6 +109,20 @@ impl Attempts {
     #[must_use]
     pub fn untried_only(&self) -> bool {
         self.record().untried_only
+    }
+
+    /// How many different endpoints were called.
+    #[must_use]
+    pub fn endpoints(&self) -> usize {
+        let record = self.record();
+        record.first.iter().flatten().count() + record.more.len()
+    }
+
+    /// Lifts what was asked of the next attempt: [`Attempts::set_not_before`] and [`Attempts::set_untried_only`].
+    pub fn lift(&self) {
+        let mut record = self.record();
+        record.not_before = None;
+        record.untried_only = false;
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

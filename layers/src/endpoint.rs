@@ -4,6 +4,8 @@
 //! choice and the call. `Endpoint` adds both, and nothing else. [`Quota`](crate::quota::Quota) is the innermost
 //! one; [`Cooldown`](crate::cooldown::Cooldown) decorates any other.
 
+use std::sync::Weak;
+
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -28,6 +30,28 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
 
     /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
     fn share(&self) -> Share;
+
+    /// How many calls like this one could begin until `by`, if each began as early as it may. Only reads.
+    ///
+    /// Those who wait in a queue, and those who are told when to come back, are counted on this.
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        match self.score(req) {
+            Ok(_) => 1,
+            Err(until) => u64::from(until.at <= by),
+        }
+    }
+
+    /// Has `told` hear of it whenever there may be room earlier than the last [`Until`] had said. A decorator passes
+    /// it on. `which` is what `told` calls this endpoint.
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        let _ = (told, which);
+    }
+}
+
+/// Hears that an endpoint may have room earlier than it had said.
+pub trait Freed: Send + Sync {
+    /// This endpoint may. Must neither block nor call the endpoint.
+    fn freed(&self, which: usize);
 }
 
 /// What an endpoint says about itself at the moment of choice.

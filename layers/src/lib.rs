@@ -28,6 +28,7 @@ pub mod endpoint;
 pub mod fallback;
 pub mod quota;
 pub mod retry;
+mod rolling;
 pub mod setting;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

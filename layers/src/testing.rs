@@ -4,11 +4,15 @@
 //! Most services forgive those who do not. `Strict` does not: it loses its readiness when it is cloned or called, and
 //! panics when it is called without. A layer that passes over `Strict` passes over everything.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Weak,
+    task::{Context, Poll},
+};
 
+use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::endpoint::{Endpoint, Score, Share, Until};
+use crate::endpoint::{Endpoint, Freed, Score, Share, Until};
 
 /// Panics when it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
@@ -65,5 +69,60 @@ where
 
     fn share(&self) -> Share {
         self.inner.share()
+    }
+
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        self.inner.slots(req, by)
+    }
+
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.inner.on_freed(told, which);
+    }
+}
+
+/// Makes an [`Endpoint`] of any service: always well, with room for everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Roomy<S> {
+    inner: S,
+}
+
+impl<S> Roomy<S> {
+    /// Gives `inner` endless room.
+    pub const fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, Req> Service<Req> for Roomy<S>
+where
+    S: Service<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> S::Future {
+        self.inner.call(req)
+    }
+}
+
+impl<S, Req> Endpoint<Req> for Roomy<S>
+where
+    S: Service<Req> + Clone,
+{
+    fn score(&self, _: &Req) -> Result<Score, Until> {
+        Ok(Score { health: crate::endpoint::Health::Well(1.0), cost: 1.0, used: 0.0 })
+    }
+
+    fn reserve(&mut self, _: &Req, _: &Score) -> Result<(), Until> {
+        Ok(())
+    }
+
+    fn share(&self) -> Share {
+        Share::default()
     }
 }

@@ -1,9 +1,46 @@
-//! Bodies: stub, to be written.
+//! The bodies of answers, from the wire to the client.
+//!
+//! ```text
+//! connection -> Merge -> Wire -> Source (+ clocks) -> Events | Plain -> Body -> client
+//! ```
+//!
+//! [`Wire`] is what an upstream client gives. [`Peek`](peek::Peek) reads of it as much as it must know before it commits
+//! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
+//! the answer ended, and the one watcher. Nothing wraps it again. [`Answer`] lets the layers read it.
+//!
+//! All is polled: no task, no channel. What a client does not take is not read from the upstream.
 
+mod answer;
+mod clocks;
+mod complaint;
+mod events;
+mod fault;
+mod handle;
+mod live;
+mod merge;
+mod origin;
 pub mod payload;
+pub mod peek;
+mod plain;
+mod source;
+pub mod sse;
+mod terms;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod track;
+pub mod watch;
+mod wire;
 
+pub use answer::Body;
+pub use clocks::{Clock, Clocks};
+pub use fault::{Fault, Judged};
+pub use handle::{Handle, Listener, Listening};
+pub use merge::Merge;
+pub use origin::Origin;
 pub use payload::Payload;
-
-/// The one answer body.
-#[derive(Debug)]
-pub struct Body;
+pub use peek::{Peek, PeekLayer};
+pub use terms::Judge;
+pub use track::Answer;
+pub use wire::{Canned, Step, Wire};

@@ -236,4 +236,30 @@ mod tests {
     fn nobody_reads_past_the_end() {
         payload(&["abc"]).slices.advance(4);
     }
+
+    #[tokio::test]
+    async fn an_upstream_gets_the_length_and_the_bytes_in_order() {
+        use tokio::io::AsyncReadExt;
+
+        let (client, mut server) = tokio::io::duplex(1 << 16);
+        let io = hyper_util::rt::TokioIo::new(client);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        let request = http::Request::post("/").body(payload(&["{\"a\":", "1", "}"])).unwrap();
+        let exchange = async { drop(sender.send_request(request).await) };
+        let serve = async {
+            let (mut seen, mut chunk) = (Vec::new(), [0; 1024]);
+            while !seen.ends_with(b"}") {
+                let count = server.read(&mut chunk).await.unwrap();
+                assert_ne!(count, 0, "the connection ended early");
+                seen.extend_from_slice(&chunk[..count]);
+            }
+            String::from_utf8(seen).unwrap()
+        };
+        let seen = tokio::select! {
+            seen = serve => seen,
+            _ = async { tokio::join!(exchange, connection) } => panic!("nobody answered"),
+        };
+        assert!(seen.contains("content-length: 7\r\n"), "{seen}");
+        assert!(seen.ends_with("\r\n\r\n{\"a\":1}"), "{seen}");
+    }
 }

@@ -3,7 +3,7 @@
 //! Bytes / 4 comes nearer to the truth than characters / 4 outside English, and costs nothing. What is written in
 //! base64 is no text and is left out.
 
-use memchr::{memchr2_iter, memmem};
+use memchr::{memchr2, memmem};
 
 use super::scan::{Object, after_string};
 
@@ -32,16 +32,21 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
 }
 
 fn value(bytes: &[u8]) -> u64 {
-    let (mut from, mut text, mut uris) = (0, 0, 0);
+    let (mut from, mut text, mut links, mut uris) = (0, 0, 0, 0);
+    let mut count = |part: &[u8]| {
+        text += length(part);
+        links += linked(part);
+    };
     for quote in memmem::find_iter(bytes, b"\"data:") {
         if quote >= from && is_data_uri(bytes, quote) {
-            text += length(&bytes[from..quote]);
+            count(&bytes[from..quote]);
             from = after_string(bytes, quote);
             uris += 1;
         }
     }
-    text += length(&bytes[from..]);
-    (text as u64) / 4 + PICTURE * links(bytes).max(uris)
+    count(&bytes[from..]);
+    // What comes as a data URI mostly stands behind a key that is counted too.
+    (text as u64) / 4 + PICTURE * links.max(uris)
 }
 
 /// The bytes of `text`, each escaped character counted as if it stood there itself.
@@ -51,17 +56,16 @@ fn length(text: &[u8]) -> usize {
 
 /// Whether the quote opens a string that is a data URI in base64, and not text that speaks of one.
 fn is_data_uri(bytes: &[u8], quote: usize) -> bool {
-    let escapes = bytes[..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
     let head = &bytes[quote + 1..bytes.len().min(quote + 200)];
-    let end = memchr2_iter(b',', b'"', head).next().unwrap_or(0);
-    escapes % 2 == 0 && head[..end].ends_with(b";base64")
+    let end = memchr2(b',', b'"', head).unwrap_or(0);
+    !bytes[..quote].ends_with(b"\\") && head[..end].ends_with(b";base64")
 }
 
 /// How many pictures are named: each stands behind one key `image_url`.
-fn links(bytes: &[u8]) -> u64 {
+fn linked(text: &[u8]) -> u64 {
     let key = b"\"image_url\"";
-    let behind = |at: usize| bytes[at + key.len()..].iter().find(|byte| !byte.is_ascii_whitespace());
-    memmem::find_iter(bytes, key).filter(|&at| behind(at) == Some(&b':')).count() as u64
+    let behind = |at: usize| text[at + key.len()..].iter().find(|byte| !byte.is_ascii_whitespace());
+    memmem::find_iter(text, key).filter(|&at| behind(at) == Some(&b':')).count() as u64
 }
 
 #[cfg(test)]

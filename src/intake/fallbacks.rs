@@ -108,7 +108,8 @@ fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
     for member in object.members {
-        let at = || format!("{name}[].{}", member.key);
+        // A key is as long as the caller likes, an error is not.
+        let at = || format!("{name}[].{}", member.key.chars().take(64).collect::<String>());
         if parameters.iter().any(|(known, _)| **known == *member.key)
             || (member.key == "model" && model.is_some())
         {

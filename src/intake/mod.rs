@@ -35,6 +35,7 @@ mod overrides;
 mod read;
 mod rejected;
 mod scan;
+mod service;
 mod tolerant;
 
 #[cfg(test)]
@@ -42,3 +43,4 @@ mod tests;
 
 pub use read::read;
 pub use rejected::Rejected;
+pub use service::{Intake, Rules};

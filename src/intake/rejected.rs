@@ -27,7 +27,24 @@ impl Rejected {
         }
     }
 
-    /// The status of the answer: 400 or 413.
+    /// The client stopped sending: 400, which hardly anybody will see.
+    #[must_use]
+    pub fn broken_off() -> Self {
+        Self::body("The request body broke off.")
+    }
+
+    /// The body is compressed: 415, rather than a word about its grammar.
+    #[must_use]
+    pub fn encoded() -> Self {
+        Self {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code: "unsupported_content_encoding",
+            message: "The request body has a content-encoding. Send it as it is.".to_owned(),
+            param: Some("content-encoding".into()),
+        }
+    }
+
+    /// The status of the answer: 400, 413 or 415.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status

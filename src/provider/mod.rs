@@ -1,1 +1,247 @@
-//! stub
+//! How each provider is called: where its routes are, how it is paid, what it calls the model.
+//!
+//! An [`Encoder`] is made once per deployment, when the tree is built; a call then clones a ready URL and a ready
+//! header map and never joins or parses anything. One file per dialect, all of them pure: no client, no clock, no
+//! environment. Error classification is not here but in [`classify`](crate::classify), since what an answer means
+//! depends on what it says and not on who was meant to give it.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use tollgate::{config, provider::Encoder, request::Route};
+//! # fn show(deployment: &config::Deployment) -> Result<(), tollgate::provider::Invalid> {
+//! let encoder = Encoder::new(deployment)?;
+//! let request = encoder.request(Route::Chat, "the body");
+//! assert_eq!(request.method(), http::Method::POST);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To add a provider: a variant of [`config::Provider`](crate::config::Provider), a file that says where a route is,
+//! and a line in each `match` on the provider below, which the compiler points at.
+//!
+//! Hazards: a header of the configuration may replace any that we set, `authorization` too, but never one that
+//! frames the message or belongs to the connection.
+
+mod azure;
+mod huggingface;
+mod openai;
+
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
+    header::{self, InvalidHeaderValue},
+    uri::PathAndQuery,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    body::Payload,
+    config::{Deployment, Provider, Target},
+    request::{Prompt, Route},
+};
+
+pub use self::azure::DEFAULT_API_VERSION;
+
+/// What we call ourselves.
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Some servers choose the framing of a stream by it.
+const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+
+/// All that is needed to write a request to one deployment. A clone is a few counts and one header map.
+#[derive(Clone)]
+pub struct Encoder {
+    model: Arc<str>,
+    defaults: Arc<[(Arc<str>, Arc<str>)]>,
+    chat: Uri,
+    completions: Uri,
+    embeddings: Uri,
+    headers: HeaderMap,
+}
+
+impl Encoder {
+    /// An encoder for this deployment.
+    ///
+    /// # Errors
+    /// When its URL or its credential cannot be sent. The error names neither.
+    pub fn new(deployment: &Deployment) -> Result<Self, Invalid> {
+        let target = &deployment.target;
+        Ok(Self {
+            model: model(target),
+            defaults: deployment.defaults.as_slice().into(),
+            chat: uri(target, Route::Chat)?,
+            completions: uri(target, Route::Completions)?,
+            embeddings: uri(target, Route::Embeddings)?,
+            headers: headers(target)?,
+        })
+    }
+
+    /// What the deployment's own server expects as `model`.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Parameters that are added where the request has none of that name: name, and value as JSON text.
+    #[must_use]
+    pub fn defaults(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.defaults
+    }
+
+    /// Where the route is.
+    #[must_use]
+    pub const fn uri(&self, route: Route) -> &Uri {
+        match route {
+            Route::Chat => &self.chat,
+            Route::Completions => &self.completions,
+            Route::Embeddings => &self.embeddings,
+        }
+    }
+
+    /// Where the route is, and the headers of a call; secret ones are marked sensitive.
+    #[must_use]
+    pub fn head(&self, route: Route) -> (Uri, HeaderMap) {
+        (self.uri(route).clone(), self.headers.clone())
+    }
+
+    /// The whole request, with the prompt in this deployment's words. With `usage`, a stream is asked for its usage
+    /// where the client has not said whether it wants it.
+    #[must_use]
+    pub fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
+        let body = match usage {
+            true => prompt.payload_with_usage(&self.model, &self.defaults),
+            false => prompt.payload(&self.model, &self.defaults),
+        };
+        self.request(prompt.head.route, body)
+    }
+
+    /// The request round a body that was written with [`model`](Encoder::model) and
+    /// [`defaults`](Encoder::defaults).
+    #[must_use]
+    pub fn request<B>(&self, route: Route, body: B) -> Request<B> {
+        let (uri, headers) = self.head(route);
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// Without the URLs, which only `--expose-upstreams` may show, and without the values of headers.
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Encoder")
+            .field("model", &self.model)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a deployment cannot be called at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// The base and the route make no absolute http or https URL.
+    Address,
+    /// The base holds a user or a password; credentials go into `api_key` or `headers`.
+    UserInfo,
+    /// The credential holds what no header can carry, such as a line end in its middle.
+    Credential,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "api_base is no absolute http or https URL",
+            Self::UserInfo => "api_base holds a user name: write the credential as api_key or in headers",
+            Self::Credential => "api_key holds characters that cannot be sent in a header",
+        })
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl From<InvalidHeaderValue> for Invalid {
+    fn from(_: InvalidHeaderValue) -> Self {
+        Self::Credential
+    }
+}
+
+fn model(target: &Target) -> Arc<str> {
+    match target.provider {
+        Provider::OpenAi | Provider::Azure => target.model.clone(),
+        Provider::HuggingFace => huggingface::model(target),
+    }
+}
+
+fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
+    let base = target.base.path().trim_end_matches('/');
+    let path = match target.provider {
+        Provider::OpenAi => openai::path(base, route),
+        Provider::Azure => azure::path(base, route, &target.model, target.api_version.as_deref()),
+        Provider::HuggingFace => huggingface::path(base, route),
+    };
+    let mut parts = target.base.clone().into_parts();
+    let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));
+    let authority = parts.authority.as_ref().filter(|_| named).ok_or(Invalid::Address)?;
+    if authority.as_str().contains('@') {
+        return Err(Invalid::UserInfo);
+    }
+    parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|_| Invalid::Address)?);
+    Uri::from_parts(parts).map_err(|_| Invalid::Address)
+}
+
+fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
+    let mut headers = HeaderMap::with_capacity(target.headers.len() + 5);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::ACCEPT, ACCEPT);
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
+        let (name, mut value) = match target.provider {
+            Provider::OpenAi | Provider::HuggingFace => (header::AUTHORIZATION, openai::bearer(key)?),
+            Provider::Azure => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    if let (Provider::OpenAi, Some(organization)) = (target.provider, &target.organization) {
+        headers.insert(ORGANIZATION.clone(), organization.clone());
+    }
+    for (name, value) in target.headers.iter().filter(|(name, _)| may_set(name)) {
+        let mut value = value.clone();
+        value.set_sensitive(true);
+        headers.insert(name.clone(), value);
+    }
+    Ok(headers)
+}
+
+/// A key read from a file or an environment often has a line end behind it.
+fn expose(key: &SecretString) -> &str {
+    key.expose_secret().trim()
+}
+
+/// Not those that belong to the connection or frame the message: they are ours, or the client's below us.
+fn may_set(name: &HeaderName) -> bool {
+    !matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
 mod splice;
+mod trail;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
-use tollgate_layers::Attempts;
+
+pub use trail::Trail;
 
 use crate::{body::Body, config::Fallbacks};
 
@@ -48,7 +49,7 @@ pub struct Head {
     pub layout: Layout,
     /// An estimate of the tokens of all text in it: bytes / 4, data URIs left out, images flat.
     pub prompt_tokens: u64,
-    /// `max_tokens`, `max_completion_tokens`, times `n`.
+    /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, none where nothing is said.
     pub output_tokens: Option<u64>,
 }
 
@@ -107,15 +108,4 @@ pub struct Layout {
     pub keys: Vec<(Box<str>, Range<usize>)>,
     /// Where the closing brace of the top level stands: what is added goes before it.
     pub close: usize,
-}
-
-/// What one request has tried, and by when it must be done.
-#[derive(Debug)]
-pub struct Trail {
-    /// Endpoints tried and attempts made.
-    pub attempts: Attempts,
-    /// When it came in.
-    pub arrival: Instant,
-    /// When it must be done, if anything says so: arrival + `max_request_duration`.
-    pub deadline: Option<Instant>,
 }

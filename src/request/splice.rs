@@ -25,10 +25,7 @@ impl Prompt {
     /// When `head` was not read from `bytes`.
     #[must_use]
     pub fn payload(&self, model: &str, defaults: &[Parameter]) -> Payload {
-        let mut splice = Splice::new(&self.bytes, &self.head.layout);
-        splice.model(model);
-        splice.parameters(&self.replaced, defaults);
-        splice.finish()
+        self.spliced(model, &self.replaced, defaults)
     }
 
     /// Like [`payload`](Self::payload), and asks a stream to end with its usage, unless the request says whether it
@@ -51,9 +48,16 @@ impl Prompt {
             (None, None) => named(defaults, STREAM_OPTIONS).map(str::to_owned),
         };
         replaced.push((STREAM_OPTIONS.into(), with_usage(options.as_deref()).into()));
+        self.spliced(model, &replaced, defaults)
+    }
+
+    fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> Payload {
         let mut splice = Splice::new(&self.bytes, &self.head.layout);
         splice.model(model);
-        splice.parameters(&replaced, defaults);
+        for (name, value) in replaced {
+            splice.replace(name, value);
+        }
+        splice.add(replaced, defaults);
         splice.finish()
     }
 
@@ -123,28 +127,6 @@ impl<'a> Splice<'a> {
         self.edits.push((self.layout.model.clone(), from..self.new.len()));
     }
 
-    fn parameters(&mut self, replaced: &[Parameter], defaults: &[Parameter]) {
-        for (name, value) in replaced {
-            self.replace(name, value);
-        }
-        let from = self.new.len();
-        let mut first = self.layout.keys.is_empty();
-        let said = |name: &str| self.layout.keys.iter().any(|(key, _)| **key == *name);
-        let fallback = |name: &str| replaced.iter().any(|(key, _)| **key == *name);
-        let mut new = std::mem::take(&mut self.new);
-        let missing = replaced.iter().chain(defaults.iter().filter(|(name, _)| !fallback(name)));
-        for (name, value) in missing.filter(|(name, _)| !said(name) && **name != *"model") {
-            if !std::mem::take(&mut first) {
-                new.push(',');
-            }
-            new.push_str(&quoted(name));
-            new.push(':');
-            new.push_str(value);
-        }
-        self.new = new;
-        self.edits.push((self.layout.close..self.layout.close, from..self.new.len()));
-    }
-
     /// Every value that stands under this name: which of two counts is not ours to say.
     fn replace(&mut self, name: &str, value: &str) {
         let layout = self.layout;
@@ -153,6 +135,24 @@ impl<'a> Splice<'a> {
             self.new.push_str(value);
             self.edits.push((range.clone(), from..self.new.len()));
         }
+    }
+
+    /// Writes what no key of the body says before its closing brace; a fallback's parameters come before `defaults`.
+    fn add(&mut self, replaced: &[Parameter], defaults: &[Parameter]) {
+        let layout = self.layout;
+        let said = |name: &str| layout.keys.iter().any(|(key, _)| **key == *name);
+        let defaults = defaults.iter().filter(|(name, _)| named(replaced, name).is_none());
+        let from = self.new.len();
+        let mut comma = !layout.keys.is_empty();
+        for (name, value) in replaced.iter().chain(defaults).filter(|(name, _)| !said(name)) {
+            if std::mem::replace(&mut comma, true) {
+                self.new.push(',');
+            }
+            self.new.push_str(&quoted(name));
+            self.new.push(':');
+            self.new.push_str(value);
+        }
+        self.edits.push((layout.close..layout.close, from..self.new.len()));
     }
 
     fn finish(mut self) -> Payload {

@@ -3,12 +3,11 @@ mod exact;
 mod refused;
 mod settings;
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
-use tollgate_layers::Attempts;
 
 use super::{Rejected, read};
 use crate::request::{Head, Prompt, Route, Trail};
@@ -27,7 +26,7 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
         group: head.model.clone(),
         head: Arc::new(head),
         bytes,
-        trail: Arc::new(Trail { attempts: Attempts::default(), arrival: Instant::now(), deadline: None }),
+        trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: Arc::default(),
     }
 }
@@ -45,14 +44,4 @@ fn parameters(of: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> {
 fn nested(depth: usize) -> String {
     let inner = depth - 1;
     format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(inner), "]".repeat(inner))
-}
-
-/// A random number generator for cases too large to be worth shrinking.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        let next = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (mem::replace(&mut self.0, next) >> 33) as usize % sides
-    }
 }

@@ -1,0 +1,117 @@
+//! The future of [`RateLimitBalance`](super::RateLimitBalance).
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{exhausted::Exhausted, group::Taken, loads::Flight, reads::Reads, seek::Seek, service::Shared};
+use crate::{Endpoint, Track};
+
+pin_project! {
+    /// Finds an endpoint with room, waiting for it where there is none, and calls it.
+    pub struct ResponseFuture<S, Req, T, R>
+    where
+        S: Service<Req>,
+    {
+        shared: Arc<Shared<S, T, R>>,
+        req: Option<Req>,
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Seeking { #[pin] seek: Seek },
+        Readying { taken: Option<Taken<S>> },
+        Calling { #[pin] inner: F, flight: Option<Flight> },
+        Over,
+    }
+}
+
+impl<S, Req, T, R> ResponseFuture<S, Req, T, R>
+where
+    S: Service<Req>,
+{
+    pub(super) fn new(shared: Arc<Shared<S, T, R>>, req: Req) -> Self {
+        Self { shared, req: Some(req), state: State::Seeking { seek: Seek::default() } }
+    }
+}
+
+impl<S, Req, T, R> Future for ResponseFuture<S, Req, T, R>
+where
+    S: Endpoint<Req>,
+    S::Error: From<Exhausted>,
+    T: Track<Flight, S::Response, S::Error>,
+    R: Reads<Req>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Seeking { seek } => {
+                    let Some(req) = this.req.as_ref() else { return Poll::Pending };
+                    match ready!(seek.poll(this.shared, req, cx)) {
+                        Ok(taken) => State::Readying { taken: Some(taken) },
+                        Err(exhausted) => {
+                            this.state.set(State::Over);
+                            return Poll::Ready(Err(exhausted.into()));
+                        }
+                    }
+                }
+                StateProj::Readying { taken } => {
+                    let Some(endpoint) = taken.as_mut() else { return Poll::Pending };
+                    let ready = ready!(endpoint.service.poll_ready(cx));
+                    match (ready, taken.take(), this.req.take()) {
+                        (Ok(()), Some(taken), Some(req)) => call(this.shared, taken, req),
+                        (Err(error), Some(taken), _) => {
+                            this.state.set(State::Over);
+                            return Poll::Ready(this.shared.track.track(taken.flight, Err(error)));
+                        }
+                        (_, _, _) => return Poll::Pending,
+                    }
+                }
+                StateProj::Calling { inner, flight } => {
+                    let outcome = ready!(inner.poll(cx));
+                    let flight = flight.take();
+                    this.state.set(State::Over);
+                    let Some(mut flight) = flight else { return Poll::Ready(outcome) };
+                    flight.head();
+                    return Poll::Ready(this.shared.track.track(flight, outcome));
+                }
+                StateProj::Over => return Poll::Pending,
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+fn call<S, Req, T, R>(shared: &Shared<S, T, R>, mut taken: Taken<S>, req: Req) -> State<S, S::Future>
+where
+    S: Service<Req>,
+    R: Reads<Req>,
+{
+    if let Some(attempts) = shared.reads.attempts(&req) {
+        attempts.picked(taken.key);
+    }
+    taken.flight.called();
+    State::Calling { inner: taken.service.call(req), flight: Some(taken.flight) }
+}
+
+impl<S, Req, T, R> fmt::Debug for ResponseFuture<S, Req, T, R>
+where
+    S: Service<Req>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! The endpoints of a group, and how one of them is taken: [`Group`].
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    loads::{Call, Flight, Loads},
+    room::{FEW, Room, Tier},
+    scan::Found,
+    search::Search,
+    strategy::Strategy,
+};
+use crate::{Attempts, Endpoint, attempts::EndpointKey, endpoint::Freed};
+
+/// How often a choice is made again when the room has gone before it could be taken.
+const AGAIN: usize = 8;
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Many endpoints.
+#[derive(Debug)]
+pub(super) struct Group<S> {
+    pub(super) endpoints: Vec<S>,
+    strategy: Strategy,
+    random: AtomicU64,
+    // Made by the first request: only then the type is known by which an endpoint can be asked for its share.
+    plan: OnceLock<Plan>,
+}
+
+/// The endpoints in order, those of the lowest first. All else is numbered by this.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) order: Vec<usize>,
+    pub(super) loads: Arc<Loads>,
+    pub(super) room: Arc<Room>,
+}
+
+/// What a request wants, as far as the search must know.
+#[derive(Debug)]
+pub(super) struct Want<'a, Req> {
+    pub(super) req: &'a Req,
+    pub(super) attempts: Option<&'a Attempts>,
+    pub(super) kind: usize,
+    /// How long it can wait.
+    pub(super) expires: Instant,
+}
+
+/// A clone that holds all that the call needs.
+#[derive(Debug)]
+pub(super) struct Taken<S> {
+    pub(super) service: S,
+    pub(super) flight: Flight,
+    pub(super) key: EndpointKey,
+}
+
+/// What the search came to.
+#[derive(Debug)]
+pub(super) enum Pick<S> {
+    Taken(Taken<S>),
+    /// There is room at that time, and the request can wait for it.
+    Later(Instant),
+    /// There is none in time; if ever, then.
+    Never(Option<Instant>),
+}
+
+impl<S> Group<S> {
+    pub(super) const fn new(endpoints: Vec<S>, strategy: Strategy, seed: u64) -> Self {
+        Self { endpoints, strategy, random: AtomicU64::new(seed), plan: OnceLock::new() }
+    }
+
+    pub(super) fn plan<Req>(&self) -> &Plan
+    where
+        S: Endpoint<Req>,
+    {
+        self.plan.get_or_init(|| Plan::new(&self.endpoints, self.strategy))
+    }
+
+    /// Searches, and takes.
+    pub(super) fn pick<Req>(&self, want: &Want<'_, Req>) -> Pick<S>
+    where
+        S: Endpoint<Req>,
+    {
+        let search = Search { group: self, plan: self.plan(), want };
+        let mut soonest = want.expires;
+        for _ in 0..AGAIN {
+            let scan = search.scan(Instant::now());
+            let among = match scan.found(want.expires) {
+                Found::Room(among) => among,
+                Found::At(at) => return Pick::Later(at),
+                Found::Nobody(at) => return Pick::Never(at),
+            };
+            let call = Call { now: scan.now, kind: want.kind, random: self.random() };
+            let Some((chosen, flight)) = search.plan.loads.begin(among, &call) else { break };
+            let mut service = search.endpoint(chosen.which).clone();
+            match service.reserve(want.req, &chosen.score) {
+                Ok(()) => {
+                    return Pick::Taken(Taken { service, flight, key: search.plan.key(chosen.which) });
+                }
+                Err(until) => {
+                    flight.undo();
+                    soonest = soonest.min(until.at);
+                }
+            }
+        }
+        // Others were faster, each time; the next slot may be ours.
+        let at = soonest.max(Instant::now() + MILLISECOND);
+        if at <= want.expires { Pick::Later(at) } else { Pick::Never(Some(at)) }
+    }
+
+    /// From when there is room for one more than `waiting`. `earliest` is when there may be room at all.
+    pub(super) fn slot<Req>(&self, req: &Req, waiting: usize, earliest: Option<Instant>) -> Option<Instant>
+    where
+        S: Endpoint<Req>,
+    {
+        if self.endpoints.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let soonest = earliest.unwrap_or(now).max(now + MILLISECOND);
+        if waiting == 0 && earliest.is_some() {
+            return Some(soonest);
+        }
+        if self.endpoints.len() > FEW {
+            return Some(self.plan().slot_by_index(waiting).max(soonest));
+        }
+        let enough = |by: Instant| self.slots(req, by) > waiting as u64;
+        let (mut short, mut long) = (Duration::ZERO, MILLISECOND);
+        // An hour is the longest that a word may close.
+        while !enough(soonest + long) && long < Duration::from_secs(3600) {
+            (short, long) = (long, long * 2);
+        }
+        while long > short + MILLISECOND {
+            let middle = (short + long) / 2;
+            if enough(soonest + middle) { long = middle } else { short = middle }
+        }
+        Some(soonest + long)
+    }
+
+    /// Whether so many such calls could begin until then.
+    pub(super) fn has_slots<Req>(&self, req: &Req, count: usize, by: Instant) -> bool
+    where
+        S: Endpoint<Req>,
+    {
+        if self.endpoints.len() > FEW {
+            return self.plan().slot_by_index(count.saturating_sub(1)) <= by;
+        }
+        self.slots(req, by) >= count as u64
+    }
+
+    /// From a counter: as good as a generator, and it needs no lock.
+    pub(super) fn random(&self) -> u64 {
+        let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        fastrand::Rng::with_seed(seed).u64(..)
+    }
+
+    fn slots<Req>(&self, req: &Req, by: Instant) -> u64
+    where
+        S: Endpoint<Req>,
+    {
+        self.endpoints.iter().map(|endpoint| endpoint.slots(req, by)).fold(0, u64::saturating_add)
+    }
+}
+
+impl Plan {
+    fn new<S, Req>(endpoints: &[S], strategy: Strategy) -> Self
+    where
+        S: Endpoint<Req>,
+    {
+        // Those without an order stand behind those with one.
+        let tier = |which: &usize| endpoints[*which].share().order.map_or((true, 0), |order| (false, order));
+        let mut order: Vec<_> = (0..endpoints.len()).collect();
+        order.sort_by_key(tier);
+        let mut end = 0;
+        let sizes = order.chunk_by(|one, other| tier(one) == tier(other)).map(<[usize]>::len);
+        let room = Arc::new(Room::new(sizes.map(|size| {
+            end += size;
+            end - size..end
+        })));
+        let told: Arc<dyn Freed> = Arc::<Room>::clone(&room);
+        for (which, endpoint) in order.iter().enumerate() {
+            endpoints[*endpoint].on_freed(&Arc::downgrade(&told), which);
+        }
+        let shares = order.iter().map(|which| endpoints[*which].share()).collect();
+        Self { order, loads: Arc::new(Loads::new(strategy, shares)), room }
+    }
+
+    pub(super) fn key(&self, which: usize) -> EndpointKey {
+        EndpointKey::of(&self.loads.shares[which])
+    }
+
+    /// Each endpoint frees one slot when the index says so: near enough where there are many.
+    fn slot_by_index(&self, waiting: usize) -> Instant {
+        let mut times: Vec<_> = Vec::with_capacity(self.order.len());
+        for index in self.room.tiers.iter().filter_map(Tier::index) {
+            times.extend(index.keys().iter().map(|key| key.at));
+        }
+        if times.is_empty() {
+            return self.room.instant(0);
+        }
+        let last = times.len() - 1;
+        let (_, nth, _) = times.select_nth_unstable(waiting.min(last));
+        self.room.instant(*nth)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a group knows of its room: [`Room`].
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    index::{Index, Key},
+    queue::Queue,
+};
+use crate::endpoint::Freed;
+
+/// Up to so many, all are asked; beyond, two at random.
+pub(super) const FEW: usize = 16;
+
+/// The endpoints of one order, which lie side by side. Large tiers keep an index of who has room first.
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub(super) members: Range<usize>,
+    index: Option<Mutex<Index>>,
+}
+
+/// The queue of a group, and what is known of who has room. Endpoints tell it when some comes early.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) tiers: Vec<Tier>,
+    began: Instant,
+    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+/// A place in the queue, given up when dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    room: Arc<Room>,
+    number: u64,
+    /// When it gives up.
+    pub(super) expires: Instant,
+}
+
+impl Room {
+    pub(super) fn new(tiers: impl Iterator<Item = Range<usize>>) -> Self {
+        let tiers = tiers.map(|members| {
+            let index = (members.len() > FEW).then(|| Mutex::new(Index::new(members.len())));
+            Tier { members, index }
+        });
+        Self {
+            tiers: tiers.collect(),
+            began: Instant::now(),
+            waiting: AtomicUsize::new(0),
+            queue: Mutex::new(Queue::default()),
+        }
+    }
+
+    /// How many wait. Costs no lock.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Looks at the queue, or changes it.
+    pub(super) fn queue<R>(&self, with: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = with(&mut queue);
+        self.waiting.store(queue.len(), Ordering::Release);
+        result
+    }
+
+    /// Joins the queue, unless `max` wait already.
+    pub(super) fn join(self: &Arc<Self>, picky: bool, expires: Instant, max: usize) -> Option<Ticket> {
+        let now = Instant::now();
+        let number = self.queue(|queue| (queue.len() < max).then(|| queue.join(picky, now, expires)))?;
+        Some(Ticket { room: Arc::clone(self), number, expires })
+    }
+
+    pub(super) fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn instant(&self, millis: u64) -> Instant {
+        // Beyond a century nothing is known.
+        self.began + Duration::from_millis(millis.min(3_155_760_000_000))
+    }
+}
+
+impl Tier {
+    /// The index of a large tier.
+    pub(super) fn index(&self) -> Option<MutexGuard<'_, Index>> {
+        self.index.as_ref().map(|index| index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Freed for Room {
+    fn freed(&self, which: usize) {
+        let tier = self.tiers.iter().find(|tier| tier.members.contains(&which));
+        if let Some((tier, mut index)) = tier.and_then(|tier| Some((tier, tier.index()?))) {
+            index.set(which - tier.members.start, Key::NOW);
+        }
+        if self.waiting() > 0 {
+            self.queue(Queue::freed);
+        }
+    }
+}
+
+impl Ticket {
+    /// See [`Queue::turn`].
+    pub(super) fn turn(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
+        self.room.queue(|queue| queue.turn(self.number, now, waker))
+    }
+
+    /// See [`Queue::none_before`].
+    pub(super) fn none_before(&self, at: Instant) -> bool {
+        self.room.queue(|queue| queue.none_before(self.number, at))
+    }
+
+    /// How many wait in front of it.
+    pub(super) fn ahead(&self) -> usize {
+        self.room.queue(|queue| queue.place(self.number))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.room.queue(|queue| queue.leave(self.number));
+    }
+}

@@ -1,0 +1,111 @@
+//! The search for endpoints with room: [`Search`].
+
+use tokio::time::Instant;
+
+use super::{
+    choose::Candidate,
+    group::{Group, Plan, Want},
+    index::Key,
+    room::{FEW, Tier},
+    scan::Scan,
+};
+use crate::{Attempts, Endpoint};
+
+/// How many pairs of a large tier are drawn before its index is asked.
+const PAIRS: usize = 4;
+/// How many of those that have room by the index are asked, before the request waits.
+const WALK: usize = 32;
+
+/// One request's search through a group.
+#[derive(Debug)]
+pub(super) struct Search<'a, S, Req> {
+    pub(super) group: &'a Group<S>,
+    pub(super) plan: &'a Plan,
+    pub(super) want: &'a Want<'a, Req>,
+}
+
+impl<S, Req> Search<'_, S, Req>
+where
+    S: Endpoint<Req>,
+{
+    pub(super) fn endpoint(&self, which: usize) -> &S {
+        &self.group.endpoints[self.plan.order[which]]
+    }
+
+    /// Asks tier after tier, until one has an endpoint with room that this request has not tried.
+    pub(super) fn scan(&self, now: Instant) -> Scan {
+        let mut scan = Scan::new(now, self.want.attempts);
+        for tier in &self.plan.room.tiers {
+            if tier.members.len() > FEW {
+                self.sample(tier, &mut scan);
+            } else {
+                for which in tier.members.clone() {
+                    self.ask(which, &mut scan);
+                }
+            }
+            if scan.has_untried() {
+                break;
+            }
+            scan.tier_ends();
+        }
+        scan
+    }
+
+    /// Asks one. Since when it may have room, if it has none that is to be had now.
+    fn ask(&self, which: usize, scan: &mut Scan) -> Option<Key> {
+        let tried = self.want.attempts.is_some_and(|attempts| self.tried(which, attempts));
+        match self.endpoint(which).score(self.want.req) {
+            Ok(score) => {
+                let benched = scan.room(Candidate { which, score }, tried)?;
+                Some(Key { at: self.plan.room.millis(benched), ill: true })
+            }
+            Err(until) => {
+                scan.full(&until, tried);
+                Some(Key { at: self.plan.room.millis(until.at), ill: false })
+            }
+        }
+    }
+
+    fn tried(&self, which: usize, attempts: &Attempts) -> bool {
+        attempts.tried(self.plan.key(which))
+    }
+
+    /// Finds some with room among many: two at random, a few times; else by the index.
+    fn sample(&self, tier: &Tier, scan: &mut Scan) {
+        let mut rng = fastrand::Rng::with_seed(self.group.random());
+        let (start, len) = (tier.members.start, tier.members.len());
+        for _ in 0..PAIRS {
+            let one = rng.usize(..len);
+            let other = (one + rng.usize(1..len)) % len;
+            self.ask(start + one, scan);
+            self.ask(start + other, scan);
+            if scan.has_untried() {
+                return;
+            }
+        }
+        self.walk(tier, rng.usize(..len), scan);
+    }
+
+    /// Asks those that have room by the index. What it says too early is put right, and paid for by the call that
+    /// filled the endpoint: so the walk is short.
+    fn walk(&self, tier: &Tier, mut from: usize, scan: &mut Scan) {
+        let Some(mut index) = tier.index() else { return };
+        let (start, now) = (tier.members.start, self.plan.room.millis(scan.now));
+        for _ in 0..WALK {
+            let Some(offset) = index.next(from, now).or_else(|| index.next(0, now)) else { break };
+            match self.ask(start + offset, scan) {
+                // Later than now, or it would be asked for ever.
+                Some(key) => index.set(offset, Key { at: key.at.max(now + 1), ..key }),
+                None => from = offset + 1,
+            }
+            if scan.has_untried() {
+                return;
+            }
+        }
+        let first = index.first();
+        scan.none_before(self.plan.room.instant(first.at.max(now + 1)), first.ill);
+        if let Some(offset) = index.least_ill() {
+            self.ask(start + offset, scan);
+        }
+    }
+}

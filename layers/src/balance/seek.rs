@@ -1,0 +1,182 @@
+//! How a request comes to an endpoint, at once or after a wait: [`Seek`].
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    exhausted::Exhausted,
+    group::{Pick, Taken, Want},
+    reads::Reads,
+    room::Ticket,
+    service::Shared,
+};
+use crate::{Attempts, Endpoint};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+pin_project! {
+    /// A request on its way to an endpoint.
+    #[derive(Default)]
+    pub(super) struct Seek {
+        expires: Option<Instant>,
+        ticket: Option<Ticket>,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+/// What the queue has for one who waits.
+enum Turn<S> {
+    Go(Taken<S>),
+    Sleep(Instant),
+}
+
+impl Seek {
+    /// Comes back with a clone that holds all it needs, or with our refusal.
+    pub(super) fn poll<S, Req, T, R>(
+        self: Pin<&mut Self>,
+        shared: &Shared<S, T, R>,
+        req: &Req,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Taken<S>, Exhausted>>
+    where
+        S: Endpoint<Req>,
+        R: Reads<Req>,
+    {
+        let mut this = self.project();
+        let expires = *this.expires.get_or_insert_with(|| shared.expires(req));
+        loop {
+            let Some(ticket) = this.ticket.as_ref() else {
+                match shared.arrive(req, expires) {
+                    Ok(Turn::Go(taken)) => return Poll::Ready(Ok(taken)),
+                    Ok(Turn::Sleep(_)) => {}
+                    Err(exhausted) => return Poll::Ready(Err(exhausted)),
+                }
+                *this.ticket = shared.join(req, expires);
+                if this.ticket.is_none() {
+                    return Poll::Ready(Err(shared.refuse(req, None, None)));
+                }
+                continue;
+            };
+            let at = match shared.turn(req, ticket, cx.waker()) {
+                Ok(Turn::Sleep(at)) => at,
+                Ok(Turn::Go(taken)) => {
+                    *this.ticket = None;
+                    return Poll::Ready(Ok(taken));
+                }
+                Err(exhausted) => {
+                    *this.ticket = None;
+                    return Poll::Ready(Err(exhausted));
+                }
+            };
+            match this.sleep.as_mut().as_pin_mut() {
+                Some(sleep) if sleep.deadline() == at => {}
+                Some(sleep) => sleep.reset(at),
+                None => this.sleep.set(Some(sleep_until(at))),
+            }
+            if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                ready!(sleep.poll(cx));
+            }
+        }
+    }
+}
+
+impl<S, T, R> Shared<S, T, R> {
+    fn expires<Req>(&self, req: &Req) -> Instant
+    where
+        R: Reads<Req>,
+    {
+        let expires = Instant::now() + self.patience;
+        self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
+    }
+
+    fn want<'a, Req>(&self, req: &'a Req, expires: Instant) -> Want<'a, Req>
+    where
+        R: Reads<Req>,
+    {
+        Want { req, attempts: self.reads.attempts(req), kind: self.reads.kind(req), expires }
+    }
+
+    /// What there is for a newcomer. It does not overtake those who wait, and does not join them in vain.
+    fn arrive<Req>(&self, req: &Req, expires: Instant) -> Result<Turn<S>, Exhausted>
+    where
+        S: Endpoint<Req>,
+        R: Reads<Req>,
+    {
+        let room = &self.group.plan().room;
+        if room.waiting() > 0 {
+            let (owed, waiting) = room.queue(|queue| (queue.is_owed(Instant::now()), queue.len()));
+            let hurried = self.reads.attempts(req).is_some_and(Attempts::untried_only);
+            if owed && (hurried || !self.group.has_slots(req, waiting + 1, expires)) {
+                return Err(self.refuse(req, None, None));
+            }
+            if owed {
+                return Ok(Turn::Sleep(expires));
+            }
+        }
+        match self.group.pick(&self.want(req, expires)) {
+            Pick::Taken(taken) => Ok(Turn::Go(taken)),
+            Pick::Later(at) => Ok(Turn::Sleep(at)),
+            Pick::Never(at) => Err(self.refuse(req, None, at)),
+        }
+    }
+
+    fn join<Req>(&self, req: &Req, expires: Instant) -> Option<Ticket>
+    where
+        S: Endpoint<Req>,
+        R: Reads<Req>,
+    {
+        let picky = self.reads.attempts(req).is_some_and(|attempts| attempts.made() > 0);
+        self.group.plan().room.join(picky, expires, self.max_queue)
+    }
+
+    /// What there is for one who waits.
+    fn turn<Req>(&self, req: &Req, ticket: &Ticket, waker: &Waker) -> Result<Turn<S>, Exhausted>
+    where
+        S: Endpoint<Req>,
+        R: Reads<Req>,
+    {
+        let expires = ticket.expires;
+        loop {
+            let now = Instant::now();
+            if let Err(until) = ticket.turn(now, waker) {
+                if now >= expires {
+                    return Err(self.refuse(req, Some(ticket), None));
+                }
+                return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
+            }
+            let at = match self.group.pick(&self.want(req, expires)) {
+                Pick::Taken(taken) => return Ok(Turn::Go(taken)),
+                Pick::Later(at) => at.max(now + MILLISECOND),
+                Pick::Never(at) => return Err(self.refuse(req, Some(ticket), at)),
+            };
+            if now >= expires {
+                return Err(self.refuse(req, Some(ticket), Some(at)));
+            }
+            if !ticket.none_before(at) {
+                return Ok(Turn::Sleep(at.min(expires)));
+            }
+        }
+    }
+
+    /// `earliest` is when there may be room for a request like this, where that is known.
+    fn refuse<Req>(&self, req: &Req, ticket: Option<&Ticket>, earliest: Option<Instant>) -> Exhausted
+    where
+        S: Endpoint<Req>,
+    {
+        let room = &self.group.plan().room;
+        let waiting = match ticket {
+            _ if room.waiting() == 0 => 0,
+            Some(ticket) => ticket.ahead(),
+            None => room.waiting(),
+        };
+        let slot = self.group.slot(req, waiting, earliest);
+        Exhausted::new(slot.map(|at| at.saturating_duration_since(Instant::now()).max(MILLISECOND)))
+    }
+}

@@ -1,0 +1,172 @@
+//! The layer and its service: [`RateLimitBalanceLayer`], [`RateLimitBalance`].
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    exhausted::Exhausted,
+    future::ResponseFuture,
+    group::Group,
+    loads::Flight,
+    reads::{Reads, Settings},
+    strategy::Strategy,
+};
+use crate::{Endpoint, Track, attempts::Alone, setting::Constant};
+
+/// Makes one service of many [`Endpoint`]s.
+///
+/// `T` fastens a [`Flight`] to each answer; the other parameters say how a request is read.
+#[derive(Clone, Debug)]
+pub struct RateLimitBalanceLayer<T, A = Alone, D = Constant<Option<Instant>>, K = Constant<u8>> {
+    strategy: Strategy,
+    seed: Option<u64>,
+    track: T,
+    reads: Settings<A, D, K>,
+    patience: Duration,
+    max_queue: usize,
+}
+
+impl<T> RateLimitBalanceLayer<T> {
+    /// Chooses by `strategy`, and hears of each answer's end by `track`.
+    ///
+    /// A request that finds no room waits for up to 2 s, as one of at most 1,000.
+    pub const fn new(strategy: Strategy, track: T) -> Self {
+        Self {
+            strategy,
+            seed: None,
+            track,
+            reads: Settings::NONE,
+            patience: Duration::from_secs(2),
+            max_queue: 1_000,
+        }
+    }
+}
+
+impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
+    /// With how long a request may wait for room, and how many may at one time. Zero of either: none waits.
+    #[must_use]
+    pub const fn with_queue(mut self, timeout: Duration, max: usize) -> Self {
+        self.patience = timeout;
+        self.max_queue = max;
+        self
+    }
+
+    /// With the seed of all that is drawn: the same seed and the same calls give the same choices.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// With where a request keeps what it has tried: a
+    /// [`Setting`](crate::Setting)`<&Req, Value = Option<&Attempts>>`. A function will do; a closure cannot say
+    /// that what it returns lives in the request.
+    pub fn with_attempts<B>(self, attempts: B) -> RateLimitBalanceLayer<T, B, D, K> {
+        let Settings { deadline, kind, .. } = self.reads;
+        RateLimitBalanceLayer {
+            reads: Settings { attempts, deadline, kind },
+            strategy: self.strategy,
+            seed: self.seed,
+            track: self.track,
+            patience: self.patience,
+            max_queue: self.max_queue,
+        }
+    }
+
+    /// With when a request need not be answered any more: a
+    /// [`Setting`](crate::Setting)`<&Req, Value = Option<Instant>>`.
+    pub fn with_deadline<E>(self, deadline: E) -> RateLimitBalanceLayer<T, A, E, K> {
+        let Settings { attempts, kind, .. } = self.reads;
+        RateLimitBalanceLayer {
+            reads: Settings { attempts, deadline, kind },
+            strategy: self.strategy,
+            seed: self.seed,
+            track: self.track,
+            patience: self.patience,
+            max_queue: self.max_queue,
+        }
+    }
+
+    /// With of which kind a request is, where speed is compared: 0 for one whose head comes when all of it is done,
+    /// so that its time is divided by its cost, 1 for one that begins to answer at once. A
+    /// [`Setting`](crate::Setting)`<&Req, Value = u8>`.
+    pub fn with_kind<L>(self, kind: L) -> RateLimitBalanceLayer<T, A, D, L> {
+        let Settings { attempts, deadline, .. } = self.reads;
+        RateLimitBalanceLayer {
+            reads: Settings { attempts, deadline, kind },
+            strategy: self.strategy,
+            seed: self.seed,
+            track: self.track,
+            patience: self.patience,
+            max_queue: self.max_queue,
+        }
+    }
+}
+
+impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalanceLayer<T, A, D, K> {
+    type Service = RateLimitBalance<S, T, Settings<A, D, K>>;
+
+    fn layer(&self, endpoints: Vec<S>) -> Self::Service {
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        RateLimitBalance {
+            shared: Arc::new(Shared {
+                group: Group::new(endpoints, self.strategy, seed),
+                track: self.track.clone(),
+                reads: self.reads.clone(),
+                patience: self.patience,
+                max_queue: self.max_queue,
+            }),
+        }
+    }
+}
+
+/// Spreads requests over endpoints: see [`RateLimitBalanceLayer`].
+#[derive(Debug)]
+pub struct RateLimitBalance<S, T, R = Settings> {
+    shared: Arc<Shared<S, T, R>>,
+}
+
+/// What all clones, and all requests under way, share.
+#[derive(Debug)]
+pub(super) struct Shared<S, T, R> {
+    pub(super) group: Group<S>,
+    pub(super) track: T,
+    pub(super) reads: R,
+    pub(super) patience: Duration,
+    pub(super) max_queue: usize,
+}
+
+/// A clone is a count.
+impl<S, T, R> Clone for RateLimitBalance<S, T, R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S, T, R, Req> Service<Req> for RateLimitBalance<S, T, R>
+where
+    S: Endpoint<Req>,
+    S::Error: From<Exhausted>,
+    T: Track<Flight, S::Response, S::Error>,
+    R: Reads<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Req, T, R>;
+
+    /// Always ready: which endpoint will do depends on the request.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        ResponseFuture::new(Arc::clone(&self.shared), req)
+    }
+}

@@ -1,0 +1,254 @@
+//! The handle on one endpoint's health, and what hears its calls: [`Bench`], [`Watch`].
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::cell::{Cell, Failure, Verdict};
+use crate::{
+    Ending, Hear, Until,
+    endpoint::{Full, Health, Score},
+};
+
+/// When an endpoint is benched, and for how long.
+#[derive(Clone)]
+pub struct Policy {
+    pub(super) cooldown_time: Duration,
+    pub(super) allowed_fails: Option<u32>,
+    pub(super) allowance: Option<Allowance>,
+    pub(super) longest: Duration,
+    pub(super) slow_start: Duration,
+}
+
+type Allowance = Arc<dyn Fn(&Ending) -> Option<u32> + Send + Sync>;
+
+impl Default for Policy {
+    /// Benches for 5 s, as LiteLLM does.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(5))
+    }
+}
+
+impl Policy {
+    /// Benches for this long at first; zero never benches.
+    #[must_use]
+    pub const fn new(cooldown_time: Duration) -> Self {
+        Self {
+            cooldown_time,
+            allowed_fails: None,
+            allowance: None,
+            longest: Duration::from_secs(300),
+            slow_start: Duration::from_secs(10),
+        }
+    }
+
+    /// So many failures in a rolling minute are borne; one more benches. With `None`: more than half of at least five
+    /// calls in the rolling minute, or five in a row.
+    #[must_use]
+    pub const fn with_allowed_fails(mut self, allowed_fails: Option<u32>) -> Self {
+        self.allowed_fails = allowed_fails;
+        self
+    }
+
+    /// Where this gives a number for an ending, that many failures (of any kind) in the rolling minute are borne,
+    /// when one more ends like this. It is asked of failures only, and must not
+    /// look at the [`Bench`].
+    #[must_use]
+    pub fn with_allowance<F>(mut self, allowance: F) -> Self
+    where
+        F: Fn(&Ending) -> Option<u32> + Send + Sync + 'static,
+    {
+        self.allowance = Some(Arc::new(allowance));
+        self
+    }
+
+    /// A bench that is repeated doubles up to this; 5 minutes unless told.
+    #[must_use]
+    pub const fn with_longest(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// After a bench it takes this long until the endpoint has its whole weight again; 10 s unless told.
+    #[must_use]
+    pub const fn with_slow_start(mut self, slow_start: Duration) -> Self {
+        self.slow_start = slow_start;
+        self
+    }
+
+    pub(super) const fn is_off(&self) -> bool {
+        self.cooldown_time.is_zero()
+    }
+
+    pub(super) fn allows(&self, ending: &Ending) -> Option<u32> {
+        self.allowance.as_ref().and_then(|allowance| allowance(ending))
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("cooldown_time", &self.cooldown_time)
+            .field("allowed_fails", &self.allowed_fails)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle on the health of one endpoint. All clones are one; it outlives the services that use it.
+#[derive(Clone)]
+pub struct Bench {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    policy: Policy,
+    cell: Cell,
+}
+
+/// Where an endpoint stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Well, or never heard of.
+    Well,
+    /// Well again, and not yet at its whole weight.
+    SlowStart,
+    /// Benched.
+    Benched,
+    /// Its bench is over; one call may find out whether it is well.
+    HalfOpen,
+    /// That one call is under way.
+    Probing,
+}
+
+/// What a [`Bench`] knows at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Where it stands.
+    pub state: State,
+    /// Until when it is, or was, benched; `None` when it is well.
+    pub until: Option<Instant>,
+    /// Failures in the rolling minute, or since the last bench began or was lifted.
+    pub fails: u32,
+    /// How often it was benched in all.
+    pub benches: u32,
+}
+
+impl Bench {
+    /// The health of an endpoint that nothing is known about.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { shared: Arc::new(Mutex::new(Shared { policy, cell: Cell::new() })) }
+    }
+
+    /// From now on judged like this; what is known stays.
+    pub fn set_policy(&self, policy: Policy) {
+        self.with(|shared| shared.policy = policy);
+    }
+
+    /// How well it is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let now = Instant::now();
+        self.with(|shared| shared.cell.health(&shared.policy, now))
+    }
+
+    /// For a status page or metrics.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let now = Instant::now();
+        self.with(|Shared { policy, cell }| {
+            let state = match cell.health(policy, now) {
+                Health::Well(part) if part < 1.0 => State::SlowStart,
+                Health::Well(_) => State::Well,
+                Health::Probe => State::HalfOpen,
+                Health::Benched(until) if until <= now => State::Probing,
+                Health::Benched(_) => State::Benched,
+            };
+            let until = cell.until().filter(|_| !policy.is_off());
+            Snapshot { state, until, fails: cell.minute(now).0, benches: cell.benches() }
+        })
+    }
+
+    /// Takes the probe, if the bench is over and it is there to take.
+    ///
+    /// # Errors
+    /// [`Until`], when `seen` had it and another call has taken it since.
+    pub(super) fn take_probe(&self, seen: &Score) -> Result<Option<Probe>, Until> {
+        let now = Instant::now();
+        let taken = self.with(|shared| shared.cell.take_probe(&shared.policy, now));
+        if taken {
+            return Ok(Some(Probe(self.clone())));
+        }
+        // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
+        // again, it says that it is benched.
+        let lost = seen.health == Health::Probe && matches!(self.health(), Health::Benched(_));
+        if lost { Err(Until { at: now, why: Full::Probing }) } else { Ok(None) }
+    }
+
+    pub(super) fn watch(&self, probe: Option<Probe>) -> Watch {
+        Watch { bench: self.clone(), begun: self.with(|shared| shared.cell.benches()), probe }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Shared) -> T) -> T {
+        f(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bench").field(&self.snapshot()).finish()
+    }
+}
+
+/// The one probe after a bench, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Probe(Bench);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.with(|shared| shared.cell.give_back_probe());
+    }
+}
+
+/// Hears how one call ended. Dropped unheard it says nothing, and gives back the probe if it held it.
+#[derive(Debug)]
+pub struct Watch {
+    bench: Bench,
+    // How many benches there had been when the call began.
+    begun: u32,
+    probe: Option<Probe>,
+}
+
+impl Watch {
+    /// The head of the answer is there. When that is good news the bench is over now, not at the end of a long body.
+    pub(super) fn head(&mut self, ending: &Ending) {
+        if Verdict::of(ending) == Verdict::Good {
+            let now = Instant::now();
+            self.bench.with(|shared| shared.cell.answers(self.begun, now));
+            self.probe = None;
+        }
+    }
+}
+
+#[cfg(test)]
+impl Watch {
+    pub(super) const fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
+impl Hear for Watch {
+    fn end(self, ending: &Ending) {
+        let now = Instant::now();
+        self.bench.with(|Shared { policy, cell }| match Verdict::of(ending) {
+            _ if policy.is_off() => {}
+            Verdict::Good => cell.succeeded(self.begun, now),
+            Verdict::Bad => cell.failed(policy, Failure { ending, probe: self.probe.is_some() }, now),
+            Verdict::Silent => {}
+        });
+    }
+}

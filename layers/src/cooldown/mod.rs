@@ -1,0 +1,238 @@
+//! Benches an endpoint that is ill, and finds out when it is well again: [`CooldownLayer`].
+//!
+//! It stands around each endpoint, under the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an
+//! elapsed call counts, and outside [`Quota`](crate::quota::Quota), whose [`Endpoint`] it decorates. It never refuses
+//! a call. It says how well the endpoint is ([`Health`]), and the balancer decides; so health never closes a group,
+//! and a benched endpoint is still called when there is no better one.
+//!
+//! What counts is what the backend did: failures, timeouts, and at once a credential or resource that is no good
+//! there. The caller's own errors never count; nor does a limit that is reached, which is the meter's to know; nor
+//! what says nothing ([`Ending::is_evidence`](crate::Ending::is_evidence)): a call that was cancelled, or cut by the caller's own shorter limit.
+//!
+//! ```text
+//!            too many failures                 its time is over
+//! well ─────────────────────────► benched ─────────────────────► half-open ──taken──► probing
+//!  ▲  ▲                            ▲  │ ▲                          ▲                  │  │  │
+//!  │  │                            │  └─┘ a failure renews it      └──dropped unheard─┘  │  │
+//!  │  └──a call begun meanwhile────┘  ▲                                                  │  │
+//!  │     is answered                  └────────────failed: twice as long─────────────────┘  │
+//!  └──10 s──  slow start  ◄──────────────────────────answered───────────────────────────────┘
+//! ```
+//!
+//! A bench lasts `cooldown_time`, then twice and four times that, up to 5 minutes; each whole minute that the
+//! endpoint is well halves the next one. Its end only ever moves away, as long as no call proves that it is well.
+//!
+//! tower has nothing like it: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load`
+//! measures take a fast failure for a fast answer.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tollgate_layers::{AtHead, Class, Ending, cooldown::{Bench, CooldownLayer, Policy, State}};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! let classify = |outcome: Result<&u32, &std::io::Error>| match outcome {
+//!     Ok(_) => Ending::of(Class::Success),
+//!     Err(_) => Ending::of(Class::Unavailable),
+//! };
+//! let bench = Bench::new(Policy::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
+//! let mut service = ServiceBuilder::new()
+//!     .layer(CooldownLayer::new(bench.clone(), AtHead(classify)))
+//!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
+//! let _ = service.ready().await?.call(0).await;
+//! assert_eq!(bench.snapshot().state, State::Benched);
+//! // All the same it is called, if there is no other.
+//! assert_eq!(service.ready().await?.call(1).await?, 1);
+//! assert_eq!(bench.snapshot().state, State::SlowStart);
+//! # Ok::<(), std::io::Error>(()) })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Hazards: with a [`Track`] that waits for the end of the body, a long stream keeps its probe as long; give
+//! [`CooldownLayer::with_head`] the classifier of heads too. And a call that hangs keeps it until a timeout below
+//! ends it.
+
+mod bench;
+mod cell;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    pin::Pin,
+    sync::Weak,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use self::bench::Probe;
+pub use self::bench::{Bench, Policy, Snapshot, State, Watch};
+use crate::{
+    Class, Classify, Ending, Endpoint, Score, Track, Until,
+    endpoint::{Freed, Health, Share},
+};
+
+/// Makes a [`Cooldown`].
+#[derive(Clone, Debug)]
+pub struct CooldownLayer<T, C = Unjudged> {
+    bench: Bench,
+    track: T,
+    head: C,
+}
+
+/// Says nothing about any head: all is heard at the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unjudged;
+
+impl<Res, Err> Classify<Res, Err> for Unjudged {
+    fn classify(&self, _: Result<&Res, &Err>) -> Ending {
+        Ending::of(Class::Success).no_evidence()
+    }
+}
+
+impl<T> CooldownLayer<T> {
+    /// Keeps `bench` by what `track` lets it hear.
+    pub const fn new(bench: Bench, track: T) -> Self {
+        Self { bench, track, head: Unjudged }
+    }
+}
+
+impl<T, C> CooldownLayer<T, C> {
+    /// Ends a bench as soon as the head of an answer is good, where `track` hears its end only.
+    pub fn with_head<D>(self, head: D) -> CooldownLayer<T, D> {
+        CooldownLayer { bench: self.bench, track: self.track, head }
+    }
+}
+
+impl<S, T: Clone, C: Clone> Layer<S> for CooldownLayer<T, C> {
+    type Service = Cooldown<S, T, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let Self { bench, track, head } = self.clone();
+        Cooldown { inner, bench, track, head, probe: None }
+    }
+}
+
+/// Keeps the health of `S`.
+#[derive(Debug)]
+pub struct Cooldown<S, T, C = Unjudged> {
+    inner: S,
+    bench: Bench,
+    track: T,
+    head: C,
+    // Taken by `reserve`, spent by `call`.
+    probe: Option<Probe>,
+}
+
+impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            bench: self.bench.clone(),
+            track: self.track.clone(),
+            head: self.head.clone(),
+            // There is one probe, and it stays where it was taken.
+            probe: None,
+        }
+    }
+}
+
+impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
+where
+    S: Service<Req>,
+    T: Track<Watch, S::Response, S::Error> + Clone,
+    C: Classify<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, T, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        let watch = Some(self.bench.watch(self.probe.take()));
+        let (track, head) = (self.track.clone(), self.head.clone());
+        ResponseFuture { inner: self.inner.call(req), watch, track, head }
+    }
+}
+
+impl<S, T, C, Req> Endpoint<Req> for Cooldown<S, T, C>
+where
+    S: Endpoint<Req>,
+    T: Track<Watch, S::Response, S::Error> + Clone,
+    C: Classify<S::Response, S::Error> + Clone,
+{
+    fn score(&self, req: &Req) -> Result<Score, Until> {
+        let mut score = self.inner.score(req)?;
+        score.health = worse(score.health, self.bench.health());
+        Ok(score)
+    }
+
+    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until> {
+        // First here, because a probe that is taken for nothing is given back by its drop.
+        let probe = self.bench.take_probe(seen)?;
+        self.inner.reserve(req, seen)?;
+        self.probe = probe.or(self.probe.take());
+        Ok(())
+    }
+
+    fn share(&self) -> Share {
+        self.inner.share()
+    }
+
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        // Health closes nothing, so it takes no slot away.
+        self.inner.slots(req, by)
+    }
+
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.inner.on_freed(told, which);
+    }
+}
+
+/// Of two, the one less preferred.
+fn worse(one: Health, other: Health) -> Health {
+    match (one, other) {
+        // Parts of a weight: less is worse. Else the order is that of preference.
+        (Health::Well(one), Health::Well(other)) => Health::Well(one.min(other)),
+        (one, other) if one > other => one,
+        (_, other) => other,
+    }
+}
+
+pin_project! {
+    /// The answer of the endpoint, with the [`Watch`] fastened to it.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F, T, C> {
+        #[pin]
+        inner: F,
+        // None once it is fastened.
+        watch: Option<Watch>,
+        track: T,
+        head: C,
+    }
+}
+
+impl<F, T, C, Res, Err> Future for ResponseFuture<F, T, C>
+where
+    F: Future<Output = Result<Res, Err>>,
+    T: Track<Watch, Res, Err>,
+    C: Classify<Res, Err>,
+{
+    type Output = Result<Res, Err>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.inner.poll(cx));
+        let Some(mut watch) = this.watch.take() else {
+            return Poll::Ready(outcome);
+        };
+        watch.head(&this.head.classify(outcome.as_ref()));
+        Poll::Ready(this.track.track(watch, outcome))
+    }
+}

@@ -1,0 +1,77 @@
+//! Whatever the calls do.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Wait(u64),
+    Picked(Class, bool),
+    Begin,
+    Finish(Class),
+    Drop,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let class = || prop::sample::select(Class::ALL.to_vec());
+    let event = prop_oneof![
+        (0u64..8_000).prop_map(Event::Wait),
+        (class(), any::<bool>()).prop_map(|(class, evidence)| Event::Picked(class, evidence)),
+        Just(Event::Begin),
+        class().prop_map(Event::Finish),
+        Just(Event::Drop),
+    ];
+    prop::collection::vec(event, 1..120)
+}
+
+/// Plays one event; `open` holds the calls that are under way.
+async fn play(event: Event, bench: &Bench, open: &mut Vec<Watch>) {
+    match event {
+        Event::Wait(ms) => advance(Duration::from_millis(ms)).await,
+        Event::Picked(class, evidence) => {
+            let ending = Ending::of(class);
+            // Refused only when the probe went to another between the two, which cannot happen here.
+            picked(bench, if evidence { ending } else { ending.no_evidence() }).await.unwrap();
+        }
+        Event::Begin => {
+            let seen = Score { health: bench.health(), cost: 1.0, used: 0.0 };
+            let probe = bench.take_probe(&seen).unwrap();
+            open.push(bench.watch(probe));
+        }
+        Event::Finish(class) => {
+            if let Some(watch) = open.pop() {
+                watch.end(&Ending::of(class));
+            }
+        }
+        Event::Drop => drop((!open.is_empty()).then(|| open.remove(0))),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_bench_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let bench = Bench::new(Policy::default().with_allowed_fails(allowed));
+            let mut open: Vec<Watch> = vec![];
+            let mut before = bench.snapshot();
+            for event in events {
+                play(event, &bench, &mut open).await;
+                let after = bench.snapshot();
+                if let (Some(old), Some(new)) = (before.until, after.until) {
+                    assert!(new >= old, "{old:?} {new:?}");
+                    assert!(new <= Instant::now().max(old) + 300 * SECOND);
+                }
+                assert!(after.benches >= before.benches);
+                assert!(open.iter().filter(|watch| watch.is_probe()).count() <= 1);
+                if after.state == State::HalfOpen {
+                    assert!(!open.iter().any(Watch::is_probe));
+                }
+                before = after;
+            }
+            drop(open);
+            assert_ne!(bench.snapshot().state, State::Probing, "every probe is given back");
+        });
+    }
+}

@@ -1,0 +1,152 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use tokio::time::sleep;
+use tokio_test::{assert_pending, task};
+use tower::{ServiceExt as _, service_fn};
+
+use super::*;
+use crate::{Class, testing::Strict};
+
+/// A request by the group it is for, and those it has been to.
+#[derive(Clone, Debug)]
+struct Request {
+    group: u8,
+    trail: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Request {
+    fn to(group: u8) -> Self {
+        Self { group, trail: Arc::default() }
+    }
+
+    fn been(&self) -> Vec<u8> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+type Failure = (Class, u8);
+
+fn classify(outcome: Result<&u8, &Failure>) -> Ending {
+    Ending::of(outcome.err().map_or(Class::Success, |(class, _)| *class))
+}
+
+/// Each group answers with its own number, or fails with it.
+fn groups(
+    script: HashMap<u8, Option<Class>>,
+) -> impl Service<Request, Response = u8, Error = Failure, Future: Send> + Clone {
+    let script = Arc::new(script);
+    Strict::new(service_fn(move |req: Request| {
+        let script = Arc::clone(&script);
+        async move {
+            req.trail.lock().unwrap_or_else(PoisonError::into_inner).push(req.group);
+            sleep(Duration::from_secs(1)).await;
+            script[&req.group].map_or(Ok(req.group), |class| Err((class, req.group)))
+        }
+    }))
+}
+
+/// To the next number that has not been asked, up to 9.
+fn next(req: &Request, _: &Ending) -> Option<Request> {
+    let group = (req.group + 1..=9).find(|group| !req.been().contains(group))?;
+    Some(Request { group, ..req.clone() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_answer_asks_no_one_else() {
+    let req = Request::to(1);
+    let service = FallbackLayer::new(next, classify).layer(groups([(1, None)].into()));
+    assert_eq!(service.oneshot(req.clone()).await, Ok(1));
+    assert_eq!(req.been(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_failure_may_go_on() {
+    for class in Class::ALL.into_iter().filter(|class| *class != Class::Success) {
+        let service = FallbackLayer::new(next, classify).layer(groups([(1, Some(class)), (2, None)].into()));
+        assert_eq!(service.oneshot(Request::to(1)).await, Ok(2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_refusal_goes_on_too() {
+    let refused = |outcome: Result<&u8, &Failure>| match outcome {
+        Ok(_) => Ending::of(Class::Success),
+        Err(_) => Ending::of(Class::RateLimited).refused(),
+    };
+    let script = [(1, Some(Class::RateLimited)), (2, None)].into();
+    let service = FallbackLayer::new(next, refused).layer(groups(script));
+    assert_eq!(service.oneshot(Request::to(1)).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_have_failed_the_first_answer_is_given() {
+    let req = Request::to(7);
+    let script = [(7, Some(Class::Timeout)), (8, Some(Class::Unavailable)), (9, Some(Class::Caller))].into();
+    let service = FallbackLayer::new(next, classify).layer(groups(script));
+    assert_eq!(service.oneshot(req.clone()).await, Err((Class::Timeout, 7)));
+    assert_eq!(req.been(), [7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_hears_how_it_ended_and_may_refuse() {
+    let only_down =
+        |req: &Request, ending: &Ending| (ending.class() == Class::Unavailable).then(|| next(req, ending))?;
+    let script = [(1, Some(Class::Unavailable)), (2, Some(Class::Caller)), (3, None)].into();
+    let service = FallbackLayer::new(only_down, classify).layer(groups(script));
+    assert_eq!(service.oneshot(Request::to(1)).await, Err((Class::Unavailable, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_deadline_no_one_else_is_asked() {
+    // Each call takes a second.
+    let deadline = Instant::now() + Duration::from_millis(1_500);
+    let req = Request::to(1);
+    let script = [(1, Some(Class::Timeout)), (2, Some(Class::Timeout)), (3, None)].into();
+    let service =
+        FallbackLayer::new(next, classify).with_deadline(Constant(Some(deadline))).layer(groups(script));
+    assert_eq!(service.oneshot(req.clone()).await, Err((Class::Timeout, 1)));
+    assert_eq!(req.been(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_ends_the_walk() {
+    let req = Request::to(1);
+    let script = [(1, Some(Class::Timeout)), (2, None)].into();
+    let mut service = FallbackLayer::new(next, classify).layer(groups(script));
+    let mut call = task::spawn(service.ready().await.unwrap().call(req.clone()));
+    assert_pending!(call.poll());
+    drop(call);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(req.been(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_can_be_called_again_while_the_first_call_walks() {
+    let script = [(1, Some(Class::Timeout)), (2, None)].into();
+    let mut service = FallbackLayer::new(next, classify).layer(groups(script));
+    let first = service.ready().await.unwrap().call(Request::to(1));
+    let second = service.ready().await.unwrap().call(Request::to(1));
+    assert_eq!((first.await, second.await), (Ok(2), Ok(2)));
+}
+
+proptest! {
+    #[test]
+    fn the_answer_is_the_first_good_one_or_the_first_of_all(
+        script in prop::collection::vec(prop::option::of(0usize..7), 10),
+        start in 0u8..10,
+    ) {
+        let script: HashMap<u8, Option<Class>> =
+            (0..).zip(script).map(|(group, class)| (group, class.map(|at| Class::ALL[at + 1]))).collect();
+        let expected = (start..=9)
+            .find(|group| script[group].is_none())
+            .map_or_else(|| Err((script[&start].unwrap(), start)), Ok);
+        let service = FallbackLayer::new(next, classify).layer(groups(script));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        assert_eq!(runtime.block_on(service.oneshot(Request::to(start))), expected);
+    }
+}

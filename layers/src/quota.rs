@@ -1,7 +1,0 @@
-//! stub
-/// stub
-#[derive(Debug)]
-pub struct Held;
-impl crate::Hear for Held {
-    fn end(self, _: &crate::Ending) {}
-}

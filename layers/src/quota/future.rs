@@ -1,0 +1,45 @@
+//! The future of [`Quota`](super::Quota).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+
+use super::reservation::Held;
+use crate::Track;
+
+pin_project! {
+    /// Waits for the answer, and fastens to it what the call holds.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F, T> {
+        #[pin]
+        inner: F,
+        held: Option<Held>,
+        track: T,
+    }
+}
+
+impl<F, T> ResponseFuture<F, T> {
+    pub(super) const fn new(inner: F, held: Option<Held>, track: T) -> Self {
+        Self { inner, held, track }
+    }
+}
+
+impl<F, T, Res, Err> Future for ResponseFuture<F, T>
+where
+    F: Future<Output = Result<Res, Err>>,
+    T: Track<Held, Res, Err>,
+{
+    type Output = Result<Res, Err>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.inner.poll(cx));
+        Poll::Ready(match this.held.take() {
+            Some(held) => this.track.track(held, outcome),
+            None => outcome,
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! What was admitted lately: [`Log`].
+
+/// How many slots a log has: 128 of eight bytes are the kilobyte that a meter may cost.
+pub(super) const SLOTS: usize = 128;
+
+/// Amounts and when they were admitted, as far back as a span of time.
+///
+/// A slot holds all that was admitted within one `grain` and leaves when the *last* of it does: a log forgets up to
+/// one grain (0.8 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
+/// is then one exact millisecond.
+///
+/// Times are milliseconds since the meter began. A slot keeps the low half of its time: all that is kept is less than
+/// two spans old, so the rest is known.
+#[derive(Debug)]
+pub(super) struct Log {
+    span: u64,
+    sum: u64,
+    /// When the newest slot was opened, and when it was last added to.
+    opened: u64,
+    newest: u64,
+    first: usize,
+    len: usize,
+    at: [u32; SLOTS],
+    amount: [u32; SLOTS],
+}
+
+impl Log {
+    /// An empty log, as far back as `span` milliseconds.
+    pub(super) const fn new(span: u64) -> Self {
+        Self { span, sum: 0, opened: 0, newest: 0, first: 0, len: 0, at: [0; SLOTS], amount: [0; SLOTS] }
+    }
+
+    /// The same amounts as in `other`, as far as they are younger than `span`.
+    pub(super) fn from_longer(other: &Self, span: u64, now: u64) -> Self {
+        let mut log = Self::new(span);
+        for (at, amount) in other.slots().filter(|(at, _)| at + span > now) {
+            log.add(at, amount, 0);
+        }
+        log
+    }
+
+    /// What is kept.
+    pub(super) const fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Forgets what has left the span by `now`. `leaving` is told, for each slot, when it left and what the sum had
+    /// been until then.
+    pub(super) fn expire(&mut self, now: u64, mut leaving: impl FnMut(u64, u64)) {
+        while self.len > 0 {
+            let leaves = self.time(self.first) + self.span;
+            if leaves > now {
+                return;
+            }
+            leaving(leaves, self.sum);
+            self.sum -= u64::from(self.amount[self.first]);
+            self.first = (self.first + 1) % SLOTS;
+            self.len -= 1;
+        }
+    }
+
+    /// Adds `amount` at `at`, in the newest slot if that was opened less than `grain` ago.
+    ///
+    /// The log has been expired until then.
+    pub(super) fn add(&mut self, at: u64, amount: u32, grain: u64) -> u64 {
+        let at = at.max(self.newest);
+        let same = self.len > 0 && (at == self.newest || at < self.opened + grain);
+        let last = (self.first + self.len).wrapping_sub(1) % SLOTS;
+        let fits = || self.amount[last].checked_add(amount);
+        if let (true, Some(sum)) = (same || self.len == SLOTS, fits()) {
+            self.amount[last] = sum;
+            self.at[last] = low(at);
+        } else if self.len < SLOTS {
+            let next = (self.first + self.len) % SLOTS;
+            (self.at[next], self.amount[next]) = (low(at), amount);
+            self.len += 1;
+            self.opened = at;
+        } else {
+            // More than four thousand million in one slot: no meter lets that happen.
+            return at;
+        }
+        self.newest = at;
+        self.sum += u64::from(amount);
+        at
+    }
+
+    /// Makes what was added at `at` dearer or cheaper, if it is still kept.
+    pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
+        // What was added at `at` is in the first slot that was last added to no earlier than that.
+        let Some(slot) = self.order().find(|&slot| self.time(slot) >= at) else { return };
+        let amount = u64::from(self.amount[slot]);
+        let corrected = u32::try_from((amount + is).saturating_sub(was)).unwrap_or(u32::MAX);
+        self.sum = self.sum + u64::from(corrected) - amount;
+        self.amount[slot] = corrected;
+    }
+
+    /// What was added at `at` or later.
+    pub(super) fn since(&self, at: u64) -> u64 {
+        self.slots().filter(|(time, _)| *time >= at).map(|(_, amount)| u64::from(amount)).sum()
+    }
+
+    /// What of it will still be kept at `at`.
+    pub(super) fn kept_at(&self, at: u64) -> u64 {
+        self.since((at + 1).saturating_sub(self.span))
+    }
+
+    /// When `amount` of what is kept will have left; `None` if there is not so much.
+    pub(super) fn freed(&self, amount: u64) -> Option<u64> {
+        let mut left = amount;
+        self.slots().find_map(|(at, amount)| {
+            left = left.saturating_sub(u64::from(amount));
+            (left == 0).then_some(at + self.span)
+        })
+    }
+
+    pub(super) const fn span(&self) -> u64 {
+        self.span
+    }
+
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+        let first = self.first;
+        (0..self.len).map(move |i| (first + i) % SLOTS)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.order().map(|slot| (self.time(slot), self.amount[slot]))
+    }
+
+    fn time(&self, slot: usize) -> u64 {
+        self.newest - u64::from(low(self.newest).wrapping_sub(self.at[slot]))
+    }
+}
+
+/// The low half of a time.
+const fn low(at: u64) -> u32 {
+    (at & 0xffff_ffff) as u32
+}

@@ -1,0 +1,160 @@
+//! The meters of one deployment: [`Meters`].
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    limits::{Limits, Window},
+    reservation::Reservation,
+    state::State,
+};
+use crate::endpoint::{Freed, Until};
+
+/// The meters of one deployment: requests, tokens, calls in flight, and the server's word.
+///
+/// A handle: clones share the same meters. It outlives the services that are built with it, so that a deployment's
+/// meters survive a change of the configuration.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    /// Times inside are milliseconds since then.
+    began: Instant,
+    state: Mutex<State>,
+    waiting: Mutex<Vec<(Weak<dyn Freed>, usize)>>,
+}
+
+/// What the meters show at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// The limit of requests per minute that holds now: given, or lowered or learned by what answers told.
+    pub request_limit: Option<u64>,
+    /// Requests admitted in the last minute.
+    pub requests: u64,
+    /// The limit of tokens per minute that holds now.
+    pub token_limit: Option<u64>,
+    /// Tokens spent or reserved in the last minute.
+    pub tokens: u64,
+    /// Calls reserved or in flight.
+    pub in_flight: u32,
+    /// Tokens reserved by calls that have not ended yet.
+    pub reserved: u64,
+    /// The window that is kept, pinned or learned. `None` until a refusal has taught one.
+    pub window: Option<Window>,
+    /// How long the server's word closes the deployment from now on.
+    pub closed_for: Option<Duration>,
+}
+
+/// What there is for a call that costs so much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// The fullest meter, 0.0 to 1.0.
+    pub(super) used: f64,
+}
+
+impl Meters {
+    /// Meters that nothing was counted on yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let state = Mutex::new(State::new(limits.clone()));
+        let waiting = Mutex::new(Vec::new());
+        Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
+    }
+
+    /// The limits they were made with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// What they show now.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        let now = self.now();
+        self.state().reading(now)
+    }
+
+    /// Whether there is room for a call of this cost, else from when there may be.
+    pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
+        let now = self.now();
+        self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why })
+    }
+
+    /// Takes it.
+    pub(super) fn reserve(&self, cost: u64) -> Result<Reservation, Until> {
+        let now = self.now();
+        let mut state = self.state();
+        match state.check(cost, now) {
+            Ok(_) => {
+                let taken = state.take(cost, now);
+                drop(state);
+                Ok(Reservation::new(self.clone(), taken))
+            }
+            Err((at, why)) => Err(Until { at: self.instant(at), why }),
+        }
+    }
+
+    /// Takes it even where there is none.
+    pub(super) fn take(&self, cost: u64) -> Reservation {
+        let taken = self.state().take(cost, self.now());
+        Reservation::new(self.clone(), taken)
+    }
+
+    /// How many calls of this cost could begin until then.
+    pub(super) fn slots(&self, cost: u64, by: Instant) -> u64 {
+        let now = self.now();
+        self.state().slots(cost, now, self.millis(by))
+    }
+
+    /// Changes the state, and tells those who wait if that may have made room.
+    pub(super) fn change(&self, change: impl FnOnce(&mut State, u64)) {
+        let now = self.now();
+        let mut state = self.state();
+        change(&mut state, now);
+        let freed = state.freed();
+        drop(state);
+        if freed {
+            self.tell();
+        }
+    }
+
+    pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of earlier trees are gone.
+        waiting.retain(|(told, _)| told.strong_count() > 0);
+        waiting.push((told.clone(), which));
+    }
+
+    fn tell(&self) {
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (told, which) in waiting.iter() {
+            if let Some(told) = told.upgrade() {
+                told.freed(*which);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.millis(Instant::now())
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, millis: u64) -> Instant {
+        self.shared.began + Duration::from_millis(millis)
+    }
+}

@@ -1,0 +1,247 @@
+//! The meter of requests: [`Requests`].
+
+use super::{
+    limits::Window,
+    log::{Log, SLOTS},
+    told::Told,
+};
+
+/// A window that drew no refusal for so long is made one step longer.
+const CLEAN: u64 = 10 * 60_000;
+
+/// How many requests there were lately, and by which rules the next may come.
+///
+/// The minute rule always holds. Of the other two one does: the bucket until a refusal has taught the window.
+#[derive(Debug)]
+pub(super) struct Requests {
+    limit: u64,
+    minute: Log,
+    rule: Rule,
+    /// What the bucket holds, and when that was worked out.
+    level: f64,
+    filled: u64,
+    /// The last lesson, or the last step up from one.
+    clean_since: u64,
+    pub(super) told: Told,
+}
+
+#[derive(Debug)]
+enum Rule {
+    /// It is known that the minute is all that the backend judges.
+    Minute,
+    Bucket,
+    /// A window shorter than the minute, and what was admitted in it. It was learned, or pinned.
+    Window {
+        window: Window,
+        log: Box<Log>,
+        pinned: bool,
+    },
+}
+
+impl Requests {
+    pub(super) fn new(limit: u64, pin: Option<Window>, now: u64) -> Self {
+        let rule = match pin {
+            None => Rule::Bucket,
+            Some(Window::S60) => Rule::Minute,
+            Some(window) => Rule::Window { window, log: Box::new(Log::new(window.span())), pinned: true },
+        };
+        Self {
+            limit,
+            minute: Log::new(Window::S60.span()),
+            rule,
+            level: bucket(limit),
+            filled: now,
+            clean_since: now,
+            told: Told::default(),
+        }
+    }
+
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        self.level = self.level.min(bucket(limit));
+    }
+
+    /// What was admitted in the last minute.
+    pub(super) const fn used(&self) -> u64 {
+        self.minute.sum()
+    }
+
+    /// The window that was learned or pinned.
+    pub(super) const fn window(&self) -> Option<Window> {
+        match &self.rule {
+            Rule::Minute => Some(Window::S60),
+            Rule::Bucket => None,
+            Rule::Window { window, .. } => Some(*window),
+        }
+    }
+
+    /// Whether one more may come now; else when.
+    pub(super) fn check(&mut self, now: u64) -> Result<(), u64> {
+        self.refresh(now);
+        let mut at = wait(&self.minute, self.limit, now);
+        match &self.rule {
+            Rule::Minute => {}
+            Rule::Bucket if self.level >= 1.0 - 1e-6 => {}
+            Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.rate())),
+            Rule::Window { window, log, .. } => at = at.max(wait(log, share(self.limit, *window), now)),
+        }
+        at = at.max(self.told.wait(1.0, self.rate(), now));
+        if at > now { Err(at) } else { Ok(()) }
+    }
+
+    /// Counts one. Returns the time under which it was filed.
+    pub(super) fn take(&mut self, now: u64) -> u64 {
+        self.refresh(now);
+        self.level -= 1.0;
+        self.told.take(1.0);
+        let grain = grain(&self.minute, self.limit);
+        // A time is rounded down to its millisecond; what is filed is rounded up, so that it never leaves too early.
+        if let Rule::Window { window, log, .. } = &mut self.rule {
+            log.add(now + 1, 1, grain_of(log, share(self.limit, *window)));
+        }
+        self.minute.add(now + 1, 1, grain)
+    }
+
+    /// Takes back one that never left us.
+    pub(super) fn refund(&mut self, filed: u64) {
+        self.minute.correct(filed, 1, 0);
+        self.level += 1.0;
+        self.told.take(-1.0);
+        if let Rule::Window { log, .. } = &mut self.rule {
+            log.correct(filed, 1, 0);
+        }
+    }
+
+    /// A call filed at `filed` was refused although there had been room. Says whether that taught anything: calls
+    /// that were under way when the last lesson was learned do not.
+    pub(super) fn refused(&mut self, filed: u64, now: u64) -> bool {
+        self.refresh(now);
+        let burst = self.minute.since((now + 1).saturating_sub(10_000)) * 6 > self.limit;
+        let next = match &self.rule {
+            Rule::Minute | Rule::Window { pinned: true, .. } => return false,
+            Rule::Window { .. } if filed <= self.clean_since + 1 => return false,
+            Rule::Bucket if burst => Window::S10,
+            Rule::Bucket | Rule::Window { .. } => Window::S1,
+        };
+        self.clean_since = now;
+        self.learn(next, now);
+        true
+    }
+
+    /// How many could come until `by`, if each came as early as it may.
+    pub(super) fn slots(&mut self, now: u64, by: u64) -> u64 {
+        self.refresh(now);
+        let minute = slots(&self.minute, self.limit, now, by);
+        let other = match &self.rule {
+            Rule::Minute => minute,
+            Rule::Bucket if bucket(self.limit) >= as_f64(self.limit) => minute,
+            Rule::Bucket => whole(self.level + as_f64(by - now) * self.rate()),
+            Rule::Window { window, log, .. } => slots(log, share(self.limit, *window), now, by),
+        };
+        minute.min(other).min(self.told.slots(1.0, self.rate(), by))
+    }
+
+    pub(super) fn since(&self, at: u64) -> u64 {
+        self.minute.since(at)
+    }
+
+    /// Per millisecond.
+    pub(super) fn rate(&self) -> f64 {
+        as_f64(self.limit) / 60_000.0
+    }
+
+    /// Brings all to `now`.
+    fn refresh(&mut self, now: u64) {
+        let (limit, rate, full) = (self.limit, self.rate(), bucket(self.limit));
+        let mut level = (self.level + as_f64(now.saturating_sub(self.filled)) * rate).min(full);
+        // The bucket never holds more than the minute had left, at any time since; else a minute spent early would be
+        // followed by a burst, and that by another blackout. One it may always hold: the next, when its slot frees.
+        self.minute.expire(now, |at, kept| {
+            level = level.min(as_f64(limit.saturating_sub(kept)).max(1.0) + as_f64(now - at) * rate);
+        });
+        self.level = level.min(as_f64(limit.saturating_sub(self.minute.sum())).max(1.0));
+        self.filled = self.filled.max(now);
+        if full >= as_f64(limit) {
+            // As large as the limit itself: the minute says it all.
+            self.level = full;
+        }
+        if let Rule::Window { log, .. } = &mut self.rule {
+            log.expire(now, |_, _| {});
+        }
+        self.step_up(now);
+    }
+
+    fn step_up(&mut self, now: u64) {
+        let Rule::Window { window, pinned: false, .. } = &self.rule else { return };
+        if now.saturating_sub(self.clean_since) < CLEAN {
+            return;
+        }
+        self.clean_since = now;
+        match window {
+            Window::S1 => self.learn(Window::S10, now),
+            Window::S10 | Window::S60 => {
+                self.rule = Rule::Bucket;
+                self.level = 1.0;
+            }
+        }
+    }
+
+    fn learn(&mut self, window: Window, now: u64) {
+        let log = Box::new(Log::from_longer(&self.minute, window.span(), now));
+        self.rule = Rule::Window { window, log, pinned: false };
+    }
+}
+
+/// The bucket: ten seconds' worth, at least ten calls, at most the limit.
+fn bucket(limit: u64) -> f64 {
+    (as_f64(limit) / 6.0).max(10.0).min(as_f64(limit))
+}
+
+/// What a backend that judges over `window` lets through in it.
+fn share(limit: u64, window: Window) -> u64 {
+    (limit * window.millis() / 60_000).max(1)
+}
+
+/// When `log` holds less than `limit`.
+fn wait(log: &Log, limit: u64, now: u64) -> u64 {
+    match (log.sum() + 1).checked_sub(limit) {
+        None | Some(0) => now,
+        // A limit of nothing never frees.
+        Some(over) => log.freed(over).unwrap_or(now + log.span()),
+    }
+}
+
+/// If each slot is taken again as it frees, what happens in one span happens again in the next.
+pub(super) fn slots(log: &Log, limit: u64, now: u64, by: u64) -> u64 {
+    let ahead = by.saturating_sub(now);
+    let kept = log.kept_at(now + ahead % log.span());
+    (ahead / log.span()) * limit + limit.saturating_sub(kept)
+}
+
+fn grain(log: &Log, limit: u64) -> u64 {
+    grain_of(log, limit)
+}
+
+/// None, where each may have a slot of its own.
+pub(super) fn grain_of(log: &Log, limit: u64) -> u64 {
+    if limit <= SLOTS as u64 { 0 } else { log.span().div_ceil(SLOTS as u64 - 1) }
+}
+
+/// How long until `amount` has come, in whole milliseconds.
+pub(super) fn millis_for(amount: f64, rate: f64) -> u64 {
+    // The cast saturates; a rate of nothing gives an hour.
+    if rate > 0.0 { ((amount / rate).ceil() as u64).clamp(1, 3_600_000) } else { 3_600_000 }
+}
+
+pub(super) fn whole(amount: f64) -> u64 {
+    (amount + 1e-6).max(0.0) as u64
+}
+
+/// Exact up to 2^53, which no limit reaches.
+pub(super) const fn as_f64(n: u64) -> f64 {
+    n as f64
+}

@@ -1,0 +1,148 @@
+//! The layer and its service: [`QuotaLayer`], [`Quota`].
+
+use std::{
+    sync::Weak,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    future::ResponseFuture,
+    meters::Meters,
+    reservation::{Held, Reservation},
+};
+use crate::{
+    Endpoint, Setting, Track,
+    endpoint::{Freed, Health, Score, Share, Until},
+    setting::Constant,
+};
+
+/// Keeps a deployment within its limits: makes an [`Endpoint`] of any service.
+///
+/// `T` fastens what a call holds to its answer. `C` says what a request costs, in tokens or in whatever the limit of
+/// tokens counts; without it each call costs one.
+#[derive(Clone, Debug)]
+pub struct QuotaLayer<T, C = Constant<u64>> {
+    meters: Meters,
+    share: Share,
+    track: T,
+    cost: C,
+}
+
+impl<T> QuotaLayer<T> {
+    /// Counts on these meters, and hears of each answer's end by `track`.
+    pub const fn new(meters: Meters, track: T) -> Self {
+        Self { meters, share: NO_SHARE, track, cost: Constant(1) }
+    }
+}
+
+const NO_SHARE: Share = Share { weight: None, rpm: None, tpm: None, order: None, price: None };
+
+impl<T, C> QuotaLayer<T, C> {
+    /// With what a request costs. Asked more than once for each call: it should only read.
+    pub fn with_cost<D>(self, cost: D) -> QuotaLayer<T, D> {
+        QuotaLayer { meters: self.meters, share: self.share, track: self.track, cost }
+    }
+
+    /// With the share of its group's work that this deployment is meant to have.
+    #[must_use]
+    pub const fn with_share(mut self, share: Share) -> Self {
+        self.share = share;
+        self
+    }
+}
+
+impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
+    type Service = Quota<S, T, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Quota {
+            inner,
+            meters: self.meters.clone(),
+            share: self.share,
+            track: self.track.clone(),
+            cost: self.cost.clone(),
+            reserved: None,
+        }
+    }
+}
+
+/// A service with meters: see [`QuotaLayer`].
+#[derive(Debug)]
+pub struct Quota<S, T, C = Constant<u64>> {
+    inner: S,
+    meters: Meters,
+    share: Share,
+    track: T,
+    cost: C,
+    reserved: Option<Reservation>,
+}
+
+/// A clone shares the meters and holds nothing.
+impl<S: Clone, T: Clone, C: Clone> Clone for Quota<S, T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            meters: self.meters.clone(),
+            share: self.share,
+            track: self.track.clone(),
+            cost: self.cost.clone(),
+            reserved: None,
+        }
+    }
+}
+
+impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
+where
+    S: Service<Req>,
+    T: Track<Held, S::Response, S::Error> + Clone,
+    C: for<'a> Setting<&'a Req, Value = u64>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, T>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        let reserved = self.reserved.take().unwrap_or_else(|| self.meters.take(self.cost.get(&req)));
+        // Before the call: should that panic, the place in flight is free again.
+        let held = reserved.spend();
+        ResponseFuture::new(self.inner.call(req), held, self.track.clone())
+    }
+}
+
+impl<S, T, C, Req> Endpoint<Req> for Quota<S, T, C>
+where
+    S: Service<Req> + Clone,
+    T: Track<Held, S::Response, S::Error> + Clone,
+    C: for<'a> Setting<&'a Req, Value = u64> + Clone,
+{
+    fn score(&self, req: &Req) -> Result<Score, Until> {
+        let cost = self.cost.get(req);
+        let room = self.meters.room(cost)?;
+        Ok(Score { health: Health::Well(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
+    }
+
+    fn reserve(&mut self, req: &Req, _: &Score) -> Result<(), Until> {
+        self.reserved = Some(self.meters.reserve(self.cost.get(req))?);
+        Ok(())
+    }
+
+    fn share(&self) -> Share {
+        self.share
+    }
+
+    fn slots(&self, req: &Req, by: Instant) -> u64 {
+        self.meters.slots(self.cost.get(req), by)
+    }
+
+    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.meters.on_freed(told, which);
+    }
+}

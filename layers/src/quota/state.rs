@@ -1,0 +1,286 @@
+//! All that is counted for one deployment, under one lock: [`State`].
+
+use super::{
+    limits::{Limits, Settle},
+    meters::{Reading, Room},
+    requests::{Requests, as_f64, whole},
+    tokens::Tokens,
+    told::Told,
+    word::Word,
+};
+use crate::{Class, Ending, ending::Seen, endpoint::Full};
+
+/// What is counted. Times are milliseconds since the meters began.
+#[derive(Debug)]
+pub(super) struct State {
+    limits: Limits,
+    requests: Option<Requests>,
+    tokens: Option<Tokens>,
+    flights: Flights,
+    word: Word,
+    correction: Correction,
+    /// Somebody was told to wait, and has not been told since that there is room.
+    refused: bool,
+    /// Something was given back that somebody may wait for.
+    freed: bool,
+}
+
+/// What one call took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// When, and the times under which it was filed.
+    pub(super) at: u64,
+    request: u64,
+    spent: u64,
+    /// What the call was thought to cost, and what was reserved for that.
+    estimate: u64,
+    reserved: u64,
+}
+
+/// Calls in flight.
+#[derive(Debug)]
+struct Flights {
+    limit: Option<u32>,
+    now: u32,
+    reserved: u64,
+    /// The median of how long they take, in milliseconds; each call moves it a little.
+    median: f64,
+}
+
+/// What calls really cost, against what they were thought to: both decay together, so that dear calls weigh more.
+#[derive(Debug)]
+struct Correction {
+    used: f64,
+    thought: f64,
+}
+
+impl State {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
+            tokens: limits.tokens.map(Tokens::new),
+            flights: Flights { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
+            word: Word::new(limits.longest_guess),
+            correction: Correction { used: 0.0, thought: 0.0 },
+            refused: false,
+            freed: false,
+            limits,
+        }
+    }
+
+    /// Whether a call of this estimate may begin now, else when and why not.
+    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+        let checked = self.look(estimate, now);
+        self.refused |= checked.is_err();
+        checked
+    }
+
+    fn look(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+        let cost = self.correction.apply(estimate);
+        let mut full = (now, Full::Limit);
+        let mut later = |at: u64, why| {
+            if at > full.0 {
+                full = (at, why);
+            }
+        };
+        let mut used = 0.0_f64;
+        if let Some(requests) = &mut self.requests {
+            requests.check(now).unwrap_or_else(|at| later(at, Full::Limit));
+            used = used.max(part(requests.used(), requests.limit()));
+        }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Limit));
+            used = used.max(part(tokens.used(), tokens.limit));
+        }
+        if self.flights.full() {
+            later(now + self.flights.length(), Full::InFlight);
+        }
+        later(self.word.until(), Full::Word);
+        if full.0 > now { Err(full) } else { Ok(Room { used }) }
+    }
+
+    pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
+        let reserved = self.correction.apply(estimate);
+        self.flights.now += 1;
+        self.flights.reserved += reserved;
+        Taken {
+            at: now,
+            request: self.requests.as_mut().map_or(now, |requests| requests.take(now)),
+            spent: self.tokens.as_mut().map_or(now, |tokens| tokens.take(reserved, now)),
+            estimate,
+            reserved,
+        }
+    }
+
+    /// It never left us: all comes back.
+    pub(super) fn refund(&mut self, taken: &Taken) {
+        if let Some(requests) = &mut self.requests {
+            requests.refund(taken.request);
+        }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.correct(taken.spent, taken.reserved, 0);
+        }
+        self.landed(taken);
+        self.freed = true;
+    }
+
+    /// It is over, and nobody heard how: what it took is spent.
+    pub(super) fn landed(&mut self, taken: &Taken) {
+        self.flights.now = self.flights.now.saturating_sub(1);
+        self.flights.reserved = self.flights.reserved.saturating_sub(taken.reserved);
+        self.freed |= self.flights.limit.is_some();
+    }
+
+    /// It has ended like this.
+    pub(super) fn ended(&mut self, taken: &Taken, ending: &Ending, now: u64) {
+        if !ending.was_sent() {
+            return self.refund(taken);
+        }
+        self.landed(taken);
+        self.settle(taken, ending);
+        self.hear(taken, ending, now);
+        match ending.class() {
+            Class::RateLimited => self.refused_by_server(taken, ending, now),
+            Class::Success => {
+                self.word.answered();
+                self.flights.took(now.saturating_sub(taken.at));
+            }
+            Class::Caller
+            | Class::ContextWindow
+            | Class::ContentPolicy
+            | Class::Unauthorized
+            | Class::Timeout
+            | Class::Unavailable => {}
+        }
+    }
+
+    fn settle(&mut self, taken: &Taken, ending: &Ending) {
+        let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
+        self.correction.learn(taken.estimate, used);
+        if let Some(tokens) = &mut self.tokens {
+            tokens.correct(taken.spent, taken.reserved, used);
+            self.freed |= used < taken.reserved;
+        }
+    }
+
+    fn refused_by_server(&mut self, taken: &Taken, ending: &Ending, now: u64) {
+        self.word.refused(ending.retry_after(), taken.at, now);
+        // Where the answer says that tokens have run out, it says nothing about the window of requests.
+        let of_tokens = ending.tokens().remaining == Some(0) && ending.requests().remaining != Some(0);
+        if let (Some(requests), false) = (&mut self.requests, of_tokens) {
+            requests.refused(taken.request, now);
+        }
+    }
+
+    /// Takes in what the answer told about the limits.
+    fn hear(&mut self, taken: &Taken, ending: &Ending, now: u64) {
+        let (seen, pin) = (ending.requests(), self.limits.window);
+        if let Some(limit) = lower(seen, self.limits.requests) {
+            self.requests.get_or_insert_with(|| Requests::new(limit, pin, now)).set_limit(limit);
+        }
+        if let Some(requests) = &mut self.requests {
+            let since = requests.since(taken.request).saturating_sub(1);
+            requests.told = told(seen, since, taken.at, now).unwrap_or(requests.told);
+        }
+        let seen = ending.tokens();
+        if let Some(limit) = lower(seen, self.limits.tokens) {
+            self.tokens.get_or_insert_with(|| Tokens::new(limit)).limit = limit;
+        }
+        if let Some(tokens) = &mut self.tokens {
+            let since = tokens.since(taken.spent).saturating_sub(taken.reserved);
+            tokens.told = told(seen, since, taken.at, now).unwrap_or(tokens.told);
+        }
+    }
+
+    pub(super) fn slots(&mut self, estimate: u64, now: u64, by: u64) -> u64 {
+        let cost = self.correction.apply(estimate);
+        if by < now || self.word.until() > by {
+            return 0;
+        }
+        let requests = self.requests.as_mut().map_or(u64::MAX, |requests| requests.slots(now, by));
+        let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
+        requests.min(tokens).min(self.flights.slots(by - now))
+    }
+
+    /// Whether those who wait should look again; asked once.
+    pub(super) fn freed(&mut self) -> bool {
+        let tell = self.freed && self.refused;
+        self.freed = false;
+        self.refused &= !tell;
+        tell
+    }
+
+    pub(super) fn reading(&mut self, now: u64) -> Reading {
+        // Looking brings the logs to the present.
+        let _ = self.look(1, now);
+        Reading {
+            request_limit: self.requests.as_ref().map(Requests::limit),
+            requests: self.requests.as_ref().map_or(0, Requests::used),
+            token_limit: self.tokens.as_ref().map(|tokens| tokens.limit),
+            tokens: self.tokens.as_ref().map_or(0, Tokens::used),
+            in_flight: self.flights.now,
+            reserved: self.flights.reserved,
+            window: self.requests.as_ref().and_then(Requests::window),
+            closed_for: self.word.closed_for(now),
+        }
+    }
+}
+
+impl Flights {
+    fn full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.now >= limit)
+    }
+
+    /// How long until one of them ends: when they like, but not sooner than a second for all that we know.
+    fn length(&self) -> u64 {
+        (self.median as u64).max(1_000)
+    }
+
+    fn took(&mut self, millis: u64) {
+        let millis = as_f64(millis);
+        self.median = match self.median {
+            0.0 => millis,
+            median if millis > median => median * 1.05,
+            median => median / 1.05,
+        };
+    }
+
+    fn slots(&self, ahead: u64) -> u64 {
+        let Some(limit) = self.limit else { return u64::MAX };
+        u64::from(limit.saturating_sub(self.now)) + u64::from(limit) * (ahead / self.length())
+    }
+}
+
+impl Correction {
+    fn apply(&self, estimate: u64) -> u64 {
+        if self.thought <= 0.0 {
+            return estimate;
+        }
+        // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
+        whole((as_f64(estimate) * (self.used / self.thought).clamp(0.05, 20.0)).ceil())
+    }
+
+    fn learn(&mut self, estimate: u64, used: u64) {
+        const MEMORY: f64 = 0.98;
+        self.used = self.used * MEMORY + as_f64(used);
+        self.thought = self.thought * MEMORY + as_f64(estimate);
+    }
+}
+
+/// The limit that holds when an answer told one: never more than was given.
+fn lower(seen: &Seen, given: Option<u64>) -> Option<u64> {
+    let told = seen.limit.filter(|limit| *limit > 0)?;
+    Some(given.map_or(told, |given| told.min(given)))
+}
+
+/// What an answer told about what is left. It was true at some time after the call was sent; what was taken since is
+/// not in it.
+fn told(seen: &Seen, since: u64, sent: u64, now: u64) -> Option<Told> {
+    let left = as_f64(seen.remaining?) - as_f64(since);
+    let reset = u64::try_from(seen.reset?.as_millis()).unwrap_or(u64::MAX).min(60_000);
+    (sent + reset > now).then(|| Told::new(left, sent, sent + reset))
+}
+
+fn part(used: u64, limit: u64) -> f64 {
+    as_f64(used) / as_f64(limit.max(1))
+}

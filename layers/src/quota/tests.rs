@@ -1,0 +1,349 @@
+//! The stories of the meters.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::{Instant, advance};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use super::{Held, Limits, Meters, QuotaLayer, Settle, Window};
+use crate::{AtHead, BoxError, Class, Ending, Endpoint, Hear, ending::Seen, endpoint::Full, testing::Strict};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn requests(limit: u64) -> Limits {
+    Limits { requests: Some(limit), ..Limits::default() }
+}
+
+fn tokens(limit: u64) -> Limits {
+    Limits { tokens: Some(limit), ..Limits::default() }
+}
+
+/// Makes a call that has begun, if there is room.
+fn begin(meters: &Meters, cost: u64) -> Option<Held> {
+    meters.reserve(cost).ok().and_then(super::reservation::Reservation::spend)
+}
+
+/// How many calls there is room for at this instant; each ends well at once.
+fn burst(meters: &Meters, most: usize) -> usize {
+    (0..most).filter(|_| begin(meters, 1).map(|held| held.end(&Ending::of(Class::Success))).is_some()).count()
+}
+
+fn refuse(meters: &Meters, after: Option<Duration>) {
+    let held = begin(meters, 1).expect("there is room");
+    held.end(&Ending::of(Class::RateLimited).with_retry_after(after));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_calls_at_one_instant_get_exactly_the_limit() {
+    for limit in [1, 2, 6, 100, 127, 128, 129, 600, 999] {
+        let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(limit) });
+        assert_eq!(burst(&meters, 1_000) as u64, limit);
+        advance(secs(60)).await;
+        assert_eq!(burst(&meters, 1_000), 0, "the minute is lengthened for jitter on the way");
+        advance(ms(200)).await;
+        assert_eq!(burst(&meters, 1_000) as u64, limit);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
+    let meters = Meters::new(requests(6));
+    assert_eq!(burst(&meters, 3), 3);
+    advance(secs(10)).await;
+    assert_eq!(burst(&meters, 10), 3);
+    let until = meters.room(1).expect_err("full");
+    assert_eq!(until.why, Full::Limit);
+    tokio::time::sleep_until(until.at).await;
+    assert_eq!(burst(&meters, 10), 3);
+    advance(secs(10)).await;
+    assert_eq!(burst(&meters, 10), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_until_says_is_when_there_is_room_and_not_before() {
+    for limits in
+        [requests(6), requests(600), Limits { window: Some(Window::S1), ..requests(600) }, tokens(60)]
+    {
+        let meters = Meters::new(limits);
+        for _ in 0..300 {
+            let Err(until) = meters.room(1).map(|_| burst(&meters, 1)) else { continue };
+            advance(until.at.duration_since(Instant::now()) - ms(1)).await;
+            assert!(meters.room(1).is_err(), "too late: {until:?}");
+            advance(ms(1)).await;
+            assert!(meters.room(1).is_ok(), "too early: {until:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_holds_ten_seconds_and_refills_evenly() {
+    let meters = Meters::new(requests(600));
+    assert_eq!(burst(&meters, 1_000), 100);
+    advance(secs(1)).await;
+    assert_eq!(burst(&meters, 1_000), 10);
+    let mut sum = 110;
+    for _ in 0..590 {
+        advance(ms(100)).await;
+        sum += burst(&meters, 1_000);
+    }
+    assert!((595..=600).contains(&sum), "{sum}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_burst_is_not_followed_by_a_blackout_every_minute() {
+    let meters = Meters::new(requests(600));
+    let mut most = 0;
+    for tick in 0..3_000 {
+        let admitted = burst(&meters, 1_000);
+        // After the first minute no tenth of a second admits more than a slot of the ring holds.
+        if tick > 610 {
+            most = most.max(admitted);
+        }
+        advance(ms(100)).await;
+    }
+    assert!(most <= 10, "{most}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_refusal_teaches_the_window_and_clean_minutes_unteach_it() {
+    let meters = Meters::new(requests(600));
+    advance(secs(60)).await;
+    assert_eq!(burst(&meters, 20), 20);
+    refuse(&meters, Some(secs(1)));
+    assert_eq!(meters.reading().window, Some(Window::S1));
+    advance(secs(5)).await;
+    assert_eq!(burst(&meters, 100), 10);
+    advance(ms(1_023)).await;
+    assert_eq!(burst(&meters, 100), 10);
+
+    advance(secs(600)).await;
+    assert_eq!(meters.reading().window, Some(Window::S10));
+    advance(secs(600)).await;
+    assert_eq!(meters.reading().window, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_ten_busy_seconds_teaches_ten_and_a_second_one_teaches_one() {
+    let meters = Meters::new(requests(600));
+    assert_eq!(burst(&meters, 100), 100);
+    advance(ms(300)).await;
+    let late = begin(&meters, 1).expect("refilled");
+    refuse(&meters, Some(ms(100)));
+    assert_eq!(meters.reading().window, Some(Window::S10));
+    // It was under way when the lesson was learned.
+    late.end(&Ending::of(Class::RateLimited).with_retry_after(Some(ms(100))));
+    assert_eq!(meters.reading().window, Some(Window::S10));
+    advance(secs(11)).await;
+    refuse(&meters, Some(ms(100)));
+    assert_eq!(meters.reading().window, Some(Window::S1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_window_learns_nothing() {
+    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(600) });
+    refuse(&meters, Some(secs(1)));
+    assert_eq!(meters.reading().window, Some(Window::S60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_word_closes_exactly_so_long() {
+    let meters = Meters::new(requests(600));
+    refuse(&meters, Some(ms(2_500)));
+    let until = meters.room(1).expect_err("closed");
+    assert_eq!((until.why, until.at.duration_since(Instant::now())), (Full::Word, ms(2_500)));
+    advance(ms(2_499)).await;
+    assert!(meters.room(1).is_err());
+    advance(ms(1)).await;
+    assert!(meters.room(1).is_ok());
+    refuse(&meters, Some(secs(100_000)));
+    assert_eq!(meters.reading().closed_for, Some(secs(3_600)), "a word is believed for an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
+    let meters = Meters::new(requests(60_000));
+    for closed in [1, 2, 4, 5, 5] {
+        refuse(&meters, None);
+        assert_eq!(meters.reading().closed_for, Some(secs(closed)));
+        advance(secs(closed)).await;
+    }
+    assert_eq!(burst(&meters, 1), 1);
+    let together = [begin(&meters, 1), begin(&meters, 1)];
+    advance(ms(10)).await;
+    for held in together.into_iter().flatten() {
+        held.end(&Ending::of(Class::RateLimited));
+        assert_eq!(
+            meters.reading().closed_for,
+            Some(secs(1)),
+            "refused together, they are one piece of news"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_settled_to_what_was_billed_or_stand() {
+    for (settle, left) in [(Settle::Billed, 40), (Settle::Stands, 1_000)] {
+        let meters = Meters::new(Limits { settle, ..tokens(10_000) });
+        let held = begin(&meters, 1_000).expect("room");
+        assert_eq!((meters.reading().tokens, meters.reading().reserved), (1_000, 1_000));
+        held.end(&Ending::of(Class::Success).with_used(Some(40)));
+        assert_eq!((meters.reading().tokens, meters.reading().reserved), (left, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
+    let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
+    let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
+    drop(meters.reserve(7));
+    assert_eq!(spent(), (0, 0, 0));
+    begin(&meters, 7).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
+    assert_eq!(spent(), (0, 0, 0));
+    begin(&meters, 7).expect("room").end(&Ending::of(Class::RateLimited).with_retry_after(Some(ms(1))));
+    assert_eq!(spent(), (1, 7, 0));
+    advance(secs(10)).await;
+    drop(begin(&meters, 7).expect("room"));
+    assert_eq!(spent(), (2, 14, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
+    let meters = Meters::new(tokens(1_000));
+    drop(begin(&meters, 1));
+    let until = meters.room(5_000).expect_err("not alone");
+    tokio::time::sleep_until(until.at).await;
+    drop(begin(&meters, 5_000).expect("alone"));
+    assert!(meters.room(1).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn estimates_are_corrected_by_what_was_billed() {
+    let meters = Meters::new(tokens(1_000_000));
+    for _ in 0..200 {
+        begin(&meters, 100).expect("room").end(&Ending::of(Class::Success).with_used(Some(250)));
+    }
+    let _held = begin(&meters, 1_000).expect("room");
+    assert_eq!(meters.reading().reserved, 2_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_flight_free_when_they_end_and_are_thought_to_take_a_second_at_least() {
+    let meters = Meters::new(Limits { in_flight: Some(2), ..Limits::default() });
+    let held = [begin(&meters, 1), begin(&meters, 1)];
+    let until = meters.room(1).expect_err("full");
+    assert_eq!((until.why, until.at.duration_since(Instant::now())), (Full::InFlight, secs(1)));
+    advance(secs(4)).await;
+    held.into_iter().flatten().for_each(|held| held.end(&Ending::of(Class::Success)));
+    let _held = [begin(&meters, 1), begin(&meters, 1)];
+    assert_eq!(meters.room(1).expect_err("full").at.duration_since(Instant::now()), secs(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_lower_a_limit_and_never_raise_it_above_the_given() {
+    let told = |limit| Seen { limit: Some(limit), ..Seen::default() };
+    let meters = Meters::new(requests(100));
+    for (seen, holds) in [(60, 60), (500, 100), (80, 80)] {
+        let ending = Ending::of(Class::Success).with_seen(told(seen), Seen::default());
+        begin(&meters, 1).expect("room").end(&ending);
+        assert_eq!(meters.reading().request_limit, Some(holds));
+    }
+    let unlimited = Meters::new(Limits::default());
+    begin(&unlimited, 1).expect("room").end(&Ending::of(Class::Success).with_seen(told(30), told(9_000)));
+    assert_eq!((unlimited.reading().request_limit, unlimited.reading().token_limit), (Some(30), Some(9_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_says_is_left_is_a_cap_until_its_reset() {
+    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
+    let seen = Seen { limit: None, remaining: Some(2), reset: Some(secs(10)) };
+    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success).with_seen(seen, Seen::default()));
+    assert_eq!(burst(&meters, 100), 2, "somebody else uses the same key");
+    advance(secs(1)).await;
+    assert_eq!(burst(&meters, 100), 1);
+    advance(secs(10)).await;
+    assert_eq!(burst(&meters, 100), 56);
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_the_contract_and_a_clone_holds_nothing() {
+    let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
+    let classify = |_: Result<&u8, &BoxError>| Ending::of(Class::Success);
+    let inner = Strict::new(service_fn(|n: u8| async move { Ok::<_, BoxError>(n) }));
+    let mut quota = QuotaLayer::new(meters.clone(), AtHead(classify)).layer(inner);
+    for n in 0..3 {
+        let score = quota.score(&n).expect("room");
+        quota.reserve(&n, &score).expect("room");
+        let copy = quota.clone();
+        assert_eq!(meters.reading().in_flight, 1);
+        drop(copy);
+        assert_eq!(meters.reading().in_flight, 1);
+        assert_eq!(quota.ready().await.expect("ready").call(n).await.expect("answered"), n);
+        assert_eq!(meters.reading().in_flight, 0);
+    }
+}
+
+/// What the meter under test is compared with: the exact time and cost of all that was admitted.
+fn exceeds(admitted: &[(u64, u64)], limit: u64, window: u64) -> bool {
+    admitted.iter().enumerate().any(|(i, (end, _))| {
+        let within = admitted[..=i].iter().rev().take_while(|(at, _)| at + window > *end);
+        within.map(|(_, cost)| cost).sum::<u64>() > limit
+    })
+}
+
+fn run(limits: Limits, gaps: &[(u64, u64)]) -> (Vec<(u64, u64)>, Meters) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let (meters, began, mut admitted) = (Meters::new(limits), Instant::now(), Vec::new());
+        for (gap, cost) in gaps {
+            advance(Duration::from_micros(*gap)).await;
+            if let Some(held) = begin(&meters, *cost) {
+                admitted.push((u64::try_from(began.elapsed().as_micros()).expect("small"), *cost));
+                drop(held);
+            }
+        }
+        (admitted, meters)
+    })
+}
+
+const MINUTE: u64 = 60_000_000;
+
+proptest! {
+    #[test]
+    fn never_more_requests_than_the_limit_in_any_minute(
+        limit in 1_u64..400,
+        pin in prop::sample::select(vec![None, Some(Window::S1), Some(Window::S10), Some(Window::S60)]),
+        gaps in prop::collection::vec((0_u64..400_000, 1_u64..2), 1..1_500),
+    ) {
+        let (admitted, meters) = run(Limits { window: pin, ..requests(limit) }, &gaps);
+        prop_assert!(!exceeds(&admitted, limit, MINUTE));
+        if let Some(window) = pin {
+            let share = (limit * window.millis() / 60_000).max(1);
+            prop_assert!(!exceeds(&admitted, share, window.millis() * 1_000));
+        }
+        prop_assert!(meters.reading().requests <= limit);
+    }
+
+    #[test]
+    fn never_more_tokens_than_the_limit_in_any_minute(
+        gaps in prop::collection::vec((0_u64..400_000, 1_u64..200), 1..1_500),
+    ) {
+        let (admitted, meters) = run(tokens(2_000), &gaps);
+        prop_assert!(!exceeds(&admitted, 2_000, MINUTE));
+        prop_assert_eq!((meters.reading().reserved, meters.reading().in_flight), (0, 0));
+    }
+
+    #[test]
+    fn at_most_one_part_in_a_hundred_of_a_busy_minute_is_lost(limit in 1_u64..2_000) {
+        let gaps = vec![(10_000, 1); 30_000];
+        let (admitted, _) = run(Limits { window: Some(Window::S60), ..requests(limit) }, &gaps);
+        // Five minutes: five times the limit, but for the lengthening and one slot of the ring in each.
+        prop_assert!(admitted.len() as f64 >= 4.95 * limit as f64, "{} of {}", admitted.len(), 5 * limit);
+    }
+}

@@ -1,0 +1,66 @@
+//! The meter of tokens: [`Tokens`].
+
+use super::{
+    limits::Window,
+    log::{Log, SLOTS},
+    requests::{as_f64, slots},
+    told::Told,
+};
+
+/// How many tokens were spent lately. The minute rule alone holds: nobody judges tokens over less.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    pub(super) limit: u64,
+    minute: Log,
+    pub(super) told: Told,
+}
+
+impl Tokens {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, minute: Log::new(Window::S60.span()), told: Told::default() }
+    }
+
+    pub(super) const fn used(&self) -> u64 {
+        self.minute.sum()
+    }
+
+    /// Whether so many may be spent now; else when. A call dearer than the limit goes when nothing else is kept.
+    pub(super) fn check(&mut self, cost: u64, now: u64) -> Result<(), u64> {
+        self.minute.expire(now, |_, _| {});
+        let over = (self.minute.sum() + cost.min(self.limit)).saturating_sub(self.limit);
+        let at = if over == 0 { now } else { self.minute.freed(over).unwrap_or(now + self.minute.span()) };
+        let at = at.max(self.told.wait(as_f64(cost.min(self.limit)), self.rate(), now));
+        if at > now { Err(at) } else { Ok(()) }
+    }
+
+    /// Reserves so many. Returns the time under which they were filed.
+    pub(super) fn take(&mut self, cost: u64, now: u64) -> u64 {
+        self.minute.expire(now, |_, _| {});
+        self.told.take(as_f64(cost));
+        let grain = self.minute.span().div_ceil(SLOTS as u64 - 1);
+        self.minute.add(now + 1, u32::try_from(cost).unwrap_or(u32::MAX), grain)
+    }
+
+    /// What was filed as `was` proves to be `is`.
+    pub(super) fn correct(&mut self, filed: u64, was: u64, is: u64) {
+        self.minute.correct(filed, was, is);
+        self.told.take(as_f64(is) - as_f64(was));
+    }
+
+    /// How many such calls could come until `by`.
+    pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
+        self.minute.expire(now, |_, _| {});
+        let cost = cost.clamp(1, self.limit.max(1));
+        let told = self.told.slots(as_f64(cost), self.rate(), by);
+        (slots(&self.minute, self.limit, now, by) / cost).min(told)
+    }
+
+    pub(super) fn since(&self, at: u64) -> u64 {
+        self.minute.since(at)
+    }
+
+    /// Per millisecond.
+    pub(super) fn rate(&self) -> f64 {
+        as_f64(self.limit) / 60_000.0
+    }
+}

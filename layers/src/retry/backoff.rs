@@ -1,0 +1,104 @@
+//! How long to wait before the same endpoint is asked again: [`Backoff`].
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Full jitter: anything from nothing to a bound that starts at 0.5 s and doubles to 8 s.
+///
+/// tower's `ExponentialBackoff` gives every session the same sequence, so that clients which failed together come
+/// back together. Here each wait is drawn anew.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    floor: Duration,
+    // None: the thread's own generator.
+    rng: Option<Arc<Mutex<fastrand::Rng>>>,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            most: Duration::from_secs(8),
+            floor: Duration::ZERO,
+            rng: None,
+        }
+    }
+}
+
+impl Backoff {
+    /// With this bound for the first wait, and this one that it doubles up to.
+    #[must_use]
+    pub fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, ..Self::default() }
+    }
+
+    /// Never shorter than this, whatever is drawn.
+    #[must_use]
+    pub const fn with_floor(mut self, floor: Duration) -> Self {
+        self.floor = floor;
+        self
+    }
+
+    /// Drawn from this seed on, for tests. All sessions share the one sequence, so they still differ.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.rng = Some(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
+        self
+    }
+
+    /// A wait, after so many before it.
+    pub(super) fn draw(&self, before: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1u32.checked_shl(before).unwrap_or(u32::MAX));
+        let part = match &self.rng {
+            Some(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).f64(),
+            None => fastrand::f64(),
+        };
+        doubled.min(self.most).mul_f64(part).max(self.floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_bound_doubles_from_half_a_second_to_eight() {
+        let backoff = Backoff::default().with_seed(7);
+        for (before, bound) in [500, 1_000, 2_000, 4_000, 8_000, 8_000].into_iter().enumerate() {
+            let before = u32::try_from(before).unwrap();
+            let draws: Vec<_> = (0..1_000).map(|_| backoff.draw(before)).collect();
+            assert!(draws.iter().all(|wait| *wait <= ms(bound)), "{before}");
+            assert!(draws.iter().any(|wait| *wait > ms(bound) * 9 / 10), "{before}");
+            assert!(draws.iter().any(|wait| *wait < ms(bound) / 10), "{before}");
+        }
+        assert!(backoff.draw(1_000) <= ms(8_000));
+    }
+
+    #[test]
+    fn two_sessions_do_not_wait_alike() {
+        let backoff = Backoff::default().with_seed(7);
+        let other = backoff.clone();
+        assert_ne!(backoff.draw(3), other.draw(3));
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same() {
+        let draw = |seed| Backoff::default().with_seed(seed).draw(4);
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn it_is_never_shorter_than_its_floor() {
+        let backoff = Backoff::new(ms(10), ms(10)).with_floor(ms(30));
+        assert_eq!(backoff.draw(0), ms(30));
+    }
+}

@@ -1,0 +1,133 @@
+//! The future of [`Retry`](super::Retry).
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tower_service::Service;
+
+use super::{
+    rules::Rules,
+    session::{Session, Step},
+};
+use crate::Ending;
+
+pin_project! {
+    /// The first good answer, or the last real one.
+    pub struct ResponseFuture<S, P, Req>
+    where
+        S: Service<Req>,
+    {
+        inner: S,
+        policy: Arc<P>,
+        req: Req,
+        session: Session,
+        // The last answer that a backend gave, while the next is awaited.
+        held: Option<Held<S::Response, S::Error>>,
+        #[pin]
+        state: State<S::Future>,
+    }
+}
+
+type Outcome<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+type Held<Res, Err> = (Result<Res, Err>, Ending);
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Calling { #[pin] future: F },
+        Sleeping { #[pin] sleep: Sleep },
+        Readying,
+    }
+}
+
+impl<S, P, Req> ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+    Req: Clone,
+{
+    pub(super) fn new(mut inner: S, policy: Arc<P>, req: Req, session: Session) -> Self {
+        let state = State::Calling { future: inner.call(req.clone()) };
+        Self { inner, policy, req, session, held: None, state }
+    }
+}
+
+impl<S, P, Req> Future for ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+    P: Rules<Req, S::Response, S::Error>,
+    Req: Clone,
+{
+    type Output = Outcome<S, Req>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let mut this = self.as_mut().project();
+            match this.state.as_mut().project() {
+                StateProj::Calling { future } => {
+                    let outcome = ready!(future.poll(cx));
+                    if let Some(answer) = self.as_mut().judge(outcome) {
+                        return Poll::Ready(answer);
+                    }
+                }
+                StateProj::Sleeping { sleep } => {
+                    ready!(sleep.poll(cx));
+                    this.state.set(State::Readying);
+                }
+                StateProj::Readying => {
+                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
+                        // A service that is not ready has not answered.
+                        return Poll::Ready(this.held.take().map_or(Err(error), |(answer, _)| answer));
+                    }
+                    let future = this.inner.call(this.req.clone());
+                    this.state.set(State::Calling { future });
+                }
+            }
+        }
+    }
+}
+
+impl<S, P, Req> ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+    P: Rules<Req, S::Response, S::Error>,
+{
+    /// The answer to give, if this is the end. Else the outcome is held, and the state says what comes next.
+    fn judge(self: Pin<&mut Self>, outcome: Outcome<S, Req>) -> Option<Outcome<S, Req>> {
+        let mut this = self.project();
+        // What was called is finished: nothing of it is kept over a wait.
+        this.state.set(State::Readying);
+        let rules = &**this.policy;
+        let ending = rules.classify(outcome.as_ref());
+        let nowhere = this.session.ended(rules, this.req, &ending);
+        let (outcome, ending) = match this.held.take() {
+            Some(held) if nowhere => held,
+            Some((answer, _)) if ending.is_refusal() => return Some(answer),
+            Some(_) | None => (outcome, ending),
+        };
+        if ending.is_refusal() || !ending.class().worth_another() {
+            return Some(outcome);
+        }
+        match this.session.next(rules, this.req, &ending) {
+            Step::Stop => return Some(outcome),
+            Step::Call => {}
+            Step::Sleep(at) => this.state.set(State::Sleeping { sleep: sleep_until(at) }),
+        }
+        *this.held = Some((outcome, ending));
+        None
+    }
+}
+
+impl<S, P, Req> fmt::Debug for ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").field("session", &self.session).finish_non_exhaustive()
+    }
+}

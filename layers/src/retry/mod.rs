@@ -1,0 +1,203 @@
+//! Calls again when a call has failed and another may do better: [`RetryLayer`].
+//!
+//! It stands outside the balancer, so that every attempt picks again, and inside
+//! [`Fallback`](crate::fallback::Fallback), so that each group has retries of its own.
+//!
+//! What it does with an ending that is not a success:
+//!
+//! - **Our own refusal** is never repeated: nothing was called, and whoever refused has waited already.
+//! - **The caller's own error**, and what would not fit anywhere else, goes to the caller.
+//! - **Rate limited, or never sent**: moves on to an endpoint that this request has not tried, if one has room. This
+//!   spends no retry (it does spend the [`Budget`]), and happens at most once per endpoint.
+//! - **Unauthorized**: a retry, but only on an endpoint that was not tried.
+//! - **Anything else**: a retry. An untried endpoint is called at once; one that was tried no earlier than after
+//!   backoff with full jitter, or after the time that it asked for.
+//! - **A wait longer than the caller is kept** ([`RetryLayer::with_patience`]), or past the deadline, is not waited
+//!   for: an untried endpoint, or the end.
+//!
+//! When it gives up the caller gets the last answer that a backend gave, never the refusal that a repeat met.
+//!
+//! ```text
+//!             ┌────────── another ready ◄────── its time has come ─┐
+//!             ▼                ▲                                   │
+//! call ──► calling ──failed──► judged ──same one, no record──► sleeping
+//!             │                │
+//!         answered          gives up
+//!             ▼                ▼
+//!          answer       last real answer
+//! ```
+//!
+//! With a record of [`Attempts`](crate::Attempts) it does not sleep. It writes into the record when an endpoint that
+//! was tried may be called again, and calls at once; the balancer, which alone knows who has room, gives an untried
+//! endpoint now and a tried one then. (Only a backoff longer than the balancer waits is slept here.) Without a record
+//! every repeat is taken to meet the same endpoint: it sleeps first, and there are no free moves.
+//!
+//! tower's `Retry` leaves all of that to a policy, which cannot steer where the repeat goes. Its budget is deposited
+//! into by the policy; here by the layer, once per first attempt.
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+//! use tollgate_layers::{Class, Ending, retry::{Budget, RetryLayer}};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! let classify = |outcome: Result<&u32, &std::io::Error>| match outcome {
+//!     Ok(_) => Ending::of(Class::Success),
+//!     Err(_) => Ending::of(Class::Unavailable),
+//! };
+//! let calls = Arc::new(AtomicU32::new(0));
+//! let flaky = service_fn(move |n: u32| {
+//!     let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+//!     std::future::ready(if first { Err(std::io::Error::other("once")) } else { Ok(n) })
+//! });
+//! let mut service = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(2u32, classify).with_budget(Budget::default()))
+//!     .service(flaky);
+//! assert_eq!(service.ready().await?.call(7).await?, 7);
+//! # Ok::<(), std::io::Error>(()) })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Hazards: a request is cloned for every call, so its clone must be cheap. An answer that failed is held while the
+//! next is awaited: it should be complete, and hold no connection or permit. The setting for
+//! [`RetryLayer::with_attempts`] borrows from the request, so it must be a function; a closure's lifetimes are not
+//! inferred.
+
+mod backoff;
+mod budget;
+mod future;
+mod rules;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::{
+    backoff::Backoff,
+    budget::{Budget, Counts},
+    future::ResponseFuture,
+    rules::Policy,
+};
+use self::{
+    rules::{Pace, Rules},
+    session::Session,
+};
+use crate::{attempts::Alone, setting::Constant};
+
+/// As long as the balancer's own bounded wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Makes a [`Retry`].
+#[derive(Clone, Debug)]
+pub struct RetryLayer<R, C, A = Alone, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
+    policy: Policy<R, C, A, D, M>,
+}
+
+impl<R, C> RetryLayer<R, C> {
+    /// At most `retries` for one call (a `u32`, or a function of the request and the ending that is to be
+    /// retried), of what `classify` says is worth another.
+    pub fn new(retries: R, classify: C) -> Self {
+        let pace = Pace { budget: None, backoff: Backoff::default(), patience: PATIENCE };
+        let (deadline, max_attempts) = (Constant(None), Constant(None));
+        Self { policy: Policy { retries, classify, attempts: Alone, deadline, max_attempts, pace } }
+    }
+}
+
+impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
+    /// Where a request's record of attempts is found: a function `fn(&Req) -> Option<&Attempts>`.
+    pub fn with_attempts<B>(self, attempts: B) -> RetryLayer<R, C, B, D, M> {
+        let Policy { retries, classify, deadline, max_attempts, pace, .. } = self.policy;
+        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+    }
+
+    /// When all must be over: an `Option<Instant>` that depends on the request.
+    pub fn with_deadline<B>(self, deadline: B) -> RetryLayer<R, C, A, B, M> {
+        let Policy { retries, classify, attempts, max_attempts, pace, .. } = self.policy;
+        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+    }
+
+    /// How many attempts a request may make in all, whatever its retries: an `Option<u32>` that depends on the
+    /// request. With a record it counts the attempts made over all groups.
+    pub fn with_max_attempts<B>(self, max_attempts: B) -> RetryLayer<R, C, A, D, B> {
+        let Policy { retries, classify, attempts, deadline, pace, .. } = self.policy;
+        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+    }
+
+    /// Every repeat, free or not, is taken from this budget. Without one there is no bound over all requests.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.policy.pace.budget = Some(budget);
+        self
+    }
+
+    /// How long to wait before the same endpoint is called again.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.policy.pace.backoff = backoff;
+        self
+    }
+
+    /// A backend that asks us to wait longer than this is not waited for; 2 s unless told. It should be what the
+    /// balancer waits at most.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.policy.pace.patience = patience;
+        self
+    }
+}
+
+impl<S, R, C, A, D, M> Layer<S> for RetryLayer<R, C, A, D, M>
+where
+    Policy<R, C, A, D, M>: Clone,
+{
+    type Service = Retry<S, Policy<R, C, A, D, M>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Retry { inner, policy: Arc::new(self.policy.clone()) }
+    }
+}
+
+/// Calls `S` again when a call has failed and another may do better.
+#[derive(Debug)]
+pub struct Retry<S, P> {
+    inner: S,
+    policy: Arc<P>,
+}
+
+impl<S: Clone, P> Clone for Retry<S, P> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), policy: Arc::clone(&self.policy) }
+    }
+}
+
+impl<S, P, Req> Service<Req> for Retry<S, P>
+where
+    S: Service<Req> + Clone,
+    P: Rules<Req, S::Response, S::Error>,
+    Req: Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, P, Req>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        // The clone is not ready: it stays, and the one that is goes along.
+        let clone = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, clone);
+        let session = Session::begin(&*self.policy, &req);
+        ResponseFuture::new(inner, Arc::clone(&self.policy), req, session)
+    }
+}

@@ -1,0 +1,76 @@
+//! What a [`Retry`](super::Retry) is told, behind one trait, so that the bounds are written once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Backoff, Budget};
+use crate::{Attempts, Classify, Ending, Setting};
+
+/// All that a [`RetryLayer`](super::RetryLayer) was told, shared by the clones of the service it made.
+#[derive(Clone, Debug)]
+pub struct Policy<R, C, A, D, M> {
+    pub(super) retries: R,
+    pub(super) classify: C,
+    pub(super) attempts: A,
+    pub(super) deadline: D,
+    pub(super) max_attempts: M,
+    pub(super) pace: Pace,
+}
+
+/// The part that does not depend on the request.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    pub(super) budget: Option<Budget>,
+    pub(super) backoff: Backoff,
+    pub(super) patience: Duration,
+}
+
+/// A [`Policy`] as seen by the future that follows it.
+pub trait Rules<Req, Res, Err> {
+    /// How this ended.
+    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
+    /// How many retries there may be, given that it ended like this.
+    fn retries(&self, req: &Req, ending: &Ending) -> u32;
+    /// The record of this request.
+    fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
+    /// When all must be over.
+    fn deadline(&self, req: &Req) -> Option<Instant>;
+    /// How many attempts there may be in all.
+    fn max_attempts(&self, req: &Req) -> Option<u32>;
+    /// The part that does not depend on the request.
+    fn pace(&self) -> &Pace;
+}
+
+impl<Req, Res, Err, R, C, A, D, M> Rules<Req, Res, Err> for Policy<R, C, A, D, M>
+where
+    R: for<'a> Setting<(&'a Req, &'a Ending), Value = u32>,
+    C: Classify<Res, Err>,
+    A: for<'a> Setting<&'a Req, Value = Option<&'a Attempts>>,
+    D: for<'a> Setting<&'a Req, Value = Option<Instant>>,
+    M: for<'a> Setting<&'a Req, Value = Option<u32>>,
+{
+    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
+        self.classify.classify(outcome)
+    }
+
+    fn retries(&self, req: &Req, ending: &Ending) -> u32 {
+        self.retries.get((req, ending))
+    }
+
+    fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts> {
+        self.attempts.get(req)
+    }
+
+    fn deadline(&self, req: &Req) -> Option<Instant> {
+        self.deadline.get(req)
+    }
+
+    fn max_attempts(&self, req: &Req) -> Option<u32> {
+        self.max_attempts.get(req)
+    }
+
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
+}

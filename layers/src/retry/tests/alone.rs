@@ -1,0 +1,120 @@
+//! Without a record: every repeat is taken to meet the same endpoint.
+
+use std::task::{Context, Poll};
+
+use tokio_test::{assert_pending, task};
+
+use super::*;
+
+/// A backend that gives these answers, and the times at which it was called.
+fn backend(script: &[Ending]) -> (Strict<BoxService>, Arc<Mutex<Vec<Duration>>>) {
+    let script: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(script.iter().copied().collect()));
+    let log: Arc<Mutex<Vec<_>>> = Arc::default();
+    let (seen, start) = (Arc::clone(&log), Instant::now());
+    let service = service_fn(move |_: Ask| {
+        lock(&seen).push(start.elapsed());
+        std::future::ready(Ok(Answer(Some(0), lock(&script).pop_front().unwrap_or(GOOD))))
+    });
+    (Strict::new(BoxService::new(service)), log)
+}
+
+async fn times(script: &[Ending], backoff: Backoff) -> Vec<f64> {
+    let (service, log) = backend(script);
+    let layer = RetryLayer::new(5u32, classify).with_backoff(backoff);
+    layer.layer(service).oneshot(Ask::default()).await.unwrap();
+    lock(&log).iter().map(Duration::as_secs_f64).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_sleeps_between_calls_longer_each_time() {
+    let times = times(&[DOWN; 5], Backoff::default().with_seed(3)).await;
+    assert_eq!(times.len(), 6);
+    for (pair, bound) in times.windows(2).zip([0.5, 1.0, 2.0, 4.0, 8.0]) {
+        assert!((0.0..=bound + 0.002).contains(&(pair[1] - pair[0])), "{times:?}");
+    }
+    // Each wait is drawn anew.
+    assert!((times[1] - (times[2] - times[1])).abs() > 0.002, "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_sessions_wait_alike() {
+    let backoff = Backoff::default().with_seed(3);
+    let first = times(&[DOWN; 3], backoff.clone()).await;
+    assert_ne!(first, times(&[DOWN; 3], backoff).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_an_ordinary_failure_after_the_time_it_asked_for() {
+    let times = times(&[limited_for(SECOND)], Backoff::default()).await;
+    assert!(times.len() == 2 && (1.0..1.002).contains(&times[1]), "{times:?}");
+
+    let (service, log) = backend(&[LIMITED]);
+    let answer = RetryLayer::new(0u32, classify).layer(service).oneshot(Ask::default()).await;
+    assert_eq!((answer, lock(&log).len()), (Ok(Answer(Some(0), LIMITED)), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_too_long_ends_it_at_once() {
+    let start = Instant::now();
+    assert_eq!(times(&[limited_for(3 * SECOND)], Backoff::default()).await.len(), 1);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unauthorized_has_no_other_endpoint_to_go_to() {
+    assert_eq!(times(&[DENIED], Backoff::default()).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cap_counts_its_own_calls() {
+    let (service, log) = backend(&[DOWN; 9]);
+    let layer = RetryLayer::new(5u32, classify).with_max_attempts(Constant(Some(2)));
+    layer.layer(service).oneshot(Ask::default()).await.unwrap();
+    assert_eq!(lock(&log).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_drops_everything() {
+    let (service, log) = backend(&[DOWN; 9]);
+    let layer = RetryLayer::new(5u32, classify).with_backoff(Backoff::default().with_floor(SECOND));
+    let ask = Ask::default();
+    let mut call = task::spawn(layer.layer(service).oneshot(Arc::clone(&ask)));
+    assert_pending!(call.poll());
+    assert!(Arc::strong_count(&ask) > 1);
+    drop(call);
+    sleep(100 * SECOND).await;
+    assert_eq!((lock(&log).len(), Arc::strong_count(&ask)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_fails_to_be_ready_leaves_the_last_real_answer() {
+    #[derive(Clone)]
+    struct Once(u32);
+    impl Service<Ask> for Once {
+        type Response = Answer;
+        type Error = &'static str;
+        type Future = std::future::Ready<Result<Answer, &'static str>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(if self.0 == 0 { Ok(()) } else { Err("broken") })
+        }
+        fn call(&mut self, _: Ask) -> Self::Future {
+            self.0 += 1;
+            std::future::ready(Ok(Answer(Some(0), DOWN)))
+        }
+    }
+    let classify = |outcome: Result<&Answer, &&'static str>| outcome.map_or(DOWN, |answer| answer.1);
+    let service = RetryLayer::new(5u32, classify).layer(Strict::new(Once(0)));
+    assert_eq!(service.oneshot(Ask::default()).await, Ok(Answer(Some(0), DOWN)));
+    let broken = RetryLayer::new(5u32, classify).layer(Strict::new(Once(1)));
+    assert_eq!(broken.oneshot(Ask::default()).await, Err("broken"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_can_be_called_again_while_the_first_call_repeats() {
+    let (service, log) = backend(&[DOWN, DOWN]);
+    let mut service = RetryLayer::new(1u32, classify).layer(service);
+    let first = service.ready().await.unwrap().call(Ask::default());
+    let second = service.ready().await.unwrap().call(Ask::default());
+    assert_eq!((first.await.unwrap().1, second.await.unwrap().1), (GOOD, GOOD));
+    assert_eq!(lock(&log).len(), 4);
+}

@@ -1,0 +1,149 @@
+//! A small balancer to play against; the stories are in the files beside this one.
+
+mod alone;
+mod recorded;
+mod scripts;
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::{sleep, sleep_until};
+use tower::{ServiceExt as _, service_fn};
+
+use super::*;
+use crate::{Attempts, Class, Ending, attempts::EndpointKey, testing::Strict};
+
+const SECOND: Duration = Duration::from_secs(1);
+const GOOD: Ending = Ending::of(Class::Success);
+const DOWN: Ending = Ending::of(Class::Unavailable);
+const NEVER_SENT: Ending = DOWN.never_sent();
+const LIMITED: Ending = Ending::of(Class::RateLimited);
+const DENIED: Ending = Ending::of(Class::Unauthorized);
+const REFUSED: Ending = LIMITED.refused();
+
+fn limited_for(wait: Duration) -> Ending {
+    LIMITED.with_retry_after(Some(wait))
+}
+
+/// Who answered, and how. The refusal of the balancer is nobody's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Answer(Option<usize>, Ending);
+
+fn classify(outcome: Result<&Answer, &Infallible>) -> Ending {
+    outcome.map_or(DOWN, |answer| answer.1)
+}
+
+/// A request carries its record.
+type Ask = Arc<Attempts>;
+
+fn attempts(ask: &Ask) -> Option<&Attempts> {
+    Some(ask)
+}
+
+/// A backend: what it will answer, call by call; then it answers well.
+#[derive(Debug, Default)]
+struct Backend {
+    script: Mutex<VecDeque<Ending>>,
+    /// No room before that.
+    full: Option<Instant>,
+}
+
+/// A group of backends, and who was called when.
+#[derive(Clone, Debug)]
+struct Group {
+    backends: Arc<[Backend]>,
+    log: Arc<Mutex<Vec<(usize, Duration)>>>,
+    start: Instant,
+    takes: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Group {
+    fn of<const N: usize>(scripts: [&[Ending]; N]) -> Self {
+        let backend =
+            |script: &[Ending]| Backend { script: Mutex::new(script.iter().copied().collect()), full: None };
+        Self {
+            backends: scripts.into_iter().map(backend).collect(),
+            log: Arc::default(),
+            start: Instant::now(),
+            takes: Duration::ZERO,
+        }
+    }
+
+    /// The same answer from all, for ever (nearly).
+    fn always(endings: &[Ending]) -> Self {
+        let scripts: Vec<_> = endings.iter().map(|ending| [*ending; 100]).collect();
+        let mut group = Self::of::<0>([]);
+        group.backends = scripts
+            .iter()
+            .map(|script| Backend { script: Mutex::new(script.iter().copied().collect()), full: None })
+            .collect();
+        group
+    }
+
+    /// The first untried one with room, at once; else the first with room when it may be called again, if that is
+    /// within two seconds; else nobody.
+    fn pick(&self, ask: &Ask) -> Option<(usize, Instant)> {
+        let now = Instant::now();
+        let mut open = self.backends.iter().enumerate().filter(|(_, backend)| backend.full <= Some(now));
+        if let Some((at, _)) = open.clone().find(|(_, backend)| !ask.tried(EndpointKey::of(*backend))) {
+            return Some((at, now));
+        }
+        let when = ask.not_before().unwrap_or(now).max(now);
+        let wait = !ask.untried_only() && when <= now + 2 * SECOND;
+        open.next().filter(|_| wait).map(|(at, _)| (at, when))
+    }
+
+    async fn answer(self, ask: Ask) -> Result<Answer, Infallible> {
+        let Some((at, when)) = self.pick(&ask) else {
+            return Ok(Answer(None, REFUSED));
+        };
+        sleep_until(when).await;
+        ask.picked(EndpointKey::of(&self.backends[at]));
+        lock(&self.log).push((at, self.start.elapsed()));
+        let ending = lock(&self.backends[at].script).pop_front().unwrap_or(GOOD);
+        sleep(self.takes).await;
+        Ok(Answer(Some(at), ending))
+    }
+
+    /// One request through this layer.
+    async fn ask<L>(&self, layer: &L, ask: &Ask) -> Answer
+    where
+        L: Layer<Strict<BoxService>>,
+        L::Service: Service<Ask, Response = Answer, Error = Infallible>,
+    {
+        let Ok(answer) = layer.layer(self.service()).oneshot(Arc::clone(ask)).await;
+        answer
+    }
+
+    /// The same, by a request of its own.
+    async fn once<L>(&self, layer: &L) -> Answer
+    where
+        L: Layer<Strict<BoxService>>,
+        L::Service: Service<Ask, Response = Answer, Error = Infallible>,
+    {
+        self.ask(layer, &Ask::default()).await
+    }
+
+    fn service(&self) -> Strict<BoxService> {
+        let group = self.clone();
+        Strict::new(tower::util::BoxCloneService::new(service_fn(move |ask| group.clone().answer(ask))))
+    }
+
+    fn calls(&self) -> Vec<usize> {
+        lock(&self.log).iter().map(|(at, _)| *at).collect()
+    }
+
+    /// When each call was made, in seconds, from the first on.
+    fn times(&self) -> Vec<f64> {
+        lock(&self.log).iter().map(|(_, when)| when.as_secs_f64()).collect()
+    }
+}
+
+type BoxService = tower::util::BoxCloneService<Ask, Answer, Infallible>;

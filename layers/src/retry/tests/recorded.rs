@@ -1,0 +1,238 @@
+//! With a record of attempts, over a balancer that heeds it.
+
+use super::*;
+
+type Recorded = RetryLayer<u32, fn(Result<&Answer, &Infallible>) -> Ending, fn(&Ask) -> Option<&Attempts>>;
+
+fn retry(retries: u32) -> Recorded {
+    RetryLayer::new(retries, classify as fn(Result<&Answer, &Infallible>) -> Ending)
+        .with_attempts(attempts as fn(&Ask) -> Option<&Attempts>)
+        .with_backoff(Backoff::default().with_seed(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_answer_is_asked_for_once() {
+    let group = Group::of([&[]]);
+    assert_eq!(group.once(&retry(9)).await, Answer(Some(0), GOOD));
+    assert_eq!(group.calls(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_own_errors_are_not_retried() {
+    for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy] {
+        let group = Group::always(&[Ending::of(class), GOOD]);
+        assert_eq!(group.once(&retry(9)).await, Answer(Some(0), Ending::of(class)));
+        assert_eq!(group.calls(), [0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_refusal_is_not_retried() {
+    let group = Group::of([]);
+    assert_eq!(group.once(&retry(9)).await, Answer(None, REFUSED));
+    assert_eq!(group.start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_untried_endpoint_is_called_at_once() {
+    let group = Group::of([&[DOWN], &[Ending::of(Class::Timeout)], &[]]);
+    assert_eq!(group.once(&retry(2)).await, Answer(Some(2), GOOD));
+    assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tried_one_is_called_after_backoff_and_as_often_as_there_are_retries() {
+    let group = Group::always(&[DOWN]);
+    assert_eq!(group.once(&retry(2)).await, Answer(Some(0), DOWN));
+    let times = group.times();
+    assert_eq!(times.len(), 3);
+    assert!(times[1] > 0.0 && times[1] <= 0.502, "{times:?}");
+    assert!(times[2] - times[1] > 0.0 && times[2] - times[1] <= 1.002, "{times:?}");
+    // And no wait after the last.
+    assert!((group.start.elapsed().as_secs_f64() - times[2]).abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tried_one_is_not_called_before_the_time_it_asked_for() {
+    let group = Group::of([&[limited_for(SECOND * 3 / 2)]]);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(0), GOOD));
+    assert!((1.5..1.502).contains(&group.times()[1]), "{:?}", group.times());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_or_a_call_never_sent_moves_on_without_spending_a_retry() {
+    let group = Group::of([&[LIMITED], &[NEVER_SENT], &[]]);
+    assert_eq!(group.once(&retry(0)).await, Answer(Some(2), GOOD));
+    assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_moves_on_at_most_once_per_endpoint_and_gives_the_last_real_answer() {
+    let group = Group::always(&[LIMITED, LIMITED, NEVER_SENT]);
+    assert_eq!(group.once(&retry(0)).await, Answer(Some(2), NEVER_SENT));
+    assert_eq!(group.calls(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_other_a_move_becomes_a_retry() {
+    let group = Group::of([&[limited_for(SECOND)], &[limited_for(SECOND)]]);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(0), GOOD));
+    assert_eq!(group.calls(), [0, 1, 0]);
+    assert!((1.0..1.002).contains(&group.times()[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_that_has_room_by_then_is_moved_to() {
+    let mut group = Group::of([&[limited_for(SECOND), LIMITED], &[]]);
+    let backends = Arc::get_mut(&mut group.backends).unwrap();
+    backends[1].full = Some(group.start + SECOND);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(1), GOOD));
+    assert_eq!(group.calls(), [0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unauthorized_is_retried_elsewhere_alone() {
+    let group = Group::always(&[DENIED]);
+    assert_eq!(group.once(&retry(5)).await, Answer(Some(0), DENIED));
+    assert_eq!(group.calls(), [0]);
+
+    let group = Group::always(&[DENIED, GOOD]);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(1), GOOD));
+
+    // It is a retry like others.
+    let group = Group::always(&[DENIED, GOOD]);
+    assert_eq!(group.once(&retry(0)).await, Answer(Some(0), DENIED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_is_refused_leaves_the_last_real_answer() {
+    let mut group = Group::of([&[DOWN]]);
+    group.takes = SECOND;
+    // What was asked of the one endpoint is longer than the balancer waits, but not than this layer does.
+    let layer =
+        retry(3).with_patience(10 * SECOND).with_backoff(Backoff::new(SECOND, SECOND).with_floor(9 * SECOND));
+    assert_eq!(group.once(&layer).await, Answer(Some(0), DOWN));
+    assert_eq!((group.calls(), group.start.elapsed()), (vec![0], SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_too_long_a_wait_is_not_waited_for() {
+    let group = Group::always(&[limited_for(3 * SECOND)]);
+    assert_eq!(group.once(&retry(5)).await, Answer(Some(0), limited_for(3 * SECOND)));
+    assert_eq!((group.calls(), group.start.elapsed()), (vec![0], Duration::ZERO));
+
+    // Another is called at once, which is a retry where it is no free move.
+    let overloaded = DOWN.with_retry_after(Some(3 * SECOND));
+    let group = Group::always(&[overloaded, overloaded, GOOD]);
+    assert_eq!(group.once(&retry(1)).await, Answer(Some(1), overloaded));
+    assert_eq!((group.calls(), group.start.elapsed()), (vec![0, 1], Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_past_the_deadline_is_not_begun_but_another_endpoint_is_tried() {
+    let deadline = |_: &Ask| Some(Instant::now() + SECOND);
+    let group = Group::always(&[limited_for(SECOND)]);
+    assert_eq!(group.once(&retry(5).with_deadline(deadline)).await.0, Some(0));
+    assert_eq!((group.calls(), group.start.elapsed()), (vec![0], Duration::ZERO));
+
+    let overloaded = DOWN.with_retry_after(Some(SECOND));
+    let group = Group::always(&[overloaded, GOOD]);
+    assert_eq!(group.once(&retry(5).with_deadline(deadline)).await, Answer(Some(1), GOOD));
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_deadline_nothing_more_is_tried() {
+    let mut group = Group::always(&[DOWN, LIMITED, GOOD]);
+    group.takes = SECOND;
+    let deadline = Constant(Some(Instant::now() + SECOND));
+    assert_eq!(group.once(&retry(5).with_deadline(deadline)).await, Answer(Some(0), DOWN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cap_counts_the_attempts_of_all_groups() {
+    let ask = Ask::default();
+    let layer = retry(9).with_max_attempts(Constant(Some(3)));
+    let first = Group::always(&[LIMITED, DOWN]);
+    first.ask(&retry(0), &ask).await;
+    assert_eq!(first.calls(), [0, 1]);
+    let second = Group::always(&[LIMITED, DOWN, GOOD]);
+    assert_eq!(second.ask(&layer, &ask).await, Answer(Some(0), LIMITED));
+    assert_eq!(ask.made(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_repeat_is_taken_from_the_budget_free_or_not() {
+    let budget = Budget::new(0, 2);
+    let group = Group::always(&[LIMITED, DOWN, DOWN, GOOD]);
+    assert_eq!(group.once(&retry(9).with_budget(budget.clone())).await, Answer(Some(2), DOWN));
+    assert_eq!(group.calls(), [0, 1, 2]);
+    assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 2, refused: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_was_refused_costs_nothing() {
+    let budget = Budget::new(0, 2);
+    let group = Group::always(&[LIMITED]);
+    group.once(&retry(0).with_budget(budget.clone())).await;
+    assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 0, refused: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallbacks_first_attempt_is_free_and_earns_nothing() {
+    let budget = Budget::new(100, 0);
+    let ask = Ask::default();
+    let layer = retry(0).with_budget(budget.clone());
+    for _ in 0..3 {
+        Group::always(&[DOWN]).ask(&layer, &ask).await;
+    }
+    assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 0, refused: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_of_a_repeat_is_lifted_afterwards() {
+    let ask = Ask::default();
+    Group::always(&[limited_for(SECOND), limited_for(SECOND)]).ask(&retry(1), &ask).await;
+    assert_eq!((ask.not_before(), ask.untried_only()), (None, false));
+
+    // Also what a session left that was dropped in the middle.
+    ask.set_untried_only(true);
+    let group = Group::of([&[]]);
+    ask.picked(EndpointKey::of(&group.backends[0]));
+    assert_eq!(group.ask(&retry(0), &ask).await, Answer(Some(0), GOOD));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_longer_than_the_balancer_waits_is_slept_here() {
+    let group = Group::of([&[DOWN], &[DOWN]]);
+    let layer = retry(2).with_backoff(Backoff::default().with_floor(5 * SECOND));
+    assert_eq!(group.once(&layer).await, Answer(Some(0), GOOD));
+    // The untried one did not wait for it.
+    assert_eq!(group.calls(), [0, 1, 0]);
+    assert!(group.times()[1] < 0.001 && (5.0..5.002).contains(&group.times()[2]), "{:?}", group.times());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_does_not_heed_the_record_cannot_make_it_move_for_ever() {
+    let calls = Arc::new(Mutex::new(0));
+    let deaf = service_fn(|ask: Ask| {
+        *lock(&calls) += 1;
+        ask.picked(EndpointKey::of(&calls));
+        std::future::ready(Ok(Answer(Some(0), LIMITED)))
+    });
+    let answer = retry(1).layer(Strict::new(deaf)).oneshot(Ask::default()).await;
+    assert_eq!(answer, Ok(Answer(Some(0), LIMITED)));
+    // The call, the move that was none, the retry.
+    assert_eq!(*lock(&calls), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_retries_may_depend_on_the_ending() {
+    let retries = |(_, ending): (&Ask, &Ending)| if ending.kind() == 1 { 3 } else { 0 };
+    let layer = RetryLayer::new(retries, classify).with_attempts(attempts);
+    let group = Group::always(&[DOWN.with_kind(1)]);
+    group.once(&layer).await;
+    assert_eq!(group.calls().len(), 4);
+    let group = Group::always(&[DOWN.with_kind(2)]);
+    group.once(&layer).await;
+    assert_eq!(group.calls().len(), 1);
+}

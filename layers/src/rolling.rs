@@ -1,0 +1,85 @@
+//! Two counts over a rolling time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Counts of the last `SLOTS` ticks, the present one included. Reads no clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Rolling<const SLOTS: usize> {
+    tick: Duration,
+    // Set by the first use, so that to make one needs no time.
+    start: Option<Instant>,
+    // Ticks since the start.
+    ticks: u128,
+    at: usize,
+    slots: [[u32; 2]; SLOTS],
+    sum: [u32; 2],
+}
+
+impl<const SLOTS: usize> Rolling<SLOTS> {
+    pub(crate) const fn new(tick: Duration) -> Self {
+        Self { tick, start: None, ticks: 0, at: 0, slots: [[0; 2]; SLOTS], sum: [0; 2] }
+    }
+
+    /// Forgets what is too old by now. A time before the last one changes nothing.
+    pub(crate) fn move_to(&mut self, now: Instant) {
+        let start = *self.start.get_or_insert(now);
+        let ticks = now.saturating_duration_since(start).as_nanos() / self.tick.as_nanos().max(1);
+        let steps = ticks.saturating_sub(self.ticks).min(SLOTS as u128);
+        for _ in 0..steps {
+            self.at = (self.at + 1) % SLOTS;
+            let old = std::mem::take(&mut self.slots[self.at]);
+            self.sum[0] -= old[0];
+            self.sum[1] -= old[1];
+        }
+        self.ticks = self.ticks.max(ticks);
+    }
+
+    /// One more of the first or of the second kind, now.
+    pub(crate) const fn add(&mut self, kind: usize) {
+        self.slots[self.at][kind] += 1;
+        self.sum[kind] += 1;
+    }
+
+    /// One less in the present tick, if it has one: an older one is soon forgotten, and taking it off twice would
+    /// not be.
+    pub(crate) const fn take_off(&mut self, kind: usize) {
+        if self.slots[self.at][kind] > 0 {
+            self.slots[self.at][kind] -= 1;
+            self.sum[kind] -= 1;
+        }
+    }
+
+    /// How many of each kind.
+    pub(crate) const fn sum(&self) -> [u32; 2] {
+        self.sum
+    }
+
+    /// Forgets all.
+    pub(crate) const fn clear(&mut self) {
+        self.slots = [[0; 2]; SLOTS];
+        self.sum = [0; 2];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_its_slots_is_forgotten() {
+        let second = Duration::from_secs(1);
+        let mut rolling = Rolling::<3>::new(second);
+        let start = Instant::now();
+        for (after, sum) in [(0, 1), (1, 2), (2, 3), (3, 3), (5, 2), (5, 3), (100, 1)] {
+            rolling.move_to(start + after * second);
+            rolling.add(1);
+            assert_eq!(rolling.sum(), [0, sum], "after {after} s");
+        }
+        rolling.take_off(1);
+        rolling.take_off(1);
+        rolling.take_off(0);
+        assert_eq!(rolling.sum(), [0, 0]);
+    }
+}

@@ -1,0 +1,248 @@
+//! The one body type of answers: [`Body`].
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tollgate_layers::{Class, Ending, Hear};
+
+use super::{
+    events::Events,
+    fault::{Break, Fault},
+    handle::{Handle, Handles},
+    origin::Origin,
+    live::{Live, Pop},
+    plain::{Plain, gather},
+};
+
+/// An answer's body: its bytes, how it ended (or how it looks so far), and who wants to hear the end.
+///
+/// It *settles* once, as soon as the upstream's side is over and all is known: at a frame after which nothing is left
+/// (hyper drops a body of known length without asking for its end), at the end, at an error. One that is dropped
+/// before has been cancelled, and its handles are dropped unheard. One that is complete from the start has settled:
+/// it holds nothing, and a handle that is fastened to it hears at once.
+pub struct Body {
+    state: State,
+    ending: Ending,
+    settled: bool,
+    handles: Handles,
+    origin: Option<Arc<Origin>>,
+}
+
+enum State {
+    Done,
+    Full(Bytes),
+    Events(Pin<Box<Live<Events>>>),
+    Plain(Pin<Box<Live<Plain>>>),
+}
+
+impl Body {
+    /// Nothing, well ended.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::full(Bytes::new())
+    }
+
+    /// These bytes, well ended.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::ended(bytes, Ending::of(Class::Success))
+    }
+
+    /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
+    #[must_use]
+    pub fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
+        Self { state: State::rest(bytes.into()), ending, settled: true, handles: Handles::default(), origin: None }
+    }
+
+    /// A stream whose head looks like this.
+    pub(super) fn events(live: Pin<Box<Live<Events>>>, so_far: Ending) -> Self {
+        Self::live(State::Events(live), so_far)
+    }
+
+    /// A plain answer, too long to be held, whose head looks like this.
+    pub(super) fn plain(live: Pin<Box<Live<Plain>>>, so_far: Ending) -> Self {
+        Self::live(State::Plain(live), so_far)
+    }
+
+    fn live(state: State, ending: Ending) -> Self {
+        Self { state, ending, settled: false, handles: Handles::default(), origin: None }
+    }
+
+    /// How it ended; for one under way, how it looks so far.
+    #[must_use]
+    pub const fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    /// Whose answer it is, if a deployment's.
+    #[must_use]
+    pub const fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
+    /// Notes whose answer it is.
+    pub fn set_origin(&mut self, origin: Arc<Origin>) {
+        self.origin = Some(origin);
+    }
+
+    /// Whether all is known about how it ended.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.settled
+    }
+
+    /// Fastens a handle, which hears the end: at once, if it was there already.
+    pub fn fasten(&mut self, handle: impl Into<Handle>) {
+        let handle = handle.into();
+        if self.settled { handle.end(&self.ending) } else { self.handles.add(handle) }
+    }
+
+    /// The upstream's side is over: what is left to give, and how it ended.
+    fn settle(&mut self, rest: Bytes, ending: Ending) {
+        // The connection goes first: who hears that a place is free must find it free.
+        self.state = State::rest(rest);
+        self.ending = ending;
+        self.settled = true;
+        self.handles.end(&ending);
+    }
+
+    /// Settles as soon as nothing more is to be learnt.
+    fn settle_early(&mut self) {
+        let so_far = self.ending;
+        let (rest, ending) = match &mut self.state {
+            State::Events(live) => match live.as_mut().over().take() {
+                Some(over) => conclude(live.as_mut().content(), &over, so_far),
+                None => return,
+            },
+            // A plain answer that broke is cut by an error, after the bytes that came.
+            State::Plain(live) => match live.as_mut().over() {
+                Some(Ok(())) => {
+                    let content = live.as_mut().content();
+                    let ending = content.conclude(&Ok(()), so_far);
+                    (content.drain(), ending)
+                }
+                Some(Err(_)) | None => return,
+            },
+            State::Done | State::Full(_) => return,
+        };
+        self.settle(rest, ending);
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let so_far = self.ending;
+        let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
+        match ready!(live.as_mut().poll_pop(cx)) {
+            Pop::Data(data) => {
+                self.settle_early();
+                Poll::Ready(Some(Ok(data)))
+            }
+            Pop::Over(over) => {
+                let (rest, ending) = conclude(live.as_mut().content(), &over, so_far);
+                self.settle(rest, ending);
+                Poll::Ready(self.state.take_full().map(Ok))
+            }
+        }
+    }
+
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let so_far = self.ending;
+        let State::Plain(live) = &mut self.state else { return Poll::Ready(None) };
+        match ready!(live.as_mut().poll_pop(cx)) {
+            Pop::Data(data) => {
+                self.settle_early();
+                Poll::Ready(Some(Ok(data)))
+            }
+            Pop::Over(over) => {
+                let ending = live.as_mut().content().conclude(&over, so_far);
+                self.settle(Bytes::new(), ending);
+                Poll::Ready(match over {
+                    Ok(()) => None,
+                    Err(Break::Fault(fault)) => Some(Err(fault)),
+                    // Plain content never says so; were it to, the answer is cut all the same.
+                    Err(Break::Upstream(..)) => Some(Err(Fault::Truncated)),
+                })
+            }
+        }
+    }
+}
+
+/// A stream's last words and its ending.
+fn conclude(content: &mut Events, over: &Result<(), Break>, so_far: Ending) -> (Bytes, Ending) {
+    let ending = content.conclude(over, so_far);
+    (content.drain(), ending)
+}
+
+impl State {
+    fn rest(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Done } else { Self::Full(bytes) }
+    }
+
+    fn take_full(&mut self) -> Option<Bytes> {
+        match std::mem::replace(self, Self::Done) {
+            Self::Full(bytes) => Some(bytes),
+            other @ (Self::Done | Self::Events(_) | Self::Plain(_)) => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl Events {
+    /// All that is left to give, as one.
+    pub(super) fn drain(&mut self) -> Bytes {
+        gather(self.ready())
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let this = self.get_mut();
+        let data = match &mut this.state {
+            State::Done => None,
+            State::Full(_) => this.state.take_full().map(Ok),
+            State::Events(_) => ready!(this.poll_events(cx)),
+            State::Plain(_) => ready!(this.poll_plain(cx)),
+        };
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            State::Done => SizeHint::with_exact(0),
+            State::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            State::Plain(live) => {
+                live.as_ref().get_ref().content.left().map(SizeHint::with_exact).unwrap_or_default()
+            }
+            State::Events(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("ending", &self.ending)
+            .field("settled", &self.settled)
+            .finish_non_exhaustive()
+    }
+}

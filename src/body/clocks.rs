@@ -1,0 +1,205 @@
+//! The clocks of an answer: [`Clocks`], and how they run.
+//!
+//! | clock | starts | ends | fault |
+//! |---|---|---|---|
+//! | first content | the attempt, when it asks for a stream | the first content event | [`Clock::FirstContent`] |
+//! | attempt | the attempt | a stream's first content; the end of any other body | [`Clock::Attempt`] |
+//! | idle | each sign of life | the next | [`Clock::Idle`] |
+//! | whole | the request's arrival | the end of the body | [`Fault::Deadline`] |
+//!
+//! The fifth clock, connect, is the upstream client's. Comments and pings are life, so they move the idle clock; they
+//! are never first content. All four run on one timer, armed for the first that is due and only moved when it fires
+//! too early: an event costs a look at the clock, not a timer.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use tollgate_layers::timeout::Limit;
+
+use super::fault::Fault;
+
+/// How long an upstream may stay silent once it has sent the terminal event: the answer is there, only the end of the
+/// connection's body is missing.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What limits one attempt. Each may be absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clocks {
+    /// From the start of a streamed attempt to its first content event.
+    pub first_content: Option<Limit>,
+    /// Between two signs of life of an answer that has begun.
+    pub idle: Option<Limit>,
+    /// From the start of the attempt to a stream's first content, or to the end of any other body.
+    pub attempt: Option<Limit>,
+    /// When the whole request must be done.
+    pub whole: Option<Instant>,
+}
+
+/// Which clock ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// `stream_timeout`.
+    FirstContent,
+    /// `stream_idle_timeout`.
+    Idle,
+    /// `request_timeout`.
+    Attempt,
+}
+
+impl Clock {
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::FirstContent => "first_content_timeout",
+            Self::Idle => "idle_timeout",
+            Self::Attempt => "attempt_timeout",
+        }
+    }
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FirstContent => "the first content",
+            Self::Idle => "the next event",
+            Self::Attempt => "the attempt",
+        })
+    }
+}
+
+/// The clocks of one attempt, running.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Running {
+    first: Option<(Instant, Limit)>,
+    attempt: Option<(Instant, Limit)>,
+    idle: Option<Limit>,
+    whole: Option<Instant>,
+    last_life: Option<Instant>,
+    hold: Option<Instant>,
+}
+
+/// What is due first, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The head was held long enough.
+    Hold,
+    /// Too late.
+    Fault(Fault),
+}
+
+impl Running {
+    pub(super) fn start(clocks: &Clocks, stream: bool) -> Self {
+        let now = Instant::now();
+        // A limit too long to be a time is none.
+        let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
+        Self {
+            first: clocks.first_content.filter(|_| stream).and_then(from_now),
+            attempt: clocks.attempt.and_then(from_now),
+            idle: clocks.idle,
+            whole: clocks.whole,
+            ..Self::default()
+        }
+    }
+
+    /// Bytes came.
+    pub(super) fn life(&mut self) {
+        self.last_life = Some(Instant::now());
+    }
+
+    /// Whether any came.
+    pub(super) const fn is_alive(&self) -> bool {
+        self.last_life.is_some()
+    }
+
+    /// A stream's first content came.
+    pub(super) const fn content(&mut self) {
+        (self.first, self.attempt) = (None, None);
+    }
+
+    /// A stream was asked for and a plain answer comes: only the attempt bounds it.
+    pub(super) const fn no_stream(&mut self) {
+        self.first = None;
+    }
+
+    /// The terminal event came.
+    pub(super) fn done(&mut self) {
+        let linger = Limit { after: LINGER, evidence: false };
+        self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
+    }
+
+    /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
+    pub(super) fn hold_unless_timed(&mut self, after: Duration) {
+        self.hold = match self.first {
+            None => Instant::now().checked_add(after),
+            Some(_) => None,
+        };
+    }
+
+    /// Tells when this much time has passed.
+    pub(super) fn hold(&mut self, after: Duration) {
+        self.hold = Instant::now().checked_add(after);
+    }
+
+    /// The head is not held any longer.
+    pub(super) const fn let_go(&mut self) {
+        self.hold = None;
+    }
+
+    fn due(&self) -> Option<(Instant, Due)> {
+        let clock = |clock, (at, limit)| (at, Due::Fault(Fault::Clock { clock, limit }));
+        let idle = self.idle.zip(self.last_life);
+        let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
+        [
+            self.first.map(|first| clock(Clock::FirstContent, first)),
+            self.attempt.map(|attempt| clock(Clock::Attempt, attempt)),
+            idle.map(|idle| clock(Clock::Idle, idle)),
+            self.whole.map(|at| (at, Due::Fault(Fault::Deadline))),
+            self.hold.map(|at| (at, Due::Hold)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// Waits for the first that is due.
+    pub(super) fn poll(&self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
+        let Some((at, due)) = self.due() else { return Poll::Pending };
+        timer.poll_at(at, cx).map(|()| due)
+    }
+}
+
+pin_project! {
+    /// One timer, made when it is first polled.
+    #[derive(Debug, Default)]
+    pub(super) struct Timer {
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Timer {
+    fn poll_at(mut self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut sleep = self.as_mut().project().sleep;
+            let Some(mut armed) = sleep.as_mut().as_pin_mut() else {
+                sleep.set(Some(sleep_until(at)));
+                continue;
+            };
+            if armed.deadline() > at {
+                armed.as_mut().reset(at);
+            }
+            ready!(armed.as_mut().poll(cx));
+            if Instant::now() >= at {
+                return Poll::Ready(());
+            }
+            // Fired for what was due before: there has been life since.
+            armed.reset(at);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! An error in the shape that clients of OpenAI know: [`Complaint`].
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::fault::{Break, Fault};
+use crate::classify::Kind;
+
+/// What the client is told went wrong.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Complaint {
+    message: String,
+    r#type: String,
+    param: Option<String>,
+    code: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shape<'a> {
+    error: &'a Complaint,
+}
+
+impl Complaint {
+    /// Of a stream that broke off.
+    pub(super) fn of(broken: &Break) -> Self {
+        match broken {
+            Break::Fault(fault) => Self::of_fault(*fault),
+            Break::Upstream(data, _) => Self::read(data),
+        }
+    }
+
+    fn of_fault(fault: Fault) -> Self {
+        let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
+        Self {
+            message: fault.to_string(),
+            r#type: kind.to_owned(),
+            param: None,
+            code: Some(fault.code().to_owned()),
+        }
+    }
+
+    /// What an upstream's error object says, in whichever dialect.
+    fn read(data: &[u8]) -> Self {
+        let whole: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
+        let empty = Map::new();
+        let (error, message) = match whole.get("error") {
+            Some(Value::Object(error)) => (error, None),
+            Some(Value::String(message)) => (&empty, Some(message.clone())),
+            _ => (&whole, None),
+        };
+        let kind = text(error.get("type")).or_else(|| text(whole.get("error_type")));
+        Self {
+            message: message
+                .or_else(|| text(error.get("message")))
+                .unwrap_or_else(|| "the upstream reported an error".to_owned()),
+            r#type: kind.unwrap_or_else(|| "server_error".to_owned()),
+            param: text(error.get("param")),
+            code: text(error.get("code")),
+        }
+    }
+
+    /// The JSON body of an answer.
+    fn body(&self) -> Vec<u8> {
+        // A struct of strings always serialises.
+        serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
+    }
+
+    /// One event of a stream.
+    pub(super) fn event(&self) -> Bytes {
+        let mut event = b"data: ".to_vec();
+        event.extend_from_slice(&self.body());
+        event.extend_from_slice(b"\n\n");
+        event.into()
+    }
+}
+
+/// The upstream's error object as a body: as it is, where it has the shape already.
+pub(super) fn body_of(data: &[u8]) -> Bytes {
+    #[derive(serde::Deserialize)]
+    struct Shaped {
+        #[serde(rename = "error")]
+        _error: Map<String, Value>,
+    }
+    match serde_json::from_slice::<Shaped>(data) {
+        Ok(_) => Bytes::copy_from_slice(data),
+        Err(_) => Complaint::read(data).body().into(),
+    }
+}
+
+/// Codes come as numbers and as words.
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(data: &str) -> String {
+        String::from_utf8(Complaint::read(data.as_bytes()).body()).expect("utf-8")
+    }
+
+    #[test]
+    fn every_dialect_of_error_becomes_one_shape() {
+        let cases = [
+            (
+                r#"{"error":{"message":"busy","type":"overloaded_error","code":529}}"#,
+                r#"{"error":{"message":"busy","type":"overloaded_error","param":null,"code":"529"}}"#,
+            ),
+            (
+                r#"{"object":"error","message":"old","type":"BadRequestError","code":40001}"#,
+                r#"{"error":{"message":"old","type":"BadRequestError","param":null,"code":"40001"}}"#,
+            ),
+            (
+                r#"{"error":"oom","error_type":"generation"}"#,
+                r#"{"error":{"message":"oom","type":"generation","param":null,"code":null}}"#,
+            ),
+        ];
+        for (upstream, ours) in cases {
+            assert_eq!(told(upstream), ours);
+        }
+    }
+
+    #[test]
+    fn one_that_has_the_shape_is_passed_on_as_it_is() {
+        let data = br#"{ "error": {"message": "x", "extra": 1} }"#;
+        assert_eq!(&body_of(data)[..], data);
+        assert!(body_of(br#"{"object":"error","message":"x"}"#).starts_with(br#"{"error":{"#));
+    }
+}

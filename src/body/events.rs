@@ -1,0 +1,188 @@
+//! A streamed answer, from the upstream's bytes to the client's: [`Events`].
+//!
+//! No I/O and no clock: bytes in, bytes out. Only whole events are passed on, so that whatever is added at the end (an
+//! error event, `[DONE]`) stands alone. What is passed on is slices of what came; a piece of many events stays one
+//! slice.
+
+use std::{borrow::Cow, collections::VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use tollgate_layers::Ending;
+
+use super::{
+    clocks::Running,
+    complaint::Complaint,
+    fault::{Break, Fault},
+    live::Content,
+    sse::{Framer, TooLong},
+    terms::Terms,
+    watch::{Event, Facts},
+};
+
+const DONE_EVENT: &str = "data: [DONE]\n\n";
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(super) struct Events {
+    framer: Framer,
+    ready: VecDeque<Bytes>,
+    facts: Facts,
+    terms: Terms,
+}
+
+/// What becomes of one event.
+enum Verdict {
+    Pass,
+    Drop,
+    Break(Break),
+}
+
+impl Events {
+    pub(super) fn new(terms: Terms) -> Self {
+        Self {
+            framer: Framer::new(terms.event_limit),
+            ready: VecDeque::new(),
+            facts: Facts::default(),
+            terms,
+        }
+    }
+
+    pub(super) const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How many bytes are in hand.
+    pub(super) fn held(&self) -> usize {
+        self.ready.iter().map(Bytes::len).sum::<usize>() + self.framer.unfinished().len()
+    }
+
+    /// All that came, when nothing of it was passed on or dropped: for an answer that turned out to be no stream.
+    pub(super) fn raw(&self) -> Bytes {
+        let mut whole = BytesMut::new();
+        self.ready.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.extend_from_slice(&self.framer.unfinished());
+        whole.freeze()
+    }
+
+    /// Writes the last word, and says how it all ended. `so_far` is what the head said.
+    pub(super) fn conclude(&mut self, over: &Result<(), Break>, so_far: Ending) -> Ending {
+        let ending = match over {
+            // After the terminal event nothing is missing, however the connection ended.
+            Err(broken) if !self.facts.done => {
+                self.ready.push_back(Complaint::of(broken).event());
+                // What the head told about limits stays true.
+                broken.ending().with_seen(*so_far.requests(), *so_far.tokens())
+            }
+            Err(_) | Ok(()) => so_far,
+        };
+        ending.with_used(self.facts.usage.map(|usage| usage.total()))
+    }
+
+    /// What is ready to be given.
+    pub(super) const fn ready(&mut self) -> &mut VecDeque<Bytes> {
+        &mut self.ready
+    }
+
+    fn pass(&mut self, from: usize, to: usize) {
+        if from < to {
+            self.ready.push_back(self.framer.slice(from..to));
+        }
+    }
+}
+
+impl Content for Events {
+    fn take(&mut self, piece: Bytes) -> Result<(), Break> {
+        self.framer.push(piece);
+        let mut from = self.framer.start();
+        loop {
+            let to = self.framer.start();
+            let unit = match self.framer.next_unit() {
+                Ok(Some(unit)) => unit,
+                Ok(None) => {
+                    self.pass(from, to);
+                    break;
+                }
+                Err(TooLong) => {
+                    self.pass(from, to);
+                    return Err(Fault::TooLarge { limit: self.terms.event_limit }.into());
+                }
+            };
+            match judge(&mut self.facts, &self.terms, unit.data) {
+                Verdict::Pass => {}
+                Verdict::Drop => {
+                    let end = unit.end;
+                    self.pass(from, to);
+                    from = end;
+                }
+                Verdict::Break(broken) => {
+                    self.pass(from, to);
+                    return Err(broken);
+                }
+            }
+        }
+        self.framer.compact();
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Break> {
+        let mut missing = "";
+        let mut passed = None;
+        let from = self.framer.start();
+        if let Some(unit) = self.framer.rest() {
+            let end = unit.end;
+            match judge(&mut self.facts, &self.terms, unit.data) {
+                Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
+                Verdict::Drop => {}
+                Verdict::Break(broken) => return Err(broken),
+            }
+        }
+        if !self.facts.done && !self.facts.finished() {
+            return Err(Fault::Unfinished.into());
+        }
+        if let Some(end) = passed {
+            self.pass(from, end);
+        }
+        if !self.facts.done {
+            let done =
+                if missing.is_empty() { DONE_EVENT.into() } else { format!("{missing}{DONE_EVENT}").into() };
+            self.ready.push_back(done);
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        self.ready.pop_front()
+    }
+
+    fn mark(&self, clocks: &mut Running) {
+        if self.facts.answered() {
+            clocks.content();
+        }
+        if self.facts.done {
+            clocks.done();
+        }
+    }
+}
+
+fn judge(facts: &mut Facts, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdict {
+    let Some(data) = data else { return Verdict::Pass };
+    let event = Event::read(&data);
+    if let Event::Chunk(chunk) = &event
+        && chunk.error
+        && !facts.done
+        && let Some(ending) = (terms.judge.event)(&data, &HeaderMap::new())
+    {
+        facts.any = true;
+        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), Box::new(ending)));
+    }
+    facts.note(&event);
+    match event {
+        Event::Broken => {
+            terms.count_broken();
+            if terms.pass_broken { Verdict::Pass } else { Verdict::Drop }
+        }
+        Event::Chunk(chunk) if chunk.only_usage && terms.strip_usage => Verdict::Drop,
+        Event::Chunk(_) | Event::Done | Event::Empty => Verdict::Pass,
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be wrong with an answer that had begun: [`Fault`].
+
+use std::{error::Error, fmt};
+
+use tollgate_layers::{Ending, timeout::Limit};
+
+use super::clocks::Clock;
+use crate::classify::Kind;
+
+/// Why an answer is no good. Names no upstream, no header and no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One of the clocks ran out.
+    Clock {
+        /// Which.
+        clock: Clock,
+        /// How long it gave.
+        limit: Limit,
+    },
+    /// The deadline of the whole request has passed.
+    Deadline,
+    /// The connection broke before the answer's end.
+    Cut,
+    /// The answer has fewer bytes than it announced, or stops within its JSON.
+    Truncated,
+    /// The stream ended, cleanly as far as the connection goes, without a finish reason or a terminal event.
+    Unfinished,
+    /// There was nothing in the answer.
+    Empty,
+    /// A stream was asked for; this is neither one nor JSON.
+    NotAStream,
+    /// The answer is no JSON at all, such as a page of HTML.
+    NotJson,
+    /// One event is longer than this many bytes.
+    TooLarge {
+        /// The cap.
+        limit: usize,
+    },
+}
+
+impl Fault {
+    /// What it means for the record of the deployment.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        let kind = self.kind();
+        let ending = Ending::of(kind.class()).with_kind(kind as u8);
+        match self {
+            Self::Clock { limit, .. } if !limit.evidence => ending.no_evidence(),
+            // The time was used up by the walk before this attempt as much as by the attempt.
+            Self::Deadline => ending.no_evidence(),
+            Self::Clock { .. }
+            | Self::Cut
+            | Self::Truncated
+            | Self::Unfinished
+            | Self::Empty
+            | Self::NotAStream
+            | Self::NotJson
+            | Self::TooLarge { .. } => ending,
+        }
+    }
+
+    /// Which of the finer kinds.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Clock { .. } | Self::Deadline => Kind::Timeout,
+            Self::Cut
+            | Self::Truncated
+            | Self::Unfinished
+            | Self::Empty
+            | Self::NotAStream
+            | Self::NotJson
+            | Self::TooLarge { .. } => Kind::StreamBroken,
+        }
+    }
+
+    /// A word for the `code` of a client-visible error, and for logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Clock { clock, .. } => clock.code(),
+            Self::Deadline => "deadline",
+            Self::Cut => "stream_cut",
+            Self::Truncated => "answer_truncated",
+            Self::Unfinished => "stream_unfinished",
+            Self::Empty => "empty_answer",
+            Self::NotAStream => "not_a_stream",
+            Self::NotJson => "not_json",
+            Self::TooLarge { .. } => "event_too_large",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clock { clock, limit } => write!(f, "{clock} took longer than {:?}", limit.after),
+            Self::Deadline => f.write_str("the deadline of the whole request has passed"),
+            Self::Cut => f.write_str("the upstream's connection broke before the end of its answer"),
+            Self::Truncated => f.write_str("the upstream's answer is shorter than it should be"),
+            Self::Unfinished => f.write_str("the upstream's stream ended without a finish reason"),
+            Self::Empty => f.write_str("the upstream's answer is empty"),
+            Self::NotAStream => f.write_str("the upstream's answer is neither an event stream nor JSON"),
+            Self::NotJson => f.write_str("the upstream's answer is not JSON"),
+            Self::TooLarge { limit } => {
+                write!(f, "an event of the upstream's stream is longer than {limit} bytes")
+            }
+        }
+    }
+}
+
+impl Error for Fault {}
+
+/// How a stream broke off, for one whose answer is committed or is about to be.
+#[derive(Clone, Debug)]
+pub(super) enum Break {
+    /// Something is wrong with it.
+    Fault(Fault),
+    /// The upstream said so: the data of its error event, and what the classifier made of it.
+    Upstream(bytes::Bytes, Box<Ending>),
+}
+
+impl Break {
+    pub(super) fn ending(&self) -> Ending {
+        match self {
+            Self::Fault(fault) => fault.ending(),
+            Self::Upstream(_, ending) => **ending,
+        }
+    }
+}
+
+impl From<Fault> for Break {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// An error that knows what it means: the gateway's own.
+pub trait Judged {
+    /// How the attempt ended that failed with this.
+    fn ending(&self) -> Ending;
+}
+
+impl Judged for Fault {
+    fn ending(&self) -> Ending {
+        Self::ending(self)
+    }
+}

@@ -1,0 +1,124 @@
+//! Who hears the end of an answer: [`Handle`].
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::Watch, quota::Held};
+
+use crate::metrics::Count;
+
+/// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one allocates nothing.
+pub enum Handle {
+    /// The balancer's: work in flight, and how fast it was.
+    Balance(Flight),
+    /// The quota's: what was reserved.
+    Quota(Held),
+    /// The cooldown's: whether the deployment is well.
+    Cooldown(Watch),
+    /// A meter's: one of its scope is under way.
+    Count(Count),
+    /// Any other: an embedder's own log.
+    Listener(Listener),
+    /// A place at the front door: given back, whatever the end.
+    Permit(OwnedSemaphorePermit),
+}
+
+impl Hear for Handle {
+    fn end(self, ending: &Ending) {
+        match self {
+            Self::Balance(flight) => flight.end(ending),
+            Self::Quota(held) => held.end(ending),
+            Self::Cooldown(watch) => watch.end(ending),
+            Self::Count(count) => count.end(ending),
+            Self::Listener(listener) => listener.end(ending),
+            Self::Permit(permit) => drop(permit),
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Balance(_) => "Balance",
+            Self::Quota(_) => "Quota",
+            Self::Cooldown(_) => "Cooldown",
+            Self::Count(_) => "Count",
+            Self::Listener(_) => "Listener",
+            Self::Permit(_) => "Permit",
+        })
+    }
+}
+
+macro_rules! from {
+    ($($inner:ty => $variant:ident),*) => {$(
+        impl From<$inner> for Handle {
+            fn from(inner: $inner) -> Self {
+                Self::$variant(inner)
+            }
+        }
+    )*};
+}
+
+from!(Flight => Balance, Held => Quota, Watch => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+
+/// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
+///
+/// Made once, when the tree is built; a clone for each request is a count.
+pub type Listening = Arc<dyn Fn(Option<&Ending>) + Send + Sync>;
+
+/// A function that hears the end of one answer, exactly once.
+pub struct Listener {
+    hear: Option<Listening>,
+}
+
+impl Listener {
+    /// Will tell `hear`.
+    #[must_use]
+    pub const fn new(hear: Listening) -> Self {
+        Self { hear: Some(hear) }
+    }
+}
+
+impl Hear for Listener {
+    fn end(mut self, ending: &Ending) {
+        if let Some(hear) = self.hear.take() {
+            hear(Some(ending));
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(hear) = self.hear.take() {
+            hear(None);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// The handles of one answer. Eight are held in place: one attempt fastens four, the tree above it three.
+#[derive(Debug, Default)]
+pub(super) struct Handles {
+    first: [Option<Handle>; 8],
+    more: Vec<Handle>,
+}
+
+impl Handles {
+    pub(super) fn add(&mut self, handle: Handle) {
+        match self.first.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(handle),
+            None => self.more.push(handle),
+        }
+    }
+
+    /// Tells all of them, the innermost first.
+    pub(super) fn end(&mut self, ending: &Ending) {
+        let Self { first, more } = std::mem::take(self);
+        first.into_iter().flatten().chain(more).for_each(|handle| handle.end(ending));
+    }
+}

@@ -1,0 +1,80 @@
+//! The future of [`Peek`](super::Peek).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::reading::Reading;
+use crate::body::{
+    clocks::{Due, Running, Timer},
+    fault::Fault,
+    terms::Terms,
+    wire::Wire,
+};
+
+pin_project! {
+    /// The future of [`Peek`](super::Peek): first the head, then as much of the body as it takes.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+        #[pin]
+        timer: Timer,
+        clocks: Running,
+        terms: Terms,
+        stream: bool,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F> {
+        Head { #[pin] inner: F },
+        Body { reading: Option<Reading> },
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(inner: F, terms: Terms, clocks: Running, stream: bool) -> Self {
+        Self { state: State::Head { inner }, timer: Timer::default(), clocks, terms, stream }
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Wire>, E>>,
+    E: From<Fault>,
+{
+    type Output = Result<crate::request::Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Head { inner } => {
+                    let Poll::Ready(head) = inner.poll(cx) else {
+                        return match ready!(this.clocks.poll(this.timer, cx)) {
+                            Due::Fault(fault) => Poll::Ready(Err(fault.into())),
+                            Due::Hold => Poll::Pending, // runs from the head on
+                        };
+                    };
+                    let reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
+                    // The call's future goes here, and with it what it held of the prompt.
+                    this.state.set(State::Body { reading: Some(reading) });
+                    this.timer.set(Timer::default());
+                }
+                StateProj::Body { reading } => {
+                    let Some(under_way) = reading else { return Poll::Pending };
+                    ready!(under_way.poll_known(cx));
+                    let Some(known) = reading.take() else { return Poll::Pending };
+                    return Poll::Ready(known.into_answer(this.terms).map_err(E::from));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Peek, the commit gate: [`PeekLayer`].
+//!
+//! It stands inside Timeout and outside the provider, and turns what comes off the wire into the gateway's one
+//! [`Body`](super::Body). A head alone says little: a 200 may carry an error object, a page of HTML, or nothing, and a
+//! stream may be cut before its first word. So the head is held until it is known what it is worth:
+//!
+//! * no success: the body is read (1 MB, 5 s) and judged; status, headers and bytes go on as they came;
+//! * a stream: held until the first content event, for at most 64 KB; without a clock for first content, for 30 s if
+//!   the upstream shows signs of life. Whatever goes wrong before is an error that can be retried elsewhere;
+//! * a plain answer: held whole when it ends within 64 KB, so that a cut is no answer at all.
+//!
+//! After that the answer is *committed*: nothing is made up and nothing is hidden. A stream that breaks ends with one
+//! error event, never with `[DONE]`.
+//!
+//! tower has nothing like it: to tower a response is ready when its head is. The nearest relative is tower-http's
+//! `follow_redirect`, which also answers for an inner answer that it swallowed.
+//!
+//! ```
+//! use http::{HeaderMap, StatusCode};
+//! use tollgate::body::{Clocks, Judge, PeekLayer, Wire};
+//! use tollgate::request::Request;
+//! use tollgate_layers::{Class, Ending, setting::Constant};
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! let judge = Judge {
+//!     answer: |status: StatusCode, _: &HeaderMap, _: &[u8]| {
+//!         Ending::of(if status.is_server_error() { Class::Unavailable } else { Class::Caller })
+//!     },
+//!     event: |_, _| Some(Ending::of(Class::Unavailable)),
+//!     success: |_| Ending::of(Class::Success),
+//! };
+//! let service = ServiceBuilder::new()
+//!     .layer(PeekLayer::new(Constant(Clocks::default()), judge))
+//!     .service(service_fn(|_: Request| async {
+//!         Ok::<_, tollgate::body::Fault>(http::Response::new(Wire::full(r#"{"choices":[]}"#)))
+//!     }));
+//! # let _ = service;
+//! ```
+//!
+//! Hazards: a stream's head is not there before its first content, so a client that waits for the head to show a
+//! spinner waits longer. Without any clock a silent upstream holds the call for ever.
+
+mod future;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    task::{Context, Poll},
+};
+
+use http::Response;
+use tollgate_layers::Setting;
+use tower::{Layer, Service};
+
+pub use future::ResponseFuture;
+
+use super::{
+    clocks::{Clocks, Running},
+    fault::Fault,
+    terms::{Judge, Terms},
+    wire::Wire,
+};
+use crate::request::Request;
+
+/// Holds each answer until it is known what it is worth. See the [module](self).
+#[derive(Clone, Debug)]
+pub struct PeekLayer<C> {
+    settings: Arc<Settings<C>>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings<C> {
+    clocks: C,
+    terms: Terms,
+    injects_usage: bool,
+}
+
+impl<C: Clone> PeekLayer<C> {
+    /// Asks `clocks` for each request what limits its answer, and `judge` what an answer means.
+    #[must_use]
+    pub fn new(clocks: C, judge: Judge) -> Self {
+        Self { settings: Arc::new(Settings { clocks, terms: Terms::new(judge), injects_usage: false }) }
+    }
+
+    /// The provider asks every stream for its usage: where the client did not, the chunk that carries nothing else is
+    /// taken out again.
+    #[must_use]
+    pub fn with_injected_usage(mut self, injects: bool) -> Self {
+        Arc::make_mut(&mut self.settings).injects_usage = injects;
+        self
+    }
+
+    /// Passes events with broken JSON on, instead of dropping them.
+    #[must_use]
+    pub fn with_broken_events(mut self, pass: bool) -> Self {
+        Arc::make_mut(&mut self.settings).terms.pass_broken = pass;
+        self
+    }
+
+    /// Counts events with broken JSON here.
+    #[must_use]
+    pub fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
+        Arc::make_mut(&mut self.settings).terms.broken = Some(count);
+        self
+    }
+
+    /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
+    #[must_use]
+    pub fn with_event_limit(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.settings).terms.event_limit = bytes;
+        self
+    }
+}
+
+impl<S, C> Layer<S> for PeekLayer<C> {
+    type Service = Peek<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Peek { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+/// The service of [`PeekLayer`].
+#[derive(Debug)]
+pub struct Peek<S, C> {
+    inner: S,
+    settings: Arc<Settings<C>>,
+}
+
+impl<S: Clone, C> Clone for Peek<S, C> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl<S, C> Service<Request> for Peek<S, C>
+where
+    S: Service<Request, Response = Response<Wire>>,
+    S::Error: From<Fault>,
+    C: for<'a> Setting<&'a Request, Value = Clocks>,
+{
+    type Response = crate::request::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let head = &request.body().head;
+        let (stream, asked) = (head.stream, head.include_usage == Some(true));
+        let mut terms = self.settings.terms.clone();
+        terms.strip_usage = self.settings.injects_usage && stream && !asked;
+        let clocks = Running::start(&self.settings.clocks.get(&request), stream);
+        ResponseFuture::new(self.inner.call(request), terms, clocks, stream)
+    }
+}

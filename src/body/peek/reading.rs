@@ -1,0 +1,177 @@
+//! Reading of a body as much as must be known before the answer is committed.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderMap, Response, header, response::Parts};
+
+use super::verdict;
+use crate::{
+    body::{
+        Body,
+        clocks::Running,
+        events::Events,
+        fault::{Break, Fault},
+        live::{Live, Progress},
+        plain::Plain,
+        source::Source,
+        terms::Terms,
+        wire::Wire,
+    },
+    request,
+};
+
+/// How much of an answer is held at most before it is committed.
+const HOLD: usize = 64 * 1024;
+/// How long a stream is held without a clock for its first content: most clients and proxies give up on a head after
+/// a minute.
+const HOLD_FOR: Duration = Duration::from_secs(30);
+/// How much of an error's body is read, and for how long: its status is known, and another deployment may be waiting.
+const ERROR: usize = 1024 * 1024;
+const ERROR_FOR: Duration = Duration::from_secs(5);
+
+/// An answer whose head is there.
+#[derive(Debug)]
+pub(super) struct Reading {
+    parts: Parts,
+    sort: Sort,
+    /// It was held long enough.
+    overdue: bool,
+    /// A stream was asked for.
+    stream: bool,
+}
+
+#[derive(Debug)]
+enum Sort {
+    Error(Pin<Box<Live<Plain>>>),
+    Events(Pin<Box<Live<Events>>>),
+    Plain(Pin<Box<Live<Plain>>>),
+}
+
+impl Reading {
+    pub(super) fn of(head: Response<Wire>, terms: &Terms, mut clocks: Running, stream: bool) -> Self {
+        let (mut parts, wire) = head.into_parts();
+        let length = parts.headers.remove(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        let sort = if !parts.status.is_success() {
+            clocks.hold(ERROR_FOR);
+            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None, true)))
+        } else if is_events(&parts.headers) && !verdict::is_encoded(&parts.headers) {
+            clocks.hold_unless_timed(HOLD_FOR);
+            Sort::Events(Live::new(Source::new(wire, clocks), Events::new(terms.clone())))
+        } else {
+            Sort::Plain(Live::new(
+                Source::new(wire, clocks),
+                Plain::new(length, verdict::is_encoded(&parts.headers)),
+            ))
+        };
+        Self { parts, sort, overdue: false, stream }
+    }
+
+    /// Ready when enough is known.
+    pub(super) fn poll_known(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_known() {
+            let progress = match &mut self.sort {
+                Sort::Error(live) | Sort::Plain(live) => ready!(live.as_mut().poll_progress(cx)),
+                Sort::Events(live) => ready!(live.as_mut().poll_progress(cx)),
+            };
+            self.overdue |= progress == Progress::Held;
+        }
+        Poll::Ready(())
+    }
+
+    fn is_known(&mut self) -> bool {
+        match &mut self.sort {
+            Sort::Error(live) => self.overdue || is_over(live) || live.content.total() >= ERROR as u64,
+            Sort::Plain(live) => is_over(live) || live.content.total() > HOLD as u64,
+            Sort::Events(live) => {
+                let alive = live.as_mut().clocks().is_alive();
+                is_over(live)
+                    || live.content.facts().answered()
+                    || live.content.held() > HOLD
+                    || (self.overdue && alive)
+            }
+        }
+    }
+
+    /// The answer, committed; or what it is instead.
+    pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, Fault> {
+        let Self { parts, sort, stream, .. } = self;
+        match sort {
+            Sort::Error(mut live) => {
+                let bytes = live.as_mut().content().drain();
+                let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);
+                Ok(Response::from_parts(parts, Body::ended(bytes, ending)))
+            }
+            Sort::Plain(live) => plain(parts, live, terms, stream),
+            Sort::Events(live) => events(parts, live, terms),
+        }
+    }
+}
+
+fn is_over<C>(live: &Pin<Box<Live<C>>>) -> bool {
+    live.as_ref().get_ref().over.is_some()
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &str = "text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.get(..EVENTS.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+fn plain(
+    parts: Parts,
+    mut live: Pin<Box<Live<Plain>>>,
+    terms: &Terms,
+    stream: bool,
+) -> Result<request::Response, Fault> {
+    match live.as_mut().over().take() {
+        Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
+        Some(Err(Break::Fault(fault))) => Err(fault),
+        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending)),
+        None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
+        None => {
+            let so_far = (terms.judge.success)(&parts.headers);
+            live.as_mut().clocks().no_stream();
+            live.as_mut().content().commit();
+            Ok(Response::from_parts(parts, Body::plain(live, so_far)))
+        }
+    }
+}
+
+fn events(
+    mut parts: Parts,
+    mut live: Pin<Box<Live<Events>>>,
+    terms: &Terms,
+) -> Result<request::Response, Fault> {
+    let so_far = (terms.judge.success)(&parts.headers);
+    let facts = *live.content.facts();
+    if live.over.is_none() || facts.answered() {
+        // What broke after the first content breaks for the client too, however fast it came.
+        live.as_mut().clocks().let_go();
+        if let Some(Ok(())) = live.over {
+            let content = live.as_mut().content();
+            let ending = content.conclude(&Ok(()), so_far);
+            return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)));
+        }
+        return Ok(Response::from_parts(parts, Body::events(live, so_far)));
+    }
+    match live.as_mut().over().take() {
+        Some(Err(Break::Upstream(data, ending))) => {
+            // The head's headers may tell how long to wait; an event in a stream under way has none.
+            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(*ending);
+            Ok(verdict::refusal(parts, &data, ending))
+        }
+        Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {
+            let raw = live.as_mut().content().raw();
+            parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
+            verdict::whole(parts, raw, terms, true)
+        }
+        Some(Err(Break::Fault(fault))) => Err(fault),
+        Some(Ok(())) | None => Err(Fault::Empty),
+    }
+}

@@ -1,0 +1,78 @@
+//! What a complete body is worth.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
+use tollgate_layers::Ending;
+
+use crate::{
+    body::{Body, complaint, fault::Fault, terms::Terms, watch::Meaning},
+    classify::Kind,
+    request,
+};
+
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A 200 that is all there, and is no stream of events.
+pub(super) fn whole(
+    parts: Parts,
+    bytes: Bytes,
+    terms: &Terms,
+    stream: bool,
+) -> Result<request::Response, Fault> {
+    let so_far = (terms.judge.success)(&parts.headers);
+    if is_encoded(&parts.headers) {
+        return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)));
+    }
+    // Some upstreams send blank lines while they think.
+    let text = bytes.trim_ascii();
+    if text.is_empty() || text.split(|byte| *byte == b'\n').all(is_comment) {
+        return Err(Fault::Empty);
+    }
+    let Some(meaning) = Meaning::read(text) else {
+        return Err(if matches!(text[0], b'{' | b'[') { Fault::Truncated } else { no_json(stream) });
+    };
+    if meaning.error
+        && let Some(ending) = (terms.judge.event)(text, &parts.headers)
+    {
+        return Ok(refusal(parts, text, ending));
+    }
+    let ending = so_far.with_used(meaning.usage.map(|usage| usage.total()));
+    Ok(Response::from_parts(parts, Body::ended(bytes, ending)))
+}
+
+/// An error that came in a 200: an answer of its kind's status, with what the upstream said.
+pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending) -> request::Response {
+    parts.status = status(ending);
+    parts.headers.insert(header::CONTENT_TYPE, JSON);
+    Response::from_parts(parts, Body::ended(complaint::body_of(data), ending))
+}
+
+pub(super) const fn no_json(stream: bool) -> Fault {
+    if stream { Fault::NotAStream } else { Fault::NotJson }
+}
+
+/// We ask for no compression; one that compresses all the same is not looked into.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.is_empty() || line.starts_with(b":")
+}
+
+/// The status that an ending's kind would have come with.
+fn status(ending: Ending) -> StatusCode {
+    match Kind::ALL.get(usize::from(ending.kind())) {
+        Some(Kind::RateLimited | Kind::QuotaExhausted) => StatusCode::TOO_MANY_REQUESTS,
+        Some(Kind::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
+        Some(Kind::ContextWindow | Kind::ContentPolicy | Kind::BadRequest) => StatusCode::BAD_REQUEST,
+        Some(Kind::Unauthorized) => StatusCode::UNAUTHORIZED,
+        Some(Kind::Permission) => StatusCode::FORBIDDEN,
+        Some(Kind::NotFound) => StatusCode::NOT_FOUND,
+        Some(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+        Some(Kind::Timeout) => StatusCode::REQUEST_TIMEOUT,
+        Some(Kind::ServerError) => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(Kind::Success | Kind::Network | Kind::StreamBroken) | None => StatusCode::BAD_GATEWAY,
+    }
+}

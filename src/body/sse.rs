@@ -1,0 +1,323 @@
+//! Server-sent events, watched: [`Framer`] says where each event ends and what its data is, and changes no byte.
+//!
+//! It takes the stream in any pieces, with any line ends (LF, CRLF, CR, mixed), and looks at each byte once. What it
+//! reports is a *block*: an event up to its blank line, or a comment line or a blank line that stands alone. Those two
+//! are let go at once, so that a keep-alive is not held until the next event.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr2;
+
+/// Finds the events in a stream of bytes.
+#[derive(Debug)]
+pub struct Framer {
+    buf: Bytes,
+    /// Where the block that is not yet whole begins in `buf`. All other places count from there.
+    start: usize,
+    /// Where its current line begins.
+    line: usize,
+    /// How far it was looked at.
+    at: usize,
+    block: Block,
+    /// The last byte seen was a CR: if an LF follows, it belongs to it.
+    after_cr: bool,
+    /// Nothing was seen yet: a byte order mark may stand here.
+    opening: bool,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    /// Whether a field was seen, so that only a blank line ends it.
+    fields: bool,
+    data: Option<Range<usize>>,
+    /// The second and further data lines, which hardly ever occur.
+    more: Vec<Range<usize>>,
+}
+
+/// One block.
+#[derive(Debug)]
+pub struct Unit<'a> {
+    /// Where it ends, as a place for [`Framer::slice`].
+    pub end: usize,
+    /// Its data, lines joined by LF; `None` when it has no data line.
+    pub data: Option<Cow<'a, [u8]>>,
+    /// What it lacks to be whole: empty but for the last one of a stream that broke off, or forgot its line ends.
+    pub missing: &'static str,
+}
+
+/// One event is longer than we are willing to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Framer {
+    /// Holds events of at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            buf: Bytes::new(),
+            start: 0,
+            line: 0,
+            at: 0,
+            block: Block::default(),
+            after_cr: false,
+            opening: true,
+            limit,
+        }
+    }
+
+    /// Takes the next piece of the stream. A piece that begins with an event is not copied.
+    pub fn push(&mut self, piece: Bytes) {
+        self.compact();
+        if self.buf.is_empty() {
+            self.buf = piece;
+            return;
+        }
+        // What is ours alone grows in place, so that a long event in many pieces is copied a few times, not for
+        // each piece.
+        let mut whole = std::mem::take(&mut self.buf).try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(shared.len() + piece.len());
+            copy.extend_from_slice(&shared);
+            copy
+        });
+        whole.extend_from_slice(&piece);
+        self.buf = whole.freeze();
+    }
+
+    /// The next whole block.
+    ///
+    /// # Errors
+    /// [`TooLong`], when a block is longer than the limit, whole or not.
+    pub fn next_unit(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
+        let whole = loop {
+            match self.next_line() {
+                None => break false,
+                Some(true) => break true,
+                Some(false) => {}
+            }
+        };
+        if self.at > self.limit {
+            return Err(TooLong);
+        }
+        if !whole {
+            return Ok(None);
+        }
+        let (from, block) = (self.start, std::mem::take(&mut self.block));
+        self.start += self.at;
+        (self.line, self.at) = (0, 0);
+        Ok(Some(Unit { end: self.start, data: block.data(&self.buf[from..]), missing: "" }))
+    }
+
+    /// What is left at the end of the stream, read as if its blank line had come. Takes nothing away.
+    pub fn rest(&mut self) -> Option<Unit<'_>> {
+        let length = self.buf.len() - self.start;
+        if length == 0 {
+            return None;
+        }
+        let mut missing = "\n";
+        if self.line < length {
+            missing = "\n\n";
+            self.field(self.line..length);
+            self.line = length;
+        }
+        let block = std::mem::take(&mut self.block);
+        Some(Unit { end: self.buf.len(), data: block.data(&self.buf[self.start..]), missing })
+    }
+
+    /// Where the block that is not yet whole begins.
+    #[must_use]
+    pub const fn start(&self) -> usize {
+        self.start
+    }
+
+    /// These bytes, as they came. Places are good until the next [`Framer::push`].
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Bytes {
+        self.buf.slice(range)
+    }
+
+    /// The bytes of the block that is not yet whole.
+    #[must_use]
+    pub fn unfinished(&self) -> Bytes {
+        self.buf.slice(self.start..)
+    }
+
+    /// Lets go of the whole blocks. A short rest is copied, so that it does not keep a large piece alive.
+    pub fn compact(&mut self) {
+        if self.start == 0 {
+            return;
+        }
+        self.buf.advance(self.start);
+        self.start = 0;
+        self.buf = Bytes::copy_from_slice(&self.buf);
+    }
+
+    /// Looks at one more line: whether it ends the block, or `None` when it is not all there.
+    fn next_line(&mut self) -> Option<bool> {
+        let block = &self.buf[self.start..];
+        if self.after_cr && self.at < block.len() {
+            self.after_cr = false;
+            if block[self.at] == b'\n' {
+                self.at += 1;
+                self.line = self.at;
+                if self.at == 1 {
+                    return Some(true); // the CR ended a block that is gone: its LF goes alone
+                }
+            }
+        }
+        let Some(found) = memchr2(b'\n', b'\r', &block[self.at..]) else {
+            self.at = block.len();
+            return None;
+        };
+        let end = self.at + found;
+        self.at = end + 1;
+        if block[end] == b'\r' {
+            match block.get(self.at) {
+                Some(b'\n') => self.at += 1,
+                Some(_) => {}
+                None => self.after_cr = true,
+            }
+        }
+        let line = self.line..end;
+        self.line = self.at;
+        Some(self.field(line))
+    }
+
+    /// Reads one line: whether it ends the block.
+    fn field(&mut self, mut line: Range<usize>) -> bool {
+        let block = &self.buf[self.start..];
+        if std::mem::take(&mut self.opening) && block[line.clone()].starts_with("\u{feff}".as_bytes()) {
+            line.start += 3;
+        }
+        match &block[line.clone()] {
+            [] => return true,
+            [b':', ..] => return !self.block.fields,
+            b"data" => self.block.add(line.end..line.end),
+            [b'd', b'a', b't', b'a', b':', b' ', ..] => self.block.add(line.start + 6..line.end),
+            [b'd', b'a', b't', b'a', b':', ..] => self.block.add(line.start + 5..line.end),
+            _ => {}
+        }
+        self.block.fields = true;
+        false
+    }
+}
+
+impl Block {
+    fn add(&mut self, value: Range<usize>) {
+        match self.data {
+            None => self.data = Some(value),
+            Some(_) => self.more.push(value),
+        }
+    }
+
+    fn data(self, block: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let first = &block[self.data?];
+        if self.more.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        let mut joined = first.to_vec();
+        for line in self.more {
+            joined.push(b'\n');
+            joined.extend_from_slice(&block[line]);
+        }
+        Some(Cow::Owned(joined))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(pieces: &[&str]) -> Vec<(String, Option<String>)> {
+        let mut framer = Framer::new(1 << 20);
+        let mut out = Vec::new();
+        for piece in pieces {
+            framer.push(Bytes::copy_from_slice(piece.as_bytes()));
+            loop {
+                let from = framer.start();
+                let Some(unit) = framer.next_unit().expect("short") else { break };
+                let data = unit.data.map(|data| String::from_utf8(data.into_owned()).expect("utf-8"));
+                let end = unit.end;
+                out.push((String::from_utf8(framer.slice(from..end).to_vec()).expect("utf-8"), data));
+            }
+        }
+        out
+    }
+
+    fn data(pieces: &[&str]) -> Vec<String> {
+        blocks(pieces).into_iter().filter_map(|(_, data)| data).collect()
+    }
+
+    #[test]
+    fn every_line_end_ends_a_line() {
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = format!("data: a{end}{end}data:b{end}{end}");
+            assert_eq!(data(&[&stream]), ["a", "b"], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_ended_by_a_bare_cr_does_not_wait_for_what_follows() {
+        assert_eq!(blocks(&["data: a\r\r"]).len(), 1);
+        let split = blocks(&["data: a\r\n\r", "\ndata: b\n\n"]);
+        let bytes: String = split.iter().map(|(bytes, _)| bytes.as_str()).collect();
+        assert_eq!(bytes, "data: a\r\n\r\ndata: b\n\n", "the LF is neither lost nor an event");
+        assert_eq!(split.iter().filter(|(_, data)| data.is_some()).count(), 2);
+    }
+
+    #[test]
+    fn several_data_lines_are_joined_and_only_one_space_is_cut() {
+        assert_eq!(data(&["data: a\ndata:b\ndata\ndata:  c\n\n"]), ["a\nb\n\n c"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_by_once() {
+        assert_eq!(data(&["\u{feff}data: a\n\n\u{feff}data: b\n\n"]), ["a"]);
+    }
+
+    #[test]
+    fn a_comment_between_events_is_let_go_at_its_own_line_end() {
+        assert_eq!(blocks(&[": keep-alive\n"]), [(": keep-alive\n".to_owned(), None)]);
+        assert_eq!(blocks(&["data: a\n: inside\n"]), [], "one inside an event belongs to it");
+    }
+
+    #[test]
+    fn a_letter_split_in_two_is_whole_again() {
+        let mut framer = Framer::new(64);
+        let bytes = "data: é\n\n".as_bytes();
+        framer.push(Bytes::copy_from_slice(&bytes[..7]));
+        assert!(framer.next_unit().expect("short").is_none());
+        framer.push(Bytes::copy_from_slice(&bytes[7..]));
+        let unit = framer.next_unit().expect("short").expect("whole");
+        assert_eq!(unit.data.as_deref(), Some("é".as_bytes()));
+    }
+
+    #[test]
+    fn an_event_over_the_limit_is_refused_before_it_is_whole() {
+        let mut framer = Framer::new(16);
+        framer.push(Bytes::from_static(b"data: a\n\ndata: 0123456789"));
+        assert!(framer.next_unit().is_ok());
+        assert_eq!(framer.next_unit().map(|_| ()), Ok(()), "16 bytes are allowed");
+        framer.push(Bytes::from_static(b"x"));
+        assert_eq!(framer.next_unit().map(|_| ()), Err(TooLong));
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_says_what_it_lacks() {
+        let mut framer = Framer::new(64);
+        framer.push(Bytes::from_static(b"data: [DONE]"));
+        assert!(framer.next_unit().expect("short").is_none());
+        let rest = framer.rest().expect("some");
+        assert_eq!((rest.data.as_deref(), rest.missing), (Some(&b"[DONE]"[..]), "\n\n"));
+    }
+
+    #[test]
+    fn a_piece_that_begins_with_an_event_is_not_copied() {
+        let piece = Bytes::from_static(b"data: a\n\n");
+        let mut framer = Framer::new(64);
+        framer.push(piece.clone());
+        let end = framer.next_unit().expect("short").expect("whole").end;
+        assert_eq!(framer.slice(0..end).as_ptr(), piece.as_ptr());
+    }
+}

@@ -1,0 +1,48 @@
+//! On what terms an answer is watched: [`Terms`], and who judges it: [`Judge`].
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use http::{HeaderMap, StatusCode};
+use tollgate_layers::Ending;
+
+/// Judges an answer: the gateway's classifier, as plain functions.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge {
+    /// What an answer that is no success means, by its status, headers and body.
+    pub answer: fn(StatusCode, &HeaderMap, &[u8]) -> Ending,
+    /// What the data of an event (or the body of a 200) means that looks like an error; `None` when it is none.
+    pub event: fn(&[u8], &HeaderMap) -> Option<Ending>,
+    /// What a success means so far: what its headers tell about limits.
+    pub success: fn(&HeaderMap) -> Ending,
+}
+
+/// How one answer is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) judge: Judge,
+    /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
+    pub(super) strip_usage: bool,
+    /// `broken_events: pass`.
+    pub(super) pass_broken: bool,
+    pub(super) event_limit: usize,
+    /// Counts the events with broken JSON.
+    pub(super) broken: Option<Arc<AtomicU64>>,
+}
+
+impl Terms {
+    /// 16 MB: larger than any event seen (images in base64), small enough for one request.
+    const EVENT_LIMIT: usize = 16 << 20;
+
+    pub(super) const fn new(judge: Judge) -> Self {
+        Self { judge, strip_usage: false, pass_broken: false, event_limit: Self::EVENT_LIMIT, broken: None }
+    }
+
+    pub(super) fn count_broken(&self) {
+        if let Some(broken) = &self.broken {
+            broken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

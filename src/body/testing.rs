@@ -1,0 +1,164 @@
+//! What the tests of this module share.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use tollgate_layers::{Class, Ending, setting::Constant};
+use tower::{Layer, Service, ServiceExt};
+
+use super::{Body, Clocks, Fault, Judge, Listening, PeekLayer, Step, Wire};
+use crate::{
+    classify::Kind,
+    request::{Head, Layout, Overrides, Prompt, Request, Route, Trail},
+};
+
+/// Judges by the status alone, and takes every error object for an overload.
+pub(super) const JUDGE: Judge = Judge { answer, event, success };
+
+fn kind(kind: Kind) -> Ending {
+    Ending::of(kind.class()).with_kind(kind as u8)
+}
+
+fn answer(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Ending {
+    kind(if status.is_server_error() { Kind::ServerError } else { Kind::BadRequest })
+}
+
+fn event(data: &[u8], _: &HeaderMap) -> Option<Ending> {
+    (!data.starts_with(b"{\"error\":{\"harmless\"")).then(|| kind(Kind::Overloaded))
+}
+
+fn success(_: &HeaderMap) -> Ending {
+    Ending::of(Class::Success)
+}
+
+/// A request that asks for a stream, or not.
+pub(super) fn request(stream: bool) -> Request {
+    let head = Head {
+        route: Route::Chat,
+        model: "m".into(),
+        stream,
+        include_usage: None,
+        overrides: Overrides::default(),
+        layout: Layout::default(),
+        prompt_tokens: 1,
+        output_tokens: None,
+    };
+    http::Request::new(Prompt {
+        bytes: Bytes::new(),
+        head: Arc::new(head),
+        trail: Arc::new(Trail::new(Instant::now(), None)),
+        group: "m".into(),
+        replaced: Arc::new([]),
+    })
+}
+
+/// A head of this type, and this body.
+pub(super) fn head(status: u16, kind: &str, steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, kind)
+        .body(Wire::canned(steps))
+        .expect("a valid head")
+}
+
+pub(super) fn sse(steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+    head(200, "text/event-stream; charset=utf-8", steps)
+}
+
+pub(super) fn data(bytes: impl Into<Bytes>) -> Step {
+    Step::Data(bytes.into())
+}
+
+/// Peeks at an answer.
+pub(super) async fn peek(
+    stream: bool,
+    clocks: Clocks,
+    wire: Response<Wire>,
+) -> Result<Response<Body>, Fault> {
+    peek_with(PeekLayer::new(Constant(clocks), JUDGE), stream, wire).await
+}
+
+pub(super) async fn peek_with(
+    layer: PeekLayer<Constant<Clocks>>,
+    stream: bool,
+    wire: Response<Wire>,
+) -> Result<Response<Body>, Fault> {
+    layer.layer(Once(Some(wire))).oneshot(request(stream)).await
+}
+
+/// Answers once.
+pub(super) struct Once(pub(super) Option<Response<Wire>>);
+
+impl Service<Request> for Once {
+    type Response = Response<Wire>;
+    type Error = Fault;
+    type Future = std::future::Ready<Result<Response<Wire>, Fault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        std::future::ready(Ok(self.0.take().expect("called once")))
+    }
+}
+
+/// What a client sees of a body: the bytes, and the error that cut it.
+pub(super) async fn read(body: Body) -> (String, Option<Fault>) {
+    let mut body = body;
+    let mut seen = Vec::new();
+    let fault = loop {
+        match body.frame().await {
+            Some(Ok(frame)) => seen.extend_from_slice(&frame.into_data().expect("no trailers")),
+            Some(Err(fault)) => break Some(fault),
+            None => break None,
+        }
+    };
+    (String::from_utf8(seen).expect("utf-8"), fault)
+}
+
+/// What a listener heard: `None` for a cancel.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Mutex<Vec<Option<Class>>>>);
+
+impl Heard {
+    pub(super) fn listening(&self) -> Listening {
+        let heard = self.clone();
+        Arc::new(move |ending| {
+            let class = ending.map(Ending::class);
+            heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(class);
+        })
+    }
+
+    pub(super) fn all(&self) -> Vec<Option<Class>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One poll.
+pub(super) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, Fault>>> {
+    let frame =
+        http_body::Body::poll_frame(Pin::new(body), &mut Context::from_waker(std::task::Waker::noop()));
+    frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().expect("no trailers"))))
+}
+
+/// An event with this content.
+pub(super) fn says(content: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+}
+
+/// The event that ends a choice.
+pub(super) const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub(super) const ROLE: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+pub(super) const USAGE: &str =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n";
+pub(super) const DONE: &str = "data: [DONE]\n\n";

@@ -1,0 +1,112 @@
+//! Each clock fires on the fault that only it can catch, and says its name.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tollgate_layers::{Class, timeout::Limit};
+
+use crate::body::{
+    Clock, Clocks, Fault, Step,
+    testing::{data, head, peek, read, says, sse},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn all_but(edit: impl FnOnce(&mut Clocks)) -> Clocks {
+    // Long enough that only the edited one can fire.
+    let long = Some(Limit::from(Duration::from_secs(1000)));
+    let whole = Some(Instant::now() + Duration::from_secs(1000));
+    let mut clocks = Clocks { first_content: long, idle: long, attempt: long, whole };
+    edit(&mut clocks);
+    clocks
+}
+
+fn assert_second(began: Instant, at: Duration) {
+    let late = began.elapsed().checked_sub(at).expect("not early");
+    assert!(late <= Duration::from_millis(50), "{late:?} late");
+}
+
+fn code(seen: &str) -> &str {
+    seen.rsplit("\"code\":\"").next().and_then(|rest| rest.split('"').next()).expect("a code")
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_content_fires_before_content_and_never_after() {
+    let clocks = all_but(|clocks| clocks.first_content = Some(SECOND.into()));
+    let began = Instant::now();
+    let fault = peek(true, clocks, sse([Step::Hang])).await.expect_err("a fault");
+    assert_second(began, SECOND);
+    assert!(matches!(fault, Fault::Clock { clock: Clock::FirstContent, .. }), "{fault:?}");
+    assert_eq!(fault.to_string(), "the first content took longer than 1s");
+
+    let steps = [data(says("a")), Step::Wait(5 * SECOND), data(says("b") + "data: [DONE]\n\n")];
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    assert!(read(answer.into_body()).await.0.ends_with("[DONE]\n\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_fires_between_events_and_pings_are_life() {
+    let clocks = all_but(|clocks| clocks.idle = Some(SECOND.into()));
+    let ping = || [Step::Wait(SECOND * 9 / 10), data(": ping\n\n")];
+    let steps = [data(says("a"))].into_iter().chain((0..3).flat_map(|_| ping())).chain([Step::Hang]);
+    let began = Instant::now();
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    let (seen, _) = read(answer.into_body()).await;
+    assert_second(began, SECOND * 27 / 10 + SECOND);
+    assert_eq!(code(&seen), "idle_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempt_fires_within_a_plain_body_past_its_head() {
+    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let began = Instant::now();
+    let held = peek(false, clocks, head(200, "application/json", [data("{"), Step::Hang])).await;
+    assert_second(began, SECOND);
+    assert!(matches!(held.expect_err("a fault"), Fault::Clock { clock: Clock::Attempt, .. }));
+
+    let began = Instant::now();
+    let long = [data(format!("[{}", "1,".repeat(50_000))), Step::Hang];
+    let answer = peek(false, clocks, head(200, "application/json", long)).await.expect("committed");
+    let (_, fault) = read(answer.into_body()).await;
+    assert_second(began, SECOND);
+    assert!(matches!(fault, Some(Fault::Clock { clock: Clock::Attempt, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempt_does_not_bound_a_stream_that_has_begun() {
+    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let steps = [data(says("a")), Step::Wait(5 * SECOND), data("data: [DONE]\n\n")];
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    assert!(read(answer.into_body()).await.0.ends_with("[DONE]\n\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_fires_on_a_stream_that_never_stops() {
+    let began = Instant::now();
+    let clocks = all_but(|clocks| clocks.whole = Some(began + 2 * SECOND));
+    let steps = (0..1000).flat_map(|_| [data(says("a")), Step::Wait(SECOND / 7)]);
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    let (seen, _) = read(answer.into_body()).await;
+    assert_second(began, 2 * SECOND);
+    assert_eq!(code(&seen), "deadline");
+
+    let late = peek(true, clocks, sse([Step::Hang])).await.expect_err("a fault");
+    assert_eq!(late, Fault::Deadline);
+    assert!(!late.ending().is_evidence(), "the walk before may have used up the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_the_request_asked_for_is_no_evidence() {
+    let impatient = Limit { after: SECOND, evidence: false };
+    let clocks = all_but(|clocks| clocks.first_content = Some(impatient));
+    let ending = peek(true, clocks, sse([Step::Hang])).await.expect_err("a fault").ending();
+    assert_eq!((ending.class(), ending.is_evidence()), (Class::Timeout, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_beyond_all_time_never_fires() {
+    let forever = Some(Limit::from(Duration::MAX));
+    let clocks = Clocks { first_content: forever, idle: forever, attempt: forever, whole: None };
+    let steps = [Step::Wait(Duration::from_secs(100_000)), data(says("a")), data("data: [DONE]\n\n")];
+    peek(true, clocks, sse(steps)).await.expect("an answer");
+}

@@ -1,0 +1,159 @@
+//! Bursts are merged, lone frames are not touched, and a slow reader is not taken for a silent upstream.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::body::{Merge, Wire, testing::says};
+
+/// A body that gives what the script says; `None` is a turn in vain.
+#[derive(Debug)]
+struct Script(VecDeque<Option<Bytes>>);
+
+impl http_body::Body for Script {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.pop_front() {
+            None => Poll::Ready(None),
+            Some(None) => Poll::Pending,
+            Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+        }
+    }
+}
+
+fn merge(steps: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Script> {
+    Merge::new(Script(steps.into_iter().collect()))
+}
+
+fn poll(body: &mut Merge<Script>) -> Poll<Option<Bytes>> {
+    let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    frame.map(|frame| {
+        frame.map(|frame| frame.unwrap_or_else(|never| match never {}).into_data().expect("data"))
+    })
+}
+
+fn letter(letter: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(letter.as_bytes()))
+}
+
+#[test]
+fn a_lone_frame_waits_two_turns_and_is_not_copied() {
+    let lone = Bytes::from_static(b"lone");
+    let mut body = merge([Some(lone.clone()), None, None, None]);
+    assert!(poll(&mut body).is_pending() && body.is_holding());
+    assert!(poll(&mut body).is_pending() && body.is_holding());
+    let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("let go after two turns") };
+    assert_eq!(data.as_ptr(), lone.as_ptr());
+    assert!(!body.is_holding());
+}
+
+#[test]
+fn what_comes_within_two_turns_goes_out_as_one() {
+    let mut body =
+        merge([letter("a"), None, None, letter("b"), None, letter("c"), letter("d"), None, None, None]);
+    let mut turns = 0;
+    let data = loop {
+        match poll(&mut body) {
+            Poll::Ready(data) => break data,
+            Poll::Pending => turns += 1,
+        }
+    };
+    assert_eq!((data.as_deref(), turns), (Some(&b"abcd"[..]), 5));
+}
+
+#[test]
+fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
+    let piece = Bytes::from(vec![0; 40_000]);
+    let mut body = merge([Some(piece.clone()), Some(piece.clone()), Some(piece)]);
+    assert_eq!(poll(&mut body).map(|data| data.map(|data| data.len())), Poll::Ready(Some(80_000)));
+    assert_eq!(poll(&mut body).map(|data| data.map(|data| data.len())), Poll::Ready(Some(40_000)));
+    assert!(body.is_end_stream());
+    assert_eq!(poll(&mut body), Poll::Ready(None));
+}
+
+/// Serves one answer whose frames are all there at once, and fetches it over a socket.
+async fn burst(events: usize) -> Wire {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.expect("a client");
+        let serve = service_fn(move |_| async move {
+            let frames =
+                (0..events).map(|i| Ok::<_, Infallible>(Frame::data(Bytes::from(says(&i.to_string())))));
+            Ok::<_, Infallible>(Response::new(StreamBody::new(futures_util::stream::iter(frames))))
+        });
+        // The client hangs up when the test is done.
+        let _ =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve).await;
+    });
+    let socket = TcpStream::connect(address).await.expect("connected");
+    let (mut client, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("a handshake");
+    tokio::spawn(connection);
+    let request = http::Request::new(http_body_util::Empty::<Bytes>::new());
+    Wire::from(client.send_request(request).await.expect("an answer").into_body())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_over_a_socket_is_merged() {
+    const EVENTS: usize = 64;
+    let mut counts = Vec::new();
+    // How a single one is cut into packets is not ours to say: most must be good.
+    for _ in 0..20 {
+        // In a task of its own, as a server's connection polls it.
+        let (pieces, bytes) = tokio::spawn(async {
+            let (mut wire, mut pieces, mut bytes) = (burst(EVENTS).await, 0, 0);
+            while let Some(frame) = wire.frame().await {
+                pieces += 1;
+                bytes += frame.expect("no fault").into_data().expect("data").len();
+            }
+            (pieces, bytes)
+        })
+        .await
+        .expect("no panic");
+        assert_eq!(bytes, (0..EVENTS).map(|i| says(&i.to_string()).len()).sum::<usize>(), "nothing is lost");
+        counts.push(pieces);
+    }
+    counts.sort_unstable();
+    assert!(counts[10] <= EVENTS / 8, "pieces of {EVENTS} events: {counts:?}: merging has rotted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_not_the_upstreams_silence() {
+    use tollgate_layers::timeout::Limit;
+
+    use crate::body::{
+        Clocks,
+        clocks::Running,
+        source::{Beat, Source},
+    };
+
+    tokio::time::resume(); // a socket is crossed
+    let wire = burst(3).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::pause();
+    let idle = Clocks { idle: Some(Limit::from(Duration::from_secs(1))), ..Clocks::default() };
+    let mut source = Box::pin(Source::new(wire, Running::start(&idle, false)));
+    source.as_mut().clocks().life();
+    // The reader takes nothing for an hour, and then all.
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let beat = std::future::poll_fn(|cx| source.as_mut().poll_beat(cx)).await;
+    assert!(matches!(beat, Beat::Data(..)), "{beat:?}");
+}

@@ -1,0 +1,18 @@
+//! Tests of the answer bodies as a whole. Those of one part stand in its own file.
+
+mod clocks;
+mod merge;
+mod settle;
+mod socket;
+mod truth;
+
+#[test]
+fn an_open_stream_is_small() {
+    use std::mem::size_of;
+
+    use super::{Body, events::Events, live::Live, plain::Plain};
+
+    // Beside the 32 KB of its two connections, what we add to a stream must not show.
+    let stream = size_of::<Live<Events>>().max(size_of::<Live<Plain>>()) + size_of::<Body>();
+    assert!(stream <= 2048, "{stream} bytes");
+}

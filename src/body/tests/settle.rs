@@ -1,0 +1,135 @@
+//! However an answer ends, each of its handles hears it exactly once, and everything is given back.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+use http_body::Body as _;
+use tokio::sync::Semaphore;
+use tollgate_layers::{Class, Classify, Ending, Track, setting::Constant};
+
+use crate::body::{
+    Answer, Body, Clocks, Fault, Judge, Listener, PeekLayer, Step,
+    testing::{DONE, Heard, JUDGE, STOP, data, head, peek, peek_with, poll_once, read, says, sse},
+};
+
+/// An answer with a permit and a listener fastened to it, and what became of both.
+struct Fastened {
+    heard: Heard,
+    places: Arc<Semaphore>,
+}
+
+impl Fastened {
+    fn to(outcome: Result<Response<Body>, Fault>) -> (Self, Result<Response<Body>, Fault>) {
+        let this = Self { heard: Heard::default(), places: Arc::new(Semaphore::new(1)) };
+        let permit = Arc::clone(&this.places).try_acquire_owned().expect("one is free");
+        let outcome = Answer.track(permit, outcome);
+        let outcome = Answer.track(Listener::new(this.heard.listening()), outcome);
+        (this, outcome)
+    }
+
+    fn assert(&self, heard: &[Option<Class>], what: &str) {
+        assert_eq!(self.heard.all(), heard, "{what}");
+        let held = heard.is_empty();
+        assert_eq!(self.places.available_permits(), usize::from(!held), "{what}");
+    }
+}
+
+async fn stream(steps: impl IntoIterator<Item = Step>) -> (Fastened, Body) {
+    let (fastened, answer) = Fastened::to(peek(true, Clocks::default(), sse(steps)).await);
+    (fastened, answer.expect("an answer").into_body())
+}
+
+#[tokio::test]
+async fn dropped_unpolled_is_a_cancel() {
+    let (fastened, body) = stream([data(says("a")), Step::Hang]).await;
+    fastened.assert(&[], "under way");
+    drop(body);
+    fastened.assert(&[None], "dropped");
+}
+
+#[tokio::test]
+async fn dropped_midway_is_a_cancel() {
+    let (fastened, mut body) = stream([data(says("a")), Step::Hang]).await;
+    assert!(poll_once(&mut body).is_ready());
+    assert!(poll_once(&mut body).is_pending());
+    fastened.assert(&[], "under way");
+    drop(body);
+    fastened.assert(&[None], "dropped");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_well_is_heard_at_its_end() {
+    let (fastened, body) = stream([data(says("a")), data(STOP), data(DONE)]).await;
+    fastened.assert(&[], "under way");
+    read(body).await;
+    fastened.assert(&[Some(Class::Success)], "read");
+}
+
+#[tokio::test]
+async fn a_cut_is_heard_as_a_failure() {
+    let (fastened, body) = stream([data(says("a")), Step::Cut]).await;
+    fastened.assert(&[], "under way");
+    read(body).await;
+    fastened.assert(&[Some(Class::Unavailable)], "read");
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_is_heard_though_nobody_asks_for_its_end() {
+    let json = format!("[{}0]", "1,".repeat(50_000));
+    let mut wire =
+        head(200, "application/json", [data(json[..90_000].to_owned()), data(json[90_000..].to_owned())]);
+    wire.headers_mut().insert(http::header::CONTENT_LENGTH, json.len().into());
+    let (fastened, answer) = Fastened::to(peek(false, Clocks::default(), wire).await);
+    let mut body = answer.expect("an answer").into_body();
+    let mut seen = 0;
+    while !body.is_end_stream() {
+        fastened.assert(&[], "under way");
+        seen += match poll_once(&mut body) {
+            std::task::Poll::Ready(Some(Ok(data))) => data.len(),
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(seen, json.len());
+    fastened.assert(&[Some(Class::Success)], "before the drop");
+    drop(body);
+    fastened.assert(&[Some(Class::Success)], "and not twice");
+}
+
+#[tokio::test]
+async fn a_complete_answer_holds_nothing_from_the_start() {
+    let (fastened, _answer) =
+        Fastened::to(peek(false, Clocks::default(), head(200, "application/json", [data("{}")])).await);
+    fastened.assert(&[Some(Class::Success)], "a short success");
+    let (fastened, _answer) =
+        Fastened::to(peek(false, Clocks::default(), head(500, "text/plain", [data("no")])).await);
+    fastened.assert(&[Some(Class::Unavailable)], "an error answer, as Fallback holds it");
+    let (fastened, answer) = Fastened::to(peek(true, Clocks::default(), sse([Step::Cut])).await);
+    fastened.assert(&[Some(Class::Unavailable)], "an error");
+    assert_eq!(Answer.classify(answer.as_ref()).class(), Class::Unavailable);
+}
+
+#[tokio::test]
+async fn a_panic_while_polled_gives_everything_back() {
+    fn bug(_: &[u8], _: &HeaderMap) -> Option<Ending> {
+        panic!("a bug")
+    }
+    let layer = PeekLayer::new(Constant(Clocks::default()), Judge { event: bug, ..JUDGE });
+    let steps = [data(says("a")), data("data: {\"error\":{\"message\":\"x\"}}\n\n")];
+    let (fastened, answer) = Fastened::to(peek_with(layer, true, sse(steps)).await);
+    let body = answer.expect("an answer").into_body();
+    let ended = tokio::spawn(read(body)).await;
+    assert!(ended.expect_err("it panicked").is_panic());
+    fastened.assert(&[None], "after the panic");
+}
+
+#[tokio::test]
+async fn more_handles_than_have_a_place_are_heard_all_the_same() {
+    let heard = Heard::default();
+    let answer = peek(true, Clocks::default(), sse([data(says("a")), data(DONE)])).await.expect("an answer");
+    let mut body = answer.into_body();
+    for _ in 0..20 {
+        body.fasten(Listener::new(heard.listening()));
+    }
+    read(body).await;
+    assert_eq!(heard.all(), [Some(Class::Success); 20]);
+}

@@ -1,0 +1,234 @@
+//! A stream is passed on byte for byte, and none that was truncated looks complete.
+
+use bytes::Bytes;
+use eventsource_stream::Eventsource;
+use futures_util::StreamExt;
+use proptest::prelude::*;
+use tollgate_layers::{Class, setting::Constant};
+
+use crate::body::{
+    Body, Clocks, Fault, Listener, PeekLayer, Step,
+    sse::Framer,
+    testing::{DONE, Heard, JUDGE, ROLE, STOP, USAGE, data, peek, peek_with, read, says, sse},
+};
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+/// The data of all events, as an independent parser sees them.
+fn oracle(stream: &str) -> Vec<String> {
+    let whole = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(stream.to_owned())]);
+    let events = run(whole.eventsource().collect::<Vec<_>>());
+    events.into_iter().map(|event| event.expect("a valid stream").data).collect()
+}
+
+/// The same as [`Framer`] sees them, in these pieces; and the bytes that it let go.
+fn framed(pieces: &[Bytes]) -> (Vec<String>, Vec<u8>) {
+    let (mut framer, mut events, mut bytes) = (Framer::new(1 << 20), Vec::new(), Vec::new());
+    for piece in pieces {
+        framer.push(piece.clone());
+        loop {
+            let from = framer.start();
+            let Some(unit) = framer.next_unit().expect("short") else { break };
+            if let Some(data) = unit.data {
+                events.push(String::from_utf8(data.into_owned()).expect("utf-8"));
+            }
+            let end = unit.end;
+            bytes.extend_from_slice(&framer.slice(from..end));
+        }
+    }
+    bytes.extend_from_slice(&framer.unfinished());
+    (events, bytes)
+}
+
+/// Cuts a stream at these places, counted in thousandths of its length.
+fn split(stream: &str, at: &[usize]) -> Vec<Bytes> {
+    let mut cuts: Vec<_> = at.iter().map(|cut| cut * stream.len() / 1000).collect();
+    cuts.extend([0, stream.len()]);
+    cuts.sort_unstable();
+    cuts.windows(2).map(|pair| Bytes::copy_from_slice(&stream.as_bytes()[pair[0]..pair[1]])).collect()
+}
+
+fn line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        5 => "data: ?[a-zé☃: ]{0,12}",
+        1 => "data",
+        1 => "event: ?[a-z]{0,5}",
+        1 => "(id|retry|other): [0-9]{1,3}",
+        1 => ": ?[a-z]{0,6}",
+        4 => Just(String::new()),
+    ]
+}
+
+fn line_end() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("\n"), Just("\r\n"), Just("\r")]
+}
+
+/// An event of a model, or what an upstream may send between two of them.
+fn event() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => "[a-zé☃]{0,8}".prop_map(|text| says(&text)),
+        1 => Just(ROLE.to_owned()),
+        1 => Just(": ping\n\n".to_owned()),
+        1 => Just("\n".to_owned()),
+        1 => Just("event: ping\ndata: {}\n\n".to_owned()),
+        1 => Just("data: {\ndata: \"choices\":[]}\n\n".to_owned()),
+    ]
+}
+
+fn model_stream() -> impl Strategy<Value = (String, bool)> {
+    let end = prop_oneof![
+        Just((format!("{STOP}{USAGE}{DONE}"), true)),
+        Just((format!("{STOP}{USAGE}"), true)),
+        Just((DONE.to_owned(), true)),
+        Just((String::new(), false)),
+    ];
+    let body = (proptest::collection::vec(event(), 0..12), end, line_end());
+    body.prop_map(|(events, (last, ends), line_end)| {
+        let stream = format!("{}{}{last}", says("first"), events.concat());
+        (stream.replace('\n', line_end), ends)
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_framer_sees_what_an_independent_parser_sees(
+        lines in proptest::collection::vec((line(), line_end()), 0..40),
+        bom in any::<bool>(),
+        cuts in proptest::collection::vec(0..=1000_usize, 0..12),
+    ) {
+        let mut stream: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
+        // The last line end is LF: the oracle waits behind a CR for the LF that may follow.
+        stream.push('\n');
+        let expected = oracle(&stream); // which cannot stand a byte order mark
+        if bom {
+            stream.insert(0, '\u{feff}');
+        }
+        let (events, bytes) = framed(&split(&stream, &cuts));
+        prop_assert_eq!(bytes, stream.as_bytes());
+        prop_assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn whatever_comes_after_content_is_passed_on_with_at_most_one_event_more(
+        lines in proptest::collection::vec((line(), line_end()), 0..40),
+        last in "(data: )?[a-z]{0,3}",
+        finish in any::<bool>(),
+        cuts in proptest::collection::vec(0..=1000_usize, 0..12),
+    ) {
+        let mut stream = says("first") + if finish { STOP } else { "" };
+        stream.extend(lines.iter().flat_map(|(line, end)| [line.as_str(), end]));
+        stream.push_str(&last);
+        let steps = split(&stream, &cuts).into_iter().map(Step::Data);
+        let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE).with_broken_events(true);
+        let (seen, ending) = run(seen(layer, sse(steps)));
+        let same = seen.bytes().zip(stream.bytes()).take_while(|(seen, sent)| seen == sent).count();
+        // What is ours may begin with the same letters as what it replaces.
+        let ours = seen.rfind(if finish { DONE } else { "data: {\"error\":" });
+        prop_assert!(ours.is_some_and(|ours| ours <= same || seen[same..ours].trim().is_empty()), "{seen:?}");
+        prop_assert_eq!(ending.0, if finish { Class::Success } else { Class::Unavailable });
+        if finish {
+            prop_assert!(seen.starts_with(&stream));
+        }
+    }
+
+    #[test]
+    fn a_client_gets_the_bytes_and_at_most_one_event_more(
+        (stream, ends) in model_stream(),
+        cuts in proptest::collection::vec(0..=1000_usize, 0..12),
+    ) {
+        let steps = split(&stream, &cuts).into_iter().map(Step::Data);
+        let (seen, ending) = run(seen(PeekLayer::new(Constant(Clocks::default()), JUDGE), sse(steps)));
+        let tail = seen.strip_prefix(&stream).expect("the stream comes first, byte for byte");
+        if !ends {
+            prop_assert!(tail.starts_with("data: {\"error\":") && tail.matches("data:").count() == 1, "{}", tail);
+        } else if stream.contains("[DONE]") {
+            prop_assert_eq!(tail, "");
+        } else {
+            prop_assert_eq!(tail, DONE);
+        }
+        let used = stream.contains("total_tokens").then_some(7);
+        prop_assert_eq!(ending, (if ends { Class::Success } else { Class::Unavailable }, used));
+    }
+}
+
+/// What a client sees, and how it ended: class and tokens.
+async fn seen(
+    layer: PeekLayer<Constant<Clocks>>,
+    wire: http::Response<crate::body::Wire>,
+) -> (String, (Class, Option<u64>)) {
+    let mut body = peek_with(layer, true, wire).await.expect("committed").into_body();
+    let mut seen = Vec::new();
+    while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+        seen.extend_from_slice(&frame.expect("no fault").into_data().expect("data"));
+    }
+    let ending = (body.ending().class(), body.ending().used());
+    (String::from_utf8(seen).expect("utf-8"), ending)
+}
+
+/// About 4 KB of a model's stream.
+fn four_kilobytes() -> String {
+    let words: String = (0..50).map(|i| says(&format!("wörd {i} {}", "x".repeat(12)))).collect();
+    let stream = format!(": hello\n\n{ROLE}{words}{STOP}{USAGE}{DONE}");
+    assert!((3800..4600).contains(&stream.len()), "{}", stream.len());
+    stream
+}
+
+#[test]
+fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
+    let stream = four_kilobytes();
+    let done = stream.find("data: [DONE]").expect("it has one");
+    for cut in 0..stream.len() {
+        // Cut the hard way: the connection broke.
+        let before = Bytes::copy_from_slice(&stream.as_bytes()[..cut]);
+        let steps = [Step::Data(before.clone()), Step::Wait(std::time::Duration::from_millis(1)), Step::Cut];
+        match run(peek(true, Clocks::default(), sse(steps))) {
+            Err(fault) => assert_eq!(fault, Fault::Cut, "{cut}"),
+            Ok(answer) => assert_honest(answer.into_body(), &stream, cut >= done + "data: [DONE]\n\n".len()),
+        }
+        // Cut the mean way: the connection ended well.
+        match run(peek(true, Clocks::default(), sse([Step::Data(before)]))) {
+            Err(fault) => assert!(
+                matches!(fault, Fault::Empty | Fault::Unfinished | Fault::NotAStream),
+                "{cut}: {fault}"
+            ),
+            Ok(answer) => {
+                let finished = stream.find("\"stop\"}]}").expect("it has one") + "\"stop\"}]}".len();
+                assert_honest(answer.into_body(), &stream, cut >= finished);
+            }
+        }
+    }
+}
+
+fn assert_honest(mut body: Body, stream: &str, complete: bool) {
+    let heard = Heard::default();
+    body.fasten(Listener::new(heard.listening()));
+    let (seen, fault) = run(read(body));
+    assert_eq!(fault, None);
+    if complete {
+        assert!(seen.trim_end().ends_with("data: [DONE]") && !seen.contains("error"), "{seen}");
+        assert_eq!(heard.all(), [Some(Class::Success)]);
+        return;
+    }
+    let at = seen.find("data: {\"error\":").unwrap_or_else(|| panic!("looks complete: {seen}"));
+    assert!(stream.starts_with(&seen[..at]), "{seen}");
+    assert!(!seen.contains("[DONE]"), "{seen}");
+    assert_eq!(heard.all(), [Some(Class::Unavailable)]);
+}
+
+#[test]
+fn taking_out_our_usage_leaves_all_else_as_it_was() {
+    let stream = four_kilobytes();
+    let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE).with_injected_usage(true);
+    for size in [1, 7, 100, 1000, 10_000] {
+        let steps: Vec<_> = stream.as_bytes().chunks(size).map(|piece| data(piece.to_vec())).collect();
+        let answer = run(peek_with(layer.clone(), true, sse(steps))).expect("committed");
+        assert_eq!(run(read(answer.into_body())).0, stream.replace(USAGE, ""), "{size}");
+    }
+}

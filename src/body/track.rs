@@ -1,0 +1,39 @@
+//! What the gateway's answers tell the layers: [`Answer`].
+
+use tollgate_layers::{Classify, Ending, Hear, Track};
+
+use super::{fault::Judged, handle::Handle};
+use crate::request::Response;
+
+/// Reads an answer's ending out of its body, and fastens handles to it. The ending was made once, at the leaf.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer;
+
+impl<E: Judged> Classify<Response, E> for Answer {
+    fn classify(&self, outcome: Result<&Response, &E>) -> Ending {
+        match outcome {
+            Ok(response) => *response.body().ending(),
+            Err(error) => error.ending(),
+        }
+    }
+}
+
+impl<H, E> Track<H, Response, E> for Answer
+where
+    H: Into<Handle>,
+    E: Judged,
+{
+    fn track(&self, handle: H, outcome: Result<Response, E>) -> Result<Response, E> {
+        let handle = handle.into();
+        match outcome {
+            Ok(mut response) => {
+                response.body_mut().fasten(handle);
+                Ok(response)
+            }
+            Err(error) => {
+                handle.end(&error.ending());
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What an event means: [`Event::read`].
+//!
+//! One pass over the event's JSON without a tree and without allocation: a few names are looked for, all else is
+//! skipped, whatever its type. A field of a strange type is ignored, never an error: this watches, it does not validate.
+
+mod scan;
+
+pub use scan::{Meaning, Usage};
+
+/// The end marker of the OpenAI dialect.
+pub const DONE: &[u8] = b"[DONE]";
+
+/// What one event's data is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// No data to speak of.
+    Empty,
+    /// `[DONE]`.
+    Done,
+    /// Neither of these, and not JSON.
+    Broken,
+    /// JSON, and what it means.
+    Chunk(Meaning),
+}
+
+impl Event {
+    /// Reads an event's data.
+    #[must_use]
+    pub fn read(data: &[u8]) -> Self {
+        match data.trim_ascii() {
+            [] => Self::Empty,
+            DONE => Self::Done,
+            json => Meaning::read(json).map_or(Self::Broken, Self::Chunk),
+        }
+    }
+}
+
+/// What is known of a stream's choices so far: constant size, however many events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// There was an event with data, whatever it said.
+    pub any: bool,
+    /// There was content.
+    pub content: bool,
+    /// The terminal event was seen.
+    pub done: bool,
+    /// The last usage that was told; where it is told on every chunk, it counts up.
+    pub usage: Option<Usage>,
+    begun: u128,
+    finished: u128,
+}
+
+impl Facts {
+    /// Notes what an event said.
+    pub fn note(&mut self, event: &Event) {
+        match event {
+            Event::Empty => return,
+            Event::Done => self.done = true,
+            Event::Broken => {}
+            Event::Chunk(chunk) => {
+                self.content |= chunk.content;
+                self.done |= chunk.terminal;
+                self.begun |= chunk.begun;
+                self.finished |= chunk.finished;
+                self.usage = chunk.usage.or(self.usage);
+            }
+        }
+        self.any = true;
+    }
+
+    /// Every choice that began has its finish reason. With several choices one may be done while others still speak.
+    #[must_use]
+    pub const fn finished(&self) -> bool {
+        self.finished != 0 && self.begun & !self.finished == 0
+    }
+
+    /// The upstream has shown that it generates: content, or a finish reason without any.
+    #[must_use]
+    pub const fn answered(&self) -> bool {
+        self.content || self.finished != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(json: &str) -> Meaning {
+        match Event::read(json.as_bytes()) {
+            Event::Chunk(meaning) => meaning,
+            other @ (Event::Empty | Event::Done | Event::Broken) => panic!("{json}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_is_whatever_the_model_says() {
+        for delta in [
+            r#""content":"a""#,
+            r#""content":[{"type":"text","text":"a"}]"#,
+            r#""reasoning":"a""#,
+            r#""reasoning_content":"a""#,
+            r#""tool_calls":[{"index":0}]"#,
+            r#""function_call":{"name":"f"}"#,
+            r#""refusal":"no""#,
+            r#""audio":{"id":"a"}"#,
+        ] {
+            let json = format!(r#"{{"choices":[{{"index":0,"delta":{{"role":"assistant",{delta}}}}}]}}"#);
+            assert!(chunk(&json).content, "{json}");
+        }
+        assert!(chunk(r#"{"choices":[{"text":"a"}]}"#).content, "text completions");
+        assert!(chunk(r#"{"type":"content_block_delta","delta":{"text":"a"}}"#).content, "other dialects");
+    }
+
+    #[test]
+    fn roles_empty_choices_and_pings_are_no_content() {
+        for json in [
+            r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"content":null,"tool_calls":[],"refusal":null}}]}"#,
+            r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#,
+            r#"{"type":"ping"}"#,
+            r#"{"choices":null}"#,
+            r#"{"choices":[{"text":""}]}"#,
+            "{}",
+            "17",
+        ] {
+            let meaning = chunk(json);
+            assert!(!meaning.content && meaning.finished == 0 && !meaning.error, "{json}");
+        }
+    }
+
+    #[test]
+    fn usage_is_found_wherever_it_stands_and_a_chunk_of_nothing_else_is_known() {
+        let last =
+            chunk(r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#);
+        assert_eq!(last.usage.map(|usage| usage.total()), Some(7));
+        assert!(last.only_usage);
+        let within = chunk(
+            r#"{"choices":[{"delta":{}}],"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2}}}"#,
+        );
+        assert_eq!(within.usage.map(|usage| usage.total()), Some(3));
+        assert!(!within.only_usage);
+        assert_eq!(chunk(r#"{"choices":[],"usage":null}"#).usage, None);
+    }
+
+    #[test]
+    fn errors_are_known_in_each_dialect() {
+        for json in [
+            r#"{"error":{"message":"no"}}"#,
+            r#"{"object":"error","message":"no"}"#,
+            r#"{"error":"no","error_type":"generation"}"#,
+            r#"{"type":"error","error":{"type":"overloaded_error"}}"#,
+            r#"{"error":{"code":"429"},"choices":[{"finish_reason":"error"}]}"#,
+        ] {
+            assert!(chunk(json).error, "{json}");
+        }
+        assert!(!chunk(r#"{"error":null,"choices":[]}"#).error);
+    }
+
+    #[test]
+    fn strange_types_doubled_and_escaped_names_are_no_broken_json() {
+        assert!(
+            chunk(r#"{"a\nb":1,"usage":3,"usage":[],"choices":{"x":1},"object":5,"type":null}"#)
+                .usage
+                .is_none()
+        );
+        assert!(matches!(Event::read(br#"{"choices":[{"#), Event::Broken));
+        assert!(matches!(Event::read(b"{} {}"), Event::Broken));
+        assert!(matches!(Event::read(b" [DONE] "), Event::Done));
+    }
+
+    #[test]
+    fn one_choice_of_two_may_be_done_before_the_other() {
+        let mut facts = Facts::default();
+        for json in [
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
+            r#"{"choices":[{"finish_reason":"stop","index":0}]}"#,
+        ] {
+            facts.note(&Event::read(json.as_bytes()));
+        }
+        assert!(!facts.finished());
+        facts.note(&Event::read(br#"{"choices":[{"index":1,"finish_reason":"length"}]}"#));
+        assert!(facts.finished());
+    }
+}

@@ -1,0 +1,376 @@
+//! The pass over one event's JSON.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What one chunk says, as far as a gateway must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Meaning {
+    /// It carries something that the model said.
+    pub content: bool,
+    /// It looks like an error object; whether it is one, the classifier says.
+    pub error: bool,
+    /// It ends the stream, in a dialect that has no `[DONE]`.
+    pub terminal: bool,
+    /// It carries usage and not a single choice.
+    pub only_usage: bool,
+    /// The tokens it tells.
+    pub usage: Option<Usage>,
+    /// The choices it speaks of, one bit each. Those past 127 share the last one.
+    pub begun: u128,
+    /// The choices it gives a finish reason for.
+    pub finished: u128,
+}
+
+/// Tokens, as an answer tells them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    total: Option<u64>,
+    input: u64,
+    output: u64,
+}
+
+impl Usage {
+    /// All tokens of the call.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.unwrap_or(self.input + self.output)
+    }
+
+    /// Reads a usage object at the start of `json`, whatever follows it.
+    #[must_use]
+    pub fn read_first(json: &[u8]) -> Option<Self> {
+        let mut usage = None;
+        Loose(&mut usage).deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()?;
+        usage
+    }
+}
+
+impl Meaning {
+    /// Reads a JSON text; `None` when it is none.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let mut chunk = Chunk::default();
+        let mut text = serde_json::Deserializer::from_slice(json);
+        Loose(&mut chunk).deserialize(&mut text).ok()?;
+        text.end().ok()?;
+        Some(chunk.meaning())
+    }
+}
+
+/// Something that is told about a value of any type.
+trait Sink {
+    /// One field of an object. `name` is empty for those not in [`NAMES`].
+    fn field<'de, A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
+        map.next_value::<IgnoredAny>().map(drop)
+    }
+
+    /// One item of a list, if there is one more.
+    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        seq.next_element::<IgnoredAny>().map(|item| item.is_some())
+    }
+
+    fn number(&mut self, _number: u64) {}
+
+    fn text(&mut self, _text: &str) {}
+
+    /// It was neither null, false nor empty.
+    fn filled(&mut self) {}
+
+    /// It was a list, and had no item.
+    fn empty_list(&mut self) {}
+}
+
+/// Reads a value of any type into a sink.
+struct Loose<'a, T>(&'a mut T);
+
+impl<'de, T: Sink> DeserializeSeed<'de> for Loose<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Sink> Visitor<'de> for Loose<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        if value {
+            self.0.filled();
+        }
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.0.number(value);
+        self.0.filled();
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.0.filled();
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        // Some count in floats; the cast saturates, and a negative count is nothing.
+        self.visit_u64(value as u64)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        if !value.is_empty() {
+            self.0.text(value);
+            self.0.filled();
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if !self.0.item(&mut seq)? {
+            self.0.empty_list();
+            return Ok(());
+        }
+        self.0.filled();
+        while self.0.item(&mut seq)? {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut any = false;
+        while let Some(name) = map.next_key_seed(Name)? {
+            any = true;
+            self.0.field(name, &mut map)?;
+        }
+        if any {
+            self.0.filled();
+        }
+        Ok(())
+    }
+}
+
+/// The names that anything depends on.
+const NAMES: [&str; 26] = [
+    "choices",
+    "delta",
+    "content",
+    "index",
+    "finish_reason",
+    "text",
+    "role",
+    "usage",
+    "error",
+    "object",
+    "type",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking_blocks",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "audio",
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "input_tokens",
+    "output_tokens",
+    "x_groq",
+    "images",
+];
+
+/// A name of [`NAMES`], or an empty one.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<&'static str, E> {
+        Ok(NAMES.iter().find(|name| **name == value).copied().unwrap_or_default())
+    }
+}
+
+#[derive(Default)]
+struct Chunk {
+    choices: Choices,
+    no_choice: NoItem,
+    usage: Option<Usage>,
+    error: Filled,
+    object: Word,
+    kind: Word,
+}
+
+impl Chunk {
+    fn meaning(self) -> Meaning {
+        Meaning {
+            content: self.choices.content || matches!(self.kind, Word::Delta),
+            error: self.error.0 || matches!(self.object, Word::Error) || matches!(self.kind, Word::Error),
+            terminal: matches!(self.kind, Word::Terminal),
+            only_usage: self.no_choice.0 && self.usage.is_some(),
+            usage: self.usage,
+            begun: self.choices.begun,
+            finished: self.choices.finished,
+        }
+    }
+}
+
+impl Sink for Chunk {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "choices" => map.next_value_seed(Loose(&mut (&mut self.choices, &mut self.no_choice))),
+            "usage" => map.next_value_seed(Loose(&mut self.usage)),
+            "x_groq" => map.next_value_seed(Loose(&mut Wrapped(&mut self.usage))),
+            "error" => map.next_value_seed(Loose(&mut self.error)),
+            "object" => map.next_value_seed(Loose(&mut self.object)),
+            "type" => map.next_value_seed(Loose(&mut self.kind)),
+            _ => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Filled(bool);
+
+impl Sink for Filled {
+    fn filled(&mut self) {
+        self.0 = true;
+    }
+}
+
+#[derive(Default)]
+struct NoItem(bool);
+
+#[derive(Default)]
+struct Choices {
+    content: bool,
+    begun: u128,
+    finished: u128,
+}
+
+impl Sink for (&mut Choices, &mut NoItem) {
+    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let mut choice = Choice::default();
+        if seq.next_element_seed(Loose(&mut choice))?.is_none() {
+            return Ok(false);
+        }
+        let bit = 1_u128 << choice.index.0.min(127);
+        self.0.begun |= bit;
+        self.0.content |= choice.said.0;
+        if choice.finish.0 {
+            self.0.finished |= bit;
+        }
+        Ok(true)
+    }
+
+    fn empty_list(&mut self) {
+        self.1.0 = true;
+    }
+}
+
+#[derive(Default)]
+struct Choice {
+    index: Number,
+    said: Filled,
+    finish: Filled,
+}
+
+impl Sink for Choice {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "index" => map.next_value_seed(Loose(&mut self.index)),
+            "text" => map.next_value_seed(Loose(&mut self.said)),
+            "delta" => map.next_value_seed(Loose(&mut Delta(&mut self.said))),
+            "finish_reason" => map.next_value_seed(Loose(&mut self.finish)),
+            _ => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+struct Delta<'a>(&'a mut Filled);
+
+impl Sink for Delta<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "content" | "reasoning" | "reasoning_content" | "reasoning_details" | "thinking_blocks"
+            | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => {
+                map.next_value_seed(Loose(self.0))
+            }
+            _ => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Number(u64);
+
+impl Sink for Number {
+    fn number(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// Some wrap the usage in an object of their own.
+struct Wrapped<'a>(&'a mut Option<Usage>);
+
+impl Sink for Wrapped<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "usage" => map.next_value_seed(Loose(self.0)),
+            _ => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+impl Sink for Option<Usage> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let mut number = Number::default();
+        map.next_value_seed(Loose(&mut number))?;
+        match name {
+            "total_tokens" => self.get_or_insert_default().total = Some(number.0),
+            "prompt_tokens" | "input_tokens" => self.get_or_insert_default().input = number.0,
+            "completion_tokens" | "output_tokens" => self.get_or_insert_default().output = number.0,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What a `type` or an `object` says, where it says anything.
+#[derive(Default)]
+enum Word {
+    #[default]
+    Other,
+    Error,
+    Delta,
+    Terminal,
+}
+
+impl Sink for Word {
+    fn text(&mut self, text: &str) {
+        *self = match text {
+            "error" => Self::Error,
+            "message_stop" | "response.completed" | "response.incomplete" => Self::Terminal,
+            delta if delta.ends_with("delta") => Self::Delta,
+            _ => Self::Other,
+        };
+    }
+}

@@ -1,0 +1,129 @@
+//! What an upstream client gives: [`Wire`].
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use super::{fault::Fault, merge::Merge};
+
+/// The body of an upstream's answer, as it comes.
+#[derive(Debug)]
+pub enum Wire {
+    /// From a connection, its bursts merged.
+    Hyper(Merge<Incoming>),
+    /// From a script: a `mock_response`, or a test.
+    Canned(Canned),
+}
+
+impl Wire {
+    /// A scripted body, for answers that need no connection.
+    #[must_use]
+    pub fn canned(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::Canned(Canned { steps: steps.into_iter().collect(), pause: None })
+    }
+
+    /// A scripted body that is there at once.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::canned([Step::Data(bytes.into())])
+    }
+
+    /// Whether something was received that is not yet passed on: `Pending` then is not the upstream's silence.
+    pub(super) fn is_holding(&self) -> bool {
+        match self {
+            Self::Hyper(merge) => merge.is_holding(),
+            Self::Canned(_) => false,
+        }
+    }
+}
+
+impl From<Incoming> for Wire {
+    fn from(incoming: Incoming) -> Self {
+        Self::Hyper(Merge::new(incoming))
+    }
+}
+
+impl Body for Wire {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self.get_mut() {
+            // What hyper says about it may name addresses; all that matters is that there is no more.
+            Self::Hyper(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
+            Self::Canned(canned) => canned.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Hyper(merge) => merge.is_end_stream(),
+            Self::Canned(canned) => canned.steps.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Hyper(merge) => merge.size_hint(),
+            Self::Canned(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// One step of a scripted body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// These bytes come.
+    Data(Bytes),
+    /// Nothing comes for so long.
+    Wait(Duration),
+    /// Nothing comes any more, and no end either.
+    Hang,
+    /// The connection breaks.
+    Cut,
+}
+
+/// A scripted body.
+pub struct Canned {
+    steps: VecDeque<Step>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl fmt::Debug for Canned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canned").field("steps", &self.steps.len()).finish()
+    }
+}
+
+impl Canned {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match self.steps.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Step::Data(data)) => return Poll::Ready(Some(Ok(data))),
+                Some(Step::Wait(time)) => self.pause = Some(Box::pin(sleep(time))),
+                Some(Step::Hang) => {
+                    self.steps.push_front(Step::Hang);
+                    return Poll::Pending;
+                }
+                Some(Step::Cut) => {
+                    self.steps.clear();
+                    return Poll::Ready(Some(Err(Fault::Cut)));
+                }
+            }
+        }
+    }
+}

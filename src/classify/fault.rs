@@ -1,0 +1,212 @@
+//! What an error body says, whoever wrote it: its message, the codes and types it names, the status it means, the
+//! wait it asks for.
+
+use std::{sync::LazyLock, time::Duration};
+
+use http::{HeaderMap, HeaderName};
+use memchr::memmem::Finder;
+use serde_json::Value;
+
+use super::moment;
+
+/// How much of a body that is no JSON becomes the message.
+const LONGEST_RAW: usize = 500;
+/// How much of a message is searched: what matters stands at its beginning, an echoed prompt may follow.
+const LONGEST_TEXT: usize = 4096;
+
+/// Where providers write codes, types and statuses.
+const NAMES: [&str; 7] = ["code", "type", "status", "error_type", "error_code", "reason", "__type"];
+/// Where they write a wait, in seconds: Hugging Face's loading models, OpenRouter, and gateways.
+const WAITS: [&str; 3] = ["retry_after", "retry_after_seconds", "estimated_time"];
+
+static AMAZON_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// Begins every key that makes an error of an event. Inside of a JSON string its quote would be escaped, so an answer
+/// that speaks about errors does not match.
+static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
+
+/// What an error says.
+#[derive(Debug, Default)]
+pub(super) struct Fault {
+    text: String,
+    names: Vec<String>,
+    status: Option<u16>,
+    wait: Option<Duration>,
+}
+
+impl Fault {
+    /// Of an answer whose status says that it is an error.
+    pub(super) fn of_answer(headers: &HeaderMap, body: &[u8]) -> Self {
+        let mut fault =
+            serde_json::from_slice(body).map_or_else(|_| Self::of_text(body), |json| Self::of_json(&json));
+        if let Some(name) = headers.get(&AMAZON_TYPE).and_then(|value| value.to_str().ok()) {
+            fault.add_name(name);
+        }
+        fault
+    }
+
+    /// Of an event or a body that came with a 200; none when it is no error.
+    pub(super) fn of_event(data: &[u8]) -> Option<Self> {
+        if !may_be_error(data) {
+            return None;
+        }
+        let json: Value = serde_json::from_slice(data).ok()?;
+        is_error(&json).then(|| Self::of_json(&json))
+    }
+
+    /// The message, in lower case.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The HTTP status that the body itself names.
+    pub(super) const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The wait that the body asks for in a field of its own.
+    pub(super) const fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// Whether one of the codes and types is this one; in lower case.
+    pub(super) fn names(&self, word: &str) -> bool {
+        self.names.iter().any(|name| name == word)
+    }
+
+    fn of_text(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body.get(..LONGEST_TEXT).unwrap_or(body)).to_ascii_lowercase();
+        Self { text, ..Self::default() }
+    }
+
+    fn of_json(json: &Value) -> Self {
+        let mut fault = Self { text: search_text(json), ..Self::default() };
+        for part in parts(json) {
+            for value in NAMES.iter().filter_map(|key| part.get(key)) {
+                fault.add(value);
+            }
+            fault.wait = fault.wait.or_else(|| wait(part));
+        }
+        fault
+    }
+
+    fn add(&mut self, value: &Value) {
+        if let Some(name) = value.as_str() {
+            self.add_name(name);
+        }
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let status = number
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|status| (400..=599).contains(status));
+        self.status = self.status.or(status);
+    }
+
+    /// Amazon writes `com.amazon#Name:http://documentation`.
+    fn add_name(&mut self, name: &str) {
+        let name = name.split_once(':').map_or(name, |(name, _)| name);
+        let name = name.rsplit_once('#').map_or(name, |(_, name)| name);
+        self.names.push(name.trim().to_ascii_lowercase());
+    }
+}
+
+/// The message of an error body, for people: what the provider wrote, or else the first 500 bytes of what came.
+#[must_use]
+pub fn message(body: &[u8]) -> Option<String> {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let raw = || String::from_utf8_lossy(body.get(..LONGEST_RAW).unwrap_or(body)).trim().to_owned();
+    let message = json.as_ref().and_then(message_of).map_or_else(raw, str::to_owned);
+    (!message.is_empty()).then_some(message)
+}
+
+fn message_of(json: &Value) -> Option<&str> {
+    const PLACES: [&str; 9] = [
+        "/error/message",
+        "/error",
+        "/message",
+        "/Message",
+        "/message/detail/0/msg",
+        "/detail/0/msg",
+        "/detail",
+        "/errors/0/message",
+        "/choices/0/error/message",
+    ];
+    let json = first(json);
+    PLACES.iter().find_map(|place| json.pointer(place)?.as_str())
+}
+
+/// What fingerprints are looked for in: the message, and the answer that OpenRouter wraps.
+fn search_text(json: &Value) -> String {
+    let wrapped = first(json).pointer("/error/metadata/raw").and_then(Value::as_str);
+    let mut text = String::new();
+    for part in message_of(json).into_iter().chain(wrapped) {
+        let part = part.as_bytes();
+        text.push_str(&String::from_utf8_lossy(part.get(..LONGEST_TEXT).unwrap_or(part)));
+        text.push('\n');
+    }
+    text.make_ascii_lowercase();
+    text
+}
+
+/// Gemini's compatible endpoint and some of Vertex's streams wrap the error in an array of one.
+fn first(json: &Value) -> &Value {
+    json.get(0).unwrap_or(json)
+}
+
+/// The objects of an error body that may hold names and waits, the most telling first.
+fn parts(json: &Value) -> impl Iterator<Item = &Value> {
+    const PLACES: [&str; 8] = [
+        "/error",
+        "/choices/0/error",
+        "/error/innererror",
+        "/error/inner_error",
+        "/error/details",
+        "/error/metadata",
+        "/errors/0",
+        "",
+    ];
+    let json = first(json);
+    let details = json.pointer("/error/details").and_then(Value::as_array).into_iter().flatten();
+    PLACES.iter().filter_map(|place| json.pointer(place)).chain(details)
+}
+
+/// Google's `RetryInfo`, or a number of seconds.
+fn wait(part: &Value) -> Option<Duration> {
+    let delay = part.get("retryDelay").and_then(Value::as_str).and_then(moment::duration);
+    delay.or_else(|| WAITS.iter().find_map(|key| moment::seconds(part.get(key)?.as_f64()?)))
+}
+
+/// Whether an error's key stands anywhere with a value. Some servers send `"error":null` with every chunk.
+fn may_be_error(data: &[u8]) -> bool {
+    ERROR_KEY.find_iter(data).any(|at| !is_null_member(data.get(at..).unwrap_or_default()))
+}
+
+/// Whether this begins with a key and a null.
+fn is_null_member(data: &[u8]) -> bool {
+    let value = data
+        .strip_prefix(b"\"error\"")
+        .map(<[u8]>::trim_ascii_start)
+        .and_then(|rest| rest.strip_prefix(b":"));
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+}
+
+fn is_error(json: &Value) -> bool {
+    let json = first(json);
+    let says = |place: &str, word: &str| json.pointer(place).and_then(Value::as_str) == Some(word);
+    let failed = json.get("success") == Some(&Value::Bool(false)) && json.get("errors").is_some_and(is_told);
+    let told = ["/error", "/choices/0/error"].iter().any(|place| json.pointer(place).is_some_and(is_told));
+    told || failed
+        || says("/type", "error")
+        || says("/object", "error")
+        || says("/choices/0/finish_reason", "error")
+}
+
+/// Whether there is anything in it.
+fn is_told(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) | Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}

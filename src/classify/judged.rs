@@ -1,0 +1,37 @@
+//! Of what class our own errors are: the second of the two places where [`Error`] is matched without `_`.
+
+use std::convert::Infallible;
+
+use tollgate_layers::{Class, Ending};
+
+use super::Kind;
+use crate::{Error, body::Judged};
+
+impl Judged for Error {
+    fn ending(&self) -> Ending {
+        match self {
+            Self::Rejected(_)
+            | Self::Unauthenticated { .. }
+            | Self::NoRoute
+            | Self::Method(_)
+            | Self::UnknownModel(_) => Kind::BadRequest.ending().refused(),
+            Self::Busy => Kind::Overloaded.ending().refused(),
+            Self::Elapsed(elapsed) if elapsed.is_evidence() => Kind::Timeout.ending(),
+            Self::Elapsed(_) => Kind::Timeout.ending().no_evidence(),
+            Self::Exhausted(exhausted) => {
+                Kind::RateLimited.ending().refused().with_retry_after(exhausted.retry_after())
+            }
+            Self::Wire(wire) => {
+                let kind = if wire.timed_out { Kind::Timeout } else { Kind::Network };
+                if wire.sent { kind.ending() } else { kind.ending().never_sent() }
+            }
+            Self::Fault(fault) => fault.ending(),
+        }
+    }
+}
+
+impl Judged for Infallible {
+    fn ending(&self) -> Ending {
+        Ending::of(Class::Success)
+    }
+}

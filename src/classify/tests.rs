@@ -1,0 +1,204 @@
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use proptest::prelude::*;
+use tollgate_layers::{Class, ending::Seen};
+
+use super::*;
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&'static str, &str)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+    };
+    pairs.iter().map(pair).collect()
+}
+
+fn secs(count: u64) -> Option<std::time::Duration> {
+    Some(std::time::Duration::from_secs(count))
+}
+
+#[test]
+fn a_kind_survives_the_journey_through_an_ending() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::ALL[kind as usize], kind);
+        assert_eq!(kind_of(&kind.ending()), kind);
+    }
+}
+
+#[test]
+fn an_ending_that_nobody_tagged_has_the_plainest_kind_of_its_class() {
+    for class in Class::ALL {
+        assert_eq!(kind_of(&Ending::of(class)).class(), class);
+    }
+    assert_eq!(kind_of(&Ending::of(Class::Timeout).with_kind(200)), Kind::Timeout);
+}
+
+#[test]
+fn exception_names_lead_back_to_the_same_class() {
+    for kind in Kind::ALL {
+        let Some(name) = kind.exception_name() else {
+            assert_eq!(kind, Kind::Success);
+            continue;
+        };
+        assert_eq!(Kind::from_exception(name).map(Kind::class), Some(kind.class()), "{name}");
+        assert_eq!(Kind::from_exception(&format!("litellm.{name}")), Kind::from_exception(name));
+        for name in kind.policy_names() {
+            assert!(Kind::from_exception(name).is_some(), "{name}");
+        }
+    }
+    assert_eq!(Kind::from_exception("a plain text"), None);
+}
+
+#[test]
+fn our_own_errors_are_judged_as_what_they_say() {
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Success) {
+        let body = format!(r#"{{"error":{{"message":"m","type":"{}","code":null}}}}"#, openai_type(kind));
+        let judged = answer(status_of(kind), &HeaderMap::new(), body.as_bytes());
+        let same_status = status_of(kind_of(&judged)) == status_of(kind);
+        assert!(
+            same_status || judged.class() == kind.class(),
+            "{kind:?} came back as {:?}",
+            kind_of(&judged)
+        );
+    }
+}
+
+#[test]
+fn a_success_tells_what_is_left_in_the_words_of_openai() {
+    let ending = success(&headers(&[
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-reset-requests", "1s"),
+        ("x-ratelimit-limit-tokens", "150000"),
+        ("x-ratelimit-remaining-tokens", "149984"),
+        ("x-ratelimit-reset-tokens", "6ms"),
+    ]));
+    assert_eq!(kind_of(&ending), Kind::Success);
+    assert_eq!(*ending.requests(), Seen { limit: Some(60), remaining: Some(59), reset: secs(1) });
+    assert_eq!(ending.tokens().remaining, Some(149_984));
+    assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(6)));
+    assert_eq!(ending.retry_after(), None);
+}
+
+#[test]
+fn azure_s_unknowns_are_no_numbers() {
+    let ending = success(&headers(&[
+        ("x-ratelimit-remaining-requests", "79"),
+        ("x-ratelimit-limit-tokens", "-1"),
+        ("x-ratelimit-remaining-tokens", "-1"),
+        ("x-ratelimit-reset-tokens", "0"),
+    ]));
+    assert_eq!(*ending.requests(), Seen { limit: None, remaining: Some(79), reset: None });
+    assert!(ending.tokens().is_empty());
+}
+
+#[test]
+fn groq_s_requests_per_day_are_not_taken_for_a_minute() {
+    let groq = |remaining| {
+        success(&headers(&[
+            ("x-ratelimit-limit-requests", "14400"),
+            ("x-ratelimit-remaining-requests", remaining),
+            ("x-ratelimit-reset-requests", "2m59.56s"),
+            ("x-ratelimit-limit-tokens", "18000"),
+            ("x-ratelimit-remaining-tokens", "17997"),
+            ("x-ratelimit-reset-tokens", "7.66s"),
+        ]))
+    };
+    assert!(groq("14370").requests().is_empty());
+    assert_eq!(groq("14370").tokens().limit, Some(18000));
+    assert_eq!(groq("0").requests().limit, None);
+    assert_eq!(groq("0").requests().remaining, Some(0));
+}
+
+#[test]
+fn anthropic_s_resets_are_points_in_time() {
+    let ending = success(&headers(&[
+        ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("anthropic-ratelimit-requests-remaining", "49"),
+        ("anthropic-ratelimit-requests-reset", "2026-01-01T00:00:02Z"),
+        ("anthropic-ratelimit-input-tokens-limit", "30000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "29000"),
+        ("anthropic-ratelimit-input-tokens-reset", "2026-01-01T00:00:01.5+00:00"),
+    ]));
+    assert_eq!(*ending.requests(), Seen { limit: Some(50), remaining: Some(49), reset: secs(2) });
+    assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(1500)));
+}
+
+#[test]
+fn an_ordinary_chunk_is_no_error() {
+    for chunk in [
+        r#"{"choices":[{"delta":{"content":"an \"error\": {\"code\": 429} occurred"}}]}"#,
+        r#"{"id":"x","choices":[{"delta":{"content":"error"},"finish_reason":null}],"error":null}"#,
+        r#"{"error" : null,"choices":[]}"#,
+        r#"{"error":"","choices":[]}"#,
+        r#"{"error":{},"choices":[]}"#,
+        r#"{"error":false}"#,
+        r#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"error","arguments":"{}"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"x"},"error":null,"finish_reason":"stop"}]}"#,
+        "[DONE]",
+        "",
+        "\"error",
+    ] {
+        assert_eq!(event(chunk.as_bytes(), &HeaderMap::new()), None, "{chunk}");
+    }
+}
+
+#[test]
+fn an_answer_of_200_is_looked_into() {
+    let body = br#"{"error":{"code":429,"message":"slow down"}}"#;
+    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), body)), Kind::RateLimited);
+    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), b"{}")), Kind::Success);
+}
+
+#[test]
+fn the_message_is_found_where_each_provider_puts_it() {
+    for (body, wanted) in [
+        (r#"{"error":{"message":"a","type":"t"}}"#, Some("a")),
+        (r#"{"error":"b","error_type":"validation"}"#, Some("b")),
+        (r#"{"message":"c"}"#, Some("c")),
+        (r#"{"Message":"d"}"#, Some("d")),
+        (r#"{"object":"error","message":{"detail":[{"loc":["body"],"msg":"e"}]}}"#, Some("e")),
+        (r#"{"detail":[{"msg":"f","input":"the prompt"}]}"#, Some("f")),
+        (r#"{"success":false,"errors":[{"code":7003,"message":"g"}]}"#, Some("g")),
+        (r#"[{"error":{"message":"h","code":400}}]"#, Some("h")),
+        (r#"{"detail":"Not Found"}"#, Some("Not Found")),
+        ("  <html>i</html>\n", Some("<html>i</html>")),
+        (" \n", None),
+        ("", None),
+    ] {
+        assert_eq!(message(body.as_bytes()).as_deref(), wanted, "{body}");
+    }
+    let long = "x".repeat(2000);
+    assert_eq!(message(long.as_bytes()).map(|message| message.len()), Some(500));
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_an_upstream_sends_makes_us_stumble(
+        status in 100u16..=999, body in proptest::collection::vec(any::<u8>(), 0..200), wait in "[ -~]{0,24}",
+    ) {
+        let status = StatusCode::from_u16(status).expect("in range");
+        let headers = headers(&[
+            ("retry-after", &wait), ("retry-after-ms", &wait), ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", &wait), ("date", &wait),
+        ]);
+        for ending in [Some(answer(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
+            prop_assert!(ending.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= moment::LONGEST));
+        }
+    }
+
+    #[test]
+    fn a_400_is_never_a_429_for_its_text(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
+        let text = format!("{before} rate limit reached (429 Too Many Requests), try again in 20s {after}");
+        let body = serde_json::json!({"error": {"message": text, "type": "invalid_request_error", "code": null}});
+        let ending = answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
+        prop_assert_ne!(ending.class(), Class::RateLimited);
+        prop_assert_eq!(ending.retry_after(), None);
+    }
+
+    #[test]
+    fn text_that_the_model_wrote_never_makes_an_error(content in "\\PC{0,60}") {
+        let content = format!("{content} \"error\": {{\"code\": 500}}");
+        let chunk = serde_json::json!({"choices": [{"index": 0, "delta": {"content": content}}]});
+        prop_assert_eq!(event(chunk.to_string().as_bytes(), &HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The keys: which are settings, which are LiteLLM's, which are ours, and which values may be shown.
+
+/// What may stand at the top of the file, and whether it is served.
+pub(super) const TOP: &[&str] =
+    &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
+
+/// Sections of LiteLLM's proxy that mean nothing here yet.
+pub(super) const TOP_NOT_SERVED: &[&str] = &[
+    "assistant_settings",
+    "callback_settings",
+    "credential_list",
+    "files_settings",
+    "finetune_settings",
+    "guardrails",
+    "mcp_aliases",
+    "mcp_servers",
+    "mcp_tools",
+    "prompts",
+    "search_tools",
+    "vector_store_registry",
+];
+
+/// One entry of `model_list`.
+pub(super) const ENTRY: &[&str] =
+    &["model_name", "litellm_params", "model_info", "rpm", "tpm", "weight", "order"];
+
+/// Settings in `litellm_params`; anything else there is a parameter of requests.
+pub(super) const PARAMS: &[&str] = &[
+    "model",
+    "custom_llm_provider",
+    "api_base",
+    "base_url",
+    "api_key",
+    "api_version",
+    "organization",
+    "headers",
+    "extra_headers",
+    "rpm",
+    "tpm",
+    "weight",
+    "order",
+    "max_parallel_requests",
+    "timeout",
+    "request_timeout",
+    "stream_timeout",
+    "num_retries",
+    "cooldown_time",
+    "mock_response",
+    "mock_delay",
+    "input_cost_per_token",
+    "output_cost_per_token",
+];
+
+/// Settings in `model_info`; the rest is kept as it is.
+pub(super) const INFO: &[&str] = &[
+    "id",
+    "base_model",
+    "max_input_tokens",
+    "quota_group",
+    "allowed_fails",
+    "cooldown_time",
+    "rpm",
+    "tpm",
+    "weight",
+    "order",
+];
+
+/// Settings in `litellm_settings` and in `router_settings`.
+pub(super) const SETTINGS: &[&str] = &[
+    "num_retries",
+    "request_timeout",
+    "timeout",
+    "stream_timeout",
+    "fallbacks",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "default_fallbacks",
+    "max_fallbacks",
+    "allowed_fails",
+    "cooldown_time",
+    "disable_cooldowns",
+    "retry_after",
+    "routing_strategy",
+    "model_group_alias",
+];
+
+/// Settings in `general_settings`.
+pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
+
+/// A key of our own, which LiteLLM does not have.
+pub(super) struct Ours {
+    pub(super) name: &'static str,
+    /// Whether a deployment may have it.
+    pub(super) deployment: bool,
+    pub(super) served: bool,
+}
+
+/// Our own keys. All may stand in `router_settings` and `litellm_settings`; none is ever sent upstream.
+pub(super) const OURS: &[Ours] = &[
+    Ours { name: "rate_window", deployment: true, served: true },
+    Ours { name: "token_accounting", deployment: true, served: true },
+    Ours { name: "http2", deployment: true, served: true },
+    Ours { name: "stream_idle_timeout", deployment: true, served: true },
+    Ours { name: "queue_timeout", deployment: false, served: true },
+    Ours { name: "max_queue", deployment: false, served: true },
+    Ours { name: "max_request_duration", deployment: false, served: true },
+    Ours { name: "max_attempts", deployment: false, served: true },
+    Ours { name: "max_in_flight", deployment: false, served: true },
+    Ours { name: "max_buffered_bytes", deployment: false, served: true },
+    Ours { name: "fallback_on_context_window", deployment: false, served: true },
+    Ours { name: "midstream_fallback", deployment: false, served: false },
+];
+
+/// Our key of that name.
+pub(super) fn ours(name: &str) -> Option<&'static Ours> {
+    OURS.iter().find(|o| o.name == name)
+}
+
+mod foreign;
+mod secrecy;
+
+pub(super) use foreign::{is_error_policy, is_litellm_param, is_litellm_setting, is_openai};
+pub(super) use secrecy::{Shown, is_secret, may_show, safe};
+
+/// Whether the word is the name of any setting, so that it may be shown wherever it stands.
+pub(super) fn is_known(word: &str) -> bool {
+    [TOP, TOP_NOT_SERVED, ENTRY, PARAMS, INFO, SETTINGS, GENERAL].iter().any(|list| list.contains(&word))
+        || ours(word).is_some()
+        || is_error_policy(word)
+        || is_openai(word)
+        || (is_litellm_param(word) || is_litellm_setting(word)) && !is_secret(word)
+}
+
+/// The known name that was probably meant.
+pub(super) fn nearest<'a>(
+    word: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    within: usize,
+) -> Option<&'a str> {
+    let distance = |name: &str| strsim::osa_distance(&word.to_lowercase(), &name.to_lowercase());
+    let close = |name: &&str| name.chars().count().max(word.chars().count()) > distance(name) * 2;
+    names
+        .into_iter()
+        .filter(close)
+        .map(|n| (distance(n), n))
+        .filter(|(d, _)| *d <= within)
+        .min()
+        .map(|(_, n)| n)
+}

@@ -1,0 +1,88 @@
+//! Which values of the file may be shown in a message.
+//!
+//! The rule is an allow-list: the value of a key is shown only if the key is a known setting that holds no secret.
+//! So a key that was misspelt, the very thing that messages are about, does not betray its value.
+
+/// What may be shown below a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Shown {
+    /// Values of known settings.
+    Settings,
+    /// Everything that does not look like a secret: the names of groups.
+    All,
+    Nothing,
+}
+
+impl Shown {
+    /// What may be shown below `key`.
+    pub(in crate::config) fn below(self, key: &str) -> Self {
+        let names = ["fallbacks", "model_group_alias", "_policy"].iter().any(|end| key.ends_with(end));
+        match self {
+            Self::Nothing => Self::Nothing,
+            _ if key.contains("headers") || key == "environment_variables" || is_secret(key) => Self::Nothing,
+            Self::All => Self::All,
+            Self::Settings if names && super::is_known(key) => Self::All,
+            Self::Settings if super::is_known(key) => Self::Settings,
+            Self::Settings => Self::Nothing,
+        }
+    }
+}
+
+/// Whether the value of that key is a secret, as far as its name tells.
+pub(in crate::config) fn is_secret(key: &str) -> bool {
+    let tokens = key.ends_with("tokens") || key.contains("per_token") || key.starts_with("token_");
+    let harmless = tokens || key == "prompt_cache_key" || key == "litellm_key_header_name";
+    let words = ["key", "token", "secret", "password", "passwd", "credential", "auth", "cookie", "_url"];
+    !harmless && key != "base_url" && words.iter().any(|word| key.to_lowercase().contains(word))
+}
+
+/// Whether a scalar may be shown, as it is written in the file.
+pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
+    if shown != Shown::Nothing && written.contains("://") {
+        // A URL may hold a password or a signature.
+        return !written.contains(['@', '?', '\n']) && !looks_secret(written);
+    }
+    let variable = written.trim_matches(['"', '\'']).strip_prefix("os.environ/");
+    let named = variable.is_some_and(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    named || (shown != Shown::Nothing && !written.contains('\n') && !looks_secret(written))
+}
+
+/// The word, unless it looks like a secret.
+pub(in crate::config) fn safe(word: &str) -> &str {
+    if may_show(word, Shown::All) { word } else { "***" }
+}
+
+/// Whether the text holds something of the shape of a credential.
+fn looks_secret(text: &str) -> bool {
+    const SIGNS: [&str; 12] =
+        ["sk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "nvapi-", "akia", "eyj", "bearer ", "basic ", "aiza"];
+    let text = text.to_lowercase();
+    SIGNS.iter().any(|sign| {
+        text.match_indices(sign).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let long =
+                text[at + sign.len()..].chars().take_while(|c| c.is_alphanumeric() || "-_".contains(*c));
+            before.is_none_or(|c| !c.is_alphanumeric()) && long.count() >= 6
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_shown_only_below_a_known_key() {
+        let below = |key| may_show("tr0ub4dor", Shown::Settings.below(key));
+        assert!(below("rpm") && below("api_base") && below("routing_strategy"));
+        assert!(!below("api_key") && !below("api_ky") && !below("extra_headers") && !below("master_key"));
+    }
+
+    #[test]
+    fn what_looks_like_a_key_is_never_shown() {
+        assert!(!may_show("x sk-canary-123456", Shown::All));
+        assert!(!may_show("https://user:tr0ub@host", Shown::Settings));
+        assert!(may_show("task-force-one", Shown::All));
+        assert_eq!(safe("Bearer abcdefgh"), "***");
+    }
+}

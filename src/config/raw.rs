@@ -1,0 +1,178 @@
+//! What the file says: its sections, with the environment read in, nothing defaulted and no name checked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    error::Sink,
+    keys,
+    read::{self, Section},
+    yaml::{At, Key, Node, Value},
+};
+
+/// The file, section by section.
+#[derive(Debug)]
+pub(super) struct Raw<'e> {
+    pub(super) entries: Vec<Entry>,
+    pub(super) litellm: Section,
+    pub(super) router: Section,
+    pub(super) general: Section,
+    pub(super) env: Environment<'e>,
+}
+
+/// One entry of `model_list`.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) at: At,
+    pub(super) name: Arc<str>,
+    pub(super) top: Section,
+    pub(super) params: Section,
+    pub(super) info: Section,
+}
+
+/// The variables that `os.environ/NAME` and the providers' defaults see.
+pub(super) struct Environment<'e> {
+    section: BTreeMap<String, String>,
+    outer: &'e dyn Fn(&str) -> Option<String>,
+}
+
+impl Environment<'_> {
+    /// The variable, from `environment_variables` first, as LiteLLM writes those over the process's own. Empty is unset.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        self.section.get(name).cloned().or_else(|| (self.outer)(name)).filter(|v| !v.trim().is_empty())
+    }
+
+    /// The first of the variables that is set.
+    pub(super) fn first(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// Puts the variables where `os.environ/NAME` is written.
+    fn expand(&self, node: &mut Node) {
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.expand(item)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, item)| self.expand(item)),
+            Value::Text(text) => {
+                let Some(name) = text.strip_prefix("os.environ/").map(Arc::from) else { return };
+                node.value = match self.get(&name) {
+                    None => Value::Unset,
+                    Some(v) if v.eq_ignore_ascii_case("true") => Value::Bool(true),
+                    Some(v) if v.eq_ignore_ascii_case("false") => Value::Bool(false),
+                    Some(v) => Value::Text(v),
+                };
+                node.variable = Some(name);
+            }
+            Value::Null | Value::Unset | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("names", &self.section.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Divides the tree into sections.
+pub(super) fn read<'e>(
+    root: Node,
+    outer: &'e dyn Fn(&str) -> Option<String>,
+    sink: &mut Sink<'_>,
+) -> Option<Raw<'e>> {
+    let at = root.at.clone();
+    if root.is_null() {
+        sink.error(&at, "the configuration is empty")
+            .help("it needs a `model_list`: see examples/quickstart.yaml");
+        return None;
+    }
+    let mut root = Section::of(root, "the configuration", sink);
+    let mut env = Environment { section: BTreeMap::new(), outer };
+    env.section = variables(&mut root, &env, sink);
+    root.values_mut().for_each(|node| env.expand(node));
+    root.entries().for_each(|(key, _)| warn_unknown_section(key, sink));
+    Some(Raw {
+        entries: entries(&mut root, &at, sink),
+        litellm: root.take_section("litellm_settings", sink),
+        router: root.take_section("router_settings", sink),
+        general: root.take_section("general_settings", sink),
+        env,
+    })
+}
+
+fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -> BTreeMap<String, String> {
+    let mut section = root.take_section("environment_variables", sink);
+    section.values_mut().for_each(|node| outer.expand(node));
+    let text = |node: &Node, sink: &mut Sink<'_>| match &node.value {
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::Null | Value::Unset | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+            read::text(node, sink)
+        }
+    };
+    let present = section.entries().filter(|(_, node)| !node.is_null());
+    present.filter_map(|(key, node)| Some((key.name.clone(), text(node, sink)?))).collect()
+}
+
+fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
+    let name = keys::safe(&key.name);
+    if name == "include" {
+        sink.error(&key.at, "`include` is not served yet").help("put what the other files say into this one");
+    } else if keys::TOP_NOT_SERVED.contains(&name) {
+        sink.warning(&key.at, format!("the section `{name}` is not served yet"));
+    } else if !keys::TOP.contains(&name) {
+        let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
+        if let Some(near) = keys::nearest(name, keys::TOP.iter().copied(), 4) {
+            entry.help(format!("did you mean `{near}`?"));
+        }
+    }
+}
+
+fn entries(root: &mut Section, at: &At, sink: &mut Sink<'_>) -> Vec<Entry> {
+    let Some((key, list)) = root.take("model_list") else {
+        sink.error(at, "there is no `model_list`")
+            .help("list at least one deployment: see examples/quickstart.yaml");
+        return Vec::new();
+    };
+    match list.value {
+        Value::List(items) if !items.is_empty() => {
+            items.into_iter().filter_map(|item| entry(item, sink)).collect()
+        }
+        Value::List(_) | Value::Null => {
+            sink.error(&key.at, "`model_list` is empty").help("list at least one deployment");
+            Vec::new()
+        }
+        Value::Unset | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+            sink.error(&list.at, format!("`model_list` must be a list, found {}", list.found()))
+                .help("begin each deployment with `- model_name:`");
+            Vec::new()
+        }
+    }
+}
+
+fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
+    let at = node.at.clone();
+    let mut top = Section::of(node, "a deployment", sink);
+    if !top.is_map() {
+        return None;
+    }
+    let params = top.take_section("litellm_params", sink);
+    let info = top.take_section("model_info", sink);
+    for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
+        let name = keys::safe(&key.name);
+        let entry = sink.warning(&key.at, format!("unknown key `{name}` in a deployment"));
+        if let Some(near) = keys::nearest(name, keys::ENTRY.iter().copied(), 3) {
+            entry.help(format!("did you mean `{near}`?"));
+        } else if keys::PARAMS.contains(&name) {
+            entry.help(format!("write `{name}` below `litellm_params`"));
+        }
+    }
+    if !params.is_map() && !params.is_wrong() {
+        sink.error(&at, "the deployment has no `litellm_params`")
+            .help("it needs at least `litellm_params.model`");
+    }
+    let Some(name) = top.get("model_name") else {
+        sink.error(&at, "the deployment has no `model_name`").help("it is the name that clients ask for");
+        return None;
+    };
+    let name = read::text(name, sink)?;
+    Some(Entry { at, name: name.into(), top, params, info })
+}

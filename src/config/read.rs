@@ -1,0 +1,220 @@
+//! Typed reading of located values. What is wrong is noted, and reading goes on.
+
+use std::time::Duration;
+
+use super::{
+    error::Sink,
+    yaml::{At, Key, Node, Value},
+};
+
+/// A map of the file, its keys in order.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    entries: Vec<(Key, Node)>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Absent,
+    Map,
+    Wrong,
+}
+
+impl Section {
+    /// The map at `node`; null is an absent one, and anything else is an error.
+    pub(super) fn of(node: Node, what: &str, sink: &mut Sink<'_>) -> Self {
+        let found = node.found();
+        match node.value {
+            Value::Map(entries) => Self { entries, state: State::Map },
+            Value::Null => Self::default(),
+            Value::Unset | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                sink.error(&node.at, format!("{what} must be a map of keys, found {found}"));
+                Self { entries: Vec::new(), state: State::Wrong }
+            }
+        }
+    }
+
+    /// Takes out the map below `name`.
+    pub(super) fn take_section(&mut self, name: &str, sink: &mut Sink<'_>) -> Self {
+        self.take(name).map(|(_, node)| Self::of(node, &format!("`{name}`"), sink)).unwrap_or_default()
+    }
+
+    /// Takes out a key and its value.
+    pub(super) fn take(&mut self, name: &str) -> Option<(Key, Node)> {
+        let index = self.entries.iter().position(|(key, _)| key.name == name)?;
+        Some(self.entries.remove(index))
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        self.state == State::Map
+    }
+
+    /// Whether what should have been a map was something else, which has been said.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.state == State::Wrong
+    }
+
+    /// The value of a key; null is none.
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        self.entry(name).map(|(_, node)| node).filter(|node| !node.is_null())
+    }
+
+    /// A key and its value, null or not.
+    pub(super) fn entry(&self, name: &str) -> Option<&(Key, Node)> {
+        self.entries.iter().find(|(key, _)| key.name == name)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &(Key, Node)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.entries.iter_mut().map(|(_, node)| node)
+    }
+}
+
+/// Notes that `node` is not what it must be.
+pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T> {
+    let name = last(&node.at);
+    match (&node.value, &node.variable) {
+        (Value::Unset, Some(variable)) => {
+            sink.error(&node.at, format!("`{name}`: the environment variable `{variable}` is not set"))
+                .help(format!("set `{variable}` before the start, or write the value here"));
+        }
+        _ => {
+            let entry = sink.error(&node.at, format!("`{name}` must be {must}, found {}", node.found()));
+            if let Some(help) = advice(&node.value, must) {
+                entry.help(help);
+            }
+        }
+    }
+    None
+}
+
+fn advice(value: &Value, must: &str) -> Option<&'static str> {
+    match value {
+        Value::Number(_) | Value::Bool(_) if must.starts_with("a text") => Some("put it in quotes"),
+        Value::Text(t) if must.contains("seconds") && t.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+            Some("write seconds as a plain number, such as 30 or 0.5")
+        }
+        Value::Text(_) if must.contains("true or false") => {
+            Some("only `true` and `false` are taken, without quotes")
+        }
+        _ => None,
+    }
+}
+
+/// The last key of a path.
+fn last(at: &At) -> &str {
+    at.path.rsplit('.').next().unwrap_or(&at.path)
+}
+
+/// A text that says something.
+pub(super) fn text(node: &Node, sink: &mut Sink<'_>) -> Option<String> {
+    match &node.value {
+        Value::Text(t) if !t.trim().is_empty() => Some(t.clone()),
+        Value::Text(_) => wrong(node, "a text that is not empty", sink),
+        _ => wrong(node, "a text", sink),
+    }
+}
+
+/// A number, also one that is written as a text.
+pub(super) fn number(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<f64> {
+    let value = match &node.value {
+        Value::Number(n) => n.as_f64(),
+        Value::Text(t) => t.trim().parse().ok(),
+        Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+    };
+    value.filter(|n| n.is_finite()).or_else(|| wrong(node, must, sink))
+}
+
+/// A whole number of at least `least`.
+pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut Sink<'_>) -> Option<T> {
+    /// Beyond it a float cannot tell neighbours apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let value = match &node.value {
+        Value::Number(n) => n.as_u64().or_else(|| {
+            let float = n.as_f64().filter(|f| f.fract() == 0.0 && (0.0..=EXACT).contains(f))?;
+            format!("{float:.0}").parse().ok()
+        }),
+        Value::Text(t) => t.trim().parse().ok(),
+        Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+    };
+    let value = value.filter(|n| *n >= least).and_then(|n| T::try_from(n).ok());
+    value.or_else(|| wrong(node, &format!("a whole number from {least}"), sink))
+}
+
+/// A whole number of either sign.
+pub(super) fn integer(node: &Node, sink: &mut Sink<'_>) -> Option<i64> {
+    let value = match &node.value {
+        Value::Number(n) => n.as_i64(),
+        Value::Text(t) => t.trim().parse().ok(),
+        Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+    };
+    value.or_else(|| wrong(node, "a whole number", sink))
+}
+
+/// A number that is not negative.
+pub(super) fn amount(node: &Node, sink: &mut Sink<'_>) -> Option<f64> {
+    const MUST: &str = "a number from 0";
+    let n = number(node, MUST, sink)?;
+    if n < 0.0 { wrong(node, MUST, sink) } else { Some(n) }
+}
+
+/// Seconds, zero or more; at most ten years, so that adding them to a time cannot fail.
+pub(super) fn seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
+    within(node, 0.0, "a number of seconds from 0", sink)
+}
+
+/// Seconds, more than zero.
+pub(super) fn positive_seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
+    within(node, 0.001, "a number of seconds greater than 0", sink)
+}
+
+fn within(node: &Node, least: f64, must: &str, sink: &mut Sink<'_>) -> Option<Duration> {
+    const MOST: f64 = 10.0 * 365.0 * 86_400.0;
+    let n = number(node, must, sink)?;
+    let taken = if (least..=MOST).contains(&n) { Duration::try_from_secs_f64(n).ok() } else { None };
+    taken.or_else(|| wrong(node, must, sink))
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(node: &Node, sink: &mut Sink<'_>) -> Option<bool> {
+    match &node.value {
+        Value::Bool(b) => Some(*b),
+        _ => wrong(node, "true or false", sink),
+    }
+}
+
+/// The items of a list.
+pub(super) fn list<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [Node]> {
+    match &node.value {
+        Value::List(items) => Some(items),
+        _ => wrong(node, "a list", sink),
+    }
+}
+
+/// The entries of a map.
+pub(super) fn map<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [(Key, Node)]> {
+    match &node.value {
+        Value::Map(entries) => Some(entries),
+        _ => wrong(node, "a map of keys", sink),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)], sink: &mut Sink<'_>) -> Option<T> {
+    let written = match &node.value {
+        Value::Text(t) => t.clone(),
+        Value::Number(n) => n.to_string(),
+        _ => String::new(),
+    };
+    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == written) {
+        return Some(*value);
+    }
+    let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+    wrong::<()>(node, &format!("one of {}", words.join(", ")), sink);
+    None
+}

@@ -1,0 +1,161 @@
+//! Lists of fallbacks, and the names that they may use.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{defaults, settings::Both};
+use crate::config::{
+    Alternative, Fallbacks,
+    error::Sink,
+    keys, read,
+    yaml::{At, Key, Node, Value},
+};
+
+/// Everything that may be called: groups, aliases, ids of deployments.
+pub(super) struct Names(BTreeMap<Arc<str>, Kind>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Group,
+    Alias,
+    Deployment,
+}
+
+impl Names {
+    pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
+        let ids = ids.iter().map(|id| (id.clone(), Kind::Deployment));
+        // A group hides a deployment whose id is the same.
+        Self(ids.chain(groups.map(|name| (name.clone(), Kind::Group))).collect())
+    }
+
+    pub(super) fn add_alias(&mut self, name: &Arc<str>) {
+        self.0.entry(name.clone()).or_insert(Kind::Alias);
+    }
+
+    pub(super) fn is_group(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Kind::Group)
+    }
+
+    /// The group that `node` names.
+    pub(super) fn group(&self, node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+        let name = read::text(node, sink)?;
+        self.check((&name, |kind| kind == Kind::Group), &node.at, sink)
+    }
+
+    /// The name, if anything can be called by it.
+    pub(super) fn known(&self, name: &str, at: &At, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+        self.check((name, |_| true), at, sink)
+    }
+
+    fn check(
+        &self,
+        (name, allow): (&str, fn(Kind) -> bool),
+        at: &At,
+        sink: &mut Sink<'_>,
+    ) -> Option<Arc<str>> {
+        if let Some((known, _)) = self.0.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
+            return Some(known.clone());
+        }
+        let entry = sink.error(at, format!("there is no group `{}`", keys::safe(name)));
+        // Ids are no help: most are hashes.
+        let names = self.0.iter().filter(|(_, kind)| **kind != Kind::Deployment && allow(**kind));
+        let names: Vec<_> = names.map(|(name, _)| &**name).collect();
+        match keys::nearest(name, names.iter().copied(), 4) {
+            Some(near) => entry.help(format!("did you mean `{near}`?")),
+            None => entry.help(format!("the groups are {}", first_few(&names))),
+        }
+        None
+    }
+}
+
+fn first_few(names: &[&str]) -> String {
+    let few: Vec<_> = names.iter().take(8).map(|name| format!("`{}`", keys::safe(name))).collect();
+    let more = if names.len() > few.len() { ", ..." } else { "" };
+    format!("{}{more}", few.join(", "))
+}
+
+/// `fallbacks`, with `default_fallbacks` as a further `*`.
+pub(super) fn general(both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
+    let mut fallbacks = special("fallbacks", both, names, sink).unwrap_or_default();
+    let more = both.read("default_fallbacks", sink, |node, sink| Some(alternatives(node, names, sink)));
+    for alternative in more.unwrap_or_default() {
+        if !fallbacks.default.contains(&alternative) {
+            fallbacks.default.push(alternative);
+        }
+    }
+    fallbacks
+}
+
+/// One list by its key: the router's if it says anything, else the other; they are never mixed.
+pub(super) fn special(name: &str, both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Option<Fallbacks> {
+    let mut read = |node: Option<&Node>| node.map(|node| list(node, names, sink));
+    let (router, litellm) = (read(both.router.get(name)), read(both.litellm.get(name)));
+    let says = |list: &Fallbacks| !list.by_group.is_empty() || !list.default.is_empty();
+    match router {
+        Some(list) if says(&list) || litellm.is_none() => Some(list),
+        _ => litellm,
+    }
+}
+
+fn list(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
+    let mut fallbacks = Fallbacks::default();
+    for item in read::list(node, sink).unwrap_or_default() {
+        let Value::Map(entries) = &item.value else {
+            let found = item.found();
+            sink.error(
+                &item.at,
+                format!("a fallback must be a map from a group to a list of groups, found {found}"),
+            )
+            .help("write `- GROUP: [OTHER]`; what serves every group belongs into `default_fallbacks`");
+            continue;
+        };
+        entries.iter().for_each(|entry| add(&mut fallbacks, entry, names, sink));
+    }
+    fallbacks
+}
+
+fn add(fallbacks: &mut Fallbacks, (key, node): &(Key, Node), names: &Names, sink: &mut Sink<'_>) {
+    let alternatives = alternatives(node, names, sink);
+    if key.name == "*" {
+        fallbacks.default.extend(alternatives);
+        return;
+    }
+    let Some(group) = names.known(&key.name, &key.at, sink) else { return };
+    if fallbacks.by_group.iter().any(|(other, _)| *other == group) {
+        let name = keys::safe(&group);
+        sink.warning(&key.at, format!("`{name}` has a list already; this one is not used"))
+            .help("write all its groups into one list");
+    } else {
+        fallbacks.by_group.push((group, alternatives));
+    }
+}
+
+fn alternatives(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<Alternative> {
+    let items = read::list(node, sink).unwrap_or_default();
+    items.iter().filter_map(|item| alternative(item, names, sink)).collect()
+}
+
+fn alternative(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<Alternative> {
+    let Value::Map(entries) = &node.value else {
+        let model = names.known(&read::text(node, sink)?, &node.at, sink)?;
+        return Some(Alternative { model, parameters: Vec::new() });
+    };
+    let Some((_, model)) = entries.iter().find(|(key, _)| key.name == "model") else {
+        sink.error(&node.at, "the fallback names no `model`").help("write `{model: GROUP, temperature: 0}`");
+        return None;
+    };
+    let mut parameters = Vec::new();
+    for (key, value) in entries.iter().filter(|(key, _)| key.name != "model") {
+        let name = &*key.name;
+        let setting =
+            keys::PARAMS.contains(&name) || keys::SETTINGS.contains(&name) || keys::ours(name).is_some();
+        let setting = setting || keys::is_litellm_param(name) || defaults::is_nearly_secret(name);
+        if setting && !keys::is_openai(name) {
+            let name = keys::safe(name);
+            sink.warning(&key.at, format!("`{name}` cannot be changed by a fallback; it is not used"));
+        } else {
+            parameters.extend(defaults::parameter(key, value, sink));
+        }
+    }
+    let model = names.known(&read::text(model, sink)?, &model.at, sink)?;
+    Some(Alternative { model, parameters })
+}

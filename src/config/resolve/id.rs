@@ -1,0 +1,90 @@
+//! The ids of deployments: written, or made from what the deployment is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    sync::Arc,
+};
+
+use ring::digest::{SHA256, digest};
+
+use crate::config::{
+    error::Sink,
+    keys,
+    raw::Entry,
+    read,
+    yaml::{Node, Value},
+};
+
+/// Bytes of the hash that make an id: enough that two deployments never meet by chance.
+const BYTES: usize = 8;
+
+/// The id of each entry. Written ones come first, since only they can clash.
+pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
+    let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut ids: Vec<Option<Arc<str>>> = Vec::new();
+    for entry in entries {
+        let written = entry.info.get("id").and_then(|node| Some((node, written(node, sink)?)));
+        if let Some((node, id)) = &written {
+            if let Some(line) = taken.get(id) {
+                let id = keys::safe(id);
+                sink.error(&node.at, format!("the id `{id}` is taken"))
+                    .help(format!("line {line} has it too"));
+            }
+            taken.entry(id.clone()).or_insert(node.at.line);
+        }
+        ids.push(written.map(|(_, id)| id));
+    }
+    let mut taken: BTreeSet<_> = taken.into_keys().collect();
+    let made = entries.iter().zip(ids).map(|(entry, written)| {
+        written.unwrap_or_else(|| {
+            let id = free(&hash(entry), &taken);
+            taken.insert(id.clone());
+            id
+        })
+    });
+    made.collect()
+}
+
+fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+    match &node.value {
+        Value::Number(n) => Some(n.to_string().into()),
+        _ => read::text(node, sink).map(Into::into),
+    }
+}
+
+fn free(id: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
+    let numbered = (2..).map(|n| format!("{id}-{n}"));
+    let mut candidates = std::iter::once(id.to_owned()).chain(numbered);
+    candidates.find(|c| !taken.contains(c.as_str())).unwrap_or_default().into()
+}
+
+/// A hash over the group's name and the parameters as they are written, in no order, without secrets: the id, and
+/// with it what was learnt about the deployment, outlives a new key and a tidied file.
+fn hash(entry: &Entry) -> String {
+    let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name));
+    let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
+    let text = serde_json::to_string(&(&*entry.name, params)).unwrap_or_default();
+    digest(&SHA256, text.as_bytes()).as_ref().iter().take(BYTES).fold(String::new(), |mut id, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+fn is_secret(key: &str) -> bool {
+    keys::is_secret(key) || key.contains("headers")
+}
+
+/// The value with `os.environ/NAME` as it stands in the file, keys of maps in order.
+fn as_written(node: &Node) -> serde_json::Value {
+    match (&node.value, &node.variable) {
+        (_, Some(name)) => format!("os.environ/{name}").into(),
+        (Value::List(items), None) => items.iter().map(as_written).collect(),
+        (Value::Map(entries), None) => {
+            let kept = entries.iter().filter(|(key, _)| !is_secret(&key.name));
+            kept.map(|(key, node)| (key.name.clone(), as_written(node))).collect()
+        }
+        _ => node.json(),
+    }
+}

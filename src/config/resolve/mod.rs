@@ -1,0 +1,92 @@
+//! What the file means: defaults applied, names checked, secrets read.
+//!
+//! Each part reads its section and notes what is wrong; none stops another, so that all errors are found at once.
+
+mod defaults;
+mod deployment;
+mod fallbacks;
+mod id;
+mod policies;
+mod settings;
+mod target;
+
+use std::sync::Arc;
+
+use super::{
+    Alias, Config, Group,
+    error::Sink,
+    keys,
+    raw::Raw,
+    read,
+    yaml::{Node, Value},
+};
+use fallbacks::Names;
+
+/// Resolves what was read. The result counts only if the sink has no error.
+pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
+    settings::warn_unknown(raw, sink);
+    let ids = id::assign(&raw.entries, sink);
+    let general = deployment::General::read(raw, sink);
+    let mut groups: Vec<Group> = Vec::new();
+    for (entry, id) in raw.entries.iter().zip(&ids) {
+        let Some(deployment) = deployment::resolve(entry, id.clone(), &general, sink) else { continue };
+        match groups.iter_mut().find(|g| g.name == entry.name) {
+            Some(group) => group.deployments.push(deployment),
+            None => groups.push(Group { name: entry.name.clone(), deployments: vec![deployment] }),
+        }
+    }
+    let mut names = Names::new(raw.entries.iter().map(|e| &e.name), &ids);
+    let aliases = aliases(raw, &mut names, sink);
+    Config {
+        groups,
+        aliases,
+        settings: settings::resolve(raw, &names, sink),
+        master_key: master_key(raw, sink),
+    }
+}
+
+fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> {
+    let section = raw.router.get("model_group_alias").or_else(|| raw.litellm.get("model_group_alias"));
+    let mut aliases = Vec::new();
+    for (key, node) in section.and_then(|node| read::map(node, sink)).unwrap_or_default() {
+        let Some((group, hidden)) = alias_target(node, names, sink) else { continue };
+        if names.is_group(&key.name) {
+            let name = keys::safe(&key.name);
+            sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias answers"));
+        }
+        aliases.push(Alias { name: key.name.as_str().into(), group, hidden });
+    }
+    aliases.iter().for_each(|alias| names.add_alias(&alias.name));
+    aliases
+}
+
+fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<str>, bool)> {
+    let Value::Map(entries) = &node.value else {
+        return Some((names.group(node, sink)?, false));
+    };
+    let hidden = entries.iter().find(|(key, _)| key.name == "hidden").filter(|(_, node)| !node.is_null());
+    let hidden = hidden.is_some_and(|(_, node)| read::boolean(node, sink).unwrap_or_default());
+    match entries.iter().find(|(key, _)| key.name == "model") {
+        Some((_, target)) => Some((names.group(target, sink)?, hidden)),
+        None => {
+            sink.error(&node.at, "the alias names no group").help("write `{model: GROUP, hidden: true}`");
+            None
+        }
+    }
+}
+
+/// A master key that is written but empty is an error: whoever wrote it does not want an open door.
+fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretString> {
+    let (key, node) = raw.general.entry("master_key")?;
+    if node.is_null() {
+        sink.error(&key.at, "`master_key` is empty")
+            .help("give the key, or remove the line to let anybody call");
+        return None;
+    }
+    let text = read::text(node, sink)?;
+    if text == "sk-1234" {
+        sink.warning(&node.at, "`master_key` is the well-known one of LiteLLM's examples")
+            .help("choose another");
+    }
+    Some(text.into())
+}

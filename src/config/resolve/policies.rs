@@ -1,0 +1,56 @@
+//! Policies by the names of LiteLLM's exceptions.
+
+use std::sync::Arc;
+
+use super::fallbacks::Names;
+use crate::config::{
+    ErrorCounts, ErrorName,
+    error::Sink,
+    keys, read,
+    yaml::{Key, Node},
+};
+
+const NAMES: [(&str, ErrorName); 9] = [
+    ("BadRequestError", ErrorName::BadRequest),
+    ("AuthenticationError", ErrorName::Authentication),
+    ("TimeoutError", ErrorName::Timeout),
+    ("RateLimitError", ErrorName::RateLimit),
+    ("ContentPolicyViolationError", ErrorName::ContentPolicyViolation),
+    ("InternalServerError", ErrorName::InternalServer),
+    ("ServiceUnavailableError", ErrorName::ServiceUnavailable),
+    ("NotFoundError", ErrorName::NotFound),
+    ("Default", ErrorName::Default),
+];
+
+/// A map such as `{RateLimitErrorRetries: 3}`; `suffix` is what follows the names.
+pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCounts {
+    let mut counts = ErrorCounts::default();
+    for (key, node) in read::map(node, sink).unwrap_or_default() {
+        if let (Some(name), false) = (error_name(key, suffix, sink), node.is_null()) {
+            counts.0.extend(read::whole(node, 0, sink).map(|count| (name, count)));
+        }
+    }
+    counts
+}
+
+/// Policies by group.
+pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(Arc<str>, ErrorCounts)> {
+    let mut policies = Vec::new();
+    for (key, node) in read::map(node, sink).unwrap_or_default() {
+        let counts = counts(node, "Retries", sink);
+        policies.extend(names.known(&key.name, &key.at, sink).map(|group| (group, counts)));
+    }
+    policies
+}
+
+fn error_name(key: &Key, suffix: &str, sink: &mut Sink<'_>) -> Option<ErrorName> {
+    let found = key.name.strip_suffix(suffix).and_then(|word| NAMES.iter().find(|(name, _)| *name == word));
+    if found.is_none() {
+        let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", keys::safe(&key.name)));
+        let names: Vec<_> = NAMES.iter().map(|(name, _)| format!("{name}{suffix}")).collect();
+        if let Some(near) = keys::nearest(&key.name, names.iter().map(String::as_str), 6) {
+            entry.help(format!("did you mean `{near}`?"));
+        }
+    }
+    found.map(|(_, name)| *name)
+}

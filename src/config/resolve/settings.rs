@@ -1,0 +1,159 @@
+//! What holds for all groups: `router_settings` before `litellm_settings` before the defaults.
+
+use std::time::Duration;
+
+use super::{
+    fallbacks::{self, Names},
+    policies,
+};
+use crate::config::{
+    Settings, Strategy,
+    error::Sink,
+    keys,
+    raw::Raw,
+    read::{self, Section},
+    yaml::Node,
+};
+
+const STRATEGIES: [(&str, Strategy); 7] = [
+    ("adaptive", Strategy::Adaptive),
+    ("simple-shuffle", Strategy::SimpleShuffle),
+    ("least-busy", Strategy::LeastBusy),
+    ("usage-based-routing", Strategy::UsageBased),
+    ("usage-based-routing-v2", Strategy::UsageBased),
+    ("latency-based-routing", Strategy::LatencyBased),
+    ("cost-based-routing", Strategy::CostBased),
+];
+
+/// The two sections that hold settings.
+pub(super) struct Both<'r> {
+    pub(super) router: &'r Section,
+    pub(super) litellm: &'r Section,
+}
+
+impl<'r> Both<'r> {
+    pub(super) fn of(raw: &'r Raw<'_>) -> Self {
+        Self { router: &raw.router, litellm: &raw.litellm }
+    }
+
+    /// The setting by its key, the router's first. Both are read, so that nothing wrong goes unnoticed.
+    pub(super) fn read<T>(
+        &self,
+        name: &str,
+        sink: &mut Sink<'_>,
+        read: impl Fn(&Node, &mut Sink<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let router = self.router.get(name).and_then(|node| read(node, sink));
+        let litellm = self.litellm.get(name).and_then(|node| read(node, sink));
+        router.or(litellm)
+    }
+}
+
+/// Resolves the settings.
+pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Settings {
+    let both = Both::of(raw);
+    let off = both.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
+    let cooldown_time = both.read("cooldown_time", sink, read::seconds).unwrap_or(Duration::from_secs(5));
+    let largest = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<u32>(n, 1, sink));
+    let largest = usize::try_from(largest.unwrap_or(100)).unwrap_or(usize::MAX).saturating_mul(1_000_000);
+    Settings {
+        num_retries: both.read("num_retries", sink, count).unwrap_or(2),
+        timeout: timeout(&both, sink).unwrap_or(Duration::from_secs(6000)),
+        stream_timeout: both.read("stream_timeout", sink, read::positive_seconds),
+        stream_idle_timeout: both
+            .read("stream_idle_timeout", sink, read::positive_seconds)
+            .unwrap_or(Duration::from_secs(60)),
+        max_request_duration: both.read("max_request_duration", sink, read::positive_seconds),
+        fallbacks: fallbacks::general(&both, names, sink),
+        context_window_fallbacks: fallbacks::special("context_window_fallbacks", &both, names, sink),
+        content_policy_fallbacks: fallbacks::special("content_policy_fallbacks", &both, names, sink),
+        max_fallbacks: both.read("max_fallbacks", sink, count).unwrap_or(5),
+        fallback_on_context_window: both
+            .read("fallback_on_context_window", sink, read::boolean)
+            .unwrap_or(true),
+        allowed_fails: both.read("allowed_fails", sink, count),
+        cooldown_time: if off { Duration::ZERO } else { cooldown_time },
+        retry_after: both.read("retry_after", sink, read::seconds).unwrap_or_default(),
+        max_attempts: both.read("max_attempts", sink, some),
+        queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(Duration::from_secs(2)),
+        max_queue: both.read("max_queue", sink, |node, sink| read::whole(node, 0, sink)).unwrap_or(1000),
+        strategy: both.read("routing_strategy", sink, strategy).unwrap_or_default(),
+        max_body: largest,
+        max_in_flight: both.read("max_in_flight", sink, some).unwrap_or(16_384),
+        max_buffered_bytes: both.read("max_buffered_bytes", sink, some).unwrap_or(1_000_000_000),
+        retry_policy: both
+            .read("retry_policy", sink, |node, sink| Some(policies::counts(node, "Retries", sink)))
+            .unwrap_or_default(),
+        model_group_retry_policy: both
+            .read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)))
+            .unwrap_or_default(),
+        allowed_fails_policy: both
+            .read("allowed_fails_policy", sink, |node, sink| {
+                Some(policies::counts(node, "AllowedFails", sink))
+            })
+            .unwrap_or_default(),
+    }
+}
+
+fn count(node: &Node, sink: &mut Sink<'_>) -> Option<u32> {
+    read::whole(node, 0, sink)
+}
+
+fn some<T: TryFrom<u64>>(node: &Node, sink: &mut Sink<'_>) -> Option<T> {
+    read::whole(node, 1, sink)
+}
+
+fn strategy(node: &Node, sink: &mut Sink<'_>) -> Option<Strategy> {
+    read::choice(node, &STRATEGIES, sink)
+}
+
+/// One attempt. The exception to the rule: LiteLLM lets `litellm_settings.request_timeout` win, so that it does here.
+fn timeout(both: &Both<'_>, sink: &mut Sink<'_>) -> Option<Duration> {
+    let mut read = |section: &Section, name| section.get(name).and_then(|n| read::positive_seconds(n, sink));
+    let router = (read(both.router, "timeout"), read(both.router, "request_timeout"));
+    let (request_timeout, timeout) = (read(both.litellm, "request_timeout"), read(both.litellm, "timeout"));
+    let router = router.0.or(router.1);
+    if let (Some(router), Some(litellm)) = (router, request_timeout)
+        && router != litellm
+        && let Some(node) = both.router.get("timeout").or(both.router.get("request_timeout"))
+    {
+        let wins = litellm.as_secs_f64();
+        sink.warning(&node.at, format!("`litellm_settings.request_timeout` wins: an attempt has {wins} s"))
+            .help("write one of the two");
+    }
+    request_timeout.or(router).or(timeout)
+}
+
+/// Warns of keys that mean nothing here: not served yet, or known to nobody.
+pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
+    let settings = || keys::SETTINGS.iter().copied().chain(keys::OURS.iter().map(|o| o.name));
+    for (section, name) in [(&raw.router, "router_settings"), (&raw.litellm, "litellm_settings")] {
+        let policy = ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"];
+        warn_section((section, name), settings().chain(policy).collect(), sink);
+    }
+    warn_section((&raw.general, "general_settings"), keys::GENERAL.to_vec(), sink);
+}
+
+fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut Sink<'_>) {
+    for (key, _) in section.entries() {
+        let word = keys::safe(&key.name);
+        let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
+        if served && !keys::is_error_policy(word) {
+            continue;
+        }
+        if known.contains(&word) || keys::is_litellm_setting(word) {
+            sink.warning(&key.at, format!("`{word}` is not served yet"));
+        } else {
+            let entry = sink.warning(&key.at, format!("unknown key `{word}` in `{name}`"));
+            if let Some(near) = keys::nearest(word, known.iter().copied(), 3) {
+                entry.help(format!("did you mean `{near}`?"));
+            } else if keys::GENERAL.contains(&word) {
+                entry.help(format!("write `{word}` below `general_settings`"));
+            } else if keys::SETTINGS.contains(&word) || keys::ours(word).is_some() {
+                entry.help(format!("write `{word}` below `router_settings`"));
+            } else if keys::PARAMS.contains(&word) {
+                entry.help(format!("write `{word}` below the `litellm_params` of a deployment"));
+            }
+        }
+    }
+}

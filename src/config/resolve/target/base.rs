@@ -1,0 +1,121 @@
+//! The URL below which a deployment's routes are.
+
+use http::Uri;
+
+use super::Dialect;
+use crate::config::{
+    error::Sink,
+    raw::{Entry, Environment},
+    read,
+    yaml::At,
+};
+
+/// `api_base`, else the provider's variable, else its public URL. No URL is ever shown: it may hold a password.
+pub(super) fn resolve(
+    entry: &Entry,
+    dialect: &Dialect,
+    (mock, env): (bool, &Environment<'_>),
+    sink: &mut Sink<'_>,
+) -> Option<Uri> {
+    let written = entry.params.get("api_base").or_else(|| entry.params.get("base_url"));
+    if let Some(node) = written {
+        return parse(&read::text(node, sink)?, &node.at, "`api_base`", sink);
+    }
+    let at = entry.params.get("model").map_or(&entry.at, |node| &node.at);
+    for name in dialect.base_variables() {
+        if let Some(text) = env.get(name) {
+            return parse(&text, at, &format!("the environment variable `{name}`"), sink);
+        }
+    }
+    match dialect.default_base() {
+        Some(base) => Some(Uri::from_static(base)),
+        None if mock => Some(Uri::from_static("http://localhost")),
+        None => {
+            let name = dialect.base_variables()[0];
+            sink.error(at, "the deployment has no `api_base`")
+                .help(format!("write `api_base: https://RESOURCE.openai.azure.com`, or set `{name}`"));
+            None
+        }
+    }
+}
+
+fn parse(text: &str, at: &At, what: &str, sink: &mut Sink<'_>) -> Option<Uri> {
+    match check(text.trim()) {
+        Ok(uri) => Some(uri),
+        Err(reason) => {
+            sink.error(at, format!("{what} is no usable URL: {reason}"))
+                .help("such as `https://host:8080/v1`");
+            None
+        }
+    }
+}
+
+fn check(text: &str) -> Result<Uri, &'static str> {
+    if text.contains('#') {
+        return Err("it has a fragment");
+    }
+    if text.contains('?') {
+        return Err("it has a query");
+    }
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| "it cannot be read")?;
+    let secure = match uri.scheme_str() {
+        None => return Err("it must begin with `http://` or `https://`"),
+        Some("http" | "https") => uri.host().is_some_and(|host| !host.is_empty()),
+        Some(_) => return Err("only http and https are served"),
+    };
+    let authority = uri.authority().map_or("", |a| a.as_str());
+    if !secure {
+        return Err("it has no host");
+    }
+    if authority.contains('@') {
+        return Err("it has a user name in it: the key goes into `api_key`");
+    }
+    let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+    if port.is_some() && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err("its port is none");
+    }
+    Ok(uri)
+}
+
+/// Whether what is sent there can be read on the way.
+pub(super) fn is_exposed(base: &Uri) -> bool {
+    let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.ends_with(".localhost");
+    // The unspecified address reaches this machine too.
+    let local =
+        local || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified());
+    base.scheme_str() == Some("http") && !local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_absolute_http_url_without_extras_is_taken() {
+        let bad = [
+            "",
+            "host",
+            "/v1",
+            "ftp://h",
+            "https://",
+            "https://h?x=1",
+            "https://h#f",
+            "https://u:p@h",
+            "http://h:99999",
+        ];
+        for text in bad {
+            assert!(check(text).is_err(), "{text}");
+        }
+        assert_eq!(check("https://h:8080/v1///").unwrap(), "https://h:8080/v1");
+        assert_eq!(check("http://[::1]:80").unwrap(), "http://[::1]:80");
+    }
+
+    #[test]
+    fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
+        let exposed = |text| is_exposed(&check(text).unwrap());
+        assert!(exposed("http://10.0.0.1") && exposed("http://host/v1"));
+        assert!(!exposed("https://host") && !exposed("http://0.0.0.0:8001") && !exposed("http://[::1]:1"));
+        assert!(!exposed("http://localhost:1"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Where and how a deployment is called: provider, URL, credential, headers.
+
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use super::deployment::General;
+use crate::config::{
+    Provider, Target,
+    error::Sink,
+    keys,
+    raw::{Entry, Environment},
+    read,
+    yaml::{At, Node, Value},
+};
+
+mod base;
+mod dialect;
+
+use dialect::Dialect;
+
+/// Resolves the target; none if it lacks something, which has been said.
+pub(super) fn resolve(
+    entry: &Entry,
+    mock: bool,
+    general: &General<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<Target> {
+    let env = general.env;
+    let param = |name| entry.params.get(name);
+    let model = param("model");
+    let dialect = match model {
+        Some(model) => dialect::resolve(model, param("custom_llm_provider"), sink),
+        None => {
+            let at = entry.params.entries().next().map_or(&entry.at, |(key, _)| &key.at);
+            sink.error(at, "`litellm_params` has no `model`").help("write `model: PROVIDER/NAME`");
+            None
+        }
+    };
+    let headers = headers(entry, sink);
+    let organization = param("organization").and_then(|node| organization(node, sink));
+    let api_version = param("api_version").and_then(|node| read::text(node, sink));
+    let (dialect, at) = (dialect?, &model?.at);
+    let base = base::resolve(entry, &dialect, (mock, env), sink);
+    let key = if mock { None } else { key(entry, &dialect, env, sink) };
+    let base = base?;
+    if key.is_some() && base::is_exposed(&base) {
+        let host = base.host().unwrap_or_default();
+        sink.warning(at, format!("the key goes to {host} over plain http")).help("write `https://`");
+    }
+    let Dialect { provider, model, .. } = dialect;
+    let azure = provider == Provider::Azure;
+    let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| "2025-02-01-preview".to_owned());
+    let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
+    let organization = organization.or_else(|| {
+        let name = env.get("OPENAI_ORGANIZATION").filter(|_| provider == Provider::OpenAi)?;
+        HeaderValue::from_str(&name).ok()
+    });
+    Some(Target { provider, model, base, key, api_version, organization, headers, http2: false })
+}
+
+/// The credential. One that is missing is an error where nothing can answer without, else a word at the start.
+fn key(entry: &Entry, dialect: &Dialect, env: &Environment<'_>, sink: &mut Sink<'_>) -> Option<SecretString> {
+    let written = entry.params.entry("api_key");
+    let (at, name) = (written.map_or(&entry.at, |(key, _)| &key.at), dialect.key_variables()[0]);
+    // A server of one's own may well ask for none.
+    let own_server = dialect.provider != Provider::Azure && entry.params.get("api_base").is_some();
+    match written.map(|(_, node)| node) {
+        Some(node) if matches!(node.value, Value::Unset) && !own_server => {
+            return read::wrong(node, "a text", sink);
+        }
+        Some(node) if !node.is_null() && !matches!(node.value, Value::Unset) && !is_blank(node) => {
+            return written_key(node, sink);
+        }
+        _ => {}
+    }
+    if let Some(key) = env.first(dialect.key_variables()) {
+        if HeaderValue::from_str(&key).is_err() {
+            sink.error(at, format!("the key in the environment ({name}) cannot be sent in a header"));
+        }
+        return Some(key.into());
+    }
+    if written.is_some() || !own_server {
+        let group = keys::safe(&entry.name);
+        sink.warning(at, format!("no key for a deployment of `{group}`: it is called without a credential"))
+            .help(format!("set `{name}`, or write `api_key: os.environ/{name}`"));
+    }
+    None
+}
+
+fn is_blank(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(t) if t.trim().is_empty())
+}
+
+fn written_key(node: &Node, sink: &mut Sink<'_>) -> Option<SecretString> {
+    let key = read::text(node, sink)?;
+    if HeaderValue::from_str(&key).is_err() {
+        sink.error(&node.at, "the key cannot be sent in a header")
+            .help("it has a line break or another control character in it");
+    }
+    if key.starts_with('<') && key.ends_with('>') {
+        sink.warning(&node.at, "the key looks like a placeholder")
+            .help("put the real one here, or `os.environ/NAME`");
+    }
+    Some(key.into())
+}
+
+fn organization(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
+    if matches!(node.value, Value::List(_)) {
+        sink.error(&node.at, "a list of organizations is not served").help("write one deployment for each");
+        return None;
+    }
+    let text = read::text(node, sink)?;
+    HeaderValue::from_str(&text).ok().or_else(|| read::wrong(node, "a text that fits in a header", sink))
+}
+
+/// `headers`, then `extra_headers`, which win.
+fn headers(entry: &Entry, sink: &mut Sink<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for node in ["headers", "extra_headers"].into_iter().filter_map(|name| entry.params.get(name)) {
+        for (key, value) in read::map(node, sink).unwrap_or_default() {
+            let Some(name) = header_name(&key.name, &key.at, sink) else { continue };
+            let Some(value) = header_value(value, sink) else { continue };
+            headers.retain(|(other, _)| *other != name);
+            headers.push((name, value));
+        }
+    }
+    headers
+}
+
+fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
+    /// What describes the message itself is ours to write.
+    const FRAMING: [&str; 6] = ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+    match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if FRAMING.contains(&name.as_str()) => {
+            sink.error(at, format!("the header `{name}` is set by the gateway")).help("remove the line");
+            None
+        }
+        Ok(name) => Some(name),
+        Err(_) => {
+            sink.error(at, format!("`{}` is no name of a header", keys::safe(text)))
+                .help("letters, digits and hyphens");
+            None
+        }
+    }
+}
+
+fn header_value(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
+    let text = match &node.value {
+        Value::Number(n) => n.to_string(),
+        Value::Bool(b) => b.to_string(),
+        _ => read::text(node, sink)?,
+    };
+    let mut value = HeaderValue::from_str(&text)
+        .ok()
+        .or_else(|| read::wrong(node, "a text that fits in a header", sink))?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,136 @@
+//! The line of the file that a diagnostic points at, without its secrets.
+
+use std::ops::Range;
+
+use super::{keys, yaml::At};
+
+/// Characters of a line that are shown before the caret: a whole file may stand on one line.
+const SHOWN: usize = 100;
+
+/// What stands for a hidden value.
+const MASK: &str = "***";
+
+/// A line up to the end of what the caret points at. What follows is not shown: it may be a secret.
+#[derive(Clone, Debug)]
+pub(super) struct Snippet {
+    pub(super) line: String,
+    pub(super) indent: usize,
+    pub(super) width: usize,
+}
+
+/// The text, and which bytes of it may not be shown.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    text: &'a str,
+    /// In order. None until the text could be read: then everything but well-known words is hidden.
+    hidden: Option<Vec<Range<usize>>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, hidden: None }
+    }
+
+    /// Says which values may not be shown.
+    pub(super) fn hide(&mut self, mut ranges: Vec<Range<usize>>) {
+        ranges.sort_by_key(|r| (r.start, r.end));
+        self.hidden = Some(ranges);
+    }
+
+    pub(super) fn snippet(&self, at: &At) -> Option<Snippet> {
+        let before = self.text.get(..at.bytes.start)?;
+        let start = before.rfind('\n').map_or(0, |n| n + 1);
+        let rest = self.text.get(at.bytes.clone())?.lines().next().unwrap_or("");
+        let mut line = match &self.hidden {
+            Some(hidden) => mask(self.text, start..at.bytes.start, hidden),
+            None => known_words(&before[start..]),
+        };
+        shorten(&mut line);
+        let indent = line.chars().count();
+        match &self.hidden {
+            Some(hidden) => {
+                let range = at.bytes.start..at.bytes.start + rest.len();
+                line.push_str(&mask(self.text, range, hidden));
+            }
+            None => line.push('…'),
+        }
+        let width = line.chars().count().saturating_sub(indent).max(1);
+        Some(Snippet { line, indent, width })
+    }
+}
+
+fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
+    let mut out = String::new();
+    let mut at = range.start;
+    // Values do not overlap, so their ends are in order too. One may have begun lines ago.
+    let first = hidden.partition_point(|r| r.end <= range.start);
+    for secret in hidden[first..].iter().take_while(|r| r.start < range.end) {
+        if secret.start > at {
+            out.extend(text.get(at..secret.start).unwrap_or("").chars().map(plain));
+        }
+        if secret.end > at {
+            out.push_str(MASK);
+            at = secret.end;
+        }
+    }
+    if at < range.end {
+        out.extend(text.get(at..range.end).unwrap_or("").chars().map(plain));
+    }
+    out
+}
+
+/// Of a line that could not be read only the names of settings are shown: anything else may be a secret.
+fn known_words(line: &str) -> String {
+    let punctuation = |c: char| c.is_whitespace() || ":{}[],\"'-#".contains(c);
+    let mut out = String::new();
+    for token in line.split_inclusive(punctuation) {
+        let word = token.trim_end_matches(punctuation);
+        if word.is_empty() || keys::is_known(word) {
+            out.extend(token.chars().map(plain));
+        } else {
+            if !out.ends_with(MASK) {
+                out.push_str(MASK);
+            }
+            let tail = token[word.len()..].chars().map(plain);
+            out.extend(tail.filter(|c| *c != '-'));
+        }
+    }
+    out
+}
+
+/// Tabs and controls take one column and do nothing to a terminal.
+fn plain(c: char) -> char {
+    if c.is_whitespace() || c.is_control() { ' ' } else { c }
+}
+
+fn shorten(line: &mut String) {
+    let excess = line.chars().count().saturating_sub(SHOWN);
+    if excess > 0 {
+        *line = std::iter::once('…').chain(line.chars().skip(excess)).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: usize, end: usize) -> At {
+        At { line: 1, column: start + 1, bytes: start..end, path: "".into() }
+    }
+
+    #[test]
+    fn a_neighbour_on_the_same_line_stays_hidden_and_the_rest_is_not_shown() {
+        let text = "{api_key: sk-1, rpm: six, token: t}";
+        let mut source = Source::new(text);
+        source.hide(vec![10..14, 33..34]);
+        let snippet = source.snippet(&at(21, 24)).unwrap();
+        assert_eq!(snippet.line, "{api_key: ***, rpm: six");
+        assert_eq!((snippet.indent, snippet.width), (20, 3));
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_shows_only_the_names_of_settings() {
+        let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
+        assert_eq!(source.snippet(&at(35, 36)).unwrap().line, "  - api_key: *** rpm: […");
+    }
+}

@@ -1,0 +1,100 @@
+//! The configuration as a tree of text: what `--check` prints. No secrets, and of a URL only the host.
+
+use std::fmt;
+
+use super::{Alternative, Config, Deployment, Fallbacks, Group, Provider};
+
+/// The configuration as a tree of text.
+#[must_use]
+pub fn summary(config: &Config) -> Summary<'_> {
+    Summary(config)
+}
+
+/// What [`summary`] returns: it is made to be displayed.
+#[derive(Debug)]
+pub struct Summary<'a>(&'a Config);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { groups, aliases, settings, master_key } = self.0;
+        groups.iter().try_for_each(|g| group(g, f))?;
+        for alias in aliases {
+            let hidden = if alias.hidden { " (hidden)" } else { "" };
+            writeln!(f, "{} -> {}{hidden}", alias.name, alias.group)?;
+        }
+        fallbacks("fallbacks", Some(&settings.fallbacks), f)?;
+        fallbacks("context window fallbacks", settings.context_window_fallbacks.as_ref(), f)?;
+        fallbacks("content policy fallbacks", settings.content_policy_fallbacks.as_ref(), f)?;
+        let (retries, timeout) = (settings.num_retries, settings.timeout.as_secs_f64());
+        writeln!(
+            f,
+            "retries {retries}, timeout {timeout} s, cooldown {} s",
+            settings.cooldown_time.as_secs_f64()
+        )?;
+        let door = if master_key.is_some() { "a master key is needed" } else { "anybody may call" };
+        writeln!(f, "{door}")
+    }
+}
+
+fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let count = group.deployments.len();
+    write!(f, "{}: {count} deployment{}", group.name, if count == 1 { "" } else { "s" })?;
+    let limits = group.deployments.iter().map(|d| d.limits);
+    let rpm: u64 = limits.clone().filter_map(|l| l.rpm).fold(0, u64::saturating_add);
+    if rpm > 0 {
+        // One without a limit takes whatever comes.
+        write!(
+            f,
+            ", {rpm} requests per minute{}",
+            if limits.clone().all(|l| l.rpm.is_some()) { "" } else { " and more" }
+        )?;
+    }
+    writeln!(f)?;
+    group.deployments.iter().try_for_each(|d| deployment(d, f))
+}
+
+fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let provider = match d.target.provider {
+        Provider::OpenAi => "openai",
+        Provider::Azure => "azure",
+        Provider::HuggingFace => "huggingface",
+    };
+    write!(f, "  {}  {provider}/{}", d.id, d.target.model)?;
+    match (&d.mock, d.target.base.authority()) {
+        (Some(_), _) => write!(f, "  mock")?,
+        (None, Some(authority)) => write!(f, "  at {authority}")?,
+        (None, None) => {}
+    }
+    let limits = d.limits;
+    let numbers = [("rpm", limits.rpm), ("tpm", limits.tpm), ("parallel", limits.parallel.map(u64::from))];
+    for (name, number) in numbers.iter().filter_map(|(name, n)| n.map(|n| (name, n))) {
+        write!(f, "  {name} {number}")?;
+    }
+    if let Some(weight) = limits.weight {
+        write!(f, "  weight {weight}")?;
+    }
+    if let Some(order) = limits.order {
+        write!(f, "  order {order}")?;
+    }
+    let no_key = d.mock.is_none() && d.target.key.is_none();
+    writeln!(f, "{}", if no_key { "  no key" } else { "" })
+}
+
+fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(Fallbacks { by_group, default, flat: _ }) = fallbacks else { return Ok(()) };
+    if by_group.is_empty() && default.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "{name}:")?;
+    for (group, alternatives) in by_group {
+        writeln!(f, "  {group} -> {}", names(alternatives))?;
+    }
+    if !default.is_empty() {
+        writeln!(f, "  * -> {}", names(default))?;
+    }
+    Ok(())
+}
+
+fn names(alternatives: &[Alternative]) -> String {
+    alternatives.iter().map(|a| &*a.model).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,208 @@
+//! Where a request goes when a group has done all it could: the policies of Fallback and ContextWindowFallback.
+//!
+//! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
+//! error, asks the [`Trail`](crate::request::Trail) for the next group on the walk, and rewrites the request.
+
+use std::sync::Arc;
+
+use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
+
+use crate::{
+    config::{Alternative, Config, Fallbacks, Settings},
+    request::{Prompt, Request},
+};
+
+/// The fallback lists of the configuration. A request may bring its own, which replace them whole.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    general: Fallbacks,
+    context_window: Option<Fallbacks>,
+    content_policy: Option<Fallbacks>,
+    deepest: u32,
+    context_window_goes_on: bool,
+    aliases: Vec<(Arc<str>, Arc<str>)>,
+    /// What each group is known to take, where it is known of all its deployments.
+    windows: Vec<(Arc<str>, u64)>,
+}
+
+impl Policy {
+    /// The policy that this configuration asks for.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let settings: &Settings = &config.settings;
+        Self {
+            inner: Arc::new(Inner {
+                general: settings.fallbacks.clone(),
+                context_window: settings.context_window_fallbacks.clone(),
+                content_policy: settings.content_policy_fallbacks.clone(),
+                deepest: settings.max_fallbacks,
+                context_window_goes_on: settings.fallback_on_context_window,
+                aliases: aliases(config),
+                windows: windows(config),
+            }),
+        }
+    }
+
+    /// The same lists, asked only for larger groups.
+    #[must_use]
+    pub fn larger(&self) -> Larger {
+        Larger(self.clone())
+    }
+
+    /// Another group, whatever has gone wrong with this one.
+    fn another(&self, request: &Request, ending: &Ending) -> Option<Request> {
+        let own = match ending.class() {
+            Class::Success => return None,
+            Class::ContextWindow => self.special(request, Special::ContextWindow)?,
+            Class::ContentPolicy => self.special(request, Special::ContentPolicy)?,
+            Class::Caller
+            | Class::Unauthorized
+            | Class::RateLimited
+            | Class::Timeout
+            | Class::Unavailable => self.general(request),
+        };
+        self.walk(request, own)
+    }
+
+    /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
+    /// client sees the error, unless the configuration says that the ordinary fallbacks go on.
+    fn special(&self, request: &Request, special: Special) -> Option<Vec<Alternative>> {
+        match self.lists(request, special) {
+            Lists::Flat(list) => Some(list.to_vec()),
+            Lists::ByGroup(lists) => match self.entry(lists, request) {
+                Some(list) => Some(list),
+                None if special == Special::ContextWindow && self.inner.context_window_goes_on => {
+                    Some(self.general(request))
+                }
+                None => None,
+            },
+            Lists::None => Some(self.general(request)),
+        }
+    }
+
+    fn general(&self, request: &Request) -> Vec<Alternative> {
+        let overrides = &request.body().head.overrides;
+        let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
+        match &lists.flat {
+            Some(flat) => flat.clone(),
+            None => self.entry(lists, request).unwrap_or_default(),
+        }
+    }
+
+    fn lists<'a>(&'a self, request: &'a Request, special: Special) -> Lists<'a> {
+        let overrides = &request.body().head.overrides;
+        // A flat list in a request serves every error.
+        if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.as_ref()) {
+            return Lists::Flat(flat);
+        }
+        let (asked, configured) = match special {
+            Special::ContextWindow => (&overrides.context_window_fallbacks, &self.inner.context_window),
+            Special::ContentPolicy => (&overrides.content_policy_fallbacks, &self.inner.content_policy),
+        };
+        match asked.as_ref().unwrap_or(configured) {
+            Some(Fallbacks { flat: Some(flat), .. }) => Lists::Flat(flat),
+            Some(lists) => Lists::ByGroup(lists),
+            None => Lists::None,
+        }
+    }
+
+    /// The list for the name that was asked for, else for the group behind that alias, else for all.
+    fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
+        let asked = &request.body().group;
+        let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
+        let behind = || self.inner.aliases.iter().find(|(alias, _)| alias == asked);
+        of(asked)
+            .or_else(|| behind().and_then(|(_, group)| of(group)))
+            .map(|(_, list)| list.clone())
+            .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
+    }
+
+    fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
+        let prompt = request.body();
+        let overrides = &prompt.head.overrides;
+        if overrides.disable_fallbacks {
+            return None;
+        }
+        let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
+        prompt.trail.next_group(&prompt.group, own, deepest).map(|alternative| redirected(request, alternative))
+    }
+}
+
+impl Next<Request> for Policy {
+    fn next(&self, request: &Request, ending: &Ending) -> Option<Request> {
+        self.another(request, ending)
+    }
+}
+
+/// The way to a larger group alone: see [`Policy::larger`].
+#[derive(Clone, Debug)]
+pub struct Larger(Policy);
+
+impl Larger {
+    fn after(&self, request: &Request) -> Option<Request> {
+        let Self(policy) = self;
+        let own = match policy.lists(request, Special::ContextWindow) {
+            Lists::Flat(list) => list.to_vec(),
+            Lists::ByGroup(lists) => policy.entry(lists, request)?,
+            Lists::None => return None,
+        };
+        policy.walk(request, own)
+    }
+}
+
+impl Next<Request> for Larger {
+    /// A larger group, for a request that did not fit this one.
+    fn next(&self, request: &Request, _: &Ending) -> Option<Request> {
+        self.after(request)
+    }
+}
+
+impl Preflight<Request> for Larger {
+    /// A larger group at once, when it is known beforehand that the request does not fit this one.
+    fn larger(&self, request: &Request) -> Option<Request> {
+        let prompt = request.body();
+        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == prompt.group)?;
+        if prompt.head.prompt_tokens <= *window {
+            return None;
+        }
+        self.after(request)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Special {
+    ContextWindow,
+    ContentPolicy,
+}
+
+enum Lists<'a> {
+    Flat(&'a [Alternative]),
+    ByGroup(&'a Fallbacks),
+    None,
+}
+
+fn redirected(request: &Request, alternative: Alternative) -> Request {
+    let mut request = request.clone();
+    let prompt: &mut Prompt = request.body_mut();
+    prompt.group = alternative.model;
+    prompt.replaced = alternative.parameters.into();
+    request
+}
+
+fn aliases(config: &Config) -> Vec<(Arc<str>, Arc<str>)> {
+    config.aliases.iter().map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
+}
+
+/// The largest input that each group takes, for the groups whose deployments all say so.
+fn windows(config: &Config) -> Vec<(Arc<str>, u64)> {
+    let window = |group: &crate::config::Group| {
+        let each = group.deployments.iter().map(|deployment| deployment.info.max_input_tokens);
+        each.collect::<Option<Vec<u64>>>()?.into_iter().max()
+    };
+    config.groups.iter().filter_map(|group| Some((Arc::clone(&group.name), window(group)?))).collect()
+}

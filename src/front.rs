@@ -1,0 +1,180 @@
+//! The front door: [`Auth`], and [`FrontDoor`], the only backpressure of the gateway.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, header};
+use pin_project_lite::pin_project;
+use ring::digest::{Digest, SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{Layer, Service};
+
+use crate::{Error, paths::Routed, request::Response};
+
+pin_project! {
+    /// An outcome that is there at once, or that of an inner service.
+    pub struct Settled<F> {
+        outcome: Option<Result<Response, Error>>,
+        #[pin]
+        inner: Option<F>,
+    }
+}
+
+impl<F> Settled<F> {
+    /// This outcome.
+    pub const fn now(outcome: Result<Response, Error>) -> Self {
+        Self { outcome: Some(outcome), inner: None }
+    }
+
+    /// That of this future.
+    pub const fn later(inner: F) -> Self {
+        Self { outcome: None, inner: Some(inner) }
+    }
+}
+
+impl<F> Future for Settled<F>
+where
+    F: Future<Output = Result<Response, Error>>,
+{
+    type Output = Result<Response, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match (this.outcome.take(), this.inner.as_pin_mut()) {
+            (Some(outcome), _) => Poll::Ready(outcome),
+            (None, Some(inner)) => inner.poll(cx),
+            // Polled again after it was ready, which the contract of a future leaves open.
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+/// Lets in whoever presents the master key, or anybody where there is none.
+#[derive(Clone, Debug)]
+pub struct AuthLayer {
+    key: Option<Digest>,
+}
+
+impl AuthLayer {
+    /// The key that is asked for. Only its digest is kept, and only digests are compared: how long that takes tells
+    /// nothing about the key.
+    #[must_use]
+    pub fn new(key: Option<&SecretString>) -> Self {
+        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().as_bytes())) }
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = Auth<S>;
+
+    fn layer(&self, inner: S) -> Auth<S> {
+        Auth { inner, key: self.key }
+    }
+}
+
+/// See [`AuthLayer`].
+#[derive(Clone, Debug)]
+pub struct Auth<S> {
+    inner: S,
+    key: Option<Digest>,
+}
+
+/// The key that a client presents: `Authorization: Bearer`, or where other SDKs put theirs.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        return scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii());
+    }
+    ["x-litellm-api-key", "api-key", "x-api-key"].iter().find_map(|name| headers.get(*name)).map(|value| {
+        let bytes = value.as_bytes();
+        bytes.strip_prefix(b"Bearer ").unwrap_or(bytes)
+    })
+}
+
+impl<S, B> Service<Routed<B>> for Auth<S>
+where
+    S: Service<Routed<B>, Response = Response, Error = Error>,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Settled<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+        if let Some(key) = &self.key {
+            let presented = presented(routed.request.headers());
+            let digest = presented.map(|presented| digest(&SHA256, presented));
+            if digest.is_none_or(|digest| digest.as_ref() != key.as_ref()) {
+                return Settled::now(Err(Error::Unauthenticated { given: presented.is_some() }));
+            }
+        }
+        Settled::later(self.inner.call(routed))
+    }
+}
+
+/// A request that was let in, and the permit that it holds until its answer has ended.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    /// The request.
+    pub routed: Routed<B>,
+    /// Its place among the requests that are held.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// Holds at most so many requests at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
+/// own `ConcurrencyLimit` lets go at the head.
+#[derive(Clone, Debug)]
+pub struct FrontDoorLayer {
+    room: Arc<Semaphore>,
+}
+
+impl FrontDoorLayer {
+    /// At most as many as `room` has permits.
+    #[must_use]
+    pub const fn new(room: Arc<Semaphore>) -> Self {
+        Self { room }
+    }
+}
+
+impl<S> Layer<S> for FrontDoorLayer {
+    type Service = FrontDoor<S>;
+
+    fn layer(&self, inner: S) -> FrontDoor<S> {
+        FrontDoor { inner, room: Arc::clone(&self.room) }
+    }
+}
+
+/// See [`FrontDoorLayer`].
+#[derive(Clone, Debug)]
+pub struct FrontDoor<S> {
+    inner: S,
+    room: Arc<Semaphore>,
+}
+
+impl<S, B> Service<Routed<B>> for FrontDoor<S>
+where
+    S: Service<Admitted<B>, Response = Response, Error = Error>,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Settled<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+        match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(permit) => Settled::later(self.inner.call(Admitted { routed, permit })),
+            Err(_) => Settled::now(Err(Error::Busy)),
+        }
+    }
+}

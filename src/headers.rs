@@ -1,0 +1,77 @@
+//! What an answer's headers tell the operator, under LiteLLM's names, so that dashboards keep working.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tollgate_layers::Class;
+
+use crate::request::{Response, Trail};
+
+/// The id of the request, made here or taken from the client.
+pub const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+/// The groups that were tried after the first, when all have failed.
+const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
+/// OpenAI's SDKs obey it: what we gave up must not be multiplied by them.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What no log may show.
+pub const SENSITIVE: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-litellm-api-key"),
+];
+
+/// Writes what this request has been through.
+pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
+    let ending = *response.body().ending();
+    let origin = response.body().origin().cloned();
+    let headers = response.headers_mut();
+    if let Some(origin) = origin {
+        headers.insert(MODEL_ID, origin.deployment.clone());
+        headers.insert(MODEL_GROUP, origin.group.clone());
+        if expose_upstreams {
+            headers.insert(API_BASE, origin.base.clone());
+        }
+    }
+    let fallbacks = trail.fallbacks();
+    let (repeats, most) = trail.repeats();
+    headers.insert(RETRIES, repeats.into());
+    if repeats > 0 {
+        headers.insert(MAX_RETRIES, most.into());
+    }
+    headers.insert(FALLBACKS, fallbacks.into());
+    let (whole, upstream) = (trail.arrival.elapsed(), trail.upstream());
+    headers.insert(DURATION, millis(whole));
+    headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
+    if ending.class() != Class::Success {
+        gave_up(headers, trail, ending.is_refusal());
+    }
+}
+
+/// After at least one attempt upstream, whoever retries would only multiply ours. A refusal of our own says when to
+/// come back instead.
+fn gave_up(headers: &mut HeaderMap, trail: &Trail, refused: bool) {
+    if trail.attempts.made() > 0 && !refused {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    let tried = trail.groups().join(", ");
+    if let (false, Ok(tried)) = (tried.is_empty(), HeaderValue::from_str(&tried)) {
+        headers.insert(TRIED, tried);
+    }
+}
+
+/// Milliseconds with three places, as LiteLLM writes them, without a detour through floating point text.
+fn millis(duration: std::time::Duration) -> HeaderValue {
+    let micros = duration.as_micros();
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+}

@@ -1,0 +1,177 @@
+//! Counts what passes: [`Instrument`] at three heights (gateway, group, deployment), and [`Attribute`], which writes
+//! on an answer whose it is.
+//!
+//! tower-http's trace and metrics layers see a status; this one hears the class that the leaf found, at the end
+//! of the body, so that a stream that breaks is counted as broken.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tollgate_layers::Track;
+use tower::{Layer, Service};
+
+use crate::{
+    body::{Answer, Judged, Origin},
+    metrics::{Count, Meter},
+    request::{Request, Response, Trail},
+};
+
+/// Counts the requests that pass, their classes, how many are under way, and how long they take.
+#[derive(Clone, Debug)]
+pub struct InstrumentLayer {
+    meter: Arc<Meter>,
+}
+
+impl InstrumentLayer {
+    /// Counts into this meter.
+    #[must_use]
+    pub const fn new(meter: Arc<Meter>) -> Self {
+        Self { meter }
+    }
+}
+
+impl<S> Layer<S> for InstrumentLayer {
+    type Service = Instrument<S>;
+
+    fn layer(&self, inner: S) -> Instrument<S> {
+        Instrument { inner, meter: Arc::clone(&self.meter) }
+    }
+}
+
+/// See [`InstrumentLayer`].
+#[derive(Clone, Debug)]
+pub struct Instrument<S> {
+    inner: S,
+    meter: Arc<Meter>,
+}
+
+impl<S, Req> Service<Req> for Instrument<S>
+where
+    S: Service<Req, Response = Response>,
+    S::Error: Judged,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        let count = Count::begin(Arc::clone(&self.meter));
+        ResponseFuture { inner: self.inner.call(req), count: Some(count) }
+    }
+}
+
+pin_project! {
+    /// The future of [`Instrument`].
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        count: Option<Count>,
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response, E>>,
+    E: Judged,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.inner.poll(cx));
+        Poll::Ready(match this.count.take() {
+            Some(count) => {
+                count.head();
+                Answer.track(count, outcome)
+            }
+            None => outcome,
+        })
+    }
+}
+
+/// Writes the deployment on each of its answers, and the time it took on the request's trail.
+#[derive(Clone, Debug)]
+pub struct AttributeLayer {
+    origin: Arc<Origin>,
+}
+
+impl AttributeLayer {
+    /// Answers are this deployment's.
+    #[must_use]
+    pub const fn new(origin: Arc<Origin>) -> Self {
+        Self { origin }
+    }
+}
+
+impl<S> Layer<S> for AttributeLayer {
+    type Service = Attribute<S>;
+
+    fn layer(&self, inner: S) -> Attribute<S> {
+        Attribute { inner, origin: Arc::clone(&self.origin) }
+    }
+}
+
+/// See [`AttributeLayer`].
+#[derive(Clone, Debug)]
+pub struct Attribute<S> {
+    inner: S,
+    origin: Arc<Origin>,
+}
+
+impl<S> Service<Request> for Attribute<S>
+where
+    S: Service<Request, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = AttributeFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let trail = Arc::clone(&request.body().trail);
+        trail.called(self.origin.retries);
+        let origin = Arc::clone(&self.origin);
+        AttributeFuture { inner: self.inner.call(request), start: Instant::now(), trail, origin: Some(origin) }
+    }
+}
+
+pin_project! {
+    /// The future of [`Attribute`].
+    pub struct AttributeFuture<F> {
+        #[pin]
+        inner: F,
+        start: Instant,
+        trail: Arc<Trail>,
+        origin: Option<Arc<Origin>>,
+    }
+}
+
+impl<F, E> Future for AttributeFuture<F>
+where
+    F: Future<Output = Result<Response, E>>,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut outcome = ready!(this.inner.poll(cx));
+        this.trail.add_upstream(this.start.elapsed());
+        if let (Ok(response), Some(origin)) = (&mut outcome, this.origin.take()) {
+            response.body_mut().set_origin(origin);
+        }
+        Poll::Ready(outcome)
+    }
+}

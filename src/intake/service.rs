@@ -1,0 +1,213 @@
+//! Body in, [`Prompt`] on: [`Intake`].
+//!
+//! Above it a request is a stream of bytes with the client's headers; below it, it is a value that is cheap to clone
+//! and carries none of them. On the way out it writes what the operator wants to know into the answer's headers.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tower::Service;
+
+use super::{Rejected, read};
+use crate::{
+    Error,
+    admin::Admitted,
+    config::Settings,
+    headers,
+    request::{Prompt, Request, Response, Route, Trail},
+    respond,
+    router::Stack,
+    state::BUFFER_UNIT,
+};
+
+/// Takes in bodies, and hands prompts to the tree.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tree: Stack,
+    buffered: Arc<Semaphore>,
+    rules: Rules,
+}
+
+/// What Intake is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The largest body that is taken, in bytes.
+    pub max_body: usize,
+    /// `max_request_duration`.
+    pub longest: Option<Duration>,
+    /// `num_retries`, for the answer's headers.
+    pub retries: u32,
+    /// Whether `x-litellm-model-api-base` is shown.
+    pub expose_upstreams: bool,
+}
+
+impl Rules {
+    /// What these settings say.
+    #[must_use]
+    pub const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
+        Self {
+            max_body: settings.max_body,
+            longest: settings.max_request_duration,
+            retries: settings.num_retries,
+            expose_upstreams,
+        }
+    }
+}
+
+impl Intake {
+    /// Hands to `tree`; `buffered` has a permit for each [`BUFFER_UNIT`] of body that may be held.
+    #[must_use]
+    pub fn new(tree: Stack, buffered: Arc<Semaphore>, rules: Rules) -> Self {
+        Self { inner: Arc::new(Inner { tree, buffered, rules }) }
+    }
+}
+
+impl<B> Service<Admitted<B>> for Intake
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let arrival = Instant::now();
+            let Admitted { route, request, permit } = admitted;
+            let (parts, body) = request.into_parts();
+            let (bytes, buffered) = inner.collect(&parts.headers, body).await?;
+            let request = inner.request(route, &parts.headers, (bytes, buffered), arrival)?;
+            drop(parts);
+            let trail = Arc::clone(&request.body().trail);
+            let outcome = inner.tree.ask(request).await;
+            let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
+            headers::write(&mut response, &trail, inner.rules.expose_upstreams);
+            response.body_mut().fasten(permit);
+            Ok(response)
+        })
+    }
+}
+
+impl Inner {
+    fn request(
+        &self,
+        route: Route,
+        headers: &HeaderMap,
+        (bytes, buffered): (Bytes, Option<OwnedSemaphorePermit>),
+        arrival: Instant,
+    ) -> Result<Request, Error> {
+        let head = Arc::new(read(route, headers, &bytes)?);
+        let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
+        let trail = Trail::new(arrival, self.rules.longest).with_retries(retries).with_buffered(buffered);
+        let trail = Arc::new(trail);
+        let group = Arc::clone(&head.model);
+        Ok(Request::new(Prompt { bytes, head, trail, group, replaced: Arc::default() }))
+    }
+
+    /// The whole body, and the room it takes at the front door.
+    async fn collect<B>(
+        &self,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Error>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: std::fmt::Display,
+    {
+        let mut body = std::pin::pin!(body);
+        let mut held = Held { room: &self.buffered, permit: None, most: self.rules.max_body, total: 0 };
+        held.announced(headers)?;
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Rejected::encoded().into());
+        }
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Rejected::broken_off())?;
+            let Ok(data) = frame.into_data() else { continue };
+            held.grow(data.len())?;
+            // The whole of a small body comes as one frame, which is passed on as it is.
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+                continue;
+            }
+            if rest.is_empty() {
+                rest.reserve(held.expected(headers));
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+        let bytes = if rest.is_empty() { first } else { rest.freeze() };
+        Ok((bytes, held.permit))
+    }
+}
+
+/// The room that a body takes while it comes in.
+struct Held<'a> {
+    room: &'a Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    most: usize,
+    total: usize,
+}
+
+impl Held<'_> {
+    /// A length that was announced is judged before a byte of it is read.
+    fn announced(&self, headers: &HeaderMap) -> Result<(), Error> {
+        match announced(headers) {
+            Some(length) if length > self.most => Err(Rejected::too_large(self.most).into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn grow(&mut self, by: usize) -> Result<(), Error> {
+        self.total += by;
+        if self.total > self.most {
+            return Err(Rejected::too_large(self.most).into());
+        }
+        let units = self.total / BUFFER_UNIT;
+        let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if units > had {
+            // A body within the limit has fewer units than a u32 counts.
+            let more = u32::try_from(units - had).unwrap_or(u32::MAX);
+            let more = Arc::clone(self.room).try_acquire_many_owned(more).map_err(|_| Error::Busy)?;
+            match &mut self.permit {
+                Some(permit) => permit.merge(more),
+                None => self.permit = Some(more),
+            }
+        }
+        Ok(())
+    }
+
+    /// How much to make room for at once: what was announced, within reason.
+    fn expected(&self, headers: &HeaderMap) -> usize {
+        announced(headers).unwrap_or(0).clamp(self.total, self.most)
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,312 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Clocks, Info, Limits};
+
+const SECRET: &str = "sk-very-secret";
+
+fn target(provider: Provider, model: &str, base: &str) -> Target {
+    Target {
+        provider,
+        model: model.into(),
+        base: base.parse().expect("a URL"),
+        key: Some(SECRET.into()),
+        api_version: None,
+        organization: None,
+        headers: Vec::new(),
+        http2: false,
+    }
+}
+
+fn deployment(target: Target) -> Deployment {
+    Deployment {
+        id: "d".into(),
+        group: "g".into(),
+        target,
+        limits: Limits::default(),
+        clocks: Clocks::default(),
+        num_retries: None,
+        cooldown_time: None,
+        allowed_fails: None,
+        defaults: vec![("seed".into(), "7".into())],
+        mock: None,
+        info: Info::default(),
+    }
+}
+
+fn encoder(target: Target) -> Encoder {
+    Encoder::new(&deployment(target)).expect("a good target")
+}
+
+fn azure(base: &str, version: Option<&str>) -> Encoder {
+    encoder(Target { api_version: version.map(Into::into), ..target(Provider::Azure, "my-dep", base) })
+}
+
+/// Where chat is.
+fn url(encoder: &Encoder) -> String {
+    encoder.uri(Route::Chat).to_string()
+}
+
+#[test]
+fn openai_gets_the_base_as_it_is_and_the_route_behind_it() {
+    for (base, wanted) in [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1/chat/completions"),
+        ("https://host", "https://host/chat/completions"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/chat/completions"),
+        ("https://host/api/v3", "https://host/api/v3/chat/completions"),
+        ("https://host/v1/chat/completions", "https://host/v1/chat/completions"),
+        ("https://host/v1/chat/completions/", "https://host/v1/chat/completions"),
+        ("https://host/v1/completions", "https://host/v1/chat/completions"),
+    ] {
+        assert_eq!(url(&encoder(target(Provider::OpenAi, "gpt-4o", base))), wanted, "{base}");
+    }
+}
+
+#[test]
+fn all_routes_stand_beside_each_other() {
+    let encoder = encoder(target(Provider::OpenAi, "m", "https://h/v1/chat/completions"));
+    assert_eq!(encoder.uri(Route::Completions), "https://h/v1/completions");
+    assert_eq!(encoder.uri(Route::Embeddings), "https://h/v1/embeddings");
+}
+
+#[test]
+fn an_openai_request_carries_the_deployment_s_own_credential() {
+    let organization = Some(HeaderValue::from_static("org-1"));
+    let encoder = encoder(Target { organization, ..target(Provider::OpenAi, "gpt-4o", "https://h/v1") });
+    let request = encoder.request(Route::Chat, "body");
+    assert_eq!(request.method(), Method::POST);
+    assert_eq!(request.version(), Version::HTTP_11);
+    assert_eq!(*request.body(), "body");
+    assert_eq!(encoder.model(), "gpt-4o");
+    assert_eq!(encoder.defaults(), [("seed".into(), "7".into())]);
+    let headers = request.headers();
+    assert_eq!(headers[header::AUTHORIZATION], format!("Bearer {SECRET}"));
+    assert!(headers[header::AUTHORIZATION].is_sensitive());
+    assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+    assert_eq!(headers["openai-organization"], "org-1");
+    assert_eq!(headers[header::USER_AGENT], concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+    let names: BTreeSet<_> = headers.keys().map(HeaderName::as_str).collect();
+    let wanted = ["accept", "authorization", "content-type", "openai-organization", "user-agent"];
+    assert_eq!(names, BTreeSet::from(wanted), "and nothing else");
+}
+
+#[test]
+fn azure_by_dated_version_has_the_deployment_in_the_path() {
+    let encoder = azure("https://res.openai.azure.com", Some("2024-10-21"));
+    let wanted =
+        "https://res.openai.azure.com/openai/deployments/my-dep/chat/completions?api-version=2024-10-21";
+    assert_eq!(url(&encoder), wanted);
+    let (_, headers) = encoder.head(Route::Chat);
+    assert_eq!(headers["api-key"], SECRET);
+    assert!(headers["api-key"].is_sensitive());
+    assert!(!headers.contains_key(header::AUTHORIZATION));
+    assert_eq!(encoder.model(), "my-dep");
+}
+
+#[test]
+fn azure_without_a_version_asks_for_the_default_one() {
+    let wanted = "https://r/openai/deployments/my-dep/chat/completions?api-version=2025-02-01-preview";
+    assert_eq!(url(&azure("https://r/", None)), wanted);
+}
+
+#[test]
+fn azure_embeddings_are_beside_its_chat() {
+    let encoder = azure("https://r", Some("2024-10-21"));
+    let wanted = "https://r/openai/deployments/my-dep/embeddings?api-version=2024-10-21";
+    assert_eq!(encoder.uri(Route::Embeddings), wanted);
+}
+
+#[test]
+fn azure_takes_its_dated_base_in_any_form() {
+    for (base, wanted) in [
+        ("https://r/openai", "https://r/openai/deployments/my-dep/chat/completions?api-version=V"),
+        (
+            "https://r/openai/deployments",
+            "https://r/openai/deployments/my-dep/chat/completions?api-version=V",
+        ),
+        (
+            "https://r/openai/deployments/",
+            "https://r/openai/deployments/my-dep/chat/completions?api-version=V",
+        ),
+        (
+            "https://r/openai/deployments/other",
+            "https://r/openai/deployments/other/chat/completions?api-version=V",
+        ),
+        (
+            "https://r/openai/deployments/other/chat/completions",
+            "https://r/openai/deployments/other/chat/completions?api-version=V",
+        ),
+        ("https://gw/team/a", "https://gw/team/a/openai/deployments/my-dep/chat/completions?api-version=V"),
+    ] {
+        assert_eq!(url(&azure(base, Some("V"))), wanted, "{base}");
+    }
+}
+
+#[test]
+fn azure_v1_has_no_version_and_never_doubles_its_path() {
+    for base in ["https://r", "https://r/", "https://r/openai", "https://r/openai/v1", "https://r/openai/v1/"]
+    {
+        for version in ["v1", "latest", "preview"] {
+            assert_eq!(
+                url(&azure(base, Some(version))),
+                "https://r/openai/v1/chat/completions",
+                "{base} {version}"
+            );
+        }
+    }
+    assert_eq!(
+        url(&azure("https://r/openai/v1/", Some("2024-10-21"))),
+        "https://r/openai/v1/chat/completions"
+    );
+    let foundry = azure("https://r.services.ai.azure.com/api/projects/p", Some("v1"));
+    assert_eq!(url(&foundry), "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions");
+    assert_eq!(foundry.model(), "my-dep");
+    assert_eq!(foundry.head(Route::Chat).1["api-key"], SECRET);
+}
+
+#[test]
+fn an_azure_token_is_sent_where_the_config_writes_it_as_a_header() {
+    let headers = vec![(header::AUTHORIZATION, HeaderValue::from_static("Bearer T"))];
+    let encoder = encoder(Target { key: None, headers, ..target(Provider::Azure, "d", "https://r") });
+    let (_, headers) = encoder.head(Route::Chat);
+    assert_eq!(headers[header::AUTHORIZATION], "Bearer T");
+    assert!(!headers.contains_key("api-key"));
+}
+
+#[test]
+fn a_name_in_an_azure_path_is_one_segment() {
+    let encoder = encoder(target(Provider::Azure, "../a b/ü?x#y", "https://r"));
+    let path = encoder.uri(Route::Chat).path();
+    assert_eq!(path, "/openai/deployments/..%2Fa%20b%2F%C3%BC%3Fx%23y/chat/completions");
+}
+
+#[test]
+fn huggingface_serves_under_v1_wherever_the_base_ends() {
+    for base in [
+        "http://h:8080",
+        "http://h:8080/",
+        "http://h:8080/v1",
+        "http://h:8080/v1/",
+        "http://h:8080/v1/chat/completions",
+    ] {
+        let encoder = encoder(target(Provider::HuggingFace, "tgi", base));
+        assert_eq!(url(&encoder), "http://h:8080/v1/chat/completions", "{base}");
+        assert_eq!(encoder.model(), "tgi");
+        assert_eq!(encoder.head(Route::Chat).1[header::AUTHORIZATION], format!("Bearer {SECRET}"));
+    }
+}
+
+#[test]
+fn the_router_is_told_the_provider_behind_the_model() {
+    let router = "https://router.huggingface.co/v1";
+    for (model, base, wanted) in [
+        ("meta-llama/Llama-3.3-70B-Instruct", router, "meta-llama/Llama-3.3-70B-Instruct"),
+        ("together/meta-llama/Llama-3.3-70B-Instruct", router, "meta-llama/Llama-3.3-70B-Instruct:together"),
+        ("together/meta-llama/Llama-3.3:fastest", router, "together/meta-llama/Llama-3.3:fastest"),
+        ("together/meta-llama/Llama-3.3", "https://my.endpoint/v1", "together/meta-llama/Llama-3.3"),
+        ("a/b/c", "https://router.huggingface.co/together/v1", "a/b/c"),
+    ] {
+        let encoder = encoder(target(Provider::HuggingFace, model, base));
+        assert_eq!(encoder.model(), wanted);
+        assert_eq!(url(&encoder), format!("{base}/chat/completions"));
+    }
+}
+
+#[test]
+fn without_a_credential_no_header_pretends_to_be_one() {
+    for provider in [Provider::OpenAi, Provider::Azure, Provider::HuggingFace] {
+        for key in [None, Some("".into()), Some(" \n".into())] {
+            let (_, headers) =
+                encoder(Target { key, ..target(provider, "m", "https://h") }).head(Route::Chat);
+            assert!(!headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("api-key"));
+        }
+    }
+}
+
+#[test]
+fn a_line_end_behind_the_key_is_cut_and_one_inside_is_an_error() {
+    let with_key = |key: &str| Target { key: Some(key.into()), ..target(Provider::OpenAi, "m", "https://h") };
+    assert_eq!(encoder(with_key("k\n")).head(Route::Chat).1[header::AUTHORIZATION], "Bearer k");
+    assert_eq!(Encoder::new(&deployment(with_key("k\nx: y"))).map(|_| ()), Err(Invalid::Credential));
+}
+
+#[test]
+fn extra_headers_replace_ours_but_never_frame_the_message() {
+    let pair = |name: &'static str| (HeaderName::from_static(name), HeaderValue::from_static("mine"));
+    let names = [
+        "x-title",
+        "user-agent",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "upgrade",
+    ];
+    let headers = names.map(pair).to_vec();
+    let (_, headers) =
+        encoder(Target { headers, ..target(Provider::OpenAi, "m", "https://h") }).head(Route::Chat);
+    assert_eq!(
+        (&headers["x-title"], &headers["user-agent"]),
+        (&"mine".parse().unwrap(), &"mine".parse().unwrap())
+    );
+    assert!(headers["x-title"].is_sensitive());
+    for name in &names[2..] {
+        assert!(!headers.contains_key(*name), "{name}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_called_is_an_error_that_does_not_repeat_it() {
+    for (base, wanted) in [
+        ("/only/a/path", Invalid::Address),
+        ("host.only:80", Invalid::Address),
+        ("ftp://host/x", Invalid::Address),
+        ("https://user:sk-very-secret@host/v1", Invalid::UserInfo),
+    ] {
+        let error = Encoder::new(&deployment(target(Provider::OpenAi, "m", base))).map(|_| ()).unwrap_err();
+        assert_eq!(error, wanted, "{base}");
+        assert!(!error.to_string().contains("host/") && !format!("{error:?}").contains(SECRET));
+    }
+}
+
+#[test]
+fn no_debug_output_shows_a_secret_or_an_address() {
+    let headers = vec![(HeaderName::from_static("x-custom"), HeaderValue::from_static("custom-secret"))];
+    let organization = Some(HeaderValue::from_static("org-1"));
+    for provider in [Provider::OpenAi, Provider::Azure, Provider::HuggingFace] {
+        let target = Target {
+            headers: headers.clone(),
+            organization: organization.clone(),
+            ..target(provider, "m", "https://internal/v1")
+        };
+        let encoder = encoder(target);
+        let shown = format!("{encoder:?} {:?}", encoder.head(Route::Chat).1);
+        assert!(!shown.contains(SECRET) && !shown.contains("custom-secret"), "{shown}");
+        assert!(!format!("{encoder:?}").contains("internal"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_azure_name_makes_one_valid_segment(model in "\\PC{1,40}") {
+        let encoder = encoder(target(Provider::Azure, &model, "https://r"));
+        let segments: Vec<_> = encoder.uri(Route::Chat).path().split('/').collect();
+        prop_assert_eq!(segments.len(), 6);
+        prop_assert_eq!(&segments[4..], &["chat", "completions"]);
+        prop_assert_eq!(encoder.model(), model);
+    }
+
+    #[test]
+    fn joining_is_idempotent(segments in proptest::collection::vec("[a-z0-9]{1,6}", 0..3)) {
+        let base = format!("https://h/{}", segments.join("/"));
+        for provider in [Provider::OpenAi, Provider::HuggingFace] {
+            let once = url(&encoder(target(provider, "m", &base)));
+            prop_assert_eq!(url(&encoder(target(provider, "m", &once))), once);
+        }
+    }
+}

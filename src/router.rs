@@ -1,0 +1,112 @@
+//! Group name to group, and the border where types are erased: [`Router`], [`Stack`].
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{
+    Error,
+    request::{Request, Response},
+};
+
+/// An answer on its way.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+/// A whole stack behind one pointer: a group's, or the tree's above the router.
+///
+/// tower's `BoxCloneSyncService` allocates whenever it is cloned, and a fallback clones; here a clone is a count.
+#[derive(Clone)]
+pub struct Stack(Arc<dyn Ask>);
+
+trait Ask: Send + Sync {
+    fn ask(&self, request: Request) -> Answering;
+}
+
+impl<S> Ask for S
+where
+    S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn ask(&self, request: Request) -> Answering {
+        Box::pin(self.clone().oneshot(request))
+    }
+}
+
+impl Stack {
+    /// The layer that makes a `Stack` of whatever is below it.
+    #[must_use]
+    pub const fn layer() -> StackLayer {
+        StackLayer(())
+    }
+
+    /// Asks it. It is always ready, as everything below the front door.
+    #[must_use]
+    pub fn ask(&self, request: Request) -> Answering {
+        self.0.ask(request)
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stack")
+    }
+}
+
+/// See [`Stack::layer`].
+#[derive(Clone, Copy, Debug)]
+pub struct StackLayer(());
+
+impl<S> Layer<S> for StackLayer
+where
+    S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    type Service = Stack;
+
+    fn layer(&self, inner: S) -> Stack {
+        Stack(Arc::new(inner))
+    }
+}
+
+/// Finds the group that a request asks for.
+///
+/// A name is looked up as a group, then as an alias (one step), then as a deployment's id: such a call goes to that
+/// deployment alone.
+#[derive(Clone, Debug)]
+pub struct Router {
+    groups: Arc<HashMap<Arc<str>, Stack>>,
+}
+
+impl Router {
+    /// A router over these names.
+    #[must_use]
+    pub fn new(groups: HashMap<Arc<str>, Stack>) -> Self {
+        Self { groups: Arc::new(groups) }
+    }
+}
+
+impl Service<Request> for Router {
+    type Response = Response;
+    type Error = Error;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
+        match self.groups.get(&request.body().group) {
+            Some(group) => group.ask(request),
+            None => {
+                let unknown = Error::UnknownModel(Arc::clone(&request.body().group));
+                Box::pin(std::future::ready(Err(unknown)))
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tollgate_layers::BoxError;
+use tower::Service;
+
+use crate::paths::Draining;
+
+/// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
+pub const DRAIN: Duration = Duration::from_secs(600);
+
+/// A client may take that long to send its head.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default.
+const BUFFER: usize = 64 * 1024;
+
+/// A service that can be served: it answers whatever comes.
+pub trait Edge: Clone + Send + 'static {
+    /// The body of its answers.
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    /// An answer on its way.
+    type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
+    /// The same as a tower Service.
+    type Service: Service<
+            Request<Incoming>,
+            Response = Response<Self::Body>,
+            Error = Infallible,
+            Future = Self::Future,
+        > + Clone
+        + Send
+        + 'static;
+
+    /// As a tower Service.
+    fn into_service(self) -> Self::Service;
+}
+
+impl<S, B> Edge for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+    type Future = S::Future;
+    type Service = S;
+
+    fn into_service(self) -> S {
+        self
+    }
+}
+
+/// Serves until `leave` resolves; then finishes what is in flight, at most [`DRAIN`] long.
+///
+/// Whether all was finished. A failed accept is waited out.
+pub async fn serve<E: Edge>(
+    listener: TcpListener,
+    edge: E,
+    draining: Draining,
+    leave: impl Future<Output = ()>,
+) -> bool {
+    let service = edge.into_service();
+    let connections = GracefulShutdown::new();
+    let mut leave = std::pin::pin!(leave);
+    loop {
+        tokio::select! {
+            () = &mut leave => break,
+            (stream, _) = accept(&listener) => {
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD)
+                    .max_buf_size(BUFFER)
+                    .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
+                let connection = connections.watch(connection);
+                tokio::spawn(async move {
+                    // A connection that breaks is its client's business; what it had in flight has been dropped.
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                });
+            }
+        }
+    }
+    drop(listener);
+    draining.begin();
+    tokio::time::timeout(DRAIN, connections.shutdown()).await.is_ok()
+}
+
+/// The next connection. Out of file descriptors is a state that passes: wait a little, and try again.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if stream.set_nodelay(true).is_ok() {
+                    return (stream, peer);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The table of contents: the whole gateway, one function per tier, each read from the outside in.
+//!
+//! A request comes in at the top of [`gateway`], goes down through [`tree`], [`group`] and [`deployment`], and leaves
+//! at the bottom. Building is pure: no I/O, no task, no clock; [`State`] holds what outlives a tree.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tollgate_layers::{
+    Endpoint, balance::RateLimitBalanceLayer, context_window::ContextWindowFallbackLayer,
+    cooldown::CooldownLayer, fallback::FallbackLayer, quota::QuotaLayer, retry::RetryLayer,
+    timeout::TimeoutLayer,
+};
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveHeadersLayer,
+    trace::TraceLayer,
+};
+
+use crate::{
+    Error,
+    admin::AdminLayer,
+    body::{Answer, Judge, Origin, PeekLayer},
+    classify,
+    config::{Config, Deployment, Group, Settings},
+    fallbacks::Policy,
+    front::{AuthLayer, FrontDoorLayer},
+    gateway::Gateway,
+    headers,
+    instrument::{AttributeLayer, InstrumentLayer},
+    intake::{Intake, Rules},
+    overrides,
+    paths::PathsLayer,
+    provider::{Encoder, Invalid},
+    request::{Request, Response},
+    respond::{self, RespondLayer},
+    router::{Router, Stack},
+    server::Edge,
+    state::State,
+    upstream::Deployed,
+};
+
+/// What is said on the command line, not in the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Tell clients each answer's upstream.
+    pub expose_upstreams: bool,
+}
+
+/// From the socket to the prompt.
+///
+/// # Errors
+/// When a deployment's URL or credential cannot be written into a request.
+pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, Invalid> {
+    let rules = Rules::new(&config.settings, options.expose_upstreams);
+    let front = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::new(headers::CALL_ID, MakeRequestUuid)) // every answer can be asked about
+        .layer(PropagateRequestIdLayer::new(headers::CALL_ID))
+        .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
+        .layer(RespondLayer) // errors end here: above it nothing can fail
+        .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
+        .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
+        .layer(FrontDoorLayer::new(Arc::clone(&state.in_flight))) // the only backpressure; strangers cannot fill it
+        .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters
+        .service(Intake::new(tree(config, state)?, Arc::clone(&state.buffered), rules));
+    Ok(Gateway::new(front))
+}
+
+/// From the prompt to a group.
+fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
+    let policy = Policy::new(config);
+    let tree = ServiceBuilder::new()
+        .layer(Stack::layer()) // so that a Gateway has a name
+        .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
+        .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
+        // inside Fallback: a larger sibling is a better answer than another model
+        .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
+        .service(router(config, state)?);
+    Ok(tree)
+}
+
+/// Every name that a client may ask for: groups, then aliases, then single deployments by id.
+fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
+    let mut named = HashMap::new();
+    for g in &config.groups {
+        named.insert(Arc::clone(&g.name), group(config, g, state)?);
+    }
+    for alias in &config.aliases {
+        if let Some(stack) = named.get(&alias.group).cloned() {
+            named.entry(Arc::clone(&alias.name)).or_insert(stack);
+        }
+    }
+    for d in config.groups.iter().flat_map(|group| &group.deployments) {
+        if !named.contains_key(&d.id) {
+            named.insert(Arc::clone(&d.id), group(config, &Group::of_one(d), state)?);
+        }
+    }
+    Ok(Router::new(named))
+}
+
+/// Retries pick again; the balancer decides where; each deployment guards itself.
+fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
+    let settings = &config.settings;
+    let deployments = g.deployments.iter().map(|d| deployment(settings, d, state));
+    let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
+    let group = ServiceBuilder::new()
+        .layer(Stack::layer()) // the border: types end here
+        .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // one count, however many attempts
+        .layer(
+            RetryLayer::new(overrides::retries(settings, g), Answer) // outside the balancer: each attempt picks again
+                .with_attempts(overrides::attempts)
+                .with_budget(state.budget.clone())
+                .with_deadline(overrides::deadline)
+                .with_max_attempts(overrides::max_attempts(settings)),
+        )
+        .layer(
+            RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
+                .with_attempts(overrides::attempts)
+                .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_deadline(overrides::deadline),
+        )
+        .service(deployments);
+    Ok(group)
+}
+
+/// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a
+/// hanging deployment would never be benched.
+fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
+    let (upstream, metered) = (state.upstream(d), d.limits.tpm.is_some());
+    let deployment = ServiceBuilder::new()
+        .layer(CooldownLayer::new(state.bench(d, settings), Answer)) // health: benches who is ill
+        .layer(
+            QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+                .with_cost(overrides::cost)
+                .with_share(overrides::share(d)),
+        )
+        .layer(InstrumentLayer::new(state.metrics.deployment(&d.group, &d.id))) // one count per attempt
+        .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
+        .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
+        .layer(PeekLayer::new(overrides::clocks(settings, d), JUDGE).with_injected_usage(metered)) // nothing is committed before its first content
+        .service(Deployed::new(Encoder::new(d)?, metered, upstream)); // encode, send
+    Ok(deployment)
+}
+
+/// Who judges what comes off the wire.
+const JUDGE: Judge = Judge { answer: classify::answer, event: classify::event, success: classify::success };
+
+/// What a deployment's stack is to the balancer.
+trait Guarded:
+    Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
+{
+}
+
+impl<S> Guarded for S where
+    S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
+{
+}
+
+/// The standalone server's own skin: a panic is an answer, and a span tells of each request without its secrets.
+///
+/// An application that mounts a [`Gateway`] has such layers of its own.
+pub fn edge(gateway: Gateway) -> impl Edge {
+    ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
+        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before a span can show them
+        .layer(TraceLayer::new_for_http())
+        .service(gateway)
+}

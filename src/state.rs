@@ -1,0 +1,164 @@
+//! What outlives a tree: [`State`].
+//!
+//! Meters, benches, connections and metric handles, keyed by the id of the deployment. A new tree over the same state
+//! remembers what was used, who is ill, and whom it is connected to.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+use tollgate_layers::{
+    BoxError,
+    cooldown::{Bench, Policy},
+    quota::{Limits, Meters, Settle, Window},
+    retry::Budget,
+};
+
+use crate::{
+    classify::{counted, kind_of},
+    config::{Accounting, Deployment, Settings},
+    metrics::Metrics,
+    mock::Mock,
+    paths::Draining,
+    upstream::{Client, Upstream},
+};
+
+/// How many requests may be held at once.
+const MAX_IN_FLIGHT: usize = 16_384;
+
+/// How much memory the bodies of the requests may take that are held, in bytes.
+const MAX_BUFFERED_BYTES: usize = 1 << 30;
+
+/// One permit of [`State::buffered`] stands for that many bytes: a semaphore counts no further than `u32` at once.
+pub const BUFFER_UNIT: usize = 1024;
+
+/// Finds the upstream of a deployment.
+type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
+
+/// What outlives a tree. Two gateways with a state each share nothing.
+pub struct State {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The one retry budget of the gateway.
+    pub budget: Budget,
+    /// The front door: a permit for each request that is held.
+    pub in_flight: Arc<Semaphore>,
+    /// The front door: permits for the bytes of the requests that are held.
+    pub buffered: Arc<Semaphore>,
+    /// Whether the process is about to go.
+    pub draining: Draining,
+    connect: Connect,
+    kept: Mutex<Kept>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    meters: HashMap<Arc<str>, Meters>,
+    benches: HashMap<Arc<str>, Bench>,
+}
+
+impl State {
+    /// Nothing used, nobody ill, no connection. Deployments are called over the wire, mocks answer themselves.
+    ///
+    /// # Errors
+    /// When the TLS client cannot be made.
+    pub fn new() -> Result<Self, BoxError> {
+        let (http1, http2) = (Arc::new(Client::new(false)?), Arc::new(Client::new(true)?));
+        Ok(Self::with_upstreams(move |deployment| match &deployment.mock {
+            Some(mock) => Arc::new(Mock::new(mock, Arc::clone(&deployment.target.model))),
+            None if deployment.target.http2 => Arc::clone(&http2) as Arc<dyn Upstream>,
+            None => Arc::clone(&http1) as Arc<dyn Upstream>,
+        }))
+    }
+
+    /// The same with upstreams of one's own: for a simulation, or an embedder with a transport of his own.
+    pub fn with_upstreams(
+        connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
+    ) -> Self {
+        let (metrics, budget) = (Metrics::default(), Budget::default());
+        metrics.watch(budget.clone());
+        Self {
+            metrics,
+            budget,
+            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            buffered: Arc::new(Semaphore::new(MAX_BUFFERED_BYTES / BUFFER_UNIT)),
+            draining: Draining::default(),
+            connect: Box::new(connect),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The upstream of a deployment.
+    #[must_use]
+    pub fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
+        (self.connect)(deployment)
+    }
+
+    /// The meters of a deployment: the same as before while its limits are.
+    #[must_use]
+    pub fn meters(&self, deployment: &Deployment) -> Meters {
+        let limits = limits(deployment);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.meters.get(&deployment.id) {
+            Some(meters) if *meters.limits() == limits => meters.clone(),
+            _ => {
+                let meters = Meters::new(limits);
+                kept.meters.insert(Arc::clone(&deployment.id), meters.clone());
+                meters
+            }
+        }
+    }
+
+    /// The bench of a deployment: the same as before, by the policy of today.
+    #[must_use]
+    pub fn bench(&self, deployment: &Deployment, settings: &Settings) -> Bench {
+        let policy = policy(deployment, settings);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.benches.get(&deployment.id) {
+            Some(bench) => {
+                bench.set_policy(policy);
+                bench.clone()
+            }
+            None => {
+                let bench = Bench::new(policy);
+                kept.benches.insert(Arc::clone(&deployment.id), bench.clone());
+                bench
+            }
+        }
+    }
+}
+
+fn limits(deployment: &Deployment) -> Limits {
+    let limits = &deployment.limits;
+    Limits {
+        requests: limits.rpm,
+        tokens: limits.tpm,
+        in_flight: limits.parallel,
+        window: limits.rate_window.map(|seconds| match seconds {
+            ..=1 => Window::S1,
+            2..=10 => Window::S10,
+            11.. => Window::S60,
+        }),
+        settle: match limits.accounting {
+            Accounting::Azure => Settle::Stands,
+            Accounting::Billed => Settle::Billed,
+        },
+        ..Limits::default()
+    }
+}
+
+fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
+    let by_error = settings.allowed_fails_policy.clone();
+    Policy::new(deployment.cooldown_time.unwrap_or(settings.cooldown_time))
+        .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
+        .with_allowance(move |ending| counted(&by_error, kind_of(ending)))
+}

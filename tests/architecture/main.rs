@@ -1,0 +1,245 @@
+//! The design, held: who may import whom, how large things may grow, and what has no place here at all.
+#![cfg(test)]
+
+mod scan;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scan::Source;
+
+/// Rooms above the tree. Nothing in the tree knows them.
+const ABOVE: &[&str] = &["stack", "gateway", "server", "admin", "reload", "main"];
+
+/// Rooms that may import exactly these others.
+const ONLY: &[(&str, &[&str])] =
+    &[("config", &[]), ("provider", &["config", "request", "error", "body", "classify"])];
+
+/// Crates that have no place in a room.
+const NEVER: &[(&str, &[&str])] = &[
+    ("config", &["tower", "tower_service", "tower_layer", "tower_http", "hyper", "hyper_util", "tokio"]),
+    ("provider", &["tower", "tower_service", "tower_http", "hyper", "hyper_util", "tokio", "futures_util"]),
+    ("classify", &["tower_http", "hyper_util", "hyper_rustls"]),
+    ("body", &["tower_http", "hyper_util", "hyper_rustls"]),
+];
+
+/// All that the layers are made of.
+const LAYERS: &[&str] = &[
+    "std",
+    "core",
+    "tower",
+    "tower_layer",
+    "tower_service",
+    "tokio",
+    "pin_project_lite",
+    "fastrand",
+    "arc_swap",
+];
+
+/// Words of worlds that the layers do not live in.
+const FOREIGN: &[&str] =
+    &["http", "hyper", "serde", "json", "yaml", "axum", "tonic", "tracing", "prometheus", "openai"];
+
+fn gateway() -> Vec<Source> {
+    scan::under("src")
+}
+
+fn layers() -> Vec<Source> {
+    scan::under("layers/src")
+}
+
+fn everything() -> Vec<Source> {
+    ["src", "layers", "tests", "examples", "benches"].iter().flat_map(|folder| scan::under(folder)).collect()
+}
+
+/// Everything found wrong, told at once.
+fn none(what: &str, found: Vec<String>) {
+    assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn the_scan_sees_the_sources() {
+    assert!(gateway().iter().any(|source| source.path == "src/lib.rs"));
+    assert!(layers().iter().any(|source| source.path == "layers/src/lib.rs"));
+    assert!(everything().iter().any(|source| source.path == "tests/architecture/main.rs"));
+}
+
+#[test]
+fn rooms_below_the_tree_do_not_know_what_stands_above() {
+    let mut found = Vec::new();
+    for source in gateway().iter().filter(|source| !ABOVE.contains(&source.room()) && source.room() != "lib")
+    {
+        let above = source.imports().into_iter().filter(|room| ABOVE.contains(&room.as_str()));
+        let state = source.imports().into_iter().filter(|room| room == "state" && source.room() != "state");
+        found.extend(above.chain(state).map(|room| format!("{} imports {room}", source.path)));
+    }
+    none("a room below knows one above", found);
+}
+
+#[test]
+fn the_stack_does_not_know_who_serves_it() {
+    let serving = ["server", "admin", "reload", "main", "gateway"];
+    let mut found = Vec::new();
+    for source in gateway().iter().filter(|source| source.room() == "stack") {
+        let known = source.imports().into_iter().filter(|room| serving.contains(&room.as_str()));
+        found.extend(known.map(|room| format!("{} imports {room}", source.path)));
+    }
+    none("the tree knows the server", found);
+}
+
+#[test]
+fn rooms_with_a_short_list_keep_to_it() {
+    let mut found = Vec::new();
+    for (room, allowed) in ONLY {
+        for source in gateway().iter().filter(|source| source.room() == *room) {
+            let others = source.imports().into_iter().filter(|other| other != room);
+            let wrong = others.filter(|other| !allowed.contains(&other.as_str()));
+            found.extend(wrong.map(|other| format!("{} imports {other}", source.path)));
+        }
+    }
+    none("a room imports what it may not", found);
+}
+
+#[test]
+fn rooms_keep_away_from_the_crates_they_have_no_business_with() {
+    let mut found = Vec::new();
+    for (room, never) in NEVER {
+        for source in gateway().iter().filter(|source| source.room() == *room) {
+            let used = source.crates().into_iter().filter(|name| never.contains(&name.as_str()));
+            found.extend(used.map(|name| format!("{} uses {name}", source.path)));
+        }
+    }
+    none("a room uses a crate it may not", found);
+}
+
+#[test]
+fn rooms_do_not_import_each_other_in_circles() {
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in gateway().iter().filter(|source| source.room() != "lib") {
+        let imports = source.imports().into_iter().filter(|room| room != source.room());
+        graph.entry(source.room().to_owned()).or_default().extend(imports);
+    }
+    // Takes away rooms that import nothing that is left; a circle is what cannot be taken away.
+    loop {
+        let rooms: BTreeSet<_> = graph.keys().cloned().collect();
+        let before = graph.len();
+        graph.retain(|_, imports| imports.iter().any(|room| rooms.contains(room)));
+        if graph.len() == before {
+            break;
+        }
+    }
+    let rooms: BTreeSet<_> = graph.keys().cloned().collect();
+    let show = |(room, imports): (&String, &BTreeSet<String>)| {
+        format!("{room} imports {}", imports.intersection(&rooms).cloned().collect::<Vec<_>>().join(", "))
+    };
+    none("circles", graph.iter().map(show).collect());
+}
+
+#[test]
+fn the_layers_know_nothing_of_http_or_any_format() {
+    let mut found = Vec::new();
+    for source in layers() {
+        let words = source.words();
+        found.extend(
+            FOREIGN.iter().filter(|word| words.contains(**word)).map(|w| format!("{}: {w}", source.path)),
+        );
+    }
+    none("a word from another world", found);
+}
+
+#[test]
+fn the_layers_depend_on_a_few_small_crates() {
+    let manifest = scan::text("layers/Cargo.toml");
+    let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
+    let table = rest.split("\n[").next().unwrap();
+    let names = table.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|n| !n.is_empty());
+    let strangers = names.map(|name| name.replace('-', "_")).filter(|name| !LAYERS.contains(&name.as_str()));
+    none("a dependency of the layers", strangers.collect());
+}
+
+#[test]
+fn no_future_of_the_layers_is_boxed() {
+    let mut found = Vec::new();
+    for source in layers().iter().filter(|source| !source.is_test() && !source.path.ends_with("testing.rs")) {
+        let code = source.served();
+        for boxed in ["Pin<Box", "BoxFuture", "Box::pin", "async fn", "async move"] {
+            if code.contains(boxed) {
+                found.push(format!("{}: {boxed}", source.path));
+            }
+        }
+    }
+    none("a future that is no state machine", found);
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let long = everything().into_iter().filter(|source| source.text.lines().count() > 400);
+    none("too long", long.map(|s| format!("{}: {} lines", s.path, s.text.lines().count())).collect());
+}
+
+#[test]
+fn no_function_is_longer_than_50_lines() {
+    let long = everything().into_iter().flat_map(|source| {
+        let functions = source.functions().into_iter().filter(|(_, lines)| *lines > 50);
+        functions.map(|(name, lines)| format!("{}: {name}, {lines} lines", source.path)).collect::<Vec<_>>()
+    });
+    none("too long", long.collect());
+}
+
+#[test]
+fn the_table_of_contents_fits_on_a_few_screens() {
+    if let Some(stack) = gateway().into_iter().find(|source| source.path == "src/stack.rs") {
+        let lines = stack.text.lines().count();
+        assert!(lines < 200, "src/stack.rs has {lines} lines");
+    }
+}
+
+#[test]
+fn some_things_are_nowhere() {
+    let banned = [
+        ("async_trait", "a boxed future per call"),
+        ("std::time::Instant", "time that tests cannot pause"),
+        ("thread::sleep", "a thread that sleeps"),
+        ("#[ignore", "a test that does not run"),
+        ("unsafe ", "unsafe code"),
+        ("todo!(", "what is not written"),
+        ("unimplemented!(", "what is not written"),
+        ("dbg!(", "what was meant for one afternoon"),
+        ("#[allow(", "a lint switched off without a reason that is checked"),
+    ];
+    let mut found = Vec::new();
+    for source in everything() {
+        let wrong = banned.iter().filter(|(word, _)| source.code.contains(word));
+        found.extend(wrong.map(|(word, why)| format!("{}: `{word}`, {why}", source.path)));
+    }
+    none("banned", found);
+}
+
+#[test]
+fn nothing_rides_in_extensions_on_its_way_through_the_tree() {
+    let sources = gateway();
+    let riders =
+        sources.iter().filter(|source| !source.is_test() && source.served().contains("extensions_mut"));
+    none("an allocation per clone", riders.map(|source| source.path.clone()).collect());
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent = everything().into_iter().filter(|source| !source.text.starts_with("//!"));
+    none("no module documentation", silent.map(|source| source.path).collect());
+}
+
+#[test]
+fn the_workspace_states_its_edition_its_rust_and_its_licence() {
+    let manifest = scan::text("Cargo.toml");
+    for stated in [
+        "edition = \"2024\"",
+        "rust-version = ",
+        "license = \"MIT OR Apache-2.0\"",
+        "unsafe_code = \"forbid\"",
+    ] {
+        assert!(manifest.contains(stated), "{stated} is missing");
+    }
+    for file in ["LICENSE-MIT", "LICENSE-APACHE", "Cargo.lock", "README.md"] {
+        assert!(!scan::text(file).is_empty(), "{file}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Just enough of Rust's grammar to see imports, words and the length of functions.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// One source file.
+pub(crate) struct Source {
+    /// From the root of the workspace.
+    pub(crate) path: String,
+    pub(crate) text: String,
+    /// The text without comments, and without what stands in strings; as many lines as before.
+    pub(crate) code: String,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of the workspace.
+pub(crate) fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All Rust sources under a folder; none if it is not there.
+pub(crate) fn under(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    found.sort();
+    let read = |path: &PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(path).unwrap();
+        Source { path: name, code: code(&text), text }
+    };
+    found.iter().map(read).collect()
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+impl Source {
+    /// The first name under `src/`: a file's stem or a folder.
+    pub(crate) fn room(&self) -> &str {
+        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        inside.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    pub(crate) fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.starts_with("tests/")
+    }
+
+    /// The code without the tests at its end.
+    pub(crate) fn served(&self) -> &str {
+        self.code.split("#[cfg(test)]\nmod ").next().unwrap_or(&self.code)
+    }
+
+    /// Rooms named after `crate::`, tests left out: what a test looks at is no dependency.
+    pub(crate) fn imports(&self) -> BTreeSet<String> {
+        if self.is_test() {
+            return BTreeSet::new();
+        }
+        let after = self.served().split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>();
+        after
+            .iter()
+            .flat_map(|rest| first_names(rest))
+            .filter(|name| name.chars().all(|c| !c.is_uppercase()))
+            .collect()
+    }
+
+    /// Names that stand before `::` and after no other.
+    pub(crate) fn crates(&self) -> BTreeSet<String> {
+        let code = self.served();
+        let mut found = BTreeSet::new();
+        for (at, _) in code.match_indices("::") {
+            let before = &code[..at];
+            let start = before.rfind(|c: char| !is_word(c)).map_or(0, |i| i + 1);
+            if !before[..start].ends_with("::") {
+                found.insert(before[start..].to_owned());
+            }
+        }
+        found
+    }
+
+    /// All words of the code, split at underscores and in lower case.
+    pub(crate) fn words(&self) -> BTreeSet<String> {
+        let words = self.code.split(|c: char| !c.is_alphanumeric());
+        words.map(str::to_lowercase).collect()
+    }
+
+    /// Functions with their count of lines that hold code, signature and braces included.
+    pub(crate) fn functions(&self) -> Vec<(String, usize)> {
+        let mut found = Vec::new();
+        for (at, _) in self.code.match_indices("fn ") {
+            let rest = &self.code[at + 3..];
+            if self.code[..at].ends_with(is_word)
+                || !rest.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            {
+                continue;
+            }
+            let name: String = rest.chars().take_while(|c| is_word(*c)).collect();
+            if let Some(body) = body(rest) {
+                found.push((name, body.lines().filter(|line| !line.trim().is_empty()).count()));
+            }
+        }
+        found
+    }
+}
+
+/// From a function's name to its closing brace; none for one without a body.
+fn body(rest: &str) -> Option<&str> {
+    let mut depth = 0_usize;
+    let mut nested = 0_usize;
+    for (i, c) in rest.char_indices() {
+        match c {
+            '(' | '[' => nested += 1,
+            ')' | ']' => nested = nested.checked_sub(1)?,
+            ';' if depth == 0 && nested == 0 => return None,
+            '{' => depth += 1,
+            '}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(&rest[..=i]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The first name of a path, or of each path in a group.
+fn first_names(rest: &str) -> Vec<String> {
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![rest.chars().take_while(|c| is_word(*c)).collect()];
+    };
+    let mut names = vec![String::new()];
+    let mut depth = 0_usize;
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            c if depth == 0 && !c.is_whitespace() => names.last_mut().unwrap().push(c),
+            _ => {}
+        }
+    }
+    let first = |name: String| name.split("::").next().unwrap_or_default().to_owned();
+    names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
+}
+
+/// Takes comments out, and what stands in strings and characters.
+fn code(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if c == '"' || !out.ends_with(is_word) || out.ends_with('b') {
+            literal(rest)
+        } else {
+            0
+        };
+        if skipped == 0 {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            out.extend(rest[..skipped].chars().filter(|c| *c == '\n'));
+            rest = &rest[skipped..];
+        }
+    }
+    out
+}
+
+/// The length of the literal that begins here; 0 if none does.
+fn literal(rest: &str) -> usize {
+    let hashes = rest.strip_prefix('r').map(|raw| raw.len() - raw.trim_start_matches('#').len());
+    if let Some(hashes) = hashes.filter(|n| rest[1 + n..].starts_with('"')) {
+        let close = format!("\"{}", "#".repeat(hashes));
+        let open = hashes + 2;
+        return rest[open..].find(&close).map_or(rest.len(), |end| open + end + close.len());
+    }
+    if rest.starts_with('"') {
+        return closing(rest, '"');
+    }
+    // A quote is a character when another one follows at once or an escape does; else it is a lifetime.
+    let mut chars = rest.chars();
+    match (chars.next(), chars.next(), chars.next()) {
+        (Some('\''), Some('\\'), _) => closing(rest, '\''),
+        (Some('\''), Some(inside), Some('\'')) => 2 + inside.len_utf8(),
+        _ => 0,
+    }
+}
+
+/// Where a quoted text ends, escapes respected.
+fn closing(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (i, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return i + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+#[test]
+fn comments_and_strings_are_no_code() {
+    let text = "let a = \"http // {\"; // hyper\nlet b = r#\"serde \" {\"#; /* tokio\n */ let c = '\"'; let d: &'static str = b\"x\";\n";
+    let code = code(text);
+    assert_eq!(code.lines().count(), text.lines().count());
+    for word in ["http", "hyper", "serde", "tokio", "{"] {
+        assert!(!code.contains(word), "{word} in {code}");
+    }
+    assert!(code.contains("&'static str") && code.contains("let c ="), "{code}");
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let text = "use crate::{a, b::{c, d}, e::f as g, Error};\nfn x() { crate::h::i(); }\n#[cfg(test)]\nmod tests { use crate::z; }\n";
+    let source = Source { path: "src/room.rs".into(), text: text.into(), code: code(text) };
+    let expected: BTreeSet<String> = ["a", "b", "e", "h"].map(str::to_owned).into();
+    assert_eq!(source.imports(), expected);
+    assert_eq!(source.functions(), [("x".to_owned(), 1)]);
+}

@@ -1,0 +1,90 @@
+//! The golden table: what real providers say, and what it must be taken for.
+//!
+//! `answers.http` holds answers with a status of their own, `events.http` errors inside a 200. Each entry is a name
+//! behind `###`, the status (answers only), headers, an empty line, the body, and behind `=>` the kind and the wait
+//! in milliseconds.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a row that cannot be read is a failed test")]
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tollgate::classify::{answer, event, kind_of};
+use tollgate_layers::Ending;
+
+struct Row<'a> {
+    name: &'a str,
+    head: Vec<&'a str>,
+    body: &'a str,
+    wanted: String,
+}
+
+fn rows(file: &str) -> Vec<Row<'_>> {
+    file.split("### ").skip(1).map(row).collect()
+}
+
+fn row(text: &str) -> Row<'_> {
+    let (name, rest) = text.split_once('\n').expect("a name");
+    let (rest, wanted) = rest.rsplit_once("\n=> ").unwrap_or_else(|| panic!("{name}: no verdict"));
+    let headless = rest.strip_prefix('\n').map(|body| ("", body));
+    let (head, body) = headless.or_else(|| rest.split_once("\n\n")).unwrap_or((rest, ""));
+    let wanted = wanted.split_whitespace().collect::<Vec<_>>().join(" ");
+    Row { name, head: head.lines().filter(|line| !line.is_empty()).collect(), body, wanted }
+}
+
+fn headers(lines: &[&str]) -> HeaderMap {
+    let pair = |line: &&str| {
+        let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line}"));
+        (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+    };
+    lines.iter().map(pair).collect()
+}
+
+fn verdict(ending: &Ending) -> String {
+    assert_eq!(ending.class(), kind_of(ending).class());
+    match ending.retry_after() {
+        Some(wait) => format!("{:?} {}", kind_of(ending), wait.as_millis()),
+        None => format!("{:?}", kind_of(ending)),
+    }
+}
+
+/// All rows that are judged otherwise, so that one run shows them all.
+fn wrong(rows: &[Row<'_>], judge: impl Fn(&Row<'_>) -> String) -> Vec<String> {
+    let judged = rows.iter().map(|row| (row, judge(row)));
+    judged
+        .filter(|(row, got)| *got != row.wanted)
+        .map(|(row, got)| format!("{}: {got}, not {}", row.name, row.wanted))
+        .collect()
+}
+
+#[test]
+fn every_answer_is_taken_for_what_it_is() {
+    let rows = rows(include_str!("answers.http"));
+    assert!(rows.len() >= 170, "{} answers", rows.len());
+    let wrong = wrong(&rows, |row| {
+        let (status, head) = row.head.split_first().expect("a status");
+        let status: StatusCode = status.parse().unwrap_or_else(|_| panic!("{}: no status", row.name));
+        verdict(&answer(status, &headers(head), row.body.as_bytes()))
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_error_inside_a_200_is_seen() {
+    let rows = rows(include_str!("events.http"));
+    assert!(rows.len() >= 30, "{} events", rows.len());
+    let wrong = wrong(&rows, |row| {
+        event(row.body.as_bytes(), &headers(&row.head))
+            .map_or_else(|| "nothing".into(), |ending| verdict(&ending))
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn names_are_given_once() {
+    for file in [include_str!("answers.http"), include_str!("events.http")] {
+        let mut names: Vec<_> = rows(file).into_iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

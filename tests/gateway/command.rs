@@ -1,0 +1,206 @@
+//! The command itself: what it says, how it ends, and that two of them do not meet.
+
+use serde_json::json;
+
+use crate::support::{
+    answers as say,
+    case::Case,
+    gateway::{Gateway, Start, config, run},
+    reply::Gate,
+    upstream::Upstream,
+};
+
+const GOOD: &str = "model_list:
+  - model_name: small
+    litellm_params: {model: openai/a, api_base: \"http://127.0.0.1:9/v1\", api_key: sk-very-secret, rpm: 60}
+  - model_name: small
+    litellm_params: {model: openai/b, api_base: \"http://127.0.0.1:9/v1\", api_key: sk-very-secret, rpm: 40}
+  - model_name: large
+    litellm_params: {model: openai/c, api_base: \"http://127.0.0.1:9/v1\", api_key: sk-very-secret}
+litellm_settings:
+  fallbacks: [{small: [large]}]
+";
+
+#[tokio::test]
+async fn help_and_version_are_as_people_expect() {
+    for flag in ["--help", "-h"] {
+        let help = run([flag]).await;
+        assert_eq!(help.code, Some(0));
+        for word in ["--config", "--host", "--port", "--check", "--expose-upstreams"] {
+            assert!(help.stdout.contains(word), "{word} is not in {}", help.stdout);
+        }
+    }
+    let version = run(["--version"]).await;
+    assert_eq!(
+        (version.code, version.stdout.as_str()),
+        (Some(0), concat!("tollgate ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+}
+
+#[tokio::test]
+async fn without_a_configuration_it_says_what_is_missing() {
+    let ended = run::<&str>([]).await;
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.stderr.contains("--config"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_check_prints_the_tree_and_no_secret() {
+    let path = config(GOOD);
+    let checked = run(["--config", path.to_str().unwrap(), "--check"]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    for told in ["small", "large", "60", "40", "100"] {
+        assert!(checked.stdout.contains(told), "{told} is not in {}", checked.stdout);
+    }
+    assert!(!format!("{checked:?}").contains("sk-very"));
+}
+
+#[tokio::test]
+async fn a_check_of_a_bad_file_tells_every_error_with_its_place_and_ends_with_78() {
+    let bad = GOOD.replace("rpm: 60", "rpm: many").replace("[large]", "[huge]").replace("openai/c", "acme/c");
+    let path = config(&bad);
+    let checked = run(["--config", path.to_str().unwrap(), "--check"]).await;
+    assert_eq!(checked.code, Some(78), "{}", checked.stderr);
+    let file = path.file_name().unwrap().to_str().unwrap();
+    for told in [&format!("{file}:3:"), &format!("{file}:7:"), &format!("{file}:9:"), "huge", "acme"] {
+        assert!(checked.stderr.contains(told), "{told} is not in {}", checked.stderr);
+    }
+    assert!(!format!("{checked:?}").contains("sk-very"));
+}
+
+#[tokio::test]
+async fn a_bad_file_does_not_start_either() {
+    let path = config(&GOOD.replace("[large]", "[huge]"));
+    let ended = run(["--config", path.to_str().unwrap(), "--port", "0"]).await;
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    assert!(ended.stderr.contains("huge"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    for check in [&["--check"][..], &[]] {
+        let arguments = ["--config", "/no/such/file.yaml"].iter().chain(check);
+        let ended = run(arguments).await;
+        assert_eq!(ended.code, Some(78));
+        assert!(ended.stderr.contains("/no/such/file.yaml"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let upstream = Upstream::start().await;
+    let path = config(GOOD);
+    let ended = run(["--config", path.to_str().unwrap(), "--port", &upstream.port().to_string()]).await;
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+    assert!(ended.stderr.contains(&upstream.port().to_string()), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn it_says_where_it_listens_and_what_it_serves() {
+    let gateway = Gateway::start(GOOD).await;
+    let said = gateway.said();
+    let line = said.lines().find(|line| line.contains("listening on")).unwrap();
+    assert!(line.contains(&gateway.base_url()) && line.contains("small") && line.contains("large"), "{line}");
+    assert!(!said.contains("sk-very"), "{said}");
+}
+
+#[tokio::test]
+async fn an_open_door_to_the_world_is_warned_about_once() {
+    let open = Start::new(GOOD).argument("--host").argument("0.0.0.0").start().await;
+    let said = open.says(&["master_key"]).await;
+    assert_eq!(said.lines().filter(|line| line.contains("master_key")).count(), 1, "{said}");
+    let guarded = format!("{GOOD}general_settings: {{master_key: sk-door}}\n");
+    let guarded = Start::new(&guarded).argument("--host").argument("0.0.0.0").start().await;
+    assert!(!guarded.said().contains("master_key"), "{}", guarded.said());
+}
+
+#[tokio::test]
+async fn alone_on_this_machine_no_key_is_no_reason_for_a_warning() {
+    let gateway = Start::new(GOOD).start().await;
+    assert_eq!(gateway.get("/health/liveness").await.status, 200);
+    assert!(!gateway.said().contains("master_key"), "{}", gateway.said());
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_a_warning_that_knows_better() {
+    let gateway = Gateway::start(&GOOD.replace("rpm: 60", "rmp: 60")).await;
+    gateway.says(&["rmp", "rpm", ":3:"]).await;
+}
+
+#[tokio::test]
+async fn a_signal_lets_what_is_in_flight_finish() {
+    for signal in ["TERM", "INT"] {
+        let gate = Gate::new();
+        let script =
+            say::role().and(say::words(&["be"])).then(crate::support::reply::Part::Until(gate.clone()));
+        let script = script.and(say::words(&["gun"])).and(say::finish()).and(say::done());
+        let mut world = Case::of("m: a").always("a", script.clone()).start().await;
+        let mut stream = world.gateway.stream("m", json!({})).await;
+        stream.until("be").await;
+        world.gateway.signal(signal).await;
+        refuses(world.gateway.port).await;
+        gate.open();
+        stream.rest().await;
+        assert_eq!(stream.seen, script.body());
+        assert_eq!(world.gateway.end().await.code(), Some(0), "{}", world.gateway.said());
+    }
+}
+
+/// Waits until nobody listens there any more.
+async fn refuses(port: u16) {
+    let gone = async { while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {} };
+    crate::support::soon("the door to shut", gone).await;
+}
+
+#[tokio::test]
+async fn an_idle_gateway_ends_at_once() {
+    let mut world = Case::of("m: a").start().await;
+    assert_eq!(world.ask().await.status, 200);
+    let start = tokio::time::Instant::now();
+    world.gateway.signal("TERM").await;
+    assert_eq!(world.gateway.end().await.code(), Some(0));
+    assert!(start.elapsed().as_secs() < 3, "an idle connection held it for {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn two_gateways_do_not_meet() {
+    let one = Case::of("m: a").always("a", say::rate_limited("60")).settings("num_retries: 0").start().await;
+    let two = Case::of("m: a").start().await;
+    assert_eq!(one.ask().await.status, 429);
+    assert_eq!(one.ask().await.status, 429);
+    for _ in 0..5 {
+        assert_eq!(two.ask().await.said(), "a");
+    }
+    assert_eq!((one.calls("a"), two.calls("a")), (1, 5));
+}
+
+#[tokio::test]
+async fn secrets_come_from_the_environment_and_a_missing_one_is_named() {
+    let upstream = Upstream::start().await;
+    let yaml = format!(
+        "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"{}/v1\", api_key: os.environ/MY_KEY}}\n",
+        upstream.url()
+    );
+    let gateway = Start::new(&yaml).env("MY_KEY", "sk-from-outside").go().await;
+    assert_eq!(gateway.chat("m", json!({})).await.status, 200);
+    assert_eq!(upstream.only().header("authorization"), Some("Bearer sk-from-outside"));
+    assert!(!gateway.said().contains("sk-from"));
+    let path = config(&yaml);
+    let ended = run(["--config", path.to_str().unwrap(), "--check"]).await;
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.stderr.contains("MY_KEY") && ended.stderr.contains(":3:"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn an_empty_key_is_no_key_and_the_start_says_so() {
+    let upstream = Upstream::start().await;
+    let yaml = format!(
+        "model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/x\n      api_base: {}/v1\n      api_key: \n",
+        upstream.url()
+    );
+    let gateway = Gateway::start(&yaml).await;
+    assert_eq!(gateway.chat("m", json!({})).await.status, 200);
+    let call = upstream.only();
+    assert_eq!((call.header("authorization"), call.header("api-key")), (None, None));
+    gateway.says(&["OPENAI_API_KEY"]).await;
+}

@@ -1,0 +1,15 @@
+//! The binary from outside: started as a process, called over sockets, in front of upstreams that follow a script.
+//!
+//! One test program, so that it is linked once. Each test starts its own gateway and its own upstreams on ports of
+//! their own, and waits for what it needs to happen, never for time to pass.
+#![cfg(test)]
+
+mod support;
+
+mod bad_requests;
+mod command;
+mod harness;
+mod http;
+mod owner;
+mod policies;
+mod streams;

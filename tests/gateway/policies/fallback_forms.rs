@@ -1,0 +1,133 @@
+//! The forms in which fallbacks may be written: in the configuration, in the body, for all, for none.
+
+use serde_json::{Value, json};
+
+use crate::support::{answers as say, case::Case};
+
+/// A failing group and two to go to, none of them configured.
+fn asked_with(more: Value) -> Case {
+    Case::of("m: a; n: b; o: c").always("a", say::server_error()).settings("num_retries: 0").with(more)
+}
+
+#[tokio::test]
+async fn default_fallbacks_serve_every_group_without_a_list() {
+    let case = Case::of("m: a; n: b").always("a", say::server_error());
+    case.settings("num_retries: 0, default_fallbacks: [n]").ask().await.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_star_is_the_same() {
+    let case = Case::of("m: a; n: b").always("a", say::server_error());
+    case.settings("num_retries: 0, fallbacks: [{\"*\": [n]}]").ask().await.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_list_of_its_own_speaks_before_the_default() {
+    let case = Case::of("m: a; n: b; o: c").always("a", say::server_error());
+    let asked = case.settings("num_retries: 0, default_fallbacks: [n], fallbacks: [{m: [o]}]").ask().await;
+    asked.answered_by("c").calls("b:0");
+}
+
+#[tokio::test]
+async fn router_settings_replace_the_other_sections_list_whole() {
+    let case =
+        Case::of("m: a; n: b; o: c").always("a", say::server_error()).settings("fallbacks: [{m: [n]}]");
+    let asked = case.router("num_retries: 0, fallbacks: [{m: [o]}]").ask().await;
+    asked.answered_by("c").calls("b:0");
+}
+
+#[tokio::test]
+async fn a_body_may_bring_a_map() {
+    let asked = asked_with(json!({"fallbacks": [{"m": ["n"]}]})).ask().await;
+    assert_eq!(asked.world.upstream("b").only().json().get("fallbacks"), None);
+    asked.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_body_may_bring_a_flat_list() {
+    asked_with(json!({"fallbacks": ["o", "n"]})).ask().await.answered_by("c").calls("b:0").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_flat_list_serves_every_kind_of_error() {
+    let lists = "num_retries: 0, context_window_fallbacks: [{m: [o]}]";
+    let case = Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings(lists);
+    case.with(json!({"fallbacks": ["n"]})).ask().await.answered_by("b").calls("c:0");
+}
+
+#[tokio::test]
+async fn a_body_may_bring_models_with_settings_of_their_own() {
+    let other =
+        json!([{"model": "n", "messages": [{"role": "user", "content": "shorter"}], "temperature": 0}]);
+    let asked = asked_with(json!({"fallbacks": other, "temperature": 1, "top_p": 0.9})).ask().await;
+    let sent = asked.world.upstream("b").only().json();
+    assert_eq!(sent["messages"][0]["content"], "shorter");
+    assert_eq!(
+        (&sent["temperature"], &sent["top_p"], &sent["model"]),
+        (&json!(0), &json!(0.9), &json!("b-model"))
+    );
+    asked.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_bodys_list_replaces_the_configured_one() {
+    let case = Case::of("m: a; n: b; o: c").always("a", say::server_error());
+    let case =
+        case.settings("num_retries: 0, fallbacks: [{m: [n]}]").with(json!({"fallbacks": [{"m": ["o"]}]}));
+    case.ask().await.answered_by("c").calls("b:0");
+}
+
+#[tokio::test]
+async fn a_bodys_context_list_is_obeyed_and_cut_out() {
+    let case =
+        Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings("fallbacks: [{m: [n]}]");
+    let asked = case.with(json!({"context_window_fallbacks": [{"m": ["o"]}]})).ask().await;
+    assert_eq!(asked.world.upstream("c").only().json().get("context_window_fallbacks"), None);
+    asked.answered_by("c").calls("a:1 b:0");
+}
+
+#[tokio::test]
+async fn a_null_in_the_body_switches_the_configured_context_list_off() {
+    let lists = "fallbacks: [{m: [n]}], context_window_fallbacks: [{m: [o]}]";
+    let case = Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings(lists);
+    case.with(json!({"context_window_fallbacks": null})).ask().await.answered_by("b").calls("c:0");
+}
+
+#[tokio::test]
+async fn a_bodys_content_list_is_obeyed() {
+    let case =
+        Case::of("m: a; n: b; o: c").always("a", say::content_policy()).settings("fallbacks: [{m: [n]}]");
+    case.with(json!({"content_policy_fallbacks": [{"m": ["o"]}]})).ask().await.answered_by("c").calls("b:0");
+}
+
+#[tokio::test]
+async fn disable_fallbacks_disables_them() {
+    let case = Case::of("m: a; n: b").always("a", say::server_error());
+    let case =
+        case.settings("num_retries: 0, fallbacks: [{m: [n]}]").with(json!({"disable_fallbacks": true}));
+    let asked = case.ask().await.fails(500).calls("a:1 b:0").fallbacks(0);
+    assert_eq!(asked.world.upstream("a").only().json().get("disable_fallbacks"), None);
+}
+
+#[tokio::test]
+async fn a_fallback_may_be_the_id_of_a_deployment() {
+    let case = Case::of("m: a; n: b c").always("a", say::server_error());
+    case.settings("num_retries: 0")
+        .with(json!({"fallbacks": ["c"]}))
+        .ask()
+        .await
+        .answered_by("c")
+        .calls("b:0");
+}
+
+#[tokio::test]
+async fn an_unknown_name_in_a_bodys_list_is_passed_over() {
+    asked_with(json!({"fallbacks": ["no-such-model", "n"]})).ask().await.answered_by("b").calls("a:1 b:1");
+}
+
+#[tokio::test]
+async fn retries_of_the_request_hold_for_each_group() {
+    let case = Case::of("m: a b; n: c d").always("a b c d", say::server_error()).settings("num_retries: 0");
+    let asked = case.with(json!({"num_retries": 1, "fallbacks": ["n"]})).ask().await;
+    asked.fails(500).calls("a:1 b:1 c:1 d:1");
+}

@@ -1,0 +1,115 @@
+//! What a deployment may be asked for: requests per minute, calls in flight, and the wait for a free place.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+
+use crate::support::{
+    answers as say,
+    case::{Case, World},
+    reply::Gate,
+};
+
+/// Asks so often, one after the other, and gives the statuses.
+async fn ask(world: &World, times: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        statuses.push(world.ask().await.status.as_u16());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn no_deployment_is_asked_more_often_than_its_limit() {
+    let world = Case::of("m: a b").params("a", "rpm: 5").params("b", "rpm: 50").start().await;
+    assert_eq!(ask(&world, 40).await, [200; 40]);
+    assert!(world.calls("a") <= 5, "{:?}", world.each("a b"));
+}
+
+#[tokio::test]
+async fn all_of_a_small_limit_may_be_used_at_once_and_then_no_more() {
+    let world = Case::of("m: a").params("a", "rpm: 6").start().await;
+    assert_eq!(ask(&world, 6).await, [200; 6]);
+    let refused = world.ask().await;
+    refused.error(429);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((50..=61).contains(&seconds), "the first of the six is a minute old in {seconds} s");
+    assert_eq!(world.calls("a"), 6);
+}
+
+#[tokio::test]
+async fn a_full_group_falls_back_at_once() {
+    let case = Case::of("m: a; n: b").params("a", "rpm: 1").settings("fallbacks: [{m: [n]}]");
+    let world = case.start().await;
+    assert_eq!(world.ask().await.said(), "a");
+    let second = world.ask().await;
+    assert_eq!(second.said(), "b");
+    assert!(second.took < Duration::from_secs(1), "{:?}", second.took);
+    assert_eq!(world.calls("a"), 1);
+}
+
+#[tokio::test]
+async fn calls_in_flight_are_bounded_and_the_next_waits_for_a_place() {
+    let gate = Gate::new();
+    let case =
+        Case::of("m: a").always("a", say::chat("a").held(&gate)).params("a", "max_parallel_requests: 2");
+    let world = Arc::new(case.start().await);
+    let ask = || {
+        let world = world.clone();
+        tokio::spawn(async move { world.ask().await })
+    };
+    let calls = [ask(), ask(), ask()];
+    world.upstream("a").call(2).await;
+    assert_eq!(world.calls("a"), 2);
+    gate.open();
+    for call in calls {
+        assert_eq!(call.await.unwrap().said(), "a");
+    }
+    assert_eq!(world.calls("a"), 3);
+}
+
+#[tokio::test]
+async fn who_waits_longer_than_queue_timeout_is_told_to_come_back() {
+    let case = Case::of("m: a").always("a", say::silence()).params("a", "max_parallel_requests: 1");
+    let world = Arc::new(case.router("queue_timeout: 0.3, num_retries: 0").start().await);
+    let first = tokio::spawn({
+        let world = world.clone();
+        async move { world.ask().await }
+    });
+    world.upstream("a").call(1).await;
+    let refused = world.ask().await;
+    refused.error(429);
+    assert!(refused.header("retry-after").is_some() && refused.took < Duration::from_secs(2), "{refused:?}");
+    assert_eq!(world.calls("a"), 1);
+    first.abort();
+}
+
+#[tokio::test]
+async fn a_client_who_leaves_gives_its_place_back() {
+    let case =
+        Case::of("m: a").says("a", [say::silence(), say::chat("a")]).params("a", "max_parallel_requests: 1");
+    let world = case.start().await;
+    let client = world.gateway.client.clone();
+    let first = tokio::spawn(async move { client.chat("m", json!({})).await });
+    let call = world.upstream("a").call(1).await;
+    first.abort();
+    call.left().await;
+    assert_eq!(world.ask().await.said(), "a");
+}
+
+#[tokio::test]
+async fn the_weights_are_kept() {
+    let world = Case::of("m: a b").params("a", "weight: 3").params("b", "weight: 1").start().await;
+    assert_eq!(ask(&world, 100).await, [200; 100]);
+    let a = world.calls("a");
+    assert!((70..=80).contains(&a), "{a} of 100 by weights of 3 to 1");
+}
+
+#[tokio::test]
+async fn a_deployments_own_allowed_fails_speaks_before_the_general_one() {
+    let case = Case::of("m: a b").always("a", say::server_error()).info("a", "allowed_fails: 0");
+    let world =
+        case.settings("allowed_fails: 1000, num_retries: 1").router("cooldown_time: 60").start().await;
+    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.calls("a"), 1);
+}

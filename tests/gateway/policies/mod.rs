@@ -1,0 +1,10 @@
+//! Retry, Cooldown, Timeout, Fallback: a configuration, what the upstreams do, a request; then who was called how
+//! often, and what the client saw.
+
+mod clocks;
+mod cooldown;
+mod fallback;
+mod fallback_forms;
+mod limits;
+mod random;
+mod retry;
