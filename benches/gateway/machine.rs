@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{account, side};
 
+/// Enough for 10,000 streams through a side, and some.
+const OPEN_FILES: usize = 32_768;
+
 /// Which cores each part runs on, as lists for `taskset`; none leaves it to the scheduler.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pins {
@@ -35,12 +38,14 @@ impl Pins {
     }
 }
 
-/// As many open files as the system lets us have without asking; what we start inherits it.
+/// As many open files as we may have; what we start inherits it. Only a privileged user may go beyond the hard limit.
 pub(crate) fn raise_open_files() {
-    let hard = limit(4).unwrap_or_default();
-    if limit(3).as_ref() != Some(&hard) && !hard.is_empty() {
-        let id = std::process::id().to_string();
-        quietly(Command::new("prlimit").args(["--pid", &id, &format!("--nofile={hard}:{hard}")]));
+    let hard = limit(4).and_then(|hard| hard.parse().ok()).unwrap_or(0);
+    for wanted in [OPEN_FILES.max(hard), hard] {
+        if open_files() < wanted {
+            let id = std::process::id().to_string();
+            quietly(Command::new("prlimit").args(["--pid", &id, &format!("--nofile={wanted}:{wanted}")]));
+        }
     }
 }
 
@@ -111,14 +116,14 @@ pub(crate) fn versions() -> Value {
         "hyper": locked("hyper"),
         "hyper-util": locked("hyper-util"),
         "tokio": locked("tokio"),
-        "nginx": first_line(Command::new("nginx").arg("-v")),
-        "haproxy": first_line(Command::new("haproxy").arg("-v")),
+        "nginx": side::found("nginx").and_then(|nginx| first_line(Command::new(nginx).arg("-v"))),
+        "haproxy": side::found("haproxy").and_then(|haproxy| first_line(Command::new(haproxy).arg("-v"))),
     })
 }
 
 /// The first line that a command says, on whichever output.
 fn first_line(command: &mut Command) -> Option<String> {
-    let output = command.output().ok()?;
+    let output = command.output().ok().filter(|output| output.status.success())?;
     let said = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&said).lines().next().map(str::to_owned)
 }

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::{
     Result, account,
     load::{self, Ask, Connection, Tally},
@@ -86,9 +88,11 @@ impl Rounds {
             Load::Open(_) => 16,
         };
         let connections = connect(connections, target.at).await?;
-        let before = account::cpu(target.pid)?;
+        let (start, before) = (Instant::now(), account::cpu(target.pid)?);
         let tally = match self.load {
             Load::Closed(_, stagger) => {
+                // In a short stretch too, all of them must have begun before the first is done.
+                let stagger = stagger.min(self.length / 2);
                 load::closed(connections, target.at, &target.ask, (self.length, stagger)).await?
             }
             Load::Open(every) => {
@@ -96,7 +100,9 @@ impl Rounds {
             }
         };
         let cpu = account::cpu(target.pid)?.saturating_sub(before);
-        Ok((sample(&tally, cpu, target.ask.units), tally))
+        let mut sample = sample(&tally, cpu, target.ask.units);
+        sample.insert("rate", tally.answers as f64 / start.elapsed().as_secs_f64());
+        Ok((sample, tally))
     }
 }
 

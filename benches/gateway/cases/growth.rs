@@ -14,10 +14,10 @@ use crate::{
 
 pub(super) const GROWTH: &str = "growth";
 
-/// Groups, and deployments in each; the first is what the others are compared with.
+/// Groups, and deployments in those that are asked; the first is what the others are compared with.
 const SIZES: [(usize, usize); 5] = [(1, 3), (100, 3), (10_000, 3), (1, 100), (1, 10_000)];
 
-/// Of many groups so many are asked, spread over all.
+/// Of many groups so many are asked, spread over all; the others have one deployment each.
 const ASKED: usize = 64;
 
 const MB: f64 = 1024.0 * 1024.0;
@@ -60,7 +60,10 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
 async fn start(bench: &mut Bench) -> Result<Vec<((usize, usize), Process)>> {
     let mut sides = Vec::new();
     for size in SIZES {
-        let yaml = config::sized(bench.upstream(), size.0, size.1);
+        let (groups, deployments) = size;
+        let asked: Vec<_> = asked(groups).collect();
+        let each = (0..groups).map(|n| if asked.binary_search(&n).is_ok() { deployments } else { 1 });
+        let yaml = config::sized(bench.upstream(), each);
         match bench.starter.tollgate(&yaml).await {
             Ok(process) => sides.push((size, process)),
             Err(error) => bench.report.failures.push(format!("{GROWTH}: {}: {error}", name(size))),
@@ -70,15 +73,16 @@ async fn start(bench: &mut Bench) -> Result<Vec<((usize, usize), Process)>> {
 }
 
 fn name((groups, deployments): (usize, usize)) -> String {
-    if groups == 1 {
-        format!("{deployments} deployments")
-    } else {
-        format!("{groups} groups of {deployments}")
-    }
+    if groups == 1 { format!("{deployments} deployments") } else { format!("{groups} groups") }
+}
+
+/// Which of so many groups are asked, in their order.
+fn asked(groups: usize) -> impl Iterator<Item = usize> {
+    let asked = groups.min(ASKED);
+    (0..asked).map(move |n| n * groups / asked)
 }
 
 fn ask(groups: usize) -> Ask {
-    let asked = groups.min(ASKED);
-    let body = |n| scenario::body(&format!("group-{}", n * groups / asked), false, Prompt::Short);
-    Ask { bodies: (0..asked).map(body).collect(), ..Kind::Tollgate.ask(Scenario::Chat, Prompt::Short) }
+    let body = |group| scenario::body(&format!("group-{group}"), false, Prompt::Short);
+    Ask { bodies: asked(groups).map(body).collect(), ..Kind::Tollgate.ask(Scenario::Chat, Prompt::Short) }
 }

@@ -55,8 +55,11 @@ pub(super) async fn idle_streams(bench: &mut Bench) -> Result<()> {
     let mut measured = Measured::default();
     for kind in bench.arguments.kinds() {
         // A fresh process: what earlier load left behind would hide what streams cost.
-        let side = bench.starter.start(kind).await?;
-        match per_stream(&side, kind.ask(Scenario::Idle, Prompt::Short), streams).await {
+        let sample = match bench.starter.start(kind).await {
+            Ok(side) => per_stream(&side, kind.ask(Scenario::Idle, Prompt::Short), streams).await,
+            Err(error) => Err(error),
+        };
+        match sample {
             Ok(sample) => measured.sides.push((kind.name().to_owned(), vec![sample])),
             Err(error) => measured.failures.push(format!("{}: {error}", kind.name())),
         }

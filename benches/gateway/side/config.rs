@@ -20,10 +20,19 @@ const RPM: u32 = 1_000_000_000;
 /// A path of its own for each that asks; the name comes last.
 pub(crate) fn path(name: &str) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let unique = format!("gateway-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
+    let directory = directory();
     std::fs::create_dir_all(&directory)?;
-    Ok(directory.join(name))
+    Ok(directory.join(format!("{}-{name}", NEXT.fetch_add(1, Ordering::Relaxed))))
+}
+
+/// Removes what [`path`] led to.
+pub(crate) fn clean() {
+    // What cannot be removed is in a build's directory for temporary files.
+    let _removed = std::fs::remove_dir_all(directory());
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gateway-{}", std::process::id()))
 }
 
 /// An address that was free a moment ago.
@@ -43,13 +52,13 @@ pub(crate) fn owners(upstream: SocketAddr) -> String {
     for (n, scenario) in [Scenario::Chat, Scenario::Chat, Scenario::Fail].into_iter().enumerate() {
         yaml.deployment(FLAKY, scenario, n);
     }
-    yaml.policies("[{\"chat\": [\"burst\"]}, {\"paced\": [\"burst\"]}, {\"flaky\": [\"idle\"]}]")
+    yaml.policies("[{\"chat\": [\"burst\"]}, {\"paced\": [\"burst\"]}, {\"flaky\": [\"chat\"]}]")
 }
 
-/// A configuration of a given size: `groups` groups named `group-0`, `group-1`, ..., each of `deployments`.
-pub(crate) fn sized(upstream: SocketAddr, groups: usize, deployments: usize) -> String {
+/// A configuration of a given size: groups named `group-0`, `group-1`, ..., each of so many deployments.
+pub(crate) fn sized(upstream: SocketAddr, groups: impl Iterator<Item = usize>) -> String {
     let mut yaml = Yaml::new(upstream);
-    for group in 0..groups {
+    for (group, deployments) in groups.enumerate() {
         for n in 0..deployments {
             yaml.deployment(&format!("group-{group}"), Scenario::Chat, n);
         }
@@ -104,7 +113,7 @@ pub(crate) fn nginx(at: SocketAddr, upstream: SocketAddr, directory: impl AsRef<
 /// HAProxy as a reverse proxy, with connections kept on both sides.
 pub(crate) fn haproxy(at: SocketAddr, upstream: SocketAddr) -> String {
     format!(
-        "global\n  maxconn 30000\ndefaults\n  mode http\n  option http-no-delay\n  timeout connect 5s\n  \
+        "defaults\n  mode http\n  option http-no-delay\n  timeout connect 5s\n  \
          timeout client 60s\n  timeout server 60s\nfrontend in\n  bind {at}\n  default_backend out\n\
          backend out\n  http-reuse always\n  server upstream {upstream}\n"
     )

@@ -105,7 +105,8 @@ impl Starting {
             }
             None => Command::new(program),
         };
-        pinned.args(&command[1..]).kill_on_drop(true);
+        // What the caller wants to read from his own programs must not slow these.
+        pinned.args(&command[1..]).env_remove("RUST_LOG").kill_on_drop(true);
         pinned.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let since = Instant::now();
         let mut child = pinned.spawn()?;
