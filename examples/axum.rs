@@ -21,7 +21,7 @@ model_list:
 pub fn application() -> Result<Router, Box<dyn Error + Send + Sync>> {
     let (config, warnings) = Config::from_yaml(YAML, "examples/axum.rs", &|name| std::env::var(name).ok())?;
     eprint!("{warnings}");
-    let gateway = stack::gateway(&config, &State::new()?, stack::Options::default());
+    let gateway = stack::gateway(&config, &State::new()?, stack::Options::default())?;
     Ok(Router::new().route("/", get(|| async { "an application of my own\n" })).fallback_service(gateway))
 }
 

@@ -129,7 +129,10 @@ impl Policy {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
-        prompt.trail.next_group(&prompt.group, own, deepest).map(|alternative| redirected(request, alternative))
+        prompt
+            .trail
+            .next_group(&prompt.group, own, deepest)
+            .map(|alternative| redirected(request, alternative))
     }
 }
 

@@ -144,7 +144,12 @@ where
         let trail = Arc::clone(&request.body().trail);
         trail.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
-        AttributeFuture { inner: self.inner.call(request), start: Instant::now(), trail, origin: Some(origin) }
+        AttributeFuture {
+            inner: self.inner.call(request),
+            start: Instant::now(),
+            trail,
+            origin: Some(origin),
+        }
     }
 }
 

@@ -24,8 +24,7 @@ use tokio::time::Instant;
 use tollgate_layers::{Class, Ending, Hear, retry::Budget};
 
 /// Upper bounds of the histograms' buckets, in seconds: from a cache hit to a thinking model.
-const BOUNDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 /// What one scope counts: the gateway, a group, or a deployment.
 #[derive(Debug, Default)]
@@ -274,7 +273,10 @@ fn encode_scopes(
 struct Labels<'a>(&'a [(&'static str, Arc<str>)]);
 
 impl prometheus_client::encoding::EncodeLabelSet for Labels<'_> {
-    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelSetEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
         self.0.iter().try_for_each(|(name, value)| {
             prometheus_client::encoding::EncodeLabel::encode(&(*name, value.as_ref()), encoder.encode_label())
         })
@@ -294,9 +296,7 @@ mod tests {
         metrics.deployment(&group, &"eu-1".into()).begin();
         let text = metrics.render().unwrap();
         assert!(
-            text.contains(
-                r#"tollgate_group_requests_total{group="gpt \"4\"\n",class="rate_limited"} 1"#
-            ),
+            text.contains(r#"tollgate_group_requests_total{group="gpt \"4\"\n",class="rate_limited"} 1"#),
             "{text}"
         );
         assert!(

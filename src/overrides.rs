@@ -63,7 +63,10 @@ pub fn max_attempts(settings: &Settings) -> impl Fn(&Request) -> Option<u32> + C
 /// How long one attempt may take until its head goes up: for a stream until its first content.
 ///
 /// An attempt cut by the request's own shorter limit, or by the deadline, says nothing about the deployment.
-pub fn attempt(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request) -> Option<Limit> + Clone + use<> {
+pub fn attempt(
+    settings: &Settings,
+    deployment: &Deployment,
+) -> impl Fn(&Request) -> Option<Limit> + Clone + use<> {
     let own = Attempt::new(settings, deployment);
     move |request: &Request| Some(own.limit(request).or_shorter(whole(request)))
 }
@@ -129,7 +132,10 @@ impl Attempt {
     /// not held back for ever.
     fn watches_content(&self, request: &Request) -> bool {
         let head = &request.body().head;
-        head.stream && (self.stream.is_some() || head.overrides.stream_timeout.is_some() || head.overrides.timeout.is_some())
+        head.stream
+            && (self.stream.is_some()
+                || head.overrides.stream_timeout.is_some()
+                || head.overrides.timeout.is_some())
     }
 }
 

@@ -45,7 +45,9 @@ struct Inner<'a> {
 fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
         Error::Rejected(rejected) => (rejected.status(), "invalid_request_error", rejected.code()),
-        Error::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key"),
+        Error::Unauthenticated { .. } => {
+            (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+        }
         Error::NoRoute => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
         Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
@@ -72,7 +74,8 @@ pub fn answer(error: &Error) -> Response {
         Error::UnknownModel(_) => Some("model"),
         _ => None,
     };
-    let mut response = shaped(status, error.ending(), &Inner { message: &error.to_string(), kind, param, code });
+    let mut response =
+        shaped(status, error.ending(), &Inner { message: &error.to_string(), kind, param, code });
     match error {
         Error::Exhausted(exhausted) => {
             retry_after(&mut response, exhausted.retry_after().unwrap_or(Duration::from_secs(1)));

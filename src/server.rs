@@ -33,12 +33,8 @@ pub trait Edge: Clone + Send + 'static {
     /// An answer on its way.
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
     /// The same as a tower Service.
-    type Service: Service<
-            Request<Incoming>,
-            Response = Response<Self::Body>,
-            Error = Infallible,
-            Future = Self::Future,
-        > + Clone
+    type Service: Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future = Self::Future>
+        + Clone
         + Send
         + 'static;
 

@@ -129,7 +129,7 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
     let (upstream, metered) = (state.upstream(d), d.limits.tpm.is_some());
     let deployment = ServiceBuilder::new()
-        .layer(CooldownLayer::new(state.bench(d, settings), Answer)) // health: benches who is ill
+        .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
         .layer(
             QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(overrides::cost)

@@ -83,8 +83,7 @@ impl Client {
         } else {
             tls.enable_http1().wrap_connector(tcp)
         };
-        let connector =
-            ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT)).service(https);
+        let connector = ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT)).service(https);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
@@ -129,7 +128,9 @@ fn wire_error(error: &legacy::Error) -> WireError {
     }
     let connecting = error.is_connect();
     let what = match what {
-        _ if timed_out => format!("No connection to the upstream within {} s (connect clock).", CONNECT.as_secs()),
+        _ if timed_out => {
+            format!("No connection to the upstream within {} s (connect clock).", CONNECT.as_secs())
+        }
         Some(kind) if connecting => format!("The upstream cannot be reached: {kind}."),
         None if connecting => "The upstream cannot be reached.".to_owned(),
         Some(kind) => format!("The connection to the upstream broke before its answer: {kind}."),

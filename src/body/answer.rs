@@ -14,9 +14,9 @@ use tollgate_layers::{Class, Ending, Hear};
 use super::{
     events::Events,
     fault::{Break, Fault},
-    handle::{Handle, Handles},
-    origin::Origin,
+    handle::Handle,
     live::{Live, Pop},
+    origin::Origin,
     plain::{Plain, gather},
 };
 
@@ -29,11 +29,10 @@ use super::{
 pub struct Body {
     state: State,
     ending: Ending,
-    settled: bool,
-    handles: Handles,
     origin: Option<Arc<Origin>>,
 }
 
+// The handles live with what is under way: an answer that is complete has none, and stays small on its way up.
 enum State {
     Done,
     Full(Bytes),
@@ -57,21 +56,17 @@ impl Body {
     /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
     #[must_use]
     pub fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
-        Self { state: State::rest(bytes.into()), ending, settled: true, handles: Handles::default(), origin: None }
+        Self { state: State::rest(bytes.into()), ending, origin: None }
     }
 
     /// A stream whose head looks like this.
     pub(super) fn events(live: Pin<Box<Live<Events>>>, so_far: Ending) -> Self {
-        Self::live(State::Events(live), so_far)
+        Self { state: State::Events(live), ending: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
     pub(super) fn plain(live: Pin<Box<Live<Plain>>>, so_far: Ending) -> Self {
-        Self::live(State::Plain(live), so_far)
-    }
-
-    fn live(state: State, ending: Ending) -> Self {
-        Self { state, ending, settled: false, handles: Handles::default(), origin: None }
+        Self { state: State::Plain(live), ending: so_far, origin: None }
     }
 
     /// How it ended; for one under way, how it looks so far.
@@ -94,22 +89,32 @@ impl Body {
     /// Whether all is known about how it ended.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
-        self.settled
+        match self.state {
+            State::Done | State::Full(_) => true,
+            State::Events(_) | State::Plain(_) => false,
+        }
     }
 
     /// Fastens a handle, which hears the end: at once, if it was there already.
     pub fn fasten(&mut self, handle: impl Into<Handle>) {
-        let handle = handle.into();
-        if self.settled { handle.end(&self.ending) } else { self.handles.add(handle) }
+        match &mut self.state {
+            State::Done | State::Full(_) => handle.into().end(&self.ending),
+            State::Events(live) => live.as_mut().handles().add(handle.into()),
+            State::Plain(live) => live.as_mut().handles().add(handle.into()),
+        }
     }
 
     /// The upstream's side is over: what is left to give, and how it ended.
     fn settle(&mut self, rest: Bytes, ending: Ending) {
+        let mut handles = match &mut self.state {
+            State::Done | State::Full(_) => return,
+            State::Events(live) => std::mem::take(live.as_mut().handles()),
+            State::Plain(live) => std::mem::take(live.as_mut().handles()),
+        };
         // The connection goes first: who hears that a place is free must find it free.
         self.state = State::rest(rest);
         self.ending = ending;
-        self.settled = true;
-        self.handles.end(&ending);
+        handles.end(&ending);
     }
 
     /// Settles as soon as nothing more is to be learnt.
@@ -242,7 +247,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
             .field("ending", &self.ending)
-            .field("settled", &self.settled)
+            .field("has_ended", &self.has_ended())
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use super::{
     clocks::Running,
     fault::Break,
+    handle::Handles,
     source::{Beat, Source},
 };
 
@@ -35,6 +36,8 @@ pin_project! {
         pub(super) content: C,
         // How the upstream's side ended. What it gave may still have to go out.
         pub(super) over: Option<Result<(), Break>>,
+        // After the source, so that a connection is free before anybody hears so.
+        handles: Handles,
     }
 }
 
@@ -56,7 +59,7 @@ pub(super) enum Pop {
 
 impl<C: Content> Live<C> {
     pub(super) fn new(source: Source, content: C) -> Pin<Box<Self>> {
-        Box::pin(Self { source, content, over: None })
+        Box::pin(Self { source, content, over: None, handles: Handles::default() })
     }
 
     /// Takes in what comes next.
@@ -102,6 +105,11 @@ impl<C: Content> Live<C> {
     /// How the upstream's side ended, if it has.
     pub(super) fn over(self: Pin<&mut Self>) -> &mut Option<Result<(), Break>> {
         self.project().over
+    }
+
+    /// Who hears the end.
+    pub(super) fn handles(self: Pin<&mut Self>) -> &mut Handles {
+        self.project().handles
     }
 
     /// The clocks that run.

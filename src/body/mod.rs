@@ -4,7 +4,7 @@
 //! connection -> Merge -> Wire -> Source (+ clocks) -> Events | Plain -> Body -> client
 //! ```
 //!
-//! [`Wire`] is what an upstream client gives. [`Peek`](peek::Peek) reads of it as much as it must know before it commits
+//! [`Wire`] is what an upstream client gives. [`Peek`] reads of it as much as it must know before it commits
 //! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
 //! the answer ended, and the one watcher. Nothing wraps it again. [`Answer`] lets the layers read it.
 //!

@@ -35,9 +35,9 @@ use tollgate_layers::{Class, Ending};
 
 use self::{fault::Fault, limits::Limits};
 pub use self::{
-    policy::counted,
     fault::message,
     kind::{Kind, kind_of, openai_type, status_of},
+    policy::counted,
 };
 
 /// How an attempt ended whose whole answer is here. A 2xx is looked at as [`event`] would.

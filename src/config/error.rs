@@ -143,6 +143,8 @@ impl<'a> Sink<'a> {
 
     pub(super) fn finish(mut self, file: &str) -> Diagnostics {
         self.entries.sort_by_key(|d| (d.line, d.column));
+        // What came through an alias is read wherever the alias stands, but was written once.
+        self.entries.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
         Diagnostics { file: file.into(), entries: self.entries }
     }
 }

@@ -12,7 +12,7 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Other names for groups.
     pub aliases: Vec<Alias>,
-    /// What holds for all groups.
+    /// What holds for all groups. The default is what holds when the file says nothing.
     pub settings: Settings,
     /// The key that clients must present; none means that anybody may call.
     pub master_key: Option<SecretString>,
@@ -184,7 +184,7 @@ pub struct Info {
     pub rest: BTreeMap<String, serde_json::Value>,
 }
 
-/// What holds for all groups.
+/// What holds for all groups. The default is what holds when the file says nothing.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `num_retries`: 2 unless set, as in LiteLLM.

@@ -36,9 +36,11 @@ pub(super) struct Environment<'e> {
 }
 
 impl Environment<'_> {
-    /// The variable, from `environment_variables` first, as LiteLLM writes those over the process's own. Empty is unset.
+    /// The variable, from `environment_variables` first, as LiteLLM writes those over the process's own. Blanks round
+    /// it are not part of it (a key that was read out of a file ends in a line break), and empty is unset.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.section.get(name).cloned().or_else(|| (self.outer)(name)).filter(|v| !v.trim().is_empty())
+        let value = self.section.get(name).cloned().or_else(|| (self.outer)(name))?;
+        Some(value.trim().to_owned()).filter(|v| !v.is_empty())
     }
 
     /// The first of the variables that is set.
@@ -85,6 +87,9 @@ pub(super) fn read<'e>(
         return None;
     }
     let mut root = Section::of(root, "the configuration", sink);
+    if !root.is_map() {
+        return None;
+    }
     let mut env = Environment { section: BTreeMap::new(), outer };
     env.section = variables(&mut root, &env, sink);
     root.values_mut().for_each(|node| env.expand(node));
@@ -113,12 +118,13 @@ fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -
 }
 
 fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
-    let name = keys::safe(&key.name);
+    let name = key.at.last();
     if name == "include" {
         sink.error(&key.at, "`include` is not served yet").help("put what the other files say into this one");
     } else if keys::TOP_NOT_SERVED.contains(&name) {
         sink.warning(&key.at, format!("the section `{name}` is not served yet"));
-    } else if !keys::TOP.contains(&name) {
+    } else if !keys::TOP.contains(&name) && !name.starts_with("x-") {
+        // `x-` is where anchors are kept by custom.
         let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
         if let Some(near) = keys::nearest(name, keys::TOP.iter().copied(), 4) {
             entry.help(format!("did you mean `{near}`?"));
@@ -157,7 +163,7 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
     let params = top.take_section("litellm_params", sink);
     let info = top.take_section("model_info", sink);
     for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
-        let name = keys::safe(&key.name);
+        let name = key.at.last();
         let entry = sink.warning(&key.at, format!("unknown key `{name}` in a deployment"));
         if let Some(near) = keys::nearest(name, keys::ENTRY.iter().copied(), 3) {
             entry.help(format!("did you mean `{near}`?"));
@@ -173,6 +179,10 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
         sink.error(&at, "the deployment has no `model_name`").help("it is the name that clients ask for");
         return None;
     };
+    let place = &name.at;
     let name = read::text(name, sink)?;
+    if name.contains('*') {
+        sink.warning(place, "patterns are not served yet: the name is taken as it is");
+    }
     Some(Entry { at, name: name.into(), top, params, info })
 }

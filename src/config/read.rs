@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     error::Sink,
-    yaml::{At, Key, Node, Value},
+    keys,
+    yaml::{Key, Node, Value},
 };
 
 /// A map of the file, its keys in order.
@@ -77,9 +78,10 @@ impl Section {
 
 /// Notes that `node` is not what it must be.
 pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T> {
-    let name = last(&node.at);
+    let name = node.at.last();
     match (&node.value, &node.variable) {
         (Value::Unset, Some(variable)) => {
+            let variable = keys::safe(variable);
             sink.error(&node.at, format!("`{name}`: the environment variable `{variable}` is not set"))
                 .help(format!("set `{variable}` before the start, or write the value here"));
         }
@@ -104,11 +106,6 @@ fn advice(value: &Value, must: &str) -> Option<&'static str> {
         }
         _ => None,
     }
-}
-
-/// The last key of a path.
-fn last(at: &At) -> &str {
-    at.path.rsplit('.').next().unwrap_or(&at.path)
 }
 
 /// A text that says something.

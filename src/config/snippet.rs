@@ -38,24 +38,33 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn snippet(&self, at: &At) -> Option<Snippet> {
-        let before = self.text.get(..at.bytes.start)?;
+        let bytes = if at.bytes.end <= self.text.len() { at.bytes.clone() } else { self.find(at)? };
+        let before = self.text.get(..bytes.start)?;
         let start = before.rfind('\n').map_or(0, |n| n + 1);
-        let rest = self.text.get(at.bytes.clone())?.lines().next().unwrap_or("");
+        let rest = self.text.get(bytes.clone())?.lines().next().unwrap_or("");
         let mut line = match &self.hidden {
-            Some(hidden) => mask(self.text, start..at.bytes.start, hidden),
+            Some(hidden) => mask(self.text, start..bytes.start, hidden),
             None => known_words(&before[start..]),
         };
         shorten(&mut line);
         let indent = line.chars().count();
         match &self.hidden {
             Some(hidden) => {
-                let range = at.bytes.start..at.bytes.start + rest.len();
+                let range = bytes.start..bytes.start + rest.len();
                 line.push_str(&mask(self.text, range, hidden));
             }
             None => line.push('…'),
         }
         let width = line.chars().count().saturating_sub(indent).max(1);
         Some(Snippet { line, indent, width })
+    }
+
+    /// The place by its line and column, for errors that do not know their bytes.
+    fn find(&self, at: &At) -> Option<Range<usize>> {
+        let line = self.text.split('\n').nth(at.line.checked_sub(1)?)?;
+        let start = line.as_ptr().addr() - self.text.as_ptr().addr();
+        let column = line.char_indices().nth(at.column.checked_sub(1)?).map_or(line.len(), |(byte, _)| byte);
+        Some(start + column..start + column)
     }
 }
 
@@ -66,7 +75,7 @@ fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
     let first = hidden.partition_point(|r| r.end <= range.start);
     for secret in hidden[first..].iter().take_while(|r| r.start < range.end) {
         if secret.start > at {
-            out.extend(text.get(at..secret.start).unwrap_or("").chars().map(plain));
+            out.extend(text.get(at..secret.start).unwrap_or("").chars().filter_map(plain));
         }
         if secret.end > at {
             out.push_str(MASK);
@@ -74,7 +83,7 @@ fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
         }
     }
     if at < range.end {
-        out.extend(text.get(at..range.end).unwrap_or("").chars().map(plain));
+        out.extend(text.get(at..range.end).unwrap_or("").chars().filter_map(plain));
     }
     out
 }
@@ -86,21 +95,22 @@ fn known_words(line: &str) -> String {
     for token in line.split_inclusive(punctuation) {
         let word = token.trim_end_matches(punctuation);
         if word.is_empty() || keys::is_known(word) {
-            out.extend(token.chars().map(plain));
+            out.extend(token.chars().filter_map(plain));
         } else {
             if !out.ends_with(MASK) {
                 out.push_str(MASK);
             }
-            let tail = token[word.len()..].chars().map(plain);
+            let tail = token[word.len()..].chars().filter_map(plain);
             out.extend(tail.filter(|c| *c != '-'));
         }
     }
     out
 }
 
-/// Tabs and controls take one column and do nothing to a terminal.
-fn plain(c: char) -> char {
-    if c.is_whitespace() || c.is_control() { ' ' } else { c }
+/// Tabs and controls take one column and do nothing to a terminal; a byte order mark takes none.
+fn plain(c: char) -> Option<char> {
+    const BYTE_ORDER_MARK: char = '\u{feff}';
+    (c != BYTE_ORDER_MARK).then_some(if c.is_whitespace() || c.is_control() { ' ' } else { c })
 }
 
 fn shorten(line: &mut String) {
@@ -114,16 +124,12 @@ fn shorten(line: &mut String) {
 mod tests {
     use super::*;
 
-    fn at(start: usize, end: usize) -> At {
-        At { line: 1, column: start + 1, bytes: start..end, path: "".into() }
-    }
-
     #[test]
     fn a_neighbour_on_the_same_line_stays_hidden_and_the_rest_is_not_shown() {
         let text = "{api_key: sk-1, rpm: six, token: t}";
         let mut source = Source::new(text);
         source.hide(vec![10..14, 33..34]);
-        let snippet = source.snippet(&at(21, 24)).unwrap();
+        let snippet = source.snippet(&At::in_first_line(21..24)).unwrap();
         assert_eq!(snippet.line, "{api_key: ***, rpm: six");
         assert_eq!((snippet.indent, snippet.width), (20, 3));
     }
@@ -131,6 +137,6 @@ mod tests {
     #[test]
     fn a_text_that_is_no_yaml_shows_only_the_names_of_settings() {
         let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
-        assert_eq!(source.snippet(&at(35, 36)).unwrap().line, "  - api_key: *** rpm: […");
+        assert_eq!(source.snippet(&At::in_first_line(35..36)).unwrap().line, "  - api_key: *** rpm: …");
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{exhausted::Exhausted, group::Taken, loads::Flight, reads::Reads, seek::Seek, service::Shared};
+use super::{exhausted::Exhausted, flight::Flight, group::Taken, reads::Reads, seek::Seek, service::Shared};
 use crate::{Endpoint, Track};
 
 pin_project! {
@@ -85,8 +85,12 @@ where
                     let flight = flight.take();
                     this.state.set(State::Over);
                     let Some(mut flight) = flight else { return Poll::Ready(outcome) };
-                    flight.head();
-                    return Poll::Ready(this.shared.track.track(flight, outcome));
+                    let begun = flight.head();
+                    let outcome = this.shared.track.track(flight, outcome);
+                    if let Some(begun) = begun {
+                        begun.told();
+                    }
+                    return Poll::Ready(outcome);
                 }
                 StateProj::Over => return Poll::Pending,
             };

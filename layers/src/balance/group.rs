@@ -11,7 +11,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    loads::{Call, Flight, Loads},
+    flight::Flight,
+    loads::{Call, Loads},
     room::{FEW, Room, Tier},
     scan::Found,
     search::Search,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     index::{Index, Key},
-    queue::Queue,
+    queue::{Again, Queue},
 };
 use crate::endpoint::Freed;
 
@@ -104,7 +104,7 @@ impl Freed for Room {
             index.set(which - tier.members.start, Key::NOW);
         }
         if self.waiting() > 0 {
-            self.queue(Queue::freed);
+            wake(self.queue(Queue::freed));
         }
     }
 }
@@ -116,8 +116,8 @@ impl Ticket {
     }
 
     /// See [`Queue::none_before`].
-    pub(super) fn none_before(&self, at: Instant) -> bool {
-        self.room.queue(|queue| queue.none_before(self.number, at))
+    pub(super) fn none_before(&self, at: Instant) -> Result<(), Again> {
+        self.room.queue(|queue| queue.none_before(self.number, at)).map(wake)
     }
 
     /// How many wait in front of it.
@@ -128,6 +128,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.room.queue(|queue| queue.leave(self.number));
+        wake(self.room.queue(|queue| queue.leave(self.number)));
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -13,8 +13,8 @@ use crate::{Attempts, Endpoint};
 
 /// How many pairs of a large tier are drawn before its index is asked.
 const PAIRS: usize = 4;
-/// How many of those that have room by the index are asked, before the request waits.
-const WALK: usize = 32;
+/// How many of those that have room by the index are asked, before the request waits for a millisecond.
+const WALK: usize = 512;
 
 /// One request's search through a group.
 #[derive(Debug)]
@@ -77,8 +77,15 @@ where
         for _ in 0..PAIRS {
             let one = rng.usize(..len);
             let other = (one + rng.usize(1..len)) % len;
-            self.ask(start + one, scan);
-            self.ask(start + other, scan);
+            for offset in [one, other] {
+                // Noted under the lock of the index, so that room which comes meanwhile is noted after it.
+                if self.ask(start + offset, scan).is_some()
+                    && let Some(mut index) = tier.index()
+                    && let Some(key) = self.ask(start + offset, scan)
+                {
+                    index.set(offset, key);
+                }
+            }
             if scan.has_untried() {
                 return;
             }
@@ -93,11 +100,11 @@ where
         let (start, now) = (tier.members.start, self.plan.room.millis(scan.now));
         for _ in 0..WALK {
             let Some(offset) = index.next(from, now).or_else(|| index.next(0, now)) else { break };
-            match self.ask(start + offset, scan) {
+            if let Some(key) = self.ask(start + offset, scan) {
                 // Later than now, or it would be asked for ever.
-                Some(key) => index.set(offset, Key { at: key.at.max(now + 1), ..key }),
-                None => from = offset + 1,
+                index.set(offset, Key { at: key.at.max(now + 1), ..key });
             }
+            from = offset + 1;
             if scan.has_untried() {
                 return;
             }

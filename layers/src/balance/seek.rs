@@ -92,7 +92,8 @@ impl<S, T, R> Shared<S, T, R> {
     where
         R: Reads<Req>,
     {
-        let expires = Instant::now() + self.patience;
+        // Who has all the time in the world waits for a day.
+        let expires = Instant::now() + self.patience.min(Duration::from_secs(86_400));
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
@@ -159,7 +160,7 @@ impl<S, T, R> Shared<S, T, R> {
             if now >= expires {
                 return Err(self.refuse(req, Some(ticket), Some(at)));
             }
-            if !ticket.none_before(at) {
+            if ticket.none_before(at).is_ok() {
                 return Ok(Turn::Sleep(at.min(expires)));
             }
         }

@@ -29,8 +29,12 @@ struct Shared {
     /// Times inside are milliseconds since then.
     began: Instant,
     state: Mutex<State>,
-    waiting: Mutex<Vec<(Weak<dyn Freed>, usize)>>,
+    // Behind an `Arc`, so that they are told without the lock: what they wake may end a call of ours.
+    waiting: Mutex<Arc<Vec<Waiting>>>,
 }
+
+/// Who is told when there is room, and what it calls this deployment.
+type Waiting = (Weak<dyn Freed>, usize);
 
 /// What the meters show at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +69,7 @@ impl Meters {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
-        let waiting = Mutex::new(Vec::new());
+        let waiting = Mutex::default();
         Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
     }
 
@@ -127,19 +131,24 @@ impl Meters {
     }
 
     pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
+        let waiting = Arc::make_mut(&mut waiting);
         // Those of earlier trees are gone.
         waiting.retain(|(told, _)| told.strong_count() > 0);
         waiting.push((told.clone(), which));
     }
 
     fn tell(&self) {
-        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = Arc::clone(&self.waiting());
         for (told, which) in waiting.iter() {
             if let Some(told) = told.upgrade() {
                 told.freed(*which);
             }
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Arc<Vec<Waiting>>> {
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -120,6 +120,10 @@ impl Requests {
     /// that were under way when the last lesson was learned do not.
     pub(super) fn refused(&mut self, filed: u64, now: u64) -> bool {
         self.refresh(now);
+        if self.minute.sum() > self.limit {
+            // The answer told a lower limit than we had been given, and that is reason enough.
+            return false;
+        }
         let burst = self.minute.since((now + 1).saturating_sub(10_000)) * 6 > self.limit;
         let next = match &self.rule {
             Rule::Minute | Rule::Window { pinned: true, .. } => return false,

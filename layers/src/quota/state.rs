@@ -240,8 +240,8 @@ impl Flights {
         let millis = as_f64(millis);
         self.median = match self.median {
             0.0 => millis,
-            median if millis > median => median * 1.05,
-            median => median / 1.05,
+            median if millis > median => millis.min(median * 1.05),
+            median => millis.max(median / 1.05),
         };
     }
 

@@ -315,6 +315,9 @@ fn run(limits: Limits, gaps: &[(u64, u64)]) -> (Vec<(u64, u64)>, Meters) {
 const MINUTE: u64 = 60_000_000;
 
 proptest! {
+    // Each case is minutes of traffic.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn never_more_requests_than_the_limit_in_any_minute(
         limit in 1_u64..400,

@@ -37,7 +37,7 @@ impl Word {
     pub(super) fn refused(&mut self, after: Option<Duration>, sent: u64, now: u64) {
         let closed = match after {
             // Rounded up, as all that is told to others.
-            Some(after) => millis(after + Duration::from_nanos(999_999)).min(LONGEST),
+            Some(after) => millis(after.saturating_add(Duration::from_nanos(999_999))).min(LONGEST),
             // Of many calls that were refused together only the first is news.
             None if self.heard.is_some_and(|heard| sent < heard) => return,
             None => {

@@ -15,4 +15,6 @@ fn an_open_stream_is_small() {
     // Beside the 32 KB of its two connections, what we add to a stream must not show.
     let stream = size_of::<Live<Events>>().max(size_of::<Live<Plain>>()) + size_of::<Body>();
     assert!(stream <= 2048, "{stream} bytes");
+    // It is moved at each level of the tree.
+    assert!(size_of::<Body>() <= 256, "{} bytes", size_of::<Body>());
 }

@@ -120,7 +120,7 @@ mod foreign;
 mod secrecy;
 
 pub(super) use foreign::{is_error_policy, is_litellm_param, is_litellm_setting, is_openai};
-pub(super) use secrecy::{Shown, is_secret, may_show, safe};
+pub(super) use secrecy::{Shown, is_secret, may_show, may_show_key, safe};
 
 /// Whether the word is the name of any setting, so that it may be shown wherever it stands.
 pub(super) fn is_known(word: &str) -> bool {

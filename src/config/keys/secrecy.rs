@@ -6,6 +6,8 @@
 /// What may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Shown {
+    /// Values of known settings, but no scalar that stands where a whole section should.
+    Section,
     /// Values of known settings.
     Settings,
     /// Everything that does not look like a secret: the names of groups.
@@ -21,9 +23,12 @@ impl Shown {
             Self::Nothing => Self::Nothing,
             _ if key.contains("headers") || key == "environment_variables" || is_secret(key) => Self::Nothing,
             Self::All => Self::All,
-            Self::Settings if names && super::is_known(key) => Self::All,
-            Self::Settings if super::is_known(key) => Self::Settings,
-            Self::Settings => Self::Nothing,
+            Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,
+            Self::Section | Self::Settings if names => Self::All,
+            _ if ["litellm_params", "model_info"].contains(&key) || super::TOP.contains(&key) => {
+                Self::Section
+            }
+            Self::Section | Self::Settings => Self::Settings,
         }
     }
 }
@@ -38,13 +43,38 @@ pub(in crate::config) fn is_secret(key: &str) -> bool {
 
 /// Whether a scalar may be shown, as it is written in the file.
 pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
-    if shown != Shown::Nothing && written.contains("://") {
-        // A URL may hold a password or a signature.
-        return !written.contains(['@', '?', '\n']) && !looks_secret(written);
-    }
     let variable = written.trim_matches(['"', '\'']).strip_prefix("os.environ/");
-    let named = variable.is_some_and(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    named || (shown != Shown::Nothing && !written.contains('\n') && !looks_secret(written))
+    if variable.is_some_and(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+        return true;
+    }
+    let harmless = match shown {
+        Shown::Nothing | Shown::Section => false,
+        // No setting that is ever complained about has a blank in it; a line whose colon is missing has.
+        Shown::Settings => !written.contains(char::is_whitespace),
+        Shown::All => !written.contains('\n'),
+    };
+    // A URL may hold a password or a signature; a line may have run into the next.
+    let url = written.contains("://") && written.contains(['@', '?']);
+    let line =
+        written.trim_matches(['"', '\'']).contains([' ', '\t', ':', '=', '"', '\'']) && is_secret(written);
+    harmless && !url && !line && !looks_secret(written)
+}
+
+/// Whether a key may be shown. A secret may have become a key, or a part of it, by a slip: where values are secrets
+/// only what has the shape of a variable or of a common header is shown, and no setting has a blank in its name.
+pub(in crate::config) fn may_show_key(name: &str, shown: Shown) -> bool {
+    let common = ["x-", "content-", "openai-", "user-agent"]
+        .iter()
+        .any(|start| name.to_lowercase().starts_with(start));
+    let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let plain = !name.contains(|c: char| c.is_whitespace() || "\"'".contains(c));
+    let shape = match shown {
+        Shown::Nothing => common || word,
+        Shown::Section | Shown::Settings => plain,
+        // The name of a group may have a blank in it.
+        Shown::All => true,
+    };
+    shape && may_show(name, Shown::All)
 }
 
 /// The word, unless it looks like a secret.
@@ -75,6 +105,7 @@ mod tests {
     fn a_value_is_shown_only_below_a_known_key() {
         let below = |key| may_show("tr0ub4dor", Shown::Settings.below(key));
         assert!(below("rpm") && below("api_base") && below("routing_strategy"));
+        assert!(!below("model_list") && !below("litellm_params"));
         assert!(!below("api_key") && !below("api_ky") && !below("extra_headers") && !below("master_key"));
     }
 

@@ -10,12 +10,11 @@ mod policies;
 mod settings;
 mod target;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Alias, Config, Group,
     error::Sink,
-    keys,
     raw::Raw,
     read,
     yaml::{Node, Value},
@@ -27,10 +26,11 @@ pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
     settings::warn_unknown(raw, sink);
     let ids = id::assign(&raw.entries, sink);
     let general = deployment::General::read(raw, sink);
-    let mut groups: Vec<Group> = Vec::new();
+    let (mut groups, mut indices) = (Vec::<Group>::new(), BTreeMap::new());
     for (entry, id) in raw.entries.iter().zip(&ids) {
         let Some(deployment) = deployment::resolve(entry, id.clone(), &general, sink) else { continue };
-        match groups.iter_mut().find(|g| g.name == entry.name) {
+        let index = *indices.entry(&entry.name).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some(group) => group.deployments.push(deployment),
             None => groups.push(Group { name: entry.name.clone(), deployments: vec![deployment] }),
         }
@@ -51,7 +51,7 @@ fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> 
     for (key, node) in section.and_then(|node| read::map(node, sink)).unwrap_or_default() {
         let Some((group, hidden)) = alias_target(node, names, sink) else { continue };
         if names.is_group(&key.name) {
-            let name = keys::safe(&key.name);
+            let name = key.at.last();
             sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias answers"));
         }
         aliases.push(Alias { name: key.name.as_str().into(), group, hidden });

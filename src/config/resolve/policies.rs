@@ -46,7 +46,7 @@ pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(
 fn error_name(key: &Key, suffix: &str, sink: &mut Sink<'_>) -> Option<ErrorName> {
     let found = key.name.strip_suffix(suffix).and_then(|word| NAMES.iter().find(|(name, _)| *name == word));
     if found.is_none() {
-        let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", keys::safe(&key.name)));
+        let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", key.at.last()));
         let names: Vec<_> = NAMES.iter().map(|(name, _)| format!("{name}{suffix}")).collect();
         if let Some(near) = keys::nearest(&key.name, names.iter().map(String::as_str), 6) {
             entry.help(format!("did you mean `{near}`?"));

@@ -1,3 +1,4 @@
+mod roomy;
 mod scripts;
 
 use std::{convert::Infallible, time::Duration};
@@ -6,12 +7,9 @@ use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, task};
 use tower::{ServiceExt as _, service_fn};
 
+use self::roomy::Roomy;
 use super::*;
-use crate::{
-    AtHead, Hear,
-    endpoint::Full,
-    testing::{Roomy, Strict},
-};
+use crate::{AtHead, Hear, endpoint::Full, testing::Strict};
 
 const SECOND: Duration = Duration::from_secs(1);
 const BAD: Ending = Ending::of(Class::Unavailable);

@@ -86,7 +86,8 @@ fn known(prefix: &str) -> Option<Provider> {
 
 fn named(provider: Provider, name: &str, at: &Node, sink: &mut Sink<'_>) -> Option<Dialect> {
     let name = name.trim();
-    if name.is_empty() || name.chars().any(char::is_control) {
+    // A blank is the trace of a line whose colon is missing.
+    if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::wrong(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
     Some(Dialect { provider, model: name.into() })

@@ -41,7 +41,10 @@ pub(super) fn resolve(
     let api_version = param("api_version").and_then(|node| read::text(node, sink));
     let (dialect, at) = (dialect?, &model?.at);
     let base = base::resolve(entry, &dialect, (mock, env), sink);
-    let key = if mock { None } else { key(entry, &dialect, env, sink) };
+    // A server of one's own may well ask for no key.
+    let own =
+        dialect.default_base().is_some_and(|default| base.as_ref().is_some_and(|base| *base != *default));
+    let key = if mock { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
     if key.is_some() && base::is_exposed(&base) {
         let host = base.host().unwrap_or_default();
@@ -59,11 +62,14 @@ pub(super) fn resolve(
 }
 
 /// The credential. One that is missing is an error where nothing can answer without, else a word at the start.
-fn key(entry: &Entry, dialect: &Dialect, env: &Environment<'_>, sink: &mut Sink<'_>) -> Option<SecretString> {
+fn key(
+    entry: &Entry,
+    dialect: &Dialect,
+    (own_server, env): (bool, &Environment<'_>),
+    sink: &mut Sink<'_>,
+) -> Option<SecretString> {
     let written = entry.params.entry("api_key");
     let (at, name) = (written.map_or(&entry.at, |(key, _)| &key.at), dialect.key_variables()[0]);
-    // A server of one's own may well ask for none.
-    let own_server = dialect.provider != Provider::Azure && entry.params.get("api_base").is_some();
     match written.map(|(_, node)| node) {
         Some(node) if matches!(node.value, Value::Unset) && !own_server => {
             return read::wrong(node, "a text", sink);
@@ -137,7 +143,7 @@ fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
         }
         Ok(name) => Some(name),
         Err(_) => {
-            sink.error(at, format!("`{}` is no name of a header", keys::safe(text)))
+            sink.error(at, format!("`{}` is no name of a header", at.last()))
                 .help("letters, digits and hyphens");
             None
         }

@@ -1,0 +1,212 @@
+//! What the stories of the balancer share: a request, an upstream, and a group of them.
+
+mod queue;
+mod simulation;
+mod spread;
+mod stories;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use super::{Exhausted, Flight, RateLimitBalanceLayer, Strategy};
+use crate::{
+    Attempts, Class, Ending, Endpoint, Hear, Track,
+    endpoint::Share,
+    quota::{Held, Limits, Meters, QuotaLayer, Window},
+    testing::Strict,
+    track::AtHead,
+};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[derive(Clone, Debug, Default)]
+struct Ask {
+    cost: u64,
+    attempts: Arc<Attempts>,
+    deadline: Option<Instant>,
+}
+
+impl Ask {
+    fn attempts(&self) -> Option<&Attempts> {
+        Some(&self.attempts)
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Failed {
+    Full(Exhausted),
+}
+
+impl From<Exhausted> for Failed {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::Full(exhausted)
+    }
+}
+
+impl Failed {
+    fn retry_after(&self) -> Duration {
+        match self {
+            Self::Full(exhausted) => exhausted.retry_after().expect("a time"),
+        }
+    }
+}
+
+/// An answer says by whom, and how it ended.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    by: usize,
+    ending: Ending,
+}
+
+fn classify(outcome: Result<&Answer, &Failed>) -> Ending {
+    match outcome {
+        Ok(answer) => answer.ending,
+        Err(Failed::Full(full)) => {
+            Ending::of(Class::RateLimited).refused().with_retry_after(full.retry_after())
+        }
+    }
+}
+
+type Classifier = fn(Result<&Answer, &Failed>) -> Ending;
+const TRACK: AtHead<Classifier> = AtHead(classify);
+
+/// An upstream that takes its time, and may judge a limit of its own.
+#[derive(Debug)]
+struct Server {
+    by: usize,
+    takes: Mutex<Duration>,
+    broken: Mutex<Option<Class>>,
+    judge: Option<(u64, Duration)>,
+    jitter: Mutex<fastrand::Rng>,
+    seen: Mutex<VecDeque<Instant>>,
+    called: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Server {
+    fn new(by: usize, takes: Duration) -> Arc<Self> {
+        Arc::new(Self::made(by, takes))
+    }
+
+    /// One that takes so many in any window, and counts those that it refuses.
+    fn judging(by: usize, takes: Duration, most: u64, window: Duration) -> Arc<Self> {
+        Arc::new(Self { judge: Some((most, window)), ..Self::made(by, takes) })
+    }
+
+    fn made(by: usize, takes: Duration) -> Self {
+        Self {
+            by,
+            takes: Mutex::new(takes),
+            broken: Mutex::new(None),
+            judge: None,
+            jitter: Mutex::new(fastrand::Rng::with_seed(by as u64)),
+            seen: Mutex::default(),
+            called: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+        }
+    }
+
+    fn called(&self) -> usize {
+        self.called.load(Ordering::Relaxed)
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn set_takes(&self, takes: Duration) {
+        *self.takes.lock().unwrap() = takes;
+    }
+
+    fn set_broken(&self, class: Option<Class>) {
+        *self.broken.lock().unwrap() = class;
+    }
+
+    async fn answer(&self) -> Result<Answer, Failed> {
+        if self.judge.is_some() {
+            // On the way.
+            let jitter = self.jitter.lock().unwrap().u64(..20);
+            sleep(ms(jitter)).await;
+        }
+        self.called.fetch_add(1, Ordering::Relaxed);
+        if let Some(after) = self.verdict() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let ending = Ending::of(Class::RateLimited).with_retry_after(Some(after));
+            return Ok(Answer { by: self.by, ending });
+        }
+        let takes = *self.takes.lock().unwrap();
+        sleep(takes).await;
+        let class = self.broken.lock().unwrap().unwrap_or(Class::Success);
+        Ok(Answer { by: self.by, ending: Ending::of(class) })
+    }
+
+    /// When to come back, in whole seconds, if this was too much.
+    fn verdict(&self) -> Option<Duration> {
+        let (most, window) = self.judge?;
+        let (mut seen, now) = (self.seen.lock().unwrap(), Instant::now());
+        while seen.front().is_some_and(|at| now.duration_since(*at) >= window) {
+            seen.pop_front();
+        }
+        seen.push_back(now);
+        let over = (seen.len() as u64).checked_sub(most).filter(|over| *over > 0)?;
+        let frees = seen[usize::try_from(over).unwrap()] + window - now;
+        Some(Duration::from_secs(frees.as_secs() + 1))
+    }
+}
+
+/// A server behind its meters.
+fn deployment(
+    server: &Arc<Server>,
+    meters: &Meters,
+    share: Share,
+) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
+    let server = Arc::clone(server);
+    let inner = service_fn(move |_: Ask| {
+        let server = Arc::clone(&server);
+        async move { server.answer().await }
+    });
+    QuotaLayer::new(meters.clone(), TRACK)
+        .with_cost(|ask: &Ask| ask.cost.max(1))
+        .with_share(share)
+        .layer(Strict::new(inner))
+}
+
+fn rpm(limit: u64) -> Share {
+    Share { rpm: Some(limit as f64), ..Share::default() }
+}
+
+fn meters(limit: u64) -> Meters {
+    Meters::new(Limits { requests: Some(limit), ..Limits::default() })
+}
+
+/// Meters that let the whole minute's limit come at once.
+fn bursting(limit: u64) -> Meters {
+    Meters::new(Limits { requests: Some(limit), window: Some(Window::S60), ..Limits::default() })
+}
+
+fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtHead<Classifier>> {
+    RateLimitBalanceLayer::new(strategy, TRACK).with_seed(7)
+}
+
+/// One call from beginning to end.
+async fn call<S>(balance: &S, ask: Ask) -> Result<Answer, Failed>
+where
+    S: Service<Ask, Response = Answer, Error = Failed> + Clone,
+{
+    balance.clone().oneshot(ask).await
+}

@@ -1,0 +1,277 @@
+//! Who gets how much.
+
+use super::*;
+use crate::setting::Constant;
+
+/// How many calls each got.
+fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
+    servers.iter().map(|server| server.called()).collect()
+}
+
+fn weighted(weight: f64) -> Share {
+    Share { weight: Some(weight), ..Share::default() }
+}
+
+/// A group whose endpoints have these shares and no limits.
+fn group(
+    strategy: Strategy,
+    shares: &[Share],
+) -> (
+    Vec<Arc<Server>>,
+    impl Service<Ask, Response = Answer, Error = Failed, Future: Send> + Clone + Send + use<>,
+) {
+    let servers: Vec<_> = (0..shares.len()).map(|by| Server::new(by, ms(1))).collect();
+    let unlimited = || Meters::new(Limits::default());
+    let made = servers.iter().zip(shares).map(|(one, share)| deployment(one, &unlimited(), *share));
+    let balance = layer(strategy).with_attempts(Ask::attempts).layer(made.collect());
+    (servers, balance)
+}
+
+/// How far counts are from what they should be; 13.8 is passed by chance once in a thousand times with two degrees
+/// of freedom, 10.8 with one.
+fn chi_square(counts: &[usize], weights: &[f64]) -> f64 {
+    let (calls, sum) = (counts.iter().sum::<usize>() as f64, weights.iter().sum::<f64>());
+    counts
+        .iter()
+        .zip(weights)
+        .map(|(count, weight)| {
+            let meant = calls * weight / sum;
+            (*count as f64 - meant).powi(2) / meant
+        })
+        .sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_large_deployment_takes_what_the_small_ones_cannot() {
+    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(20))).collect();
+    let limits = [6_u64, 6, 1_440];
+    let made = servers.iter().zip(limits).map(|(one, limit)| deployment(one, &meters(limit), rpm(limit)));
+    let balance = layer(Strategy::Adaptive).layer(made.collect());
+    let began = Instant::now();
+    for _ in 0..300 {
+        call(&balance, Ask::default()).await.expect("answered");
+        sleep(ms(150)).await;
+    }
+    assert!(began.elapsed() < secs(60));
+    let counts = counts(&servers);
+    assert!(counts[0] <= 6 && counts[1] <= 6 && counts[2] >= 288, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_large_deployment_takes_them_under_every_strategy() {
+    let latency = Strategy::LatencyBased { buffer: 0.5 };
+    for strategy in
+        [Strategy::SimpleShuffle, Strategy::LeastBusy, Strategy::UsageBased, latency, Strategy::CostBased]
+    {
+        let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(20))).collect();
+        let limits = [6_u64, 6, 1_440];
+        let made = servers.iter().zip(limits).map(|(one, limit)| deployment(one, &meters(limit), rpm(limit)));
+        let balance = layer(strategy).layer(made.collect());
+        for _ in 0..300 {
+            call(&balance, Ask::default()).await.expect("answered");
+            sleep(ms(150)).await;
+        }
+        let counts = counts(&servers);
+        assert!(counts[0] <= 6 && counts[1] <= 6 && counts[2] >= 288, "{strategy:?}: {counts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shuffle_draws_by_weight() {
+    let weights = [6.0, 3.0, 1.0];
+    let (servers, balance) = group(Strategy::SimpleShuffle, &weights.map(weighted));
+    for _ in 0..3_000 {
+        call(&balance, Ask::default()).await.expect("room");
+    }
+    let chi = chi_square(&counts(&servers), &weights);
+    assert!(chi < 13.8, "seed 7: {:?}, {chi}", counts(&servers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_share_of_one_that_is_out_goes_to_the_others_by_weight() {
+    let shares = [6.0, 3.0, 1.0].map(weighted);
+    let (servers, balance) = group(Strategy::SimpleShuffle, &shares);
+    let mut spared = 0;
+    while spared < 3_000 {
+        let ask = Ask::default();
+        if call(&balance, ask.clone()).await.expect("room").by == 0 {
+            let before = counts(&servers);
+            call(&balance, ask).await.expect("room");
+            assert_eq!(counts(&servers)[0], before[0], "it was tried");
+            spared += 1;
+        }
+    }
+    let direct = servers[0].called() as f64;
+    let moved: Vec<_> = counts(&servers)[1..].to_vec();
+    // Half of these came directly: in the same proportion.
+    let chi = chi_square(&moved, &[3.0, 1.0]);
+    assert!(chi < 10.8, "seed 7: {moved:?} after {direct}, {chi}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn adaptive_shares_follow_the_weights_at_low_load_and_whoever_has_none_gets_the_mean() {
+    let shares = [weighted(6.0), weighted(2.0), Share::default()];
+    let (servers, balance) = group(Strategy::Adaptive, &shares);
+    for _ in 0..1_200 {
+        call(&balance, Ask::default()).await.expect("room");
+        sleep(ms(50)).await;
+    }
+    for (count, meant) in counts(&servers).into_iter().zip([600, 200, 400]) {
+        assert!(count.abs_diff(meant) <= meant / 10, "{:?}", counts(&servers));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn least_busy_takes_the_one_with_the_fewest_in_flight() {
+    let (servers, balance) = group(Strategy::LeastBusy, &[Share::default(); 3]);
+    servers[0].set_takes(secs(100));
+    let mut slow = 0;
+    for _ in 0..300 {
+        let balance = balance.clone();
+        tokio::spawn(async move { call(&balance, Ask::default()).await });
+        sleep(ms(10)).await;
+        slow = servers[0].called();
+    }
+    assert_eq!(slow, 1, "{:?}", counts(&servers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_follows_how_much_of_each_limit_is_used() {
+    let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
+    let made =
+        servers.iter().zip([100, 300]).map(|(one, limit)| deployment(one, &bursting(limit), rpm(limit)));
+    let balance = layer(Strategy::UsageBased).layer(made.collect());
+    for _ in 0..200 {
+        call(&balance, Ask::default()).await.expect("room");
+    }
+    assert!(servers[0].called().abs_diff(50) <= 1, "{:?}", counts(&servers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_takes_the_fast_ones_and_cost_the_cheap_one() {
+    let (servers, balance) = group(Strategy::LatencyBased { buffer: 0.2 }, &[Share::default(); 3]);
+    servers[0].set_takes(ms(100));
+    servers[1].set_takes(ms(110));
+    servers[2].set_takes(ms(500));
+    for _ in 0..200 {
+        call(&balance, Ask::default()).await.expect("room");
+    }
+    let fast = counts(&servers);
+    assert!(fast[2] <= 2 && fast[0] > 50 && fast[1] > 50, "{fast:?}");
+
+    let price = |price| Share { price, ..Share::default() };
+    let (servers, balance) = group(Strategy::CostBased, &[price(None), price(Some(2.0)), price(Some(1.0))]);
+    for _ in 0..20 {
+        call(&balance, Ask::default()).await.expect("room");
+    }
+    assert_eq!(counts(&servers), [0, 0, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
+    let (servers, balance) = group(Strategy::Adaptive, &[Share::default(); 3]);
+    let set = |slow: bool| {
+        for (by, server) in servers.iter().enumerate() {
+            server.set_takes(ms(if slow && by == 0 { 2_000 } else { 200 }));
+        }
+    };
+    let mut shares = Vec::new();
+    for second in 0..70 {
+        set((10..30).contains(&second));
+        let before = counts(&servers);
+        for _ in 0..30 {
+            let balance = balance.clone();
+            tokio::spawn(async move { call(&balance, Ask::default()).await });
+            sleep(Duration::from_secs(1) / 30).await;
+        }
+        let now = counts(&servers);
+        shares.push((now[0] - before[0]) as f64 / 10.0);
+        assert!(
+            now.iter().zip(&before).skip(1).all(|(now, before)| now > before),
+            "none starves: {before:?} {now:?}"
+        );
+    }
+    let mean = |from: usize, to: usize| shares[from..to].iter().sum::<f64>() / (to - from) as f64;
+    assert!((0.9..1.1).contains(&mean(2, 10)), "before: {shares:?}");
+    assert!(mean(13, 30) < 0.4, "slow: {shares:?}");
+    assert!(mean(13, 30) > 0.0, "it does not starve: {shares:?}");
+    assert!(mean(60, 70) > 0.8, "30 s after: {shares:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_gets_less() {
+    let (servers, balance) = group(Strategy::Adaptive, &[Share::default(); 2]);
+    servers[0].set_broken(Some(Class::Unavailable));
+    for _ in 0..600 {
+        call(&balance, Ask::default()).await.expect("an answer");
+        sleep(ms(50)).await;
+    }
+    assert!(servers[0].called() < 150 && servers[0].called() > 30, "{:?}", counts(&servers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_makes_the_same_choices() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let (_, balance) = group(Strategy::SimpleShuffle, &[Share::default(); 40]);
+        let mut run = Vec::new();
+        for _ in 0..200 {
+            run.push(call(&balance, Ask::default()).await.expect("room").by);
+        }
+        runs.push(run);
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_slot_of_a_large_group_is_found_and_the_next_one_too() {
+    let servers: Vec<_> = (0..500).map(|by| Server::new(by, Duration::ZERO)).collect();
+    let made = servers.iter().map(|one| deployment(one, &bursting(3), rpm(3)));
+    let balance = layer(Strategy::Adaptive).layer(made.collect());
+    for _ in 0..1_500 {
+        call(&balance, Ask::default()).await.expect("room");
+    }
+    assert!(counts(&servers).iter().all(|count| *count == 3));
+    let refused = call(&balance, Ask::default()).await.expect_err("full");
+    sleep(refused.retry_after()).await;
+    call(&balance, Ask::default()).await.expect("room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_fast_a_stream_begins_is_known_before_it_ends() {
+    /// Keeps the flights of what succeeds, as streams do; what failed has ended.
+    #[derive(Clone, Default)]
+    struct Streams(Arc<Mutex<Vec<Flight>>>);
+    impl Track<Flight, Answer, Failed> for Streams {
+        fn track(&self, flight: Flight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+            match &outcome {
+                Ok(answer) if !answer.ending.is_success() => flight.end(&answer.ending),
+                _ => self.0.lock().unwrap().push(flight),
+            }
+            outcome
+        }
+    }
+    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(100))).collect();
+    let unlimited = || Meters::new(Limits::default());
+    let made = servers.iter().map(|one| deployment(one, &unlimited(), Share::default()));
+    let strategy = Strategy::LatencyBased { buffer: 0.1 };
+    let balance = RateLimitBalanceLayer::new(strategy, Streams::default()).with_seed(7);
+    let balance = balance.with_kind(Constant(1_u8)).layer(made.collect());
+    servers[0].set_takes(ms(400));
+    // Fails fast: that is no speed.
+    servers[1].set_takes(ms(1));
+    servers[1].set_broken(Some(Class::Unavailable));
+    while servers.iter().any(|server| server.called() < 1) {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    let before = counts(&servers);
+    servers[1].set_takes(ms(100));
+    servers[1].set_broken(None);
+    sleep(secs(30)).await;
+    for _ in 0..50 {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    let now = counts(&servers);
+    assert_eq!(now[0], before[0], "slow to begin: {now:?}");
+    assert!(now[1] > before[1] + 10 && now[2] > before[2] + 10, "{before:?} {now:?}");
+}

@@ -1,0 +1,245 @@
+//! Who is called, in which order, and what is left behind.
+
+use std::task::Poll;
+
+use tokio_test::{assert_pending, assert_ready, task::spawn};
+
+use super::*;
+use crate::{
+    Until,
+    endpoint::{Health, Score},
+    setting::Constant,
+};
+
+/// An endpoint whose health is whatever it is set to.
+#[derive(Clone, Debug)]
+struct Patient<S> {
+    inner: S,
+    health: Arc<Mutex<Health>>,
+}
+
+impl<S: Service<Ask>> Service<Ask> for Patient<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, ask: Ask) -> S::Future {
+        self.inner.call(ask)
+    }
+}
+
+impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
+    fn score(&self, ask: &Ask) -> Result<Score, Until> {
+        let score = self.inner.score(ask)?;
+        Ok(Score { health: *self.health.lock().unwrap(), ..score })
+    }
+
+    fn reserve(&mut self, ask: &Ask, seen: &Score) -> Result<(), Until> {
+        self.inner.reserve(ask, seen)
+    }
+
+    fn share(&self) -> Share {
+        self.inner.share()
+    }
+}
+
+fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {
+    let health = Arc::new(Mutex::new(Health::Well(1.0)));
+    (Patient { inner, health: Arc::clone(&health) }, health)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_group_refuses_every_call() {
+    let (server, meters) = (Server::new(0, ms(1)), meters(1));
+    let mut endpoints = vec![deployment(&server, &meters, Share::default())];
+    endpoints.clear();
+    let balance = layer(Strategy::Adaptive).layer(endpoints);
+    let refused = call(&balance, Ask::default()).await.expect_err("nobody is there");
+    assert_eq!(refused, Failed::Full(Exhausted::new(None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_calls_at_one_instant_and_no_queue_admit_exactly_the_limit() {
+    for limit in [99_usize, 100, 101, 1_000] {
+        let (server, meters) = (Server::new(0, ms(100)), bursting(limit as u64));
+        let balance = layer(Strategy::Adaptive).with_queue(Duration::ZERO, 0);
+        let balance = balance.layer(vec![deployment(&server, &meters, rpm(limit as u64))]);
+        let mut calls: Vec<_> = (0..1_000).map(|_| spawn(call(&balance, Ask::default()))).collect();
+        let refused = calls.iter_mut().filter_map(|call| match call.poll() {
+            Poll::Ready(outcome) => Some(outcome.expect_err("refused").retry_after()),
+            Poll::Pending => None,
+        });
+        let refused: Vec<_> = refused.collect();
+        assert_eq!((server.called(), refused.len()), (limit, 1_000 - limit));
+        assert!(refused.iter().all(|after| *after == ms(60_141)), "{:?}", refused.first());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_caller_who_returns_when_told_is_admitted() {
+    let (server, meters) = (Server::new(0, ms(1)), meters(600));
+    let balance = layer(Strategy::Adaptive).with_queue(Duration::ZERO, 0);
+    let balance = balance.layer(vec![deployment(&server, &meters, rpm(600))]);
+    for _ in 0..500 {
+        if let Err(refused) = call(&balance, Ask::default()).await {
+            sleep(refused.retry_after()).await;
+            call(&balance, Ask::default()).await.expect("admitted");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_order_with_room_is_used_alone() {
+    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(1))).collect();
+    let endpoints = servers
+        .iter()
+        .zip([None, Some(2), Some(1)])
+        .map(|(server, order)| deployment(server, &bursting(5), Share { order, ..Share::default() }));
+    let balance = layer(Strategy::Adaptive).layer(endpoints.collect());
+    let mut order = Vec::new();
+    for _ in 0..15 {
+        order.push(call(&balance, Ask::default()).await.expect("room").by);
+    }
+    assert_eq!(order, [2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_time() {
+    let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
+    let endpoints = servers.iter().map(|server| deployment(server, &meters(600), Share::default()));
+    let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
+    let ask = Ask::default();
+    let first = call(&balance, ask.clone()).await.expect("room").by;
+    ask.attempts.set_not_before(Some(Instant::now() + secs(1)));
+    let began = Instant::now();
+    let second = call(&balance, ask.clone()).await.expect("room").by;
+    assert_ne!(first, second);
+    assert_eq!(began.elapsed(), ms(1), "the untried one at once");
+    call(&balance, ask.clone()).await.expect("room");
+    assert_eq!(began.elapsed(), ms(1_001), "a tried one no earlier than it may");
+
+    ask.attempts.set_untried_only(true);
+    let refused = call(&balance, ask.clone()).await;
+    assert!(matches!(refused, Err(Failed::Full(_))));
+    assert_eq!(ask.attempts.made(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_benched_endpoint_is_called_only_when_no_other_is_well_and_then_at_once() {
+    let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
+    let limits = [bursting(3), bursting(100)];
+    let made =
+        servers.iter().zip(&limits).map(|(one, meters)| patient(deployment(one, meters, Share::default())));
+    let (endpoints, health): (Vec<_>, Vec<_>) = made.unzip();
+    let balance = layer(Strategy::Adaptive).layer(endpoints);
+    *health[1].lock().unwrap() = Health::Benched(Instant::now() + secs(30));
+    for by in [0, 0, 0, 1] {
+        let began = Instant::now();
+        assert_eq!(call(&balance, Ask::default()).await.expect("room").by, by);
+        assert_eq!(began.elapsed(), ms(1), "health closes no group");
+    }
+    sleep(secs(61)).await;
+    *health[0].lock().unwrap() = Health::Benched(Instant::now() + secs(5));
+    *health[1].lock().unwrap() = Health::Benched(Instant::now() + secs(4));
+    assert_eq!(call(&balance, Ask::default()).await.expect("room").by, 1, "the bench that ends first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_way() {
+    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(10))).collect();
+    let limits = Limits { in_flight: Some(50), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
+    let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
+    let made = servers.iter().zip(&all).map(|(one, meters)| deployment(one, meters, Share::default()));
+    let balance = layer(Strategy::Adaptive).layer(made.collect());
+    for n in 0..10_000_usize {
+        let server = &servers[n % 3];
+        server.set_broken([None, Some(Class::Unavailable), Some(Class::Caller)][n % 3]);
+        let ask = Ask { cost: n as u64 % 97, ..Ask::default() };
+        let mut one = spawn(Box::pin(balance.clone().oneshot(ask)));
+        match n % 5 {
+            // Never polled: cancelled before it was sent.
+            0 => {}
+            1 => assert_pending!(one.poll()),
+            2 => {
+                assert_pending!(one.poll());
+                sleep(ms(10)).await;
+                assert!(assert_ready!(one.poll()).is_ok());
+            }
+            3 => {
+                let timed = tokio::time::timeout(ms(5), one.into_inner());
+                timed.await.expect_err("too slow");
+                continue;
+            }
+            _ => {
+                let task = tokio::spawn(one.into_inner());
+                tokio::task::yield_now().await;
+                task.abort();
+                assert!(task.await.is_err());
+                continue;
+            }
+        }
+        drop(one);
+    }
+    for meters in &all {
+        let reading = meters.reading();
+        assert_eq!((reading.in_flight, reading.reserved), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
+    let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
+    let bad = service_fn(|ask: Ask| {
+        assert_ne!(ask.cost, 13, "a panic on purpose");
+        async { Ok::<_, Failed>(Answer { by: 0, ending: Ending::of(Class::Success) }) }
+    });
+    let endpoint = QuotaLayer::new(meters.clone(), TRACK).layer(bad);
+    let balance = layer(Strategy::Adaptive).with_deadline(Constant(None)).layer(vec![endpoint]);
+    for _ in 0..3 {
+        let one = balance.clone();
+        let panicked = tokio::spawn(async move { call(&one, Ask { cost: 13, ..Ask::default() }).await });
+        assert!(panicked.await.expect_err("a panic").is_panic());
+        assert_eq!(meters.reading().in_flight, 0);
+        call(&balance, Ask::default()).await.expect("room again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_holds_its_place_until_it_ends() {
+    /// Keeps the handles, as a body would.
+    type Kept = (Option<Held>, Option<Flight>);
+    #[derive(Clone, Default)]
+    struct Open(Arc<Mutex<Vec<Kept>>>);
+    impl Track<Held, Answer, Failed> for Open {
+        fn track(&self, held: Held, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+            self.0.lock().unwrap().push((Some(held), None));
+            outcome
+        }
+    }
+    impl Track<Flight, Answer, Failed> for Open {
+        fn track(&self, flight: Flight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+            self.0.lock().unwrap().push((None, Some(flight)));
+            outcome
+        }
+    }
+    let (open, meters) = (Open::default(), Meters::new(Limits { in_flight: Some(1), ..Limits::default() }));
+    let inner =
+        service_fn(|_: Ask| async { Ok::<_, Failed>(Answer { by: 0, ending: Ending::of(Class::Success) }) });
+    let endpoint = QuotaLayer::new(meters.clone(), open.clone()).layer(inner);
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, open.clone()).layer(vec![endpoint]);
+    call(&balance, Ask::default()).await.expect("room");
+    let mut next = spawn(call(&balance, Ask::default()));
+    assert_pending!(next.poll());
+    for (held, flight) in std::mem::take(&mut *open.0.lock().unwrap()) {
+        if let Some(held) = held {
+            held.end(&Ending::of(Class::Success));
+        }
+        drop(flight);
+    }
+    assert!(next.is_woken(), "freed capacity wakes those who wait");
+    assert!(assert_ready!(next.poll()).is_ok());
+}

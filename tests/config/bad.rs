@@ -1,0 +1,164 @@
+//! Bad configurations: `§` marks the place that the error must point at.
+
+/// What must be said, and the file. `PARAMS` begins a deployment whose parameters follow.
+pub(crate) const BAD: &[(&str, &str)] = &[
+    // no YAML
+    ("mapping values are not allowed", "model_list: a§: b: c\n"),
+    ("tabs disallowed", "model_list:\n\t§- model_name: g\n"),
+    ("unclosed bracket", "model_list: §[\n"),
+    ("unclosed quote", "general_settings:\n  master_key: §\"sk-canary-123456\n"),
+    ("unknown anchor", "model_list: §*missing\n"),
+    ("more than one YAML document", "---\nmodel_list:\n---\n§router_settings:\n"),
+    ("a key must be a text", "§[a]: b\n"),
+    // sections
+    ("the configuration is empty", "§"),
+    ("the configuration is empty", "# only a comment\n§"),
+    ("the configuration must be a map of keys, found a list", "§- a\n"),
+    ("there is no `model_list`", "§router_settings: {num_retries: 3}\n"),
+    ("`model_list` is empty", "§model_list:\n"),
+    ("`model_list` is empty", "§model_list: []\n"),
+    ("`model_list` must be a list, found a text", "model_list: §x\n"),
+    ("begin each deployment with `- model_name:`", "model_list:\n  §model_name: g\n"),
+    ("a deployment must be a map of keys, found a text", "model_list:\n- §x\n"),
+    ("`router_settings` must be a map of keys", "PARAMS\nrouter_settings: §3\n"),
+    ("`include` is not served yet", "§include: [other.yaml]\nPARAMS\n"),
+    ("`rpm` is written twice", "PARAMS\n    rpm: 6\n    §rpm: 7\n"),
+    (
+        "the first is in line 2",
+        "model_list:\n- model_name: g\n  §model_name: h\n  litellm_params: {model: openai/m}\n",
+    ),
+    // deployments
+    ("has no `model_name`", "model_list:\n- §litellm_params: {model: openai/m}\n"),
+    ("has no `litellm_params`", "model_list:\n- §model_name: g\n"),
+    ("`litellm_params` must be a map", "model_list:\n- model_name: g\n  litellm_params: §openai/m\n"),
+    ("`litellm_params` has no `model`", "model_list:\n- model_name: g\n  litellm_params:\n    §rpm: 6\n"),
+    (
+        "`model_name` must be a text, found the number 4",
+        "model_list:\n- model_name: §4\n  litellm_params: {model: openai/m}\n",
+    ),
+    ("put it in quotes", "model_list:\n- model_name: §true\n  litellm_params: {model: openai/m}\n"),
+    (
+        "must be a text that is not empty",
+        "model_list:\n- model_name: §''\n  litellm_params: {model: openai/m}\n",
+    ),
+    ("`model_info` must be a map", "PARAMS\n  model_info: §[id]\n"),
+    (
+        "the id `one` is taken",
+        "PARAMS\n  model_info: {id: one}\n- model_name: h\n  litellm_params: {model: openai/m}\n  model_info: {id: §one}\n",
+    ),
+    // providers
+    ("unknown provider `acme`", "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo}\n"),
+    (
+        "known providers: openai, azure, huggingface",
+        "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo}\n",
+    ),
+    ("did you mean `azure`?", "model_list:\n- model_name: g\n  litellm_params: {model: §azur/foo}\n"),
+    (
+        "write `openai/llama`",
+        "model_list:\n- model_name: g\n  litellm_params: {model: §llama, api_base: 'http://localhost'}\n",
+    ),
+    ("a provider and a name", "model_list:\n- model_name: g\n  litellm_params: {model: §openai/}\n"),
+    (
+        "a provider and a name",
+        "model_list:\n- model_name: g\n  litellm_params:\n    model: §gpt-4o\n      api_key sk-canary-123456\n",
+    ),
+    ("unknown provider `bedrok`", "PARAMS\n    custom_llm_provider: §bedrok\n"),
+    ("has no `api_base`", "model_list:\n- model_name: g\n  litellm_params: {model: §azure/foo}\n"),
+    // URLs
+    ("must begin with `http://`", "PARAMS\n    api_base: §example.com\n"),
+    ("only http and https", "PARAMS\n    api_base: §ftp://example.com\n"),
+    ("it has a query", "PARAMS\n    api_base: §https://example.com/v1?key=sk-canary-123456\n"),
+    ("it has a fragment", "PARAMS\n    api_base: §https://example.com/v1#top\n"),
+    ("it has a user name", "PARAMS\n    api_base: §https://me:sk-canary-123456@example.com\n"),
+    ("its port is none", "PARAMS\n    api_base: §http://localhost:99999\n"),
+    ("cannot be read", "PARAMS\n    api_base: §'http://exa mple'\n"),
+    ("`api_base` must be a text, found a list", "PARAMS\n    api_base: §[https://example.com]\n"),
+    // numbers and times
+    ("`rpm` must be a whole number from 1, found the text `six`", "PARAMS\n    rpm: §six\n"),
+    ("whole number from 1, found the number 0", "PARAMS\n    rpm: §0\n"),
+    ("whole number from 1, found the number 1.5", "PARAMS\n    tpm: §1.5\n"),
+    ("found a map", "PARAMS\n    rpm:\n      §a: 1\n"),
+    ("found `true`", "PARAMS\n    max_parallel_requests: §true\n"),
+    ("a number from 0, found the number -1", "PARAMS\n    weight: §-1\n"),
+    ("`order` must be a whole number", "PARAMS\n    order: §first\n"),
+    ("write seconds as a plain number", "PARAMS\n    timeout: §30s\n"),
+    ("greater than 0", "PARAMS\n    timeout: §0\n"),
+    ("from 0, found the number -5", "PARAMS\n    cooldown_time: §-5\n"),
+    ("`num_retries` must be a whole number from 0", "PARAMS\n    num_retries: §-1\n"),
+    ("one of `1`, `10`, `60`", "PARAMS\n    rate_window: §30\n"),
+    ("one of `azure`, `billed`", "PARAMS\n    token_accounting: §free\n"),
+    ("only `true` and `false` are taken", "PARAMS\n    http2: §yes\n"),
+    ("`max_input_tokens` must be a whole number", "PARAMS\n  model_info: {max_input_tokens: §8k}\n"),
+    // secrets and headers
+    ("`api_key` must be a text, found a number", "PARAMS\n    api_key: §123456\n"),
+    ("the environment variable `NO_SUCH_KEY` is not set", "PARAMS\n    api_key: §os.environ/NO_SUCH_KEY\n"),
+    ("cannot be sent in a header", "PARAMS\n    api_key: §\"sk-canary-123456\\nx\"\n"),
+    ("is no name of a header", "PARAMS\n    headers: {§a b: sk-canary-123456}\n"),
+    ("`content-length` is set by the gateway", "PARAMS\n    extra_headers: {§Content-Length: 5}\n"),
+    ("a text that fits in a header, found a text", "PARAMS\n    headers: {x-a: §\"sk-canary-123456\\n\"}\n"),
+    ("`headers` must be a map of keys, found a text", "PARAMS\n    headers: §sk-canary-123456\n"),
+    ("a list of organizations is not served", "PARAMS\n    organization: §[a, b]\n"),
+    ("`NO_SUCH_VARIABLE` is not set", "PARAMS\n    user: §os.environ/NO_SUCH_VARIABLE\n"),
+    ("`master_key` is empty", "PARAMS\ngeneral_settings:\n  §master_key:\n"),
+    ("`NO_SUCH_KEY` is not set", "PARAMS\ngeneral_settings:\n  master_key: §os.environ/NO_SUCH_KEY\n"),
+    ("`A` must be a text, found a list", "PARAMS\nenvironment_variables: {A: §[sk-canary-123456]}\n"),
+    // settings
+    (
+        "`num_retries` must be a whole number from 0, found the text `three`",
+        "PARAMS\nlitellm_settings: {num_retries: §three}\n",
+    ),
+    (
+        "`cooldown_time` must be",
+        "PARAMS\nrouter_settings: {cooldown_time: §long}\nlitellm_settings: {cooldown_time: 5}\n",
+    ),
+    (
+        "`allowed_fails` must be",
+        "PARAMS\nrouter_settings: {allowed_fails: 3}\nlitellm_settings: {allowed_fails: §many}\n",
+    ),
+    ("must be one of `adaptive`, `simple-shuffle`", "PARAMS\nrouter_settings: {routing_strategy: §random}\n"),
+    ("`max_request_size_mb` must be", "PARAMS\ngeneral_settings: {max_request_size_mb: §0}\n"),
+    (
+        "`fallback_on_context_window` must be true or false",
+        "PARAMS\nrouter_settings: {fallback_on_context_window: §1}\n",
+    ),
+    (
+        "`RateLimitErrorRetries` must be",
+        "PARAMS\nrouter_settings: {retry_policy: {RateLimitErrorRetries: §x}}\n",
+    ),
+    (
+        "there is no group `gg`",
+        "PARAMS\nrouter_settings: {model_group_retry_policy: {§gg: {DefaultRetries: 1}}}\n",
+    ),
+    // names
+    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{g: [§other]}]\n"),
+    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{§other: [g]}]\n"),
+    (
+        "did you mean `group-one`?",
+        "model_list:\n- model_name: group-one\n  litellm_params: {model: openai/m}\nlitellm_settings:\n  context_window_fallbacks:\n  - group-one: [§group-on]\n",
+    ),
+    ("the groups are `g`", "PARAMS\nlitellm_settings: {content_policy_fallbacks: [{g: [§elsewhere]}]}\n"),
+    ("there is no group `x`", "PARAMS\nrouter_settings: {default_fallbacks: [§x]}\n"),
+    ("there is no group `x`", "PARAMS\nrouter_settings: {fallbacks: [{g: [{model: §x, temperature: 0}]}]}\n"),
+    ("the fallback names no `model`", "PARAMS\nrouter_settings: {fallbacks: [{g: [§{temperature: 0}]}]}\n"),
+    (
+        "what serves every group belongs into `default_fallbacks`",
+        "PARAMS\nrouter_settings: {fallbacks: [§g]}\n",
+    ),
+    ("`fallbacks` must be a list, found a map", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
+    (
+        "`gpt-3.5` must be a list",
+        "model_list:\n- model_name: gpt-3.5\n  litellm_params: {model: openai/m}\nrouter_settings: {fallbacks: [{gpt-3.5: §g}]}\n",
+    ),
+    ("`g` must be a list, found the text `g`", "PARAMS\nrouter_settings: {fallbacks: [{g: §g}]}\n"),
+    ("there is no group `h`", "PARAMS\nrouter_settings: {model_group_alias: {a: §h}}\n"),
+    ("the alias names no group", "PARAMS\nrouter_settings: {model_group_alias: {a: §{hidden: true}}}\n"),
+    (
+        "`hidden` must be true or false",
+        "PARAMS\nrouter_settings: {model_group_alias: {a: {model: g, hidden: §maybe}}}\n",
+    ),
+    // through an alias: the place is where it was written
+    (
+        "`rpm` must be",
+        "x-common: &common {rpm: §six}\nmodel_list:\n- model_name: g\n  litellm_params:\n    <<: *common\n    model: openai/m\n",
+    ),
+];
