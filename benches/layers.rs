@@ -1,8 +1,8 @@
 //! Single layers, with their allocations: `cargo bench --bench layers`.
 //!
 //! Each layer stands alone over a leaf that answers at once, is cloned as in a tree, called, and polled to its end. What the leaf
-//! itself costs is the first line: subtract it. The balancer's lines are one pick, reserved and given back, among as many
-//! endpoints as the line says, alone and from two threads at a time; none of them should allocate for it.
+//! itself costs is the line `leaf`: subtract it. The balancer's lines are one pick, reserved and given back, among as many
+//! endpoints as the line says, alone and from two threads at a time. A line that names no allocation makes none; no pick should.
 
 use std::{
     future::{Ready, ready},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use divan::{AllocProfiler, Bencher, black_box};
+use divan::{AllocProfiler, Bencher, Divan, black_box};
 use tollgate_layers::{
     BoxError, Class, Ending,
     balance::{RateLimitBalanceLayer, Strategy},
@@ -27,7 +27,8 @@ use tower::{Layer, Service};
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 fn main() {
-    divan::main();
+    // Long enough that what else the machine does evens out.
+    Divan::default().min_time(Duration::from_millis(300)).config_with_args().main();
 }
 
 /// Below this number the leaf refuses; above, it answers with it.
@@ -120,7 +121,7 @@ fn fallback_retry_timeout(bencher: Bencher<'_, '_>) {
     time(bencher, &FallbackLayer::new(next, classify).layer(group), REFUSED);
 }
 
-#[divan::bench(args = [3, 16, 100, 10_000], threads = [1, 2])]
+#[divan::bench(args = [3, 16, 100, 10_000], threads = [1, 2], sample_size = 256)]
 fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
     let endpoint = |_| {
         // A limit that is counted but never met.

@@ -82,7 +82,7 @@ impl Yaml {
         let _written = write!(
             text,
             "  - model_name: {group}\n    litellm_params:\n      model: openai/gpt-4o-mini\n      \
-             api_base: http://{upstream}/{}/v1\n      api_key: sk-bench-{n}\n      rpm: {RPM}\n",
+             api_base: http://{upstream}/{}/{n}/v1\n      api_key: sk-bench-{n}\n      rpm: {RPM}\n",
             scenario.name()
         );
     }
