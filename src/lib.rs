@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod headers;
 pub mod instrument;
 pub mod intake;
+mod json;
 pub mod metrics;
 pub mod mock;
 pub mod overrides;
