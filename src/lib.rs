@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod call_id;
 pub mod classify;
 pub mod config;
 pub mod error;
