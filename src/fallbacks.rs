@@ -142,7 +142,9 @@ impl Policy {
 
     /// The group behind an alias; any other name stands for itself.
     fn group(&self, name: &Arc<str>) -> Arc<str> {
-        let behind = self.inner.aliases.iter().find(|(alias, _)| alias == name);
+        let of = |name| self.inner.aliases.iter().find(|(alias, _)| alias == name);
+        // One hop: a group that hides behind an alias of its own name is reached by this name alone.
+        let behind = of(name).filter(|(_, group)| of(group).is_none());
         Arc::clone(behind.map_or(name, |(_, group)| group))
     }
 }
