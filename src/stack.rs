@@ -112,6 +112,7 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
                 .with_attempts(overrides::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
                 .with_deadline(overrides::deadline),
         )
         .service(deployments);
