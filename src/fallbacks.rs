@@ -9,6 +9,7 @@ use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
     config::{Alternative, Config, Fallbacks, Settings},
+    overrides::MaxAttempts,
     request::{Prompt, Request},
 };
 
@@ -24,6 +25,7 @@ struct Inner {
     context_window: Option<Fallbacks>,
     content_policy: Option<Fallbacks>,
     deepest: u32,
+    max_attempts: MaxAttempts,
     context_window_goes_on: bool,
     aliases: Vec<(Arc<str>, Arc<str>)>,
     /// What each group is known to take, where it is known of all its deployments.
@@ -41,6 +43,7 @@ impl Policy {
                 context_window: settings.context_window_fallbacks.clone(),
                 content_policy: settings.content_policy_fallbacks.clone(),
                 deepest: settings.max_fallbacks,
+                max_attempts: MaxAttempts::new(config),
                 context_window_goes_on: settings.fallback_on_context_window,
                 aliases: aliases(config),
                 windows: windows(config),
@@ -125,7 +128,8 @@ impl Policy {
     fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
         let prompt = request.body();
         let overrides = &prompt.head.overrides;
-        if overrides.disable_fallbacks {
+        let spent = || prompt.trail.attempts.made() >= self.inner.max_attempts.of(request);
+        if overrides.disable_fallbacks || spent() {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);

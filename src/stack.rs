@@ -6,8 +6,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tollgate_layers::{
-    Endpoint, balance::RateLimitBalanceLayer, context_window::ContextWindowFallbackLayer,
-    cooldown::CooldownLayer, fallback::FallbackLayer, quota::QuotaLayer, retry::RetryLayer,
+    Endpoint,
+    balance::RateLimitBalanceLayer,
+    context_window::ContextWindowFallbackLayer,
+    cooldown::CooldownLayer,
+    fallback::FallbackLayer,
+    quota::QuotaLayer,
+    retry::{Backoff, RetryLayer},
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
@@ -104,9 +109,11 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
         .layer(
             RetryLayer::new(overrides::retries(settings, g), Answer) // outside the balancer: each attempt picks again
                 .with_attempts(overrides::attempts)
-                .with_budget(state.budget.clone())
+                .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
+                .with_backoff(Backoff::default().with_floor(settings.retry_after))
+                .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
                 .with_deadline(overrides::deadline)
-                .with_max_attempts(overrides::max_attempts(settings)),
+                .with_max_attempts(overrides::MaxAttempts::new(config)), // over retries and fallbacks
         )
         .layer(
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
@@ -126,7 +133,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
     let deployment = ServiceBuilder::new()
         .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
         .layer(
-            QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+            QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(overrides::cost)
                 .with_share(overrides::share(d)),
         )

@@ -215,6 +215,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// `max_attempts`: a bound on all attempts of one request.
     pub max_attempts: Option<u32>,
+    /// `retry_budget`: a bound on the repeats of all requests together.
+    pub retry_budget: RetryBudget,
     /// `queue_timeout`: how long a request may wait for a free slot; 2 s.
     pub queue_timeout: Duration,
     /// `max_queue`: how many may wait in a group; 1,000.
@@ -233,6 +235,21 @@ pub struct Settings {
     pub model_group_retry_policy: Vec<(Arc<str>, ErrorCounts)>,
     /// `allowed_fails_policy`: allowed failures by error.
     pub allowed_fails_policy: ErrorCounts,
+}
+
+/// A bound on repeats: in any ten seconds, `percent` of the first attempts and `reserve` more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// `percent`: 20.
+    pub percent: u32,
+    /// `reserve`: 100.
+    pub reserve: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { percent: 20, reserve: 100 }
+    }
 }
 
 /// A number for each kind of error, as LiteLLM's policies give them.

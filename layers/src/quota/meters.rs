@@ -8,11 +8,15 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    account::Account,
     limits::{Limits, Window},
     reservation::Reservation,
-    state::State,
+    state::{State, Taken},
 };
-use crate::endpoint::{Freed, Until};
+use crate::{
+    Ending,
+    endpoint::{Freed, Full, Until},
+};
 
 /// The meters of one deployment: requests, tokens, calls in flight, and the server's word.
 ///
@@ -83,17 +87,21 @@ impl Meters {
     #[must_use]
     pub fn reading(&self) -> Reading {
         let now = self.now();
-        self.state().reading(now)
+        let reading = self.state().reading(now);
+        let account = self.account_closed_until().map(|at| at.saturating_duration_since(Instant::now()));
+        Reading { closed_for: reading.closed_for.max(account), ..reading }
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
     pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
         let now = self.now();
-        self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why })
+        let room = self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why });
+        self.unless_account_closed(room)
     }
 
     /// Takes it.
     pub(super) fn reserve(&self, cost: u64) -> Result<Reservation, Until> {
+        self.unless_account_closed(Ok(()))?;
         let now = self.now();
         let mut state = self.state();
         match state.check(cost, now) {
@@ -114,8 +122,32 @@ impl Meters {
 
     /// How many calls of this cost could begin until then.
     pub(super) fn slots(&self, cost: u64, by: Instant) -> u64 {
+        if self.account_closed_until().is_some_and(|until| until > by) {
+            return 0;
+        }
         let now = self.now();
         self.state().slots(cost, now, self.millis(by))
+    }
+
+    /// A call that took this has ended.
+    pub(super) fn ended(&self, taken: &Taken, ending: &Ending) {
+        if let Some(account) = &self.shared.limits.account {
+            account.hear(ending, self.instant(taken.at));
+        }
+        self.change(|state, now| state.ended(taken, ending, now));
+    }
+
+    fn account_closed_until(&self) -> Option<Instant> {
+        self.shared.limits.account.as_ref().and_then(Account::closed_until)
+    }
+
+    /// Of two reasons to wait the longer one.
+    fn unless_account_closed<T>(&self, room: Result<T, Until>) -> Result<T, Until> {
+        match (self.account_closed_until(), room) {
+            (Some(at), Err(until)) if until.at > at => Err(until),
+            (Some(at), _) => Err(Until { at, why: Full::Word }),
+            (None, room) => room,
+        }
     }
 
     /// Changes the state, and tells those who wait if that may have made room.

@@ -1,5 +1,7 @@
 //! All that is counted for one deployment, under one lock: [`State`].
 
+use std::time::Duration;
+
 use super::{
     limits::{Limits, Settle},
     meters::{Reading, Room},
@@ -9,6 +11,9 @@ use super::{
     word::Word,
 };
 use crate::{Class, Ending, ending::Seen, endpoint::Full};
+
+/// How long a refusal that names no time closes, the first time.
+const FIRST_GUESS: Duration = Duration::from_secs(1);
 
 /// What is counted. Times are milliseconds since the meters began.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ impl State {
             requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
             tokens: limits.tokens.map(Tokens::new),
             flights: Flights { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
-            word: Word::new(limits.longest_guess),
+            word: Word::new(FIRST_GUESS, limits.longest_guess),
             correction: Correction { used: 0.0, thought: 0.0 },
             refused: false,
             freed: false,
@@ -140,6 +145,8 @@ impl State {
         self.settle(taken, ending);
         self.hear(taken, ending, now);
         match ending.class() {
+            // The account is used up: that says nothing about the limits of this deployment.
+            Class::RateLimited if self.is_about_account(ending) => {}
             Class::RateLimited => self.refused_by_server(taken, ending, now),
             Class::Success => {
                 self.word.answered();
@@ -152,6 +159,10 @@ impl State {
             | Class::Timeout
             | Class::Unavailable => {}
         }
+    }
+
+    fn is_about_account(&self, ending: &Ending) -> bool {
+        self.limits.account.as_ref().is_some_and(|account| account.is_meant(ending))
     }
 
     fn settle(&mut self, taken: &Taken, ending: &Ending) {

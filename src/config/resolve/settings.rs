@@ -7,7 +7,7 @@ use super::{
     policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Settings, Strategy,
+    ErrorCounts, Fallbacks, RetryBudget, Settings, Strategy,
     error::Sink,
     keys,
     raw::Raw,
@@ -69,6 +69,7 @@ impl Default for Settings {
             cooldown_time: Duration::from_secs(5),
             retry_after: Duration::ZERO,
             max_attempts: None,
+            retry_budget: RetryBudget::default(),
             queue_timeout: Duration::from_secs(2),
             max_queue: 1000,
             strategy: Strategy::default(),
@@ -110,6 +111,7 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
         retry_after: both.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
         max_attempts: both.read("max_attempts", sink, some),
+        retry_budget: both.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
         queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
         max_queue: both
             .read("max_queue", sink, |node, sink| read::whole(node, 0, sink))
@@ -167,7 +169,7 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
     for (key, _) in section.entries() {
         let word = key.at.last();
         let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
-        if served && !keys::is_error_policy(word) {
+        if served {
             continue;
         }
         if known.contains(&word) || keys::is_litellm_setting(word) {
