@@ -17,7 +17,7 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tower::Service;
 
@@ -25,7 +25,7 @@ use super::{Rejected, read};
 use crate::{
     Error,
     admin::Admitted,
-    config::Settings,
+    config::{Midstream, Settings},
     headers,
     request::{Prompt, Request, Response, Route, Trail},
     respond,
@@ -55,6 +55,8 @@ pub struct Rules {
     pub longest: Option<Duration>,
     /// `num_retries`, for the answer's headers.
     pub retries: u32,
+    /// `midstream_fallback`, for requests that say nothing of it.
+    pub midstream: Midstream,
     /// Whether `x-litellm-model-api-base` is shown.
     pub expose_upstreams: bool,
 }
@@ -67,6 +69,11 @@ impl Rules {
             max_body: settings.max_body,
             longest: settings.max_request_duration,
             retries: settings.num_retries,
+            // A client must ask for it: it has to know the mark.
+            midstream: match settings.midstream {
+                Midstream::Restart => Midstream::Off,
+                other @ (Midstream::Off | Midstream::Continue) => other,
+            },
             expose_upstreams,
         }
     }
@@ -120,12 +127,14 @@ impl Inner {
         (bytes, buffered): (Bytes, Option<OwnedSemaphorePermit>),
         arrival: Instant,
     ) -> Result<Request, Error> {
-        let head = Arc::new(read(route, headers, &bytes)?);
+        let mut head = read(route, headers, &bytes)?;
+        head.overrides.midstream.get_or_insert(self.rules.midstream);
+        let head = Arc::new(head);
         let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
         let trail = Trail::new(arrival, self.rules.longest).with_retries(retries).with_buffered(buffered);
         let trail = Arc::new(trail);
         let group = Arc::clone(&head.model);
-        Ok(Request::new(Prompt { bytes, head, trail, group, replaced: Arc::default() }))
+        Ok(Request::new(Prompt { bytes, head, trail, group, replaced: Arc::default(), prefix: None }))
     }
 
     /// The whole body, and the room it takes at the front door.
@@ -146,7 +155,8 @@ impl Inner {
         }
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        let mut pace = Pace::new();
+        while let Some(frame) = pace.next(held.total, body.frame()).await? {
             let frame = frame.map_err(|_| Rejected::broken_off())?;
             let Ok(data) = frame.into_data() else { continue };
             held.grow(data.len())?;
@@ -163,6 +173,30 @@ impl Inner {
         }
         let bytes = if rest.is_empty() { first } else { rest.freeze() };
         Ok((bytes, held.permit))
+    }
+}
+
+/// The upload's clock. Whoever sends a byte now and then holds a place at the front door and no more.
+struct Pace {
+    mark: usize,
+    until: Instant,
+}
+
+impl Pace {
+    /// A body has so long for each [`LEAST`](Self::LEAST) bytes.
+    const WITHIN: Duration = Duration::from_secs(30);
+    const LEAST: usize = 1024;
+
+    fn new() -> Self {
+        Self { mark: 0, until: Instant::now() + Self::WITHIN }
+    }
+
+    /// What comes next; `total` bytes are there.
+    async fn next<T>(&mut self, total: usize, next: impl Future<Output = T>) -> Result<T, Rejected> {
+        if total >= self.mark + Self::LEAST {
+            *self = Self { mark: total, ..Self::new() };
+        }
+        timeout_at(self.until, next).await.map_err(|_| Rejected::stalled(Self::LEAST, Self::WITHIN))
     }
 }
 
