@@ -16,6 +16,7 @@ pub mod headers;
 pub mod instrument;
 pub mod intake;
 pub mod metrics;
+pub mod midstream;
 pub mod mock;
 pub mod overrides;
 pub mod paths;
