@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use scan::Source;
 
 /// Rooms above the tree. Nothing in the tree knows them.
-const ABOVE: &[&str] = &["stack", "gateway", "server", "admin", "reload", "main"];
+const ABOVE: &[&str] = &["stack", "gateway", "server", "admin", "reload", "main", "simulate"];
 
 /// Rooms that may import exactly these others.
 const ONLY: &[(&str, &[&str])] =
