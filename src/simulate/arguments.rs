@@ -101,5 +101,7 @@ fn rate(text: &str) -> Result<f64, Unreadable> {
 /// A week is the longest: the report keeps each second.
 fn minutes(text: &str) -> Result<Duration, Unreadable> {
     let minutes = text.parse().ok().filter(|minutes| (0.05..=10_080.0).contains(minutes));
-    minutes.map(|minutes: f64| Duration::from_secs_f64(minutes * 60.0)).ok_or(Unreadable("minutes, 0.05 to 10080"))
+    minutes
+        .map(|minutes: f64| Duration::from_secs_f64(minutes * 60.0))
+        .ok_or(Unreadable("minutes, 0.05 to 10080"))
 }

@@ -106,13 +106,7 @@ pub(super) struct Arrival {
 
 impl Arrivals {
     pub(super) fn new(traffic: &Traffic, group: String, seed: u64) -> Self {
-        Self {
-            traffic: traffic.clone(),
-            group,
-            rng: Rng::with_seed(seed),
-            at: Duration::ZERO,
-            count: 0,
-        }
+        Self { traffic: traffic.clone(), group, rng: Rng::with_seed(seed), at: Duration::ZERO, count: 0 }
     }
 
     /// The next one.
@@ -134,9 +128,7 @@ impl Arrivals {
 fn body(group: &str, prompt: u64, output: u64) -> String {
     let text = "word".repeat(usize::try_from(prompt).unwrap_or(0));
     let model = serde_json::Value::from(group);
-    format!(
-        r#"{{"model":{model},"max_tokens":{output},"messages":[{{"role":"user","content":"{text}"}}]}}"#
-    )
+    format!(r#"{{"model":{model},"max_tokens":{output},"messages":[{{"role":"user","content":"{text}"}}]}}"#)
 }
 
 /// One on average.

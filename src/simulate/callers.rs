@@ -132,8 +132,11 @@ async fn outcome(response: Response, came: Duration) -> Outcome {
             let Ok(body) = response.into_body().collect().await else { return Outcome::Failed };
             let body = body.to_bytes();
             // Its id is when the call left for the upstream.
-            let left = serde_json::from_slice(&body).ok().and_then(|answer: Answer<'_>| answer.id.parse().ok());
-            left.map_or(Outcome::Failed, |left| Outcome::Served(Duration::from_nanos(left).saturating_sub(came)))
+            let left =
+                serde_json::from_slice(&body).ok().and_then(|answer: Answer<'_>| answer.id.parse().ok());
+            left.map_or(Outcome::Failed, |left| {
+                Outcome::Served(Duration::from_nanos(left).saturating_sub(came))
+            })
         }
         // An upstream's refusal that is passed on does not come with milliseconds.
         StatusCode::TOO_MANY_REQUESTS if response.headers().contains_key(RETRY_AFTER_MS) => {

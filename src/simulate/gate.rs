@@ -51,7 +51,8 @@ pub(super) enum Gate {
 impl Gate {
     /// The rules by which a server judges so many requests a minute. `phase` is how old a fixed minute is by now.
     pub(super) fn requests(window: Window, per_minute: u64, phase: Duration, now: Instant) -> Vec<Self> {
-        let part = |seconds| Self::sliding((per_minute * seconds / 60).max(1), Duration::from_secs(seconds));
+        let part =
+            |seconds: u64| Self::sliding((per_minute * seconds / 60).max(1), Duration::from_secs(seconds));
         let minute = part(60);
         match window {
             Window::S1 => vec![part(1), minute],
@@ -179,7 +180,11 @@ mod tests {
             (Window::Bucket, 10, 100),
         ] {
             let mut gates = Gate::requests(window, 600, phase, now);
-            assert_eq!(burst(&mut gates, 1_000, now), (most, Some(Duration::from_millis(wait))), "{window:?}");
+            assert_eq!(
+                burst(&mut gates, 1_000, now),
+                (most, Some(Duration::from_millis(wait))),
+                "{window:?}"
+            );
         }
     }
 

@@ -222,8 +222,8 @@ impl<'a> Run<'a> {
         let second = self.began.elapsed().as_secs();
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
         for (deployment, lessons) in deployments.zip(&mut self.lessons) {
-            let taught = self.state.meters(deployment).reading().lessons as usize;
-            lessons.resize(taught, second);
+            let taught = self.state.meters(deployment).lessons();
+            lessons.resize(usize::try_from(taught).unwrap_or(usize::MAX), second);
         }
     }
 }

@@ -180,7 +180,8 @@ impl Report {
         let all: u64 = self.deployments.iter().map(Row::sent).sum();
         for row in &self.deployments {
             let limit = |limit: Option<u64>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-            let used = row.utilisation().map_or_else(|| "-".to_owned(), |used| format!("{:.1} %", 100.0 * used));
+            let used =
+                row.utilisation().map_or_else(|| "-".to_owned(), |used| format!("{:.1} %", 100.0 * used));
             let share = format!("{:.1} %", 100.0 * ratio(row.sent(), all));
             writeln!(
                 f,

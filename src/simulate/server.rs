@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Scenario, Unreadable,
-    arrivals::{count, normal},
+    arrivals::normal,
     gate::{Gate, Window},
 };
 use crate::{
@@ -247,7 +247,12 @@ impl Door {
 }
 
 impl Server {
-    fn new(deployment: &Deployment, place: usize, upstreams: &Upstreams, (seed, began): (u64, Instant)) -> Self {
+    fn new(
+        deployment: &Deployment,
+        place: usize,
+        upstreams: &Upstreams,
+        (seed, began): (u64, Instant),
+    ) -> Self {
         let troubles = upstreams.troubles.iter().filter(|trouble| trouble.is_at(deployment, place));
         Self {
             door: Mutex::new(Door::new(deployment, upstreams.window, seed, began)),
