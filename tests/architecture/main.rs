@@ -6,7 +6,7 @@ mod scan;
 use scan::Source;
 
 /// Rooms above the tree. Nothing in the tree knows them.
-const ABOVE: &[&str] = &["stack", "server", "admin", "reload", "main"];
+const ABOVE: &[&str] = &["stack", "server", "admin", "reload", "main", "simulate"];
 
 /// The gateway's type wraps the tree: it stands beside the stack, and nothing lower may know what it knows.
 const BESIDE: &[&str] = &["gateway", "lib"];

@@ -29,6 +29,14 @@ const STRATEGIES: [(&str, Strategy); 7] = [
 
 const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
 
+impl Strategy {
+    /// The strategy of this name: LiteLLM's, or `adaptive`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
+    }
+}
+
 /// The two sections that hold settings.
 pub(super) struct Both<'r> {
     pub(super) router: &'r Section,
