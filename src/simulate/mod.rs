@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
             rpm: deployment.limits.rpm,
             tpm: deployment.limits.tpm,
             seconds: self.world.seconds(deployment, lasts),
-            meters: self.state.meters(deployment).reading(),
+            meters: self.state.meters(deployment, &self.config.settings).reading(),
             lessons: lessons.clone(),
         });
         Ok(Report { lasted: lasts, deployments: rows.collect(), clients: callers.into_seen(), returned })
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         let second = self.began.elapsed().as_secs();
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
         for (deployment, lessons) in deployments.zip(&mut self.lessons) {
-            let taught = self.state.meters(deployment).lessons();
+            let taught = self.state.meters(deployment, &self.config.settings).lessons();
             lessons.resize(usize::try_from(taught).unwrap_or(usize::MAX), second);
         }
     }
