@@ -27,7 +27,7 @@ pub const DRAIN: Duration = Duration::from_secs(600);
 const HEAD: Duration = Duration::from_secs(30);
 
 /// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 /// A service that can be served: it answers whatever comes.
 pub trait Edge: Clone + Send + 'static {

@@ -30,6 +30,7 @@ use crate::{
     headers,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
+    midstream::ContinueLayer,
     overrides,
     paths::PathsLayer,
     provider::{Encoder, Invalid},
@@ -72,6 +73,7 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     let tree = ServiceBuilder::new()
         .layer(Stack::layer()) // so that a Gateway has a name
         .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
+        .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
         .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
         .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
@@ -118,6 +120,7 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
                 .with_attempts(overrides::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
                 .with_deadline(overrides::deadline),
         )
         .service(deployments);
@@ -128,6 +131,11 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
 /// hanging deployment would never be benched.
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
     let (upstream, metered) = (state.upstream(d), d.limits.tpm.is_some());
+    let meter = state.metrics.deployment(&d.group, &d.id);
+    let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
+        .with_injected_usage(metered)
+        .with_broken_events(settings.pass_broken_events)
+        .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
         .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
         .layer(
@@ -135,10 +143,10 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
                 .with_cost(overrides::cost)
                 .with_share(overrides::share(d)),
         )
-        .layer(InstrumentLayer::new(state.metrics.deployment(&d.group, &d.id))) // one count per attempt
+        .layer(InstrumentLayer::new(meter)) // one count per attempt
         .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
         .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
-        .layer(PeekLayer::new(overrides::clocks(settings, d), JUDGE).with_injected_usage(metered)) // nothing is committed before its first content
+        .layer(peek) // nothing is committed before its first content
         .service(Deployed::new(Encoder::new(d)?, metered, upstream)); // encode, send
     Ok(deployment)
 }

@@ -20,7 +20,7 @@ use http_body::{Body, Frame, SizeHint};
 /// How often the scheduler gets a turn before a batch is let go.
 const TURNS: u8 = 2;
 /// How many bytes end a batch.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 16 * 1024;
 
 /// A body whose frames are merged as far as they come in one burst. Trailers are dropped.
 #[derive(Debug)]

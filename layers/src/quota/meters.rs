@@ -92,6 +92,13 @@ impl Meters {
         Reading { closed_for: reading.closed_for.max(account), ..reading }
     }
 
+    /// How many refusals have taught a window so far: each cost a call, and more than one in ten minutes is a sign that
+    /// somebody else spends the same limit.
+    #[must_use]
+    pub fn lessons(&self) -> u64 {
+        self.state().lessons()
+    }
+
     /// Whether there is room for a call of this cost, else from when there may be.
     pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
         let now = self.now();

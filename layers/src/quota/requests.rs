@@ -22,6 +22,8 @@ pub(super) struct Requests {
     filled: u64,
     /// The last lesson, or the last step up from one.
     clean_since: u64,
+    /// How many refusals taught a window.
+    pub(super) lessons: u64,
     pub(super) told: Told,
 }
 
@@ -52,6 +54,7 @@ impl Requests {
             level: bucket(limit),
             filled: now,
             clean_since: now,
+            lessons: 0,
             told: Told::default(),
         }
     }
@@ -132,6 +135,7 @@ impl Requests {
             Rule::Bucket | Rule::Window { .. } => Window::S1,
         };
         self.clean_since = now;
+        self.lessons += 1;
         self.learn(next, now);
         true
     }

@@ -221,6 +221,10 @@ impl State {
         tell
     }
 
+    pub(super) fn lessons(&self) -> u64 {
+        self.requests.as_ref().map_or(0, |requests| requests.lessons)
+    }
+
     pub(super) fn reading(&mut self, now: u64) -> Reading {
         // Looking brings the logs to the present.
         let _ = self.look(1, now);

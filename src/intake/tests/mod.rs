@@ -28,6 +28,7 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
         bytes,
         trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: Arc::default(),
+        prefix: None,
     }
 }
 
