@@ -11,8 +11,6 @@ use super::{
 };
 use crate::{Attempts, Endpoint};
 
-/// How many pairs of a large tier are drawn before its index is asked.
-const PAIRS: usize = 4;
 /// How many of those that have room by the index are asked, before the request waits for a millisecond.
 const WALK: usize = 512;
 
@@ -54,7 +52,7 @@ where
     /// Asks one. Since when it may have room, if it has none that is to be had now.
     fn ask(&self, which: usize, scan: &mut Scan) -> Option<Key> {
         let tried = self.want.attempts.is_some_and(|attempts| self.tried(which, attempts));
-        match self.endpoint(which).score(self.want.req) {
+        match self.endpoint(which).score(self.want.req, scan.now) {
             Ok(score) => {
                 let benched = scan.room(Candidate { which, score }, tried)?;
                 Some(Key { at: self.plan.room.millis(benched), ill: true })
@@ -70,34 +68,34 @@ where
         attempts.tried(self.plan.key(which))
     }
 
-    /// Finds some with room among many: two at random, a few times; else by the index.
+    /// Finds some with room among many: of two at random; else by the index.
     fn sample(&self, tier: &Tier, scan: &mut Scan) {
         let mut rng = fastrand::Rng::with_seed(self.group.random());
         let (start, len) = (tier.members.start, tier.members.len());
-        for _ in 0..PAIRS {
-            let one = rng.usize(..len);
-            let other = (one + rng.usize(1..len)) % len;
-            for offset in [one, other] {
-                // Noted under the lock of the index, so that room which comes meanwhile is noted after it.
-                if self.ask(start + offset, scan).is_some()
-                    && let Some(mut index) = tier.index()
-                    && let Some(key) = self.ask(start + offset, scan)
-                {
-                    index.set(offset, key);
-                }
-            }
-            if scan.has_untried() {
-                return;
+        let one = rng.usize(..len);
+        let other = (one + rng.usize(1..len)) % len;
+        for offset in [one, other] {
+            // What is full by the index too is no news; what is noted is asked again under its lock, so that room which
+            // comes meanwhile is noted after it.
+            if self.ask(start + offset, scan).is_some()
+                && let Some(mut index) = tier.index()
+                && index.keys()[offset].at <= self.plan.room.millis(scan.now)
+                && let Some(key) = self.ask(start + offset, scan)
+            {
+                index.set(offset, key);
             }
         }
-        self.walk(tier, rng.usize(..len), scan);
+        if !scan.has_untried() {
+            self.walk(tier, [rng.usize(..len), rng.usize(..len)], scan);
+        }
     }
 
     /// Asks those that have room by the index. What it says too early is put right, and paid for by the call that
     /// filled the endpoint: so the walk is short.
-    fn walk(&self, tier: &Tier, mut from: usize, scan: &mut Scan) {
+    fn walk(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
         let Some(mut index) = tier.index() else { return };
         let (start, now) = (tier.members.start, self.plan.room.millis(scan.now));
+        let [mut from, other] = from;
         for _ in 0..WALK {
             let Some(offset) = index.next(from, now).or_else(|| index.next(0, now)) else { break };
             if let Some(key) = self.ask(start + offset, scan) {
@@ -106,6 +104,13 @@ where
             }
             from = offset + 1;
             if scan.has_untried() {
+                // There is a choice of two here too.
+                let other = index.next(other, now).or_else(|| index.next(0, now));
+                if let Some(other) = other.filter(|other| *other != offset)
+                    && let Some(key) = self.ask(start + other, scan)
+                {
+                    index.set(other, Key { at: key.at.max(now + 1), ..key });
+                }
                 return;
             }
         }

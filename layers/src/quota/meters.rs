@@ -8,6 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    glance::Glance,
     limits::{Limits, Window},
     reservation::Reservation,
     state::State,
@@ -25,6 +26,7 @@ pub struct Meters {
 
 #[derive(Debug)]
 struct Shared {
+    glance: Glance,
     limits: Limits,
     /// Times inside are milliseconds since then.
     began: Instant,
@@ -70,7 +72,15 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
         let waiting = Mutex::default();
-        Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
+        Self {
+            shared: Arc::new(Shared {
+                glance: Glance::default(),
+                limits,
+                began: Instant::now(),
+                state,
+                waiting,
+            }),
+        }
     }
 
     /// The limits they were made with.
@@ -87,28 +97,45 @@ impl Meters {
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
-    pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
-        let now = self.now();
-        self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why })
+    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
+        let now = self.millis(now);
+        if let Some(room) = self.shared.glance.room(cost, now) {
+            return Ok(room);
+        }
+        let mut state = self.state();
+        let checked = state.check(cost, now);
+        self.show(&mut state, now);
+        drop(state);
+        checked.map_err(|(at, why)| Until { at: self.instant(at), why })
     }
 
     /// Takes it.
-    pub(super) fn reserve(&self, cost: u64) -> Result<Reservation, Until> {
-        let now = self.now();
+    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, Until> {
+        let now = self.millis(now);
         let mut state = self.state();
-        match state.check(cost, now) {
+        let checked = state.check(cost, now);
+        match checked {
             Ok(_) => {
                 let taken = state.take(cost, now);
+                self.show(&mut state, now);
                 drop(state);
                 Ok(Reservation::new(self.clone(), taken))
             }
-            Err((at, why)) => Err(Until { at: self.instant(at), why }),
+            Err((at, why)) => {
+                self.show(&mut state, now);
+                drop(state);
+                Err(Until { at: self.instant(at), why })
+            }
         }
     }
 
     /// Takes it even where there is none.
     pub(super) fn take(&self, cost: u64) -> Reservation {
-        let taken = self.state().take(cost, self.now());
+        let now = self.now();
+        let mut state = self.state();
+        let taken = state.take(cost, now);
+        self.show(&mut state, now);
+        drop(state);
         Reservation::new(self.clone(), taken)
     }
 
@@ -124,6 +151,7 @@ impl Meters {
         let mut state = self.state();
         change(&mut state, now);
         let freed = state.freed();
+        self.show(&mut state, now);
         drop(state);
         if freed {
             self.tell();
@@ -136,6 +164,12 @@ impl Meters {
         // Those of earlier trees are gone.
         waiting.retain(|(told, _)| told.strong_count() > 0);
         waiting.push((told.clone(), which));
+    }
+
+    /// Lets those who only look see how things stand.
+    fn show(&self, state: &mut State, now: u64) {
+        let (most, used) = state.most(now);
+        self.shared.glance.show(most, used, now);
     }
 
     fn tell(&self) {

@@ -45,6 +45,7 @@
 //! asks first. A wrong cost makes a limit of tokens leak or starve, until answers have taught better.
 
 mod future;
+mod glance;
 mod limits;
 mod log;
 mod meters;
