@@ -68,25 +68,41 @@ where
         attempts.tried(self.plan.key(which))
     }
 
-    /// Finds some with room among many: of two at random; else by the index.
+    /// Finds some with room among many: two at random; if those are full, two of those that have room by the index.
     fn sample(&self, tier: &Tier, scan: &mut Scan) {
         let mut rng = fastrand::Rng::with_seed(self.group.random());
-        let (start, len) = (tier.members.start, tier.members.len());
-        let one = rng.usize(..len);
-        let other = (one + rng.usize(1..len)) % len;
-        for offset in [one, other] {
-            // What is full by the index too is no news; what is noted is asked again under its lock, so that room which
-            // comes meanwhile is noted after it.
-            if self.ask(start + offset, scan).is_some()
-                && let Some(mut index) = tier.index()
-                && index.keys()[offset].at <= self.plan.room.millis(scan.now)
-                && let Some(key) = self.ask(start + offset, scan)
-            {
-                index.set(offset, key);
+        for offset in pair(&mut rng, tier) {
+            if !self.is_full(tier, offset, scan.now) {
+                self.note(tier, offset, scan);
             }
         }
         if !scan.has_untried() {
-            self.walk(tier, [rng.usize(..len), rng.usize(..len)], scan);
+            self.walk(tier, [rng.usize(..tier.members.len()), rng.usize(..tier.members.len())], scan);
+        }
+        // What was full for a dearer request need not be full for this one.
+        for offset in pair(&mut rng, tier) {
+            if !scan.has_untried() {
+                self.note(tier, offset, scan);
+            }
+        }
+    }
+
+    /// Whether it has no room by the index.
+    fn is_full(&self, tier: &Tier, offset: usize, now: Instant) -> bool {
+        let now = self.plan.room.millis(now);
+        tier.is_noted() && tier.index().is_some_and(|index| index.keys()[offset].at > now)
+    }
+
+    /// Asks one, and notes it when it is full: under the lock of the index, so that room which comes meanwhile is noted
+    /// after that.
+    fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
+        let which = tier.members.start + offset;
+        if self.ask(which, scan).is_some()
+            && let Some(mut index) = tier.index()
+            && let Some(key) = self.ask(which, scan)
+        {
+            index.set(offset, key);
+            tier.set_noted();
         }
     }
 
@@ -95,24 +111,28 @@ where
     fn walk(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
         let Some(mut index) = tier.index() else { return };
         let (start, now) = (tier.members.start, self.plan.room.millis(scan.now));
-        let [mut from, other] = from;
+        let ([mut from, other], mut found) = (from, None);
         for _ in 0..WALK {
             let Some(offset) = index.next(from, now).or_else(|| index.next(0, now)) else { break };
+            if found == Some(offset) {
+                return;
+            }
             if let Some(key) = self.ask(start + offset, scan) {
                 // Later than now, or it would be asked for ever.
                 index.set(offset, Key { at: key.at.max(now + 1), ..key });
+                tier.set_noted();
             }
             from = offset + 1;
-            if scan.has_untried() {
-                // There is a choice of two here too.
-                let other = index.next(other, now).or_else(|| index.next(0, now));
-                if let Some(other) = other.filter(|other| *other != offset)
-                    && let Some(key) = self.ask(start + other, scan)
-                {
-                    index.set(other, Key { at: key.at.max(now + 1), ..key });
-                }
+            if scan.has_untried() && found.is_some() {
                 return;
             }
+            if scan.has_untried() {
+                // There is a choice of two here too.
+                (found, from) = (Some(offset), other);
+            }
+        }
+        if scan.has_untried() {
+            return;
         }
         let first = index.first();
         scan.none_before(self.plan.room.instant(first.at.max(now + 1)), first.ill);
@@ -120,4 +140,11 @@ where
             self.ask(start + offset, scan);
         }
     }
+}
+
+/// Two of a tier.
+fn pair(rng: &mut fastrand::Rng, tier: &Tier) -> [usize; 2] {
+    let len = tier.members.len();
+    let one = rng.usize(..len);
+    [one, (one + rng.usize(1..len)) % len]
 }

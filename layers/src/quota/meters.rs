@@ -194,7 +194,8 @@ impl Meters {
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+        let since = at.saturating_duration_since(self.shared.began);
+        since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))
     }
 
     fn instant(&self, millis: u64) -> Instant {
