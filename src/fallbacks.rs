@@ -118,9 +118,8 @@ impl Policy {
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
         let asked = &request.body().group;
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
-        let behind = || self.inner.aliases.iter().find(|(alias, _)| alias == asked);
         of(asked)
-            .or_else(|| behind().and_then(|(_, group)| of(group)))
+            .or_else(|| of(&self.group(asked)))
             .map(|(_, list)| list.clone())
             .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
     }
@@ -133,10 +132,20 @@ impl Policy {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
+        // By the names of the groups, so that none is asked twice under two names.
+        let own = own.into_iter().map(|other| Alternative { model: self.group(&other.model), ..other });
         prompt
             .trail
-            .next_group(&prompt.group, own, deepest)
+            .next_group(&self.group(&prompt.group), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
+    }
+
+    /// The group behind an alias; any other name stands for itself.
+    fn group(&self, name: &Arc<str>) -> Arc<str> {
+        let of = |name| self.inner.aliases.iter().find(|(alias, _)| alias == name);
+        // One hop: a group that hides behind an alias of its own name is reached by this name alone.
+        let behind = of(name).filter(|(_, group)| of(group).is_none());
+        Arc::clone(behind.map_or(name, |(_, group)| group))
     }
 }
 
@@ -173,7 +182,8 @@ impl Preflight<Request> for Larger {
     /// A larger group at once, when it is known beforehand that the request does not fit this one.
     fn larger(&self, request: &Request) -> Option<Request> {
         let prompt = request.body();
-        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == prompt.group)?;
+        let asked = self.0.group(&prompt.group);
+        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == asked)?;
         if prompt.head.prompt_tokens <= *window {
             return None;
         }

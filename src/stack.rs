@@ -81,17 +81,16 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     Ok(tree)
 }
 
-/// Every name that a client may ask for: groups, then aliases, then single deployments by id.
+/// Every name that a client may ask for: aliases before groups before single deployments by id.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     let mut named = HashMap::new();
     for g in &config.groups {
         named.insert(Arc::clone(&g.name), group(config, g, state)?);
     }
-    for alias in &config.aliases {
-        if let Some(stack) = named.get(&alias.group).cloned() {
-            named.entry(Arc::clone(&alias.name)).or_insert(stack);
-        }
-    }
+    let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
+    let aliases =
+        aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
+    named.extend(aliases.collect::<Vec<_>>());
     for d in config.groups.iter().flat_map(|group| &group.deployments) {
         if !named.contains_key(&d.id) {
             named.insert(Arc::clone(&d.id), group(config, &Group::of_one(d), state)?);

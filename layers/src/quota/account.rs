@@ -120,7 +120,8 @@ mod tests {
     }
 
     fn call(meters: &Handle, ending: &Ending) {
-        let held = meters.reserve(1).ok().and_then(super::super::reservation::Reservation::spend);
+        let held =
+            meters.reserve(1, Instant::now()).ok().and_then(super::super::reservation::Reservation::spend);
         held.expect("there is room").end(ending);
     }
 
@@ -129,12 +130,16 @@ mod tests {
         let shared = account();
         let (one, two, other) = (paid_from(&shared), paid_from(&shared), paid_from(&account()));
         call(&one, &used_up().with_retry_after(Some(secs(30))));
-        assert!(one.room(1).is_err() && two.room(1).is_err() && two.reserve(1).is_err());
+        assert!(
+            one.room(1, Instant::now()).is_err()
+                && two.room(1, Instant::now()).is_err()
+                && two.reserve(1, Instant::now()).is_err()
+        );
         assert_eq!(two.reading().closed_for, Some(secs(30)));
         assert_eq!(two.slots(1, Instant::now() + secs(29)), 0);
-        assert!(other.room(1).is_ok());
+        assert!(other.room(1, Instant::now()).is_ok());
         advance(secs(30)).await;
-        assert!(one.room(1).is_ok() && two.room(1).is_ok());
+        assert!(one.room(1, Instant::now()).is_ok() && two.room(1, Instant::now()).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -159,6 +164,6 @@ mod tests {
         advance(secs(60)).await;
         call(&one, &Ending::of(Class::RateLimited).with_retry_after(Some(secs(9))));
         assert_eq!(one.reading().window, Some(Window::S1));
-        assert!(one.room(1).is_err() && two.room(1).is_ok());
+        assert!(one.room(1, Instant::now()).is_err() && two.room(1, Instant::now()).is_ok());
     }
 }

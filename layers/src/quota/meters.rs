@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     account::Account,
+    glance::Glance,
     limits::{Limits, Window},
     reservation::Reservation,
     state::{State, Taken},
@@ -29,6 +30,7 @@ pub struct Meters {
 
 #[derive(Debug)]
 struct Shared {
+    glance: Glance,
     limits: Limits,
     /// Times inside are milliseconds since then.
     began: Instant,
@@ -74,7 +76,15 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
         let waiting = Mutex::default();
-        Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
+        Self {
+            shared: Arc::new(Shared {
+                glance: Glance::default(),
+                limits,
+                began: Instant::now(),
+                state,
+                waiting,
+            }),
+        }
     }
 
     /// The limits they were made with.
@@ -100,30 +110,46 @@ impl Meters {
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
-    pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
-        let now = self.now();
-        let room = self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why });
-        self.unless_account_closed(room)
+    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
+        let now = self.millis(now);
+        if let Some(room) = self.shared.glance.room(cost, now) {
+            return self.unless_account_closed(Ok(room));
+        }
+        let mut state = self.state();
+        let checked = state.check(cost, now);
+        self.show(&mut state, now);
+        drop(state);
+        self.unless_account_closed(checked.map_err(|(at, why)| Until { at: self.instant(at), why }))
     }
 
     /// Takes it.
-    pub(super) fn reserve(&self, cost: u64) -> Result<Reservation, Until> {
+    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, Until> {
         self.unless_account_closed(Ok(()))?;
-        let now = self.now();
+        let now = self.millis(now);
         let mut state = self.state();
-        match state.check(cost, now) {
+        let checked = state.check(cost, now);
+        match checked {
             Ok(_) => {
                 let taken = state.take(cost, now);
+                self.show(&mut state, now);
                 drop(state);
                 Ok(Reservation::new(self.clone(), taken))
             }
-            Err((at, why)) => Err(Until { at: self.instant(at), why }),
+            Err((at, why)) => {
+                self.show(&mut state, now);
+                drop(state);
+                Err(Until { at: self.instant(at), why })
+            }
         }
     }
 
     /// Takes it even where there is none.
     pub(super) fn take(&self, cost: u64) -> Reservation {
-        let taken = self.state().take(cost, self.now());
+        let now = self.now();
+        let mut state = self.state();
+        let taken = state.take(cost, now);
+        self.show(&mut state, now);
+        drop(state);
         Reservation::new(self.clone(), taken)
     }
 
@@ -163,6 +189,7 @@ impl Meters {
         let mut state = self.state();
         change(&mut state, now);
         let freed = state.freed();
+        self.show(&mut state, now);
         drop(state);
         if freed {
             self.tell();
@@ -175,6 +202,12 @@ impl Meters {
         // Those of earlier trees are gone.
         waiting.retain(|(told, _)| told.strong_count() > 0);
         waiting.push((told.clone(), which));
+    }
+
+    /// Lets those who only look see how things stand.
+    fn show(&self, state: &mut State, now: u64) {
+        let (most, used) = state.most(now);
+        self.shared.glance.show(most, used, now);
     }
 
     fn tell(&self) {
@@ -199,7 +232,8 @@ impl Meters {
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+        let since = at.saturating_duration_since(self.shared.began);
+        since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))
     }
 
     fn instant(&self, millis: u64) -> Instant {

@@ -48,6 +48,7 @@
 
 mod account;
 mod future;
+mod glance;
 mod limits;
 mod log;
 mod meters;

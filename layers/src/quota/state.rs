@@ -104,6 +104,21 @@ impl State {
         if full.0 > now { Err(full) } else { Ok(Room { used }) }
     }
 
+    /// The dearest call that may begin now, by its estimate, and how full the fullest meter is.
+    pub(super) fn most(&mut self, now: u64) -> (Option<u64>, f64) {
+        let mut open = !self.flights.full() && self.word.until() <= now;
+        let (mut most, mut used) = (u64::MAX, 0.0_f64);
+        if let Some(requests) = &mut self.requests {
+            open &= requests.check(now).is_ok();
+            used = used.max(part(requests.used(), requests.limit()));
+        }
+        if let Some(tokens) = &mut self.tokens {
+            most = self.correction.revert(tokens.left(now));
+            used = used.max(part(tokens.used(), tokens.limit));
+        }
+        (open.then_some(most), used)
+    }
+
     pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
         let reserved = self.correction.apply(estimate);
         self.flights.now += 1;
@@ -272,11 +287,17 @@ impl Flights {
 
 impl Correction {
     fn apply(&self, estimate: u64) -> u64 {
-        if self.thought <= 0.0 {
-            return estimate;
-        }
+        self.factor().map_or(estimate, |factor| whole((as_f64(estimate) * factor).ceil()))
+    }
+
+    /// The largest estimate that comes to no more than this.
+    fn revert(&self, cost: u64) -> u64 {
+        self.factor().map_or(cost, |factor| (as_f64(cost) / factor) as u64)
+    }
+
+    fn factor(&self) -> Option<f64> {
         // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
-        whole((as_f64(estimate) * (self.used / self.thought).clamp(0.05, 20.0)).ceil())
+        (self.thought > 0.0).then(|| (self.used / self.thought).clamp(0.05, 20.0))
     }
 
     fn learn(&mut self, estimate: u64, used: u64) {

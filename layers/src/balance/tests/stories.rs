@@ -33,13 +33,13 @@ impl<S: Service<Ask>> Service<Ask> for Patient<S> {
 }
 
 impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
-    fn score(&self, ask: &Ask) -> Result<Score, Until> {
-        let score = self.inner.score(ask)?;
+    fn score(&self, ask: &Ask, now: Instant) -> Result<Score, Until> {
+        let score = self.inner.score(ask, now)?;
         Ok(Score { health: *self.health.lock().unwrap(), ..score })
     }
 
-    fn reserve(&mut self, ask: &Ask, seen: &Score) -> Result<(), Until> {
-        self.inner.reserve(ask, seen)
+    fn reserve(&mut self, ask: &Ask, seen: &Score, now: Instant) -> Result<(), Until> {
+        self.inner.reserve(ask, seen, now)
     }
 
     fn share(&self) -> Share {
