@@ -214,7 +214,7 @@ impl Door {
         // Azure counts what may come of it; others what came, so that nothing but the prompt is known yet.
         let known = match self.accounting {
             Accounting::Azure => cost.guessed + cost.max,
-            Accounting::Billed => cost.prompt,
+            Accounting::Billed => 1,
         };
         let dear = self.tokens.as_mut().map_or(Ok(()), |gate| gate.check(known, now));
         Gate::judge(&mut self.requests, now).and(dear)?;
