@@ -8,30 +8,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tower::{Layer, Service};
 
 use crate::{
     Error,
     body::Body,
     config::Config,
-    front::{self, Settled},
+    front::{Admitted, Call, Settled},
     metrics::Metrics,
     paths::Endpoint,
-    request::{Response, Route},
+    request::Response,
     respond,
 };
-
-/// A call of a model that was let in, and the permit that it holds until its answer has ended.
-#[derive(Debug)]
-pub struct Admitted<B> {
-    /// Which endpoint was called.
-    pub route: Route,
-    /// The request as it came.
-    pub request: http::Request<B>,
-    /// Its place among the requests that are held.
-    pub permit: OwnedSemaphorePermit,
-}
 
 /// The layer of [`Admin`].
 #[derive(Clone, Debug)]
@@ -98,9 +86,9 @@ impl<S> Admin<S> {
     }
 }
 
-impl<S, B> Service<front::Admitted<B>> for Admin<S>
+impl<S, B> Service<Admitted<B>> for Admin<S>
 where
-    S: Service<Admitted<B>, Response = Response, Error = Error>,
+    S: Service<Call<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
@@ -110,11 +98,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, admitted: front::Admitted<B>) -> Self::Future {
-        let front::Admitted { routed, permit } = admitted;
+    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
+        let Admitted { routed, permit } = admitted;
         match routed.endpoint {
             Endpoint::Call(route) => {
-                Settled::later(self.inner.call(Admitted { route, request: routed.request, permit }))
+                Settled::later(self.inner.call(Call { route, request: routed.request, permit }))
             }
             Endpoint::Models => {
                 let body = Body::full(self.models.clone());

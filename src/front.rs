@@ -14,7 +14,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
-use crate::{Error, paths::Routed, request::Response};
+use crate::{
+    Error,
+    paths::Routed,
+    request::{Response, Route},
+};
 
 pin_project! {
     /// An outcome that is there at once, or that of an inner service.
@@ -129,6 +133,20 @@ pub struct Admitted<B> {
     pub permit: OwnedSemaphorePermit,
 }
 
+/// A call of a model that was let in.
+#[derive(Debug)]
+pub struct Call<B> {
+    /// Which endpoint was called.
+    pub route: Route,
+    /// The request as it came.
+    pub request: http::Request<B>,
+    /// Its place among the requests that are held.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// How many bytes of bodies a permit of the front door stands for: a semaphore counts no further than `u32` at once.
+pub const BUFFER_UNIT: usize = 1024;
+
 /// Holds at most so many requests at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
 /// own `ConcurrencyLimit` lets go at the head.
 #[derive(Clone, Debug)]
@@ -137,10 +155,10 @@ pub struct FrontDoorLayer {
 }
 
 impl FrontDoorLayer {
-    /// At most as many as `room` has permits.
+    /// At most this many.
     #[must_use]
-    pub const fn new(room: Arc<Semaphore>) -> Self {
-        Self { room }
+    pub fn new(most: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(most)) }
     }
 }
 

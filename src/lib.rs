@@ -25,6 +25,7 @@ pub mod request;
 pub mod respond;
 pub mod router;
 pub mod server;
+pub mod simulate;
 pub mod stack;
 pub mod state;
 pub mod upstream;

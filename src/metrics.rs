@@ -150,11 +150,15 @@ pub struct Metrics {
     inner: Arc<Inner>,
 }
 
+/// Meters by name. Locked when a tree is built and when the counters are read, never by a request.
+type Kept<Key> = Mutex<BTreeMap<Key, Arc<Meter>>>;
+
 #[derive(Debug, Default)]
 struct Inner {
     gateway: Arc<Meter>,
-    groups: Mutex<BTreeMap<Arc<str>, Arc<Meter>>>,
-    deployments: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<Meter>>>,
+    groups: Kept<Arc<str>>,
+    /// By group and id.
+    deployments: Kept<(Arc<str>, Arc<str>)>,
     budget: Mutex<Option<Budget>>,
 }
 
@@ -270,15 +274,12 @@ fn encode_scopes(
     for (labels, meter) in scopes {
         ConstGauge::new(meter.in_flight()).encode(family.encode_family(&Labels(labels))?)?;
     }
-    let histograms: [(&str, fn(&Meter) -> &Histogram); 2] = [
-        ("duration_seconds", |meter| &meter.duration),
-        ("first_content_seconds", |meter| &meter.first_content),
-    ];
-    for (what, histogram) in histograms {
+    for what in ["duration_seconds", "first_content_seconds"] {
         let name = format!("{name}_{what}");
         let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
-            let (sum, count, buckets) = histogram(meter).read();
+            let histogram = if what == "duration_seconds" { &meter.duration } else { &meter.first_content };
+            let (sum, count, buckets) = histogram.read();
             let labels = Labels(labels);
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }

@@ -13,9 +13,12 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tollgate_layers::BoxError;
-use tower::Service;
+use tower::{Service, ServiceBuilder};
+use tower_http::{
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveHeadersLayer, trace::TraceLayer,
+};
 
-use crate::paths::Draining;
+use crate::{gateway::Gateway, headers, paths::Draining, respond};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);
@@ -58,6 +61,17 @@ where
     fn into_service(self) -> S {
         self
     }
+}
+
+/// The standalone server's own skin: a panic is an answer, and a span tells of each request without its secrets.
+///
+/// An application that mounts a [`Gateway`] has such layers of its own.
+pub fn edge(gateway: Gateway) -> impl Edge {
+    ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
+        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before a span can show them
+        .layer(TraceLayer::new_for_http())
+        .service(gateway)
 }
 
 /// Serves until `leave` resolves; then finishes what is in flight, at most [`DRAIN`] long.

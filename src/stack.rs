@@ -1,22 +1,22 @@
 //! The table of contents: the whole gateway, one function per tier, each read from the outside in.
 //!
-//! A request comes in at the top of [`gateway`], goes down through [`tree`], [`group`] and [`deployment`], and leaves
+//! A request comes in at the top of [`gateway`], goes down through `tree`, `group` and `deployment`, and leaves
 //! at the bottom. Building is pure: no I/O, no task, no clock; [`State`] holds what outlives a tree.
 
 use std::{collections::HashMap, sync::Arc};
 
 use tollgate_layers::{
-    Endpoint, balance::RateLimitBalanceLayer, context_window::ContextWindowFallbackLayer,
-    cooldown::CooldownLayer, fallback::FallbackLayer, quota::QuotaLayer, retry::RetryLayer,
+    Endpoint,
+    balance::RateLimitBalanceLayer,
+    context_window::ContextWindowFallbackLayer,
+    cooldown::CooldownLayer,
+    fallback::FallbackLayer,
+    quota::QuotaLayer,
+    retry::{Backoff, RetryLayer},
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    sensitive_headers::SetSensitiveHeadersLayer,
-    trace::TraceLayer,
-};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
     Error,
@@ -35,9 +35,8 @@ use crate::{
     paths::PathsLayer,
     provider::{Encoder, Invalid},
     request::{Request, Response},
-    respond::{self, RespondLayer},
+    respond::RespondLayer,
     router::{Router, Stack},
-    server::Edge,
     state::State,
     upstream::Deployed,
 };
@@ -62,9 +61,9 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
-        .layer(FrontDoorLayer::new(Arc::clone(&state.in_flight))) // the only backpressure; strangers cannot fill it
+        .layer(FrontDoorLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
         .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters
-        .service(Intake::new(tree(config, state)?, Arc::clone(&state.buffered), rules));
+        .service(Intake::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))
 }
 
@@ -82,17 +81,16 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     Ok(tree)
 }
 
-/// Every name that a client may ask for: groups, then aliases, then single deployments by id.
+/// Every name that a client may ask for: aliases before groups before single deployments by id.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     let mut named = HashMap::new();
     for g in &config.groups {
         named.insert(Arc::clone(&g.name), group(config, g, state)?);
     }
-    for alias in &config.aliases {
-        if let Some(stack) = named.get(&alias.group).cloned() {
-            named.entry(Arc::clone(&alias.name)).or_insert(stack);
-        }
-    }
+    let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
+    let aliases =
+        aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
+    named.extend(aliases.collect::<Vec<_>>());
     for d in config.groups.iter().flat_map(|group| &group.deployments) {
         if !named.contains_key(&d.id) {
             named.insert(Arc::clone(&d.id), group(config, &Group::of_one(d), state)?);
@@ -112,14 +110,17 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
         .layer(
             RetryLayer::new(overrides::retries(settings, g), Answer) // outside the balancer: each attempt picks again
                 .with_attempts(overrides::attempts)
-                .with_budget(state.budget.clone())
+                .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
+                .with_backoff(Backoff::default().with_floor(settings.retry_after))
+                .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
                 .with_deadline(overrides::deadline)
-                .with_max_attempts(overrides::max_attempts(settings)),
+                .with_max_attempts(overrides::MaxAttempts::new(config)), // over retries and fallbacks
         )
         .layer(
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
                 .with_attempts(overrides::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
                 .with_deadline(overrides::deadline),
         )
         .service(deployments);
@@ -138,7 +139,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
     let deployment = ServiceBuilder::new()
         .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
         .layer(
-            QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+            QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(overrides::cost)
                 .with_share(overrides::share(d)),
         )
@@ -162,15 +163,4 @@ trait Guarded:
 impl<S> Guarded for S where
     S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
 {
-}
-
-/// The standalone server's own skin: a panic is an answer, and a span tells of each request without its secrets.
-///
-/// An application that mounts a [`Gateway`] has such layers of its own.
-pub fn edge(gateway: Gateway) -> impl Edge {
-    ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
-        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before a span can show them
-        .layer(TraceLayer::new_for_http())
-        .service(gateway)
 }

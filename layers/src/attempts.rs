@@ -2,7 +2,7 @@
 //!
 //! One such record rides in a request, behind an `Arc`, through all its retries and fallbacks. The balancer writes
 //! whom it picked, Retry writes how long to wait before the same one is called again. Layers reach it by a
-//! [`Setting`](crate::Setting); without one, each call stands alone.
+//! [`Setting`]; without one, each call stands alone.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -44,7 +44,7 @@ impl EndpointKey {
     }
 }
 
-/// The [`Setting`](crate::Setting) of those who keep no record: each call stands alone.
+/// The [`Setting`] of those who keep no record: each call stands alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 

@@ -12,7 +12,7 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Other names for groups.
     pub aliases: Vec<Alias>,
-    /// What holds for all groups.
+    /// What holds for all groups. The default is what holds when the file says nothing.
     pub settings: Settings,
     /// The key that clients must present; none means that anybody may call.
     pub master_key: Option<SecretString>,
@@ -184,7 +184,7 @@ pub struct Info {
     pub rest: BTreeMap<String, serde_json::Value>,
 }
 
-/// What holds for all groups.
+/// What holds for all groups. The default is what holds when the file says nothing.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `num_retries`: 2 unless set, as in LiteLLM.
@@ -219,6 +219,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// `max_attempts`: a bound on all attempts of one request.
     pub max_attempts: Option<u32>,
+    /// `retry_budget`: a bound on the repeats of all requests together.
+    pub retry_budget: RetryBudget,
     /// `queue_timeout`: how long a request may wait for a free slot; 2 s.
     pub queue_timeout: Duration,
     /// `max_queue`: how many may wait in a group; 1,000.
@@ -237,6 +239,21 @@ pub struct Settings {
     pub model_group_retry_policy: Vec<(Arc<str>, ErrorCounts)>,
     /// `allowed_fails_policy`: allowed failures by error.
     pub allowed_fails_policy: ErrorCounts,
+}
+
+/// A bound on repeats: in any ten seconds, `percent` of the first attempts and `reserve` more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// `percent`: 20.
+    pub percent: u32,
+    /// `reserve`: 100.
+    pub reserve: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { percent: 20, reserve: 100 }
+    }
 }
 
 /// `midstream_fallback`: what becomes of a stream that breaks after its first content. Its price is told in

@@ -118,7 +118,7 @@ fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -
 }
 
 fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
-    let name = keys::safe(&key.name);
+    let name = key.at.last();
     if name == "include" {
         sink.error(&key.at, "`include` is not served yet").help("put what the other files say into this one");
     } else if keys::TOP_NOT_SERVED.contains(&name) {
@@ -163,7 +163,7 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
     let params = top.take_section("litellm_params", sink);
     let info = top.take_section("model_info", sink);
     for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
-        let name = keys::safe(&key.name);
+        let name = key.at.last();
         let entry = sink.warning(&key.at, format!("unknown key `{name}` in a deployment"));
         if let Some(near) = keys::nearest(name, keys::ENTRY.iter().copied(), 3) {
             entry.help(format!("did you mean `{near}`?"));

@@ -124,16 +124,12 @@ fn shorten(line: &mut String) {
 mod tests {
     use super::*;
 
-    fn at(start: usize, end: usize) -> At {
-        At { line: 1, column: start + 1, bytes: start..end, path: "".into() }
-    }
-
     #[test]
     fn a_neighbour_on_the_same_line_stays_hidden_and_the_rest_is_not_shown() {
         let text = "{api_key: sk-1, rpm: six, token: t}";
         let mut source = Source::new(text);
         source.hide(vec![10..14, 33..34]);
-        let snippet = source.snippet(&at(21, 24)).unwrap();
+        let snippet = source.snippet(&At::in_first_line(21..24)).unwrap();
         assert_eq!(snippet.line, "{api_key: ***, rpm: six");
         assert_eq!((snippet.indent, snippet.width), (20, 3));
     }
@@ -141,6 +137,6 @@ mod tests {
     #[test]
     fn a_text_that_is_no_yaml_shows_only_the_names_of_settings() {
         let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
-        assert_eq!(source.snippet(&at(35, 36)).unwrap().line, "  - api_key: *** rpm: …");
+        assert_eq!(source.snippet(&At::in_first_line(35..36)).unwrap().line, "  - api_key: *** rpm: …");
     }
 }

@@ -24,13 +24,12 @@ use tower::Service;
 use super::{Rejected, read};
 use crate::{
     Error,
-    admin::Admitted,
     config::{Midstream, Settings},
+    front::{BUFFER_UNIT, Call},
     headers,
-    request::{Prompt, Request, Response, Route, Trail},
+    request::{Head, Prompt, Request, Response, Trail},
     respond,
     router::Stack,
-    state::BUFFER_UNIT,
 };
 
 /// Takes in bodies, and hands prompts to the tree.
@@ -51,6 +50,8 @@ struct Inner {
 pub struct Rules {
     /// The largest body that is taken, in bytes.
     pub max_body: usize,
+    /// How much the bodies may take that are held at one time, in bytes.
+    pub max_buffered: usize,
     /// `max_request_duration`.
     pub longest: Option<Duration>,
     /// `num_retries`, for the answer's headers.
@@ -67,6 +68,7 @@ impl Rules {
     pub const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
         Self {
             max_body: settings.max_body,
+            max_buffered: settings.max_buffered_bytes,
             longest: settings.max_request_duration,
             retries: settings.num_retries,
             // A client must ask for it: it has to know the mark.
@@ -80,14 +82,15 @@ impl Rules {
 }
 
 impl Intake {
-    /// Hands to `tree`; `buffered` has a permit for each [`BUFFER_UNIT`] of body that may be held.
+    /// Hands to `tree`.
     #[must_use]
-    pub fn new(tree: Stack, buffered: Arc<Semaphore>, rules: Rules) -> Self {
+    pub fn new(tree: Stack, rules: Rules) -> Self {
+        let buffered = Arc::new(Semaphore::new(rules.max_buffered / BUFFER_UNIT));
         Self { inner: Arc::new(Inner { tree, buffered, rules }) }
     }
 }
 
-impl<B> Service<Admitted<B>> for Intake
+impl<B> Service<Call<B>> for Intake
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -100,15 +103,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
+    fn call(&mut self, call: Call<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             let arrival = Instant::now();
-            let Admitted { route, request, permit } = admitted;
+            let Call { route, request, permit } = call;
             let (parts, body) = request.into_parts();
             let (bytes, buffered) = inner.collect(&parts.headers, body).await?;
-            let request = inner.request(route, &parts.headers, (bytes, buffered), arrival)?;
+            let head = read(route, &parts.headers, &bytes)?;
             drop(parts);
+            let trail = Trail::new(arrival, inner.rules.longest).with_buffered(buffered);
+            let request = inner.request(head, bytes, trail);
             let trail = Arc::clone(&request.body().trail);
             let outcome = inner.tree.ask(request).await;
             let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
@@ -120,21 +125,19 @@ where
 }
 
 impl Inner {
-    fn request(
-        &self,
-        route: Route,
-        headers: &HeaderMap,
-        (bytes, buffered): (Bytes, Option<OwnedSemaphorePermit>),
-        arrival: Instant,
-    ) -> Result<Request, Error> {
-        let mut head = read(route, headers, &bytes)?;
+    fn request(&self, mut head: Head, bytes: Bytes, trail: Trail) -> Request {
         head.overrides.midstream.get_or_insert(self.rules.midstream);
-        let head = Arc::new(head);
         let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
-        let trail = Trail::new(arrival, self.rules.longest).with_retries(retries).with_buffered(buffered);
-        let trail = Arc::new(trail);
+        let trail = Arc::new(trail.with_retries(retries));
         let group = Arc::clone(&head.model);
-        Ok(Request::new(Prompt { bytes, head, trail, group, replaced: Arc::default(), prefix: None }))
+        Request::new(Prompt {
+            bytes,
+            head: Arc::new(head),
+            trail,
+            group,
+            replaced: Arc::default(),
+            prefix: None,
+        })
     }
 
     /// The whole body, and the room it takes at the front door.

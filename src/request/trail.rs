@@ -169,7 +169,7 @@ impl Walk {
         0
     }
 
-    /// Whether it leads nowhere new. With other parameters the same group may answer otherwise, once.
+    /// Whether it leads nowhere new.
     fn tried(&self, alternative: &Alternative) -> bool {
         self.tried.iter().any(|(name, _)| *name == alternative.model)
     }

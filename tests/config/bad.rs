@@ -145,6 +145,10 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "PARAMS\nrouter_settings: {fallbacks: [§g]}\n",
     ),
     ("`fallbacks` must be a list, found a map", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
+    (
+        "`gpt-3.5` must be a list",
+        "model_list:\n- model_name: gpt-3.5\n  litellm_params: {model: openai/m}\nrouter_settings: {fallbacks: [{gpt-3.5: §g}]}\n",
+    ),
     ("`g` must be a list, found the text `g`", "PARAMS\nrouter_settings: {fallbacks: [{g: §g}]}\n"),
     ("there is no group `h`", "PARAMS\nrouter_settings: {model_group_alias: {a: §h}}\n"),
     ("the alias names no group", "PARAMS\nrouter_settings: {model_group_alias: {a: §{hidden: true}}}\n"),

@@ -175,7 +175,7 @@ async fn two_gateways_do_not_meet() {
 }
 
 #[tokio::test]
-async fn secrets_come_from_the_environment_and_a_missing_one_is_named() {
+async fn secrets_come_from_the_environment() {
     let upstream = Upstream::start().await;
     let yaml = format!(
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"{}/v1\", api_key: os.environ/MY_KEY}}\n",
@@ -185,10 +185,23 @@ async fn secrets_come_from_the_environment_and_a_missing_one_is_named() {
     assert_eq!(gateway.chat("m", json!({})).await.status, 200);
     assert_eq!(upstream.only().header("authorization"), Some("Bearer sk-from-outside"));
     assert!(!gateway.said().contains("sk-from"));
-    let path = config(&yaml);
-    let ended = run(["--config", path.to_str().unwrap(), "--check"]).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_in_the_environment_is_an_error_where_it_is_needed() {
+    let yaml =
+        "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_key: os.environ/MY_KEY}\n";
+    let ended = run(["--config", config(yaml).to_str().unwrap(), "--check"]).await;
     assert_eq!(ended.code, Some(78));
     assert!(ended.stderr.contains("MY_KEY") && ended.stderr.contains(":3:"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_in_the_environment_is_named_where_one_can_do_without() {
+    let yaml = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_base: \"http://127.0.0.1:9/v1\", \
+                api_key: os.environ/MY_KEY}\n";
+    let ended = run(["--config", config(yaml).to_str().unwrap(), "--check"]).await;
+    assert!(ended.stderr.contains("MY_KEY"), "{}", ended.stderr);
 }
 
 #[tokio::test]

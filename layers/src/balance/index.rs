@@ -7,6 +7,8 @@
 pub(super) struct Index {
     leaves: usize,
     len: usize,
+    /// How many are benched.
+    ill: usize,
     nodes: Vec<Key>,
 }
 
@@ -33,11 +35,12 @@ impl Index {
         for node in (1..leaves).rev() {
             nodes[node] = nodes[2 * node].min(nodes[2 * node + 1]);
         }
-        Self { leaves, len, nodes }
+        Self { leaves, len, ill: 0, nodes }
     }
 
     pub(super) fn set(&mut self, which: usize, key: Key) {
         let mut node = self.leaves + which;
+        self.ill = self.ill + usize::from(key.ill) - usize::from(self.nodes[node].ill);
         self.nodes[node] = key;
         while node > 1 {
             node /= 2;
@@ -81,6 +84,9 @@ impl Index {
 
     /// The one that was benched and returns first.
     pub(super) fn least_ill(&self) -> Option<usize> {
+        if self.ill == 0 {
+            return None;
+        }
         let ill = self.keys().iter().enumerate().filter(|(_, key)| key.ill);
         ill.min_by_key(|(_, key)| key.at).map(|(which, _)| which)
     }

@@ -1,18 +1,16 @@
-//! What each endpoint carries: [`Loads`], and [`Flight`], which counts one call.
+//! What each endpoint carries: [`Loads`].
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
 use super::{
-    choose::{Candidate, choose},
-    speed::{Sample, Speeds},
+    choose::{Candidate, choose, drag},
+    flight::{Counted, Flight, Seats},
+    speed::Speeds,
     strategy::{Strategy, weights},
 };
-use crate::{Class, Ending, Hear, endpoint::Share};
+use crate::endpoint::Share;
 
 /// With what time constant work given lately, and errors, are forgotten: 10 s.
 const MEMORY: f64 = 10.0;
@@ -30,6 +28,8 @@ pub(super) struct Loads {
 pub(super) struct Table {
     pub(super) loads: Vec<Load>,
     pub(super) speeds: Speeds,
+    pub(super) seats: Seats,
+    pub(super) fade: Fade,
     picks: u64,
 }
 
@@ -39,17 +39,24 @@ pub(super) struct Load {
     /// Calls in flight and their work.
     pub(super) calls: u32,
     work: f64,
-    lately: Fading,
-    errors: Fading,
+    // What both come to now is in `Fade`.
+    lately: f64,
+    errors: f64,
     /// The number of the last choice that fell on it.
     pub(super) picked: u64,
 }
 
-/// A sum that fades.
-#[derive(Clone, Copy, Debug)]
-struct Fading {
-    sum: f64,
-    at: Instant,
+/// How much all that was noted has faded by now.
+///
+/// All fades alike, so what is noted is made as much larger as it has to fade less than what was noted at the `epoch`:
+/// to look at any number of them takes one exponential, and none within a millisecond. Times are seconds since the
+/// group began.
+#[derive(Debug)]
+pub(super) struct Fade {
+    began: Instant,
+    epoch: f64,
+    pub(super) now: f64,
+    factor: f64,
 }
 
 /// What there is to know of one call when the choice is made.
@@ -61,136 +68,110 @@ pub(super) struct Call {
     pub(super) random: u64,
 }
 
-/// One call under way: counts as load where it went until the answer has ended, and tells how fast it was.
-///
-/// Dropped unheard it only stops counting: a caller who left says nothing about an endpoint.
-#[derive(Debug)]
-pub struct Flight {
-    loads: Arc<Loads>,
-    which: usize,
-    work: f64,
-    kind: usize,
-    began: Instant,
-    head: Option<Duration>,
-}
-
 impl Loads {
     pub(super) fn new(strategy: Strategy, shares: Vec<Share>) -> Self {
-        let now = Instant::now();
-        let none = Fading { sum: 0.0, at: now };
-        let load = Load { calls: 0, work: 0.0, lately: none, errors: none, picked: 0 };
-        let table =
-            Table { loads: vec![load; shares.len()], speeds: Speeds::new(shares.len(), now), picks: 0 };
+        let load = Load { calls: 0, work: 0.0, lately: 0.0, errors: 0.0, picked: 0 };
+        let table = Table {
+            loads: vec![load; shares.len()],
+            speeds: Speeds::new(shares.len()),
+            seats: Seats::default(),
+            fade: Fade { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
+            picks: 0,
+        };
         Self { strategy, weights: weights(&shares), shares, table: Mutex::new(table) }
     }
 
     /// Chooses one of these and counts the call there.
     pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, Flight)> {
         let mut table = self.table();
+        table.come_to(call.now);
+        let now = table.fade.now;
+        table.speeds.refresh(call.kind, now);
         let chosen = *choose(self, &table, among, call)?;
         table.picks += 1;
         let picked = table.picks;
-        let load = &mut table.loads[chosen.which];
         let work = chosen.score.cost;
+        let given = work * drag(&table, &chosen, call);
+        let noted = table.fade.noted(given);
+        let load = &mut table.loads[chosen.which];
         load.picked = picked;
         load.calls += 1;
         load.work += work;
-        load.lately.add(work, call.now);
+        load.lately += noted;
+        let seat = table.seats.take(picked);
         drop(table);
-        let loads = Arc::clone(self);
-        let flight =
-            Flight { loads, which: chosen.which, work, kind: call.kind, began: call.now, head: None };
-        Some((chosen, flight))
+        let counted = Counted { which: chosen.which, work, given };
+        Some((chosen, Flight::new(Arc::clone(self), seat, counted, call)))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Load {
-    /// Work in flight and given lately.
-    pub(super) fn carries(&self, now: Instant) -> f64 {
-        self.work + self.lately(now)
+impl Table {
+    /// Brings what fades to this time.
+    pub(super) fn come_to(&mut self, now: Instant) {
+        if self.fade.come_to(now) {
+            let factor = std::mem::replace(&mut self.fade.factor, 1.0);
+            self.fade.epoch = self.fade.now;
+            for load in &mut self.loads {
+                load.lately *= factor;
+                load.errors *= factor;
+            }
+        }
     }
 
-    pub(super) fn lately(&self, now: Instant) -> f64 {
-        self.lately.now(now)
+    /// The choice is void: what was given was never called for.
+    pub(super) fn takes_back(&mut self, counted: &Counted) {
+        let noted = self.fade.noted(counted.given);
+        let lately = &mut self.loads[counted.which].lately;
+        *lately = (*lately - noted).max(0.0);
+    }
+
+    /// A call has ended there, well or not, at the time that all was brought to.
+    pub(super) fn judged(&mut self, which: usize, failed: bool) {
+        let noted = self.fade.noted(if failed { 0.1 } else { 0.0 });
+        let errors = &mut self.loads[which].errors;
+        *errors = *errors * 0.9 + noted;
+    }
+}
+
+impl Load {
+    /// Work in flight.
+    pub(super) const fn work(&self) -> f64 {
+        self.work
+    }
+
+    /// Work given lately, each piece of it as heavy as the endpoint was slow when it was given.
+    pub(super) fn lately(&self, fade: &Fade) -> f64 {
+        self.lately * fade.factor
     }
 
     /// One where nothing fails, six where all does.
-    pub(super) fn error_factor(&self, now: Instant) -> f64 {
-        1.0 + 5.0 * self.errors.now(now)
+    pub(super) fn error_factor(&self, fade: &Fade) -> f64 {
+        1.0 + 5.0 * self.errors * fade.factor
     }
 
-    fn landed(&mut self, work: f64) {
+    pub(super) fn landed(&mut self, work: f64) {
         self.calls = self.calls.saturating_sub(1);
         // Sums of fractions drift; nothing in flight is nothing.
         self.work = if self.calls == 0 { 0.0 } else { self.work - work };
     }
-
-    fn judged(&mut self, failed: bool, now: Instant) {
-        let errors = self.errors.now(now);
-        let sum = errors * 0.9 + if failed { 0.1 } else { 0.0 };
-        self.errors = Fading { sum, at: now };
-    }
 }
 
-impl Fading {
-    fn now(&self, now: Instant) -> f64 {
-        self.sum * (-now.saturating_duration_since(self.at).as_secs_f64() / MEMORY).exp()
-    }
-
-    fn add(&mut self, more: f64, now: Instant) {
-        *self = Self { sum: self.now(now) + more, at: now.max(self.at) };
-    }
-}
-
-impl Flight {
-    /// The call is made now; what was before is not the endpoint's time.
-    pub(super) fn called(&mut self) {
-        self.began = Instant::now();
-    }
-
-    /// The head of the answer is there.
-    pub(super) fn head(&mut self) {
-        self.head = Some(self.began.elapsed());
-    }
-
-    /// The choice is void: the endpoint had no room after all.
-    pub(super) fn undo(self) {
-        let mut table = self.loads.table();
-        let load = &mut table.loads[self.which];
-        load.lately.sum = (load.lately.sum - self.work).max(0.0);
-    }
-}
-
-impl Hear for Flight {
-    fn end(self, ending: &Ending) {
-        let now = Instant::now();
-        let mut table = self.loads.table();
-        let failed = match ending.class() {
-            Class::Unauthorized | Class::Timeout | Class::Unavailable => true,
-            Class::Success
-            | Class::Caller
-            | Class::ContextWindow
-            | Class::ContentPolicy
-            | Class::RateLimited => false,
-        };
-        if ending.is_evidence() {
-            table.loads[self.which].judged(failed, now);
+impl Fade {
+    /// Whether it is time for a new epoch: before what is noted becomes too large.
+    fn come_to(&mut self, now: Instant) -> bool {
+        let now = now.saturating_duration_since(self.began).as_secs_f64();
+        if now - self.now >= 0.001 {
+            self.now = now;
+            self.factor = ((self.epoch - now) / MEMORY).exp();
         }
-        if let (Some(head), true) = (self.head, ending.is_success()) {
-            // A stream's first content comes when it comes; a plain answer takes as long as there is work in it.
-            let per = if self.kind == 0 { self.work } else { 1.0 };
-            let seconds = head.as_secs_f64() / per;
-            table.speeds.sample(&Sample { which: self.which, kind: self.kind, seconds }, now);
-        }
+        self.now - self.epoch > 20.0 * MEMORY
     }
-}
 
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.loads.table().loads[self.which].landed(self.work);
+    fn noted(&self, amount: f64) -> f64 {
+        amount / self.factor
     }
 }

@@ -1,6 +1,77 @@
 //! Many unequal endpoints as one service: [`RateLimitBalanceLayer`].
+//!
+//! It promises all of the capacity that the endpoints were given, and no refusal that could have been foreseen. For
+//! each request it asks every [`Endpoint`](crate::Endpoint) whether it has room, chooses among those that have, takes what
+//! the call needs on a clone of the chosen one, and calls that clone. When none has room the request waits for the
+//! earliest free slot, if that comes in time; else it is refused at once, and told when to come back.
+//!
+//! It stands inside `Retry`, so that every attempt picks again, and outside `Cooldown` and [`quota`](crate::quota),
+//! whose answers it goes by: it is the line where many become one.
+//!
+//! # How it differs from tower's `balance`
+//! tower's `p2c::Balance` chooses in `poll_ready`, when there is no request yet, among those that are ready: it cannot
+//! know what a request costs or what it has tried. This one is always ready and chooses in the future that it returns.
+//! A full endpoint is not *unready* but full *until*, so there is a wait with an end, and a refusal with a time in it.
+//!
+//! # The choice
+//! The lowest [order](crate::endpoint::Share::order) with room; those that this request has not
+//! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
+//! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to sixteen
+//! endpoints are all asked; of more, two at random, and if those are full, one that has room by an index of who has
+//! room first. A benched endpoint is called only when none is well in time, and then at once.
+//!
+//! # The queue
+//! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint. Who
+//! waits is woken by the clock, by the place of one that leaves, and by an endpoint that has room early (a call ended,
+//! a reservation came back).
+//!
+//! ```
+//! use tollgate_layers::{AtHead, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//!     endpoint::Share, quota::{Limits, Meters, QuotaLayer}};
+//! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! #[derive(Debug)]
+//! struct Failed;
+//!
+//! impl From<Exhausted> for Failed {
+//!     fn from(_: Exhausted) -> Self {
+//!         Self
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let track = AtHead(|outcome: Result<&u64, &Failed>| match outcome {
+//!     Ok(_) => Ending::of(Class::Success),
+//!     Err(Failed) => Ending::of(Class::Unavailable),
+//! });
+//! let deployments = [6, 6, 1_440].map(|rpm| {
+//!     let limits = Limits { requests: Some(rpm), ..Limits::default() };
+//!     let share = Share { rpm: Some(rpm as f64), ..Share::default() };
+//!     QuotaLayer::new(Meters::new(limits), track.clone())
+//!         .with_share(share)
+//!         .layer(service_fn(move |_: &str| async move { Ok::<_, Failed>(rpm) }))
+//! });
+//! let group = ServiceBuilder::new()
+//!     .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, track))
+//!     .service(Vec::from(deployments));
+//!
+//! let mut large = 0;
+//! for _ in 0..100 {
+//!     large += u32::from(group.clone().oneshot("Good morning").await.is_ok_and(|rpm| rpm == 1_440));
+//! }
+//! assert!(large >= 88);
+//! # }
+//! ```
+//!
+//! # Hazards
+//! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
+//! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
+//! while it streams.
+
 mod choose;
 mod exhausted;
+mod flight;
 mod future;
 mod group;
 mod index;
@@ -18,8 +89,8 @@ mod strategy;
 mod tests;
 
 pub use exhausted::Exhausted;
+pub use flight::Flight;
 pub use future::ResponseFuture;
-pub use loads::Flight;
 pub use reads::{Reads, Settings};
 pub use service::{RateLimitBalance, RateLimitBalanceLayer};
 pub use strategy::Strategy;

@@ -25,8 +25,14 @@ struct Waiter {
     expires: Instant,
     /// It was told to look, and has not looked since.
     told: bool,
+    /// It wanted to look, and let one in front of it go first.
+    held: bool,
     waker: Option<Waker>,
 }
+
+/// There was news while it looked.
+#[derive(Debug)]
+pub(super) struct Again;
 
 impl Waiter {
     /// Whether it is about to look; one that has given up does not stand in anybody's way.
@@ -38,11 +44,9 @@ impl Waiter {
         self.expires < now
     }
 
-    fn tell(&mut self) {
-        self.told = true;
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+    fn tell(&mut self) -> Option<Waker> {
+        (self.told, self.held) = (true, false);
+        self.waker.clone()
     }
 }
 
@@ -60,7 +64,15 @@ impl Queue {
     pub(super) fn join(&mut self, picky: bool, now: Instant, expires: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.waiters.push_back(Waiter { number, picky, at: now, expires, told: true, waker: None });
+        self.waiters.push_back(Waiter {
+            number,
+            picky,
+            at: now,
+            expires,
+            told: true,
+            held: false,
+            waker: None,
+        });
         number
     }
 
@@ -81,42 +93,51 @@ impl Queue {
             }
             Some(until) => {
                 // It is told again when it is its turn.
-                waiter.told = false;
+                (waiter.told, waiter.held) = (false, waiter.picky);
                 waiter.at = waiter.expires;
                 Err(until)
             }
         }
     }
 
-    /// It looked, and there is none before `at`. Whether it has been told to look again meanwhile.
-    pub(super) fn none_before(&mut self, number: u64, at: Instant) -> bool {
+    /// It looked, and there is none before `at`. Whether it has been told to look again meanwhile; if not, who is to
+    /// look now.
+    pub(super) fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, Again> {
         let place = self.place(number);
-        let Some(waiter) = self.waiters.get_mut(place) else { return false };
+        let Some(waiter) = self.waiters.get_mut(place) else { return Ok(None) };
         waiter.at = at;
-        let (again, picky) = (waiter.told, waiter.picky);
-        if picky && !again {
-            // What it cannot take, the next may.
-            self.tell(place + 1);
+        if waiter.told {
+            return Err(Again);
         }
-        again
+        // What a picky one cannot take, the next may. What another could not take, nobody can; but one that let it go
+        // first has yet to learn when its own time comes.
+        let next = if waiter.picky {
+            Some(place + 1)
+        } else {
+            self.waiters
+                .iter()
+                .skip(place + 1)
+                .position(|waiter| waiter.held)
+                .map(|behind| place + 1 + behind)
+        };
+        Ok(next.and_then(|place| self.tell(place)))
     }
 
     /// It goes, with an endpoint or without.
-    pub(super) fn leave(&mut self, number: u64) {
+    pub(super) fn leave(&mut self, number: u64) -> Option<Waker> {
         let place = self.place(number);
         self.waiters.remove(place);
-        self.tell(place);
+        self.tell(place)
     }
 
     /// There may be room.
-    pub(super) fn freed(&mut self) {
-        self.tell(0);
+    pub(super) fn freed(&mut self) -> Option<Waker> {
+        self.tell(0)
     }
 
-    fn tell(&mut self, place: usize) {
-        if let Some(waiter) = self.waiters.get_mut(place) {
-            waiter.tell();
-        }
+    /// The one to be woken, once the queue is no longer locked: to wake may end a task, and that may leave the queue.
+    fn tell(&mut self, place: usize) -> Option<Waker> {
+        self.waiters.get_mut(place)?.tell()
     }
 
     /// How many wait in front of this one.

@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Waker,
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     index::{Index, Key},
-    queue::Queue,
+    queue::{Again, Queue},
 };
 use crate::endpoint::Freed;
 
@@ -26,6 +26,8 @@ pub(super) const FEW: usize = 16;
 pub(super) struct Tier {
     pub(super) members: Range<usize>,
     index: Option<Mutex<Index>>,
+    /// Whether anything was ever noted in the index.
+    noted: AtomicBool,
 }
 
 /// The queue of a group, and what is known of who has room. Endpoints tell it when some comes early.
@@ -50,7 +52,7 @@ impl Room {
     pub(super) fn new(tiers: impl Iterator<Item = Range<usize>>) -> Self {
         let tiers = tiers.map(|members| {
             let index = (members.len() > FEW).then(|| Mutex::new(Index::new(members.len())));
-            Tier { members, index }
+            Tier { members, index, noted: AtomicBool::new(false) }
         });
         Self {
             tiers: tiers.collect(),
@@ -91,6 +93,18 @@ impl Room {
 }
 
 impl Tier {
+    /// Whether the index knows of any that is full. Costs no lock.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    /// There is something in the index.
+    pub(super) fn set_noted(&self) {
+        if !self.is_noted() {
+            self.noted.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The index of a large tier.
     pub(super) fn index(&self) -> Option<MutexGuard<'_, Index>> {
         self.index.as_ref().map(|index| index.lock().unwrap_or_else(PoisonError::into_inner))
@@ -104,7 +118,7 @@ impl Freed for Room {
             index.set(which - tier.members.start, Key::NOW);
         }
         if self.waiting() > 0 {
-            self.queue(Queue::freed);
+            wake(self.queue(Queue::freed));
         }
     }
 }
@@ -116,8 +130,8 @@ impl Ticket {
     }
 
     /// See [`Queue::none_before`].
-    pub(super) fn none_before(&self, at: Instant) -> bool {
-        self.room.queue(|queue| queue.none_before(self.number, at))
+    pub(super) fn none_before(&self, at: Instant) -> Result<(), Again> {
+        self.room.queue(|queue| queue.none_before(self.number, at)).map(wake)
     }
 
     /// How many wait in front of it.
@@ -128,6 +142,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.room.queue(|queue| queue.leave(self.number));
+        wake(self.room.queue(|queue| queue.leave(self.number)));
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -12,9 +12,9 @@ use tower_service::Service;
 
 use super::{
     exhausted::Exhausted,
+    flight::Flight,
     future::ResponseFuture,
     group::Group,
-    loads::Flight,
     reads::{Reads, Settings},
     strategy::Strategy,
 };

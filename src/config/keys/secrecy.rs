@@ -60,14 +60,21 @@ pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
     harmless && !url && !line && !looks_secret(written)
 }
 
-/// Whether a key may be shown. Where values are secrets one of them may have become a key by a slip: only what has the
-/// shape of a variable or of a common header is shown there.
+/// Whether a key may be shown. A secret may have become a key, or a part of it, by a slip: where values are secrets
+/// only what has the shape of a variable or of a common header is shown, and no setting has a blank in its name.
 pub(in crate::config) fn may_show_key(name: &str, shown: Shown) -> bool {
     let common = ["x-", "content-", "openai-", "user-agent"]
         .iter()
         .any(|start| name.to_lowercase().starts_with(start));
     let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    may_show(name, Shown::All) && (shown != Shown::Nothing || common || word)
+    let plain = !name.contains(|c: char| c.is_whitespace() || "\"'".contains(c));
+    let shape = match shown {
+        Shown::Nothing => common || word,
+        Shown::Section | Shown::Settings => plain,
+        // The name of a group may have a blank in it.
+        Shown::All => true,
+    };
+    shape && may_show(name, Shown::All)
 }
 
 /// The word, unless it looks like a secret.

@@ -63,7 +63,7 @@ pub(super) fn is_nearly_secret(name: &str) -> bool {
 
 /// Whether the key goes upstream; says why not, and whether it looks like a slip.
 fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
-    let name = keys::safe(&key.name);
+    let name = key.at.last();
     let ours = keys::ours(name);
     if keys::PARAMS.contains(&name) || ours.is_some_and(|o| o.deployment) {
         return false;

@@ -15,7 +15,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Alias, Config, Group,
     error::Sink,
-    keys,
     raw::Raw,
     read,
     yaml::{Node, Value},
@@ -52,7 +51,7 @@ fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> 
     for (key, node) in section.and_then(|node| read::map(node, sink)).unwrap_or_default() {
         let Some((group, hidden)) = alias_target(node, names, sink) else { continue };
         if names.is_group(&key.name) {
-            let name = keys::safe(&key.name);
+            let name = key.at.last();
             sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias answers"));
         }
         aliases.push(Alias { name: key.name.as_str().into(), group, hidden });

@@ -7,13 +7,15 @@ use super::{
     policies,
 };
 use crate::config::{
-    Midstream, Settings, Strategy,
+    ErrorCounts, Fallbacks, Midstream, RetryBudget, Settings, Strategy,
     error::Sink,
     keys,
     raw::Raw,
     read::{self, Section},
     yaml::{Node, Value},
 };
+
+const MEGABYTE: usize = 1_000_000;
 
 const STRATEGIES: [(&str, Strategy); 7] = [
     ("adaptive", Strategy::Adaptive),
@@ -26,6 +28,14 @@ const STRATEGIES: [(&str, Strategy); 7] = [
 ];
 
 const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
+
+impl Strategy {
+    /// The strategy of this name: LiteLLM's, or `adaptive`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
+    }
+}
 
 /// The two sections that hold settings.
 pub(super) struct Both<'r> {
@@ -51,53 +61,84 @@ impl<'r> Both<'r> {
     }
 }
 
+/// What holds when the file says nothing: LiteLLM's values where it has them.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            num_retries: 2,
+            timeout: Duration::from_secs(6000),
+            stream_timeout: None,
+            stream_idle_timeout: Duration::from_secs(60),
+            pass_broken_events: false,
+            midstream: Midstream::default(),
+            max_request_duration: None,
+            fallbacks: Fallbacks::default(),
+            context_window_fallbacks: None,
+            content_policy_fallbacks: None,
+            max_fallbacks: 5,
+            fallback_on_context_window: false,
+            allowed_fails: None,
+            cooldown_time: Duration::from_secs(5),
+            retry_after: Duration::ZERO,
+            max_attempts: None,
+            retry_budget: RetryBudget::default(),
+            queue_timeout: Duration::from_secs(2),
+            max_queue: 1000,
+            strategy: Strategy::default(),
+            max_body: 100 * MEGABYTE,
+            max_in_flight: 16_384,
+            max_buffered_bytes: 1000 * MEGABYTE,
+            retry_policy: ErrorCounts::default(),
+            model_group_retry_policy: Vec::new(),
+            allowed_fails_policy: ErrorCounts::default(),
+        }
+    }
+}
+
 /// Resolves the settings.
 pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Settings {
-    let both = Both::of(raw);
+    let (both, unset) = (Both::of(raw), Settings::default());
     let off = both.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
-    let cooldown_time = both.read("cooldown_time", sink, read::seconds).unwrap_or(Duration::from_secs(5));
-    let largest = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<u32>(n, 1, sink));
-    let largest = usize::try_from(largest.unwrap_or(100)).unwrap_or(usize::MAX).saturating_mul(1_000_000);
+    let cooldown_time = both.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
+    let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
+    let idle = both.read("stream_idle_timeout", sink, read::positive_seconds);
+    let on_context_window = both.read("fallback_on_context_window", sink, read::boolean);
+    let policy = |name, suffix, sink: &mut Sink<'_>| {
+        both.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
+    };
+    let by_group =
+        both.read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)));
     Settings {
-        num_retries: both.read("num_retries", sink, count).unwrap_or(2),
-        timeout: timeout(&both, sink).unwrap_or(Duration::from_secs(6000)),
+        num_retries: both.read("num_retries", sink, count).unwrap_or(unset.num_retries),
+        timeout: timeout(&both, sink).unwrap_or(unset.timeout),
         stream_timeout: both.read("stream_timeout", sink, read::positive_seconds),
-        stream_idle_timeout: both
-            .read("stream_idle_timeout", sink, read::positive_seconds)
-            .unwrap_or(Duration::from_secs(60)),
+        stream_idle_timeout: idle.unwrap_or(unset.stream_idle_timeout),
         pass_broken_events: both
             .read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink))
-            .unwrap_or_default(),
-        midstream: both.read("midstream_fallback", sink, midstream).unwrap_or_default(),
+            .unwrap_or(unset.pass_broken_events),
+        midstream: both.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
         max_request_duration: both.read("max_request_duration", sink, read::positive_seconds),
         fallbacks: fallbacks::general(&both, names, sink),
         context_window_fallbacks: fallbacks::special("context_window_fallbacks", &both, names, sink),
         content_policy_fallbacks: fallbacks::special("content_policy_fallbacks", &both, names, sink),
-        max_fallbacks: both.read("max_fallbacks", sink, count).unwrap_or(5),
-        fallback_on_context_window: both
-            .read("fallback_on_context_window", sink, read::boolean)
-            .unwrap_or(true),
+        max_fallbacks: both.read("max_fallbacks", sink, count).unwrap_or(unset.max_fallbacks),
+        fallback_on_context_window: on_context_window.unwrap_or(unset.fallback_on_context_window),
         allowed_fails: both.read("allowed_fails", sink, count),
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
-        retry_after: both.read("retry_after", sink, read::seconds).unwrap_or_default(),
+        retry_after: both.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
         max_attempts: both.read("max_attempts", sink, some),
-        queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(Duration::from_secs(2)),
-        max_queue: both.read("max_queue", sink, |node, sink| read::whole(node, 0, sink)).unwrap_or(1000),
+        retry_budget: both.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
+        queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
+        max_queue: both
+            .read("max_queue", sink, |node, sink| read::whole(node, 0, sink))
+            .unwrap_or(unset.max_queue),
         strategy: both.read("routing_strategy", sink, strategy).unwrap_or_default(),
-        max_body: largest,
-        max_in_flight: both.read("max_in_flight", sink, some).unwrap_or(16_384),
-        max_buffered_bytes: both.read("max_buffered_bytes", sink, some).unwrap_or(1_000_000_000),
-        retry_policy: both
-            .read("retry_policy", sink, |node, sink| Some(policies::counts(node, "Retries", sink)))
-            .unwrap_or_default(),
-        model_group_retry_policy: both
-            .read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)))
-            .unwrap_or_default(),
-        allowed_fails_policy: both
-            .read("allowed_fails_policy", sink, |node, sink| {
-                Some(policies::counts(node, "AllowedFails", sink))
-            })
-            .unwrap_or_default(),
+        max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
+        max_in_flight: both.read("max_in_flight", sink, some).unwrap_or(unset.max_in_flight),
+        max_buffered_bytes: both.read("max_buffered_bytes", sink, some).unwrap_or(unset.max_buffered_bytes),
+        retry_policy: policy("retry_policy", "Retries", sink),
+        model_group_retry_policy: by_group.unwrap_or_default(),
+        allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),
     }
 }
 
@@ -155,9 +196,9 @@ pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
 
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut Sink<'_>) {
     for (key, _) in section.entries() {
-        let word = keys::safe(&key.name);
+        let word = key.at.last();
         let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
-        if served && !keys::is_error_policy(word) {
+        if served {
             continue;
         }
         if known.contains(&word) || keys::is_litellm_setting(word) {

@@ -112,6 +112,7 @@ fn the_answer_is_honest(throw: &Throw, answer: &Answer) {
 
 #[tokio::test]
 async fn every_request_keeps_the_promises() {
+    let mut broken = Vec::new();
     // Four at a time: the machine that runs this has other tests to run.
     for batch in 0..8 {
         let mut running = tokio::task::JoinSet::new();
@@ -123,6 +124,10 @@ async fn every_request_keeps_the_promises() {
                 the_answer_is_honest(&throw, &asked.answer);
             });
         }
-        running.join_all().await;
+        while let Some(ended) = running.join_next().await {
+            let panic = ended.err().map(tokio::task::JoinError::into_panic);
+            broken.extend(panic.map(|told| told.downcast_ref::<String>().cloned().unwrap_or_default()));
+        }
     }
+    assert!(broken.is_empty(), "{} of 32:\n{}", broken.len(), broken.join("\n"));
 }

@@ -187,6 +187,13 @@ async fn max_attempts_bounds_retries_and_fallbacks_together() {
 }
 
 #[tokio::test]
+async fn max_attempts_is_a_bound_on_the_walk_through_groups_too() {
+    let case = Case::of("m: a; n: b; o: c").always("a b c", say::server_error());
+    let asked = case.router("num_retries: 0, max_attempts: 2, fallbacks: [{m: [n, o]}]").ask().await;
+    asked.fails(500).in_order("a b").calls("c:0");
+}
+
+#[tokio::test]
 async fn a_client_library_is_told_not_to_multiply_what_was_already_retried() {
     let asked = Case::of("m: a b").always("a b", say::server_error()).settings("num_retries: 1").ask().await;
     asked.fails(500).header("x-should-retry", "false");

@@ -50,7 +50,6 @@ impl Ask {
 #[derive(Debug, PartialEq)]
 enum Failed {
     Full(Exhausted),
-    Broken,
 }
 
 impl From<Exhausted> for Failed {
@@ -63,7 +62,6 @@ impl Failed {
     fn retry_after(&self) -> Duration {
         match self {
             Self::Full(exhausted) => exhausted.retry_after().expect("a time"),
-            Self::Broken => panic!("broken"),
         }
     }
 }
@@ -81,7 +79,6 @@ fn classify(outcome: Result<&Answer, &Failed>) -> Ending {
         Err(Failed::Full(full)) => {
             Ending::of(Class::RateLimited).refused().with_retry_after(full.retry_after())
         }
-        Err(Failed::Broken) => Ending::of(Class::Unavailable),
     }
 }
 
@@ -95,6 +92,7 @@ struct Server {
     takes: Mutex<Duration>,
     broken: Mutex<Option<Class>>,
     judge: Option<(u64, Duration)>,
+    jitter: Mutex<fastrand::Rng>,
     seen: Mutex<VecDeque<Instant>>,
     called: AtomicUsize,
     refused: AtomicUsize,
@@ -116,6 +114,7 @@ impl Server {
             takes: Mutex::new(takes),
             broken: Mutex::new(None),
             judge: None,
+            jitter: Mutex::new(fastrand::Rng::with_seed(by as u64)),
             seen: Mutex::default(),
             called: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -139,6 +138,11 @@ impl Server {
     }
 
     async fn answer(&self) -> Result<Answer, Failed> {
+        if self.judge.is_some() {
+            // On the way.
+            let jitter = self.jitter.lock().unwrap().u64(..20);
+            sleep(ms(jitter)).await;
+        }
         self.called.fetch_add(1, Ordering::Relaxed);
         if let Some(after) = self.verdict() {
             self.refused.fetch_add(1, Ordering::Relaxed);

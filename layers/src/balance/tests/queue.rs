@@ -73,7 +73,7 @@ async fn who_leaves_gives_up_its_place() {
     let mut waiting: Vec<_> = (0..3).map(|_| spawn(call(&balance, Ask::default()))).collect();
     waiting.iter_mut().for_each(|one| assert_pending!(one.poll()));
     assert!(assert_ready!(spawn(call(&balance, Ask::default())).poll()).is_err(), "three are enough");
-    waiting.remove(0);
+    drop(waiting.remove(0));
     let mut last = spawn(call(&balance, Ask::default()));
     assert_pending!(last.poll());
     assert!(waiting[0].is_woken(), "the next watches the clock now");

@@ -71,7 +71,7 @@ async fn simulate(load: f64, window: Duration, seed: u64) -> Figures {
 #[tokio::test(start_paused = true)]
 async fn at_ninety_percent_few_are_refused_and_none_fails_whatever_window_the_server_has() {
     for (window, most_refused, longest) in
-        [(secs(1), 6.0, ms(900)), (secs(10), 3.0, ms(600)), (secs(60), 1.0, ms(50))]
+        [(secs(1), 3.0, ms(900)), (secs(10), 3.0, ms(600)), (secs(60), 1.0, ms(50))]
     {
         let mut figures = simulate(0.9, window, 11).await;
         let p99 = figures.p99();
@@ -80,7 +80,7 @@ async fn at_ninety_percent_few_are_refused_and_none_fails_whatever_window_the_se
             figures.refused, figures.sent, figures.failed
         );
         assert!(figures.refused_in_a_thousand() <= most_refused, "{window:?}");
-        assert!(figures.failed_part() <= 0.002, "{window:?}: {}", figures.failed);
+        assert!(figures.failed_part() <= 0.001, "{window:?}: {}", figures.failed);
         assert!(p99 <= longest, "{window:?}: {p99:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Who gets how much.
 
 use super::*;
+use crate::setting::Constant;
 
 /// How many calls each got.
 fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
@@ -185,7 +186,10 @@ async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
         }
         let now = counts(&servers);
         shares.push((now[0] - before[0]) as f64 / 10.0);
-        assert!(now.iter().zip(&before).skip(1).all(|(now, before)| now > before), "none starves");
+        assert!(
+            now.iter().zip(&before).skip(1).all(|(now, before)| now > before),
+            "none starves: {before:?} {now:?}"
+        );
     }
     let mean = |from: usize, to: usize| shares[from..to].iter().sum::<f64>() / (to - from) as f64;
     assert!((0.9..1.1).contains(&mean(2, 10)), "before: {shares:?}");
@@ -231,4 +235,43 @@ async fn every_slot_of_a_large_group_is_found_and_the_next_one_too() {
     let refused = call(&balance, Ask::default()).await.expect_err("full");
     sleep(refused.retry_after()).await;
     call(&balance, Ask::default()).await.expect("room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_fast_a_stream_begins_is_known_before_it_ends() {
+    /// Keeps the flights of what succeeds, as streams do; what failed has ended.
+    #[derive(Clone, Default)]
+    struct Streams(Arc<Mutex<Vec<Flight>>>);
+    impl Track<Flight, Answer, Failed> for Streams {
+        fn track(&self, flight: Flight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+            match &outcome {
+                Ok(answer) if !answer.ending.is_success() => flight.end(&answer.ending),
+                _ => self.0.lock().unwrap().push(flight),
+            }
+            outcome
+        }
+    }
+    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(100))).collect();
+    let unlimited = || Meters::new(Limits::default());
+    let made = servers.iter().map(|one| deployment(one, &unlimited(), Share::default()));
+    let strategy = Strategy::LatencyBased { buffer: 0.1 };
+    let balance = RateLimitBalanceLayer::new(strategy, Streams::default()).with_seed(7);
+    let balance = balance.with_kind(Constant(1_u8)).layer(made.collect());
+    servers[0].set_takes(ms(400));
+    // Fails fast: that is no speed.
+    servers[1].set_takes(ms(1));
+    servers[1].set_broken(Some(Class::Unavailable));
+    while servers.iter().any(|server| server.called() < 1) {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    let before = counts(&servers);
+    servers[1].set_takes(ms(100));
+    servers[1].set_broken(None);
+    sleep(secs(30)).await;
+    for _ in 0..50 {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    let now = counts(&servers);
+    assert_eq!(now[0], before[0], "slow to begin: {now:?}");
+    assert!(now[1] > before[1] + 10 && now[2] > before[2] + 10, "{before:?} {now:?}");
 }

@@ -33,13 +33,13 @@ impl<S: Service<Ask>> Service<Ask> for Patient<S> {
 }
 
 impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
-    fn score(&self, ask: &Ask) -> Result<Score, Until> {
-        let score = self.inner.score(ask)?;
+    fn score(&self, ask: &Ask, now: Instant) -> Result<Score, Until> {
+        let score = self.inner.score(ask, now)?;
         Ok(Score { health: *self.health.lock().unwrap(), ..score })
     }
 
-    fn reserve(&mut self, ask: &Ask, seen: &Score) -> Result<(), Until> {
-        self.inner.reserve(ask, seen)
+    fn reserve(&mut self, ask: &Ask, seen: &Score, now: Instant) -> Result<(), Until> {
+        self.inner.reserve(ask, seen, now)
     }
 
     fn share(&self) -> Share {
@@ -211,8 +211,9 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_holds_its_place_until_it_ends() {
     /// Keeps the handles, as a body would.
+    type Kept = (Option<Held>, Option<Flight>);
     #[derive(Clone, Default)]
-    struct Open(Arc<Mutex<Vec<(Option<Held>, Option<Flight>)>>>);
+    struct Open(Arc<Mutex<Vec<Kept>>>);
     impl Track<Held, Answer, Failed> for Open {
         fn track(&self, held: Held, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((Some(held), None));

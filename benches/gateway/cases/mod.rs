@@ -1,0 +1,74 @@
+//! What is measured.
+
+mod growth;
+mod memory;
+mod traffic;
+
+use std::net::SocketAddr;
+
+use crate::{
+    Result,
+    arguments::Arguments,
+    report::Report,
+    side::{Kind, Process, Starter},
+};
+
+/// What every case works with.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    arguments: Arguments,
+    starter: Starter,
+    report: Report,
+}
+
+/// All cases, in the order in which they run.
+pub(crate) fn names() -> Vec<&'static str> {
+    let traffic = traffic::CASES.map(|case| case.name);
+    [memory::RESIDENT].into_iter().chain(traffic).chain([memory::IDLE, growth::GROWTH]).collect()
+}
+
+/// Runs the cases that are wanted.
+pub(crate) async fn run(arguments: &Arguments) -> Result<Report> {
+    let (starter, _upstream) = Starter::with_upstream(arguments.pins()).await?;
+    let mut bench = Bench { arguments: arguments.clone(), starter, report: Report::default() };
+    bench.say_who_is_missing();
+    let sides = bench.start_all().await?;
+    // First, while they are fresh.
+    memory::resident(&mut bench, &sides).await?;
+    traffic::run(&mut bench, &sides).await?;
+    drop(sides);
+    memory::idle_streams(&mut bench).await?;
+    growth::run(&mut bench).await?;
+    Ok(bench.report)
+}
+
+impl Bench {
+    fn say_who_is_missing(&mut self) {
+        for kind in [Kind::Nginx, Kind::Haproxy].into_iter().filter(|kind| !kind.is_here()) {
+            self.report.note(format!("{} is not on this machine", kind.name()));
+        }
+    }
+
+    /// Those that will not start are left out, and said so; without the floor there is nothing to compare with.
+    async fn start_all(&mut self) -> Result<Vec<(Kind, Process)>> {
+        let mut sides = Vec::new();
+        for kind in self.arguments.kinds() {
+            match self.starter.start(kind).await {
+                Ok(process) => sides.push((kind, process)),
+                Err(error) if kind == Kind::Floor => return Err(error),
+                Err(error) => self.report.failures.push(error.to_string()),
+            }
+        }
+        Ok(sides)
+    }
+
+    const fn upstream(&self) -> SocketAddr {
+        self.starter.upstream
+    }
+
+    /// How much of the full time a stretch gets: a quarter when quick, less when more than two sides share the time.
+    fn share(&self, sides: usize) -> f64 {
+        let quick = if self.arguments.quick { 0.25 } else { 1.0 };
+        quick * (2.0 / sides.max(2) as f64)
+    }
+}

@@ -1,0 +1,175 @@
+//! Chats, streams, long prompts, and a deployment that fails.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use super::Bench;
+use crate::{
+    Result,
+    load::{Ask, Connection},
+    measure::{Load, Rounds, Target},
+    report::{Figure, Goal},
+    scenario::{Prompt, Scenario},
+    side::{Kind, Process, config},
+};
+
+/// One kind of traffic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    about: &'static str,
+    asked: (Scenario, Prompt),
+    load: Load,
+    /// Rounds, and seconds of one side in one round.
+    time: (usize, f64),
+    figures: &'static [Figure],
+}
+
+const AT_ONCE: Duration = Duration::ZERO;
+/// A paced stream lasts 1.28 s: spread over that, 200 of them do not tick together.
+const SPREAD: Duration = Duration::from_millis(1280);
+const FAILING: &str = "failing";
+
+const fn figure(key: &'static str, title: &'static str, goal: Goal) -> Figure {
+    Figure { key, title, goal }
+}
+
+const fn plain(name: &'static str, about: &'static str, prompt: Prompt) -> Case {
+    let asked = (Scenario::Chat, prompt);
+    Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (5, 1.5), figures: &[] }
+}
+
+const P50: Figure = figure("p50_us", "latency p50, us", Goal::None);
+const P99: Figure = figure("p99_us", "latency p99, us", Goal::None);
+const FIRST_P50: Figure = figure("first_p50_us", "first content p50, us", Goal::Ratio(1.1));
+const FIRST_P99: Figure = figure("first_p99_us", "first content p99, us", Goal::None);
+const RATE: Figure = figure("rate", "answers per second", Goal::None);
+const PIECES: Figure = figure("pieces", "pieces of a stream", Goal::None);
+
+const fn cpu(bound: f64) -> Figure {
+    figure("cpu_us", "CPU per request, us", Goal::Ratio(bound))
+}
+
+const fn cpu_per_event(bound: f64) -> Figure {
+    figure("cpu_us", "CPU per event, us", Goal::Ratio(bound))
+}
+
+/// All of it; the goals are those that the README promises.
+pub(super) const CASES: [Case; 8] = [
+    Case {
+        figures: &[cpu(1.15), RATE, P50, P99],
+        ..plain("chat", "1 KB chat, 32 connections", Prompt::Short)
+    },
+    Case {
+        load: Load::Open(Duration::from_millis(1)),
+        time: (5, 2.5),
+        figures: &[
+            figure("p50_us", "latency p50, us", Goal::Plus(60.0)),
+            figure("p99_us", "latency p99, us", Goal::Plus(300.0)),
+            figure("cpu_us", "CPU per request, us", Goal::None),
+        ],
+        ..plain("open", "1 KB chat, 1,000/s whatever happens", Prompt::Short)
+    },
+    Case {
+        asked: (Scenario::Burst, Prompt::Short),
+        // Sides answer at different rates here, so the queue in front of the load differs: first content is judged below.
+        figures: &[
+            cpu_per_event(0.45),
+            RATE,
+            figure("first_p50_us", "first content p50, us", Goal::None),
+            P50,
+            P99,
+            PIECES,
+        ],
+        ..plain("burst", "streams of 64 events at full speed, 32 connections", Prompt::Short)
+    },
+    Case {
+        asked: (Scenario::Burst, Prompt::Short),
+        load: Load::Open(Duration::from_millis(5)),
+        figures: &[FIRST_P50, FIRST_P99, P50, P99],
+        ..plain("open-burst", "streams of 64 events at full speed, 200/s whatever happens", Prompt::Short)
+    },
+    Case {
+        asked: (Scenario::Paced, Prompt::Short),
+        load: Load::Closed(200, SPREAD),
+        time: (3, 3.0),
+        figures: &[cpu_per_event(1.05), FIRST_P50, FIRST_P99, PIECES],
+        ..plain("paced", "200 streams, an event every 20 ms", Prompt::Short)
+    },
+    Case {
+        figures: &[cpu(1.4), P50],
+        ..plain("prompt-120k", "120 KB prompts, 32 connections", Prompt::Long)
+    },
+    Case {
+        load: Load::Closed(4, AT_ONCE),
+        time: (5, 2.0),
+        figures: &[cpu(1.5), P50],
+        ..plain("prompt-5m", "5 MB prompts, 4 connections", Prompt::Picture)
+    },
+    Case {
+        figures: &[figure("cpu_us", "CPU per request, us", Goal::None), P50, P99],
+        ..plain(FAILING, "1 of 3 deployments always fails; the floor's never", Prompt::Short)
+    },
+];
+
+/// Runs the cases that are wanted.
+pub(super) async fn run(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<()> {
+    for case in CASES.into_iter().filter(|case| bench.arguments.wants(case.name)).collect::<Vec<_>>() {
+        eprintln!("{}: {}", case.name, case.about);
+        let before = failures_met(bench).await?;
+        let targets = targets(bench, case, sides).await;
+        if targets.first().is_none_or(|first| first.name != Kind::Floor.name()) {
+            // Nothing to compare with; why, is among the failures.
+            continue;
+        }
+        let (rounds, seconds) = case.time;
+        let length = Duration::from_secs_f64(seconds * bench.share(targets.len()));
+        let rounds = if bench.arguments.quick { 3 } else { rounds };
+        let measured = Rounds { load: case.load, rounds, length }.run(&targets).await?;
+        bench.report.add(case.name, case.figures, measured);
+        if case.name == FAILING {
+            let met = failures_met(bench).await? - before;
+            bench.report.note(format!("failing: the failing deployment was asked {met} times"));
+        }
+    }
+    Ok(())
+}
+
+/// The sides that take part, each asked once before: a side that cannot answer is left out, and said so.
+async fn targets(bench: &mut Bench, case: Case, sides: &[(Kind, Process)]) -> Vec<Target> {
+    let (scenario, prompt) = case.asked;
+    let mut targets = Vec::new();
+    for (kind, process) in sides {
+        let mut ask = kind.ask(scenario, prompt);
+        if case.name == FAILING {
+            match kind {
+                Kind::Floor => {}
+                Kind::Tollgate => ask.bodies = [crate::scenario::body(config::FLAKY, false, prompt)].into(),
+                // They have no deployments to choose from.
+                Kind::Nginx | Kind::Haproxy => continue,
+            }
+        }
+        match once(process, &ask).await {
+            Ok(()) => targets.push(Target::new(kind.name(), process, ask)),
+            Err(error) => bench.report.failures.push(format!("{}: {}: {error}", case.name, kind.name())),
+        }
+    }
+    targets
+}
+
+async fn once(process: &Process, ask: &Ask) -> Result<()> {
+    let mut connection = Connection::open(process.at).await?;
+    connection.shoot(ask, 0, tokio::time::Instant::now()).await?;
+    Ok(())
+}
+
+/// How often the upstream was asked for what fails, up to now.
+async fn failures_met(bench: &Bench) -> Result<u64> {
+    let ask =
+        Ask { path: "/counts".to_owned(), bodies: [bytes::Bytes::new()].into(), length: None, units: 1 };
+    let answer = Connection::open(bench.upstream()).await?.send(&ask, 0).await?;
+    let counts: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
+    Ok(counts[Scenario::Fail.name()][0].as_u64().unwrap_or(0))
+}

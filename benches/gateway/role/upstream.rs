@@ -1,0 +1,101 @@
+//! The scripted upstream: reads the whole prompt, then answers as the path says.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, service::service_fn};
+
+use super::script::{Events, Script};
+use crate::{
+    Result,
+    scenario::{self, Scenario},
+};
+
+/// What all connections share.
+struct Shared {
+    answer: Bytes,
+    failure: Bytes,
+    events: Arc<[Bytes]>,
+    counts: [Count; Scenario::ALL.len()],
+}
+
+/// What one scenario was asked.
+#[derive(Default)]
+struct Count {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Serves, for ever. `GET /counts` tells what was asked so far.
+pub(crate) async fn serve() -> Result<()> {
+    let shared = Arc::new(Shared {
+        answer: scenario::answer(),
+        failure: scenario::failure(),
+        events: scenario::events().into(),
+        counts: Default::default(),
+    });
+    let listener = super::listen().await?;
+    loop {
+        if let Some(stream) = super::accept(&listener).await {
+            let shared = shared.clone();
+            let answer = service_fn(move |request| answer(shared.clone(), request));
+            tokio::spawn(super::connection(stream, answer));
+        }
+    }
+}
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Script>> {
+    let segment = request.uri().path().split('/').nth(1).unwrap_or_default();
+    let asked =
+        Scenario::ALL.into_iter().zip(&shared.counts).find(|(scenario, _)| scenario.name() == segment);
+    let Some((scenario, count)) = asked else {
+        return plain(StatusCode::OK, counts(&shared));
+    };
+    let mut body = request.into_body();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame?.data_ref().map_or(0, Bytes::len) as u64;
+    }
+    count.requests.fetch_add(1, Ordering::Relaxed);
+    count.bytes.fetch_add(bytes, Ordering::Relaxed);
+    match scenario {
+        Scenario::Chat => plain(StatusCode::OK, shared.answer.clone()),
+        Scenario::Fail => plain(StatusCode::INTERNAL_SERVER_ERROR, shared.failure.clone()),
+        Scenario::Burst => stream(&shared, None, false),
+        Scenario::Paced => stream(&shared, Some(Duration::from_millis(20)), false),
+        Scenario::Idle => stream(&shared, Some(Duration::from_secs(10)), true),
+    }
+}
+
+fn plain(status: StatusCode, body: Bytes) -> Result<Response<Script>> {
+    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    Ok(response.body(Script::Whole(Some(body)))?)
+}
+
+fn stream(shared: &Shared, every: Option<Duration>, endless: bool) -> Result<Response<Script>> {
+    let events =
+        Events { events: shared.events.clone(), next: 0, pace: every.map(tokio::time::interval), endless };
+    let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8");
+    Ok(response.header(header::CACHE_CONTROL, "no-cache").body(Script::Events(events))?)
+}
+
+/// `{"chat":[requests, bytes], ...}`
+fn counts(shared: &Shared) -> Bytes {
+    let counts: serde_json::Map<_, _> = Scenario::ALL
+        .into_iter()
+        .zip(&shared.counts)
+        .map(|(scenario, count)| {
+            let pair = [count.requests.load(Ordering::Relaxed), count.bytes.load(Ordering::Relaxed)];
+            (scenario.name().to_owned(), pair.to_vec().into())
+        })
+        .collect();
+    Bytes::from(serde_json::Value::Object(counts).to_string())
+}

@@ -1,0 +1,106 @@
+//! The processes between load and upstream, and the upstream itself.
+
+pub(crate) mod config;
+mod process;
+
+pub(crate) use self::process::{Process, found};
+
+use std::{net::SocketAddr, path::Path};
+
+use crate::{Result, load::Ask, machine::Pins, scenario, scenario::Prompt, scenario::Scenario};
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Floor,
+    Tollgate,
+    Nginx,
+    Haproxy,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Tollgate => "tollgate",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+        }
+    }
+
+    /// Whether it can be started here.
+    pub(crate) fn is_here(self) -> bool {
+        match self {
+            Self::Floor | Self::Tollgate => true,
+            Self::Nginx | Self::Haproxy => found(self.name()).is_some(),
+        }
+    }
+
+    /// What to ask this side for, and what must come back.
+    pub(crate) fn ask(self, scenario: Scenario, prompt: Prompt) -> Ask {
+        Ask {
+            path: match self {
+                Self::Tollgate => "/v1/chat/completions".to_owned(),
+                Self::Floor | Self::Nginx | Self::Haproxy => {
+                    format!("/{}/v1/chat/completions", scenario.name())
+                }
+            },
+            bodies: [scenario::body(scenario.name(), scenario.streams(), prompt)].into(),
+            length: scenario.length(),
+            units: if scenario.streams() { scenario::EVENTS } else { 1 },
+        }
+    }
+}
+
+/// Starts sides in front of one upstream.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    pub(crate) pins: Pins,
+    pub(crate) upstream: SocketAddr,
+}
+
+impl Starter {
+    /// The upstream itself, and a starter of sides in front of it.
+    pub(crate) async fn with_upstream(pins: Pins) -> Result<(Self, Process)> {
+        let upstream = Process::role(&["upstream"], pins.load.as_deref()).await?;
+        Ok((Self { pins, upstream: upstream.at }, upstream))
+    }
+
+    /// A fresh process of this kind.
+    pub(crate) async fn start(&self, kind: Kind) -> Result<Process> {
+        match kind {
+            Kind::Floor => Process::role(&["floor", &self.upstream.to_string()], self.cores()).await,
+            Kind::Tollgate => self.tollgate(&config::owners(self.upstream)).await,
+            Kind::Nginx => {
+                let (at, file) = (config::free_port().await?, config::path("nginx.conf")?);
+                std::fs::write(&file, config::nginx(at, self.upstream, file.with_extension("d")))?;
+                std::fs::create_dir_all(file.with_extension("d"))?;
+                self.other(&["nginx", "-e", "stderr", "-c"], &file, at).await
+            }
+            Kind::Haproxy => {
+                let (at, file) = (config::free_port().await?, config::path("haproxy.cfg")?);
+                std::fs::write(&file, config::haproxy(at, self.upstream))?;
+                self.other(&["haproxy", "-db", "-f"], &file, at).await
+            }
+        }
+    }
+
+    /// A tollgate with this configuration.
+    pub(crate) async fn tollgate(&self, yaml: &str) -> Result<Process> {
+        let file = config::path("tollgate.yaml")?;
+        std::fs::write(&file, yaml)?;
+        let file = file.display().to_string();
+        let command =
+            [env!("CARGO_BIN_EXE_tollgate"), "--config", &file, "--host", "127.0.0.1", "--port", "0"];
+        Process::announced(&command, self.cores()).await
+    }
+
+    async fn other(&self, command: &[&str], file: &Path, at: SocketAddr) -> Result<Process> {
+        let file = file.display().to_string();
+        Process::listening(&[command, &[&file]].concat(), self.cores(), at).await
+    }
+
+    fn cores(&self) -> Option<&str> {
+        self.pins.side.as_deref()
+    }
+}

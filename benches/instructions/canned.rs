@@ -1,0 +1,69 @@
+//! What is answered, and by whom: an upstream that is there at once.
+
+use std::{future::ready, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use tollgate::{
+    body::{Step, Wire},
+    upstream::{Call, Calling, Upstream},
+};
+
+/// Events of a stream before its `[DONE]`.
+const EVENTS: usize = 64;
+
+/// The answers, made once.
+#[derive(Clone)]
+pub(crate) struct Canned(Arc<Answers>);
+
+struct Answers {
+    whole: Bytes,
+    events: Vec<Bytes>,
+}
+
+impl Canned {
+    pub(crate) fn new() -> Self {
+        let text = "The deployments answer in turn, and none is asked twice. ".repeat(13);
+        let whole = format!(
+            r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1760000000,"model":"gpt-4o-mini","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":230,"completion_tokens":160,"total_tokens":390}}}}"#
+        );
+        let event = |n| {
+            let (delta, finish) = match n {
+                0 => (r#"{"role":"assistant","content":"The"}"#, "null"),
+                _ if n == EVENTS - 1 => ("{}", r#""stop""#),
+                _ => (r#"{"content":" deployments"}"#, "null"),
+            };
+            Bytes::from(format!(
+                "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"gpt-4o-mini\",\"system_fingerprint\":\"fp_44709d6fcb\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
+            ))
+        };
+        let done = Bytes::from_static(b"data: [DONE]\n\n");
+        let events = (0..EVENTS).map(event).chain([done]).collect();
+        Self(Arc::new(Answers { whole: whole.into(), events }))
+    }
+
+    pub(crate) fn upstream(&self) -> Arc<dyn Upstream> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Upstream for Canned {
+    fn call(&self, call: Call) -> Calling {
+        let Self(answers) = self;
+        let (media, frames) = match call.stream {
+            true => ("text/event-stream", &*answers.events),
+            false => ("application/json", std::slice::from_ref(&answers.whole)),
+        };
+        let mut answer = Response::new(Wire::canned(frames.iter().cloned().map(Step::Data)));
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        headers.insert(header::DATE, HeaderValue::from_static("Mon, 01 Dec 2025 00:00:00 GMT"));
+        headers.insert("x-request-id", HeaderValue::from_static("req_1"));
+        if !call.stream {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answers.whole.len()));
+        }
+        // The request goes, as it does once it is sent.
+        drop(call);
+        Box::pin(ready(Ok(answer)))
+    }
+}

@@ -1,0 +1,102 @@
+//! What is asked.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body::{Body, Frame, SizeHint};
+
+/// As much as a connection gives at once.
+const PIECE: usize = 16 * 1024;
+
+/// One kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// 1 KB in, 1 KB out.
+    Chat,
+    /// The same, answered by 64 events.
+    Stream,
+    /// 120 KB of text as programs write it, with an escape now and then.
+    Prompt,
+    /// 5 MB, most of it a picture.
+    Picture,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 4] = [Self::Chat, Self::Stream, Self::Prompt, Self::Picture];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Stream => "stream",
+            Self::Prompt => "prompt",
+            Self::Picture => "picture",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|case| case.name() == name)
+    }
+
+    pub(crate) fn body(self) -> Pieces {
+        let text = "fn main() {\\n    println!(\\\"the deployments answer in turn\\\");\\n}\\n";
+        let content = match self {
+            Self::Chat | Self::Stream => format!("\"{}\"", "None is asked twice. ".repeat(44)),
+            Self::Prompt => format!("\"{}\"", text.repeat(120_000 / text.len())),
+            Self::Picture => format!(
+                r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
+                "iVBORw0KGgo+".repeat(5_000_000 / 12)
+            ),
+        };
+        let stream = self == Self::Stream;
+        let whole = Bytes::from(format!(
+            r#"{{"model":"chat","messages":[{{"role":"user","content":{content}}}],"temperature":0.7,"stream":{stream}}}"#
+        ));
+        let at = |from| whole.slice(from..whole.len().min(from + PIECE));
+        Pieces((0..whole.len()).step_by(PIECE).map(at).collect())
+    }
+
+    pub(crate) fn request(self, body: &Pieces) -> Request<Pieces> {
+        let mut request = Request::new(body.clone());
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = http::Uri::from_static("/v1/chat/completions");
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:4000"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer sk-client"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("instructions"));
+        headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.0.iter().map(Bytes::len).sum::<usize>()));
+        request
+    }
+}
+
+/// A request's body, in pieces as a connection gives them.
+#[derive(Clone)]
+pub(crate) struct Pieces(VecDeque<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}

@@ -1,0 +1,70 @@
+//! Where each value stands in the structure, and whether it may be shown.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Range,
+};
+
+use super::{Key, Node, Value};
+use crate::config::keys;
+
+/// The walk that gives each value its path and finds what may not be shown.
+pub(super) struct Located<'a> {
+    text: &'a str,
+    pub(super) hidden: Vec<Range<usize>>,
+    /// Keys that their map has already, each with the line of the first.
+    pub(super) repeated: Vec<(Key, usize)>,
+}
+
+impl<'a> Located<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, hidden: Vec::new(), repeated: Vec::new() }
+    }
+
+    pub(super) fn visit(&mut self, node: &mut Node, (path, last): (&str, usize), shown: keys::Shown) {
+        (node.at.path, node.at.key) = (path.into(), last);
+        match &mut node.value {
+            Value::Map(entries) => {
+                // A map in block style begins with its first key: that is what a caret can point at.
+                if let Some((key, _)) =
+                    entries.first().filter(|(key, _)| key.at.bytes.start == node.at.bytes.start)
+                {
+                    node.at.bytes = key.at.bytes.clone();
+                }
+                self.visit_map(entries, path, shown);
+            }
+            Value::List(items) => {
+                for (n, item) in items.iter_mut().enumerate() {
+                    self.visit(item, (&format!("{path}[{n}]"), last), shown);
+                }
+            }
+            Value::Null | Value::Unset => {}
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
+                let written = self.text.get(node.at.bytes.clone()).unwrap_or("");
+                node.hidden = !keys::may_show(written, shown);
+                if node.hidden {
+                    self.hidden.push(node.at.bytes.clone());
+                }
+            }
+        }
+    }
+
+    fn visit_map(&mut self, entries: &mut [(Key, Node)], path: &str, shown: keys::Shown) {
+        let mut lines = HashMap::new();
+        for (key, node) in entries {
+            let visible = keys::may_show_key(&key.name, shown);
+            let name = if visible { &key.name } else { "***" };
+            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let last = path.len() - name.len();
+            (key.at.path, key.at.key) = (path.as_str().into(), last);
+            if !visible {
+                self.hidden.push(key.at.bytes.clone());
+            }
+            match lines.entry(key.name.clone()) {
+                Entry::Occupied(first) => self.repeated.push((key.clone(), *first.get())),
+                Entry::Vacant(free) => _ = free.insert(key.at.line),
+            }
+            self.visit(node, (&path, last), shown.below(&key.name));
+        }
+    }
+}

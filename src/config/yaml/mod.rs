@@ -1,0 +1,158 @@
+//! YAML as a tree that knows where each key and each value stands.
+//!
+//! This folder is the only place that touches the YAML crate. Aliases and merge keys are resolved by it, within a budget
+//! that stops a small file from becoming a large tree. A value that came through an alias stands where it was
+//! written, not where it is used: that is where it must be mended.
+
+mod form;
+mod locate;
+
+use std::{ops::Range, sync::Arc};
+
+use serde_json::Number;
+use serde_yaml::{Location, options::DuplicateKeyPolicy};
+
+use super::{error::Sink, keys};
+use locate::Located;
+
+/// A place in the file and in the structure.
+#[derive(Clone, Debug)]
+pub(super) struct At {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) bytes: Range<usize>,
+    pub(super) path: Arc<str>,
+    /// Where in the path its last key begins.
+    key: usize,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: At,
+    pub(super) value: Value,
+    /// The value may not be shown.
+    pub(super) hidden: bool,
+    /// `NAME` of the `os.environ/NAME` that was written.
+    pub(super) variable: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Null,
+    /// `os.environ/NAME` where there is no such variable.
+    Unset,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a map and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) at: At,
+}
+
+impl At {
+    #[cfg(test)]
+    pub(super) fn in_first_line(bytes: Range<usize>) -> Self {
+        Self { line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
+    }
+
+    /// The last part of the path: the key, as far as it may be shown.
+    pub(super) fn last(&self) -> &str {
+        self.path.get(self.key..).unwrap_or_default()
+    }
+}
+
+impl Node {
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// The value as JSON; what is unset is null.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The value as JSON text, its keys in the order of the file.
+    pub(super) fn json_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What stands here, for a message: the value itself only where it may be shown.
+    pub(super) fn found(&self) -> String {
+        match (&self.value, &self.variable) {
+            (_, Some(name)) => format!("the value of `os.environ/{}`", keys::safe(name)),
+            (Value::Null | Value::Unset, None) => "nothing".to_owned(),
+            (Value::List(_), None) => "a list".to_owned(),
+            (Value::Map(_), None) => "a map".to_owned(),
+            (Value::Bool(_), None) if self.hidden => "true or false".to_owned(),
+            (Value::Number(_), None) if self.hidden => "a number".to_owned(),
+            (Value::Text(_), None) if self.hidden => "a text".to_owned(),
+            (Value::Bool(b), None) => format!("`{b}`"),
+            (Value::Number(n), None) => format!("the number {n}"),
+            (Value::Text(t), None) => format!("the text `{t}`"),
+        }
+    }
+}
+
+/// Reads the text. What is no YAML is one error, since nothing after it can be trusted.
+pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
+    let options = serde_yaml::options! {
+        strict_booleans: true,
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
+        with_snippet: false, // its own would show secrets
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // we report them all
+        // A level of recursion takes 35 kB of stack in a debug build; a thread has 2 MB.
+        budget: serde_yaml::budget! { max_depth: 32, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
+    };
+    match serde_yaml::from_str_with_options::<Node>(text, options) {
+        Ok(mut root) => {
+            let mut located = Located::new(text);
+            located.visit(&mut root, ("", 0), keys::Shown::Section);
+            sink.source.hide(located.hidden);
+            for (key, first) in located.repeated {
+                let name = key.at.last().to_owned();
+                sink.error(&key.at, format!("`{name}` is written twice"))
+                    .help(format!("the first is in line {first}"));
+            }
+            Some(root)
+        }
+        Err(error) => {
+            let at = At::from(error.location().unwrap_or(Location::UNKNOWN));
+            sink.error(&at, reason(&error))
+                .help("look at the indentation, the quotes and the brackets here and in the line before");
+            None
+        }
+    }
+}
+
+/// The first line of what the reader says, without the place, which we show ourselves.
+fn reason(error: &serde_yaml::Error) -> String {
+    if let serde_yaml::Error::MultipleDocuments { .. } = error.without_snippet() {
+        return "the file holds more than one YAML document".to_owned();
+    }
+    let text = error.without_snippet().to_string();
+    if text.contains("budget breached") || text.contains("limit exceeded") {
+        return "the file is too large or nested too deeply to be a configuration".to_owned();
+    }
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::safe).collect();
+    format!("this cannot be read as YAML: {}", words.join(" "))
+}
+
+impl From<Location> for At {
+    fn from(location: Location) -> Self {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let span = location.span();
+        // An unknown place is behind every text, so that no line is shown for it.
+        let start = span.byte_offset().map_or(usize::MAX, number);
+        let end = start.saturating_add(span.byte_len().map_or(0, number));
+        let (line, column) = (number(location.line()), number(location.column()));
+        Self { line, column, bytes: start..end, path: Arc::from(""), key: 0 }
+    }
+}
