@@ -359,14 +359,14 @@ fn count(table: &Table, verdict: Verdict) -> usize {
 
 #[tokio::test]
 async fn by_default_nothing_fails_and_thirteen_pass() {
-    let table = run(false).await;
+    let table = Box::pin(run(false)).await;
     assert_eq!((count(&table, Fail), count(&table, Partial)), (0, 0), "{table:#?}");
     assert!(count(&table, Pass) >= 13, "{table:#?}");
 }
 
 #[tokio::test]
 async fn with_continuation_nothing_fails_and_fifteen_pass() {
-    let table = run(true).await;
+    let table = Box::pin(run(true)).await;
     assert_eq!((count(&table, Fail), count(&table, Partial)), (0, 0), "{table:#?}");
     assert!(count(&table, Pass) >= 15, "{table:#?}");
 }

@@ -18,8 +18,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     Error,
-    admin::Admitted,
     config::Midstream,
+    front::Call,
     intake::{Intake, Rules},
     request::{Request, Response, Route},
     router::Stack,
@@ -62,6 +62,7 @@ async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
     }));
     let rules = Rules {
         max_body: 1 << 20,
+        max_buffered: 1 << 30,
         longest: None,
         retries: 0,
         midstream: Midstream::Off,
@@ -70,8 +71,8 @@ async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let request = http::Request::new(body);
     let start = Instant::now();
-    let intake = Intake::new(tree, Arc::new(Semaphore::new(1 << 20)), rules);
-    (intake.oneshot(Admitted { route: Route::Chat, request, permit }).await, start.elapsed())
+    let intake = Intake::new(tree, rules);
+    (intake.oneshot(Call { route: Route::Chat, request, permit }).await, start.elapsed())
 }
 
 fn pieces(of: usize) -> Vec<Bytes> {

@@ -40,7 +40,7 @@ async fn comes_and_leaves(base: String, n: usize) -> (String, Instant) {
     // A connection of its own, so that none is kept for others.
     let client = Client::new(base);
     let call = tokio::spawn(async move {
-        let more = json!({"user": user, "stream": n % 2 == 0});
+        let more = json!({"user": user, "stream": n.is_multiple_of(2)});
         let body = crate::support::client::ask(model, more);
         let request = crate::support::client::request(http::Method::POST, "/chat/completions", body, &[]);
         client.open(request).await.rest().await
