@@ -1,7 +1,7 @@
 //! The meters of one deployment: [`Meters`].
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -13,7 +13,10 @@ use super::{
     reservation::Reservation,
     state::State,
 };
-use crate::endpoint::{Freed, Until};
+use crate::{
+    endpoint::{Freed, Until},
+    sync::{Mutex, MutexGuard},
+};
 
 /// The meters of one deployment: requests, tokens, calls in flight, and the server's word.
 ///

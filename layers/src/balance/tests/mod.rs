@@ -6,6 +6,7 @@ mod random;
 mod simulation;
 mod spread;
 mod stories;
+mod threads;
 
 use std::{
     collections::VecDeque,
