@@ -1,6 +1,10 @@
 //! However a call ends, it leaves nothing behind.
 
-use std::{future::pending, task::Poll};
+use std::{
+    future::pending,
+    sync::atomic::AtomicBool,
+    task::{Context, Poll},
+};
 
 use tokio_test::{assert_pending, task::spawn};
 
@@ -19,8 +23,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn end(self, class: Class) {
-        let ending = Ending::of(class);
+    fn end(self, ending: Ending) {
         self.held.into_iter().for_each(|held| held.end(&ending));
         self.watch.into_iter().for_each(|watch| watch.end(&ending));
         self.flight.into_iter().for_each(|flight| flight.end(&ending));
@@ -71,6 +74,8 @@ enum Fate {
     Fails,
     Breaks,
     NeverPolled,
+    NeverSent,
+    CancelledUnready,
     CancelledWaiting,
     CancelledStreaming,
     TimesOut,
@@ -78,17 +83,40 @@ enum Fate {
     PanicsLater,
 }
 
-const FATES: [Fate; 9] = [
+const FATES: [Fate; 11] = [
     Fate::Ends,
     Fate::Fails,
     Fate::Breaks,
     Fate::NeverPolled,
+    Fate::NeverSent,
+    Fate::CancelledUnready,
     Fate::CancelledWaiting,
     Fate::CancelledStreaming,
     Fate::TimesOut,
     Fate::PanicsWhenCalled,
     Fate::PanicsLater,
 ];
+
+/// Is ready unless the call is to be cancelled before that.
+#[derive(Clone, Debug)]
+struct Unready<S> {
+    inner: S,
+    stuck: Arc<AtomicBool>,
+}
+
+impl<S: Service<Fate>> Service<Fate> for Unready<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if self.stuck.load(Ordering::Relaxed) { Poll::Pending } else { self.inner.poll_ready(cx) }
+    }
+
+    fn call(&mut self, fate: Fate) -> S::Future {
+        self.inner.call(fate)
+    }
+}
 
 async fn server(fate: Fate) -> Result<Stream, Broken> {
     match fate {
@@ -107,7 +135,7 @@ where
     let mut call = spawn(Box::pin(balance.clone().oneshot(fate)));
     match fate {
         Fate::NeverPolled => {}
-        Fate::CancelledWaiting => assert_pending!(call.poll()),
+        Fate::CancelledUnready | Fate::CancelledWaiting => assert_pending!(call.poll()),
         Fate::TimesOut => {
             tokio::time::timeout(ms(5), call.into_inner()).await.expect_err("it never answers");
         }
@@ -115,13 +143,18 @@ where
             let panicked = tokio::spawn(call.into_inner()).await;
             assert!(panicked.expect_err("it panics").is_panic());
         }
-        Fate::Ends | Fate::Fails | Fate::Breaks | Fate::CancelledStreaming => match call.poll() {
-            Poll::Ready(Ok(stream)) if fate == Fate::Ends => stream.end(Class::Success),
-            Poll::Ready(Ok(stream)) if fate == Fate::Breaks => stream.end(Class::Unavailable),
-            Poll::Ready(Ok(stream)) => drop(stream),
-            Poll::Ready(Err(Broken)) => assert_eq!(fate, Fate::Fails),
-            Poll::Pending => panic!("it answers at once"),
-        },
+        Fate::Ends | Fate::Fails | Fate::Breaks | Fate::NeverSent | Fate::CancelledStreaming => {
+            match call.poll() {
+                Poll::Ready(Ok(stream)) if fate == Fate::Ends => stream.end(Ending::of(Class::Success)),
+                Poll::Ready(Ok(stream)) if fate == Fate::Breaks => stream.end(Ending::of(Class::Unavailable)),
+                Poll::Ready(Ok(stream)) if fate == Fate::NeverSent => {
+                    stream.end(Ending::of(Class::Unavailable).never_sent());
+                }
+                Poll::Ready(Ok(stream)) => drop(stream),
+                Poll::Ready(Err(Broken)) => assert_eq!(fate, Fate::Fails),
+                Poll::Pending => panic!("it answers at once"),
+            }
+        }
     }
 }
 
@@ -136,18 +169,22 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_w
     let limits = Limits { in_flight: Some(2), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
     let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
     let benches: Vec<_> = (0..3).map(|_| Bench::new(Policy::default().with_allowed_fails(Some(0)))).collect();
+    let stuck = Arc::new(AtomicBool::new(false));
     let made = all.iter().zip(&benches).map(|(meters, bench)| {
         let inner = service_fn(|fate: Fate| {
             assert_ne!(fate, Fate::PanicsWhenCalled, "on purpose");
             server(fate)
         });
+        let inner = Unready { inner, stuck: Arc::clone(&stuck) };
         let quota = QuotaLayer::new(meters.clone(), Fasten).with_cost(|_: &Fate| 7_u64).layer(inner);
         CooldownLayer::new(bench.clone(), Fasten).with_head(Fasten).layer(quota)
     });
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, Fasten).with_seed(7).layer(made.collect());
     let mut rng = fastrand::Rng::with_seed(7);
     for n in 0..10_000_usize {
-        suffer(&balance, FATES[n % FATES.len()]).await;
+        let fate = FATES[n % FATES.len()];
+        stuck.store(fate == Fate::CancelledUnready, Ordering::Relaxed);
+        suffer(&balance, fate).await;
         if rng.u8(..) < 10 {
             sleep(ms(rng.u64(..20_000))).await;
         }

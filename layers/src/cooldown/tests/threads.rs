@@ -12,7 +12,7 @@ use crate::sync::explore;
 
 #[test]
 fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
-    explore(4, 3_000, || {
+    explore(4, 1_000, || {
         let bench = strict();
         bench.watch(None).end(&BAD);
         block_on(advance(5 * SECOND));
@@ -41,7 +41,7 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
 
 #[test]
 fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
-    explore(5, 2_000, || {
+    explore(5, 1_000, || {
         let bench = strict();
         let (ill, well) = (bench.clone(), bench.clone());
         let callers = [
