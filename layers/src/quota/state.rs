@@ -184,7 +184,7 @@ impl State {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
-            tokens.settle(taken.spent, taken.reserved, used, now);
+            tokens.settle((taken.spent, taken.reserved), used, now);
             self.freed |= used < taken.reserved;
         }
     }

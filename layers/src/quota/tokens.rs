@@ -58,8 +58,8 @@ impl Tokens {
         self.told.take(as_f64(is) - as_f64(was));
     }
 
-    /// What was filed as `was` has cost `is`, and is over.
-    pub(super) fn settle(&mut self, filed: u64, was: u64, is: u64, now: u64) {
+    /// What was filed (then, as `was`) has cost `is`, and is over.
+    pub(super) fn settle(&mut self, (filed, was): (u64, u64), is: u64, now: u64) {
         if now >= self.late_until {
             return self.correct(filed, was, is);
         }
