@@ -1,8 +1,12 @@
-//! Single layers, with their allocations: `cargo bench --bench layers`.
+//! Single layers, with their allocations: `cargo bench -p tollgate-layers`.
 //!
-//! Each layer stands alone over a leaf that answers at once, is cloned as in a tree, called, and polled to its end. What the leaf
-//! itself costs is the line `leaf`: subtract it. The balancer's lines are one pick, reserved and given back, among as many
-//! endpoints as the line says, alone and from two threads at a time. A line that names no allocation makes none; no pick should.
+//! Each layer stands alone over a leaf that answers at once, is cloned as in a tree, called, and polled to its end.
+//! What the leaf itself costs is the first line: subtract it.
+//!
+//! `pick` is the balancer's choice and nothing else: from the call to the endpoint that has reserved what it needs, in
+//! a group where all have room and in one where nineteen of twenty are full. `balance` is the same call to its end, and
+//! settled. `filled` takes every slot of a group, and its time is that of one call; `saturated` is what a refusal
+//! costs. None of the picks should allocate.
 
 use std::{
     future::{Ready, ready},
@@ -11,12 +15,14 @@ use std::{
     time::Duration,
 };
 
-use divan::{AllocProfiler, Bencher, Divan, black_box};
+use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use tollgate_layers::{
     BoxError, Class, Ending,
-    balance::{RateLimitBalanceLayer, Strategy},
+    balance::{RateLimitBalance, RateLimitBalanceLayer, Strategy},
+    cooldown::{Bench, Cooldown, CooldownLayer, Policy},
+    endpoint::Endpoint,
     fallback::FallbackLayer,
-    quota::{Limits, Meters, QuotaLayer},
+    quota::{Limits, Meters, Quota, QuotaLayer, Window},
     retry::RetryLayer,
     timeout::TimeoutLayer,
     track::AtHead,
@@ -27,16 +33,21 @@ use tower::{Layer, Service};
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 fn main() {
-    // Long enough that what else the machine does evens out.
-    Divan::default().min_time(Duration::from_millis(300)).config_with_args().main();
+    divan::main();
 }
 
 /// Below this number the leaf refuses; above, it answers with it.
 const REFUSED: u32 = 10;
+/// How many endpoints a group has.
+const ALL: [usize; 3] = [3, 16, 10_000];
 
-/// Answers at once.
+/// Answers at once, or is never ready to.
 #[derive(Clone, Copy, Debug)]
-struct Leaf;
+struct Leaf {
+    ready: bool,
+}
+
+const LEAF: Leaf = Leaf { ready: true };
 
 impl Service<u32> for Leaf {
     type Response = u32;
@@ -44,13 +55,16 @@ impl Service<u32> for Leaf {
     type Future = Ready<Result<u32, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
+        if self.ready { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn call(&mut self, request: u32) -> Self::Future {
         ready(Ok(request))
     }
 }
+
+type Classifier = fn(Result<&u32, &BoxError>) -> Ending;
+const TRACK: AtHead<Classifier> = AtHead(classify);
 
 fn classify(outcome: Result<&u32, &BoxError>) -> Ending {
     match outcome {
@@ -85,28 +99,39 @@ where
 
 #[divan::bench]
 fn leaf(bencher: Bencher<'_, '_>) {
-    time(bencher, &Leaf, REFUSED);
+    time(bencher, &LEAF, REFUSED);
 }
 
 #[divan::bench]
 fn timeout(bencher: Bencher<'_, '_>) {
-    time(bencher, &TimeoutLayer::new(Duration::from_secs(60)).layer(Leaf), REFUSED);
+    time(bencher, &TimeoutLayer::new(Duration::from_secs(60)).layer(LEAF), REFUSED);
 }
 
 #[divan::bench]
 fn retry(bencher: Bencher<'_, '_>) {
-    time(bencher, &RetryLayer::new(2_u32, classify).layer(Leaf), REFUSED);
+    time(bencher, &RetryLayer::new(2_u32, classify).layer(LEAF), REFUSED);
+}
+
+#[divan::bench]
+fn cooldown(bencher: Bencher<'_, '_>) {
+    time(bencher, &CooldownLayer::new(Bench::new(Policy::default()), TRACK).layer(LEAF), REFUSED);
+}
+
+/// Takes, and settles.
+#[divan::bench]
+fn quota(bencher: Bencher<'_, '_>) {
+    time(bencher, &QuotaLayer::new(roomy(), TRACK).layer(LEAF), REFUSED);
 }
 
 #[divan::bench]
 fn fallback(bencher: Bencher<'_, '_>) {
-    time(bencher, &FallbackLayer::new(next, classify).layer(Leaf), REFUSED);
+    time(bencher, &FallbackLayer::new(next, classify).layer(LEAF), REFUSED);
 }
 
 /// The first call is refused, the second answered.
 #[divan::bench]
 fn fallback_taken(bencher: Bencher<'_, '_>) {
-    time(bencher, &FallbackLayer::new(next, classify).layer(Leaf), REFUSED - 1);
+    time(bencher, &FallbackLayer::new(next, classify).layer(LEAF), REFUSED - 1);
 }
 
 fn next(request: &u32, _: &Ending) -> Option<u32> {
@@ -116,19 +141,106 @@ fn next(request: &u32, _: &Ending) -> Option<u32> {
 /// Three layers of a group, around one another.
 #[divan::bench]
 fn fallback_retry_timeout(bencher: Bencher<'_, '_>) {
-    let attempt = TimeoutLayer::new(Duration::from_secs(60)).layer(Leaf);
+    let attempt = TimeoutLayer::new(Duration::from_secs(60)).layer(LEAF);
     let group = RetryLayer::new(2_u32, classify).layer(attempt);
     time(bencher, &FallbackLayer::new(next, classify).layer(group), REFUSED);
 }
 
-#[divan::bench(args = [3, 16, 100, 10_000], threads = [1, 2], sample_size = 256)]
-fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
-    let endpoint = |_| {
-        // A limit that is counted but never met.
-        let limits = Limits { requests: Some(1_000_000_000), ..Limits::default() };
-        QuotaLayer::new(Meters::new(limits), AtHead(classify)).layer(Leaf)
+type Deployment = Cooldown<Quota<Leaf, AtHead<Classifier>>, AtHead<Classifier>>;
+type Group = RateLimitBalance<Deployment, AtHead<Classifier>>;
+
+/// Limits that are counted but never met.
+fn roomy() -> Meters {
+    Meters::new(Limits { requests: Some(1_000_000_000), ..Limits::default() })
+}
+
+fn deployment(meters: Meters, leaf: Leaf) -> Deployment {
+    let quota = QuotaLayer::new(meters, TRACK).layer(leaf);
+    CooldownLayer::new(Bench::new(Policy::default()), TRACK).layer(quota)
+}
+
+fn group(deployments: Vec<Deployment>) -> Group {
+    RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(Duration::ZERO, 0).layer(deployments)
+}
+
+/// The choice alone, of a group whose endpoints reserve and are then never ready.
+fn choice(bencher: Bencher<'_, '_>, group: &Group) {
+    // What the group grows by is not a pick's.
+    let warm = || {
+        let mut call = Box::pin(group.clone().call(REFUSED));
+        assert!(
+            call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(),
+            "it must be picked"
+        );
+        call
     };
-    let endpoints: Vec<_> = (0..endpoints).map(endpoint).collect();
-    let balance = RateLimitBalanceLayer::new(Strategy::Adaptive, AtHead(classify)).layer(endpoints);
-    time(bencher, &balance, REFUSED);
+    drop((0..1_000).map(|_| warm()).collect::<Vec<_>>());
+    bencher
+        .with_inputs(|| Box::pin(group.clone().call(REFUSED)))
+        .bench_refs(|call| call.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+}
+
+#[divan::bench(args = ALL, threads = [1, 2], sample_size = 64, sample_count = 2_000)]
+fn pick(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let all = (0..endpoints).map(|_| deployment(roomy(), Leaf { ready: false }));
+    choice(bencher, &group(all.collect()));
+}
+
+/// Nineteen of twenty have no room.
+#[divan::bench(args = ALL, threads = [1, 2], sample_size = 64, sample_count = 2_000)]
+fn pick_nearly_full(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let (mut held, now) = (Vec::new(), tokio::time::Instant::now());
+    let all = (0..endpoints).map(|which| {
+        if which % 20 == 0 {
+            return deployment(roomy(), Leaf { ready: false });
+        }
+        let full = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
+        let deployment = deployment(full, Leaf { ready: false });
+        let mut holds = deployment.clone();
+        let score = holds.score(&REFUSED, now);
+        assert!(
+            score.is_ok_and(|score| holds.reserve(&REFUSED, &score, now).is_ok()),
+            "there is room for one"
+        );
+        held.push(holds);
+        deployment
+    });
+    let group = group(all.collect());
+    choice(bencher, &group);
+}
+
+#[divan::bench(args = ALL, threads = [1, 2])]
+fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let all = (0..endpoints).map(|_| deployment(roomy(), LEAF));
+    time(bencher, &group(all.collect()), REFUSED);
+}
+
+/// Endpoints for three calls a minute each.
+fn small(endpoints: usize) -> Group {
+    let three = || Limits { requests: Some(3), window: Some(Window::S60), ..Limits::default() };
+    group((0..endpoints).map(|_| deployment(Meters::new(three()), LEAF)).collect())
+}
+
+fn fill(group: &Group, endpoints: usize) {
+    for _ in 0..3 * endpoints {
+        assert!(matches!(once(group, REFUSED), Poll::Ready(Ok(_))), "there is room for it");
+    }
+}
+
+#[divan::bench(args = ALL, sample_size = 1, sample_count = 20)]
+fn filled(bencher: Bencher<'_, '_>, endpoints: usize) {
+    bencher
+        .counter(ItemsCount::new(3 * endpoints))
+        .with_inputs(|| small(endpoints))
+        .bench_refs(|group| fill(group, endpoints));
+}
+
+#[divan::bench(args = ALL)]
+fn saturated(bencher: Bencher<'_, '_>, endpoints: usize) {
+    let group = small(endpoints);
+    fill(&group, endpoints);
+    bencher.bench(|| {
+        let refused = once(&group, REFUSED);
+        assert!(matches!(refused, Poll::Ready(Err(_))), "all are full");
+    });
 }

@@ -9,6 +9,7 @@ use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
     config::{Alternative, Config, Fallbacks, Settings},
+    overrides::MaxAttempts,
     request::{Prompt, Request},
 };
 
@@ -24,6 +25,7 @@ struct Inner {
     context_window: Option<Fallbacks>,
     content_policy: Option<Fallbacks>,
     deepest: u32,
+    max_attempts: MaxAttempts,
     context_window_goes_on: bool,
     aliases: Vec<(Arc<str>, Arc<str>)>,
     /// What each group is known to take, where it is known of all its deployments.
@@ -41,6 +43,7 @@ impl Policy {
                 context_window: settings.context_window_fallbacks.clone(),
                 content_policy: settings.content_policy_fallbacks.clone(),
                 deepest: settings.max_fallbacks,
+                max_attempts: MaxAttempts::new(config),
                 context_window_goes_on: settings.fallback_on_context_window,
                 aliases: aliases(config),
                 windows: windows(config),
@@ -115,9 +118,8 @@ impl Policy {
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
         let asked = &request.body().group;
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
-        let behind = || self.inner.aliases.iter().find(|(alias, _)| alias == asked);
         of(asked)
-            .or_else(|| behind().and_then(|(_, group)| of(group)))
+            .or_else(|| of(&self.group(asked)))
             .map(|(_, list)| list.clone())
             .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
     }
@@ -125,14 +127,25 @@ impl Policy {
     fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
         let prompt = request.body();
         let overrides = &prompt.head.overrides;
-        if overrides.disable_fallbacks {
+        let spent = || prompt.trail.attempts.made() >= self.inner.max_attempts.of(request);
+        if overrides.disable_fallbacks || spent() {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
+        // By the names of the groups, so that none is asked twice under two names.
+        let own = own.into_iter().map(|other| Alternative { model: self.group(&other.model), ..other });
         prompt
             .trail
-            .next_group(&prompt.group, own, deepest)
+            .next_group(&self.group(&prompt.group), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
+    }
+
+    /// The group behind an alias; any other name stands for itself.
+    fn group(&self, name: &Arc<str>) -> Arc<str> {
+        let of = |name| self.inner.aliases.iter().find(|(alias, _)| alias == name);
+        // One hop: a group that hides behind an alias of its own name is reached by this name alone.
+        let behind = of(name).filter(|(_, group)| of(group).is_none());
+        Arc::clone(behind.map_or(name, |(_, group)| group))
     }
 }
 
@@ -169,7 +182,8 @@ impl Preflight<Request> for Larger {
     /// A larger group at once, when it is known beforehand that the request does not fit this one.
     fn larger(&self, request: &Request) -> Option<Request> {
         let prompt = request.body();
-        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == prompt.group)?;
+        let asked = self.0.group(&prompt.group);
+        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == asked)?;
         if prompt.head.prompt_tokens <= *window {
             return None;
         }

@@ -30,11 +30,53 @@ pub const SENSITIVE: [HeaderName; 6] = [
     HeaderName::from_static("x-litellm-api-key"),
 ];
 
+/// What an upstream says to its own caller, about a connection or an origin that are not the client's. The first
+/// belong to one hop (RFC 9110, section 7.6.1); the others would set cookies, pins and policies for the gateway's
+/// name, or tell whose software answers behind it.
+static NOT_THE_CLIENTS: [HeaderName; 20] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::SET_COOKIE,
+    header::ALT_SVC,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::CONTENT_SECURITY_POLICY,
+    header::X_FRAME_OPTIONS,
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    header::SERVER,
+    header::VIA,
+    HeaderName::from_static("x-powered-by"),
+    // Ours to say, and of our own attempts.
+    SHOULD_RETRY,
+];
+
+/// Takes off what is not meant for the client: known names, and those that `connection` names.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in NOT_THE_CLIENTS.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
 /// Writes what this request has been through.
 pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     let ending = *response.body().ending();
     let origin = response.body().origin().cloned();
     let headers = response.headers_mut();
+    strip(headers);
     headers.reserve(8);
     if let Some(origin) = origin {
         headers.insert(MODEL_ID, origin.deployment.clone());

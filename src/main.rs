@@ -1,10 +1,16 @@
 //! The standalone server: arguments, signals, exit codes.
 
-use std::{fs, io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::IsTerminal,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
-use tollgate::{config, config::Config, server, stack, state::State};
+use tollgate::{config, config::Config, server, simulate, stack, state::State};
 use tracing_subscriber::EnvFilter;
 
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
@@ -12,7 +18,22 @@ const BAD_CONFIG: u8 = 78;
 
 /// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Command {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    serve: Option<Arguments>,
+}
+
+/// What there is besides serving.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams
+    Simulate(simulate::Arguments),
+}
+
+#[derive(Debug, clap::Args)]
 struct Arguments {
     /// The configuration: the YAML that LiteLLM's proxy reads
     #[arg(long, value_name = "PATH")]
@@ -32,8 +53,33 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let (config, warnings) = match read(&arguments) {
+    match Command::parse() {
+        Command { other: Some(Other::Simulate(arguments)), .. } => simulated(&arguments),
+        Command { serve: Some(arguments), .. } => served(&arguments),
+        Command { other: None, serve: None } => {
+            Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into())
+        }
+    }
+}
+
+fn simulated(arguments: &simulate::Arguments) -> ExitCode {
+    let (mut config, warnings) = match read(&arguments.config) {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    eprint!("{warnings}");
+    config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
+    match simulate::run(&config, &arguments.scenario()) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed("cannot simulate", &error),
+    }
+}
+
+fn served(arguments: &Arguments) -> ExitCode {
+    let (config, warnings) = match read(&arguments.config) {
         Ok(read) => read,
         Err(code) => return code,
     };
@@ -48,13 +94,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed("cannot start the runtime", &error),
     };
-    runtime.block_on(run(&arguments, &config))
+    runtime.block_on(run(arguments, &config))
 }
 
 /// The configuration and what is odd about it, or the exit code after saying what is wrong.
-fn read(arguments: &Arguments) -> Result<(Config, config::Diagnostics), ExitCode> {
-    let path = arguments.config.display().to_string();
-    let text = fs::read_to_string(&arguments.config).map_err(|error| {
+fn read(path: &Path) -> Result<(Config, config::Diagnostics), ExitCode> {
+    let text = fs::read_to_string(path);
+    let path = path.display().to_string();
+    let text = text.map_err(|error| {
         eprintln!("error: cannot read {path}: {error}");
         ExitCode::from(BAD_CONFIG)
     })?;

@@ -34,9 +34,16 @@ pub struct Meter {
     in_flight: AtomicI64,
     duration: Histogram,
     first_content: Histogram,
+    broken_events: Arc<AtomicU64>,
 }
 
 impl Meter {
+    /// Where events with broken JSON are counted.
+    #[must_use]
+    pub fn broken_events(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.broken_events)
+    }
+
     /// One more has begun.
     pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -221,6 +228,16 @@ impl Collector for Metrics {
         ];
         for (name, help, scopes) in &scopes {
             encode_scopes(&mut encoder, name, help, scopes)?;
+        }
+        let mut broken = encoder.encode_descriptor(
+            "deployment_broken_events",
+            "Events of streams that were no JSON",
+            None,
+            MetricType::Counter,
+        )?;
+        for (labels, meter) in self.deployments() {
+            let count = meter.broken_events.load(Ordering::Relaxed);
+            ConstCounter::new(count).encode(broken.encode_family(&Labels(&labels))?)?;
         }
         let budget = self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(counts) = budget.map(|budget| budget.counts()) {

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_layers::{Attempts, Ending, balance::Strategy, endpoint::Share, timeout::Limit};
+use tollgate_layers::{Attempts, Ending, Setting, balance::Strategy, endpoint::Share, timeout::Limit};
 
 use crate::{
-    body::Clocks,
+    body::{Clock, Clocks, Fault},
     classify::{counted, kind_of},
-    config::{self, Deployment, Group, Settings},
+    config::{self, Config, Deployment, Group, Settings},
     request::Request,
 };
 
@@ -30,7 +30,7 @@ pub fn deadline(request: &Request) -> Option<Instant> {
 /// How long the whole request may take: what is left until its deadline.
 #[must_use]
 pub fn whole(request: &Request) -> Option<Limit> {
-    deadline(request).map(Limit::until)
+    deadline(request).map(|at| Limit::until(at).named(Fault::Deadline.code()))
 }
 
 /// How often a failed call is made again: the request's number, else what the group's retry policy or the general one
@@ -48,15 +48,46 @@ pub fn retries(settings: &Settings, group: &Group) -> impl Fn((&Request, &Ending
 }
 
 /// The bound on all attempts of one request, over retries and fallbacks.
-pub fn max_attempts(settings: &Settings) -> impl Fn(&Request) -> Option<u32> + Clone + use<> {
-    let (configured, retries, fallbacks) =
-        (settings.max_attempts, settings.num_retries, settings.max_fallbacks);
-    move |request: &Request| {
+#[derive(Clone, Copy, Debug)]
+pub struct MaxAttempts {
+    configured: Option<u32>,
+    /// The most retries that any group makes, whatever fails.
+    retries: u32,
+    fallbacks: u32,
+}
+
+impl MaxAttempts {
+    /// The bound that this configuration sets, or that follows from it.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let settings = &config.settings;
+        let policies = settings.model_group_retry_policy.iter().map(|(_, policy)| policy);
+        let by_error = policies.chain([&settings.retry_policy]).flat_map(|policy| policy.0.values().copied());
+        let deployments = config.groups.iter().flat_map(|group| &group.deployments);
+        let retries = deployments.filter_map(|deployment| deployment.num_retries).chain(by_error).max();
+        Self {
+            configured: settings.max_attempts,
+            retries: retries.map_or(settings.num_retries, |most| most.max(settings.num_retries)),
+            fallbacks: settings.max_fallbacks,
+        }
+    }
+
+    /// How many attempts this request may make.
+    #[must_use]
+    pub fn of(&self, request: &Request) -> u32 {
         let overrides = &request.body().head.overrides;
-        let retries = overrides.num_retries.unwrap_or(retries).saturating_add(1);
-        let groups = overrides.max_fallbacks.unwrap_or(fallbacks).saturating_add(1);
+        let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);
+        let groups = overrides.max_fallbacks.unwrap_or(self.fallbacks).saturating_add(1);
         let all = retries.saturating_mul(groups);
-        Some(configured.map_or(all, |most| most.min(all)))
+        self.configured.map_or(all, |most| most.min(all))
+    }
+}
+
+impl Setting<&Request> for MaxAttempts {
+    type Value = Option<u32>;
+
+    fn get(&self, request: &Request) -> Option<u32> {
+        Some(self.of(request))
     }
 }
 
@@ -105,11 +136,13 @@ impl Attempt {
     /// client's own wish, and says nothing about the deployment.
     fn limit(&self, request: &Request) -> Limit {
         let fair = self.fair(request);
-        match self.asked(request) {
+        let limit = match self.asked(request) {
             Some(asked) if asked < fair => Limit::of(asked).no_evidence(),
             Some(asked) => Limit::of(asked),
             None => Limit::of(fair),
-        }
+        };
+        let clock = if self.watches_content(request) { Clock::FirstContent } else { Clock::Attempt };
+        limit.named(clock.code())
     }
 
     /// What the deployment may take, whoever asks.

@@ -52,10 +52,12 @@ fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
         Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),
-        Error::Elapsed(_) => (StatusCode::REQUEST_TIMEOUT, "timeout_error", "timeout"),
+        Error::Elapsed(elapsed) => {
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.clock().unwrap_or("timeout"))
+        }
         Error::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
         Error::Wire(wire) if wire.timed_out => {
-            (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "connect_timeout")
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error", "connect_timeout")
         }
         Error::Wire(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
         Error::Fault(fault) => {

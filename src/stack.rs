@@ -6,8 +6,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tollgate_layers::{
-    Endpoint, balance::RateLimitBalanceLayer, context_window::ContextWindowFallbackLayer,
-    cooldown::CooldownLayer, fallback::FallbackLayer, quota::QuotaLayer, retry::RetryLayer,
+    Endpoint,
+    balance::RateLimitBalanceLayer,
+    context_window::ContextWindowFallbackLayer,
+    cooldown::CooldownLayer,
+    fallback::FallbackLayer,
+    quota::QuotaLayer,
+    retry::{Backoff, RetryLayer},
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
@@ -24,7 +29,8 @@ use crate::{
     gateway::Gateway,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
-    overrides,
+    midstream::ContinueLayer,
+    overrides::{self, MaxAttempts},
     paths::PathsLayer,
     provider::{Encoder, Invalid},
     request::{Request, Response},
@@ -65,6 +71,7 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     let tree = ServiceBuilder::new()
         .layer(Stack::layer()) // so that a Gateway has a name
         .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
+        .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
         .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
         .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
@@ -72,28 +79,27 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     Ok(tree)
 }
 
-/// Every name that a client may ask for: groups, then aliases, then single deployments by id.
+/// Every name that a client may ask for: aliases before groups before single deployments by id.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
+    let (settings, most) = (&config.settings, MaxAttempts::new(config));
     let mut named = HashMap::new();
     for g in &config.groups {
-        named.insert(Arc::clone(&g.name), group(config, g, state)?);
+        named.insert(Arc::clone(&g.name), group(settings, most, g, state)?);
     }
-    for alias in &config.aliases {
-        if let Some(stack) = named.get(&alias.group).cloned() {
-            named.entry(Arc::clone(&alias.name)).or_insert(stack);
-        }
-    }
+    let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
+    let aliases =
+        aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
+    named.extend(aliases.collect::<Vec<_>>());
     for d in config.groups.iter().flat_map(|group| &group.deployments) {
         if !named.contains_key(&d.id) {
-            named.insert(Arc::clone(&d.id), group(config, &Group::of_one(d), state)?);
+            named.insert(Arc::clone(&d.id), group(settings, most, &Group::of_one(d), state)?);
         }
     }
     Ok(Router::new(named))
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.
-fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
-    let settings = &config.settings;
+fn group(settings: &Settings, most: MaxAttempts, g: &Group, state: &State) -> Result<Stack, Invalid> {
     let deployments = g.deployments.iter().map(|d| deployment(settings, d, state));
     let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
     let group = ServiceBuilder::new()
@@ -102,14 +108,17 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
         .layer(
             RetryLayer::new(overrides::retries(settings, g), Answer) // outside the balancer: each attempt picks again
                 .with_attempts(overrides::attempts)
-                .with_budget(state.budget.clone())
+                .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
+                .with_backoff(Backoff::default().with_floor(settings.retry_after))
+                .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
                 .with_deadline(overrides::deadline)
-                .with_max_attempts(overrides::max_attempts(settings)),
+                .with_max_attempts(most), // over retries and fallbacks
         )
         .layer(
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
                 .with_attempts(overrides::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
                 .with_deadline(overrides::deadline),
         )
         .service(deployments);
@@ -120,17 +129,22 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
 /// hanging deployment would never be benched.
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
     let (upstream, metered) = (state.upstream(d), d.limits.tpm.is_some());
+    let meter = state.metrics.deployment(&d.group, &d.id);
+    let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
+        .with_injected_usage(metered)
+        .with_broken_events(settings.pass_broken_events)
+        .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
         .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
         .layer(
-            QuotaLayer::new(state.meters(d), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+            QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(overrides::cost)
                 .with_share(overrides::share(d)),
         )
-        .layer(InstrumentLayer::new(state.metrics.deployment(&d.group, &d.id))) // one count per attempt
+        .layer(InstrumentLayer::new(meter)) // one count per attempt
         .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
         .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
-        .layer(PeekLayer::new(overrides::clocks(settings, d), JUDGE).with_injected_usage(metered)) // nothing is committed before its first content
+        .layer(peek) // nothing is committed before its first content
         .service(Deployed::new(Encoder::new(d)?, metered, upstream)); // encode, send
     Ok(deployment)
 }

@@ -10,15 +10,15 @@ use std::{
 };
 
 use tollgate_layers::{
-    BoxError,
+    BoxError, Ending,
     cooldown::{Bench, Policy},
-    quota::{Limits, Meters, Settle, Window},
+    quota::{Account, Limits, Meters, Settle, Window},
     retry::Budget,
 };
 
 use crate::{
-    classify::{counted, kind_of},
-    config::{Accounting, Deployment, Settings},
+    classify::{Kind, counted, kind_of},
+    config::{Accounting, Deployment, RetryBudget, Settings},
     metrics::Metrics,
     mock::Mock,
     paths::Draining,
@@ -33,7 +33,7 @@ pub struct State {
     /// What is counted.
     pub metrics: Metrics,
     /// The one retry budget of the gateway.
-    pub budget: Budget,
+    budget: Budget,
     /// Whether the process is about to go.
     pub draining: Draining,
     connect: Connect,
@@ -50,6 +50,14 @@ impl fmt::Debug for State {
 struct Kept {
     meters: HashMap<Arc<str>, Meters>,
     benches: HashMap<Arc<str>, Bench>,
+    accounts: HashMap<Paying, Account>,
+}
+
+/// Who is paid from an account: all of a `quota_group`, or one deployment.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Paying {
+    Group(Arc<str>),
+    Alone(Arc<str>),
 }
 
 impl State {
@@ -87,11 +95,20 @@ impl State {
         (self.connect)(deployment)
     }
 
+    /// The retry budget, by the terms of today.
+    #[must_use]
+    pub fn budget(&self, settings: &Settings) -> Budget {
+        let RetryBudget { percent, reserve } = settings.retry_budget;
+        self.budget.set(percent, reserve);
+        self.budget.clone()
+    }
+
     /// The meters of a deployment: the same as before while its limits are.
     #[must_use]
-    pub fn meters(&self, deployment: &Deployment) -> Meters {
-        let limits = limits(deployment);
+    pub fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = Some(kept.account(deployment));
+        let limits = Limits { account, ..limits(deployment, settings) };
         match kept.meters.get(&deployment.id) {
             Some(meters) if *meters.limits() == limits => meters.clone(),
             _ => {
@@ -121,7 +138,20 @@ impl State {
     }
 }
 
-fn limits(deployment: &Deployment) -> Limits {
+impl Kept {
+    /// The account that a deployment is paid from: its own, unless it says with whom it shares one.
+    fn account(&mut self, deployment: &Deployment) -> Account {
+        let paying = match &deployment.info.quota_group {
+            Some(group) => Paying::Group(Arc::clone(group)),
+            None => Paying::Alone(Arc::clone(&deployment.id)),
+        };
+        let used_up = |ending: &Ending| kind_of(ending) == Kind::QuotaExhausted;
+        self.accounts.entry(paying).or_insert_with(|| Account::new(used_up)).clone()
+    }
+}
+
+/// Without the account, which is shared.
+fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
     let limits = &deployment.limits;
     Limits {
         requests: limits.rpm,
@@ -136,7 +166,8 @@ fn limits(deployment: &Deployment) -> Limits {
             Accounting::Azure => Settle::Stands,
             Accounting::Billed => Settle::Billed,
         },
-        ..Limits::default()
+        longest_guess: deployment.cooldown_time.unwrap_or(settings.cooldown_time),
+        account: None,
     }
 }
 

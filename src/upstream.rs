@@ -39,6 +39,10 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
 const IDLE: Duration = Duration::from_secs(50);
 
+/// What hyper reads ahead of an answer at most: its default of 400 KB would be held for every slow reader. A longer
+/// head of an answer is refused.
+const BUFFER: usize = 8 * 1024;
+
 /// What goes out, and what a canned answer must know to look like a real one.
 #[derive(Debug)]
 pub struct Call {
@@ -88,6 +92,7 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
+            .http1_max_buf_size(BUFFER)
             .build(BoxCloneSyncService::new(connector));
         Ok(Self { inner })
     }

@@ -16,17 +16,18 @@ use tower_service::Service;
 /// clone, spent by `call`, and given back when the clone is dropped uncalled, as tower's `ConcurrencyLimit` does
 /// with its permit. After a successful `reserve`, `call` never refuses.
 pub trait Endpoint<Req>: Service<Req> + Clone {
-    /// Whether there is room for this request now, and how well this endpoint is. Only reads.
+    /// Whether there is room for this request now, and how well this endpoint is. Only reads; what it says may be
+    /// a moment old. `now` is passed because many are asked at one time, and a clock is dear.
     ///
     /// # Errors
     /// [`Until`], when there is no room: from when there may be.
-    fn score(&self, req: &Req) -> Result<Score, Until>;
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until>;
 
     /// Takes all that the call needs, for this clone. `seen` is the score that the choice was made on.
     ///
     /// # Errors
     /// [`Until`], when the room has gone since it was asked for; nothing is held then.
-    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until>;
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until>;
 
     /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
     fn share(&self) -> Share;
@@ -35,7 +36,7 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
     ///
     /// Those who wait in a queue, and those who are told when to come back, are counted on this.
     fn slots(&self, req: &Req, by: Instant) -> u64 {
-        match self.score(req) {
+        match self.score(req, Instant::now()) {
             Ok(_) => 1,
             Err(until) => u64::from(until.at <= by),
         }

@@ -59,12 +59,12 @@ impl<S, Req> Endpoint<Req> for Strict<S>
 where
     S: Endpoint<Req>,
 {
-    fn score(&self, req: &Req) -> Result<Score, Until> {
-        self.inner.score(req)
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
+        self.inner.score(req, now)
     }
 
-    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until> {
-        self.inner.reserve(req, seen)
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until> {
+        self.inner.reserve(req, seen, now)
     }
 
     fn share(&self) -> Share {

@@ -16,6 +16,7 @@ use super::{
     fault::{Break, Fault},
     handle::Handle,
     live::{Live, Pop},
+    onward::{Continued, Given, Onward},
     origin::Origin,
     plain::{Plain, gather},
 };
@@ -38,6 +39,13 @@ enum State {
     Full(Bytes),
     Events(Pin<Box<Live<Events>>>),
     Plain(Pin<Box<Live<Plain>>>),
+    Continued(Box<Continued>),
+}
+
+/// What a stream is that may go on with another.
+pub(super) enum Streamed {
+    Live(Pin<Box<Live<Events>>>, Ending),
+    Full(Bytes, Ending),
 }
 
 impl Body {
@@ -69,6 +77,26 @@ impl Body {
         Self { state: State::Plain(live), ending: so_far, origin: None }
     }
 
+    /// When this stream breaks, it goes on as `onward` says. The handles that are fastened from now on hear the end of
+    /// all of it, those before only the end of what this upstream gives.
+    pub(crate) fn go_on(&mut self, onward: Onward) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Events(live) => self.state = State::Continued(Box::new(Continued::new(live, onward))),
+            other @ (State::Done | State::Full(_) | State::Plain(_) | State::Continued(_)) => {
+                self.state = other;
+            }
+        }
+    }
+
+    /// As the second part of a stream.
+    pub(super) fn into_stream(self) -> Option<Streamed> {
+        match self.state {
+            State::Events(live) => Some(Streamed::Live(live, self.ending)),
+            State::Full(bytes) => Some(Streamed::Full(bytes, self.ending)),
+            State::Done | State::Plain(_) | State::Continued(_) => None,
+        }
+    }
+
     /// How it ended; for one under way, how it looks so far.
     #[must_use]
     pub const fn ending(&self) -> &Ending {
@@ -91,7 +119,7 @@ impl Body {
     pub const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
-            State::Events(_) | State::Plain(_) => false,
+            State::Events(_) | State::Plain(_) | State::Continued(_) => false,
         }
     }
 
@@ -101,6 +129,7 @@ impl Body {
             State::Done | State::Full(_) => handle.into().end(&self.ending),
             State::Events(live) => live.as_mut().handles().add(handle.into()),
             State::Plain(live) => live.as_mut().handles().add(handle.into()),
+            State::Continued(continued) => continued.handles().add(handle.into()),
         }
     }
 
@@ -110,6 +139,7 @@ impl Body {
             State::Done | State::Full(_) => return,
             State::Events(live) => std::mem::take(live.as_mut().handles()),
             State::Plain(live) => std::mem::take(live.as_mut().handles()),
+            State::Continued(continued) => std::mem::take(continued.handles()),
         };
         // The connection goes first: who hears that a place is free must find it free.
         self.state = State::rest(rest);
@@ -134,7 +164,7 @@ impl Body {
                 }
                 Some(Err(_)) | None => return,
             },
-            State::Done | State::Full(_) => return,
+            State::Done | State::Full(_) | State::Continued(_) => return,
         };
         self.settle(rest, ending);
     }
@@ -175,6 +205,15 @@ impl Body {
             }
         }
     }
+
+    fn poll_continued(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let State::Continued(continued) = &mut self.state else { return Poll::Ready(None) };
+        let Given { data, over } = ready!(continued.poll_given(cx, &mut self.ending));
+        if let Some((rest, ending)) = over {
+            self.settle(rest, ending);
+        }
+        Poll::Ready(if data.is_empty() { self.state.take_full() } else { Some(data) })
+    }
 }
 
 /// A stream's last words and its ending.
@@ -191,7 +230,7 @@ impl State {
     fn take_full(&mut self) -> Option<Bytes> {
         match std::mem::replace(self, Self::Done) {
             Self::Full(bytes) => Some(bytes),
-            other @ (Self::Done | Self::Events(_) | Self::Plain(_)) => {
+            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Continued(_)) => {
                 *self = other;
                 None
             }
@@ -217,6 +256,7 @@ impl http_body::Body for Body {
             State::Full(_) => this.state.take_full().map(Ok),
             State::Events(_) => ready!(this.poll_events(cx)),
             State::Plain(_) => ready!(this.poll_plain(cx)),
+            State::Continued(_) => ready!(this.poll_continued(cx)).map(Ok),
         };
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
@@ -232,7 +272,7 @@ impl http_body::Body for Body {
             State::Plain(live) => {
                 live.as_ref().get_ref().content.left().map(SizeHint::with_exact).unwrap_or_default()
             }
-            State::Events(_) => SizeHint::default(),
+            State::Events(_) | State::Continued(_) => SizeHint::default(),
         }
     }
 }

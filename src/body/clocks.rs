@@ -54,7 +54,9 @@ pub enum Clock {
 }
 
 impl Clock {
-    pub(super) const fn code(self) -> &'static str {
+    /// Its name in errors.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
         match self {
             Self::FirstContent => "first_content_timeout",
             Self::Idle => "idle_timeout",
@@ -129,7 +131,7 @@ impl Running {
 
     /// The terminal event came.
     pub(super) fn done(&mut self) {
-        let linger = Limit { after: LINGER, evidence: false };
+        let linger = Limit::of(LINGER).no_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
     }
 

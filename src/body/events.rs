@@ -15,6 +15,7 @@ use super::{
     complaint::Complaint,
     fault::{Break, Fault},
     live::Content,
+    said::Said,
     sse::{Framer, TooLong},
     terms::Terms,
     watch::{Event, Facts},
@@ -28,6 +29,7 @@ pub(super) struct Events {
     framer: Framer,
     ready: VecDeque<Bytes>,
     facts: Facts,
+    said: Option<Said>,
     terms: Terms,
 }
 
@@ -44,12 +46,18 @@ impl Events {
             framer: Framer::new(terms.event_limit),
             ready: VecDeque::new(),
             facts: Facts::default(),
+            said: terms.remembers.then(Said::default),
             terms,
         }
     }
 
     pub(super) const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What was said so far, where it was kept in mind and is text alone.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.said.as_ref()?.text()
     }
 
     /// How many bytes are in hand.
@@ -108,7 +116,7 @@ impl Content for Events {
                     return Err(Fault::TooLarge { limit: self.terms.event_limit }.into());
                 }
             };
-            match judge(&mut self.facts, &self.terms, unit.data) {
+            match judge(&mut self.facts, &mut self.said, &self.terms, unit.data) {
                 Verdict::Pass => {}
                 Verdict::Drop => {
                     let end = unit.end;
@@ -131,7 +139,7 @@ impl Content for Events {
         let from = self.framer.start();
         if let Some(unit) = self.framer.rest() {
             let end = unit.end;
-            match judge(&mut self.facts, &self.terms, unit.data) {
+            match judge(&mut self.facts, &mut self.said, &self.terms, unit.data) {
                 Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
                 Verdict::Drop => {}
                 Verdict::Break(broken) => return Err(broken),
@@ -165,7 +173,7 @@ impl Content for Events {
     }
 }
 
-fn judge(facts: &mut Facts, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdict {
+fn judge(facts: &mut Facts, said: &mut Option<Said>, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdict {
     let Some(data) = data else { return Verdict::Pass };
     let event = Event::read(&data);
     if let Event::Chunk(chunk) = &event
@@ -183,6 +191,13 @@ fn judge(facts: &mut Facts, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdi
             if terms.pass_broken { Verdict::Pass } else { Verdict::Drop }
         }
         Event::Chunk(chunk) if chunk.only_usage && terms.strip_usage => Verdict::Drop,
-        Event::Chunk(_) | Event::Done | Event::Empty => Verdict::Pass,
+        Event::Chunk(chunk) if terms.goes_on && chunk.only_opens() && !facts.content => Verdict::Drop,
+        Event::Chunk(_) => {
+            if let Some(said) = said {
+                said.note(&data);
+            }
+            Verdict::Pass
+        }
+        Event::Done | Event::Empty => Verdict::Pass,
     }
 }

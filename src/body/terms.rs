@@ -28,6 +28,10 @@ pub(super) struct Terms {
     /// `broken_events: pass`.
     pub(super) pass_broken: bool,
     pub(super) event_limit: usize,
+    /// What is said is kept in mind, so that another can go on with it.
+    pub(super) remembers: bool,
+    /// The answer goes on with another: what only opens a stream is left out.
+    pub(super) goes_on: bool,
     /// Counts the events with broken JSON.
     pub(super) broken: Option<Arc<AtomicU64>>,
 }
@@ -37,7 +41,15 @@ impl Terms {
     const EVENT_LIMIT: usize = 16 << 20;
 
     pub(super) const fn new(judge: Judge) -> Self {
-        Self { judge, strip_usage: false, pass_broken: false, event_limit: Self::EVENT_LIMIT, broken: None }
+        Self {
+            judge,
+            strip_usage: false,
+            pass_broken: false,
+            event_limit: Self::EVENT_LIMIT,
+            remembers: false,
+            goes_on: false,
+            broken: None,
+        }
     }
 
     pub(super) fn count_broken(&self) {

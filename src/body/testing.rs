@@ -56,6 +56,7 @@ pub(super) fn request(stream: bool) -> Request {
         trail: Arc::new(Trail::new(Instant::now(), None)),
         group: "m".into(),
         replaced: Arc::new([]),
+        prefix: None,
     })
 }
 

@@ -41,7 +41,7 @@ mod yaml;
 pub use error::{Diagnostic, Diagnostics, Severity};
 pub use model::{
     Accounting, Alias, Alternative, Clocks, Config, Deployment, ErrorCounts, ErrorName, Fallbacks, Group,
-    Info, Limits, Mock, Provider, Settings, Strategy, Target,
+    Info, Limits, Midstream, Mock, Provider, RetryBudget, Settings, Strategy, Target,
 };
 pub use summary::{Summary, summary};
 

@@ -195,6 +195,10 @@ pub struct Settings {
     pub stream_timeout: Option<Duration>,
     /// `stream_idle_timeout`: between two events of a stream; 60 s.
     pub stream_idle_timeout: Duration,
+    /// `broken_events: pass`: an event with broken JSON is passed on, where it is dropped unless this is set.
+    pub pass_broken_events: bool,
+    /// `midstream_fallback`: what becomes of a stream that breaks after its first content.
+    pub midstream: Midstream,
     /// `max_request_duration`: arrival to the end of the answer.
     pub max_request_duration: Option<Duration>,
     /// `fallbacks` with `default_fallbacks` as its `*`.
@@ -215,6 +219,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// `max_attempts`: a bound on all attempts of one request.
     pub max_attempts: Option<u32>,
+    /// `retry_budget`: a bound on the repeats of all requests together.
+    pub retry_budget: RetryBudget,
     /// `queue_timeout`: how long a request may wait for a free slot; 2 s.
     pub queue_timeout: Duration,
     /// `max_queue`: how many may wait in a group; 1,000.
@@ -233,6 +239,46 @@ pub struct Settings {
     pub model_group_retry_policy: Vec<(Arc<str>, ErrorCounts)>,
     /// `allowed_fails_policy`: allowed failures by error.
     pub allowed_fails_policy: ErrorCounts,
+}
+
+/// A bound on repeats: in any ten seconds, `percent` of the first attempts and `reserve` more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// `percent`: 20.
+    pub percent: u32,
+    /// `reserve`: 100.
+    pub reserve: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { percent: 20, reserve: 100 }
+    }
+}
+
+/// `midstream_fallback`: what becomes of a stream that breaks after its first content. Its price is told in
+/// [`midstream`](crate::midstream).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Midstream {
+    /// It ends with an error event.
+    #[default]
+    Off,
+    /// Another deployment is asked to go on where it broke off.
+    Continue,
+    /// Another deployment is asked for all of it again; for clients that know the mark alone.
+    Restart,
+}
+
+impl Midstream {
+    /// All of them by name.
+    pub const ALL: [(&str, Self); 3] =
+        [("off", Self::Off), ("continue", Self::Continue), ("restart", Self::Restart)];
+
+    /// By its name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, midstream)| *midstream)
+    }
 }
 
 /// A number for each kind of error, as LiteLLM's policies give them.

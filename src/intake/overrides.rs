@@ -8,7 +8,10 @@ use super::{
     Rejected, fallbacks,
     scan::{Member, Object, string},
 };
-use crate::{config::Fallbacks, request::Overrides};
+use crate::{
+    config::{Fallbacks, Midstream},
+    request::Overrides,
+};
 
 const NUM_RETRIES: &str = "num_retries";
 const REQUEST_TIMEOUT: &str = "request_timeout";
@@ -19,16 +22,18 @@ const CONTEXT_WINDOW: &str = "context_window_fallbacks";
 const CONTENT_POLICY: &str = "content_policy_fallbacks";
 const DISABLE: &str = "disable_fallbacks";
 const MAX_FALLBACKS: &str = "max_fallbacks";
+const MIDSTREAM: &str = "midstream_fallback";
 
 const HEADER_TIMEOUT: &str = "x-litellm-timeout";
 const HEADER_STREAM_TIMEOUT: &str = "x-litellm-stream-timeout";
 const HEADER_NUM_RETRIES: &str = "x-litellm-num-retries";
+const HEADER_MIDSTREAM: &str = "x-tollgate-midstream";
 
 /// "Never", for a clock: about 136 years. Longer ones would overflow what counts with them.
 const LONGEST: f64 = u32::MAX as f64;
 
 /// The keys of a body that are meant for the gateway.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     NUM_RETRIES,
     REQUEST_TIMEOUT,
     TIMEOUT,
@@ -38,6 +43,7 @@ pub(super) const KEYS: [&str; 9] = [
     CONTENT_POLICY,
     DISABLE,
     MAX_FALLBACKS,
+    MIDSTREAM,
 ];
 
 /// Whether a key of the body is meant for the gateway.
@@ -59,6 +65,9 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
     }
     if let Some(text) = header(headers, HEADER_STREAM_TIMEOUT)? {
         found.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT, text)?;
+    }
+    if let Some(text) = header(headers, HEADER_MIDSTREAM)? {
+        found.overrides.midstream = Some(midstream(HEADER_MIDSTREAM, text.trim())?);
     }
     Ok(Overrides { timeout: found.timeout.or(found.request_timeout), ..found.overrides })
 }
@@ -82,6 +91,7 @@ impl Found {
             TIMEOUT if set => self.timeout = seconds(TIMEOUT, &literal(value))?,
             STREAM_TIMEOUT if set => into.stream_timeout = seconds(STREAM_TIMEOUT, &literal(value))?,
             DISABLE if set => into.disable_fallbacks = boolean(DISABLE, value)?,
+            MIDSTREAM if set => into.midstream = Some(midstream(MIDSTREAM, &literal(value))?),
             // An explicit null replaces the configured list by none.
             FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
             CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
@@ -99,6 +109,10 @@ pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, Rejected>
         "false" => Ok(false),
         _ => Err(Rejected::value(name, "must be true or false")),
     }
+}
+
+fn midstream(name: &'static str, text: &str) -> Result<Midstream, Rejected> {
+    Midstream::named(text).ok_or_else(|| Rejected::value(name, "must be off, continue or restart"))
 }
 
 fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, Rejected> {

@@ -1,6 +1,6 @@
 //! A request that is refused before anybody was asked.
 
-use std::{borrow::Cow, error, fmt, str::Utf8Error};
+use std::{borrow::Cow, error, fmt, str::Utf8Error, time::Duration};
 
 use http::StatusCode;
 
@@ -33,6 +33,20 @@ impl Rejected {
         Self::body("The request body broke off.")
     }
 
+    /// The client hardly sends any more: 408.
+    #[must_use]
+    pub fn stalled(bytes: usize, within: Duration) -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            code: "request_body_timeout",
+            message: format!(
+                "Less than {bytes} bytes of the request body came within {} s.",
+                within.as_secs()
+            ),
+            param: None,
+        }
+    }
+
     /// The body is compressed: 415, rather than a word about its grammar.
     #[must_use]
     pub fn encoded() -> Self {
@@ -44,7 +58,7 @@ impl Rejected {
         }
     }
 
-    /// The status of the answer: 400, 413 or 415.
+    /// The status of the answer: 400, 408, 413 or 415.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status

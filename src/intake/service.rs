@@ -17,14 +17,14 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use tower::Service;
 
 use super::{Rejected, read};
 use crate::{
     Error,
-    config::Settings,
+    config::{Midstream, Settings},
     front::{BUFFER_UNIT, Call},
     headers,
     request::{Head, Prompt, Request, Response, Trail},
@@ -56,6 +56,8 @@ pub struct Rules {
     pub longest: Option<Duration>,
     /// `num_retries`, for the answer's headers.
     pub retries: u32,
+    /// `midstream_fallback`, for requests that say nothing of it.
+    pub midstream: Midstream,
     /// Whether `x-litellm-model-api-base` is shown.
     pub expose_upstreams: bool,
 }
@@ -69,6 +71,11 @@ impl Rules {
             max_buffered: settings.max_buffered_bytes,
             longest: settings.max_request_duration,
             retries: settings.num_retries,
+            // A client must ask for it: it has to know the mark.
+            midstream: match settings.midstream {
+                Midstream::Restart => Midstream::Off,
+                other @ (Midstream::Off | Midstream::Continue) => other,
+            },
             expose_upstreams,
         }
     }
@@ -118,11 +125,19 @@ where
 }
 
 impl Inner {
-    fn request(&self, head: Head, bytes: Bytes, trail: Trail) -> Request {
+    fn request(&self, mut head: Head, bytes: Bytes, trail: Trail) -> Request {
+        head.overrides.midstream.get_or_insert(self.rules.midstream);
         let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
         let trail = Arc::new(trail.with_retries(retries));
         let group = Arc::clone(&head.model);
-        Request::new(Prompt { bytes, head: Arc::new(head), trail, group, replaced: Arc::default() })
+        Request::new(Prompt {
+            bytes,
+            head: Arc::new(head),
+            trail,
+            group,
+            replaced: Arc::default(),
+            prefix: None,
+        })
     }
 
     /// The whole body, and the room it takes at the front door.
@@ -143,7 +158,8 @@ impl Inner {
         }
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        let mut pace = Pace::new();
+        while let Some(frame) = pace.next(held.total, body.frame()).await? {
             let frame = frame.map_err(|_| Rejected::broken_off())?;
             let Ok(data) = frame.into_data() else { continue };
             held.grow(data.len())?;
@@ -160,6 +176,30 @@ impl Inner {
         }
         let bytes = if rest.is_empty() { first } else { rest.freeze() };
         Ok((bytes, held.permit))
+    }
+}
+
+/// The upload's clock. Whoever sends a byte now and then holds a place at the front door and no more.
+struct Pace {
+    mark: usize,
+    until: Instant,
+}
+
+impl Pace {
+    /// A body has so long for each [`LEAST`](Self::LEAST) bytes.
+    const WITHIN: Duration = Duration::from_secs(30);
+    const LEAST: usize = 1024;
+
+    fn new() -> Self {
+        Self { mark: 0, until: Instant::now() + Self::WITHIN }
+    }
+
+    /// What comes next; `total` bytes are there.
+    async fn next<T>(&mut self, total: usize, next: impl Future<Output = T>) -> Result<T, Rejected> {
+        if total >= self.mark + Self::LEAST {
+            *self = Self { mark: total, ..Self::new() };
+        }
+        timeout_at(self.until, next).await.map_err(|_| Rejected::stalled(Self::LEAST, Self::WITHIN))
     }
 }
 

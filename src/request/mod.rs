@@ -9,7 +9,10 @@ use bytes::Bytes;
 
 pub use trail::Trail;
 
-use crate::{body::Body, config::Fallbacks};
+use crate::{
+    body::Body,
+    config::{Fallbacks, Midstream},
+};
 
 /// A request below Intake: cheap to clone, so that a retry or a fallback costs nothing.
 pub type Request = http::Request<Prompt>;
@@ -30,6 +33,8 @@ pub struct Prompt {
     pub group: Arc<str>,
     /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
     pub replaced: Arc<[(Arc<str>, Arc<str>)]>,
+    /// What was said before the stream of another deployment broke off: the last message, to be gone on with.
+    pub prefix: Option<Arc<str>>,
 }
 
 /// What Intake read out of the body and the headers.
@@ -95,6 +100,8 @@ pub struct Overrides {
     pub disable_fallbacks: bool,
     /// `max_fallbacks`.
     pub max_fallbacks: Option<u32>,
+    /// `midstream_fallback`, `x-tollgate-midstream`; Intake fills in what the configuration says.
+    pub midstream: Option<Midstream>,
 }
 
 /// Where things stand in a request's body: byte ranges of the original.

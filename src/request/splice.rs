@@ -12,6 +12,7 @@ use crate::body::Payload;
 type Parameter = (Arc<str>, Arc<str>);
 
 const STREAM_OPTIONS: &str = "stream_options";
+const MESSAGES: &str = "messages";
 
 impl Prompt {
     /// The body for one deployment: `model` is its name there, `defaults` are added where the request says nothing.
@@ -52,6 +53,8 @@ impl Prompt {
     }
 
     fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> Payload {
+        let prefixed = self.prefixed(replaced);
+        let replaced = prefixed.as_deref().unwrap_or(replaced);
         let mut splice = Splice::new(&self.bytes, &self.head.layout);
         splice.model(model);
         for (name, value) in replaced {
@@ -59,6 +62,21 @@ impl Prompt {
         }
         splice.add(replaced, defaults);
         splice.finish()
+    }
+
+    /// What is replaced when the last message is what was said already.
+    fn prefixed(&self, replaced: &[Parameter]) -> Option<Vec<Parameter>> {
+        let prefix = self.prefix.as_deref()?;
+        let said = || self.head.layout.keys.iter().rev().find(|(name, _)| **name == *MESSAGES);
+        let messages = match named(replaced, MESSAGES) {
+            Some(messages) => messages.to_owned(),
+            None => self.without_cuts(&said()?.1),
+        };
+        let list = messages.strip_suffix(']')?.trim_end();
+        let comma = if list.ends_with('[') { "" } else { "," };
+        let messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":{}}}]", quoted(prefix));
+        let others = replaced.iter().filter(|(name, _)| **name != *MESSAGES).cloned();
+        Some(others.chain([(MESSAGES.into(), messages.into())]).collect())
     }
 
     /// A value as it goes upstream: its trailing commas gone.

@@ -43,6 +43,8 @@ const NONE: u32 = u32::MAX;
 struct Walk {
     tried: Vec<(Arc<str>, u32)>,
     lists: Vec<List>,
+    /// The one gone to last.
+    at: Option<Alternative>,
 }
 
 /// A list of alternatives that is not used up, and how deep in the chain its groups stand.
@@ -138,11 +140,18 @@ impl Trail {
                 Some(alternative) if walk.tried(&alternative) => {}
                 Some(alternative) => {
                     walk.tried.push((Arc::clone(&alternative.model), depth));
+                    walk.at = Some(alternative.clone());
                     return Some(alternative);
                 }
             }
         }
         None
+    }
+
+    /// The group gone to last and what was replaced for it, where it is not the first one.
+    #[must_use]
+    pub fn last_group(&self) -> Option<Alternative> {
+        self.walk().at.clone()
     }
 
     fn walk(&self) -> MutexGuard<'_, Walk> {
@@ -160,7 +169,7 @@ impl Walk {
         0
     }
 
-    /// Whether it leads nowhere new. With other parameters the same group may answer otherwise, once.
+    /// Whether it leads nowhere new.
     fn tried(&self, alternative: &Alternative) -> bool {
         self.tried.iter().any(|(name, _)| *name == alternative.model)
     }

@@ -8,8 +8,10 @@ mod support;
 
 mod bad_requests;
 mod command;
+mod failover_scenarios;
 mod harness;
 mod http;
 mod owner;
 mod policies;
 mod streams;
+mod truth;

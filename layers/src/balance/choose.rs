@@ -37,8 +37,8 @@ pub(super) fn choose<'a>(
         Strategy::LatencyBased { buffer } => {
             // Nothing known is as good as the best: it is tried, without being swamped before it has answered.
             let time = |candidate: &Candidate| {
-                let seconds = table.speeds.seconds(candidate.which, call.kind, call.now)?;
-                Some(seconds * table.loads[candidate.which].error_factor(call.now))
+                let seconds = table.speeds.seconds(candidate.which, call.kind, table.fade.now)?;
+                Some(seconds * table.loads[candidate.which].error_factor(&table.fade))
             };
             let least = among.iter().filter_map(time).fold(f64::INFINITY, f64::min);
             let most = least * (1.0 + buffer.max(0.0));
@@ -96,14 +96,14 @@ fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call)
 fn adaptive(loads: &Loads, table: &Table, candidate: &Candidate, call: &Call) -> f64 {
     let load = &table.loads[candidate.which];
     let in_flight = (load.work() + candidate.score.cost) * drag(table, candidate, call);
-    (in_flight + load.lately(call.now)) / loads.weights[candidate.which].max(1e-9)
+    (in_flight + load.lately(&table.fade)) / loads.weights[candidate.which].max(1e-9)
 }
 
 /// How much heavier than usual work is there: how slow it is against the group, how often it fails, and what part of
 /// its weight it may carry.
 pub(super) fn drag(table: &Table, candidate: &Candidate, call: &Call) -> f64 {
-    let slowness = table.speeds.slowness(candidate.which, call.kind, call.now);
-    slowness * table.loads[candidate.which].error_factor(call.now) / candidate.part().max(0.01)
+    let slowness = table.speeds.slowness(candidate.which, call.kind, table.fade.now);
+    slowness * table.loads[candidate.which].error_factor(&table.fade) / candidate.part().max(0.01)
 }
 
 /// A draw by weight; where all weigh nothing, an even one.

@@ -24,6 +24,7 @@ pub struct Flight {
     kind: usize,
     began: Instant,
     head: Option<Duration>,
+    landed: bool,
 }
 
 /// Where a call was counted, and as how much.
@@ -85,7 +86,7 @@ impl Seats {
 
 impl Flight {
     pub(super) const fn new(loads: Arc<Loads>, seat: Seat, counted: Counted, call: &Call) -> Self {
-        Self { loads, seat, counted, kind: call.kind, began: call.now, head: None }
+        Self { loads, seat, counted, kind: call.kind, began: call.now, head: None, landed: false }
     }
 
     /// The call is made now; what was before is not the endpoint's time.
@@ -106,7 +107,13 @@ impl Flight {
 
     /// The choice is void: the endpoint had no room after all.
     pub(super) fn undo(self) {
-        self.loads.table().loads[self.counted.which].takes_back(self.counted.given);
+        self.loads.table().takes_back(&self.counted);
+    }
+
+    fn land(&mut self, table: &mut Table) {
+        self.landed = true;
+        table.loads[self.counted.which].landed(self.counted.work);
+        table.seats.give_back(self.seat);
     }
 
     fn sample(&self, head: Duration) -> Sample {
@@ -122,30 +129,35 @@ impl Begun {
     pub(super) fn told(self) {
         let mut table = self.loads.table();
         if table.seats.told(self.seat) {
-            table.speeds.sample(&self.sample, Instant::now());
+            table.come_to(Instant::now());
+            let now = table.fade.now;
+            table.speeds.sample(&self.sample, now);
         }
     }
 }
 
 impl Hear for Flight {
-    fn end(self, ending: &Ending) {
-        let now = Instant::now();
-        let mut table = self.loads.table();
+    fn end(mut self, ending: &Ending) {
+        let loads = Arc::clone(&self.loads);
+        let mut table = loads.table();
+        table.come_to(Instant::now());
         if ending.is_evidence() {
-            table.loads[self.counted.which].judged(failed(ending.class()), now);
+            table.judged(self.counted.which, failed(ending.class()));
         }
-        let Table { seats, speeds, .. } = &mut *table;
+        let Table { seats, speeds, fade, .. } = &mut *table;
         if let (Some(head), true) = (self.head, ending.is_success() && seats.told(self.seat)) {
-            speeds.sample(&self.sample(head), now);
+            speeds.sample(&self.sample(head), fade.now);
         }
+        self.land(&mut table);
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut table = self.loads.table();
-        table.loads[self.counted.which].landed(self.counted.work);
-        table.seats.give_back(self.seat);
+        if !self.landed {
+            let loads = Arc::clone(&self.loads);
+            self.land(&mut loads.table());
+        }
     }
 }
 

@@ -56,12 +56,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let mut late = true;
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Seeking { seek } => {
                     let Some(req) = this.req.as_ref() else { return Poll::Pending };
                     match ready!(seek.poll(this.shared, req, cx)) {
-                        Ok(taken) => State::Readying { taken: Some(taken) },
+                        Ok(taken) => {
+                            late = false;
+                            State::Readying { taken: Some(taken) }
+                        }
                         Err(exhausted) => {
                             this.state.set(State::Over);
                             return Poll::Ready(Err(exhausted.into()));
@@ -72,7 +76,13 @@ where
                     let Some(endpoint) = taken.as_mut() else { return Poll::Pending };
                     let ready = ready!(endpoint.service.poll_ready(cx));
                     match (ready, taken.take(), this.req.take()) {
-                        (Ok(()), Some(taken), Some(req)) => call(this.shared, taken, req),
+                        (Ok(()), Some(mut taken), Some(req)) => {
+                            // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
+                            if late {
+                                taken.flight.called();
+                            }
+                            call(this.shared, taken, req)
+                        }
                         (Err(error), Some(taken), _) => {
                             this.state.set(State::Over);
                             return Poll::Ready(this.shared.track.track(taken.flight, Err(error)));
@@ -107,7 +117,6 @@ where
     if let Some(attempts) = shared.reads.attempts(&req) {
         attempts.picked(taken.key);
     }
-    taken.flight.called();
     State::Calling { inner: taken.service.call(req), flight: Some(taken.flight) }
 }
 

@@ -1,10 +1,7 @@
 //! The endpoints of a group, and how one of them is taken: [`Group`].
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,7 +15,7 @@ use super::{
     search::Search,
     strategy::Strategy,
 };
-use crate::{Attempts, Endpoint, attempts::EndpointKey, endpoint::Freed};
+use crate::{Attempts, Endpoint, attempts::EndpointKey, endpoint::Freed, sync::AtomicU64};
 
 /// How often a choice is made again when the room has gone before it could be taken.
 const AGAIN: usize = 8;
@@ -83,29 +80,34 @@ impl<S> Group<S> {
     }
 
     /// Searches, and takes.
-    pub(super) fn pick<Req>(&self, want: &Want<'_, Req>) -> Pick<S>
+    pub(super) fn pick<Req>(&self, want: &Want<'_, Req>, now: Instant) -> Pick<S>
     where
         S: Endpoint<Req>,
     {
         let search = Search { group: self, plan: self.plan(), want };
-        let mut soonest = want.expires;
+        let (mut soonest, mut now) = (want.expires, now);
         for _ in 0..AGAIN {
-            let scan = search.scan(Instant::now());
+            let scan = search.scan(now);
             let among = match scan.found(want.expires) {
                 Found::Room(among) => among,
                 Found::At(at) => return Pick::Later(at),
                 Found::Nobody(at) => return Pick::Never(at),
             };
-            let call = Call { now: scan.now, kind: want.kind, random: self.random() };
+            let call = Call {
+                now: scan.now,
+                kind: want.kind,
+                random: if self.strategy.draws() { self.random() } else { 0 },
+            };
             let Some((chosen, flight)) = search.plan.loads.begin(among, &call) else { break };
             let mut service = search.endpoint(chosen.which).clone();
-            match service.reserve(want.req, &chosen.score) {
+            match service.reserve(want.req, &chosen.score, now) {
                 Ok(()) => {
                     return Pick::Taken(Taken { service, flight, key: search.plan.key(chosen.which) });
                 }
                 Err(until) => {
                     flight.undo();
                     soonest = soonest.min(until.at);
+                    now = Instant::now();
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What each endpoint carries: [`Loads`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 
@@ -10,7 +10,10 @@ use super::{
     speed::Speeds,
     strategy::{Strategy, weights},
 };
-use crate::endpoint::Share;
+use crate::{
+    endpoint::Share,
+    sync::{Mutex, MutexGuard},
+};
 
 /// With what time constant work given lately, and errors, are forgotten: 10 s.
 const MEMORY: f64 = 10.0;
@@ -29,6 +32,7 @@ pub(super) struct Table {
     pub(super) loads: Vec<Load>,
     pub(super) speeds: Speeds,
     pub(super) seats: Seats,
+    pub(super) fade: Fade,
     picks: u64,
 }
 
@@ -38,17 +42,24 @@ pub(super) struct Load {
     /// Calls in flight and their work.
     pub(super) calls: u32,
     work: f64,
-    lately: Fading,
-    errors: Fading,
+    // What both come to now is in `Fade`.
+    lately: f64,
+    errors: f64,
     /// The number of the last choice that fell on it.
     pub(super) picked: u64,
 }
 
-/// A sum that fades.
-#[derive(Clone, Copy, Debug)]
-struct Fading {
-    sum: f64,
-    at: Instant,
+/// How much all that was noted has faded by now.
+///
+/// All fades alike, so what is noted is made as much larger as it has to fade less than what was noted at the `epoch`:
+/// to look at any number of them takes one exponential, and none within a millisecond. Times are seconds since the
+/// group began.
+#[derive(Debug)]
+pub(super) struct Fade {
+    began: Instant,
+    epoch: f64,
+    pub(super) now: f64,
+    factor: f64,
 }
 
 /// What there is to know of one call when the choice is made.
@@ -62,13 +73,12 @@ pub(super) struct Call {
 
 impl Loads {
     pub(super) fn new(strategy: Strategy, shares: Vec<Share>) -> Self {
-        let now = Instant::now();
-        let none = Fading { sum: 0.0, at: now };
-        let load = Load { calls: 0, work: 0.0, lately: none, errors: none, picked: 0 };
+        let load = Load { calls: 0, work: 0.0, lately: 0.0, errors: 0.0, picked: 0 };
         let table = Table {
             loads: vec![load; shares.len()],
-            speeds: Speeds::new(shares.len(), now),
+            speeds: Speeds::new(shares.len()),
             seats: Seats::default(),
+            fade: Fade { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
             picks: 0,
         };
         Self { strategy, weights: weights(&shares), shares, table: Mutex::new(table) }
@@ -77,16 +87,20 @@ impl Loads {
     /// Chooses one of these and counts the call there.
     pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, Flight)> {
         let mut table = self.table();
+        table.come_to(call.now);
+        let now = table.fade.now;
+        table.speeds.refresh(call.kind, now);
         let chosen = *choose(self, &table, among, call)?;
         table.picks += 1;
         let picked = table.picks;
         let work = chosen.score.cost;
         let given = work * drag(&table, &chosen, call);
+        let noted = table.fade.noted(given);
         let load = &mut table.loads[chosen.which];
         load.picked = picked;
         load.calls += 1;
         load.work += work;
-        load.lately.add(given, call.now);
+        load.lately += noted;
         let seat = table.seats.take(picked);
         drop(table);
         let counted = Counted { which: chosen.which, work, given };
@@ -98,6 +112,34 @@ impl Loads {
     }
 }
 
+impl Table {
+    /// Brings what fades to this time.
+    pub(super) fn come_to(&mut self, now: Instant) {
+        if self.fade.come_to(now) {
+            let factor = std::mem::replace(&mut self.fade.factor, 1.0);
+            self.fade.epoch = self.fade.now;
+            for load in &mut self.loads {
+                load.lately *= factor;
+                load.errors *= factor;
+            }
+        }
+    }
+
+    /// The choice is void: what was given was never called for.
+    pub(super) fn takes_back(&mut self, counted: &Counted) {
+        let noted = self.fade.noted(counted.given);
+        let lately = &mut self.loads[counted.which].lately;
+        *lately = (*lately - noted).max(0.0);
+    }
+
+    /// A call has ended there, well or not, at the time that all was brought to.
+    pub(super) fn judged(&mut self, which: usize, failed: bool) {
+        let noted = self.fade.noted(if failed { 0.1 } else { 0.0 });
+        let errors = &mut self.loads[which].errors;
+        *errors = *errors * 0.9 + noted;
+    }
+}
+
 impl Load {
     /// Work in flight.
     pub(super) const fn work(&self) -> f64 {
@@ -105,18 +147,13 @@ impl Load {
     }
 
     /// Work given lately, each piece of it as heavy as the endpoint was slow when it was given.
-    pub(super) fn lately(&self, now: Instant) -> f64 {
-        self.lately.now(now)
-    }
-
-    /// What was given was never called for.
-    pub(super) fn takes_back(&mut self, given: f64) {
-        self.lately.sum = (self.lately.sum - given).max(0.0);
+    pub(super) fn lately(&self, fade: &Fade) -> f64 {
+        self.lately * fade.factor
     }
 
     /// One where nothing fails, six where all does.
-    pub(super) fn error_factor(&self, now: Instant) -> f64 {
-        1.0 + 5.0 * self.errors.now(now)
+    pub(super) fn error_factor(&self, fade: &Fade) -> f64 {
+        1.0 + 5.0 * self.errors * fade.factor
     }
 
     pub(super) fn landed(&mut self, work: f64) {
@@ -124,23 +161,20 @@ impl Load {
         // Sums of fractions drift; nothing in flight is nothing.
         self.work = if self.calls == 0 { 0.0 } else { self.work - work };
     }
-
-    pub(super) fn judged(&mut self, failed: bool, now: Instant) {
-        let errors = self.errors.now(now);
-        let sum = errors * 0.9 + if failed { 0.1 } else { 0.0 };
-        self.errors = Fading { sum, at: now };
-    }
 }
 
-impl Fading {
-    fn now(&self, now: Instant) -> f64 {
-        if self.sum == 0.0 {
-            return 0.0;
+impl Fade {
+    /// Whether it is time for a new epoch: before what is noted becomes too large.
+    fn come_to(&mut self, now: Instant) -> bool {
+        let now = now.saturating_duration_since(self.began).as_secs_f64();
+        if now - self.now >= 0.001 {
+            self.now = now;
+            self.factor = ((self.epoch - now) / MEMORY).exp();
         }
-        self.sum * (-now.saturating_duration_since(self.at).as_secs_f64() / MEMORY).exp()
+        self.now - self.epoch > 20.0 * MEMORY
     }
 
-    fn add(&mut self, more: f64, now: Instant) {
-        *self = Self { sum: self.now(now) + more, at: now.max(self.at) };
+    fn noted(&self, amount: f64) -> f64 {
+        amount / self.factor
     }
 }

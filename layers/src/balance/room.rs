@@ -2,10 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
     time::Duration,
 };
@@ -16,7 +13,10 @@ use super::{
     index::{Index, Key},
     queue::{Again, Queue},
 };
-use crate::endpoint::Freed;
+use crate::{
+    endpoint::Freed,
+    sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard},
+};
 
 /// Up to so many, all are asked; beyond, two at random.
 pub(super) const FEW: usize = 16;
@@ -26,6 +26,8 @@ pub(super) const FEW: usize = 16;
 pub(super) struct Tier {
     pub(super) members: Range<usize>,
     index: Option<Mutex<Index>>,
+    /// Whether anything was ever noted in the index.
+    noted: AtomicBool,
 }
 
 /// The queue of a group, and what is known of who has room. Endpoints tell it when some comes early.
@@ -50,7 +52,7 @@ impl Room {
     pub(super) fn new(tiers: impl Iterator<Item = Range<usize>>) -> Self {
         let tiers = tiers.map(|members| {
             let index = (members.len() > FEW).then(|| Mutex::new(Index::new(members.len())));
-            Tier { members, index }
+            Tier { members, index, noted: AtomicBool::new(false) }
         });
         Self {
             tiers: tiers.collect(),
@@ -91,6 +93,18 @@ impl Room {
 }
 
 impl Tier {
+    /// Whether the index knows of any that is full. Costs no lock.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    /// There is something in the index.
+    pub(super) fn set_noted(&self) {
+        if !self.is_noted() {
+            self.noted.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The index of a large tier.
     pub(super) fn index(&self) -> Option<MutexGuard<'_, Index>> {
         self.index.as_ref().map(|index| index.lock().unwrap_or_else(PoisonError::into_inner))

@@ -24,7 +24,6 @@ pin_project! {
     /// A request on its way to an endpoint.
     #[derive(Default)]
     pub(super) struct Seek {
-        expires: Option<Instant>,
         ticket: Option<Ticket>,
         #[pin]
         sleep: Option<Sleep>,
@@ -50,10 +49,11 @@ impl Seek {
         R: Reads<Req>,
     {
         let mut this = self.project();
-        let expires = *this.expires.get_or_insert_with(|| shared.expires(req));
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
-                match shared.arrive(req, expires) {
+                let now = Instant::now();
+                let expires = shared.expires(req, now);
+                match shared.arrive(req, now, expires) {
                     Ok(Turn::Go(taken)) => return Poll::Ready(Ok(taken)),
                     Ok(Turn::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
@@ -88,12 +88,12 @@ impl Seek {
 }
 
 impl<S, T, R> Shared<S, T, R> {
-    fn expires<Req>(&self, req: &Req) -> Instant
+    fn expires<Req>(&self, req: &Req, now: Instant) -> Instant
     where
         R: Reads<Req>,
     {
         // Who has all the time in the world waits for a day.
-        let expires = Instant::now() + self.patience.min(Duration::from_secs(86_400));
+        let expires = now + self.patience.min(Duration::from_secs(86_400));
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
@@ -105,14 +105,14 @@ impl<S, T, R> Shared<S, T, R> {
     }
 
     /// What there is for a newcomer. It does not overtake those who wait, and does not join them in vain.
-    fn arrive<Req>(&self, req: &Req, expires: Instant) -> Result<Turn<S>, Exhausted>
+    fn arrive<Req>(&self, req: &Req, now: Instant, expires: Instant) -> Result<Turn<S>, Exhausted>
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
     {
         let room = &self.group.plan().room;
         if room.waiting() > 0 {
-            let (owed, waiting) = room.queue(|queue| (queue.is_owed(Instant::now()), queue.len()));
+            let (owed, waiting) = room.queue(|queue| (queue.is_owed(now), queue.len()));
             let hurried = self.reads.attempts(req).is_some_and(Attempts::untried_only);
             if owed && (hurried || !self.group.has_slots(req, waiting + 1, expires)) {
                 return Err(self.refuse(req, None, None));
@@ -121,7 +121,7 @@ impl<S, T, R> Shared<S, T, R> {
                 return Ok(Turn::Sleep(expires));
             }
         }
-        match self.group.pick(&self.want(req, expires)) {
+        match self.group.pick(&self.want(req, expires), now) {
             Pick::Taken(taken) => Ok(Turn::Go(taken)),
             Pick::Later(at) => Ok(Turn::Sleep(at)),
             Pick::Never(at) => Err(self.refuse(req, None, at)),
@@ -152,7 +152,7 @@ impl<S, T, R> Shared<S, T, R> {
                 }
                 return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
             }
-            let at = match self.group.pick(&self.want(req, expires)) {
+            let at = match self.group.pick(&self.want(req, expires), now) {
                 Pick::Taken(taken) => return Ok(Turn::Go(taken)),
                 Pick::Later(at) => at.max(now + MILLISECOND),
                 Pick::Never(at) => return Err(self.refuse(req, Some(ticket), at)),

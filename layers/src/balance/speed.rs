@@ -1,19 +1,18 @@
 //! How fast each endpoint answers, against its group: [`Speeds`].
 
-use tokio::time::Instant;
-
 /// Kinds of calls, which are not to be compared with each other.
 pub(super) const KINDS: usize = 2;
 
 /// A sample older than this says nothing any more.
 const STALE: f64 = 60.0;
+/// A median is believed for so long, and is not sought again for each answer.
+const MEDIAN: f64 = 0.1;
 
-/// How long the answers of each endpoint take, by kind, and the group's median.
+/// How long the answers of each endpoint take, by kind, and the group's median. Times are seconds since the group began.
 #[derive(Debug)]
 pub(super) struct Speeds {
     times: [Vec<Mean>; KINDS],
-    medians: [f64; KINDS],
-    samples: usize,
+    medians: [Median; KINDS],
     // Where the median is sought, so that this never allocates.
     scratch: Vec<f64>,
 }
@@ -22,7 +21,15 @@ pub(super) struct Speeds {
 #[derive(Clone, Copy, Debug)]
 struct Mean {
     seconds: f64,
-    at: Instant,
+    at: f64,
+}
+
+/// When it was sought last, and how many samples there were since; zero while nothing is known.
+#[derive(Clone, Copy, Debug)]
+struct Median {
+    seconds: f64,
+    at: f64,
+    samples: usize,
 }
 
 /// How long one answer took.
@@ -34,41 +41,47 @@ pub(super) struct Sample {
 }
 
 impl Speeds {
-    pub(super) fn new(len: usize, now: Instant) -> Self {
-        let none = || vec![Mean { seconds: 0.0, at: now }; len];
-        Self { times: [none(), none()], medians: [0.0; KINDS], samples: 0, scratch: Vec::with_capacity(len) }
+    pub(super) fn new(len: usize) -> Self {
+        let none = || vec![Mean { seconds: 0.0, at: 0.0 }; len];
+        let median = Median { seconds: 0.0, at: f64::NEG_INFINITY, samples: 0 };
+        Self { times: [none(), none()], medians: [median; KINDS], scratch: Vec::with_capacity(len) }
     }
 
     /// How long answers take there, where that is known.
-    pub(super) fn seconds(&self, which: usize, kind: usize, now: Instant) -> Option<f64> {
+    pub(super) fn seconds(&self, which: usize, kind: usize, now: f64) -> Option<f64> {
         let mean = &self.times[kind][which];
-        let fresh = now.saturating_duration_since(mean.at).as_secs_f64() < STALE;
+        let fresh = now - mean.at < STALE;
         (fresh && mean.seconds > 0.0).then_some(mean.seconds)
     }
 
     /// How much slower than the group, 1 to 10.
-    pub(super) fn slowness(&self, which: usize, kind: usize, now: Instant) -> f64 {
-        let median = self.medians[kind];
+    pub(super) fn slowness(&self, which: usize, kind: usize, now: f64) -> f64 {
+        let median = self.medians[kind].seconds;
         match self.seconds(which, kind, now) {
             Some(seconds) if median > 0.0 => (seconds / median).clamp(1.0, 10.0),
             _ => 1.0,
         }
     }
 
-    pub(super) fn sample(&mut self, sample: &Sample, now: Instant) {
+    pub(super) fn sample(&mut self, sample: &Sample, now: f64) {
         let Sample { which, kind, seconds } = *sample;
         let mean = &mut self.times[kind][which];
         // Never zero, which stands for nothing known.
         let seconds = seconds.max(1e-9);
-        let age = now.saturating_duration_since(mean.at).as_secs_f64();
+        let age = now - mean.at;
         // One in five, more when there was none for long: what gets little traffic must be able to recover.
         let part = if mean.seconds > 0.0 { (1.0 - (-age / 5.0).exp()).max(0.2) } else { 1.0 };
         *mean = Mean { seconds: mean.seconds + part * (seconds - mean.seconds), at: now };
-        self.samples += 1;
-        // In a large group one sample moves the median little.
-        if self.samples >= self.times[kind].len() / 16 {
-            self.samples = 0;
+        self.medians[kind].samples += 1;
+    }
+
+    /// Seeks the median again, if it is time.
+    pub(super) fn refresh(&mut self, kind: usize, now: f64) {
+        let Median { at, samples, .. } = self.medians[kind];
+        // In a large group one sample moves it little.
+        if samples > self.times[kind].len() / 16 && now - at >= MEDIAN {
             self.find_median(kind);
+            (self.medians[kind].at, self.medians[kind].samples) = (now, 0);
         }
     }
 
@@ -80,7 +93,7 @@ impl Speeds {
         if len > 0 {
             let (below, upper, _) = self.scratch.select_nth_unstable_by(middle, f64::total_cmp);
             let lower = if len % 2 == 0 { below.iter().copied().fold(0.0, f64::max) } else { *upper };
-            self.medians[kind] = f64::midpoint(lower, *upper);
+            self.medians[kind].seconds = f64::midpoint(lower, *upper);
         }
     }
 }

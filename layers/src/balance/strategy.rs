@@ -25,6 +25,16 @@ pub enum Strategy {
     CostBased,
 }
 
+impl Strategy {
+    /// Whether it draws lots.
+    pub(super) const fn draws(self) -> bool {
+        match self {
+            Self::SimpleShuffle | Self::LatencyBased { .. } => true,
+            Self::Adaptive | Self::LeastBusy | Self::UsageBased | Self::CostBased => false,
+        }
+    }
+}
+
 /// What each is meant to carry: the first of weight, requests and tokens per minute that any of them sets. Those that
 /// do not set it get the mean of the others, so that none starves.
 pub(super) fn weights(shares: &[Share]) -> Vec<f64> {

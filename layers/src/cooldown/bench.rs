@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use super::cell::{Cell, Failure, Verdict};
 use crate::{
     Ending, Hear, Until,
     endpoint::{Full, Health, Score},
+    sync::{AtomicBool, AtomicU32, Mutex},
 };
 
 /// When an endpoint is benched, and for how long.
@@ -101,10 +102,17 @@ impl fmt::Debug for Policy {
 /// A handle on the health of one endpoint. All clones are one; it outlives the services that use it.
 #[derive(Clone)]
 pub struct Bench {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
 }
 
+/// Nearly always all is well, and that is seen without the lock. Both are written under it.
 struct Shared {
+    settled: AtomicBool,
+    benches: AtomicU32,
+    known: Mutex<Known>,
+}
+
+struct Known {
     policy: Policy,
     cell: Cell,
 }
@@ -141,26 +149,34 @@ impl Bench {
     /// The health of an endpoint that nothing is known about.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { shared: Arc::new(Mutex::new(Shared { policy, cell: Cell::new() })) }
+        let known = Mutex::new(Known { policy, cell: Cell::new() });
+        let (settled, benches) = (AtomicBool::new(true), AtomicU32::new(0));
+        Self { shared: Arc::new(Shared { settled, benches, known }) }
     }
 
     /// From now on judged like this; what is known stays.
     pub fn set_policy(&self, policy: Policy) {
-        self.with(|shared| shared.policy = policy);
+        self.with(Instant::now(), |known| known.policy = policy);
     }
 
     /// How well it is.
     #[must_use]
     pub fn health(&self) -> Health {
-        let now = Instant::now();
-        self.with(|shared| shared.cell.health(&shared.policy, now))
+        self.health_at(Instant::now())
+    }
+
+    pub(super) fn health_at(&self, now: Instant) -> Health {
+        if self.is_settled() {
+            return Health::Well(1.0);
+        }
+        self.with(now, |known| known.cell.health(&known.policy, now))
     }
 
     /// For a status page or metrics.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
-        self.with(|Shared { policy, cell }| {
+        self.with(now, |Known { policy, cell }| {
             let state = match cell.health(policy, now) {
                 Health::Well(part) if part < 1.0 => State::SlowStart,
                 Health::Well(_) => State::Well,
@@ -177,24 +193,34 @@ impl Bench {
     ///
     /// # Errors
     /// [`Until`], when `seen` had it and another call has taken it since.
-    pub(super) fn take_probe(&self, seen: &Score) -> Result<Option<Probe>, Until> {
-        let now = Instant::now();
-        let taken = self.with(|shared| shared.cell.take_probe(&shared.policy, now));
+    pub(super) fn take_probe(&self, seen: &Score, now: Instant) -> Result<Option<Probe>, Until> {
+        if self.is_settled() {
+            return Ok(None);
+        }
+        let taken = self.with(now, |known| known.cell.take_probe(&known.policy, now));
         if taken {
             return Ok(Some(Probe(self.clone())));
         }
         // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
         // again, it says that it is benched.
-        let lost = seen.health == Health::Probe && matches!(self.health(), Health::Benched(_));
+        let lost = seen.health == Health::Probe && matches!(self.health_at(now), Health::Benched(_));
         if lost { Err(Until { at: now, why: Full::Probing }) } else { Ok(None) }
     }
 
     pub(super) fn watch(&self, probe: Option<Probe>) -> Watch {
-        Watch { bench: self.clone(), begun: self.with(|shared| shared.cell.benches()), probe }
+        Watch { bench: self.clone(), begun: self.shared.benches.load(Ordering::Acquire), probe }
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Shared) -> T) -> T {
-        f(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    fn is_settled(&self) -> bool {
+        self.shared.settled.load(Ordering::Acquire)
+    }
+
+    fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut known);
+        self.shared.settled.store(known.cell.is_settled(&known.policy, now), Ordering::Release);
+        self.shared.benches.store(known.cell.benches(), Ordering::Release);
+        result
     }
 }
 
@@ -210,7 +236,7 @@ pub(super) struct Probe(Bench);
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.0.with(|shared| shared.cell.give_back_probe());
+        self.0.with(Instant::now(), |known| known.cell.give_back_probe());
     }
 }
 
@@ -228,7 +254,7 @@ impl Watch {
     pub(super) fn head(&mut self, ending: &Ending) {
         if Verdict::of(ending) == Verdict::Good {
             let now = Instant::now();
-            self.bench.with(|shared| shared.cell.answers(self.begun, now));
+            self.bench.with(now, |known| known.cell.answers(self.begun, now));
             self.probe = None;
         }
     }
@@ -244,7 +270,7 @@ impl Watch {
 impl Hear for Watch {
     fn end(self, ending: &Ending) {
         let now = Instant::now();
-        self.bench.with(|Shared { policy, cell }| match Verdict::of(ending) {
+        self.bench.with(now, |Known { policy, cell }| match Verdict::of(ending) {
             _ if policy.is_off() => {}
             Verdict::Good => cell.succeeded(self.begun, now),
             Verdict::Bad => cell.failed(policy, Failure { ending, probe: self.probe.is_some() }, now),

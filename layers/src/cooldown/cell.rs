@@ -94,6 +94,11 @@ impl Cell {
         }
     }
 
+    /// Whether it is well, and stays so until something is heard.
+    pub(super) fn is_settled(&self, policy: &Policy, now: Instant) -> bool {
+        self.until.is_none() && self.health(policy, now) == Health::Well(1.0)
+    }
+
     /// Takes the probe, if there is one to take.
     pub(super) fn take_probe(&mut self, policy: &Policy, now: Instant) -> bool {
         let free = self.health(policy, now) == Health::Probe;

@@ -167,16 +167,16 @@ where
     T: Track<Watch, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
-    fn score(&self, req: &Req) -> Result<Score, Until> {
-        let mut score = self.inner.score(req)?;
-        score.health = worse(score.health, self.bench.health());
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
+        let mut score = self.inner.score(req, now)?;
+        score.health = worse(score.health, self.bench.health_at(now));
         Ok(score)
     }
 
-    fn reserve(&mut self, req: &Req, seen: &Score) -> Result<(), Until> {
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until> {
         // First here, because a probe that is taken for nothing is given back by its drop.
-        let probe = self.bench.take_probe(seen)?;
-        self.inner.reserve(req, seen)?;
+        let probe = self.bench.take_probe(seen, now)?;
+        self.inner.reserve(req, seen, now)?;
         self.probe = probe.or(self.probe.take());
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::account::Account;
+
 /// The limits of one deployment. Each may be unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -17,6 +19,8 @@ pub struct Limits {
     pub settle: Settle,
     /// The longest that a refusal which names no time may close the deployment: 5 s unless said otherwise.
     pub longest_guess: Duration,
+    /// What it is paid from, perhaps together with others.
+    pub account: Option<Account>,
 }
 
 impl Default for Limits {
@@ -28,6 +32,7 @@ impl Default for Limits {
             window: None,
             settle: Settle::default(),
             longest_guess: Duration::from_secs(5),
+            account: None,
         }
     }
 }

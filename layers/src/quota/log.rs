@@ -87,7 +87,15 @@ impl Log {
     /// Makes what was added at `at` dearer or cheaper, if it is still kept.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
         // What was added at `at` is in the first slot that was last added to no earlier than that.
-        let Some(slot) = self.order().find(|&slot| self.time(slot) >= at) else { return };
+        let (mut place, mut end) = (0, self.len);
+        while place < end {
+            let middle = usize::midpoint(place, end);
+            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
+        }
+        if place == self.len {
+            return;
+        }
+        let slot = (self.first + place) % SLOTS;
         let amount = u64::from(self.amount[slot]);
         let corrected = u32::try_from((amount + is).saturating_sub(was)).unwrap_or(u32::MAX);
         self.sum = self.sum + u64::from(corrected) - amount;

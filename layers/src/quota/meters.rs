@@ -1,18 +1,24 @@
 //! The meters of one deployment: [`Meters`].
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
+    account::Account,
+    glance::Glance,
     limits::{Limits, Window},
     reservation::Reservation,
-    state::State,
+    state::{State, Taken},
 };
-use crate::endpoint::{Freed, Until};
+use crate::{
+    Ending,
+    endpoint::{Freed, Full, Until},
+    sync::{Mutex, MutexGuard},
+};
 
 /// The meters of one deployment: requests, tokens, calls in flight, and the server's word.
 ///
@@ -25,6 +31,7 @@ pub struct Meters {
 
 #[derive(Debug)]
 struct Shared {
+    glance: Glance,
     limits: Limits,
     /// Times inside are milliseconds since then.
     began: Instant,
@@ -70,7 +77,15 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
         let waiting = Mutex::default();
-        Self { shared: Arc::new(Shared { limits, began: Instant::now(), state, waiting }) }
+        Self {
+            shared: Arc::new(Shared {
+                glance: Glance::default(),
+                limits,
+                began: Instant::now(),
+                state,
+                waiting,
+            }),
+        }
     }
 
     /// The limits they were made with.
@@ -83,39 +98,90 @@ impl Meters {
     #[must_use]
     pub fn reading(&self) -> Reading {
         let now = self.now();
-        self.state().reading(now)
+        let reading = self.state().reading(now);
+        let account = self.account_closed_until().map(|at| at.saturating_duration_since(Instant::now()));
+        Reading { closed_for: reading.closed_for.max(account), ..reading }
+    }
+
+    /// How many refusals have taught a window so far: each cost a call, and more than one in ten minutes is a sign that
+    /// somebody else spends the same limit.
+    #[must_use]
+    pub fn lessons(&self) -> u64 {
+        self.state().lessons()
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
-    pub(super) fn room(&self, cost: u64) -> Result<Room, Until> {
-        let now = self.now();
-        self.state().check(cost, now).map_err(|(at, why)| Until { at: self.instant(at), why })
+    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
+        let now = self.millis(now);
+        if let Some(room) = self.shared.glance.room(cost, now) {
+            return self.unless_account_closed(Ok(room));
+        }
+        let mut state = self.state();
+        let checked = state.check(cost, now);
+        self.show(&mut state, now);
+        drop(state);
+        self.unless_account_closed(checked.map_err(|(at, why)| Until { at: self.instant(at), why }))
     }
 
     /// Takes it.
-    pub(super) fn reserve(&self, cost: u64) -> Result<Reservation, Until> {
-        let now = self.now();
+    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, Until> {
+        self.unless_account_closed(Ok(()))?;
+        let now = self.millis(now);
         let mut state = self.state();
-        match state.check(cost, now) {
+        let checked = state.check(cost, now);
+        match checked {
             Ok(_) => {
                 let taken = state.take(cost, now);
+                self.show(&mut state, now);
                 drop(state);
                 Ok(Reservation::new(self.clone(), taken))
             }
-            Err((at, why)) => Err(Until { at: self.instant(at), why }),
+            Err((at, why)) => {
+                self.show(&mut state, now);
+                drop(state);
+                Err(Until { at: self.instant(at), why })
+            }
         }
     }
 
     /// Takes it even where there is none.
     pub(super) fn take(&self, cost: u64) -> Reservation {
-        let taken = self.state().take(cost, self.now());
+        let now = self.now();
+        let mut state = self.state();
+        let taken = state.take(cost, now);
+        self.show(&mut state, now);
+        drop(state);
         Reservation::new(self.clone(), taken)
     }
 
     /// How many calls of this cost could begin until then.
     pub(super) fn slots(&self, cost: u64, by: Instant) -> u64 {
+        if self.account_closed_until().is_some_and(|until| until > by) {
+            return 0;
+        }
         let now = self.now();
         self.state().slots(cost, now, self.millis(by))
+    }
+
+    /// A call that took this has ended.
+    pub(super) fn ended(&self, taken: &Taken, ending: &Ending) {
+        if let Some(account) = &self.shared.limits.account {
+            account.hear(ending, self.instant(taken.at));
+        }
+        self.change(|state, now| state.ended(taken, ending, now));
+    }
+
+    fn account_closed_until(&self) -> Option<Instant> {
+        self.shared.limits.account.as_ref().and_then(Account::closed_until)
+    }
+
+    /// Of two reasons to wait the longer one.
+    fn unless_account_closed<T>(&self, room: Result<T, Until>) -> Result<T, Until> {
+        match (self.account_closed_until(), room) {
+            (Some(at), Err(until)) if until.at > at => Err(until),
+            (Some(at), _) => Err(Until { at, why: Full::Word }),
+            (None, room) => room,
+        }
     }
 
     /// Changes the state, and tells those who wait if that may have made room.
@@ -124,6 +190,7 @@ impl Meters {
         let mut state = self.state();
         change(&mut state, now);
         let freed = state.freed();
+        self.show(&mut state, now);
         drop(state);
         if freed {
             self.tell();
@@ -136,6 +203,12 @@ impl Meters {
         // Those of earlier trees are gone.
         waiting.retain(|(told, _)| told.strong_count() > 0);
         waiting.push((told.clone(), which));
+    }
+
+    /// Lets those who only look see how things stand.
+    fn show(&self, state: &mut State, now: u64) {
+        let (most, used) = state.most(now);
+        self.shared.glance.show(most, used, now);
     }
 
     fn tell(&self) {
@@ -160,7 +233,8 @@ impl Meters {
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+        let since = at.saturating_duration_since(self.shared.began);
+        since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))
     }
 
     fn instant(&self, millis: u64) -> Instant {

@@ -19,6 +19,8 @@
 //! one second and count refused calls too, others refill evenly, others let the whole minute come at once: none of
 //! them says which it is, and every lesson costs a refusal.
 //!
+//! *Account*: deployments that are paid from one [`Account`] are closed together when it is used up.
+//!
 //! ```
 //! use tollgate_layers::{AtHead, BoxError, Class, Ending, quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -44,7 +46,9 @@
 //! Called without having reserved, as in this example, it counts the call and holds nothing back: only a balancer
 //! asks first. A wrong cost makes a limit of tokens leak or starve, until answers have taught better.
 
+mod account;
 mod future;
+mod glance;
 mod limits;
 mod log;
 mod meters;
@@ -58,6 +62,7 @@ mod tokens;
 mod told;
 mod word;
 
+pub use account::Account;
 pub use future::ResponseFuture;
 pub use limits::{Limits, Settle, Window};
 pub use meters::{Meters, Reading};

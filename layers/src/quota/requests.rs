@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A window that drew no refusal for so long is made one step longer.
-const CLEAN: u64 = 10 * 60_000;
+pub(super) const CLEAN: u64 = 10 * 60_000;
 
 /// How many requests there were lately, and by which rules the next may come.
 ///
@@ -20,8 +20,12 @@ pub(super) struct Requests {
     /// What the bucket holds, and when that was worked out.
     level: f64,
     filled: u64,
+    /// Before this, time has nothing to add.
+    fresh: u64,
     /// The last lesson, or the last step up from one.
     clean_since: u64,
+    /// How many refusals taught a window.
+    pub(super) lessons: u64,
     pub(super) told: Told,
 }
 
@@ -51,7 +55,9 @@ impl Requests {
             rule,
             level: bucket(limit),
             filled: now,
+            fresh: 0,
             clean_since: now,
+            lessons: 0,
             told: Told::default(),
         }
     }
@@ -63,6 +69,7 @@ impl Requests {
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.level = self.level.min(bucket(limit));
+        self.fresh = 0;
     }
 
     /// What was admitted in the last minute.
@@ -132,6 +139,7 @@ impl Requests {
             Rule::Bucket | Rule::Window { .. } => Window::S1,
         };
         self.clean_since = now;
+        self.lessons += 1;
         self.learn(next, now);
         true
     }
@@ -160,6 +168,10 @@ impl Requests {
 
     /// Brings all to `now`.
     fn refresh(&mut self, now: u64) {
+        if now < self.fresh {
+            return;
+        }
+        self.fresh = now + 1;
         let (limit, rate, full) = (self.limit, self.rate(), bucket(self.limit));
         let mut level = (self.level + as_f64(now.saturating_sub(self.filled)) * rate).min(full);
         // The bucket never holds more than the minute had left, at any time since; else a minute spent early would be

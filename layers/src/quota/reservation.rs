@@ -42,7 +42,7 @@ pub struct Held {
 impl Hear for Held {
     fn end(mut self, ending: &Ending) {
         self.heard = true;
-        self.meters.change(|state, now| state.ended(&self.taken, ending, now));
+        self.meters.ended(&self.taken, ending);
     }
 }
 

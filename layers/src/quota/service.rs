@@ -123,14 +123,14 @@ where
     T: Track<Held, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64> + Clone,
 {
-    fn score(&self, req: &Req) -> Result<Score, Until> {
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
         let cost = self.cost.get(req);
-        let room = self.meters.room(cost)?;
+        let room = self.meters.room(cost, now)?;
         Ok(Score { health: Health::Well(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
     }
 
-    fn reserve(&mut self, req: &Req, _: &Score) -> Result<(), Until> {
-        self.reserved = Some(self.meters.reserve(self.cost.get(req))?);
+    fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), Until> {
+        self.reserved = Some(self.meters.reserve(self.cost.get(req), now)?);
         Ok(())
     }
 

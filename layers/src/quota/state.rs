@@ -1,5 +1,7 @@
 //! All that is counted for one deployment, under one lock: [`State`].
 
+use std::time::Duration;
+
 use super::{
     limits::{Limits, Settle},
     meters::{Reading, Room},
@@ -9,6 +11,9 @@ use super::{
     word::Word,
 };
 use crate::{Class, Ending, ending::Seen, endpoint::Full};
+
+/// How long a refusal that names no time closes, the first time.
+const FIRST_GUESS: Duration = Duration::from_secs(1);
 
 /// What is counted. Times are milliseconds since the meters began.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ impl State {
             requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
             tokens: limits.tokens.map(Tokens::new),
             flights: Flights { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
-            word: Word::new(limits.longest_guess),
+            word: Word::new(FIRST_GUESS, limits.longest_guess),
             correction: Correction { used: 0.0, thought: 0.0 },
             refused: false,
             freed: false,
@@ -97,6 +102,21 @@ impl State {
         }
         later(self.word.until(), Full::Word);
         if full.0 > now { Err(full) } else { Ok(Room { used }) }
+    }
+
+    /// The dearest call that may begin now, by its estimate, and how full the fullest meter is.
+    pub(super) fn most(&mut self, now: u64) -> (Option<u64>, f64) {
+        let mut open = !self.flights.full() && self.word.until() <= now;
+        let (mut most, mut used) = (u64::MAX, 0.0_f64);
+        if let Some(requests) = &mut self.requests {
+            open &= requests.check(now).is_ok();
+            used = used.max(part(requests.used(), requests.limit()));
+        }
+        if let Some(tokens) = &mut self.tokens {
+            most = self.correction.revert(tokens.left(now));
+            used = used.max(part(tokens.used(), tokens.limit));
+        }
+        (open.then_some(most), used)
     }
 
     pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
@@ -137,9 +157,11 @@ impl State {
             return self.refund(taken);
         }
         self.landed(taken);
-        self.settle(taken, ending);
+        self.settle(taken, ending, now);
         self.hear(taken, ending, now);
         match ending.class() {
+            // The account is used up: that says nothing about the limits of this deployment.
+            Class::RateLimited if self.is_about_account(ending) => {}
             Class::RateLimited => self.refused_by_server(taken, ending, now),
             Class::Success => {
                 self.word.answered();
@@ -154,11 +176,15 @@ impl State {
         }
     }
 
-    fn settle(&mut self, taken: &Taken, ending: &Ending) {
+    fn is_about_account(&self, ending: &Ending) -> bool {
+        self.limits.account.as_ref().is_some_and(|account| account.is_meant(ending))
+    }
+
+    fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
-            tokens.correct(taken.spent, taken.reserved, used);
+            tokens.settle((taken.spent, taken.reserved), used, now);
             self.freed |= used < taken.reserved;
         }
     }
@@ -169,6 +195,10 @@ impl State {
         let of_tokens = ending.tokens().remaining == Some(0) && ending.requests().remaining != Some(0);
         if let (Some(requests), false) = (&mut self.requests, of_tokens) {
             requests.refused(taken.request, now);
+        }
+        let of_requests = ending.requests().remaining == Some(0) && ending.tokens().remaining != Some(0);
+        if let (Some(tokens), false) = (&mut self.tokens, of_requests) {
+            tokens.refused(now);
         }
     }
 
@@ -208,6 +238,10 @@ impl State {
         self.freed = false;
         self.refused &= !tell;
         tell
+    }
+
+    pub(super) fn lessons(&self) -> u64 {
+        self.requests.as_ref().map_or(0, |requests| requests.lessons)
     }
 
     pub(super) fn reading(&mut self, now: u64) -> Reading {
@@ -253,11 +287,17 @@ impl Flights {
 
 impl Correction {
     fn apply(&self, estimate: u64) -> u64 {
-        if self.thought <= 0.0 {
-            return estimate;
-        }
+        self.factor().map_or(estimate, |factor| whole((as_f64(estimate) * factor).ceil()))
+    }
+
+    /// The largest estimate that comes to no more than this.
+    fn revert(&self, cost: u64) -> u64 {
+        self.factor().map_or(cost, |factor| (as_f64(cost) / factor) as u64)
+    }
+
+    fn factor(&self) -> Option<f64> {
         // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
-        whole((as_f64(estimate) * (self.used / self.thought).clamp(0.05, 20.0)).ceil())
+        (self.thought > 0.0).then(|| (self.used / self.thought).clamp(0.05, 20.0))
     }
 
     fn learn(&mut self, estimate: u64, used: u64) {

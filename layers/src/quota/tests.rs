@@ -27,7 +27,7 @@ fn tokens(limit: u64) -> Limits {
 
 /// Makes a call that has begun, if there is room.
 fn begin(meters: &Meters, cost: u64) -> Option<Held> {
-    meters.reserve(cost).ok().and_then(super::reservation::Reservation::spend)
+    meters.reserve(cost, Instant::now()).ok().and_then(super::reservation::Reservation::spend)
 }
 
 /// How many calls there is room for at this instant; each ends well at once.
@@ -58,7 +58,7 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
     assert_eq!(burst(&meters, 3), 3);
     advance(secs(10)).await;
     assert_eq!(burst(&meters, 10), 3);
-    let until = meters.room(1).expect_err("full");
+    let until = meters.room(1, Instant::now()).expect_err("full");
     assert_eq!(until.why, Full::Limit);
     tokio::time::sleep_until(until.at).await;
     assert_eq!(burst(&meters, 10), 3);
@@ -73,11 +73,11 @@ async fn what_until_says_is_when_there_is_room_and_not_before() {
     {
         let meters = Meters::new(limits);
         for _ in 0..300 {
-            let Err(until) = meters.room(1).map(|_| burst(&meters, 1)) else { continue };
+            let Err(until) = meters.room(1, Instant::now()).map(|_| burst(&meters, 1)) else { continue };
             advance(until.at.duration_since(Instant::now()) - ms(1)).await;
-            assert!(meters.room(1).is_err(), "too late: {until:?}");
+            assert!(meters.room(1, Instant::now()).is_err(), "too late: {until:?}");
             advance(ms(1)).await;
-            assert!(meters.room(1).is_ok(), "too early: {until:?}");
+            assert!(meters.room(1, Instant::now()).is_ok(), "too early: {until:?}");
         }
     }
 }
@@ -156,12 +156,12 @@ async fn a_pinned_window_learns_nothing() {
 async fn the_servers_word_closes_exactly_so_long() {
     let meters = Meters::new(requests(600));
     refuse(&meters, Some(ms(2_500)));
-    let until = meters.room(1).expect_err("closed");
+    let until = meters.room(1, Instant::now()).expect_err("closed");
     assert_eq!((until.why, until.at.duration_since(Instant::now())), (Full::Word, ms(2_500)));
     advance(ms(2_499)).await;
-    assert!(meters.room(1).is_err());
+    assert!(meters.room(1, Instant::now()).is_err());
     advance(ms(1)).await;
-    assert!(meters.room(1).is_ok());
+    assert!(meters.room(1, Instant::now()).is_ok());
     refuse(&meters, Some(secs(100_000)));
     assert_eq!(meters.reading().closed_for, Some(secs(3_600)), "a word is believed for an hour");
 }
@@ -202,7 +202,7 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
 async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
     let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
     let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
-    drop(meters.reserve(7));
+    drop(meters.reserve(7, Instant::now()));
     assert_eq!(spent(), (0, 0, 0));
     begin(&meters, 7).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
     assert_eq!(spent(), (0, 0, 0));
@@ -217,10 +217,10 @@ async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() 
 async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
     let meters = Meters::new(tokens(1_000));
     drop(begin(&meters, 1));
-    let until = meters.room(5_000).expect_err("not alone");
+    let until = meters.room(5_000, Instant::now()).expect_err("not alone");
     tokio::time::sleep_until(until.at).await;
     drop(begin(&meters, 5_000).expect("alone"));
-    assert!(meters.room(1).is_err());
+    assert!(meters.room(1, Instant::now()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,12 +237,12 @@ async fn estimates_are_corrected_by_what_was_billed() {
 async fn calls_in_flight_free_when_they_end_and_are_thought_to_take_a_second_at_least() {
     let meters = Meters::new(Limits { in_flight: Some(2), ..Limits::default() });
     let held = [begin(&meters, 1), begin(&meters, 1)];
-    let until = meters.room(1).expect_err("full");
+    let until = meters.room(1, Instant::now()).expect_err("full");
     assert_eq!((until.why, until.at.duration_since(Instant::now())), (Full::InFlight, secs(1)));
     advance(secs(4)).await;
     held.into_iter().flatten().for_each(|held| held.end(&Ending::of(Class::Success)));
     let _held = [begin(&meters, 1), begin(&meters, 1)];
-    assert_eq!(meters.room(1).expect_err("full").at.duration_since(Instant::now()), secs(4));
+    assert_eq!(meters.room(1, Instant::now()).expect_err("full").at.duration_since(Instant::now()), secs(4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,8 +278,8 @@ async fn passes_the_contract_and_a_clone_holds_nothing() {
     let inner = Strict::new(service_fn(|n: u8| async move { Ok::<_, BoxError>(n) }));
     let mut quota = QuotaLayer::new(meters.clone(), AtHead(classify)).layer(inner);
     for n in 0..3 {
-        let score = quota.score(&n).expect("room");
-        quota.reserve(&n, &score).expect("room");
+        let score = quota.score(&n, Instant::now()).expect("room");
+        quota.reserve(&n, &score, Instant::now()).expect("room");
         let copy = quota.clone();
         assert_eq!(meters.reading().in_flight, 1);
         drop(copy);

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// No word closes a deployment for longer than an hour.
 const LONGEST: u64 = 3_600_000;
-/// How long a refusal that names no time closes, the first time.
-const FIRST: u64 = 1_000;
 
 /// Until when the server has said that it takes nothing.
 ///
@@ -13,7 +11,8 @@ const FIRST: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Word {
     until: u64,
-    /// How long the next refusal that names no time closes, and the longest that one may.
+    /// How long a refusal that names no time closes: the first, the next, and at most.
+    first_guess: u64,
     guess: u64,
     longest_guess: u64,
     /// When the last one was heard.
@@ -21,8 +20,10 @@ pub(super) struct Word {
 }
 
 impl Word {
-    pub(super) fn new(longest_guess: Duration) -> Self {
-        Self { until: 0, guess: FIRST, longest_guess: millis(longest_guess), heard: None }
+    /// A refusal that names no time closes for the first of these, then for twice as long, up to the second.
+    pub(super) fn new(first_guess: Duration, longest_guess: Duration) -> Self {
+        let first_guess = millis(first_guess);
+        Self { until: 0, first_guess, guess: first_guess, longest_guess: millis(longest_guess), heard: None }
     }
 
     pub(super) const fn until(&self) -> u64 {
@@ -51,7 +52,7 @@ impl Word {
     }
 
     pub(super) const fn answered(&mut self) {
-        self.guess = FIRST;
+        self.guess = self.first_guess;
     }
 }
 

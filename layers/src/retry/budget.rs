@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,16 +22,17 @@ const SLOTS: usize = 41;
 /// plus a constant. So it starts full, and a process that has failed for hours adds little fuel.
 ///
 /// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one says what it did, and its
-/// share is not rounded to a whole fraction.
+/// share is not rounded to a whole fraction. A first attempt costs one atomic addition; only a repeat takes a lock.
 #[derive(Clone)]
 pub struct Budget {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    percent: u32,
-    reserve: u32,
-    window: Mutex<Window>,
+    percent: AtomicU32,
+    reserve: AtomicU32,
+    deposits: Deposits,
+    repeats: Mutex<Repeats>,
 }
 
 /// What a [`Budget`] has done since it was made.
@@ -53,57 +57,69 @@ impl Budget {
     /// At most `percent` of the first attempts of the last 10 seconds, plus `reserve`.
     #[must_use]
     pub fn new(percent: u32, reserve: u32) -> Self {
-        let window = Window { rolling: Rolling::new(TICK), counts: Counts::default() };
-        Self { shared: Arc::new(Shared { percent, reserve, window: Mutex::new(window) }) }
+        let repeats = Repeats { rolling: Rolling::new(TICK), made: 0, refused: 0 };
+        Self {
+            shared: Arc::new(Shared {
+                percent: AtomicU32::new(percent),
+                reserve: AtomicU32::new(reserve),
+                deposits: Deposits::new(),
+                repeats: Mutex::new(repeats),
+            }),
+        }
     }
 
-    /// Notes a first attempt.
+    /// From now on it allows so much; what it has seen stays.
+    pub fn set(&self, percent: u32, reserve: u32) {
+        self.shared.percent.store(percent, Ordering::Relaxed);
+        self.shared.reserve.store(reserve, Ordering::Relaxed);
+    }
+
+    /// Notes a first attempt. Takes no lock: every request comes by here.
     pub fn deposit(&self) {
-        self.with(|window| {
-            window.counts.deposits += 1;
-            window.rolling.add(DEPOSITS);
-        });
+        self.shared.deposits.add(Instant::now());
     }
 
     /// Asks for one repeat. Whether it may be made.
     #[must_use]
     pub fn withdraw(&self) -> bool {
-        self.with(|window| {
-            if self.shared.left(window) == 0 {
-                window.counts.refused += 1;
+        self.with(|repeats, left| {
+            if left == 0 {
+                repeats.refused += 1;
                 return false;
             }
-            window.counts.withdrawals += 1;
-            window.rolling.add(WITHDRAWALS);
+            repeats.made += 1;
+            repeats.rolling.add(0);
             true
         })
     }
 
     /// Gives back what was withdrawn for a repeat that was then not made.
     pub fn put_back(&self) {
-        self.with(|window| {
-            window.counts.withdrawals = window.counts.withdrawals.saturating_sub(1);
-            window.rolling.take_off(WITHDRAWALS);
+        self.with(|repeats, _| {
+            repeats.made = repeats.made.saturating_sub(1);
+            repeats.rolling.take_off(0);
         });
     }
 
     /// How many repeats it would let through now.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.with(|window| self.shared.left(window))
+        self.with(|_, left| left)
     }
 
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.with(|window| window.counts)
+        let deposits = self.shared.deposits.total();
+        self.with(|repeats, _| Counts { deposits, withdrawals: repeats.made, refused: repeats.refused })
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Window) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Repeats, u64) -> T) -> T {
         let now = Instant::now();
-        let mut window = self.shared.window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.rolling.move_to(now);
-        f(&mut window)
+        let mut repeats = self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+        repeats.rolling.move_to(now);
+        let left = self.shared.left(&repeats, now);
+        f(&mut repeats, left)
     }
 }
 
@@ -118,20 +134,78 @@ impl fmt::Debug for Budget {
 }
 
 impl Shared {
-    fn left(&self, window: &Window) -> u64 {
-        let [deposits, withdrawals] = window.rolling.sum().map(u64::from);
-        let allowed = deposits * u64::from(self.percent) / 100 + u64::from(self.reserve);
-        allowed.saturating_sub(withdrawals)
+    fn left(&self, repeats: &Repeats, now: Instant) -> u64 {
+        let [made, _] = repeats.rolling.sum().map(u64::from);
+        let share = u64::from(self.percent.load(Ordering::Relaxed)) * self.deposits.lately(now) / 100;
+        (share + u64::from(self.reserve.load(Ordering::Relaxed))).saturating_sub(made)
     }
 }
 
-/// First attempts and repeats, as kinds of a [`Rolling`] count.
-const DEPOSITS: usize = 0;
-const WITHDRAWALS: usize = 1;
-
-struct Window {
+/// Repeats are few, and must be counted exactly: under a lock, of the first kind of a [`Rolling`] count.
+struct Repeats {
     rolling: Rolling<SLOTS>,
-    counts: Counts,
+    made: u64,
+    refused: u64,
+}
+
+/// First attempts of the last ten seconds, and of all time. Each slot holds its tick in the upper half and the count
+/// of that tick in the lower, so that one atomic tells both.
+struct Deposits {
+    // Set by the first use, so that to make a budget needs no time.
+    start: OnceLock<Instant>,
+    slots: [AtomicU64; SLOTS],
+    /// Those whose slot has been used again.
+    older: AtomicU64,
+}
+
+impl Deposits {
+    const fn new() -> Self {
+        Self { start: OnceLock::new(), slots: [const { AtomicU64::new(0) }; SLOTS], older: AtomicU64::new(0) }
+    }
+
+    fn add(&self, now: Instant) {
+        let tick = self.tick(now);
+        let slot = &self.slots[tick as usize % SLOTS];
+        let mut seen = slot.load(Ordering::Relaxed);
+        loop {
+            let (of, count) = split(seen);
+            // One who was held up for ten seconds on his way here finds the slot used again, and counts there.
+            let next = if of < tick { join(tick, 1) } else { join(of, count.saturating_add(1)) };
+            match slot.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) if of < tick => {
+                    self.older.fetch_add(u64::from(count), Ordering::Relaxed);
+                    return;
+                }
+                Ok(_) => return,
+                Err(other) => seen = other,
+            }
+        }
+    }
+
+    fn lately(&self, now: Instant) -> u64 {
+        let tick = self.tick(now);
+        let counts = self.slots.iter().map(|slot| split(slot.load(Ordering::Relaxed)));
+        counts.filter(|(of, _)| of + SLOTS as u32 > tick).map(|(_, count)| u64::from(count)).sum()
+    }
+
+    fn total(&self) -> u64 {
+        let counts = self.slots.iter().map(|slot| u64::from(split(slot.load(Ordering::Relaxed)).1));
+        self.older.load(Ordering::Relaxed) + counts.sum::<u64>()
+    }
+
+    /// Ticks since the start; enough for 34 years.
+    fn tick(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(*self.start.get_or_init(|| now));
+        u32::try_from(since.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX - SLOTS as u32)
+    }
+}
+
+const fn join(tick: u32, count: u32) -> u64 {
+    (tick as u64) << 32 | count as u64
+}
+
+const fn split(slot: u64) -> (u32, u32) {
+    ((slot >> 32) as u32, slot as u32)
 }
 
 #[cfg(test)]
@@ -171,6 +245,39 @@ mod tests {
         budget.put_back();
         assert_eq!(budget.counts(), Counts::default());
         assert!(budget.withdraw() && !budget.withdraw());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_terms_may_change_while_what_it_has_seen_stays() {
+        let budget = Budget::new(20, 0);
+        (0..10).for_each(|_| budget.deposit());
+        assert!(budget.withdraw());
+        budget.set(50, 1);
+        assert_eq!(budget.left(), 5);
+        budget.set(0, 0);
+        assert!(!budget.withdraw());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deposits_are_counted_for_ever_and_earn_for_ten_seconds() {
+        let budget = Budget::new(100, 0);
+        for _ in 0..100 {
+            budget.deposit();
+            advance(2 * TICK).await;
+        }
+        assert_eq!(budget.counts().deposits, 100);
+        assert_eq!(budget.left(), 20);
+    }
+
+    #[test]
+    fn many_threads_lose_no_deposit() {
+        let budget = Budget::new(100, 0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..10_000).for_each(|_| budget.deposit()));
+            }
+        });
+        assert_eq!(budget.counts().deposits, 80_000);
     }
 
     proptest! {

@@ -116,25 +116,34 @@ pub struct Limit {
     /// Whether reaching it says something about the backend. It does not where the caller asked for less time than
     /// the backend is given, or where the deadline cut it.
     pub evidence: bool,
+    /// Which clock it is, for the one who reads the error.
+    pub clock: Option<&'static str>,
 }
 
 impl Limit {
     /// The limit that a backend is given: to reach it is evidence against the backend.
     #[must_use]
     pub const fn of(after: Duration) -> Self {
-        Self { after, evidence: true }
+        Self { after, evidence: true, clock: None }
     }
 
     /// What is left until `deadline`, zero when it is past; to reach it is no evidence.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
-        Self { after: deadline.saturating_duration_since(Instant::now()), evidence: false }
+        Self::of(deadline.saturating_duration_since(Instant::now())).no_evidence()
     }
 
     /// The same length, without being evidence.
     #[must_use]
     pub const fn no_evidence(mut self) -> Self {
         self.evidence = false;
+        self
+    }
+
+    /// With the name of the clock.
+    #[must_use]
+    pub const fn named(mut self, clock: &'static str) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -189,36 +198,42 @@ impl<In> Setting<In> for Limit {
 /// The call took longer than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {
-    after: Duration,
-    evidence: bool,
+    limit: Limit,
 }
 
 impl Elapsed {
     /// The limit that was reached.
     #[must_use]
     pub const fn after(&self) -> Duration {
-        self.after
+        self.limit.after
+    }
+
+    /// Which clock it was, where [`Limit::named`] said.
+    #[must_use]
+    pub const fn clock(&self) -> Option<&'static str> {
+        self.limit.clock
     }
 
     /// Whether it says something about the backend, as [`Limit::evidence`] did.
     #[must_use]
     pub const fn is_evidence(&self) -> bool {
-        self.evidence
+        self.limit.evidence
     }
 }
 
 impl From<Limit> for Elapsed {
     fn from(limit: Limit) -> Self {
-        Self { after: limit.after, evidence: limit.evidence }
+        Self { limit }
     }
 }
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.after.is_zero() {
-            return f.write_str("no time was left");
+        match self.after() {
+            Duration::ZERO => f.write_str("no time was left")?,
+            after => write!(f, "no answer within {after:?}")?,
         }
-        write!(f, "no answer within {:?}", self.after)
+        self.clock().map_or(Ok(()), |clock| write!(f, " ({clock})"))
     }
 }
 

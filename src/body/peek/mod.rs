@@ -63,7 +63,10 @@ use super::{
     terms::{Judge, Terms},
     wire::Wire,
 };
-use crate::request::Request;
+use crate::{
+    config::Midstream,
+    request::{Request, Route},
+};
 
 /// Holds each answer until it is known what it is worth. See the [module](self).
 #[derive(Clone, Debug)]
@@ -155,6 +158,9 @@ where
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
         let mut terms = self.settings.terms.clone();
         terms.strip_usage = self.settings.injects_usage && stream && !asked;
+        terms.remembers =
+            stream && head.route == Route::Chat && head.overrides.midstream == Some(Midstream::Continue);
+        terms.goes_on = request.body().prefix.is_some();
         let clocks = Running::start(&self.settings.clocks.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), terms, clocks, stream)
     }

@@ -97,7 +97,7 @@ async fn the_whole_fires_on_a_stream_that_never_stops() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_the_request_asked_for_is_no_evidence() {
-    let impatient = Limit { after: SECOND, evidence: false };
+    let impatient = Limit::of(SECOND).no_evidence();
     let clocks = all_but(|clocks| clocks.first_content = Some(impatient));
     let ending = peek(true, clocks, sse([Step::Hang])).await.expect_err("a fault").ending();
     assert_eq!((ending.class(), ending.is_evidence()), (Class::Timeout, false));

@@ -60,6 +60,12 @@ impl Usage {
 }
 
 impl Meaning {
+    /// It says nothing, but who will speak.
+    #[must_use]
+    pub const fn only_opens(&self) -> bool {
+        !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
+    }
+
     /// Reads a JSON text; `None` when it is none.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {

@@ -105,10 +105,12 @@ pub(super) const OURS: &[Ours] = &[
     Ours { name: "max_queue", deployment: false, served: true },
     Ours { name: "max_request_duration", deployment: false, served: true },
     Ours { name: "max_attempts", deployment: false, served: true },
+    Ours { name: "retry_budget", deployment: false, served: true },
     Ours { name: "max_in_flight", deployment: false, served: true },
     Ours { name: "max_buffered_bytes", deployment: false, served: true },
     Ours { name: "fallback_on_context_window", deployment: false, served: true },
-    Ours { name: "midstream_fallback", deployment: false, served: false },
+    Ours { name: "broken_events", deployment: false, served: true },
+    Ours { name: "midstream_fallback", deployment: false, served: true },
 ];
 
 /// Our key of that name.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fallbacks::Names;
 use crate::config::{
-    ErrorCounts, ErrorName,
+    ErrorCounts, ErrorName, RetryBudget,
     error::Sink,
     keys, read,
     yaml::{Key, Node},
@@ -41,6 +41,25 @@ pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(
         policies.extend(names.known(&key.name, &key.at, sink).map(|group| (group, counts)));
     }
     policies
+}
+
+/// `{percent: 20, reserve: 100}`; what is left out is as it was.
+pub(super) fn retry_budget(node: &Node, sink: &mut Sink<'_>) -> Option<RetryBudget> {
+    let mut budget = RetryBudget::default();
+    for (key, node) in read::map(node, sink)?.iter().filter(|(_, node)| !node.is_null()) {
+        let part = match &*key.name {
+            "percent" => &mut budget.percent,
+            "reserve" => &mut budget.reserve,
+            other => {
+                let other = keys::safe(other);
+                sink.warning(&key.at, format!("unknown key `{other}` in `retry_budget`"))
+                    .help("it has `percent` and `reserve`");
+                continue;
+            }
+        };
+        *part = read::whole(node, 0, sink).unwrap_or(*part);
+    }
+    Some(budget)
 }
 
 fn error_name(key: &Key, suffix: &str, sink: &mut Sink<'_>) -> Option<ErrorName> {

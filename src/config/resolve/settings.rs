@@ -7,12 +7,12 @@ use super::{
     policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Settings, Strategy,
+    ErrorCounts, Fallbacks, Midstream, RetryBudget, Settings, Strategy,
     error::Sink,
     keys,
     raw::Raw,
     read::{self, Section},
-    yaml::Node,
+    yaml::{Node, Value},
 };
 
 const MEGABYTE: usize = 1_000_000;
@@ -26,6 +26,16 @@ const STRATEGIES: [(&str, Strategy); 7] = [
     ("latency-based-routing", Strategy::LatencyBased),
     ("cost-based-routing", Strategy::CostBased),
 ];
+
+const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
+
+impl Strategy {
+    /// The strategy of this name: LiteLLM's, or `adaptive`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
+    }
+}
 
 /// The two sections that hold settings.
 pub(super) struct Both<'r> {
@@ -59,6 +69,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(6000),
             stream_timeout: None,
             stream_idle_timeout: Duration::from_secs(60),
+            pass_broken_events: false,
+            midstream: Midstream::default(),
             max_request_duration: None,
             fallbacks: Fallbacks::default(),
             context_window_fallbacks: None,
@@ -69,6 +81,7 @@ impl Default for Settings {
             cooldown_time: Duration::from_secs(5),
             retry_after: Duration::ZERO,
             max_attempts: None,
+            retry_budget: RetryBudget::default(),
             queue_timeout: Duration::from_secs(2),
             max_queue: 1000,
             strategy: Strategy::default(),
@@ -100,6 +113,10 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
         timeout: timeout(&both, sink).unwrap_or(unset.timeout),
         stream_timeout: both.read("stream_timeout", sink, read::positive_seconds),
         stream_idle_timeout: idle.unwrap_or(unset.stream_idle_timeout),
+        pass_broken_events: both
+            .read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink))
+            .unwrap_or(unset.pass_broken_events),
+        midstream: both.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
         max_request_duration: both.read("max_request_duration", sink, read::positive_seconds),
         fallbacks: fallbacks::general(&both, names, sink),
         context_window_fallbacks: fallbacks::special("context_window_fallbacks", &both, names, sink),
@@ -110,6 +127,7 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
         retry_after: both.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
         max_attempts: both.read("max_attempts", sink, some),
+        retry_budget: both.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
         queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
         max_queue: both
             .read("max_queue", sink, |node, sink| read::whole(node, 0, sink))
@@ -130,6 +148,19 @@ fn count(node: &Node, sink: &mut Sink<'_>) -> Option<u32> {
 
 fn some<T: TryFrom<u64>>(node: &Node, sink: &mut Sink<'_>) -> Option<T> {
     read::whole(node, 1, sink)
+}
+
+fn midstream(node: &Node, sink: &mut Sink<'_>) -> Option<Midstream> {
+    // YAML 1.1 readers take an unquoted `off` for false.
+    if matches!(node.value, Value::Bool(false)) {
+        return Some(Midstream::Off);
+    }
+    let midstream = read::choice(node, &Midstream::ALL, sink)?;
+    if midstream == Midstream::Restart {
+        sink.warning(&node.at, "a client that does not ask for `restart` would show the same words twice")
+            .help("those that send `x-tollgate-midstream: restart` are served so; for all others this means `off`");
+    }
+    Some(midstream)
 }
 
 fn strategy(node: &Node, sink: &mut Sink<'_>) -> Option<Strategy> {
@@ -167,7 +198,7 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
     for (key, _) in section.entries() {
         let word = key.at.last();
         let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
-        if served && !keys::is_error_policy(word) {
+        if served {
             continue;
         }
         if known.contains(&word) || keys::is_litellm_setting(word) {

@@ -2,6 +2,7 @@ mod bodies;
 mod exact;
 mod refused;
 mod settings;
+mod upload;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
         bytes,
         trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: Arc::default(),
+        prefix: None,
     }
 }
 

@@ -156,6 +156,11 @@ impl Gateway {
         Start::new(yaml).go().await
     }
 
+    /// The process, for those who look at what it holds.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

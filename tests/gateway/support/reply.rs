@@ -62,7 +62,7 @@ pub(crate) struct Reply {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) parts: VecDeque<Part>,
     /// Whether the length is announced; else the body is sent in chunks.
-    pub(super) sized: bool,
+    pub(crate) sized: bool,
 }
 
 impl Reply {

@@ -1,5 +1,6 @@
 mod roomy;
 mod scripts;
+mod threads;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -41,8 +42,8 @@ async fn call(bench: &Bench, ending: Ending) {
 async fn picked(bench: &Bench, ending: Ending) -> Result<(), Until> {
     let ask = Ask(ending, Duration::ZERO);
     let mut endpoint = endpoint(bench);
-    let seen = endpoint.score(&ask)?;
-    endpoint.reserve(&ask, &seen)?;
+    let seen = endpoint.score(&ask, Instant::now())?;
+    endpoint.reserve(&ask, &seen, Instant::now())?;
     assert_eq!(endpoint.ready().await.unwrap().call(ask).await, Ok(ending));
     Ok(())
 }
@@ -225,14 +226,14 @@ async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
     advance(5 * SECOND).await;
     let ask = Ask(GOOD, SECOND);
     let (mut first, mut second, mut third) = (endpoint(&bench), endpoint(&bench), endpoint(&bench));
-    let seen = first.score(&ask).unwrap();
+    let seen = first.score(&ask, Instant::now()).unwrap();
     assert_eq!((seen.health, state(&bench)), (Health::Probe, State::HalfOpen));
-    assert_eq!(first.reserve(&ask, &seen), Ok(()));
-    assert_eq!(second.reserve(&ask, &seen).unwrap_err().why, Full::Probing);
+    assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
+    assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Probing);
     // As the least bad it may be called meanwhile.
-    let seen = third.score(&ask).unwrap();
+    let seen = third.score(&ask, Instant::now()).unwrap();
     assert!(matches!(seen.health, Health::Benched(_)));
-    assert_eq!((third.reserve(&ask, &seen), state(&bench)), (Ok(()), State::Probing));
+    assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&bench)), (Ok(()), State::Probing));
     assert_eq!(first.ready().await.unwrap().call(ask).await, Ok(GOOD));
     assert_eq!(state(&bench), State::SlowStart);
 }
@@ -243,10 +244,10 @@ async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
     call(&bench, BAD).await;
     advance(5 * SECOND).await;
     let ask = Ask(GOOD, SECOND);
-    let seen = endpoint(&bench).score(&ask).unwrap();
+    let seen = endpoint(&bench).score(&ask, Instant::now()).unwrap();
 
     let mut dropped = endpoint(&bench);
-    dropped.reserve(&ask, &seen).unwrap();
+    dropped.reserve(&ask, &seen, Instant::now()).unwrap();
     assert_eq!(state(&bench), State::Probing);
     drop(dropped.clone());
     assert_eq!(state(&bench), State::Probing, "a clone does not hold it");
@@ -254,7 +255,7 @@ async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
     assert_eq!(state(&bench), State::HalfOpen);
 
     let mut cancelled = endpoint(&bench);
-    cancelled.reserve(&ask, &seen).unwrap();
+    cancelled.reserve(&ask, &seen, Instant::now()).unwrap();
     let mut running = task::spawn(cancelled.ready().await.unwrap().call(ask));
     assert_pending!(running.poll());
     drop(running);
@@ -282,10 +283,10 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
         }
     }
     impl<S: Endpoint<Ask>> Endpoint<Ask> for FullUp<S> {
-        fn score(&self, ask: &Ask) -> Result<Score, Until> {
-            self.0.score(ask)
+        fn score(&self, ask: &Ask, now: Instant) -> Result<Score, Until> {
+            self.0.score(ask, now)
         }
-        fn reserve(&mut self, _: &Ask, _: &Score) -> Result<(), Until> {
+        fn reserve(&mut self, _: &Ask, _: &Score, _: Instant) -> Result<(), Until> {
             Err(Until { at: Instant::now(), why: Full::Limit })
         }
         fn share(&self) -> Share {
@@ -299,8 +300,8 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
     let below = Roomy::new(service_fn(|Ask(ending, _)| std::future::ready(Ok::<_, Infallible>(ending))));
     let mut full = CooldownLayer::new(bench.clone(), AtHead(classify)).layer(FullUp(unheard.layer(below)));
     let ask = Ask(GOOD, SECOND);
-    let seen = full.score(&ask).unwrap();
-    assert_eq!(full.reserve(&ask, &seen).unwrap_err().why, Full::Limit);
+    let seen = full.score(&ask, Instant::now()).unwrap();
+    assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Limit);
     assert_eq!(state(&bench), State::HalfOpen);
 }
 
@@ -380,14 +381,14 @@ async fn a_good_head_ends_the_bench_before_the_body_does() {
     let ask = Ask(GOOD, SECOND);
 
     let mut unjudged = CooldownLayer::new(bench.clone(), bodies.clone()).layer(backend());
-    unjudged.reserve(&ask, &unjudged.score(&ask).unwrap()).unwrap();
+    unjudged.reserve(&ask, &unjudged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     unjudged.call(ask).await.unwrap();
     assert_eq!(state(&bench), State::Probing);
     bodies.0.lock().unwrap().clear();
     assert_eq!(state(&bench), State::HalfOpen);
 
     let mut judged = CooldownLayer::new(bench.clone(), bodies.clone()).with_head(classify).layer(backend());
-    judged.reserve(&ask, &judged.score(&ask).unwrap()).unwrap();
+    judged.reserve(&ask, &judged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     judged.call(ask).await.unwrap();
     assert_eq!(state(&bench), State::SlowStart);
     // The body breaks all the same.

@@ -36,11 +36,11 @@ impl<S, Req> Endpoint<Req> for Roomy<S>
 where
     S: Service<Req> + Clone,
 {
-    fn score(&self, _: &Req) -> Result<Score, Until> {
+    fn score(&self, _: &Req, _: Instant) -> Result<Score, Until> {
         Ok(Score { health: Health::Well(1.0), cost: 1.0, used: 0.0 })
     }
 
-    fn reserve(&mut self, _: &Req, _: &Score) -> Result<(), Until> {
+    fn reserve(&mut self, _: &Req, _: &Score, _: Instant) -> Result<(), Until> {
         Ok(())
     }
 

@@ -36,7 +36,7 @@ async fn play(event: Event, bench: &Bench, open: &mut Vec<Watch>) {
         }
         Event::Begin => {
             let seen = Score { health: bench.health(), cost: 1.0, used: 0.0 };
-            let probe = bench.take_probe(&seen).unwrap();
+            let probe = bench.take_probe(&seen, Instant::now()).unwrap();
             open.push(bench.watch(probe));
         }
         Event::Finish(class) => {

@@ -88,7 +88,10 @@ fn key(
     if written.is_some() || !own_server {
         let group = keys::safe(&entry.name);
         sink.warning(at, format!("no key for a deployment of `{group}`: it is called without a credential"))
-            .help(format!("set `{name}`, or write `api_key: os.environ/{name}`"));
+            .help(match written.and_then(|(_, node)| node.variable.as_deref()) {
+                Some(variable) => format!("`{variable}` is not set in the environment"),
+                None => format!("set `{name}`, or write `api_key: os.environ/{name}`"),
+            });
     }
     None
 }

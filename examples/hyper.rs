@@ -1,0 +1,99 @@
+//! All six layers round two plain HTTP servers, a smaller on port 8001 and a larger on 8002, which become one on 8000.
+//! No gateway, no configuration: closures say what an answer means, and a request is any request.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
+use tokio::net::TcpListener;
+use tollgate_layers::{
+    AtHead, Attempts, BoxError, Class, Ending,
+    balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+    context_window::ContextWindowFallbackLayer,
+    cooldown::{Bench, CooldownLayer, Policy},
+    fallback::FallbackLayer,
+    quota::{Limits, Meters, QuotaLayer},
+    retry::{Budget, RetryLayer},
+    timeout::TimeoutLayer,
+};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn, steer::Steer};
+
+/// A request that can be sent again, where it has been, and which of the two it is for.
+#[derive(Clone)]
+struct Call {
+    request: Request<Full<Bytes>>,
+    attempts: Arc<Attempts>,
+    larger: bool,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+fn attempts(call: &Call) -> Option<&Attempts> {
+    Some(&call.attempts)
+}
+
+/// Both servers as one. What went wrong with the smaller is asked of the larger; that is all the policy there is.
+fn both(
+    smaller: SocketAddr,
+    larger: SocketAddr,
+) -> impl Service<Call, Response = Answer, Error = BoxError, Future: Send> + Clone + Send {
+    let judge = |outcome: Result<&Answer, &BoxError>| match outcome.map(|answer| answer.status().as_u16()) {
+        Ok(413) => Ending::of(Class::ContextWindow),
+        Ok(429) => Ending::of(Class::RateLimited),
+        Ok(..400) => Ending::of(Class::Success),
+        Ok(..500) => Ending::of(Class::Caller),
+        Err(error) if error.is::<Exhausted>() => Ending::of(Class::RateLimited).refused(),
+        Ok(_) | Err(_) => Ending::of(Class::Unavailable),
+    };
+    let to_larger = |call: &Call, _: &Ending| (!call.larger).then(|| Call { larger: true, ..call.clone() });
+    let group = |address: SocketAddr| {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let server = ServiceBuilder::new()
+            .layer(CooldownLayer::new(Bench::new(Policy::default()), AtHead(judge)))
+            .layer(QuotaLayer::new(Meters::new(Limits::default()), AtHead(judge)))
+            .layer(TimeoutLayer::new(Duration::from_secs(5)))
+            .service(service_fn(move |call: Call| {
+                let (mut request, client) = (call.request, client.clone());
+                async move {
+                    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                    *request.uri_mut() = format!("http://{address}{path}").parse::<Uri>()?;
+                    let (head, body) = client.request(request).await?.into_parts();
+                    Ok::<_, BoxError>(Response::from_parts(head, Full::new(body.collect().await?.to_bytes())))
+                }
+            }));
+        ServiceBuilder::new()
+            .layer(RetryLayer::new(1u32, judge).with_attempts(attempts).with_budget(Budget::default()))
+            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtHead(judge)).with_attempts(attempts))
+            .service(vec![server])
+    };
+    ServiceBuilder::new()
+        .layer(FallbackLayer::new(to_larger, judge))
+        .layer(ContextWindowFallbackLayer::new(to_larger, judge))
+        .service(Steer::new([group(smaller), group(larger)], |call: &Call, _: &[_]| usize::from(call.larger)))
+}
+
+/// Serves both as one, for ever.
+pub async fn serve(listener: TcpListener, smaller: SocketAddr, larger: SocketAddr) -> Result<(), BoxError> {
+    let both = both(smaller, larger);
+    let front = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let both = both.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let request = Request::from_parts(head, Full::new(body.collect().await?.to_bytes()));
+            both.oneshot(Call { request, attempts: Arc::default(), larger: false }).await
+        }
+    });
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), front.clone()));
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    serve(TcpListener::bind("127.0.0.1:8000").await?, "127.0.0.1:8001".parse()?, "127.0.0.1:8002".parse()?)
+        .await
+}

@@ -1,0 +1,118 @@
+//! Three gRPC servers behind one service: the layers know no HTTP status, here an ending is read from a gRPC code.
+//!
+//! `cargo run --example tonic` starts the three, of which two fail, and greets them ten times. The
+//! service is written by hand, so that no protoc is needed.
+
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tollgate_layers::{
+    AtHead, Attempts, BoxError, Class, Ending,
+    balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+    cooldown::{Bench, CooldownLayer, Policy},
+    quota::{Limits, Meters, QuotaLayer},
+    retry::{Budget, RetryLayer},
+    timeout::TimeoutLayer,
+};
+use tonic::{
+    Code, Request, Response, Status,
+    body::Body,
+    client, server,
+    transport::server::TcpIncoming,
+    transport::{Channel, Endpoint, Server},
+};
+use tonic_prost::ProstCodec;
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+
+/// What is sent, and what comes back.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Greeting {
+    /// The words.
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+/// A greeting, and where it has been: every attempt goes somewhere new.
+pub type Call = (Greeting, Arc<Attempts>);
+
+/// The one place that knows what a code means.
+fn judge(outcome: Result<&Greeting, &BoxError>) -> Ending {
+    let Err(error) = outcome else { return Ending::of(Class::Success) };
+    if error.is::<Exhausted>() {
+        return Ending::of(Class::RateLimited).refused();
+    }
+    // What is no status is the timeout's.
+    let code = error.downcast_ref::<Status>().map_or(Code::DeadlineExceeded, Status::code);
+    Ending::of(match code {
+        Code::DeadlineExceeded => Class::Timeout,
+        Code::ResourceExhausted => Class::RateLimited,
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Class::Unauthorized,
+        Code::Unavailable | Code::Internal | Code::Unknown | Code::Aborted => Class::Unavailable,
+        _ => Class::Caller,
+    })
+}
+
+/// One greeter made of many: retries pick again, each channel guards itself.
+pub fn greeter(
+    channels: impl IntoIterator<Item = Channel>,
+) -> impl Service<Call, Response = Greeting, Error = BoxError, Future: Send> + Clone + Send {
+    let health = Policy::default().with_allowed_fails(Some(2));
+    let limits = Limits { in_flight: Some(64), ..Limits::default() };
+    let guarded = channels.into_iter().map(|channel| {
+        ServiceBuilder::new()
+            .layer(CooldownLayer::new(Bench::new(health.clone()), AtHead(judge)))
+            .layer(QuotaLayer::new(Meters::new(limits.clone()), AtHead(judge)))
+            .layer(TimeoutLayer::new(Duration::from_secs(2)))
+            .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))
+    });
+    ServiceBuilder::new()
+        .layer(RetryLayer::new(2u32, judge).with_attempts(attempts).with_budget(Budget::default()))
+        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtHead(judge)).with_attempts(attempts))
+        .service(guarded.collect::<Vec<_>>())
+}
+
+fn attempts(call: &Call) -> Option<&Attempts> {
+    Some(&call.1)
+}
+
+/// The client's side of the one method.
+async fn greet(channel: Channel, greeting: Greeting) -> Result<Greeting, BoxError> {
+    let mut grpc = client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = http::uri::PathAndQuery::from_static("/greeter.Greeter/Greet");
+    let answer: Response<Greeting> = grpc.unary(Request::new(greeting), path, ProstCodec::default()).await?;
+    Ok(answer.into_inner())
+}
+
+/// The server's side: answers with what `answer` says.
+pub async fn serve(
+    listener: TcpListener,
+    answer: impl Fn(Greeting) -> Result<Greeting, Status> + Clone + Send + 'static,
+) -> Result<(), BoxError> {
+    let method =
+        move |request: Request<Greeting>| std::future::ready(answer(request.into_inner()).map(Response::new));
+    let service = service_fn(move |request: http::Request<Body>| {
+        let method = service_fn(method.clone());
+        async move { Ok::<_, Infallible>(server::Grpc::new(ProstCodec::default()).unary(method, request).await) }
+    });
+    Ok(Server::builder().serve_with_incoming(service, TcpIncoming::from(listener)).await?)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut channels = Vec::new();
+    for (name, fault) in [("ann", None), ("ben", Some(Code::Unavailable)), ("cem", Some(Code::Internal))] {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        channels.push(Endpoint::from_shared(format!("http://{}", listener.local_addr()?))?.connect_lazy());
+        tokio::spawn(serve(listener, move |greeting| match fault {
+            Some(code) => Err(Status::new(code, "not now")),
+            None => Ok(Greeting { text: format!("{name} says: {}", greeting.text) }),
+        }));
+    }
+    let mut greeter = greeter(channels);
+    for _ in 0..10 {
+        let greeting = Greeting { text: "good morning".to_owned() };
+        println!("{}", greeter.ready().await?.call((greeting, Arc::default())).await?.text);
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! What several deployments are paid from: [`Account`].
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::word::Word;
+use crate::{Class, Ending};
+
+/// How long an account that is used up closes its deployments, where the server names no time: money does not come
+/// back in a second, and a minute is not long to wait for whoever has just paid.
+const FIRST: Duration = Duration::from_secs(60);
+/// It doubles up to this, as benches do.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// One account at a provider: a key, a bill, a quota. When it is used up, all deployments that are paid from it are
+/// closed together, until the server said, or for a minute and then longer.
+///
+/// A handle: clones are the same account, and only they are equal.
+#[derive(Clone)]
+pub struct Account {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Whether an ending speaks of the account, and not of the deployment.
+    is_meant: fn(&Ending) -> bool,
+    /// Times inside are milliseconds since then.
+    began: Instant,
+    word: Mutex<Word>,
+    /// The word's, for those who only ask: every choice does.
+    until: AtomicU64,
+}
+
+impl Account {
+    /// An account that is spoken of by the endings that `is_meant` says. They should be [`Class::RateLimited`].
+    #[must_use]
+    pub fn new(is_meant: fn(&Ending) -> bool) -> Self {
+        let word = Mutex::new(Word::new(FIRST, LONGEST));
+        let shared = Shared { is_meant, began: Instant::now(), word, until: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Until when it is used up, if it is.
+    #[must_use]
+    pub fn closed_until(&self) -> Option<Instant> {
+        let until = self.shared.until.load(Ordering::Relaxed);
+        // Most accounts are never used up: no look at the clock.
+        (until > 0)
+            .then(|| self.shared.began + Duration::from_millis(until))
+            .filter(|at| *at > Instant::now())
+    }
+
+    pub(super) fn is_meant(&self, ending: &Ending) -> bool {
+        (self.shared.is_meant)(ending)
+    }
+
+    /// A call sent at `sent` has ended like this.
+    pub(super) fn hear(&self, ending: &Ending, sent: Instant) {
+        let was_closed = self.shared.until.load(Ordering::Relaxed) > 0;
+        if self.is_meant(ending) {
+            let now = self.millis(Instant::now());
+            let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
+            word.refused(ending.retry_after(), self.millis(sent), now);
+            self.shared.until.store(word.until(), Ordering::Relaxed);
+        } else if was_closed && ending.class() == Class::Success {
+            self.shared.word.lock().unwrap_or_else(PoisonError::into_inner).answered();
+        }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Account {}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("closed_until", &self.closed_until()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::super::{Limits, Meters, Window, meters::Meters as Handle};
+    use super::*;
+    use crate::Hear;
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Kind 1 speaks of the account.
+    fn used_up() -> Ending {
+        Ending::of(Class::RateLimited).with_kind(1)
+    }
+
+    fn account() -> Account {
+        Account::new(|ending| ending.kind() == 1)
+    }
+
+    fn paid_from(account: &Account) -> Meters {
+        Meters::new(Limits { account: Some(account.clone()), requests: Some(600), ..Limits::default() })
+    }
+
+    fn call(meters: &Handle, ending: &Ending) {
+        let held =
+            meters.reserve(1, Instant::now()).ok().and_then(super::super::reservation::Reservation::spend);
+        held.expect("there is room").end(ending);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_share_it_are_closed_together_and_nobody_else() {
+        let shared = account();
+        let (one, two, other) = (paid_from(&shared), paid_from(&shared), paid_from(&account()));
+        call(&one, &used_up().with_retry_after(Some(secs(30))));
+        assert!(
+            one.room(1, Instant::now()).is_err()
+                && two.room(1, Instant::now()).is_err()
+                && two.reserve(1, Instant::now()).is_err()
+        );
+        assert_eq!(two.reading().closed_for, Some(secs(30)));
+        assert_eq!(two.slots(1, Instant::now() + secs(29)), 0);
+        assert!(other.room(1, Instant::now()).is_ok());
+        advance(secs(30)).await;
+        assert!(one.room(1, Instant::now()).is_ok() && two.room(1, Instant::now()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_time_it_closes_for_a_minute_and_then_longer_until_it_answers() {
+        let meters = paid_from(&account());
+        for minutes in [1, 2, 4, 5, 5] {
+            call(&meters, &used_up());
+            assert_eq!(meters.reading().closed_for, Some(secs(60 * minutes)));
+            advance(secs(60 * minutes)).await;
+        }
+        call(&meters, &Ending::of(Class::Success));
+        call(&meters, &used_up());
+        assert_eq!(meters.reading().closed_for, Some(secs(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_teaches_nothing_about_the_limit_of_requests_and_a_plain_refusal_nothing_about_it() {
+        let shared = account();
+        let (one, two) = (paid_from(&shared), paid_from(&shared));
+        call(&one, &used_up());
+        assert_eq!(one.reading().window, None);
+        advance(secs(60)).await;
+        call(&one, &Ending::of(Class::RateLimited).with_retry_after(Some(secs(9))));
+        assert_eq!(one.reading().window, Some(Window::S1));
+        assert!(one.room(1, Instant::now()).is_err() && two.room(1, Instant::now()).is_ok());
+    }
+}

@@ -1,0 +1,110 @@
+//! What a stream has said, kept in mind so that another can go on with it: [`Said`].
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, de::IgnoredAny};
+
+/// The text of one choice. Anything that cannot be put into an assistant's message as text makes it none: what cannot
+/// be gone on with is better broken off.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    text: String,
+    unfit: bool,
+}
+
+impl Said {
+    /// So much text is kept at most, in bytes: longer than any answer of today's models.
+    const MOST: usize = 1 << 20;
+
+    /// Notes a chunk that passes.
+    pub(super) fn note(&mut self, data: &[u8]) {
+        if self.unfit {
+            return;
+        }
+        let chunk = serde_json::from_slice::<Chunk<'_>>(data);
+        let fit = chunk.is_ok_and(|chunk| chunk.choices.unwrap_or_default().iter().all(|c| self.take(c)));
+        if !fit || self.text.len() > Self::MOST {
+            *self = Self { text: String::new(), unfit: true };
+        }
+    }
+
+    fn take(&mut self, choice: &Choice<'_>) -> bool {
+        let Some(delta) = &choice.delta else { return choice.index == 0 };
+        self.text.push_str(delta.content.as_deref().unwrap_or_default());
+        choice.index == 0 && delta.is_text()
+    }
+
+    /// The text, if there is any and nothing else.
+    pub(super) fn text(&self) -> Option<&str> {
+        (!self.text.is_empty()).then_some(&*self.text)
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: u64,
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<Cow<'a, str>>,
+    tool_calls: Option<Vec<IgnoredAny>>,
+    function_call: Option<IgnoredAny>,
+    refusal: Option<IgnoredAny>,
+    audio: Option<IgnoredAny>,
+}
+
+impl Delta<'_> {
+    fn is_text(&self) -> bool {
+        self.tool_calls.as_ref().is_none_or(Vec::is_empty)
+            && [&self.function_call, &self.refusal, &self.audio].iter().all(|other| other.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(chunks: &[&str]) -> Option<String> {
+        let mut said = Said::default();
+        chunks.iter().for_each(|chunk| said.note(chunk.as_bytes()));
+        said.text().map(str::to_owned)
+    }
+
+    #[test]
+    fn text_is_joined_and_thoughts_are_not_part_of_it() {
+        let chunks = [
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"","tool_calls":null}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a \"b\"\n"}}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"\u00e9","refusal":null}}]}"#,
+        ];
+        assert_eq!(said(&chunks).as_deref(), Some("a \"b\"\n\u{e9}"));
+        assert_eq!(said(&chunks[..2]), None, "nothing was said yet");
+    }
+
+    #[test]
+    fn what_is_not_one_text_cannot_be_gone_on_with() {
+        for other in [
+            r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"function_call":{"name":"f"}}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"refusal":"no"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text"}]}}]}"#,
+        ] {
+            let text = r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+            assert_eq!(said(&[text, other, text]), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The contract that every layer of `layers/` passes, for those of the gateway: readiness is asked of the very value
+//! that is called, and lost when it is cloned.
+#![cfg(test)]
+
+use std::{convert::Infallible, fmt::Debug, future::Ready, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use tokio::sync::Semaphore;
+use tollgate::{
+    Error,
+    admin::AdminLayer,
+    body::Body,
+    config::Config,
+    front::{Admitted, AuthLayer, FrontDoorLayer},
+    instrument::InstrumentLayer,
+    metrics::Metrics,
+    paths::{Draining, Endpoint, PathsLayer, Routed},
+    request::{Response, Route},
+    respond::RespondLayer,
+};
+use tollgate_layers::testing::Strict;
+use tower::{Layer, Service, ServiceExt, util::ServiceFn};
+
+type Leaf<Req, E> = ServiceFn<fn(Req) -> Ready<Result<Response, E>>>;
+
+fn well<Req, E>(_: Req) -> Ready<Result<Response, E>> {
+    std::future::ready(Ok(Response::new(Body::full("well"))))
+}
+
+/// Calls it twice on one value, and once on a clone.
+async fn passes<L, Req, E>(layer: L, request: impl Fn() -> Req)
+where
+    L: Layer<Strict<Leaf<Req, E>>>,
+    L::Service: Service<Req, Response = Response, Error: Debug> + Clone,
+{
+    passes_over(layer, request, well::<Req, E>).await;
+}
+
+async fn passes_over<L, Req, Inner, E>(
+    layer: L,
+    request: impl Fn() -> Req,
+    leaf: fn(Inner) -> Ready<Result<Response, E>>,
+) where
+    L: Layer<Strict<Leaf<Inner, E>>>,
+    L::Service: Service<Req, Response = Response, Error: Debug> + Clone,
+{
+    let mut service = layer.layer(Strict::new(tower::service_fn(leaf)));
+    for _ in 0..2 {
+        let answer = service.ready().await.unwrap().call(request()).await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+    let clone = service.clone();
+    assert!(clone.oneshot(request()).await.unwrap().status().is_success());
+}
+
+fn chat() -> http::Request<Empty<Bytes>> {
+    http::Request::post("/v1/chat/completions").body(Empty::new()).unwrap()
+}
+
+fn routed() -> Routed<Empty<Bytes>> {
+    Routed { endpoint: Endpoint::Call(Route::Chat), request: chat() }
+}
+
+fn admitted() -> Admitted<Empty<Bytes>> {
+    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    Admitted { routed: routed(), permit }
+}
+
+#[tokio::test]
+async fn instrument_asks_whether_it_may() {
+    passes::<_, _, Infallible>(InstrumentLayer::new(Metrics::default().gateway()), chat).await;
+}
+
+#[tokio::test]
+async fn respond_asks_whether_it_may() {
+    passes::<_, _, Error>(RespondLayer, chat).await;
+}
+
+#[tokio::test]
+async fn paths_asks_whether_it_may() {
+    passes_over(PathsLayer::new(Draining::default()), chat, well::<Routed<Empty<Bytes>>, Error>).await;
+}
+
+#[tokio::test]
+async fn auth_asks_whether_it_may() {
+    passes::<_, _, Error>(AuthLayer::new(None), routed).await;
+}
+
+#[tokio::test]
+async fn the_front_door_asks_whether_it_may() {
+    passes_over(FrontDoorLayer::new(1), routed, well::<Admitted<Empty<Bytes>>, Error>).await;
+}
+
+#[tokio::test]
+async fn admin_asks_whether_it_may() {
+    let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
+    let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
+    let layer = AdminLayer::new(&config, Metrics::default());
+    passes_over(layer, admitted, well::<tollgate::front::Call<Empty<Bytes>>, Error>).await;
+}

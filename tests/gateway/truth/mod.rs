@@ -1,0 +1,57 @@
+//! Truthful streams, through the whole gateway: what each fault leads to, what is counted, what is left behind.
+
+mod backpressure;
+mod faults;
+mod leaving;
+mod midstream;
+mod plain;
+mod usage;
+
+use serde_json::Value;
+
+use crate::support::{case::World, client::Stream};
+
+/// One number of the gateway's counters: the line that begins so.
+async fn counter(world: &World, line: &str) -> i64 {
+    let text = world.gateway.get("/metrics").await.text();
+    let value =
+        text.lines().find_map(|known| known.strip_prefix(line)?.trim_start_matches("{}").trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {line:?} in:\n{text}"))
+}
+
+/// How many attempts at this deployment failed.
+async fn failures(world: &World, group: &str, deployment: &str) -> i64 {
+    let start = format!("tollgate_deployment_attempts_total{{group=\"{group}\",deployment=\"{deployment}\",");
+    let text = world.gateway.get("/metrics").await.text();
+    let counts = text.lines().filter(|line| line.starts_with(&start));
+    let failed = counts.filter(|line| !line.contains("\"success\"") && !line.contains("\"cancelled\""));
+    failed.map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap()).sum()
+}
+
+/// Asks for a stream and reads it to its end.
+async fn all(world: &World, more: Value) -> Stream {
+    let mut stream = world.gateway.stream("m", more).await;
+    stream.rest().await;
+    stream
+}
+
+/// The data of each event.
+fn events(text: &str) -> Vec<&str> {
+    text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
+}
+
+/// What a chat stream said.
+fn said(text: &str) -> String {
+    let content = |event: &str| {
+        let json: Value = serde_json::from_str(event).ok()?;
+        Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
+    };
+    events(text).into_iter().filter_map(content).collect()
+}
+
+/// It ends with one error event, and nothing in it says that it is whole.
+fn is_honest(text: &str) -> bool {
+    let errors = events(text).iter().filter(|event| event.starts_with("{\"error\"")).count();
+    let last = events(text).last().is_some_and(|event| event.starts_with("{\"error\""));
+    errors == 1 && last && !text.contains("[DONE]")
+}
