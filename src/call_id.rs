@@ -5,11 +5,14 @@
 //! time; this id need not be a secret, only a name.
 
 use std::{
+    cell::RefCell,
     future::Future,
+    hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use fastrand::Rng;
 use http::{HeaderValue, Request, header::Entry};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -79,11 +82,16 @@ where
     }
 }
 
+thread_local! {
+    /// Not fastrand's own: whoever seeds that, to have the same choices again, means the choices and not the ids.
+    static IDS: RefCell<Rng> = RefCell::new(Rng::with_seed(RandomState::new().hash_one(())));
+}
+
 /// A UUID of version 4, in its usual form.
 fn random() -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     // The version and the variant stand at fixed places among the 122 random bits.
-    let bits = fastrand::u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let bits = IDS.with_borrow_mut(|ids| ids.u128(..)) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let mut text = [b'-'; 36];
     let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
     for (place, shift) in places.zip((0..32).rev()) {

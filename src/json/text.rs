@@ -56,22 +56,23 @@ fn escape(bytes: &[u8], at: usize, text: &mut Text) -> Option<usize> {
 /// Words of eight bytes first, since escapes stand close together where there are any; whole blocks once a few words
 /// were plain.
 #[inline]
-fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn special(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut rest = bytes.get(at..)?;
     let mut plain = 0;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let found = specials(u64::from_le_bytes(*word));
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
         }
-        at += 8;
+        rest = behind;
         plain += 1;
         if plain == 4 {
-            at = blocks(bytes, at);
+            rest = behind_blocks(rest);
             plain = 0;
         }
     }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|&byte| is_special(byte)).map(|step| at + step)
+    let step = rest.iter().position(|&byte| is_special(byte))?;
+    Some(bytes.len() - rest.len() + step)
 }
 
 /// The high bit of each byte that is special; above the lowest of them a bit may be wrong.
@@ -84,17 +85,16 @@ const fn specials(word: u64) -> u64 {
     (quotes | backslashes | controls) & HIGH
 }
 
-/// The place behind the blocks of 64 plain bytes that stand at `at`.
-fn blocks(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>) {
+/// What follows the blocks of 64 plain bytes at the beginning.
+fn behind_blocks(mut bytes: &[u8]) -> &[u8] {
+    while let Some((block, behind)) = bytes.split_first_chunk::<64>() {
         // No early end: that makes a few vector instructions of it.
-        let special = block.iter().fold(0, |special, &byte| special | u8::from(is_special(byte)));
-        if special != 0 {
+        if block.iter().fold(0, |special, &byte| special | u8::from(is_special(byte))) != 0 {
             break;
         }
-        at += 64;
+        bytes = behind;
     }
-    at
+    bytes
 }
 
 const fn is_special(byte: u8) -> bool {
