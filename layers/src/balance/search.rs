@@ -101,8 +101,9 @@ where
     /// after that.
     fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
         let which = tier.members.start + offset;
-        if self.ask(which, scan).is_some()
+        if let Some(known) = self.ask(which, scan)
             && let Some(mut index) = tier.index()
+            && index.keys()[offset] != known
             && let Some(key) = self.ask(which, scan)
         {
             index.set(offset, key);
