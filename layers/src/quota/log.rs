@@ -18,6 +18,8 @@ pub(super) struct Log {
     /// When the newest slot was opened, and when it was last added to.
     opened: u64,
     newest: u64,
+    /// When the newest of those that have left was last added to.
+    gone: u64,
     first: usize,
     len: usize,
     at: [u32; SLOTS],
@@ -27,14 +29,29 @@ pub(super) struct Log {
 impl Log {
     /// An empty log, as far back as `span` milliseconds.
     pub(super) const fn new(span: u64) -> Self {
-        Self { span, sum: 0, opened: 0, newest: 0, first: 0, len: 0, at: [0; SLOTS], amount: [0; SLOTS] }
+        Self {
+            span,
+            sum: 0,
+            opened: 0,
+            newest: 0,
+            gone: 0,
+            first: 0,
+            len: 0,
+            at: [0; SLOTS],
+            amount: [0; SLOTS],
+        }
     }
 
     /// The same amounts as in `other`, as far as they are younger than `span`.
     pub(super) fn from_longer(other: &Self, span: u64, now: u64) -> Self {
         let mut log = Self::new(span);
-        for (at, amount) in other.slots().filter(|(at, _)| at + span > now) {
-            log.add(at, amount, 0);
+        log.gone = other.gone;
+        for (at, amount) in other.slots() {
+            if at + span > now {
+                log.add(at, amount, 0);
+            } else {
+                log.gone = at;
+            }
         }
         log
     }
@@ -53,6 +70,7 @@ impl Log {
                 return;
             }
             leaving(leaves, self.sum);
+            self.gone = leaves - self.span;
             self.sum -= u64::from(self.amount[self.first]);
             self.first = (self.first + 1) % SLOTS;
             self.len -= 1;
@@ -87,6 +105,10 @@ impl Log {
     /// Makes what was added at `at` dearer or cheaper, if it is still kept.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
         // What was added at `at` is in the first slot that was last added to no earlier than that.
+        if at <= self.gone {
+            // What is kept are others.
+            return;
+        }
         let (mut place, mut end) = (0, self.len);
         while place < end {
             let middle = usize::midpoint(place, end);

@@ -199,6 +199,17 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
+    let meters = Meters::new(Limits { tokens: Some(100), window: Some(Window::S60), ..requests(2) });
+    let (long, lost) = (begin(&meters, 40).expect("room"), begin(&meters, 40).expect("room"));
+    advance(secs(61)).await;
+    drop(begin(&meters, 100).expect("room"));
+    long.end(&Ending::of(Class::Success).with_used(Some(1)));
+    lost.end(&Ending::of(Class::Unavailable).never_sent());
+    assert_eq!((meters.reading().requests, meters.reading().tokens), (1, 100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
     let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
     let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
