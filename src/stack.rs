@@ -16,22 +16,21 @@ use tollgate_layers::{
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
     Error,
     admin::AdminLayer,
     body::{Answer, Judge, Origin, PeekLayer},
+    call_id::CallIdLayer,
     classify,
     config::{Config, Deployment, Group, Settings},
     fallbacks::Policy,
     front::{AuthLayer, FrontDoorLayer},
     gateway::Gateway,
-    headers,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
     midstream::ContinueLayer,
-    overrides,
+    overrides::{self, MaxAttempts},
     paths::PathsLayer,
     provider::{Encoder, Invalid},
     request::{Request, Response},
@@ -55,8 +54,7 @@ pub struct Options {
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, Invalid> {
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
-        .layer(SetRequestIdLayer::new(headers::CALL_ID, MakeRequestUuid)) // every answer can be asked about
-        .layer(PropagateRequestIdLayer::new(headers::CALL_ID))
+        .layer(CallIdLayer) // every answer can be asked about
         .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
@@ -83,9 +81,10 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
 
 /// Every name that a client may ask for: aliases before groups before single deployments by id.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
+    let (settings, most) = (&config.settings, MaxAttempts::new(config));
     let mut named = HashMap::new();
     for g in &config.groups {
-        named.insert(Arc::clone(&g.name), group(config, g, state)?);
+        named.insert(Arc::clone(&g.name), group(settings, most, g, state)?);
     }
     let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
     let aliases =
@@ -93,15 +92,14 @@ fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     named.extend(aliases.collect::<Vec<_>>());
     for d in config.groups.iter().flat_map(|group| &group.deployments) {
         if !named.contains_key(&d.id) {
-            named.insert(Arc::clone(&d.id), group(config, &Group::of_one(d), state)?);
+            named.insert(Arc::clone(&d.id), group(settings, most, &Group::of_one(d), state)?);
         }
     }
     Ok(Router::new(named))
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.
-fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
-    let settings = &config.settings;
+fn group(settings: &Settings, most: MaxAttempts, g: &Group, state: &State) -> Result<Stack, Invalid> {
     let deployments = g.deployments.iter().map(|d| deployment(settings, d, state));
     let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
     let group = ServiceBuilder::new()
@@ -114,7 +112,7 @@ fn group(config: &Config, g: &Group, state: &State) -> Result<Stack, Invalid> {
                 .with_backoff(Backoff::default().with_floor(settings.retry_after))
                 .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
                 .with_deadline(overrides::deadline)
-                .with_max_attempts(overrides::MaxAttempts::new(config)), // over retries and fallbacks
+                .with_max_attempts(most), // over retries and fallbacks
         )
         .layer(
             RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one

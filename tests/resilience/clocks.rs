@@ -123,3 +123,13 @@ async fn a_request_may_have_more_time_than_the_deployment_is_given() {
     assert_eq!(world.ask(json!({})).await.status, 408);
     assert_eq!(world.ask(json!({"timeout": 2})).await.status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_too_long_is_tried_elsewhere_and_says_so_when_there_is_nowhere_else() {
+    let plan = Plan::of("m: a b").params("a", "order: 1").says("a", [(ms(5_000), Act::NoConnection)]);
+    let (_, answer) = plan.settings("num_retries: 0").ask().await;
+    assert_eq!((answer.by(), answer.took), (Some("b"), ms(5_000)));
+    let plan = Plan::of("m: a").says("a", [(ms(5_000), Act::NoConnection)]).settings("num_retries: 0");
+    let (_, answer) = plan.ask().await;
+    assert_eq!((answer.status, answer.code().as_str()), (408, "connect_timeout"));
+}

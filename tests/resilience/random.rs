@@ -141,7 +141,7 @@ async fn every_request_keeps_the_promises(first: u64) {
             the_answer_is_honest(&throw, &answer);
             *ends.entry(answer.status).or_default() += 1;
         }
-        if seed % 4 == 0 {
+        if seed.is_multiple_of(4) {
             together(&throw, &world).await;
         }
     }

@@ -32,6 +32,8 @@ pub(crate) enum Act {
     Stream(Vec<Step>),
     /// Refuses the connection.
     Refuse,
+    /// Does not answer the connection: the connect clock has run out.
+    NoConnection,
     /// Takes the call and breaks the connection.
     Break,
     /// Takes the call and says nothing, for ever.
@@ -212,7 +214,7 @@ impl Upstream for Scripted {
 }
 
 async fn perform(act: Act) -> Result<Response<Wire>, WireError> {
-    let failed = |sent| WireError { sent, timed_out: false, what: "The wire broke.".into() };
+    let failed = |sent, timed_out| WireError { sent, timed_out, what: "The wire broke.".into() };
     match act {
         Act::Say(status, headers, body) => {
             let mut response = Response::builder().status(status).header("content-type", "application/json");
@@ -225,8 +227,9 @@ async fn perform(act: Act) -> Result<Response<Wire>, WireError> {
             let response = Response::builder().header("content-type", "text/event-stream");
             Ok(response.body(Wire::canned(steps)).unwrap())
         }
-        Act::Refuse => Err(failed(false)),
-        Act::Break => Err(failed(true)),
+        Act::Refuse => Err(failed(false, false)),
+        Act::NoConnection => Err(failed(false, true)),
+        Act::Break => Err(failed(true, false)),
         Act::Hang => std::future::pending().await,
     }
 }

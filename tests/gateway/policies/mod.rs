@@ -6,5 +6,6 @@ mod cooldown;
 mod fallback;
 mod fallback_forms;
 mod limits;
+mod more;
 mod random;
 mod retry;

@@ -1,0 +1,171 @@
+//! What the other tables leave out: accounts, budgets, policies by error, tiers, and what is said when all has failed.
+
+use serde_json::json;
+
+use crate::support::{
+    answers as say,
+    case::{Case, World, hangs_up},
+    reply::Reply,
+};
+
+fn used_up() -> Reply {
+    say::error(429, "insufficient_quota", Some("insufficient_quota"), "You exceeded your current quota")
+}
+
+/// Asks so often, and gives the statuses.
+async fn ask(world: &World, times: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        statuses.push(world.ask().await.status.as_u16());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_used_up_account_closes_all_that_are_paid_from_it() {
+    let case = Case::of("m: a b c").always("a b", used_up());
+    let case = case.info("a", "quota_group: ours").info("b", "quota_group: ours");
+    let world = case.settings("num_retries: 0").start().await;
+    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.calls("a b"), 1, "one refusal speaks for both");
+}
+
+#[tokio::test]
+async fn without_a_quota_group_each_is_paid_for_itself() {
+    let world = Case::of("m: a b c").always("a b", used_up()).settings("num_retries: 0").start().await;
+    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.each("a b"), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_allows_no_repeat() {
+    let case = Case::of("m: a b").always("a b", say::server_error());
+    let case = case.router("num_retries: 3, retry_budget: {percent: 0, reserve: 0}");
+    case.ask().await.fails(500).together("a b", 1).header("x-should-retry", "false");
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_still_allows_a_fallback() {
+    let case = Case::of("m: a; n: b").always("a", say::server_error());
+    let case = case.router("retry_budget: {percent: 0, reserve: 0}, fallbacks: [{m: [n]}]");
+    case.ask().await.answered_by("b").calls("a:1");
+}
+
+#[tokio::test]
+async fn retries_may_be_counted_by_error() {
+    let policy = "num_retries: 0, retry_policy: {InternalServerErrorRetries: 2, TimeoutErrorRetries: 1}";
+    let case = || Case::of("m: a b c").router(policy);
+    case().always("a b c", say::server_error()).ask().await.fails(500).together("a b c", 3);
+    case().always("a b c", say::unavailable()).ask().await.status(503).together("a b c", 1);
+}
+
+#[tokio::test]
+async fn a_groups_own_policy_replaces_the_general_one() {
+    let policy = "num_retries: 0, retry_policy: {InternalServerErrorRetries: 2}, \
+                  model_group_retry_policy: {m: {InternalServerErrorRetries: 1}}";
+    let case = || Case::of("m: a b c; n: d e f").always("a b c d e f", say::server_error()).router(policy);
+    case().ask().await.fails(500).together("a b c", 2);
+    case().with(json!({"model": "n"})).ask().await.fails(500).together("d e f", 3);
+}
+
+#[tokio::test]
+async fn failures_may_be_allowed_by_error() {
+    let case = Case::of("m: a b").always("a", say::server_error());
+    let policy = "allowed_fails: 0, cooldown_time: 60, num_retries: 1, \
+                  allowed_fails_policy: {InternalServerErrorAllowedFails: 4}";
+    let world = case.router(policy).start().await;
+    assert_eq!(ask(&world, 40).await, [200; 40]);
+    assert_eq!(world.calls("a"), 5);
+}
+
+#[tokio::test]
+async fn each_tier_is_tried_in_its_order() {
+    let case = Case::of("m: a b c").params("a", "order: 2").params("b", "order: 1").params("c", "order: 3");
+    let asked = case.always("a b", say::server_error()).settings("num_retries: 2").ask().await;
+    asked.answered_by("c").in_order("b a c");
+}
+
+#[tokio::test]
+async fn a_prompt_known_to_be_too_long_is_not_sent_in_vain() {
+    let case = Case::of("m: a; n: b").info("a", "max_input_tokens: 20");
+    let long = json!({"messages": [{"role": "user", "content": "so many words ".repeat(100)}]});
+    let asked = case.settings("context_window_fallbacks: [{m: [n]}]").with(long).ask().await;
+    asked.answered_by("b").calls("a:0").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_configured_fallback_may_bring_settings_of_its_own() {
+    let case = Case::of("m: a; n: b").always("a", say::server_error());
+    let asked =
+        case.settings("num_retries: 0, fallbacks: [{m: [{model: n, temperature: 0.25}]}]").ask().await;
+    assert_eq!(asked.world.upstream("b").only().json()["temperature"], 0.25);
+    asked.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_configured_fallback_may_be_one_deployment() {
+    let case = Case::of("m: a; n: b c").always("a", say::server_error());
+    case.settings("num_retries: 0, fallbacks: [{m: [c]}]").ask().await.answered_by("c").calls("b:0");
+}
+
+#[tokio::test]
+async fn no_group_is_asked_twice_under_two_names() {
+    let case = Case::of("m: a; n: b").always("a b", say::server_error());
+    let asked = case
+        .router("num_retries: 0, model_group_alias: {same: m}, fallbacks: [{m: [same, n]}, {n: [same]}]")
+        .ask()
+        .await;
+    asked.fails(500).in_order("a b");
+}
+
+#[tokio::test]
+async fn when_all_failed_it_says_what_else_was_tried_and_no_more() {
+    let case =
+        Case::of("m: a; n: b; o: c").always("a", say::unavailable()).always("b c", say::server_error());
+    let asked = case.settings("num_retries: 0, fallbacks: [{m: [n, o]}]").ask().await;
+    let port = asked.world.upstream("a").port().to_string();
+    assert!(!format!("{:?}", asked.answer.headers).contains(&port), "{:?}", asked.answer.headers);
+    asked.status(503).body(&say::unavailable()).header("x-tollgate-tried-groups", "n, o");
+}
+
+#[tokio::test]
+async fn a_good_answer_says_nothing_of_all_that() {
+    let asked = Case::of("m: a b").first("a").always("a", hangs_up()).ask().await;
+    asked.answered_by("b").no_header("x-should-retry").no_header("x-tollgate-tried-groups");
+}
+
+#[tokio::test]
+async fn an_error_that_nobody_tried_again_tells_the_library_the_same() {
+    for reply in [say::bad_request(), say::rate_limited("60"), say::server_error()] {
+        let asked = Case::of("m: a").always("a", reply.clone()).settings("num_retries: 0").ask().await;
+        asked.header("x-should-retry", "false").body(&reply).calls("a:1");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_ours_leaves_the_library_to_its_own() {
+    let asked = Case::of("m: a").with(json!({"model": "nobody"})).ask().await;
+    asked.fails(404).no_header("x-should-retry").calls("a:0");
+}
+
+#[tokio::test]
+async fn an_upstreams_cookies_pins_and_names_stay_with_us() {
+    let names =
+        ["set-cookie", "alt-svc", "strict-transport-security", "server", "via", "keep-alive", "x-powered-by"];
+    for reply in [say::chat("a"), say::server_error()] {
+        let reply = names.iter().fold(reply, |reply, name| reply.header(name, "theirs"));
+        let reply = reply.header("x-request-id", "req-7");
+        let asked = Case::of("m: a").always("a", reply).settings("num_retries: 0").ask().await;
+        let asked = names.iter().fold(asked, |asked, name| asked.no_header(name));
+        asked.header("x-request-id", "req-7");
+    }
+}
+
+#[tokio::test]
+async fn each_clock_says_its_name() {
+    let hang = || Case::of("m: a").always("a", say::silence()).settings("num_retries: 0");
+    hang().with(json!({"timeout": 0.1})).ask().await.fails(408).contains("attempt_timeout");
+    let stream = json!({"stream": true, "stream_timeout": 0.1});
+    hang().with(stream).ask().await.fails(408).contains("first_content_timeout");
+    hang().router("max_request_duration: 0.1").ask().await.fails(408).contains("deadline");
+}
