@@ -106,6 +106,7 @@ pub fn attempt(
 pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request) -> Clocks + Clone + use<> {
     let own = Attempt::new(settings, deployment);
     let idle = deployment.clocks.idle.unwrap_or(settings.stream_idle_timeout);
+    let pings_are_nothing = !settings.pings_keep_alive;
     move |request: &Request| {
         let limit = own.limit(request);
         Clocks {
@@ -113,6 +114,7 @@ pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request)
             first_content: own.watches_content(request).then_some(limit),
             idle: Some(Limit::of(idle)),
             whole: deadline(request),
+            pings_are_nothing,
         }
     }
 }
