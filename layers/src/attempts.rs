@@ -30,6 +30,7 @@ struct Record {
     more: Vec<EndpointKey>,
     not_before: Option<Instant>,
     untried_only: bool,
+    next_untried: bool,
 }
 
 /// An endpoint, as told apart from all others alive in this process.
@@ -109,6 +110,18 @@ impl Attempts {
     #[must_use]
     pub fn untried_only(&self) -> bool {
         self.record().untried_only
+    }
+
+    /// The next round of attempts is to begin at an untried endpoint, or not at all: for whoever sends a request back
+    /// to where it failed because there are others there. Unlike [`Attempts::set_untried_only`] it outlives the
+    /// layers' own repeats, until a round begins.
+    pub fn begin_untried(&self) {
+        self.record().next_untried = true;
+    }
+
+    /// What [`Attempts::begin_untried`] asked for, once.
+    pub(crate) fn take_begin_untried(&self) -> bool {
+        std::mem::take(&mut self.record().next_untried)
     }
 
     /// How many different endpoints were called.
