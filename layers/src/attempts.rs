@@ -112,9 +112,9 @@ impl Attempts {
         self.record().untried_only
     }
 
-    /// The next round of attempts is to begin at an untried endpoint, or not at all: for whoever sends a request back
-    /// to where it failed because there are others there. Unlike [`Attempts::set_untried_only`] it outlives the
-    /// layers' own repeats, until a round begins.
+    /// The next round of attempts goes to untried endpoints alone, if there are any with room: for whoever sends a request back
+    /// to where it failed because there are others there. Unlike [`Attempts::set_untried_only`] it is
+    /// said before the round begins, and holds for all of it.
     pub fn begin_untried(&self) {
         self.record().next_untried = true;
     }

@@ -22,6 +22,8 @@ pub(super) struct Session {
     no_other: bool,
     /// A move met an endpoint that was tried: whoever picks does not heed the record.
     unheeded: bool,
+    /// The round before this one has called the others as often as they may be called.
+    untried_alone: bool,
 }
 
 /// A repeat, as it was decided.
@@ -59,7 +61,7 @@ impl Session {
                 attempts.lift();
                 if attempts.take_begin_untried() {
                     attempts.set_untried_only(true);
-                    session.under_way = Some(Repeat::Begun);
+                    (session.under_way, session.untried_alone) = (Some(Repeat::Begun), true);
                 }
             }
             // A fallback's first attempt is free, and earns nothing either: the caller came once.
@@ -171,7 +173,8 @@ impl Session {
         let asked = ending.retry_after().unwrap_or_default();
         let at = now.checked_add(drawn.max(asked))?;
         let late = deadline.is_some_and(|deadline| at >= deadline);
-        if ending.class() == Class::Unauthorized || asked > pace.patience || late {
+        let only_other = ending.class() == Class::Unauthorized || self.untried_alone;
+        if only_other || asked > pace.patience || late {
             return to_other(true);
         }
         match attempts {
