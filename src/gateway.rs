@@ -9,10 +9,10 @@ use std::{
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 use tower::Service;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestId, SetRequestId};
 
 use crate::{
     admin::Admin,
+    call_id::CallId,
     front::{Auth, FrontDoor},
     instrument::Instrument,
     intake::Intake,
@@ -22,10 +22,7 @@ use crate::{
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
-type Front = SetRequestId<
-    PropagateRequestId<Instrument<Respond<Paths<Auth<FrontDoor<Admin<Intake>>>>>>>,
-    MakeRequestUuid,
->;
+type Front = CallId<Instrument<Respond<Paths<Auth<FrontDoor<Admin<Intake>>>>>>>;
 
 /// A whole gateway: takes any HTTP request, always answers.
 ///

@@ -77,6 +77,7 @@ pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     let origin = response.body().origin().cloned();
     let headers = response.headers_mut();
     strip(headers);
+    headers.reserve(8);
     if let Some(origin) = origin {
         headers.insert(MODEL_ID, origin.deployment.clone());
         headers.insert(MODEL_GROUP, origin.group.clone());
@@ -86,11 +87,11 @@ pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     }
     let fallbacks = trail.fallbacks();
     let (repeats, most) = trail.repeats();
-    headers.insert(RETRIES, repeats.into());
+    headers.insert(RETRIES, count(repeats));
     if repeats > 0 {
         headers.insert(MAX_RETRIES, most.into());
     }
-    headers.insert(FALLBACKS, fallbacks.into());
+    headers.insert(FALLBACKS, count(fallbacks));
     let (whole, upstream) = (trail.arrival.elapsed(), trail.upstream());
     headers.insert(DURATION, millis(whole));
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
@@ -111,9 +112,44 @@ fn gave_up(headers: &mut HeaderMap, trail: &Trail, refused: bool) {
     }
 }
 
-/// Milliseconds with three places, as LiteLLM writes them, without a detour through floating point text.
+/// Milliseconds with three places, as LiteLLM writes them, without formatting.
 fn millis(duration: std::time::Duration) -> HeaderValue {
-    let micros = duration.as_micros();
-    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+    // The three places, the point, and as many digits as a u64 has.
+    let mut text = [b'0'; 24];
+    let (mut from, mut rest) = (text.len(), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    for place in 0.. {
+        if place == 3 {
+            from -= 1;
+            text[from] = b'.';
+        }
+        if place > 3 && rest == 0 {
+            break;
+        }
+        from -= 1;
+        text[from] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    HeaderValue::from_bytes(&text[from..]).unwrap_or(HeaderValue::from_static("0"))
+}
+
+/// A count, which is nearly always zero.
+fn count(count: usize) -> HeaderValue {
+    if count == 0 { HeaderValue::from_static("0") } else { count.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn milliseconds_have_three_places() {
+        for (micros, text) in
+            [(0, "0.000"), (7, "0.007"), (999, "0.999"), (1000, "1.000"), (12_345_678, "12345.678")]
+        {
+            assert_eq!(millis(Duration::from_micros(micros)), text);
+        }
+        assert_eq!(millis(Duration::MAX), "18446744073709551.615");
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod call_id;
 pub mod classify;
 pub mod config;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod gateway;
 pub mod headers;
 pub mod instrument;
 pub mod intake;
+mod json;
 pub mod metrics;
 pub mod midstream;
 pub mod mock;

@@ -26,8 +26,9 @@ pub const DRAIN: Duration = Duration::from_secs(600);
 /// A client may take that long to send its head.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default.
-const BUFFER: usize = 16 * 1024;
+/// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default. A longer
+/// head of a request is refused (431), as by most servers.
+const BUFFER: usize = 8 * 1024;
 
 /// A service that can be served: it answers whatever comes.
 pub trait Edge: Clone + Send + 'static {

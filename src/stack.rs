@@ -16,18 +16,17 @@ use tollgate_layers::{
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::{
     Error,
     admin::AdminLayer,
     body::{Answer, Judge, Origin, PeekLayer},
+    call_id::CallIdLayer,
     classify,
     config::{Config, Deployment, Group, Settings},
     fallbacks::Policy,
     front::{AuthLayer, FrontDoorLayer},
     gateway::Gateway,
-    headers,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
     midstream::ContinueLayer,
@@ -55,8 +54,7 @@ pub struct Options {
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, Invalid> {
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
-        .layer(SetRequestIdLayer::new(headers::CALL_ID, MakeRequestUuid)) // every answer can be asked about
-        .layer(PropagateRequestIdLayer::new(headers::CALL_ID))
+        .layer(CallIdLayer) // every answer can be asked about
         .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here

@@ -41,7 +41,7 @@ const IDLE: Duration = Duration::from_secs(50);
 
 /// What hyper reads ahead of an answer at most: its default of 400 KB would be held for every slow reader. A longer
 /// head of an answer is refused.
-const BUFFER: usize = 16 * 1024;
+const BUFFER: usize = 8 * 1024;
 
 /// What goes out, and what a canned answer must know to look like a real one.
 #[derive(Debug)]

@@ -30,6 +30,7 @@ pub mod quota;
 pub mod retry;
 mod rolling;
 pub mod setting;
+mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod timeout;

@@ -19,8 +19,8 @@ use http_body::{Body, Frame, SizeHint};
 
 /// How often the scheduler gets a turn before a batch is let go.
 const TURNS: u8 = 2;
-/// How many bytes end a batch.
-const BATCH: usize = 16 * 1024;
+/// How many bytes end a batch: what a reader who takes nothing costs grows with it.
+const BATCH: usize = 8 * 1024;
 
 /// A body whose frames are merged as far as they come in one burst. Trailers are dropped.
 #[derive(Debug)]
@@ -53,8 +53,7 @@ impl Held {
         *self = match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => Self::One(frame),
             Self::One(first) => {
-                let mut batch =
-                    BytesMut::with_capacity((first.len() + frame.len()).next_power_of_two().max(4096));
+                let mut batch = BytesMut::with_capacity((first.len() + frame.len()).max(4096));
                 batch.extend_from_slice(&first);
                 batch.extend_from_slice(&frame);
                 Self::Many(batch)

@@ -95,8 +95,18 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(headers: &HeaderMap) -> Self {
+        // Most servers tell nothing, and to look at their few names is cheaper than to look for all of ours.
+        if !headers.keys().any(is_ours) {
+            return Self::default();
+        }
         Self { requests: first(&REQUESTS, headers), tokens: first(&TOKENS, headers) }
     }
+}
+
+/// How all the names begin.
+fn is_ours(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
 }
 
 /// When the last of those limits recovers that are used up.

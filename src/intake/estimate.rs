@@ -3,9 +3,8 @@
 //! Bytes / 4 comes nearer to the truth than characters / 4 outside English, and costs nothing. What is written in
 //! base64 is no text and is left out.
 
-use memchr::{memchr2, memmem};
-
-use super::scan::{Object, after_string};
+use super::scan::Object;
+use crate::json::Tally;
 
 /// Tokens of one picture, or of anything else that comes as a data URI: high detail costs 765 and up.
 const PICTURE: u64 = 1000;
@@ -19,7 +18,7 @@ const ESCAPED: usize = 3;
 /// The tokens of all that the model reads.
 pub(super) fn prompt(object: &Object<'_>) -> u64 {
     let texts = object.members.iter().filter(|member| TEXTS.contains(&&*member.key));
-    texts.map(|member| value(member.value.as_bytes())).sum()
+    texts.map(|member| cost(member.value.len(), member.tally)).sum()
 }
 
 /// The tokens that it may write: `max_tokens` or `max_completion_tokens`, times `n`. What is no number is the
@@ -31,49 +30,22 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
     Some(each.saturating_mul(last("n").unwrap_or(1).max(1)))
 }
 
-fn value(bytes: &[u8]) -> u64 {
-    let (mut from, mut text, mut links, mut uris) = (0, 0, 0, 0);
-    let mut count = |part: &[u8]| {
-        text += length(part);
-        links += linked(part);
-    };
-    for quote in memmem::find_iter(bytes, b"\"data:") {
-        if quote >= from && is_data_uri(bytes, quote) {
-            count(&bytes[from..quote]);
-            from = after_string(bytes, quote);
-            uris += 1;
-        }
-    }
-    count(&bytes[from..]);
-    // What comes as a data URI mostly stands behind a key that is counted too.
-    (text as u64) / 4 + PICTURE * links.max(uris)
-}
-
-/// The bytes of `text`, each escaped character counted as if it stood there itself.
-fn length(text: &[u8]) -> usize {
-    text.len() - (ESCAPED * memmem::find_iter(text, b"\\u").count()).min(text.len())
-}
-
-/// Whether the quote opens a string that is a data URI in base64, and not text that speaks of one.
-fn is_data_uri(bytes: &[u8], quote: usize) -> bool {
-    let head = &bytes[quote + 1..bytes.len().min(quote + 200)];
-    let end = memchr2(b',', b'"', head).unwrap_or(0);
-    !bytes[..quote].ends_with(b"\\") && head[..end].ends_with(b";base64")
-}
-
-/// How many pictures are named: each stands behind one key `image_url`.
-fn linked(text: &[u8]) -> u64 {
-    let key = b"\"image_url\"";
-    let behind = |at: usize| text[at + key.len()..].iter().find(|byte| !byte.is_ascii_whitespace());
-    memmem::find_iter(text, key).filter(|&at| behind(at) == Some(&b':')).count() as u64
+/// What a text of so many bytes costs, each escaped character counted as if it stood there itself. What comes as a
+/// data URI mostly stands behind a key that is counted too.
+fn cost(length: usize, tally: Tally) -> u64 {
+    let text = length.saturating_sub(tally.encoded + ESCAPED * tally.units);
+    text as u64 / 4 + PICTURE * tally.links.max(tally.uris)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Cursor;
 
     fn tokens(text: &str) -> u64 {
-        value(text.as_bytes())
+        let mut cursor = Cursor::new(text);
+        cursor.value().expect("valid JSON");
+        cost(text.len(), cursor.tally)
     }
 
     #[test]

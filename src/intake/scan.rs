@@ -1,4 +1,6 @@
 //! One strict pass over the top level of a JSON object.
+//!
+//! A [`Cursor`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -6,14 +8,13 @@ use memchr::{memchr2, memchr2_iter};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep brackets may nest, the outermost object included.
-pub(super) const MAX_DEPTH: usize = 128;
+use crate::json::{Cursor, Key, MAX_DEPTH, Tally};
 
 /// How many keys the top level may have: each costs memory of ours many times its size in the body.
 pub(super) const MAX_KEYS: usize = 1024;
 
 /// An object, its members in order.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Object<'a> {
     pub(super) members: Vec<Member<'a>>,
     /// Where the closing brace stands.
@@ -21,7 +22,7 @@ pub(super) struct Object<'a> {
 }
 
 /// One key with its value.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
     /// Unescaped.
     pub(super) key: Cow<'a, str>,
@@ -31,6 +32,8 @@ pub(super) struct Member<'a> {
     pub(super) value: &'a str,
     /// Where the value stands.
     pub(super) span: Range<usize>,
+    /// What an estimate must know of the value.
+    pub(super) tally: Tally,
 }
 
 /// Why a text is not an object that we take.
@@ -45,6 +48,43 @@ pub(super) enum Fault {
 
 /// Reads the members of the object that `text` is.
 pub(super) fn object(text: &str) -> Result<Object<'_>, Fault> {
+    walked(text).map_or_else(|| parsed(text), Ok)
+}
+
+/// One walk over it. None: it is broken, or beyond what we take.
+pub(super) fn walked(text: &str) -> Option<Object<'_>> {
+    let mut cursor = Cursor::new(text);
+    let mut members = Vec::with_capacity(16);
+    cursor.object(|cursor, key| {
+        let from = cursor.at();
+        cursor.tally = Tally::default();
+        cursor.value()?;
+        let value = cursor.slice(from);
+        members.push(Member {
+            key: unescaped(text, key),
+            start: key.start,
+            value,
+            span: from..cursor.at(),
+            tally: cursor.tally,
+        });
+        (members.len() <= MAX_KEYS).then_some(())
+    })?;
+    let close = cursor.at() - 1;
+    cursor.end()?;
+    Some(Object { members, close })
+}
+
+/// A key with half a surrogate pair is nobody's name: it stays as it is written.
+fn unescaped<'a>(text: &'a str, key: Key<'a>) -> Cow<'a, str> {
+    if !key.escaped {
+        return Cow::Borrowed(key.inner);
+    }
+    let written = &text[key.start..key.start + key.inner.len() + 2];
+    string(written).unwrap_or(Cow::Borrowed(written))
+}
+
+/// What `serde_json` says: the slow way, for bodies that are broken, and the proof of the other.
+pub(super) fn parsed(text: &str) -> Result<Object<'_>, Fault> {
     let trimmed = text.trim_end_matches([' ', '\t', '\r', '\n']);
     if !matches!(text.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first(), Some(b'{')) {
         // Whatever else is valid JSON is no object; whatever is not, serde_json says why.
@@ -113,7 +153,9 @@ impl<'de> Visitor<'de> for Members<'de> {
             let (start, at) = (place(self.text, key), place(self.text, value));
             // A key with half a surrogate pair is nobody's name: it stays as it is written.
             let key = string(key).unwrap_or(Cow::Borrowed(key));
-            members.push(Member { key, start, value, span: at..at + value.len() });
+            let mut cursor = Cursor::new(value);
+            let tally = cursor.value().map(|()| cursor.tally).unwrap_or_default();
+            members.push(Member { key, start, value, span: at..at + value.len(), tally });
         }
         Ok(members)
     }

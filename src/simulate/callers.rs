@@ -39,7 +39,7 @@ pub(super) struct Call {
 pub(super) enum Outcome {
     /// An answer, after so long a wait in the gateway.
     Served(Duration),
-    /// The gateway's refusal, and after how long to come back.
+    /// A refusal, and after how long to come back.
     Refused(Option<Duration>),
     /// Anything else.
     Failed,
@@ -138,11 +138,11 @@ async fn outcome(response: Response, came: Duration) -> Outcome {
                 Outcome::Served(Duration::from_nanos(left).saturating_sub(came))
             })
         }
-        // An upstream's refusal that is passed on does not come with milliseconds.
-        StatusCode::TOO_MANY_REQUESTS if response.headers().contains_key(RETRY_AFTER_MS) => {
+        StatusCode::TOO_MANY_REQUESTS => {
             let number = |name| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
-            // Both must be there; the more exact one is tried.
-            let after = number(header::RETRY_AFTER).and_then(|_| number(RETRY_AFTER_MS));
+            // Ours says both, and the more exact one is tried; an upstream's that is passed on says seconds.
+            let seconds = number(header::RETRY_AFTER);
+            let after = seconds.map(|seconds| number(RETRY_AFTER_MS).unwrap_or(seconds * 1_000));
             Outcome::Refused(after.map(Duration::from_millis))
         }
         _ => Outcome::Failed,

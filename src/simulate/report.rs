@@ -26,7 +26,7 @@ pub struct Clients {
     pub asked: u64,
     /// Those that were answered.
     pub served: u64,
-    /// Those that the gateway refused, as no deployment had room for them.
+    /// Those that were refused with a 429, as no deployment had room for them.
     pub refused: u64,
     /// Of those, the ones that were not told when to come back.
     pub untold: u64,

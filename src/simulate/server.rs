@@ -214,7 +214,7 @@ impl Door {
         // Azure counts what may come of it; others what came, so that nothing but the prompt is known yet.
         let known = match self.accounting {
             Accounting::Azure => cost.guessed + cost.max,
-            Accounting::Billed => cost.prompt,
+            Accounting::Billed => 1,
         };
         let dear = self.tokens.as_mut().map_or(Ok(()), |gate| gate.check(known, now));
         Gate::judge(&mut self.requests, now).and(dear)?;
@@ -276,7 +276,7 @@ impl Server {
                 self.bill(&cost);
                 answered(&cost, sent - self.began)
             }
-            Err(refusal) => refusal,
+            Err((status, wait)) => refusal(status, wait),
         };
         let back = self.door().on_the_way(self.jitter);
         sleep(back).await;
@@ -284,7 +284,7 @@ impl Server {
     }
 
     /// At the door: what the call costs and how long the answer takes, or the refusal.
-    fn admit(&self, body: &[u8]) -> Result<(Cost, Duration), Response<Wire>> {
+    fn admit(&self, body: &[u8]) -> Result<(Cost, Duration), Refused> {
         let now = Instant::now();
         let at = now - self.began;
         let trouble = self.troubles.iter().find(|trouble| (trouble.from..trouble.until).contains(&at));
@@ -293,12 +293,12 @@ impl Server {
         door.second(at).sent += 1;
         if slower.is_infinite() {
             door.second(at).failed += 1;
-            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, None));
+            return Err((StatusCode::SERVICE_UNAVAILABLE, None));
         }
         let cost = door.cost(body);
         if let Err(wait) = door.judge(&cost, now) {
             door.second(at).refused += 1;
-            return Err(refusal(StatusCode::TOO_MANY_REQUESTS, Some(wait)));
+            return Err((StatusCode::TOO_MANY_REQUESTS, Some(wait)));
         }
         if door.accounting == Accounting::Azure {
             door.second(at).tokens += cost.guessed + cost.max;
@@ -320,6 +320,9 @@ impl Server {
         }
     }
 }
+
+/// The status of a refusal, and when to come back.
+type Refused = (StatusCode, Option<Duration>);
 
 /// What leads to a server.
 #[derive(Debug)]

@@ -1,10 +1,7 @@
 //! The endpoints of a group, and how one of them is taken: [`Group`].
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,7 +15,7 @@ use super::{
     search::Search,
     strategy::Strategy,
 };
-use crate::{Attempts, Endpoint, attempts::EndpointKey, endpoint::Freed};
+use crate::{Attempts, Endpoint, attempts::EndpointKey, endpoint::Freed, sync::AtomicU64};
 
 /// How often a choice is made again when the room has gone before it could be taken.
 const AGAIN: usize = 8;

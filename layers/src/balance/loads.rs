@@ -1,6 +1,6 @@
 //! What each endpoint carries: [`Loads`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 
@@ -10,7 +10,10 @@ use super::{
     speed::Speeds,
     strategy::{Strategy, weights},
 };
-use crate::endpoint::Share;
+use crate::{
+    endpoint::Share,
+    sync::{Mutex, MutexGuard},
+};
 
 /// With what time constant work given lately, and errors, are forgotten: 10 s.
 const MEMORY: f64 = 10.0;

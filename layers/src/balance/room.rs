@@ -2,10 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
     time::Duration,
 };
@@ -16,7 +13,10 @@ use super::{
     index::{Index, Key},
     queue::{Again, Queue},
 };
-use crate::endpoint::Freed;
+use crate::{
+    endpoint::Freed,
+    sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard},
+};
 
 /// Up to so many, all are asked; beyond, two at random.
 pub(super) const FEW: usize = 16;

@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,6 +12,7 @@ use super::cell::{Cell, Failure, Verdict};
 use crate::{
     Ending, Hear, Until,
     endpoint::{Full, Health, Score},
+    sync::{AtomicBool, AtomicU32, Mutex},
 };
 
 /// When an endpoint is benched, and for how long.

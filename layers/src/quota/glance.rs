@@ -1,8 +1,9 @@
 //! What the meters last showed, for those who only look: [`Glance`].
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::meters::Room;
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// How long it is believed, in milliseconds: time frees room, and changes the rules.
 const FRESH: u32 = 100;

@@ -1,7 +1,7 @@
 //! The meters of one deployment: [`Meters`].
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Ending,
     endpoint::{Freed, Full, Until},
+    sync::{Mutex, MutexGuard},
 };
 
 /// The meters of one deployment: requests, tokens, calls in flight, and the server's word.

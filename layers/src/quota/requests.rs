@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A window that drew no refusal for so long is made one step longer.
-const CLEAN: u64 = 10 * 60_000;
+pub(super) const CLEAN: u64 = 10 * 60_000;
 
 /// How many requests there were lately, and by which rules the next may come.
 ///

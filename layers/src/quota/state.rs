@@ -157,7 +157,7 @@ impl State {
             return self.refund(taken);
         }
         self.landed(taken);
-        self.settle(taken, ending);
+        self.settle(taken, ending, now);
         self.hear(taken, ending, now);
         match ending.class() {
             // The account is used up: that says nothing about the limits of this deployment.
@@ -180,11 +180,11 @@ impl State {
         self.limits.account.as_ref().is_some_and(|account| account.is_meant(ending))
     }
 
-    fn settle(&mut self, taken: &Taken, ending: &Ending) {
+    fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
-            tokens.correct(taken.spent, taken.reserved, used);
+            tokens.settle((taken.spent, taken.reserved), used, now);
             self.freed |= used < taken.reserved;
         }
     }
@@ -195,6 +195,10 @@ impl State {
         let of_tokens = ending.tokens().remaining == Some(0) && ending.requests().remaining != Some(0);
         if let (Some(requests), false) = (&mut self.requests, of_tokens) {
             requests.refused(taken.request, now);
+        }
+        let of_requests = ending.requests().remaining == Some(0) && ending.tokens().remaining != Some(0);
+        if let (Some(tokens), false) = (&mut self.tokens, of_requests) {
+            tokens.refused(now);
         }
     }
 

@@ -3,21 +3,26 @@
 use super::{
     limits::Window,
     log::{Log, SLOTS},
-    requests::{as_f64, slots},
+    requests::{CLEAN, as_f64, slots},
     told::Told,
 };
 
 /// How many tokens were spent lately. The minute rule alone holds: nobody judges tokens over less.
+///
+/// What a call spends is filed when it is sent, until a refusal that was not foreseen has taught that the backend
+/// counts when the answer is done: then what is settled is filed anew at its end. That keeps it for longer by as long
+/// as answers take, so it is not done unasked; ten clean minutes end it.
 #[derive(Debug)]
 pub(super) struct Tokens {
     pub(super) limit: u64,
     minute: Log,
+    late_until: u64,
     pub(super) told: Told,
 }
 
 impl Tokens {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, minute: Log::new(Window::S60.span()), told: Told::default() }
+        Self { limit, minute: Log::new(Window::S60.span()), late_until: 0, told: Told::default() }
     }
 
     pub(super) const fn used(&self) -> u64 {
@@ -51,6 +56,24 @@ impl Tokens {
     pub(super) fn correct(&mut self, filed: u64, was: u64, is: u64) {
         self.minute.correct(filed, was, is);
         self.told.take(as_f64(is) - as_f64(was));
+    }
+
+    /// What was filed (then, as `was`) has cost `is`, and is over.
+    pub(super) fn settle(&mut self, (filed, was): (u64, u64), is: u64, now: u64) {
+        if now >= self.late_until {
+            return self.correct(filed, was, is);
+        }
+        self.minute.correct(filed, was, 0);
+        self.told.take(-as_f64(was));
+        self.take(is, now);
+    }
+
+    /// A call was refused although there had been room. Only where most of the limit is used that says anything about
+    /// tokens.
+    pub(super) fn refused(&mut self, now: u64) {
+        if self.used() > self.limit / 2 {
+            self.late_until = now + CLEAN;
+        }
     }
 
     /// How many such calls could come until `by`.

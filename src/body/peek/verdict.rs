@@ -25,11 +25,12 @@ pub(super) fn whole(
     }
     // Some upstreams send blank lines while they think.
     let text = bytes.trim_ascii();
-    if text.is_empty() || text.split(|byte| *byte == b'\n').all(is_comment) {
+    let opens = matches!(text.first(), Some(b'{' | b'['));
+    if !opens && text.split(|byte| *byte == b'\n').all(is_comment) {
         return Err(Fault::Empty);
     }
     let Some(meaning) = Meaning::read(text) else {
-        return Err(if matches!(text[0], b'{' | b'[') { Fault::Truncated } else { no_json(stream) });
+        return Err(if opens { Fault::Truncated } else { no_json(stream) });
     };
     if meaning.error
         && let Some(ending) = (terms.judge.event)(text, &parts.headers)

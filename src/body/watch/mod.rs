@@ -3,6 +3,7 @@
 //! One pass over the event's JSON without a tree and without allocation: a few names are looked for, all else is
 //! skipped, whatever its type. A field of a strange type is ignored, never an error: this watches, it does not validate.
 
+mod quick;
 mod scan;
 
 pub use scan::{Meaning, Usage};

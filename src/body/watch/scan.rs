@@ -1,5 +1,6 @@
 //! The pass over one event's JSON.
 
+use super::quick;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// What one chunk says, as far as a gateway must know.
@@ -30,6 +31,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The names that count.
+    pub(super) const NAMES: [&'static str; 5] =
+        ["total_tokens", "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"];
+
+    /// Notes what stands under one of [`NAMES`](Self::NAMES).
+    pub(super) fn set(&mut self, name: &str, tokens: u64) {
+        match name {
+            "total_tokens" => self.total = Some(tokens),
+            "prompt_tokens" | "input_tokens" => self.input = tokens,
+            _ => self.output = tokens,
+        }
+    }
+
     /// All tokens of the call.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -55,6 +69,11 @@ impl Meaning {
     /// Reads a JSON text; `None` when it is none.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {
+        quick::read(json).or_else(|| Self::read_any(json))
+    }
+
+    /// The same for whatever may come.
+    pub(super) fn read_any(json: &[u8]) -> Option<Self> {
         let mut chunk = Chunk::default();
         let mut text = serde_json::Deserializer::from_slice(json);
         Loose(&mut chunk).deserialize(&mut text).ok()?;
@@ -350,11 +369,8 @@ impl Sink for Option<Usage> {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let mut number = Number::default();
         map.next_value_seed(Loose(&mut number))?;
-        match name {
-            "total_tokens" => self.get_or_insert_default().total = Some(number.0),
-            "prompt_tokens" | "input_tokens" => self.get_or_insert_default().input = number.0,
-            "completion_tokens" | "output_tokens" => self.get_or_insert_default().output = number.0,
-            _ => {}
+        if Usage::NAMES.contains(&name) {
+            self.get_or_insert_default().set(name, number.0);
         }
         Ok(())
     }

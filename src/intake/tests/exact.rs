@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
+    super::scan,
     bodies::{Body, Spaced, Tree, body, tree},
     chat, prompt, sent,
 };
@@ -87,6 +88,22 @@ proptest! {
         let plain = changed.text(false);
         let close = plain.rfind('}').unwrap();
         prop_assert_eq!(&sent, &format!("{},\"new\":1{}", &plain[..close], &plain[close..]));
+    }
+
+    #[test]
+    fn the_walk_finds_what_serde_json_finds(
+        body in body(any::<bool>(), 0..=3),
+        trailing in any::<bool>(),
+        blows in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..3),
+    ) {
+        let mut bytes = body.text(trailing).into_bytes();
+        for (place, byte) in blows {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            prop_assert_eq!(scan::walked(text), scan::parsed(text).ok());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@ mod bodies;
 mod exact;
 mod refused;
 mod settings;
+mod upload;
 
 use std::sync::Arc;
 

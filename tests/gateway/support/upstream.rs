@@ -192,6 +192,11 @@ impl Upstream {
         *self.shared.script.lock().unwrap() = Box::new(move |_| reply.clone());
     }
 
+    /// From now on it thinks about each call.
+    pub(crate) fn thinks(&self, script: impl FnMut(&Call) -> Reply + Send + 'static) {
+        *self.shared.script.lock().unwrap() = Box::new(script);
+    }
+
     pub(crate) fn calls(&self) -> Vec<Arc<Call>> {
         self.shared.calls.borrow().clone()
     }

@@ -1,9 +1,12 @@
 //! What the stories of the balancer share: a request, an upstream, and a group of them.
 
+mod endings;
 mod queue;
+mod random;
 mod simulation;
 mod spread;
 mod stories;
+mod threads;
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! Who gets how much.
 
-use super::*;
-use crate::setting::Constant;
+use super::{stories::patient, *};
+use crate::{endpoint::Health, setting::Constant};
 
 /// How many calls each got.
 fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
@@ -79,12 +79,47 @@ async fn the_large_deployment_takes_them_under_every_strategy() {
 #[tokio::test(start_paused = true)]
 async fn a_shuffle_draws_by_weight() {
     let weights = [6.0, 3.0, 1.0];
-    let (servers, balance) = group(Strategy::SimpleShuffle, &weights.map(weighted));
-    for _ in 0..3_000 {
-        call(&balance, Ask::default()).await.expect("room");
+    for seed in 1..=5 {
+        let (servers, balance) = shuffle(&weights, None, seed);
+        for _ in 0..3_000 {
+            call(&balance, Ask::default()).await.expect("room");
+        }
+        let (counts, chi) = (counts(&servers), chi_square(&counts(&servers), &weights));
+        println!("seed {seed}: {counts:?}, chi square {chi}");
+        assert!(chi < 13.8, "seed {seed}: {counts:?}, {chi}");
     }
-    let chi = chi_square(&counts(&servers), &weights);
-    assert!(chi < 13.8, "seed 7: {:?}, {chi}", counts(&servers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_share_of_one_that_is_benched_goes_to_the_others_by_weight() {
+    for seed in 1..=5 {
+        let (servers, balance) = shuffle(&[6.0, 3.0, 1.0], Some(0), seed);
+        for _ in 0..3_000 {
+            call(&balance, Ask::default()).await.expect("room");
+        }
+        let (counts, chi) = (counts(&servers), chi_square(&counts(&servers)[1..], &[3.0, 1.0]));
+        println!("seed {seed}: {counts:?}, chi square {chi}");
+        assert!(counts[0] == 0 && chi < 10.8, "seed {seed}: {counts:?}, {chi}");
+    }
+}
+
+/// A group that draws by weight, one of which may be benched for the length of the test.
+fn shuffle(
+    weights: &[f64],
+    benched: Option<usize>,
+    seed: u64,
+) -> (Vec<Arc<Server>>, impl Service<Ask, Response = Answer, Error = Failed> + Clone + use<>) {
+    let servers: Vec<_> = (0..weights.len()).map(|by| Server::new(by, ms(1))).collect();
+    let made = servers.iter().zip(weights).map(|(server, weight)| {
+        let (endpoint, health) =
+            patient(deployment(server, &Meters::new(Limits::default()), weighted(*weight)));
+        if benched == Some(server.by) {
+            *health.lock().unwrap() = Health::Benched(Instant::now() + secs(3_600));
+        }
+        endpoint
+    });
+    let balance = layer(Strategy::SimpleShuffle).with_seed(seed).layer(made.collect());
+    (servers, balance)
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use crate::{
 
 /// An endpoint whose health is whatever it is set to.
 #[derive(Clone, Debug)]
-struct Patient<S> {
+pub(super) struct Patient<S> {
     inner: S,
     health: Arc<Mutex<Health>>,
 }
@@ -47,7 +47,7 @@ impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
     }
 }
 
-fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {
+pub(super) fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {
     let health = Arc::new(Mutex::new(Health::Well(1.0)));
     (Patient { inner, health: Arc::clone(&health) }, health)
 }
@@ -146,48 +146,6 @@ async fn a_benched_endpoint_is_called_only_when_no_other_is_well_and_then_at_onc
     *health[0].lock().unwrap() = Health::Benched(Instant::now() + secs(5));
     *health[1].lock().unwrap() = Health::Benched(Instant::now() + secs(4));
     assert_eq!(call(&balance, Ask::default()).await.expect("room").by, 1, "the bench that ends first");
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_way() {
-    let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(10))).collect();
-    let limits = Limits { in_flight: Some(50), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
-    let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
-    let made = servers.iter().zip(&all).map(|(one, meters)| deployment(one, meters, Share::default()));
-    let balance = layer(Strategy::Adaptive).layer(made.collect());
-    for n in 0..10_000_usize {
-        let server = &servers[n % 3];
-        server.set_broken([None, Some(Class::Unavailable), Some(Class::Caller)][n % 3]);
-        let ask = Ask { cost: n as u64 % 97, ..Ask::default() };
-        let mut one = spawn(Box::pin(balance.clone().oneshot(ask)));
-        match n % 5 {
-            // Never polled: cancelled before it was sent.
-            0 => {}
-            1 => assert_pending!(one.poll()),
-            2 => {
-                assert_pending!(one.poll());
-                sleep(ms(10)).await;
-                assert!(assert_ready!(one.poll()).is_ok());
-            }
-            3 => {
-                let timed = tokio::time::timeout(ms(5), one.into_inner());
-                timed.await.expect_err("too slow");
-                continue;
-            }
-            _ => {
-                let task = tokio::spawn(one.into_inner());
-                tokio::task::yield_now().await;
-                task.abort();
-                assert!(task.await.is_err());
-                continue;
-            }
-        }
-        drop(one);
-    }
-    for meters in &all {
-        let reading = meters.reading();
-        assert_eq!((reading.in_flight, reading.reserved), (0, 0));
-    }
 }
 
 #[tokio::test(start_paused = true)]

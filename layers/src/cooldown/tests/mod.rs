@@ -1,5 +1,6 @@
 mod roomy;
 mod scripts;
+mod threads;
 
 use std::{convert::Infallible, time::Duration};
 

@@ -1,0 +1,280 @@
+//! Random sequences of events over a whole group, judged by what its servers saw.
+
+use std::{pin::Pin, task::Poll};
+
+use proptest::{prelude::*, strategy::Strategy as Generate, test_runner::TestCaseError};
+use tokio::{sync::oneshot, time::advance};
+use tokio_test::task::{Spawn, spawn};
+
+use super::{Strategy, *};
+use crate::{
+    cooldown::{Bench, CooldownLayer, Policy},
+    endpoint::Health,
+    quota::Settle,
+};
+
+#[derive(Clone, Debug)]
+enum Event {
+    Arrive { cost: u64 },
+    End { which: usize, how: usize },
+    Cancel { which: usize },
+    Pass { millis: u64 },
+}
+
+/// What a call ends with.
+fn ending(how: usize) -> Ending {
+    let late = Some(ms(1_500));
+    match how {
+        0..4 => Ending::of(Class::Success),
+        4 => Ending::of(Class::Unavailable),
+        5 => Ending::of(Class::Unavailable).never_sent(),
+        6 => Ending::of(Class::RateLimited).with_retry_after(late),
+        7 => Ending::of(Class::RateLimited),
+        8 => Ending::of(Class::Unauthorized),
+        _ => Ending::of(Class::Caller),
+    }
+}
+
+fn event() -> impl Generate<Value = Event> {
+    prop_oneof![
+        4 => (1_u64..40).prop_map(|cost| Event::Arrive { cost }),
+        3 => (any::<usize>(), 0_usize..10).prop_map(|(which, how)| Event::End { which, how }),
+        1 => any::<usize>().prop_map(|which| Event::Cancel { which }),
+        2 => prop_oneof![0_u64..50, 0_u64..5_000, 0_u64..30_000].prop_map(|millis| Event::Pass { millis }),
+    ]
+}
+
+/// What a server saw of one call.
+#[derive(Debug)]
+struct Seen {
+    by: usize,
+    at: Instant,
+    cost: u64,
+    answer: Option<oneshot::Sender<Ending>>,
+    refunded: bool,
+}
+
+type Log = Arc<Mutex<Vec<Seen>>>;
+type Call = Pin<Box<dyn Future<Output = Result<Answer, Failed>>>>;
+
+/// A request under way, and its number in the log once a server has it.
+struct Live {
+    task: Spawn<Call>,
+    ask: Ask,
+    tries: Vec<usize>,
+    call: Option<usize>,
+}
+
+struct World<E> {
+    limits: Vec<Limits>,
+    meters: Vec<Meters>,
+    endpoints: Vec<E>,
+    /// Makes the call; with it each is made anew for a retry.
+    begin: Box<dyn Fn(Ask) -> Call>,
+    log: Log,
+    live: Vec<Live>,
+    trace: Vec<(u64, usize)>,
+    began: Instant,
+}
+
+fn endpoint(
+    by: usize,
+    meters: &Meters,
+    log: &Log,
+) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + 'static + use<> {
+    let log = Arc::clone(log);
+    let inner = service_fn(move |ask: Ask| {
+        let (answer, answered) = oneshot::channel();
+        let seen = Seen { by, at: Instant::now(), cost: ask.cost, answer: Some(answer), refunded: false };
+        log.lock().unwrap().push(seen);
+        async move { Ok::<_, Failed>(Answer { by, ending: answered.await.expect("an ending") }) }
+    });
+    let quota = QuotaLayer::new(meters.clone(), TRACK)
+        .with_cost(|ask: &Ask| ask.cost)
+        .with_share(rpm(meters.limits().requests.unwrap_or(60)))
+        .layer(Strict::new(inner));
+    CooldownLayer::new(Bench::new(Policy::default().with_allowed_fails(Some(1))), TRACK).layer(quota)
+}
+
+impl<E> World<E>
+where
+    E: Endpoint<Ask>,
+{
+    /// Those that a request should be given to now.
+    fn eligible(&self, ask: &Ask, tries: &[usize]) -> Vec<usize> {
+        let fit = |by: &usize| {
+            let score = self.endpoints[*by].score(ask, Instant::now());
+            !tries.contains(by)
+                && score.is_ok_and(|score| matches!(score.health, Health::Well(_) | Health::Probe))
+        };
+        (0..self.endpoints.len()).filter(fit).collect()
+    }
+
+    /// Polls one of the requests, and judges where it went.
+    fn poll(&mut self, which: usize) -> Result<(), TestCaseError> {
+        let live = &self.live[which];
+        let eligible = if live.call.is_none() { self.eligible(&live.ask, &live.tries) } else { Vec::new() };
+        let before = self.log.lock().unwrap().len();
+        let live = &mut self.live[which];
+        let poll = live.task.poll();
+        let log = self.log.lock().unwrap();
+        if log.len() > before {
+            let (seen, cost) = (&log[before], live.ask.cost);
+            prop_assert!(
+                eligible.is_empty() || eligible.contains(&seen.by),
+                "{} was called, not one of {eligible:?}",
+                seen.by
+            );
+            live.call = Some(before);
+            live.tries.push(seen.by);
+            self.trace.push((u64::try_from(self.began.elapsed().as_millis()).unwrap(), seen.by));
+            within(&self.limits[seen.by], &log, seen.by, cost)?;
+        }
+        drop(log);
+        let Poll::Ready(outcome) = poll else { return Ok(()) };
+        let live = self.live.remove(which);
+        match outcome {
+            // As a retry would, to another.
+            Ok(answer) if !answer.ending.is_success() && live.tries.len() < 3 => {
+                let task = spawn((self.begin)(live.ask.clone()));
+                self.live.push(Live { task, call: None, ..live });
+                self.poll(self.live.len() - 1)
+            }
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                self.trace.push((u64::try_from(refused.retry_after().as_millis()).unwrap(), usize::MAX));
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_woken(&mut self) -> Result<(), TestCaseError> {
+        while let Some(which) = self.live.iter().position(|live| live.task.is_woken()) {
+            self.poll(which)?;
+        }
+        Ok(())
+    }
+
+    /// The nth of those that a server has.
+    fn called(&self, nth: usize) -> Option<usize> {
+        let called: Vec<_> = (0..self.live.len()).filter(|which| self.live[*which].call.is_some()).collect();
+        (!called.is_empty()).then(|| called[nth % called.len()])
+    }
+
+    fn end(&mut self, which: usize, ending: Ending) -> Result<(), TestCaseError> {
+        if let Some(call) = self.live[which].call {
+            let mut log = self.log.lock().unwrap();
+            log[call].refunded = !ending.was_sent();
+            let answer = log[call].answer.take();
+            drop(log);
+            if let Some(answer) = answer {
+                answer.send(ending).expect("somebody waits");
+            }
+        }
+        self.poll_woken()
+    }
+
+    fn cancel(&mut self, which: usize) {
+        let live = self.live.remove(which);
+        drop(live.task);
+        if let Some(call) = live.call {
+            self.log.lock().unwrap()[call].answer = None;
+        }
+    }
+
+    async fn happens(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        match *event {
+            Event::Arrive { cost } => {
+                let ask = Ask { cost, ..Ask::default() };
+                let task = spawn((self.begin)(ask.clone()));
+                self.live.push(Live { task, ask, tries: Vec::new(), call: None });
+                self.poll(self.live.len() - 1)?;
+            }
+            Event::End { which, how } => {
+                if let Some(which) = self.called(which) {
+                    self.end(which, ending(how))?;
+                }
+            }
+            Event::Cancel { which } if !self.live.is_empty() => self.cancel(which % self.live.len()),
+            Event::Cancel { .. } => {}
+            Event::Pass { millis } => advance(ms(millis)).await,
+        }
+        self.poll_woken()
+    }
+}
+
+/// The newest call broke no limit of that endpoint.
+fn within(limits: &Limits, log: &[Seen], by: usize, cost: u64) -> Result<(), TestCaseError> {
+    let mine = || log.iter().filter(|seen| seen.by == by && !seen.refunded);
+    let minute = || mine().filter(|seen| seen.at.elapsed() < secs(60));
+    let in_flight = mine().filter(|seen| seen.answer.is_some()).count();
+    let (requests, tokens) = (minute().count() as u64, minute().map(|seen| seen.cost).sum::<u64>());
+    prop_assert!(limits.requests.is_none_or(|limit| requests <= limit), "{requests} of {limits:?}");
+    prop_assert!(limits.tokens.is_none_or(|limit| tokens <= limit || cost > limit), "{tokens} of {limits:?}");
+    prop_assert!(
+        limits.in_flight.is_none_or(|limit| in_flight <= limit as usize),
+        "{in_flight} of {limits:?}"
+    );
+    Ok(())
+}
+
+fn run(
+    limits: &[Limits],
+    strategy: Strategy,
+    seed: u64,
+    events: &[Event],
+) -> Result<Vec<(u64, usize)>, TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let (log, meters) = (Log::default(), limits.iter().cloned().map(Meters::new).collect::<Vec<_>>());
+        let endpoints: Vec<_> = meters.iter().enumerate().map(|(by, one)| endpoint(by, one, &log)).collect();
+        let balance = layer(strategy).with_seed(seed).with_queue(secs(5), 8).with_attempts(Ask::attempts);
+        let balance = balance.layer(endpoints.clone());
+        let begin = Box::new(move |ask| -> Call { Box::pin(balance.clone().oneshot(ask)) });
+        let (limits, live, trace, began) = (limits.to_vec(), Vec::new(), Vec::new(), Instant::now());
+        let mut world = World { limits, meters, endpoints, begin, log, live, trace, began };
+        for event in events {
+            world.happens(event).await?;
+            for (limits, meters) in world.limits.iter().zip(&world.meters) {
+                let most = limits.in_flight.unwrap_or(u32::MAX).min(u32::try_from(world.live.len()).unwrap());
+                prop_assert!(meters.reading().in_flight <= most, "more in flight than there are calls");
+            }
+        }
+        while !world.live.is_empty() {
+            world.cancel(0);
+        }
+        for reading in world.meters.iter().map(Meters::reading) {
+            prop_assert_eq!((reading.in_flight, reading.reserved), (0, 0));
+        }
+        Ok(world.trace)
+    })
+}
+
+fn limits() -> impl Generate<Value = Limits> {
+    let window = prop::sample::select(vec![None, Some(Window::S1), Some(Window::S10), Some(Window::S60)]);
+    let (requests, tokens) = (prop::option::of(1_u64..30), prop::option::of(20_u64..300));
+    (requests, tokens, prop::option::of(1_u32..5), window).prop_map(
+        |(requests, tokens, in_flight, window)| {
+            // What the server counts on arrival is what the log can count.
+            Limits { requests, tokens, in_flight, window, settle: Settle::Stands, ..Limits::default() }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_limit_is_passed_the_best_is_taken_nothing_is_left_and_the_same_seed_does_the_same(
+        limits in prop_oneof![3 => prop::collection::vec(limits(), 1..6), 1 => prop::collection::vec(limits(), 17..24)],
+        strategy in prop::sample::select(vec![
+            Strategy::Adaptive, Strategy::SimpleShuffle, Strategy::LeastBusy, Strategy::UsageBased,
+            Strategy::LatencyBased { buffer: 0.2 }, Strategy::CostBased,
+        ]),
+        seed in any::<u64>(),
+        events in prop::collection::vec(event(), 1..250),
+    ) {
+        let trace = run(&limits, strategy, seed, &events)?;
+        prop_assert_eq!(trace, run(&limits, strategy, seed, &events)?, "seed {}", seed);
+    }
+}

@@ -1,0 +1,69 @@
+//! A pick allocates nothing. Alone in its process, because allocations are counted for all of it.
+
+use std::{
+    alloc::System,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tollgate_layers::{
+    AtHead, BoxError, Class, Ending,
+    balance::{RateLimitBalanceLayer, Strategy},
+    cooldown::{Bench, CooldownLayer, Policy},
+    quota::{Limits, Meters, QuotaLayer, Window},
+};
+use tower::{Layer, Service, service_fn};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn classify(_: Result<&u32, &BoxError>) -> Ending {
+    Ending::of(Class::Success)
+}
+
+fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
+    ready(Ok(n))
+}
+
+/// One call from the pick to its end, in a group of so many, each of which may be called so often.
+fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
+    let track = AtHead(classify);
+    let endpoints: Vec<_> = (0..endpoints)
+        .map(|_| {
+            let limits = Limits {
+                requests: Some(each),
+                tokens: Some(1_000_000),
+                window: Some(Window::S60),
+                ..Limits::default()
+            };
+            let quota = QuotaLayer::new(Meters::new(limits), track).layer(service_fn(answer));
+            CooldownLayer::new(Bench::new(Policy::default()), track).layer(quota)
+        })
+        .collect();
+    let calls = each * endpoints.len() as u64;
+    let balance = RateLimitBalanceLayer::new(strategy, track).layer(endpoints);
+    let one = || {
+        let outcome = pin!(balance.clone().call(1)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(outcome, Poll::Ready(Ok(1))), "there is room");
+    };
+    // The plan of the group is made by its first call.
+    one();
+    let region = Region::new(ALLOCATOR);
+    for _ in 1..calls {
+        one();
+    }
+    region.change().allocations
+}
+
+#[test]
+fn a_pick_allocates_nothing() {
+    let latency = Strategy::LatencyBased { buffer: 0.5 };
+    for strategy in [Strategy::Adaptive, Strategy::SimpleShuffle, Strategy::UsageBased, latency] {
+        // To the last slot.
+        for (endpoints, each) in [(1, 100), (3, 1_000), (16, 100), (2_000, 3)] {
+            assert_eq!(allocations(endpoints, each, strategy), 0, "{strategy:?} among {endpoints}");
+        }
+    }
+}

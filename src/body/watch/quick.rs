@@ -1,0 +1,240 @@
+//! The same pass without serde: [`read`].
+//!
+//! Every event of every stream is read, so this is the dearest step of a paced stream that is ours. It takes the
+//! chunks that upstreams write; whatever is not plain (an escape in a name, a float where a count is expected, half a
+//! surrogate pair, broken JSON) is left to the slow pass, which is also its proof.
+
+use super::scan::{Meaning, Usage};
+use crate::json::{Cursor, Key};
+
+/// What a chunk says; `None` when it is not certain.
+pub(super) fn read(json: &[u8]) -> Option<Meaning> {
+    let mut cursor = Cursor::new(std::str::from_utf8(json).ok()?);
+    let (mut meaning, mut no_choice) = (Meaning::default(), false);
+    if cursor.peek()? != b'{' {
+        return None;
+    }
+    cursor.object(|cursor, key| match plain(key)? {
+        "choices" => choices(cursor, &mut meaning, &mut no_choice),
+        "usage" => usage(cursor, &mut meaning.usage),
+        "x_groq" => wrapped(cursor, &mut meaning.usage),
+        "error" => filled(cursor, &mut meaning.error),
+        "object" => word(cursor).filter(|word| *word != "error").map(drop),
+        // Other dialects say by it what they are.
+        "type" => None,
+        _ => cursor.value(),
+    })?;
+    cursor.end()?;
+    meaning.only_usage = no_choice && meaning.usage.is_some();
+    Some(meaning)
+}
+
+fn plain<'a>(key: Key<'a>) -> Option<&'a str> {
+    (!key.escaped).then_some(key.inner)
+}
+
+/// The text of a string without escapes.
+fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+    let from = cursor.at();
+    let text = cursor.string().filter(|text| !text.escaped)?;
+    let whole = cursor.slice(from);
+    whole.get(1..=text.inner.len())
+}
+
+fn choices(cursor: &mut Cursor<'_>, meaning: &mut Meaning, no_choice: &mut bool) -> Option<()> {
+    if cursor.peek()? != b'[' {
+        return pass(cursor);
+    }
+    let any = cursor.list(|cursor| {
+        let (mut index, mut said, mut finish) = (0, false, false);
+        if cursor.peek()? != b'{' {
+            return None;
+        }
+        cursor.object(|cursor, key| match plain(key)? {
+            "index" => count(cursor).map(|count| index = count),
+            "text" => filled(cursor, &mut said),
+            "delta" => delta(cursor, &mut said),
+            "finish_reason" => filled(cursor, &mut finish),
+            _ => cursor.value(),
+        })?;
+        let bit = 1_u128 << index.min(127);
+        meaning.begun |= bit;
+        meaning.content |= said;
+        if finish {
+            meaning.finished |= bit;
+        }
+        Some(())
+    })?;
+    *no_choice |= !any;
+    Some(())
+}
+
+fn delta(cursor: &mut Cursor<'_>, said: &mut bool) -> Option<()> {
+    if cursor.peek()? != b'{' {
+        return pass(cursor);
+    }
+    cursor.object(|cursor, key| match plain(key)? {
+        "content" | "reasoning" | "reasoning_content" | "reasoning_details" | "thinking_blocks"
+        | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => filled(cursor, said),
+        _ => cursor.value(),
+    })
+}
+
+fn wrapped(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
+    if cursor.peek()? != b'{' {
+        return pass(cursor);
+    }
+    cursor.object(|cursor, key| match plain(key)? {
+        "usage" => usage(cursor, into),
+        _ => cursor.value(),
+    })
+}
+
+fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
+    if cursor.peek()? != b'{' {
+        return pass(cursor);
+    }
+    cursor.object(|cursor, key| {
+        let name = plain(key)?;
+        if !Usage::NAMES.contains(&name) {
+            return pass(cursor);
+        }
+        let tokens = count(cursor)?;
+        into.get_or_insert_default().set(name, tokens);
+        Some(())
+    })
+}
+
+/// A whole number of few digits.
+fn count(cursor: &mut Cursor<'_>) -> Option<u64> {
+    let from = cursor.at();
+    cursor.value()?;
+    let digits = cursor.slice(from);
+    (digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// Passes over a value where the slow pass looks into it, too.
+fn pass(cursor: &mut Cursor<'_>) -> Option<()> {
+    filled(cursor, &mut false)
+}
+
+/// Whether a value is neither null, false nor empty; once one was, it stays so.
+fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
+    match cursor.peek()? {
+        b'"' => {
+            let text = cursor.string().filter(|text| !text.surrogate)?;
+            *into |= !text.inner.is_empty();
+            Some(())
+        }
+        b'n' => cursor.word("null"),
+        b'f' => cursor.word("false"),
+        b'[' => cursor.list(Cursor::value).map(|any| *into |= any),
+        b'{' => {
+            let mut any = false;
+            cursor.object(|cursor, key| {
+                any = true;
+                plain(key).and_then(|_| cursor.value())
+            })?;
+            *into |= any;
+            Some(())
+        }
+        b't' => cursor.word("true").map(|()| *into = true),
+        _ => count(cursor).map(|_| *into = true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Chunks as upstreams write them, and others that are near.
+    fn chunks() -> impl Strategy<Value = String> {
+        let values = [
+            "null",
+            "true",
+            "false",
+            "0",
+            "7",
+            "200",
+            "-1",
+            "1.5",
+            "1e999",
+            "\"\"",
+            "\"a\"",
+            "\"é\"",
+            "\"\\n\"",
+            "\"\\u4e2d\"",
+            "\"\\ud800\"",
+            "\"error\"",
+            "[]",
+            "{}",
+            "[1]",
+            "[\"\"]",
+            "{\"a\":1}",
+            "{\"\\u0061\":1}",
+            "[",
+            "{\"usage\":{\"total_tokens\":3}}",
+            "{\"prompt_tokens\":1,\"completion_tokens\":2,\"x\":{\"y\":[]}}",
+            "{\"content\":\"hi\"}",
+            "{\"role\":\"assistant\",\"content\":null}",
+            "{\"tool_calls\":[{}]}",
+        ];
+        let names = [
+            "index",
+            "text",
+            "delta",
+            "finish_reason",
+            "logprobs",
+            "choices",
+            "usage",
+            "x_groq",
+            "error",
+            "object",
+            "type",
+            "id",
+            "con\\u0074ent",
+        ];
+        let member = (prop::sample::select(names.to_vec()), prop::sample::select(values.to_vec()));
+        let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));
+        let members = prop::collection::vec(member, 0..4).prop_map(|members| members.join(","));
+        let choices = prop::collection::vec(members.clone(), 0..3);
+        let choices =
+            choices.prop_map(|all| all.iter().map(|one| format!("{{{one}}}")).collect::<Vec<_>>().join(","));
+        (members, choices).prop_map(|(members, choices)| {
+            let comma = if members.is_empty() { "" } else { "," };
+            format!("{{{members}{comma}\"choices\":[{choices}]}}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn what_is_read_quickly_is_read_the_same_slowly(
+            chunk in chunks(),
+            blow in prop::option::weighted(0.2, (any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut json = chunk.into_bytes();
+            if let Some((place, byte)) = blow {
+                let at = place.index(json.len());
+                json[at] = byte;
+            }
+            if let Some(meaning) = read(&json) {
+                prop_assert_eq!(Some(meaning), Meaning::read_any(&json), "{}", String::from_utf8_lossy(&json));
+            }
+        }
+    }
+
+    #[test]
+    fn what_upstreams_write_is_read_quickly() {
+        for json in [
+            r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" \u4e2d\n"},"logprobs":null,"finish_reason":null}]}"#,
+            r#"{"id":"a","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}}"#,
+            r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a"}}]},"finish_reason":"stop"}]}"#,
+        ] {
+            assert!(read(json.as_bytes()).is_some(), "{json}");
+        }
+    }
+}

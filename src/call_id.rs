@@ -1,0 +1,138 @@
+//! An id for every request, so that every answer can be asked about: [`CallIdLayer`].
+//!
+//! The client's own where it sends one, else a random UUID. tower-http's `request_id` does the same by way of the
+//! request's extensions and the operating system's random numbers, which costs six allocations and a system call each
+//! time; this id need not be a secret, only a name.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Request, header::Entry};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::{headers::CALL_ID, request::Response};
+
+/// Writes each request's id on its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallIdLayer;
+
+impl<S> Layer<S> for CallIdLayer {
+    type Service = CallId<S>;
+
+    fn layer(&self, inner: S) -> CallId<S> {
+        CallId { inner }
+    }
+}
+
+/// See [`CallIdLayer`].
+#[derive(Clone, Debug)]
+pub struct CallId<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for CallId<S>
+where
+    S: Service<Request<B>, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let id = request.headers().get(CALL_ID).cloned().unwrap_or_else(random);
+        ResponseFuture { inner: self.inner.call(request), id: Some(id) }
+    }
+}
+
+pin_project! {
+    /// The future of [`CallId`].
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        id: Option<HeaderValue>,
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response, E>>,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut outcome = ready!(this.inner.poll(cx));
+        if let (Ok(response), Some(id)) = (&mut outcome, this.id.take())
+            && let Entry::Vacant(place) = response.headers_mut().entry(CALL_ID)
+        {
+            place.insert(id);
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+/// A UUID of version 4, in its usual form.
+fn random() -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // The version and the variant stand at fixed places among the 122 random bits.
+    let bits = fastrand::u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let mut text = [b'-'; 36];
+    let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
+    for (place, shift) in places.zip((0..32).rev()) {
+        text[place] = DIGITS[(bits >> (4 * shift)) as usize & 0xf];
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, convert::Infallible};
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::body::Body;
+
+    async fn id(sent: Option<&'static str>, answered: Option<&'static str>) -> String {
+        let service = CallIdLayer.layer(service_fn(move |_: Request<()>| async move {
+            let mut response = Response::new(Body::empty());
+            response.headers_mut().extend(answered.map(|id| (CALL_ID, HeaderValue::from_static(id))));
+            Ok::<_, Infallible>(response)
+        }));
+        let mut request = Request::new(());
+        request.headers_mut().extend(sent.map(|id| (CALL_ID, HeaderValue::from_static(id))));
+        let response = service.oneshot(request).await.unwrap();
+        response.headers()[CALL_ID].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_client_hears_its_own_id_again() {
+        assert_eq!(id(Some("mine"), None).await, "mine");
+    }
+
+    #[tokio::test]
+    async fn an_id_that_the_answer_has_stays() {
+        assert_eq!(id(None, Some("theirs")).await, "theirs");
+    }
+
+    #[tokio::test]
+    async fn others_are_uuids_and_no_two_are_the_same() {
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            let id = id(None, None).await;
+            let parts: Vec<_> = id.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+            assert!(id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()), "{id}");
+            assert_eq!((&id[14..15], "89ab".contains(&id[19..20])), ("4", true), "{id}");
+            assert!(seen.insert(id));
+        }
+    }
+}

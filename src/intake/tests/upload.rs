@@ -1,0 +1,106 @@
+//! A body on its way in: who hardly sends any more is not waited for.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, Interval, interval},
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::{
+    Error,
+    config::Midstream,
+    front::Call,
+    intake::{Intake, Rules},
+    request::{Request, Response, Route},
+    router::Stack,
+};
+
+/// So many bytes at each turn of the clock; then nothing, for ever or as an end.
+struct Drip {
+    clock: Interval,
+    pieces: Vec<Bytes>,
+    ends: bool,
+}
+
+impl Drip {
+    fn new(every: Duration, pieces: Vec<Bytes>, ends: bool) -> Self {
+        Self { clock: interval(every), pieces, ends }
+    }
+}
+
+impl Body for Drip {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.clock.poll_tick(cx));
+        match self.pieces.is_empty() {
+            true if self.ends => Poll::Ready(None),
+            true => Poll::Pending,
+            false => Poll::Ready(Some(Ok(Frame::data(self.pieces.remove(0))))),
+        }
+    }
+}
+
+/// What comes of the upload, and when.
+async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
+    let tree = Stack::layer().layer(service_fn(|_: Request| async {
+        Ok::<_, Error>(Response::new(crate::body::Body::full("answer")))
+    }));
+    let rules = Rules {
+        max_body: 1 << 20,
+        max_buffered: 1 << 30,
+        longest: None,
+        retries: 0,
+        midstream: Midstream::Off,
+        expose_upstreams: false,
+    };
+    let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+    let request = http::Request::new(body);
+    let start = Instant::now();
+    let intake = Intake::new(tree, rules);
+    (intake.oneshot(Call { route: Route::Chat, request, permit }).await, start.elapsed())
+}
+
+fn pieces(of: usize) -> Vec<Bytes> {
+    let body = format!(r#"{{"model":"m","messages":[],"user":"{}"}}"#, "x".repeat(4_000));
+    body.as_bytes().chunks(of).map(Bytes::copy_from_slice).collect()
+}
+
+fn stalled(outcome: &(Result<Response, Error>, Duration)) {
+    match outcome {
+        (Err(Error::Rejected(rejected)), after) => {
+            assert_eq!((rejected.status().as_u16(), after.as_secs()), (408, 30));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_now_and_then_is_no_progress() {
+    stalled(&upload(Drip::new(Duration::from_secs(1), pieces(1), true)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_after_the_first_bytes_is_not_waited_for() {
+    stalled(&upload(Drip::new(Duration::from_millis(1), pieces(1).drain(..20).collect(), false)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_waited_for_however_long_it_takes() {
+    let (outcome, took) = upload(Drip::new(Duration::from_secs(1), pieces(100), true)).await;
+    assert!(outcome.is_ok() && took > Duration::from_secs(40), "{outcome:?} {took:?}");
+}
