@@ -1,5 +1,5 @@
 //! The settings that a request may change, as the layers ask for them: each function here makes one
-//! [`Setting`](tollgate_layers::Setting).
+//! [`Setting`].
 //!
 //! Precedence everywhere: request, then deployment, then the general settings, as in LiteLLM.
 
