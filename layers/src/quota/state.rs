@@ -184,7 +184,12 @@ impl State {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
-            tokens.settle(taken.spent, taken.reserved, used, now);
+            if tokens.counts_late(now) {
+                tokens.correct(taken.spent, taken.reserved, 0);
+                tokens.take(used, now);
+            } else {
+                tokens.correct(taken.spent, taken.reserved, used);
+            }
             self.freed |= used < taken.reserved;
         }
     }

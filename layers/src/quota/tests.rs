@@ -199,6 +199,25 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_teaches_that_tokens_are_counted_when_the_answer_is_done() {
+    for (taught, kept) in [(false, 0), (true, 300)] {
+        let meters = Meters::new(tokens(1_000));
+        begin(&meters, 600).expect("room").end(&Ending::of(Class::Success).with_used(Some(600)));
+        if taught {
+            refuse(&meters, Some(secs(1)));
+            advance(secs(1)).await;
+        }
+        let held = begin(&meters, 300).expect("room");
+        advance(secs(20)).await;
+        held.end(&Ending::of(Class::Success).with_used(Some(300)));
+        advance(secs(42)).await;
+        assert_eq!(meters.reading().tokens, kept, "a minute after it was sent, not after it was done");
+        advance(secs(20)).await;
+        assert_eq!(meters.reading().tokens, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
     let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
     let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
