@@ -1,16 +1,16 @@
 //! What was admitted lately: [`Log`].
 
-/// How many slots a log has: 128 of eight bytes are the kilobyte that a meter may cost.
-pub(super) const SLOTS: usize = 128;
+/// How many slots a log has: of six bytes each, so that a log is one and a half kilobytes.
+pub(super) const SLOTS: usize = 256;
 
 /// Amounts and when they were admitted, as far back as a span of time.
 ///
 /// A slot holds all that was admitted within one `grain` and leaves when the *last* of it does: a log forgets up to
-/// one grain (0.8 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
+/// one grain (0.4 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
 /// is then one exact millisecond.
 ///
-/// Times are milliseconds since the meter began. A slot keeps the low half of its time: all that is kept is less than
-/// two spans old, so the rest is known.
+/// Times are milliseconds since the meter began. A slot keeps the low quarter of its time, which goes round in 65 s: what
+/// is kept when something is added is no older than the span, so the rest is known.
 #[derive(Debug)]
 pub(super) struct Log {
     span: u64,
@@ -22,7 +22,7 @@ pub(super) struct Log {
     gone: u64,
     first: usize,
     len: usize,
-    at: [u32; SLOTS],
+    at: [u16; SLOTS],
     amount: [u32; SLOTS],
 }
 
@@ -104,16 +104,11 @@ impl Log {
 
     /// Makes what was added at `at` dearer or cheaper, if it is still kept.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
-        // What was added at `at` is in the first slot that was last added to no earlier than that.
         if at <= self.gone {
             // What is kept are others.
             return;
         }
-        let (mut place, mut end) = (0, self.len);
-        while place < end {
-            let middle = usize::midpoint(place, end);
-            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
-        }
+        let place = self.place(at);
         if place == self.len {
             return;
         }
@@ -126,7 +121,8 @@ impl Log {
 
     /// What was added at `at` or later.
     pub(super) fn since(&self, at: u64) -> u64 {
-        self.slots().filter(|(time, _)| *time >= at).map(|(_, amount)| u64::from(amount)).sum()
+        let slots = (self.place(at)..self.len).map(|place| (self.first + place) % SLOTS);
+        slots.map(|slot| u64::from(self.amount[slot])).sum()
     }
 
     /// What of it will still be kept at `at`.
@@ -147,6 +143,16 @@ impl Log {
         self.span
     }
 
+    /// The first slot that was last added to no earlier than that: what was added at `at` is in it.
+    fn place(&self, at: u64) -> usize {
+        let (mut place, mut end) = (0, self.len);
+        while place < end {
+            let middle = usize::midpoint(place, end);
+            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
+        }
+        place
+    }
+
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let first = self.first;
         (0..self.len).map(move |i| (first + i) % SLOTS)
@@ -161,7 +167,7 @@ impl Log {
     }
 }
 
-/// The low half of a time.
-const fn low(at: u64) -> u32 {
-    (at & 0xffff_ffff) as u32
+/// The low quarter of a time.
+const fn low(at: u64) -> u16 {
+    (at & 0xffff) as u16
 }

@@ -149,54 +149,56 @@ mod tests {
 
     use super::*;
 
+    const VALUES: &[&str] = &[
+        "null",
+        "true",
+        "false",
+        "0",
+        "7",
+        "200",
+        "-1",
+        "1.5",
+        "1e999",
+        "\"\"",
+        "\"a\"",
+        "\"é\"",
+        "\"\\n\"",
+        "\"\\u4e2d\"",
+        "\"\\ud800\"",
+        "\"error\"",
+        "[]",
+        "{}",
+        "[1]",
+        "[\"\"]",
+        "{\"a\":1}",
+        "{\"\\u0061\":1}",
+        "[",
+        "{\"usage\":{\"total_tokens\":3}}",
+        "{\"prompt_tokens\":1,\"completion_tokens\":2,\"x\":{\"y\":[]}}",
+        "{\"content\":\"hi\"}",
+        "{\"role\":\"assistant\",\"content\":null}",
+        "{\"tool_calls\":[{}]}",
+    ];
+
+    const NAMES: &[&str] = &[
+        "index",
+        "text",
+        "delta",
+        "finish_reason",
+        "logprobs",
+        "choices",
+        "usage",
+        "x_groq",
+        "error",
+        "object",
+        "type",
+        "id",
+        "con\\u0074ent",
+    ];
+
     /// Chunks as upstreams write them, and others that are near.
     fn chunks() -> impl Strategy<Value = String> {
-        let values = [
-            "null",
-            "true",
-            "false",
-            "0",
-            "7",
-            "200",
-            "-1",
-            "1.5",
-            "1e999",
-            "\"\"",
-            "\"a\"",
-            "\"é\"",
-            "\"\\n\"",
-            "\"\\u4e2d\"",
-            "\"\\ud800\"",
-            "\"error\"",
-            "[]",
-            "{}",
-            "[1]",
-            "[\"\"]",
-            "{\"a\":1}",
-            "{\"\\u0061\":1}",
-            "[",
-            "{\"usage\":{\"total_tokens\":3}}",
-            "{\"prompt_tokens\":1,\"completion_tokens\":2,\"x\":{\"y\":[]}}",
-            "{\"content\":\"hi\"}",
-            "{\"role\":\"assistant\",\"content\":null}",
-            "{\"tool_calls\":[{}]}",
-        ];
-        let names = [
-            "index",
-            "text",
-            "delta",
-            "finish_reason",
-            "logprobs",
-            "choices",
-            "usage",
-            "x_groq",
-            "error",
-            "object",
-            "type",
-            "id",
-            "con\\u0074ent",
-        ];
-        let member = (prop::sample::select(names.to_vec()), prop::sample::select(values.to_vec()));
+        let member = (prop::sample::select(NAMES), prop::sample::select(VALUES));
         let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));
         let members = prop::collection::vec(member, 0..4).prop_map(|members| members.join(","));
         let choices = prop::collection::vec(members.clone(), 0..3);
