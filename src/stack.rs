@@ -81,28 +81,28 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
 
 /// Every name that a client may ask for: aliases before groups before single deployments by id.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
-    let (settings, most) = (&config.settings, MaxAttempts::new(config));
-    let mut named = HashMap::new();
+    let rules = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
+    let (mut named, mut single) = (HashMap::new(), Vec::new());
     for g in &config.groups {
-        named.insert(Arc::clone(&g.name), group(settings, most, g, state)?);
+        let deployments = g.deployments.iter().map(|d| deployment(&config.settings, d, state));
+        let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
+        single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
+        named.insert(Arc::clone(&g.name), group(rules, g, state, deployments));
     }
     let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
     let aliases =
         aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
     named.extend(aliases.collect::<Vec<_>>());
-    for d in config.groups.iter().flat_map(|group| &group.deployments) {
-        if !named.contains_key(&d.id) {
-            named.insert(Arc::clone(&d.id), group(settings, most, &Group::of_one(d), state)?);
-        }
+    for ((g, id), d) in single {
+        named.entry(Arc::clone(id)).or_insert_with(|| group(rules, g, state, vec![d]));
     }
     Ok(Router::new(named))
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.
-fn group(settings: &Settings, most: MaxAttempts, g: &Group, state: &State) -> Result<Stack, Invalid> {
-    let deployments = g.deployments.iter().map(|d| deployment(settings, d, state));
-    let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
-    let group = ServiceBuilder::new()
+fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments: Vec<impl Guarded>) -> Stack {
+    let (settings, most) = rules;
+    ServiceBuilder::new()
         .layer(Stack::layer()) // the border: types end here
         .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // one count, however many attempts
         .layer(
@@ -121,8 +121,7 @@ fn group(settings: &Settings, most: MaxAttempts, g: &Group, state: &State) -> Re
                 .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
                 .with_deadline(overrides::deadline),
         )
-        .service(deployments);
-    Ok(group)
+        .service(deployments)
 }
 
 /// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a

@@ -6,6 +6,10 @@
 //! the connection's task; only after two such turns in vain does it let go of what it has. No timer is waited for, and
 //! a frame that comes alone passes through untouched, at most two turns of the scheduler later.
 //!
+//! Turns are spent where they pay. Until [`Merge::begin`] every frame goes at once: a head that is held waits for it.
+//! And where frames come alone, as they do in a chat at the pace of a model, more and more of them pass without a turn
+//! before another one is given the chance to be a burst.
+//!
 //! Two turns is observed, not derived: under load one was too few, and four merged no more. If the scheduler or hyper's
 //! channel change, merging is lost and nothing else; a test counts the pieces of a burst over a socket.
 
@@ -19,6 +23,8 @@ use http_body::{Body, Frame, SizeHint};
 
 /// How often the scheduler gets a turn before a batch is let go.
 const TURNS: u8 = 2;
+/// How many frames pass without a turn at most, after others have come alone.
+const LONE: u8 = 16;
 /// How many bytes end a batch: what a reader who takes nothing costs grows with it.
 const BATCH: usize = 8 * 1024;
 
@@ -28,6 +34,9 @@ pub struct Merge<B: Body> {
     inner: B,
     held: Held,
     turns: u8,
+    /// How many frames will pass without a turn, and how many did after the last one that came alone.
+    passing: u8,
+    lone: u8,
     /// What came after the frames in hand, to be told once they are gone.
     end: Option<Result<(), B::Error>>,
 }
@@ -75,9 +84,37 @@ impl Held {
 }
 
 impl<B: Body> Merge<B> {
-    /// Merges the frames of `inner`.
+    /// Gives the frames of `inner`, and merges none before [`begin`](Self::begin).
     pub const fn new(inner: B) -> Self {
-        Self { inner, held: Held::Nothing, turns: 0, end: None }
+        Self { inner, held: Held::Nothing, turns: 0, passing: u8::MAX, lone: 0, end: None }
+    }
+
+    /// From now on bursts are merged.
+    pub const fn begin(&mut self) {
+        self.passing = 0;
+    }
+
+    /// Whether a frame in hand is to wait for others once more.
+    const fn waits(&mut self) -> bool {
+        let waits = self.passing == 0 && self.turns < TURNS;
+        self.turns += 1;
+        waits
+    }
+
+    /// Learns from what goes.
+    fn learn(&mut self) {
+        match self.held {
+            Held::Many(_) => (self.passing, self.lone) = (0, 0),
+            // In vain.
+            Held::One(_) if self.turns > TURNS && self.passing == 0 => {
+                self.lone = (self.lone * 2).clamp(1, LONE);
+                self.passing = self.lone;
+            }
+            // Before the beginning all pass.
+            Held::One(_) | Held::Nothing if self.passing == u8::MAX => {}
+            Held::One(_) | Held::Nothing => self.passing = self.passing.saturating_sub(1),
+        }
+        self.turns = 0;
     }
 
     /// Whether a frame is in hand: `Pending` then does not mean that the other side is silent.
@@ -115,15 +152,14 @@ where
                 Poll::Ready(Some(Err(error))) => this.end = Some(Err(error)),
                 Poll::Ready(None) => this.end = Some(Ok(())),
                 Poll::Pending if this.held.len() == 0 => return Poll::Pending,
-                Poll::Pending if this.turns == TURNS => break,
-                Poll::Pending => {
-                    this.turns += 1;
+                Poll::Pending if this.waits() => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
+                Poll::Pending => break,
             }
         }
-        this.turns = 0;
+        this.learn();
         if let Some(batch) = this.held.take() {
             return Poll::Ready(Some(Ok(Frame::data(batch))));
         }

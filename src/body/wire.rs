@@ -37,6 +37,14 @@ impl Wire {
         Self::canned([Step::Data(bytes.into())])
     }
 
+    /// From now on bursts are merged: the head has gone, and what follows may wait for a turn or two.
+    pub(super) const fn merge_bursts(&mut self) {
+        match self {
+            Self::Hyper(merge) => merge.begin(),
+            Self::Canned(_) => {}
+        }
+    }
+
     /// Whether something was received that is not yet passed on: `Pending` then is not the upstream's silence.
     pub(super) fn is_holding(&self) -> bool {
         match self {

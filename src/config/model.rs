@@ -27,14 +27,6 @@ pub struct Group {
     pub deployments: Vec<Deployment>,
 }
 
-impl Group {
-    /// A group of this deployment alone, for those who call it by its id.
-    #[must_use]
-    pub fn of_one(deployment: &Deployment) -> Self {
-        Self { name: Arc::clone(&deployment.group), deployments: vec![deployment.clone()] }
-    }
-}
-
 /// Another name for a group.
 #[derive(Clone, Debug)]
 pub struct Alias {

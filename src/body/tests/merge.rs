@@ -39,7 +39,9 @@ impl http_body::Body for Script {
 }
 
 fn merge(steps: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Script> {
-    Merge::new(Script(steps.into_iter().collect()))
+    let mut merge = Merge::new(Script(steps.into_iter().collect()));
+    merge.begin();
+    merge
 }
 
 fn poll(body: &mut Merge<Script>) -> Poll<Option<Bytes>> {
@@ -62,6 +64,41 @@ fn a_lone_frame_waits_two_turns_and_is_not_copied() {
     let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("let go after two turns") };
     assert_eq!(data.as_ptr(), lone.as_ptr());
     assert!(!body.is_holding());
+}
+
+#[test]
+fn before_the_head_has_gone_nothing_waits() {
+    let mut body = Merge::new(Script([letter("a"), None, letter("b"), None, letter("c"), None].into()));
+    for expected in ["a", "b"] {
+        assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
+    }
+    body.begin(); // "c" comes, and then nothing
+    assert!(poll(&mut body).is_pending() && body.is_holding());
+}
+
+#[test]
+fn where_frames_come_alone_more_and_more_pass_without_a_turn() {
+    let lone = |_| [letter("a"), None, None, None];
+    let burst = [letter("a"), None, letter("b"), None, None, None];
+    let mut body = merge((0..100).flat_map(lone).chain((0..3).flat_map(|_| burst.clone())));
+    let mut next = || {
+        let mut turns = 0;
+        loop {
+            match poll(&mut body) {
+                Poll::Ready(data) => break (data, turns),
+                Poll::Pending => turns += u32::from(body.is_holding()),
+            }
+        }
+    };
+    let turns: Vec<_> = (0..100).map(|_| next().1).collect();
+    let waited: Vec<_> = (0..100).filter(|&place| turns[place] == 2).collect();
+    assert_eq!(waited, [0, 2, 5, 10, 19, 36, 53, 70, 87], "{turns:?}");
+    assert_eq!(turns.iter().sum::<u32>(), 2 * 9, "{turns:?}");
+    let mut merged = Vec::new();
+    while let Some(data) = next().0 {
+        merged.push(data);
+    }
+    assert_eq!(merged, ["a", "b", "a", "b", "ab"], "what comes together again is merged again");
 }
 
 #[test]
@@ -108,7 +145,9 @@ async fn burst(events: usize) -> Wire {
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("a handshake");
     tokio::spawn(connection);
     let request = http::Request::new(http_body_util::Empty::<Bytes>::new());
-    Wire::from(client.send_request(request).await.expect("an answer").into_body())
+    let mut wire = Wire::from(client.send_request(request).await.expect("an answer").into_body());
+    wire.merge_bursts();
+    wire
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,15 +35,12 @@ pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
         }
         ids.push(written.map(|(_, id)| id));
     }
-    let mut taken: BTreeSet<_> = taken.into_keys().collect();
-    let made = entries.iter().zip(ids).map(|(entry, written)| {
-        written.unwrap_or_else(|| {
-            let id = free(&hash(entry), &taken);
-            taken.insert(id.clone());
-            id
-        })
-    });
-    made.collect()
+    let mut free = Free { taken: taken.into_keys().collect(), next: BTreeMap::new() };
+    entries
+        .iter()
+        .zip(ids)
+        .map(|(entry, written)| written.unwrap_or_else(|| free.take(hash(entry))))
+        .collect()
 }
 
 fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
@@ -53,10 +50,30 @@ fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
     }
 }
 
-fn free(id: &str, taken: &BTreeSet<Arc<str>>) -> Arc<str> {
-    let numbered = (2..).map(|n| format!("{id}-{n}"));
-    let mut candidates = std::iter::once(id.to_owned()).chain(numbered);
-    candidates.find(|c| !taken.contains(c.as_str())).unwrap_or_default().into()
+/// The ids that nobody has yet.
+struct Free {
+    taken: BTreeSet<Arc<str>>,
+    /// Which number comes next behind an id that several entries have: equal ones are told apart by their order.
+    next: BTreeMap<String, usize>,
+}
+
+impl Free {
+    fn take(&mut self, id: String) -> Arc<str> {
+        let next = self.next.entry(id.clone()).or_insert(1);
+        let mut candidate = id.clone();
+        loop {
+            if *next > 1 {
+                candidate = format!("{id}-{next}");
+            }
+            *next += 1;
+            // Written ones may look like ours.
+            if !self.taken.contains(candidate.as_str()) {
+                let id: Arc<str> = candidate.into();
+                self.taken.insert(Arc::clone(&id));
+                return id;
+            }
+        }
+    }
 }
 
 /// A hash over the group's name and the parameters as they are written, in no order, without secrets: the id, and
