@@ -85,7 +85,7 @@ fn one_who_was_refused_and_returns_alone_when_told_is_admitted() {
     let config = small();
     for (seed, window) in (0..20).zip(WINDOWS.into_iter().cycle()) {
         // Each at another moment of the minute.
-        let lasts = Duration::from_secs(30 + 3 * seed);
+        let lasts = Duration::from_secs(70 + 3 * seed);
         let report = report(&config, &scenario(1.3 * 11.0, lasts, window, seed));
         let returned = report.returned.expect("one is refused soon, at thirty percent too much");
         let waited = returned.waited.expect("it is served");
