@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder};
 use tower_http::{
-    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveHeadersLayer, trace::TraceLayer,
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer,
 };
 
 use crate::{gateway::Gateway, headers, paths::Draining, respond};
@@ -69,7 +69,7 @@ where
 pub fn edge(gateway: Gateway) -> impl Edge {
     ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
-        .layer(SetSensitiveHeadersLayer::new(headers::SENSITIVE)) // before a span can show them
+        .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE)) // before a span can show them; no answer has any
         .layer(TraceLayer::new_for_http())
         .service(gateway)
 }

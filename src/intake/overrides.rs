@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     Rejected, fallbacks,
@@ -24,10 +24,10 @@ const DISABLE: &str = "disable_fallbacks";
 const MAX_FALLBACKS: &str = "max_fallbacks";
 const MIDSTREAM: &str = "midstream_fallback";
 
-const HEADER_TIMEOUT: &str = "x-litellm-timeout";
-const HEADER_STREAM_TIMEOUT: &str = "x-litellm-stream-timeout";
-const HEADER_NUM_RETRIES: &str = "x-litellm-num-retries";
-const HEADER_MIDSTREAM: &str = "x-tollgate-midstream";
+static HEADER_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+static HEADER_STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+static HEADER_NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+static HEADER_MIDSTREAM: HeaderName = HeaderName::from_static("x-tollgate-midstream");
 
 /// "Never", for a clock: about 136 years. Longer ones would overflow what counts with them.
 const LONGEST: f64 = u32::MAX as f64;
@@ -57,17 +57,17 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
     for member in &object.members {
         found.take(member)?;
     }
-    if let Some(text) = header(headers, HEADER_NUM_RETRIES)? {
-        found.overrides.num_retries = Some(count(HEADER_NUM_RETRIES, text)?);
+    if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
+        found.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
     }
-    if let Some(text) = header(headers, HEADER_TIMEOUT)? {
-        found.timeout = seconds(HEADER_TIMEOUT, text)?;
+    if let Some(text) = header(headers, &HEADER_TIMEOUT)? {
+        found.timeout = seconds(HEADER_TIMEOUT.as_str(), text)?;
     }
-    if let Some(text) = header(headers, HEADER_STREAM_TIMEOUT)? {
-        found.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT, text)?;
+    if let Some(text) = header(headers, &HEADER_STREAM_TIMEOUT)? {
+        found.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT.as_str(), text)?;
     }
-    if let Some(text) = header(headers, HEADER_MIDSTREAM)? {
-        found.overrides.midstream = Some(midstream(HEADER_MIDSTREAM, text.trim())?);
+    if let Some(text) = header(headers, &HEADER_MIDSTREAM)? {
+        found.overrides.midstream = Some(midstream(HEADER_MIDSTREAM.as_str(), text.trim())?);
     }
     Ok(Overrides { timeout: found.timeout.or(found.request_timeout), ..found.overrides })
 }
@@ -119,9 +119,9 @@ fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, Rejected> 
     if value == "null" { Ok(None) } else { fallbacks::read(name, value).map(Some) }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Rejected> {
+fn header<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>, Rejected> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    value.to_str().map(Some).map_err(|_| Rejected::value(name, "must be a number"))
+    value.to_str().map(Some).map_err(|_| Rejected::value(name.as_str(), "must be a number"))
 }
 
 /// A number may stand in quotes.

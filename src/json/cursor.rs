@@ -46,6 +46,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The byte that stands here, white space passed over.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
@@ -57,6 +58,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over this byte.
+    #[inline]
     fn token(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
@@ -99,6 +101,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a string.
+    #[inline]
     pub(crate) fn string(&mut self) -> Option<Text> {
         let bytes = self.text.as_bytes();
         self.peek().filter(|&quote| quote == b'"')?;

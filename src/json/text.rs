@@ -55,6 +55,7 @@ fn escape(bytes: &[u8], at: usize, text: &mut Text) -> Option<usize> {
 ///
 /// Words of eight bytes first, since escapes stand close together where there are any; whole blocks once a few words
 /// were plain.
+#[inline]
 fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut plain = 0;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {

@@ -105,12 +105,17 @@ where
         let rules = &**this.policy;
         let ending = rules.classify(outcome.as_ref());
         let nowhere = this.session.ended(rules, this.req, &ending);
+        // By far the most: nothing is held, and nothing is to be made better.
+        let is_last = |ending: &Ending| ending.is_refusal() || !ending.class().worth_another();
+        if is_last(&ending) && this.held.is_none() {
+            return Some(outcome);
+        }
         let (outcome, ending) = match this.held.take() {
             Some(held) if nowhere => held,
             Some((answer, _)) if ending.is_refusal() => return Some(answer),
             Some(_) | None => (outcome, ending),
         };
-        if ending.is_refusal() || !ending.class().worth_another() {
+        if is_last(&ending) {
             return Some(outcome);
         }
         match this.session.next(rules, this.req, &ending) {

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const VALUES: &[&str] = &[
+    const VALUES: [&str; 28] = [
         "null",
         "true",
         "false",
@@ -180,7 +180,7 @@ mod tests {
         "{\"tool_calls\":[{}]}",
     ];
 
-    const NAMES: &[&str] = &[
+    const NAMES: [&str; 13] = [
         "index",
         "text",
         "delta",
@@ -198,7 +198,7 @@ mod tests {
 
     /// Chunks as upstreams write them, and others that are near.
     fn chunks() -> impl Strategy<Value = String> {
-        let member = (prop::sample::select(NAMES), prop::sample::select(VALUES));
+        let member = (prop::sample::select(NAMES.to_vec()), prop::sample::select(VALUES.to_vec()));
         let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));
         let members = prop::collection::vec(member, 0..4).prop_map(|members| members.join(","));
         let choices = prop::collection::vec(members.clone(), 0..3);
