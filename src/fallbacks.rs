@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
-    config::{Alternative, Config, Fallbacks, Settings},
+    config::{Alternative, Config, Deployment, Fallbacks, Settings},
     overrides::MaxAttempts,
     request::{Prompt, Request},
 };
@@ -30,6 +30,8 @@ struct Inner {
     aliases: Vec<(Arc<str>, Arc<str>)>,
     /// What each group is known to take, where it is known of all its deployments.
     windows: Vec<(Arc<str>, u64)>,
+    /// The groups whose deployments differ in `order`, and how many deployments they have.
+    tiered: Vec<(Arc<str>, usize)>,
 }
 
 impl Policy {
@@ -47,6 +49,7 @@ impl Policy {
                 context_window_goes_on: settings.fallback_on_context_window,
                 aliases: aliases(config),
                 windows: windows(config),
+                tiered: tiered(config),
             }),
         }
     }
@@ -57,8 +60,11 @@ impl Policy {
         Larger(self.clone())
     }
 
-    /// Another group, whatever has gone wrong with this one.
+    /// Another group, whatever has gone wrong with this one; but first what is left of this one.
     fn another(&self, request: &Request, ending: &Ending) -> Option<Request> {
+        if let Some(same) = self.next_tier(request, ending) {
+            return Some(same);
+        }
         let own = match ending.class() {
             Class::Success => return None,
             Class::ContextWindow => self.special(request, Special::ContextWindow)?,
@@ -70,6 +76,27 @@ impl Policy {
             | Class::Unavailable => self.general(request),
         };
         self.walk(request, own)
+    }
+
+    /// The same group, where deployments of a later `order` are left: whoever orders the deployments of a group means
+    /// the later ones to help out before any other group, retries or not.
+    fn next_tier(&self, request: &Request, ending: &Ending) -> Option<Request> {
+        let prompt = request.body();
+        let trail = &prompt.trail;
+        let refused = ending.is_refusal() || !ending.class().worth_another();
+        if refused || prompt.head.overrides.disable_fallbacks || self.spent(request) {
+            return None;
+        }
+        let asked = self.group(&prompt.group);
+        let (_, deployments) = self.inner.tiered.iter().find(|(group, _)| *group == asked)?;
+        (trail.tried_here() < *deployments).then(|| {
+            trail.attempts.begin_untried();
+            request.clone()
+        })
+    }
+
+    fn spent(&self, request: &Request) -> bool {
+        request.body().trail.attempts.made() >= self.inner.max_attempts.of(request)
     }
 
     /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
@@ -127,8 +154,7 @@ impl Policy {
     fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
         let prompt = request.body();
         let overrides = &prompt.head.overrides;
-        let spent = || prompt.trail.attempts.made() >= self.inner.max_attempts.of(request);
-        if overrides.disable_fallbacks || spent() {
+        if overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
@@ -213,6 +239,14 @@ fn redirected(request: &Request, alternative: Alternative) -> Request {
 
 fn aliases(config: &Config) -> Vec<(Arc<str>, Arc<str>)> {
     config.aliases.iter().map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
+}
+
+fn tiered(config: &Config) -> Vec<(Arc<str>, usize)> {
+    let differ = |deployments: &[Deployment]| {
+        deployments.windows(2).any(|two| two[0].limits.order != two[1].limits.order)
+    };
+    let groups = config.groups.iter().filter(|group| differ(&group.deployments));
+    groups.map(|group| (Arc::clone(&group.name), group.deployments.len())).collect()
 }
 
 /// The largest input that each group takes, for the groups whose deployments all say so.

@@ -18,6 +18,7 @@
 //! * The prompt is kept as long as the answer lasts, and so is its text; every event is read once more for it.
 //! * The client sees the chunks of both, with two ids and perhaps two names of models. The usage is that of the last.
 //! * The limit on the output holds for each part.
+//! * While another is asked, and until its first content, the client hears nothing.
 //!
 //! What is no plain text (tool calls, refusals, several choices, thoughts alone) and text completions are not
 //! continued; they end as without it. So does what broke after its finish reason. `disable_fallbacks` switches it off.

@@ -1,5 +1,5 @@
 //! The settings that a request may change, as the layers ask for them: each function here makes one
-//! [`Setting`](tollgate_layers::Setting).
+//! [`Setting`].
 //!
 //! Precedence everywhere: request, then deployment, then the general settings, as in LiteLLM.
 
@@ -106,6 +106,7 @@ pub fn attempt(
 pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request) -> Clocks + Clone + use<> {
     let own = Attempt::new(settings, deployment);
     let idle = deployment.clocks.idle.unwrap_or(settings.stream_idle_timeout);
+    let pings_are_nothing = !settings.pings_keep_alive;
     move |request: &Request| {
         let limit = own.limit(request);
         Clocks {
@@ -113,6 +114,7 @@ pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request)
             first_content: own.watches_content(request).then_some(limit),
             idle: Some(Limit::of(idle)),
             whole: deadline(request),
+            pings_are_nothing,
         }
     }
 }

@@ -30,6 +30,7 @@ struct Record {
     more: Vec<EndpointKey>,
     not_before: Option<Instant>,
     untried_only: bool,
+    next_untried: bool,
 }
 
 /// An endpoint, as told apart from all others alive in this process.
@@ -109,6 +110,18 @@ impl Attempts {
     #[must_use]
     pub fn untried_only(&self) -> bool {
         self.record().untried_only
+    }
+
+    /// The next round of attempts goes to untried endpoints alone, if there are any with room: for whoever sends a request back
+    /// to where it failed because there are others there. Unlike [`Attempts::set_untried_only`] it is
+    /// said before the round begins, and holds for all of it.
+    pub fn begin_untried(&self) {
+        self.record().next_untried = true;
+    }
+
+    /// What [`Attempts::begin_untried`] asked for, once.
+    pub(crate) fn take_begin_untried(&self) -> bool {
+        std::mem::take(&mut self.record().next_untried)
     }
 
     /// How many different endpoints were called.

@@ -21,7 +21,7 @@ mod switching {
         time::Duration,
     };
 
-    use shuttle::{Config, Runner, scheduler::RandomScheduler};
+    use shuttle::{Config, Runner, scheduler::RandomScheduler, thread as threads};
 
     thread_local! {
         static EXPLORING: Cell<bool> = const { Cell::new(false) };
@@ -45,7 +45,7 @@ mod switching {
     fn point() {
         if EXPLORING.get() {
             // Not `yield_now`: that would also wake the task that is being polled, and no wake-up could be lost.
-            shuttle::thread::sleep(Duration::ZERO);
+            threads::sleep(Duration::ZERO);
         }
     }
 

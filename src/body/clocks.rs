@@ -7,8 +7,8 @@
 //! | idle | each sign of life | the next | [`Clock::Idle`] |
 //! | whole | the request's arrival | the end of the body | [`Fault::Deadline`] |
 //!
-//! The fifth clock, connect, is the upstream client's. Comments and pings are life, so they move the idle clock; they
-//! are never first content. All four run on one timer, armed for the first that is due and only moved when it fires
+//! The fifth clock, connect, is the upstream client's. Comments and pings are life, so they move the idle clock (not with
+//! `pings_keep_alive: false`, which finds models that are stuck behind a proxy that pings); they are never first content. All four run on one timer, armed for the first that is due and only moved when it fires
 //! too early: an event costs a look at the clock, not a timer.
 
 use std::{
@@ -40,6 +40,8 @@ pub struct Clocks {
     pub attempt: Option<Limit>,
     /// When the whole request must be done.
     pub whole: Option<Instant>,
+    /// `pings_keep_alive: false`: comments and events that say nothing are no sign of life for the idle clock.
+    pub pings_are_nothing: bool,
 }
 
 /// Which clock ran out.
@@ -83,6 +85,9 @@ pub(super) struct Running {
     idle: Option<Limit>,
     whole: Option<Instant>,
     last_life: Option<Instant>,
+    /// Bytes came, whatever they were.
+    alive: bool,
+    pings_are_nothing: bool,
     hold: Option<Instant>,
 }
 
@@ -105,18 +110,30 @@ impl Running {
             attempt: clocks.attempt.and_then(from_now),
             idle: clocks.idle,
             whole: clocks.whole,
+            pings_are_nothing: clocks.pings_are_nothing,
             ..Self::default()
         }
     }
 
     /// Bytes came.
     pub(super) fn life(&mut self) {
-        self.last_life = Some(Instant::now());
+        self.alive = true;
+        if !self.pings_are_nothing {
+            self.last_life = Some(Instant::now());
+        }
+    }
+
+    /// What came says something.
+    pub(super) fn progress(&mut self) {
+        // Where every byte is life, that was noted when it came.
+        if self.pings_are_nothing {
+            self.last_life = Some(Instant::now());
+        }
     }
 
     /// Whether any came.
     pub(super) const fn is_alive(&self) -> bool {
-        self.last_life.is_some()
+        self.alive
     }
 
     /// A stream's first content came.

@@ -163,7 +163,10 @@ impl Content for Events {
         self.ready.pop_front()
     }
 
-    fn mark(&self, clocks: &mut Running) {
+    fn mark(&mut self, clocks: &mut Running) {
+        if std::mem::take(&mut self.facts.fresh) {
+            clocks.progress();
+        }
         if self.facts.answered() {
             clocks.content();
         }

@@ -24,7 +24,9 @@ pub(super) trait Content {
     /// Gives what goes to the client next.
     fn pop(&mut self) -> Option<Bytes>;
     /// Tells the clocks what was seen.
-    fn mark(&self, _clocks: &mut Running) {}
+    fn mark(&mut self, clocks: &mut Running) {
+        clocks.progress();
+    }
 }
 
 pin_project! {

@@ -8,6 +8,9 @@
 //! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
 //! the answer ended, and the one watcher. Nothing wraps it again. [`Answer`] lets the layers read it.
 //!
+//! Only where a client or the operator asked for it, a stream that broke goes on with another ([`Onward`]): its parts have
+//! handles of their own, and the whole has some too.
+//!
 //! All is polled: no task, no channel. What a client does not take is not read from the upstream.
 
 mod answer;

@@ -91,7 +91,15 @@ pub(super) async fn peek_with(
     stream: bool,
     wire: Response<Wire>,
 ) -> Result<Response<Body>, Fault> {
-    layer.layer(Once(Some(wire))).oneshot(request(stream)).await
+    peek_for(layer, request(stream), wire).await
+}
+
+pub(super) async fn peek_for(
+    layer: PeekLayer<Constant<Clocks>>,
+    request: Request,
+    wire: Response<Wire>,
+) -> Result<Response<Body>, Fault> {
+    layer.layer(Once(Some(wire))).oneshot(request).await
 }
 
 /// Answers once.

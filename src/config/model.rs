@@ -187,6 +187,8 @@ pub struct Settings {
     pub stream_timeout: Option<Duration>,
     /// `stream_idle_timeout`: between two events of a stream; 60 s.
     pub stream_idle_timeout: Duration,
+    /// `pings_keep_alive`: whether comments and pings move the idle clock; they do unless this is set to false.
+    pub pings_keep_alive: bool,
     /// `broken_events: pass`: an event with broken JSON is passed on, where it is dropped unless this is set.
     pub pass_broken_events: bool,
     /// `midstream_fallback`: what becomes of a stream that breaks after its first content.

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,6 +32,8 @@ pub struct Trail {
     upstream_nanos: AtomicU64,
     /// `num_retries` of the deployment called last, or [`NONE`].
     deployment_retries: AtomicU32,
+    /// How many endpoints had been tried when the present group was gone to.
+    elsewhere: AtomicUsize,
     walk: Mutex<Walk>,
 }
 
@@ -66,6 +68,7 @@ impl Trail {
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
             deployment_retries: AtomicU32::new(NONE),
+            elsewhere: AtomicUsize::new(0),
             walk: Mutex::default(),
         }
     }
@@ -106,6 +109,12 @@ impl Trail {
         Some(self.deployment_retries.load(Ordering::Relaxed)).filter(|retries| *retries != NONE)
     }
 
+    /// How many deployments of the present group were tried.
+    #[must_use]
+    pub fn tried_here(&self) -> usize {
+        self.attempts.endpoints().saturating_sub(self.elsewhere.load(Ordering::Relaxed))
+    }
+
     /// How many attempts were repeats within a group, and how many there might have been in each.
     #[must_use]
     pub fn repeats(&self) -> (usize, u32) {
@@ -140,6 +149,7 @@ impl Trail {
                 Some(alternative) if walk.tried(&alternative) => {}
                 Some(alternative) => {
                     walk.tried.push((Arc::clone(&alternative.model), depth));
+                    self.elsewhere.store(self.attempts.endpoints(), Ordering::Relaxed);
                     walk.at = Some(alternative.clone());
                     return Some(alternative);
                 }

@@ -195,6 +195,13 @@ struct Cost {
     output: u64,
 }
 
+/// Why a call is not let in, and when it may return.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    status: StatusCode,
+    wait: Option<Duration>,
+}
+
 impl Door {
     fn new(deployment: &Deployment, window: Window, seed: u64, now: Instant) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -276,7 +283,7 @@ impl Server {
                 self.bill(&cost);
                 answered(&cost, sent - self.began)
             }
-            Err((status, wait)) => refusal(status, wait),
+            Err(refusal) => refused(&refusal),
         };
         let back = self.door().on_the_way(self.jitter);
         sleep(back).await;
@@ -284,7 +291,7 @@ impl Server {
     }
 
     /// At the door: what the call costs and how long the answer takes, or the refusal.
-    fn admit(&self, body: &[u8]) -> Result<(Cost, Duration), Refused> {
+    fn admit(&self, body: &[u8]) -> Result<(Cost, Duration), Refusal> {
         let now = Instant::now();
         let at = now - self.began;
         let trouble = self.troubles.iter().find(|trouble| (trouble.from..trouble.until).contains(&at));
@@ -293,12 +300,12 @@ impl Server {
         door.second(at).sent += 1;
         if slower.is_infinite() {
             door.second(at).failed += 1;
-            return Err((StatusCode::SERVICE_UNAVAILABLE, None));
+            return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, wait: None });
         }
         let cost = door.cost(body);
         if let Err(wait) = door.judge(&cost, now) {
             door.second(at).refused += 1;
-            return Err((StatusCode::TOO_MANY_REQUESTS, Some(wait)));
+            return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, wait: Some(wait) });
         }
         if door.accounting == Accounting::Azure {
             door.second(at).tokens += cost.guessed + cost.max;
@@ -320,9 +327,6 @@ impl Server {
         }
     }
 }
-
-/// The status of a refusal, and when to come back.
-type Refused = (StatusCode, Option<Duration>);
 
 /// What leads to a server.
 #[derive(Debug)]
@@ -354,8 +358,8 @@ fn answered(cost: &Cost, sent: Duration) -> Response<Wire> {
     respond(StatusCode::OK, &body)
 }
 
-/// Whole seconds, as most servers say it.
-fn refusal(status: StatusCode, wait: Option<Duration>) -> Response<Wire> {
+/// The wait is told in whole seconds, as most servers do.
+fn refused(&Refusal { status, wait }: &Refusal) -> Response<Wire> {
     let error = json!({"message": "Not now.", "type": "error", "param": null, "code": status.as_str()});
     let mut response = respond(status, &json!({"error": error}));
     if let Some(wait) = wait {

@@ -115,6 +115,8 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "`allowed_fails` must be",
         "PARAMS\nrouter_settings: {allowed_fails: 3}\nlitellm_settings: {allowed_fails: §many}\n",
     ),
+    ("must be one of `off`, `continue`, `restart`", "PARAMS\nrouter_settings: {midstream_fallback: §true}\n"),
+    ("must be one of `drop`, `pass`", "PARAMS\nlitellm_settings: {broken_events: §keep}\n"),
     ("must be one of `adaptive`, `simple-shuffle`", "PARAMS\nrouter_settings: {routing_strategy: §random}\n"),
     ("`max_request_size_mb` must be", "PARAMS\ngeneral_settings: {max_request_size_mb: §0}\n"),
     (

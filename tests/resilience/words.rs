@@ -228,6 +228,45 @@ async fn an_order_of_tiers_is_walked_before_another_group() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_retries_too_and_each_tier_at_once() {
+    let tiers = || {
+        let plan = Plan::of("m: a b c d; n: e")
+            .params("a", "order: 1")
+            .params("b", "order: 2")
+            .params("c", "order: 2");
+        plan.always("a b c d", error(500, "down"))
+    };
+    let (world, answer) = tiers().settings("num_retries: 0, fallbacks: [{m: [n]}]").ask().await;
+    let order = world.order();
+    assert!(["a b c d e", "a c b d e"].contains(&&*order), "{order}");
+    assert_eq!((answer.by(), answer.took), (Some("e"), Duration::ZERO));
+    assert_eq!(answer.header("x-litellm-attempted-fallbacks"), Some("1"));
+    let (world, answer) = tiers().settings("num_retries: 0").ask().await;
+    assert_eq!((world.seen().len(), answer.status), (4, 500), "without any list of fallbacks too");
+    let world = tiers().settings("num_retries: 0, fallbacks: [{m: [n]}]").start();
+    world.ask(json!({"disable_fallbacks": true})).await;
+    assert_eq!(world.order(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_tier_that_is_closed_is_passed_over_without_a_wait() {
+    let plan = Plan::of("m: a b; n: e").params("a", "order: 1").params("b", "order: 2, rpm: 1");
+    let world =
+        plan.always("a", error(500, "down")).settings("num_retries: 0, fallbacks: [{m: [n]}]").start();
+    assert_eq!(world.ask(json!({})).await.by(), Some("b"));
+    let answer = world.ask(json!({})).await;
+    assert_eq!((answer.by(), answer.took, world.order().as_str()), (Some("e"), Duration::ZERO, "a b a e"));
+    assert_eq!(world.counter("retry_budget_repeats"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_own_error_goes_to_no_later_tier() {
+    let plan = Plan::of("m: a b").params("a", "order: 1").always("a b", error(400, "bad"));
+    let (world, answer) = plan.settings("num_retries: 2").ask().await;
+    assert_eq!((answer.status, world.order().as_str()), (400, "a"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_configured_fallback_may_be_a_deployment_an_alias_or_a_model_with_settings() {
     let fails = || Plan::of("m: a; n: b c; o: d").always("a", error(500, "down"));
     for (fallbacks, by) in [

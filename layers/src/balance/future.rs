@@ -94,19 +94,33 @@ where
                     let outcome = ready!(inner.poll(cx));
                     let flight = flight.take();
                     this.state.set(State::Over);
-                    let Some(mut flight) = flight else { return Poll::Ready(outcome) };
-                    let begun = flight.head();
-                    let outcome = this.shared.track.track(flight, outcome);
-                    if let Some(begun) = begun {
-                        begun.told();
-                    }
-                    return Poll::Ready(outcome);
+                    return Poll::Ready(match flight {
+                        Some(flight) => landed(this.shared, flight, outcome),
+                        None => outcome,
+                    });
                 }
                 StateProj::Over => return Poll::Pending,
             };
             this.state.set(next);
         }
     }
+}
+
+/// The head is there: what was as slow as it is known now, and the rest is heard at the end.
+fn landed<S, T, R, Res, Err>(
+    shared: &Shared<S, T, R>,
+    mut flight: Flight,
+    outcome: Result<Res, Err>,
+) -> Result<Res, Err>
+where
+    T: Track<Flight, Res, Err>,
+{
+    let begun = flight.head();
+    let outcome = shared.track.track(flight, outcome);
+    if let Some(begun) = begun {
+        begun.told();
+    }
+    outcome
 }
 
 fn call<S, Req, T, R>(shared: &Shared<S, T, R>, mut taken: Taken<S>, req: Req) -> State<S, S::Future>

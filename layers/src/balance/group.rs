@@ -151,7 +151,7 @@ impl<S> Group<S> {
         S: Endpoint<Req>,
     {
         if self.endpoints.len() > FEW {
-            return self.plan().slot_by_index(count.saturating_sub(1)) <= by;
+            return self.plan().has_slots_by_index(count, by);
         }
         self.slots(req, by) >= count as u64
     }
@@ -195,6 +195,17 @@ impl Plan {
 
     pub(super) fn key(&self, which: usize) -> EndpointKey {
         EndpointKey::of(&self.loads.shares[which])
+    }
+
+    /// Whether [`Plan::slot_by_index`] would come until then. Asked of every newcomer while others wait.
+    fn has_slots_by_index(&self, count: usize, by: Instant) -> bool {
+        let by = self.room.millis(by);
+        let (mut found, mut all) = (0, 0);
+        for index in self.room.tiers.iter().filter_map(Tier::index) {
+            all += index.keys().len();
+            found += index.due(by, count.saturating_sub(found));
+        }
+        found >= count.min(all)
     }
 
     /// Each endpoint frees one slot when the index says so: near enough where there are many.

@@ -82,6 +82,22 @@ impl Index {
         Some(node - self.leaves)
     }
 
+    /// How many may have room by then; counts no further than `enough`, and allocates nothing.
+    pub(super) fn due(&self, by: u64, enough: usize) -> usize {
+        self.due_below(1, by, enough)
+    }
+
+    fn due_below(&self, node: usize, by: u64, enough: usize) -> usize {
+        if enough == 0 || self.nodes[node].at > by {
+            return 0;
+        }
+        if node >= self.leaves {
+            return 1;
+        }
+        let left = self.due_below(2 * node, by, enough);
+        left + self.due_below(2 * node + 1, by, enough - left)
+    }
+
     /// The one that was benched and returns first.
     pub(super) fn least_ill(&self) -> Option<usize> {
         if self.ill == 0 {
@@ -116,6 +132,8 @@ mod tests {
             let walked = (from..keys.len()).find(|which| keys[*which] <= now);
             prop_assert_eq!(index.next(from, now), walked);
             prop_assert_eq!(Some(index.first().at), keys.iter().min().copied());
+            let due = keys.iter().filter(|at| **at <= now).count();
+            prop_assert_eq!((index.due(now, from), index.due(now, usize::MAX)), (due.min(from), due));
         }
     }
 }

@@ -11,6 +11,8 @@ use super::{
 };
 use crate::{Attempts, Endpoint};
 
+/// How many pairs of a large tier are drawn when by its index all are full.
+const PAIRS: usize = 3;
 /// How many of those that have room by the index are asked, before the request waits for a millisecond.
 const WALK: usize = 512;
 
@@ -79,10 +81,12 @@ where
         if !scan.has_untried() {
             self.walk(tier, [rng.usize(..tier.members.len()), rng.usize(..tier.members.len())], scan);
         }
-        // What was full for a dearer request need not be full for this one.
-        for offset in pair(&mut rng, tier) {
-            if !scan.has_untried() {
-                self.note(tier, offset, scan);
+        // What was full for a dearer request need not be full for this one, and a bench may have ended early.
+        for _ in 0..PAIRS {
+            for offset in pair(&mut rng, tier) {
+                if !scan.has_untried() {
+                    self.note(tier, offset, scan);
+                }
             }
         }
     }
@@ -97,8 +101,9 @@ where
     /// after that.
     fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
         let which = tier.members.start + offset;
-        if self.ask(which, scan).is_some()
+        if let Some(known) = self.ask(which, scan)
             && let Some(mut index) = tier.index()
+            && index.keys()[offset] != known
             && let Some(key) = self.ask(which, scan)
         {
             index.set(offset, key);

@@ -1,16 +1,16 @@
 //! What was admitted lately: [`Log`].
 
-/// How many slots a log has: 128 of eight bytes are the kilobyte that a meter may cost.
-pub(super) const SLOTS: usize = 128;
+/// How many slots a log has: of six bytes each, so that a log is one and a half kilobytes.
+pub(super) const SLOTS: usize = 256;
 
 /// Amounts and when they were admitted, as far back as a span of time.
 ///
 /// A slot holds all that was admitted within one `grain` and leaves when the *last* of it does: a log forgets up to
-/// one grain (0.8 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
+/// one grain (0.4 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
 /// is then one exact millisecond.
 ///
-/// Times are milliseconds since the meter began. A slot keeps the low half of its time: all that is kept is less than
-/// two spans old, so the rest is known.
+/// Times are milliseconds since the meter began. A slot keeps the low quarter of its time, which goes round in 65 s: what
+/// is kept when something is added is no older than the span, so the rest is known.
 #[derive(Debug)]
 pub(super) struct Log {
     span: u64,
@@ -18,23 +18,40 @@ pub(super) struct Log {
     /// When the newest slot was opened, and when it was last added to.
     opened: u64,
     newest: u64,
+    /// When the newest of those that have left was last added to.
+    gone: u64,
     first: usize,
     len: usize,
-    at: [u32; SLOTS],
+    at: [u16; SLOTS],
     amount: [u32; SLOTS],
 }
 
 impl Log {
     /// An empty log, as far back as `span` milliseconds.
     pub(super) const fn new(span: u64) -> Self {
-        Self { span, sum: 0, opened: 0, newest: 0, first: 0, len: 0, at: [0; SLOTS], amount: [0; SLOTS] }
+        Self {
+            span,
+            sum: 0,
+            opened: 0,
+            newest: 0,
+            gone: 0,
+            first: 0,
+            len: 0,
+            at: [0; SLOTS],
+            amount: [0; SLOTS],
+        }
     }
 
     /// The same amounts as in `other`, as far as they are younger than `span`.
     pub(super) fn from_longer(other: &Self, span: u64, now: u64) -> Self {
         let mut log = Self::new(span);
-        for (at, amount) in other.slots().filter(|(at, _)| at + span > now) {
-            log.add(at, amount, 0);
+        log.gone = other.gone;
+        for (at, amount) in other.slots() {
+            if at + span > now {
+                log.add(at, amount, 0);
+            } else {
+                log.gone = at;
+            }
         }
         log
     }
@@ -53,6 +70,7 @@ impl Log {
                 return;
             }
             leaving(leaves, self.sum);
+            self.gone = leaves - self.span;
             self.sum -= u64::from(self.amount[self.first]);
             self.first = (self.first + 1) % SLOTS;
             self.len -= 1;
@@ -86,12 +104,11 @@ impl Log {
 
     /// Makes what was added at `at` dearer or cheaper, if it is still kept.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
-        // What was added at `at` is in the first slot that was last added to no earlier than that.
-        let (mut place, mut end) = (0, self.len);
-        while place < end {
-            let middle = usize::midpoint(place, end);
-            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
+        if at <= self.gone {
+            // What is kept are others.
+            return;
         }
+        let place = self.place(at);
         if place == self.len {
             return;
         }
@@ -104,7 +121,8 @@ impl Log {
 
     /// What was added at `at` or later.
     pub(super) fn since(&self, at: u64) -> u64 {
-        self.slots().filter(|(time, _)| *time >= at).map(|(_, amount)| u64::from(amount)).sum()
+        let slots = (self.place(at)..self.len).map(|place| (self.first + place) % SLOTS);
+        slots.map(|slot| u64::from(self.amount[slot])).sum()
     }
 
     /// What of it will still be kept at `at`.
@@ -125,6 +143,16 @@ impl Log {
         self.span
     }
 
+    /// The first slot that was last added to no earlier than that: what was added at `at` is in it.
+    fn place(&self, at: u64) -> usize {
+        let (mut place, mut end) = (0, self.len);
+        while place < end {
+            let middle = usize::midpoint(place, end);
+            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
+        }
+        place
+    }
+
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let first = self.first;
         (0..self.len).map(move |i| (first + i) % SLOTS)
@@ -139,7 +167,7 @@ impl Log {
     }
 }
 
-/// The low half of a time.
-const fn low(at: u64) -> u32 {
-    (at & 0xffff_ffff) as u32
+/// The low quarter of a time.
+const fn low(at: u64) -> u16 {
+    (at & 0xffff) as u16
 }

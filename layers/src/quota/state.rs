@@ -184,7 +184,12 @@ impl State {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
-            tokens.settle((taken.spent, taken.reserved), used, now);
+            if tokens.counts_late(now) {
+                tokens.correct(taken.spent, taken.reserved, 0);
+                tokens.take(used, now);
+            } else {
+                tokens.correct(taken.spent, taken.reserved, used);
+            }
             self.freed |= used < taken.reserved;
         }
     }
@@ -209,7 +214,7 @@ impl State {
             self.requests.get_or_insert_with(|| Requests::new(limit, pin, now)).set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
-            let since = requests.since(taken.request).saturating_sub(1);
+            let since = || requests.since(taken.request).saturating_sub(1);
             requests.told = told(seen, since, taken.at, now).unwrap_or(requests.told);
         }
         let seen = ending.tokens();
@@ -217,7 +222,7 @@ impl State {
             self.tokens.get_or_insert_with(|| Tokens::new(limit)).limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
-            let since = tokens.since(taken.spent).saturating_sub(taken.reserved);
+            let since = || tokens.since(taken.spent).saturating_sub(taken.reserved);
             tokens.told = told(seen, since, taken.at, now).unwrap_or(tokens.told);
         }
     }
@@ -315,8 +320,8 @@ fn lower(seen: &Seen, given: Option<u64>) -> Option<u64> {
 
 /// What an answer told about what is left. It was true at some time after the call was sent; what was taken since is
 /// not in it.
-fn told(seen: &Seen, since: u64, sent: u64, now: u64) -> Option<Told> {
-    let left = as_f64(seen.remaining?) - as_f64(since);
+fn told(seen: &Seen, since: impl Fn() -> u64, sent: u64, now: u64) -> Option<Told> {
+    let left = as_f64(seen.remaining?) - as_f64(since());
     let reset = u64::try_from(seen.reset?.as_millis()).unwrap_or(u64::MAX).min(60_000);
     (sent + reset > now).then(|| Told::new(left, sent, sent + reset))
 }

@@ -42,7 +42,7 @@ fn refuse(meters: &Meters, after: Option<Duration>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_at_one_instant_get_exactly_the_limit() {
-    for limit in [1, 2, 6, 100, 127, 128, 129, 600, 999] {
+    for limit in [1, 2, 6, 100, 127, 128, 255, 256, 257, 600, 999] {
         let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(limit) });
         assert_eq!(burst(&meters, 1_000) as u64, limit);
         advance(secs(60)).await;
@@ -195,6 +195,36 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
         assert_eq!((meters.reading().tokens, meters.reading().reserved), (1_000, 1_000));
         held.end(&Ending::of(Class::Success).with_used(Some(40)));
         assert_eq!((meters.reading().tokens, meters.reading().reserved), (left, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
+    let meters = Meters::new(Limits { tokens: Some(100), window: Some(Window::S60), ..requests(2) });
+    let (long, lost) = (begin(&meters, 40).expect("room"), begin(&meters, 40).expect("room"));
+    advance(secs(61)).await;
+    drop(begin(&meters, 100).expect("room"));
+    long.end(&Ending::of(Class::Success).with_used(Some(1)));
+    lost.end(&Ending::of(Class::Unavailable).never_sent());
+    assert_eq!((meters.reading().requests, meters.reading().tokens), (1, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_teaches_that_tokens_are_counted_when_the_answer_is_done() {
+    for (taught, kept) in [(false, 0), (true, 300)] {
+        let meters = Meters::new(tokens(1_000));
+        begin(&meters, 600).expect("room").end(&Ending::of(Class::Success).with_used(Some(600)));
+        if taught {
+            refuse(&meters, Some(secs(1)));
+            advance(secs(1)).await;
+        }
+        let held = begin(&meters, 300).expect("room");
+        advance(secs(20)).await;
+        held.end(&Ending::of(Class::Success).with_used(Some(300)));
+        advance(secs(42)).await;
+        assert_eq!(meters.reading().tokens, kept, "a minute after it was sent, not after it was done");
+        advance(secs(20)).await;
+        assert_eq!(meters.reading().tokens, 0);
     }
 }
 

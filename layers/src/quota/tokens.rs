@@ -58,14 +58,9 @@ impl Tokens {
         self.told.take(as_f64(is) - as_f64(was));
     }
 
-    /// What was filed (then, as `was`) has cost `is`, and is over.
-    pub(super) fn settle(&mut self, (filed, was): (u64, u64), is: u64, now: u64) {
-        if now >= self.late_until {
-            return self.correct(filed, was, is);
-        }
-        self.minute.correct(filed, was, 0);
-        self.told.take(-as_f64(was));
-        self.take(is, now);
+    /// Whether the backend is known to count when the answer is done.
+    pub(super) const fn counts_late(&self, now: u64) -> bool {
+        now < self.late_until
     }
 
     /// A call was refused although there had been room. Only where most of the limit is used that says anything about

@@ -22,6 +22,8 @@ pub(super) struct Session {
     no_other: bool,
     /// A move met an endpoint that was tried: whoever picks does not heed the record.
     unheeded: bool,
+    /// The round before this one has called the others as often as they may be called.
+    untried_alone: bool,
 }
 
 /// A repeat, as it was decided.
@@ -33,6 +35,8 @@ enum Repeat {
     Again(Instant),
     /// The same, with no one behind us who would wait.
     Slept(Instant),
+    /// The first attempt of a session that was asked to begin at an endpoint that was not tried. Not ours to pay.
+    Begun,
 }
 
 /// What comes next.
@@ -50,9 +54,16 @@ impl Session {
     /// Before the first call.
     pub(super) fn begin<Req, Res, Err>(rules: &impl Rules<Req, Res, Err>, req: &Req) -> Self {
         let attempts = rules.attempts(req).filter(|attempts| attempts.made() > 0);
+        let mut session = Self::default();
         match attempts {
-            // A session before this one may have been dropped in the middle of a repeat.
-            Some(attempts) => attempts.lift(),
+            Some(attempts) => {
+                // A session before this one may have been dropped in the middle of a repeat.
+                attempts.lift();
+                if attempts.take_begin_untried() {
+                    attempts.set_untried_only(true);
+                    (session.under_way, session.untried_alone) = (Some(Repeat::Begun), true);
+                }
+            }
             // A fallback's first attempt is free, and earns nothing either: the caller came once.
             None => {
                 if let Some(budget) = &rules.pace().budget {
@@ -60,7 +71,7 @@ impl Session {
                 }
             }
         }
-        Self::default()
+        session
     }
 
     /// A call has ended. Whether it was a move that found no endpoint, so that the answer before it is to be
@@ -86,7 +97,7 @@ impl Session {
             }
             return false;
         }
-        if repeat.is_some()
+        if repeat.is_some_and(|repeat| repeat != Repeat::Begun)
             && let Some(budget) = &rules.pace().budget
         {
             // Nothing was called.
@@ -121,7 +132,7 @@ impl Session {
         self.under_way = Some(repeat);
         match repeat {
             Repeat::Move { paid, .. } => self.retries += u32::from(paid),
-            Repeat::Again(_) | Repeat::Slept(_) => {
+            Repeat::Again(_) | Repeat::Slept(_) | Repeat::Begun => {
                 (self.retries, self.waits) = (self.retries + 1, self.waits + 1)
             }
         }
@@ -129,7 +140,7 @@ impl Session {
             (Repeat::Slept(at), _) => return Step::Sleep(at),
             (Repeat::Move { .. }, Some(attempts)) => attempts.set_untried_only(true),
             (Repeat::Again(at), Some(attempts)) => attempts.set_not_before(Some(at)),
-            (Repeat::Move { .. } | Repeat::Again(_), None) => {}
+            (Repeat::Move { .. } | Repeat::Again(_), None) | (Repeat::Begun, _) => {}
         }
         Step::Call
     }
@@ -162,7 +173,8 @@ impl Session {
         let asked = ending.retry_after().unwrap_or_default();
         let at = now.checked_add(drawn.max(asked))?;
         let late = deadline.is_some_and(|deadline| at >= deadline);
-        if ending.class() == Class::Unauthorized || asked > pace.patience || late {
+        let only_other = ending.class() == Class::Unauthorized || self.untried_alone;
+        if only_other || asked > pace.patience || late {
             return to_other(true);
         }
         match attempts {

@@ -16,7 +16,8 @@ fn all_but(edit: impl FnOnce(&mut Clocks)) -> Clocks {
     // Long enough that only the edited one can fire.
     let long = Some(Limit::from(Duration::from_secs(1000)));
     let whole = Some(Instant::now() + Duration::from_secs(1000));
-    let mut clocks = Clocks { first_content: long, idle: long, attempt: long, whole };
+    let mut clocks =
+        Clocks { first_content: long, idle: long, attempt: long, whole, pings_are_nothing: false };
     edit(&mut clocks);
     clocks
 }
@@ -106,7 +107,7 @@ async fn a_limit_that_the_request_asked_for_is_no_evidence() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_beyond_all_time_never_fires() {
     let forever = Some(Limit::from(Duration::MAX));
-    let clocks = Clocks { first_content: forever, idle: forever, attempt: forever, whole: None };
+    let clocks = Clocks { first_content: forever, idle: forever, attempt: forever, ..Clocks::default() };
     let steps = [Step::Wait(Duration::from_secs(100_000)), data(says("a")), data("data: [DONE]\n\n")];
     peek(true, clocks, sse(steps)).await.expect("an answer");
 }

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod merge;
+mod onward;
 mod settle;
 mod socket;
 mod truth;

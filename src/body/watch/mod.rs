@@ -41,6 +41,8 @@ impl Event {
 pub struct Facts {
     /// There was an event with data, whatever it said.
     pub any: bool,
+    /// Something was said since this was last looked at.
+    pub fresh: bool,
     /// There was content.
     pub content: bool,
     /// The terminal event was seen.
@@ -59,6 +61,7 @@ impl Facts {
             Event::Done => self.done = true,
             Event::Broken => {}
             Event::Chunk(chunk) => {
+                self.fresh |= !chunk.only_opens();
                 self.content |= chunk.content;
                 self.done |= chunk.terminal;
                 self.begun |= chunk.begun;

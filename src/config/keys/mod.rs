@@ -109,6 +109,7 @@ pub(super) const OURS: &[Ours] = &[
     Ours { name: "max_in_flight", deployment: false, served: true },
     Ours { name: "max_buffered_bytes", deployment: false, served: true },
     Ours { name: "fallback_on_context_window", deployment: false, served: true },
+    Ours { name: "pings_keep_alive", deployment: false, served: true },
     Ours { name: "broken_events", deployment: false, served: true },
     Ours { name: "midstream_fallback", deployment: false, served: true },
 ];

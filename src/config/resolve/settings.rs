@@ -69,6 +69,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(6000),
             stream_timeout: None,
             stream_idle_timeout: Duration::from_secs(60),
+            pings_keep_alive: true,
             pass_broken_events: false,
             midstream: Midstream::default(),
             max_request_duration: None,
@@ -102,7 +103,10 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
     let cooldown_time = both.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
     let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
     let idle = both.read("stream_idle_timeout", sink, read::positive_seconds);
+    let pings = both.read("pings_keep_alive", sink, read::boolean);
+    let broken = both.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
     let on_context_window = both.read("fallback_on_context_window", sink, read::boolean);
+    let max_queue = both.read("max_queue", sink, |node, sink| read::whole(node, 0, sink));
     let policy = |name, suffix, sink: &mut Sink<'_>| {
         both.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
     };
@@ -113,9 +117,8 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
         timeout: timeout(&both, sink).unwrap_or(unset.timeout),
         stream_timeout: both.read("stream_timeout", sink, read::positive_seconds),
         stream_idle_timeout: idle.unwrap_or(unset.stream_idle_timeout),
-        pass_broken_events: both
-            .read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink))
-            .unwrap_or(unset.pass_broken_events),
+        pings_keep_alive: pings.unwrap_or(unset.pings_keep_alive),
+        pass_broken_events: broken.unwrap_or(unset.pass_broken_events),
         midstream: both.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
         max_request_duration: both.read("max_request_duration", sink, read::positive_seconds),
         fallbacks: fallbacks::general(&both, names, sink),
@@ -129,9 +132,7 @@ pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Sett
         max_attempts: both.read("max_attempts", sink, some),
         retry_budget: both.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
         queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
-        max_queue: both
-            .read("max_queue", sink, |node, sink| read::whole(node, 0, sink))
-            .unwrap_or(unset.max_queue),
+        max_queue: max_queue.unwrap_or(unset.max_queue),
         strategy: both.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         max_in_flight: both.read("max_in_flight", sink, some).unwrap_or(unset.max_in_flight),

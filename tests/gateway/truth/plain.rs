@@ -95,3 +95,16 @@ async fn an_answer_shorter_than_announced_is_not_made_to_look_whole() {
     assert_eq!(stream.headers["content-length"], length.to_string());
     assert_eq!(failures(&world, "m", "a").await, 1);
 }
+
+#[tokio::test]
+async fn pings_keep_a_stream_alive_unless_they_are_to_be_nothing() {
+    let ping = || Reply::bytes(200, "", ": PROCESSING\n\n").then(Part::Wait(Duration::from_millis(100)));
+    let pings = || (0..8).fold(Reply::events::<&str>([]), |all, _| all.and(ping()));
+    let script = say::role().and(say::words(&["x"])).and(pings()).and(say::finish()).and(say::done());
+    let case = || Case::of("m: a").always("a", script.clone()).params("a", "stream_idle_timeout: 0.4");
+    let thinking = case().start().await;
+    assert_eq!(super::all(&thinking, json!({})).await.seen, script.body());
+    let stuck = case().router("pings_keep_alive: false").start().await;
+    let text = super::all(&stuck, json!({})).await.text();
+    assert!(super::is_honest(&text) && text.contains("idle_timeout"), "{text}");
+}

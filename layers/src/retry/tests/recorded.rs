@@ -236,3 +236,28 @@ async fn the_number_of_retries_may_depend_on_the_ending() {
     group.once(&layer).await;
     assert_eq!(group.calls().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_is_to_begin_elsewhere_does_so_or_not_at_all_and_costs_nothing() {
+    let budget = Budget::new(0, 1);
+    let layer = retry(0).with_budget(budget.clone());
+    let (group, ask) = (Group::always(&[DOWN, DOWN]), Ask::default());
+    for answer in [Answer(Some(0), DOWN), Answer(Some(1), DOWN), Answer(None, REFUSED)] {
+        assert_eq!(group.ask(&layer, &ask).await, answer);
+        ask.begin_untried();
+    }
+    assert_eq!(group.calls(), [0, 1]);
+    assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 0, refused: 0 });
+    assert!(!ask.untried_only(), "what it asked for is lifted");
+    ask.take_begin_untried();
+    assert_eq!(group.ask(&layer, &ask).await, Answer(Some(0), DOWN), "and holds for one round");
+}
+
+#[tokio::test(start_paused = true)]
+async fn such_a_round_repeats_nothing_at_those_that_were_tried() {
+    let (group, ask) = (Group::always(&[DOWN, DOWN, DOWN]), Ask::default());
+    assert_eq!(group.ask(&retry(0), &ask).await, Answer(Some(0), DOWN));
+    ask.begin_untried();
+    assert_eq!(group.ask(&retry(9), &ask).await, Answer(Some(2), DOWN));
+    assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
+}

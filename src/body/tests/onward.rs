@@ -1,0 +1,126 @@
+//! A stream in several parts: whoever listens to a part hears the end of that, whoever listens to all of it the last.
+
+use std::sync::{Arc, Mutex};
+
+use http::{Response, header};
+use tollgate_layers::{Class, Ending, setting::Constant};
+
+use crate::{
+    Error,
+    body::{
+        Body, Clocks, Listener, Onward, PeekLayer, Step,
+        testing::{DONE, Heard, JUDGE, ROLE, STOP, data, peek_for, poll_once, read, request, says, sse},
+    },
+    config::Midstream,
+    router::Answering,
+};
+
+/// What the next part was asked with.
+type Asked = Arc<Mutex<Vec<Option<String>>>>;
+
+/// A part of an answer, remembered, and who listens to it.
+async fn part(steps: impl IntoIterator<Item = Step>) -> (Body, Heard) {
+    let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE);
+    let mut request = request(true);
+    let head = Arc::make_mut(&mut request.body_mut().head);
+    head.overrides.midstream = Some(Midstream::Continue);
+    let answer = peek_for(layer, request, sse(steps)).await;
+    let (mut body, heard) = (answer.expect("an answer").into_body(), Heard::default());
+    body.fasten(Listener::new(heard.listening()));
+    (body, heard)
+}
+
+fn answered(body: Body) -> Answering {
+    let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream").body(body);
+    Box::pin(std::future::ready(Ok::<_, Error>(answer.expect("a valid head"))))
+}
+
+/// An answer that is no stream.
+fn plain() -> Answering {
+    Box::pin(std::future::ready(Ok::<_, Error>(Response::new(Body::full("{}")))))
+}
+
+/// Asks for these, one behind the other.
+fn next(answers: Vec<Answering>) -> (Onward, Asked) {
+    let asked = Asked::default();
+    let (known, mut answers) = (Arc::clone(&asked), answers.into_iter());
+    let onward = Onward::with_the_rest(Box::new(move |prefix: Option<Arc<str>>, ending: &Ending| {
+        assert!(!ending.is_success());
+        known.lock().unwrap().push(prefix.as_deref().map(str::to_owned));
+        answers.next()
+    }));
+    (onward, asked)
+}
+
+/// The first part broke after "one ".
+async fn broken() -> (Body, Heard) {
+    part([data(ROLE), data(says("one ")), Step::Cut]).await
+}
+
+fn all(body: &mut Body, onward: Onward) -> Heard {
+    let heard = Heard::default();
+    body.go_on(onward);
+    body.fasten(Listener::new(heard.listening()));
+    heard
+}
+
+#[tokio::test]
+async fn each_hears_the_end_of_its_own() {
+    let (second, of_second) = part([data(says("two")), data(STOP), data(DONE)]).await;
+    let (mut body, of_first) = broken().await;
+    let (onward, asked) = next(vec![answered(second)]);
+    let of_all = all(&mut body, onward);
+    let (seen, fault) = read(body).await;
+    assert_eq!((seen, fault), ([ROLE, &says("one "), &says("two"), STOP, DONE].concat(), None));
+    assert_eq!(*asked.lock().unwrap(), [Some("one ".to_owned())]);
+    assert_eq!(of_first.all(), [Some(Class::Unavailable)]);
+    assert_eq!((of_second.all(), of_all.all()), (vec![Some(Class::Success)], vec![Some(Class::Success)]));
+}
+
+#[tokio::test]
+async fn when_nobody_goes_on_the_first_break_is_told_once() {
+    let failed: Answering = Box::pin(std::future::ready(Err(Error::Busy)));
+    for answers in [vec![], vec![failed], vec![plain()]] {
+        let (mut body, of_first) = broken().await;
+        let (onward, asked) = next(answers);
+        let of_all = all(&mut body, onward);
+        let (seen, _) = read(body).await;
+        assert!(seen.contains("stream_cut") && !seen.contains("[DONE]"), "{seen}");
+        assert_eq!((seen.matches("\"error\"").count(), asked.lock().unwrap().len()), (1, 1), "{seen}");
+        assert_eq!(of_first.all(), [Some(Class::Unavailable)]);
+        assert_eq!(of_all.all(), [Some(Class::Unavailable)]);
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_while_another_is_asked_has_cancelled_all_of_it_and_not_the_part_that_broke() {
+    let (mut body, of_first) = broken().await;
+    let of_all = all(&mut body, next(vec![Box::pin(std::future::pending())]).0);
+    while poll_once(&mut body).is_ready() {}
+    assert_eq!((of_first.all(), of_all.all()), (vec![Some(Class::Unavailable)], vec![]));
+    drop(body);
+    assert_eq!(of_all.all(), [None]);
+}
+
+#[tokio::test]
+async fn who_leaves_in_a_later_part_cancels_that_and_all_of_it() {
+    let (second, of_second) = part([data(says("two")), Step::Hang]).await;
+    let (mut body, of_first) = broken().await;
+    let of_all = all(&mut body, next(vec![answered(second)]).0);
+    while poll_once(&mut body).is_ready() {}
+    drop(body);
+    assert_eq!(of_first.all(), [Some(Class::Unavailable)]);
+    assert_eq!((of_second.all(), of_all.all()), (vec![None], vec![None]));
+}
+
+#[tokio::test]
+async fn a_whole_stream_asks_nobody() {
+    let (mut body, of_first) = part([data(says("one")), data(STOP), data(DONE), Step::Hang]).await;
+    let (onward, asked) = next(vec![]);
+    let of_all = all(&mut body, onward);
+    tokio::time::pause();
+    let (seen, fault) = read(body).await;
+    assert_eq!((seen, fault), ([&says("one"), STOP, DONE].concat(), None));
+    assert_eq!((of_first.all(), of_all.all()), (vec![Some(Class::Success)], vec![Some(Class::Success)]));
+    assert!(asked.lock().unwrap().is_empty());
+}
