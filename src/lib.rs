@@ -23,7 +23,6 @@ pub mod mock;
 pub mod overrides;
 pub mod paths;
 pub mod provider;
-mod read_ahead;
 pub mod request;
 pub mod respond;
 pub mod router;

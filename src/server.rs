@@ -18,7 +18,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer,
 };
 
-use crate::{gateway::Gateway, headers, paths::Draining, read_ahead::ReadAhead, respond};
+use crate::{gateway::Gateway, headers, paths::Draining, respond};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);
@@ -94,7 +94,7 @@ pub async fn serve<E: Edge>(
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD)
                     .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(ReadAhead::new(stream)), TowerToHyperService::new(service.clone()));
+                    .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
                 let connection = connections.watch(connection);
                 tokio::spawn(async move {
                     // A connection that breaks is its client's business; what it had in flight has been dropped.
