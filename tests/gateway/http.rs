@@ -73,6 +73,13 @@ async fn a_door_key_with_a_line_end_behind_it_opens_to_the_key() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_switches_protocols_has_not_answered() {
+    let upstream = Upstream::with([Reply::bytes(101, "text/plain", "")]).await;
+    let answer = Gateway::start(&yaml(&upstream)).await.chat("m", json!({"num_retries": 0})).await;
+    assert_eq!(answer.error(502)["code"], "not_json");
+}
+
+#[tokio::test]
 async fn an_answer_is_passed_on_byte_for_byte() {
     let odd = "{ \"id\":\"x\" ,\n\"choices\" : [ { \"message\":{\"content\":\"\\u00e9\\/\"},\"finish_reason\":\"stop\"}],\"n\":1.50 }\n";
     let upstream = Upstream::with([Reply::bytes(200, "application/json; charset=utf-8", odd)]).await;

@@ -102,6 +102,8 @@ impl Reading {
     pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, Fault> {
         let Self { mut parts, sort, stream, .. } = self;
         match sort {
+            // Nobody has asked for another protocol, and to pass that on would end the client's connection.
+            Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
             Sort::Error(mut live) => {
                 let bytes = live.as_mut().content().drain();
                 let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);
