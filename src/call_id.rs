@@ -19,6 +19,9 @@ use tower::{Layer, Service};
 
 use crate::{headers::CALL_ID, request::Response};
 
+/// A longer id of a client, in bytes, is none.
+const LONGEST: usize = 256;
+
 /// Writes each request's id on its answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallIdLayer;
@@ -50,7 +53,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let id = request.headers().get(CALL_ID).cloned().unwrap_or_else(random);
+        let id = request.headers().get(CALL_ID).filter(|id| is_fit(id)).cloned().unwrap_or_else(random);
         ResponseFuture { inner: self.inner.call(request), id: Some(id) }
     }
 }
@@ -85,6 +88,11 @@ where
 thread_local! {
     /// Not fastrand's own: whoever seeds that, to have the same choices again, means the choices and not the ids.
     static IDS: RefCell<Rng> = RefCell::new(Rng::with_seed(RandomState::new().hash_one(())));
+}
+
+/// Whether a client's own id may stand for its request: it ends in logs, of ours or of others.
+fn is_fit(id: &HeaderValue) -> bool {
+    (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// A UUID of version 4, in its usual form.
@@ -124,6 +132,15 @@ mod tests {
     #[tokio::test]
     async fn a_client_hears_its_own_id_again() {
         assert_eq!(id(Some("mine"), None).await, "mine");
+    }
+
+    #[tokio::test]
+    async fn a_client_whose_id_is_no_name_gets_another() {
+        let long: &'static str = "x".repeat(LONGEST + 1).leak();
+        for unfit in ["", "two words", "a\ttab", long] {
+            assert_eq!(id(Some(unfit), None).await.len(), 36, "{unfit}");
+        }
+        assert_eq!(id(Some(&long[1..]), None).await, long[1..]);
     }
 
     #[tokio::test]

@@ -65,11 +65,11 @@ pub struct AuthLayer {
 }
 
 impl AuthLayer {
-    /// The key that is asked for. Only its digest is kept, and only digests are compared: how long that takes tells
+    /// The key that is asked for, without white space around it: one read from a file has a line end. Only its digest is kept, and only digests are compared: how long that takes tells
     /// nothing about the key.
     #[must_use]
     pub fn new(key: Option<&SecretString>) -> Self {
-        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().as_bytes())) }
+        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().trim().as_bytes())) }
     }
 }
 
@@ -155,10 +155,10 @@ pub struct FrontDoorLayer {
 }
 
 impl FrontDoorLayer {
-    /// At most this many.
+    /// At most this many; more than a semaphore counts is as good as no limit.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(most)) }
+        Self { room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
@@ -194,5 +194,16 @@ where
             Ok(permit) => Settled::later(self.inner.call(Admitted { routed, permit })),
             Err(_) => Settled::now(Err(Error::Busy)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_beyond_what_can_be_counted_is_no_limit() {
+        let layer = FrontDoorLayer::new(usize::MAX);
+        assert_eq!(layer.room.available_permits(), Semaphore::MAX_PERMITS);
     }
 }

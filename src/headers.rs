@@ -33,7 +33,7 @@ pub const SENSITIVE: [HeaderName; 6] = [
 /// What an upstream says to its own caller, about a connection or an origin that are not the client's. The first
 /// belong to one hop (RFC 9110, section 7.6.1); the others would set cookies, pins and policies for the gateway's
 /// name, or tell whose software answers behind it.
-static NOT_THE_CLIENTS: [HeaderName; 20] = [
+static NOT_THE_CLIENTS: [HeaderName; 26] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -53,8 +53,15 @@ static NOT_THE_CLIENTS: [HeaderName; 20] = [
     header::SERVER,
     header::VIA,
     HeaderName::from_static("x-powered-by"),
-    // Ours to say, and of our own attempts.
+    // Where the upstream is: no client should follow it there.
+    header::LOCATION,
+    header::CONTENT_LOCATION,
+    header::REFRESH,
+    // Ours to say, and of our own attempts; the upstream may be a gateway as well.
     SHOULD_RETRY,
+    API_BASE,
+    MAX_RETRIES,
+    TRIED,
 ];
 
 /// Takes off what is not meant for the client: known names, and those that `connection` names.

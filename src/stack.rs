@@ -20,7 +20,7 @@ use tower::ServiceBuilder;
 use crate::{
     Error,
     admin::AdminLayer,
-    body::{Answer, Judge, Origin, PeekLayer},
+    body::{Answer, Judge, Origin, PeekLayer, Secrets},
     call_id::CallIdLayer,
     classify,
     config::{Config, Deployment, Group, Settings},
@@ -131,6 +131,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
         .with_injected_usage(metered)
+        .with_secrets(Secrets::of(&d.target)) // an error that repeats our key must not tell it
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()

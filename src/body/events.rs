@@ -185,7 +185,8 @@ fn judge(facts: &mut Facts, said: &mut Option<Said>, terms: &Terms, data: Option
         && let Some(ending) = (terms.judge.event)(&data, &HeaderMap::new())
     {
         facts.any = true;
-        return Verdict::Break(Break::Upstream(Bytes::copy_from_slice(&data), Box::new(ending)));
+        let told = terms.secrets.cleaned(Bytes::copy_from_slice(&data));
+        return Verdict::Break(Break::Upstream(told, Box::new(ending)));
     }
     facts.note(&event);
     match event {

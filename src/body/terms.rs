@@ -8,6 +8,8 @@ use std::sync::{
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::Ending;
 
+use super::secrets::Secrets;
+
 /// Judges an answer: the gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
@@ -34,13 +36,15 @@ pub(super) struct Terms {
     pub(super) goes_on: bool,
     /// Counts the events with broken JSON.
     pub(super) broken: Option<Arc<AtomicU64>>,
+    /// What no error may tell.
+    pub(super) secrets: Secrets,
 }
 
 impl Terms {
     /// 16 MB: larger than any event seen (images in base64), small enough for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
-    pub(super) const fn new(judge: Judge) -> Self {
+    pub(super) fn new(judge: Judge) -> Self {
         Self {
             judge,
             strip_usage: false,
@@ -49,6 +53,7 @@ impl Terms {
             remembers: false,
             goes_on: false,
             broken: None,
+            secrets: Secrets::default(),
         }
     }
 

@@ -239,9 +239,10 @@ impl Held<'_> {
         Ok(())
     }
 
-    /// How much to make room for at once: what was announced, within reason.
+    /// How much to make room for at once: what was announced, within reason. An announcement costs its client nothing.
     fn expected(&self, headers: &HeaderMap) -> usize {
-        announced(headers).unwrap_or(0).clamp(self.total, self.most)
+        const REASON: usize = 16 << 20;
+        announced(headers).unwrap_or(0).min(REASON).max(self.total)
     }
 }
 

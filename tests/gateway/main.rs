@@ -11,6 +11,7 @@ mod command;
 mod failover_scenarios;
 mod harness;
 mod http;
+mod leaks;
 mod owner;
 mod policies;
 mod streams;

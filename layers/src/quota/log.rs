@@ -114,7 +114,7 @@ impl Log {
         }
         let slot = (self.first + place) % SLOTS;
         let amount = u64::from(self.amount[slot]);
-        let corrected = u32::try_from((amount + is).saturating_sub(was)).unwrap_or(u32::MAX);
+        let corrected = u32::try_from(amount.saturating_add(is).saturating_sub(was)).unwrap_or(u32::MAX);
         self.sum = self.sum + u64::from(corrected) - amount;
         self.amount[slot] = corrected;
     }

@@ -219,7 +219,7 @@ fn bucket(limit: u64) -> f64 {
 
 /// What a backend that judges over `window` lets through in it.
 fn share(limit: u64, window: Window) -> u64 {
-    (limit * window.millis() / 60_000).max(1)
+    (limit / 60_000 * window.millis() + limit % 60_000 * window.millis() / 60_000).max(1)
 }
 
 /// When `log` holds less than `limit`.
@@ -235,7 +235,7 @@ fn wait(log: &Log, limit: u64, now: u64) -> u64 {
 pub(super) fn slots(log: &Log, limit: u64, now: u64, by: u64) -> u64 {
     let ahead = by.saturating_sub(now);
     let kept = log.kept_at(now + ahead % log.span());
-    (ahead / log.span()) * limit + limit.saturating_sub(kept)
+    (ahead / log.span()).saturating_mul(limit).saturating_add(limit.saturating_sub(kept))
 }
 
 fn grain(log: &Log, limit: u64) -> u64 {

@@ -122,7 +122,7 @@ impl State {
     pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
         let reserved = self.correction.apply(estimate);
         self.flights.now += 1;
-        self.flights.reserved += reserved;
+        self.flights.reserved = self.flights.reserved.saturating_add(reserved);
         Taken {
             at: now,
             request: self.requests.as_mut().map_or(now, |requests| requests.take(now)),

@@ -380,3 +380,17 @@ proptest! {
         prop_assert!(admitted.len() as f64 >= 4.95 * limit as f64, "{} of {}", admitted.len(), 5 * limit);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn numbers_without_bounds_are_counted_without_overflow() {
+    for window in [None, Some(Window::S1), Some(Window::S10), Some(Window::S60)] {
+        let limits = Limits { requests: Some(u64::MAX), tokens: Some(u64::MAX), window, ..Limits::default() };
+        let meters = Meters::new(limits);
+        let one = begin(&meters, u64::MAX).expect("the minute is empty");
+        let two = meters.take(u64::MAX);
+        assert!(meters.slots(1, Instant::now() + secs(600)) > 1);
+        one.end(&Ending::of(Class::Success).with_used(Some(u64::MAX)));
+        drop(two);
+        assert_eq!(meters.reading().in_flight, 0);
+    }
+}

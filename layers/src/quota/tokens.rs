@@ -32,7 +32,7 @@ impl Tokens {
     /// Whether so many may be spent now; else when. A call dearer than the limit goes when nothing else is kept.
     pub(super) fn check(&mut self, cost: u64, now: u64) -> Result<(), u64> {
         self.minute.expire(now, |_, _| {});
-        let over = (self.minute.sum() + cost.min(self.limit)).saturating_sub(self.limit);
+        let over = self.minute.sum().saturating_add(cost.min(self.limit)).saturating_sub(self.limit);
         let at = if over == 0 { now } else { self.minute.freed(over).unwrap_or(now + self.minute.span()) };
         let at = at.max(self.told.wait(as_f64(cost.min(self.limit)), self.rate(), now));
         if at > now { Err(at) } else { Ok(()) }

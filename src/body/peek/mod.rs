@@ -60,6 +60,7 @@ pub use future::ResponseFuture;
 use super::{
     clocks::{Clocks, Running},
     fault::Fault,
+    secrets::Secrets,
     terms::{Judge, Terms},
     wire::Wire,
 };
@@ -107,6 +108,13 @@ impl<C: Clone> PeekLayer<C> {
     #[must_use]
     pub fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
         Arc::make_mut(&mut self.settings).terms.broken = Some(count);
+        self
+    }
+
+    /// Keeps these out of errors: upstreams repeat the key that they refuse.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        Arc::make_mut(&mut self.settings).terms.secrets = secrets;
         self
     }
 

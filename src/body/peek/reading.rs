@@ -100,12 +100,15 @@ impl Reading {
 
     /// The answer, committed; or what it is instead.
     pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, Fault> {
-        let Self { parts, sort, stream, .. } = self;
+        let Self { mut parts, sort, stream, .. } = self;
         match sort {
+            // Nobody has asked for another protocol, and to pass that on would end the client's connection.
+            Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
             Sort::Error(mut live) => {
                 let bytes = live.as_mut().content().drain();
                 let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);
-                Ok(Response::from_parts(parts, Body::ended(bytes, ending)))
+                terms.secrets.clean(&mut parts.headers);
+                Ok(Response::from_parts(parts, Body::ended(terms.secrets.cleaned(bytes), ending)))
             }
             Sort::Plain(live) => plain(parts, live, terms, stream),
             Sort::Events(live) => events(parts, live, terms),
@@ -132,7 +135,7 @@ fn plain(
     match live.as_mut().over().take() {
         Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
         Some(Err(Break::Fault(fault))) => Err(fault),
-        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending)),
+        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending, terms)),
         None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.judge.success)(&parts.headers);
@@ -166,7 +169,7 @@ fn events(
         Some(Err(Break::Upstream(data, ending))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
             let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(*ending);
-            Ok(verdict::refusal(parts, &data, ending))
+            Ok(verdict::refusal(parts, &data, ending, terms))
         }
         Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {
             let raw = live.as_mut().content().raw();

@@ -6,8 +6,7 @@ use tollgate_layers::Ending;
 
 use crate::{
     body::{Body, complaint, fault::Fault, terms::Terms, watch::Meaning},
-    classify::Kind,
-    request,
+    classify, request,
 };
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -35,17 +34,19 @@ pub(super) fn whole(
     if meaning.error
         && let Some(ending) = (terms.judge.event)(text, &parts.headers)
     {
-        return Ok(refusal(parts, text, ending));
+        return Ok(refusal(parts, text, ending, terms));
     }
     let ending = so_far.with_used(meaning.usage.map(|usage| usage.total()));
     Ok(Response::from_parts(parts, Body::ended(bytes, ending)))
 }
 
 /// An error that came in a 200: an answer of its kind's status, with what the upstream said.
-pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending) -> request::Response {
+pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Terms) -> request::Response {
     parts.status = status(ending);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    Response::from_parts(parts, Body::ended(complaint::body_of(data), ending))
+    terms.secrets.clean(&mut parts.headers);
+    let body = terms.secrets.cleaned(complaint::body_of(data));
+    Response::from_parts(parts, Body::ended(body, ending))
 }
 
 pub(super) const fn no_json(stream: bool) -> Fault {
@@ -62,18 +63,8 @@ fn is_comment(line: &[u8]) -> bool {
     line.is_empty() || line.starts_with(b":")
 }
 
-/// The status that an ending's kind would have come with.
+/// The status that an ending's kind would have come with: never a success.
 fn status(ending: Ending) -> StatusCode {
-    match Kind::ALL.get(usize::from(ending.kind())) {
-        Some(Kind::RateLimited | Kind::QuotaExhausted) => StatusCode::TOO_MANY_REQUESTS,
-        Some(Kind::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
-        Some(Kind::ContextWindow | Kind::ContentPolicy | Kind::BadRequest) => StatusCode::BAD_REQUEST,
-        Some(Kind::Unauthorized) => StatusCode::UNAUTHORIZED,
-        Some(Kind::Permission) => StatusCode::FORBIDDEN,
-        Some(Kind::NotFound) => StatusCode::NOT_FOUND,
-        Some(Kind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-        Some(Kind::Timeout) => StatusCode::REQUEST_TIMEOUT,
-        Some(Kind::ServerError) => StatusCode::INTERNAL_SERVER_ERROR,
-        Some(Kind::Success | Kind::Network | Kind::StreamBroken) | None => StatusCode::BAD_GATEWAY,
-    }
+    let status = classify::status_of(classify::kind_of(&ending));
+    if status.is_success() { StatusCode::BAD_GATEWAY } else { status }
 }

@@ -47,7 +47,7 @@ impl Usage {
     /// All tokens of the call.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.total.unwrap_or(self.input + self.output)
+        self.total.unwrap_or(self.input.saturating_add(self.output))
     }
 
     /// Reads a usage object at the start of `json`, whatever follows it.

@@ -57,11 +57,16 @@ impl Body for Drip {
 
 /// What comes of the upload, and when.
 async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
+    sent(http::Request::new(body), 1 << 20).await
+}
+
+/// The same, of a whole request and with a limit.
+async fn sent(request: http::Request<Drip>, max_body: usize) -> (Result<Response, Error>, Duration) {
     let tree = Stack::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(crate::body::Body::full("answer")))
     }));
     let rules = Rules {
-        max_body: 1 << 20,
+        max_body,
         max_buffered: 1 << 30,
         longest: None,
         retries: 0,
@@ -69,7 +74,6 @@ async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
         expose_upstreams: false,
     };
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-    let request = http::Request::new(body);
     let start = Instant::now();
     let intake = Intake::new(tree, rules);
     (intake.oneshot(Call { route: Route::Chat, request, permit }).await, start.elapsed())
@@ -103,4 +107,12 @@ async fn silence_after_the_first_bytes_is_not_waited_for() {
 async fn a_slow_line_is_waited_for_however_long_it_takes() {
     let (outcome, took) = upload(Drip::new(Duration::from_secs(1), pieces(100), true)).await;
     assert!(outcome.is_ok() && took > Duration::from_secs(40), "{outcome:?} {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_length_that_is_only_announced_takes_no_memory() {
+    let mut request = http::Request::new(Drip::new(Duration::from_millis(1), pieces(1000), true));
+    request.headers_mut().insert("content-length", usize::MAX.into());
+    let (outcome, _) = sent(request, usize::MAX).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
 }
