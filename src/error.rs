@@ -74,7 +74,13 @@ impl fmt::Display for Error {
             }
             Self::Busy => f.write_str("The gateway holds as many requests as it may. Try again in a second."),
             Self::Elapsed(elapsed) => elapsed.fmt(f),
-            Self::Exhausted(exhausted) => exhausted.fmt(f),
+            Self::Exhausted(exhausted) => match exhausted.retry_after() {
+                Some(after) => {
+                    let seconds = after.as_millis().div_ceil(1000);
+                    write!(f, "No deployment of this model has room. Try again in {seconds} s.")
+                }
+                None => f.write_str("This model has no deployment."),
+            },
             Self::Wire(wire) => wire.fmt(f),
             Self::Fault(fault) => fault.fmt(f),
         }

@@ -38,10 +38,10 @@ struct Arguments {
     /// The configuration: the YAML that LiteLLM's proxy reads
     #[arg(long, value_name = "PATH")]
     config: PathBuf,
-    /// Where to listen
+    /// The address to listen on; 0.0.0.0 is every one
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// Where to listen; 0 takes any free port
+    /// The port to listen on; 0 takes any free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
     /// Check the configuration, print what it makes, and exit (78 when it is wrong)

@@ -222,9 +222,9 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gateway = vec![(Vec::new(), self.gateway())];
         let scopes = [
-            ("requests", "Requests of clients", gateway),
-            ("group_requests", "Requests that reached a group", self.groups()),
-            ("deployment_attempts", "Calls of a deployment", self.deployments()),
+            ("requests", "requests of clients", gateway),
+            ("group_requests", "requests that reached a group", self.groups()),
+            ("deployment_attempts", "calls of a deployment", self.deployments()),
         ];
         for (name, help, scopes) in &scopes {
             encode_scopes(&mut encoder, name, help, scopes)?;
@@ -261,7 +261,8 @@ fn encode_scopes(
     help: &str,
     scopes: &[Scope],
 ) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    let ended = format!("How they ended: {help}");
+    let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;
     for (labels, meter) in scopes {
         for (class, count) in meter.endings() {
             let mut labels = labels.clone();
@@ -270,13 +271,16 @@ fn encode_scopes(
         }
     }
     let in_flight = format!("{name}_in_flight");
-    let mut family = encoder.encode_descriptor(&in_flight, help, None, MetricType::Gauge)?;
+    let now = format!("How many are in flight: {help}");
+    let mut family = encoder.encode_descriptor(&in_flight, &now, None, MetricType::Gauge)?;
     for (labels, meter) in scopes {
         ConstGauge::new(meter.in_flight()).encode(family.encode_family(&Labels(labels))?)?;
     }
-    for what in ["duration_seconds", "first_content_seconds"] {
+    for (what, until) in [("duration_seconds", "their end"), ("first_content_seconds", "their first content")]
+    {
         let name = format!("{name}_{what}");
-        let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Histogram)?;
+        let taken = format!("Seconds until {until}: {help}");
+        let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
             let histogram = if what == "duration_seconds" { &meter.duration } else { &meter.first_content };
             let (sum, count, buckets) = histogram.read();

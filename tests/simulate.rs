@@ -209,3 +209,23 @@ fn what_cannot_be_simulated_is_said() {
         assert!(wrong.parse::<Trouble>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn the_report_tells_deployments_of_one_model_apart_by_their_place() {
+    let report = report(
+        &config(
+            "model_list:\n- &one {model_name: chat, litellm_params: {model: openai/gpt-4o, api_key: none}}\n- *one\n",
+        ),
+        &scenario(1.0, minutes(1), Window::S60, 1),
+    );
+    let shown = report.to_string();
+    assert!(shown.contains("chat/1 gpt-4o ") && shown.contains("chat/2 gpt-4o "), "{shown}");
+}
+
+#[test]
+fn a_group_that_does_not_exist_is_named_with_those_that_do() {
+    let mut scenario = scenario(1.0, minutes(1), Window::S60, 1);
+    scenario.traffic.group = Some("caht".to_owned());
+    let error = run(&four(), &scenario).expect_err("no such group").to_string();
+    assert_eq!(error, "there is no group `caht`; the groups are `chat`");
+}

@@ -87,7 +87,7 @@ pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T
         }
         _ => {
             let entry = sink.error(&node.at, format!("`{name}` must be {must}, found {}", node.found()));
-            if let Some(help) = advice(&node.value, must) {
+            if let Some(help) = advice(name, &node.value, must) {
                 entry.help(help);
             }
         }
@@ -95,7 +95,7 @@ pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T
     None
 }
 
-fn advice(value: &Value, must: &str) -> Option<&'static str> {
+fn advice(name: &str, value: &Value, must: &str) -> Option<&'static str> {
     match value {
         Value::Number(_) | Value::Bool(_) if must.starts_with("a text") => Some("put it in quotes"),
         Value::Text(t) if must.contains("seconds") && t.ends_with(|c: char| c.is_ascii_alphabetic()) => {
@@ -103,6 +103,12 @@ fn advice(value: &Value, must: &str) -> Option<&'static str> {
         }
         Value::Text(_) if must.contains("true or false") => {
             Some("only `true` and `false` are taken, without quotes")
+        }
+        Value::Map(_) if name.ends_with("fallbacks") => {
+            Some("write one entry for each group, such as `- GROUP: [OTHER]`")
+        }
+        _ if name == "retry_budget" && must.starts_with("a map") => {
+            Some("such as `{percent: 20, reserve: 100}`")
         }
         _ => None,
     }

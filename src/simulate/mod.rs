@@ -109,6 +109,11 @@ pub fn run(config: &Config, scenario: &Scenario) -> Result<Report, BoxError> {
     runtime.block_on(async { Run::new(config, scenario)?.report().await })
 }
 
+fn no_group(asked: &str, config: &Config) -> String {
+    let groups: Vec<_> = config.groups.iter().map(|group| format!("`{}`", group.name)).collect();
+    format!("there is no group `{asked}`; the groups are {}", groups.join(", "))
+}
+
 /// One run under way.
 struct Run<'a> {
     config: &'a Config,
@@ -125,9 +130,9 @@ impl<'a> Run<'a> {
     fn new(config: &'a Config, scenario: &'a Scenario) -> Result<Self, BoxError> {
         let asked = scenario.traffic.group.as_deref();
         let group = config.groups.iter().find(|group| asked.is_none_or(|asked| asked == &*group.name));
-        let group = group.ok_or("the configuration has no such group")?;
+        let group = group.ok_or_else(|| no_group(asked.unwrap_or_default(), config))?;
         if let Some(trouble) = scenario.upstreams.troubles.iter().find(|trouble| !trouble.is_of(config)) {
-            return Err(format!("there is no deployment {}/{}", trouble.group, trouble.deployment).into());
+            return Err(format!("there is no deployment `{}/{}`", trouble.group, trouble.deployment).into());
         }
         let began = Instant::now();
         let world = Arc::new(World::new(config, scenario, began));

@@ -178,7 +178,7 @@ impl Report {
             "deployment", "rpm", "tpm", "sent", "share", "refused", "failed", "utilisation"
         )?;
         let all: u64 = self.deployments.iter().map(Row::sent).sum();
-        for row in &self.deployments {
+        for (row, name) in self.deployments.iter().zip(self.names()) {
             let limit = |limit: Option<u64>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
             let used =
                 row.utilisation().map_or_else(|| "-".to_owned(), |used| format!("{:.1} %", 100.0 * used));
@@ -186,7 +186,7 @@ impl Report {
             writeln!(
                 f,
                 "{:<28}{:>8}{:>10}{:>8}{share:>8}{:>9}{:>8}{used:>13}",
-                row.name(),
+                name,
                 limit(row.rpm),
                 limit(row.tpm),
                 row.sent(),
@@ -214,8 +214,8 @@ impl Report {
         let seconds = self.deployments.first().map_or(0, |row| row.seconds.len());
         let per = chart::seconds_per_column(seconds);
         writeln!(f, "\nload, a full bar is all of the limit; 429s below ({per} s a column)")?;
-        for row in &self.deployments {
-            writeln!(f, "{:<28}{}", row.name(), chart::line(&row.load(), per))?;
+        for (row, name) in self.deployments.iter().zip(self.names()) {
+            writeln!(f, "{name:<28}{}", chart::line(&row.load(), per))?;
             let refused: Vec<_> = row.seconds.iter().map(|second| second.refused).collect();
             if row.refused() > 0 {
                 writeln!(f, "{:<28}{}", "", chart::marks(&refused, per))?;
@@ -225,10 +225,18 @@ impl Report {
     }
 }
 
-impl Row {
-    /// What fits into the first column.
-    fn name(&self) -> String {
-        format!("{}/{}", self.group, self.model).chars().take(27).collect()
+impl Report {
+    /// What fits into the first column: the group, the place in it (by which an outage is told), and the model.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::with_capacity(self.deployments.len());
+        let mut place = 0;
+        for (index, row) in self.deployments.iter().enumerate() {
+            let first = index == 0 || self.deployments[index - 1].group != row.group;
+            place = if first { 1 } else { place + 1 };
+            let group: String = row.group.chars().take(20).collect();
+            names.push(format!("{group}/{place} {}", row.model).chars().take(27).collect());
+        }
+        names
     }
 }
 

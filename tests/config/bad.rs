@@ -5,6 +5,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     // no YAML
     ("mapping values are not allowed", "model_list: a§: b: c\n"),
     ("tabs disallowed", "model_list:\n\t§- model_name: g\n"),
+    ("look for a tab", "model_list:\n\t§- model_name: g\n"),
     ("unclosed bracket", "model_list: §[\n"),
     ("unclosed quote", "general_settings:\n  master_key: §\"sk-canary-123456\n"),
     ("unknown anchor", "model_list: §*missing\n"),
@@ -53,6 +54,10 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo}\n",
     ),
     ("did you mean `azure`?", "model_list:\n- model_name: g\n  litellm_params: {model: §azur/foo}\n"),
+    (
+        "is `openai/foo/bar` with its `api_base`",
+        "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo/bar}\n",
+    ),
     (
         "write `openai/llama`",
         "model_list:\n- model_name: g\n  litellm_params: {model: §llama, api_base: 'http://localhost'}\n",
@@ -146,6 +151,8 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "what serves every group belongs into `default_fallbacks`",
         "PARAMS\nrouter_settings: {fallbacks: [§g]}\n",
     ),
+    ("such as `- GROUP: [OTHER]`", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
+    ("such as `{percent: 20, reserve: 100}`", "PARAMS\nrouter_settings: {retry_budget: §20}\n"),
     ("`fallbacks` must be a list, found a map", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
     (
         "`gpt-3.5` must be a list",

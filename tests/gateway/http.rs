@@ -376,3 +376,14 @@ async fn errors_of_an_upstream_keep_their_status_body_and_type() {
         asked.body(&reply).header("content-type", kind);
     }
 }
+
+#[tokio::test]
+async fn a_host_that_does_not_resolve_is_told_so_without_its_name() {
+    let yaml = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_key: k, \
+                api_base: \"http://no-such-host.invalid/v1\"}\nrouter_settings: {num_retries: 0}\n";
+    let gateway = Gateway::start(yaml).await;
+    let answer = gateway.chat("m", json!({})).await;
+    answer.error(502);
+    assert!(answer.text().contains("its host name does not resolve"), "{answer:?}");
+    assert!(!answer.text().contains("no-such-host"), "{answer:?}");
+}

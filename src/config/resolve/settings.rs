@@ -203,7 +203,10 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
             continue;
         }
         if known.contains(&word) || keys::is_litellm_setting(word) {
-            sink.warning(&key.at, format!("`{word}` is not served yet"));
+            let entry = sink.warning(&key.at, format!("`{word}` is not served yet"));
+            if let Some(advice) = keys::instead_of(word) {
+                entry.help(advice);
+            }
         } else {
             let entry = sink.warning(&key.at, format!("unknown key `{word}` in `{name}`"));
             if let Some(near) = keys::nearest(word, known.iter().copied(), 3) {

@@ -124,8 +124,13 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
         }
         Err(error) => {
             let at = At::from(error.location().unwrap_or(Location::UNKNOWN));
-            sink.error(&at, reason(&error))
-                .help("look at the indentation, the quotes and the brackets here and in the line before");
+            let reason = reason(&error);
+            let help = if reason.contains(" tab") {
+                "YAML indents with spaces: look for a tab here and in the next line"
+            } else {
+                "look at the indentation, the quotes and the brackets here and in the line before"
+            };
+            sink.error(&at, reason).help(help);
             None
         }
     }

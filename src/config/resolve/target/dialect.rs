@@ -102,8 +102,14 @@ fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
     };
     let near = keys::nearest(prefix, KNOWN.iter().map(|(name, _)| *name), 3);
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let name = match &node.value {
+        Value::Text(model) if !node.hidden && node.variable.is_none() => {
+            model.split_once('/').map_or("NAME", |(_, name)| keys::safe(name))
+        }
+        _ => "NAME",
+    };
     sink.error(&node.at, message).help(format!(
-        "{near}known providers: openai, azure, huggingface; any OpenAI-compatible server is `openai/NAME` with its `api_base`"
+        "{near}known providers: openai, azure, huggingface; any OpenAI-compatible server is `openai/{name}` with its `api_base`"
     ));
 }
 
