@@ -119,8 +119,11 @@ impl Upstream for Client {
     }
 }
 
-/// What happened, in words that name no address.
+/// What happened, in words that name no address. On the way to a connection, TLS tells of a bad certificate, or of a
+/// server that speaks no TLS, as of invalid data or of something else.
 fn wire_error(error: &legacy::Error) -> WireError {
+    use std::io::ErrorKind;
+
     let mut cause = std::error::Error::source(error);
     let mut timed_out = false;
     let mut what = None;
@@ -128,7 +131,7 @@ fn wire_error(error: &legacy::Error) -> WireError {
     while let Some(error) = cause {
         timed_out |= error.is::<Elapsed>();
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            what = Some(in_words(io.kind()));
+            what = Some(io.kind());
         }
         // The resolver's io error has no kind; only the one that holds it tells what it is.
         unresolved |= error.to_string().starts_with("dns error");
@@ -140,20 +143,15 @@ fn wire_error(error: &legacy::Error) -> WireError {
             format!("No connection to the upstream within {} s (connect clock).", CONNECT.as_secs())
         }
         _ if unresolved => "The upstream cannot be reached: its host name does not resolve.".to_owned(),
+        Some(ErrorKind::InvalidData | ErrorKind::Other) if connecting => {
+            "The upstream cannot be reached: TLS fails (its certificate, or it speaks none).".to_owned()
+        }
         Some(kind) if connecting => format!("The upstream cannot be reached: {kind}."),
         None if connecting => "The upstream cannot be reached.".to_owned(),
         Some(kind) => format!("The connection to the upstream broke before its answer: {kind}."),
         None => "The connection to the upstream broke before its answer.".to_owned(),
     };
     WireError { sent: !connecting, timed_out, what: what.into() }
-}
-
-/// TLS tells of a bad certificate, or of a server that speaks no TLS, as of data that is invalid.
-fn in_words(kind: std::io::ErrorKind) -> String {
-    match kind {
-        std::io::ErrorKind::InvalidData => "its TLS certificate or handshake is not accepted".to_owned(),
-        kind => kind.to_string(),
-    }
 }
 
 /// The innermost service: encodes for one deployment and sends.

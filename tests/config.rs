@@ -329,11 +329,12 @@ fn a_misspelt_key_for_a_secret_goes_nowhere() {
 #[test]
 fn unknown_keys_are_warnings_with_the_nearest_known_one() {
     let (_, warnings) = read(&format!(
-        "{PARAMS}\n    api_key: k\n  rmp: 6\nrouter_setting: {{}}\nrouter_settings: {{num_retrys: 3, set_verbose: true, zork: 1, redis_host: h}}\n"
+        "{PARAMS}\n    api_key: k\n    temprature: 1\n    top_k: 1\n    min_tokens: 1\n  rmp: 6\nrouter_setting: {{}}\nrouter_settings: {{num_retrys: 3, set_verbose: true, zork: 1, redis_host: h}}\n"
     ));
-    for said in ["did you mean `rpm`?", "did you mean `router_settings`?", "did you mean `num_retries`?"] {
-        assert!(warnings.contains(said), "{said}: {warnings}");
+    for meant in ["temperature", "rpm", "router_settings", "num_retries"] {
+        assert!(warnings.contains(&format!("did you mean `{meant}`?")), "{meant}: {warnings}");
     }
+    assert!(!warnings.contains("`top_k`") && !warnings.contains("`min_tokens`"), "{warnings}");
     assert!(warnings.contains("`set_verbose` is not served yet"), "{warnings}");
     assert!(warnings.contains("each of N gateways an Nth"), "{warnings}");
     assert!(warnings.contains("unknown key `zork` in `router_settings`"), "{warnings}");

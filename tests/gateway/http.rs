@@ -387,3 +387,13 @@ async fn a_host_that_does_not_resolve_is_told_so_without_its_name() {
     assert!(answer.text().contains("its host name does not resolve"), "{answer:?}");
     assert!(!answer.text().contains("no-such-host"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_so() {
+    let upstream = Upstream::start().await;
+    let plain = yaml(&upstream);
+    let gateway = Gateway::start(&plain.replace("http://", "https://")).await;
+    let answer = gateway.chat("m", json!({})).await;
+    answer.error(502);
+    assert!(answer.text().contains("TLS fails"), "{answer:?}");
+}

@@ -39,7 +39,8 @@ pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
     }
 }
 
-const OPENAI: &[&str] = &[
+/// The parameters of OpenAI's chat, completions and embeddings.
+pub(in crate::config) const OPENAI: &[&str] = &[
     "audio",
     "best_of",
     "dimensions",

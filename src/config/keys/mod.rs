@@ -122,7 +122,9 @@ pub(super) fn ours(name: &str) -> Option<&'static Ours> {
 mod foreign;
 mod secrecy;
 
-pub(super) use foreign::{instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_openai};
+pub(super) use foreign::{
+    OPENAI, instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_openai,
+};
 pub(super) use secrecy::{Shown, is_secret, may_show, may_show_key, safe};
 
 /// Whether the word is the name of any setting, so that it may be shown wherever it stands.

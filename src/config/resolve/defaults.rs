@@ -95,6 +95,14 @@ fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
                 .help(format!("did you mean `{near}`?"));
             true
         }
-        None => true,
+        None => {
+            // Other servers have `top_k` and `min_tokens`: only what is one letter off a longer word is a slip.
+            let near = keys::nearest(name, keys::OPENAI.iter().copied(), 1);
+            if let Some(near) = near.filter(|near| near.len() > 5) {
+                sink.warning(&key.at, format!("`{name}` is no parameter of OpenAI's; it is sent upstream"))
+                    .help(format!("did you mean `{near}`?"));
+            }
+            true
+        }
     }
 }
