@@ -65,11 +65,11 @@ pub struct AuthLayer {
 }
 
 impl AuthLayer {
-    /// The key that is asked for, without white space around it: one read from a file has a line end. Only its digest is kept, and only digests are compared: how long that takes tells
+    /// The key that is asked for. Only its digest is kept, and only digests are compared: how long that takes tells
     /// nothing about the key.
     #[must_use]
     pub fn new(key: Option<&SecretString>) -> Self {
-        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().trim().as_bytes())) }
+        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().as_bytes())) }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{borrow::Cow, collections::VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use tollgate_layers::Ending;
 
 use super::{
@@ -38,6 +38,13 @@ enum Verdict {
     Pass,
     Drop,
     Break(Break),
+}
+
+/// Whether an answer says that it is a stream of events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &str = "text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.get(..EVENTS.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 impl Events {

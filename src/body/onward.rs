@@ -6,12 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header;
 use tollgate_layers::Ending;
 
 use super::{
     answer::Streamed,
-    events::Events,
+    events::{Events, is_events},
     fault::Break,
     handle::Handles,
     live::{Live, Pop},
@@ -191,8 +190,7 @@ impl Continued {
 
 /// An answer that can stand in a stream.
 fn streamed(answer: Response) -> Option<Streamed> {
-    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let events = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+    let events = is_events(answer.headers());
     let body = answer.into_body();
     if events && body.ending().is_success() { body.into_stream() } else { None }
 }

@@ -60,19 +60,6 @@ async fn every_endpoint_has_two_names_and_one_target() {
 }
 
 #[tokio::test]
-async fn a_door_key_with_a_line_end_behind_it_opens_to_the_key() {
-    let upstream = Upstream::start().await;
-    let yaml = format!("{}general_settings: {{master_key: os.environ/DOOR_KEY}}\n", yaml(&upstream));
-    let gateway = Start::new(&yaml).env("DOOR_KEY", format!("{KEY}\n")).go().await;
-    let call = |key: &str| {
-        let bearer = format!("Bearer {key}");
-        request(Method::GET, "/v1/models", "", &[("authorization", &*bearer)])
-    };
-    assert_eq!(gateway.send(call(KEY)).await.status, 200);
-    assert_eq!(gateway.send(call("sk-other")).await.status, 401);
-}
-
-#[tokio::test]
 async fn an_upstream_that_switches_protocols_has_not_answered() {
     let upstream = Upstream::with([Reply::bytes(101, "text/plain", "")]).await;
     let answer = Gateway::start(&yaml(&upstream)).await.chat("m", json!({"num_retries": 0})).await;

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Response, header, response::Parts};
+use http::{Response, header, response::Parts};
 
 use super::verdict;
 use crate::{
     body::{
         Body,
         clocks::Running,
-        events::Events,
+        events::{Events, is_events},
         fault::{Break, Fault},
         live::{Live, Progress},
         plain::Plain,
@@ -118,12 +118,6 @@ impl Reading {
 
 fn is_over<C>(live: &Pin<Box<Live<C>>>) -> bool {
     live.as_ref().get_ref().over.is_some()
-}
-
-fn is_events(headers: &HeaderMap) -> bool {
-    const EVENTS: &str = "text/event-stream";
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.and_then(|kind| kind.get(..EVENTS.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 fn plain(

@@ -31,7 +31,11 @@ async fn part(steps: impl IntoIterator<Item = Step>) -> (Body, Heard) {
 }
 
 fn answered(body: Body) -> Answering {
-    let answer = Response::builder().header(header::CONTENT_TYPE, "text/event-stream").body(body);
+    answered_as("text/event-stream", body)
+}
+
+fn answered_as(kind: &str, body: Body) -> Answering {
+    let answer = Response::builder().header(header::CONTENT_TYPE, kind).body(body);
     Box::pin(std::future::ready(Ok::<_, Error>(answer.expect("a valid head"))))
 }
 
@@ -75,6 +79,14 @@ async fn each_hears_the_end_of_its_own() {
     assert_eq!(*asked.lock().unwrap(), [Some("one ".to_owned())]);
     assert_eq!(of_first.all(), [Some(Class::Unavailable)]);
     assert_eq!((of_second.all(), of_all.all()), (vec![Some(Class::Success)], vec![Some(Class::Success)]));
+}
+
+#[tokio::test]
+async fn a_media_type_has_no_case() {
+    let (second, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
+    let (mut body, _) = broken().await;
+    body.go_on(next(vec![answered_as("Text/Event-Stream; charset=utf-8", second)]).0);
+    assert!(read(body).await.0.ends_with(&[&says("two"), STOP, DONE].concat()));
 }
 
 #[tokio::test]
