@@ -5,6 +5,7 @@
 //! of the body, so that a stream that breaks is counted as broken.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -18,6 +19,7 @@ use tower::{Layer, Service};
 
 use crate::{
     body::{Answer, Judged, Origin},
+    classify::kind_of,
     metrics::{Count, Meter},
     request::{Request, Response, Trail},
 };
@@ -130,7 +132,7 @@ pub struct Attribute<S> {
 
 impl<S> Service<Request> for Attribute<S>
 where
-    S: Service<Request, Response = Response>,
+    S: Service<Request, Response = Response, Error: Judged + fmt::Display>,
 {
     type Response = Response;
     type Error = S::Error;
@@ -164,9 +166,31 @@ pin_project! {
     }
 }
 
+/// One line for each attempt that failed, at `RUST_LOG=tollgate=info`: who and why. What the upstream said is not
+/// told: it may repeat the prompt.
+fn tell<E: Judged + fmt::Display>(origin: &Origin, outcome: &Result<Response, E>) {
+    let ending = match outcome {
+        Ok(response) => *response.body().ending(),
+        Err(error) => error.ending(),
+    };
+    if ending.is_success() {
+        return;
+    }
+    let (deployment, group) = (&origin.deployment, &origin.group);
+    let kind = kind_of(&ending);
+    match outcome {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            tracing::info!(?deployment, ?group, ?kind, status, "attempt failed");
+        }
+        Err(error) => tracing::info!(?deployment, ?group, ?kind, %error, "attempt failed"),
+    }
+}
+
 impl<F, E> Future for AttributeFuture<F>
 where
     F: Future<Output = Result<Response, E>>,
+    E: Judged + fmt::Display,
 {
     type Output = Result<Response, E>;
 
@@ -174,8 +198,11 @@ where
         let this = self.project();
         let mut outcome = ready!(this.inner.poll(cx));
         this.trail.add_upstream(this.start.elapsed());
-        if let (Ok(response), Some(origin)) = (&mut outcome, this.origin.take()) {
-            response.body_mut().set_origin(origin);
+        if let Some(origin) = this.origin.take() {
+            tell(&origin, &outcome);
+            if let Ok(response) = &mut outcome {
+                response.body_mut().set_origin(origin);
+            }
         }
         Poll::Ready(outcome)
     }
