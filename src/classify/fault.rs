@@ -9,8 +9,6 @@ use serde_json::Value;
 
 use super::moment;
 
-/// How much of a body that is no JSON becomes the message.
-const LONGEST_RAW: usize = 500;
 /// How much of a message is searched: what matters stands at its beginning, an echoed prompt may follow.
 const LONGEST_TEXT: usize = 4096;
 
@@ -109,16 +107,8 @@ impl Fault {
     }
 }
 
-/// The message of an error body, for people: what the provider wrote, or else the first 500 bytes of what came.
-#[must_use]
-pub fn message(body: &[u8]) -> Option<String> {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let raw = || String::from_utf8_lossy(body.get(..LONGEST_RAW).unwrap_or(body)).trim().to_owned();
-    let message = json.as_ref().and_then(message_of).map_or_else(raw, str::to_owned);
-    (!message.is_empty()).then_some(message)
-}
-
-fn message_of(json: &Value) -> Option<&str> {
+/// The message of an error body: what the provider wrote for people.
+pub(super) fn message_of(json: &Value) -> Option<&str> {
     const PLACES: [&str; 9] = [
         "/error/message",
         "/error",

@@ -80,36 +80,6 @@ impl Kind {
         Ending::of(self.class()).with_kind(self as u8)
     }
 
-    /// The names that a `retry_policy` or an `allowed_fails_policy` may know it by, without `Retries` or
-    /// `AllowedFails`, the most specific first: the chain of LiteLLM's exception classes. Empty for a success.
-    #[must_use]
-    pub const fn policy_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Success => &[],
-            Self::RateLimited | Self::QuotaExhausted => &["RateLimitError"],
-            Self::Overloaded => &["ServiceUnavailableError"],
-            Self::ContextWindow => &["ContextWindowExceededError", "BadRequestError"],
-            Self::ContentPolicy => &["ContentPolicyViolationError", "BadRequestError"],
-            Self::Unauthorized => &["AuthenticationError"],
-            Self::Permission => &["PermissionDeniedError"],
-            Self::NotFound => &["NotFoundError"],
-            Self::TooLarge | Self::BadRequest => &["BadRequestError"],
-            // The exception is called `Timeout`, the keys of the policies say `TimeoutError`.
-            Self::Timeout => &["TimeoutError", "Timeout"],
-            Self::ServerError => &["InternalServerError"],
-            Self::Network | Self::StreamBroken => &["APIConnectionError"],
-        }
-    }
-
-    /// LiteLLM's exception for it; none for a success.
-    #[must_use]
-    pub const fn exception_name(self) -> Option<&'static str> {
-        match self {
-            Self::Timeout => Some("Timeout"),
-            other => other.policy_names().first().copied(),
-        }
-    }
-
     /// The kind that an exception of LiteLLM stands for, with or without `litellm.` before its name.
     #[must_use]
     pub fn from_exception(name: &str) -> Option<Self> {

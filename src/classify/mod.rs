@@ -35,7 +35,6 @@ use tollgate_layers::{Class, Ending};
 
 use self::{fault::Fault, limits::Limits};
 pub use self::{
-    fault::message,
     kind::{Kind, kind_of, openai_type, status_of},
     policy::counted,
 };
