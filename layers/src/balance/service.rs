@@ -69,44 +69,29 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
     /// [`Setting`](crate::Setting)`<&Req, Value = Option<&Attempts>>`. A function will do; a closure cannot say
     /// that what it returns lives in the request.
     pub fn with_attempts<B>(self, attempts: B) -> RateLimitBalanceLayer<T, B, D, K> {
-        let Settings { deadline, kind, .. } = self.reads;
-        RateLimitBalanceLayer {
-            reads: Settings { attempts, deadline, kind },
-            strategy: self.strategy,
-            seed: self.seed,
-            track: self.track,
-            patience: self.patience,
-            max_queue: self.max_queue,
-        }
+        self.reading(|Settings { deadline, kind, .. }| Settings { attempts, deadline, kind })
     }
 
     /// With when a request need not be answered any more: a
     /// [`Setting`](crate::Setting)`<&Req, Value = Option<Instant>>`.
     pub fn with_deadline<E>(self, deadline: E) -> RateLimitBalanceLayer<T, A, E, K> {
-        let Settings { attempts, kind, .. } = self.reads;
-        RateLimitBalanceLayer {
-            reads: Settings { attempts, deadline, kind },
-            strategy: self.strategy,
-            seed: self.seed,
-            track: self.track,
-            patience: self.patience,
-            max_queue: self.max_queue,
-        }
+        self.reading(|Settings { attempts, kind, .. }| Settings { attempts, deadline, kind })
     }
 
     /// With of which kind a request is, where speed is compared: 0 for one whose head comes when all of it is done,
     /// so that its time is divided by its cost, 1 for one that begins to answer at once. A
     /// [`Setting`](crate::Setting)`<&Req, Value = u8>`.
     pub fn with_kind<L>(self, kind: L) -> RateLimitBalanceLayer<T, A, D, L> {
-        let Settings { attempts, deadline, .. } = self.reads;
-        RateLimitBalanceLayer {
-            reads: Settings { attempts, deadline, kind },
-            strategy: self.strategy,
-            seed: self.seed,
-            track: self.track,
-            patience: self.patience,
-            max_queue: self.max_queue,
-        }
+        self.reading(|Settings { attempts, deadline, .. }| Settings { attempts, deadline, kind })
+    }
+
+    /// The same, with requests read otherwise.
+    fn reading<B, E, L>(
+        self,
+        how: impl FnOnce(Settings<A, D, K>) -> Settings<B, E, L>,
+    ) -> RateLimitBalanceLayer<T, B, E, L> {
+        let Self { strategy, seed, track, reads, patience, max_queue } = self;
+        RateLimitBalanceLayer { strategy, seed, track, reads: how(reads), patience, max_queue }
     }
 }
 
