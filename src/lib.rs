@@ -22,6 +22,7 @@ pub mod midstream;
 pub mod mock;
 pub mod overrides;
 pub mod paths;
+pub mod pool;
 pub mod provider;
 pub mod request;
 pub mod respond;

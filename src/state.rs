@@ -66,11 +66,11 @@ impl State {
     /// # Errors
     /// When the TLS client cannot be made.
     pub fn new() -> Result<Self, BoxError> {
-        let (http1, http2) = (Arc::new(Client::new(false)?), Arc::new(Client::new(true)?));
+        let client = Client::new()?;
         Ok(Self::with_upstreams(move |deployment| match &deployment.mock {
             Some(mock) => Arc::new(Mock::new(mock, Arc::clone(&deployment.target.model))),
-            None if deployment.target.http2 => Arc::clone(&http2) as Arc<dyn Upstream>,
-            None => Arc::clone(&http1) as Arc<dyn Upstream>,
+            None if deployment.target.http2 => client.http2(),
+            None => client.http1(&deployment.target.base),
         }))
     }
 

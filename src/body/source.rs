@@ -49,11 +49,6 @@ impl Source {
         self.project().clocks
     }
 
-    /// The answer is committed.
-    pub(super) fn commit(self: Pin<&mut Self>) {
-        self.project().wire.merge_bursts();
-    }
-
     pub(super) fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Beat> {
         let this = self.project();
         loop {
@@ -66,9 +61,6 @@ impl Source {
                 }
                 Poll::Ready(Some(Err(fault))) => return Poll::Ready(Beat::Fault(fault)),
                 Poll::Ready(None) => return Poll::Ready(Beat::End),
-                // A reader so slow that a clock ran out meanwhile has not been let down by the upstream: what the
-                // wire holds was there in time.
-                Poll::Pending if this.wire.is_holding() => return Poll::Pending,
                 Poll::Pending => break,
             }
         }

@@ -13,13 +13,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::{fault::Fault, merge::Merge};
+use super::{fault::Fault, merge::Merge, payload::Payload};
+use crate::pool::{Io, Lent};
 
 /// The body of an upstream's answer, as it comes.
 #[derive(Debug)]
 pub enum Wire {
-    /// From a connection, its bursts merged.
-    Hyper(Merge<Incoming>),
+    /// From a connection of its own, its bursts merged.
+    Lent(Merge<Lent<Io, Payload>>),
+    /// From a connection that others share, as HTTP/2's are.
+    Shared(Merge<Incoming>),
     /// From a script: a `mock_response`, or a test.
     Canned(Canned),
 }
@@ -36,27 +39,17 @@ impl Wire {
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::canned([Step::Data(bytes.into())])
     }
+}
 
-    /// From now on bursts are merged: the head has gone, and what follows may wait for a turn or two.
-    pub(super) const fn merge_bursts(&mut self) {
-        match self {
-            Self::Hyper(merge) => merge.begin(),
-            Self::Canned(_) => {}
-        }
-    }
-
-    /// Whether something was received that is not yet passed on: `Pending` then is not the upstream's silence.
-    pub(super) fn is_holding(&self) -> bool {
-        match self {
-            Self::Hyper(merge) => merge.is_holding(),
-            Self::Canned(_) => false,
-        }
+impl From<Lent<Io, Payload>> for Wire {
+    fn from(lent: Lent<Io, Payload>) -> Self {
+        Self::Lent(Merge::new(lent))
     }
 }
 
 impl From<Incoming> for Wire {
     fn from(incoming: Incoming) -> Self {
-        Self::Hyper(Merge::new(incoming))
+        Self::Shared(Merge::new(incoming))
     }
 }
 
@@ -67,21 +60,24 @@ impl Body for Wire {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match self.get_mut() {
             // What hyper says about it may name addresses; all that matters is that there is no more.
-            Self::Hyper(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
+            Self::Lent(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
+            Self::Shared(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
             Self::Canned(canned) => canned.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Hyper(merge) => merge.is_end_stream(),
+            Self::Lent(merge) => merge.is_end_stream(),
+            Self::Shared(merge) => merge.is_end_stream(),
             Self::Canned(canned) => canned.steps.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Hyper(merge) => merge.size_hint(),
+            Self::Lent(merge) => merge.size_hint(),
+            Self::Shared(merge) => merge.size_hint(),
             Self::Canned(_) => SizeHint::default(),
         }
     }

@@ -13,7 +13,7 @@ const BESIDE: &[&str] = &["gateway", "lib"];
 
 /// Rooms that may import exactly these others.
 const ONLY: &[(&str, &[&str])] =
-    &[("config", &[]), ("provider", &["config", "request", "error", "body", "classify"])];
+    &[("config", &[]), ("pool", &[]), ("provider", &["config", "request", "error", "body", "classify"])];
 
 /// Crates that have no place in a room.
 const NEVER: &[(&str, &[&str])] = &[

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -13,10 +14,14 @@ use http::Response;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::service::service_fn;
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::body::{Merge, Wire, testing::says};
+use crate::{
+    body::{Merge, Payload, Wire, testing::says},
+    pool::Pool,
+};
 
 /// A body that gives what the script says; `None` is a turn in vain.
 #[derive(Debug)]
@@ -39,9 +44,7 @@ impl http_body::Body for Script {
 }
 
 fn merge(steps: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Script> {
-    let mut merge = Merge::new(Script(steps.into_iter().collect()));
-    merge.begin();
-    merge
+    Merge::new(Script(steps.into_iter().collect()))
 }
 
 fn poll(body: &mut Merge<Script>) -> Poll<Option<Bytes>> {
@@ -56,63 +59,19 @@ fn letter(letter: &'static str) -> Option<Bytes> {
 }
 
 #[test]
-fn a_lone_frame_waits_two_turns_and_is_not_copied() {
+fn a_lone_frame_goes_at_once_and_is_not_copied() {
     let lone = Bytes::from_static(b"lone");
-    let mut body = merge([Some(lone.clone()), None, None, None]);
-    assert!(poll(&mut body).is_pending() && body.is_holding());
-    assert!(poll(&mut body).is_pending() && body.is_holding());
-    let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("let go after two turns") };
+    let mut body = merge([Some(lone.clone()), None, None]);
+    let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("nothing is waited for") };
     assert_eq!(data.as_ptr(), lone.as_ptr());
-    assert!(!body.is_holding());
+    assert!(poll(&mut body).is_pending());
 }
 
 #[test]
-fn before_the_head_has_gone_nothing_waits() {
-    let mut body = Merge::new(Script([letter("a"), None, letter("b"), None, letter("c"), None].into()));
-    for expected in ["a", "b"] {
-        assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
-    }
-    body.begin(); // "c" comes, and then nothing
-    assert!(poll(&mut body).is_pending() && body.is_holding());
-}
-
-#[test]
-fn where_frames_come_alone_more_and_more_pass_without_a_turn() {
-    let lone = |_| [letter("a"), None, None, None];
-    let burst = [letter("a"), None, letter("b"), None, None, None];
-    let mut body = merge((0..100).flat_map(lone).chain((0..3).flat_map(|_| burst.clone())));
-    let mut next = || {
-        let mut turns = 0;
-        loop {
-            match poll(&mut body) {
-                Poll::Ready(data) => break (data, turns),
-                Poll::Pending => turns += u32::from(body.is_holding()),
-            }
-        }
-    };
-    let turns: Vec<_> = (0..100).map(|_| next().1).collect();
-    let waited: Vec<_> = (0..100).filter(|&place| turns[place] == 2).collect();
-    assert_eq!(waited, [0, 2, 5, 10, 19, 36, 53, 70, 87], "{turns:?}");
-    assert_eq!(turns.iter().sum::<u32>(), 2 * 9, "{turns:?}");
-    let mut merged = Vec::new();
-    while let Some(data) = next().0 {
-        merged.push(data);
-    }
-    assert_eq!(merged, ["a", "b", "a", "b", "ab"], "what comes together again is merged again");
-}
-
-#[test]
-fn what_comes_within_two_turns_goes_out_as_one() {
-    let mut body =
-        merge([letter("a"), None, None, letter("b"), None, letter("c"), letter("d"), None, None, None]);
-    let mut turns = 0;
-    let data = loop {
-        match poll(&mut body) {
-            Poll::Ready(data) => break data,
-            Poll::Pending => turns += 1,
-        }
-    };
-    assert_eq!((data.as_deref(), turns), (Some(&b"abcd"[..]), 5));
+fn what_is_there_together_goes_out_as_one() {
+    let mut body = merge([letter("a"), letter("b"), letter("c"), None, letter("d"), None]);
+    assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("abc"))));
+    assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("d"))));
 }
 
 #[test]
@@ -140,14 +99,10 @@ async fn burst(events: usize) -> Wire {
         let _ =
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve).await;
     });
-    let socket = TcpStream::connect(address).await.expect("connected");
-    let (mut client, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("a handshake");
-    tokio::spawn(connection);
-    let request = http::Request::new(http_body_util::Empty::<Bytes>::new());
-    let mut wire = Wire::from(client.send_request(request).await.expect("an answer").into_body());
-    wire.merge_bursts();
-    wire
+    let connect = async { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
+    let pool = Arc::new(Pool::new(Duration::from_secs(50)));
+    let request = http::Request::new(Payload::new(Vec::new()));
+    Wire::from(pool.send(request, connect).await.expect("an answer").into_body())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,116 @@
+//! A connection without a task: [`Link`].
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{Builder, Connection, SendRequest},
+    },
+    rt::{Read, Write},
+};
+use tollgate_layers::BoxError;
+
+use super::relay::Relay;
+
+/// What hyper reads ahead of an answer at most: its default of 400 KB would be held for every slow reader. A longer
+/// head of an answer is refused.
+const BUFFER: usize = 8 * 1024;
+
+/// How often connection and user are polled in turn before the scheduler gets one: hyper yields now and then, and so
+/// does tokio's socket when a task has had its share. Each frame needs one.
+const TURNS: usize = 8;
+
+/// An HTTP/1 connection that is polled by whoever uses it.
+pub(super) struct Link<T: Read + Write, B: Body + 'static> {
+    sender: SendRequest<B>,
+    /// None: it has ended.
+    connection: Option<Connection<T, B>>,
+    relay: Arc<Relay>,
+    waker: Waker,
+}
+
+impl<T: Read + Write, B: Body> fmt::Debug for Link<T, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("open", &self.connection.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<T, B> Link<T, B>
+where
+    T: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// A connection over `io`, which nobody has used.
+    pub(super) async fn over(io: T) -> hyper::Result<Box<Self>> {
+        let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(io).await?;
+        let relay = Arc::new(Relay::default());
+        let waker = Waker::from(Arc::clone(&relay));
+        Ok(Box::new(Self { sender, connection: Some(connection), relay, waker }))
+    }
+
+    /// Sends a request; ready with the head of its answer. A request that never left comes back in the error.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| self.drive(cx, |cx| answer.as_mut().poll(cx))).await
+    }
+
+    /// Polls what waits for the connection, and the connection, until neither gets any further.
+    pub(super) fn drive<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        if !self.relay.enter(cx.waker()) {
+            return Poll::Pending;
+        }
+        for _ in 0..TURNS {
+            if let Poll::Ready(ready) = user(&mut Context::from_waker(&self.waker)) {
+                self.relay.leave();
+                return Poll::Ready(ready);
+            }
+            self.turn();
+            if self.relay.rests() {
+                return Poll::Pending;
+            }
+        }
+        self.relay.leave();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether another request can be sent once its user has gone.
+    pub(super) fn is_free(&mut self) -> bool {
+        self.relay.forget();
+        self.sender.is_ready() || self.is_open()
+    }
+
+    /// Whether it can be used, as far as anybody can know: the other side may have closed it while nobody looked.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.turn();
+        self.connection.is_some() && self.sender.is_ready()
+    }
+
+    fn turn(&mut self) {
+        if let Some(connection) = &mut self.connection
+            // Whoever waits for the connection is told of its error too.
+            && Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready()
+        {
+            self.connection = None;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! HTTP/1 connections to one origin, each polled by the request that uses it: [`Pool`].
+//!
+//! hyper's connections are futures that must be polled for anything to happen. A client usually gives each a task, and
+//! talks to it through channels: every head, and every frame of a body, then costs two turns of the scheduler, and a
+//! burst comes out one frame at a time. Here whoever waits for an answer polls the connection it comes from. There is
+//! no task, a burst that lies in the read buffer is seen whole, and a caller that leaves closes the socket on the spot.
+//!
+//! It differs from hyper-util's legacy client in more than that: it knows one origin, dials only when no connection is
+//! idle, and never follows up a dial that nobody waits for any more. What it shares with it: the connection used last
+//! goes first, and a request that finds its connection gone before it left goes to another.
+//!
+//! Hazards: while nobody polls the body, nothing is read, not even the other side's end; that is what back-pressure
+//! means. A body that is dropped before its end closes its connection.
+
+mod lent;
+mod link;
+mod relay;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::rt::{Read, Write};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
+use tollgate_layers::BoxError;
+
+pub use self::lent::Lent;
+use self::link::Link;
+
+/// A connection over the network, in TLS or not.
+pub type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Connections to one origin.
+pub struct Pool<T: Read + Write, B: Body + 'static> {
+    idle: Mutex<Idle<T, B>>,
+    keep: Duration,
+}
+
+struct Idle<T: Read + Write, B: Body + 'static> {
+    /// Since when each is idle, the longest first.
+    links: Vec<(Instant, Box<Link<T, B>>)>,
+    /// Whether somebody closes those that are idle for too long.
+    reaped: bool,
+}
+
+impl<T: Read + Write, B: Body> fmt::Debug for Pool<T, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pool")
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// There was no connection to be had. The request has not left.
+    Connect(BoxError),
+    /// The connection broke before the head of an answer.
+    Broken(hyper::Error),
+}
+
+impl<T, B> Pool<T, B>
+where
+    T: Read + Write + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// No connection yet; each is kept idle for so long at most.
+    #[must_use]
+    pub const fn new(keep: Duration) -> Self {
+        Self { idle: Mutex::new(Idle { links: Vec::new(), reaped: false }), keep }
+    }
+
+    /// Sends a request whose target and `host` are as the server expects them, over a connection that is idle or that
+    /// `connect` makes. Dropping the future, or the body of the answer before its end, closes the connection.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn send<C>(
+        self: Arc<Self>,
+        mut request: Request<B>,
+        connect: C,
+    ) -> Result<Response<Lent<T, B>>, Failed>
+    where
+        C: Future<Output = Result<T, BoxError>>,
+    {
+        while let Some(mut link) = self.take() {
+            match link.send(request).await {
+                Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
+                Err(mut error) => match error.take_message() {
+                    // It was closed while it was idle.
+                    Some(unsent) => request = unsent,
+                    None => return Err(Failed::Broken(error.into_error())),
+                },
+            }
+        }
+        let io = connect.await.map_err(Failed::Connect)?;
+        let mut link = Link::over(io).await.map_err(Failed::Broken)?;
+        match link.send(request).await {
+            Ok(answer) => Ok(answer.map(|body| Lent::new(body, link, self))),
+            Err(error) => Err(Failed::Broken(error.into_error())),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle<T, B>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The open connection that was used last.
+    fn take(&self) -> Option<Box<Link<T, B>>> {
+        loop {
+            let taken = self.idle().links.pop();
+            let (_, mut link) = taken?;
+            if link.is_open() {
+                return Some(link);
+            }
+        }
+    }
+
+    fn put(self: &Arc<Self>, link: Box<Link<T, B>>) {
+        let now = Instant::now();
+        let mut idle = self.idle();
+        idle.links.push((now, link));
+        if idle.reaped {
+            return;
+        }
+        // Without a runtime nobody reads from a socket either.
+        if let Ok(runtime) = Handle::try_current() {
+            idle.reaped = true;
+            runtime.spawn(reap(Arc::downgrade(self), now + self.keep));
+        }
+    }
+
+    /// Closes those that were idle for too long by `now`; when the next one will have been.
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut idle = self.idle();
+        let old = idle.links.partition_point(|(since, _)| *since + self.keep <= now);
+        let expired: Vec<_> = idle.links.drain(..old).collect();
+        let next = idle.links.first().map(|(since, _)| *since + self.keep);
+        idle.reaped = next.is_some();
+        drop(idle); // sockets are closed without the lock
+        drop(expired);
+        next
+    }
+}
+
+/// Closes idle connections as they become too old, while there are any.
+async fn reap<T, B>(pool: Weak<Pool<T, B>>, first: Instant)
+where
+    T: Read + Write + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let mut next = Some(first);
+    while let Some(at) = next {
+        sleep_until(at).await;
+        next = pool.upgrade().and_then(|pool| pool.expire(Instant::now()));
+    }
+}

@@ -1,0 +1,122 @@
+//! The way to upstreams over the wire: [`Client`].
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderValue, Uri, header, uri::PathAndQuery};
+use tollgate_layers::BoxError;
+use tower::ServiceExt;
+
+use super::{
+    Call, Calling, Upstream,
+    broken::wire_error,
+    connect::{Connector, connector},
+    http2::Http2,
+};
+use crate::{
+    body::{Payload, Wire},
+    pool::{Failed, Io, Pool},
+};
+
+/// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
+pub(super) const IDLE: Duration = Duration::from_secs(50);
+
+/// Connects deployments with their servers. Those at one origin share its connections: a deployment's credentials ride
+/// in its own requests, never in the connection.
+pub struct Client {
+    connector: Connector,
+    origins: Mutex<HashMap<Uri, Arc<Origin>>>,
+    http2: Arc<Http2>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// A client that is connected with nobody yet.
+    ///
+    /// # Errors
+    /// When rustls refuses its own default protocol versions, which would be a fault of the build.
+    pub fn new() -> Result<Self, BoxError> {
+        let http2 = Arc::new(Http2::new(connector(true)?));
+        Ok(Self { connector: connector(false)?, origins: Mutex::default(), http2 })
+    }
+
+    /// The server of `base`, an absolute http or https URL, in HTTP/1.1.
+    #[must_use]
+    pub fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
+        let root = root(base);
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Origin::new(root.clone(), self.connector.clone()));
+        Arc::new(Http1(Arc::clone(origins.entry(root.clone()).or_insert_with(new))))
+    }
+
+    /// Any server, with HTTP/2 offered by ALPN. One connection per authority is opened, and calls queue behind its limit
+    /// of streams.
+    #[must_use]
+    pub fn http2(&self) -> Arc<dyn Upstream> {
+        Arc::clone(&self.http2) as Arc<dyn Upstream>
+    }
+}
+
+/// Scheme and authority alone.
+fn root(base: &Uri) -> Uri {
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    // Without scheme or authority it leads nowhere: the connector says so.
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// A server, and the connections to it.
+struct Origin {
+    root: Uri,
+    host: Option<HeaderValue>,
+    connector: Connector,
+    pool: Arc<Pool<Io, Payload>>,
+}
+
+impl Origin {
+    fn new(root: Uri, connector: Connector) -> Self {
+        let host = host(&root).and_then(|host| HeaderValue::try_from(host).ok());
+        Self { root, host, connector, pool: Arc::new(Pool::new(IDLE)) }
+    }
+}
+
+/// What `host` says of this URL: a port only where it is not the scheme's own.
+fn host(url: &Uri) -> Option<String> {
+    let host = url.host()?;
+    match (url.port_u16(), url.scheme_str()) {
+        (None, _) | (Some(80), Some("http")) | (Some(443), Some("https")) => Some(host.to_owned()),
+        (Some(port), _) => Some(format!("{host}:{port}")),
+    }
+}
+
+/// One deployment's way to its server.
+struct Http1(Arc<Origin>);
+
+impl Upstream for Http1 {
+    fn call(&self, call: Call) -> Calling {
+        let origin = Arc::clone(&self.0);
+        let mut request = call.request;
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+        if let Some(host) = &origin.host {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
+        Box::pin(async move {
+            let connect = async { origin.connector.clone().oneshot(origin.root.clone()).await };
+            match Arc::clone(&origin.pool).send(request, connect).await {
+                Ok(answer) => Ok(answer.map(Wire::from)),
+                Err(Failed::Connect(error)) => Err(wire_error(true, &*error)),
+                Err(Failed::Broken(error)) => Err(wire_error(false, &error)),
+            }
+        })
+    }
+}
