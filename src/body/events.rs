@@ -18,7 +18,7 @@ use super::{
     said::Said,
     sse::{Framer, TooLong},
     terms::Terms,
-    watch::{Event, Facts},
+    watch::{Event, Facts, Reader},
 };
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
@@ -29,6 +29,7 @@ pub(super) struct Events {
     framer: Framer,
     ready: VecDeque<Bytes>,
     facts: Facts,
+    reader: Reader,
     said: Option<Said>,
     terms: Terms,
 }
@@ -53,6 +54,7 @@ impl Events {
             framer: Framer::new(terms.event_limit),
             ready: VecDeque::new(),
             facts: Facts::default(),
+            reader: Reader::default(),
             said: terms.remembers.then(Said::default),
             terms,
         }
@@ -123,7 +125,7 @@ impl Content for Events {
                     return Err(Fault::TooLarge { limit: self.terms.event_limit }.into());
                 }
             };
-            match judge(&mut self.facts, &mut self.said, &self.terms, unit.data) {
+            match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
                 Verdict::Pass => {}
                 Verdict::Drop => {
                     let end = unit.end;
@@ -146,7 +148,7 @@ impl Content for Events {
         let from = self.framer.start();
         if let Some(unit) = self.framer.rest() {
             let end = unit.end;
-            match judge(&mut self.facts, &mut self.said, &self.terms, unit.data) {
+            match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
                 Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
                 Verdict::Drop => {}
                 Verdict::Break(broken) => return Err(broken),
@@ -183,9 +185,14 @@ impl Content for Events {
     }
 }
 
-fn judge(facts: &mut Facts, said: &mut Option<Said>, terms: &Terms, data: Option<Cow<'_, [u8]>>) -> Verdict {
+fn judge(
+    reader: &mut Reader,
+    (facts, said): (&mut Facts, &mut Option<Said>),
+    terms: &Terms,
+    data: Option<Cow<'_, [u8]>>,
+) -> Verdict {
     let Some(data) = data else { return Verdict::Pass };
-    let event = Event::read(&data);
+    let event = reader.read(&data);
     if let Event::Chunk(chunk) = &event
         && chunk.error
         && !facts.done

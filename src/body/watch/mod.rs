@@ -1,11 +1,13 @@
-//! What an event means: [`Event::read`].
+//! What an event means: [`Event::read`], and [`Reader`] for those of one stream.
 //!
 //! One pass over the event's JSON without a tree and without allocation: a few names are looked for, all else is
 //! skipped, whatever its type. A field of a strange type is ignored, never an error: this watches, it does not validate.
 
+mod alike;
 mod quick;
 mod scan;
 
+pub use alike::Reader;
 pub use scan::{Meaning, Usage};
 
 /// The end marker of the OpenAI dialect.

@@ -4,18 +4,20 @@
 //! chunks that upstreams write; whatever is not plain (an escape in a name, a float where a count is expected, half a
 //! surrogate pair, broken JSON) is left to the slow pass, which is also its proof.
 
+use std::ops::Range;
+
 use super::scan::{Meaning, Usage};
 use crate::json::{Cursor, Key};
 
-/// What a chunk says; `None` when it is not certain.
-pub(super) fn read(json: &[u8]) -> Option<Meaning> {
+/// What a chunk says, and where the last string stands that says something, if one does; `None` when it is not certain.
+pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
     let mut cursor = Cursor::new(std::str::from_utf8(json).ok()?);
-    let (mut meaning, mut no_choice) = (Meaning::default(), false);
+    let (mut meaning, mut no_choice, mut said) = (Meaning::default(), false, None);
     if cursor.peek()? != b'{' {
         return None;
     }
     cursor.object(|cursor, key| match plain(key)? {
-        "choices" => choices(cursor, &mut meaning, &mut no_choice),
+        "choices" => choices(cursor, &mut meaning, &mut no_choice, &mut said),
         "usage" => usage(cursor, &mut meaning.usage),
         "x_groq" => wrapped(cursor, &mut meaning.usage),
         "error" => filled(cursor, &mut meaning.error),
@@ -26,7 +28,7 @@ pub(super) fn read(json: &[u8]) -> Option<Meaning> {
     })?;
     cursor.end()?;
     meaning.only_usage = no_choice && meaning.usage.is_some();
-    Some(meaning)
+    Some((meaning, said))
 }
 
 fn plain<'a>(key: Key<'a>) -> Option<&'a str> {
@@ -41,7 +43,12 @@ fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
     whole.get(1..=text.inner.len())
 }
 
-fn choices(cursor: &mut Cursor<'_>, meaning: &mut Meaning, no_choice: &mut bool) -> Option<()> {
+fn choices(
+    cursor: &mut Cursor<'_>,
+    meaning: &mut Meaning,
+    no_choice: &mut bool,
+    text: &mut Option<Range<usize>>,
+) -> Option<()> {
     if cursor.peek()? != b'[' {
         return pass(cursor);
     }
@@ -52,8 +59,8 @@ fn choices(cursor: &mut Cursor<'_>, meaning: &mut Meaning, no_choice: &mut bool)
         }
         cursor.object(|cursor, key| match plain(key)? {
             "index" => count(cursor).map(|count| index = count),
-            "text" => filled(cursor, &mut said),
-            "delta" => delta(cursor, &mut said),
+            "text" => speech(cursor, &mut said, text),
+            "delta" => delta(cursor, &mut said, text),
             "finish_reason" => filled(cursor, &mut finish),
             _ => cursor.value(),
         })?;
@@ -69,15 +76,26 @@ fn choices(cursor: &mut Cursor<'_>, meaning: &mut Meaning, no_choice: &mut bool)
     Some(())
 }
 
-fn delta(cursor: &mut Cursor<'_>, said: &mut bool) -> Option<()> {
+fn delta(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
     if cursor.peek()? != b'{' {
         return pass(cursor);
     }
     cursor.object(|cursor, key| match plain(key)? {
         "content" | "reasoning" | "reasoning_content" | "reasoning_details" | "thinking_blocks"
-        | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => filled(cursor, said),
+        | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => speech(cursor, said, text),
         _ => cursor.value(),
     })
+}
+
+/// What a model says: whether anything, and where, if in a string.
+fn speech(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
+    let from = cursor.at();
+    filled(cursor, said)?;
+    let inner = from + 1..cursor.at() - 1;
+    if cursor.slice(from).starts_with('"') && !inner.is_empty() {
+        *text = Some(inner);
+    }
+    Some(())
 }
 
 fn wrapped(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
@@ -223,7 +241,7 @@ mod tests {
                 let at = place.index(json.len());
                 json[at] = byte;
             }
-            if let Some(meaning) = read(&json) {
+            if let Some((meaning, _)) = read(&json) {
                 prop_assert_eq!(Some(meaning), Meaning::read_any(&json), "{}", String::from_utf8_lossy(&json));
             }
         }

@@ -69,7 +69,7 @@ impl Meaning {
     /// Reads a JSON text; `None` when it is none.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {
-        quick::read(json).or_else(|| Self::read_any(json))
+        quick::read(json).map(|(meaning, _)| meaning).or_else(|| Self::read_any(json))
     }
 
     /// The same for whatever may come.
