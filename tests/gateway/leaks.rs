@@ -79,10 +79,54 @@ async fn an_upstream_that_is_a_gateway_too_does_not_speak_for_this_one() {
     let theirs = say::chat("hello")
         .header("x-litellm-model-api-base", "https://inside.example/v1")
         .header("x-litellm-max-retries", "7")
-        .header("x-tollgate-tried-groups", "theirs");
+        .header("x-tollgate-tried-groups", "theirs")
+        .header("x-litellm-key-spend", "12.5")
+        .header("x-litellm-key-max-budget", "100")
+        .header("x-litellm-call-id", "theirs");
     let upstream = Upstream::with([theirs]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;
-    for name in ["x-litellm-model-api-base", "x-litellm-max-retries", "x-tollgate-tried-groups"] {
-        assert_eq!(answer.header(name), None);
+    for name in [
+        "x-litellm-model-api-base",
+        "x-litellm-max-retries",
+        "x-tollgate-tried-groups",
+        "x-litellm-key-spend",
+        "x-litellm-key-max-budget",
+    ] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    assert!(answer.header("x-litellm-call-id").is_some_and(|id| id != "theirs"), "{:?}", answer.headers);
+}
+
+#[tokio::test]
+async fn of_an_upstreams_headers_only_those_pass_that_are_the_clients_business() {
+    let account = [
+        ("openai-organization", "org-of-the-operator"),
+        ("openai-project", "proj_of_the_operator"),
+        ("set-cookie", "__cf_bm=1"),
+        ("www-authenticate", "Bearer realm=\"upstream\""),
+        ("x-ms-region", "Sweden Central"),
+        ("cf-ray", "8f"),
+        ("x-whatever-comes-next", "1"),
+        ("access-control-allow-origin", "*"),
+    ];
+    let passed = [("x-request-id", "req-7"), ("openai-processing-ms", "31"), ("retry-after", "3")];
+    for reply in [say::chat("hello"), say::rate_limited("3")] {
+        let reply =
+            account.iter().chain(&passed).fold(reply, |reply, (name, value)| reply.header(name, value));
+        let reply = reply.header("x-ratelimit-remaining-tokens", "42");
+        let upstream = Upstream::with([reply]).await;
+        let answer = paying(&upstream).await.chat("m", json!({})).await;
+        for (name, _) in account {
+            assert_eq!(answer.header(name), None, "{name}");
+        }
+        for (name, value) in passed {
+            assert_eq!(answer.header(name), Some(value));
+        }
+        assert_eq!(
+            answer.header("x-ratelimit-remaining-tokens"),
+            None,
+            "one deployment's is not the group's"
+        );
+        assert_eq!(answer.header("llm_provider-x-ratelimit-remaining-tokens"), Some("42"), "LiteLLM's name");
     }
 }
