@@ -22,6 +22,11 @@ struct Shape<'a> {
 }
 
 impl Complaint {
+    /// One of our own.
+    pub(super) fn new(message: String, kind: &str, code: &str) -> Self {
+        Self { message, r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
+    }
+
     /// Of a stream that broke off.
     pub(super) fn of(broken: &Break) -> Self {
         match broken {
@@ -32,12 +37,7 @@ impl Complaint {
 
     fn of_fault(fault: Fault) -> Self {
         let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
-        Self {
-            message: fault.to_string(),
-            r#type: kind.to_owned(),
-            param: None,
-            code: Some(fault.code().to_owned()),
-        }
+        Self::new(fault.to_string(), kind, fault.code())
     }
 
     /// What an upstream's error object says, in whichever dialect.
@@ -61,7 +61,7 @@ impl Complaint {
     }
 
     /// The JSON body of an answer.
-    fn body(&self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         // A struct of strings always serialises.
         serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
     }

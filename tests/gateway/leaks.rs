@@ -55,6 +55,29 @@ async fn an_error_that_repeats_our_key_does_not_tell_it_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_error_quotes_in_escapes_is_found_too() {
+    let escaped = KEY.replace('-', "\\u002d");
+    let body = format!(r#"{{"error":{{"message":"{escaped}","type":"t","param":null,"code":null}}}}"#);
+    let upstream = Upstream::with([Reply::bytes(500, "application/json", body)]).await;
+    let answer = paying(&upstream).await.chat("m", json!({})).await;
+    assert_eq!(answer.error(500)["message"], "[redacted]");
+}
+
+#[tokio::test]
+async fn an_error_that_is_compressed_is_told_of_and_not_passed_on() {
+    // What gzip makes of it does not matter: nobody looks into it.
+    let squeezed = Reply::bytes(429, "application/json", vec![0x1f, 0x8b, 8, 0, KEY.as_bytes()[0]])
+        .header("content-encoding", "gzip")
+        .header("retry-after", "7");
+    let upstream = Upstream::with([squeezed]).await;
+    let answer = paying(&upstream).await.chat("m", json!({})).await;
+    assert_eq!(upstream.only().header("accept-encoding"), Some("identity"), "nobody asked for it");
+    assert_eq!(answer.error(429)["code"], "compressed_error");
+    assert_eq!((answer.header("content-encoding"), answer.header("retry-after")), (None, Some("7")));
+    assert!(!answer.body.contains(&0x1f));
+}
+
+#[tokio::test]
 async fn an_answer_that_goes_well_is_not_searched() {
     let upstream = Upstream::with([say::chat(&format!("a key looks like {KEY}"))]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;

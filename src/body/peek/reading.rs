@@ -104,6 +104,7 @@ impl Reading {
         match sort {
             // Nobody has asked for another protocol, and to pass that on would end the client's connection.
             Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
+            Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
             Sort::Error(mut live) => {
                 let bytes = live.as_mut().content().drain();
                 let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);

@@ -5,7 +5,13 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts
 use tollgate_layers::Ending;
 
 use crate::{
-    body::{Body, complaint, fault::Fault, terms::Terms, watch::Meaning},
+    body::{
+        Body,
+        complaint::{self, Complaint},
+        fault::Fault,
+        terms::Terms,
+        watch::Meaning,
+    },
     classify, request,
 };
 
@@ -46,6 +52,22 @@ pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Ter
     parts.headers.insert(header::CONTENT_TYPE, JSON);
     terms.secrets.clean(&mut parts.headers);
     let body = terms.secrets.cleaned(complaint::body_of(data));
+    Response::from_parts(parts, Body::ended(body, ending))
+}
+
+/// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
+/// nor can the client be expected to read it.
+pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
+    let ending = (terms.judge.answer)(parts.status, &parts.headers, b"");
+    let message = format!(
+        "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
+        parts.status.as_u16()
+    );
+    let kind = classify::openai_type(classify::kind_of(&ending));
+    let body = Complaint::new(message, kind, "compressed_error").body();
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.insert(header::CONTENT_TYPE, JSON);
+    terms.secrets.clean(&mut parts.headers);
     Response::from_parts(parts, Body::ended(body, ending))
 }
 
