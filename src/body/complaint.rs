@@ -41,7 +41,7 @@ impl Complaint {
     }
 
     /// What an upstream's error object says, in whichever dialect.
-    fn read(data: &[u8]) -> Self {
+    pub(super) fn read(data: &[u8]) -> Self {
         let whole: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
         let empty = Map::new();
         let (error, message) = match whole.get("error") {
@@ -58,6 +58,10 @@ impl Complaint {
             param: text(error.get("param")),
             code: text(error.get("code")),
         }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The JSON body of an answer.
