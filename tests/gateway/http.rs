@@ -103,6 +103,18 @@ async fn settings_are_cut_out_wherever_they_stand() {
 }
 
 #[tokio::test]
+async fn what_only_litellm_knows_is_cut_out_and_what_upstreams_know_stays() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&yaml(&upstream)).await;
+    let body = r#"{"tags":["a"],"model":"m","cache":{"no-cache":true},"caching":true,"user":"u","metadata":{"k":"v"},
+        "litellm_session_id":"s","guardrails":[],"drop_params":true,"api_key":null,"messages":[],"priority":1,"no-log":true}"#;
+    assert_eq!(gateway.post("/chat/completions", body).await.status, 200);
+    let meant =
+        json!({"model": "inside", "messages": [], "user": "u", "metadata": {"k": "v"}, "priority": 1});
+    assert_eq!(upstream.only().json(), meant);
+}
+
+#[tokio::test]
 async fn trailing_commas_at_any_depth_are_cut_out() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&yaml(&upstream)).await;
