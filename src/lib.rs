@@ -17,6 +17,7 @@ pub mod headers;
 pub mod instrument;
 pub mod intake;
 mod json;
+pub mod known;
 pub mod metrics;
 pub mod midstream;
 pub mod mock;

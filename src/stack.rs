@@ -29,6 +29,7 @@ use crate::{
     gateway::Gateway,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
+    known::KnownLayer,
     midstream::ContinueLayer,
     overrides::{self, MaxAttempts},
     paths::PathsLayer,
@@ -67,15 +68,16 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
 
 /// From the prompt to a group.
 fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
-    let policy = Policy::new(config);
+    let (policy, router) = (Policy::new(config), router(config, state)?);
     let tree = ServiceBuilder::new()
         .layer(Stack::layer()) // so that a Gateway has a name
+        .layer(KnownLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
         .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
         .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
         .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
         .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
-        .service(router(config, state)?);
+        .service(router);
     Ok(tree)
 }
 

@@ -137,7 +137,7 @@ pub(super) fn is_known(word: &str) -> bool {
 }
 
 /// The known name that was probably meant.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     names: impl IntoIterator<Item = &'a str>,
     within: usize,
