@@ -24,6 +24,7 @@ pub mod mock;
 pub mod overrides;
 pub mod paths;
 pub mod provider;
+pub mod recover;
 pub mod request;
 pub mod respond;
 pub mod router;

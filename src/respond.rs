@@ -1,7 +1,6 @@
 //! The only place where an error becomes a response: [`Respond`], [`answer`].
 
 use std::{
-    any::Any,
     convert::Infallible,
     future::Future,
     pin::Pin,
@@ -105,7 +104,7 @@ pub fn answer(error: &Error) -> Response {
 
 /// The response after a panic, which says nothing about it.
 #[must_use]
-pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+pub fn panicked() -> Response {
     let message = "The gateway has failed on this request.";
     let error = Inner { message, kind: "internal_server_error", param: None, code: "internal_error" };
     shaped(StatusCode::INTERNAL_SERVER_ERROR, Kind::ServerError.ending(), &error)

@@ -34,6 +34,7 @@ use crate::{
     overrides::{self, MaxAttempts},
     paths::PathsLayer,
     provider::{Encoder, Invalid},
+    recover::RecoverLayer,
     request::{Request, Response},
     respond::RespondLayer,
     router::{Router, Stack},
@@ -57,6 +58,7 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // every answer can be asked about
         .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
+        .layer(RecoverLayer) // a panic is an answer too, with an id, and counted
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
