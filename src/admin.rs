@@ -1,9 +1,6 @@
 //! What is answered without a model: the list of models, and the counters. [`Admin`] stands behind auth.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -46,11 +43,9 @@ impl AdminLayer {
     /// Lists the groups and the visible aliases of this configuration.
     #[must_use]
     pub fn new(config: &Config, metrics: Metrics) -> Self {
-        let aliases = config.aliases.iter().filter(|alias| !alias.hidden).map(|alias| &alias.name);
-        let groups = config.groups.iter().map(|group| &group.name);
         // LiteLLM's constants: nobody knows when a group was made.
         let model = |id| Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" };
-        let data = aliases.chain(groups).map(|name: &Arc<str>| model(&**name)).collect();
+        let data = config.shown().map(|name| model(name)).collect();
         let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
         Self { models: models.into(), metrics }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use http::{HeaderValue, Request, header::Entry};
+use http::{HeaderValue, Request};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -76,10 +76,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut outcome = ready!(this.inner.poll(cx));
-        if let (Ok(response), Some(id)) = (&mut outcome, this.id.take())
-            && let Entry::Vacant(place) = response.headers_mut().entry(CALL_ID)
-        {
-            place.insert(id);
+        if let (Ok(response), Some(id)) = (&mut outcome, this.id.take()) {
+            response.headers_mut().insert(CALL_ID, id);
         }
         Poll::Ready(outcome)
     }
@@ -144,8 +142,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_id_that_the_answer_has_stays() {
-        assert_eq!(id(None, Some("theirs")).await, "theirs");
+    async fn an_answer_has_no_say_in_it() {
+        assert_eq!(id(Some("mine"), Some("theirs")).await, "mine");
     }
 
     #[tokio::test]

@@ -8,7 +8,10 @@ use std::{fmt, sync::Arc};
 
 use tollgate_layers::{balance::Exhausted, timeout::Elapsed};
 
-use crate::{body::Fault, intake::Rejected};
+use crate::{
+    body::{Fault, Origin},
+    intake::Rejected,
+};
 
 /// Why there is no answer from upstream.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub enum Error {
     Wire(WireError),
     /// The answer was none, or broke off before it could be committed.
     Fault(Fault),
+    /// One of these, and whose attempt it was that failed with it.
+    Attempt(Arc<Origin>, Box<Error>),
 }
 
 /// The wire failed before there was an answer.
@@ -83,6 +88,7 @@ impl fmt::Display for Error {
             },
             Self::Wire(wire) => wire.fmt(f),
             Self::Fault(fault) => fault.fmt(f),
+            Self::Attempt(_, error) => error.fmt(f),
         }
     }
 }

@@ -17,12 +17,13 @@ use crate::{
     instrument::Instrument,
     intake::Intake,
     paths::Paths,
+    recover::Recover,
     request::Response,
     respond::Respond,
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
-type Front = CallId<Instrument<Respond<Paths<Auth<FrontDoor<Admin<Intake>>>>>>>;
+type Front = CallId<Instrument<Recover<Respond<Paths<Auth<FrontDoor<Admin<Intake>>>>>>>>;
 
 /// A whole gateway: takes any HTTP request, always answers.
 ///

@@ -20,6 +20,9 @@ const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
 /// OpenAI's SDKs obey it: what we gave up must not be multiplied by them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// How many headers an answer commonly has: what passes of the upstream's, and ours.
+const ROOM: usize = 16;
+
 /// What no log may show.
 pub const SENSITIVE: [HeaderName; 6] = [
     header::AUTHORIZATION,
@@ -30,51 +33,63 @@ pub const SENSITIVE: [HeaderName; 6] = [
     HeaderName::from_static("x-litellm-api-key"),
 ];
 
-/// What an upstream says to its own caller, about a connection or an origin that are not the client's. The first
-/// belong to one hop (RFC 9110, section 7.6.1); the others would set cookies, pins and policies for the gateway's
-/// name, or tell whose software answers behind it.
-static NOT_THE_CLIENTS: [HeaderName; 26] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::SET_COOKIE,
-    header::ALT_SVC,
-    header::STRICT_TRANSPORT_SECURITY,
-    header::CONTENT_SECURITY_POLICY,
-    header::X_FRAME_OPTIONS,
-    HeaderName::from_static("nel"),
-    HeaderName::from_static("report-to"),
-    header::SERVER,
-    header::VIA,
-    HeaderName::from_static("x-powered-by"),
-    // Where the upstream is: no client should follow it there.
-    header::LOCATION,
-    header::CONTENT_LOCATION,
-    header::REFRESH,
-    // Ours to say, and of our own attempts; the upstream may be a gateway as well.
-    SHOULD_RETRY,
-    API_BASE,
-    MAX_RETRIES,
-    TRIED,
-];
+/// What becomes of an upstream's header on its way to the client.
+enum Fate {
+    Passed,
+    Renamed(HeaderName),
+    Kept,
+}
 
-/// Takes off what is not meant for the client: known names, and those that `connection` names.
-fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
+/// The one table of an upstream's headers. Three sorts pass: those that describe the message, those that a client
+/// acts by, and the ids under which a provider can be asked about an answer. Its rate limits get the names that
+/// LiteLLM gives them, because they are those of one deployment and a client that slowed down by them would slow down
+/// for all. Whatever is not here stays with us: it belongs to one hop or to the upstream's origin, tells of the
+/// operator's account (`openai-organization`) or of whose software answers, or is ours to say (`x-litellm-*`).
+fn fate(name: &HeaderName) -> Fate {
+    const fn renamed(name: &'static str) -> Fate {
+        Fate::Renamed(HeaderName::from_static(name))
+    }
+    match name.as_str() {
+        "content-type" | "content-encoding" | "content-language" | "cache-control" | "x-accel-buffering" => {
+            Fate::Passed
+        }
+        "retry-after" | "retry-after-ms" => Fate::Passed,
+        "x-request-id" | "request-id" | "apim-request-id" | "x-amzn-requestid" => Fate::Passed,
+        "openai-processing-ms" | "openai-version" => Fate::Passed,
+        "x-ratelimit-limit-requests" => const { renamed("llm_provider-x-ratelimit-limit-requests") },
+        "x-ratelimit-limit-tokens" => const { renamed("llm_provider-x-ratelimit-limit-tokens") },
+        "x-ratelimit-remaining-requests" => const { renamed("llm_provider-x-ratelimit-remaining-requests") },
+        "x-ratelimit-remaining-tokens" => const { renamed("llm_provider-x-ratelimit-remaining-tokens") },
+        "x-ratelimit-reset-requests" => const { renamed("llm_provider-x-ratelimit-reset-requests") },
+        "x-ratelimit-reset-tokens" => const { renamed("llm_provider-x-ratelimit-reset-tokens") },
+        _ => Fate::Kept,
+    }
+}
+
+/// Lets through what is meant for the client, unless `connection` says that it was meant for us alone.
+fn sift(headers: &mut HeaderMap) {
+    let theirs = std::mem::replace(headers, HeaderMap::with_capacity(ROOM));
+    let ours_alone: Vec<HeaderName> = theirs
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in NOT_THE_CLIENTS.iter().chain(&named) {
-        headers.remove(name);
+    let mut goes_as = None;
+    for (name, value) in theirs {
+        // A name that stands for several values comes with the first of them.
+        if let Some(name) = name {
+            goes_as = match fate(&name) {
+                Fate::Kept => None,
+                _ if ours_alone.contains(&name) => None,
+                Fate::Passed => Some(name),
+                Fate::Renamed(name) => Some(name),
+            };
+        }
+        if let Some(name) = &goes_as {
+            headers.append(name, value);
+        }
     }
 }
 
@@ -83,8 +98,7 @@ pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     let ending = *response.body().ending();
     let origin = response.body().origin().cloned();
     let headers = response.headers_mut();
-    strip(headers);
-    headers.reserve(8);
+    sift(headers);
     if let Some(origin) = origin {
         headers.insert(MODEL_ID, origin.deployment.clone());
         headers.insert(MODEL_GROUP, origin.group.clone());

@@ -5,7 +5,6 @@
 //! of the body, so that a stream that breaks is counted as broken.
 
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -18,6 +17,7 @@ use tollgate_layers::Track;
 use tower::{Layer, Service};
 
 use crate::{
+    Error,
     body::{Answer, Judged, Origin},
     classify::kind_of,
     metrics::{Count, Meter},
@@ -101,7 +101,7 @@ where
     }
 }
 
-/// Writes the deployment on each of its answers, and the time it took on the request's trail.
+/// Writes the deployment on each of its answers and errors, and the time it took on the request's trail.
 #[derive(Clone, Debug)]
 pub struct AttributeLayer {
     origin: Arc<Origin>,
@@ -132,13 +132,13 @@ pub struct Attribute<S> {
 
 impl<S> Service<Request> for Attribute<S>
 where
-    S: Service<Request, Response = Response, Error: Judged + fmt::Display>,
+    S: Service<Request, Response = Response, Error = Error>,
 {
     type Response = Response;
-    type Error = S::Error;
+    type Error = Error;
     type Future = AttributeFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
@@ -168,7 +168,7 @@ pin_project! {
 
 /// One line for each attempt that failed, at `RUST_LOG=tollgate=info`: who and why. What the upstream said is not
 /// told: it may repeat the prompt.
-fn tell<E: Judged + fmt::Display>(origin: &Origin, outcome: &Result<Response, E>) {
+fn tell(origin: &Origin, outcome: &Result<Response, Error>) {
     let ending = match outcome {
         Ok(response) => *response.body().ending(),
         Err(error) => error.ending(),
@@ -187,12 +187,11 @@ fn tell<E: Judged + fmt::Display>(origin: &Origin, outcome: &Result<Response, E>
     }
 }
 
-impl<F, E> Future for AttributeFuture<F>
+impl<F> Future for AttributeFuture<F>
 where
-    F: Future<Output = Result<Response, E>>,
-    E: Judged + fmt::Display,
+    F: Future<Output = Result<Response, Error>>,
 {
-    type Output = Result<Response, E>;
+    type Output = Result<Response, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -200,9 +199,13 @@ where
         this.trail.add_upstream(this.start.elapsed());
         if let Some(origin) = this.origin.take() {
             tell(&origin, &outcome);
-            if let Ok(response) = &mut outcome {
-                response.body_mut().set_origin(origin);
-            }
+            outcome = match outcome {
+                Ok(mut response) => {
+                    response.body_mut().set_origin(origin);
+                    Ok(response)
+                }
+                Err(error) => Err(Error::Attempt(origin, Box::new(error))),
+            };
         }
         Poll::Ready(outcome)
     }

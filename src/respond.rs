@@ -1,10 +1,10 @@
 //! The only place where an error becomes a response: [`Respond`], [`answer`].
 
 use std::{
-    any::Any,
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{Body, Judged},
+    body::{Body, Fault, Judged},
     classify::{self, Kind},
     request::Response,
 };
@@ -60,16 +60,24 @@ fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", "connect_timeout")
         }
         Error::Wire(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
+        // That nothing is there is the operator's business: to the client it is not a model that does not exist.
+        Error::Fault(fault @ Fault::Redirect) => (StatusCode::BAD_GATEWAY, "upstream_error", fault.code()),
         Error::Fault(fault) => {
             let kind = fault.kind();
             (classify::status_of(kind), classify::openai_type(kind), fault.code())
         }
+        Error::Attempt(_, error) => face(error),
     }
 }
 
 /// The response that tells a client of this error.
 #[must_use]
 pub fn answer(error: &Error) -> Response {
+    if let Error::Attempt(origin, error) = error {
+        let mut response = answer(error);
+        response.body_mut().set_origin(Arc::clone(origin));
+        return response;
+    }
     let (status, kind, code) = face(error);
     let param = match error {
         Error::Rejected(rejected) => rejected.param(),
@@ -96,7 +104,7 @@ pub fn answer(error: &Error) -> Response {
 
 /// The response after a panic, which says nothing about it.
 #[must_use]
-pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+pub fn panicked() -> Response {
     let message = "The gateway has failed on this request.";
     let error = Inner { message, kind: "internal_server_error", param: None, code: "internal_error" };
     shaped(StatusCode::INTERNAL_SERVER_ERROR, Kind::ServerError.ending(), &error)

@@ -89,6 +89,12 @@ impl Router {
     pub fn new(groups: HashMap<Arc<str>, Stack>) -> Self {
         Self { groups: Arc::new(groups) }
     }
+
+    /// Whether anything can be called by this name.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.groups.contains_key(name)
+    }
 }
 
 impl Service<Request> for Router {

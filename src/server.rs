@@ -14,11 +14,9 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder};
-use tower_http::{
-    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer,
-};
+use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
-use crate::{gateway::Gateway, headers, paths::Draining, respond};
+use crate::{gateway::Gateway, headers, paths::Draining};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);
@@ -63,12 +61,11 @@ where
     }
 }
 
-/// The standalone server's own skin: a panic is an answer, and a span tells of each request without its secrets.
+/// The standalone server's own skin: a span tells of each request without its secrets.
 ///
-/// An application that mounts a [`Gateway`] has such layers of its own.
+/// An application that mounts a [`Gateway`] has such a layer of its own.
 pub fn edge(gateway: Gateway) -> impl Edge {
     ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(respond::panicked)) // one in a body is not caught: its connection ends
         .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE)) // before a span can show them; no answer has any
         .layer(TraceLayer::new_for_http())
         .service(gateway)

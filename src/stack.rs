@@ -29,10 +29,12 @@ use crate::{
     gateway::Gateway,
     instrument::{AttributeLayer, InstrumentLayer},
     intake::{Intake, Rules},
+    known::KnownLayer,
     midstream::ContinueLayer,
     overrides::{self, MaxAttempts},
     paths::PathsLayer,
     provider::{Encoder, Invalid},
+    recover::RecoverLayer,
     request::{Request, Response},
     respond::RespondLayer,
     router::{Router, Stack},
@@ -56,6 +58,7 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // every answer can be asked about
         .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
+        .layer(RecoverLayer) // a panic is an answer too, with an id, and counted
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
@@ -67,15 +70,16 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
 
 /// From the prompt to a group.
 fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
-    let policy = Policy::new(config);
+    let (policy, router) = (Policy::new(config), router(config, state)?);
     let tree = ServiceBuilder::new()
         .layer(Stack::layer()) // so that a Gateway has a name
+        .layer(KnownLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
         .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
         .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
         .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
         .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
-        .service(router(config, state)?);
+        .service(router);
     Ok(tree)
 }
 

@@ -6,6 +6,8 @@
 mod bad;
 #[path = "config/damage.rs"]
 mod damage;
+#[path = "config/doors.rs"]
+mod doors;
 
 use std::{sync::Arc, time::Duration};
 

@@ -22,6 +22,11 @@ struct Shape<'a> {
 }
 
 impl Complaint {
+    /// One of our own.
+    pub(super) fn new(message: String, kind: &str, code: &str) -> Self {
+        Self { message, r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
+    }
+
     /// Of a stream that broke off.
     pub(super) fn of(broken: &Break) -> Self {
         match broken {
@@ -32,16 +37,11 @@ impl Complaint {
 
     fn of_fault(fault: Fault) -> Self {
         let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
-        Self {
-            message: fault.to_string(),
-            r#type: kind.to_owned(),
-            param: None,
-            code: Some(fault.code().to_owned()),
-        }
+        Self::new(fault.to_string(), kind, fault.code())
     }
 
     /// What an upstream's error object says, in whichever dialect.
-    fn read(data: &[u8]) -> Self {
+    pub(super) fn read(data: &[u8]) -> Self {
         let whole: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
         let empty = Map::new();
         let (error, message) = match whole.get("error") {
@@ -60,8 +60,12 @@ impl Complaint {
         }
     }
 
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The JSON body of an answer.
-    fn body(&self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         // A struct of strings always serialises.
         serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
     }

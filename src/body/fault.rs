@@ -31,6 +31,9 @@ pub enum Fault {
     NotAStream,
     /// The answer is no JSON at all, such as a page of HTML.
     NotJson,
+    /// The answer leads elsewhere, or says that nothing has changed. It is not followed: our credential is for this
+    /// address alone.
+    Redirect,
     /// One event is longer than this many bytes.
     TooLarge {
         /// The cap.
@@ -55,6 +58,7 @@ impl Fault {
             | Self::Empty
             | Self::NotAStream
             | Self::NotJson
+            | Self::Redirect
             | Self::TooLarge { .. } => ending,
         }
     }
@@ -64,6 +68,8 @@ impl Fault {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Clock { .. } | Self::Deadline => Kind::Timeout,
+            // Nothing lives at this address.
+            Self::Redirect => Kind::NotFound,
             Self::Cut
             | Self::Truncated
             | Self::Unfinished
@@ -86,6 +92,7 @@ impl Fault {
             Self::Empty => "empty_answer",
             Self::NotAStream => "not_a_stream",
             Self::NotJson => "not_json",
+            Self::Redirect => "upstream_redirect",
             Self::TooLarge { .. } => "event_too_large",
         }
     }
@@ -102,6 +109,9 @@ impl fmt::Display for Fault {
             Self::Empty => f.write_str("the upstream's answer is empty"),
             Self::NotAStream => f.write_str("the upstream's answer is neither an event stream nor JSON"),
             Self::NotJson => f.write_str("the upstream's answer is not JSON"),
+            Self::Redirect => f.write_str(
+                "the upstream answered with a redirect, which is not followed: check its api_base",
+            ),
             Self::TooLarge { limit } => {
                 write!(f, "an event of the upstream's stream is longer than {limit} bytes")
             }

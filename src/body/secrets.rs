@@ -1,15 +1,16 @@
 //! Our own credentials, taken out of what an upstream says went wrong: [`Secrets`].
 //!
 //! Some servers repeat the key that they refuse (`Incorrect API key provided: ...`), and an error is passed on as it
-//! came. The key is the operator's and not the client's. Only errors are searched: what goes well passes untouched.
+//! came. The key is the operator's and not the client's. Only errors are searched: what goes well passes untouched. An
+//! error may quote a request that was escaped before, so each character of a credential is also found as JSON or a URL
+//! writes it (`\/`, `\u002b`, `%2B`), also when that was done again. A compressed error is not passed on at all.
 //!
-//! Hazards: a credential that the upstream has masked, escaped or compressed is not found.
+//! Hazards: a credential that the upstream has masked, or encoded as a whole (base64), is not found.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Target;
@@ -39,16 +40,16 @@ impl Secrets {
     /// The same without secrets. Not copied when there are none in it.
     pub(super) fn cleaned(&self, mut bytes: Bytes) -> Bytes {
         for secret in self.0.iter().map(|secret| secret.expose_secret().as_bytes()) {
-            let mut found = memmem::find_iter(&bytes, secret).peekable();
+            let mut found = places(&bytes, secret).peekable();
             if found.peek().is_none() {
                 continue;
             }
             let mut kept = Vec::with_capacity(bytes.len());
             let mut from = 0;
-            for at in found {
-                kept.extend_from_slice(&bytes[from..at]);
+            for place in found {
+                kept.extend_from_slice(&bytes[from..place.start]);
                 kept.extend_from_slice(Self::REDACTED);
-                from = at + secret.len();
+                from = place.end;
             }
             kept.extend_from_slice(&bytes[from..]);
             bytes = kept.into();
@@ -59,7 +60,7 @@ impl Secrets {
     /// Takes off every header that holds one.
     pub(super) fn clean(&self, headers: &mut HeaderMap) {
         let holds = |value: &[u8]| {
-            self.0.iter().any(|secret| memmem::find(value, secret.expose_secret().as_bytes()).is_some())
+            self.0.iter().any(|secret| places(value, secret.expose_secret().as_bytes()).next().is_some())
         };
         let telling = headers.iter().filter(|(_, value)| holds(value.as_bytes()));
         let telling: Vec<HeaderName> = telling.map(|(name, _)| name.clone()).collect();
@@ -73,6 +74,53 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())
     }
+}
+
+/// Where `secret` stands in `text`, as it is or escaped.
+fn places<'a>(text: &'a [u8], secret: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        while from < text.len() {
+            let start = from;
+            if let Some(end) = end_of(text, start, secret) {
+                from = end;
+                return Some(start..end);
+            }
+            from += 1;
+        }
+        None
+    })
+}
+
+/// Where `secret` ends that begins at `at`, if it does.
+fn end_of(text: &[u8], mut at: usize, secret: &[u8]) -> Option<usize> {
+    for byte in secret {
+        let rest = text.get(at..)?;
+        at += if rest.first() == Some(byte) { 1 } else { escaped(rest, *byte)? };
+    }
+    Some(at)
+}
+
+/// So many backslashes are looked at: an escape that was escaped three times has 15. Without a bound a page of them
+/// would cost the square of its length.
+const DEEPEST: usize = 16;
+
+/// How long the escape is that stands for `byte` at the beginning of `text`. What was escaped twice has more
+/// backslashes, or a percent sign that is itself written `%25`.
+fn escaped(text: &[u8], byte: u8) -> Option<usize> {
+    let slashes = text.iter().take(DEEPEST).take_while(|byte| **byte == b'\\').count();
+    let (start, digits) = match (slashes, &text[slashes..]) {
+        (0, [b'%', rest @ ..]) => {
+            let again = rest.chunks(2).take(DEEPEST).take_while(|two| *two == b"25").count();
+            (1 + 2 * again, 2)
+        }
+        (1.., [b'u', ..]) => (slashes + 1, 4),
+        (1.., [other, ..]) if *other == byte => return Some(slashes + 1),
+        _ => return None,
+    };
+    let digits = text.get(start..start + digits)?;
+    let code = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    (code == u32::from(byte)).then_some(start + digits.len())
 }
 
 /// Whether a header of that name commonly holds one.
@@ -95,6 +143,26 @@ mod tests {
         assert_eq!(said("sk-secret-1sk-secret-1 x token-two"), "[redacted][redacted] x [redacted]");
         let plain = Bytes::from_static(b"sk-secret-");
         assert_eq!(secrets.cleaned(plain.clone()).as_ptr(), plain.as_ptr(), "not copied");
+    }
+
+    #[test]
+    fn one_that_is_escaped_is_found_however_often_it_was() {
+        let secrets = secrets(&["sk/a+b=cd&e\"f"]);
+        for escaped in [
+            r#"sk/a+b=cd&e\"f"#,
+            r#"sk\/a+b=cd\u0026e\u0022f"#,
+            r#"\u0073\u006b\/a\u002Bb\u003dcd&e\"f"#,
+            r#"sk\\\/a+b=cd\\u0026e\\\"f"#,
+            "sk%2Fa%2bb%3Dcd%26e%22f",
+            "sk%252Fa%252Bb%253Dcd%2526e%252522f",
+        ] {
+            let text = format!("{{\"error\":\"key {escaped}.\"}}");
+            let told = secrets.cleaned(text.into());
+            assert_eq!(told, "{\"error\":\"key [redacted].\"}", "{escaped}");
+        }
+        for other in [r"sk\", r"sk\u00", "sk%2", "sk%25", "sk%2Fa%2bb%3Dcd%26e%21f", r"sk\u012fa+b=cd&e"] {
+            assert_eq!(secrets.cleaned(Bytes::from_static(other.as_bytes())), other);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Judged for Error {
                 if wire.sent { kind.ending() } else { kind.ending().never_sent() }
             }
             Self::Fault(fault) => fault.ending(),
+            Self::Attempt(_, error) => error.ending(),
         }
     }
 }

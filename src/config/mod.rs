@@ -45,6 +45,8 @@ pub use model::{
 };
 pub use summary::{Summary, summary};
 
+pub(crate) use keys::nearest;
+
 use error::Sink;
 
 impl Config {

@@ -18,6 +18,14 @@ pub struct Config {
     pub master_key: Option<SecretString>,
 }
 
+impl Config {
+    /// The names that clients are told of: visible aliases, then groups.
+    pub fn shown(&self) -> impl Iterator<Item = &Arc<str>> {
+        let aliases = self.aliases.iter().filter(|alias| !alias.hidden).map(|alias| &alias.name);
+        aliases.chain(self.groups.iter().map(|group| &group.name))
+    }
+}
+
 /// A name that clients ask for, and the deployments behind it.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -329,6 +337,14 @@ pub struct Fallbacks {
     pub default: Vec<Alternative>,
     /// A flat list, as requests may give it: for every group and every error.
     pub flat: Option<Vec<Alternative>>,
+}
+
+impl Fallbacks {
+    /// All that any of its lists names.
+    pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> {
+        let by_group = self.by_group.iter().flat_map(|(_, list)| list);
+        by_group.chain(&self.default).chain(self.flat.iter().flatten())
+    }
 }
 
 /// One thing to try instead.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     Rejected,
     overrides::KEYS,
+    owned,
     scan::{self, Object, string},
 };
 use crate::config::{Alternative, Fallbacks};
@@ -17,41 +18,6 @@ const MOST_ENTRIES: usize = 256;
 
 /// How many parameters a fallback may set.
 const MOST_PARAMETERS: usize = 64;
-
-/// What no request may say of a fallback: where it is sent and as whom. Those are the configuration's.
-const FORBIDDEN: [&str; 28] = [
-    "api_base",
-    "api_key",
-    "api_type",
-    "api_version",
-    "azure_ad_token",
-    "azure_endpoint",
-    "base_url",
-    "credentials",
-    "custom_llm_provider",
-    "deployment_url",
-    "endpoint",
-    "extra_body",
-    "extra_headers",
-    "headers",
-    "litellm_credential_name",
-    "litellm_params",
-    "litellm_embedding_config",
-    "model_info",
-    "model_list",
-    "organization",
-    "provider_specific_header",
-    "region_name",
-    "router_settings_override",
-    "s3_endpoint_url",
-    "sagemaker_base_url",
-    "ssl_verify",
-    "user_config",
-    "watsonx_url",
-];
-
-/// Beginnings of such names.
-const FORBIDDEN_PREFIXES: [&str; 5] = ["aws_", "azure_", "vertex_", "litellm_", "_litellm"];
 
 /// What would make the answer another than the one that the client waits for.
 const FIXED: [&str; 2] = ["stream", "stream_options"];
@@ -117,7 +83,9 @@ fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative
         }
         match &*member.key {
             "model" => model = Some(named(name, member.value)?.model),
-            key if forbidden(key) => return Err(Rejected::value(at(), "may not be set by a request")),
+            key if owned::fate(key).is_some() => {
+                return Err(Rejected::value(at(), "may not be set by a request"));
+            }
             key if KEYS.contains(&key) => {
                 return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
             }
@@ -129,10 +97,6 @@ fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative
         || Err(Rejected::value(name, "has an entry without a model")),
         |model| Ok(Alternative { model, parameters }),
     )
-}
-
-fn forbidden(key: &str) -> bool {
-    FORBIDDEN.contains(&key) || FORBIDDEN_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), Rejected> {

@@ -4,38 +4,41 @@ use std::ops::Range;
 
 use super::{
     overrides::is_override,
+    owned,
     scan::{Member, Object},
 };
 use crate::request::Layout;
 
 /// Lays out `object`; `commas` are the trailing ones.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
-    let mut cuts = runs(&object.members);
+    let Layout { mut cuts, keys, .. } = divided(&object.members);
     let inside = |cuts: &[Range<usize>], comma| cuts.iter().any(|cut| cut.contains(comma));
     let loose: Vec<_> = commas.iter().filter(|comma| !inside(&cuts, comma)).map(|&at| at..at + 1).collect();
     cuts.extend(loose);
     cuts.sort_unstable_by_key(|cut| cut.start);
-    let stays = object.members.iter().filter(|member| !is_override(&member.key));
-    let keys = stays.map(|member| (member.key.as_ref().into(), member.span.clone())).collect();
     Layout { cuts, model, keys, close: object.close }
 }
 
-/// One cut for each run of overrides: up to the key behind it, or, at the end, from the value before it.
+/// The keys that stay, and one cut for each run of those that do not: up to the key behind it, or, at the end, from the
+/// value before it.
 ///
 /// Either takes exactly the commas that the run no longer needs.
-fn runs(members: &[Member<'_>]) -> Vec<Range<usize>> {
-    let mut cuts = Vec::new();
+fn divided(members: &[Member<'_>]) -> Layout {
+    let (mut cuts, mut keys) = (Vec::new(), Vec::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
-        if is_override(&member.key) {
+        if is_override(&member.key) || owned::fate(&member.key).is_some() {
             first = first.or(Some(index));
-        } else if let Some(first) = first.take() {
+            continue;
+        }
+        if let Some(first) = first.take() {
             cuts.push(members[first].start..member.start);
         }
+        keys.push((member.key.as_ref().into(), member.span.clone()));
     }
     if let (Some(first), Some(last)) = (first, members.last()) {
         let from = first.checked_sub(1).map_or(members[first].start, |before| members[before].span.end);
         cuts.push(from..last.span.end);
     }
-    cuts
+    Layout { cuts, keys, ..Layout::default() }
 }

@@ -32,6 +32,7 @@ mod estimate;
 mod fallbacks;
 mod layout;
 mod overrides;
+mod owned;
 mod read;
 mod rejected;
 mod scan;

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::{
     Rejected, fallbacks,
+    owned::{self, Fate},
     scan::{Member, Object, string},
 };
 use crate::{
@@ -46,7 +47,7 @@ pub(super) const KEYS: [&str; 10] = [
     MIDSTREAM,
 ];
 
-/// Whether a key of the body is meant for the gateway.
+/// Whether a key of the body is meant for the gateway, which acts on it.
 pub(super) fn is_override(key: &str) -> bool {
     KEYS.contains(&key)
 }
@@ -96,6 +97,11 @@ impl Found {
             FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
             CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
             CONTENT_POLICY => into.content_policy_fallbacks = Some(list(CONTENT_POLICY, value)?),
+            key if set && owned::fate(key) == Some(Fate::Refused) => {
+                // A key is as long as the caller likes, an error is not.
+                let key: String = key.chars().take(64).collect();
+                return Err(Rejected::value(key, "may not be set by a request: it is the configuration's"));
+            }
             _ => {}
         }
         Ok(())

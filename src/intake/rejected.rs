@@ -58,6 +58,23 @@ impl Rejected {
         }
     }
 
+    /// `param` names a model that is not here; `near` is the one that was probably meant.
+    #[must_use]
+    pub fn unknown_model(param: &'static str, name: &str, near: Option<&str>) -> Self {
+        // A name is as long as the caller likes, an error is not.
+        let name: String = name.chars().take(100).collect();
+        let hint = match near {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None => "GET /v1/models lists those that are.".to_owned(),
+        };
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "model_not_found",
+            message: format!("'{param}' names `{name}`, but there is no such model. {hint}"),
+            param: Some(param.into()),
+        }
+    }
+
     /// The status of the answer: 400, 408, 413 or 415.
     #[must_use]
     pub const fn status(&self) -> StatusCode {

@@ -20,7 +20,7 @@
 //! and a line in each `match` on the provider below, which the compiler points at.
 //!
 //! Hazards: a header of the configuration may replace any that we set, `authorization` too, but never one that
-//! frames the message or belongs to the connection.
+//! frames or encodes the message or belongs to the connection.
 
 mod azure;
 mod huggingface;
@@ -48,6 +48,9 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", en
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Some servers choose the framing of a stream by it.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// Without the header a server may compress as it likes (RFC 9110, section 12.5.3), and what is compressed cannot be
+/// watched.
+const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 
 static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 
@@ -197,9 +200,10 @@ fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
 }
 
 fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
-    let mut headers = HeaderMap::with_capacity(target.headers.len() + 5);
+    let mut headers = HeaderMap::with_capacity(target.headers.len() + 6);
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::ACCEPT, ACCEPT);
+    headers.insert(header::ACCEPT_ENCODING, PLAIN);
     headers.insert(header::USER_AGENT, USER_AGENT);
     if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
         let (name, mut value) = match target.provider {
@@ -225,11 +229,13 @@ fn expose(key: &SecretString) -> &str {
     key.expose_secret().trim()
 }
 
-/// Not those that belong to the connection or frame the message: they are ours, or the client's below us.
+/// Not those that belong to the connection or frame or encode the message: they are ours, or the client's below us.
 fn may_set(name: &HeaderName) -> bool {
     !matches!(
         name.as_str(),
-        "connection"
+        "accept-encoding"
+            | "connection"
+            | "content-encoding"
             | "content-length"
             | "expect"
             | "host"

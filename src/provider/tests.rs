@@ -89,7 +89,9 @@ fn an_openai_request_carries_the_deployment_s_own_credential() {
     assert_eq!(headers["openai-organization"], "org-1");
     assert_eq!(headers[header::USER_AGENT], concat!("tollgate/", env!("CARGO_PKG_VERSION")));
     let names: BTreeSet<_> = headers.keys().map(HeaderName::as_str).collect();
-    let wanted = ["accept", "authorization", "content-type", "openai-organization", "user-agent"];
+    assert_eq!(headers[header::ACCEPT_ENCODING], "identity", "what is compressed cannot be watched");
+    let wanted =
+        ["accept", "accept-encoding", "authorization", "content-type", "openai-organization", "user-agent"];
     assert_eq!(names, BTreeSet::from(wanted), "and nothing else");
 }
 

@@ -107,7 +107,8 @@ pub struct Overrides {
 /// Where things stand in a request's body: byte ranges of the original.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// What is cut out of what goes upstream (overrides with one comma each, trailing commas), in order, disjoint.
+    /// What is cut out of what goes upstream (overrides and other keys of LiteLLM's own with one comma each,
+    /// trailing commas), in order, disjoint.
     pub cuts: Vec<Range<usize>>,
     /// The value of `model`, quotes included.
     pub model: Range<usize>,

@@ -63,7 +63,7 @@ impl Callers {
 
     /// The next one who is answered. None while nobody calls.
     pub(super) async fn answered(&mut self) -> Option<Call> {
-        // A call that panicked is not to be hidden: it ends the run as it would end the request.
+        // The gateway answers its own panics; one of the caller's is not to be hidden.
         match self.under_way.join_next().await?.map_err(JoinError::try_into_panic) {
             Ok(call) => Some(call),
             Err(Ok(panic)) => std::panic::resume_unwind(panic),

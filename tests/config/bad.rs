@@ -105,6 +105,8 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("a list of organizations is not served", "PARAMS\n    organization: §[a, b]\n"),
     ("`NO_SUCH_VARIABLE` is not set", "PARAMS\n    user: §os.environ/NO_SUCH_VARIABLE\n"),
     ("`master_key` is empty", "PARAMS\ngeneral_settings:\n  §master_key:\n"),
+    ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
+    ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),
     ("`NO_SUCH_KEY` is not set", "PARAMS\ngeneral_settings:\n  master_key: §os.environ/NO_SUCH_KEY\n"),
     ("`A` must be a text, found a list", "PARAMS\nenvironment_variables: {A: §[sk-canary-123456]}\n"),
     // settings

@@ -65,6 +65,22 @@ const WRONG: &[Meaning] = &[
     ("a fallback that is a number", r#""model":"m","messages":[],"fallbacks":[1]"#, &[400], "fallbacks"),
     ("a depth in words", r#""model":"m","messages":[],"max_fallbacks":"deep""#, &[400], "max_fallbacks"),
     (
+        "an upstream's address",
+        r#""model":"m","messages":[],"api_base":"http://127.0.0.1:1""#,
+        &[400],
+        "api_base",
+    ),
+    ("the same, escaped", r#""model":"m","messages":[],"api\u005fbase":"http://h""#, &[400], "api_base"),
+    ("an upstream's key", r#""model":"m","messages":[],"api_key":"sk-mine""#, &[400], "api_key"),
+    ("headers for the upstream", r#""model":"m","messages":[],"extra_headers":{}"#, &[400], "extra_headers"),
+    ("a model list", r#""model":"m","messages":[],"model_list":[]"#, &[400], "model_list"),
+    (
+        "a cloud's credential",
+        r#""model":"m","messages":[],"aws_secret_access_key":"x""#,
+        &[400],
+        "aws_secret",
+    ),
+    (
         "a switch in words",
         r#""model":"m","messages":[],"disable_fallbacks":"no""#,
         &[400],

@@ -55,6 +55,29 @@ async fn an_error_that_repeats_our_key_does_not_tell_it_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_error_quotes_in_escapes_is_found_too() {
+    let escaped = KEY.replace('-', "\\u002d");
+    let body = format!(r#"{{"error":{{"message":"{escaped}","type":"t","param":null,"code":null}}}}"#);
+    let upstream = Upstream::with([Reply::bytes(500, "application/json", body)]).await;
+    let answer = paying(&upstream).await.chat("m", json!({})).await;
+    assert_eq!(answer.error(500)["message"], "[redacted]");
+}
+
+#[tokio::test]
+async fn an_error_that_is_compressed_is_told_of_and_not_passed_on() {
+    // What gzip makes of it does not matter: nobody looks into it.
+    let squeezed = Reply::bytes(429, "application/json", vec![0x1f, 0x8b, 8, 0, KEY.as_bytes()[0]])
+        .header("content-encoding", "gzip")
+        .header("retry-after", "7");
+    let upstream = Upstream::with([squeezed]).await;
+    let answer = paying(&upstream).await.chat("m", json!({})).await;
+    assert_eq!(upstream.only().header("accept-encoding"), Some("identity"), "nobody asked for it");
+    assert_eq!(answer.error(429)["code"], "compressed_error");
+    assert_eq!((answer.header("content-encoding"), answer.header("retry-after")), (None, Some("7")));
+    assert!(!answer.body.contains(&0x1f));
+}
+
+#[tokio::test]
 async fn an_answer_that_goes_well_is_not_searched() {
     let upstream = Upstream::with([say::chat(&format!("a key looks like {KEY}"))]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;
@@ -70,8 +93,10 @@ async fn nobody_is_led_to_the_upstream() {
         .header("refresh", format!("0; url={elsewhere}"));
     let upstream = Upstream::with([moved]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;
-    assert_eq!((upstream.count(), answer.status.as_u16()), (1, 307), "not followed by us");
-    assert!(!format!("{:?}", answer.headers).contains("inside.example"), "{:?}", answer.headers);
+    answer.error(502);
+    assert_eq!(upstream.count(), 1, "not followed by us");
+    let told = format!("{:?} {}", answer.headers, answer.text());
+    assert!(!told.contains("inside.example"), "{told}");
 }
 
 #[tokio::test]
@@ -79,10 +104,54 @@ async fn an_upstream_that_is_a_gateway_too_does_not_speak_for_this_one() {
     let theirs = say::chat("hello")
         .header("x-litellm-model-api-base", "https://inside.example/v1")
         .header("x-litellm-max-retries", "7")
-        .header("x-tollgate-tried-groups", "theirs");
+        .header("x-tollgate-tried-groups", "theirs")
+        .header("x-litellm-key-spend", "12.5")
+        .header("x-litellm-key-max-budget", "100")
+        .header("x-litellm-call-id", "theirs");
     let upstream = Upstream::with([theirs]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;
-    for name in ["x-litellm-model-api-base", "x-litellm-max-retries", "x-tollgate-tried-groups"] {
-        assert_eq!(answer.header(name), None);
+    for name in [
+        "x-litellm-model-api-base",
+        "x-litellm-max-retries",
+        "x-tollgate-tried-groups",
+        "x-litellm-key-spend",
+        "x-litellm-key-max-budget",
+    ] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    assert!(answer.header("x-litellm-call-id").is_some_and(|id| id != "theirs"), "{:?}", answer.headers);
+}
+
+#[tokio::test]
+async fn of_an_upstreams_headers_only_those_pass_that_are_the_clients_business() {
+    let account = [
+        ("openai-organization", "org-of-the-operator"),
+        ("openai-project", "proj_of_the_operator"),
+        ("set-cookie", "__cf_bm=1"),
+        ("www-authenticate", "Bearer realm=\"upstream\""),
+        ("x-ms-region", "Sweden Central"),
+        ("cf-ray", "8f"),
+        ("x-whatever-comes-next", "1"),
+        ("access-control-allow-origin", "*"),
+    ];
+    let passed = [("x-request-id", "req-7"), ("openai-processing-ms", "31"), ("retry-after", "3")];
+    for reply in [say::chat("hello"), say::rate_limited("3")] {
+        let reply =
+            account.iter().chain(&passed).fold(reply, |reply, (name, value)| reply.header(name, value));
+        let reply = reply.header("x-ratelimit-remaining-tokens", "42");
+        let upstream = Upstream::with([reply]).await;
+        let answer = paying(&upstream).await.chat("m", json!({})).await;
+        for (name, _) in account {
+            assert_eq!(answer.header(name), None, "{name}");
+        }
+        for (name, value) in passed {
+            assert_eq!(answer.header(name), Some(value));
+        }
+        assert_eq!(
+            answer.header("x-ratelimit-remaining-tokens"),
+            None,
+            "one deployment's is not the group's"
+        );
+        assert_eq!(answer.header("llm_provider-x-ratelimit-remaining-tokens"), Some("42"), "LiteLLM's name");
     }
 }

@@ -9,6 +9,7 @@ mod support;
 mod bad_requests;
 mod command;
 mod failover_scenarios;
+mod failures;
 mod harness;
 mod http;
 mod leaks;

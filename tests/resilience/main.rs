@@ -7,6 +7,7 @@ mod world;
 mod clocks;
 mod contagion;
 mod failover;
+mod panics;
 mod random;
 mod storms;
 mod words;

@@ -103,7 +103,7 @@ fn the_answer_is_honest(throw: &Throw, answer: &Answer) {
     let theirs = match answer.status {
         200 => text.contains("chat.completion"),
         400 => ["bad", "context_length_exceeded", "content_policy_violation"].contains(&&*code),
-        401 => code == "invalid_api_key",
+        401 => code == "upstream_unauthorized" && text.contains("invalid_api_key"),
         429 => ["rate_limit_exceeded", "insufficient_quota"].contains(&&*code),
         500 => code == "down",
         502 => text == "<html>bad gateway</html>",

@@ -38,6 +38,8 @@ pub(crate) enum Act {
     Break,
     /// Takes the call and says nothing, for ever.
     Hang,
+    /// Panics in the middle of the call, as a fault of the gateway's own would.
+    Panic,
 }
 
 /// An act, and how long it takes to come to it.
@@ -231,6 +233,7 @@ async fn perform(act: Act) -> Result<Response<Wire>, WireError> {
         Act::NoConnection => Err(failed(false, true)),
         Act::Break => Err(failed(true, false)),
         Act::Hang => std::future::pending().await,
+        Act::Panic => panic!("a bug"),
     }
 }
 
@@ -322,9 +325,14 @@ impl World {
         self.seen().windows(2).map(|two| two[1].at - two[0].at).collect()
     }
 
+    /// What `/metrics` says.
+    pub(crate) fn metrics(&self) -> String {
+        self.state.metrics.render().unwrap()
+    }
+
     /// A counter of `/metrics` without labels.
     pub(crate) fn counter(&self, name: &str) -> u64 {
-        let text = self.state.metrics.render().unwrap();
+        let text = self.metrics();
         let line = text.lines().find(|line| line.starts_with(&format!("tollgate_{name}_total ")));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
             .unwrap_or_else(|| panic!("{name}: {text}"))

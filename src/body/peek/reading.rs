@@ -100,15 +100,16 @@ impl Reading {
 
     /// The answer, committed; or what it is instead.
     pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, Fault> {
-        let Self { mut parts, sort, stream, .. } = self;
+        let Self { parts, sort, stream, .. } = self;
         match sort {
             // Nobody has asked for another protocol, and to pass that on would end the client's connection.
             Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
+            Sort::Error(_) if parts.status.is_redirection() => Err(Fault::Redirect),
+            Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
             Sort::Error(mut live) => {
                 let bytes = live.as_mut().content().drain();
                 let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);
-                terms.secrets.clean(&mut parts.headers);
-                Ok(Response::from_parts(parts, Body::ended(terms.secrets.cleaned(bytes), ending)))
+                Ok(verdict::error(parts, bytes, ending, terms))
             }
             Sort::Plain(live) => plain(parts, live, terms, stream),
             Sort::Events(live) => events(parts, live, terms),

@@ -5,8 +5,15 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts
 use tollgate_layers::Ending;
 
 use crate::{
-    body::{Body, complaint, fault::Fault, terms::Terms, watch::Meaning},
-    classify, request,
+    body::{
+        Body,
+        complaint::{self, Complaint},
+        fault::Fault,
+        terms::Terms,
+        watch::Meaning,
+    },
+    classify::{self, Kind},
+    request,
 };
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -44,8 +51,60 @@ pub(super) fn whole(
 pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Terms) -> request::Response {
     parts.status = status(ending);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
+    error(parts, complaint::body_of(data), ending, terms)
+}
+
+/// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,
+/// the answer says so: the client's own key opened our door, and there is nothing wrong with it.
+pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Terms) -> request::Response {
     terms.secrets.clean(&mut parts.headers);
-    let body = terms.secrets.cleaned(complaint::body_of(data));
+    let mut body = terms.secrets.cleaned(bytes);
+    if let Some((what, code)) = refused(ending) {
+        let kind = classify::openai_type(classify::kind_of(&ending));
+        let said = Complaint::read(&body);
+        body = Complaint::new(format!("{what}: {}", said.message()), kind, code).body().into();
+        parts.headers.insert(header::CONTENT_TYPE, JSON);
+    }
+    Response::from_parts(parts, Body::ended(body, ending))
+}
+
+fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
+    match classify::kind_of(&ending) {
+        Kind::Unauthorized => {
+            Some(("The upstream refused the gateway's own credential, not yours", "upstream_unauthorized"))
+        }
+        Kind::Permission => {
+            Some(("The upstream does not allow this to the gateway's own credential", "upstream_forbidden"))
+        }
+        Kind::Success
+        | Kind::RateLimited
+        | Kind::QuotaExhausted
+        | Kind::Overloaded
+        | Kind::ContextWindow
+        | Kind::ContentPolicy
+        | Kind::NotFound
+        | Kind::TooLarge
+        | Kind::BadRequest
+        | Kind::Timeout
+        | Kind::ServerError
+        | Kind::Network
+        | Kind::StreamBroken => None,
+    }
+}
+
+/// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
+/// nor can the client be expected to read it.
+pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
+    let ending = (terms.judge.answer)(parts.status, &parts.headers, b"");
+    let message = format!(
+        "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
+        parts.status.as_u16()
+    );
+    let kind = classify::openai_type(classify::kind_of(&ending));
+    let body = Complaint::new(message, kind, "compressed_error").body();
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.insert(header::CONTENT_TYPE, JSON);
+    terms.secrets.clean(&mut parts.headers);
     Response::from_parts(parts, Body::ended(body, ending))
 }
 

@@ -87,6 +87,9 @@ pub(super) const SETTINGS: &[&str] = &[
 /// Settings in `general_settings`.
 pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
 
+/// Ways of LiteLLM's, none of them served, to keep callers out.
+pub(super) const DOORS: &[&str] = &["custom_auth", "enable_jwt_auth", "enable_oauth2_auth"];
+
 /// A key of our own, which LiteLLM does not have.
 pub(super) struct Ours {
     pub(super) name: &'static str,
@@ -137,7 +140,7 @@ pub(super) fn is_known(word: &str) -> bool {
 }
 
 /// The known name that was probably meant.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     names: impl IntoIterator<Item = &'a str>,
     within: usize,

@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Alias, Config, Group,
     error::Sink,
+    keys,
     raw::Raw,
     read,
     yaml::{Node, Value},
@@ -77,7 +78,10 @@ fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<
 
 /// A master key that is written but empty is an error: whoever wrote it does not want an open door.
 fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretString> {
-    let (key, node) = raw.general.entry("master_key")?;
+    let Some((key, node)) = raw.general.entry("master_key") else {
+        doors(raw, sink);
+        return None;
+    };
     if node.is_null() {
         sink.error(&key.at, "`master_key` is empty")
             .help("give the key, or remove the line to let anybody call");
@@ -89,4 +93,16 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
             .help("choose another");
     }
     Some(text.into())
+}
+
+/// Another door of LiteLLM's, where there is no master key: to serve without it would let in whom it kept out.
+fn doors(raw: &Raw<'_>, sink: &mut Sink<'_>) {
+    for (key, node) in raw.general.entries() {
+        let name = key.at.last();
+        let closed = !node.is_null() && !matches!(node.value, Value::Unset | Value::Bool(false));
+        if closed && keys::DOORS.contains(&name) {
+            sink.error(&key.at, format!("`{name}` is not served, and without it anybody may call"))
+                .help("give callers a `master_key`, or remove the line to let anybody call");
+        }
+    }
 }

@@ -121,8 +121,31 @@ async fn a_fallback_may_be_the_id_of_a_deployment() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_in_a_bodys_list_is_passed_over() {
-    asked_with(json!({"fallbacks": ["no-such-model", "n"]})).ask().await.answered_by("b").calls("a:1 b:1");
+async fn an_unknown_name_in_a_bodys_list_is_refused_before_anybody_is_called() {
+    for (list, more, near) in [
+        ("fallbacks", json!(["n", "spare-grop"]), "`spare-group`"),
+        ("fallbacks", json!([{"model": "nn", "temperature": 0}]), "GET /v1/models"),
+        ("fallbacks", json!([{"m": ["spare-grop"]}]), "`spare-group`"),
+        ("context_window_fallbacks", json!([{"*": ["spare-grop"]}]), "`spare-group`"),
+        ("content_policy_fallbacks", json!([{"other": ["hushhush-1"]}]), "GET /v1/models"),
+    ] {
+        let case = Case::of("m: a; n: b; spare-group: c").always("a", say::server_error());
+        let case = case.router("model_group_alias: {hushhush-2: {model: m, hidden: true}}");
+        let asked = case.with(json!({list: more})).ask().await.calls("a:0 b:0 c:0");
+        let error = asked.answer.error(400);
+        assert_eq!((&error["param"], &error["code"]), (&json!(list), &json!("model_not_found")), "{more}");
+        assert!(error["message"].as_str().unwrap().contains(near), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bodys_list_may_name_whatever_can_be_called_and_speak_of_groups_that_are_not_here() {
+    let case =
+        || Case::of("m: a; n: b").always("a", say::server_error()).router("model_group_alias: {nn: n}");
+    for name in ["n", "nn", "b"] {
+        let lists = json!({"fallbacks": [{"m": [name]}, {"not-here": ["n"]}], "num_retries": 0});
+        case().with(lists).ask().await.answered_by("b");
+    }
 }
 
 #[tokio::test]
