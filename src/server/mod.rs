@@ -26,7 +26,11 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer,
 };
 
-use self::{line::Line, outbox::Outbox};
+pub use self::line::SEND;
+use self::{
+    line::{Line, Reset},
+    outbox::Outbox,
+};
 use crate::{gateway::Gateway, headers, paths::Draining, respond};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
@@ -121,7 +125,7 @@ pub async fn serve<E: Edge>(
 /// One client's connection, served when it is polled.
 fn connection<T, E>(stream: T, edge: E) -> impl GracefulConnection<Error = hyper::Error> + Send
 where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
     E: Edge,
 {
     let outbox = Outbox::default();

@@ -1,6 +1,8 @@
 //! Connections in memory, on a paused clock: what waits for ever ends a test at once.
 
+mod clocks;
 mod reading;
+mod stuck;
 
 use std::{
     collections::VecDeque,
@@ -10,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -25,7 +27,7 @@ use tokio::{
 };
 use tower::service_fn;
 
-use super::connection;
+use super::{connection, line::Reset};
 
 /// An answer, frame by frame; before each it may have nothing to say for a while.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,7 @@ struct Script {
 enum Pause {
     No,
     Turn,
-    Moment,
+    For(Duration),
 }
 
 impl Script {
@@ -61,7 +63,7 @@ impl Script {
 
 struct Answer {
     script: Script,
-    moment: Option<Pin<Box<tokio::time::Sleep>>>,
+    clock: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Body for Answer {
@@ -72,21 +74,19 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { script, moment } = self.get_mut();
-        match script.frames.front_mut() {
-            None => return Poll::Ready(None),
-            Some((Pause::No, _)) => {}
-            Some((pause @ Pause::Turn, _)) => {
-                *pause = Pause::No;
+        let Self { script, clock } = self.get_mut();
+        let Some((pause, _)) = script.frames.front_mut() else { return Poll::Ready(None) };
+        match std::mem::replace(pause, Pause::No) {
+            Pause::No => {}
+            Pause::Turn => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Some((pause @ Pause::Moment, _)) => {
-                let clock = moment.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(1))));
-                std::task::ready!(clock.as_mut().poll(cx));
-                *moment = None;
-                *pause = Pause::No;
-            }
+            Pause::For(time) => *clock = Some(Box::pin(sleep(time))),
+        }
+        if let Some(running) = clock {
+            ready!(running.as_mut().poll(cx));
+            *clock = None;
         }
         let bytes = script.frames.pop_front().map(|(_, bytes)| bytes);
         script.given.fetch_add(bytes.as_ref().map_or(0, Bytes::len), SeqCst);
@@ -101,13 +101,17 @@ impl Body for Answer {
     }
 }
 
+impl Reset for DuplexStream {
+    fn reset(&self) {}
+}
+
 /// A client's end of a connection whose buffer holds so much each way; requests are answered by these scripts in turn.
 fn served(room: usize, scripts: impl IntoIterator<Item = Script>) -> (DuplexStream, JoinHandle<bool>) {
     let (client, server) = duplex(room);
     let scripts = Arc::new(std::sync::Mutex::new(scripts.into_iter().collect::<VecDeque<_>>()));
     let edge = service_fn(move |_: Request<Incoming>| {
         let script = scripts.lock().unwrap().pop_front().unwrap();
-        std::future::ready(Ok::<_, Infallible>(Response::new(Answer { script, moment: None })))
+        std::future::ready(Ok::<_, Infallible>(Response::new(Answer { script, clock: None })))
     });
     let connection = connection(server, edge);
     (client, tokio::spawn(async move { connection.await.is_ok() }))
@@ -120,9 +124,12 @@ async fn ask(client: &mut (impl AsyncWrite + Unpin), count: usize) {
     client.write_all(requests.as_bytes()).await.unwrap();
 }
 
-/// No clock here runs longer: what takes so long will never be.
+/// No clock of a connection runs longer.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Waits for `what`; what waits for ever ends the test.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(Duration::from_secs(3600), future).await {
+    match timeout(FOR_EVER, future).await {
         Ok(value) => value,
         Err(_) => panic!("waited for ever: {what}"),
     }

@@ -1,6 +1,9 @@
 //! Readers: none is given more than has room for it, and whoever reads gets all of it.
 
-use std::sync::{Arc, atomic::Ordering::SeqCst};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -9,6 +12,7 @@ use super::{Pause, Script, ask, rest, served, soon};
 use crate::server::outbox::AHEAD;
 
 const FRAME: usize = 8 * 1024;
+const MOMENT: Pause = Pause::For(Duration::from_millis(1));
 
 /// What a connection of this room may be given, when its reader takes nothing.
 const fn most(room: usize) -> usize {
@@ -113,7 +117,7 @@ async fn whatever_is_asked_answered_and_read_arrives_whole() {
 fn script(random: &mut fastrand::Rng, frames: usize) -> Script {
     let sizes = [0, 1, 100, 5000, FRAME, AHEAD - 1, AHEAD, AHEAD + 1, 3 * AHEAD];
     let frame = |random: &mut fastrand::Rng| {
-        let pause = *random.choice(&[Pause::No, Pause::No, Pause::Turn, Pause::Moment]).unwrap();
+        let pause = *random.choice(&[Pause::No, Pause::No, Pause::Turn, MOMENT]).unwrap();
         let size = *random.choice(&sizes).unwrap();
         (pause, std::iter::repeat_with(|| random.alphanumeric() as u8).take(size).collect::<Bytes>())
     };
