@@ -8,6 +8,7 @@ mod support;
 
 mod bad_requests;
 mod command;
+mod edge;
 mod failover_scenarios;
 mod failures;
 mod harness;

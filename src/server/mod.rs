@@ -1,5 +1,10 @@
 //! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
 
+mod line;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
 use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
@@ -7,26 +12,38 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::TokioTimer,
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tollgate_layers::BoxError;
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
+pub use self::line::SEND;
+use self::{
+    line::{Line, Reset},
+    outbox::Outbox,
+};
 use crate::{gateway::Gateway, headers, paths::Draining};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);
 
-/// A client may take that long to send its head.
+/// A client may take that long to send its head, and may be silent for so long between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// What hyper keeps for a connection at most, each way: a slow reader must not cost the 400 KB of its default. A longer
-/// head of a request is refused (431), as by most servers.
-const BUFFER: usize = 8 * 1024;
+/// A longer head of a request is refused (431): what uvicorn takes, under which clients of LiteLLM's proxy live. hyper
+/// looks when it has read, so that a stranger makes us hold at most twice as much, for [`HEAD`].
+const HEAD_SIZE: usize = 64 * 1024;
+
+/// hyper reads as much at once where reads come back full; it begins with 8 KB, and that is all that a chat costs. What is
+/// queued for a slow reader has a bound of its own, the [`Outbox`].
+const READ_AHEAD: usize = 256 * 1024;
 
 /// A service that can be served: it answers whatever comes.
 pub trait Edge: Clone + Send + 'static {
@@ -87,12 +104,7 @@ pub async fn serve<E: Edge>(
         tokio::select! {
             () = &mut leave => break,
             (stream, _) = accept(&listener) => {
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD)
-                    .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
-                let connection = connections.watch(connection);
+                let connection = connections.watch(connection(stream, service.clone()));
                 tokio::spawn(async move {
                     // A connection that breaks is its client's business; what it had in flight has been dropped.
                     if let Err(error) = connection.await {
@@ -105,6 +117,23 @@ pub async fn serve<E: Edge>(
     drop(listener);
     draining.begin();
     tokio::time::timeout(DRAIN, connections.shutdown()).await.is_ok()
+}
+
+/// One client's connection, served when it is polled.
+fn connection<T, E>(stream: T, edge: E) -> impl GracefulConnection<Error = hyper::Error> + Send
+where
+    T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
+    E: Edge,
+{
+    let outbox = Outbox::default();
+    let line = Line::new(stream, outbox.clone());
+    let service = edge.into_service().map_response(|answer| answer.map(|body| outbox.paced(body)));
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_header_size(HEAD_SIZE)
+        .max_buf_size(READ_AHEAD)
+        .serve_connection(line, TowerToHyperService::new(service))
 }
 
 /// The next connection. Out of file descriptors is a state that passes: wait a little, and try again.
