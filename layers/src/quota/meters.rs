@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Ending,
     endpoint::{Freed, Full, Until},
+    freed::Listeners,
     sync::{Mutex, MutexGuard},
 };
 
@@ -36,12 +37,8 @@ struct Shared {
     /// Times inside are milliseconds since then.
     began: Instant,
     state: Mutex<State>,
-    // Behind an `Arc`, so that they are told without the lock: what they wake may end a call of ours.
-    waiting: Mutex<Arc<Vec<Waiting>>>,
+    listeners: Listeners,
 }
-
-/// Who is told when there is room, and what it calls this deployment.
-type Waiting = (Weak<dyn Freed>, usize);
 
 /// What the meters show at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,16 +73,8 @@ impl Meters {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
-        let waiting = Mutex::default();
-        Self {
-            shared: Arc::new(Shared {
-                glance: Glance::default(),
-                limits,
-                began: Instant::now(),
-                state,
-                waiting,
-            }),
-        }
+        let (glance, began, listeners) = (Glance::default(), Instant::now(), Listeners::default());
+        Self { shared: Arc::new(Shared { glance, limits, began, state, listeners }) }
     }
 
     /// The limits they were made with.
@@ -118,8 +107,9 @@ impl Meters {
         }
         let mut state = self.state();
         let checked = state.check(cost, now);
-        self.show(&mut state, now);
+        let used = self.show(&mut state, now);
         drop(state);
+        let checked = checked.map(|()| Room { used });
         self.unless_account_closed(checked.map_err(|(at, why)| Until { at: self.instant(at), why }))
     }
 
@@ -130,7 +120,7 @@ impl Meters {
         let mut state = self.state();
         let checked = state.check(cost, now);
         match checked {
-            Ok(_) => {
+            Ok(()) => {
                 let taken = state.take(cost, now);
                 self.show(&mut state, now);
                 drop(state);
@@ -193,35 +183,19 @@ impl Meters {
         self.show(&mut state, now);
         drop(state);
         if freed {
-            self.tell();
+            self.shared.listeners.tell();
         }
     }
 
     pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        let mut waiting = self.waiting();
-        let waiting = Arc::make_mut(&mut waiting);
-        // Those of earlier trees are gone.
-        waiting.retain(|(told, _)| told.strong_count() > 0);
-        waiting.push((told.clone(), which));
+        self.shared.listeners.add(told, which);
     }
 
-    /// Lets those who only look see how things stand.
-    fn show(&self, state: &mut State, now: u64) {
+    /// Lets those who only look see how things stand. Returns how full the fullest meter is.
+    fn show(&self, state: &mut State, now: u64) -> f64 {
         let (most, used) = state.most(now);
         self.shared.glance.show(most, used, now);
-    }
-
-    fn tell(&self) {
-        let waiting = Arc::clone(&self.waiting());
-        for (told, which) in waiting.iter() {
-            if let Some(told) = told.upgrade() {
-                told.freed(*which);
-            }
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Arc<Vec<Waiting>>> {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        used
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

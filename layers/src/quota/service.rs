@@ -138,6 +138,10 @@ where
         self.share
     }
 
+    fn cost(&self, req: &Req) -> u64 {
+        self.cost.get(req)
+    }
+
     fn slots(&self, req: &Req, by: Instant) -> u64 {
         self.meters.slots(self.cost.get(req), by)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     limits::{Limits, Settle},
-    meters::{Reading, Room},
+    meters::Reading,
     requests::{Requests, as_f64, whole},
     tokens::Tokens,
     told::Told,
@@ -74,13 +74,13 @@ impl State {
     }
 
     /// Whether a call of this estimate may begin now, else when and why not.
-    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
         let checked = self.look(estimate, now);
         self.refused |= checked.is_err();
         checked
     }
 
-    fn look(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+    fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
         let cost = self.correction.apply(estimate);
         let mut full = (now, Full::Limit);
         let mut later = |at: u64, why| {
@@ -88,20 +88,17 @@ impl State {
                 full = (at, why);
             }
         };
-        let mut used = 0.0_f64;
         if let Some(requests) = &mut self.requests {
             requests.check(now).unwrap_or_else(|at| later(at, Full::Limit));
-            used = used.max(part(requests.used(), requests.limit()));
         }
         if let Some(tokens) = &mut self.tokens {
-            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Limit));
-            used = used.max(part(tokens.used(), tokens.limit));
+            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Cost));
         }
         if self.flights.full() {
             later(now + self.flights.length(), Full::InFlight);
         }
         later(self.word.until(), Full::Word);
-        if full.0 > now { Err(full) } else { Ok(Room { used }) }
+        if full.0 > now { Err(full) } else { Ok(()) }
     }
 
     /// The dearest call that may begin now, by its estimate, and how full the fullest meter is.
