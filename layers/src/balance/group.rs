@@ -108,7 +108,8 @@ impl<S> Group<S> {
             };
             let Some((chosen, flight)) = search.plan.loads.begin(among, &call) else { break };
             let (service, key) = (search.endpoint(chosen.which).clone(), search.plan.key(chosen.which));
-            let held = taken.insert(Taken { service, flight: Some(flight), key });
+            *taken = Some(Taken { service, flight: Some(flight), key });
+            let Some(held) = taken.as_mut() else { break };
             let Err(until) = held.service.reserve(want.req, &chosen.score, now) else { return Pick::Taken };
             if let Some(void) = taken.take().and_then(|taken| taken.flight) {
                 void.undo();

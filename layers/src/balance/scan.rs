@@ -53,6 +53,7 @@ pub(super) enum Found<'a> {
 }
 
 impl Scan {
+    #[inline]
     pub(super) fn new(now: Instant, attempts: Option<&Attempts>) -> Self {
         const NOBODY: Candidate =
             Candidate { which: 0, score: Score { health: Health::Well(1.0), cost: 0.0, used: 0.0 } };
@@ -84,6 +85,7 @@ impl Scan {
     }
 
     /// This one has room. Until when it is benched, if it is.
+    #[inline]
     pub(super) fn room(&mut self, candidate: Candidate, tried: bool) -> Option<Instant> {
         if let Health::Benched(until) = candidate.score.health {
             self.benched(Benched { tried, until, candidate });

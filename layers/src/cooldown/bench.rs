@@ -168,6 +168,7 @@ impl Bench {
         self.health_at(Instant::now())
     }
 
+    #[inline]
     pub(super) fn health_at(&self, now: Instant) -> Health {
         if self.is_settled() {
             return Health::Well(1.0);

@@ -201,6 +201,7 @@ where
 }
 
 /// Of two, the one less preferred.
+#[inline]
 fn worse(one: Health, other: Health) -> Health {
     match (one, other) {
         // Parts of a weight: less is worse. Else the order is that of preference.

@@ -100,17 +100,22 @@ impl Meters {
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
+    #[inline]
     pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
         let now = self.millis(now);
         if let Some(room) = self.shared.glance.room(cost, now) {
             return self.unless_account_closed(Ok(room));
         }
+        self.unless_account_closed(self.look(cost, now))
+    }
+
+    /// Looks under the lock.
+    fn look(&self, cost: u64, now: u64) -> Result<Room, Until> {
         let mut state = self.state();
         let checked = state.check(cost, now);
         let used = self.show(&mut state, now);
         drop(state);
-        let checked = checked.map(|()| Room { used });
-        self.unless_account_closed(checked.map_err(|(at, why)| Until { at: self.instant(at), why }))
+        checked.map(|()| Room { used }).map_err(|(at, why)| Until { at: self.instant(at), why })
     }
 
     /// Takes it.
@@ -166,6 +171,7 @@ impl Meters {
     }
 
     /// Of two reasons to wait the longer one.
+    #[inline]
     fn unless_account_closed<T>(&self, room: Result<T, Until>) -> Result<T, Until> {
         match (self.account_closed_until(), room) {
             (Some(at), Err(until)) if until.at > at => Err(until),
@@ -206,6 +212,7 @@ impl Meters {
         self.millis(Instant::now())
     }
 
+    #[inline]
     fn millis(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.shared.began);
         since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))

@@ -29,6 +29,11 @@ impl Told {
         if there >= amount - 1e-6 { now } else { (now + millis_for(amount - there, rate)).min(self.until) }
     }
 
+    /// Whether somebody may come earlier by this than by `other`.
+    pub(super) fn allows_more_than(&self, other: &Self, rate: f64, now: u64) -> bool {
+        self.there(rate, now) > other.there(rate, now) || self.until < other.until
+    }
+
     /// How much is there, in whole pieces.
     pub(super) fn left(&self, rate: f64, now: u64) -> u64 {
         whole(self.there(rate, now))
