@@ -32,6 +32,13 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
     /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
     fn share(&self) -> Share;
 
+    /// What a call costs, in the unit of the limits: where one finds [`Full::Cost`], one that costs less may find room.
+    /// The endpoints of a group measure alike.
+    fn cost(&self, req: &Req) -> u64 {
+        let _ = req;
+        1
+    }
+
     /// How many calls like this one could begin until `by`, if each began as early as it may. Only reads.
     ///
     /// Those who wait in a queue, and those who are told when to come back, are counted on this.
@@ -92,8 +99,10 @@ pub struct Until {
 /// Why an endpoint has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Its rate limit is reached.
+    /// Its rate limit is reached, for any call.
     Limit,
+    /// Its limit of what calls cost is reached, for one as dear as this; a cheaper one may have room before.
+    Cost,
     /// As many calls are in flight as it may have; freed at a time that nobody knows.
     InFlight,
     /// The backend said so.

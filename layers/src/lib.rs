@@ -26,6 +26,7 @@ pub mod cooldown;
 pub mod ending;
 pub mod endpoint;
 pub mod fallback;
+mod freed;
 pub mod quota;
 pub mod retry;
 mod rolling;

@@ -78,7 +78,7 @@ impl Seats {
         untold
     }
 
-    fn give_back(&mut self, seat: Seat) {
+    pub(super) fn give_back(&mut self, seat: Seat) {
         self.taken[seat.place] = 0;
         self.free.push(seat.place);
     }
@@ -110,12 +110,6 @@ impl Flight {
         self.loads.table().takes_back(&self.counted);
     }
 
-    fn land(&mut self, table: &mut Table) {
-        self.landed = true;
-        table.loads[self.counted.which].landed(self.counted.work);
-        table.seats.give_back(self.seat);
-    }
-
     fn sample(&self, head: Duration) -> Sample {
         // A stream's first content comes when it comes; a plain answer takes as long as there is work in it.
         let per = if self.kind == STREAMED { 1.0 } else { self.counted.work };
@@ -138,8 +132,8 @@ impl Begun {
 
 impl Hear for Flight {
     fn end(mut self, ending: &Ending) {
-        let loads = Arc::clone(&self.loads);
-        let mut table = loads.table();
+        self.landed = true;
+        let mut table = self.loads.table();
         table.come_to(Instant::now());
         if ending.is_evidence() {
             table.judged(self.counted.which, failed(ending.class()));
@@ -148,15 +142,14 @@ impl Hear for Flight {
         if let (Some(head), true) = (self.head, ending.is_success() && seats.told(self.seat)) {
             speeds.sample(&self.sample(head), fade.now);
         }
-        self.land(&mut table);
+        table.landed(&self.counted, self.seat);
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            let loads = Arc::clone(&self.loads);
-            self.land(&mut loads.table());
+            self.loads.table().landed(&self.counted, self.seat);
         }
     }
 }

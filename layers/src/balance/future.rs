@@ -36,6 +36,12 @@ pin_project! {
     }
 }
 
+/// The state that follows, or the outcome.
+type Next<S, Req> = Result<
+    State<S, <S as Service<Req>>::Future>,
+    Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>,
+>;
+
 impl<S, Req, T, R> ResponseFuture<S, Req, T, R>
 where
     S: Service<Req>,
@@ -56,52 +62,46 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut late = true;
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Seeking { seek } => {
                     let Some(req) = this.req.as_ref() else { return Poll::Pending };
-                    match ready!(seek.poll(this.shared, req, cx)) {
-                        Ok(taken) => {
-                            late = false;
-                            State::Readying { taken: Some(taken) }
-                        }
-                        Err(exhausted) => {
-                            this.state.set(State::Over);
-                            return Poll::Ready(Err(exhausted.into()));
-                        }
+                    let mut taken = None;
+                    if let Err(exhausted) = ready!(seek.poll((this.shared, req), &mut taken, cx)) {
+                        this.state.set(State::Over);
+                        return Poll::Ready(Err(exhausted.into()));
                     }
+                    let Some(at_once) = taken.as_mut() else { return Poll::Pending };
+                    // Mostly it is ready, and is not put away before it is called.
+                    let Poll::Ready(ready) = at_once.service.poll_ready(cx) else {
+                        this.state.set(State::Readying { taken });
+                        return Poll::Pending;
+                    };
+                    call(this.shared, at_once, ready, this.req.take())
                 }
                 StateProj::Readying { taken } => {
-                    let Some(endpoint) = taken.as_mut() else { return Poll::Pending };
-                    let ready = ready!(endpoint.service.poll_ready(cx));
-                    match (ready, taken.take(), this.req.take()) {
-                        (Ok(()), Some(mut taken), Some(req)) => {
-                            // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
-                            if late {
-                                taken.flight.called();
-                            }
-                            call(this.shared, taken, req)
-                        }
-                        (Err(error), Some(taken), _) => {
-                            this.state.set(State::Over);
-                            return Poll::Ready(this.shared.track.track(taken.flight, Err(error)));
-                        }
-                        (_, _, _) => return Poll::Pending,
-                    }
+                    let Some(late) = taken.as_mut() else { return Poll::Pending };
+                    let ready = ready!(late.service.poll_ready(cx));
+                    // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
+                    late.flight.iter_mut().for_each(Flight::called);
+                    call(this.shared, late, ready, this.req.take())
                 }
                 StateProj::Calling { inner, flight } => {
                     let outcome = ready!(inner.poll(cx));
-                    let flight = flight.take();
-                    this.state.set(State::Over);
-                    return Poll::Ready(match flight {
+                    Err(match flight.take() {
                         Some(flight) => landed(this.shared, flight, outcome),
                         None => outcome,
-                    });
+                    })
                 }
                 StateProj::Over => return Poll::Pending,
             };
-            this.state.set(next);
+            match next {
+                Ok(state) => this.state.set(state),
+                Err(outcome) => {
+                    this.state.set(State::Over);
+                    return Poll::Ready(outcome);
+                }
+            }
         }
     }
 }
@@ -123,15 +123,29 @@ where
     outcome
 }
 
-fn call<S, Req, T, R>(shared: &Shared<S, T, R>, mut taken: Taken<S>, req: Req) -> State<S, S::Future>
+/// What was taken is called where it lies; or its error is the outcome.
+fn call<S, Req, T, R>(
+    shared: &Shared<S, T, R>,
+    taken: &mut Taken<S>,
+    ready: Result<(), S::Error>,
+    req: Option<Req>,
+) -> Next<S, Req>
 where
     S: Service<Req>,
+    T: Track<Flight, S::Response, S::Error>,
     R: Reads<Req>,
 {
-    if let Some(attempts) = shared.reads.attempts(&req) {
-        attempts.picked(taken.key);
+    match (ready, taken.flight.take(), req) {
+        (Ok(()), flight, Some(req)) => {
+            if let Some(attempts) = shared.reads.attempts(&req) {
+                attempts.picked(taken.key);
+            }
+            Ok(State::Calling { inner: taken.service.call(req), flight })
+        }
+        (Err(error), Some(flight), _) => Err(shared.track.track(flight, Err(error))),
+        (Err(error), None, _) => Err(Err(error)),
+        (Ok(()), _, None) => Ok(State::Over),
     }
-    State::Calling { inner: taken.service.call(req), flight: Some(taken.flight) }
 }
 
 impl<S, Req, T, R> fmt::Debug for ResponseFuture<S, Req, T, R>

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{
     flight::Flight,
     loads::{Call, Loads},
-    room::{FEW, Room, Tier},
-    scan::Found,
+    room::{Room, Tier},
+    scan::{Found, Scan},
     search::Search,
     strategy::Strategy,
 };
@@ -53,14 +53,15 @@ pub(super) struct Want<'a, Req> {
 #[derive(Debug)]
 pub(super) struct Taken<S> {
     pub(super) service: S,
-    pub(super) flight: Flight,
+    /// There until the call is made.
+    pub(super) flight: Option<Flight>,
     pub(super) key: EndpointKey,
 }
 
 /// What the search came to.
-#[derive(Debug)]
-pub(super) enum Pick<S> {
-    Taken(Taken<S>),
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pick {
+    Taken,
     /// There is room at that time, and the request can wait for it.
     Later(Instant),
     /// There is none in time; if ever, then.
@@ -79,15 +80,22 @@ impl<S> Group<S> {
         self.plan.get_or_init(|| Plan::new(&self.endpoints, self.strategy))
     }
 
-    /// Searches, and takes.
-    pub(super) fn pick<Req>(&self, want: &Want<'_, Req>, now: Instant) -> Pick<S>
+    /// Searches, and takes. What it took is written where it is to lie: it is large, and every hand it passed through
+    /// would copy it.
+    pub(super) fn pick<Req>(
+        &self,
+        want: &Want<'_, Req>,
+        now: Instant,
+        taken: &mut Option<Taken<S>>,
+    ) -> Pick
     where
         S: Endpoint<Req>,
     {
         let search = Search { group: self, plan: self.plan(), want };
         let (mut soonest, mut now) = (want.expires, now);
         for _ in 0..AGAIN {
-            let scan = search.scan(now);
+            let mut scan = Scan::new(now, want.attempts);
+            search.scan(&mut scan);
             let among = match scan.found(want.expires) {
                 Found::Room(among) => among,
                 Found::At(at) => return Pick::Later(at),
@@ -99,17 +107,15 @@ impl<S> Group<S> {
                 random: if self.strategy.draws() { self.random() } else { 0 },
             };
             let Some((chosen, flight)) = search.plan.loads.begin(among, &call) else { break };
-            let mut service = search.endpoint(chosen.which).clone();
-            match service.reserve(want.req, &chosen.score, now) {
-                Ok(()) => {
-                    return Pick::Taken(Taken { service, flight, key: search.plan.key(chosen.which) });
-                }
-                Err(until) => {
-                    flight.undo();
-                    soonest = soonest.min(until.at);
-                    now = Instant::now();
-                }
+            let (service, key) = (search.endpoint(chosen.which).clone(), search.plan.key(chosen.which));
+            *taken = Some(Taken { service, flight: Some(flight), key });
+            let Some(held) = taken.as_mut() else { break };
+            let Err(until) = held.service.reserve(want.req, &chosen.score, now) else { return Pick::Taken };
+            if let Some(void) = taken.take().and_then(|taken| taken.flight) {
+                void.undo();
             }
+            soonest = soonest.min(until.at);
+            now = Instant::now();
         }
         // Others were faster, each time; the next slot may be ours.
         let at = soonest.max(Instant::now() + MILLISECOND);
@@ -129,10 +135,7 @@ impl<S> Group<S> {
         if waiting == 0 && earliest.is_some() {
             return Some(soonest);
         }
-        if self.endpoints.len() > FEW {
-            return Some(self.plan().slot_by_index(waiting).max(soonest));
-        }
-        let enough = |by: Instant| self.slots(req, by) > waiting as u64;
+        let enough = |by: Instant| self.has_slots(req, waiting + 1, (now, by));
         let (mut short, mut long) = (Duration::ZERO, MILLISECOND);
         // An hour is the longest that a word may close.
         while !enough(soonest + long) && long < Duration::from_secs(3600) {
@@ -145,28 +148,30 @@ impl<S> Group<S> {
         Some(soonest + long)
     }
 
-    /// Whether so many such calls could begin until then.
-    pub(super) fn has_slots<Req>(&self, req: &Req, count: usize, by: Instant) -> bool
+    /// Whether so many such calls could begin from now until then. Asked of every newcomer while others wait.
+    pub(super) fn has_slots<Req>(&self, req: &Req, count: usize, (now, by): (Instant, Instant)) -> bool
     where
         S: Endpoint<Req>,
     {
-        if self.endpoints.len() > FEW {
-            return self.plan().has_slots_by_index(count, by);
-        }
-        self.slots(req, by) >= count as u64
+        let Plan { order, room, .. } = self.plan();
+        let slots = |tier: &Tier| match tier.index() {
+            // Each endpoint frees one slot when the index says so: near enough where there are many.
+            Some(mut index) => index.due(room.nanos(by), room.nanos(now)) as u64,
+            None => {
+                let members = tier.members.clone().map(|which| &self.endpoints[order[which]]);
+                members.map(|endpoint| endpoint.slots(req, by)).fold(0, u64::saturating_add)
+            }
+        };
+        // So all of them in time are enough for any number.
+        let many = room.tiers.iter().any(Tier::is_large);
+        let count = if many { count.min(order.len()) } else { count };
+        room.tiers.iter().map(slots).fold(0, u64::saturating_add) >= count as u64
     }
 
     /// From a counter: as good as a generator, and it needs no lock.
     pub(super) fn random(&self) -> u64 {
         let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         fastrand::Rng::with_seed(seed).u64(..)
-    }
-
-    fn slots<Req>(&self, req: &Req, by: Instant) -> u64
-    where
-        S: Endpoint<Req>,
-    {
-        self.endpoints.iter().map(|endpoint| endpoint.slots(req, by)).fold(0, u64::saturating_add)
     }
 }
 
@@ -195,30 +200,5 @@ impl Plan {
 
     pub(super) fn key(&self, which: usize) -> EndpointKey {
         EndpointKey::of(&self.loads.shares[which])
-    }
-
-    /// Whether [`Plan::slot_by_index`] would come until then. Asked of every newcomer while others wait.
-    fn has_slots_by_index(&self, count: usize, by: Instant) -> bool {
-        let by = self.room.millis(by);
-        let (mut found, mut all) = (0, 0);
-        for index in self.room.tiers.iter().filter_map(Tier::index) {
-            all += index.keys().len();
-            found += index.due(by, count.saturating_sub(found));
-        }
-        found >= count.min(all)
-    }
-
-    /// Each endpoint frees one slot when the index says so: near enough where there are many.
-    fn slot_by_index(&self, waiting: usize) -> Instant {
-        let mut times: Vec<_> = Vec::with_capacity(self.order.len());
-        for index in self.room.tiers.iter().filter_map(Tier::index) {
-            times.extend(index.keys().iter().map(|key| key.at));
-        }
-        if times.is_empty() {
-            return self.room.instant(0);
-        }
-        let last = times.len() - 1;
-        let (_, nth, _) = times.select_nth_unstable(waiting.min(last));
-        self.room.instant(*nth)
     }
 }

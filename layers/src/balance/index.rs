@@ -1,70 +1,107 @@
 //! Who has room first, among thousands: [`Index`].
 
+use super::calendar::Calendar;
+
 /// For each of many, from when it may have room; finds one that may in O(log n).
 ///
-/// A tournament: each inner node holds the earliest of the two below it.
+/// What it says may be too early, and never too late: whoever is found is asked, and noted anew if it has none.
+///
+/// A tournament: each inner node holds the best of the two below it. Times are nanoseconds since the group began.
 #[derive(Debug)]
 pub(super) struct Index {
     leaves: usize,
     len: usize,
-    /// How many are benched.
-    ill: usize,
-    nodes: Vec<Key>,
+    nodes: Vec<Node>,
+    calendar: Calendar,
 }
 
-/// A time in milliseconds, and whether what begins then is only a return from a bench.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// From when one may have room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) at: u64,
+    /// A call that costs less than this may find some before; zero: none may.
+    pub(super) below: u64,
+    /// What begins then is only a return from a bench: it may be called before, if there is no better one.
     pub(super) ill: bool,
 }
 
+/// The earliest return of one that is full, that of one that is benched, and the largest `below`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Node {
+    well: u64,
+    ill: u64,
+    below: u64,
+}
+
 impl Key {
-    pub(super) const NOW: Self = Self { at: 0, ill: false };
-    const NEVER: Self = Self { at: u64::MAX, ill: true };
+    pub(super) const NOW: Self = Self { at: 0, below: 0, ill: false };
+}
+
+impl Node {
+    const NEVER: Self = Self { well: u64::MAX, ill: u64::MAX, below: 0 };
+
+    const fn of(key: Key) -> Self {
+        let Key { at, below, ill } = key;
+        if ill { Self { well: u64::MAX, ill: at, below } } else { Self { well: at, ill: u64::MAX, below } }
+    }
+
+    fn best(self, other: Self) -> Self {
+        Self {
+            well: self.well.min(other.well),
+            ill: self.ill.min(other.ill),
+            below: self.below.max(other.below),
+        }
+    }
+
+    fn may_have_room(&self, now: u64, cost: u64) -> bool {
+        self.well.min(self.ill) <= now || cost < self.below
+    }
 }
 
 impl Index {
     /// All of `len` may have room now.
     pub(super) fn new(len: usize) -> Self {
         let leaves = len.next_power_of_two();
-        let mut nodes = vec![Key::NOW; 2 * leaves];
-        for leaf in len..leaves {
-            nodes[leaves + leaf] = Key::NEVER;
-        }
+        let mut nodes = vec![Node::of(Key::NOW); 2 * leaves];
+        nodes[leaves + len..].fill(Node::NEVER);
         for node in (1..leaves).rev() {
-            nodes[node] = nodes[2 * node].min(nodes[2 * node + 1]);
+            nodes[node] = nodes[2 * node].best(nodes[2 * node + 1]);
         }
-        Self { leaves, len, ill: 0, nodes }
+        Self { leaves, len, nodes, calendar: Calendar::new(len) }
+    }
+
+    pub(super) fn key(&self, which: usize) -> Key {
+        let Node { well, ill, below } = self.nodes[self.leaves + which];
+        Key { at: well.min(ill), below, ill: ill < well }
     }
 
     pub(super) fn set(&mut self, which: usize, key: Key) {
         let mut node = self.leaves + which;
-        self.ill = self.ill + usize::from(key.ill) - usize::from(self.nodes[node].ill);
-        self.nodes[node] = key;
+        self.nodes[node] = Node::of(key);
+        self.calendar.file(which, key.at);
         while node > 1 {
             node /= 2;
-            let earliest = self.nodes[2 * node].min(self.nodes[2 * node + 1]);
-            if self.nodes[node] == earliest {
+            let best = self.nodes[2 * node].best(self.nodes[2 * node + 1]);
+            if self.nodes[node] == best {
                 return;
             }
-            self.nodes[node] = earliest;
+            self.nodes[node] = best;
         }
     }
 
-    /// The earliest of all.
-    pub(super) fn first(&self) -> Key {
-        self.nodes[1]
+    /// Whether this one may have room at `now` for a call of this cost.
+    pub(super) fn may_have_room(&self, which: usize, now: u64, cost: u64) -> bool {
+        self.nodes[self.leaves + which].may_have_room(now, cost)
     }
 
-    /// The first at `from` or behind it that may have room at `now`.
-    pub(super) fn next(&self, from: usize, now: u64) -> Option<usize> {
+    /// The first at `from` or behind it that may have room at `now` for a call of this cost.
+    pub(super) fn next(&self, from: usize, now: u64, cost: u64) -> Option<usize> {
         if from >= self.len {
             return None;
         }
         let mut node = self.leaves + from;
-        // Up, until something to the right is due; then down to the leftmost of it.
-        while self.nodes[node].at > now {
+        // Up, until something to the right may; then down to the leftmost of it.
+        while !self.nodes[node].may_have_room(now, cost) {
             while node % 2 == 1 {
                 node /= 2;
             }
@@ -75,40 +112,59 @@ impl Index {
         }
         while node < self.leaves {
             node *= 2;
-            if self.nodes[node].at > now {
+            if !self.nodes[node].may_have_room(now, cost) {
                 node += 1;
             }
         }
         Some(node - self.leaves)
     }
 
-    /// How many may have room by then; counts no further than `enough`, and allocates nothing.
-    pub(super) fn due(&self, by: u64, enough: usize) -> usize {
-        self.due_below(1, by, enough)
+    /// When the first of those has room that are full at `now`.
+    pub(super) fn first_after(&self, now: u64) -> Option<u64> {
+        let first = self.least(1, &|node| node.well, &|_, at| at > now, None);
+        first.map(|(at, _)| at)
     }
 
-    fn due_below(&self, node: usize, by: u64, enough: usize) -> usize {
-        if enough == 0 || self.nodes[node].at > by {
-            return 0;
+    /// The one that returns first, of those that are benched and `fit`.
+    pub(super) fn least_ill(&self, fit: impl Fn(usize) -> bool) -> Option<usize> {
+        let least = self.least(1, &|node| node.ill, &|which, _| fit(which), None);
+        least.map(|(_, which)| which)
+    }
+
+    /// How many may have room by then; each counted once, and a little late.
+    pub(super) fn due(&mut self, by: u64, now: u64) -> usize {
+        if self.calendar.turn(now) {
+            for which in 0..self.len {
+                if self.calendar.is_far(which) {
+                    self.calendar.file(which, self.key(which).at);
+                }
+            }
+        }
+        let count = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
+        self.calendar.due(by).unwrap_or_else(count)
+    }
+
+    /// The least below `node` that fits, unless another is known that is no later. Those that do not fit must be few.
+    fn least(
+        &self,
+        node: usize,
+        time: &impl Fn(&Node) -> u64,
+        fits: &impl Fn(usize, u64) -> bool,
+        known: Option<(u64, usize)>,
+    ) -> Option<(u64, usize)> {
+        let at = time(&self.nodes[node]);
+        if at == u64::MAX || known.is_some_and(|(known, _)| known <= at) {
+            return known;
         }
         if node >= self.leaves {
-            return 1;
+            let which = node - self.leaves;
+            return if fits(which, at) { Some((at, which)) } else { known };
         }
-        let left = self.due_below(2 * node, by, enough);
-        left + self.due_below(2 * node + 1, by, enough - left)
-    }
-
-    /// The one that was benched and returns first.
-    pub(super) fn least_ill(&self) -> Option<usize> {
-        if self.ill == 0 {
-            return None;
-        }
-        let ill = self.keys().iter().enumerate().filter(|(_, key)| key.ill);
-        ill.min_by_key(|(_, key)| key.at).map(|(which, _)| which)
-    }
-
-    pub(super) fn keys(&self) -> &[Key] {
-        &self.nodes[self.leaves..self.leaves + self.len]
+        // The earlier side first: then the other is mostly not looked at.
+        let left = time(&self.nodes[2 * node]) <= time(&self.nodes[2 * node + 1]);
+        let [first, second] = if left { [2 * node, 2 * node + 1] } else { [2 * node + 1, 2 * node] };
+        let known = self.least(first, time, fits, known);
+        self.least(second, time, fits, known)
     }
 }
 
@@ -118,22 +174,32 @@ mod tests {
 
     use super::*;
 
+    fn key() -> impl Strategy<Value = Key> {
+        (0_u64..20, 0_u64..3, any::<bool>()).prop_map(|(at, below, ill)| Key { at, below, ill })
+    }
+
     proptest! {
         #[test]
         fn finds_what_a_walk_would_find(
-            keys in prop::collection::vec(0_u64..20, 1..70),
+            keys in prop::collection::vec(key(), 1..70),
             from in 0_usize..80,
             now in 0_u64..20,
+            cost in 0_u64..4,
         ) {
             let mut index = Index::new(keys.len());
-            for (which, at) in keys.iter().enumerate() {
-                index.set(which, Key { at: *at, ill: false });
+            for (which, key) in keys.iter().enumerate() {
+                index.set(which, *key);
+                prop_assert_eq!(index.key(which), *key);
             }
-            let walked = (from..keys.len()).find(|which| keys[*which] <= now);
-            prop_assert_eq!(index.next(from, now), walked);
-            prop_assert_eq!(Some(index.first().at), keys.iter().min().copied());
-            let due = keys.iter().filter(|at| **at <= now).count();
-            prop_assert_eq!((index.due(now, from), index.due(now, usize::MAX)), (due.min(from), due));
+            let may = |key: &Key| key.at <= now || cost < key.below;
+            let walked = (from..keys.len()).find(|which| may(&keys[*which]));
+            prop_assert_eq!(index.next(from, now, cost), walked);
+            prop_assert!((0..keys.len()).all(|which| index.may_have_room(which, now, cost) == may(&keys[which])));
+            let well = keys.iter().filter(|key| !key.ill && key.at > now).map(|key| key.at);
+            prop_assert_eq!(index.first_after(now), well.min());
+            let odd = |which: usize| which % 2 == 1;
+            let ill = (0..keys.len()).filter(|which| keys[*which].ill && odd(*which)).map(|which| keys[which].at);
+            prop_assert_eq!(index.least_ill(odd).map(|which| keys[which].at), ill.min());
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     choose::{Candidate, choose, drag},
-    flight::{Counted, Flight, Seats},
+    flight::{Counted, Flight, Seat, Seats},
     speed::Speeds,
     strategy::{Strategy, weights},
 };
@@ -132,6 +132,12 @@ impl Table {
         *lately = (*lately - noted).max(0.0);
     }
 
+    /// The call is no longer under way.
+    pub(super) fn landed(&mut self, counted: &Counted, seat: Seat) {
+        self.loads[counted.which].landed(counted.work);
+        self.seats.give_back(seat);
+    }
+
     /// A call has ended there, well or not, at the time that all was brought to.
     pub(super) fn judged(&mut self, which: usize, failed: bool) {
         let noted = self.fade.noted(if failed { 0.1 } else { 0.0 });
@@ -156,7 +162,7 @@ impl Load {
         1.0 + 5.0 * self.errors * fade.factor
     }
 
-    pub(super) fn landed(&mut self, work: f64) {
+    fn landed(&mut self, work: f64) {
         self.calls = self.calls.saturating_sub(1);
         // Sums of fractions drift; nothing in flight is nothing.
         self.work = if self.calls == 0 { 0.0 } else { self.work - work };

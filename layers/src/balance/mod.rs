@@ -69,6 +69,7 @@
 //! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.
 
+mod calendar;
 mod choose;
 mod exhausted;
 mod flight;

@@ -82,25 +82,32 @@ impl Room {
         Some(Ticket { room: Arc::clone(self), number, expires })
     }
 
-    pub(super) fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    /// A time as the indices keep it: in nanoseconds.
+    pub(super) fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began);
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
     }
 
-    pub(super) fn instant(&self, millis: u64) -> Instant {
+    pub(super) fn instant(&self, nanos: u64) -> Instant {
         // Beyond a century nothing is known.
-        self.began + Duration::from_millis(millis.min(3_155_760_000_000))
+        self.began + Duration::from_nanos(nanos.min(3_155_760_000_000_000_000))
     }
 }
 
 impl Tier {
-    /// Whether the index knows of any that is full. Costs no lock.
-    pub(super) fn is_noted(&self) -> bool {
-        self.noted.load(Ordering::Relaxed)
+    /// Whether not all of them are asked.
+    pub(super) fn is_large(&self) -> bool {
+        self.members.len() > FEW
+    }
+
+    /// The index, if it knows of any that is full. Where it does not, that costs no lock.
+    pub(super) fn noted(&self) -> Option<MutexGuard<'_, Index>> {
+        self.noted.load(Ordering::Relaxed).then(|| self.index()).flatten()
     }
 
     /// There is something in the index.
     pub(super) fn set_noted(&self) {
-        if !self.is_noted() {
+        if !self.noted.load(Ordering::Relaxed) {
             self.noted.store(true, Ordering::Relaxed);
         }
     }

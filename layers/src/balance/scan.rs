@@ -53,6 +53,7 @@ pub(super) enum Found<'a> {
 }
 
 impl Scan {
+    #[inline]
     pub(super) fn new(now: Instant, attempts: Option<&Attempts>) -> Self {
         const NOBODY: Candidate =
             Candidate { which: 0, score: Score { health: Health::Well(1.0), cost: 0.0, used: 0.0 } };
@@ -69,8 +70,13 @@ impl Scan {
         }
     }
 
+    /// How many have room that were not tried.
+    pub(super) const fn untried(&self) -> usize {
+        self.candidates.untried
+    }
+
     pub(super) const fn has_untried(&self) -> bool {
-        self.candidates.untried > 0
+        self.untried() > 0
     }
 
     /// What follows is of a higher order.
@@ -79,6 +85,7 @@ impl Scan {
     }
 
     /// This one has room. Until when it is benched, if it is.
+    #[inline]
     pub(super) fn room(&mut self, candidate: Candidate, tried: bool) -> Option<Instant> {
         if let Health::Benched(until) = candidate.score.health {
             self.benched(Benched { tried, until, candidate });
@@ -102,13 +109,13 @@ impl Scan {
         match until.why {
             // It was ill a moment ago: rather another that is benched than waiting for this one.
             Full::Probing => earlier(&mut self.ill, at),
-            Full::Limit | Full::InFlight | Full::Word => earlier(&mut self.well, at),
+            Full::Limit | Full::Cost | Full::InFlight | Full::Word => earlier(&mut self.well, at),
         }
     }
 
-    /// None of those that were not asked has room before that.
-    pub(super) fn none_before(&mut self, at: Instant, ill: bool) {
-        earlier(if ill { &mut self.ill } else { &mut self.well }, at);
+    /// None of those that were not asked, and are well, has room before that.
+    pub(super) fn none_before(&mut self, at: Instant) {
+        earlier(&mut self.well, at);
     }
 
     /// Untried before tried; then well before benched, waiting included. Health closes no group: a bench is only as

@@ -1,20 +1,16 @@
 //! The search for endpoints with room: [`Search`].
 
-use tokio::time::Instant;
-
 use super::{
     choose::Candidate,
     group::{Group, Plan, Want},
-    index::Key,
-    room::{FEW, Tier},
+    index::{Index, Key},
+    room::Tier,
     scan::Scan,
 };
-use crate::{Attempts, Endpoint};
+use crate::{Attempts, Endpoint, endpoint::Full};
 
-/// How many pairs of a large tier are drawn when by its index all are full.
-const PAIRS: usize = 3;
-/// How many of those that have room by the index are asked, before the request waits for a millisecond.
-const WALK: usize = 512;
+/// The shortest time until one is asked again that is benched and whose bench is over: its probe is out.
+const PROBING: u64 = 1_000_000;
 
 /// One request's search through a group.
 #[derive(Debug)]
@@ -33,14 +29,13 @@ where
     }
 
     /// Asks tier after tier, until one has an endpoint with room that this request has not tried.
-    pub(super) fn scan(&self, now: Instant) -> Scan {
-        let mut scan = Scan::new(now, self.want.attempts);
+    pub(super) fn scan(&self, scan: &mut Scan) {
         for tier in &self.plan.room.tiers {
-            if tier.members.len() > FEW {
-                self.sample(tier, &mut scan);
+            if tier.is_large() {
+                self.sample(tier, scan);
             } else {
                 for which in tier.members.clone() {
-                    self.ask(which, &mut scan);
+                    self.ask(which, scan);
                 }
             }
             if scan.has_untried() {
@@ -48,20 +43,24 @@ where
             }
             scan.tier_ends();
         }
-        scan
     }
 
-    /// Asks one. Since when it may have room, if it has none that is to be had now.
+    /// Asks one. From when it may have room, if it has none that is to be had now.
     fn ask(&self, which: usize, scan: &mut Scan) -> Option<Key> {
         let tried = self.want.attempts.is_some_and(|attempts| self.tried(which, attempts));
+        let room = &self.plan.room;
         match self.endpoint(which).score(self.want.req, scan.now) {
             Ok(score) => {
                 let benched = scan.room(Candidate { which, score }, tried)?;
-                Some(Key { at: self.plan.room.millis(benched), ill: true })
+                let at = room.nanos(benched).max(room.nanos(scan.now) + PROBING);
+                Some(Key { at, below: 0, ill: true })
             }
             Err(until) => {
                 scan.full(&until, tried);
-                Some(Key { at: self.plan.room.millis(until.at), ill: false })
+                let dear = until.why == Full::Cost;
+                let below = if dear { self.endpoint(which).cost(self.want.req) } else { 0 };
+                // Later than now, or it would be asked for ever.
+                Some(Key { at: room.nanos(until.at).max(room.nanos(scan.now) + 1), below, ill: false })
             }
         }
     }
@@ -70,79 +69,84 @@ where
         attempts.tried(self.plan.key(which))
     }
 
-    /// Finds some with room among many: two at random; if those are full, two of those that have room by the index.
+    /// Finds some with room among many: two at random, but for those that the index knows to be full; if that comes to
+    /// nothing, two that it says may have room.
     fn sample(&self, tier: &Tier, scan: &mut Scan) {
         let mut rng = fastrand::Rng::with_seed(self.group.random());
-        for offset in pair(&mut rng, tier) {
-            if !self.is_full(tier, offset, scan.now) {
+        let (start, pair) = (tier.members.start, pair(&mut rng, tier));
+        let now = self.plan.room.nanos(scan.now);
+        let may = tier.noted().map(|index| {
+            let cost = self.endpoint(start).cost(self.want.req);
+            pair.map(|offset| index.may_have_room(offset, now, cost))
+        });
+        for (offset, may) in pair.into_iter().zip(may.unwrap_or([true; 2])) {
+            if may && self.ask(start + offset, scan).is_some() {
                 self.note(tier, offset, scan);
             }
         }
         if !scan.has_untried() {
-            self.walk(tier, [rng.usize(..tier.members.len()), rng.usize(..tier.members.len())], scan);
-        }
-        // What was full for a dearer request need not be full for this one, and a bench may have ended early.
-        for _ in 0..PAIRS {
-            for offset in pair(&mut rng, tier) {
-                if !scan.has_untried() {
-                    self.note(tier, offset, scan);
-                }
-            }
+            let from = [rng.usize(..tier.members.len()), rng.usize(..tier.members.len())];
+            self.search(tier, from, scan);
         }
     }
 
-    /// Whether it has no room by the index.
-    fn is_full(&self, tier: &Tier, offset: usize, now: Instant) -> bool {
-        let now = self.plan.room.millis(now);
-        tier.is_noted() && tier.index().is_some_and(|index| index.keys()[offset].at > now)
-    }
-
-    /// Asks one, and notes it when it is full: under the lock of the index, so that room which comes meanwhile is noted
+    /// Notes one that was full, if it still is: under the lock of the index, so that room which comes meanwhile is noted
     /// after that.
     fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
-        let which = tier.members.start + offset;
-        if let Some(known) = self.ask(which, scan)
-            && let Some(mut index) = tier.index()
-            && index.keys()[offset] != known
-            && let Some(key) = self.ask(which, scan)
+        if let Some(mut index) = tier.index()
+            && let Some(key) = self.ask(tier.members.start + offset, scan)
         {
             index.set(offset, key);
             tier.set_noted();
         }
     }
 
-    /// Asks those that have room by the index. What it says too early is put right, and paid for by the call that
-    /// filled the endpoint: so the walk is short.
-    fn walk(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
+    /// Asks those that may have room by the index. What it says too early is put right, and paid for by what made it
+    /// so: a call that filled an endpoint, a time that has come.
+    fn search(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
         let Some(mut index) = tier.index() else { return };
-        let (start, now) = (tier.members.start, self.plan.room.millis(scan.now));
-        let ([mut from, other], mut found) = (from, None);
-        for _ in 0..WALK {
-            let Some(offset) = index.next(from, now).or_else(|| index.next(0, now)) else { break };
-            if found == Some(offset) {
-                return;
-            }
-            if let Some(key) = self.ask(start + offset, scan) {
-                // Later than now, or it would be asked for ever.
-                index.set(offset, Key { at: key.at.max(now + 1), ..key });
-                tier.set_noted();
-            }
-            from = offset + 1;
-            if scan.has_untried() && found.is_some() {
-                return;
-            }
-            if scan.has_untried() {
-                // There is a choice of two here too.
-                (found, from) = (Some(offset), other);
-            }
-        }
-        if scan.has_untried() {
+        let found = self.walk(tier, &mut index, from[0], scan);
+        if found.is_some() {
+            // There is a choice of two here too.
+            self.walk(tier, &mut index, from[1], scan);
             return;
         }
-        let first = index.first();
-        scan.none_before(self.plan.room.instant(first.at.max(now + 1)), first.ill);
-        if let Some(offset) = index.least_ill() {
-            self.ask(start + offset, scan);
+        let (start, room) = (tier.members.start, &self.plan.room);
+        if let Some(at) = index.first_after(room.nanos(scan.now)) {
+            scan.none_before(room.instant(at));
+        }
+        let tried = |which| self.want.attempts.is_some_and(|attempts| self.tried(start + which, attempts));
+        while let Some(offset) = index.least_ill(|which| !tried(which)).or_else(|| index.least_ill(|_| true)) {
+            // Its bench may have been renewed; then another may return before it.
+            match self.ask(start + offset, scan) {
+                Some(key) if key != index.key(offset) => index.set(offset, key),
+                Some(_) | None => return,
+            }
+        }
+    }
+
+    /// Asks all that may have room by the index, from there on and once round, until one has that was not tried.
+    fn walk(&self, tier: &Tier, index: &mut Index, from: usize, scan: &mut Scan) -> Option<usize> {
+        let (start, now) = (tier.members.start, self.plan.room.nanos(scan.now));
+        let cost = self.endpoint(start).cost(self.want.req);
+        let (mut next, mut round) = (from, false);
+        loop {
+            let Some(offset) = index.next(next, now, cost).filter(|offset| !round || *offset < from) else {
+                if round {
+                    return None;
+                }
+                (next, round) = (0, true);
+                continue;
+            };
+            let known = scan.untried();
+            if let Some(key) = self.ask(start + offset, scan) {
+                index.set(offset, key);
+                tier.set_noted();
+            }
+            if scan.untried() > known {
+                return Some(offset);
+            }
+            next = offset + 1;
         }
     }
 }

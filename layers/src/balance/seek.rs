@@ -30,20 +30,20 @@ pin_project! {
     }
 }
 
-/// What the queue has for one who waits.
-enum Turn<S> {
-    Go(Taken<S>),
+/// What there is for one who came, or waits.
+enum Turn {
+    Go,
     Sleep(Instant),
 }
 
 impl Seek {
-    /// Comes back with a clone that holds all it needs, or with our refusal.
+    /// Comes back with a clone that holds all it needs, written to `taken`, or with our refusal.
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
-        shared: &Shared<S, T, R>,
-        req: &Req,
+        (shared, req): (&Shared<S, T, R>, &Req),
+        taken: &mut Option<Taken<S>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Taken<S>, Exhausted>>
+    ) -> Poll<Result<(), Exhausted>>
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
@@ -53,8 +53,8 @@ impl Seek {
             let Some(ticket) = this.ticket.as_ref() else {
                 let now = Instant::now();
                 let expires = shared.expires(req, now);
-                match shared.arrive(req, now, expires) {
-                    Ok(Turn::Go(taken)) => return Poll::Ready(Ok(taken)),
+                match shared.arrive(req, (now, expires), taken) {
+                    Ok(Turn::Go) => return Poll::Ready(Ok(())),
                     Ok(Turn::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
                 }
@@ -64,11 +64,11 @@ impl Seek {
                 }
                 continue;
             };
-            let at = match shared.turn(req, ticket, cx.waker()) {
+            let at = match shared.turn((req, cx.waker()), ticket, taken) {
                 Ok(Turn::Sleep(at)) => at,
-                Ok(Turn::Go(taken)) => {
+                Ok(Turn::Go) => {
                     *this.ticket = None;
-                    return Poll::Ready(Ok(taken));
+                    return Poll::Ready(Ok(()));
                 }
                 Err(exhausted) => {
                     *this.ticket = None;
@@ -105,7 +105,12 @@ impl<S, T, R> Shared<S, T, R> {
     }
 
     /// What there is for a newcomer. It does not overtake those who wait, and does not join them in vain.
-    fn arrive<Req>(&self, req: &Req, now: Instant, expires: Instant) -> Result<Turn<S>, Exhausted>
+    fn arrive<Req>(
+        &self,
+        req: &Req,
+        (now, expires): (Instant, Instant),
+        taken: &mut Option<Taken<S>>,
+    ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
@@ -114,15 +119,15 @@ impl<S, T, R> Shared<S, T, R> {
         if room.waiting() > 0 {
             let (owed, waiting) = room.queue(|queue| (queue.is_owed(now), queue.len()));
             let hurried = self.reads.attempts(req).is_some_and(Attempts::untried_only);
-            if owed && (hurried || !self.group.has_slots(req, waiting + 1, expires)) {
+            if owed && (hurried || !self.group.has_slots(req, waiting + 1, (now, expires))) {
                 return Err(self.refuse(req, None, None));
             }
             if owed {
                 return Ok(Turn::Sleep(expires));
             }
         }
-        match self.group.pick(&self.want(req, expires), now) {
-            Pick::Taken(taken) => Ok(Turn::Go(taken)),
+        match self.group.pick(&self.want(req, expires), now, taken) {
+            Pick::Taken => Ok(Turn::Go),
             Pick::Later(at) => Ok(Turn::Sleep(at)),
             Pick::Never(at) => Err(self.refuse(req, None, at)),
         }
@@ -138,7 +143,12 @@ impl<S, T, R> Shared<S, T, R> {
     }
 
     /// What there is for one who waits.
-    fn turn<Req>(&self, req: &Req, ticket: &Ticket, waker: &Waker) -> Result<Turn<S>, Exhausted>
+    fn turn<Req>(
+        &self,
+        (req, waker): (&Req, &Waker),
+        ticket: &Ticket,
+        taken: &mut Option<Taken<S>>,
+    ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
@@ -152,8 +162,8 @@ impl<S, T, R> Shared<S, T, R> {
                 }
                 return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
             }
-            let at = match self.group.pick(&self.want(req, expires), now) {
-                Pick::Taken(taken) => return Ok(Turn::Go(taken)),
+            let at = match self.group.pick(&self.want(req, expires), now, taken) {
+                Pick::Taken => return Ok(Turn::Go),
                 Pick::Later(at) => at.max(now + MILLISECOND),
                 Pick::Never(at) => return Err(self.refuse(req, Some(ticket), at)),
             };

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::cell::{Cell, Failure, Verdict};
 use crate::{
     Ending, Hear, Until,
-    endpoint::{Full, Health, Score},
+    endpoint::{Freed, Full, Health, Score},
+    freed::Listeners,
     sync::{AtomicBool, AtomicU32, Mutex},
 };
 
@@ -110,6 +111,8 @@ struct Shared {
     settled: AtomicBool,
     benches: AtomicU32,
     known: Mutex<Known>,
+    /// Told when a bench ends before its time.
+    listeners: Listeners,
 }
 
 struct Known {
@@ -151,7 +154,7 @@ impl Bench {
     pub fn new(policy: Policy) -> Self {
         let known = Mutex::new(Known { policy, cell: Cell::new() });
         let (settled, benches) = (AtomicBool::new(true), AtomicU32::new(0));
-        Self { shared: Arc::new(Shared { settled, benches, known }) }
+        Self { shared: Arc::new(Shared { settled, benches, known, listeners: Listeners::default() }) }
     }
 
     /// From now on judged like this; what is known stays.
@@ -165,6 +168,7 @@ impl Bench {
         self.health_at(Instant::now())
     }
 
+    #[inline]
     pub(super) fn health_at(&self, now: Instant) -> Health {
         if self.is_settled() {
             return Health::Well(1.0);
@@ -211,16 +215,32 @@ impl Bench {
         Watch { bench: self.clone(), begun: self.shared.benches.load(Ordering::Acquire), probe }
     }
 
+    pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.shared.listeners.add(told, which);
+    }
+
     fn is_settled(&self) -> bool {
         self.shared.settled.load(Ordering::Acquire)
     }
 
     fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_benched = known.is_benched(now);
         let result = f(&mut known);
         self.shared.settled.store(known.cell.is_settled(&known.policy, now), Ordering::Release);
         self.shared.benches.store(known.cell.benches(), Ordering::Release);
+        let freed = was_benched && !known.is_benched(now);
+        drop(known);
+        if freed {
+            self.shared.listeners.tell();
+        }
         result
+    }
+}
+
+impl Known {
+    fn is_benched(&self, now: Instant) -> bool {
+        matches!(self.cell.health(&self.policy, now), Health::Benched(_))
     }
 }
 

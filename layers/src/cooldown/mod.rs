@@ -185,17 +185,23 @@ where
         self.inner.share()
     }
 
+    fn cost(&self, req: &Req) -> u64 {
+        self.inner.cost(req)
+    }
+
     fn slots(&self, req: &Req, by: Instant) -> u64 {
         // Health closes nothing, so it takes no slot away.
         self.inner.slots(req, by)
     }
 
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
+        self.bench.on_freed(told, which);
         self.inner.on_freed(told, which);
     }
 }
 
 /// Of two, the one less preferred.
+#[inline]
 fn worse(one: Health, other: Health) -> Health {
     match (one, other) {
         // Parts of a weight: less is worse. Else the order is that of preference.

@@ -22,6 +22,7 @@ pub(super) struct Glance {
 
 impl Glance {
     /// Room for a call of this cost, if there was some a moment ago.
+    #[inline]
     pub(super) fn room(&self, cost: u64, now: u64) -> Option<Room> {
         let seen = self.seen.load(Ordering::Relaxed);
         // Another thread may have been here a little later than our `now`.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Ending,
     endpoint::{Freed, Full, Until},
+    freed::Listeners,
     sync::{Mutex, MutexGuard},
 };
 
@@ -36,12 +37,8 @@ struct Shared {
     /// Times inside are milliseconds since then.
     began: Instant,
     state: Mutex<State>,
-    // Behind an `Arc`, so that they are told without the lock: what they wake may end a call of ours.
-    waiting: Mutex<Arc<Vec<Waiting>>>,
+    listeners: Listeners,
 }
-
-/// Who is told when there is room, and what it calls this deployment.
-type Waiting = (Weak<dyn Freed>, usize);
 
 /// What the meters show at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,16 +73,8 @@ impl Meters {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let state = Mutex::new(State::new(limits.clone()));
-        let waiting = Mutex::default();
-        Self {
-            shared: Arc::new(Shared {
-                glance: Glance::default(),
-                limits,
-                began: Instant::now(),
-                state,
-                waiting,
-            }),
-        }
+        let (glance, began, listeners) = (Glance::default(), Instant::now(), Listeners::default());
+        Self { shared: Arc::new(Shared { glance, limits, began, state, listeners }) }
     }
 
     /// The limits they were made with.
@@ -111,16 +100,22 @@ impl Meters {
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
+    #[inline]
     pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
         let now = self.millis(now);
         if let Some(room) = self.shared.glance.room(cost, now) {
             return self.unless_account_closed(Ok(room));
         }
+        self.unless_account_closed(self.look(cost, now))
+    }
+
+    /// Looks under the lock.
+    fn look(&self, cost: u64, now: u64) -> Result<Room, Until> {
         let mut state = self.state();
         let checked = state.check(cost, now);
-        self.show(&mut state, now);
+        let used = self.show(&mut state, now);
         drop(state);
-        self.unless_account_closed(checked.map_err(|(at, why)| Until { at: self.instant(at), why }))
+        checked.map(|()| Room { used }).map_err(|(at, why)| Until { at: self.instant(at), why })
     }
 
     /// Takes it.
@@ -130,7 +125,7 @@ impl Meters {
         let mut state = self.state();
         let checked = state.check(cost, now);
         match checked {
-            Ok(_) => {
+            Ok(()) => {
                 let taken = state.take(cost, now);
                 self.show(&mut state, now);
                 drop(state);
@@ -176,6 +171,7 @@ impl Meters {
     }
 
     /// Of two reasons to wait the longer one.
+    #[inline]
     fn unless_account_closed<T>(&self, room: Result<T, Until>) -> Result<T, Until> {
         match (self.account_closed_until(), room) {
             (Some(at), Err(until)) if until.at > at => Err(until),
@@ -193,35 +189,19 @@ impl Meters {
         self.show(&mut state, now);
         drop(state);
         if freed {
-            self.tell();
+            self.shared.listeners.tell();
         }
     }
 
     pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        let mut waiting = self.waiting();
-        let waiting = Arc::make_mut(&mut waiting);
-        // Those of earlier trees are gone.
-        waiting.retain(|(told, _)| told.strong_count() > 0);
-        waiting.push((told.clone(), which));
+        self.shared.listeners.add(told, which);
     }
 
-    /// Lets those who only look see how things stand.
-    fn show(&self, state: &mut State, now: u64) {
+    /// Lets those who only look see how things stand. Returns how full the fullest meter is.
+    fn show(&self, state: &mut State, now: u64) -> f64 {
         let (most, used) = state.most(now);
         self.shared.glance.show(most, used, now);
-    }
-
-    fn tell(&self) {
-        let waiting = Arc::clone(&self.waiting());
-        for (told, which) in waiting.iter() {
-            if let Some(told) = told.upgrade() {
-                told.freed(*which);
-            }
-        }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Arc<Vec<Waiting>>> {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        used
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -232,6 +212,7 @@ impl Meters {
         self.millis(Instant::now())
     }
 
+    #[inline]
     fn millis(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.shared.began);
         since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))

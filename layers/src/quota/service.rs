@@ -1,7 +1,7 @@
 //! The layer and its service: [`QuotaLayer`], [`Quota`].
 
 use std::{
-    sync::Weak,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -61,8 +61,7 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
     fn layer(&self, inner: S) -> Self::Service {
         Quota {
             inner,
-            meters: self.meters.clone(),
-            share: self.share,
+            kept: Arc::new(Kept { meters: self.meters.clone(), share: self.share }),
             track: self.track.clone(),
             cost: self.cost.clone(),
             reserved: None,
@@ -74,11 +73,17 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
 #[derive(Debug)]
 pub struct Quota<S, T, C = Constant<u64>> {
     inner: S,
-    meters: Meters,
-    share: Share,
+    kept: Arc<Kept>,
     track: T,
     cost: C,
     reserved: Option<Reservation>,
+}
+
+/// What all clones share. Each call is made on a clone, and copies nothing of this.
+#[derive(Debug)]
+struct Kept {
+    meters: Meters,
+    share: Share,
 }
 
 /// A clone shares the meters and holds nothing.
@@ -86,8 +91,7 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Quota<S, T, C> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            meters: self.meters.clone(),
-            share: self.share,
+            kept: Arc::clone(&self.kept),
             track: self.track.clone(),
             cost: self.cost.clone(),
             reserved: None,
@@ -110,7 +114,7 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let reserved = self.reserved.take().unwrap_or_else(|| self.meters.take(self.cost.get(&req)));
+        let reserved = self.reserved.take().unwrap_or_else(|| self.kept.meters.take(self.cost.get(&req)));
         // Before the call: should that panic, the place in flight is free again.
         let held = reserved.spend();
         ResponseFuture::new(self.inner.call(req), held, self.track.clone())
@@ -125,24 +129,28 @@ where
 {
     fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
         let cost = self.cost.get(req);
-        let room = self.meters.room(cost, now)?;
+        let room = self.kept.meters.room(cost, now)?;
         Ok(Score { health: Health::Well(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
     }
 
     fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), Until> {
-        self.reserved = Some(self.meters.reserve(self.cost.get(req), now)?);
+        self.reserved = Some(self.kept.meters.reserve(self.cost.get(req), now)?);
         Ok(())
     }
 
     fn share(&self) -> Share {
-        self.share
+        self.kept.share
+    }
+
+    fn cost(&self, req: &Req) -> u64 {
+        self.cost.get(req)
     }
 
     fn slots(&self, req: &Req, by: Instant) -> u64 {
-        self.meters.slots(self.cost.get(req), by)
+        self.kept.meters.slots(self.cost.get(req), by)
     }
 
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.meters.on_freed(told, which);
+        self.kept.meters.on_freed(told, which);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     limits::{Limits, Settle},
-    meters::{Reading, Room},
+    meters::Reading,
     requests::{Requests, as_f64, whole},
     tokens::Tokens,
     told::Told,
@@ -74,13 +74,13 @@ impl State {
     }
 
     /// Whether a call of this estimate may begin now, else when and why not.
-    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
         let checked = self.look(estimate, now);
         self.refused |= checked.is_err();
         checked
     }
 
-    fn look(&mut self, estimate: u64, now: u64) -> Result<Room, (u64, Full)> {
+    fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
         let cost = self.correction.apply(estimate);
         let mut full = (now, Full::Limit);
         let mut later = |at: u64, why| {
@@ -88,20 +88,17 @@ impl State {
                 full = (at, why);
             }
         };
-        let mut used = 0.0_f64;
         if let Some(requests) = &mut self.requests {
             requests.check(now).unwrap_or_else(|at| later(at, Full::Limit));
-            used = used.max(part(requests.used(), requests.limit()));
         }
         if let Some(tokens) = &mut self.tokens {
-            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Limit));
-            used = used.max(part(tokens.used(), tokens.limit));
+            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Cost));
         }
         if self.flights.full() {
             later(now + self.flights.length(), Full::InFlight);
         }
         later(self.word.until(), Full::Word);
-        if full.0 > now { Err(full) } else { Ok(Room { used }) }
+        if full.0 > now { Err(full) } else { Ok(()) }
     }
 
     /// The dearest call that may begin now, by its estimate, and how full the fullest meter is.
@@ -182,8 +179,11 @@ impl State {
 
     fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
+        let was = self.correction.factor();
         self.correction.learn(taken.estimate, used);
         if let Some(tokens) = &mut self.tokens {
+            // When all calls are thought to be cheaper, that is room too.
+            self.freed |= self.correction.factor() < was;
             if tokens.counts_late(now) {
                 tokens.correct(taken.spent, taken.reserved, 0);
                 tokens.take(used, now);
@@ -207,23 +207,33 @@ impl State {
         }
     }
 
-    /// Takes in what the answer told about the limits.
+    /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
     fn hear(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         let (seen, pin) = (ending.requests(), self.limits.window);
         if let Some(limit) = lower(seen, self.limits.requests) {
-            self.requests.get_or_insert_with(|| Requests::new(limit, pin, now)).set_limit(limit);
+            let requests = self.requests.get_or_insert_with(|| Requests::new(limit, pin, now));
+            self.freed |= limit > requests.limit();
+            requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
             let since = || requests.since(taken.request).saturating_sub(1);
-            requests.told = told(seen, since, taken.at, now).unwrap_or(requests.told);
+            if let Some(told) = told(seen, since, taken.at, now) {
+                self.freed |= told.allows_more_than(&requests.told, requests.rate(), now);
+                requests.told = told;
+            }
         }
         let seen = ending.tokens();
         if let Some(limit) = lower(seen, self.limits.tokens) {
-            self.tokens.get_or_insert_with(|| Tokens::new(limit)).limit = limit;
+            let tokens = self.tokens.get_or_insert_with(|| Tokens::new(limit));
+            self.freed |= limit > tokens.limit;
+            tokens.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
             let since = || tokens.since(taken.spent).saturating_sub(taken.reserved);
-            tokens.told = told(seen, since, taken.at, now).unwrap_or(tokens.told);
+            if let Some(told) = told(seen, since, taken.at, now) {
+                self.freed |= told.allows_more_than(&tokens.told, tokens.rate(), now);
+                tokens.told = told;
+            }
         }
     }
 
@@ -292,17 +302,18 @@ impl Flights {
 
 impl Correction {
     fn apply(&self, estimate: u64) -> u64 {
-        self.factor().map_or(estimate, |factor| whole((as_f64(estimate) * factor).ceil()))
+        whole((as_f64(estimate) * self.factor()).ceil())
     }
 
     /// The largest estimate that comes to no more than this.
     fn revert(&self, cost: u64) -> u64 {
-        self.factor().map_or(cost, |factor| (as_f64(cost) / factor) as u64)
+        (as_f64(cost) / self.factor()) as u64
     }
 
-    fn factor(&self) -> Option<f64> {
+    /// How many times the estimate a call costs, for all that is known.
+    fn factor(&self) -> f64 {
         // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
-        (self.thought > 0.0).then(|| (self.used / self.thought).clamp(0.05, 20.0))
+        if self.thought > 0.0 { (self.used / self.thought).clamp(0.05, 20.0) } else { 1.0 }
     }
 
     fn learn(&mut self, estimate: u64, used: u64) {

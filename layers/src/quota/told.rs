@@ -29,6 +29,11 @@ impl Told {
         if there >= amount - 1e-6 { now } else { (now + millis_for(amount - there, rate)).min(self.until) }
     }
 
+    /// Whether somebody may come earlier by this than by `other`.
+    pub(super) fn allows_more_than(&self, other: &Self, rate: f64, now: u64) -> bool {
+        self.there(rate, now) > other.there(rate, now) || self.until < other.until
+    }
+
     /// How much is there, in whole pieces.
     pub(super) fn left(&self, rate: f64, now: u64) -> u64 {
         whole(self.there(rate, now))
@@ -41,5 +46,62 @@ impl Told {
 
     fn there(&self, rate: f64, now: u64) -> f64 {
         if now >= self.until { f64::INFINITY } else { self.left + now.saturating_sub(self.at) as f64 * rate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    use tokio::time::Instant;
+
+    use super::super::{Limits, Meters, Window};
+    use crate::{Class, Ending, Hear, ending::Seen, endpoint::Freed};
+
+    struct Counts(AtomicUsize);
+
+    impl Freed for Counts {
+        fn freed(&self, _: usize) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// An answer tells this of requests and of tokens, be there room for its call or not: it began before.
+    fn tell(meters: &Meters, [requests, tokens]: [Seen; 2]) {
+        let ending = Ending::of(Class::Success).with_used(Some(10)).with_seen(requests, tokens);
+        meters.take(10).spend().expect("taken").end(&ending);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_tells_of_more_room_is_told_on() {
+        let reset = Some(Duration::from_secs(30));
+        let limit = |limit| Seen { limit: Some(limit), ..Seen::default() };
+        let left = |remaining| Seen { remaining: Some(remaining), reset, ..limit(1_000) };
+        let nothing = Seen::default();
+        for (before, after) in [
+            ([left(0), nothing], [left(5), nothing]),
+            ([nothing, left(0)], [nothing, left(500)]),
+            ([limit(1), nothing], [limit(100), nothing]),
+            ([nothing, limit(10)], [nothing, limit(1_000)]),
+        ] {
+            let limits = Limits { window: Some(Window::S60), ..Limits::default() };
+            let (meters, counts) = (Meters::new(limits), Arc::new(Counts(AtomicUsize::new(0))));
+            let told: Arc<dyn Freed> = Arc::<Counts>::clone(&counts);
+            meters.on_freed(&Arc::downgrade(&told), 0);
+            // The first makes the meter, on which the second counts.
+            tell(&meters, before);
+            tell(&meters, before);
+            assert!(meters.room(10, Instant::now()).is_err(), "{before:?}");
+            assert_eq!(counts.0.load(Ordering::Relaxed), 0, "{before:?}");
+            tell(&meters, after);
+            assert!(meters.room(10, Instant::now()).is_ok(), "{after:?}");
+            assert_eq!(counts.0.load(Ordering::Relaxed), 1, "{after:?}");
+        }
     }
 }

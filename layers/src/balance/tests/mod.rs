@@ -1,6 +1,7 @@
 //! What the stories of the balancer share: a request, an upstream, and a group of them.
 
 mod endings;
+mod many;
 mod queue;
 mod random;
 mod simulation;

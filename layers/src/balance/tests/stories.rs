@@ -45,6 +45,10 @@ impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
     fn share(&self) -> Share {
         self.inner.share()
     }
+
+    fn cost(&self, ask: &Ask) -> u64 {
+        self.inner.cost(ask)
+    }
 }
 
 pub(super) fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {

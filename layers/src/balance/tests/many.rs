@@ -1,0 +1,105 @@
+//! Groups of which only some are asked: what their index has to know.
+
+use tokio_test::{assert_pending, assert_ready, task::spawn};
+
+use super::*;
+use crate::cooldown::{Bench, CooldownLayer, Policy};
+
+const MANY: usize = 40;
+
+/// One that is benched for so long by its first failure.
+fn benched_by_one(
+    server: &Arc<Server>,
+    bench: Duration,
+) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
+    let policy = Policy::new(bench).with_allowed_fails(Some(0));
+    let quota = deployment(server, &Meters::new(Limits::default()), Share::default());
+    CooldownLayer::new(Bench::new(policy), TRACK).layer(quota)
+}
+
+fn servers(takes: Duration) -> Vec<Arc<Server>> {
+    (0..MANY).map(|by| Server::new(by, takes)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_bench_ends_early_is_called_at_once() {
+    let servers = servers(ms(1));
+    servers.iter().for_each(|server| server.set_broken(Some(Class::Unavailable)));
+    let endpoints: Vec<_> = servers.iter().map(|server| benched_by_one(server, secs(60))).collect();
+    let (last, balance) = (endpoints[MANY - 1].clone(), layer(Strategy::Adaptive).layer(endpoints));
+    for _ in 0..MANY {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    assert!(servers.iter().all(|server| server.called() == 1), "each is benched by its first call");
+    // Two, so that the one whose bench ends early is not the least bad all the same.
+    call(&balance, Ask::default()).await.expect("the least bad one");
+    servers.iter().for_each(|server| server.set_broken(None));
+    last.oneshot(Ask::default()).await.expect("it is well again");
+    for _ in 0..3 {
+        let by = call(&balance, Ask::default()).await.expect("an answer").by;
+        assert_eq!(by, MANY - 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn among_those_that_are_benched_the_untried_come_first_though_a_tried_one_returns_sooner() {
+    let servers = servers(ms(1));
+    servers.iter().for_each(|server| server.set_broken(Some(Class::Unavailable)));
+    let bench = |by: usize| secs(if by == 7 { 1 } else { 60 });
+    let endpoints = servers.iter().map(|server| benched_by_one(server, bench(server.by)));
+    let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
+    for _ in 0..MANY {
+        call(&balance, Ask::default()).await.expect("an answer");
+    }
+    let ask = Ask::default();
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        tried.push(call(&balance, ask.clone()).await.expect("an answer").by);
+    }
+    assert_eq!(tried[0], 7, "it returns first");
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(tried.len(), 4, "{tried:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_full_for_a_dear_call_is_found_for_a_cheap_one() {
+    let servers = servers(ms(1));
+    let meters = || Meters::new(Limits { tokens: Some(100), ..Limits::default() });
+    let endpoints = servers.iter().map(|server| deployment(server, &meters(), Share::default()));
+    let balance = layer(Strategy::Adaptive).with_queue(Duration::ZERO, 0).layer(endpoints.collect());
+    let costs = |cost| Ask { cost, ..Ask::default() };
+    for cost in [60, 30, 10] {
+        for _ in 0..MANY {
+            call(&balance, costs(cost)).await.expect("each has room for one");
+        }
+        call(&balance, costs(cost + 1)).await.expect_err("nobody has room for another that is dearer");
+    }
+    let told = call(&balance, costs(1)).await.expect_err("all is spent").retry_after();
+    sleep(told).await;
+    call(&balance, costs(1)).await.expect("as it was told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_while_others_wait_is_told_a_time_at_which_it_is_served_at_once() {
+    let servers = servers(Duration::ZERO);
+    let endpoints: Vec<_> = servers.iter().map(|server| deployment(server, &bursting(1), rpm(1))).collect();
+    let balance = layer(Strategy::Adaptive).with_queue(secs(70), 10).layer(endpoints);
+    for _ in 0..MANY {
+        call(&balance, Ask::default()).await.expect("room");
+        sleep(ms(100)).await;
+    }
+    let mut waiting: Vec<_> = (0..10).map(|_| spawn(call(&balance, Ask::default()))).collect();
+    waiting.iter_mut().for_each(|one| assert_pending!(one.poll()));
+    let began = Instant::now();
+    let told = call(&balance, Ask::default()).await.expect_err("the queue is full").retry_after();
+    // The first slot frees 60.141 s after the first call, and ten more a tenth of a second apart; a page is 67 ms.
+    let truth = ms(60_141 - 4_000 + 1_000);
+    assert!((truth..truth + ms(70)).contains(&told), "{told:?}");
+    for one in &mut waiting {
+        (&mut *one).await.expect("it is served before");
+    }
+    sleep((began + told).saturating_duration_since(Instant::now())).await;
+    let mut back = spawn(call(&balance, Ask::default()));
+    assert!(assert_ready!(back.poll()).is_ok(), "at once");
+}
