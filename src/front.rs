@@ -23,21 +23,29 @@ use crate::{
 pin_project! {
     /// An outcome that is there at once, or that of an inner service.
     pub struct Settled<F> {
-        outcome: Option<Result<Response, Error>>,
         #[pin]
-        inner: Option<F>,
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        // Boxed, since it is rare, and such futures stand in one another four deep. None: it was given.
+        Now { outcome: Option<Box<Result<Response, Error>>> },
+        Later { #[pin] inner: F },
     }
 }
 
 impl<F> Settled<F> {
     /// This outcome.
-    pub const fn now(outcome: Result<Response, Error>) -> Self {
-        Self { outcome: Some(outcome), inner: None }
+    pub fn now(outcome: Result<Response, Error>) -> Self {
+        Self { state: State::Now { outcome: Some(Box::new(outcome)) } }
     }
 
     /// That of this future.
     pub const fn later(inner: F) -> Self {
-        Self { outcome: None, inner: Some(inner) }
+        Self { state: State::Later { inner } }
     }
 }
 
@@ -48,12 +56,12 @@ where
     type Output = Result<Response, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match (this.outcome.take(), this.inner.as_pin_mut()) {
-            (Some(outcome), _) => Poll::Ready(outcome),
-            (None, Some(inner)) => inner.poll(cx),
-            // Polled again after it was ready, which the contract of a future leaves open.
-            (None, None) => Poll::Pending,
+        match self.project().state.project() {
+            StateProj::Later { inner } => inner.poll(cx),
+            // Polled again after it was ready, which the contract of a future leaves open, it stays pending.
+            StateProj::Now { outcome } => {
+                outcome.take().map_or(Poll::Pending, |outcome| Poll::Ready(*outcome))
+            }
         }
     }
 }

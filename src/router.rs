@@ -2,10 +2,10 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tower::{Layer, Service, ServiceExt};
@@ -34,7 +34,13 @@ where
     S::Future: Send,
 {
     fn ask(&self, request: Request) -> Answering {
-        Box::pin(self.clone().oneshot(request))
+        let mut stack = self.clone();
+        // As a rule everything below the front door is ready; a future that asks costs a copy of all this.
+        match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Box::pin(stack.call(request)),
+            Poll::Ready(Err(error)) => Box::pin(ready(Err(error))),
+            Poll::Pending => Box::pin(stack.oneshot(request)),
+        }
     }
 }
 
@@ -111,7 +117,7 @@ impl Service<Request> for Router {
             Some(group) => group.ask(request),
             None => {
                 let unknown = Error::UnknownModel(Arc::clone(&request.body().group));
-                Box::pin(std::future::ready(Err(unknown)))
+                Box::pin(ready(Err(unknown)))
             }
         }
     }

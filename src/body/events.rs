@@ -51,7 +51,7 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
 impl Events {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
-            framer: Framer::new(terms.event_limit),
+            framer: Framer::new(terms.rules.event_limit),
             ready: VecDeque::new(),
             facts: Facts::default(),
             reader: Reader::default(),
@@ -122,7 +122,7 @@ impl Content for Events {
                 }
                 Err(TooLong) => {
                     self.pass(from, to);
-                    return Err(Fault::TooLarge { limit: self.terms.event_limit }.into());
+                    return Err(Fault::TooLarge { limit: self.terms.rules.event_limit }.into());
                 }
             };
             match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
@@ -196,17 +196,17 @@ fn judge(
     if let Event::Chunk(chunk) = &event
         && chunk.error
         && !facts.done
-        && let Some(ending) = (terms.judge.event)(&data, &HeaderMap::new())
+        && let Some(ending) = (terms.rules.judge.event)(&data, &HeaderMap::new())
     {
         facts.any = true;
-        let told = terms.secrets.cleaned(Bytes::copy_from_slice(&data));
+        let told = terms.rules.secrets.cleaned(Bytes::copy_from_slice(&data));
         return Verdict::Break(Break::Upstream(told, Box::new(ending)));
     }
     facts.note(&event);
     match event {
         Event::Broken => {
-            terms.count_broken();
-            if terms.pass_broken { Verdict::Pass } else { Verdict::Drop }
+            terms.rules.count_broken();
+            if terms.rules.pass_broken { Verdict::Pass } else { Verdict::Drop }
         }
         Event::Chunk(chunk) if chunk.only_usage && terms.strip_usage => Verdict::Drop,
         Event::Chunk(chunk) if terms.goes_on && chunk.only_opens() && !facts.content => Verdict::Drop,

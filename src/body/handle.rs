@@ -7,7 +7,7 @@ use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::Watch, quota::Hel
 
 use crate::metrics::Count;
 
-/// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one allocates nothing.
+/// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
 pub enum Handle {
     /// The balancer's: work in flight, and how fast it was.
     Balance(Flight),
@@ -101,24 +101,23 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// The handles of one answer. Eight are held in place: one attempt fastens four, the tree above it three.
+/// The handles of one answer under way; one that is held whole before it goes on never has any.
 #[derive(Debug, Default)]
-pub(super) struct Handles {
-    first: [Option<Handle>; 8],
-    more: Vec<Handle>,
-}
+pub(super) struct Handles(Vec<Handle>);
 
 impl Handles {
+    /// One attempt fastens four, the tree above it three.
+    const COMMONLY: usize = 7;
+
     pub(super) fn add(&mut self, handle: Handle) {
-        match self.first.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some(handle),
-            None => self.more.push(handle),
+        if self.0.is_empty() {
+            self.0.reserve_exact(Self::COMMONLY);
         }
+        self.0.push(handle);
     }
 
     /// Tells all of them, the innermost first.
     pub(super) fn end(&mut self, ending: &Ending) {
-        let Self { first, more } = std::mem::take(self);
-        first.into_iter().flatten().chain(more).for_each(|handle| handle.end(ending));
+        std::mem::take(&mut self.0).into_iter().for_each(|handle| handle.end(ending));
     }
 }

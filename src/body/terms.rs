@@ -21,37 +21,28 @@ pub struct Judge {
     pub success: fn(&HeaderMap) -> Ending,
 }
 
-/// How one answer is watched.
+/// How the answers of a deployment are watched.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct Rules {
     pub(super) judge: Judge,
-    /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
-    pub(super) strip_usage: bool,
     /// `broken_events: pass`.
     pub(super) pass_broken: bool,
     pub(super) event_limit: usize,
-    /// What is said is kept in mind, so that another can go on with it.
-    pub(super) remembers: bool,
-    /// The answer goes on with another: what only opens a stream is left out.
-    pub(super) goes_on: bool,
     /// Counts the events with broken JSON.
     pub(super) broken: Option<Arc<AtomicU64>>,
     /// What no error may tell.
     pub(super) secrets: Secrets,
 }
 
-impl Terms {
+impl Rules {
     /// 16 MB: larger than any event seen (images in base64), small enough for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
     pub(super) fn new(judge: Judge) -> Self {
         Self {
             judge,
-            strip_usage: false,
             pass_broken: false,
             event_limit: Self::EVENT_LIMIT,
-            remembers: false,
-            goes_on: false,
             broken: None,
             secrets: Secrets::default(),
         }
@@ -62,4 +53,16 @@ impl Terms {
             broken.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// How one answer is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) rules: Arc<Rules>,
+    /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
+    pub(super) strip_usage: bool,
+    /// What is said is kept in mind, so that another can go on with it.
+    pub(super) remembers: bool,
+    /// The answer goes on with another: what only opens a stream is left out.
+    pub(super) goes_on: bool,
 }

@@ -200,7 +200,10 @@ fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
 }
 
 fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
-    let mut headers = HeaderMap::with_capacity(target.headers.len() + 6);
+    let mut headers = HeaderMap::with_capacity(target.headers.len() + 7);
+    if let Some(host) = host(&target.base) {
+        headers.insert(header::HOST, HeaderValue::try_from(host)?);
+    }
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::ACCEPT, ACCEPT);
     headers.insert(header::ACCEPT_ENCODING, PLAIN);
@@ -222,6 +225,15 @@ fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
         headers.insert(name.clone(), value);
     }
     Ok(headers)
+}
+
+/// What `host` says of this URL: a port only where it is not the scheme's own.
+fn host(url: &Uri) -> Option<String> {
+    let host = url.host()?;
+    match (url.port_u16(), url.scheme_str()) {
+        (None, _) | (Some(80), Some("http")) | (Some(443), Some("https")) => Some(host.to_owned()),
+        (Some(port), _) => Some(format!("{host}:{port}")),
+    }
 }
 
 /// A key read from a file or an environment often has a line end behind it.

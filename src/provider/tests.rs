@@ -90,8 +90,15 @@ fn an_openai_request_carries_the_deployment_s_own_credential() {
     assert_eq!(headers[header::USER_AGENT], concat!("tollgate/", env!("CARGO_PKG_VERSION")));
     let names: BTreeSet<_> = headers.keys().map(HeaderName::as_str).collect();
     assert_eq!(headers[header::ACCEPT_ENCODING], "identity", "what is compressed cannot be watched");
-    let wanted =
-        ["accept", "accept-encoding", "authorization", "content-type", "openai-organization", "user-agent"];
+    let wanted = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-type",
+        "host",
+        "openai-organization",
+        "user-agent",
+    ];
     assert_eq!(names, BTreeSet::from(wanted), "and nothing else");
 }
 
@@ -236,6 +243,21 @@ fn a_line_end_behind_the_key_is_cut_and_one_inside_is_an_error() {
 }
 
 #[test]
+fn a_port_is_told_where_it_is_not_the_schemes_own() {
+    for (base, host) in [
+        ("https://h", "h"),
+        ("https://h:443/v1", "h"),
+        ("http://h:443", "h:443"),
+        ("http://h:80", "h"),
+        ("http://127.0.0.1:8001/v1", "127.0.0.1:8001"),
+        ("http://[::1]:8001", "[::1]:8001"),
+    ] {
+        let (_, headers) = encoder(target(Provider::OpenAi, "m", base)).head(Route::Chat);
+        assert_eq!(headers[header::HOST], host, "{base}");
+    }
+}
+
+#[test]
 fn extra_headers_replace_ours_but_never_frame_the_message() {
     let pair = |name: &'static str| (HeaderName::from_static(name), HeaderValue::from_static("mine"));
     let names = [
@@ -257,7 +279,8 @@ fn extra_headers_replace_ours_but_never_frame_the_message() {
         (&"mine".parse().unwrap(), &"mine".parse().unwrap())
     );
     assert!(headers["x-title"].is_sensitive());
-    for name in &names[2..] {
+    assert_eq!(headers["host"], "h");
+    for name in &names[3..] {
         assert!(!headers.contains_key(*name), "{name}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Uri, header, uri::PathAndQuery};
+use http::{Uri, uri::PathAndQuery};
 use tollgate_layers::BoxError;
 use tower::ServiceExt;
 
@@ -77,24 +77,13 @@ fn root(base: &Uri) -> Uri {
 /// A server, and the connections to it.
 struct Origin {
     root: Uri,
-    host: Option<HeaderValue>,
     connector: Connector,
     pool: Arc<Pool<Io, Payload>>,
 }
 
 impl Origin {
     fn new(root: Uri, connector: Connector) -> Self {
-        let host = host(&root).and_then(|host| HeaderValue::try_from(host).ok());
-        Self { root, host, connector, pool: Arc::new(Pool::new(IDLE)) }
-    }
-}
-
-/// What `host` says of this URL: a port only where it is not the scheme's own.
-fn host(url: &Uri) -> Option<String> {
-    let host = url.host()?;
-    match (url.port_u16(), url.scheme_str()) {
-        (None, _) | (Some(80), Some("http")) | (Some(443), Some("https")) => Some(host.to_owned()),
-        (Some(port), _) => Some(format!("{host}:{port}")),
+        Self { root, connector, pool: Arc::new(Pool::new(IDLE)) }
     }
 }
 
@@ -107,9 +96,6 @@ impl Upstream for Http1 {
         let mut request = call.request;
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-        if let Some(host) = &origin.host {
-            request.headers_mut().insert(header::HOST, host.clone());
-        }
         Box::pin(async move {
             let connect = async { origin.connector.clone().oneshot(origin.root.clone()).await };
             match Arc::clone(&origin.pool).send(request, connect).await {

@@ -1,5 +1,6 @@
 //! HTTP/2, where a deployment asks for it: [`Http2`].
 
+use http::header;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
@@ -28,7 +29,10 @@ impl Http2 {
 
 impl Upstream for Http2 {
     fn call(&self, call: Call) -> Calling {
-        let answer = self.inner.request(call.request);
+        let mut request = call.request;
+        // There the URL says it, and a server may want to hear it once.
+        request.headers_mut().remove(header::HOST);
+        let answer = self.inner.request(request);
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => Ok(answer.map(Wire::from)),

@@ -82,12 +82,7 @@ impl<S> Group<S> {
 
     /// Searches, and takes. What it took is written where it is to lie: it is large, and every hand it passed through
     /// would copy it.
-    pub(super) fn pick<Req>(
-        &self,
-        want: &Want<'_, Req>,
-        now: Instant,
-        taken: &mut Option<Taken<S>>,
-    ) -> Pick
+    pub(super) fn pick<Req>(&self, want: &Want<'_, Req>, now: Instant, taken: &mut Option<Taken<S>>) -> Pick
     where
         S: Endpoint<Req>,
     {

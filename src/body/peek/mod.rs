@@ -61,7 +61,7 @@ use super::{
     clocks::{Clocks, Running},
     fault::Fault,
     secrets::Secrets,
-    terms::{Judge, Terms},
+    terms::{Judge, Rules, Terms},
     wire::Wire,
 };
 use crate::{
@@ -78,7 +78,7 @@ pub struct PeekLayer<C> {
 #[derive(Clone, Debug)]
 struct Settings<C> {
     clocks: C,
-    terms: Terms,
+    rules: Arc<Rules>,
     injects_usage: bool,
 }
 
@@ -86,7 +86,12 @@ impl<C: Clone> PeekLayer<C> {
     /// Asks `clocks` for each request what limits its answer, and `judge` what an answer means.
     #[must_use]
     pub fn new(clocks: C, judge: Judge) -> Self {
-        Self { settings: Arc::new(Settings { clocks, terms: Terms::new(judge), injects_usage: false }) }
+        let rules = Arc::new(Rules::new(judge));
+        Self { settings: Arc::new(Settings { clocks, rules, injects_usage: false }) }
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.settings).rules)
     }
 
     /// The provider asks every stream for its usage: where the client did not, the chunk that carries nothing else is
@@ -100,28 +105,28 @@ impl<C: Clone> PeekLayer<C> {
     /// Passes events with broken JSON on, instead of dropping them.
     #[must_use]
     pub fn with_broken_events(mut self, pass: bool) -> Self {
-        Arc::make_mut(&mut self.settings).terms.pass_broken = pass;
+        self.rules().pass_broken = pass;
         self
     }
 
     /// Counts events with broken JSON here.
     #[must_use]
     pub fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
-        Arc::make_mut(&mut self.settings).terms.broken = Some(count);
+        self.rules().broken = Some(count);
         self
     }
 
     /// Keeps these out of errors: upstreams repeat the key that they refuse.
     #[must_use]
     pub fn with_secrets(mut self, secrets: Secrets) -> Self {
-        Arc::make_mut(&mut self.settings).terms.secrets = secrets;
+        self.rules().secrets = secrets;
         self
     }
 
     /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
     #[must_use]
     pub fn with_event_limit(mut self, bytes: usize) -> Self {
-        Arc::make_mut(&mut self.settings).terms.event_limit = bytes;
+        self.rules().event_limit = bytes;
         self
     }
 }
@@ -164,11 +169,13 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let head = &request.body().head;
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
-        let mut terms = self.settings.terms.clone();
-        terms.strip_usage = self.settings.injects_usage && stream && !asked;
-        terms.remembers =
-            stream && head.route == Route::Chat && head.overrides.midstream == Some(Midstream::Continue);
-        terms.goes_on = request.body().prefix.is_some();
+        let continues = head.route == Route::Chat && head.overrides.midstream == Some(Midstream::Continue);
+        let terms = Terms {
+            rules: Arc::clone(&self.settings.rules),
+            strip_usage: self.settings.injects_usage && stream && !asked,
+            remembers: stream && continues,
+            goes_on: request.body().prefix.is_some(),
+        };
         let clocks = Running::start(&self.settings.clocks.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), terms, clocks, stream)
     }

@@ -108,7 +108,7 @@ impl Reading {
             Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
             Sort::Error(mut live) => {
                 let bytes = live.as_mut().content().drain();
-                let ending = (terms.judge.answer)(parts.status, &parts.headers, &bytes);
+                let ending = (terms.rules.judge.answer)(parts.status, &parts.headers, &bytes);
                 Ok(verdict::error(parts, bytes, ending, terms))
             }
             Sort::Plain(live) => plain(parts, live, terms, stream),
@@ -133,7 +133,7 @@ fn plain(
         Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending, terms)),
         None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
-            let so_far = (terms.judge.success)(&parts.headers);
+            let so_far = (terms.rules.judge.success)(&parts.headers);
             live.as_mut().clocks().no_stream();
             live.as_mut().content().commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)))
@@ -146,7 +146,7 @@ fn events(
     mut live: Pin<Box<Live<Events>>>,
     terms: &Terms,
 ) -> Result<request::Response, Fault> {
-    let so_far = (terms.judge.success)(&parts.headers);
+    let so_far = (terms.rules.judge.success)(&parts.headers);
     let facts = *live.content.facts();
     if live.over.is_none() || facts.answered() {
         // What broke after the first content breaks for the client too, however fast it came.
@@ -161,7 +161,7 @@ fn events(
     match live.as_mut().over().take() {
         Some(Err(Break::Upstream(data, ending))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
-            let ending = (terms.judge.event)(&data, &parts.headers).unwrap_or(*ending);
+            let ending = (terms.rules.judge.event)(&data, &parts.headers).unwrap_or(*ending);
             Ok(verdict::refusal(parts, &data, ending, terms))
         }
         Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {

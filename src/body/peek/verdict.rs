@@ -25,7 +25,7 @@ pub(super) fn whole(
     terms: &Terms,
     stream: bool,
 ) -> Result<request::Response, Fault> {
-    let so_far = (terms.judge.success)(&parts.headers);
+    let so_far = (terms.rules.judge.success)(&parts.headers);
     if is_encoded(&parts.headers) {
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)));
     }
@@ -39,7 +39,7 @@ pub(super) fn whole(
         return Err(if opens { Fault::Truncated } else { no_json(stream) });
     };
     if meaning.error
-        && let Some(ending) = (terms.judge.event)(text, &parts.headers)
+        && let Some(ending) = (terms.rules.judge.event)(text, &parts.headers)
     {
         return Ok(refusal(parts, text, ending, terms));
     }
@@ -57,8 +57,8 @@ pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Ter
 /// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,
 /// the answer says so: the client's own key opened our door, and there is nothing wrong with it.
 pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Terms) -> request::Response {
-    terms.secrets.clean(&mut parts.headers);
-    let mut body = terms.secrets.cleaned(bytes);
+    terms.rules.secrets.clean(&mut parts.headers);
+    let mut body = terms.rules.secrets.cleaned(bytes);
     if let Some((what, code)) = refused(ending) {
         let kind = classify::openai_type(classify::kind_of(&ending));
         let said = Complaint::read(&body);
@@ -95,7 +95,7 @@ fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
 /// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
 /// nor can the client be expected to read it.
 pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
-    let ending = (terms.judge.answer)(parts.status, &parts.headers, b"");
+    let ending = (terms.rules.judge.answer)(parts.status, &parts.headers, b"");
     let message = format!(
         "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
         parts.status.as_u16()
@@ -104,7 +104,7 @@ pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
     let body = Complaint::new(message, kind, "compressed_error").body();
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    terms.secrets.clean(&mut parts.headers);
+    terms.rules.secrets.clean(&mut parts.headers);
     Response::from_parts(parts, Body::ended(body, ending))
 }
 
