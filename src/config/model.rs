@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -107,6 +107,23 @@ pub struct Target {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `http2`: offer HTTP/2 by ALPN.
     pub http2: bool,
+}
+
+/// Whether both are called in the same way at the same place with the same credential.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { provider, model, base, key: _, api_version, organization, headers, http2 } = self;
+        (*provider, model, base, http2) == (other.provider, &other.model, &other.base, &other.http2)
+            && (api_version, organization, headers)
+                == (&other.api_version, &other.organization, &other.headers)
+            && self.secret() == other.secret()
+    }
+}
+
+impl Target {
+    fn secret(&self) -> Option<&str> {
+        self.key.as_ref().map(ExposeSecret::expose_secret)
+    }
 }
 
 /// Which dialect a deployment speaks.

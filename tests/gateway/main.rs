@@ -15,5 +15,6 @@ mod http;
 mod leaks;
 mod owner;
 mod policies;
+mod reload;
 mod streams;
 mod truth;
