@@ -13,6 +13,7 @@ mod failures;
 mod harness;
 mod http;
 mod leaks;
+mod models;
 mod owner;
 mod policies;
 mod reload;
