@@ -1,6 +1,9 @@
-//! What is answered without a model: the list of models, and the counters. [`Admin`] stands behind auth.
+//! What is answered without a model: the list of models and each of them, and the counters. [`Admin`] stands behind auth.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -13,7 +16,7 @@ use crate::{
     config::Config,
     front::{Admitted, Call, Settled},
     metrics::Metrics,
-    paths::Endpoint,
+    paths::{self, Endpoint},
     request::Response,
     respond,
 };
@@ -21,8 +24,16 @@ use crate::{
 /// The layer of [`Admin`].
 #[derive(Clone, Debug)]
 pub struct AdminLayer {
-    models: Bytes,
+    listed: Arc<Listed>,
     metrics: Metrics,
+}
+
+/// What clients are told of.
+#[derive(Debug)]
+struct Listed {
+    names: Vec<Arc<str>>,
+    /// The list as it is answered.
+    models: Bytes,
 }
 
 #[derive(Serialize)]
@@ -39,15 +50,21 @@ struct Model<'a> {
     owned_by: &'static str,
 }
 
+impl<'a> Model<'a> {
+    /// With LiteLLM's constants: nobody knows when a group was made.
+    const fn of(id: &'a str) -> Self {
+        Self { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
+    }
+}
+
 impl AdminLayer {
     /// Lists the groups and the visible aliases of this configuration.
     #[must_use]
     pub fn new(config: &Config, metrics: Metrics) -> Self {
-        // LiteLLM's constants: nobody knows when a group was made.
-        let model = |id| Model { id, object: "model", created: 1_677_610_602, owned_by: "openai" };
-        let data = config.shown().map(|name| model(name)).collect();
+        let names: Vec<_> = config.shown().cloned().collect();
+        let data = names.iter().map(|name| Model::of(name)).collect();
         let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
-        Self { models: models.into(), metrics }
+        Self { listed: Arc::new(Listed { names, models: models.into() }), metrics }
     }
 }
 
@@ -55,7 +72,7 @@ impl<S> Layer<S> for AdminLayer {
     type Service = Admin<S>;
 
     fn layer(&self, inner: S) -> Admin<S> {
-        Admin { inner, models: self.models.clone(), metrics: self.metrics.clone() }
+        Admin { inner, listed: Arc::clone(&self.listed), metrics: self.metrics.clone() }
     }
 }
 
@@ -63,11 +80,22 @@ impl<S> Layer<S> for AdminLayer {
 #[derive(Clone, Debug)]
 pub struct Admin<S> {
     inner: S,
-    models: Bytes,
+    listed: Arc<Listed>,
     metrics: Metrics,
 }
 
 impl<S> Admin<S> {
+    /// One of the models that are listed.
+    fn model(&self, path: &str) -> Result<Response, Error> {
+        let name = decoded(paths::model(path).unwrap_or_default());
+        let known = self.listed.names.iter().find(|known| known.as_bytes() == name);
+        let Some(known) = known else {
+            return Err(Error::UnknownModel(String::from_utf8_lossy(&name).into()));
+        };
+        let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
+        Ok(respond::json(StatusCode::OK, Body::full(model)))
+    }
+
     fn counters(&self) -> Response {
         let Ok(text) = self.metrics.render() else {
             return respond::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
@@ -79,6 +107,26 @@ impl<S> Admin<S> {
         response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
         response
     }
+}
+
+/// A part of a path without its percent signs; one that encodes nothing stands for itself.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let byte = behind.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                decoded.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    decoded
 }
 
 impl<S, B> Service<Admitted<B>> for Admin<S>
@@ -100,9 +148,10 @@ where
                 Settled::later(self.inner.call(Call { route, request: routed.request, permit }))
             }
             Endpoint::Models => {
-                let body = Body::full(self.models.clone());
+                let body = Body::full(self.listed.models.clone());
                 Settled::now(Ok(respond::json(StatusCode::OK, body)))
             }
+            Endpoint::Model => Settled::now(self.model(routed.request.uri().path())),
             Endpoint::Metrics => Settled::now(Ok(self.counters())),
         }
     }

@@ -3,12 +3,14 @@
 use std::{
     convert::Infallible,
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use tower::Service;
+use tower::{Service, ServiceExt, util::Oneshot};
 
 use crate::{
     admin::Admin,
@@ -39,17 +41,31 @@ type Front = CallId<Instrument<Recover<Respond<Paths<Auth<FrontDoor<Admin<Intake
 ///     litellm_params: {model: openai/any, mock_response: Hello!}
 /// ";
 /// let (config, warnings) = Config::from_yaml(yaml, "inline.yaml", &|_| None)?;
-/// let gateway = stack::gateway(&config, &State::new()?, stack::Options::default());
+/// let state = State::new()?;
+/// let gateway = stack::gateway(&config, &state, stack::Options::default())?;
+///
+/// // Another tree over the same state, in place of the first: its meters and benches go on.
+/// gateway.replace(&stack::gateway(&config, &state, stack::Options::default())?);
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
 #[derive(Clone)]
 pub struct Gateway {
-    inner: Front,
+    front: Arc<ArcSwap<Front>>,
 }
 
 impl Gateway {
-    pub(crate) const fn new(inner: Front) -> Self {
-        Self { inner }
+    pub(crate) fn new(front: Front) -> Self {
+        Self { front: Arc::new(ArcSwap::from_pointee(front)) }
+    }
+
+    /// From now on this gateway and all its clones are what `other` is at this moment. A request that is under way ends
+    /// where it began: each sees one tree from its first byte to its last.
+    ///
+    /// What a [`State`](crate::state::State) keeps goes on where both were built over the same one. What belongs to a
+    /// tree begins anew: how quick each deployment was, who waits for room, and the count of what is held at the front
+    /// door, so that until the last request of the old tree has ended there may be `max_in_flight` of each.
+    pub fn replace(&self, other: &Self) {
+        self.front.store(other.front.load_full());
     }
 }
 
@@ -66,13 +82,13 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = <Front as Service<http::Request<B>>>::Future;
+    type Future = Oneshot<Front, http::Request<B>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<http::Request<B>>::poll_ready(&mut self.inner, cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        self.inner.call(request)
+        Front::clone(&self.front.load()).oneshot(request)
     }
 }

@@ -6,11 +6,12 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{CommandFactory, Parser};
 use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
-use tollgate::{config, config::Config, server, simulate, stack, state::State};
+use tollgate::{Gateway, config, config::Config, server, simulate, stack, state::State};
 use tracing_subscriber::EnvFilter;
 
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
@@ -35,7 +36,7 @@ enum Other {
 
 #[derive(Debug, clap::Args)]
 struct Arguments {
-    /// The configuration: the YAML that LiteLLM's proxy reads
+    /// The configuration: the YAML that LiteLLM's proxy reads; SIGHUP has it read again
     #[arg(long, value_name = "PATH")]
     config: PathBuf,
     /// The address to listen on; 0.0.0.0 is every one
@@ -52,10 +53,16 @@ struct Arguments {
     expose_upstreams: bool,
 }
 
+impl Arguments {
+    const fn options(&self) -> stack::Options {
+        stack::Options { expose_upstreams: self.expose_upstreams }
+    }
+}
+
 fn main() -> ExitCode {
     match Command::parse() {
         Command { other: Some(Other::Simulate(arguments)), .. } => simulated(&arguments),
-        Command { serve: Some(arguments), .. } => served(&arguments),
+        Command { serve: Some(arguments), .. } => served(arguments),
         Command { other: None, serve: None } => {
             Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into())
         }
@@ -78,7 +85,7 @@ fn simulated(arguments: &simulate::Arguments) -> ExitCode {
     }
 }
 
-fn served(arguments: &Arguments) -> ExitCode {
+fn served(arguments: Arguments) -> ExitCode {
     let (config, warnings) = match read(&arguments.config) {
         Ok(read) => read,
         Err(code) => return code,
@@ -120,13 +127,12 @@ fn log() {
         .init();
 }
 
-async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
+async fn run(arguments: Arguments, config: &Config) -> ExitCode {
     let state = match State::new() {
         Ok(state) => state,
         Err(error) => return failed("cannot set up TLS", &error),
     };
-    let options = stack::Options { expose_upstreams: arguments.expose_upstreams };
-    let gateway = match stack::gateway(config, &state, options) {
+    let gateway = match stack::gateway(config, &state, arguments.options()) {
         Ok(gateway) => gateway,
         Err(error) => return failed("cannot build the gateway", &error),
     };
@@ -140,28 +146,70 @@ async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
         Ok(at) => at,
         Err(error) => return failed("cannot listen", &error),
     };
-    let leave = match Leave::new() {
-        Ok(leave) => leave,
-        Err(error) => return failed("cannot listen for signals", &error),
+    let (leave, hangup) = match (Leave::new(), unix::signal(SignalKind::hangup())) {
+        (Ok(leave), Ok(hangup)) => (leave, hangup),
+        (Err(error), _) | (_, Err(error)) => return failed("cannot listen for signals", &error),
     };
     announce(at, config);
-    if server::serve(listener, server::edge(gateway), state.draining.clone(), leave.asked()).await {
+    let (edge, draining) = (server::edge(gateway.clone()), state.draining.clone());
+    tokio::spawn(Reload { arguments, state, gateway }.whenever(hangup));
+    if server::serve(listener, edge, draining, leave.asked()).await {
         return ExitCode::SUCCESS;
     }
     eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
     ExitCode::FAILURE
 }
 
+/// What it takes to read the file again and put another tree in the place of the one that serves.
+struct Reload {
+    arguments: Arguments,
+    state: State,
+    gateway: Gateway,
+}
+
+impl Reload {
+    async fn whenever(self, mut hangup: unix::Signal) {
+        let this = Arc::new(self);
+        while hangup.recv().await.is_some() {
+            let this = Arc::clone(&this);
+            // A large file takes its time, which no request should wait for. One that panics has changed nothing.
+            let _ = tokio::task::spawn_blocking(move || this.now()).await;
+        }
+    }
+
+    /// What is wrong is said, and the tree that serves stays.
+    fn now(&self) {
+        let told = match read(&self.arguments.config) {
+            Err(_) => "the configuration stays as it was".to_owned(),
+            Ok((config, warnings)) => {
+                eprint!("{warnings}");
+                match stack::gateway(&config, &self.state, self.arguments.options()) {
+                    Ok(gateway) => {
+                        self.gateway.replace(&gateway);
+                        format!("reloaded, serving {}", groups(&config))
+                    }
+                    Err(error) => format!("the configuration stays as it was: {error}"),
+                }
+            }
+        };
+        eprintln!("tollgate: {told}");
+    }
+}
+
 /// One line: where, and which groups.
 fn announce(at: SocketAddr, config: &Config) {
-    let groups: Vec<&str> = config.groups.iter().map(|group| &*group.name).collect();
-    println!("tollgate listening on http://{at}, serving {}", groups.join(", "));
+    println!("tollgate listening on http://{at}, serving {}", groups(config));
     if !at.ip().is_loopback() && config.master_key.is_none() {
         eprintln!(
             "warning: everyone who can reach {at} may call these models with your keys, because there is no \
              master_key. Set general_settings.master_key, or listen on 127.0.0.1 (the default)."
         );
     }
+}
+
+fn groups(config: &Config) -> String {
+    let groups: Vec<&str> = config.groups.iter().map(|group| &*group.name).collect();
+    groups.join(", ")
 }
 
 /// The signals that ask the process to go.

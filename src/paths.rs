@@ -35,6 +35,8 @@ pub enum Endpoint {
     Call(Route),
     /// The list of models.
     Models,
+    /// One of them, whose name is the rest of the path.
+    Model,
     /// The counters.
     Metrics,
 }
@@ -45,14 +47,22 @@ enum Found {
     Ready,
 }
 
+/// The name in the path of one model, as it is written there: it may have slashes in it.
+#[must_use]
+pub fn model(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    path.strip_prefix("/models/").filter(|name| !name.is_empty())
+}
+
 /// The paths that are served, whole and exact: what is not listed does not exist.
 fn find(path: &str) -> Option<(&'static str, Found)> {
-    use Endpoint::{Call, Metrics, Models};
+    use Endpoint::{Call, Metrics, Model, Models};
     Some(match path {
         "/v1/chat/completions" | "/chat/completions" => ("POST", Found::Endpoint(Call(Route::Chat))),
         "/v1/completions" | "/completions" => ("POST", Found::Endpoint(Call(Route::Completions))),
         "/v1/embeddings" | "/embeddings" => ("POST", Found::Endpoint(Call(Route::Embeddings))),
         "/v1/models" | "/models" => ("GET", Found::Endpoint(Models)),
+        path if model(path).is_some() => ("GET", Found::Endpoint(Model)),
         "/metrics" => ("GET", Found::Endpoint(Metrics)),
         "/health/liveliness" | "/health/liveness" => ("GET", Found::Alive),
         "/health/readiness" => ("GET", Found::Ready),

@@ -131,10 +131,11 @@ fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments:
 /// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a
 /// hanging deployment would never be benched.
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
-    let (upstream, metered) = (state.upstream(d), d.limits.tpm.is_some());
+    let upstream = state.upstream(d);
+    let asks = d.limits.tpm.is_some() && d.target.vendor.asks_usage; // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
-        .with_injected_usage(metered)
+        .with_injected_usage(asks)
         .with_secrets(Secrets::of(&d.target)) // an error that repeats our key must not tell it
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
@@ -149,7 +150,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
         .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
         .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
         .layer(peek) // nothing is committed before its first content
-        .service(Deployed::new(Encoder::new(d)?, metered, upstream)); // encode, send
+        .service(Deployed::new(Encoder::new(d)?, asks, upstream)); // encode, send
     Ok(deployment)
 }
 

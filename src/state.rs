@@ -18,7 +18,7 @@ use tollgate_layers::{
 
 use crate::{
     classify::{Kind, counted, kind_of},
-    config::{Accounting, Deployment, RetryBudget, Settings},
+    config::{Accounting, Deployment, RetryBudget, Settings, Target},
     metrics::Metrics,
     mock::Mock,
     paths::Draining,
@@ -49,7 +49,8 @@ impl fmt::Debug for State {
 #[derive(Debug, Default)]
 struct Kept {
     meters: HashMap<Arc<str>, Meters>,
-    benches: HashMap<Arc<str>, Bench>,
+    /// With the target that each was filled by.
+    benches: HashMap<Arc<str>, (Target, Bench)>,
     accounts: HashMap<Paying, Account>,
 }
 
@@ -119,19 +120,21 @@ impl State {
         }
     }
 
-    /// The bench of a deployment: the same as before, by the policy of today.
+    /// The bench of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
+    /// another key since then has a clean record: whoever corrects a key need not wait.
     #[must_use]
     pub fn bench(&self, deployment: &Deployment, settings: &Settings) -> Bench {
         let policy = policy(deployment, settings);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.benches.get(&deployment.id) {
-            Some(bench) => {
+            Some((target, bench)) if *target == deployment.target => {
                 bench.set_policy(policy);
                 bench.clone()
             }
-            None => {
+            Some(_) | None => {
                 let bench = Bench::new(policy);
-                kept.benches.insert(Arc::clone(&deployment.id), bench.clone());
+                let entry = (deployment.target.clone(), bench.clone());
+                kept.benches.insert(Arc::clone(&deployment.id), entry);
                 bench
             }
         }

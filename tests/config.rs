@@ -8,6 +8,8 @@ mod bad;
 mod damage;
 #[path = "config/doors.rs"]
 mod doors;
+#[path = "config/vendors.rs"]
+mod vendors;
 
 use std::{sync::Arc, time::Duration};
 
@@ -131,7 +133,7 @@ fn the_owners_azure_file_is_three_deployments_of_one_group() {
         [Some(6), Some(6), Some(1440)]
     );
     let first = &group.deployments[0];
-    assert_eq!(first.target.provider, Provider::Azure);
+    assert_eq!(first.target.vendor.provider, Provider::Azure);
     assert_eq!(&*first.target.model, "gpt-turbo-small-eu");
     assert_eq!(first.target.base, "https://my-endpoint-europe-berri-992.openai.azure.com");
     assert_eq!(first.target.api_version.as_deref(), Some("2025-02-01-preview"));
@@ -155,14 +157,14 @@ fn the_owners_fallbacks_file_means_what_it_says() {
     let (config, _) = read(&example("fallbacks"));
     assert_eq!(config.groups.iter().map(|g| g.deployments.len()).collect::<Vec<_>>(), [3, 1, 1]);
     let zephyr = &config.groups[0].deployments[1].target;
-    assert_eq!(zephyr.provider, Provider::HuggingFace);
+    assert_eq!(zephyr.vendor.provider, Provider::HuggingFace);
     assert_eq!(
         (&*zephyr.model, zephyr.base.to_string()),
         ("HuggingFaceH4/zephyr-7b-beta", "http://0.0.0.0:8002/".into())
     );
     assert!(zephyr.key.is_none());
     let turbo = &config.groups[1].deployments[0].target;
-    assert_eq!((turbo.provider, turbo.base.host()), (Provider::OpenAi, Some("api.openai.com")));
+    assert_eq!((turbo.vendor.provider, turbo.base.host()), (Provider::OpenAi, Some("api.openai.com")));
     let s = &config.settings;
     assert_eq!((s.num_retries, s.timeout, s.allowed_fails), (3, Duration::from_secs(10), Some(3)));
     assert_eq!(s.fallbacks.by_group, [(Arc::from("zephyr-beta"), to(&["gpt-3.5-turbo"]))]);
@@ -274,21 +276,6 @@ fn keys_come_from_the_file_then_the_variables_of_the_provider() {
         key_of("api_key: os.environ/K", "environment_variables: {K: os.environ/MINE}\n").as_deref(),
         Some("mine")
     );
-}
-
-#[test]
-fn a_missing_key_variable_is_no_error_for_a_server_of_ones_own() {
-    let (config, warnings) = read(&deployment("api_key: os.environ/NONE\napi_base: http://127.0.0.1:1/v1/"));
-    assert_eq!((key(&config, 0), config.groups[0].deployments[0].target.base.path()), (None, "/v1"));
-    assert!(warnings.contains("called without a credential"), "{warnings}");
-}
-
-#[test]
-fn a_key_that_leaves_the_machine_in_the_clear_is_warned_about() {
-    let (_, warnings) = read(&deployment(&format!("api_key: {CANARY}\napi_base: http://gpu.internal/v1")));
-    assert!(warnings.contains("the key goes to gpu.internal over plain http"), "{warnings}");
-    let (_, warnings) = read(&deployment("api_key: k\napi_base: http://localhost:1/v1"));
-    assert_eq!(warnings, "");
 }
 
 #[test]

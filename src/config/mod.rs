@@ -36,6 +36,7 @@ mod read;
 mod resolve;
 mod snippet;
 mod summary;
+mod vendors;
 mod yaml;
 
 pub use error::{Diagnostic, Diagnostics, Severity};
@@ -44,6 +45,7 @@ pub use model::{
     Info, Limits, Midstream, Mock, Provider, RetryBudget, Settings, Strategy, Target,
 };
 pub use summary::{Summary, summary};
+pub use vendors::{Base, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::nearest;
 

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Vendor;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -91,8 +93,8 @@ impl fmt::Debug for Deployment {
 /// Where and how a deployment is called.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Which dialect it speaks, and where its routes are.
-    pub provider: Provider,
+    /// Whose it is: which dialect it speaks, and where its routes are.
+    pub vendor: &'static Vendor,
     /// The model's name there: what is sent as `model`, or the name of the Azure deployment.
     pub model: Arc<str>,
     /// `api_base` or the provider's default: an absolute http or https URL without query and fragment and without a trailing slash.
@@ -109,11 +111,30 @@ pub struct Target {
     pub http2: bool,
 }
 
+/// Whether both are called in the same way at the same place with the same credential.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { vendor, model, base, key: _, api_version, organization, headers, http2 } = self;
+        (*vendor, model, base, http2) == (other.vendor, &other.model, &other.base, &other.http2)
+            && (api_version, organization, headers)
+                == (&other.api_version, &other.organization, &other.headers)
+            && self.secret() == other.secret()
+    }
+}
+
+impl Target {
+    fn secret(&self) -> Option<&str> {
+        self.key.as_ref().map(ExposeSecret::expose_secret)
+    }
+}
+
 /// Which dialect a deployment speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
-    /// `openai/`, and every server that speaks like it.
+    /// OpenAI's, below the base as it is given.
     OpenAi,
+    /// OpenAI's, below a `/v1` that the base may lack.
+    Versioned,
     /// `azure/`.
     Azure,
     /// `huggingface/`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Alternative, Config, Deployment, Fallbacks, Group, Provider};
+use super::{Alternative, Config, Deployment, Fallbacks, Group};
 
 /// The configuration as a tree of text.
 #[must_use]
@@ -54,12 +54,7 @@ fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let provider = match d.target.provider {
-        Provider::OpenAi => "openai",
-        Provider::Azure => "azure",
-        Provider::HuggingFace => "huggingface",
-    };
-    write!(f, "  {}  {provider}/{}", d.id, d.target.model)?;
+    write!(f, "  {}  {}/{}", d.id, d.target.vendor.prefix, d.target.model)?;
     match (&d.mock, d.target.base.authority()) {
         (Some(_), _) => write!(f, "  mock")?,
         (None, Some(authority)) => write!(f, "  at {authority}")?,
@@ -76,7 +71,8 @@ fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(order) = limits.order {
         write!(f, "  order {order}")?;
     }
-    let no_key = d.mock.is_none() && d.target.key.is_none();
+    let token = d.target.headers.iter().any(|(name, _)| *name == http::header::AUTHORIZATION);
+    let no_key = d.mock.is_none() && d.target.key.is_none() && !token;
     writeln!(f, "{}", if no_key { "  no key" } else { "" })
 }
 

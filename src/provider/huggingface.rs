@@ -4,18 +4,10 @@
 
 use std::sync::Arc;
 
-use super::openai;
-use crate::{config::Target, request::Route};
+use crate::config::Target;
 
 /// The host of the router, which is the base where none was given.
 const ROUTER: &str = "router.huggingface.co";
-
-/// The base's path, `/v1` unless it is there, and the route.
-pub(super) fn path(base: &str, route: Route) -> String {
-    let base = openai::without_route(base);
-    let root = base.strip_suffix("/v1").unwrap_or(base);
-    format!("{root}/v1{}", route.path())
-}
 
 /// The model's name. LiteLLM writes `{provider}/{org}/{model}` for one provider behind the router and looks up that
 /// provider's own name and path; the router understands `{org}/{model}:{provider}`, which saves the look-up.

@@ -16,8 +16,9 @@
 //! # }
 //! ```
 //!
-//! To add a provider: a variant of [`config::Provider`](crate::config::Provider), a file that says where a route is,
-//! and a line in each `match` on the provider below, which the compiler points at.
+//! To add a provider that speaks like OpenAI: a row of [`config::VENDORS`](crate::config::VENDORS). One that does not
+//! needs a variant of [`config::Provider`](crate::config::Provider) too, a file that says where a route is, and a line
+//! in each `match` on the provider below, which the compiler points at.
 //!
 //! Hazards: a header of the configuration may replace any that we set, `authorization` too, but never one that
 //! frames or encodes the message or belongs to the connection.
@@ -176,18 +177,18 @@ impl From<InvalidHeaderValue> for Invalid {
 }
 
 fn model(target: &Target) -> Arc<str> {
-    match target.provider {
-        Provider::OpenAi | Provider::Azure => target.model.clone(),
+    match target.vendor.provider {
+        Provider::OpenAi | Provider::Versioned | Provider::Azure => target.model.clone(),
         Provider::HuggingFace => huggingface::model(target),
     }
 }
 
 fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
     let base = target.base.path().trim_end_matches('/');
-    let path = match target.provider {
+    let path = match target.vendor.provider {
         Provider::OpenAi => openai::path(base, route),
+        Provider::Versioned | Provider::HuggingFace => openai::versioned(base, route),
         Provider::Azure => azure::path(base, route, &target.model, target.api_version.as_deref()),
-        Provider::HuggingFace => huggingface::path(base, route),
     };
     let mut parts = target.base.clone().into_parts();
     let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));
@@ -209,14 +210,16 @@ fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
     headers.insert(header::ACCEPT_ENCODING, PLAIN);
     headers.insert(header::USER_AGENT, USER_AGENT);
     if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
-        let (name, mut value) = match target.provider {
-            Provider::OpenAi | Provider::HuggingFace => (header::AUTHORIZATION, openai::bearer(key)?),
+        let (name, mut value) = match target.vendor.provider {
+            Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => {
+                (header::AUTHORIZATION, openai::bearer(key)?)
+            }
             Provider::Azure => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
         };
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    if let (Provider::OpenAi, Some(organization)) = (target.provider, &target.organization) {
+    if let (Provider::OpenAi, Some(organization)) = (target.vendor.provider, &target.organization) {
         headers.insert(ORGANIZATION.clone(), organization.clone());
     }
     for (name, value) in target.headers.iter().filter(|(name, _)| may_set(name)) {

@@ -9,6 +9,13 @@ pub(super) fn path(base: &str, route: Route) -> String {
     format!("{}{}", without_route(base), route.path())
 }
 
+/// The same below `/v1`, which is added unless it is there.
+pub(super) fn versioned(base: &str, route: Route) -> String {
+    let base = without_route(base);
+    let root = base.strip_suffix("/v1").unwrap_or(base);
+    format!("{root}/v1{}", route.path())
+}
+
 /// The base without a route at its end. People paste the whole address of the one route that they know; the others
 /// are beside it.
 pub(super) fn without_route(base: &str) -> &str {

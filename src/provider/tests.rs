@@ -3,13 +3,19 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Clocks, Info, Limits};
+use crate::config::{Clocks, Info, Limits, vendor};
 
 const SECRET: &str = "sk-very-secret";
 
 fn target(provider: Provider, model: &str, base: &str) -> Target {
+    let prefix = match provider {
+        Provider::OpenAi => "openai",
+        Provider::Versioned => "mistral",
+        Provider::Azure => "azure",
+        Provider::HuggingFace => "huggingface",
+    };
     Target {
-        provider,
+        vendor: vendor(prefix).expect("a row"),
         model: model.into(),
         base: base.parse().expect("a URL"),
         key: Some(SECRET.into()),

@@ -105,6 +105,11 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("a list of organizations is not served", "PARAMS\n    organization: §[a, b]\n"),
     ("`NO_SUCH_VARIABLE` is not set", "PARAMS\n    user: §os.environ/NO_SUCH_VARIABLE\n"),
     ("`master_key` is empty", "PARAMS\ngeneral_settings:\n  §master_key:\n"),
+    (
+        "write `api_base: http://HOST:8000/v1`, or set `HOSTED_VLLM_API_BASE`",
+        "model_list:\n- model_name: g\n  litellm_params:\n    model: §hosted_vllm/m\n",
+    ),
+    ("did you mean `groq`?", "model_list:\n- model_name: g\n  litellm_params:\n    model: §grok/m\n"),
     ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
     ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),
     ("`NO_SUCH_KEY` is not set", "PARAMS\ngeneral_settings:\n  master_key: §os.environ/NO_SUCH_KEY\n"),

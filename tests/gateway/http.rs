@@ -158,27 +158,6 @@ async fn a_wrong_method_is_refused_in_openais_shape() {
 }
 
 #[tokio::test]
-async fn the_models_are_the_groups_and_the_shown_aliases() {
-    let case =
-        Case::of("m: a; n: b").router("model_group_alias: {mine: m, secret: {model: m, hidden: true}}");
-    let world = case.start().await;
-    for path in ["/v1/models", "/models"] {
-        let json = world.gateway.get(path).await.json();
-        assert_eq!(json["object"], "list");
-        let models = json["data"].as_array().unwrap();
-        let mut ids: Vec<_> = models.iter().map(|model| model["id"].as_str().unwrap()).collect();
-        ids.sort_unstable();
-        assert_eq!(ids, ["m", "mine", "n"]);
-        assert!(
-            models
-                .iter()
-                .all(|m| m["object"] == "model" && m["created"].is_number() && m["owned_by"].is_string())
-        );
-    }
-    assert_eq!(world.ask_with(json!({"model": "secret"})).await.said(), "a", "hidden, but there");
-}
-
-#[tokio::test]
 async fn health_is_for_everybody() {
     let (_upstream, gateway) = locked().await;
     for path in ["/health/liveliness", "/health/liveness", "/health/readiness"] {

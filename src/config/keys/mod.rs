@@ -31,6 +31,7 @@ pub(super) const PARAMS: &[&str] = &[
     "api_base",
     "base_url",
     "api_key",
+    "azure_ad_token",
     "api_version",
     "organization",
     "headers",

@@ -48,7 +48,7 @@ fn unset(node: &Node) -> Option<&Node> {
 }
 
 /// Settings with a credential in them.
-const SECRET: [&str; 3] = ["api_key", "headers", "extra_headers"];
+const SECRET: [&str; 4] = ["api_key", "azure_ad_token", "headers", "extra_headers"];
 
 /// The setting of a deployment that was probably meant.
 fn slip(name: &str) -> Option<&'static str> {

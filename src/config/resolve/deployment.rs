@@ -53,7 +53,7 @@ pub(super) fn resolve(
     let param = |name| entry.params.get(name);
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), general, sink);
-    let provider = target.as_ref().map(|t| t.provider);
+    let provider = target.as_ref().map(|t| t.vendor.provider);
     let limits = limits(entry, provider, general, sink);
     let clocks = Clocks {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
@@ -94,7 +94,7 @@ fn limits(entry: &Entry, provider: Option<Provider>, general: &General<'_>, sink
     let anywhere = |name| entry.top.get(name).or(param(name)).or(entry.info.get(name));
     let by_provider = match provider {
         Some(Provider::Azure) => Accounting::Azure,
-        Some(Provider::OpenAi | Provider::HuggingFace) | None => Accounting::Billed,
+        Some(Provider::OpenAi | Provider::Versioned | Provider::HuggingFace) | None => Accounting::Billed,
     };
     let costs = ["input_cost_per_token", "output_cost_per_token"];
     let costs: Vec<_> =

@@ -41,6 +41,16 @@ async fn without_a_limit_on_tokens_nothing_is_added() {
 }
 
 #[tokio::test]
+async fn who_refuses_the_question_is_not_asked() {
+    let mistral =
+        Case::of("m: a").always("a", whole()).params("a", "tpm: 100000, custom_llm_provider: mistral");
+    let world = mistral.start().await;
+    let stream = all(&world, json!({})).await;
+    assert_eq!(world.upstream("a").only().json().get("stream_options"), None);
+    assert_eq!(stream.seen, whole().body(), "it tells it unasked, and nothing is taken out");
+}
+
+#[tokio::test]
 async fn a_streams_reservation_is_settled_to_what_it_told() {
     // Each is reserved with more than 500 tokens and costs 21: four fit into 600 only if they are settled.
     let case = Case::of("m: a").always("a", whole()).params("a", "tpm: 600").settings("num_retries: 0");

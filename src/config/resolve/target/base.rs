@@ -4,6 +4,7 @@ use http::Uri;
 
 use super::Dialect;
 use crate::config::{
+    Base,
     error::Sink,
     raw::{Entry, Environment},
     read,
@@ -22,18 +23,19 @@ pub(super) fn resolve(
         return parse(&read::text(node, sink)?, &node.at, "`api_base`", sink);
     }
     let at = entry.params.get("model").map_or(&entry.at, |node| &node.at);
-    for name in dialect.base_variables() {
+    let vendor = dialect.vendor;
+    for name in vendor.base_variables {
         if let Some(text) = env.get(name) {
             return parse(&text, at, &format!("the environment variable `{name}`"), sink);
         }
     }
-    match dialect.default_base() {
-        Some(base) => Some(Uri::from_static(base)),
-        None if mock => Some(Uri::from_static("http://localhost")),
-        None => {
-            let name = dialect.base_variables()[0];
+    match vendor.base {
+        Base::Public(base) => Some(Uri::from_static(base)),
+        Base::Own(_) if mock => Some(Uri::from_static("http://localhost")),
+        Base::Own(example) => {
+            let name = vendor.base_variables.first().copied().unwrap_or_default();
             sink.error(at, "the deployment has no `api_base`")
-                .help(format!("write `api_base: https://RESOURCE.openai.azure.com`, or set `{name}`"));
+                .help(format!("write `api_base: {example}`, or set `{name}`"));
             None
         }
     }

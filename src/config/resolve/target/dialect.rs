@@ -3,48 +3,16 @@
 use std::sync::Arc;
 
 use crate::config::{
-    Provider,
+    VENDORS, Vendor,
     error::Sink,
-    keys, read,
+    keys, read, vendor,
     yaml::{Node, Value},
 };
 
-/// A provider, and the model's name there.
+/// A vendor, and the model's name there.
 pub(super) struct Dialect {
-    pub(super) provider: Provider,
+    pub(super) vendor: &'static Vendor,
     pub(super) model: Arc<str>,
-}
-
-const KNOWN: [(&str, Provider); 3] =
-    [("openai", Provider::OpenAi), ("azure", Provider::Azure), ("huggingface", Provider::HuggingFace)];
-
-impl Dialect {
-    /// Where the base URL stands in the environment, first hit wins.
-    pub(super) const fn base_variables(&self) -> &'static [&'static str] {
-        match self.provider {
-            Provider::OpenAi => &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-            Provider::Azure => &["AZURE_API_BASE"],
-            Provider::HuggingFace => &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
-        }
-    }
-
-    /// The provider's public URL, if there is one for all.
-    pub(super) const fn default_base(&self) -> Option<&'static str> {
-        match self.provider {
-            Provider::OpenAi => Some("https://api.openai.com/v1"),
-            Provider::Azure => None,
-            Provider::HuggingFace => Some("https://router.huggingface.co/v1"),
-        }
-    }
-
-    /// Where the key stands in the environment, first hit wins.
-    pub(super) const fn key_variables(&self) -> &'static [&'static str] {
-        match self.provider {
-            Provider::OpenAi => &["OPENAI_API_KEY"],
-            Provider::Azure => &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
-            Provider::HuggingFace => &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
-        }
-    }
 }
 
 /// `custom_llm_provider` wins over the prefix, the prefix over the shape of the bare name.
@@ -52,19 +20,19 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
     let name = read::text(model, sink);
     if let Some(custom) = custom {
         let prefix = read::text(custom, sink)?;
-        let Some(provider) = known(&prefix) else {
+        let Some(vendor) = vendor(&prefix) else {
             unknown(&prefix, custom, sink);
             return None;
         };
         let name = name?;
         let name = name.strip_prefix(&format!("{prefix}/")).unwrap_or(&name);
-        return named(provider, name, model, sink);
+        return named(vendor, name, model, sink);
     }
     let name = name?;
     match name.split_once('/') {
-        _ if is_openai_name(&name) => named(Provider::OpenAi, &name, model, sink),
-        Some((prefix, rest)) => match known(prefix) {
-            Some(provider) => named(provider, rest, model, sink),
+        _ if is_openai_name(&name) => named(vendor("openai")?, &name, model, sink),
+        Some((prefix, rest)) => match vendor(prefix) {
+            Some(vendor) => named(vendor, rest, model, sink),
             None => {
                 unknown(prefix, model, sink);
                 None
@@ -80,17 +48,14 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
     }
 }
 
-fn known(prefix: &str) -> Option<Provider> {
-    KNOWN.iter().find(|(name, _)| *name == prefix).map(|(_, provider)| *provider)
-}
-
-fn named(provider: Provider, name: &str, at: &Node, sink: &mut Sink<'_>) -> Option<Dialect> {
+fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut Sink<'_>) -> Option<Dialect> {
     let name = name.trim();
     // A blank is the trace of a line whose colon is missing.
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::wrong(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
-    Some(Dialect { provider, model: name.into() })
+    let prefix = if name.starts_with("accounts/") { "" } else { vendor.model_prefix };
+    Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
 }
 
 fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
@@ -100,7 +65,7 @@ fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
         }
         _ => "unknown provider".to_owned(),
     };
-    let near = keys::nearest(prefix, KNOWN.iter().map(|(name, _)| *name), 3);
+    let near = keys::nearest(prefix, VENDORS.iter().map(|vendor| vendor.prefix), 3);
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let name = match &node.value {
         Value::Text(model) if !node.hidden && node.variable.is_none() => {
@@ -108,8 +73,10 @@ fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
         }
         _ => "NAME",
     };
+    let known: Vec<_> = VENDORS.iter().map(|vendor| vendor.prefix).collect();
+    let known = known.join(", ");
     sink.error(&node.at, message).help(format!(
-        "{near}known providers: openai, azure, huggingface; any OpenAI-compatible server is `openai/{name}` with its `api_base`"
+        "{near}known providers: {known}; any other OpenAI-compatible server is `openai/{name}` with its `api_base`"
     ));
 }
 

@@ -1,11 +1,11 @@
 //! Where and how a deployment is called: provider, URL, credential, headers.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use secrecy::SecretString;
 
 use super::deployment::General;
 use crate::config::{
-    Provider, Target,
+    Base, Provider, Target,
     error::Sink,
     keys,
     raw::{Entry, Environment},
@@ -36,29 +36,64 @@ pub(super) fn resolve(
             None
         }
     };
-    let headers = headers(entry, sink);
+    let mut headers = headers(entry, sink);
     let organization = param("organization").and_then(|node| organization(node, sink));
     let api_version = param("api_version").and_then(|node| read::text(node, sink));
     let (dialect, at) = (dialect?, &model?.at);
     let base = base::resolve(entry, &dialect, (mock, env), sink);
     // A server of one's own may well ask for no key.
-    let own =
-        dialect.default_base().is_some_and(|default| base.as_ref().is_some_and(|base| *base != *default));
-    let key = if mock { None } else { key(entry, &dialect, (own, env), sink) };
+    let own = dialect.vendor.keyless
+        || matches!(dialect.vendor.base, Base::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
+    let token = if mock { None } else { token(entry, &dialect, env, sink) };
+    let key = if mock || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
-    if key.is_some() && base::is_exposed(&base) {
+    if (key.is_some() || token.is_some()) && base::is_exposed(&base) {
         let host = base.host().unwrap_or_default();
         sink.warning(at, format!("the key goes to {host} over plain http")).help("write `https://`");
     }
-    let Dialect { provider, model, .. } = dialect;
-    let azure = provider == Provider::Azure;
+    let Dialect { vendor, model } = dialect;
+    // What is written under `headers` wins.
+    let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+    headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
+    let azure = vendor.provider == Provider::Azure;
     let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| "2025-02-01-preview".to_owned());
     let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
     let organization = organization.or_else(|| {
-        let name = env.get("OPENAI_ORGANIZATION").filter(|_| provider == Provider::OpenAi)?;
+        let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
         HeaderValue::from_str(&name).ok()
     });
-    Some(Target { provider, model, base, key, api_version, organization, headers, http2: false })
+    Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false })
+}
+
+/// Azure's other credential, a token of its directory, where there is no key.
+fn token(
+    entry: &Entry,
+    dialect: &Dialect,
+    env: &Environment<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<HeaderValue> {
+    let key =
+        entry.params.get("api_key").filter(|node| !matches!(node.value, Value::Unset) && !is_blank(node));
+    if dialect.vendor.provider != Provider::Azure
+        || key.is_some()
+        || env.first(dialect.vendor.key_variables).is_some()
+    {
+        return None;
+    }
+    let token = match entry.params.get("azure_ad_token") {
+        Some(node) => read::text(node, sink)?,
+        None => env.get("AZURE_AD_TOKEN")?,
+    };
+    match HeaderValue::try_from(format!("Bearer {}", token.trim())) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Some(value)
+        }
+        Err(_) => {
+            sink.error(&entry.at, "the `azure_ad_token` cannot be sent in a header");
+            None
+        }
+    }
 }
 
 /// The credential. One that is missing is an error where nothing can answer without, else a word at the start.
@@ -69,7 +104,9 @@ fn key(
     sink: &mut Sink<'_>,
 ) -> Option<SecretString> {
     let written = entry.params.entry("api_key");
-    let (at, name) = (written.map_or(&entry.at, |(key, _)| &key.at), dialect.key_variables()[0]);
+    let variables = dialect.vendor.key_variables;
+    let name = variables.first().copied().unwrap_or_default();
+    let at = written.map_or(&entry.at, |(key, _)| &key.at);
     match written.map(|(_, node)| node) {
         Some(node) if matches!(node.value, Value::Unset) && !own_server => {
             return read::wrong(node, "a text", sink);
@@ -79,7 +116,7 @@ fn key(
         }
         _ => {}
     }
-    if let Some(key) = env.first(dialect.key_variables()) {
+    if let Some(key) = env.first(variables) {
         if HeaderValue::from_str(&key).is_err() {
             sink.error(at, format!("the key in the environment ({name}) cannot be sent in a header"));
         }

@@ -1,0 +1,175 @@
+//! Who may stand before the slash in `model`: one row each, [`VENDORS`].
+//!
+//! Most of them speak like OpenAI and differ in where they are and in the names of their variables, which are LiteLLM's.
+//! What a request says is passed on as it is: what a server does not know, it refuses by itself.
+
+use super::Provider;
+
+/// One row: a provider by the name that it has in `model`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// What stands before the slash.
+    pub prefix: &'static str,
+    /// How it is called.
+    pub provider: Provider,
+    /// Where it is.
+    pub base: Base,
+    /// The environment variables that may say where it is instead; the first that is set.
+    pub base_variables: &'static [&'static str],
+    /// The environment variables that may hold the key; the first that is set.
+    pub key_variables: &'static [&'static str],
+    /// Whether it commonly asks for no key.
+    pub keyless: bool,
+    /// Whether it takes `stream_options.include_usage`. Most of those that do not tell a stream's usage unasked.
+    pub asks_usage: bool,
+    /// What goes before the name of a model that does not begin like this.
+    pub model_prefix: &'static str,
+}
+
+/// Where a vendor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// At one place for all, which holds where nothing else is said.
+    Public(&'static str),
+    /// Wherever its owner has put it; such as this.
+    Own(&'static str),
+}
+
+/// All of them.
+pub static VENDORS: [Vendor; 19] = [
+    public(
+        ("openai", "https://api.openai.com/v1"),
+        &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+        &["OPENAI_API_KEY"],
+    ),
+    Vendor {
+        provider: Provider::Azure,
+        ..own(
+            ("azure", "https://RESOURCE.openai.azure.com"),
+            &["AZURE_API_BASE"],
+            &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+        )
+    },
+    Vendor {
+        provider: Provider::HuggingFace,
+        ..public(
+            ("huggingface", "https://router.huggingface.co/v1"),
+            &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
+            &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
+        )
+    },
+    Vendor {
+        asks_usage: false,
+        ..public(("cerebras", "https://api.cerebras.ai/v1"), &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
+    },
+    Vendor {
+        asks_usage: false,
+        ..own(
+            ("databricks", "https://WORKSPACE/serving-endpoints"),
+            &["DATABRICKS_API_BASE"],
+            &["DATABRICKS_API_KEY"],
+        )
+    },
+    public(("deepseek", "https://api.deepseek.com/beta"), &["DEEPSEEK_API_BASE"], &["DEEPSEEK_API_KEY"]),
+    Vendor {
+        asks_usage: false,
+        model_prefix: "accounts/fireworks/models/",
+        ..public(
+            ("fireworks_ai", "https://api.fireworks.ai/inference/v1"),
+            &["FIREWORKS_API_BASE"],
+            &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"],
+        )
+    },
+    public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"]),
+    Vendor {
+        keyless: true,
+        ..own(("hosted_vllm", "http://HOST:8000/v1"), &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"])
+    },
+    Vendor {
+        keyless: true,
+        ..public(("llamafile", "http://127.0.0.1:8080/v1"), &["LLAMAFILE_API_BASE"], &["LLAMAFILE_API_KEY"])
+    },
+    Vendor {
+        keyless: true,
+        ..own(("lm_studio", "http://localhost:1234/v1"), &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"])
+    },
+    Vendor {
+        // It refuses a request with `include_usage` (422), and sends usage with the last chunk.
+        asks_usage: false,
+        provider: Provider::Versioned,
+        ..public(
+            ("mistral", "https://api.mistral.ai/v1"),
+            &["MISTRAL_AZURE_API_BASE"],
+            &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
+        )
+    },
+    Vendor {
+        asks_usage: false,
+        ..public(
+            ("nvidia_nim", "https://integrate.api.nvidia.com/v1"),
+            &["NVIDIA_NIM_API_BASE"],
+            &["NVIDIA_NIM_API_KEY"],
+        )
+    },
+    OLLAMA,
+    Vendor { prefix: "ollama_chat", ..OLLAMA },
+    public(
+        ("openrouter", "https://openrouter.ai/api/v1"),
+        &["OPENROUTER_API_BASE"],
+        &["OPENROUTER_API_KEY", "OR_API_KEY"],
+    ),
+    Vendor {
+        asks_usage: false,
+        ..public(
+            ("perplexity", "https://api.perplexity.ai"),
+            &["PERPLEXITY_API_BASE"],
+            &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
+        )
+    },
+    public(
+        ("together_ai", "https://api.together.ai/v1"),
+        &["TOGETHER_AI_API_BASE"],
+        &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"],
+    ),
+    public(("xai", "https://api.x.ai/v1"), &["XAI_API_BASE"], &["XAI_API_KEY"]),
+];
+
+/// By its `/v1`, which takes what OpenAI's routes take; what only its own `/api/chat` takes (`num_ctx`) is set in the model.
+const OLLAMA: Vendor = Vendor {
+    keyless: true,
+    provider: Provider::Versioned,
+    ..public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
+};
+
+/// One that is at the same place for all and speaks like OpenAI.
+const fn public(
+    (prefix, base): (&'static str, &'static str),
+    base_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        prefix,
+        provider: Provider::OpenAi,
+        base: Base::Public(base),
+        base_variables,
+        key_variables,
+        keyless: false,
+        asks_usage: true,
+        model_prefix: "",
+    }
+}
+
+/// One that its owner runs.
+const fn own(
+    (prefix, example): (&'static str, &'static str),
+    base_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+) -> Vendor {
+    Vendor { base: Base::Own(example), ..public((prefix, ""), base_variables, key_variables) }
+}
+
+/// The vendor of that name.
+#[must_use]
+pub fn vendor(prefix: &str) -> Option<&'static Vendor> {
+    VENDORS.iter().find(|vendor| vendor.prefix == prefix)
+}

@@ -1,0 +1,140 @@
+//! Who may stand before the slash, and what holds where the file says nothing.
+
+use tollgate::{
+    config::{Base, Target, VENDORS},
+    provider::Encoder,
+    request::Route,
+};
+
+use super::{CANARY, deployment, read, read_with};
+
+/// The only deployment of a file with this `litellm_params`, and what was said about it.
+fn target(params: &str, env: &[(&str, &str)]) -> (Target, String, String) {
+    let text = format!("model_list:\n- model_name: g\n  litellm_params: {{{params}}}\n");
+    let (config, warnings) = read_with(&text, env).unwrap_or_else(|errors| panic!("{errors}"));
+    let deployment = &config.groups[0].deployments[0];
+    let chat = Encoder::new(deployment).unwrap().uri(Route::Chat).to_string();
+    (deployment.target.clone(), chat, warnings.to_string())
+}
+
+fn key(target: &Target) -> Option<&str> {
+    target.key.as_ref().map(secrecy::ExposeSecret::expose_secret)
+}
+
+#[test]
+fn each_is_found_by_its_name_and_paid_with_each_of_its_variables() {
+    for vendor in &VENDORS {
+        let base = match vendor.base {
+            Base::Public(_) => String::new(),
+            Base::Own(_) => ", api_base: https://own.example/v1".to_owned(),
+        };
+        let params = format!("model: {}/name{base}", vendor.prefix);
+        for variable in vendor.key_variables {
+            let (target, chat, warnings) = target(&params, &[(variable, "k-1")]);
+            assert_eq!((key(&target), target.vendor.prefix), (Some("k-1"), vendor.prefix));
+            assert!(chat.contains("/chat/completions") && target.model.ends_with("name"), "{chat}");
+            assert_eq!(warnings, "");
+        }
+        for variable in vendor.base_variables {
+            let env = [(*variable, "https://elsewhere.example/v1"), (vendor.key_variables[0], "k-1")];
+            let (_, chat, _) = target(&format!("model: {}/name", vendor.prefix), &env);
+            assert!(chat.starts_with("https://elsewhere.example/"), "{variable}: {chat}");
+        }
+    }
+}
+
+#[test]
+fn names_are_said_once_and_every_public_base_is_a_whole_one() {
+    for (n, vendor) in VENDORS.iter().enumerate() {
+        assert!(VENDORS[n + 1..].iter().all(|other| other.prefix != vendor.prefix), "{}", vendor.prefix);
+        if let Base::Public(base) = vendor.base {
+            let local = base.starts_with("http://localhost:") || base.starts_with("http://127.0.0.1:");
+            assert!((local || base.starts_with("https://")) && !base.ends_with('/'), "{base}");
+        }
+        assert!(!vendor.base_variables.is_empty() && !vendor.key_variables.is_empty());
+    }
+}
+
+#[test]
+fn they_are_called_where_their_documentation_says() {
+    for (params, url, model) in [
+        ("model: groq/llama-3.3-70b", "https://api.groq.com/openai/v1/chat/completions", "llama-3.3-70b"),
+        ("model: mistral/small", "https://api.mistral.ai/v1/chat/completions", "small"),
+        ("model: mistral/small, api_base: http://h", "http://h/v1/chat/completions", "small"),
+        ("model: ollama/llama3", "http://localhost:11434/v1/chat/completions", "llama3"),
+        ("model: ollama_chat/llama3, api_base: http://h:1", "http://h:1/v1/chat/completions", "llama3"),
+        ("model: openrouter/openai/gpt-4o", "https://openrouter.ai/api/v1/chat/completions", "openai/gpt-4o"),
+        ("model: perplexity/sonar", "https://api.perplexity.ai/chat/completions", "sonar"),
+        (
+            "model: fireworks_ai/kimi",
+            "https://api.fireworks.ai/inference/v1/chat/completions",
+            "accounts/fireworks/models/kimi",
+        ),
+        (
+            "model: fireworks_ai/accounts/mine/models/m",
+            "https://api.fireworks.ai/inference/v1/chat/completions",
+            "accounts/mine/models/m",
+        ),
+        ("model: m, custom_llm_provider: xai", "https://api.x.ai/v1/chat/completions", "m"),
+    ] {
+        let (target, chat, _) = target(params, &[]);
+        assert_eq!((chat.as_str(), &*target.model), (url, model));
+    }
+}
+
+#[test]
+fn a_server_that_commonly_asks_for_no_key_is_called_without_one_and_without_a_word() {
+    for params in [
+        "model: hosted_vllm/m, api_base: http://127.0.0.1:8000/v1",
+        "model: ollama/m",
+        "model: lm_studio/m, api_base: http://localhost:1234/v1",
+        "model: llamafile/m",
+    ] {
+        let (target, _, warnings) = target(params, &[]);
+        assert_eq!((key(&target), warnings.as_str()), (None, ""), "{params}");
+    }
+    let (_, _, warnings) = target("model: groq/m", &[]);
+    assert!(warnings.contains("set `GROQ_API_KEY`"), "{warnings}");
+}
+
+#[test]
+fn openais_organization_is_told_to_openai_alone() {
+    let env = [("OPENAI_ORGANIZATION", "org-1"), ("GROQ_API_KEY", "k"), ("OPENAI_API_KEY", "k")];
+    assert!(target("model: openai/m", &env).0.organization.is_some());
+    assert!(target("model: groq/m", &env).0.organization.is_none());
+}
+
+#[test]
+fn a_missing_key_variable_is_no_error_for_a_server_of_ones_own() {
+    let (config, warnings) = read(&deployment("api_key: os.environ/NONE\napi_base: http://127.0.0.1:1/v1/"));
+    assert_eq!((super::key(&config, 0), config.groups[0].deployments[0].target.base.path()), (None, "/v1"));
+    assert!(warnings.contains("called without a credential"), "{warnings}");
+}
+
+#[test]
+fn a_key_that_leaves_the_machine_in_the_clear_is_warned_about() {
+    let (_, warnings) = read(&deployment(&format!("api_key: {CANARY}\napi_base: http://gpu.internal/v1")));
+    assert!(warnings.contains("the key goes to gpu.internal over plain http"), "{warnings}");
+    let (_, warnings) = read(&deployment("api_key: k\napi_base: http://localhost:1/v1"));
+    assert_eq!(warnings, "");
+}
+
+#[test]
+fn azure_takes_a_token_of_its_directory_where_there_is_no_key() {
+    const AZURE: &str = "model: azure/d, api_base: https://r.openai.azure.com";
+    let bearer = |params: &str, env: &[(&str, &str)]| {
+        let (target, _, warnings) = target(&format!("{AZURE}{params}"), env);
+        assert!(!warnings.contains("tr0ub") && !format!("{target:?}").contains("tr0ub"), "{warnings}");
+        let headers = target.headers.iter().filter(|(name, _)| name == "authorization");
+        let headers: Vec<_> = headers.map(|(_, value)| value.to_str().unwrap().to_owned()).collect();
+        (key(&target).map(str::to_owned), headers, warnings)
+    };
+    let token = "Bearer tr0ub4dor".to_owned();
+    let written = bearer(", azure_ad_token: tr0ub4dor", &[]);
+    assert_eq!(written, (None, vec![token.clone()], String::new()));
+    assert_eq!(bearer("", &[("AZURE_AD_TOKEN", "tr0ub4dor\n")]), (None, vec![token], String::new()));
+    let both = bearer(", azure_ad_token: tr0ub4dor, api_key: k", &[]);
+    assert_eq!(both, (Some("k".to_owned()), Vec::new(), String::new()), "a key wins");
+    let said = bearer(", azure_ad_token: tr0ub4dor, extra_headers: {authorization: mine}", &[]);
+    assert_eq!(said.1, ["mine"], "and what is written as a header wins over both");
+}
