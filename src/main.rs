@@ -10,7 +10,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
-use tollgate::{config, config::Config, server, simulate, stack, state::State};
+use tollgate::{config, config::Config, server, server::Listener, simulate, stack, state::State};
 use tracing_subscriber::EnvFilter;
 
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
@@ -145,11 +145,26 @@ async fn run(arguments: &Arguments, config: &Config) -> ExitCode {
         Err(error) => return failed("cannot listen for signals", &error),
     };
     announce(at, config);
+    let listener = Listener::new(listener, connections(config));
     if server::serve(listener, server::edge(gateway), state.draining.clone(), leave.asked()).await {
         return ExitCode::SUCCESS;
     }
     eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
     ExitCode::FAILURE
+}
+
+/// How many clients may be connected at once. The shell's limit of open files, often 1,024, is raised as far as we may.
+fn connections(config: &Config) -> usize {
+    // Where it cannot be asked for, it is the least that is common.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let most = config.settings.max_connections.unwrap_or(Listener::fitting(files));
+    if most.saturating_mul(2) > files {
+        eprintln!(
+            "warning: max_connections is {most}, and each may take two files, but only {files} may be open (ulimit -n)."
+        );
+    }
+    most
 }
 
 /// One line: where, and which groups.
