@@ -11,7 +11,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
-use tollgate::{Gateway, config, config::Config, server, simulate, stack, state::State};
+use tollgate::{Gateway, config, config::Config, server, server::Listener, simulate, stack, state::State};
 use tracing_subscriber::EnvFilter;
 
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
@@ -151,9 +151,15 @@ async fn run(arguments: Arguments, config: &Config) -> ExitCode {
         (Err(error), _) | (_, Err(error)) => return failed("cannot listen for signals", &error),
     };
     announce(at, config);
-    let (edge, draining) = (server::edge(gateway.clone()), state.draining.clone());
+    let listener = Listener::new(listener, connections(config));
+    let (served, draining, leave) = (gateway.clone(), state.draining.clone(), leave.asked());
     tokio::spawn(Reload { arguments, state, gateway }.whenever(hangup));
-    if server::serve(listener, edge, draining, leave.asked()).await {
+    let finished = if server::is_traced() {
+        server::serve(listener, server::traced(served), draining, leave).await
+    } else {
+        server::serve(listener, served, draining, leave).await
+    };
+    if finished {
         return ExitCode::SUCCESS;
     }
     eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
@@ -194,6 +200,20 @@ impl Reload {
         };
         eprintln!("tollgate: {told}");
     }
+}
+
+/// How many clients may be connected at once. The shell's limit of open files, often 1,024, is raised as far as we may.
+fn connections(config: &Config) -> usize {
+    // Where it cannot be asked for, it is the least that is common.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let most = config.settings.max_connections.unwrap_or(Listener::fitting(files));
+    if most.saturating_mul(2) > files {
+        eprintln!(
+            "warning: max_connections is {most}, and each may take two files, but only {files} may be open (ulimit -n)."
+        );
+    }
+    most
 }
 
 /// One line: where, and which groups.

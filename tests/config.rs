@@ -188,7 +188,7 @@ fn defaults_are_litellms_where_it_has_them() {
     assert_eq!((s.timeout, s.cooldown_time), (Duration::from_secs(6000), Duration::from_secs(5)));
     assert_eq!((s.stream_idle_timeout, s.queue_timeout), (Duration::from_secs(60), Duration::from_secs(2)));
     assert_eq!((s.max_queue, s.max_in_flight, s.max_body), (1000, 16_384, 100_000_000));
-    assert_eq!((s.strategy, s.max_request_duration), (Strategy::Adaptive, None));
+    assert_eq!((s.strategy, s.max_request_duration, s.max_connections), (Strategy::Adaptive, None, None));
     assert_eq!((s.fallbacks, s.context_window_fallbacks), (Fallbacks::default(), None));
 }
 

@@ -254,6 +254,8 @@ pub struct Settings {
     pub max_body: usize,
     /// `max_in_flight`: requests that are served at once; 16,384.
     pub max_in_flight: usize,
+    /// `max_connections`: clients that are connected at once; as many as the open files allow.
+    pub max_connections: Option<usize>,
     /// `max_buffered_bytes`: bytes of request bodies that are held at once; 1 GB.
     pub max_buffered_bytes: usize,
     /// `retry_policy`: retries by error.

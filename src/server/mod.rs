@@ -1,11 +1,12 @@
 //! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
 
 mod line;
+mod listener;
 mod outbox;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,15 +17,12 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
-pub use self::line::SEND;
+pub use self::{line::SEND, listener::Listener};
 use self::{
     line::{Line, Reset},
     outbox::Outbox,
@@ -78,10 +76,17 @@ where
     }
 }
 
-/// The standalone server's own skin: a span tells of each request without its secrets.
+/// Whether anybody wants to hear of each request: `RUST_LOG=tower_http=debug`. That is known when the process starts,
+/// and a layer that tells nobody anything would still cost each request a few hundred nanoseconds.
+#[must_use]
+pub fn is_traced() -> bool {
+    tracing::enabled!(target: "tower_http::trace::on_request", tracing::Level::DEBUG)
+}
+
+/// The gateway with a span that tells of each request without its secrets.
 ///
 /// An application that mounts a [`Gateway`] has such a layer of its own.
-pub fn edge(gateway: Gateway) -> impl Edge {
+pub fn traced(gateway: Gateway) -> impl Edge {
     ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE)) // before a span can show them; no answer has any
         .layer(TraceLayer::new_for_http())
@@ -90,9 +95,9 @@ pub fn edge(gateway: Gateway) -> impl Edge {
 
 /// Serves until `leave` resolves; then finishes what is in flight, at most [`DRAIN`] long.
 ///
-/// Whether all was finished. A failed accept is waited out.
+/// Whether all was finished.
 pub async fn serve<E: Edge>(
-    listener: TcpListener,
+    mut listener: Listener,
     edge: E,
     draining: Draining,
     leave: impl Future<Output = ()>,
@@ -103,9 +108,10 @@ pub async fn serve<E: Edge>(
     loop {
         tokio::select! {
             () = &mut leave => break,
-            (stream, _) = accept(&listener) => {
+            (stream, place) = listener.accept() => {
                 let connection = connections.watch(connection(stream, service.clone()));
                 tokio::spawn(async move {
+                    let _place = place;
                     // A connection that breaks is its client's business; what it had in flight has been dropped.
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
@@ -134,21 +140,4 @@ where
         .max_header_size(HEAD_SIZE)
         .max_buf_size(READ_AHEAD)
         .serve_connection(line, TowerToHyperService::new(service))
-}
-
-/// The next connection. Out of file descriptors is a state that passes: wait a little, and try again.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                if stream.set_nodelay(true).is_ok() {
-                    return (stream, peer);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
 }

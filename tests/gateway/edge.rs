@@ -1,4 +1,6 @@
-//! Where clients come in: how long a head may be.
+//! Where clients come in: how many at once, and how long a head may be.
+
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,6 +18,48 @@ async fn raw(port: u16, request: &str) -> String {
     let mut answer = String::new();
     soon("the end of the answer", socket.read_to_string(&mut answer)).await.unwrap();
     answer
+}
+
+/// Connects and asks for its health; the connection stays.
+async fn connected(port: u16) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    socket.write_all(b"GET /health/liveliness HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    socket
+}
+
+async fn answered(socket: &mut TcpStream) {
+    let mut answer = [0; 1024];
+    let count = soon("the answer", socket.read(&mut answer)).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn beyond_max_connections_clients_wait_until_one_leaves() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 2}}\n")).await;
+    let mut first = connected(gateway.port).await;
+    let mut second = connected(gateway.port).await;
+    answered(&mut first).await;
+    answered(&mut second).await;
+    gateway.says(&["2 clients are connected (max_connections)"]).await;
+
+    let (mut third, mut fourth) = (connected(gateway.port).await, connected(gateway.port).await);
+    let waiting = async {
+        tokio::select! { _ = third.readable() => {}, _ = fourth.readable() => {} }
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(100), waiting).await.is_err(), "one was let in");
+    drop(first);
+    answered(&mut third).await;
+    drop(second);
+    answered(&mut fourth).await;
+    drop((third, fourth));
+    assert_eq!(gateway.get("/health/liveliness").await.status, 200);
+    assert_eq!(gateway.said().matches("clients are connected").count(), 1, "{}", gateway.said());
+}
+
+#[tokio::test]
+async fn more_connections_than_files_are_warned_of() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 4000000000}}\n")).await;
+    gateway.says(&["warning: max_connections is 4000000000, and each may take two files"]).await;
 }
 
 /// A request for the models whose head has so many headers of this length.

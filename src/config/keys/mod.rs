@@ -111,6 +111,7 @@ pub(super) const OURS: &[Ours] = &[
     Ours { name: "max_attempts", deployment: false, served: true },
     Ours { name: "retry_budget", deployment: false, served: true },
     Ours { name: "max_in_flight", deployment: false, served: true },
+    Ours { name: "max_connections", deployment: false, served: true },
     Ours { name: "max_buffered_bytes", deployment: false, served: true },
     Ours { name: "fallback_on_context_window", deployment: false, served: true },
     Ours { name: "pings_keep_alive", deployment: false, served: true },

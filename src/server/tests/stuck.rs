@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     config::Config,
-    server::{SEND, edge, serve},
+    server::{Listener, SEND, serve, traced},
     stack::{self, Options},
     state::State,
 };
@@ -43,7 +43,8 @@ async fn gateway(upstream: SocketAddr) -> SocketAddr {
     let gateway = stack::gateway(&config, &state, Options::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { serve(listener, edge(gateway), state.draining.clone(), pending()).await });
+    let listener = Listener::new(listener, 10);
+    tokio::spawn(async move { serve(listener, traced(gateway), state.draining.clone(), pending()).await });
     address
 }
 
