@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     Result, account,
-    load::{self, Ask, Connection, Tally},
+    load::{self, Ask, Connection, Next, Tally},
     side::Process,
 };
 
@@ -23,6 +23,8 @@ pub(crate) enum Load {
     Closed(usize, Duration),
     /// One request every so often, come what may.
     Open(Duration),
+    /// The same over so many connections, each in its turn.
+    Turns(usize, Duration),
 }
 
 /// How long, and how often.
@@ -82,12 +84,13 @@ impl Rounds {
     }
 
     /// One stretch of one side.
-    async fn side(&self, target: &Target) -> Result<(Sample, Tally)> {
-        let connections = match self.load {
-            Load::Closed(connections, _) => connections,
-            Load::Open(_) => 16,
+    pub(crate) async fn side(&self, target: &Target) -> Result<(Sample, Tally)> {
+        let (count, next) = match self.load {
+            Load::Closed(count, _) => (count, Next::Warmest),
+            Load::Open(_) => (16, Next::Warmest),
+            Load::Turns(count, _) => (count, Next::Coldest),
         };
-        let connections = connect(connections, target.at).await?;
+        let connections = connect(count, target.at).await?;
         let (start, before) = (Instant::now(), account::cpu(target.pid)?);
         let tally = match self.load {
             Load::Closed(_, stagger) => {
@@ -95,8 +98,8 @@ impl Rounds {
                 let stagger = stagger.min(self.length / 2);
                 load::closed(connections, target.at, &target.ask, (self.length, stagger)).await?
             }
-            Load::Open(every) => {
-                load::open(connections, target.at, &target.ask, (self.length, every)).await?
+            Load::Open(every) | Load::Turns(_, every) => {
+                load::open((connections, next), target.at, &target.ask, (self.length, every)).await?
             }
         };
         let cpu = account::cpu(target.pid)?.saturating_sub(before);
@@ -106,13 +109,16 @@ impl Rounds {
     }
 }
 
+/// More than any side needs to accept a connection.
+const ACCEPT: Duration = Duration::from_micros(100);
+
 async fn connect(count: usize, at: SocketAddr) -> Result<Vec<Connection>> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
         connections.push(Connection::open(at).await?);
     }
     // Accepting them is not part of what is counted.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(20) + ACCEPT * u32::try_from(count)?).await;
     Ok(connections)
 }
 
@@ -130,6 +136,12 @@ fn sample(tally: &Tally, cpu: Duration, units: usize) -> Sample {
         sample.insert("first_p99_us", tally.first.quantile(0.99));
     }
     sample
+}
+
+/// What a share of all do not exceed; zero of none. They are in order.
+pub(crate) fn quantile(ordered: &[Duration], share: f64) -> Duration {
+    let rank = (ordered.len() as f64 * share).ceil() as usize;
+    ordered.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// The middle one; of an even number the mean of the two in the middle; 0 of none.

@@ -1,6 +1,8 @@
 //! What is measured.
 
+mod crowd;
 mod growth;
+mod leaving;
 mod memory;
 mod traffic;
 
@@ -24,7 +26,11 @@ pub(crate) struct Bench {
 /// All cases, in the order in which they run.
 pub(crate) fn names() -> Vec<&'static str> {
     let traffic = traffic::CASES.map(|case| case.name);
-    [memory::RESIDENT].into_iter().chain(traffic).chain([memory::IDLE, growth::GROWTH]).collect()
+    [memory::RESIDENT]
+        .into_iter()
+        .chain(traffic)
+        .chain([memory::IDLE, leaving::LEAVING, growth::GROWTH])
+        .collect()
 }
 
 /// Runs the cases that are wanted.
@@ -38,7 +44,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Report> {
     traffic::run(&mut bench, &sides).await?;
     drop(sides);
     memory::idle_streams(&mut bench).await?;
+    leaving::run(&mut bench).await?;
     growth::run(&mut bench).await?;
+    crowd::run(&mut bench).await?;
     Ok(bench.report)
 }
 

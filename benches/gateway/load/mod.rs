@@ -9,7 +9,7 @@ use self::histogram::Histogram;
 pub(crate) use self::{
     client::{Ask, Connection, Shot},
     closed::closed,
-    open::open,
+    open::{Next, open},
 };
 use crate::Result;
 

@@ -4,6 +4,7 @@
 //! *due*, so a side that stalls is charged for everyone who would have come meanwhile (no coordinated omission).
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -17,9 +18,18 @@ use crate::Result;
 /// The operating system wakes a thread that late; what is left of the wait is spun.
 const SLACK: Duration = Duration::from_micros(120);
 
+/// Which idle connection is used next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The one that was used last: few are busy.
+    Warmest,
+    /// The one that was used longest ago: all are, in turn.
+    Coldest,
+}
+
 /// Asks every `every`, for `length`. The `connections` are a start: a request that finds none idle opens another.
 pub(crate) async fn open(
-    connections: Vec<Connection>,
+    (connections, next): (Vec<Connection>, Next),
     to: SocketAddr,
     ask: &Arc<Ask>,
     (length, every): (Duration, Duration),
@@ -28,7 +38,7 @@ pub(crate) async fn open(
     let count = u32::try_from(length.as_nanos() / every.as_nanos().max(1))?;
     let first = Instant::now() + every;
     let metronome = std::thread::spawn(move || keep(&beat, first, (every, count)));
-    let idle = Arc::new(Idle { to, connections: Mutex::new(connections) });
+    let idle = Arc::new(Idle { to, next, connections: Mutex::new(connections.into()) });
     let (mut running, mut n) = (JoinSet::new(), 0);
     while let Some(due) = due.recv().await {
         let (idle, ask) = (idle.clone(), ask.clone());
@@ -63,21 +73,29 @@ fn keep(beat: &mpsc::UnboundedSender<Instant>, first: Instant, (every, count): (
     }
 }
 
-/// Connections that nobody uses now; the warmest on top.
+/// Connections that nobody uses now; the warmest last.
 struct Idle {
     to: SocketAddr,
-    connections: Mutex<Vec<Connection>>,
+    next: Next,
+    connections: Mutex<VecDeque<Connection>>,
 }
 
 impl Idle {
     async fn shoot(&self, ask: &Ask, n: usize, due: Instant) -> Result<Shot> {
-        let idle = self.connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle.filter(|connection| !connection.is_closed()) {
+        let mut connection = match self.take().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
             None => Connection::open(self.to).await?,
         };
         let shot = connection.shoot(ask, n, due).await?;
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push_back(connection);
         Ok(shot)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.next {
+            Next::Warmest => connections.pop_back(),
+            Next::Coldest => connections.pop_front(),
+        }
     }
 }

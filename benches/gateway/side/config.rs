@@ -52,7 +52,9 @@ pub(crate) fn owners(upstream: SocketAddr) -> String {
     for (n, scenario) in [Scenario::Chat, Scenario::Chat, Scenario::Fail].into_iter().enumerate() {
         yaml.deployment(FLAKY, scenario, n);
     }
-    yaml.policies("[{\"chat\": [\"burst\"]}, {\"paced\": [\"burst\"]}, {\"flaky\": [\"chat\"]}]")
+    let yaml = yaml.policies("[{\"chat\": [\"burst\"]}, {\"paced\": [\"burst\"]}, {\"flaky\": [\"chat\"]}]");
+    // Ten thousand clients who hardly ask need few upstreams, so that the open files of a small machine do.
+    yaml + "router_settings:\n  max_connections: 15000\n"
 }
 
 /// A configuration of a given size: groups named `group-0`, `group-1`, ..., each of so many deployments.
@@ -110,10 +112,10 @@ pub(crate) fn nginx(at: SocketAddr, upstream: SocketAddr, directory: impl AsRef<
     )
 }
 
-/// HAProxy as a reverse proxy, with connections kept on both sides.
+/// HAProxy as a reverse proxy, with connections kept on both sides; it tells upstreams when clients leave, as the others do.
 pub(crate) fn haproxy(at: SocketAddr, upstream: SocketAddr) -> String {
     format!(
-        "defaults\n  mode http\n  option http-no-delay\n  timeout connect 5s\n  \
+        "defaults\n  mode http\n  option http-no-delay\n  option abortonclose\n  timeout connect 5s\n  \
          timeout client 60s\n  timeout server 60s\nfrontend in\n  bind {at}\n  default_backend out\n\
          backend out\n  http-reuse always\n  server upstream {upstream}\n"
     )
