@@ -3,12 +3,12 @@
 //! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
 //! error, asks the [`Trail`](crate::request::Trail) for the next group on the walk, and rewrites the request.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
-    config::{Alternative, Config, Deployment, Fallbacks, Settings},
+    config::{Alternative, Config, Deployment, Fallbacks, Pattern, Patterns, Settings},
     overrides::MaxAttempts,
     request::{Prompt, Request},
 };
@@ -28,6 +28,9 @@ struct Inner {
     max_attempts: MaxAttempts,
     context_window_goes_on: bool,
     aliases: Vec<(Arc<str>, Arc<str>)>,
+    patterns: Patterns<Arc<str>>,
+    /// The groups that are asked for by their own name, where there is any pattern.
+    plain: HashSet<Arc<str>>,
     /// What each group is known to take, where it is known of all its deployments.
     windows: Vec<(Arc<str>, u64)>,
     /// The groups whose deployments differ in `order`, and how many deployments they have.
@@ -39,6 +42,9 @@ impl Policy {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let settings: &Settings = &config.settings;
+        let names = || config.groups.iter().map(|group| &group.name);
+        let patterns: Patterns<_> =
+            names().filter_map(|name| Some((Pattern::of(name)?, Arc::clone(name)))).collect();
         Self {
             inner: Arc::new(Inner {
                 general: settings.fallbacks.clone(),
@@ -48,6 +54,8 @@ impl Policy {
                 max_attempts: MaxAttempts::new(config),
                 context_window_goes_on: settings.fallback_on_context_window,
                 aliases: aliases(config),
+                plain: if patterns.is_empty() { HashSet::new() } else { names().cloned().collect() },
+                patterns,
                 windows: windows(config),
                 tiered: tiered(config),
             }),
@@ -87,7 +95,7 @@ impl Policy {
         if refused || prompt.head.overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
-        let asked = self.group(&prompt.group);
+        let asked = self.serving(&prompt.group);
         let (_, deployments) = self.inner.tiered.iter().find(|(group, _)| *group == asked)?;
         (trail.tried_here() < *deployments).then(|| {
             trail.attempts.begin_untried();
@@ -146,7 +154,7 @@ impl Policy {
         let asked = &request.body().group;
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
         of(asked)
-            .or_else(|| of(&self.group(asked)))
+            .or_else(|| of(&self.serving(asked)))
             .map(|(_, list)| list.clone())
             .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
     }
@@ -164,6 +172,15 @@ impl Policy {
             .trail
             .next_group(&self.group(&prompt.group), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
+    }
+
+    /// The group that serves a name: behind an alias, or by a pattern.
+    fn serving(&self, name: &Arc<str>) -> Arc<str> {
+        let group = self.group(name);
+        if self.inner.patterns.is_empty() || self.inner.plain.contains(&group) {
+            return group;
+        }
+        self.inner.patterns.find(&group).cloned().unwrap_or(group)
     }
 
     /// The group behind an alias; any other name stands for itself.
@@ -208,7 +225,7 @@ impl Preflight<Request> for Larger {
     /// A larger group at once, when it is known beforehand that the request does not fit this one.
     fn larger(&self, request: &Request) -> Option<Request> {
         let prompt = request.body();
-        let asked = self.0.group(&prompt.group);
+        let asked = self.0.serving(&prompt.group);
         let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == asked)?;
         if prompt.head.prompt_tokens <= *window {
             return None;

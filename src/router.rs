@@ -12,6 +12,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::{
     Error,
+    config::Patterns,
     request::{Request, Response},
 };
 
@@ -83,23 +84,34 @@ where
 /// Finds the group that a request asks for.
 ///
 /// A name is looked up as a group, then as an alias (one step), then as a deployment's id: such a call goes to that
-/// deployment alone.
+/// deployment alone. What is none of these may fit a pattern.
 #[derive(Clone, Debug)]
 pub struct Router {
-    groups: Arc<HashMap<Arc<str>, Stack>>,
+    names: Arc<Names>,
+}
+
+#[derive(Debug)]
+struct Names {
+    groups: HashMap<Arc<str>, Stack>,
+    patterns: Patterns<Stack>,
 }
 
 impl Router {
-    /// A router over these names.
+    /// A router over these names, and over these patterns for what is none of them.
     #[must_use]
-    pub fn new(groups: HashMap<Arc<str>, Stack>) -> Self {
-        Self { groups: Arc::new(groups) }
+    pub fn new(groups: HashMap<Arc<str>, Stack>, patterns: Patterns<Stack>) -> Self {
+        Self { names: Arc::new(Names { groups, patterns }) }
+    }
+
+    fn find(&self, name: &str) -> Option<&Stack> {
+        let Names { groups, patterns } = &*self.names;
+        groups.get(name).or_else(|| patterns.find(name))
     }
 
     /// Whether anything can be called by this name.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
-        self.groups.contains_key(name)
+        self.find(name).is_some()
     }
 }
 
@@ -113,7 +125,7 @@ impl Service<Request> for Router {
     }
 
     fn call(&mut self, request: Request) -> Answering {
-        match self.groups.get(&request.body().group) {
+        match self.find(&request.body().group) {
             Some(group) => group.ask(request),
             None => {
                 let unknown = Error::UnknownModel(Arc::clone(&request.body().group));

@@ -23,7 +23,7 @@ use crate::{
     body::{Answer, Judge, Origin, PeekLayer, Secrets},
     call_id::CallIdLayer,
     classify,
-    config::{Config, Deployment, Group, Settings},
+    config::{Config, Deployment, Group, Pattern, Settings},
     fallbacks::Policy,
     front::{AuthLayer, FrontDoorLayer},
     gateway::Gateway,
@@ -83,13 +83,17 @@ fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
     Ok(tree)
 }
 
-/// Every name that a client may ask for: aliases before groups before single deployments by id.
+/// Every name that a client may ask for: aliases before groups before single deployments by id before patterns.
 fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     let rules = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
-    let (mut named, mut single) = (HashMap::new(), Vec::new());
+    let (mut named, mut single, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
     for g in &config.groups {
         let deployments = g.deployments.iter().map(|d| deployment(&config.settings, d, state));
         let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
+        if let Some(pattern) = Pattern::of(&g.name) {
+            patterns.push((pattern, group(rules, g, state, deployments))); // by id nothing would be captured
+            continue;
+        }
         single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
         named.insert(Arc::clone(&g.name), group(rules, g, state, deployments));
     }
@@ -100,7 +104,7 @@ fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     for ((g, id), d) in single {
         named.entry(Arc::clone(id)).or_insert_with(|| group(rules, g, state, vec![d]));
     }
-    Ok(Router::new(named))
+    Ok(Router::new(named, patterns.into_iter().collect()))
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.

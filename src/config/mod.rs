@@ -31,6 +31,7 @@
 mod error;
 mod keys;
 mod model;
+mod pattern;
 mod raw;
 mod read;
 mod resolve;
@@ -44,6 +45,7 @@ pub use model::{
     Accounting, Alias, Alternative, Clocks, Config, Deployment, ErrorCounts, ErrorName, Fallbacks, Group,
     Info, Limits, Midstream, Mock, Provider, RetryBudget, Settings, Strategy, Target,
 };
+pub use pattern::{Pattern, Patterns};
 pub use summary::{Summary, summary};
 pub use vendors::{Base, VENDORS, Vendor, vendor};
 

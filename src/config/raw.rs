@@ -181,8 +181,8 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
     };
     let place = &name.at;
     let name = read::text(name, sink)?;
-    if name.contains('*') {
-        sink.warning(place, "patterns are not served yet: the name is taken as it is");
+    if name.matches('*').count() > 1 {
+        sink.warning(place, "a pattern has one `*`: the name is taken as it is");
     }
     Some(Entry { at, name: name.into(), top, params, info })
 }

@@ -38,7 +38,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     body::Payload,
-    config::{Deployment, Provider, Target},
+    config::{Deployment, Pattern, Provider, Target},
     request::{Prompt, Route},
 };
 
@@ -59,6 +59,8 @@ static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization")
 #[derive(Clone)]
 pub struct Encoder {
     model: Arc<str>,
+    /// Where the group and the model are patterns: what is captured of the one is put into the other.
+    patterns: Option<Arc<(Pattern, Pattern)>>,
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
     chat: Uri,
     completions: Uri,
@@ -75,6 +77,7 @@ impl Encoder {
         let target = &deployment.target;
         Ok(Self {
             model: model(target),
+            patterns: Pattern::of(&deployment.group).zip(Pattern::of(&target.model)).map(Arc::new),
             defaults: deployment.defaults.as_slice().into(),
             chat: uri(target, Route::Chat)?,
             completions: uri(target, Route::Completions)?,
@@ -115,9 +118,14 @@ impl Encoder {
     /// where the client has not said whether it wants it.
     #[must_use]
     pub fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
+        let filled = self
+            .patterns
+            .as_deref()
+            .and_then(|(group, model)| group.capture(&prompt.group).map(|captured| model.filled(captured)));
+        let model = filled.as_deref().unwrap_or(&self.model);
         let body = match usage {
-            true => prompt.payload_with_usage(&self.model, &self.defaults),
-            false => prompt.payload(&self.model, &self.defaults),
+            true => prompt.payload_with_usage(model, &self.defaults),
+            false => prompt.payload(model, &self.defaults),
         };
         self.request(prompt.head.route, body)
     }

@@ -109,6 +109,14 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "write `api_base: http://HOST:8000/v1`, or set `HOSTED_VLLM_API_BASE`",
         "model_list:\n- model_name: g\n  litellm_params:\n    model: §hosted_vllm/m\n",
     ),
+    (
+        "a `*` is served only where",
+        "model_list:\n- model_name: 'a/*'\n  litellm_params:\n    model: §azure/*\n    api_base: https://r.example\n",
+    ),
+    (
+        "must be the name of one group, not a pattern",
+        "model_list:\n- model_name: 'o/*'\n  litellm_params: {model: openai/*}\nrouter_settings: {model_group_alias: {a: §o/*}}\n",
+    ),
     ("did you mean `groq`?", "model_list:\n- model_name: g\n  litellm_params:\n    model: §grok/m\n"),
     ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
     ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),

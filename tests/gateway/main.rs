@@ -16,6 +16,7 @@ mod http;
 mod leaks;
 mod models;
 mod owner;
+mod patterns;
 mod policies;
 mod reload;
 mod streams;

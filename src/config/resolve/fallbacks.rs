@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{defaults, settings::Both};
 use crate::config::{
-    Alternative, Fallbacks,
+    Alternative, Fallbacks, Pattern,
     error::Sink,
     keys, read,
     yaml::{At, Key, Node, Value},
@@ -38,11 +38,18 @@ impl Names {
     /// The group that `node` names.
     pub(super) fn group(&self, node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
         let name = read::text(node, sink)?;
+        if Pattern::of(&name).is_some() {
+            return read::wrong(node, "the name of one group, not a pattern", sink);
+        }
         self.check((&name, |kind| kind == Kind::Group), &node.at, sink)
     }
 
     /// The name, if anything can be called by it.
     pub(super) fn known(&self, name: &str, at: &At, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+        let mut patterns = self.0.keys().filter_map(|name| Pattern::of(name));
+        if !self.0.contains_key(name) && patterns.any(|pattern| pattern.capture(name).is_some()) {
+            return Some(name.into());
+        }
         self.check((name, |_| true), at, sink)
     }
 

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::deployment::General;
 use crate::config::{
-    Base, Provider, Target,
+    Base, Pattern, Provider, Target,
     error::Sink,
     keys,
     raw::{Entry, Environment},
@@ -56,6 +56,11 @@ pub(super) fn resolve(
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
+    let captures = Pattern::of(&entry.name).is_some() && model.contains('*');
+    if captures && matches!(vendor.provider, Provider::Azure | Provider::HuggingFace) {
+        sink.error(at, "a `*` is served only where the model's name stands as it is in the request")
+            .help("name each deployment");
+    }
     let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| "2025-02-01-preview".to_owned());
     let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
     let organization = organization.or_else(|| {

@@ -1,0 +1,107 @@
+//! Groups that are called by many names: [`Pattern`], [`Patterns`].
+
+use std::cmp::Reverse;
+
+/// A name with one `*` in it, which stands for whatever is there, but not for nothing.
+///
+/// LiteLLM matches the beginning of a name; here it is the whole of it.
+///
+/// ```
+/// use tollgate::config::Pattern;
+///
+/// let pattern = Pattern::of("openai/*").expect("it has a star");
+/// assert_eq!(pattern.capture("openai/gpt-4o"), Some("gpt-4o"));
+/// assert_eq!(pattern.capture("azure/gpt-4o"), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    before: Box<str>,
+    after: Box<str>,
+}
+
+impl Pattern {
+    /// The pattern that this name is; none for one without a star, or with several.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let (before, after) = name.split_once('*').filter(|(_, after)| !after.contains('*'))?;
+        Some(Self { before: before.into(), after: after.into() })
+    }
+
+    /// What stands for the star in this name.
+    #[must_use]
+    pub fn capture<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let captured = name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
+        (!captured.is_empty()).then_some(captured)
+    }
+
+    /// The name with this in the place of the star.
+    #[must_use]
+    pub fn filled(&self, captured: &str) -> String {
+        [&self.before, captured, &self.after].concat()
+    }
+
+    /// How much of a name it says.
+    const fn says(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+}
+
+/// Patterns and what they lead to. Of several that fit, the one that says most of a name is meant; of equals, the first.
+#[derive(Clone, Debug)]
+pub struct Patterns<T>(Vec<(Pattern, T)>);
+
+impl<T> Patterns<T> {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What this name leads to.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(pattern, _)| pattern.capture(name).is_some()).map(|(_, to)| to)
+    }
+}
+
+impl<T> FromIterator<(Pattern, T)> for Patterns<T> {
+    fn from_iter<I: IntoIterator<Item = (Pattern, T)>>(patterns: I) -> Self {
+        let mut patterns: Vec<_> = patterns.into_iter().collect();
+        patterns.sort_by_key(|(pattern, _)| Reverse(pattern.says()));
+        Self(patterns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_star_stands_for_something_in_the_whole_name() {
+        let captured = |pattern, name| Pattern::of(pattern).unwrap().capture(name).map(str::to_owned);
+        assert_eq!(captured("*", "a/b").as_deref(), Some("a/b"));
+        assert_eq!(captured("gpt-*-mini", "gpt-5-mini").as_deref(), Some("5"));
+        for (pattern, name) in
+            [("*", ""), ("a*", "a"), ("a*b", "ab"), ("a*", "ba"), ("*b", "bc"), ("aa*aa", "aaa")]
+        {
+            assert_eq!(captured(pattern, name), None, "{pattern} {name}");
+        }
+        assert_eq!(Pattern::of("a-*").unwrap().filled("x"), "a-x");
+        assert_eq!((Pattern::of("plain"), Pattern::of("a*b*")), (None, None));
+    }
+
+    #[test]
+    fn the_pattern_that_says_most_of_a_name_is_meant() {
+        let names = ["*", "openai/*", "*-mini", "openai/gpt-*"];
+        let patterns: Patterns<&str> =
+            names.into_iter().filter_map(|name| Some((Pattern::of(name)?, name))).collect();
+        for (name, meant) in [
+            ("x", "*"),
+            ("openai/o3", "openai/*"),
+            ("openai/gpt-5-mini", "openai/gpt-*"),
+            ("o3-mini", "*-mini"),
+        ] {
+            assert_eq!(patterns.find(name), Some(&meant), "{name}");
+        }
+    }
+}
