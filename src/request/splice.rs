@@ -74,7 +74,9 @@ impl Prompt {
         };
         let list = messages.strip_suffix(']')?.trim_end();
         let comma = if list.ends_with('[') { "" } else { "," };
-        let messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":{}}}]", quoted(prefix));
+        let mut messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":");
+        quote(prefix, &mut messages);
+        messages.push_str("}]");
         let others = replaced.iter().filter(|(name, _)| **name != *MESSAGES).cloned();
         Some(others.chain([(MESSAGES.into(), messages.into())]).collect())
     }
@@ -118,9 +120,14 @@ fn with_usage(options: Option<&str>) -> String {
     }
 }
 
-/// A string as JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Writes a string as JSON. Few names have anything to escape.
+fn quote(text: &str, into: &mut String) {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        into.extend(["\"", text, "\""]);
+    } else {
+        into.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 /// A body in the making. What is new is written into one buffer, so that it is one allocation however much it is.
@@ -141,7 +148,7 @@ impl<'a> Splice<'a> {
 
     fn model(&mut self, model: &str) {
         let from = self.new.len();
-        self.new.push_str(&quoted(model));
+        quote(model, &mut self.new);
         self.edits.push((self.layout.model.clone(), from..self.new.len()));
     }
 
@@ -166,7 +173,7 @@ impl<'a> Splice<'a> {
             if std::mem::replace(&mut comma, true) {
                 self.new.push(',');
             }
-            self.new.push_str(&quoted(name));
+            quote(name, &mut self.new);
             self.new.push(':');
             self.new.push_str(value);
         }
