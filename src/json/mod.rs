@@ -8,12 +8,17 @@
 //!
 //! Nothing here recurses, whatever the text: how brackets nest is a stack of bits.
 
+mod blocks;
 mod cursor;
+mod open;
 mod tally;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cursor::{Cursor, Key, MAX_DEPTH};
+pub(crate) use cursor::{Cursor, Key};
 pub(crate) use tally::Tally;
+
+/// How deep brackets may nest, the outermost included.
+pub(crate) const MAX_DEPTH: usize = 128;

@@ -14,6 +14,28 @@ fn is_valid(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
+/// What stands in a string, escapes side by side and far apart, some of it wrong.
+fn inner() -> impl Strategy<Value = String> {
+    let escapes = ["\\\\", "\\\"", "\\n", "\\t", "\\/", "\\b", "\\u00e9", "\\ud83d\\ude00"];
+    let plain = [
+        "a",
+        "two words",
+        "é",
+        "日本語",
+        "    ",
+        "data:image/png;base64,",
+        "a line of forty characters and no more .....",
+    ];
+    let wrong = ["\"", "\\", "\\x", "\\u12", "\n", "\u{1f}"];
+    let weighted = prop_oneof![
+        40 => prop::sample::select(escapes.to_vec()),
+        20 => prop::sample::select(plain.to_vec()),
+        1 => prop::sample::select(wrong.to_vec()),
+    ];
+    prop::collection::vec((weighted, 1..9_usize), 0..40)
+        .prop_map(|parts| parts.into_iter().map(|(part, times)| part.repeat(times)).collect())
+}
+
 /// Pieces of JSON, in no order: near enough to valid that a good part is.
 fn pieces() -> impl Strategy<Value = String> {
     let pieces = [
@@ -63,6 +85,19 @@ proptest! {
     fn so_it_does_inside_of_a_string(inner in "[ -~\\x00-\\x1f\"\\\\é]{0,120}", quiet in 0..70_usize) {
         let text = format!("\"{}{inner}\"", "-".repeat(quiet));
         prop_assert_eq!(walks(&text), is_valid(&text), "{}", text);
+    }
+
+    #[test]
+    fn so_it_does_where_escapes_stand_side_by_side(inner in inner(), behind in 0..100_usize) {
+        let text = format!("\"{inner}\"{}", " ".repeat(behind));
+        prop_assert_eq!(walks(&text), is_valid(&text), "{}", text);
+        if is_valid(&text) {
+            let found = Cursor::new(&text).string().unwrap();
+            prop_assert_eq!(found.inner, 1..inner.len() + 1);
+            prop_assert_eq!(found.escaped, inner.contains('\\'), "{}", text);
+            // An escaped backslash is none that begins an escape.
+            prop_assert_eq!(found.units, inner.replace("\\\\", "").matches("\\u").count(), "{}", text);
+        }
     }
 
     #[test]
