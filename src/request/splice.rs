@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{Layout, Prompt};
+use super::{Frames, Layout, Prompt};
 use crate::body::Payload;
 
 /// A parameter: its name, and its value as JSON text.
@@ -84,14 +84,14 @@ impl Prompt {
     /// A value as it goes upstream: its trailing commas gone.
     fn without_cuts(&self, value: &Range<usize>) -> String {
         let cuts = self.head.layout.cuts.iter().filter(|cut| value.contains(&cut.start));
-        let mut kept = Vec::with_capacity(value.len());
+        let mut kept = String::with_capacity(value.len());
         let mut from = value.start;
         for cut in cuts {
-            kept.extend_from_slice(&self.bytes[from..cut.start]);
+            kept.push_str(&self.bytes.text(from..cut.start));
             from = cut.end;
         }
-        kept.extend_from_slice(&self.bytes[from..value.end]);
-        String::from_utf8_lossy(&kept).into_owned()
+        kept.push_str(&self.bytes.text(from..value.end));
+        kept
     }
 }
 
@@ -132,7 +132,7 @@ fn quote(text: &str, into: &mut String) {
 
 /// A body in the making. What is new is written into one buffer, so that it is one allocation however much it is.
 struct Splice<'a> {
-    bytes: &'a Bytes,
+    bytes: &'a Frames,
     layout: &'a Layout,
     /// What is taken out of the body, and what of `new` takes its place.
     edits: Vec<(Range<usize>, Range<usize>)>,
@@ -140,7 +140,7 @@ struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    fn new(bytes: &'a Bytes, layout: &'a Layout) -> Self {
+    fn new(bytes: &'a Frames, layout: &'a Layout) -> Self {
         let mut edits = Vec::with_capacity(layout.cuts.len() + 4);
         edits.extend(layout.cuts.iter().map(|cut| (cut.clone(), 0..0)));
         Self { bytes, layout, edits, new: String::with_capacity(128) }
@@ -190,11 +190,11 @@ impl<'a> Splice<'a> {
             if old.start < from {
                 continue;
             }
-            slices.push(self.bytes.slice(from..old.start));
+            slices.extend(self.bytes.slices(from..old.start));
             slices.push(new.slice(replacement));
             from = old.end;
         }
-        slices.push(self.bytes.slice(from..));
+        slices.extend(self.bytes.slices(from..self.bytes.len()));
         Payload::new(slices)
     }
 }
