@@ -51,7 +51,7 @@ pub(super) fn request(stream: bool) -> Request {
         output_tokens: None,
     };
     http::Request::new(Prompt {
-        bytes: Bytes::new(),
+        bytes: Bytes::new().into(),
         head: Arc::new(head),
         trail: Arc::new(Trail::new(Instant::now(), None)),
         group: "m".into(),

@@ -18,14 +18,13 @@ const ESCAPED: usize = 3;
 /// The tokens of all that the model reads.
 pub(super) fn prompt(object: &Object<'_>) -> u64 {
     let texts = object.members.iter().filter(|member| TEXTS.contains(&&*member.key));
-    texts.map(|member| cost(member.value.len(), member.tally)).sum()
+    texts.map(|member| cost(member.span.len(), member.tally)).sum()
 }
 
 /// The tokens that it may write: `max_tokens` or `max_completion_tokens`, times `n`. What is no number is the
 /// upstream's to judge.
 pub(super) fn output(object: &Object<'_>) -> Option<u64> {
-    let last =
-        |key: &str| object.members.iter().rev().find(|member| member.key == key)?.value.parse::<u64>().ok();
+    let last = |key: &str| object.last(key)?.parse::<u64>().ok();
     let each = last("max_tokens").max(last("max_completion_tokens"))?;
     Some(each.saturating_mul(last("n").unwrap_or(1).max(1)))
 }

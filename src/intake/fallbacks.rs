@@ -29,7 +29,7 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Rejecte
         match object(name, entry)? {
             None => fallbacks.flat.get_or_insert_default().push(named(name, entry)?),
             Some(object) if is_alternative(&object) => {
-                fallbacks.flat.get_or_insert_default().push(with_parameters(name, object)?);
+                fallbacks.flat.get_or_insert_default().push(with_parameters(name, &object)?);
             }
             Some(object) => by_group(name, &object, &mut fallbacks)?,
         }
@@ -60,7 +60,7 @@ fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, 
 
 /// `{"model": "a"}` names a model, `{"model": ["a"]}` a group that is called `model`.
 fn is_alternative(object: &Object<'_>) -> bool {
-    object.members.iter().any(|member| member.key == "model" && !member.value.starts_with('['))
+    object.members.iter().any(|member| member.key == "model" && !object.value(member).starts_with('['))
 }
 
 fn named(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
@@ -70,10 +70,10 @@ fn named(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
     }
 }
 
-fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative, Rejected> {
+fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<Alternative, Rejected> {
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
-    for member in object.members {
+    for member in &object.members {
         // A key is as long as the caller likes, an error is not.
         let at = || format!("{name}[].{}", member.key.chars().take(64).collect::<String>());
         if parameters.iter().any(|(known, _)| **known == *member.key)
@@ -82,7 +82,7 @@ fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative
             return Err(Rejected::duplicate(at()));
         }
         match &*member.key {
-            "model" => model = Some(named(name, member.value)?.model),
+            "model" => model = Some(named(name, &object.value(member))?.model),
             key if owned::fate(key).is_some() => {
                 return Err(Rejected::value(at(), "may not be set by a request"));
             }
@@ -90,7 +90,7 @@ fn with_parameters(name: &'static str, object: Object<'_>) -> Result<Alternative
                 return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
             }
             key if FIXED.contains(&key) => return Err(Rejected::value(at(), "may not differ in a fallback")),
-            key => parameters.push((key.into(), member.value.into())),
+            key => parameters.push((key.into(), object.value(member).into())),
         }
     }
     model.map_or_else(
@@ -106,10 +106,11 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
             "has an object that is not of the form {\"asked\": [\"instead\"]}",
         ));
     };
-    if !group.value.starts_with('[') {
+    let value = object.value(group);
+    if !value.starts_with('[') {
         return Err(Rejected::value(name, "has an object whose value is not a list"));
     }
-    let list = entries(name, group.value)?.into_iter().map(|entry| alternative(name, entry));
+    let list = entries(name, &value)?.into_iter().map(|entry| alternative(name, entry));
     let list = list.collect::<Result<Vec<_>, _>>()?;
     if group.key == "*" {
         into.default.extend(list);
@@ -121,7 +122,7 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
 
 fn alternative(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
     match object(name, entry)? {
-        Some(object) => with_parameters(name, object),
+        Some(object) => with_parameters(name, &object),
         None => named(name, entry),
     }
 }

@@ -3,7 +3,8 @@
 //! [`read`] makes a [`Head`](crate::request::Head) out of a body and its headers. It reads the top level of the JSON
 //! strictly and looks into nested values only for what it must know; nothing is turned into a tree of values, and
 //! what goes upstream is later cut and spliced out of the very bytes that came in
-//! ([`Prompt::payload`](crate::request::Prompt::payload)).
+//! ([`Prompt::payload`](crate::request::Prompt::payload)). [`Intake`] does the same frame by frame while a body comes
+//! in, and the frames stay where they are.
 //!
 //! What is judged here: UTF-8, the grammar, nesting of at most 128, an object at the top with at most 1,024 keys,
 //! `model`, the part without which the route makes no sense, and the settings that are meant for the gateway.
@@ -34,10 +35,12 @@ mod layout;
 mod overrides;
 mod owned;
 mod read;
+mod reading;
 mod rejected;
 mod scan;
 mod service;
 mod tolerant;
+mod upload;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use super::{
     Rejected, fallbacks,
     owned::{self, Fate},
-    scan::{Member, Object, string},
+    scan::{Object, string},
 };
 use crate::{
     config::{Fallbacks, Midstream},
@@ -52,11 +52,16 @@ pub(super) fn is_override(key: &str) -> bool {
     KEYS.contains(&key)
 }
 
+/// Whether a key's value must be looked at.
+fn is_ours(key: &str) -> bool {
+    is_override(key) || owned::fate(key) == Some(Fate::Refused)
+}
+
 /// Reads the settings; a header overwrites its key of the body.
 pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, Rejected> {
     let mut found = Found::default();
-    for member in &object.members {
-        found.take(member)?;
+    for member in object.members.iter().filter(|member| is_ours(&member.key)) {
+        found.take(&member.key, &object.value(member))?;
     }
     if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
         found.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
@@ -82,10 +87,10 @@ struct Found {
 }
 
 impl Found {
-    fn take(&mut self, member: &Member<'_>) -> Result<(), Rejected> {
-        let (value, set) = (member.value, member.value != "null");
+    fn take(&mut self, key: &str, value: &str) -> Result<(), Rejected> {
+        let set = value != "null";
         let into = &mut self.overrides;
-        match &*member.key {
+        match key {
             NUM_RETRIES if set => into.num_retries = Some(count(NUM_RETRIES, &literal(value))?),
             MAX_FALLBACKS if set => into.max_fallbacks = Some(count(MAX_FALLBACKS, &literal(value))?),
             REQUEST_TIMEOUT if set => self.request_timeout = seconds(REQUEST_TIMEOUT, &literal(value))?,

@@ -51,16 +51,22 @@ fn rejected(body: &[u8], fault: &Fault) -> Rejected {
     }
 }
 
-fn head(route: Route, headers: &HeaderMap, object: &Object<'_>, commas: &[usize]) -> Result<Head, Rejected> {
+/// What the body says that `object` was found in.
+pub(super) fn head(
+    route: Route,
+    headers: &HeaderMap,
+    object: &Object<'_>,
+    commas: &[usize],
+) -> Result<Head, Rejected> {
     once(object)?;
-    let Some(asked) = last(object, "model") else { return Err(Rejected::missing("model")) };
-    let model = match scan::string(asked.value) {
+    let Some(asked) = object.last_member("model") else { return Err(Rejected::missing("model")) };
+    let model = match scan::string(&object.value(asked)) {
         Some(model) if model.is_empty() => return Err(Rejected::value("model", "must not be empty")),
         Some(model) => model.as_ref().into(),
         None => return Err(Rejected::value("model", "must be a string")),
     };
     let needed = needed(route);
-    if last(object, needed).is_none() {
+    if object.last_member(needed).is_none() {
         return Err(Rejected::missing(needed));
     }
     Ok(Head {
@@ -100,27 +106,21 @@ fn once(object: &Object<'_>) -> Result<(), Rejected> {
     Ok(())
 }
 
-fn last<'o, 'a>(object: &'o Object<'a>, key: &str) -> Option<&'o Member<'a>> {
-    object.members.iter().rev().find(|member| member.key == key)
-}
-
 fn flag(object: &Object<'_>, key: &'static str) -> Result<Option<bool>, Rejected> {
-    match last(object, key) {
-        Some(member) if member.value != "null" => boolean(key, member.value).map(Some),
+    match object.last(key) {
+        Some(value) if value != "null" => boolean(key, &value).map(Some),
         _ => Ok(None),
     }
 }
 
 fn include_usage(object: &Object<'_>) -> Result<Option<bool>, Rejected> {
-    let Some(options) = last(object, "stream_options").filter(|options| options.value != "null") else {
+    let Some(options) = object.last("stream_options").filter(|options| options != "null") else {
         return Ok(None);
     };
-    let options = scan::object(options.value)
-        .map_err(|_| Rejected::value("stream_options", "must be an object or null"))?;
-    match last(&options, "include_usage") {
-        Some(member) if member.value != "null" => {
-            boolean("stream_options.include_usage", member.value).map(Some)
-        }
+    let options =
+        scan::object(&options).map_err(|_| Rejected::value("stream_options", "must be an object or null"))?;
+    match options.last("include_usage") {
+        Some(value) if value != "null" => boolean("stream_options.include_usage", &value).map(Some),
         _ => Ok(None),
     }
 }

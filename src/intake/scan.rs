@@ -1,6 +1,6 @@
 //! One strict pass over the top level of a JSON object.
 //!
-//! A [`Cursor`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
+//! An [`Outline`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -8,14 +8,18 @@ use memchr::{memchr2, memchr2_iter};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::{Cursor, Key, MAX_DEPTH, Tally};
+use crate::{
+    json::{Cursor, MAX_DEPTH, Outline, Part, Tally},
+    request::Frames,
+};
 
 /// How many keys the top level may have: each costs memory of ours many times its size in the body.
 pub(super) const MAX_KEYS: usize = 1024;
 
 /// An object, its members in order.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Object<'a> {
+    text: Text<'a>,
     pub(super) members: Vec<Member<'a>>,
     /// Where the closing brace stands.
     pub(super) close: usize,
@@ -28,12 +32,54 @@ pub(super) struct Member<'a> {
     pub(super) key: Cow<'a, str>,
     /// Where the key's opening quote stands.
     pub(super) start: usize,
-    /// The value, as it is written.
-    pub(super) value: &'a str,
     /// Where the value stands.
     pub(super) span: Range<usize>,
     /// What an estimate must know of the value.
     pub(super) tally: Tally,
+}
+
+/// A text, in one piece or in several, of which any part can be had in one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Text<'a> {
+    One(&'a str),
+    Many(&'a Frames),
+}
+
+impl<'a> Text<'a> {
+    fn part(self, range: Range<usize>) -> Cow<'a, str> {
+        match self {
+            Self::One(text) => Cow::Borrowed(&text[range]),
+            Self::Many(frames) => frames.text(range),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    /// What stands in `text`, as the outline says.
+    pub(super) fn new(text: Text<'a>, parts: &[Part], close: usize) -> Self {
+        let member = |part: &Part| Member {
+            key: key(text, part),
+            start: part.key.start,
+            span: part.value.clone(),
+            tally: part.tally,
+        };
+        Self { text, members: parts.iter().map(member).collect(), close }
+    }
+
+    /// A member's value, as it is written.
+    pub(super) fn value(&self, member: &Member<'_>) -> Cow<'a, str> {
+        self.text.part(member.span.clone())
+    }
+
+    /// The value of the last member of that name.
+    pub(super) fn last(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.last_member(key).map(|member| self.value(member))
+    }
+
+    /// The last member of that name.
+    pub(super) fn last_member(&self, key: &str) -> Option<&Member<'a>> {
+        self.members.iter().rev().find(|member| member.key == key)
+    }
 }
 
 /// Why a text is not an object that we take.
@@ -53,34 +99,22 @@ pub(super) fn object(text: &str) -> Result<Object<'_>, Fault> {
 
 /// One walk over it. None: it is broken, or beyond what we take.
 pub(super) fn walked(text: &str) -> Option<Object<'_>> {
-    let mut cursor = Cursor::new(text);
-    let mut members = Vec::with_capacity(16);
-    cursor.object(|cursor, key| {
-        let from = cursor.at();
-        cursor.tally = Tally::default();
-        cursor.value()?;
-        let value = cursor.slice(from);
-        members.push(Member {
-            key: unescaped(text, key),
-            start: key.start,
-            value,
-            span: from..cursor.at(),
-            tally: cursor.tally,
-        });
-        (members.len() <= MAX_KEYS).then_some(())
-    })?;
-    let close = cursor.at() - 1;
-    cursor.end()?;
-    Some(Object { members, close })
+    let mut outline = Outline::new(MAX_KEYS);
+    outline.walk(text.as_bytes())?;
+    let (parts, close) = outline.end()?;
+    Some(Object::new(Text::One(text), &parts, close))
 }
 
 /// A key with half a surrogate pair is nobody's name: it stays as it is written.
-fn unescaped<'a>(text: &'a str, key: Key<'a>) -> Cow<'a, str> {
-    if !key.escaped {
-        return Cow::Borrowed(key.inner);
+fn key<'a>(text: Text<'a>, part: &Part) -> Cow<'a, str> {
+    let Range { start, end } = part.key;
+    if !part.escaped {
+        return text.part(start + 1..end - 1);
     }
-    let written = &text[key.start..key.start + key.inner.len() + 2];
-    string(written).unwrap_or(Cow::Borrowed(written))
+    match text.part(start..end) {
+        Cow::Borrowed(written) => string(written).unwrap_or(Cow::Borrowed(written)),
+        Cow::Owned(written) => Cow::Owned(string(&written).map_or_else(|| written.clone(), Cow::into_owned)),
+    }
 }
 
 /// What `serde_json` says: the slow way, for bodies that are broken, and the proof of the other.
@@ -100,7 +134,7 @@ pub(super) fn parsed(text: &str) -> Result<Object<'_>, Fault> {
         .map_err(|error| if error.is_data() { Fault::TooManyKeys } else { Fault::Syntax(error) })?;
     match deeper_than(text.as_bytes(), MAX_DEPTH) {
         Some(bracket) => Err(Fault::TooDeep(bracket)),
-        None => Ok(Object { members, close: trimmed.len().saturating_sub(1) }),
+        None => Ok(Object { text: Text::One(text), members, close: trimmed.len().saturating_sub(1) }),
     }
 }
 
@@ -155,7 +189,7 @@ impl<'de> Visitor<'de> for Members<'de> {
             let key = string(key).unwrap_or(Cow::Borrowed(key));
             let mut cursor = Cursor::new(value);
             let tally = cursor.value().map(|()| cursor.tally).unwrap_or_default();
-            members.push(Member { key, start, value, span: at..at + value.len(), tally });
+            members.push(Member { key, start, span: at..at + value.len(), tally });
         }
         Ok(members)
     }

@@ -11,23 +11,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use bytes::Bytes;
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tower::Service;
 
-use super::{Rejected, read};
+use super::upload::upload;
 use crate::{
     Error,
     config::{Midstream, Settings},
     front::{BUFFER_UNIT, Call},
     headers,
-    request::{Head, Prompt, Request, Response, Trail},
+    request::{Frames, Head, Prompt, Request, Response, Trail},
     respond,
     router::Stack,
 };
@@ -109,10 +104,11 @@ where
             let arrival = Instant::now();
             let Call { route, request, permit } = call;
             let (parts, body) = request.into_parts();
-            let (bytes, buffered) = inner.collect(&parts.headers, body).await?;
-            let head = read(route, &parts.headers, &bytes)?;
+            let Rules { max_body, longest, .. } = inner.rules;
+            let (reading, buffered) = upload(&parts.headers, body, max_body, &inner.buffered).await?;
+            let (head, bytes) = reading.end(route, &parts.headers)?;
             drop(parts);
-            let trail = Trail::new(arrival, inner.rules.longest).with_buffered(buffered);
+            let trail = Trail::new(arrival, longest).with_buffered(buffered);
             let request = inner.request(head, bytes, trail);
             let trail = Arc::clone(&request.body().trail);
             let outcome = inner.tree.ask(request).await;
@@ -125,7 +121,7 @@ where
 }
 
 impl Inner {
-    fn request(&self, mut head: Head, bytes: Bytes, trail: Trail) -> Request {
+    fn request(&self, mut head: Head, bytes: Frames, trail: Trail) -> Request {
         head.overrides.midstream.get_or_insert(self.rules.midstream);
         let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
         let trail = Arc::new(trail.with_retries(retries));
@@ -139,113 +135,4 @@ impl Inner {
             prefix: None,
         })
     }
-
-    /// The whole body, and the room it takes at the front door.
-    async fn collect<B>(
-        &self,
-        headers: &HeaderMap,
-        body: B,
-    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Error>
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: std::fmt::Display,
-    {
-        let mut body = std::pin::pin!(body);
-        let mut held = Held { room: &self.buffered, permit: None, most: self.rules.max_body, total: 0 };
-        held.announced(headers)?;
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(Rejected::encoded().into());
-        }
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        let mut pace = Pace::new();
-        while let Some(frame) = pace.next(held.total, body.frame()).await? {
-            let frame = frame.map_err(|_| Rejected::broken_off())?;
-            let Ok(data) = frame.into_data() else { continue };
-            held.grow(data.len())?;
-            // The whole of a small body comes as one frame, which is passed on as it is.
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-                continue;
-            }
-            if rest.is_empty() {
-                rest.reserve(held.expected(headers));
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        Ok((bytes, held.permit))
-    }
-}
-
-/// The upload's clock. Whoever sends a byte now and then holds a place at the front door and no more.
-struct Pace {
-    mark: usize,
-    until: Instant,
-}
-
-impl Pace {
-    /// A body has so long for each [`LEAST`](Self::LEAST) bytes.
-    const WITHIN: Duration = Duration::from_secs(30);
-    const LEAST: usize = 1024;
-
-    fn new() -> Self {
-        Self { mark: 0, until: Instant::now() + Self::WITHIN }
-    }
-
-    /// What comes next; `total` bytes are there.
-    async fn next<T>(&mut self, total: usize, next: impl Future<Output = T>) -> Result<T, Rejected> {
-        if total >= self.mark + Self::LEAST {
-            *self = Self { mark: total, ..Self::new() };
-        }
-        timeout_at(self.until, next).await.map_err(|_| Rejected::stalled(Self::LEAST, Self::WITHIN))
-    }
-}
-
-/// The room that a body takes while it comes in.
-struct Held<'a> {
-    room: &'a Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    most: usize,
-    total: usize,
-}
-
-impl Held<'_> {
-    /// A length that was announced is judged before a byte of it is read.
-    fn announced(&self, headers: &HeaderMap) -> Result<(), Error> {
-        match announced(headers) {
-            Some(length) if length > self.most => Err(Rejected::too_large(self.most).into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn grow(&mut self, by: usize) -> Result<(), Error> {
-        self.total += by;
-        if self.total > self.most {
-            return Err(Rejected::too_large(self.most).into());
-        }
-        let units = self.total / BUFFER_UNIT;
-        let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if units > had {
-            // A body within the limit has fewer units than a u32 counts.
-            let more = u32::try_from(units - had).unwrap_or(u32::MAX);
-            let more = Arc::clone(self.room).try_acquire_many_owned(more).map_err(|_| Error::Busy)?;
-            match &mut self.permit {
-                Some(permit) => permit.merge(more),
-                None => self.permit = Some(more),
-            }
-        }
-        Ok(())
-    }
-
-    /// How much to make room for at once: what was announced, within reason. An announcement costs its client nothing.
-    fn expected(&self, headers: &HeaderMap) -> usize {
-        const REASON: usize = 16 << 20;
-        announced(headers).unwrap_or(0).min(REASON).max(self.total)
-    }
-}
-
-fn announced(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

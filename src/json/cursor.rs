@@ -1,12 +1,11 @@
 //! The walk: [`Cursor`].
 
 use super::{
+    MAX_DEPTH,
+    open::Open,
     tally::Tally,
     text::{Text, string},
 };
-
-/// How deep brackets may nest, the outermost included.
-pub(crate) const MAX_DEPTH: usize = 128;
 
 /// A place in a text, from which values are passed over.
 ///
@@ -112,7 +111,7 @@ impl<'a> Cursor<'a> {
 
     fn key(&mut self) -> Option<Key<'a>> {
         let text = self.string()?;
-        self.tally.key(self.text.as_bytes(), &text);
+        self.tally.key(&self.text.as_bytes()[text.inner.clone()], text.units);
         self.token(b':')?;
         let (start, escaped) = (text.inner.start - 1, text.escaped);
         Some(Key { start, inner: &self.text[text.inner], escaped })
@@ -120,7 +119,7 @@ impl<'a> Cursor<'a> {
 
     /// Passes over any value.
     pub(crate) fn value(&mut self) -> Option<()> {
-        let mut open = Open { kinds: 0, count: 0, room: self.room };
+        let mut open = Open::new(self.room);
         loop {
             match self.peek()? {
                 b'{' => {
@@ -148,7 +147,7 @@ impl<'a> Cursor<'a> {
 
     /// Goes on behind a value: closes what closes. Whether another value follows.
     fn behind(&mut self, open: &mut Open) -> Option<bool> {
-        while open.count > 0 {
+        while open.count() > 0 {
             let byte = self.peek()?;
             self.at += 1;
             match (byte, open.is_object()) {
@@ -163,11 +162,10 @@ impl<'a> Cursor<'a> {
 
     /// Passes over a value without brackets.
     fn leaf(&mut self) -> Option<()> {
-        let bytes = self.text.as_bytes();
         match self.peek()? {
             b'"' => {
                 let text = self.string()?;
-                self.tally.value(bytes, &text);
+                self.tally.value(&self.text.as_bytes()[text.inner.clone()], text.inner.len(), text.units);
                 Some(())
             }
             b't' => self.word("true"),
@@ -210,29 +208,5 @@ impl<'a> Cursor<'a> {
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
         (count > 0).then_some(())
-    }
-}
-
-/// The brackets that are open: one bit each, set for an object, the innermost lowest.
-struct Open {
-    kinds: u128,
-    count: usize,
-    room: usize,
-}
-
-impl Open {
-    fn push(&mut self, object: bool) -> Option<()> {
-        self.count += 1;
-        self.kinds = self.kinds << 1 | u128::from(object);
-        (self.count <= self.room).then_some(())
-    }
-
-    const fn pop(&mut self) {
-        self.count -= 1;
-        self.kinds >>= 1;
-    }
-
-    const fn is_object(&self) -> bool {
-        self.kinds & 1 == 1
     }
 }

@@ -1,9 +1,5 @@
 //! What is noticed in passing: [`Tally`].
 
-use std::ops::Range;
-
-use super::text::Text;
-
 /// What an estimate of tokens must know of a text beyond its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -17,24 +13,28 @@ pub(crate) struct Tally {
     pub(crate) links: u64,
 }
 
+/// How much of a string must be seen to judge what it is.
+pub(super) const SEEN: usize = 200;
+
 impl Tally {
-    pub(super) fn value(&mut self, bytes: &[u8], text: &Text) {
-        if bytes[text.inner.start..].starts_with(b"data:") && is_base64(bytes, &text.inner) {
+    /// A string of so many bytes and escapes that is a value, of which at least the first [`SEEN`] bytes are `seen`.
+    pub(super) fn value(&mut self, seen: &[u8], length: usize, units: usize) {
+        if seen.starts_with(b"data:") && is_base64(&seen[..seen.len().min(SEEN)]) {
             self.uris += 1;
-            self.encoded += text.inner.len() + 2;
+            self.encoded += length + 2;
         } else {
-            self.units += text.units;
+            self.units += units;
         }
     }
 
-    pub(super) fn key(&mut self, bytes: &[u8], text: &Text) {
-        self.links += u64::from(&bytes[text.inner.clone()] == b"image_url");
-        self.units += text.units;
+    /// The same of one that is a key.
+    pub(super) fn key(&mut self, seen: &[u8], units: usize) {
+        self.links += u64::from(seen == b"image_url");
+        self.units += units;
     }
 }
 
 /// Whether a string that begins like a data URI is one in base64, and not text that speaks of one.
-fn is_base64(bytes: &[u8], inner: &Range<usize>) -> bool {
-    let head = &bytes[inner.start..inner.end.min(inner.start + 200)];
+fn is_base64(head: &[u8]) -> bool {
     memchr::memchr(b',', head).is_some_and(|comma| head[..comma].ends_with(b";base64"))
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::blocks::behind_blocks;
+
 /// A string that was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
@@ -15,64 +17,132 @@ pub(crate) struct Text {
     pub(crate) surrogate: bool,
 }
 
+/// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
+pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
+    let mut passing = Passing::default();
+    let end = passing.pass(bytes, open + 1)??;
+    let Passing { escaped, units, surrogate, rest: _ } = passing;
+    Some(Text { inner: open + 1..end, escaped, units, surrogate })
+}
+
+/// What was seen of a string that is being passed over, perhaps piece by piece.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passing {
+    pub(super) escaped: bool,
+    pub(super) units: usize,
+    /// Half of a pair that stands at the border of two pieces counts, whatever it is half of.
+    surrogate: bool,
+    rest: Rest,
+}
+
+/// What is still to come of an escape when a piece ends.
+#[derive(Clone, Copy, Debug, Default)]
+enum Rest {
+    #[default]
+    Nothing,
+    /// All behind the backslash.
+    Escape,
+    /// So many hexadecimal digits.
+    Digits(u8),
+}
+
 const EVERY: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EVERY << 7;
 
-/// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
-pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
-    let mut text = Text { inner: open + 1..open + 1, escaped: false, units: 0, surrogate: false };
-    let mut at = open + 1;
-    loop {
-        at = special(bytes, at)?;
-        match bytes[at] {
-            b'"' => {
-                text.inner.end = at;
-                return Some(text);
+/// So many bytes are looked at in words before blocks are tried: most strings end before, and blocks do not see an end.
+const SHORT: usize = 32;
+
+impl Passing {
+    /// Goes on at `at`, behind the opening quote or where a piece begins. Where the closing quote stands, or none where
+    /// the piece ends before it; none at all: it is not as JSON wants it.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: &[u8], mut at: usize) -> Option<Option<usize>> {
+        if !matches!(self.rest, Rest::Nothing) {
+            at = self.rest_of_escape(bytes, at)?;
+        }
+        let mut blocks = at + SHORT;
+        loop {
+            if at >= blocks {
+                let (behind, escaped) = behind_blocks(bytes, at);
+                self.escaped |= escaped;
+                // Where blocks do not help, in a text of `\u0000` from end to end, they are tried now and then.
+                blocks = behind + if behind > at { SHORT } else { 4 * SHORT };
+                at = behind;
             }
-            b'\\' => at = escape(bytes, at, &mut text)?,
-            // A raw control character.
-            _ => return None,
+            at = special(bytes, at, blocks);
+            match bytes.get(at) {
+                None => return Some(None),
+                Some(b'"') => return Some(Some(at)),
+                Some(b'\\') => {
+                    at = self.escape(bytes, at + 1)?;
+                    // One seldom comes alone.
+                    while let Some(b'\\') = bytes.get(at) {
+                        at = self.escape(bytes, at + 1)?;
+                    }
+                }
+                Some(0..0x20) => return None,
+                // It was not searched any farther.
+                Some(_) => blocks = at,
+            }
         }
+    }
+
+    /// The place behind the escape whose backslash stands before `at`, or the end of the piece.
+    fn escape(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
+        self.escaped = true;
+        match bytes.get(at) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(at + 1),
+            Some(b'u') => {
+                self.units += 1;
+                let Some(digits) = bytes[at + 1..].first_chunk::<4>() else {
+                    (self.surrogate, self.rest) = (true, Rest::Digits(4));
+                    return self.rest_of_escape(bytes, at + 1);
+                };
+                self.surrogate |=
+                    matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
+                digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+            }
+            Some(_) => None,
+            None => {
+                self.rest = Rest::Escape;
+                Some(at)
+            }
+        }
+    }
+
+    /// The same of an escape that a piece has cut.
+    #[cold]
+    fn rest_of_escape(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        if at < bytes.len() && matches!(self.rest, Rest::Escape) {
+            self.rest = Rest::Nothing;
+            return self.escape(bytes, at);
+        }
+        while let (Rest::Digits(count), Some(byte)) = (self.rest, bytes.get(at)) {
+            self.rest = if count > 1 { Rest::Digits(count - 1) } else { Rest::Nothing };
+            at = byte.is_ascii_hexdigit().then_some(at + 1)?;
+        }
+        Some(at)
     }
 }
 
-/// The place behind the escape at `at`.
-fn escape(bytes: &[u8], at: usize, text: &mut Text) -> Option<usize> {
-    text.escaped = true;
-    match bytes.get(at + 1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
-        b'u' => {
-            let digits: &[u8; 4] = bytes.get(at + 2..)?.first_chunk()?;
-            text.units += 1;
-            text.surrogate |= matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
-            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 6)
-        }
-        _ => None,
-    }
-}
-
-/// The next quote, backslash or control character from `at` on.
-///
-/// Words of eight bytes first, since escapes stand close together where there are any; whole blocks once a few words
-/// were plain.
+/// The next quote, backslash or control character from `at` on, in words of eight bytes; or a place behind `until`
+/// before which there is none, or the end.
 #[inline]
-fn special(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut rest = bytes.get(at..)?;
-    let mut plain = 0;
+fn special(bytes: &[u8], at: usize, until: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    let place = |rest: &[u8]| bytes.len() - rest.len();
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let found = specials(u64::from_le_bytes(*word));
         if found != 0 {
-            return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
+            return place(rest) + found.trailing_zeros() as usize / 8;
         }
         rest = behind;
-        plain += 1;
-        if plain == 4 {
-            rest = behind_blocks(rest);
-            plain = 0;
+        if place(rest) >= until {
+            return place(rest);
         }
     }
-    let step = rest.iter().position(|&byte| is_special(byte))?;
-    Some(bytes.len() - rest.len() + step)
+    let step = rest.iter().position(|&byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20));
+    step.map_or(bytes.len(), |step| place(rest) + step)
 }
 
 /// The high bit of each byte that is special; above the lowest of them a bit may be wrong.
@@ -83,20 +153,4 @@ const fn specials(word: u64) -> u64 {
     let backslashes = backslash.wrapping_sub(EVERY) & !backslash;
     let controls = word.wrapping_sub(EVERY * 0x20) & !word;
     (quotes | backslashes | controls) & HIGH
-}
-
-/// What follows the blocks of 64 plain bytes at the beginning.
-fn behind_blocks(mut bytes: &[u8]) -> &[u8] {
-    while let Some((block, behind)) = bytes.split_first_chunk::<64>() {
-        // No early end: that makes a few vector instructions of it.
-        if block.iter().fold(0, |special, &byte| special | u8::from(is_special(byte))) != 0 {
-            break;
-        }
-        bytes = behind;
-    }
-    bytes
-}
-
-const fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }

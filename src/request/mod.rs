@@ -1,12 +1,12 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
+mod frames;
 mod splice;
 mod trail;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-
+pub use frames::Frames;
 pub use trail::Trail;
 
 use crate::{
@@ -23,8 +23,8 @@ pub type Response = http::Response<Body>;
 /// A request's body, whole, and what was read out of it once.
 #[derive(Clone, Debug)]
 pub struct Prompt {
-    /// The body as the client sent it.
-    pub bytes: Bytes,
+    /// The body as the client sent it, in the frames that it came in.
+    pub bytes: Frames,
     /// What it says.
     pub head: Arc<Head>,
     /// What this request has tried so far.

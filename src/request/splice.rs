@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{Layout, Prompt};
+use super::{Frames, Layout, Prompt};
 use crate::body::Payload;
 
 /// A parameter: its name, and its value as JSON text.
@@ -74,7 +74,9 @@ impl Prompt {
         };
         let list = messages.strip_suffix(']')?.trim_end();
         let comma = if list.ends_with('[') { "" } else { "," };
-        let messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":{}}}]", quoted(prefix));
+        let mut messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":");
+        quote(prefix, &mut messages);
+        messages.push_str("}]");
         let others = replaced.iter().filter(|(name, _)| **name != *MESSAGES).cloned();
         Some(others.chain([(MESSAGES.into(), messages.into())]).collect())
     }
@@ -82,14 +84,14 @@ impl Prompt {
     /// A value as it goes upstream: its trailing commas gone.
     fn without_cuts(&self, value: &Range<usize>) -> String {
         let cuts = self.head.layout.cuts.iter().filter(|cut| value.contains(&cut.start));
-        let mut kept = Vec::with_capacity(value.len());
+        let mut kept = String::with_capacity(value.len());
         let mut from = value.start;
         for cut in cuts {
-            kept.extend_from_slice(&self.bytes[from..cut.start]);
+            kept.push_str(&self.bytes.text(from..cut.start));
             from = cut.end;
         }
-        kept.extend_from_slice(&self.bytes[from..value.end]);
-        String::from_utf8_lossy(&kept).into_owned()
+        kept.push_str(&self.bytes.text(from..value.end));
+        kept
     }
 }
 
@@ -118,14 +120,19 @@ fn with_usage(options: Option<&str>) -> String {
     }
 }
 
-/// A string as JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Writes a string as JSON. Few names have anything to escape.
+fn quote(text: &str, into: &mut String) {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        into.extend(["\"", text, "\""]);
+    } else {
+        into.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 /// A body in the making. What is new is written into one buffer, so that it is one allocation however much it is.
 struct Splice<'a> {
-    bytes: &'a Bytes,
+    bytes: &'a Frames,
     layout: &'a Layout,
     /// What is taken out of the body, and what of `new` takes its place.
     edits: Vec<(Range<usize>, Range<usize>)>,
@@ -133,7 +140,7 @@ struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    fn new(bytes: &'a Bytes, layout: &'a Layout) -> Self {
+    fn new(bytes: &'a Frames, layout: &'a Layout) -> Self {
         let mut edits = Vec::with_capacity(layout.cuts.len() + 4);
         edits.extend(layout.cuts.iter().map(|cut| (cut.clone(), 0..0)));
         Self { bytes, layout, edits, new: String::with_capacity(128) }
@@ -141,7 +148,7 @@ impl<'a> Splice<'a> {
 
     fn model(&mut self, model: &str) {
         let from = self.new.len();
-        self.new.push_str(&quoted(model));
+        quote(model, &mut self.new);
         self.edits.push((self.layout.model.clone(), from..self.new.len()));
     }
 
@@ -166,7 +173,7 @@ impl<'a> Splice<'a> {
             if std::mem::replace(&mut comma, true) {
                 self.new.push(',');
             }
-            self.new.push_str(&quoted(name));
+            quote(name, &mut self.new);
             self.new.push(':');
             self.new.push_str(value);
         }
@@ -183,11 +190,11 @@ impl<'a> Splice<'a> {
             if old.start < from {
                 continue;
             }
-            slices.push(self.bytes.slice(from..old.start));
+            slices.extend(self.bytes.slices(from..old.start));
             slices.push(new.slice(replacement));
             from = old.end;
         }
-        slices.push(self.bytes.slice(from..));
+        slices.extend(self.bytes.slices(from..self.bytes.len()));
         Payload::new(slices)
     }
 }

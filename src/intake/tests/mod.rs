@@ -1,5 +1,6 @@
 mod bodies;
 mod exact;
+mod frames;
 mod refused;
 mod settings;
 mod upload;
@@ -26,7 +27,7 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
     Prompt {
         group: head.model.clone(),
         head: Arc::new(head),
-        bytes,
+        bytes: bytes.into(),
         trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: Arc::default(),
         prefix: None,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use tokio::{
     sync::Semaphore,
     time::{Instant, Interval, interval},
@@ -61,7 +61,10 @@ async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
 }
 
 /// The same, of a whole request and with a limit.
-async fn sent(request: http::Request<Drip>, max_body: usize) -> (Result<Response, Error>, Duration) {
+async fn sent<B>(request: http::Request<B>, max_body: usize) -> (Result<Response, Error>, Duration)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
     let tree = Stack::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(crate::body::Body::full("answer")))
     }));
@@ -115,4 +118,56 @@ async fn a_length_that_is_only_announced_takes_no_memory() {
     request.headers_mut().insert("content-length", usize::MAX.into());
     let (outcome, _) = sent(request, usize::MAX).await;
     assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+/// A body that tells its end with its last frame, and must not be asked for more.
+struct Declared(Option<Bytes>);
+
+impl Body for Declared {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(self.0.take().expect("asked once")))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_has_told_its_end_is_not_asked_for_it() {
+    let body = Declared(Some(Bytes::from_static(br#"{"model":"m","messages":[]}"#)));
+    assert!(sent(http::Request::new(body), 1000).await.0.is_ok());
+}
+
+/// A body that announces so many bytes, and must not be asked for any.
+struct Announced(u64);
+
+impl Body for Announced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("it was read")
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_length_beyond_the_limit_is_refused_before_a_byte_is_read() {
+    match sent(http::Request::new(Announced(1001)), 1000).await.0 {
+        Err(Error::Rejected(rejected)) => assert_eq!(rejected.status().as_u16(), 413),
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,0 +1,183 @@
+//! A body as it came: [`Frames`].
+
+use std::{borrow::Cow, ops::Range, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+
+/// The frames of a body, one behind the other: what was read once is never copied to stand in one piece.
+///
+/// A body of one frame is a [`Bytes`] and costs no more than that. A clone is a count.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    One(Bytes),
+    /// Two or more, none of them empty, each with the place where it ends.
+    Many(Arc<[(usize, Bytes)]>),
+}
+
+impl Frames {
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.kind {
+            Kind::One(bytes) => bytes.len(),
+            Kind::Many(frames) => frames.last().map_or(0, |(end, _)| *end),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The only frame, if there is but one.
+    #[must_use]
+    pub const fn only(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::One(bytes) => Some(bytes),
+            Kind::Many(_) => None,
+        }
+    }
+
+    /// What stands in `range`, in slices of the frames.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not within the body.
+    pub fn slices(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
+        let (one, many) = match &self.kind {
+            Kind::One(bytes) => (Some(bytes.slice(range.clone())), None),
+            Kind::Many(frames) => (None, Some(within(frames, range))),
+        };
+        one.into_iter().chain(many.into_iter().flatten().map(|(frame, part)| frame.slice(part)))
+    }
+
+    /// What stands in `range`, in one piece: a copy only where it stands in more than one frame. What is no text in
+    /// UTF-8 is replaced, and no body that was read has any.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not within the body.
+    #[must_use]
+    pub fn text(&self, range: Range<usize>) -> Cow<'_, str> {
+        let frames = match &self.kind {
+            Kind::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
+            Kind::Many(frames) => frames,
+        };
+        let mut parts = within(frames, range.clone()).map(|(frame, part)| &frame[part]);
+        let first = parts.next().unwrap_or_default();
+        if first.len() == range.len() {
+            return String::from_utf8_lossy(first);
+        }
+        let mut copy = Vec::with_capacity(range.len());
+        copy.extend_from_slice(first);
+        parts.for_each(|part| copy.extend_from_slice(part));
+        Cow::Owned(String::from_utf8_lossy(&copy).into_owned())
+    }
+
+    /// All of it in one piece: a copy, unless it is one frame.
+    #[must_use]
+    pub fn flat(&self) -> Bytes {
+        let frames = match &self.kind {
+            Kind::One(bytes) => return bytes.clone(),
+            Kind::Many(frames) => frames,
+        };
+        let mut copy = BytesMut::with_capacity(self.len());
+        frames.iter().for_each(|(_, frame)| copy.extend_from_slice(frame));
+        copy.freeze()
+    }
+}
+
+/// The frames that `range` touches, each with the part of it that it touches.
+fn within(frames: &[(usize, Bytes)], range: Range<usize>) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
+    let all = frames.last().map_or(0, |(end, _)| *end);
+    assert!(range.end <= all, "nothing stands at {range:?}: {all} bytes are all");
+    let first = frames.partition_point(|(end, _)| *end <= range.start);
+    let touched = frames[first..].iter().take_while({
+        let stop = range.end;
+        move |(end, frame)| end - frame.len() < stop
+    });
+    touched.map(move |(end, frame)| {
+        let start = end - frame.len();
+        (frame, range.start.max(start) - start..range.end.min(*end) - start)
+    })
+}
+
+impl From<Bytes> for Frames {
+    fn from(bytes: Bytes) -> Self {
+        Self { kind: Kind::One(bytes) }
+    }
+}
+
+impl FromIterator<Bytes> for Frames {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(frames: I) -> Self {
+        let mut frames = frames.into_iter().filter(|frame| !frame.is_empty());
+        let first = frames.next().unwrap_or_default();
+        let Some(second) = frames.next() else { return first.into() };
+        let mut all = 0;
+        let ends = [first, second].into_iter().chain(frames).map(|frame| {
+            all += frame.len();
+            (all, frame)
+        });
+        Self { kind: Kind::Many(ends.collect()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "abcdéfghijkl";
+
+    /// The same bytes, cut at these places.
+    fn cut(places: &[usize]) -> Frames {
+        let whole = Bytes::from_static(WHOLE.as_bytes());
+        let ends = places.iter().copied().chain([whole.len()]);
+        let starts = [0].into_iter().chain(places.iter().copied());
+        starts.zip(ends).map(|(from, to)| whole.slice(from..to)).collect()
+    }
+
+    #[test]
+    fn any_part_is_found_wherever_the_borders_stand() {
+        for places in [&[][..], &[3], &[5], &[0, 2, 2, 9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]] {
+            let frames = cut(places);
+            assert_eq!((frames.len(), &*frames.flat()), (WHOLE.len(), WHOLE.as_bytes()));
+            for (from, to) in (0..=WHOLE.len()).flat_map(|to| (0..=to).map(move |from| (from, to))) {
+                let slices: Vec<Bytes> = frames.slices(from..to).filter(|slice| !slice.is_empty()).collect();
+                assert_eq!(slices.concat(), &WHOLE.as_bytes()[from..to], "{from}..{to} of {places:?}");
+                if let Some(text) = WHOLE.get(from..to) {
+                    assert_eq!(frames.text(from..to), text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_lies_in_two_frames_is_copied() {
+        let frames = cut(&[6]);
+        assert!(matches!(frames.text(0..6), Cow::Borrowed(_)));
+        assert!(matches!(frames.text(6..9), Cow::Borrowed(_)));
+        assert!(matches!(frames.text(5..9), Cow::Owned(_)));
+        let slice = frames.slices(7..9).next().unwrap();
+        assert_eq!(slice.as_ptr().addr() - WHOLE.as_ptr().addr(), 7);
+    }
+
+    #[test]
+    fn empty_frames_are_none() {
+        let frames: Frames =
+            ["", "a", "", ""].map(|text| Bytes::from_static(text.as_bytes())).into_iter().collect();
+        assert_eq!(frames.only().map(|bytes| &**bytes), Some(&b"a"[..]));
+        assert!(Frames::from_iter([]).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing stands at")]
+    fn nothing_stands_behind_the_end() {
+        assert_eq!(cut(&[4]).slices(3..100).count(), 0);
+    }
+}
