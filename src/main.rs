@@ -14,6 +14,10 @@ use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
 use tollgate::{Gateway, config, config::Config, server, server::Listener, simulate, stack, state::State};
 use tracing_subscriber::EnvFilter;
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
 const BAD_CONFIG: u8 = 78;
 
