@@ -18,7 +18,7 @@ use tollgate_layers::{
 
 use crate::{
     classify::{Kind, counted, kind_of},
-    config::{Accounting, Deployment, RetryBudget, Settings, Target},
+    config::{Accounting, Deployment, RetryBudget, Settings},
     metrics::Metrics,
     mock::Mock,
     paths::Draining,
@@ -49,8 +49,8 @@ impl fmt::Debug for State {
 #[derive(Debug, Default)]
 struct Kept {
     meters: HashMap<Arc<str>, Meters>,
-    /// With the target that each was filled by.
-    benches: HashMap<Arc<str>, (Target, Bench)>,
+    /// With the fingerprint of the target that each was filled by.
+    benches: HashMap<Arc<str>, (u64, Bench)>,
     accounts: HashMap<Paying, Account>,
 }
 
@@ -125,16 +125,16 @@ impl State {
     #[must_use]
     pub fn bench(&self, deployment: &Deployment, settings: &Settings) -> Bench {
         let policy = policy(deployment, settings);
+        let fingerprint = deployment.target.fingerprint();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.benches.get(&deployment.id) {
-            Some((target, bench)) if *target == deployment.target => {
+            Some((known, bench)) if *known == fingerprint => {
                 bench.set_policy(policy);
                 bench.clone()
             }
             Some(_) | None => {
                 let bench = Bench::new(policy);
-                let entry = (deployment.target.clone(), bench.clone());
-                kept.benches.insert(Arc::clone(&deployment.id), entry);
+                kept.benches.insert(Arc::clone(&deployment.id), (fingerprint, bench.clone()));
                 bench
             }
         }

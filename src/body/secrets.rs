@@ -26,14 +26,16 @@ impl Secrets {
     /// A shorter one is a placeholder (`none`, `EMPTY`), and would be found in the words of any message.
     const SHORTEST: usize = 8;
 
-    /// The key of this target, and what those of its headers hold that are named like credentials.
+    /// The key of this target, what those of its headers hold that are named like credentials, and its organization:
+    /// that is no secret to the provider, who names it where a limit is reached, but not the client's business.
     #[must_use]
     pub fn of(target: &Target) -> Self {
         let key = target.key.iter().map(ExposeSecret::expose_secret);
         let headers = target.headers.iter().filter(|(name, _)| is_credential(name));
         let headers = headers.filter_map(|(_, value)| value.to_str().ok());
         // `Bearer` and its like are no secret, and are too short to be taken for one.
-        let words = key.chain(headers).flat_map(str::split_whitespace);
+        let organization = target.organization.iter().filter_map(|name| name.to_str().ok());
+        let words = key.chain(headers).chain(organization).flat_map(str::split_whitespace);
         Self(words.filter(|word| word.len() >= Self::SHORTEST).map(SecretString::from).collect())
     }
 

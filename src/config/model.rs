@@ -1,6 +1,12 @@
 //! The resolved configuration: what the tree is built from.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -111,20 +117,16 @@ pub struct Target {
     pub http2: bool,
 }
 
-/// Whether both are called in the same way at the same place with the same credential.
-impl PartialEq for Target {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { vendor, model, base, key: _, api_version, organization, headers, http2 } = self;
-        (*vendor, model, base, http2) == (other.vendor, &other.model, &other.base, &other.http2)
-            && (api_version, organization, headers)
-                == (&other.api_version, &other.organization, &other.headers)
-            && self.secret() == other.secret()
-    }
-}
-
 impl Target {
-    fn secret(&self) -> Option<&str> {
-        self.key.as_ref().map(ExposeSecret::expose_secret)
+    /// A number that is the same for what is called in the same way, at the same place, with the same credential, and
+    /// most probably another for anything else.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let Self { vendor, model, base, key, api_version, organization, headers, http2 } = self;
+        let mut hasher = DefaultHasher::new();
+        (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret)).hash(&mut hasher);
+        (api_version, organization, headers, http2).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     answers as say,
+    case::Case,
     gateway::Gateway,
     reply::{Part, Reply},
     upstream::Upstream,
@@ -61,6 +62,17 @@ async fn a_key_that_the_error_quotes_in_escapes_is_found_too() {
     let upstream = Upstream::with([Reply::bytes(500, "application/json", body)]).await;
     let answer = paying(&upstream).await.chat("m", json!({})).await;
     assert_eq!(answer.error(500)["message"], "[redacted]");
+}
+
+#[tokio::test]
+async fn an_error_that_names_the_operators_organization_does_not_tell_it() {
+    let text = "Rate limit reached for gpt-4o in organization org-0a1b2c3d on tokens per min (TPM).";
+    let limited = say::error(429, "tokens", Some("rate_limit_exceeded"), text);
+    let case = Case::of("m: a").params("a", "organization: org-0a1b2c3d").always("a", limited);
+    let asked = case.settings("num_retries: 0").ask().await;
+    assert_eq!(asked.world.upstream("a").only().header("openai-organization"), Some("org-0a1b2c3d"));
+    let told = asked.answer.error(429)["message"].as_str().unwrap().to_owned();
+    assert_eq!(told, text.replace("org-0a1b2c3d", "[redacted]"));
 }
 
 #[tokio::test]
