@@ -99,9 +99,12 @@ fn random() -> HeaderValue {
     // The version and the variant stand at fixed places among the 122 random bits.
     let bits = IDS.with_borrow_mut(|ids| ids.u128(..)) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let mut text = [b'-'; 36];
-    let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
-    for (place, shift) in places.zip((0..32).rev()) {
-        text[place] = DIGITS[(bits >> (4 * shift)) as usize & 0xf];
+    let mut left = bits;
+    for part in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        for digit in &mut text[part] {
+            left = left.rotate_left(4);
+            *digit = DIGITS[left as usize & 0xf];
+        }
     }
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
 }

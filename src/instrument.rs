@@ -92,8 +92,8 @@ where
         let this = self.project();
         let outcome = ready!(this.inner.poll(cx));
         Poll::Ready(match this.count.take() {
-            Some(count) => {
-                count.head();
+            Some(mut count) => {
+                count.head(outcome.as_ref().is_ok_and(|response| response.body().has_ended()));
                 Answer.track(count, outcome)
             }
             None => outcome,

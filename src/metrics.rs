@@ -87,6 +87,8 @@ impl Meter {
 pub struct Count {
     meter: Arc<Meter>,
     start: Instant,
+    /// How long it took, where that is known before it ends.
+    took: Option<Duration>,
     heard: bool,
 }
 
@@ -95,19 +97,22 @@ impl Count {
     #[must_use]
     pub fn begin(meter: Arc<Meter>) -> Self {
         meter.begin();
-        Self { meter, start: Instant::now(), heard: false }
+        Self { meter, start: Instant::now(), took: None, heard: false }
     }
 
-    /// Its head goes up, with the first content or the whole answer in hand.
-    pub fn head(&self) {
-        self.meter.first_content(self.start.elapsed());
+    /// Its head goes up, with the first content in hand, or, when it is `over`, with the whole answer.
+    pub fn head(&mut self, over: bool) {
+        let after = self.start.elapsed();
+        self.took = over.then_some(after); // one look at the clock is enough
+        self.meter.first_content(after);
     }
 }
 
 impl Hear for Count {
     fn end(mut self, ending: &Ending) {
         self.heard = true;
-        self.meter.end(Some(ending.class()), self.start.elapsed());
+        let after = self.took.unwrap_or_else(|| self.start.elapsed());
+        self.meter.end(Some(ending.class()), after);
     }
 }
 

@@ -106,8 +106,15 @@ const PREFIXES: [(&str, Fate); 6] = [
     ("vertex_", Refused),
 ];
 
+/// What most requests consist of, and nobody must look up.
+const COMMON: [&str; 8] =
+    ["model", "messages", "stream", "temperature", "max_tokens", "tools", "input", "prompt"];
+
 /// The fate of a key; none where it is nothing to LiteLLM.
 pub(super) fn fate(key: &str) -> Option<Fate> {
+    if COMMON.contains(&key) {
+        return None;
+    }
     match KEYS.binary_search_by_key(&(key.len(), key), |(name, _)| (name.len(), *name)) {
         Ok(at) => Some(KEYS[at].1),
         Err(_) => PREFIXES.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, fate)| *fate),
@@ -128,10 +135,12 @@ mod tests {
 
     #[test]
     fn what_upstreams_know_is_left_to_them() {
-        for name in
-            ["model", "messages", "user", "metadata", "store", "priority", "ttl", "cache_prompt", "", "x"]
-        {
+        for name in ["user", "metadata", "store", "priority", "ttl", "cache_prompt", "", "x"] {
             assert_eq!(fate(name), None, "{name}");
+        }
+        for name in COMMON {
+            assert!(KEYS.iter().all(|(known, _)| *known != name), "{name}");
+            assert!(PREFIXES.iter().all(|(prefix, _)| !name.starts_with(prefix)), "{name}");
         }
         assert_eq!(fate("litellm_session_id"), Some(Cut));
         assert_eq!(fate("litellm_params"), Some(Refused), "it may hold an api_base");

@@ -95,13 +95,11 @@ const fn needed(route: Route) -> &'static str {
 
 /// Two readers of one body must not differ about what the gateway decides by: that is how a check is evaded.
 fn once(object: &Object<'_>) -> Result<(), Rejected> {
-    let ours = |member: &&Member<'_>| member.key == "model" || is_override(&member.key);
-    let mut seen = Vec::new();
-    for member in object.members.iter().filter(ours) {
-        if seen.contains(&&member.key) {
+    let ours = |member: &Member<'_>| member.key == "model" || is_override(&member.key);
+    for (index, member) in object.members.iter().enumerate().filter(|(_, member)| ours(member)) {
+        if object.members[..index].iter().any(|before| before.key == member.key) {
             return Err(Rejected::duplicate(member.key.clone().into_owned()));
         }
-        seen.push(&member.key);
     }
     Ok(())
 }
