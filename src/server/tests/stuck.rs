@@ -22,7 +22,7 @@ async fn pouring() -> (SocketAddr, JoinHandle<()>) {
     let address = listener.local_addr().unwrap();
     let first = tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
-        socket.read(&mut [0; 16 * 1024]).await.unwrap();
+        assert_ne!(socket.read(&mut [0; 16 * 1024]).await.unwrap(), 0);
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
         socket.write_all(head.as_bytes()).await.unwrap();
         let event = r#"data: {"choices":[{"index":0,"delta":{"content":"words"}}]}"#;
