@@ -116,7 +116,8 @@ where
             scan.none_before(room.instant(at));
         }
         let tried = |which| self.want.attempts.is_some_and(|attempts| self.tried(start + which, attempts));
-        while let Some(offset) = index.least_ill(|which| !tried(which)).or_else(|| index.least_ill(|_| true)) {
+        while let Some(offset) = index.least_ill(|which| !tried(which)).or_else(|| index.least_ill(|_| true))
+        {
             // Its bench may have been renewed; then another may return before it.
             match self.ask(start + offset, scan) {
                 Some(key) if key != index.key(offset) => index.set(offset, key),

@@ -16,10 +16,20 @@ use crate::{
 #[derive(Clone, Debug)]
 enum Event {
     /// So many of this cost, at one instant.
-    Arrive { calls: usize, cost: u64 },
-    End { which: usize, how: usize },
-    Cancel { which: usize },
-    Pass { millis: u64 },
+    Arrive {
+        calls: usize,
+        cost: u64,
+    },
+    End {
+        which: usize,
+        how: usize,
+    },
+    Cancel {
+        which: usize,
+    },
+    Pass {
+        millis: u64,
+    },
 }
 
 /// What a call ends with.
