@@ -57,14 +57,14 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
         self.slots(req, by)
     }
 
-    /// Has `told` hear of it whenever there may be room earlier than the last [`Until`] had said. A decorator passes
+    /// Has `told` hear of it whenever there may be room, or it may be well, earlier than was said last. A decorator passes
     /// it on. `which` is what `told` calls this endpoint.
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
         let _ = (told, which);
     }
 }
 
-/// Hears that an endpoint may have room earlier than it had said.
+/// Hears that an endpoint may have room, or be well, earlier than it had said.
 pub trait Freed: Send + Sync {
     /// This endpoint may. Must neither block nor call the endpoint.
     fn freed(&self, which: usize);
