@@ -6,7 +6,7 @@
 //! `pick` is the balancer's choice and nothing else: from the call to the endpoint that has reserved what it needs, in
 //! a group where all have room and in one where nineteen of twenty are full. `balance` is the same call to its end, and
 //! settled. `filled` takes every slot of a group, and its time is that of one call; `saturated` is what a refusal
-//! costs. None of the picks should allocate.
+//! costs, and `saturated_queue` what it costs while as many wait as may. None of the picks should allocate.
 
 use std::{
     future::{Ready, ready},
@@ -38,6 +38,8 @@ fn main() {
 
 /// Below this number the leaf refuses; above, it answers with it.
 const REFUSED: u32 = 10;
+/// Longer than anybody waits here.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// How many endpoints a group has.
 const ALL: [usize; 3] = [3, 16, 10_000];
 
@@ -242,5 +244,27 @@ fn saturated(bencher: Bencher<'_, '_>, endpoints: usize) {
     bencher.bench(|| {
         let refused = once(&group, REFUSED);
         assert!(matches!(refused, Poll::Ready(Err(_))), "all are full");
+    });
+}
+
+/// A thousand wait, and a newcomer is told when the slot behind theirs frees.
+#[divan::bench(args = ALL)]
+fn saturated_queue(bencher: Bencher<'_, '_>, endpoints: usize) {
+    // Those who wait sleep on a clock.
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    assert!(clock.is_ok(), "there is none");
+    let _entered = clock.as_ref().map(tokio::runtime::Runtime::enter);
+    let three = || Limits { requests: Some(3), window: Some(Window::S60), ..Limits::default() };
+    let all = (0..endpoints).map(|_| deployment(Meters::new(three()), LEAF));
+    let patient = RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(WEEK, 1_000);
+    let group = patient.layer(all.collect::<Vec<_>>());
+    fill(&group, endpoints);
+    let mut waiting: Vec<_> = (0..1_000).map(|_| Box::pin(group.clone().call(REFUSED))).collect();
+    for call in &mut waiting {
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits");
+    }
+    bencher.bench_local(|| {
+        let refused = once(&group, REFUSED);
+        assert!(matches!(refused, Poll::Ready(Err(_))), "the queue is full");
     });
 }

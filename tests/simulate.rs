@@ -94,6 +94,25 @@ fn one_who_was_refused_and_returns_alone_when_told_is_admitted() {
 }
 
 #[test]
+fn so_is_one_who_was_refused_when_the_windows_were_just_made_longer() {
+    let config = small();
+    // After ten clean minutes each deployment is asked for more than before, and refuses once.
+    for (window, seconds, seed) in [
+        (Window::S1, 600, 2),
+        (Window::S10, 602, 2),
+        (Window::S10, 606, 1),
+        (Window::S10, 604, 3),
+        (Window::Bucket, 600, 1),
+    ] {
+        let report = report(&config, &scenario(1.3 * 11.0, Duration::from_secs(seconds), window, seed));
+        let returned = report.returned.expect("one is refused soon, at thirty percent too much");
+        let waited = returned.waited.expect("it is served");
+        assert!(waited <= Duration::from_millis(5), "{window:?}, {seconds}, {seed}: {returned:?}\n{report}");
+        assert!(returned.told <= Duration::from_secs(6), "{window:?}, {seconds}, {seed}: {returned:?}");
+    }
+}
+
+#[test]
 fn in_an_hour_there_is_at_most_one_lesson_in_ten_minutes() {
     // Of limits as small as these, Poisson arrivals at 90 % would at times want more than the queue holds.
     let report = report(&small(), &scenario(0.8 * 11.0, minutes(60), Window::S1, 3));

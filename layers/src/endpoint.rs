@@ -41,7 +41,7 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
 
     /// How many calls like this one could begin until `by`, if each began as early as it may. Only reads.
     ///
-    /// Those who wait in a queue, and those who are told when to come back, are counted on this.
+    /// Those who wait in a queue are counted on this.
     fn slots(&self, req: &Req, by: Instant) -> u64 {
         match self.score(req, Instant::now()) {
             Ok(_) => 1,
@@ -49,14 +49,22 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
         }
     }
 
-    /// Has `told` hear of it whenever there may be room earlier than the last [`Until`] had said. A decorator passes
+    /// How many of them surely could, as far as anybody knows: where it is about to be seen whether the backend bears more
+    /// than it did, a refusal may come between.
+    ///
+    /// Those who are told when to come back are counted on this.
+    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
+        self.slots(req, by)
+    }
+
+    /// Has `told` hear of it whenever there may be room, or it may be well, earlier than was said last. A decorator passes
     /// it on. `which` is what `told` calls this endpoint.
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
         let _ = (told, which);
     }
 }
 
-/// Hears that an endpoint may have room earlier than it had said.
+/// Hears that an endpoint may have room, or be well, earlier than it had said.
 pub trait Freed: Send + Sync {
     /// This endpoint may. Must neither block nor call the endpoint.
     fn freed(&self, which: usize);

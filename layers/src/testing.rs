@@ -71,8 +71,16 @@ where
         self.inner.share()
     }
 
+    fn cost(&self, req: &Req) -> u64 {
+        self.inner.cost(req)
+    }
+
     fn slots(&self, req: &Req, by: Instant) -> u64 {
         self.inner.slots(req, by)
+    }
+
+    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
+        self.inner.sure_slots(req, by)
     }
 
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {

@@ -130,7 +130,10 @@ impl<S> Group<S> {
         if waiting == 0 && earliest.is_some() {
             return Some(soonest);
         }
-        let enough = |by: Instant| self.has_slots(req, waiting + 1, (now, by));
+        let enough = |by: Instant| {
+            let slots = |endpoint: &S| endpoint.sure_slots(req, by);
+            self.come_to(waiting + 1, (now, by), slots)
+        };
         let (mut short, mut long) = (Duration::ZERO, MILLISECOND);
         // An hour is the longest that a word may close.
         while !enough(soonest + long) && long < Duration::from_secs(3600) {
@@ -148,19 +151,27 @@ impl<S> Group<S> {
     where
         S: Endpoint<Req>,
     {
+        self.come_to(count, (now, by), |endpoint| endpoint.slots(req, by))
+    }
+
+    /// Whether what each of them has comes to so many in all.
+    fn come_to<Req>(&self, count: usize, (now, by): (Instant, Instant), slots: impl Fn(&S) -> u64) -> bool
+    where
+        S: Endpoint<Req>,
+    {
         let Plan { order, room, .. } = self.plan();
-        let slots = |tier: &Tier| match tier.index() {
+        let all = |tier: &Tier| match tier.index() {
             // Each endpoint frees one slot when the index says so: near enough where there are many.
             Some(mut index) => index.due(room.nanos(by), room.nanos(now)) as u64,
             None => {
                 let members = tier.members.clone().map(|which| &self.endpoints[order[which]]);
-                members.map(|endpoint| endpoint.slots(req, by)).fold(0, u64::saturating_add)
+                members.map(&slots).fold(0, u64::saturating_add)
             }
         };
         // So all of them in time are enough for any number.
         let many = room.tiers.iter().any(Tier::is_large);
         let count = if many { count.min(order.len()) } else { count };
-        room.tiers.iter().map(slots).fold(0, u64::saturating_add) >= count as u64
+        room.tiers.iter().map(all).fold(0, u64::saturating_add) >= count as u64
     }
 
     /// From a counter: as good as a generator, and it needs no lock.

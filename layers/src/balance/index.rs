@@ -121,13 +121,13 @@ impl Index {
 
     /// When the first of those has room that are full at `now`.
     pub(super) fn first_after(&self, now: u64) -> Option<u64> {
-        let first = self.least(1, &|node| node.well, &|_, at| at > now, None);
+        let first = self.least(1, (&|node| node.well, &|_, at| at > now), None);
         first.map(|(at, _)| at)
     }
 
     /// The one that returns first, of those that are benched and `fit`.
     pub(super) fn least_ill(&self, fit: impl Fn(usize) -> bool) -> Option<usize> {
-        let least = self.least(1, &|node| node.ill, &|which, _| fit(which), None);
+        let least = self.least(1, (&|node| node.ill, &|which, _| fit(which)), None);
         least.map(|(_, which)| which)
     }
 
@@ -148,8 +148,7 @@ impl Index {
     fn least(
         &self,
         node: usize,
-        time: &impl Fn(&Node) -> u64,
-        fits: &impl Fn(usize, u64) -> bool,
+        (time, fits): (&impl Fn(&Node) -> u64, &impl Fn(usize, u64) -> bool),
         known: Option<(u64, usize)>,
     ) -> Option<(u64, usize)> {
         let at = time(&self.nodes[node]);
@@ -163,8 +162,8 @@ impl Index {
         // The earlier side first: then the other is mostly not looked at.
         let left = time(&self.nodes[2 * node]) <= time(&self.nodes[2 * node + 1]);
         let [first, second] = if left { [2 * node, 2 * node + 1] } else { [2 * node + 1, 2 * node] };
-        let known = self.least(first, time, fits, known);
-        self.least(second, time, fits, known)
+        let known = self.least(first, (time, fits), known);
+        self.least(second, (time, fits), known)
     }
 }
 

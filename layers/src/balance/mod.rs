@@ -17,13 +17,13 @@
 //! The lowest [order](crate::endpoint::Share::order) with room; those that this request has not
 //! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
 //! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to sixteen
-//! endpoints are all asked; of more, two at random, and if those are full, one that has room by an index of who has
+//! endpoints are all asked; of more, two at random, and if neither will do, one that has room by an index of who has
 //! room first. A benched endpoint is called only when none is well in time, and then at once.
 //!
 //! # The queue
 //! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint. Who
 //! waits is woken by the clock, by the place of one that leaves, and by an endpoint that has room early (a call ended,
-//! a reservation came back).
+//! a reservation came back) or is well before its bench was over.
 //!
 //! ```
 //! use tollgate_layers::{AtHead, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},

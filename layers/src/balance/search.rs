@@ -105,10 +105,9 @@ where
     /// so: a call that filled an endpoint, a time that has come.
     fn search(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
         let Some(mut index) = tier.index() else { return };
-        let found = self.walk(tier, &mut index, from[0], scan);
-        if found.is_some() {
+        if self.walk((tier, &mut index), from[0], scan) {
             // There is a choice of two here too.
-            self.walk(tier, &mut index, from[1], scan);
+            self.walk((tier, &mut index), from[1], scan);
             return;
         }
         let (start, room) = (tier.members.start, &self.plan.room);
@@ -126,15 +125,16 @@ where
         }
     }
 
-    /// Asks all that may have room by the index, from there on and once round, until one has that was not tried.
-    fn walk(&self, tier: &Tier, index: &mut Index, from: usize, scan: &mut Scan) -> Option<usize> {
+    /// Asks all that may have room by the index, from there on and once round, until one has that was not tried. Whether
+    /// one has.
+    fn walk(&self, (tier, index): (&Tier, &mut Index), from: usize, scan: &mut Scan) -> bool {
         let (start, now) = (tier.members.start, self.plan.room.nanos(scan.now));
         let cost = self.endpoint(start).cost(self.want.req);
         let (mut next, mut round) = (from, false);
         loop {
             let Some(offset) = index.next(next, now, cost).filter(|offset| !round || *offset < from) else {
                 if round {
-                    return None;
+                    return false;
                 }
                 (next, round) = (0, true);
                 continue;
@@ -145,7 +145,7 @@ where
                 tier.set_noted();
             }
             if scan.untried() > known {
-                return Some(offset);
+                return true;
             }
             next = offset + 1;
         }

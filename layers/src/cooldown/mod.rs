@@ -194,6 +194,10 @@ where
         self.inner.slots(req, by)
     }
 
+    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
+        self.inner.sure_slots(req, by)
+    }
+
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
         self.bench.on_freed(told, which);
         self.inner.on_freed(told, which);

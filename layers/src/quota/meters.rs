@@ -149,13 +149,13 @@ impl Meters {
         Reservation::new(self.clone(), taken)
     }
 
-    /// How many calls of this cost could begin until then.
-    pub(super) fn slots(&self, cost: u64, by: Instant) -> u64 {
+    /// How many calls of this cost could begin until then; only those that surely can, if `sure`.
+    pub(super) fn slots(&self, cost: u64, by: Instant, sure: bool) -> u64 {
         if self.account_closed_until().is_some_and(|until| until > by) {
             return 0;
         }
         let now = self.now();
-        self.state().slots(cost, now, self.millis(by))
+        self.state().slots(cost, (now, self.millis(by)), sure)
     }
 
     /// A call that took this has ended.

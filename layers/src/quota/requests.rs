@@ -8,6 +8,10 @@ use super::{
 
 /// A window that drew no refusal for so long is made one step longer.
 pub(super) const CLEAN: u64 = 10 * 60_000;
+/// Within so long it is mostly seen whether the backend bears the longer one.
+const TRIAL: u64 = 10_000;
+/// If it does not, a refusal closes the deployment for about so long: one second or two, as they are told whole.
+const CLOSED: u64 = 2_000;
 
 /// How many requests there were lately, and by which rules the next may come.
 ///
@@ -94,7 +98,11 @@ impl Requests {
             Rule::Minute => {}
             Rule::Bucket if self.level >= 1.0 - 1e-6 => {}
             Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.rate())),
-            Rule::Window { window, log, .. } => at = at.max(wait(log, share(self.limit, *window), now)),
+            Rule::Window { window, log, pinned } => {
+                let free = wait(log, share(self.limit, *window), now);
+                // A longer window may have room for it as soon as it holds.
+                at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN) });
+            }
         }
         at = at.max(self.told.wait(1.0, self.rate(), now));
         if at > now { Err(at) } else { Ok(()) }
@@ -155,6 +163,16 @@ impl Requests {
             Rule::Window { window, log, .. } => slots(log, share(self.limit, *window), now, by),
         };
         minute.min(other).min(self.told.slots(1.0, self.rate(), by))
+    }
+
+    /// How many surely could: where a longer window is on trial, its first refusal may come between.
+    pub(super) fn sure_slots(&mut self, now: u64, by: u64) -> u64 {
+        self.refresh(now);
+        let learned = self.lessons > 0 && !matches!(&self.rule, Rule::Window { pinned: true, .. });
+        let steps = matches!(&self.rule, Rule::Window { .. }) && self.clean_since + CLEAN <= by;
+        let on_trial = learned && (steps || now < self.clean_since + TRIAL);
+        let by = if on_trial { by.saturating_sub(CLOSED) } else { by };
+        if by < now { 0 } else { self.slots(now, by) }
     }
 
     pub(super) fn since(&self, at: u64) -> u64 {

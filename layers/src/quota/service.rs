@@ -147,7 +147,11 @@ where
     }
 
     fn slots(&self, req: &Req, by: Instant) -> u64 {
-        self.kept.meters.slots(self.cost.get(req), by)
+        self.kept.meters.slots(self.cost.get(req), by, false)
+    }
+
+    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
+        self.kept.meters.slots(self.cost.get(req), by, true)
     }
 
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {

@@ -237,12 +237,16 @@ impl State {
         }
     }
 
-    pub(super) fn slots(&mut self, estimate: u64, now: u64, by: u64) -> u64 {
+    /// How many such calls could begin until `by`; only those that surely can, if `sure`.
+    pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), sure: bool) -> u64 {
         let cost = self.correction.apply(estimate);
         if by < now || self.word.until() > by {
             return 0;
         }
-        let requests = self.requests.as_mut().map_or(u64::MAX, |requests| requests.slots(now, by));
+        let slots = |requests: &mut Requests| {
+            if sure { requests.sure_slots(now, by) } else { requests.slots(now, by) }
+        };
+        let requests = self.requests.as_mut().map_or(u64::MAX, slots);
         let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
         requests.min(tokens).min(self.flights.slots(by - now))
     }
