@@ -15,9 +15,14 @@ const EVERY: u64 = u64::from_ne_bytes([1; 8]);
 /// `at` is not zero. No byte at `at` may belong to an escape that began before it, and none does at the place that is
 /// told.
 pub(super) fn behind_blocks(bytes: &[u8], mut at: usize) -> (usize, bool) {
-    let mut escaped = false;
+    let (mut escaped, mut escapes) = (false, false);
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let escapes = has_escapes(block);
+        // Behind a block with escapes there mostly is another.
+        if !escapes && is_plain(block) {
+            at += SIZE;
+            continue;
+        }
+        escapes = has_escapes(block);
         let passed = if !escapes {
             (!has_specials(block)).then_some(SIZE)
         } else if bytes[at - 1] == b'\\' {
@@ -31,6 +36,13 @@ pub(super) fn behind_blocks(bytes: &[u8], mut at: usize) -> (usize, bool) {
         at += passed;
     }
     (at, escaped)
+}
+
+/// Neither a backslash nor a special byte nor one beyond ASCII: as signed numbers those come before all others, and one
+/// comparison finds them with the specials.
+fn is_plain(block: &Block) -> bool {
+    let special = |byte: u8| (byte ^ 2).cast_signed() <= b' '.cast_signed();
+    !block.iter().fold(false, |any, &byte| any | special(byte) | (byte == b'\\'))
 }
 
 fn has_escapes(block: &Block) -> bool {

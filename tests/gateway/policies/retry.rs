@@ -21,6 +21,21 @@ async fn a_server_error_is_retried_on_the_sibling() {
 }
 
 #[tokio::test]
+async fn a_prompt_of_megabytes_comes_whole_to_each_who_is_asked() {
+    let code = "if let Some(next) = queue.pop() {\n\tvisit(&next, \"depth\\\\\");\n}\n// größer, 更大\n"
+        .repeat(40_000);
+    let messages = json!([{"role": "user", "content": code}]);
+    let case = Case::of("m: a b").first("a").always("a", say::server_error());
+    let asked = case.with(json!({"messages": messages, "num_retries": 1})).ask().await;
+    for name in ["a", "b"] {
+        let sent = asked.world.upstream(name).call(1).await.json();
+        assert!(sent["messages"] == messages, "{name} was sent other messages");
+        assert_eq!(sent.get("num_retries"), None);
+    }
+    asked.answered_by("b").calls("a:1 b:1");
+}
+
+#[tokio::test]
 async fn nobody_is_asked_twice_before_all_were_asked_once() {
     let asked =
         Case::of("m: a b c d").always("a b c d", say::server_error()).settings("num_retries: 3").ask().await;
