@@ -4,13 +4,13 @@ use std::{
     convert::Infallible,
     fmt,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use tower::{Service, ServiceExt, util::Oneshot};
+use tower::Service;
 
 use crate::{
     admin::Admin,
@@ -82,13 +82,17 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Oneshot<Front, http::Request<B>>;
+    type Future = <Front as Service<http::Request<B>>>::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        Front::clone(&self.front.load()).oneshot(request)
+        let mut front = Front::clone(&self.front.load());
+        // It always is: what is full at the front door says so by an answer.
+        let _ready =
+            Service::<http::Request<B>>::poll_ready(&mut front, &mut Context::from_waker(Waker::noop()));
+        front.call(request)
     }
 }

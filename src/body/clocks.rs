@@ -36,9 +36,10 @@ pub struct Clocks {
     pub first_content: Option<Limit>,
     /// Between two signs of life of an answer that has begun.
     pub idle: Option<Limit>,
-    /// From the start of the attempt to a stream's first content, or to the end of any other body.
+    /// From the start of the attempt to a stream's first content, or to the end of any other body. Looked at from the
+    /// head on: before it, that is what the [`Timeout`](tollgate_layers::timeout) layer is for.
     pub attempt: Option<Limit>,
-    /// When the whole request must be done.
+    /// When the whole request must be done. Looked at from the head on, too.
     pub whole: Option<Instant>,
     /// `pings_keep_alive: false`: comments and events that say nothing are no sign of life for the idle clock.
     pub pings_are_nothing: bool,
@@ -190,6 +191,13 @@ impl Running {
     pub(super) fn poll(&self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
         let Some((at, due)) = self.due() else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| due)
+    }
+
+    /// The same while the head is awaited, when the attempt and the whole are the business of a
+    /// [`Timeout`](tollgate_layers::timeout) further out: two timers for one moment would be one too many.
+    pub(super) fn poll_for_head(&self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Fault> {
+        let Some((at, limit)) = self.first else { return Poll::Pending };
+        timer.poll_at(at, cx).map(|()| Fault::Clock { clock: Clock::FirstContent, limit })
     }
 }
 

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::reading::Reading;
 use crate::body::{
-    clocks::{Due, Running, Timer},
+    clocks::{Running, Timer},
     fault::Fault,
     terms::Terms,
     wire::Wire,
@@ -58,10 +58,8 @@ where
             match this.state.as_mut().project() {
                 StateProj::Head { inner } => {
                     let Poll::Ready(head) = inner.poll(cx) else {
-                        return match ready!(this.clocks.poll(this.timer, cx)) {
-                            Due::Fault(fault) => Poll::Ready(Err(fault.into())),
-                            Due::Hold => Poll::Pending, // runs from the head on
-                        };
+                        let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
+                        return Poll::Ready(Err(fault.into()));
                     };
                     let reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
                     // The call's future goes here, and with it what it held of the prompt.
