@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// Only this side beside the floor (may be given more than once)
     #[arg(long = "side", value_name = "NAME", value_parser = known_side)]
     sides: Vec<String>,
-    /// Short rounds: under a minute in all
+    /// Short rounds: under two minutes in all
     #[arg(long)]
     pub(crate) quick: bool,
     /// 10,000 idle streams instead of 2,000

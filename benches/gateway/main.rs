@@ -6,8 +6,8 @@
 //! the kernel what each process used. Sides run on one half of the cores, load and upstream on the other.
 //!
 //! ```text
-//! cargo bench --bench gateway                                  about three minutes
-//! cargo bench --bench gateway -- --quick                       under one
+//! cargo bench --bench gateway                                  some minutes
+//! cargo bench --bench gateway -- --quick                       under two
 //! cargo bench --bench gateway -- --case burst --case paced     only these; --list names them all
 //! cargo bench --bench gateway -- --full                        with 10,000 idle streams
 //! ```

@@ -17,10 +17,8 @@ const SIZES: [usize; 4] = [16, 100, 1000, 10_000];
 /// 1,000 requests a second.
 const EVERY: Duration = Duration::from_millis(1);
 
-const ROUNDS: usize = 3;
-
 /// Until a side has closed what was open before.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(500);
 
 /// A fresh process of each side, driven with few and with many connections, side by side.
 pub(super) async fn run(bench: &mut Bench) -> Result<()> {
@@ -31,8 +29,9 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     eprintln!("{GROWTH}: the same rate over {} to {} connections", sizes[0], sizes[sizes.len() - 1]);
     let sides = bench.start_all().await?;
     let mut measured: Vec<_> = sides.iter().map(|(kind, _)| (*kind, begun(&sizes))).collect();
-    let length = Duration::from_secs_f64(if bench.arguments.quick { 0.5 } else { 2.0 });
-    for round in 0..ROUNDS {
+    let (count, length) = if bench.arguments.quick { (1, 0.5) } else { (3, 1.5) };
+    let length = Duration::from_secs_f64(length);
+    for round in 0..count {
         for (n, &size) in sizes.iter().enumerate() {
             let rounds = Rounds { load: Load::Turns(size, EVERY), rounds: 1, length };
             for ((_, measured), side) in measured.iter_mut().zip(&sides) {
@@ -72,6 +71,9 @@ async fn stretch(
 
 /// A connection is a file of a side and one of the load; the few calls that are under way need some more.
 fn fitting(bench: &mut Bench) -> Vec<usize> {
+    if bench.arguments.quick {
+        return SIZES[..3].to_vec();
+    }
     let limit = machine::open_files();
     let (fitting, left): (Vec<_>, Vec<_>) = SIZES.into_iter().partition(|size| size + 500 <= limit);
     if !left.is_empty() {
