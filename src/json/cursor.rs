@@ -107,6 +107,7 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    #[inline]
     fn key(&mut self) -> Option<Key<'a>> {
         let text = self.string()?;
         self.tally.key(&self.text.as_bytes()[text.inner.clone()], text.units);
