@@ -51,7 +51,7 @@ fn rejected(body: &[u8], fault: &Fault) -> Rejected {
     }
 }
 
-/// What the body says that `object` was found in.
+/// What a body says, of which `object` is left when its trailing `commas` are gone.
 pub(super) fn head(
     route: Route,
     headers: &HeaderMap,

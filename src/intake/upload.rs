@@ -19,7 +19,7 @@ use tokio::{
 use super::{Rejected, reading::Reading};
 use crate::{Error, front::BUFFER_UNIT};
 
-/// Reads a body that has at most so many bytes. With the room that it takes at the front door.
+/// Reads a body of at most so many bytes, and takes the room that it needs at the front door.
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,

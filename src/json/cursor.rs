@@ -23,8 +23,6 @@ pub(crate) struct Cursor<'a> {
 /// The name of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
-    /// Where its opening quote stands.
-    pub(crate) start: usize,
     /// What stands between its quotes.
     pub(crate) inner: &'a str,
     /// Whether it has an escape.
@@ -109,12 +107,12 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    #[inline]
     fn key(&mut self) -> Option<Key<'a>> {
         let text = self.string()?;
         self.tally.key(&self.text.as_bytes()[text.inner.clone()], text.units);
         self.token(b':')?;
-        let (start, escaped) = (text.inner.start - 1, text.escaped);
-        Some(Key { start, inner: &self.text[text.inner], escaped })
+        Some(Key { escaped: text.escaped, inner: &self.text[text.inner] })
     }
 
     /// Passes over any value.

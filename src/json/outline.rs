@@ -16,7 +16,7 @@ pub(crate) struct Outline {
     open: Open,
     /// The bytes of the pieces before this one.
     passed: usize,
-    /// The last member, perhaps not yet whole; each, once whole.
+    /// The member that is walked, and those that are behind.
     last: Part,
     parts: Vec<Part>,
     most: usize,

@@ -18,6 +18,7 @@ pub(crate) struct Text {
 }
 
 /// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
+#[inline]
 pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
     let mut passing = Passing::default();
     let end = passing.pass(bytes, open + 1)??;

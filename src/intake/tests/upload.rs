@@ -107,6 +107,18 @@ async fn silence_after_the_first_bytes_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silence_after_a_slow_line_is_not_waited_for_either() {
+    let slow = Drip::new(Duration::from_secs(1), pieces(100), false);
+    match upload(slow).await {
+        // At 33 s it had sent its third kilobyte, and never sent a fourth.
+        (Err(Error::Rejected(rejected)), after) => {
+            assert_eq!((rejected.status().as_u16(), after.as_secs()), (408, 63));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_line_is_waited_for_however_long_it_takes() {
     let (outcome, took) = upload(Drip::new(Duration::from_secs(1), pieces(100), true)).await;
     assert!(outcome.is_ok() && took > Duration::from_secs(40), "{outcome:?} {took:?}");
