@@ -1,5 +1,7 @@
 //! The search for endpoints with room: [`Search`].
 
+use tokio::time::Instant;
+
 use super::{
     choose::Candidate,
     group::{Group, Plan, Want},
@@ -11,6 +13,14 @@ use crate::{Attempts, Endpoint, endpoint::Full};
 
 /// The shortest time until one is asked again that is benched and whose bench is over: its probe is out.
 const PROBING: u64 = 1_000_000;
+
+/// Why one cannot be had now: it is benched until then, or full, perhaps only for a call as dear as this.
+#[derive(Clone, Copy, Debug)]
+struct Unfit {
+    until: Instant,
+    ill: bool,
+    dear: bool,
+}
 
 /// One request's search through a group.
 #[derive(Debug)]
@@ -45,24 +55,29 @@ where
         }
     }
 
-    /// Asks one. From when it may have room, if it has none that is to be had now.
-    fn ask(&self, which: usize, scan: &mut Scan) -> Option<Key> {
+    /// Asks one, and says why not, if it has no room that is to be had now.
+    fn ask(&self, which: usize, scan: &mut Scan) -> Option<Unfit> {
         let tried = self.want.attempts.is_some_and(|attempts| self.tried(which, attempts));
-        let room = &self.plan.room;
         match self.endpoint(which).score(self.want.req, scan.now) {
             Ok(score) => {
-                let benched = scan.room(Candidate { which, score }, tried)?;
-                let at = room.nanos(benched).max(room.nanos(scan.now) + PROBING);
-                Some(Key { at, below: 0, ill: true })
+                let until = scan.room(Candidate { which, score }, tried)?;
+                Some(Unfit { until, ill: true, dear: false })
             }
             Err(until) => {
                 scan.full(&until, tried);
-                let dear = until.why == Full::Cost;
-                let below = if dear { self.endpoint(which).cost(self.want.req) } else { 0 };
-                // Later than now, or it would be asked for ever.
-                Some(Key { at: room.nanos(until.at).max(room.nanos(scan.now) + 1), below, ill: false })
+                Some(Unfit { until: until.at, ill: false, dear: until.why == Full::Cost })
             }
         }
+    }
+
+    /// Asks one, for the index: from when it may have room.
+    fn key(&self, which: usize, scan: &mut Scan) -> Option<Key> {
+        let Unfit { until, ill, dear } = self.ask(which, scan)?;
+        let room = &self.plan.room;
+        // Later than now, or it would be asked for ever.
+        let soonest = room.nanos(scan.now) + if ill { PROBING } else { 1 };
+        let below = if dear { self.endpoint(which).cost(self.want.req) } else { 0 };
+        Some(Key { at: room.nanos(until).max(soonest), below, ill })
     }
 
     fn tried(&self, which: usize, attempts: &Attempts) -> bool {
@@ -94,7 +109,7 @@ where
     /// after that.
     fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
         if let Some(mut index) = tier.index()
-            && let Some(key) = self.ask(tier.members.start + offset, scan)
+            && let Some(key) = self.key(tier.members.start + offset, scan)
         {
             index.set(offset, key);
             tier.set_noted();
@@ -118,7 +133,7 @@ where
         while let Some(offset) = index.least_ill(|which| !tried(which)).or_else(|| index.least_ill(|_| true))
         {
             // Its bench may have been renewed; then another may return before it.
-            match self.ask(start + offset, scan) {
+            match self.key(start + offset, scan) {
                 Some(key) if key != index.key(offset) => index.set(offset, key),
                 Some(_) | None => return,
             }
@@ -140,7 +155,7 @@ where
                 continue;
             };
             let known = scan.untried();
-            if let Some(key) = self.ask(start + offset, scan) {
+            if let Some(key) = self.key(start + offset, scan) {
                 index.set(offset, key);
                 tier.set_noted();
             }

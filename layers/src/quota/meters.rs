@@ -112,10 +112,10 @@ impl Meters {
     /// Looks under the lock.
     fn look(&self, cost: u64, now: u64) -> Result<Room, Until> {
         let mut state = self.state();
-        let checked = state.check(cost, now);
-        let used = self.show(&mut state, now);
+        // Where there is none nothing is shown: no glance has said yes to this, and none will.
+        let room = state.check(cost, now).map(|()| Room { used: self.show(&mut state, now) });
         drop(state);
-        checked.map(|()| Room { used }).map_err(|(at, why)| Until { at: self.instant(at), why })
+        room.map_err(|(at, why)| Until { at: self.instant(at), why })
     }
 
     /// Takes it.

@@ -306,7 +306,8 @@ impl Flights {
 
 impl Correction {
     fn apply(&self, estimate: u64) -> u64 {
-        whole((as_f64(estimate) * self.factor()).ceil())
+        // Where nothing was learned nothing is worked out: this is asked at every look.
+        if self.thought > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
     }
 
     /// The largest estimate that comes to no more than this.
