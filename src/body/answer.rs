@@ -29,6 +29,8 @@ use super::{
 /// it holds nothing, and a handle that is fastened to it hears at once.
 pub struct Body {
     state: State,
+    /// A stream that has given nothing yet but what it began with.
+    opening: bool,
     ending: Ending,
     origin: Option<Arc<Origin>>,
 }
@@ -64,17 +66,17 @@ impl Body {
     /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
     #[must_use]
     pub fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
-        Self { state: State::rest(bytes.into()), ending, origin: None }
+        Self { state: State::rest(bytes.into()), opening: false, ending, origin: None }
     }
 
     /// A stream whose head looks like this.
     pub(super) fn events(live: Pin<Box<Live<Events>>>, so_far: Ending) -> Self {
-        Self { state: State::Events(live), ending: so_far, origin: None }
+        Self { state: State::Events(live), opening: true, ending: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
     pub(super) fn plain(live: Pin<Box<Live<Plain>>>, so_far: Ending) -> Self {
-        Self { state: State::Plain(live), ending: so_far, origin: None }
+        Self { state: State::Plain(live), opening: false, ending: so_far, origin: None }
     }
 
     /// When this stream breaks, it goes on as `onward` says. The handles that are fastened from now on hear the end of
@@ -172,6 +174,13 @@ impl Body {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let so_far = self.ending;
         let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
+        let waits = live.as_mut().content().ready().is_empty() && live.as_mut().over().is_none();
+        if waits && std::mem::take(&mut self.opening) {
+            // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
+            // content would go out with the last.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match ready!(live.as_mut().poll_pop(cx)) {
             Pop::Data(data) => {
                 self.settle_early();

@@ -114,6 +114,11 @@ impl<C: Content> Live<C> {
         self.project().handles
     }
 
+    /// The answer is committed.
+    pub(super) fn commit(self: Pin<&mut Self>) {
+        self.project().source.commit();
+    }
+
     /// The clocks that run.
     pub(super) fn clocks(self: Pin<&mut Self>) -> &mut Running {
         self.project().source.clocks()

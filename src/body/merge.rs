@@ -20,6 +20,7 @@ const BATCH: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct Merge<B: Body> {
     inner: B,
+    begun: bool,
     held: Held,
     /// What came after the frames in hand, to be told once they are gone.
     end: Option<Result<(), B::Error>>,
@@ -68,9 +69,18 @@ impl Held {
 }
 
 impl<B: Body> Merge<B> {
-    /// Gives the frames of `inner`.
+    /// Gives the frames of `inner`, and merges none before [`begin`](Self::begin).
     pub const fn new(inner: B) -> Self {
-        Self { inner, held: Held::Nothing, end: None }
+        Self { inner, begun: false, held: Held::Nothing, end: None }
+    }
+
+    /// From now on bursts are merged.
+    pub const fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    fn takes_more(&self) -> bool {
+        self.end.is_none() && self.held.len() < if self.begun { BATCH } else { 1 }
     }
 }
 
@@ -87,7 +97,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
-        while this.end.is_none() && this.held.len() < BATCH {
+        while this.takes_more() {
             match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data()

@@ -49,6 +49,11 @@ impl Source {
         self.project().clocks
     }
 
+    /// The answer is committed.
+    pub(super) fn commit(self: Pin<&mut Self>) {
+        self.project().wire.merge_bursts();
+    }
+
     pub(super) fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Beat> {
         let this = self.project();
         loop {

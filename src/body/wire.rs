@@ -39,6 +39,15 @@ impl Wire {
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::canned([Step::Data(bytes.into())])
     }
+
+    /// From now on bursts are merged: the first content has gone.
+    pub(super) const fn merge_bursts(&mut self) {
+        match self {
+            Self::Lent(merge) => merge.begin(),
+            Self::Shared(merge) => merge.begin(),
+            Self::Canned(_) => {}
+        }
+    }
 }
 
 impl From<Lent<Io, Payload>> for Wire {

@@ -136,6 +136,7 @@ fn plain(
             let so_far = (terms.rules.judge.success)(&parts.headers);
             live.as_mut().clocks().no_stream();
             live.as_mut().content().commit();
+            live.as_mut().commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)))
         }
     }
@@ -156,6 +157,7 @@ fn events(
             let ending = content.conclude(&Ok(()), so_far);
             return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)));
         }
+        live.as_mut().commit();
         return Ok(Response::from_parts(parts, Body::events(live, so_far)));
     }
     match live.as_mut().over().take() {

@@ -19,7 +19,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
-    body::{Merge, Payload, Wire, testing::says},
+    body::{
+        Clocks, Merge, Payload, Step, Wire,
+        testing::{data, peek, poll_once, says, sse},
+    },
     pool::Pool,
 };
 
@@ -44,7 +47,9 @@ impl http_body::Body for Script {
 }
 
 fn merge(steps: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Script> {
-    Merge::new(Script(steps.into_iter().collect()))
+    let mut merge = Merge::new(Script(steps.into_iter().collect()));
+    merge.begin();
+    merge
 }
 
 fn poll(body: &mut Merge<Script>) -> Poll<Option<Bytes>> {
@@ -75,6 +80,16 @@ fn what_is_there_together_goes_out_as_one() {
 }
 
 #[test]
+fn before_the_head_has_gone_nothing_is_kept_for_company() {
+    let mut body = Merge::new(Script([letter("a"), letter("b"), letter("c"), letter("d"), None].into()));
+    for expected in ["a", "b"] {
+        assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
+    }
+    body.begin();
+    assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("cd"))));
+}
+
+#[test]
 fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
     let piece = Bytes::from(vec![0; 5_000]);
     let mut body = merge([Some(piece.clone()), Some(piece.clone()), Some(piece)]);
@@ -102,7 +117,9 @@ async fn burst(events: usize) -> Wire {
     let connect = async { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
     let pool = Arc::new(Pool::new(Duration::from_secs(50)));
     let request = http::Request::new(Payload::new(Vec::new()));
-    Wire::from(pool.send(request, connect).await.expect("an answer").into_body())
+    let mut wire = Wire::from(pool.send(request, connect).await.expect("an answer").into_body());
+    wire.merge_bursts();
+    wire
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,12 +146,24 @@ async fn a_burst_over_a_socket_is_merged() {
     assert!(counts[10] <= EVENTS / 8, "pieces of {EVENTS} events: {counts:?}: merging has rotted");
 }
 
+#[tokio::test]
+async fn the_first_content_does_not_wait_for_an_upstream_that_never_pauses() {
+    let events = ["a", "b", "c"].map(|word| data(says(word)));
+    let answer = peek(true, Clocks::default(), sse(events.into_iter().chain([Step::Hang]))).await;
+    let mut body = answer.expect("an answer").into_body();
+    let Poll::Ready(Some(Ok(first))) = poll_once(&mut body) else { panic!("the head came with it") };
+    assert_eq!(first, says("a"));
+    assert!(poll_once(&mut body).is_pending(), "now a server writes what it has");
+    for word in ["b", "c"] {
+        assert!(matches!(poll_once(&mut body), Poll::Ready(Some(Ok(next))) if next == says(word)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_not_the_upstreams_silence() {
     use tollgate_layers::timeout::Limit;
 
     use crate::body::{
-        Clocks,
         clocks::Running,
         source::{Beat, Source},
     };
