@@ -102,7 +102,10 @@ fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
         aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
     named.extend(aliases.collect::<Vec<_>>());
     for ((g, id), d) in single {
-        named.entry(Arc::clone(id)).or_insert_with(|| group(rules, g, state, vec![d]));
+        // the only one of a group is that group by another name
+        let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
+        let alone = || whole.unwrap_or_else(|| group(rules, g, state, vec![d]));
+        named.entry(Arc::clone(id)).or_insert_with(alone);
     }
     Ok(Router::new(named, patterns.into_iter().collect()))
 }

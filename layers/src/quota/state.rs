@@ -20,7 +20,8 @@ const FIRST_GUESS: Duration = Duration::from_secs(1);
 pub(super) struct State {
     limits: Limits,
     requests: Option<Requests>,
-    tokens: Option<Tokens>,
+    // Apart, since most have no such limit, and a log takes as much as all the rest.
+    tokens: Option<Box<Tokens>>,
     flights: Flights,
     word: Word,
     correction: Correction,
@@ -63,7 +64,7 @@ impl State {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
-            tokens: limits.tokens.map(Tokens::new),
+            tokens: limits.tokens.map(Tokens::new).map(Box::new),
             flights: Flights { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
             word: Word::new(FIRST_GUESS, limits.longest_guess),
             correction: Correction { used: 0.0, thought: 0.0 },
@@ -224,7 +225,7 @@ impl State {
         }
         let seen = ending.tokens();
         if let Some(limit) = lower(seen, self.limits.tokens) {
-            let tokens = self.tokens.get_or_insert_with(|| Tokens::new(limit));
+            let tokens = self.tokens.get_or_insert_with(|| Box::new(Tokens::new(limit)));
             self.freed |= limit > tokens.limit;
             tokens.limit = limit;
         }
@@ -270,7 +271,7 @@ impl State {
             request_limit: self.requests.as_ref().map(Requests::limit),
             requests: self.requests.as_ref().map_or(0, Requests::used),
             token_limit: self.tokens.as_ref().map(|tokens| tokens.limit),
-            tokens: self.tokens.as_ref().map_or(0, Tokens::used),
+            tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.used()),
             in_flight: self.flights.now,
             reserved: self.flights.reserved,
             window: self.requests.as_ref().and_then(Requests::window),
