@@ -44,7 +44,7 @@ const HEAD_SIZE: usize = 64 * 1024;
 ///
 /// A connection keeps the buffers that it has grown: an idle stream that began with a prompt of 1 MB holds 260 KB (with
 /// 64 KB here it is 110, with 8 KB 41), one that began with a chat 34.
-const READ_AHEAD: usize = 64 * 1024;
+const READ_AHEAD: usize = 256 * 1024;
 
 /// A service that can be served: it answers whatever comes.
 pub trait Edge: Clone + Send + 'static {
