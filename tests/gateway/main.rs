@@ -20,4 +20,5 @@ mod patterns;
 mod policies;
 mod reload;
 mod streams;
+mod tls;
 mod truth;

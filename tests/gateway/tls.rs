@@ -1,0 +1,120 @@
+//! Upstreams over TLS: who is trusted, what is spoken, and that connections are kept there too.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use rcgen::CertifiedKey;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+};
+
+use crate::support::gateway::{Gateway, Start, directory};
+
+/// A server with a certificate for `localhost` that nobody has signed.
+struct Server {
+    port: u16,
+    certificate: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let tls = ServerConfig::builder_with_provider(ring::default_provider().into());
+        let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut tls = tls.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, connections) = (listener.local_addr().unwrap().port(), Arc::default());
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&connections)));
+        Self { port, certificate: cert.pem(), connections }
+    }
+
+    /// A gateway in front of it that trusts `roots`, a file's text.
+    async fn behind(&self, more: &str, roots: &str) -> Gateway {
+        let file = directory().join("roots.pem");
+        std::fs::write(&file, roots).unwrap();
+        let yaml = format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: openai/m, api_key: sk-of-the-test, \
+             api_base: 'https://localhost:{}/v1'{more}}}}}]",
+            self.port
+        );
+        Start::new(&yaml).env("SSL_CERT_FILE", file.to_str().unwrap()).go().await
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, connections: Arc<AtomicUsize>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (tls, connections) = (tls.clone(), Arc::clone(&connections));
+        tokio::spawn(async move {
+            // A client that does not trust us hangs up in the handshake.
+            let Ok(socket) = tls.accept(socket).await else { return };
+            connections.fetch_add(1, Ordering::SeqCst);
+            let server = auto::Builder::new(TokioExecutor::new());
+            // It ends with its client.
+            let _ended = server.serve_connection(TokioIo::new(socket), service_fn(answer)).await;
+        });
+    }
+}
+
+/// Says what was spoken, and to whom.
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
+    let host = request.headers().get("host").map(|host| host.to_str().unwrap());
+    let said = format!("{:?} {}", request.version(), host.or(request.uri().host()).unwrap());
+    let body = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": said}}]});
+    let answer = Response::builder().header("content-type", "application/json");
+    Ok(answer.body(Full::from(body.to_string())).unwrap())
+}
+
+#[tokio::test]
+async fn the_machines_own_roots_are_trusted_and_a_connection_serves_many() {
+    let server = Server::start().await;
+    let gateway = server.behind("", &server.certificate).await;
+    for _ in 0..3 {
+        let said = gateway.chat("m", json!({})).await.said();
+        assert_eq!(said, format!("HTTP/1.1 localhost:{}", server.port));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_a_deployment_asks_for_it_and_the_server_offers_it() {
+    let server = Server::start().await;
+    let gateway = server.behind(", http2: true", &server.certificate).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.chat("m", json!({})).await.said(), "HTTP/2.0 localhost");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_signed_is_not_trusted() {
+    let server = Server::start().await;
+    let another = Server::start().await;
+    let gateway = server.behind("", &another.certificate).await;
+    let error = gateway.chat("m", json!({})).await.error(502);
+    assert_eq!(error["code"], "upstream_unreachable");
+    assert!(error["message"].as_str().unwrap().contains("its certificate"), "{error}");
+    assert_eq!(server.connections(), 0);
+}
