@@ -3,11 +3,14 @@
 //! This is all that a layer ever learns about an answer. Whoever makes it may have read headers, status codes or the
 //! last event of a stream; a layer only sees the numbers.
 
-use std::time::Duration;
+use std::{fmt, num::NonZeroU64, time::Duration};
 
 use crate::Class;
 
 /// How one attempt ended.
+///
+/// Every layer that an answer passes moves it, so it is packed into 48 bytes. Counts saturate just below 2^32, and times
+/// until a limit is whole are kept in milliseconds, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending {
     class: Class,
@@ -15,10 +18,11 @@ pub struct Ending {
     sent: bool,
     evidence: bool,
     refused: bool,
-    retry_after: Option<Duration>,
-    used: Option<u64>,
-    requests: Seen,
-    tokens: Seen,
+    used: Packed,
+    /// In nanoseconds.
+    retry_after: Option<NonZeroU64>,
+    requests: PackedSeen,
+    tokens: PackedSeen,
 }
 
 /// What an answer told about one of the backend's limits. Each part may be unknown.
@@ -40,11 +44,73 @@ impl Seen {
     }
 }
 
+/// [`Seen`] in twelve bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedSeen {
+    limit: Packed,
+    remaining: Packed,
+    /// In milliseconds.
+    reset: Packed,
+}
+
+impl PackedSeen {
+    const NOTHING: Self = Self { limit: Packed::UNKNOWN, remaining: Packed::UNKNOWN, reset: Packed::UNKNOWN };
+
+    const fn of(seen: Seen) -> Self {
+        let reset = match seen.reset {
+            // Less than 2^64 milliseconds in any duration that was ever told; more saturate here, and again below.
+            Some(reset) => Some(saturated(reset.as_nanos().div_ceil(1_000_000))),
+            None => None,
+        };
+        Self {
+            limit: Packed::of(seen.limit),
+            remaining: Packed::of(seen.remaining),
+            reset: Packed::of(reset),
+        }
+    }
+
+    fn get(self) -> Seen {
+        let reset = self.reset.get().map(Duration::from_millis);
+        Seen { limit: self.limit.get(), remaining: self.remaining.get(), reset }
+    }
+}
+
+/// A number that may be unknown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Packed(u32);
+
+impl Packed {
+    const UNKNOWN: Self = Self(u32::MAX);
+
+    const fn of(number: Option<u64>) -> Self {
+        const MOST: u64 = u32::MAX as u64 - 1;
+        match number {
+            #[expect(clippy::cast_possible_truncation, reason = "it fits")]
+            Some(number) => Self(if number < MOST { number as u32 } else { MOST as u32 }),
+            None => Self::UNKNOWN,
+        }
+    }
+
+    fn get(self) -> Option<u64> {
+        (self != Self::UNKNOWN).then(|| u64::from(self.0))
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+const fn saturated(number: u128) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "it fits")]
+    if number < u64::MAX as u128 { number as u64 } else { u64::MAX }
+}
+
 impl Ending {
     /// An ending of this class, of an attempt that reached the backend, with nothing more known about it.
     #[must_use]
     pub const fn of(class: Class) -> Self {
-        const NOTHING: Seen = Seen { limit: None, remaining: None, reset: None };
         Self {
             class,
             kind: 0,
@@ -52,9 +118,9 @@ impl Ending {
             evidence: true,
             refused: false,
             retry_after: None,
-            used: None,
-            requests: NOTHING,
-            tokens: NOTHING,
+            used: Packed::UNKNOWN,
+            requests: PackedSeen::NOTHING,
+            tokens: PackedSeen::NOTHING,
         }
     }
 
@@ -93,8 +159,8 @@ impl Ending {
     #[must_use]
     pub const fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = match after {
-            Some(after) if after.is_zero() => None,
-            other => other,
+            Some(after) => NonZeroU64::new(saturated(after.as_nanos())),
+            None => None,
         };
         self
     }
@@ -102,15 +168,15 @@ impl Ending {
     /// With what the call really cost, in the units that were reserved (tokens).
     #[must_use]
     pub const fn with_used(mut self, used: Option<u64>) -> Self {
-        self.used = used;
+        self.used = Packed::of(used);
         self
     }
 
     /// With what the answer told about the backend's limits of requests and of tokens.
     #[must_use]
     pub const fn with_seen(mut self, requests: Seen, tokens: Seen) -> Self {
-        self.requests = requests;
-        self.tokens = tokens;
+        self.requests = PackedSeen::of(requests);
+        self.tokens = PackedSeen::of(tokens);
         self
     }
 
@@ -152,25 +218,51 @@ impl Ending {
 
     /// How long we were asked to wait; never zero.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.map(|nanos| Duration::from_nanos(nanos.get()))
     }
 
     /// What the call really cost, where the answer said so.
     #[must_use]
-    pub const fn used(&self) -> Option<u64> {
-        self.used
+    pub fn used(&self) -> Option<u64> {
+        self.used.get()
     }
 
     /// What was told about the limit of requests.
     #[must_use]
-    pub const fn requests(&self) -> &Seen {
-        &self.requests
+    pub fn requests(&self) -> Seen {
+        self.requests.get()
     }
 
     /// What was told about the limit of tokens.
     #[must_use]
-    pub const fn tokens(&self) -> &Seen {
-        &self.tokens
+    pub fn tokens(&self) -> Seen {
+        self.tokens.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        assert_eq!(size_of::<Ending>(), 48);
+        let of = |limit, remaining, reset| Seen { limit, remaining, reset };
+        let requests = of(Some(60), Some(0), Some(Duration::from_micros(1_500)));
+        let tokens = of(None, Some(u64::MAX), Some(Duration::MAX));
+        let ending = Ending::of(Class::RateLimited).with_seen(requests, tokens).with_used(Some(0));
+        assert_eq!(ending.requests(), of(Some(60), Some(0), Some(Duration::from_millis(2))));
+        let most = u64::from(u32::MAX) - 1;
+        assert_eq!(ending.tokens(), of(None, Some(most), Some(Duration::from_millis(most))));
+        assert_eq!((ending.used(), ending.with_used(None).used()), (Some(0), None));
+        assert!(Ending::of(Class::Success).requests().is_empty());
+    }
+
+    #[test]
+    fn a_time_to_wait_is_exact_and_never_zero() {
+        let told = |after| Ending::of(Class::RateLimited).with_retry_after(after).retry_after();
+        let odd = Some(Duration::new(1, 1));
+        assert_eq!([told(odd), told(Some(Duration::ZERO)), told(None)], [odd, None, None]);
     }
 }

@@ -89,7 +89,7 @@ impl Events {
             Err(broken) if !self.facts.done => {
                 self.ready.push_back(Complaint::of(broken).event());
                 // What the head told about limits stays true.
-                broken.ending().with_seen(*so_far.requests(), *so_far.tokens())
+                broken.ending().with_seen(so_far.requests(), so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
         };

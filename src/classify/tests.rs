@@ -77,7 +77,7 @@ fn a_success_tells_what_is_left_in_the_words_of_openai() {
         ("x-ratelimit-reset-tokens", "6ms"),
     ]));
     assert_eq!(kind_of(&ending), Kind::Success);
-    assert_eq!(*ending.requests(), Seen { limit: Some(60), remaining: Some(59), reset: secs(1) });
+    assert_eq!(ending.requests(), Seen { limit: Some(60), remaining: Some(59), reset: secs(1) });
     assert_eq!(ending.tokens().remaining, Some(149_984));
     assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(6)));
     assert_eq!(ending.retry_after(), None);
@@ -91,7 +91,7 @@ fn azure_s_unknowns_are_no_numbers() {
         ("x-ratelimit-remaining-tokens", "-1"),
         ("x-ratelimit-reset-tokens", "0"),
     ]));
-    assert_eq!(*ending.requests(), Seen { limit: None, remaining: Some(79), reset: None });
+    assert_eq!(ending.requests(), Seen { limit: None, remaining: Some(79), reset: None });
     assert!(ending.tokens().is_empty());
 }
 
@@ -124,7 +124,7 @@ fn anthropic_s_resets_are_points_in_time() {
         ("anthropic-ratelimit-input-tokens-remaining", "29000"),
         ("anthropic-ratelimit-input-tokens-reset", "2026-01-01T00:00:01.5+00:00"),
     ]));
-    assert_eq!(*ending.requests(), Seen { limit: Some(50), remaining: Some(49), reset: secs(2) });
+    assert_eq!(ending.requests(), Seen { limit: Some(50), remaining: Some(49), reset: secs(2) });
     assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(1500)));
 }
 

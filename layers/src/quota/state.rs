@@ -211,27 +211,27 @@ impl State {
     /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
     fn hear(&mut self, taken: &Taken, ending: &Ending, now: u64) {
         let (seen, pin) = (ending.requests(), self.limits.window);
-        if let Some(limit) = lower(seen, self.limits.requests) {
+        if let Some(limit) = lower(&seen, self.limits.requests) {
             let requests = self.requests.get_or_insert_with(|| Requests::new(limit, pin, now));
             self.freed |= limit > requests.limit();
             requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
             let since = || requests.since(taken.request).saturating_sub(1);
-            if let Some(told) = told(seen, since, taken.at, now) {
+            if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&requests.told, requests.rate(), now);
                 requests.told = told;
             }
         }
         let seen = ending.tokens();
-        if let Some(limit) = lower(seen, self.limits.tokens) {
+        if let Some(limit) = lower(&seen, self.limits.tokens) {
             let tokens = self.tokens.get_or_insert_with(|| Box::new(Tokens::new(limit)));
             self.freed |= limit > tokens.limit;
             tokens.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
             let since = || tokens.since(taken.spent).saturating_sub(taken.reserved);
-            if let Some(told) = told(seen, since, taken.at, now) {
+            if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&tokens.told, tokens.rate(), now);
                 tokens.told = told;
             }
