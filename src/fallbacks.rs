@@ -10,7 +10,7 @@ use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 use crate::{
     config::{Alternative, Config, Deployment, Fallbacks, Pattern, Patterns, Settings},
     overrides::MaxAttempts,
-    request::{Prompt, Request},
+    request::Request,
 };
 
 /// The fallback lists of the configuration. A request may bring its own, which replace them whole.
@@ -89,13 +89,12 @@ impl Policy {
     /// The same group, where deployments of a later `order` are left: whoever orders the deployments of a group means
     /// the later ones to help out before any other group, retries or not.
     fn next_tier(&self, request: &Request, ending: &Ending) -> Option<Request> {
-        let prompt = request.body();
-        let trail = &prompt.trail;
+        let trail = &request.trail;
         let refused = ending.is_refusal() || !ending.class().worth_another();
-        if refused || prompt.head.overrides.disable_fallbacks || self.spent(request) {
+        if refused || request.head.overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
-        let asked = self.serving(&prompt.group);
+        let asked = self.serving(&request.group);
         let (_, deployments) = self.inner.tiered.iter().find(|(group, _)| *group == asked)?;
         (trail.tried_here() < *deployments).then(|| {
             trail.attempts.begin_untried();
@@ -104,7 +103,7 @@ impl Policy {
     }
 
     fn spent(&self, request: &Request) -> bool {
-        request.body().trail.attempts.made() >= self.inner.max_attempts.of(request)
+        request.trail.attempts.made() >= self.inner.max_attempts.of(request)
     }
 
     /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
@@ -124,7 +123,7 @@ impl Policy {
     }
 
     fn general(&self, request: &Request) -> Vec<Alternative> {
-        let overrides = &request.body().head.overrides;
+        let overrides = &request.head.overrides;
         let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
         match &lists.flat {
             Some(flat) => flat.clone(),
@@ -133,7 +132,7 @@ impl Policy {
     }
 
     fn lists<'a>(&'a self, request: &'a Request, special: Special) -> Lists<'a> {
-        let overrides = &request.body().head.overrides;
+        let overrides = &request.head.overrides;
         // A flat list in a request serves every error.
         if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.as_ref()) {
             return Lists::Flat(flat);
@@ -151,7 +150,7 @@ impl Policy {
 
     /// The list for the name that was asked for, else for the group behind that alias, else for all.
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
-        let asked = &request.body().group;
+        let asked = &request.group;
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
         of(asked)
             .or_else(|| of(&self.serving(asked)))
@@ -160,17 +159,16 @@ impl Policy {
     }
 
     fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
-        let prompt = request.body();
-        let overrides = &prompt.head.overrides;
+        let overrides = &request.head.overrides;
         if overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
         // By the names of the groups, so that none is asked twice under two names.
         let own = own.into_iter().map(|other| Alternative { model: self.group(&other.model), ..other });
-        prompt
+        request
             .trail
-            .next_group(&self.group(&prompt.group), own.collect(), deepest)
+            .next_group(&self.group(&request.group), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
     }
 
@@ -224,10 +222,9 @@ impl Next<Request> for Larger {
 impl Preflight<Request> for Larger {
     /// A larger group at once, when it is known beforehand that the request does not fit this one.
     fn larger(&self, request: &Request) -> Option<Request> {
-        let prompt = request.body();
-        let asked = self.0.serving(&prompt.group);
+        let asked = self.0.serving(&request.group);
         let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == asked)?;
-        if prompt.head.prompt_tokens <= *window {
+        if request.head.prompt_tokens <= *window {
             return None;
         }
         self.after(request)
@@ -248,7 +245,7 @@ enum Lists<'a> {
 
 fn redirected(request: &Request, alternative: Alternative) -> Request {
     let mut request = request.clone();
-    let prompt: &mut Prompt = request.body_mut();
+    let prompt = request.change();
     prompt.group = alternative.model;
     prompt.replaced = alternative.parameters.into();
     request

@@ -143,7 +143,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let trail = Arc::clone(&request.body().trail);
+        let trail = Arc::clone(&request.trail);
         trail.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
         AttributeFuture {

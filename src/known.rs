@@ -87,7 +87,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.names.refused(&request.body().head.overrides) {
+        match self.names.refused(&request.head.overrides) {
             Some(rejected) => Settled::now(Err(rejected.into())),
             None => Settled::later(self.inner.call(request)),
         }

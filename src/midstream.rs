@@ -131,7 +131,7 @@ enum Mode {
 }
 
 fn mode(request: &Request) -> Option<Mode> {
-    let head = &request.body().head;
+    let head = &request.head;
     if !head.stream || head.overrides.disable_fallbacks {
         return None;
     }
@@ -158,7 +158,7 @@ where
     fn ask(&mut self, prefix: Option<Arc<str>>, ending: &Ending) -> Option<Answering> {
         self.left = self.left.checked_sub(1)?;
         let mut request = self.request.clone();
-        request.body_mut().prefix = prefix;
+        request.change().prefix = prefix;
         let request = self.whither.next(request, ending)?;
         Some(Box::pin(self.inner.clone().oneshot(request)))
     }
@@ -167,19 +167,19 @@ where
 impl Whither {
     /// To a deployment of the same group that was not called yet, else to the next group.
     fn next(&self, mut request: Request, ending: &Ending) -> Option<Request> {
-        let trail = Arc::clone(&request.body().trail);
+        let trail = Arc::clone(&request.trail);
         if trail.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return None;
         }
         let Some(last) = trail.last_group() else {
-            let size = self.sizes.get(&request.body().group).copied().unwrap_or(1);
+            let size = self.sizes.get(&request.group).copied().unwrap_or(1);
             if trail.attempts.endpoints() < size {
                 return Some(request);
             }
             return self.policy.next(&request, ending);
         };
-        request.body_mut().group = last.model;
-        request.body_mut().replaced = last.parameters.into();
+        request.change().group = last.model;
+        request.change().replaced = last.parameters.into();
         self.policy.next(&request, ending)
     }
 }

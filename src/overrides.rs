@@ -18,13 +18,13 @@ use crate::{
 /// What the request has tried so far.
 #[must_use]
 pub fn attempts(request: &Request) -> Option<&Attempts> {
-    Some(&request.body().trail.attempts)
+    Some(&request.trail.attempts)
 }
 
 /// When the request must be done.
 #[must_use]
 pub fn deadline(request: &Request) -> Option<Instant> {
-    request.body().trail.deadline
+    request.trail.deadline
 }
 
 /// How long the whole request may take: what is left until its deadline.
@@ -40,10 +40,9 @@ pub fn retries(settings: &Settings, group: &Group) -> impl Fn((&Request, &Ending
     let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
     let general = settings.num_retries;
     move |(request, ending): (&Request, &Ending)| {
-        let prompt = request.body();
-        let asked = prompt.head.overrides.num_retries;
+        let asked = request.head.overrides.num_retries;
         let of_error = || counted(&policy, kind_of(ending));
-        asked.or_else(of_error).or_else(|| prompt.trail.deployment_retries()).unwrap_or(general)
+        asked.or_else(of_error).or_else(|| request.trail.deployment_retries()).unwrap_or(general)
     }
 }
 
@@ -75,7 +74,7 @@ impl MaxAttempts {
     /// How many attempts this request may make.
     #[must_use]
     pub fn of(&self, request: &Request) -> u32 {
-        let overrides = &request.body().head.overrides;
+        let overrides = &request.head.overrides;
         let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);
         let groups = overrides.max_fallbacks.unwrap_or(self.fallbacks).saturating_add(1);
         let all = retries.saturating_mul(groups);
@@ -149,12 +148,12 @@ impl Attempt {
 
     /// What the deployment may take, whoever asks.
     fn fair(&self, request: &Request) -> Duration {
-        if request.body().head.stream { self.stream.unwrap_or(self.plain) } else { self.plain }
+        if request.head.stream { self.stream.unwrap_or(self.plain) } else { self.plain }
     }
 
     /// What this request allows, where it says so.
     fn asked(&self, request: &Request) -> Option<Duration> {
-        let head = &request.body().head;
+        let head = &request.head;
         match head.overrides.stream_timeout {
             Some(limit) if head.stream => Some(limit),
             // A deployment's own limit for streams is more exact than a request's limit for all.
@@ -166,7 +165,7 @@ impl Attempt {
     /// Whether anyone has set a clock for the first content: without one, a stream that shows signs of life is
     /// not held back for ever.
     fn watches_content(&self, request: &Request) -> bool {
-        let head = &request.body().head;
+        let head = &request.head;
         head.stream
             && (self.stream.is_some()
                 || head.overrides.stream_timeout.is_some()
@@ -177,7 +176,7 @@ impl Attempt {
 /// What a request costs in tokens, as far as it can be known before: its text, and the output that it may ask for.
 #[must_use]
 pub fn cost(request: &Request) -> u64 {
-    let head = &request.body().head;
+    let head = &request.head;
     head.prompt_tokens.saturating_add(head.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
 }
 
@@ -187,7 +186,7 @@ const UNKNOWN_OUTPUT: u64 = 256;
 /// Streams and plain answers are compared with their own kind: the one by its first content, the other by its whole.
 #[must_use]
 pub fn kind(request: &Request) -> u8 {
-    u8::from(request.body().head.stream)
+    u8::from(request.head.stream)
 }
 
 /// How a deployment is weighed against the others of its group.

@@ -50,7 +50,7 @@ pub(super) fn request(stream: bool) -> Request {
         prompt_tokens: 1,
         output_tokens: None,
     };
-    http::Request::new(Prompt {
+    Request::from(Prompt {
         bytes: Bytes::new().into(),
         head: Arc::new(head),
         trail: Arc::new(Trail::new(Instant::now(), None)),

@@ -110,7 +110,7 @@ where
             drop(parts);
             let trail = Trail::new(arrival, longest).with_buffered(buffered);
             let request = inner.request(head, bytes, trail);
-            let trail = Arc::clone(&request.body().trail);
+            let trail = Arc::clone(&request.trail);
             let outcome = inner.tree.ask(request).await;
             let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
             headers::write(&mut response, &trail, inner.rules.expose_upstreams);
@@ -126,7 +126,7 @@ impl Inner {
         let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
         let trail = Arc::new(trail.with_retries(retries));
         let group = Arc::clone(&head.model);
-        Request::new(Prompt {
+        Request::from(Prompt {
             bytes,
             head: Arc::new(head),
             trail,

@@ -83,9 +83,8 @@ impl Service<Request> for Deployed {
     }
 
     fn call(&mut self, request: Request) -> ResponseFuture {
-        let prompt = request.body();
-        let (route, stream) = (prompt.head.route, prompt.head.stream);
-        let request = self.inner.encoder.encode(prompt, self.inner.usage);
+        let (route, stream) = (request.head.route, request.head.stream);
+        let request = self.inner.encoder.encode(&request, self.inner.usage);
         ResponseFuture { inner: self.inner.upstream.call(Call { request, route, stream }) }
     }
 }

@@ -167,14 +167,14 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let head = &request.body().head;
+        let head = &request.head;
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
         let continues = head.route == Route::Chat && head.overrides.midstream == Some(Midstream::Continue);
         let terms = Terms {
             rules: Arc::clone(&self.settings.rules),
             strip_usage: self.settings.injects_usage && stream && !asked,
             remembers: stream && continues,
-            goes_on: request.body().prefix.is_some(),
+            goes_on: request.prefix.is_some(),
         };
         let clocks = Running::start(&self.settings.clocks.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), terms, clocks, stream)

@@ -17,5 +17,5 @@ fn an_open_stream_is_small() {
     let stream = size_of::<Live<Events>>().max(size_of::<Live<Plain>>()) + size_of::<Body>();
     assert!(stream <= 2048, "{stream} bytes");
     // It is moved at each level of the tree.
-    assert!(size_of::<Body>() <= 256, "{} bytes", size_of::<Body>());
+    assert!(size_of::<Body>() <= 112, "{} bytes", size_of::<Body>());
 }
