@@ -7,7 +7,7 @@ use super::{
     owned,
     scan::{Member, Object},
 };
-use crate::request::Layout;
+use crate::request::{Keys, Layout};
 
 /// Lays out `object`; `commas` are the trailing ones.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
@@ -24,7 +24,7 @@ pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize])
 ///
 /// Either takes exactly the commas that the run no longer needs.
 fn divided(members: &[Member<'_>]) -> Layout {
-    let (mut cuts, mut keys) = (Vec::new(), Vec::with_capacity(members.len()));
+    let (mut cuts, mut keys) = (Vec::new(), Keys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
         if is_override(&member.key) || owned::fate(&member.key).is_some() {
@@ -34,7 +34,7 @@ fn divided(members: &[Member<'_>]) -> Layout {
         if let Some(first) = first.take() {
             cuts.push(members[first].start..member.start);
         }
-        keys.push((member.key.as_ref().into(), member.span.clone()));
+        keys.push(&member.key, member.span.clone());
     }
     if let (Some(first), Some(last)) = (first, members.last()) {
         let from = first.checked_sub(1).map_or(members[first].start, |before| members[before].span.end);

@@ -63,19 +63,17 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
     for member in object.members.iter().filter(|member| is_ours(&member.key)) {
         found.take(&member.key, &object.value(member))?;
     }
-    if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
-        found.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
-    }
-    if let Some(text) = header(headers, &HEADER_TIMEOUT)? {
-        found.timeout = seconds(HEADER_TIMEOUT.as_str(), text)?;
-    }
-    if let Some(text) = header(headers, &HEADER_STREAM_TIMEOUT)? {
-        found.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT.as_str(), text)?;
-    }
-    if let Some(text) = header(headers, &HEADER_MIDSTREAM)? {
-        found.overrides.midstream = Some(midstream(HEADER_MIDSTREAM.as_str(), text.trim())?);
+    // Few clients send any, and to see that costs less than to look four names up.
+    if headers.keys().any(may_be_ours) {
+        found.take_headers(headers)?;
     }
     Ok(Overrides { timeout: found.timeout.or(found.request_timeout), ..found.overrides })
+}
+
+/// Whether a header may be one of our settings.
+fn may_be_ours(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-litellm-") || name.starts_with("x-tollgate-")
 }
 
 /// What was found so far. Zero seconds count as not set, so the two names for one clock stay apart to the end.
@@ -87,6 +85,23 @@ struct Found {
 }
 
 impl Found {
+    /// What the headers say, which overwrites what the body says.
+    fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), Rejected> {
+        if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
+            self.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
+        }
+        if let Some(text) = header(headers, &HEADER_TIMEOUT)? {
+            self.timeout = seconds(HEADER_TIMEOUT.as_str(), text)?;
+        }
+        if let Some(text) = header(headers, &HEADER_STREAM_TIMEOUT)? {
+            self.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT.as_str(), text)?;
+        }
+        if let Some(text) = header(headers, &HEADER_MIDSTREAM)? {
+            self.overrides.midstream = Some(midstream(HEADER_MIDSTREAM.as_str(), text.trim())?);
+        }
+        Ok(())
+    }
+
     fn take(&mut self, key: &str, value: &str) -> Result<(), Rejected> {
         let set = value != "null";
         let into = &mut self.overrides;

@@ -1,6 +1,7 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
 mod frames;
+mod keys;
 mod splice;
 mod trail;
 
@@ -11,6 +12,7 @@ use std::{
 };
 
 pub use frames::Frames;
+pub use keys::Keys;
 pub use trail::Trail;
 
 use crate::{
@@ -141,8 +143,8 @@ pub struct Layout {
     pub cuts: Vec<Range<usize>>,
     /// The value of `model`, quotes included.
     pub model: Range<usize>,
-    /// The top-level keys that stay, unescaped, each with the range of its value, in order.
-    pub keys: Vec<(Box<str>, Range<usize>)>,
+    /// What stays.
+    pub keys: Keys,
     /// Where the closing brace of the top level stands: what is added goes before it.
     pub close: usize,
 }

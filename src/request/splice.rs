@@ -42,10 +42,10 @@ impl Prompt {
         }
         let (theirs, mut replaced): (Vec<_>, Vec<_>) =
             self.replaced.iter().cloned().partition(|(name, _)| **name == *STREAM_OPTIONS);
-        let said = self.head.layout.keys.iter().rev().find(|(name, _)| **name == *STREAM_OPTIONS);
+        let said = self.head.layout.keys.last(STREAM_OPTIONS);
         let options = match (theirs.first(), said) {
             (Some((_, value)), _) => Some(value.to_string()),
-            (None, Some((_, value))) => Some(self.without_cuts(value)),
+            (None, Some(value)) => Some(self.without_cuts(value)),
             (None, None) => named(defaults, STREAM_OPTIONS).map(str::to_owned),
         };
         replaced.push((STREAM_OPTIONS.into(), with_usage(options.as_deref()).into()));
@@ -67,10 +67,9 @@ impl Prompt {
     /// What is replaced when the last message is what was said already.
     fn prefixed(&self, replaced: &[Parameter]) -> Option<Vec<Parameter>> {
         let prefix = self.prefix.as_deref()?;
-        let said = || self.head.layout.keys.iter().rev().find(|(name, _)| **name == *MESSAGES);
         let messages = match named(replaced, MESSAGES) {
             Some(messages) => messages.to_owned(),
-            None => self.without_cuts(&said()?.1),
+            None => self.without_cuts(self.head.layout.keys.last(MESSAGES)?),
         };
         let list = messages.strip_suffix(']')?.trim_end();
         let comma = if list.ends_with('[') { "" } else { "," };
@@ -155,7 +154,7 @@ impl<'a> Splice<'a> {
     /// Every value that stands under this name: which of two counts is not ours to say.
     fn replace(&mut self, name: &str, value: &str) {
         let layout = self.layout;
-        for (_, range) in layout.keys.iter().filter(|(key, _)| **key == *name && name != "model") {
+        for (_, range) in layout.keys.iter().filter(|(key, _)| *key == name && name != "model") {
             let from = self.new.len();
             self.new.push_str(value);
             self.edits.push((range.clone(), from..self.new.len()));
@@ -165,7 +164,7 @@ impl<'a> Splice<'a> {
     /// Writes what no key of the body says before its closing brace; a fallback's parameters come before `defaults`.
     fn add(&mut self, replaced: &[Parameter], defaults: &[Parameter]) {
         let layout = self.layout;
-        let said = |name: &str| layout.keys.iter().any(|(key, _)| **key == *name);
+        let said = |name: &str| layout.keys.last(name).is_some();
         let defaults = defaults.iter().filter(|(name, _)| named(replaced, name).is_none());
         let from = self.new.len();
         let mut comma = !layout.keys.is_empty();

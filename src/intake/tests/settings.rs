@@ -149,7 +149,7 @@ fn the_head_says_what_the_body_says() {
     .unwrap();
     assert_eq!((&*head.model, head.stream, head.include_usage), ("a/b", true, Some(false)));
     assert_eq!((head.prompt_tokens, head.output_tokens), (18 / 4, Some(60)));
-    let keys: Vec<_> = head.layout.keys.iter().map(|(key, _)| &**key).collect();
+    let keys: Vec<_> = head.layout.keys.iter().map(|(key, _)| key).collect();
     let expected =
         ["model", "messages", "stream", "n", "max_tokens", "stream_options", "max_completion_tokens", "seed"];
     assert_eq!(keys, expected);
