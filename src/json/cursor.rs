@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a string.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Option<Text> {
         let bytes = self.text.as_bytes();
         self.peek().filter(|&quote| quote == b'"')?;
@@ -116,7 +116,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over any value.
+    #[inline]
     pub(crate) fn value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'{' | b'[' => self.nested(),
+            byte => self.leaf(byte),
+        }
+    }
+
+    /// Passes over a value with brackets, without a call for each level.
+    fn nested(&mut self) -> Option<()> {
         let mut open = Open::new(self.room);
         loop {
             match self.peek()? {
@@ -135,7 +144,7 @@ impl<'a> Cursor<'a> {
                         continue;
                     }
                 }
-                _ => self.leaf()?,
+                byte => self.leaf(byte)?,
             }
             if !self.behind(&mut open)? {
                 return Some(());
@@ -158,9 +167,9 @@ impl<'a> Cursor<'a> {
         Some(false)
     }
 
-    /// Passes over a value without brackets.
-    fn leaf(&mut self) -> Option<()> {
-        match self.peek()? {
+    /// Passes over a value without brackets, which begins with this byte.
+    fn leaf(&mut self, first: u8) -> Option<()> {
+        match first {
             b'"' => {
                 let text = self.string()?;
                 self.tally.value(&self.text.as_bytes()[text.inner.clone()], text.inner.len(), text.units);

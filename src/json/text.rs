@@ -18,10 +18,19 @@ pub(crate) struct Text {
 }
 
 /// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
-#[inline]
+// Always, here and where it is passed on: most strings are names, for which the call would cost as much as the look.
+#[inline(always)]
 pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
+    match end_of_short(bytes, open + 1) {
+        Some(end) => Some(Text { inner: open + 1..end, escaped: false, units: 0, surrogate: false }),
+        None => long_string(bytes, open),
+    }
+}
+
+#[inline(never)]
+fn long_string(bytes: &[u8], open: usize) -> Option<Text> {
     let mut passing = Passing::default();
-    let end = passing.pass(bytes, open + 1)??;
+    let end = passing.pass_any(bytes, open + 1)??;
     let Passing { escaped, units, surrogate, rest: _ } = passing;
     Some(Text { inner: open + 1..end, escaped, units, surrogate })
 }
@@ -57,7 +66,17 @@ impl Passing {
     /// Goes on at `at`, behind the opening quote or where a piece begins. Where the closing quote stands, or none where
     /// the piece ends before it; none at all: it is not as JSON wants it.
     #[inline]
-    pub(super) fn pass(&mut self, bytes: &[u8], mut at: usize) -> Option<Option<usize>> {
+    pub(super) fn pass(&mut self, bytes: &[u8], at: usize) -> Option<Option<usize>> {
+        if matches!(self.rest, Rest::Nothing)
+            && let Some(end) = end_of_short(bytes, at)
+        {
+            return Some(Some(end));
+        }
+        self.pass_any(bytes, at)
+    }
+
+    #[inline(never)]
+    fn pass_any(&mut self, bytes: &[u8], mut at: usize) -> Option<Option<usize>> {
         if !matches!(self.rest, Rest::Nothing) {
             at = self.rest_of_escape(bytes, at)?;
         }
@@ -124,6 +143,17 @@ impl Passing {
         }
         Some(at)
     }
+}
+
+/// Where a string ends that has nothing to be looked at in its first few bytes and its end there: a name, mostly.
+#[inline(always)]
+fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
+    let (words, _) = bytes.get(at..)?.first_chunk::<16>()?.as_chunks::<8>();
+    let place = |word: usize| {
+        let found = specials(u64::from_le_bytes(words[word]));
+        (found != 0).then_some(at + 8 * word + found.trailing_zeros() as usize / 8)
+    };
+    place(0).or_else(|| place(1)).filter(|&end| bytes[end] == b'"')
 }
 
 /// The next quote, backslash or control character from `at` on, in words of eight bytes; or a place behind `until`

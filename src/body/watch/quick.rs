@@ -11,7 +11,7 @@ use crate::json::{Cursor, Key};
 
 /// What a chunk says, and where the last string stands that says something, if one does; `None` when it is not certain.
 pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
-    let mut cursor = Cursor::new(std::str::from_utf8(json).ok()?);
+    let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
     let (mut meaning, mut no_choice, mut said) = (Meaning::default(), false, None);
     if cursor.peek()? != b'{' {
         return None;
