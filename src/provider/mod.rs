@@ -10,7 +10,7 @@
 //! # use tollgate::{config, provider::Encoder, request::Route};
 //! # fn show(deployment: &config::Deployment) -> Result<(), tollgate::provider::Invalid> {
 //! let encoder = Encoder::new(deployment)?;
-//! let request = encoder.request(Route::Chat, "the body");
+//! let request = encoder.request(Route::Chat, "the body".to_owned());
 //! assert_eq!(request.method(), http::Method::POST);
 //! # Ok(())
 //! # }
@@ -34,6 +34,7 @@ use http::{
     header::{self, InvalidHeaderValue},
     uri::PathAndQuery,
 };
+use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -52,6 +53,9 @@ const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/eve
 /// Without the header a server may compress as it likes (RFC 9110, section 12.5.3), and what is compressed cannot be
 /// watched.
 const PLAIN: HeaderValue = HeaderValue::from_static("identity");
+
+/// A place in the list of headers, taken by the length of each body.
+const NO_LENGTH: HeaderValue = HeaderValue::from_static("0");
 
 static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 
@@ -108,7 +112,7 @@ impl Encoder {
         }
     }
 
-    /// Where the route is, and the headers of a call; secret ones are marked sensitive.
+    /// Where the route is, and the headers of a call without a body; secret ones are marked sensitive.
     #[must_use]
     pub fn head(&self, route: Route) -> (Uri, HeaderMap) {
         (self.uri(route).clone(), self.headers.clone())
@@ -133,8 +137,13 @@ impl Encoder {
     /// The request round a body that was written with [`model`](Encoder::model) and
     /// [`defaults`](Encoder::defaults).
     #[must_use]
-    pub fn request<B>(&self, route: Route, body: B) -> Request<B> {
-        let (uri, headers) = self.head(route);
+    pub fn request<B: Body>(&self, route: Route, body: B) -> Request<B> {
+        let (uri, mut headers) = self.head(route);
+        // hyper would write the same, but in a list of headers that has to grow for it.
+        match body.size_hint().exact() {
+            Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
+            None => headers.remove(header::CONTENT_LENGTH),
+        };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_11;
@@ -209,7 +218,7 @@ fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
 }
 
 fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
-    let mut headers = HeaderMap::with_capacity(target.headers.len() + 7);
+    let mut headers = HeaderMap::with_capacity(target.headers.len() + 8);
     if let Some(host) = host(&target.base) {
         headers.insert(header::HOST, HeaderValue::try_from(host)?);
     }
@@ -217,6 +226,7 @@ fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
     headers.insert(header::ACCEPT, ACCEPT);
     headers.insert(header::ACCEPT_ENCODING, PLAIN);
     headers.insert(header::USER_AGENT, USER_AGENT);
+    headers.insert(header::CONTENT_LENGTH, NO_LENGTH);
     if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
         let (name, mut value) = match target.vendor.provider {
             Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => {

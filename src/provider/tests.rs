@@ -82,10 +82,11 @@ fn all_routes_stand_beside_each_other() {
 fn an_openai_request_carries_the_deployment_s_own_credential() {
     let organization = Some(HeaderValue::from_static("org-1"));
     let encoder = encoder(Target { organization, ..target(Provider::OpenAi, "gpt-4o", "https://h/v1") });
-    let request = encoder.request(Route::Chat, "body");
+    let request = encoder.request(Route::Chat, "body".to_owned());
     assert_eq!(request.method(), Method::POST);
     assert_eq!(request.version(), Version::HTTP_11);
     assert_eq!(*request.body(), "body");
+    assert_eq!(request.headers()[header::CONTENT_LENGTH], "4");
     assert_eq!(encoder.model(), "gpt-4o");
     assert_eq!(encoder.defaults(), [("seed".into(), "7".into())]);
     let headers = request.headers();
@@ -100,6 +101,7 @@ fn an_openai_request_carries_the_deployment_s_own_credential() {
         "accept",
         "accept-encoding",
         "authorization",
+        "content-length",
         "content-type",
         "host",
         "openai-organization",
@@ -285,8 +287,11 @@ fn extra_headers_replace_ours_but_never_frame_the_message() {
         (&"mine".parse().unwrap(), &"mine".parse().unwrap())
     );
     assert!(headers["x-title"].is_sensitive());
-    assert_eq!(headers["host"], "h");
-    for name in &names[3..] {
+    assert_eq!(
+        (&headers["host"], &headers["content-length"]),
+        (&"h".parse().unwrap(), &"0".parse().unwrap())
+    );
+    for name in &names[4..] {
         assert!(!headers.contains_key(*name), "{name}");
     }
 }
