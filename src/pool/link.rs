@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -60,12 +60,21 @@ where
         Ok(Box::new(Self { sender, connection: Some(connection), relay, waker }))
     }
 
-    /// Sends a request; ready with the head of its answer. A request that never left comes back in the error.
+    /// Takes a request, to be sent as the link is driven; ready with the head of its answer. A request that never left
+    /// comes back in the error.
+    pub(super) fn hand_over(
+        &mut self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<T, B> {
+        self.sender.try_send_request(request)
+    }
+
+    /// The same, driven.
     pub(super) async fn send(
         &mut self,
         request: Request<B>,
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.hand_over(request));
         poll_fn(|cx| self.drive(cx, |cx| answer.as_mut().poll(cx))).await
     }
 

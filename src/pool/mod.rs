@@ -20,14 +20,18 @@ mod tests;
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::rt::{Read, Write};
+use hyper::{
+    client::conn::TrySendError,
+    rt::{Read, Write},
+};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -85,11 +89,41 @@ where
     }
 
     /// Sends a request whose target and `host` are as the server expects them, over a connection that is idle or that
-    /// `connect` makes. Dropping the future, or the body of the answer before its end, closes the connection.
+    /// `connect` makes. An idle connection is taken at once, before the future is polled. Dropping the future, or the
+    /// body of the answer before its end, closes the connection.
     ///
     /// # Errors
     /// [`Failed`].
-    pub async fn send<C>(
+    pub fn send<C>(
+        self: Arc<Self>,
+        request: Request<B>,
+        connect: C,
+    ) -> impl Future<Output = Result<Response<Lent<T, B>>, Failed>>
+    where
+        C: Future<Output = Result<T, BoxError>>,
+    {
+        // Handed over before the future is made: a future that begins with a request holds the place of two.
+        let begun = match self.take() {
+            Some(mut link) => Ok((link.hand_over(request), link)),
+            None => Err(request),
+        };
+        async move {
+            let unsent = match begun {
+                Ok((answer, mut link)) => {
+                    let mut answer = pin!(answer);
+                    match poll_fn(|cx| link.drive(cx, |cx| answer.as_mut().poll(cx))).await {
+                        Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
+                        Err(error) => unsent(error)?,
+                    }
+                }
+                Err(request) => request,
+            };
+            // In a box, because it is rare and large: every call would move what a dial needs.
+            Box::pin(self.send_anyhow(unsent, connect)).await
+        }
+    }
+
+    async fn send_anyhow<C>(
         self: Arc<Self>,
         mut request: Request<B>,
         connect: C,
@@ -100,11 +134,7 @@ where
         while let Some(mut link) = self.take() {
             match link.send(request).await {
                 Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
-                Err(mut error) => match error.take_message() {
-                    // It was closed while it was idle.
-                    Some(unsent) => request = unsent,
-                    None => return Err(Failed::Broken(error.into_error())),
-                },
+                Err(error) => request = unsent(error)?,
             }
         }
         let io = connect.await.map_err(Failed::Connect)?;
@@ -155,6 +185,11 @@ where
         drop(expired);
         next
     }
+}
+
+/// The request, where its connection was closed while it was idle.
+fn unsent<B>(mut error: TrySendError<Request<B>>) -> Result<Request<B>, Failed> {
+    error.take_message().ok_or_else(|| Failed::Broken(error.into_error()))
 }
 
 /// Closes idle connections as they become too old, while there are any.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use http::{Uri, uri::PathAndQuery};
 use tollgate_layers::BoxError;
 use tower::ServiceExt;
@@ -96,13 +97,12 @@ impl Upstream for Http1 {
         let mut request = call.request;
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
-        Box::pin(async move {
-            let connect = async { origin.connector.clone().oneshot(origin.root.clone()).await };
-            match Arc::clone(&origin.pool).send(request, connect).await {
-                Ok(answer) => Ok(answer.map(Wire::from)),
-                Err(Failed::Connect(error)) => Err(wire_error(true, &*error)),
-                Err(Failed::Broken(error)) => Err(wire_error(false, &error)),
-            }
-        })
+        let pool = Arc::clone(&origin.pool);
+        let connect = async move { origin.connector.clone().oneshot(origin.root.clone()).await };
+        Box::pin(pool.send(request, connect).map(|outcome| match outcome {
+            Ok(answer) => Ok(answer.map(Wire::from)),
+            Err(Failed::Connect(error)) => Err(wire_error(true, &*error)),
+            Err(Failed::Broken(error)) => Err(wire_error(false, &error)),
+        }))
     }
 }
