@@ -48,6 +48,7 @@ impl Arguments {
         [Kind::Floor].into_iter().chain(others.filter(wanted).filter(|kind| kind.is_here())).collect()
     }
 
+    /// To be asked once, before any is applied: afterwards this process sees only its own cores.
     pub(crate) fn pins(&self) -> Pins {
         if self.no_pin { Pins::default() } else { Pins::halves() }
     }

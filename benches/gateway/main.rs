@@ -72,7 +72,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     pins.apply();
     machine::raise_open_files();
     let start = Instant::now();
-    let report = alone(cases::run(arguments));
+    let report = alone(cases::run(arguments, &pins));
     side::config::clean();
     let report = report?;
     println!("{}", report.table());

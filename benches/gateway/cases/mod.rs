@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use crate::{
     Result,
     arguments::Arguments,
+    machine::Pins,
     report::Report,
     side::{Kind, Process, Starter},
 };
@@ -34,8 +35,8 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 /// Runs the cases that are wanted.
-pub(crate) async fn run(arguments: &Arguments) -> Result<Report> {
-    let (starter, _upstream) = Starter::with_upstream(arguments.pins()).await?;
+pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
+    let (starter, _upstream) = Starter::with_upstream(pins.clone()).await?;
     let mut bench = Bench { arguments: arguments.clone(), starter, report: Report::default() };
     bench.say_who_is_missing();
     let sides = bench.start_all().await?;

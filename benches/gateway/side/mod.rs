@@ -1,9 +1,13 @@
 //! The processes between load and upstream, and the upstream itself.
 
+mod awake;
 pub(crate) mod config;
 mod process;
 
-pub(crate) use self::process::{Process, found};
+pub(crate) use self::{
+    awake::Awake,
+    process::{Process, found},
+};
 
 use std::{net::SocketAddr, path::Path};
 

@@ -86,7 +86,9 @@ fn heard(said: &Said) -> String {
     said.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-struct Starting {
+/// A process that was started, and ends with this.
+#[derive(Debug)]
+pub(super) struct Starting {
     since: Instant,
     child: Child,
     said: Said,
@@ -94,7 +96,7 @@ struct Starting {
 }
 
 impl Starting {
-    fn new(command: &[&str], cores: Option<&str>) -> Result<Self> {
+    pub(super) fn new(command: &[&str], cores: Option<&str>) -> Result<Self> {
         let program = found(command[0]).unwrap_or_else(|| command[0].into());
         let mut pinned = match cores {
             // It replaces itself by the program: the process id is the program's.
