@@ -17,12 +17,12 @@ use http::{HeaderValue, Request};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{headers::CALL_ID, request::Response};
+use crate::{body::Body, headers::CALL_ID, request::Response};
 
 /// A longer id of a client, in bytes, is none.
 const LONGEST: usize = 256;
 
-/// Writes each request's id on its answer.
+/// Writes each request's id on its answer; the outermost layer, from which on that is an `http::Response`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallIdLayer;
 
@@ -44,7 +44,7 @@ impl<S, B> Service<Request<B>> for CallId<S>
 where
     S: Service<Request<B>, Response = Response>,
 {
-    type Response = Response;
+    type Response = http::Response<Body>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -71,15 +71,15 @@ impl<F, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response, E>>,
 {
-    type Output = Result<Response, E>;
+    type Output = Result<http::Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut outcome = ready!(this.inner.poll(cx));
-        if let (Ok(response), Some(id)) = (&mut outcome, this.id.take()) {
+        let mut response = ready!(this.inner.poll(cx))?;
+        if let Some(id) = this.id.take() {
             response.headers_mut().insert(CALL_ID, id);
         }
-        Poll::Ready(outcome)
+        Poll::Ready(Ok(*response))
     }
 }
 
@@ -116,11 +116,10 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
-    use crate::body::Body;
 
     async fn id(sent: Option<&'static str>, answered: Option<&'static str>) -> String {
         let service = CallIdLayer.layer(service_fn(move |_: Request<()>| async move {
-            let mut response = Response::new(Body::empty());
+            let mut response = Response::new(http::Response::new(Body::empty()));
             response.headers_mut().extend(answered.map(|id| (CALL_ID, HeaderValue::from_static(id))));
             Ok::<_, Infallible>(response)
         }));

@@ -14,13 +14,13 @@ use tower::Service;
 
 use crate::{
     admin::Admin,
+    body::Body,
     call_id::CallId,
     front::{Auth, FrontDoor},
     instrument::Instrument,
     intake::Intake,
     paths::Paths,
     recover::Recover,
-    request::Response,
     respond::Respond,
 };
 
@@ -80,7 +80,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: fmt::Display,
 {
-    type Response = Response;
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = <Front as Service<http::Request<B>>>::Future;
 

@@ -122,7 +122,7 @@ pub fn json(status: StatusCode, body: Body) -> Response {
     let mut response = HttpResponse::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    response.into()
 }
 
 /// Both headers: whole seconds rounded up, so that nobody comes too early, and milliseconds.

@@ -25,7 +25,7 @@ use tower::{Layer, Service, ServiceExt, util::ServiceFn};
 type Leaf<Req, E> = ServiceFn<fn(Req) -> Ready<Result<Response, E>>>;
 
 fn well<Req, E>(_: Req) -> Ready<Result<Response, E>> {
-    std::future::ready(Ok(Response::new(Body::full("well"))))
+    std::future::ready(Ok(http::Response::new(Body::full("well")).into()))
 }
 
 /// Calls it twice on one value, and once on a clone.

@@ -82,7 +82,7 @@ pub(super) async fn peek(
     stream: bool,
     clocks: Clocks,
     wire: Response<Wire>,
-) -> Result<Response<Body>, Fault> {
+) -> Result<crate::request::Response, Fault> {
     peek_with(PeekLayer::new(Constant(clocks), JUDGE), stream, wire).await
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn peek_with(
     layer: PeekLayer<Constant<Clocks>>,
     stream: bool,
     wire: Response<Wire>,
-) -> Result<Response<Body>, Fault> {
+) -> Result<crate::request::Response, Fault> {
     peek_for(layer, request(stream), wire).await
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn peek_for(
     layer: PeekLayer<Constant<Clocks>>,
     request: Request,
     wire: Response<Wire>,
-) -> Result<Response<Body>, Fault> {
+) -> Result<crate::request::Response, Fault> {
     layer.layer(Once(Some(wire))).oneshot(request).await
 }
 

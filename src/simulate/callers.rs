@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
 use tower::Service;
 
 use super::{arrivals::Arrival, report::Clients};
-use crate::{Gateway, request::Response, respond::RETRY_AFTER_MS};
+use crate::{Gateway, body::Body, respond::RETRY_AFTER_MS};
 
 /// All who call, and those who have been answered.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ async fn call(mut gateway: Gateway, body: Bytes, began: Instant) -> Call {
     Call { body, came, ended: Instant::now(), outcome }
 }
 
-async fn outcome(response: Response, came: Duration) -> Outcome {
+async fn outcome(response: Response<Body>, came: Duration) -> Outcome {
     match response.status() {
         StatusCode::OK => {
             let Ok(body) = response.into_body().collect().await else { return Outcome::Failed };

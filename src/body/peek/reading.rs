@@ -137,7 +137,7 @@ fn plain(
             live.as_mut().clocks().no_stream();
             live.as_mut().content().commit();
             live.as_mut().commit();
-            Ok(Response::from_parts(parts, Body::plain(live, so_far)))
+            Ok(Response::from_parts(parts, Body::plain(live, so_far)).into())
         }
     }
 }
@@ -155,10 +155,10 @@ fn events(
         if let Some(Ok(())) = live.over {
             let content = live.as_mut().content();
             let ending = content.conclude(&Ok(()), so_far);
-            return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)));
+            return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)).into());
         }
         live.as_mut().commit();
-        return Ok(Response::from_parts(parts, Body::events(live, so_far)));
+        return Ok(Response::from_parts(parts, Body::events(live, so_far)).into());
     }
     match live.as_mut().over().take() {
         Some(Err(Break::Upstream(data, ending))) => {

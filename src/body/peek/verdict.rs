@@ -27,7 +27,7 @@ pub(super) fn whole(
 ) -> Result<request::Response, Fault> {
     let so_far = (terms.rules.judge.success)(&parts.headers);
     if is_encoded(&parts.headers) {
-        return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)));
+        return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }
     // Some upstreams send blank lines while they think.
     let text = bytes.trim_ascii();
@@ -44,7 +44,7 @@ pub(super) fn whole(
         return Ok(refusal(parts, text, ending, terms));
     }
     let ending = so_far.with_used(meaning.usage.map(|usage| usage.total()));
-    Ok(Response::from_parts(parts, Body::ended(bytes, ending)))
+    Ok(Response::from_parts(parts, Body::ended(bytes, ending)).into())
 }
 
 /// An error that came in a 200: an answer of its kind's status, with what the upstream said.
@@ -65,7 +65,7 @@ pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Term
         body = Complaint::new(format!("{what}: {}", said.message()), kind, code).body().into();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
     }
-    Response::from_parts(parts, Body::ended(body, ending))
+    Response::from_parts(parts, Body::ended(body, ending)).into()
 }
 
 fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
@@ -105,7 +105,7 @@ pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
     terms.rules.secrets.clean(&mut parts.headers);
-    Response::from_parts(parts, Body::ended(body, ending))
+    Response::from_parts(parts, Body::ended(body, ending)).into()
 }
 
 pub(super) const fn no_json(stream: bool) -> Fault {

@@ -36,12 +36,12 @@ fn answered(body: Body) -> Answering {
 
 fn answered_as(kind: &str, body: Body) -> Answering {
     let answer = Response::builder().header(header::CONTENT_TYPE, kind).body(body);
-    Box::pin(std::future::ready(Ok::<_, Error>(answer.expect("a valid head"))))
+    Box::pin(std::future::ready(Ok::<_, Error>(answer.expect("a valid head").into())))
 }
 
 /// An answer that is no stream.
 fn plain() -> Answering {
-    Box::pin(std::future::ready(Ok::<_, Error>(Response::new(Body::full("{}")))))
+    Box::pin(std::future::ready(Ok::<_, Error>(Response::new(Body::full("{}")).into())))
 }
 
 /// Asks for these, one behind the other.

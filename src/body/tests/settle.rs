@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use http_body::Body as _;
 use tokio::sync::Semaphore;
 use tollgate_layers::{Class, Classify, Ending, Track, setting::Constant};
 
-use crate::body::{
-    Answer, Body, Clocks, Fault, Judge, Listener, PeekLayer, Step,
-    testing::{DONE, Heard, JUDGE, STOP, data, head, peek, peek_with, poll_once, read, says, sse},
+use crate::{
+    body::{
+        Answer, Body, Clocks, Fault, Judge, Listener, PeekLayer, Step,
+        testing::{DONE, Heard, JUDGE, STOP, data, head, peek, peek_with, poll_once, read, says, sse},
+    },
+    request::Response,
 };
 
 /// An answer with a permit and a listener fastened to it, and what became of both.
@@ -19,7 +22,7 @@ struct Fastened {
 }
 
 impl Fastened {
-    fn to(outcome: Result<Response<Body>, Fault>) -> (Self, Result<Response<Body>, Fault>) {
+    fn to(outcome: Result<Response, Fault>) -> (Self, Result<Response, Fault>) {
         let this = Self { heard: Heard::default(), places: Arc::new(Semaphore::new(1)) };
         let permit = Arc::clone(&this.places).try_acquire_owned().expect("one is free");
         let outcome = Answer.track(permit, outcome);

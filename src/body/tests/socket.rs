@@ -88,7 +88,7 @@ async fn answer(upstream: SocketAddr, stream: bool, heard: &Heard, places: Arc<S
     let mut answer = peek_with(layer, stream, get(upstream).await.map(Wire::from)).await.expect("an answer");
     answer.body_mut().fasten(places.try_acquire_owned().expect("one is free"));
     answer.body_mut().fasten(Listener::new(heard.listening()));
-    answer
+    *answer
 }
 
 /// Waits until this many have heard, for at most 100 ms.

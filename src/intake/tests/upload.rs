@@ -66,7 +66,7 @@ where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let tree = Stack::layer().layer(service_fn(|_: Request| async {
-        Ok::<_, Error>(Response::new(crate::body::Body::full("answer")))
+        Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
     let rules = Rules {
         max_body,
