@@ -131,7 +131,9 @@ mod tests {
 
         use crate::body::Body;
 
-        let inner = service_fn(|()| async { Ok::<_, Infallible>(Response::new(http::Response::new(Body::full("fine")))) });
+        let inner = service_fn(|()| async {
+            Ok::<_, Infallible>(Response::new(http::Response::new(Body::full("fine"))))
+        });
         let mut service = RecoverLayer.layer(Strict::new(inner));
         assert_eq!(service.ready().await.unwrap().call(()).await.unwrap().status(), 200);
     }

@@ -59,7 +59,7 @@ enum Rest {
 const EVERY: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EVERY << 7;
 
-/// So many bytes are looked at in words before blocks are tried: most strings end before, and blocks do not see an end.
+/// So many bytes are looked at in words before blocks are tried: most strings end before, and blocks cost a call.
 const SHORT: usize = 32;
 
 impl Passing {
