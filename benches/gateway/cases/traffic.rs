@@ -12,7 +12,7 @@ use crate::{
     measure::{Load, Rounds, Target},
     report::{Figure, Goal},
     scenario::{Prompt, Scenario},
-    side::{Awake, Kind, Process, config},
+    side::{Kind, Process, config},
 };
 
 /// One kind of traffic.
@@ -24,8 +24,6 @@ pub(super) struct Case {
     load: Load,
     /// Rounds, and seconds of one side in one round.
     time: (usize, f64),
-    /// At a rate that leaves cores idle, waking them is most of a latency: see [`Awake`].
-    awake: bool,
     figures: &'static [Figure],
 }
 
@@ -40,7 +38,7 @@ const fn figure(key: &'static str, title: &'static str, goal: Goal) -> Figure {
 
 const fn plain(name: &'static str, about: &'static str, prompt: Prompt) -> Case {
     let asked = (Scenario::Chat, prompt);
-    Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (5, 1.5), awake: false, figures: &[] }
+    Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (5, 1.5), figures: &[] }
 }
 
 const P50: Figure = figure("p50_us", "latency p50, us", Goal::None);
@@ -90,13 +88,8 @@ pub(super) const CASES: [Case; 8] = [
     Case {
         asked: (Scenario::Burst, Prompt::Short),
         load: Load::Open(Duration::from_millis(5)),
-        awake: true,
         figures: &[FIRST_P50, FIRST_P99, P50, P99],
-        ..plain(
-            "open-burst",
-            "streams of 64 events at full speed, 200/s whatever happens, cores kept awake",
-            Prompt::Short,
-        )
+        ..plain("open-burst", "streams of 64 events at full speed, 200/s whatever happens", Prompt::Short)
     },
     Case {
         asked: (Scenario::Paced, Prompt::Short),
@@ -134,12 +127,7 @@ pub(super) async fn run(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<
         let (rounds, seconds) = case.time;
         let length = Duration::from_secs_f64(seconds * bench.share(targets.len()));
         let rounds = if bench.arguments.quick { 3 } else { rounds };
-        let awake = if case.awake { Awake::keep(&bench.starter.pins)? } else { None };
-        if case.awake && awake.is_none() {
-            bench.report.note(format!("{}: without chrt and taskset, cores may sleep", case.name));
-        }
         let measured = Rounds { load: case.load, rounds, length }.run(&targets).await?;
-        drop(awake);
         bench.report.add(case.name, case.figures, measured);
         if case.name == FAILING {
             let met = failures_met(bench).await? - before;

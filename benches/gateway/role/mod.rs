@@ -24,10 +24,6 @@ pub(crate) fn play(arguments: &[String]) -> Result<()> {
             let to: SocketAddr = to.parse()?;
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(floor::serve(to))
         }
-        [role] if role == "awake" => loop {
-            // Not `spin_loop`: to a hypervisor its instruction says that the core is free for others.
-            std::hint::black_box(());
-        },
         _ => Err(format!("no such role: {arguments:?}").into()),
     }
 }

@@ -1,13 +1,9 @@
 //! The processes between load and upstream, and the upstream itself.
 
-mod awake;
 pub(crate) mod config;
 mod process;
 
-pub(crate) use self::{
-    awake::Awake,
-    process::{Process, found},
-};
+pub(crate) use self::process::{Process, found};
 
 use std::{net::SocketAddr, path::Path};
 

@@ -86,9 +86,7 @@ fn heard(said: &Said) -> String {
     said.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// A process that was started, and ends with this.
-#[derive(Debug)]
-pub(super) struct Starting {
+struct Starting {
     since: Instant,
     child: Child,
     said: Said,
@@ -96,7 +94,7 @@ pub(super) struct Starting {
 }
 
 impl Starting {
-    pub(super) fn new(command: &[&str], cores: Option<&str>) -> Result<Self> {
+    fn new(command: &[&str], cores: Option<&str>) -> Result<Self> {
         let program = found(command[0]).unwrap_or_else(|| command[0].into());
         let mut pinned = match cores {
             // It replaces itself by the program: the process id is the program's.
