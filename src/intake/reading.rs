@@ -1,5 +1,7 @@
 //! A body that is read while it comes: [`Reading`].
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use simdutf8::basic::from_utf8;
@@ -63,7 +65,7 @@ impl Reading {
     }
 
     /// What the body says, and the body.
-    pub(super) fn end(self, route: Route, headers: &HeaderMap) -> Result<(Head, Frames), Rejected> {
+    pub(super) fn end(self, route: Route, headers: &HeaderMap) -> Result<(Arc<Head>, Frames), Rejected> {
         let frames = self.only.map_or_else(|| self.kept.end(), Frames::from);
         let text = match frames.only() {
             Some(only) => from_utf8(only).ok().map(Text::One),
@@ -71,11 +73,11 @@ impl Reading {
         };
         if let (Some(text), Some((parts, close))) = (text, self.outline.and_then(Outline::end)) {
             let head = head(route, headers, &Object::new(text, &parts, close), &[])?;
-            return Ok((head, frames));
+            return Ok((Arc::new(head), frames));
         }
         let whole = frames.flat();
         drop(frames);
-        Ok((read(route, headers, &whole)?, whole.into()))
+        Ok((Arc::new(read(route, headers, &whole)?), whole.into()))
     }
 }
 

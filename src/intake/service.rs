@@ -13,10 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tower::Service;
 
-use super::upload::upload;
+use super::{reading::Reading, upload::upload};
 use crate::{
     Error,
     config::{Midstream, Settings},
@@ -104,12 +107,12 @@ where
             let arrival = Instant::now();
             let Call { route, request, permit } = call;
             let (parts, body) = request.into_parts();
-            let Rules { max_body, longest, .. } = inner.rules;
-            let (reading, buffered) = upload(&parts.headers, body, max_body, &inner.buffered).await?;
+            let max_body = inner.rules.max_body;
+            let mut reading = Reading::new();
+            let buffered = upload(&parts.headers, body, &mut reading, max_body, &inner.buffered).await?;
             let (head, bytes) = reading.end(route, &parts.headers)?;
             drop(parts);
-            let trail = Trail::new(arrival, longest).with_buffered(buffered);
-            let request = inner.request(head, bytes, trail);
+            let request = inner.request(head, bytes, arrival, buffered);
             let trail = Arc::clone(&request.trail);
             let outcome = inner.tree.ask(request).await;
             let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
@@ -121,15 +124,22 @@ where
 }
 
 impl Inner {
-    fn request(&self, mut head: Head, bytes: Frames, trail: Trail) -> Request {
-        head.overrides.midstream.get_or_insert(self.rules.midstream);
-        let retries = head.overrides.num_retries.unwrap_or(self.rules.retries);
-        let trail = Arc::new(trail.with_retries(retries));
+    fn request(
+        &self,
+        mut head: Arc<Head>,
+        bytes: Frames,
+        arrival: Instant,
+        buffered: Option<OwnedSemaphorePermit>,
+    ) -> Request {
+        let overrides = &mut Arc::make_mut(&mut head).overrides;
+        overrides.midstream.get_or_insert(self.rules.midstream);
+        let retries = overrides.num_retries.unwrap_or(self.rules.retries);
+        let trail = Trail::new(arrival, self.rules.longest).with_buffered(buffered).with_retries(retries);
         let group = Arc::clone(&head.model);
         Request::from(Prompt {
             bytes,
-            head: Arc::new(head),
-            trail,
+            head,
+            trail: Arc::new(trail),
             group,
             replaced: Arc::default(),
             prefix: None,

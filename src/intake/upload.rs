@@ -19,13 +19,14 @@ use tokio::{
 use super::{Rejected, reading::Reading};
 use crate::{Error, front::BUFFER_UNIT};
 
-/// Reads a body of at most so many bytes, and takes the room that it needs at the front door.
+/// Reads a body of at most so many bytes into `reading`, and takes the room that it needs at the front door.
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
+    reading: &mut Reading,
     most: usize,
     room: &Arc<Semaphore>,
-) -> Result<(Reading, Option<OwnedSemaphorePermit>), Error>
+) -> Result<Option<OwnedSemaphorePermit>, Error>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: std::fmt::Display,
@@ -39,7 +40,6 @@ where
     }
     let mut body = std::pin::pin!(Paced::new(body));
     let mut held = Held { room, permit: None, most, total: 0 };
-    let mut reading = Reading::new();
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(held.total, cx)).await? {
         let frame = frame.map_err(|_| Rejected::broken_off())?;
         if let Ok(data) = frame.into_data() {
@@ -47,7 +47,7 @@ where
             reading.take(data);
         }
     }
-    Ok((reading, held.permit))
+    Ok(held.permit)
 }
 
 pin_project! {

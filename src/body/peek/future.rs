@@ -54,24 +54,28 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProj::Head { inner } => {
-                    let Poll::Ready(head) = inner.poll(cx) else {
-                        let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
-                        return Poll::Ready(Err(fault.into()));
-                    };
-                    let reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
-                    // The call's future goes here, and with it what it held of the prompt.
+        match this.state.as_mut().project() {
+            StateProj::Head { inner } => {
+                let Poll::Ready(head) = inner.poll(cx) else {
+                    let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
+                    return Poll::Ready(Err(fault.into()));
+                };
+                let mut reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
+                // The call's future goes here, and with it what it held of the prompt.
+                this.state.set(State::Body { reading: None });
+                this.timer.set(Timer::default());
+                // Most answers are there with their heads, and are moved once less.
+                if reading.poll_known(cx).is_pending() {
                     this.state.set(State::Body { reading: Some(reading) });
-                    this.timer.set(Timer::default());
+                    return Poll::Pending;
                 }
-                StateProj::Body { reading } => {
-                    let Some(under_way) = reading else { return Poll::Pending };
-                    ready!(under_way.poll_known(cx));
-                    let Some(known) = reading.take() else { return Poll::Pending };
-                    return Poll::Ready(known.into_answer(this.terms).map_err(E::from));
-                }
+                Poll::Ready(reading.into_answer(this.terms).map_err(E::from))
+            }
+            StateProj::Body { reading } => {
+                let Some(under_way) = reading else { return Poll::Pending };
+                ready!(under_way.poll_known(cx));
+                let Some(known) = reading.take() else { return Poll::Pending };
+                Poll::Ready(known.into_answer(this.terms).map_err(E::from))
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::request::{Frames, Head, Prompt, Route, Trail};
 
 /// What is read of these frames, those of so many bytes kept as they are.
-fn read_in(frames: &[Bytes], worth: usize) -> Result<(Head, Frames), Rejected> {
+fn read_in(frames: &[Bytes], worth: usize) -> Result<(Arc<Head>, Frames), Rejected> {
     let mut reading = Reading::keeping(worth);
     frames.iter().cloned().for_each(|frame| reading.take(frame));
     reading.end(Route::Chat, &HeaderMap::new())
@@ -29,10 +29,10 @@ fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
     places.into_iter().map(&mut frame).collect()
 }
 
-fn prompt((head, bytes): (Head, Frames)) -> Prompt {
+fn prompt((head, bytes): (Arc<Head>, Frames)) -> Prompt {
     Prompt {
         group: head.model.clone(),
-        head: Arc::new(head),
+        head,
         bytes,
         trail: Arc::new(Trail::new(Instant::now(), None)),
         replaced: parameters(&[("messages", "[3]")]).into(),
@@ -47,7 +47,7 @@ fn same(body: &Bytes, frames: &[Bytes], worth: usize) -> Result<(), TestCaseErro
         (Ok(head), Ok(read)) => {
             prop_assert_eq!(format!("{head:?}"), format!("{:?}", read.0));
             prop_assert_eq!(&read.1.flat(), body);
-            let (whole, mut cut) = (prompt((head, body.clone().into())), prompt(read));
+            let (whole, mut cut) = (prompt((head.into(), body.clone().into())), prompt(read));
             let defaults = [("temperature", "0.10")];
             prop_assert_eq!(sent(&cut, "n", &defaults), sent(&whole, "n", &defaults));
             let usage = whole.payload_with_usage("n", &[]).to_bytes();
