@@ -50,7 +50,7 @@ impl Deref for Request {
 
 /// An answer, at every level of the tree; one pointer too, and an `http::Response` again at the gateway's border.
 ///
-/// Head and body are some 300 bytes, and each future on the way up would move them at least once.
+/// Head and body are 216 bytes, and each future on the way up would move them at least once.
 pub type Response = Box<http::Response<Body>>;
 
 /// A request's body, whole, and what was read out of it once.
