@@ -22,7 +22,7 @@ pub(super) struct Case {
     about: &'static str,
     asked: (Scenario, Prompt),
     load: Load,
-    /// Rounds, and seconds of one side in one round.
+    /// Rounds, and seconds of one side in one round. Many short ones: a mood of the machine lasts for seconds.
     time: (usize, f64),
     figures: &'static [Figure],
 }
@@ -38,7 +38,7 @@ const fn figure(key: &'static str, title: &'static str, goal: Goal) -> Figure {
 
 const fn plain(name: &'static str, about: &'static str, prompt: Prompt) -> Case {
     let asked = (Scenario::Chat, prompt);
-    Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (5, 1.5), figures: &[] }
+    Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (15, 0.6), figures: &[] }
 }
 
 const P50: Figure = figure("p50_us", "latency p50, us", Goal::None);
@@ -64,7 +64,7 @@ pub(super) const CASES: [Case; 8] = [
     },
     Case {
         load: Load::Open(Duration::from_millis(1)),
-        time: (5, 2.5),
+        time: (9, 1.5),
         figures: &[
             figure("p50_us", "latency p50, us", Goal::Plus(60.0)),
             figure("p99_us", "latency p99, us", Goal::Plus(300.0)),
@@ -94,7 +94,7 @@ pub(super) const CASES: [Case; 8] = [
     Case {
         asked: (Scenario::Paced, Prompt::Short),
         load: Load::Closed(200, SPREAD),
-        time: (3, 3.0),
+        time: (7, 2.6),
         figures: &[cpu_per_event(1.05), FIRST_P50, FIRST_P99, PIECES],
         ..plain("paced", "200 streams, an event every 20 ms", Prompt::Short)
     },
@@ -104,7 +104,7 @@ pub(super) const CASES: [Case; 8] = [
     },
     Case {
         load: Load::Closed(4, AT_ONCE),
-        time: (5, 2.0),
+        time: (11, 1.0),
         figures: &[cpu(1.5), P50],
         ..plain("prompt-5m", "5 MB prompts, 4 connections", Prompt::Picture)
     },
@@ -126,7 +126,7 @@ pub(super) async fn run(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<
         }
         let (rounds, seconds) = case.time;
         let length = Duration::from_secs_f64(seconds * bench.share(targets.len()));
-        let rounds = if bench.arguments.quick { 3 } else { rounds };
+        let rounds = if bench.arguments.quick { rounds.div_ceil(3) } else { rounds };
         let measured = Rounds { load: case.load, rounds, length }.run(&targets).await?;
         bench.report.add(case.name, case.figures, measured);
         if case.name == FAILING {
