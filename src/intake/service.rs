@@ -107,12 +107,12 @@ where
             let arrival = Instant::now();
             let Call { route, request, permit } = call;
             let (parts, body) = request.into_parts();
-            let max_body = inner.rules.max_body;
+            let room = (inner.rules.max_body, &inner.buffered);
             let mut reading = Reading::new();
-            let buffered = upload(&parts.headers, body, &mut reading, max_body, &inner.buffered).await?;
-            let (head, bytes) = reading.end(route, &parts.headers)?;
+            let buffered = upload(&parts.headers, body, room, &mut reading).await?;
+            let read = reading.end(route, &parts.headers)?;
             drop(parts);
-            let request = inner.request(head, bytes, arrival, buffered);
+            let request = inner.request(read, arrival, buffered);
             let trail = Arc::clone(&request.trail);
             let outcome = inner.tree.ask(request).await;
             let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
@@ -126,8 +126,7 @@ where
 impl Inner {
     fn request(
         &self,
-        mut head: Arc<Head>,
-        bytes: Frames,
+        (mut head, bytes): (Arc<Head>, Frames),
         arrival: Instant,
         buffered: Option<OwnedSemaphorePermit>,
     ) -> Request {

@@ -23,9 +23,8 @@ use crate::{Error, front::BUFFER_UNIT};
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
+    (most, room): (usize, &Arc<Semaphore>),
     reading: &mut Reading,
-    most: usize,
-    room: &Arc<Semaphore>,
 ) -> Result<Option<OwnedSemaphorePermit>, Error>
 where
     B: HttpBody<Data = Bytes>,
