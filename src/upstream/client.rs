@@ -17,6 +17,7 @@ use super::{
     broken::wire_error,
     connect::{Connector, connector},
     http2::Http2,
+    turn::InTurn,
 };
 use crate::{
     body::{Payload, Wire},
@@ -99,10 +100,11 @@ impl Upstream for Http1 {
         *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
         let pool = Arc::clone(&origin.pool);
         let connect = async move { origin.connector.clone().oneshot(origin.root.clone()).await };
-        Box::pin(pool.send(request, connect).map(|outcome| match outcome {
+        let answer = pool.send(request, connect).map(|outcome| match outcome {
             Ok(answer) => Ok(answer.map(Wire::from)),
             Err(Failed::Connect(error)) => Err(wire_error(true, &*error)),
             Err(Failed::Broken(error)) => Err(wire_error(false, &error)),
-        }))
+        });
+        Box::pin(InTurn::new(answer, call.stream))
     }
 }

@@ -7,6 +7,7 @@ mod broken;
 mod client;
 mod connect;
 mod http2;
+mod turn;
 
 use std::{
     future::Future,
