@@ -37,6 +37,8 @@ pub(super) struct Link<T: Read + Write, B: Body + 'static> {
     connection: Option<Connection<T, B>>,
     relay: Arc<Relay>,
     waker: Waker,
+    /// The task that the relay wakes.
+    task: Option<Waker>,
 }
 
 impl<T: Read + Write, B: Body> fmt::Debug for Link<T, B> {
@@ -57,7 +59,7 @@ where
         let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(io).await?;
         let relay = Arc::new(Relay::default());
         let waker = Waker::from(Arc::clone(&relay));
-        Ok(Box::new(Self { sender, connection: Some(connection), relay, waker }))
+        Ok(Box::new(Self { sender, connection: Some(connection), relay, waker, task: None }))
     }
 
     /// Takes a request, to be sent as the link is driven; ready with the head of its answer. A request that never left
@@ -84,7 +86,7 @@ where
         cx: &mut Context<'_>,
         mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        if !self.relay.enter(cx.waker()) {
+        if !self.relay.enter(&mut self.task, cx.waker()) {
             return Poll::Pending;
         }
         for _ in 0..TURNS {
@@ -104,7 +106,7 @@ where
 
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
-        self.relay.forget();
+        self.relay.forget(&mut self.task);
         self.sender.is_ready() || self.is_open()
     }
 

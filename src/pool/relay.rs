@@ -1,7 +1,13 @@
 //! Wakes that tell a poll under way apart from a task asleep: [`Relay`].
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU8,
+            Ordering::{AcqRel, Acquire, Release},
+        },
+    },
     task::{Wake, Waker},
 };
 
@@ -12,65 +18,62 @@ use std::{
 /// wake during a poll is noted, and the poll goes round once more; only one from outside, the socket's, wakes the task.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    // One user at a time, and the socket's driver now and then: never contended for long.
-    state: Mutex<State>,
+    phase: AtomicU8,
+    // Locked when the connection gets another user, and by wakes from outside.
+    task: Mutex<Option<Waker>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    phase: Phase,
-    task: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    /// Nobody polls, and there may be something to poll for.
-    #[default]
-    Idle,
-    /// A poll is under way, and nothing was woken since it last looked.
-    Polling,
-    /// Something was woken while it was polled.
-    Again,
-    /// A poll found that all wait, and nothing was woken since.
-    Asleep,
-}
+/// Nobody polls, and there may be something to poll for.
+const IDLE: u8 = 0;
+/// A poll is under way, and nothing was woken since it last looked.
+const POLLING: u8 = 1;
+/// Something was woken while it was polled.
+const AGAIN: u8 = 2;
+/// A poll found that all wait, and nothing was woken since.
+const ASLEEP: u8 = 3;
+/// Nobody polls yet, but the task was told to.
+const WOKEN: u8 = 4;
 
 impl Relay {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A poll begins, on behalf of `task`. False: there is no use in it, and `task` will be woken when there is.
-    pub(super) fn enter(&self, task: &Waker) -> bool {
-        let mut state = self.state();
-        match &mut state.task {
-            Some(known) if known.will_wake(task) => {
-                if state.phase == Phase::Asleep {
-                    return false;
-                }
+    /// A poll begins, on behalf of `task`; `known` is the one that entered last, and was not forgotten since. False:
+    /// there is no use in it, and `task` will be woken when there is.
+    pub(super) fn enter(&self, known: &mut Option<Waker>, task: &Waker) -> bool {
+        if known.as_ref().is_some_and(|known| known.will_wake(task)) {
+            if self.phase.load(Acquire) == ASLEEP {
+                return false;
             }
-            other => *other = Some(task.clone()),
+        } else {
+            *self.task() = Some(task.clone());
+            *known = Some(task.clone());
         }
-        state.phase = Phase::Polling;
+        // Whoever woke before this had something ready before: the poll will find it.
+        self.phase.swap(POLLING, AcqRel);
         true
     }
 
     /// Whether the poll may end: nothing was woken since it began, or since this was asked last.
     pub(super) fn rests(&self) -> bool {
-        let mut state = self.state();
-        let rests = state.phase == Phase::Polling;
-        state.phase = if rests { Phase::Asleep } else { Phase::Polling };
+        let rests = self.phase.compare_exchange(POLLING, ASLEEP, AcqRel, Acquire).is_ok();
+        if !rests {
+            self.phase.swap(POLLING, AcqRel);
+        }
         rests
     }
 
     /// The poll ends, whatever was woken: its caller comes again.
     pub(super) fn leave(&self) {
-        self.state().phase = Phase::Idle;
+        self.phase.store(IDLE, Release);
     }
 
     /// Nobody uses the connection: nobody is woken, and the last user's task is let go.
-    pub(super) fn forget(&self) {
-        *self.state() = State::default();
+    pub(super) fn forget(&self, known: &mut Option<Waker>) {
+        *known = None;
+        *self.task() = None;
+        self.leave();
     }
 }
 
@@ -80,16 +83,13 @@ impl Wake for Relay {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut state = self.state();
-        match state.phase {
-            Phase::Polling | Phase::Again => state.phase = Phase::Again,
-            Phase::Idle | Phase::Asleep => {
-                state.phase = Phase::Idle;
-                let task = state.task.take();
-                drop(state);
-                if let Some(task) = task {
-                    task.wake();
-                }
+        let next = |phase| Some(if matches!(phase, POLLING | AGAIN) { AGAIN } else { WOKEN });
+        // It never refuses.
+        let (Ok(before) | Err(before)) = self.phase.fetch_update(AcqRel, Acquire, next);
+        if matches!(before, IDLE | ASLEEP) {
+            let task = self.task().clone(); // woken without the lock
+            if let Some(task) = task {
+                task.wake();
             }
         }
     }

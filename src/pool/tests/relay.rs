@@ -32,7 +32,8 @@ fn woken(task: &Task) -> usize {
 #[test]
 fn a_wake_during_a_poll_sends_it_round_once_more_and_wakes_nobody() {
     let (relay, own, task, waker) = pair();
-    assert!(relay.enter(&waker));
+    let mut known = None;
+    assert!(relay.enter(&mut known, &waker));
     own.wake_by_ref();
     own.wake_by_ref();
     assert!(!relay.rests(), "round again");
@@ -43,11 +44,12 @@ fn a_wake_during_a_poll_sends_it_round_once_more_and_wakes_nobody() {
 #[test]
 fn a_wake_while_all_wait_wakes_the_task_once_until_it_polls_again() {
     let (relay, own, task, waker) = pair();
-    assert!(relay.enter(&waker) && relay.rests());
+    let mut known = None;
+    assert!(relay.enter(&mut known, &waker) && relay.rests());
     own.wake_by_ref();
     own.wake_by_ref();
     assert_eq!(woken(&task), 1);
-    assert!(relay.enter(&waker) && relay.rests());
+    assert!(relay.enter(&mut known, &waker) && relay.rests());
     own.wake();
     assert_eq!(woken(&task), 2);
 }
@@ -55,10 +57,11 @@ fn a_wake_while_all_wait_wakes_the_task_once_until_it_polls_again() {
 #[test]
 fn a_poll_of_what_waits_is_spared_but_not_for_another_task() {
     let (relay, _own, _task, waker) = pair();
+    let mut known = None;
     let (_, _, another, its) = pair();
-    assert!(relay.enter(&waker) && relay.rests());
-    assert!(!relay.enter(&waker), "nothing was woken");
-    assert!(relay.enter(&its) && relay.rests(), "but this one must be heard of");
+    assert!(relay.enter(&mut known, &waker) && relay.rests());
+    assert!(!relay.enter(&mut known, &waker), "nothing was woken");
+    assert!(relay.enter(&mut known, &its) && relay.rests(), "but this one must be heard of");
     Waker::from(Arc::clone(&relay)).wake();
     assert_eq!(woken(&another), 1);
 }
@@ -66,9 +69,10 @@ fn a_poll_of_what_waits_is_spared_but_not_for_another_task() {
 #[test]
 fn after_a_poll_that_got_something_the_next_is_never_spared() {
     let (relay, own, task, waker) = pair();
-    assert!(relay.enter(&waker));
+    let mut known = None;
+    assert!(relay.enter(&mut known, &waker));
     relay.leave();
-    assert!(relay.enter(&waker));
+    assert!(relay.enter(&mut known, &waker));
     relay.leave();
     own.wake_by_ref();
     assert_eq!(woken(&task), 1, "whoever has not polled to the end is told as well");
@@ -77,9 +81,10 @@ fn after_a_poll_that_got_something_the_next_is_never_spared() {
 #[test]
 fn one_that_is_forgotten_is_not_woken_and_not_kept() {
     let (relay, own, task, waker) = pair();
-    assert!(relay.enter(&waker) && relay.rests());
+    let mut known = None;
+    assert!(relay.enter(&mut known, &waker) && relay.rests());
     drop(waker);
-    relay.forget();
+    relay.forget(&mut known);
     own.wake();
     assert_eq!((woken(&task), Arc::strong_count(&task)), (0, 1));
 }
