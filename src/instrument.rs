@@ -13,7 +13,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tollgate_layers::Track;
+use tollgate_layers::{Track, clock};
 use tower::{Layer, Service};
 
 use crate::{
@@ -146,12 +146,7 @@ where
         let trail = Arc::clone(&request.trail);
         trail.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
-        AttributeFuture {
-            inner: self.inner.call(request),
-            start: Instant::now(),
-            trail,
-            origin: Some(origin),
-        }
+        AttributeFuture { inner: self.inner.call(request), start: clock::look(), trail, origin: Some(origin) }
     }
 }
 
@@ -196,7 +191,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut outcome = ready!(this.inner.poll(cx));
-        this.trail.add_upstream(this.start.elapsed());
+        this.trail.add_upstream(clock::look().saturating_duration_since(*this.start));
         if let Some(origin) = this.origin.take() {
             tell(&origin, &outcome);
             outcome = match outcome {

@@ -21,7 +21,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::time::Instant;
-use tollgate_layers::{Class, Ending, Hear, retry::Budget};
+use tollgate_layers::{Class, Ending, Hear, clock, retry::Budget};
 
 /// Upper bounds of the histograms' buckets, in seconds: from a cache hit to a thinking model.
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -97,12 +97,16 @@ impl Count {
     #[must_use]
     pub fn begin(meter: Arc<Meter>) -> Self {
         meter.begin();
-        Self { meter, start: Instant::now(), took: None, heard: false }
+        Self { meter, start: clock::now(), took: None, heard: false }
+    }
+
+    fn elapsed(&self) -> Duration {
+        clock::now().saturating_duration_since(self.start)
     }
 
     /// Its head goes up, with the first content in hand, or, when it is `over`, with the whole answer.
     pub fn head(&mut self, over: bool) {
-        let after = self.start.elapsed();
+        let after = self.elapsed();
         self.took = over.then_some(after); // one look at the clock is enough
         self.meter.first_content(after);
     }
@@ -111,7 +115,7 @@ impl Count {
 impl Hear for Count {
     fn end(mut self, ending: &Ending) {
         self.heard = true;
-        let after = self.took.unwrap_or_else(|| self.start.elapsed());
+        let after = self.took.unwrap_or_else(|| self.elapsed());
         self.meter.end(Some(ending.class()), after);
     }
 }
@@ -119,7 +123,7 @@ impl Hear for Count {
 impl Drop for Count {
     fn drop(&mut self) {
         if !self.heard {
-            self.meter.end(None, self.start.elapsed());
+            self.meter.end(None, self.elapsed());
         }
     }
 }

@@ -21,6 +21,7 @@
 pub mod attempts;
 pub mod balance;
 pub mod classify;
+pub mod clock;
 pub mod context_window;
 pub mod cooldown;
 pub mod ending;

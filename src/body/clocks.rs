@@ -14,14 +14,14 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use tollgate_layers::timeout::Limit;
+use tollgate_layers::{clock, timeout::Limit};
 
 use super::fault::Fault;
 
@@ -90,6 +90,8 @@ pub(super) struct Running {
     alive: bool,
     pings_are_nothing: bool,
     hold: Option<Instant>,
+    /// Something may be due sooner than what the timer was last armed for.
+    sooner: bool,
 }
 
 /// What is due first, and when.
@@ -103,7 +105,7 @@ pub(super) enum Due {
 
 impl Running {
     pub(super) fn start(clocks: &Clocks, stream: bool) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         // A limit too long to be a time is none.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
         Self {
@@ -120,7 +122,7 @@ impl Running {
     pub(super) fn life(&mut self) {
         self.alive = true;
         if !self.pings_are_nothing {
-            self.last_life = Some(Instant::now());
+            self.lives();
         }
     }
 
@@ -128,8 +130,14 @@ impl Running {
     pub(super) fn progress(&mut self) {
         // Where every byte is life, that was noted when it came.
         if self.pings_are_nothing {
-            self.last_life = Some(Instant::now());
+            self.lives();
         }
+    }
+
+    fn lives(&mut self) {
+        // From the first on the idle clock runs; by each other it is put off.
+        self.sooner |= self.last_life.is_none();
+        self.last_life = Some(clock::now());
     }
 
     /// Whether any came.
@@ -151,19 +159,22 @@ impl Running {
     pub(super) fn done(&mut self) {
         let linger = Limit::of(LINGER).no_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
+        self.sooner = true;
     }
 
     /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
     pub(super) fn hold_unless_timed(&mut self, after: Duration) {
         self.hold = match self.first {
-            None => Instant::now().checked_add(after),
+            None => clock::now().checked_add(after),
             Some(_) => None,
         };
+        self.sooner = true;
     }
 
     /// Tells when this much time has passed.
     pub(super) fn hold(&mut self, after: Duration) {
-        self.hold = Instant::now().checked_add(after);
+        self.hold = clock::now().checked_add(after);
+        self.sooner = true;
     }
 
     /// The head is not held any longer.
@@ -188,7 +199,12 @@ impl Running {
     }
 
     /// Waits for the first that is due.
-    pub(super) fn poll(&self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
+    pub(super) fn poll(&mut self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
+        // After most events all that is due is due later than before, and the timer wakes us early enough.
+        if !self.sooner && timer.runs_for(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.sooner = false;
         let Some((at, due)) = self.due() else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| due)
     }
@@ -207,21 +223,33 @@ pin_project! {
     pub(super) struct Timer {
         #[pin]
         sleep: Option<Sleep>,
+        // Whom it wakes.
+        task: Option<Waker>,
     }
 }
 
 impl Timer {
-    fn poll_at(mut self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether it is armed, has not fired, and wakes this task when it does.
+    fn runs_for(&self, task: &Waker) -> bool {
+        self.task.as_ref().is_some_and(|known| known.will_wake(task))
+            && self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
+    }
+
+    fn poll_at(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        *this.task = None;
         loop {
-            let mut sleep = self.as_mut().project().sleep;
-            let Some(mut armed) = sleep.as_mut().as_pin_mut() else {
-                sleep.set(Some(sleep_until(at)));
+            let Some(mut armed) = this.sleep.as_mut().as_pin_mut() else {
+                this.sleep.set(Some(sleep_until(at)));
                 continue;
             };
             if armed.deadline() > at {
                 armed.as_mut().reset(at);
             }
-            ready!(armed.as_mut().poll(cx));
+            if armed.as_mut().poll(cx).is_pending() {
+                *this.task = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             if Instant::now() >= at {
                 return Poll::Ready(());
             }

@@ -17,6 +17,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
+use tollgate_layers::clock;
 use tower::Service;
 
 use super::{reading::Reading, upload::upload};
@@ -104,7 +105,7 @@ where
     fn call(&mut self, call: Call<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            let arrival = Instant::now();
+            let arrival = clock::look();
             let Call { route, request, permit } = call;
             let (parts, body) = request.into_parts();
             let room = (inner.rules.max_body, &inner.buffered);

@@ -39,7 +39,7 @@ use tokio::{
     runtime::Handle,
     time::{Instant, sleep_until},
 };
-use tollgate_layers::BoxError;
+use tollgate_layers::{BoxError, clock};
 
 pub use self::lent::Lent;
 use self::link::Link;
@@ -161,7 +161,7 @@ where
     }
 
     fn put(self: &Arc<Self>, link: Box<Link<T, B>>) {
-        let now = Instant::now();
+        let now = clock::now();
         let mut idle = self.idle();
         idle.links.push((now, link));
         if idle.reaped {

@@ -3,6 +3,7 @@
 mod line;
 mod listener;
 mod outbox;
+mod serving;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::TokioTimer,
-    server::graceful::{GracefulConnection, GracefulShutdown},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection, service::TowerToHyperService};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -26,6 +23,7 @@ pub use self::{line::SEND, listener::Listener};
 use self::{
     line::{Line, Reset},
     outbox::Outbox,
+    serving::Leaving,
 };
 use crate::{gateway::Gateway, headers, paths::Draining};
 
@@ -106,13 +104,13 @@ pub async fn serve<E: Edge>(
     leave: impl Future<Output = ()>,
 ) -> bool {
     let service = edge.into_service();
-    let connections = GracefulShutdown::new();
+    let connections = Leaving::new(draining);
     let mut leave = std::pin::pin!(leave);
     loop {
         tokio::select! {
             () = &mut leave => break,
             (stream, place) = listener.accept() => {
-                let connection = connections.watch(connection(stream, service.clone()));
+                let connection = connections.serve(connection(stream, service.clone()));
                 tokio::spawn(async move {
                     let _place = place;
                     // A connection that breaks is its client's business; what it had in flight has been dropped.
@@ -124,8 +122,7 @@ pub async fn serve<E: Edge>(
         }
     }
     drop(listener);
-    draining.begin();
-    tokio::time::timeout(DRAIN, connections.shutdown()).await.is_ok()
+    tokio::time::timeout(DRAIN, connections.leave()).await.is_ok()
 }
 
 /// One client's connection, served when it is polled.

@@ -8,7 +8,7 @@ use super::{
     loads::{Call, Loads, Table},
     speed::Sample,
 };
-use crate::{Class, Ending, Hear};
+use crate::{Class, Ending, Hear, clock};
 
 /// The kind of those that begin to answer before all is done.
 const STREAMED: usize = 1;
@@ -91,12 +91,12 @@ impl Flight {
 
     /// The call is made now; what was before is not the endpoint's time.
     pub(super) fn called(&mut self) {
-        self.began = Instant::now();
+        self.began = clock::now();
     }
 
     /// The head of the answer is there. For a stream: what [`Begun::told`] must know after the flight was fastened.
     pub(super) fn head(&mut self) -> Option<Begun> {
-        let head = self.began.elapsed();
+        let head = clock::now().saturating_duration_since(self.began);
         self.head = Some(head);
         (self.kind == STREAMED).then(|| Begun {
             loads: Arc::clone(&self.loads),
@@ -123,7 +123,7 @@ impl Begun {
     pub(super) fn told(self) {
         let mut table = self.loads.table();
         if table.seats.told(self.seat) {
-            table.come_to(Instant::now());
+            table.come_to(clock::now());
             let now = table.fade.now;
             table.speeds.sample(&self.sample, now);
         }
@@ -134,7 +134,7 @@ impl Hear for Flight {
     fn end(mut self, ending: &Ending) {
         self.landed = true;
         let mut table = self.loads.table();
-        table.come_to(Instant::now());
+        table.come_to(clock::now());
         if ending.is_evidence() {
             table.judged(self.counted.which, failed(ending.class()));
         }

@@ -16,7 +16,7 @@ use super::{
     room::Ticket,
     service::Shared,
 };
-use crate::{Attempts, Endpoint};
+use crate::{Attempts, Endpoint, clock};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -51,7 +51,7 @@ impl Seek {
         let mut this = self.project();
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
-                let now = Instant::now();
+                let now = clock::now();
                 let expires = shared.expires(req, now);
                 match shared.arrive(req, (now, expires), taken) {
                     Ok(Turn::Go) => return Poll::Ready(Ok(())),

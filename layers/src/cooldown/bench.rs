@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::cell::{Cell, Failure, Verdict};
 use crate::{
-    Ending, Hear, Until,
+    Ending, Hear, Until, clock,
     endpoint::{Freed, Full, Health, Score},
     freed::Listeners,
     sync::{AtomicBool, AtomicU32, Mutex},
@@ -165,7 +165,7 @@ impl Bench {
     /// How well it is.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health_at(Instant::now())
+        self.health_at(clock::now())
     }
 
     #[inline]
@@ -273,7 +273,7 @@ impl Watch {
     /// The head of the answer is there. When that is good news the bench is over now, not at the end of a long body.
     pub(super) fn head(&mut self, ending: &Ending) {
         if Verdict::of(ending) == Verdict::Good {
-            let now = Instant::now();
+            let now = clock::now();
             self.bench.with(now, |known| known.cell.answers(self.begun, now));
             self.probe = None;
         }
@@ -289,7 +289,7 @@ impl Watch {
 
 impl Hear for Watch {
     fn end(self, ending: &Ending) {
-        let now = Instant::now();
+        let now = clock::now();
         self.bench.with(now, |Known { policy, cell }| match Verdict::of(ending) {
             _ if policy.is_off() => {}
             Verdict::Good => cell.succeeded(self.begun, now),

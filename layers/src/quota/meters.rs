@@ -15,7 +15,7 @@ use super::{
     state::{State, Taken},
 };
 use crate::{
-    Ending,
+    Ending, clock,
     endpoint::{Freed, Full, Until},
     freed::Listeners,
     sync::{Mutex, MutexGuard},
@@ -209,7 +209,7 @@ impl Meters {
     }
 
     fn now(&self) -> u64 {
-        self.millis(Instant::now())
+        self.millis(clock::now())
     }
 
     #[inline]
