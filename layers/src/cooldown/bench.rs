@@ -202,8 +202,8 @@ impl Bench {
             return Ok(None);
         }
         let taken = self.with(now, |known| known.cell.take_probe(&known.policy, now));
-        if taken {
-            return Ok(Some(Probe(self.clone())));
+        if let Some(of) = taken {
+            return Ok(Some(Probe { bench: self.clone(), of }));
         }
         // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
         // again, it says that it is benched.
@@ -252,11 +252,15 @@ impl fmt::Debug for Bench {
 
 /// The one probe after a bench, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Probe(Bench);
+pub(super) struct Probe {
+    bench: Bench,
+    /// The number of the bench that it is the probe of.
+    of: u32,
+}
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.0.with(Instant::now(), |known| known.cell.give_back_probe());
+        self.bench.with(clock::now(), |known| known.cell.give_back_probe(self.of));
     }
 }
 
@@ -293,7 +297,10 @@ impl Hear for Watch {
         self.bench.with(now, |Known { policy, cell }| match Verdict::of(ending) {
             _ if policy.is_off() => {}
             Verdict::Good => cell.succeeded(self.begun, now),
-            Verdict::Bad => cell.failed(policy, Failure { ending, probe: self.probe.is_some() }, now),
+            Verdict::Bad => {
+                let failure = Failure { ending, begun: self.begun, probe: self.probe.is_some() };
+                cell.failed(policy, failure, now);
+            }
             Verdict::Silent => {}
         });
     }

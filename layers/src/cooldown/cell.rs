@@ -32,7 +32,8 @@ pub(super) struct Cell {
     doublings: u32,
     /// When the last bench was lifted.
     well_since: Option<Instant>,
-    probing: bool,
+    /// The bench, by its number, whose probe is out.
+    probing: Option<u32>,
     /// How many benches there were; so a call can tell whether one began after it did.
     benches: u32,
 }
@@ -50,6 +51,8 @@ pub(super) enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure<'a> {
     pub(super) ending: &'a Ending,
+    /// It began after so many benches.
+    pub(super) begun: u32,
     /// It was the probe.
     pub(super) probe: bool,
 }
@@ -77,7 +80,7 @@ impl Cell {
             length: Duration::ZERO,
             doublings: 0,
             well_since: None,
-            probing: false,
+            probing: None,
             benches: 0,
         }
     }
@@ -88,7 +91,7 @@ impl Cell {
         }
         match self.until {
             None => Health::Well(self.well_since.map_or(1.0, |since| ramp(since, policy.slow_start, now))),
-            Some(until) if until <= now && !self.probing => Health::Probe,
+            Some(until) if until <= now && self.probing.is_none() => Health::Probe,
             // While the probe is out it stays the least bad: the group may have nothing else.
             Some(until) => Health::Benched(until),
         }
@@ -99,18 +102,23 @@ impl Cell {
         self.until.is_none() && self.health(policy, now) == Health::Well(1.0)
     }
 
-    /// Takes the probe, if there is one to take.
-    pub(super) fn take_probe(&mut self, policy: &Policy, now: Instant) -> bool {
+    /// Takes the probe, if there is one to take. The number of its bench.
+    pub(super) fn take_probe(&mut self, policy: &Policy, now: Instant) -> Option<u32> {
         let free = self.health(policy, now) == Health::Probe;
-        self.probing |= free;
-        free
+        free.then(|| *self.probing.insert(self.benches))
     }
 
-    pub(super) const fn give_back_probe(&mut self) {
-        self.probing = false;
+    /// The probe of that bench is over. Another bench may have begun since, and its probe is another.
+    pub(super) fn give_back_probe(&mut self, of: u32) {
+        self.probing = self.probing.filter(|&out| out != of);
     }
 
+    /// A call has failed. What was asked before the last bench began says nothing about now: of many that were under way
+    /// when a backend stalled, the last may time out when it has long been well again.
     pub(super) fn failed(&mut self, policy: &Policy, failure: Failure<'_>, now: Instant) {
+        if failure.begun != self.benches {
+            return;
+        }
         self.minute.move_to(now);
         self.minute.add(BAD);
         self.row += 1;
@@ -135,6 +143,7 @@ impl Cell {
     pub(super) fn answers(&mut self, begun: u32, now: Instant) {
         if self.until.is_some() && begun == self.benches {
             self.until = None;
+            self.probing = None;
             self.well_since = Some(now);
             self.row = 0;
             self.minute.clear();
@@ -179,6 +188,7 @@ impl Cell {
         let until = now.checked_add(self.length).unwrap_or(now);
         self.until = Some(self.until.map_or(until, |old| old.max(until)));
         self.benches += 1;
+        self.probing = None;
         self.row = 0;
         self.minute.clear();
     }
