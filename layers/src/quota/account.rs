@@ -71,7 +71,8 @@ impl Account {
             word.refused(ending.retry_after(), self.millis(sent), now);
             self.shared.until.store(word.until(), Ordering::Relaxed);
         } else if was_closed && ending.class() == Class::Success {
-            self.shared.word.lock().unwrap_or_else(PoisonError::into_inner).answered();
+            let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
+            word.answered(self.millis(sent));
         }
     }
 

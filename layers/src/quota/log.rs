@@ -82,8 +82,8 @@ impl Log {
     /// The log has been expired until then.
     pub(super) fn add(&mut self, at: u64, amount: u32, grain: u64) -> u64 {
         let at = at.max(self.newest);
-        let same = self.len > 0 && (at == self.newest || at < self.opened + grain);
-        let last = (self.first + self.len).wrapping_sub(1) % SLOTS;
+        let last = self.last();
+        let same = self.len > 0 && (at == self.time(last) || at < self.opened + grain);
         let fits = || self.amount[last].checked_add(amount);
         if let (true, Some(sum)) = (same || self.len == SLOTS, fits()) {
             self.amount[last] = sum;
@@ -117,6 +117,16 @@ impl Log {
         let corrected = u32::try_from(amount.saturating_add(is).saturating_sub(was)).unwrap_or(u32::MAX);
         self.sum = self.sum + u64::from(corrected) - amount;
         self.amount[slot] = corrected;
+        // Calls that never left must not use up the slots.
+        while self.len > 0 && self.amount[self.last()] == 0 {
+            self.len -= 1;
+            self.opened = 0;
+        }
+    }
+
+    /// The newest slot, if there is one.
+    const fn last(&self) -> usize {
+        (self.first + self.len).wrapping_sub(1) % SLOTS
     }
 
     /// What was added at `at` or later.

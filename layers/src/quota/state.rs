@@ -34,10 +34,10 @@ pub(super) struct State {
 /// What one call took.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// When, and the times under which it was filed.
+    /// When, and the times under which it was filed; none, where there was no such limit yet.
     pub(super) at: u64,
-    request: u64,
-    spent: u64,
+    request: Option<u64>,
+    spent: Option<u64>,
     /// What the call was thought to cost, and what was reserved for that.
     estimate: u64,
     reserved: u64,
@@ -96,7 +96,7 @@ impl State {
             tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Cost));
         }
         if self.flights.full() {
-            later(now + self.flights.length(), Full::InFlight);
+            later(now + self.flights.next_ends(), Full::InFlight);
         }
         later(self.word.until(), Full::Word);
         if full.0 > now { Err(full) } else { Ok(()) }
@@ -123,8 +123,8 @@ impl State {
         self.flights.reserved = self.flights.reserved.saturating_add(reserved);
         Taken {
             at: now,
-            request: self.requests.as_mut().map_or(now, |requests| requests.take(now)),
-            spent: self.tokens.as_mut().map_or(now, |tokens| tokens.take(reserved, now)),
+            request: self.requests.as_mut().map(|requests| requests.take(now)),
+            spent: self.tokens.as_mut().map(|tokens| tokens.take(reserved, now)),
             estimate,
             reserved,
         }
@@ -132,11 +132,11 @@ impl State {
 
     /// It never left us: all comes back.
     pub(super) fn refund(&mut self, taken: &Taken) {
-        if let Some(requests) = &mut self.requests {
-            requests.refund(taken.request);
+        if let (Some(requests), Some(filed)) = (&mut self.requests, taken.request) {
+            requests.refund(filed);
         }
-        if let Some(tokens) = &mut self.tokens {
-            tokens.correct(taken.spent, taken.reserved, 0);
+        if let (Some(tokens), Some(filed)) = (&mut self.tokens, taken.spent) {
+            tokens.correct(filed, taken.reserved, 0);
         }
         self.landed(taken);
         self.freed = true;
@@ -155,14 +155,14 @@ impl State {
             return self.refund(taken);
         }
         self.landed(taken);
-        self.settle(taken, ending, now);
-        self.hear(taken, ending, now);
+        let kept = self.settle(taken, ending, now);
+        self.hear((taken, kept), ending, now);
         match ending.class() {
             // The account is used up: that says nothing about the limits of this deployment.
             Class::RateLimited if self.is_about_account(ending) => {}
             Class::RateLimited => self.refused_by_server(taken, ending, now),
             Class::Success => {
-                self.word.answered();
+                self.word.answered(taken.at);
                 self.flights.took(now.saturating_sub(taken.at));
             }
             Class::Caller
@@ -178,21 +178,23 @@ impl State {
         self.limits.account.as_ref().is_some_and(|account| account.is_meant(ending))
     }
 
-    fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) {
-        let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return };
+    /// Puts right what it has cost. What is kept as its cost from now on.
+    fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) -> u64 {
+        let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return taken.reserved };
         let was = self.correction.factor();
         self.correction.learn(taken.estimate, used);
-        if let Some(tokens) = &mut self.tokens {
+        if let (Some(tokens), Some(filed)) = (&mut self.tokens, taken.spent) {
             // When all calls are thought to be cheaper, that is room too.
             self.freed |= self.correction.factor() < was;
             if tokens.counts_late(now) {
-                tokens.correct(taken.spent, taken.reserved, 0);
+                tokens.correct(filed, taken.reserved, 0);
                 tokens.take(used, now);
             } else {
-                tokens.correct(taken.spent, taken.reserved, used);
+                tokens.correct(filed, taken.reserved, used);
             }
             self.freed |= used < taken.reserved;
         }
+        used
     }
 
     fn refused_by_server(&mut self, taken: &Taken, ending: &Ending, now: u64) {
@@ -200,7 +202,7 @@ impl State {
         // Where the answer says that tokens have run out, it says nothing about the window of requests.
         let of_tokens = ending.tokens().remaining == Some(0) && ending.requests().remaining != Some(0);
         if let (Some(requests), false) = (&mut self.requests, of_tokens) {
-            requests.refused(taken.request, now);
+            requests.refused(taken.request.unwrap_or(taken.at), now);
         }
         let of_requests = ending.requests().remaining == Some(0) && ending.tokens().remaining != Some(0);
         if let (Some(tokens), false) = (&mut self.tokens, of_requests) {
@@ -209,7 +211,9 @@ impl State {
     }
 
     /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
-    fn hear(&mut self, taken: &Taken, ending: &Ending, now: u64) {
+    ///
+    /// Of the call itself so many tokens are `kept`.
+    fn hear(&mut self, (taken, kept): (&Taken, u64), ending: &Ending, now: u64) {
         let (seen, pin) = (ending.requests(), self.limits.window);
         if let Some(limit) = lower(&seen, self.limits.requests) {
             let requests = self.requests.get_or_insert_with(|| Requests::new(limit, pin, now));
@@ -217,7 +221,10 @@ impl State {
             requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
-            let since = || requests.since(taken.request).saturating_sub(1);
+            let since = || match taken.request {
+                Some(filed) => requests.since(filed).saturating_sub(1),
+                None => requests.since(taken.at),
+            };
             if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&requests.told, requests.rate(), now);
                 requests.told = told;
@@ -230,7 +237,10 @@ impl State {
             tokens.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
-            let since = || tokens.since(taken.spent).saturating_sub(taken.reserved);
+            let since = || match taken.spent {
+                Some(filed) => tokens.since(filed).saturating_sub(kept),
+                None => tokens.since(taken.at),
+            };
             if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&tokens.told, tokens.rate(), now);
                 tokens.told = told;
@@ -249,7 +259,7 @@ impl State {
         };
         let requests = self.requests.as_mut().map_or(u64::MAX, slots);
         let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
-        requests.min(tokens).min(self.flights.slots(by - now))
+        requests.min(tokens).min(self.flights.slots(by - now, sure))
     }
 
     /// Whether those who wait should look again; asked once.
@@ -285,9 +295,15 @@ impl Flights {
         self.limit.is_some_and(|limit| self.now >= limit)
     }
 
-    /// How long until one of them ends: when they like, but not sooner than a second for all that we know.
+    /// How long one takes: a second, before any has ended.
     fn length(&self) -> u64 {
-        (self.median as u64).max(1_000)
+        if self.median > 0.0 { (self.median as u64).max(1) } else { 1_000 }
+    }
+
+    /// How long until the first of them ends, which have begun at one time or another: as likely as not. Whoever waits
+    /// is told when one does.
+    fn next_ends(&self) -> u64 {
+        (self.length() / u64::from(self.now.max(1))).max(10)
     }
 
     fn took(&mut self, millis: u64) {
@@ -299,9 +315,13 @@ impl Flights {
         };
     }
 
-    fn slots(&self, ahead: u64) -> u64 {
-        let Some(limit) = self.limit else { return u64::MAX };
-        u64::from(limit.saturating_sub(self.now)) + u64::from(limit) * (ahead / self.length())
+    /// How many places there will be. It is sure only that all of them have ended once the longest way is over.
+    fn slots(&self, ahead: u64, sure: bool) -> u64 {
+        let Some(limit) = self.limit.map(u64::from) else { return u64::MAX };
+        let free = limit.saturating_sub(self.now.into());
+        let ended =
+            if sure { limit * (ahead / self.length()) } else { limit.saturating_mul(ahead) / self.length() };
+        free.saturating_add(ended)
     }
 }
 

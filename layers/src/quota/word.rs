@@ -51,8 +51,12 @@ impl Word {
         self.until = self.until.max(now + closed);
     }
 
-    pub(super) const fn answered(&mut self) {
-        self.guess = self.first_guess;
+    /// A call sent at `sent` was answered. One that was under way when the last refusal was heard says nothing of what
+    /// comes after it.
+    pub(super) fn answered(&mut self, sent: u64) {
+        if self.heard.is_none_or(|heard| sent >= heard) {
+            self.guess = self.first_guess;
+        }
     }
 }
 
