@@ -6,7 +6,7 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use crate::Setting;
 #[derive(Debug, Default)]
 pub struct Attempts {
     made: AtomicU32,
+    begun: AtomicBool,
     record: Mutex<Record>,
 }
 
@@ -87,6 +88,11 @@ impl Attempts {
     #[must_use]
     pub fn made(&self) -> u32 {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody has asked this before: a caller comes once, whatever groups it is sent on to.
+    pub(crate) fn begins(&self) -> bool {
+        !self.begun.swap(true, Ordering::Relaxed)
     }
 
     /// From now on an endpoint that was tried is called again no earlier than this. `None` lifts it.

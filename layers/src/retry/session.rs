@@ -64,9 +64,11 @@ impl Session {
                     (session.under_way, session.untried_alone) = (Some(Repeat::Begun), true);
                 }
             }
-            // A fallback's first attempt is free, and earns nothing either: the caller came once.
+            // A fallback's first attempt is free, and earns nothing either, also where nobody was called before it.
             None => {
-                if let Some(budget) = &rules.pace().budget {
+                if rules.attempts(req).is_none_or(Attempts::begins)
+                    && let Some(budget) = &rules.pace().budget
+                {
                     budget.deposit();
                 }
             }

@@ -189,6 +189,17 @@ async fn a_fallbacks_first_attempt_is_free_and_earns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_that_full_groups_send_on_earns_once() {
+    let (budget, ask) = (Budget::new(100, 0), Ask::default());
+    let layer = retry(0).with_budget(budget.clone());
+    for _ in 0..3 {
+        assert_eq!(Group::of([]).ask(&layer, &ask).await, Answer(None, REFUSED));
+    }
+    assert_eq!(ask.made(), 0);
+    assert_eq!(budget.counts().deposits, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_asked_of_a_repeat_is_lifted_afterwards() {
     let ask = Ask::default();
     Group::always(&[limited_for(SECOND), limited_for(SECOND)]).ask(&retry(1), &ask).await;
