@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_next_turn_has_its_own_and_without_turns_each_look_is_one() {
-        in_one_turn(|| drop(now()));
+        let _first = in_one_turn(now);
         advance(STEP).await;
         let after = Instant::now();
         in_one_turn(|| assert_eq!(now(), after));

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     choose::{Candidate, choose, drag},
     flight::{Counted, Flight, Seat, Seats},
+    lots::Lots,
     speed::Speeds,
     strategy::{Strategy, weights},
 };
@@ -23,6 +24,8 @@ const MEMORY: f64 = 10.0;
 pub(super) struct Loads {
     pub(super) strategy: Strategy,
     pub(super) weights: Vec<f64>,
+    /// The same, to be drawn from.
+    pub(super) lots: Lots,
     pub(super) shares: Vec<Share>,
     table: Mutex<Table>,
 }
@@ -81,7 +84,8 @@ impl Loads {
             fade: Fade { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
             picks: 0,
         };
-        Self { strategy, weights: weights(&shares), shares, table: Mutex::new(table) }
+        let weights = weights(&shares);
+        Self { strategy, lots: Lots::new(&weights), weights, shares, table: Mutex::new(table) }
     }
 
     /// Chooses one of these and counts the call there.

@@ -17,7 +17,7 @@
 //! The lowest [order](crate::endpoint::Share::order) with room; those that this request has not
 //! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
 //! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to sixteen
-//! endpoints are all asked; of more, two at random, and if neither will do, one that has room by an index of who has
+//! endpoints are all asked; of more, two that are drawn, and if neither will do, one that has room by an index of who has
 //! room first. A benched endpoint is called only when none is well in time, and then at once.
 //!
 //! # The queue
@@ -77,6 +77,7 @@ mod future;
 mod group;
 mod index;
 mod loads;
+mod lots;
 mod queue;
 mod reads;
 mod room;

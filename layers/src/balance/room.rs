@@ -18,7 +18,7 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard},
 };
 
-/// Up to so many, all are asked; beyond, two at random.
+/// Up to so many, all are asked; beyond, two that are drawn.
 pub(super) const FEW: usize = 16;
 
 /// The endpoints of one order, which lie side by side. Large tiers keep an index of who has room first.

@@ -1,5 +1,7 @@
 //! The search for endpoints with room: [`Search`].
 
+use std::ops::Range;
+
 use tokio::time::Instant;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     index::{Index, Key},
     room::Tier,
     scan::Scan,
+    strategy::Strategy,
 };
 use crate::{Attempts, Endpoint, endpoint::Full};
 
@@ -84,24 +87,43 @@ where
         attempts.tried(self.plan.key(which))
     }
 
-    /// Finds some with room among many: two at random, but for those that the index knows to be full; if that comes to
+    /// Finds some with room among many: those drawn, but for those that the index knows to be full; if that comes to
     /// nothing, two that it says may have room.
     fn sample(&self, tier: &Tier, scan: &mut Scan) {
         let mut rng = fastrand::Rng::with_seed(self.group.random());
-        let (start, pair) = (tier.members.start, pair(&mut rng, tier));
+        let (start, pair) = (tier.members.start, self.drawn(tier, &mut rng));
         let now = self.plan.room.nanos(scan.now);
         let may = tier.noted().map(|index| {
             let cost = self.endpoint(start).cost(self.want.req);
-            pair.map(|offset| index.may_have_room(offset, now, cost))
+            pair.map(|drawn| drawn.is_some_and(|offset| index.may_have_room(offset, now, cost)))
         });
-        for (offset, may) in pair.into_iter().zip(may.unwrap_or([true; 2])) {
-            if may && self.ask(start + offset, scan).is_some() {
+        for (drawn, may) in pair.into_iter().zip(may.unwrap_or([true; 2])) {
+            let Some(offset) = drawn.filter(|_| may) else { continue };
+            if self.ask(start + offset, scan).is_some() {
                 self.note(tier, offset, scan);
             }
         }
         if !scan.has_untried() {
             let from = [rng.usize(..tier.members.len()), rng.usize(..tier.members.len())];
             self.search(tier, from, scan);
+        }
+    }
+
+    /// Two of a tier, or one: by weight where the strategy goes by that, else at random. Of two that are drawn by weight
+    /// the better one balances as it should; to draw from them once more would favour the heavier.
+    fn drawn(&self, tier: &Tier, rng: &mut fastrand::Rng) -> [Option<usize>; 2] {
+        let Range { start, end } = tier.members;
+        let lots = &self.plan.loads.lots;
+        match self.plan.loads.strategy {
+            Strategy::SimpleShuffle => [Some(lots.one(&tier.members, rng) - start), None],
+            Strategy::Adaptive | Strategy::UsageBased => {
+                let one = lots.one(&tier.members, rng);
+                [Some(one - start), Some(lots.other(&tier.members, one, rng) - start)]
+            }
+            Strategy::LeastBusy | Strategy::LatencyBased { .. } | Strategy::CostBased => {
+                let one = rng.usize(..end - start);
+                [Some(one), Some((one + rng.usize(1..end - start)) % (end - start))]
+            }
         }
     }
 
@@ -165,11 +187,4 @@ where
             next = offset + 1;
         }
     }
-}
-
-/// Two of a tier.
-fn pair(rng: &mut fastrand::Rng, tier: &Tier) -> [usize; 2] {
-    let len = tier.members.len();
-    let one = rng.usize(..len);
-    [one, (one + rng.usize(1..len)) % len]
 }

@@ -4,7 +4,9 @@ use crate::endpoint::Share;
 
 /// How to choose among the endpoints that have room, are well and were not tried by this request.
 ///
-/// Limits, benches and tiers hold under every one of them.
+/// Limits, benches and tiers hold under every one of them. Of more than 16 endpoints of one order not all are asked: two
+/// are drawn, by weight or, under the strategies that do not go by weight, at random, and the better one is called. So
+/// the cheapest or the fastest of very many is preferred, but not always found; weights are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Strategy {
     /// Least work in flight and given lately, for its weight, its speed and its errors.
