@@ -51,7 +51,8 @@ impl Seek {
         let mut this = self.project();
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
-                let now = clock::now();
+                // A time that a server has just named may be all that we would wait: a look, not one from before that.
+                let now = clock::look();
                 let expires = shared.expires(req, now);
                 match shared.arrive(req, (now, expires), taken) {
                     Ok(Turn::Go) => return Poll::Ready(Ok(())),

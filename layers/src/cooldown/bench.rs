@@ -286,8 +286,9 @@ impl Watch {
 
 #[cfg(test)]
 impl Watch {
-    pub(super) const fn is_probe(&self) -> bool {
-        self.probe.is_some()
+    /// Whether it is the probe of the present bench.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some() && self.begun == self.bench.snapshot().benches
     }
 }
 

@@ -1,5 +1,7 @@
 //! The stories of the meters.
 
+mod corrections;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -261,95 +263,6 @@ async fn estimates_are_corrected_by_what_was_billed() {
     }
     let _held = begin(&meters, 1_000).expect("room");
     assert_eq!(meters.reading().reserved, 2_500);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_are() {
-    let meters = Meters::new(Limits { in_flight: Some(20), ..Limits::default() });
-    let full = || {
-        let until = meters.room(1, Instant::now()).expect_err("full");
-        assert_eq!(until.why, Full::InFlight);
-        until.at.duration_since(Instant::now())
-    };
-    let twenty = || (0..20).filter_map(|_| begin(&meters, 1)).collect::<Vec<_>>();
-    let held = twenty();
-    assert_eq!(full(), ms(50), "one takes a second, before any has ended");
-    advance(secs(10)).await;
-    held.into_iter().for_each(|held| held.end(&Ending::of(Class::Success)));
-    let _held = twenty();
-    assert_eq!(full(), ms(500));
-    // In two seconds four will have ended as likely as not, and none surely.
-    let by = Instant::now() + secs(2);
-    assert_eq!((meters.slots(1, by, false), meters.slots(1, by, true)), (4, 0));
-    assert_eq!(meters.slots(1, Instant::now() + secs(10), true), 20);
-}
-
-/// An answer that says how many tokens are left, and how many were billed.
-fn left(tokens: u64, used: u64) -> Ending {
-    let seen = Seen { limit: None, remaining: Some(tokens), reset: Some(secs(30)) };
-    Ending::of(Class::Success).with_used(Some(used)).with_seen(Seen::default(), seen)
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_others_took_meanwhile_is_not_left_however_dear_the_call_itself_was() {
-    for used in [200, 4_000, 9_000] {
-        let meters = Meters::new(tokens(100_000));
-        let mine = begin(&meters, 4_000).expect("room");
-        let _others = begin(&meters, 5_000).expect("room");
-        mine.end(&left(20_000, used));
-        // 5,000 of those 20,000 may have gone since. What was learned of estimates makes a token another number.
-        let room = |tokens: u64| meters.room(tokens * 4_000 / used, Instant::now()).is_ok();
-        assert_eq!((room(14_900), room(15_100)), (true, false), "{used}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_that_began_before_there_was_a_limit_take_nothing_back_from_others() {
-    let meters = Meters::new(Limits::default());
-    let before: Vec<_> = (0..10).map(|_| begin(&meters, 4_000).expect("no limit")).collect();
-    let told = Seen { limit: Some(100_000), ..Seen::default() };
-    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success).with_seen(told, told));
-    advance(ms(10)).await;
-    let _filed = begin(&meters, 60_000).expect("room");
-    let (requests, tokens) = (meters.reading().requests, meters.reading().tokens);
-    for (held, sent) in before.into_iter().zip([true, false].into_iter().cycle()) {
-        let ending = Ending::of(Class::Success).with_used(Some(4_000));
-        held.end(&if sent { ending } else { Ending::of(Class::Unavailable).never_sent() });
-    }
-    assert_eq!((meters.reading().requests, meters.reading().tokens), (requests, tokens));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_that_began_before_the_refusal_does_not_shorten_the_next_guess() {
-    let meters = Meters::new(requests(1_000_000));
-    for guess in [1, 2, 4] {
-        let old = begin(&meters, 1).expect("room");
-        advance(ms(1)).await;
-        refuse(&meters, None);
-        assert_eq!(meters.reading().closed_for, Some(secs(guess)));
-        old.end(&Ending::of(Class::Success));
-        advance(secs(guess)).await;
-    }
-    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success));
-    refuse(&meters, None);
-    assert_eq!(meters.reading().closed_for, Some(secs(1)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_that_never_left_do_not_cost_the_log_its_exactness() {
-    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
-    for _ in 0..300 {
-        begin(&meters, 1).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
-        advance(ms(60)).await;
-    }
-    for _ in 0..30 {
-        assert_eq!(burst(&meters, 1), 1);
-        advance(secs(1)).await;
-    }
-    assert_eq!(burst(&meters, 100), 30);
-    // The first of them leaves a minute after it came, and not with the last.
-    advance(secs(30) + ms(200)).await;
-    assert_eq!(burst(&meters, 100), 1);
 }
 
 #[tokio::test(start_paused = true)]
