@@ -149,8 +149,11 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let distance = |name: &str| strsim::osa_distance(&word.to_lowercase(), &name.to_lowercase());
     let close = |name: &&str| name.chars().count().max(word.chars().count()) > distance(name) * 2;
+    // Before anything is measured: the word may be a client's, and megabytes long. No character has more than four bytes.
+    let comparable = |name: &&str| word.len() <= 4 * (name.len() + within);
     names
         .into_iter()
+        .filter(comparable)
         .filter(close)
         .map(|n| (distance(n), n))
         .filter(|(d, _)| *d <= within)
