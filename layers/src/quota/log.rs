@@ -82,6 +82,11 @@ impl Log {
     /// The log has been expired until then.
     pub(super) fn add(&mut self, at: u64, amount: u32, grain: u64) -> u64 {
         let at = at.max(self.newest);
+        // Calls that never left must not use up the slots. One that is still to be corrected is found in the next slot.
+        while self.len > 0 && self.amount[self.last()] == 0 {
+            self.len -= 1;
+            self.opened = 0;
+        }
         let last = self.last();
         let same = self.len > 0 && (at == self.time(last) || at < self.opened + grain);
         let fits = || self.amount[last].checked_add(amount);
@@ -117,11 +122,6 @@ impl Log {
         let corrected = u32::try_from(amount.saturating_add(is).saturating_sub(was)).unwrap_or(u32::MAX);
         self.sum = self.sum + u64::from(corrected) - amount;
         self.amount[slot] = corrected;
-        // Calls that never left must not use up the slots.
-        while self.len > 0 && self.amount[self.last()] == 0 {
-            self.len -= 1;
-            self.opened = 0;
-        }
     }
 
     /// The newest slot, if there is one.

@@ -221,10 +221,8 @@ impl State {
             requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
-            let since = || match taken.request {
-                Some(filed) => requests.since(filed).saturating_sub(1),
-                None => requests.since(taken.at),
-            };
+            let (from, own) = taken.request.map_or((taken.at, 0), |filed| (filed, 1));
+            let since = || requests.since(from).saturating_sub(own);
             if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&requests.told, requests.rate(), now);
                 requests.told = told;
@@ -237,10 +235,8 @@ impl State {
             tokens.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
-            let since = || match taken.spent {
-                Some(filed) => tokens.since(filed).saturating_sub(kept),
-                None => tokens.since(taken.at),
-            };
+            let (from, own) = taken.spent.map_or((taken.at, 0), |filed| (filed, kept));
+            let since = || tokens.since(from).saturating_sub(own);
             if let Some(told) = told(&seen, since, taken.at, now) {
                 self.freed |= told.allows_more_than(&tokens.told, tokens.rate(), now);
                 tokens.told = told;

@@ -90,3 +90,13 @@ async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_
     assert_eq!((meters.slots(1, by, false), meters.slots(1, by, true)), (4, 0));
     assert_eq!(meters.slots(1, Instant::now() + secs(10), true), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
+    let meters = Meters::new(tokens(1_000));
+    let free = begin(&meters, 0).expect("room");
+    advance(secs(1)).await;
+    begin(&meters, 100).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
+    free.end(&Ending::of(Class::Success).with_used(Some(50)));
+    assert_eq!(meters.reading().tokens, 50);
+}
