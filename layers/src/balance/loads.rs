@@ -24,7 +24,7 @@ const MEMORY: f64 = 10.0;
 pub(super) struct Loads {
     pub(super) strategy: Strategy,
     pub(super) weights: Vec<f64>,
-    /// The same, to be drawn from.
+    /// To draw a few of many: by weight where the strategy goes by that, else all alike.
     pub(super) lots: Lots,
     pub(super) shares: Vec<Share>,
     table: Mutex<Table>,
@@ -85,7 +85,8 @@ impl Loads {
             picks: 0,
         };
         let weights = weights(&shares);
-        Self { strategy, lots: Lots::new(&weights), weights, shares, table: Mutex::new(table) }
+        let lots = if strategy.weighs() { Lots::new(&weights) } else { Lots::new(&vec![1.0; weights.len()]) };
+        Self { strategy, lots, weights, shares, table: Mutex::new(table) }
     }
 
     /// Chooses one of these and counts the call there.

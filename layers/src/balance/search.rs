@@ -1,7 +1,5 @@
 //! The search for endpoints with room: [`Search`].
 
-use std::ops::Range;
-
 use tokio::time::Instant;
 
 use super::{
@@ -109,22 +107,13 @@ where
         }
     }
 
-    /// Two of a tier, or one: by weight where the strategy goes by that, else at random. Of two that are drawn by weight
-    /// the better one balances as it should; to draw from them once more would favour the heavier.
+    /// Two of a tier: of these the better one balances as it should. But one alone where the strategy is itself a draw by
+    /// weight: to draw from two once more would favour the heavier.
     fn drawn(&self, tier: &Tier, rng: &mut fastrand::Rng) -> [Option<usize>; 2] {
-        let Range { start, end } = tier.members;
-        let lots = &self.plan.loads.lots;
-        match self.plan.loads.strategy {
-            Strategy::SimpleShuffle => [Some(lots.one(&tier.members, rng) - start), None],
-            Strategy::Adaptive | Strategy::UsageBased => {
-                let one = lots.one(&tier.members, rng);
-                [Some(one - start), Some(lots.other(&tier.members, one, rng) - start)]
-            }
-            Strategy::LeastBusy | Strategy::LatencyBased { .. } | Strategy::CostBased => {
-                let one = rng.usize(..end - start);
-                [Some(one), Some((one + rng.usize(1..end - start)) % (end - start))]
-            }
-        }
+        let (of, lots) = (&tier.members, &self.plan.loads.lots);
+        let one = lots.one(of, rng);
+        let two = (self.plan.loads.strategy != Strategy::SimpleShuffle).then(|| lots.other(of, one, rng));
+        [Some(one), two].map(|drawn| drawn.map(|which| which - of.start))
     }
 
     /// Notes one that was full, if it still is: under the lock of the index, so that room which comes meanwhile is noted

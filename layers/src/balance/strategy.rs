@@ -28,6 +28,14 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    /// Whether it goes by weight.
+    pub(super) const fn weighs(self) -> bool {
+        match self {
+            Self::Adaptive | Self::SimpleShuffle | Self::UsageBased => true,
+            Self::LeastBusy | Self::LatencyBased { .. } | Self::CostBased => false,
+        }
+    }
+
     /// Whether it draws lots.
     pub(super) const fn draws(self) -> bool {
         match self {

@@ -53,9 +53,9 @@ pub(super) enum Step {
 impl Session {
     /// Before the first call.
     pub(super) fn begin<Req, Res, Err>(rules: &impl Rules<Req, Res, Err>, req: &Req) -> Self {
-        let attempts = rules.attempts(req).filter(|attempts| attempts.made() > 0);
+        let attempts = rules.attempts(req);
         let mut session = Self::default();
-        match attempts {
+        match attempts.filter(|attempts| attempts.made() > 0) {
             Some(attempts) => {
                 // A session before this one may have been dropped in the middle of a repeat.
                 attempts.lift();
@@ -66,7 +66,7 @@ impl Session {
             }
             // A fallback's first attempt is free, and earns nothing either, also where nobody was called before it.
             None => {
-                if rules.attempts(req).is_none_or(Attempts::begins)
+                if attempts.is_none_or(Attempts::begins)
                     && let Some(budget) = &rules.pace().budget
                 {
                     budget.deposit();

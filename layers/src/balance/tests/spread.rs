@@ -311,30 +311,27 @@ async fn how_fast_a_stream_begins_is_known_before_it_ends() {
     assert!(now[1] > before[1] + 10 && now[2] > before[2] + 10, "{before:?} {now:?}");
 }
 
-/// One that weighs as much as 100 of the others, and one that weighs nothing, among 18.
-fn one_heavy() -> Vec<Share> {
+/// How many of 2,320 calls each of 18 gets, of which the first weighs as much as 100 of the last 16, and the second
+/// nothing.
+async fn among_many(strategy: Strategy) -> Vec<usize> {
     let weights = [100.0, 0.0].into_iter().chain([1.0; 16]);
-    weights.map(weighted).collect()
+    let (servers, balance) = group(strategy, &weights.map(weighted).collect::<Vec<_>>());
+    for _ in 0..2_320 {
+        call(&balance, Ask::default()).await.expect("answered");
+    }
+    counts(&servers)
 }
 
 #[tokio::test(start_paused = true)]
 async fn among_many_too_a_shuffle_draws_by_weight() {
-    let (servers, balance) = group(Strategy::SimpleShuffle, &one_heavy());
-    for _ in 0..2_320 {
-        call(&balance, Ask::default()).await.expect("answered");
-    }
-    let counts = counts(&servers);
+    let counts = among_many(Strategy::SimpleShuffle).await;
     assert!((1_940..=2_060).contains(&counts[0]) && counts[1] == 0, "{counts:?}");
     assert!(counts[2..].iter().all(|count| (5..=40).contains(count)), "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn among_many_too_work_goes_by_weight() {
-    let (servers, balance) = group(Strategy::Adaptive, &one_heavy());
-    for _ in 0..2_320 {
-        call(&balance, Ask::default()).await.expect("answered");
-    }
-    let counts = counts(&servers);
+    let counts = among_many(Strategy::Adaptive).await;
     assert!((1_900..=2_100).contains(&counts[0]) && counts[1] < 10, "{counts:?}");
     assert!(counts[2..].iter().all(|count| (5..=60).contains(count)), "{counts:?}");
 }
