@@ -73,6 +73,8 @@ pub enum Failed {
     Connect(BoxError),
     /// The connection broke before the head of an answer.
     Broken(hyper::Error),
+    /// The same of one that had been idle: its server may have closed it while the request was on its way.
+    Gone(hyper::Error),
 }
 
 impl<T, B> Pool<T, B>
@@ -113,7 +115,7 @@ where
                     let mut answer = pin!(answer);
                     match poll_fn(|cx| link.drive(cx, |cx| answer.as_mut().poll(cx))).await {
                         Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
-                        Err(error) => unsent(error)?,
+                        Err(error) => unsent(error).map_err(Failed::Gone)?,
                     }
                 }
                 Err(request) => request,
@@ -134,7 +136,7 @@ where
         while let Some(mut link) = self.take() {
             match link.send(request).await {
                 Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
-                Err(error) => request = unsent(error)?,
+                Err(error) => request = unsent(error).map_err(Failed::Gone)?,
             }
         }
         let io = connect.await.map_err(Failed::Connect)?;
@@ -153,8 +155,9 @@ where
     fn take(&self) -> Option<Box<Link<T, B>>> {
         loop {
             let taken = self.idle().links.pop();
-            let (_, mut link) = taken?;
-            if link.is_open() {
+            let (since, mut link) = taken?;
+            // Whoever closes those that are too old may be late, or gone with the runtime it was spawned on.
+            if since + self.keep > clock::now() && link.is_open() {
                 return Some(link);
             }
         }
@@ -188,8 +191,8 @@ where
 }
 
 /// The request, where its connection was closed while it was idle.
-fn unsent<B>(mut error: TrySendError<Request<B>>) -> Result<Request<B>, Failed> {
-    error.take_message().ok_or_else(|| Failed::Broken(error.into_error()))
+fn unsent<B>(mut error: TrySendError<Request<B>>) -> hyper::Result<Request<B>> {
+    error.take_message().ok_or_else(|| error.into_error())
 }
 
 /// Closes idle connections as they become too old, while there are any.

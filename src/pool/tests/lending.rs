@@ -6,7 +6,7 @@ use http::Request;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::Server;
 use crate::pool::Failed;
@@ -103,6 +103,15 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
 }
 
 #[tokio::test]
+async fn one_that_is_too_old_is_not_used_even_if_nobody_has_closed_it_yet() {
+    let server = Server::kept_for(Duration::ZERO);
+    for path in ["/ok", "/ok"] {
+        server.whole(path).await;
+    }
+    assert_eq!(server.opened(), 2);
+}
+
+#[tokio::test]
 async fn a_request_that_finds_its_connection_closed_goes_to_another() {
     let server = Server::new();
     assert_eq!(server.whole("/ok").await, "ok");
@@ -126,6 +135,29 @@ async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_at
     let (asked, read) = tokio::join!(asked, hang_up);
     assert!(matches!(asked, Err(Failed::Broken(_))), "{asked:?}");
     assert!(read.is_ok_and(|count| count > 0), "it may have arrived");
+}
+
+#[tokio::test]
+async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
+    let server = Server::new();
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let request =
+        || Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
+    let first = Arc::clone(&server.pool).send(request(), async { Ok(TokioIo::new(ours)) });
+    let answer = async {
+        let _read = theirs.read(&mut [0; 1024]).await;
+        theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+    };
+    let (first, answered) = tokio::join!(first, answer);
+    drop(first.expect("an answer"));
+    answered.expect("written");
+    let second = Arc::clone(&server.pool).send(request(), async { Err("nobody dials".into()) });
+    let hang_up = async {
+        let _read = theirs.read(&mut [0; 1024]).await;
+        drop(theirs);
+    };
+    let (second, ()) = tokio::join!(second, hang_up);
+    assert!(matches!(second, Err(Failed::Gone(_))), "{second:?}");
 }
 
 #[tokio::test]

@@ -42,8 +42,12 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new() -> Self {
+        Self::kept_for(Duration::from_secs(50))
+    }
+
+    pub(super) fn kept_for(keep: Duration) -> Self {
         Self {
-            pool: Arc::new(Pool::new(Duration::from_secs(50))),
+            pool: Arc::new(Pool::new(keep)),
             opened: AtomicUsize::new(0),
             closed: watch::Sender::new(0),
             going: Arc::default(),
