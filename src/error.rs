@@ -50,6 +50,9 @@ pub struct WireError {
     pub sent: bool,
     /// Whether it was a clock that ended it: the connect clock.
     pub timed_out: bool,
+    /// Whether it says anything about the upstream's health. Not so where this machine has no files or ports left, or where
+    /// the upstream closed a connection that had been idle.
+    pub evidence: bool,
     /// What happened, without any address in it.
     pub what: Arc<str>,
 }

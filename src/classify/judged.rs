@@ -23,7 +23,8 @@ impl Judged for Error {
             }
             Self::Wire(wire) => {
                 let kind = if wire.timed_out { Kind::Timeout } else { Kind::Network };
-                if wire.sent { kind.ending() } else { kind.ending().never_sent() }
+                let ending = if wire.sent { kind.ending() } else { kind.ending().never_sent() };
+                if wire.evidence { ending } else { ending.no_evidence() }
             }
             Self::Fault(fault) => fault.ending(),
             Self::Attempt(_, error) => error.ending(),

@@ -339,7 +339,12 @@ impl Upstream for Line {
         Box::pin(async move {
             match server {
                 Some(server) => Ok(server.answer(body, sent).await),
-                None => Err(WireError { sent: false, timed_out: false, what: "Nobody is there.".into() }),
+                None => Err(WireError {
+                    sent: false,
+                    timed_out: false,
+                    evidence: true,
+                    what: "Nobody is there.".into(),
+                }),
             }
         })
     }

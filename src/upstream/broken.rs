@@ -7,34 +7,89 @@ use tollgate_layers::timeout::Elapsed;
 use super::CONNECT;
 use crate::error::WireError;
 
-/// What is known of `error`, met while `connecting` or after. On the way to a connection, TLS tells of a bad
-/// certificate, or of a server that speaks no TLS, as of invalid data or of something else.
-pub(super) fn wire_error(connecting: bool, error: &(dyn Error + 'static)) -> WireError {
-    let mut cause = Some(error);
-    let mut timed_out = false;
-    let mut what = None;
-    let mut unresolved = false;
-    while let Some(error) = cause {
-        timed_out |= error.is::<Elapsed>();
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            what = Some(io.kind());
+/// `EMFILE` and `ENFILE` on every Unix: no file is left for the process, or for the machine.
+const NO_FILES: [i32; 2] = [24, 23];
+
+/// What is known of an error.
+#[derive(Default)]
+struct Known {
+    kind: Option<ErrorKind>,
+    timed_out: bool,
+    unresolved: bool,
+    /// What this machine has run out of.
+    short_of: Option<&'static str>,
+    /// What is wrong with what the upstream says.
+    said: Option<&'static str>,
+}
+
+impl Known {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut known = Self::default();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            known.timed_out |= error.is::<Elapsed>();
+            // The resolver's io error has no kind; only the one that holds it tells what it is.
+            known.unresolved |= error.to_string().starts_with("dns error");
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                known.kind = Some(io.kind());
+                known.short_of = known.short_of.or_else(|| short_of(io));
+            }
+            if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
+                known.said = known.said.or_else(|| said(hyper));
+            }
+            cause = error.source();
         }
-        // The resolver's io error has no kind; only the one that holds it tells what it is.
-        unresolved |= error.to_string().starts_with("dns error");
-        cause = error.source();
+        known
     }
-    let what = match what {
+}
+
+fn short_of(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        _ if error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code)) => {
+            Some("open files (ulimit -n)")
+        }
+        ErrorKind::AddrNotAvailable => Some("local ports"),
+        ErrorKind::OutOfMemory => Some("memory"),
+        _ => None,
+    }
+}
+
+fn said(error: &hyper::Error) -> Option<&'static str> {
+    match error {
+        _ if error.is_parse_too_large() => Some("the head of its answer is too long"),
+        _ if error.is_parse() => Some("its answer is no HTTP"),
+        _ => None,
+    }
+}
+
+/// There is no connection, because of `error`. TLS tells of a bad certificate, or of a server that speaks no TLS, as of
+/// invalid data or of something else.
+pub(super) fn dial(error: &(dyn Error + 'static)) -> WireError {
+    let known = Known::of(error);
+    // The clock of one address may strike before that of all.
+    let timed_out = known.timed_out || known.kind == Some(ErrorKind::TimedOut);
+    let what = match (known.short_of, known.kind) {
+        (Some(what), _) => format!("The upstream was not called: this machine is out of {what}."),
         _ if timed_out => {
             format!("No connection to the upstream within {} s (connect clock).", CONNECT.as_secs())
         }
-        _ if unresolved => "The upstream cannot be reached: its host name does not resolve.".to_owned(),
-        Some(ErrorKind::InvalidData | ErrorKind::Other) if connecting => {
+        _ if known.unresolved => "The upstream cannot be reached: its host name does not resolve.".to_owned(),
+        (_, Some(ErrorKind::InvalidData | ErrorKind::Other)) => {
             "The upstream cannot be reached: TLS fails (its certificate, or it speaks none).".to_owned()
         }
-        Some(kind) if connecting => format!("The upstream cannot be reached: {kind}."),
-        None if connecting => "The upstream cannot be reached.".to_owned(),
-        Some(kind) => format!("The connection to the upstream broke before its answer: {kind}."),
-        None => "The connection to the upstream broke before its answer.".to_owned(),
+        (_, Some(kind)) => format!("The upstream cannot be reached: {kind}."),
+        (_, None) => "The upstream cannot be reached.".to_owned(),
     };
-    WireError { sent: !connecting, timed_out, what: what.into() }
+    WireError { sent: false, timed_out, evidence: known.short_of.is_none(), what: what.into() }
+}
+
+/// The connection broke before there was an answer, because of `error`.
+pub(super) fn call(error: &(dyn Error + 'static)) -> WireError {
+    let known = Known::of(error);
+    let what = match (known.said, known.kind) {
+        (Some(said), _) => format!("The upstream cannot be understood: {said}."),
+        (_, Some(kind)) => format!("The connection to the upstream broke before its answer: {kind}."),
+        (_, None) => "The connection to the upstream broke before its answer.".to_owned(),
+    };
+    WireError { sent: true, timed_out: known.timed_out, evidence: true, what: what.into() }
 }

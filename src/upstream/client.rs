@@ -13,14 +13,14 @@ use tollgate_layers::BoxError;
 use tower::ServiceExt;
 
 use super::{
-    Call, Calling, Upstream,
-    broken::wire_error,
+    Call, Calling, Upstream, broken,
     connect::{Connector, connector},
     http2::Http2,
     turn::InTurn,
 };
 use crate::{
     body::{Payload, Wire},
+    error::WireError,
     pool::{Failed, Io, Pool},
 };
 
@@ -102,8 +102,9 @@ impl Upstream for Http1 {
         let connect = async move { origin.connector.clone().oneshot(origin.root.clone()).await };
         let answer = pool.send(request, connect).map(|outcome| match outcome {
             Ok(answer) => Ok(answer.map(Wire::from)),
-            Err(Failed::Connect(error)) => Err(wire_error(true, &*error)),
-            Err(Failed::Broken(error)) => Err(wire_error(false, &error)),
+            Err(Failed::Connect(error)) => Err(broken::dial(&*error)),
+            Err(Failed::Broken(error)) => Err(broken::call(&error)),
+            Err(Failed::Gone(error)) => Err(WireError { evidence: false, ..broken::call(&error) }),
         });
         Box::pin(InTurn::new(answer, call.stream))
     }

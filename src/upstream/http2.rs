@@ -6,8 +6,17 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{Call, Calling, Upstream, broken::wire_error, client::IDLE, connect::Connector};
+use super::{
+    Call, Calling, Upstream, broken,
+    client::IDLE,
+    connect::{Connector, GONE, QUIET},
+};
 use crate::body::{Payload, Wire};
+
+/// What a server may send ahead of a stream's reader, and of all its readers together: one who takes nothing holds up its
+/// own stream, and no other before there are 128 of them. By default two and a half would do.
+const STREAM: u32 = 256 * 1024;
+const CONNECTION: u32 = 128 * STREAM;
 
 /// hyper-util's pooled client: one connection per authority that all requests share, which is why it has a task of its
 /// own. A server that does not take up the offer of HTTP/2 is spoken to in HTTP/1.1.
@@ -22,6 +31,10 @@ impl Http2 {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
+            .http2_keep_alive_interval(QUIET)
+            .http2_keep_alive_timeout(GONE - QUIET)
+            .http2_initial_stream_window_size(STREAM)
+            .http2_initial_connection_window_size(CONNECTION)
             .build(connector);
         Self { inner }
     }
@@ -36,7 +49,8 @@ impl Upstream for Http2 {
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => Ok(answer.map(Wire::from)),
-                Err(error) => Err(wire_error(error.is_connect(), &error)),
+                Err(error) if error.is_connect() => Err(broken::dial(&error)),
+                Err(error) => Err(broken::call(&error)),
             }
         })
     }

@@ -7,6 +7,9 @@ mod broken;
 mod client;
 mod connect;
 mod http2;
+mod resolve;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::{

@@ -216,7 +216,8 @@ impl Upstream for Scripted {
 }
 
 async fn perform(act: Act) -> Result<Response<Wire>, WireError> {
-    let failed = |sent, timed_out| WireError { sent, timed_out, what: "The wire broke.".into() };
+    let failed =
+        |sent, timed_out| WireError { sent, timed_out, evidence: true, what: "The wire broke.".into() };
     match act {
         Act::Say(status, headers, body) => {
             let mut response = Response::builder().status(status).header("content-type", "application/json");

@@ -1,0 +1,216 @@
+//! Names to addresses, each name looked up once at a time: [`Resolver`].
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    vec,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Map, Shared},
+};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
+
+/// Asks `inner` for a name once, however many want to know it meanwhile.
+///
+/// The machine's own resolver blocks a thread for as long as it waits, half a minute where no server answers, and
+/// whoever stops waiting frees nothing. Asked by each call to a name that does not resolve, it would soon hold all of the
+/// threads that there are, and no other name could be looked up. What is found is not kept: that is the machine's.
+#[derive(Clone, Debug)]
+pub(super) struct Resolver<R> {
+    inner: R,
+    under_way: UnderWay,
+}
+
+/// What is being looked up.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<Mutex<HashMap<Name, Lookup>>>);
+
+type Lookup = Shared<BoxFuture<'static, Found>>;
+type Found = Result<Vec<SocketAddr>, Unknown>;
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names().keys()).finish()
+    }
+}
+
+impl UnderWay {
+    fn names(&self) -> MutexGuard<'_, HashMap<Name, Lookup>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a name has no address.
+#[derive(Clone, Debug)]
+pub(super) struct Unknown(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no address is known")
+    }
+}
+
+impl Error for Unknown {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl<R> Resolver<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, under_way: UnderWay::default() }
+    }
+}
+
+impl<R> Service<Name> for Resolver<R>
+where
+    R: Service<
+            Name,
+            Response: Iterator<Item = SocketAddr>,
+            Error: Error + Send + Sync + 'static,
+            Future: Send + 'static,
+        >,
+{
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Unknown;
+    type Future = Map<Lookup, fn(Found) -> Result<vec::IntoIter<SocketAddr>, Unknown>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unknown>> {
+        self.inner.poll_ready(cx).map_err(|error| Unknown(Arc::new(error)))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let mut names = self.under_way.names();
+        let lookup = match names.get(&name) {
+            Some(lookup) => lookup.clone(),
+            None => {
+                let done = Done { name: name.clone(), under_way: self.under_way.clone() };
+                let lookup = look_up(self.inner.call(name.clone()), done);
+                names.insert(name, lookup.clone());
+                lookup
+            }
+        };
+        drop(names);
+        lookup.map(|found| found.map(Vec::into_iter))
+    }
+}
+
+/// In a task of its own: who comes after all others have left finds it still under way.
+fn look_up<I, E>(looked_up: impl Future<Output = Result<I, E>> + Send + 'static, done: Done) -> Lookup
+where
+    I: Iterator<Item = SocketAddr>,
+    E: Error + Send + Sync + 'static,
+{
+    let task = tokio::spawn(async move {
+        let _done = done;
+        looked_up.await.map(Iterator::collect).map_err(|error| Unknown(Arc::new(error)))
+    });
+    task.map(|ended| ended.unwrap_or_else(|panicked| Err(Unknown(Arc::new(panicked))))).boxed().shared()
+}
+
+/// However a lookup ends, the next who asks begins another.
+struct Done {
+    name: Name,
+    under_way: UnderWay,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.under_way.names().remove(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
+    use futures_util::future::join_all;
+    use tokio::sync::Notify;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    const AT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
+
+    /// What stands for the machine's resolver: `gone` has no address, and all wait until they are told.
+    #[derive(Default)]
+    struct Machine {
+        asked: AtomicUsize,
+        told: Notify,
+    }
+
+    impl Machine {
+        async fn answer(self: Arc<Self>, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
+            self.asked.fetch_add(1, SeqCst);
+            self.told.notified().await;
+            match name.as_str() {
+                "gone" => Err(io::Error::other("no such name")),
+                "panic" => panic!("of the test"),
+                _ => Ok(vec![AT].into_iter()),
+            }
+        }
+    }
+
+    type Asked = BoxFuture<'static, Result<vec::IntoIter<SocketAddr>, Unknown>>;
+
+    impl Machine {
+        /// Asks through one resolver.
+        fn asker(self: &Arc<Self>) -> impl Fn(&str) -> Asked {
+            let machine = Arc::clone(self);
+            let resolver = Resolver::new(service_fn(move |name| Arc::clone(&machine).answer(name)));
+            move |name| resolver.clone().oneshot(name.parse().unwrap()).boxed()
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_for_a_name_at_once_are_told_by_one_lookup() {
+        let machine = Arc::new(Machine::default());
+        let ask = machine.asker();
+        for round in 1..3 {
+            machine.told.notify_one();
+            let found = join_all((0..100).map(|_| ask("here"))).await;
+            assert!(found.into_iter().all(|found| found.unwrap().eq([AT])));
+            assert_eq!(machine.asked(), round, "what was found is not kept");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_all_others_have_left_finds_the_lookup_still_under_way() {
+        let machine = Arc::new(Machine::default());
+        let ask = machine.asker();
+        let mut first = tokio_test::task::spawn(ask("here"));
+        assert!(first.poll().is_pending());
+        drop(first);
+        machine.told.notify_one();
+        assert!(ask("here").await.unwrap().eq([AT]));
+        assert_eq!(machine.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_fails_or_panics_is_over_too() {
+        let machine = Arc::new(Machine::default());
+        let ask = machine.asker();
+        for (name, said) in [("gone", "no such name"), ("panic", "panicked"), ("gone", "no such name")] {
+            machine.told.notify_one();
+            for outcome in join_all([ask(name), ask(name)]).await {
+                let cause = outcome.unwrap_err().source().unwrap().to_string();
+                assert!(cause.contains(said), "{cause}");
+            }
+        }
+        assert_eq!(machine.asked(), 3);
+    }
+}

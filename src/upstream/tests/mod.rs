@@ -1,0 +1,18 @@
+//! Dialling and what becomes of it, over real sockets.
+
+mod connect;
+mod http2;
+mod words;
+
+use bytes::Bytes;
+use http::{Request, Uri};
+
+use super::Call;
+use crate::{body::Payload, request::Route};
+
+/// A call to whatever is there.
+fn call(base: &Uri) -> Call {
+    let request =
+        Request::post(base).header("host", "server").body(Payload::from(Bytes::from_static(b"{}"))).unwrap();
+    Call { request, route: Route::Chat, stream: false }
+}
