@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{CommandFactory, Parser};
@@ -20,6 +21,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A file that says something wrong: `EX_CONFIG` of sysexits.h.
 const BAD_CONFIG: u8 = 78;
+
+/// Whoever sends clients here, and has us terminated, goes on for some seconds: that is how long it takes Kubernetes to tell
+/// all of its nodes. Until then nobody is turned away.
+const NOTICE: Duration = Duration::from_secs(3);
 
 /// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
 #[derive(Debug, Parser)]
@@ -105,7 +110,10 @@ fn served(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed("cannot start the runtime", &error),
     };
-    runtime.block_on(run(arguments, &config))
+    let code = runtime.block_on(run(arguments, &config));
+    // A thread may still wait for a name's address, or for a file.
+    runtime.shutdown_background();
+    code
 }
 
 /// The configuration and what is odd about it, or the exit code after saying what is wrong.
@@ -250,20 +258,22 @@ impl Leave {
         })
     }
 
-    /// The first signal asks nicely; from then on a second one ends the process at once.
-    async fn asked(mut self) {
-        self.any().await;
+    /// The first signal asks nicely; from then on a second one ends the process at once. How long clients may still come.
+    async fn asked(mut self) -> Duration {
+        let notice = self.any().await;
         eprintln!("tollgate: finishing what is in flight; a second signal ends it at once");
         tokio::spawn(async move {
             self.any().await;
             std::process::exit(130);
         });
+        notice
     }
 
-    async fn any(&mut self) {
+    async fn any(&mut self) -> Duration {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            // Somebody at a terminal, who sends nobody here.
+            _ = self.interrupt.recv() => Duration::ZERO,
+            _ = self.terminate.recv() => NOTICE,
         }
     }
 }

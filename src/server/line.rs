@@ -11,17 +11,23 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Sleep, sleep},
 };
 
 use super::outbox::Outbox;
+use crate::paths::Draining;
 
 /// A client that takes not a byte for so long, while there is something for it, has gone: nginx's `send_timeout`.
 ///
 /// Of a client that takes a little now and then the kernel tells us when a third of its buffer is free.
 pub const SEND: Duration = Duration::from_secs(60);
+
+/// A client that is told to go may have something on its way to us, the rest of a prompt that was refused. Closed at once,
+/// the kernel would answer that with a reset, and the client's kernel may throw our answer away. So it is taken and
+/// forgotten until the client hangs up, for so long at most: nginx's `lingering_close`.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection that can be given up without a word.
 pub(super) trait Reset {
@@ -40,13 +46,33 @@ impl Reset for TcpStream {
 pub(super) struct Line<T> {
     inner: TokioIo<T>,
     outbox: Outbox,
-    /// Runs while the client takes nothing.
+    draining: Draining,
+    /// Runs while the client takes nothing, and while it is waited for at the end.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Nothing is written any more.
+    shut: bool,
 }
 
 impl<T> Line<T> {
-    pub(super) fn new(inner: T, outbox: Outbox) -> Self {
-        Self { inner: TokioIo::new(inner), outbox, patience: None }
+    pub(super) fn new(inner: T, outbox: Outbox, draining: Draining) -> Self {
+        Self { inner: TokioIo::new(inner), outbox, draining, patience: None, shut: false }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Line<T> {
+    /// Waits for the client to hang up.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut forgotten = [0; 4096];
+        loop {
+            let mut forgotten = ReadBuf::new(&mut forgotten);
+            let read = Pin::new(self.inner.inner_mut()).poll_read(cx, &mut forgotten);
+            match read {
+                Poll::Ready(Ok(())) if !forgotten.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        self.patience.get_or_insert_with(|| Box::pin(sleep(LINGER))).as_mut().poll(cx)
     }
 }
 
@@ -76,7 +102,7 @@ impl<T: AsyncRead + Unpin> Read for Line<T> {
     }
 }
 
-impl<T: AsyncWrite + Reset + Unpin> Write for Line<T> {
+impl<T: AsyncRead + AsyncWrite + Reset + Unpin> Write for Line<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.bear(cx, written)
@@ -105,6 +131,15 @@ impl<T: AsyncWrite + Reset + Unpin> Write for Line<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if !self.shut {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            self.shut = true;
+            self.patience = None;
+        }
+        // When the server goes, clients that are idle do not hear of it, and nobody waits for them.
+        if !self.draining.has_begun() {
+            ready!(self.linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

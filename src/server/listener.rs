@@ -1,6 +1,13 @@
 //! The door: at most so many clients at once, [`Listener`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -24,6 +31,7 @@ pub struct Listener {
     inner: TcpListener,
     room: Arc<Semaphore>,
     most: usize,
+    crowd: Crowd,
     full: Seldom,
     failing: Seldom,
 }
@@ -34,7 +42,8 @@ impl Listener {
     pub fn new(inner: TcpListener, most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         let room = Arc::new(Semaphore::new(most));
-        Self { inner, room, most, full: Seldom::default(), failing: Seldom::default() }
+        let (full, failing) = (Seldom::default(), Seldom::default());
+        Self { inner, room, most, crowd: Crowd::default(), full, failing }
     }
 
     /// How many clients there is room for with so many open files: each may have one connection to us, and cause one to
@@ -43,6 +52,11 @@ impl Listener {
     pub const fn fitting(open_files: usize) -> usize {
         let fitting = open_files.saturating_sub(OTHERS) / 2;
         if fitting < USUAL { fitting } else { USUAL }
+    }
+
+    /// Whether who comes now has to wait.
+    pub(super) fn crowd(&self) -> Crowd {
+        self.crowd.clone()
     }
 
     /// The next client, and its place.
@@ -65,18 +79,36 @@ impl Listener {
     }
 
     async fn place(&mut self) -> OwnedSemaphorePermit {
-        if self.room.available_permits() == 0 {
-            self.full.warn(format_args!(
-                "{} clients are connected (max_connections): who comes now waits until one leaves",
-                self.most
-            ));
+        if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
+            return place;
         }
+        self.full.warn(format_args!(
+            "{} clients are connected (max_connections): who comes now waits until one leaves",
+            self.most
+        ));
+        self.crowd.set(true);
         loop {
             // It is never closed.
             if let Ok(place) = Arc::clone(&self.room).acquire_owned().await {
+                self.crowd.set(false);
                 return place;
             }
         }
+    }
+}
+
+/// Whether all places are taken. Then a client that has been served leaves: one that is idle could otherwise keep its place
+/// for ever by a request now and then, while who waits, a health check perhaps, is never heard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Crowd(Arc<AtomicBool>);
+
+impl Crowd {
+    fn set(&self, crowded: bool) {
+        self.0.store(crowded, Relaxed);
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.0.load(Relaxed)
     }
 }
 

@@ -7,14 +7,17 @@ mod serving;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection, service::TowerToHyperService};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
@@ -22,6 +25,7 @@ use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::Trac
 pub use self::{line::SEND, listener::Listener};
 use self::{
     line::{Line, Reset},
+    listener::Crowd,
     outbox::Outbox,
     serving::Leaving,
 };
@@ -94,46 +98,78 @@ pub fn traced(gateway: Gateway) -> impl Edge {
         .service(gateway)
 }
 
-/// Serves until `leave` resolves; then finishes what is in flight, at most [`DRAIN`] long.
+/// Serves until `leave` resolves, with how long clients may still come: whoever sends them here must first hear from
+/// `/health/readiness` that he should not. Then finishes what is in flight, at most [`DRAIN`] long.
 ///
 /// Whether all was finished.
 pub async fn serve<E: Edge>(
-    mut listener: Listener,
+    listener: Listener,
     edge: E,
     draining: Draining,
-    leave: impl Future<Output = ()>,
+    leave: impl Future<Output = Duration>,
 ) -> bool {
-    let service = edge.into_service();
-    let connections = Leaving::new(draining);
-    let mut leave = std::pin::pin!(leave);
-    loop {
-        tokio::select! {
-            () = &mut leave => break,
-            (stream, place) = listener.accept() => {
-                let connection = connections.serve(connection(stream, service.clone()));
-                tokio::spawn(async move {
-                    let _place = place;
-                    // A connection that breaks is its client's business; what it had in flight has been dropped.
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                });
-            }
+    let house = House { draining: draining.clone(), crowd: listener.crowd() };
+    let connections = Leaving::new(draining.clone());
+    let mut entrance = Entrance { listener, service: edge.into_service(), house, connections };
+    let notice = tokio::select! {
+        notice = leave => notice,
+        never = entrance.let_in() => match never {},
+    };
+    draining.begin();
+    let _over = timeout(notice, entrance.let_in()).await;
+    let Entrance { listener, connections, .. } = entrance;
+    drop(listener);
+    timeout(DRAIN, connections.leave()).await.is_ok()
+}
+
+/// Where clients come in.
+struct Entrance<S> {
+    listener: Listener,
+    service: S,
+    house: House,
+    connections: Leaving,
+}
+
+impl<S: Edge> Entrance<S> {
+    async fn let_in(&mut self) -> Infallible {
+        loop {
+            let (stream, place) = self.listener.accept().await;
+            let connection = connection(stream, self.service.clone(), self.house.clone());
+            let connection = self.connections.serve(connection);
+            tokio::spawn(async move {
+                let _place = place;
+                // A connection that breaks is its client's business; what it had in flight has been dropped.
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection ended");
+                }
+            });
         }
     }
-    drop(listener);
-    tokio::time::timeout(DRAIN, connections.leave()).await.is_ok()
+}
+
+/// What a connection should know of the server.
+#[derive(Clone, Debug, Default)]
+struct House {
+    draining: Draining,
+    crowd: Crowd,
 }
 
 /// One client's connection, served when it is polled.
-fn connection<T, E>(stream: T, edge: E) -> impl GracefulConnection<Error = hyper::Error> + Send
+fn connection<T, E>(stream: T, edge: E, house: House) -> impl GracefulConnection<Error = hyper::Error> + Send
 where
     T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
     E: Edge,
 {
     let outbox = Outbox::default();
-    let line = Line::new(stream, outbox.clone());
-    let service = edge.into_service().map_response(|answer| answer.map(|body| outbox.paced(body)));
+    let line = Line::new(stream, outbox.clone(), house.draining);
+    let crowd = Arc::new(house.crowd); // of this connection's own: counted for each request
+    let service = edge.into_service().map_response(move |answer| {
+        let mut answer = answer.map(|body| outbox.paced(body));
+        if crowd.is_there() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

@@ -40,6 +40,7 @@ impl Leaving {
 
     /// Now. Resolves when all have ended.
     pub(super) async fn leave(self) {
+        // Who serves asks only from here on.
         self.draining.begin();
         let _nobody_listens = self.told.send(());
         self.told.closed().await;

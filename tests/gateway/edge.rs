@@ -57,6 +57,29 @@ async fn beyond_max_connections_clients_wait_until_one_leaves() {
 }
 
 #[tokio::test]
+async fn while_who_comes_has_to_wait_an_answer_is_the_last_of_its_connection() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 1}}\n")).await;
+    let mut first = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    gateway.says(&["1 clients are connected (max_connections)"]).await;
+    let mut second = connected(gateway.port).await;
+    first.write_all(b"GET /health/liveliness HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    soon("the end of the first", first.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("connection: close"), "{answer}");
+    drop(first);
+    answered(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_long_prompt_that_is_refused_does_not_reset_the_connection() {
+    let gateway = Gateway::start(&format!("{QUIET}general_settings: {{master_key: sk-door}}\n")).await;
+    let length = 8_000_000;
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    let answer = raw(gateway.port, &(head + &"x".repeat(length))).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test]
 async fn more_connections_than_files_are_warned_of() {
     let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 4000000000}}\n")).await;
     gateway.says(&["warning: max_connections is 4000000000, and each may take two files"]).await;

@@ -56,6 +56,20 @@ async fn a_group_that_is_added_is_served_and_one_that_is_gone_is_not() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_to_its_end_keeps_nobody_from_leaving() {
+    let upstream = Upstream::start().await;
+    let (path, mut gateway) = start(&yaml(&[("m", "a", "", &upstream)])).await;
+    std::fs::remove_file(&path).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(pipe.success());
+    gateway.signal("HUP").await;
+    // Whoever opens a pipe for writing waits until somebody reads it.
+    let _pipe = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path)).await;
+    gateway.signal("INT").await;
+    assert_eq!(gateway.end().await.code(), Some(0), "{}", gateway.said());
+}
+
+#[tokio::test]
 async fn what_was_used_of_a_limit_stays_used_and_who_was_ill_stays_benched() {
     let (a, b) = (Upstream::start().await, Upstream::with([say::unauthorized()]).await);
     let well = Upstream::start().await;

@@ -1,6 +1,7 @@
 //! Connections in memory, on a paused clock: what waits for ever ends a test at once.
 
 mod clocks;
+mod leaving;
 mod reading;
 mod stuck;
 
@@ -27,7 +28,7 @@ use tokio::{
 };
 use tower::service_fn;
 
-use super::{connection, line::Reset};
+use super::{House, connection, line::Reset};
 
 /// An answer, frame by frame; before each it may have nothing to say for a while.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +114,7 @@ fn served(room: usize, scripts: impl IntoIterator<Item = Script>) -> (DuplexStre
         let script = scripts.lock().unwrap().pop_front().unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(Answer { script, clock: None })))
     });
-    let connection = connection(server, edge);
+    let connection = connection(server, edge, House::default());
     (client, tokio::spawn(async move { connection.await.is_ok() }))
 }
 
