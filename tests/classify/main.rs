@@ -6,6 +6,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a row that cannot be read is a failed test")]
 
+mod peeked;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate::classify::{answer, event, kind_of};
 use tollgate_layers::Ending;

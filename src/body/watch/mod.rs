@@ -4,11 +4,12 @@
 //! skipped, whatever its type. A field of a strange type is ignored, never an error: this watches, it does not validate.
 
 mod alike;
+mod meaning;
 mod quick;
 mod scan;
 
 pub use alike::Reader;
-pub use scan::{Meaning, Usage};
+pub use meaning::{Meaning, Usage};
 
 /// The end marker of the OpenAI dialect.
 pub const DONE: &[u8] = b"[DONE]";
@@ -156,10 +157,21 @@ mod tests {
             r#"{"error":"no","error_type":"generation"}"#,
             r#"{"type":"error","error":{"type":"overloaded_error"}}"#,
             r#"{"error":{"code":"429"},"choices":[{"finish_reason":"error"}]}"#,
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#,
+            r#"{"choices":[{"finish_reason":"\u0065rror"}]}"#,
+            r#"{"choices":[{"error":{"code":429},"message":{"content":""}}]}"#,
+            r#"{"success":false,"errors":[{"code":7003}]}"#,
+            r#"[{"error":{"code":503}}]"#,
         ] {
             assert!(chunk(json).error, "{json}");
         }
-        assert!(!chunk(r#"{"error":null,"choices":[]}"#).error);
+        for json in [
+            r#"{"error":null,"errors":[],"choices":[]}"#,
+            r#"{"choices":[{"error":null,"finish_reason":"errors"}]}"#,
+            r#"["error"]"#,
+        ] {
+            assert!(!chunk(json).error, "{json}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::scan::{Meaning, Usage};
+use super::{Meaning, Usage};
 use crate::json::{Cursor, Key};
 
 /// What a chunk says, and where the last string stands that says something, if one does; `None` when it is not certain.
@@ -20,7 +20,7 @@ pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
         "choices" => choices(cursor, &mut meaning, &mut no_choice, &mut said),
         "usage" => usage(cursor, &mut meaning.usage),
         "x_groq" => wrapped(cursor, &mut meaning.usage),
-        "error" => filled(cursor, &mut meaning.error),
+        "error" | "errors" => filled(cursor, &mut meaning.error),
         "object" => word(cursor).filter(|word| *word != "error").map(drop),
         // Other dialects say by it what they are.
         "type" => None,
@@ -61,7 +61,8 @@ fn choices(
             "index" => count(cursor).map(|count| index = count),
             "text" => speech(cursor, &mut said, text),
             "delta" => delta(cursor, &mut said, text),
-            "finish_reason" => filled(cursor, &mut finish),
+            "finish_reason" => reason(cursor, &mut finish, &mut meaning.error),
+            "error" => filled(cursor, &mut meaning.error),
             _ => cursor.value(),
         })?;
         let bit = 1_u128 << index.min(127);
@@ -73,6 +74,17 @@ fn choices(
         Some(())
     })?;
     *no_choice |= !any;
+    Some(())
+}
+
+/// A finish reason: whether it is one, and whether it is that something failed.
+fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, error: &mut bool) -> Option<()> {
+    if cursor.peek()? != b'"' {
+        return filled(cursor, finish);
+    }
+    let word = word(cursor)?;
+    *finish |= !word.is_empty();
+    *error |= word == "error";
     Some(())
 }
 
@@ -165,7 +177,7 @@ fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::scan, *};
 
     const VALUES: [&str; 28] = [
         "null",
@@ -198,7 +210,7 @@ mod tests {
         "{\"tool_calls\":[{}]}",
     ];
 
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         "index",
         "text",
         "delta",
@@ -208,6 +220,7 @@ mod tests {
         "usage",
         "x_groq",
         "error",
+        "errors",
         "object",
         "type",
         "id",
@@ -242,7 +255,7 @@ mod tests {
                 json[at] = byte;
             }
             if let Some((meaning, _)) = read(&json) {
-                prop_assert_eq!(Some(meaning), Meaning::read_any(&json), "{}", String::from_utf8_lossy(&json));
+                prop_assert_eq!(Some(meaning), scan::read(&json), "{}", String::from_utf8_lossy(&json));
             }
         }
     }

@@ -1,85 +1,23 @@
-//! The pass over one event's JSON.
+//! The pass over one event's JSON: [`read`].
 
-use super::quick;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What one chunk says, as far as a gateway must know.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Meaning {
-    /// It carries something that the model said.
-    pub content: bool,
-    /// It looks like an error object; whether it is one, the classifier says.
-    pub error: bool,
-    /// It ends the stream, in a dialect that has no `[DONE]`.
-    pub terminal: bool,
-    /// It carries usage and not a single choice.
-    pub only_usage: bool,
-    /// The tokens it tells.
-    pub usage: Option<Usage>,
-    /// The choices it speaks of, one bit each. Those past 127 share the last one.
-    pub begun: u128,
-    /// The choices it gives a finish reason for.
-    pub finished: u128,
+use super::{Meaning, Usage};
+
+/// What a JSON text means, whatever it is; `None` when it is none.
+pub(super) fn read(json: &[u8]) -> Option<Meaning> {
+    let mut chunk = Chunk::default();
+    let mut text = serde_json::Deserializer::from_slice(json);
+    Loose(&mut chunk).deserialize(&mut text).ok()?;
+    text.end().ok()?;
+    Some(chunk.meaning())
 }
 
-/// Tokens, as an answer tells them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    total: Option<u64>,
-    input: u64,
-    output: u64,
-}
-
-impl Usage {
-    /// The names that count.
-    pub(super) const NAMES: [&'static str; 5] =
-        ["total_tokens", "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"];
-
-    /// Notes what stands under one of [`NAMES`](Self::NAMES).
-    pub(super) fn set(&mut self, name: &str, tokens: u64) {
-        match name {
-            "total_tokens" => self.total = Some(tokens),
-            "prompt_tokens" | "input_tokens" => self.input = tokens,
-            _ => self.output = tokens,
-        }
-    }
-
-    /// All tokens of the call.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.total.unwrap_or(self.input.saturating_add(self.output))
-    }
-
-    /// Reads a usage object at the start of `json`, whatever follows it.
-    #[must_use]
-    pub fn read_first(json: &[u8]) -> Option<Self> {
-        let mut usage = None;
-        Loose(&mut usage).deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()?;
-        usage
-    }
-}
-
-impl Meaning {
-    /// It says nothing, but who will speak.
-    #[must_use]
-    pub const fn only_opens(&self) -> bool {
-        !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
-    }
-
-    /// Reads a JSON text; `None` when it is none.
-    #[must_use]
-    pub fn read(json: &[u8]) -> Option<Self> {
-        quick::read(json).map(|(meaning, _)| meaning).or_else(|| Self::read_any(json))
-    }
-
-    /// The same for whatever may come.
-    pub(super) fn read_any(json: &[u8]) -> Option<Self> {
-        let mut chunk = Chunk::default();
-        let mut text = serde_json::Deserializer::from_slice(json);
-        Loose(&mut chunk).deserialize(&mut text).ok()?;
-        text.end().ok()?;
-        Some(chunk.meaning())
-    }
+/// The usage object at the start of `json`, whatever follows it.
+pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
+    let mut usage = None;
+    Loose(&mut usage).deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()?;
+    usage
 }
 
 /// Something that is told about a value of any type.
@@ -182,7 +120,7 @@ impl<'de, T: Sink> Visitor<'de> for Loose<'_, T> {
 }
 
 /// The names that anything depends on.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "choices",
     "delta",
     "content",
@@ -192,6 +130,7 @@ const NAMES: [&str; 26] = [
     "role",
     "usage",
     "error",
+    "errors",
     "object",
     "type",
     "reasoning",
@@ -248,7 +187,10 @@ impl Chunk {
     fn meaning(self) -> Meaning {
         Meaning {
             content: self.choices.content || matches!(self.kind, Word::Delta),
-            error: self.error.0 || matches!(self.object, Word::Error) || matches!(self.kind, Word::Error),
+            error: self.error.0
+                || self.choices.error
+                || matches!(self.object, Word::Error)
+                || matches!(self.kind, Word::Error),
             terminal: matches!(self.kind, Word::Terminal),
             only_usage: self.no_choice.0 && self.usage.is_some(),
             usage: self.usage,
@@ -264,11 +206,19 @@ impl Sink for Chunk {
             "choices" => map.next_value_seed(Loose(&mut (&mut self.choices, &mut self.no_choice))),
             "usage" => map.next_value_seed(Loose(&mut self.usage)),
             "x_groq" => map.next_value_seed(Loose(&mut Wrapped(&mut self.usage))),
-            "error" => map.next_value_seed(Loose(&mut self.error)),
+            "error" | "errors" => map.next_value_seed(Loose(&mut self.error)),
             "object" => map.next_value_seed(Loose(&mut self.object)),
             "type" => map.next_value_seed(Loose(&mut self.kind)),
             _ => map.next_value::<IgnoredAny>().map(drop),
         }
+    }
+
+    /// Some wrap an error in a list of one. Nothing else comes in a list.
+    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let mut chunk = Self::default();
+        let any = seq.next_element_seed(Loose(&mut chunk))?.is_some();
+        self.error.0 |= chunk.meaning().error;
+        Ok(any)
     }
 }
 
@@ -287,6 +237,7 @@ struct NoItem(bool);
 #[derive(Default)]
 struct Choices {
     content: bool,
+    error: bool,
     begun: u128,
     finished: u128,
 }
@@ -300,7 +251,8 @@ impl Sink for (&mut Choices, &mut NoItem) {
         let bit = 1_u128 << choice.index.0.min(127);
         self.0.begun |= bit;
         self.0.content |= choice.said.0;
-        if choice.finish.0 {
+        self.0.error |= choice.error.0 || choice.reason.failed;
+        if choice.reason.given {
             self.0.finished |= bit;
         }
         Ok(true)
@@ -315,7 +267,8 @@ impl Sink for (&mut Choices, &mut NoItem) {
 struct Choice {
     index: Number,
     said: Filled,
-    finish: Filled,
+    reason: Reason,
+    error: Filled,
 }
 
 impl Sink for Choice {
@@ -324,7 +277,8 @@ impl Sink for Choice {
             "index" => map.next_value_seed(Loose(&mut self.index)),
             "text" => map.next_value_seed(Loose(&mut self.said)),
             "delta" => map.next_value_seed(Loose(&mut Delta(&mut self.said))),
-            "finish_reason" => map.next_value_seed(Loose(&mut self.finish)),
+            "finish_reason" => map.next_value_seed(Loose(&mut self.reason)),
+            "error" => map.next_value_seed(Loose(&mut self.error)),
             _ => map.next_value::<IgnoredAny>().map(drop),
         }
     }
@@ -350,6 +304,23 @@ struct Number(u64);
 impl Sink for Number {
     fn number(&mut self, number: u64) {
         self.0 = number;
+    }
+}
+
+/// A finish reason: whether it is one, and whether it is that something failed.
+#[derive(Default)]
+struct Reason {
+    given: bool,
+    failed: bool,
+}
+
+impl Sink for Reason {
+    fn text(&mut self, text: &str) {
+        self.failed |= text == "error";
+    }
+
+    fn filled(&mut self) {
+        self.given = true;
     }
 }
 

@@ -1,0 +1,71 @@
+//! What one chunk says: [`Meaning`].
+
+use super::{quick, scan};
+
+/// What one chunk says, as far as a gateway must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Meaning {
+    /// It carries something that the model said.
+    pub content: bool,
+    /// It looks like an error object; whether it is one, the classifier says.
+    pub error: bool,
+    /// It ends the stream, in a dialect that has no `[DONE]`.
+    pub terminal: bool,
+    /// It carries usage and not a single choice.
+    pub only_usage: bool,
+    /// The tokens it tells.
+    pub usage: Option<Usage>,
+    /// The choices it speaks of, one bit each. Those past 127 share the last one.
+    pub begun: u128,
+    /// The choices it gives a finish reason for.
+    pub finished: u128,
+}
+
+/// Tokens, as an answer tells them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    total: Option<u64>,
+    input: u64,
+    output: u64,
+}
+
+impl Usage {
+    /// The names that count.
+    pub(super) const NAMES: [&'static str; 5] =
+        ["total_tokens", "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"];
+
+    /// Notes what stands under one of [`NAMES`](Self::NAMES).
+    pub(super) fn set(&mut self, name: &str, tokens: u64) {
+        match name {
+            "total_tokens" => self.total = Some(tokens),
+            "prompt_tokens" | "input_tokens" => self.input = tokens,
+            _ => self.output = tokens,
+        }
+    }
+
+    /// All tokens of the call.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.unwrap_or(self.input.saturating_add(self.output))
+    }
+
+    /// Reads a usage object at the start of `json`, whatever follows it.
+    #[must_use]
+    pub fn read_first(json: &[u8]) -> Option<Self> {
+        scan::read_usage(json)
+    }
+}
+
+impl Meaning {
+    /// It says nothing, but who will speak.
+    #[must_use]
+    pub const fn only_opens(&self) -> bool {
+        !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
+    }
+
+    /// Reads a JSON text; `None` when it is none.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Option<Self> {
+        quick::read(json).map(|(meaning, _)| meaning).or_else(|| scan::read(json))
+    }
+}
