@@ -7,7 +7,8 @@
 //! * no success: the body is read (1 MB, 5 s) and judged; status, headers and bytes go on as they came;
 //! * a stream: held until the first content event, for at most 64 KB; without a clock for first content, for 30 s if
 //!   the upstream shows signs of life. Whatever goes wrong before is an error that can be retried elsewhere;
-//! * a plain answer: held whole when it ends within 64 KB, so that a cut is no answer at all.
+//! * a plain answer: held whole when it ends within 64 KB, so that a cut is no answer at all;
+//! * a stream that is compressed, though none was asked for: held until its first bytes, for none of it can be read.
 //!
 //! After that the answer is *committed*: nothing is made up and nothing is hidden. A stream that breaks ends with one
 //! error event, never with `[DONE]`.

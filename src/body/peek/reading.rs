@@ -87,6 +87,8 @@ impl Reading {
     fn is_known(&mut self) -> bool {
         match &mut self.sort {
             Sort::Error(live) => self.overdue || is_over(live) || live.content.total() >= ERROR as u64,
+            // Of a stream that cannot be read nothing more is to be learnt.
+            Sort::Plain(live) if is_events(&self.parts.headers) && live.content.total() > 0 => true,
             Sort::Plain(live) => is_over(live) || live.content.total() > HOLD as u64,
             Sort::Events(live) => {
                 let alive = live.as_mut().clocks().is_alive();
@@ -134,7 +136,11 @@ fn plain(
         None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.rules.judge.success)(&parts.headers);
-            live.as_mut().clocks().no_stream();
+            if is_events(&parts.headers) {
+                live.as_mut().clocks().content();
+            } else {
+                live.as_mut().clocks().no_stream();
+            }
             live.as_mut().content().commit();
             live.as_mut().commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)).into())

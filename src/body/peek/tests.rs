@@ -288,6 +288,32 @@ async fn a_compressed_answer_is_passed_on_unread() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_encoding_of_none_is_no_encoding() {
+    for encoding in ["", "none", "Identity", "identity, none"] {
+        let steps = [data(says("a")), Step::Wait(Duration::from_secs(5)), data(STOP), data(DONE)];
+        let mut wire = sse(steps);
+        wire.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
+        let began = Instant::now();
+        let answer = peek(true, Clocks::default(), wire).await.expect("an answer");
+        assert_eq!(began.elapsed().as_secs(), 0, "{encoding}");
+        assert_eq!(read(answer.into_body()).await, (says("a") + STOP + DONE, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_stream_is_not_withheld_to_its_end() {
+    let second = Some(Duration::from_secs(1).into());
+    let clocks = Clocks { first_content: second, attempt: second, ..Clocks::default() };
+    let mut wire = sse([data("zz"), Step::Wait(Duration::from_secs(5)), data("z")]);
+    wire.headers_mut().append(header::CONTENT_ENCODING, http::HeaderValue::from_static("identity"));
+    wire.headers_mut().append(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+    let began = Instant::now();
+    let answer = peek(true, clocks, wire).await.expect("an answer");
+    assert_eq!(began.elapsed().as_secs(), 0);
+    assert_eq!(read(answer.into_body()).await, ("zzz".to_owned(), None));
+}
+
 #[tokio::test]
 async fn it_is_as_strict_about_readiness_as_what_it_wraps() {
     use tollgate_layers::testing::Strict;

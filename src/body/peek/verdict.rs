@@ -112,9 +112,12 @@ pub(super) const fn no_json(stream: bool) -> Fault {
     if stream { Fault::NotAStream } else { Fault::NotJson }
 }
 
-/// We ask for no compression; one that compresses all the same is not looked into.
+/// We ask for no compression; one that compresses all the same is not looked into. Some say that they do not.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+    const NONE: [&[u8]; 3] = [b"", b"identity", b"none"];
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| !NONE.iter().any(|none| coding.trim_ascii().eq_ignore_ascii_case(none)))
 }
 
 fn is_comment(line: &[u8]) -> bool {
