@@ -13,8 +13,6 @@ pub(crate) struct Text {
     pub(crate) escaped: bool,
     /// How many of its escapes are `\u0000`.
     pub(crate) units: usize,
-    /// Whether one of them is half of a surrogate pair: the other half may be missing.
-    pub(crate) surrogate: bool,
 }
 
 /// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
@@ -22,7 +20,7 @@ pub(crate) struct Text {
 #[inline(always)]
 pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
     match end_of_short(bytes, open + 1) {
-        Some(end) => Some(Text { inner: open + 1..end, escaped: false, units: 0, surrogate: false }),
+        Some(end) => Some(Text { inner: open + 1..end, escaped: false, units: 0 }),
         None => long_string(bytes, open),
     }
 }
@@ -31,8 +29,8 @@ pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
 fn long_string(bytes: &[u8], open: usize) -> Option<Text> {
     let mut passing = Passing::default();
     let end = passing.pass_any(bytes, open + 1)??;
-    let Passing { escaped, units, surrogate, rest: _ } = passing;
-    Some(Text { inner: open + 1..end, escaped, units, surrogate })
+    let Passing { escaped, units, rest: _ } = passing;
+    Some(Text { inner: open + 1..end, escaped, units })
 }
 
 /// What was seen of a string that is being passed over, perhaps piece by piece.
@@ -40,8 +38,6 @@ fn long_string(bytes: &[u8], open: usize) -> Option<Text> {
 pub(super) struct Passing {
     pub(super) escaped: bool,
     pub(super) units: usize,
-    /// Half of a pair that stands at the border of two pieces counts, whatever it is half of.
-    surrogate: bool,
     rest: Rest,
 }
 
@@ -115,11 +111,9 @@ impl Passing {
             Some(b'u') => {
                 self.units += 1;
                 let Some(digits) = bytes[at + 1..].first_chunk::<4>() else {
-                    (self.surrogate, self.rest) = (true, Rest::Digits(4));
+                    self.rest = Rest::Digits(4);
                     return self.rest_of_escape(bytes, at + 1);
                 };
-                self.surrogate |=
-                    matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
                 digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
             }
             Some(_) => None,

@@ -244,6 +244,17 @@ async fn an_event_of_broken_json_is_dropped_and_counted_or_passed_when_told() {
 }
 
 #[tokio::test]
+async fn half_a_surrogate_pair_is_no_broken_json() {
+    let stream = says("a") + &says("\\ud83d") + STOP + DONE;
+    let answer = peek(true, Clocks::default(), sse([data(stream.clone())])).await.expect("an answer");
+    assert_eq!(read(answer.into_body()).await.0, stream);
+    for json in ["{\"choices\":[{\"text\":\"\\ud83d\"}]}", "{\"type\":\"message\",\"role\":\"\\udc00\"}"] {
+        let answer = peek(false, Clocks::default(), head(200, "application/json", [data(json)])).await;
+        assert_eq!(read(answer.expect("an answer").into_body()).await.0, json);
+    }
+}
+
+#[tokio::test]
 async fn usage_that_only_we_asked_for_is_read_and_taken_out() {
     let stream = says("a") + STOP + USAGE + DONE;
     for injected in [true, false] {

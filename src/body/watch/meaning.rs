@@ -66,6 +66,8 @@ impl Meaning {
     /// Reads a JSON text; `None` when it is none.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {
-        quick::read(json).map(|(meaning, _)| meaning).or_else(|| scan::read(json))
+        let read = quick::read(json).map(|(meaning, _)| meaning).or_else(|| scan::read(json));
+        // What has no value is for the client to judge: that it is said is enough.
+        read.or_else(|| scan::is_json(json).then(|| Self { content: true, ..Self::default() }))
     }
 }

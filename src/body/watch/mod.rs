@@ -181,6 +181,9 @@ mod tests {
                 .usage
                 .is_none()
         );
+        // What it says cannot be told; that it says something is believed.
+        assert!(chunk(r#"{"type":"\ud800","usage":{"total_tokens":1}}"#).content);
+        assert!(matches!(Event::read(br#"{"type":"\ud800","choices":[{"#), Event::Broken));
         assert!(matches!(Event::read(br#"{"choices":[{"#), Event::Broken));
         assert!(matches!(Event::read(b"{} {}"), Event::Broken));
         assert!(matches!(Event::read(b" [DONE] "), Event::Done));

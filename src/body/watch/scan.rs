@@ -13,6 +13,11 @@ pub(super) fn read(json: &[u8]) -> Option<Meaning> {
     Some(chunk.meaning())
 }
 
+/// Whether this is a JSON text, though it may hold what is no value, such as half a surrogate pair.
+pub(super) fn is_json(json: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(json).is_ok()
+}
+
 /// The usage object at the start of `json`, whatever follows it.
 pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
     let mut usage = None;
