@@ -118,26 +118,29 @@ impl Running {
         }
     }
 
-    /// Bytes came.
-    pub(super) fn life(&mut self) {
+    /// Bytes came: in time, if not later than the whole should have taken. Who takes little at a time finds something
+    /// whenever they look, so that the timer is never asked.
+    pub(super) fn life(&mut self) -> Result<(), Fault> {
+        let now = clock::now();
         self.alive = true;
         if !self.pings_are_nothing {
-            self.lives();
+            self.lives(now);
         }
+        if self.whole.is_some_and(|at| now >= at) { Err(Fault::Deadline) } else { Ok(()) }
     }
 
     /// What came says something.
     pub(super) fn progress(&mut self) {
         // Where every byte is life, that was noted when it came.
         if self.pings_are_nothing {
-            self.lives();
+            self.lives(clock::now());
         }
     }
 
-    fn lives(&mut self) {
+    fn lives(&mut self, now: Instant) {
         // From the first on the idle clock runs; by each other it is put off.
         self.sooner |= self.last_life.is_none();
-        self.last_life = Some(clock::now());
+        self.last_life = Some(now);
     }
 
     /// Whether any came.

@@ -59,7 +59,9 @@ impl Source {
         loop {
             match Pin::new(&mut *this.wire).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    this.clocks.life();
+                    if let Err(fault) = this.clocks.life() {
+                        return Poll::Ready(Beat::Fault(fault));
+                    }
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Beat::Data(data, this.wire.is_end_stream()));
                     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tollgate_layers::{Class, timeout::Limit};
 
@@ -94,6 +95,21 @@ async fn the_whole_fires_on_a_stream_that_never_stops() {
     let late = peek(true, clocks, sse([Step::Hang])).await.expect_err("a fault");
     assert_eq!(late, Fault::Deadline);
     assert!(!late.ending().is_evidence(), "the walk before may have used up the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_fires_for_a_client_that_takes_little_at_a_time() {
+    let began = Instant::now();
+    let clocks = all_but(|clocks| clocks.whole = Some(began + 2 * SECOND));
+    let steps = (0..100).map(|_| data(says("a")));
+    let mut body = peek(true, clocks, sse(steps)).await.expect("an answer").into_body();
+    let mut last = String::new();
+    while let Some(frame) = body.frame().await {
+        last = String::from_utf8(frame.expect("no fault").into_data().expect("data").into()).expect("utf-8");
+        tokio::time::advance(SECOND / 10).await;
+    }
+    assert_eq!(code(&last), "deadline");
+    assert_second(began, 2 * SECOND + SECOND / 10);
 }
 
 #[tokio::test(start_paused = true)]

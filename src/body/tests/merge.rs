@@ -174,7 +174,7 @@ async fn a_slow_reader_is_not_the_upstreams_silence() {
     tokio::time::pause();
     let idle = Clocks { idle: Some(Limit::from(Duration::from_secs(1))), ..Clocks::default() };
     let mut source = Box::pin(Source::new(wire, Running::start(&idle, false)));
-    source.as_mut().clocks().life();
+    source.as_mut().clocks().life().expect("in time");
     // The reader takes nothing for an hour, and then all.
     tokio::time::advance(Duration::from_secs(3600)).await;
     let beat = std::future::poll_fn(|cx| source.as_mut().poll_beat(cx)).await;
