@@ -153,9 +153,11 @@ impl Running {
         (self.first, self.attempt) = (None, None);
     }
 
-    /// A stream was asked for and a plain answer comes: only the attempt bounds it.
-    pub(super) const fn no_stream(&mut self) {
+    /// A plain answer is committed, whatever was asked for: only the attempt bounds it, and how long that takes is from
+    /// now on the client's doing as well.
+    pub(super) fn plain(&mut self) {
         self.first = None;
+        self.attempt = self.attempt.map(|(at, limit)| (at, limit.no_evidence()));
     }
 
     /// The terminal event came.

@@ -139,7 +139,7 @@ fn plain(
             if is_events(&parts.headers) {
                 live.as_mut().clocks().content();
             } else {
-                live.as_mut().clocks().no_stream();
+                live.as_mut().clocks().plain();
             }
             live.as_mut().content().commit();
             live.as_mut().commit();

@@ -121,6 +121,15 @@ async fn a_limit_that_the_request_asked_for_is_no_evidence() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_a_committed_plain_answer_takes_is_the_clients_doing_as_well() {
+    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let long = [data(format!("[{}", "1,".repeat(50_000))), Step::Hang];
+    let answer = peek(false, clocks, head(200, "application/json", long)).await.expect("committed");
+    let fault = read(answer.into_body()).await.1.expect("a fault");
+    assert_eq!((fault.ending().class(), fault.ending().is_evidence()), (Class::Timeout, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_beyond_all_time_never_fires() {
     let forever = Some(Limit::from(Duration::MAX));
     let clocks = Clocks { first_content: forever, idle: forever, attempt: forever, ..Clocks::default() };
