@@ -145,18 +145,22 @@ impl Content for Events {
     fn close(&mut self) -> Result<(), Break> {
         let mut missing = "";
         let mut passed = None;
+        // What lacks its blank line is given only where with it all is there; elsewhere it was never said.
+        let mut facts = self.facts;
         let from = self.framer.start();
         if let Some(unit) = self.framer.rest() {
             let end = unit.end;
-            match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
+            match judge(&mut self.reader, (&mut facts, &mut None), &self.terms, unit.data) {
                 Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
                 Verdict::Drop => {}
                 Verdict::Break(broken) => return Err(broken),
             }
         }
-        if !self.facts.done && !self.facts.finished() {
+        if !facts.done && !facts.finished() {
+            self.facts.any = facts.any;
             return Err(Fault::Unfinished.into());
         }
+        self.facts = facts;
         if let Some(end) = passed {
             self.pass(from, end);
         }

@@ -25,12 +25,13 @@ fn layer() -> PeekLayer<Constant<Clocks>> {
 #[tokio::test(start_paused = true)]
 async fn a_fault_before_content_is_an_error_that_can_be_retried() {
     let html = "<html><body>busy</body></html>";
-    let cases: [(bool, _, _); 12] = [
+    let cases: [(bool, _, _); 13] = [
         (true, sse([Step::Cut]), Fault::Cut),
         (true, sse([data(ROLE), Step::Cut]), Fault::Cut),
         (true, sse([]), Fault::Empty),
         (true, sse([data(": ping\n\n")]), Fault::Empty),
         (true, sse([data(ROLE)]), Fault::Unfinished),
+        (true, sse([data(says("a").trim_end().to_owned() + "\n")]), Fault::Unfinished),
         (true, sse([data(ROLE), data(DONE)]), Fault::Empty),
         (true, sse([data(html)]), Fault::NotAStream),
         (true, head(200, "text/html", [data(html)]), Fault::NotAStream),

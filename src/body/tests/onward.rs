@@ -82,6 +82,16 @@ async fn each_hears_the_end_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_the_client_never_saw_is_not_gone_on_with() {
+    let (second, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
+    let (mut body, _) = part([data(says("one ")), data(says("lost").trim_end().to_owned())]).await;
+    let (onward, asked) = next(vec![answered(second)]);
+    body.go_on(onward);
+    assert_eq!(read(body).await.0, [&says("one "), &says("two"), STOP, DONE].concat());
+    assert_eq!(*asked.lock().unwrap(), [Some("one ".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_media_type_has_no_case() {
     let (second, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
     let (mut body, _) = broken().await;
