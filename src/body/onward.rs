@@ -148,11 +148,11 @@ impl Continued {
         let rest = content.drain();
         let ending = content.conclude(over, so_far);
         let last = content.drain();
-        let said = content.said().map(|said| self.prefix.push_str(said));
+        let is_text = content.said().map(|said| self.prefix.push_str(said)).is_some();
         // The connection goes first, then who listened to this part hears: only so is a place free for the next.
         drop(live);
         handles.end(&ending);
-        let next = if broke { self.ask(said.is_some(), &ending) } else { None };
+        let next = if broke { self.ask(is_text, &ending) } else { None };
         match next {
             Some(answer) => {
                 self.rest = rest;
@@ -163,11 +163,14 @@ impl Continued {
         }
     }
 
-    fn ask(&mut self, said: bool, ending: &Ending) -> Option<Answering> {
-        let prefix = match (self.onward.anew, said) {
-            (true, _) => None,
-            (false, true) => Some(self.prefix.as_str().into()),
-            (false, false) => return None,
+    /// `is_text`: the part that is over said nothing but text.
+    fn ask(&mut self, is_text: bool, ending: &Ending) -> Option<Answering> {
+        let prefix = if self.onward.anew {
+            None
+        } else if is_text && !self.prefix.is_empty() {
+            Some(self.prefix.as_str().into())
+        } else {
+            return None;
         };
         (self.onward.ask)(prefix, ending)
     }

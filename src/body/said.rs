@@ -34,9 +34,9 @@ impl Said {
         choice.index == 0 && delta.is_text()
     }
 
-    /// The text, if there is any and nothing else.
+    /// The text, which may be none yet, if there was nothing else.
     pub(super) fn text(&self) -> Option<&str> {
-        (!self.text.is_empty()).then_some(&*self.text)
+        (!self.unfit).then_some(&*self.text)
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{"content":"\u00e9","refusal":null}}]}"#,
         ];
         assert_eq!(said(&chunks).as_deref(), Some("a \"b\"\n\u{e9}"));
-        assert_eq!(said(&chunks[..2]), None, "nothing was said yet");
+        assert_eq!(said(&chunks[..2]).as_deref(), Some(""), "nothing was said yet");
     }
 
     #[test]

@@ -100,6 +100,19 @@ async fn a_media_type_has_no_case() {
 }
 
 #[tokio::test]
+async fn a_part_that_broke_before_it_said_a_word_is_gone_on_with_as_well() {
+    let thinks = "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
+    let (second, _) = part([data(thinks), Step::Cut]).await;
+    let (third, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
+    let (mut body, _) = broken().await;
+    let (onward, asked) = next(vec![answered(second), answered(third)]);
+    body.go_on(onward);
+    let seen = read(body).await.0;
+    assert_eq!(seen, [ROLE, &says("one "), thinks, &says("two"), STOP, DONE].concat());
+    assert_eq!(*asked.lock().unwrap(), [Some("one ".to_owned()), Some("one ".to_owned())]);
+}
+
+#[tokio::test]
 async fn when_nobody_goes_on_the_first_break_is_told_once() {
     let failed: Answering = Box::pin(std::future::ready(Err(Error::Busy)));
     for answers in [vec![], vec![failed], vec![plain()]] {
