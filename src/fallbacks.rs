@@ -173,7 +173,7 @@ impl Policy {
     }
 
     /// The group that serves a name: behind an alias, or by a pattern.
-    fn serving(&self, name: &Arc<str>) -> Arc<str> {
+    pub(crate) fn serving(&self, name: &Arc<str>) -> Arc<str> {
         let group = self.group(name);
         if self.inner.patterns.is_empty() || self.inner.plain.contains(&group) {
             return group;

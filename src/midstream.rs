@@ -1,7 +1,7 @@
 //! What becomes of a stream that breaks after its first content: [`ContinueLayer`], opt-in.
 //!
 //! By default it ends with an error event: nothing is made up. With `midstream_fallback: continue`, in the settings or
-//! in the request, another deployment (or, where all of the group have been called, the next fallback group) gets the
+//! in the request, another deployment (or, where all of the group have been called or none would do better, the next fallback group) gets the
 //! same messages with what was said so far as the last one, the assistant's, and its words go on in the client's
 //! stream. With the header `x-tollgate-midstream: restart` it is asked for all of it again, and the comment
 //! `: tollgate restart` stands before it: a client that asks for this must forget what it has seen at that mark.
@@ -67,7 +67,7 @@ pub struct ContinueLayer {
 #[derive(Clone, Debug)]
 struct Whither {
     policy: Policy,
-    /// How many deployments each name has.
+    /// How many deployments each group has.
     sizes: Arc<HashMap<Arc<str>, usize>>,
 }
 
@@ -75,13 +75,8 @@ impl ContinueLayer {
     /// Goes to the groups of `config`, and on from one to the next as `policy` says.
     #[must_use]
     pub fn new(config: &Config, policy: Policy) -> Self {
-        let mut sizes: HashMap<_, _> =
+        let sizes =
             config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
-        for alias in &config.aliases {
-            if let Some(size) = sizes.get(&alias.group).copied() {
-                sizes.entry(Arc::clone(&alias.name)).or_insert(size);
-            }
-        }
         Self { whither: Whither { policy, sizes: Arc::new(sizes) } }
     }
 }
@@ -165,21 +160,20 @@ where
 }
 
 impl Whither {
-    /// To a deployment of the same group that was not called yet, else to the next group.
+    /// To a deployment of the same group that was not called yet and may do better, else to the next group.
     fn next(&self, mut request: Request, ending: &Ending) -> Option<Request> {
         let trail = Arc::clone(&request.trail);
         if trail.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return None;
         }
-        let Some(last) = trail.last_group() else {
-            let size = self.sizes.get(&request.group).copied().unwrap_or(1);
-            if trail.attempts.endpoints() < size {
-                return Some(request);
-            }
-            return self.policy.next(&request, ending);
-        };
-        request.change().group = last.model;
-        request.change().replaced = last.parameters.into();
+        if let Some(last) = trail.last_group() {
+            request.change().group = last.model;
+            request.change().replaced = last.parameters.into();
+        }
+        let size = self.sizes.get(&self.policy.serving(&request.group)).copied().unwrap_or(1);
+        if ending.class().worth_another() && trail.tried_here() < size {
+            return Some(request);
+        }
         self.policy.next(&request, ending)
     }
 }

@@ -90,6 +90,36 @@ async fn a_stall_and_an_error_event_are_breaks_as_well() {
 }
 
 #[tokio::test]
+async fn what_is_the_callers_own_is_not_asked_again_of_a_sibling() {
+    let filtered = Reply::events([r#"{"error":{"code":"content_filter","message":"filtered"}}"#.to_owned()]);
+    let case =
+        Case::of("m: a b").first("a").always("a", say::role().and(say::words(&["one "])).and(filtered));
+    let world = on(case).start().await;
+    let stream = all(&world, json!({})).await;
+    assert!(stream.text().contains("content_filter"), "{}", stream.text());
+    assert_eq!(world.each("a b"), vec![1, 0]);
+}
+
+#[tokio::test]
+async fn a_sibling_goes_on_in_a_group_that_a_pattern_found() {
+    let case = Case::of("m/*: a b").first("a").always("a", half(&["one "]));
+    let world = on(case.always("b", rest(&["two"]))).start().await;
+    let mut stream = world.gateway.client.stream("m/x", json!({})).await;
+    stream.rest().await;
+    assert_eq!(said(&stream.text()), "one two");
+}
+
+#[tokio::test]
+async fn a_sibling_goes_on_in_the_group_that_was_fallen_back_to() {
+    let case = Case::of("m: a; n: b c").first("b").always("a", say::unavailable());
+    let case = case.always("b", half(&["one "])).always("c", rest(&["two"]));
+    let world = on(case.settings("num_retries: 0, fallbacks: [{m: [n]}]")).start().await;
+    let stream = all(&world, json!({})).await;
+    assert_eq!(said(&stream.text()), "one two");
+    is_whole(&stream.text());
+}
+
+#[tokio::test]
 async fn the_request_may_ask_for_it_or_refuse_it_and_its_word_stays_here() {
     let case = || Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", rest(&["two"]));
     let world = case().start().await;
