@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::fault::{Break, Fault};
-use crate::classify::Kind;
+use crate::classify::{self, Kind};
 
 /// What the client is told went wrong.
 #[derive(Clone, Debug, Serialize)]
@@ -42,18 +42,18 @@ impl Complaint {
 
     /// What an upstream's error object says, in whichever dialect.
     pub(super) fn read(data: &[u8]) -> Self {
-        let whole: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
-        let empty = Map::new();
-        let (error, message) = match whole.get("error") {
-            Some(Value::Object(error)) => (error, None),
-            Some(Value::String(message)) => (&empty, Some(message.clone())),
-            _ => (&whole, None),
-        };
+        Self::of_json(&serde_json::from_slice(data).unwrap_or_default())
+    }
+
+    fn of_json(json: &Value) -> Self {
+        const PLACES: [&str; 3] = ["/error", "/choices/0/error", "/errors/0"];
+        // Some wrap it in a list of one.
+        let whole = json.get(0).unwrap_or(json);
+        let error = PLACES.iter().find_map(|place| whole.pointer(place).filter(|error| error.is_object()));
+        let error = error.unwrap_or(whole);
         let kind = text(error.get("type")).or_else(|| text(whole.get("error_type")));
         Self {
-            message: message
-                .or_else(|| text(error.get("message")))
-                .unwrap_or_else(|| "the upstream reported an error".to_owned()),
+            message: classify::message_of(json).unwrap_or("the upstream reported an error").to_owned(),
             r#type: kind.unwrap_or_else(|| "server_error".to_owned()),
             param: text(error.get("param")),
             code: text(error.get("code")),
@@ -81,15 +81,11 @@ impl Complaint {
 
 /// The upstream's error object as a body: as it is, where it has the shape already.
 pub(super) fn body_of(data: &[u8]) -> Bytes {
-    #[derive(serde::Deserialize)]
-    struct Shaped {
-        #[serde(rename = "error")]
-        _error: Map<String, Value>,
+    let json: Value = serde_json::from_slice(data).unwrap_or_default();
+    if json.get("error").is_some_and(Value::is_object) {
+        return Bytes::copy_from_slice(data);
     }
-    match serde_json::from_slice::<Shaped>(data) {
-        Ok(_) => Bytes::copy_from_slice(data),
-        Err(_) => Complaint::read(data).body().into(),
-    }
+    Complaint::of_json(&json).body().into()
 }
 
 /// Codes come as numbers and as words.
@@ -124,6 +120,22 @@ mod tests {
                 r#"{"error":"oom","error_type":"generation"}"#,
                 r#"{"error":{"message":"oom","type":"generation","param":null,"code":null}}"#,
             ),
+            (
+                r#"{"choices":[{"error":{"code":429,"message":"limited"},"message":{"content":""}}]}"#,
+                r#"{"error":{"message":"limited","type":"server_error","param":null,"code":"429"}}"#,
+            ),
+            (
+                r#"{"success":false,"errors":[{"code":7003,"message":"no route"}]}"#,
+                r#"{"error":{"message":"no route","type":"server_error","param":null,"code":"7003"}}"#,
+            ),
+            (
+                r#"[{"error":{"code":503,"message":"busy"}}]"#,
+                r#"{"error":{"message":"busy","type":"server_error","param":null,"code":"503"}}"#,
+            ),
+            (
+                r#"{"detail":[{"msg":"field required"}]}"#,
+                r#"{"error":{"message":"field required","type":"server_error","param":null,"code":null}}"#,
+            ),
         ];
         for (upstream, ours) in cases {
             assert_eq!(told(upstream), ours);
@@ -134,6 +146,8 @@ mod tests {
     fn one_that_has_the_shape_is_passed_on_as_it_is() {
         let data = br#"{ "error": {"message": "x", "extra": 1} }"#;
         assert_eq!(&body_of(data)[..], data);
-        assert!(body_of(br#"{"object":"error","message":"x"}"#).starts_with(br#"{"error":{"#));
+        for other in [r#"{"object":"error","message":"x"}"#, r#"[{"error":{"message":"x"}}]"#] {
+            assert!(body_of(other.as_bytes()).starts_with(br#"{"error":{"message":"x""#), "{other}");
+        }
     }
 }

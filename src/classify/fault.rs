@@ -108,7 +108,7 @@ impl Fault {
 }
 
 /// The message of an error body: what the provider wrote for people.
-pub(super) fn message_of(json: &Value) -> Option<&str> {
+pub(crate) fn message_of(json: &Value) -> Option<&str> {
     const PLACES: [&str; 9] = [
         "/error/message",
         "/error",

@@ -33,6 +33,7 @@ mod wait;
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Ending};
 
+pub(crate) use self::fault::message_of;
 use self::{fault::Fault, limits::Limits};
 pub use self::{
     kind::{Kind, kind_of, openai_type, status_of},
