@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn usage_that_holds_no_number_takes_nothing_back() {
+        let mut facts = Facts::default();
+        facts.note(&Event::read(br#"{"choices":[],"usage":{"total_tokens":7}}"#));
+        for empty in [
+            r#"{"usage":{"prompt_tokens":null,"completion_tokens":null,"total_tokens":null}}"#,
+            r#"{"usage":{"total_tokens":"many"}}"#,
+            r#"{"usage":{"total_tokens":-1}}"#,
+            r#"{"usage":{}}"#,
+        ] {
+            facts.note(&Event::read(empty.as_bytes()));
+            assert_eq!(facts.usage.map(|usage| usage.total()), Some(7), "{empty}");
+        }
+    }
+
+    #[test]
     fn errors_are_known_in_each_dialect() {
         for json in [
             r#"{"error":{"message":"no"}}"#,

@@ -253,7 +253,7 @@ impl Sink for (&mut Choices, &mut NoItem) {
         if seq.next_element_seed(Loose(&mut choice))?.is_none() {
             return Ok(false);
         }
-        let bit = 1_u128 << choice.index.0.min(127);
+        let bit = 1_u128 << choice.index.0.unwrap_or(0).min(127);
         self.0.begun |= bit;
         self.0.content |= choice.said.0;
         self.0.error |= choice.error.0 || choice.reason.failed;
@@ -304,11 +304,11 @@ impl Sink for Delta<'_> {
 }
 
 #[derive(Default)]
-struct Number(u64);
+struct Number(Option<u64>);
 
 impl Sink for Number {
     fn number(&mut self, number: u64) {
-        self.0 = number;
+        self.0 = Some(number);
     }
 }
 
@@ -345,8 +345,8 @@ impl Sink for Option<Usage> {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let mut number = Number::default();
         map.next_value_seed(Loose(&mut number))?;
-        if Usage::NAMES.contains(&name) {
-            self.get_or_insert_default().set(name, number.0);
+        if let Some(tokens) = number.0.filter(|_| Usage::NAMES.contains(&name)) {
+            self.get_or_insert_default().set(name, tokens);
         }
         Ok(())
     }
