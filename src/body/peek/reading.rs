@@ -177,7 +177,8 @@ fn events(
             parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
             verdict::whole(parts, raw, terms, true)
         }
-        Some(Err(Break::Fault(fault))) => Err(fault),
-        Some(Ok(())) | None => Err(Fault::Empty),
+        // How the connection ends after the terminal event says nothing about what stood before that.
+        Some(Err(Break::Fault(fault))) if !facts.done => Err(fault),
+        Some(Err(Break::Fault(_)) | Ok(())) | None => Err(Fault::Empty),
     }
 }

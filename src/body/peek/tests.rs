@@ -25,7 +25,7 @@ fn layer() -> PeekLayer<Constant<Clocks>> {
 #[tokio::test(start_paused = true)]
 async fn a_fault_before_content_is_an_error_that_can_be_retried() {
     let html = "<html><body>busy</body></html>";
-    let cases: [(bool, _, _); 13] = [
+    let cases: [(bool, _, _); 14] = [
         (true, sse([Step::Cut]), Fault::Cut),
         (true, sse([data(ROLE), Step::Cut]), Fault::Cut),
         (true, sse([]), Fault::Empty),
@@ -33,6 +33,7 @@ async fn a_fault_before_content_is_an_error_that_can_be_retried() {
         (true, sse([data(ROLE)]), Fault::Unfinished),
         (true, sse([data(says("a").trim_end().to_owned() + "\n")]), Fault::Unfinished),
         (true, sse([data(ROLE), data(DONE)]), Fault::Empty),
+        (true, sse([data(DONE), Step::Hang]), Fault::Empty),
         (true, sse([data(html)]), Fault::NotAStream),
         (true, head(200, "text/html", [data(html)]), Fault::NotAStream),
         (true, head(200, "text/plain", [data(says("a"))]), Fault::NotAStream),
