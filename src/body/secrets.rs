@@ -7,7 +7,7 @@
 //!
 //! Hazards: a credential that the upstream has masked, or encoded as a whole (base64), is not found.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{cmp::Reverse, fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
@@ -36,7 +36,14 @@ impl Secrets {
         // `Bearer` and its like are no secret, and are too short to be taken for one.
         let organization = target.organization.iter().filter_map(|name| name.to_str().ok());
         let words = key.chain(headers).chain(organization).flat_map(str::split_whitespace);
-        Self(words.filter(|word| word.len() >= Self::SHORTEST).map(SecretString::from).collect())
+        Self::new(words.filter(|word| word.len() >= Self::SHORTEST))
+    }
+
+    fn new<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let mut words: Vec<_> = words.collect();
+        // One may begin another, whose rest would stay.
+        words.sort_unstable_by_key(|word| Reverse(word.len()));
+        Self(words.into_iter().map(SecretString::from).collect())
     }
 
     /// The same without secrets. Not copied when there are none in it.
@@ -96,8 +103,15 @@ fn places<'a>(text: &'a [u8], secret: &'a [u8]) -> impl Iterator<Item = Range<us
 
 /// Where `secret` ends that begins at `at`, if it does.
 fn end_of(text: &[u8], mut at: usize, secret: &[u8]) -> Option<usize> {
-    for byte in secret {
+    for (place, byte) in secret.iter().enumerate() {
         let rest = text.get(at..)?;
+        if let [b'%', rest @ ..] = rest
+            && *byte == b'%'
+        {
+            // It is itself, or written `%25`, or that again: what follows tells.
+            let again = rest.chunks(2).take(DEEPEST).take_while(|two| *two == b"25").count();
+            return (0..=again).find_map(|again| end_of(text, at + 1 + 2 * again, &secret[place + 1..]));
+        }
         at += if rest.first() == Some(byte) { 1 } else { escaped(rest, *byte)? };
     }
     Some(at)
@@ -135,7 +149,7 @@ mod tests {
     use super::*;
 
     fn secrets(words: &[&str]) -> Secrets {
-        Secrets(words.iter().copied().map(SecretString::from).collect())
+        Secrets::new(words.iter().copied())
     }
 
     #[test]
@@ -165,6 +179,22 @@ mod tests {
         for other in [r"sk\", r"sk\u00", "sk%2", "sk%25", "sk%2Fa%2bb%3Dcd%26e%21f", r"sk\u012fa+b=cd&e"] {
             assert_eq!(secrets.cleaned(Bytes::from_static(other.as_bytes())), other);
         }
+    }
+
+    #[test]
+    fn one_with_a_percent_sign_is_found_as_it_is_and_in_a_url() {
+        let secrets = secrets(&["key%25/a%b"]);
+        for text in ["key%25/a%b", "key%2525%2Fa%25b", "key%252525%252Fa%2525b", r"key%25\/a\u0025b"] {
+            assert_eq!(secrets.cleaned(Bytes::from(format!("<{text}>"))), "<[redacted]>", "{text}");
+        }
+        let other = "key%25/a%2b";
+        assert_eq!(secrets.cleaned(other.into()), other);
+    }
+
+    #[test]
+    fn one_that_begins_another_does_not_leave_its_tail() {
+        let secrets = secrets(&["sk-secret", "sk-secret-and-more"]);
+        assert_eq!(secrets.cleaned("sk-secret-and-more sk-secret".into()), "[redacted] [redacted]");
     }
 
     #[test]
