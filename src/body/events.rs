@@ -199,9 +199,12 @@ fn judge(
     let event = reader.read(&data);
     if let Event::Chunk(chunk) = &event
         && chunk.error
-        && !facts.done
         && let Some(ending) = (terms.rules.judge.event)(&data, &HeaderMap::new())
     {
+        if facts.done {
+            // It comes too late to be one, and may repeat our credential.
+            return Verdict::Drop;
+        }
         facts.any = true;
         let told = terms.rules.secrets.cleaned(Bytes::copy_from_slice(&data));
         return Verdict::Break(Break::Upstream(told, Box::new(ending)));

@@ -231,6 +231,15 @@ async fn after_done_nothing_is_missing_however_the_connection_ends() {
 }
 
 #[tokio::test]
+async fn an_error_after_done_is_not_told() {
+    let stream = says("a") + STOP + DONE;
+    let error = "data: {\"error\":{\"message\":\"bad key sk-secret-1\"}}\n\n";
+    let answer = peek(true, Clocks::default(), sse([data(stream.clone() + error)])).await.expect("an answer");
+    assert!(answer.body().ending().is_success());
+    assert_eq!(read(answer.into_body()).await, (stream, None));
+}
+
+#[tokio::test]
 async fn an_event_of_broken_json_is_dropped_and_counted_or_passed_when_told() {
     let broken = "data: {\"choices\":[{\"delta\"\n\n";
     let stream = says("a") + broken + &says("b") + STOP + DONE;
