@@ -115,7 +115,8 @@ impl Framer {
         if length == 0 {
             return None;
         }
-        let mut missing = "\n";
+        // Behind a CR one LF would only be the rest of its line end.
+        let mut missing = if self.after_cr { "\n\n" } else { "\n" };
         if self.line < length {
             missing = "\n\n";
             self.field(self.line..length);
@@ -310,6 +311,16 @@ mod tests {
         assert!(framer.next_unit().expect("short").is_none());
         let rest = framer.rest().expect("some");
         assert_eq!((rest.data.as_deref(), rest.missing), (Some(&b"[DONE]"[..]), "\n\n"));
+    }
+
+    #[test]
+    fn a_cr_at_the_end_is_no_half_of_the_blank_line_that_is_missing() {
+        for (end, missing) in [("\n", "\n"), ("\r\n", "\n"), ("\r", "\n\n")] {
+            let mut framer = Framer::new(64);
+            framer.push(format!("data: a{end}").into());
+            assert!(framer.next_unit().expect("short").is_none());
+            assert_eq!(framer.rest().expect("some").missing, missing, "{end:?}");
+        }
     }
 
     #[test]
