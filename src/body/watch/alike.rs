@@ -28,14 +28,13 @@ impl Reader {
         if self.is_alike(data) {
             return Event::Chunk(self.meaning);
         }
-        let json = data.trim_ascii();
-        match quick::read(json) {
+        Event::read_by(data, |json| match quick::read(json) {
             Some((meaning, said)) => {
                 self.learn(json, said, meaning);
-                Event::Chunk(meaning)
+                Some(meaning)
             }
-            None => Event::read(data),
-        }
+            None => Meaning::read_slowly(json),
+        })
     }
 
     fn learn(&mut self, json: &[u8], said: Option<Range<usize>>, meaning: Meaning) {

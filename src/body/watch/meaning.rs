@@ -66,8 +66,12 @@ impl Meaning {
     /// Reads a JSON text; `None` when it is none.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {
-        let read = quick::read(json).map(|(meaning, _)| meaning).or_else(|| scan::read(json));
+        quick::read(json).map(|(meaning, _)| meaning).or_else(|| Self::read_slowly(json))
+    }
+
+    /// The same of what the quick pass has declined.
+    pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
         // What has no value is for the client to judge: that it is said is enough.
-        read.or_else(|| scan::is_json(json).then(|| Self { content: true, ..Self::default() }))
+        scan::read(json).or_else(|| scan::is_json(json).then(|| Self { content: true, ..Self::default() }))
     }
 }

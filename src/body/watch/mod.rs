@@ -31,10 +31,14 @@ impl Event {
     /// Reads an event's data.
     #[must_use]
     pub fn read(data: &[u8]) -> Self {
+        Self::read_by(data, Meaning::read)
+    }
+
+    fn read_by(data: &[u8], read: impl FnOnce(&[u8]) -> Option<Meaning>) -> Self {
         match data.trim_ascii() {
             [] => Self::Empty,
             DONE => Self::Done,
-            json => Meaning::read(json).map_or(Self::Broken, Self::Chunk),
+            json => read(json).map_or(Self::Broken, Self::Chunk),
         }
     }
 }
