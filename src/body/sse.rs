@@ -32,8 +32,9 @@ struct Block {
     /// Whether a field was seen, so that only a blank line ends it.
     fields: bool,
     data: Option<Range<usize>>,
-    /// The second and further data lines, which hardly ever occur.
-    more: Vec<Range<usize>>,
+    /// There are further data lines. They hardly ever occur and are looked for again: to keep the places of millions
+    /// would cost more than the event.
+    more: bool,
 }
 
 /// One block.
@@ -106,7 +107,7 @@ impl Framer {
         let (from, block) = (self.start, std::mem::take(&mut self.block));
         self.start += self.at;
         (self.line, self.at) = (0, 0);
-        Ok(Some(Unit { end: self.start, data: block.data(&self.buf[from..]), missing: "" }))
+        Ok(Some(Unit { end: self.start, data: block.data(&self.buf[from..self.start]), missing: "" }))
     }
 
     /// What is left at the end of the stream, read as if its blank line had come. Takes nothing away.
@@ -194,10 +195,11 @@ impl Framer {
         match &block[line.clone()] {
             [] => return true,
             [b':', ..] => return !self.block.fields,
-            b"data" => self.block.add(line.end..line.end),
-            [b'd', b'a', b't', b'a', b':', b' ', ..] => self.block.add(line.start + 6..line.end),
-            [b'd', b'a', b't', b'a', b':', ..] => self.block.add(line.start + 5..line.end),
-            _ => {}
+            text => {
+                if let Some(value) = data_of(text) {
+                    self.block.add(line.end - value.len()..line.end);
+                }
+            }
         }
         self.block.fields = true;
         false
@@ -206,24 +208,34 @@ impl Framer {
 
 impl Block {
     fn add(&mut self, value: Range<usize>) {
-        match self.data {
-            None => self.data = Some(value),
-            Some(_) => self.more.push(value),
-        }
+        self.more = self.data.is_some();
+        self.data.get_or_insert(value);
     }
 
     fn data(self, block: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let first = &block[self.data?];
-        if self.more.is_empty() {
-            return Some(Cow::Borrowed(first));
+        let first = self.data?;
+        let (value, behind) = (&block[first.clone()], &block[first.end..]);
+        if !self.more {
+            return Some(Cow::Borrowed(value));
         }
-        let mut joined = first.to_vec();
-        for line in self.more {
+        let mut joined = value.to_vec();
+        // Between CR and LF stands an empty line more, which is no data.
+        for value in behind.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(data_of) {
             joined.push(b'\n');
-            joined.extend_from_slice(&block[line]);
+            joined.extend_from_slice(value);
         }
         Some(Cow::Owned(joined))
     }
+}
+
+/// What a line says, if it is a data line.
+fn data_of(line: &[u8]) -> Option<&[u8]> {
+    let value = match line.strip_prefix(b"data")? {
+        [] => &[],
+        [b':', value @ ..] => value,
+        _ => return None,
+    };
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -269,7 +281,10 @@ mod tests {
 
     #[test]
     fn several_data_lines_are_joined_and_only_one_space_is_cut() {
-        assert_eq!(data(&["data: a\ndata:b\ndata\ndata:  c\n\n"]), ["a\nb\n\n c"]);
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = "data: a\ndata:b\nid: 1\ndata\n: c\ndata:  c\n\ndata: d\n\n".replace('\n', end);
+            assert_eq!(data(&[&stream]), ["a\nb\n\n c", "d"], "{end:?}");
+        }
     }
 
     #[test]
