@@ -8,7 +8,7 @@ use tollgate_layers::{Class, timeout::Limit};
 
 use crate::body::{
     Clock, Clocks, Fault, Step,
-    testing::{data, head, peek, read, says, sse},
+    testing::{DONE, data, head, peek, read, says, sse},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -127,6 +127,15 @@ async fn how_long_a_committed_plain_answer_takes_is_the_clients_doing_as_well() 
     let answer = peek(false, clocks, head(200, "application/json", long)).await.expect("committed");
     let fault = read(answer.into_body()).await.1.expect("a fault");
     assert_eq!((fault.ending().class(), fault.ending().is_evidence()), (Class::Timeout, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_the_terminal_event_is_waited_for_from_there_on() {
+    let clocks = all_but(|clocks| clocks.pings_are_nothing = true);
+    let steps =
+        [data(says("a")), Step::Wait(5 * SECOND), data(DONE), Step::Wait(SECOND / 2), data(": bye\n\n")];
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    assert_eq!(read(answer.into_body()).await.0, says("a") + DONE + ": bye\n\n");
 }
 
 #[tokio::test(start_paused = true)]

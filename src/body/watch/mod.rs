@@ -65,7 +65,7 @@ impl Facts {
     pub fn note(&mut self, event: &Event) {
         match event {
             Event::Empty => return,
-            Event::Done => self.done = true,
+            Event::Done => (self.fresh, self.done) = (true, true),
             Event::Broken => {}
             Event::Chunk(chunk) => {
                 self.fresh |= !chunk.only_opens();
