@@ -19,8 +19,8 @@ const WAITS: [&str; 3] = ["retry_after", "retry_after_seconds", "estimated_time"
 
 static AMAZON_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// Begins every key that makes an error of an event. Inside of a JSON string its quote would be escaped, so an answer
-/// that speaks about errors does not match.
+/// Begins a key or a value in every event that is an error, and in few others: what has it is read, and only then
+/// judged. Inside of a JSON string the quote would be escaped, so an answer that speaks about errors does not match.
 static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
 
 /// What an error says.

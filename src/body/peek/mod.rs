@@ -4,7 +4,9 @@
 //! [`Body`](super::Body). A head alone says little: a 200 may carry an error object, a page of HTML, or nothing, and a
 //! stream may be cut before its first word. So the head is held until it is known what it is worth:
 //!
-//! * no success: the body is read (1 MB, 5 s) and judged; status, headers and bytes go on as they came;
+//! * no success: the body is read (1 MB, 5 s; what is longer is cut there) and judged; status, headers and bytes go on
+//!   as they came, but for our credentials. One that refuses those says so in words of ours, and a compressed one is not
+//!   passed on at all;
 //! * a stream: held until the first content event, for at most 64 KB; without a clock for first content, for 30 s if
 //!   the upstream shows signs of life. Whatever goes wrong before is an error that can be retried elsewhere;
 //! * a plain answer: held whole when it ends within 64 KB, so that a cut is no answer at all;
