@@ -132,7 +132,7 @@ impl<S> Group<S> {
         }
         let enough = |by: Instant| {
             let slots = |endpoint: &S| endpoint.sure_slots(req, by);
-            self.come_to(waiting + 1, (now, by), slots)
+            self.come_to((req, waiting + 1), (now, by), slots)
         };
         let (mut short, mut long) = (Duration::ZERO, MILLISECOND);
         // An hour is the longest that a word may close.
@@ -151,27 +151,32 @@ impl<S> Group<S> {
     where
         S: Endpoint<Req>,
     {
-        self.come_to(count, (now, by), |endpoint| endpoint.slots(req, by))
+        self.come_to((req, count), (now, by), |endpoint| endpoint.slots(req, by))
     }
 
-    /// Whether what each of them has comes to so many in all.
-    fn come_to<Req>(&self, count: usize, (now, by): (Instant, Instant), slots: impl Fn(&S) -> u64) -> bool
+    /// Whether what each of them has comes to so many such calls in all.
+    fn come_to<Req>(
+        &self,
+        (req, count): (&Req, usize),
+        (now, by): (Instant, Instant),
+        slots: impl Fn(&S) -> u64,
+    ) -> bool
     where
         S: Endpoint<Req>,
     {
         let Plan { order, room, .. } = self.plan();
-        let all = |tier: &Tier| match tier.index() {
-            // Each endpoint frees one slot when the index says so: near enough where there are many.
-            Some(mut index) => index.due(room.nanos(by), room.nanos(now)) as u64,
-            None => {
-                let members = tier.members.clone().map(|which| &self.endpoints[order[which]]);
-                members.map(&slots).fold(0, u64::saturating_add)
-            }
+        let (now, by, count) = (room.nanos(now), room.nanos(by), count as u64);
+        let endpoint = |which: usize| &self.endpoints[order[which]];
+        let all = |tier: &Tier| {
+            let start = tier.members.start;
+            let Some(due) = tier.due((now, by), || endpoint(start).cost(req)) else {
+                let members = tier.members.clone().map(|which| slots(endpoint(which)));
+                return members.fold(0, u64::saturating_add);
+            };
+            // Each of them has one slot at least. Where that is not enough, a few say how many it is.
+            if due.count >= count { due.count } else { due.of_all(|which| slots(endpoint(start + which))) }
         };
-        // So all of them in time are enough for any number.
-        let many = room.tiers.iter().any(Tier::is_large);
-        let count = if many { count.min(order.len()) } else { count };
-        room.tiers.iter().map(all).fold(0, u64::saturating_add) >= count as u64
+        room.tiers.iter().map(all).fold(0, u64::saturating_add) >= count
     }
 
     /// From a counter: as good as a generator, and it needs no lock.

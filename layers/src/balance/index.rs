@@ -1,6 +1,6 @@
 //! Who has room first, among thousands: [`Index`].
 
-use super::calendar::Calendar;
+use super::{calendar::Calendar, room::FEW};
 
 /// For each of many, from when it may have room; finds one that may in O(log n).
 ///
@@ -31,6 +31,28 @@ struct Node {
     well: u64,
     ill: u64,
     below: u64,
+}
+
+/// Those that may have room by some time.
+#[derive(Debug)]
+pub(super) struct Due {
+    /// How many, each counted once, and a little late.
+    pub(super) count: u64,
+    /// A few of them; all, where they are few.
+    some: [Option<usize>; FEW],
+}
+
+impl Due {
+    /// What it comes to for all of them, if the others are like those few.
+    pub(super) fn of_all(&self, amount: impl Fn(usize) -> u64) -> u64 {
+        let (mut sum, mut asked) = (0_u64, 0);
+        for which in self.some.into_iter().flatten() {
+            sum = sum.saturating_add(amount(which));
+            asked += 1;
+        }
+        // There may be more than were counted: some for whom this call is cheap enough.
+        sum.saturating_mul(self.count.max(asked)) / asked.max(1)
+    }
 }
 
 impl Key {
@@ -131,8 +153,8 @@ impl Index {
         least.map(|(_, which)| which)
     }
 
-    /// How many may have room by then; each counted once, and a little late.
-    pub(super) fn due(&mut self, by: u64, now: u64) -> usize {
+    /// Those that may have room by then for a call of this cost.
+    pub(super) fn due(&mut self, (now, by): (u64, u64), cost: u64) -> Due {
         if self.calendar.turn(now) {
             for which in 0..self.len {
                 if self.calendar.is_far(which) {
@@ -140,8 +162,22 @@ impl Index {
                 }
             }
         }
-        let count = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
-        self.calendar.due(by).unwrap_or_else(count)
+        let walk = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
+        let count = self.calendar.due(by).unwrap_or_else(walk);
+        Due { count: count as u64, some: self.some((by, cost), count) }
+    }
+
+    /// A few of those, spread over all of them where there are many.
+    fn some(&self, (by, cost): (u64, u64), count: usize) -> [Option<usize>; FEW] {
+        let step = self.len / FEW;
+        let mut behind = 0;
+        std::array::from_fn(|nth| {
+            // Out of step, since endpoints are often listed in turns.
+            let apart = if count > FEW { nth * step + nth % step.max(1) } else { 0 };
+            let which = self.next(behind.max(apart), by, cost).or_else(|| self.next(behind, by, cost))?;
+            behind = which + 1;
+            Some(which)
+        })
     }
 
     /// The least below `node` that fits, unless another is known that is no later. Those that do not fit must be few.
@@ -194,6 +230,10 @@ mod tests {
             let walked = (from..keys.len()).find(|which| may(&keys[*which]));
             prop_assert_eq!(index.next(from, now, cost), walked);
             prop_assert!((0..keys.len()).all(|which| index.may_have_room(which, now, cost) == may(&keys[which])));
+            let all = (0..keys.len()).filter(|which| may(&keys[*which])).count();
+            let some: Vec<_> = index.due((0, now), cost).some.into_iter().flatten().collect();
+            prop_assert!(some.iter().all(|which| may(&keys[*which])) && some.is_sorted_by(|one, next| one < next));
+            prop_assert!(some.len() == all.min(FEW) || some.len() >= FEW / 4, "{} of {all}", some.len());
             let well = keys.iter().filter(|key| !key.ill && key.at > now).map(|key| key.at);
             prop_assert_eq!(index.first_after(now), well.min());
             let odd = |which: usize| which % 2 == 1;

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    index::{Index, Key},
+    index::{Due, Index, Key},
     queue::{Again, Queue},
 };
 use crate::{
@@ -110,6 +110,13 @@ impl Tier {
         if !self.noted.load(Ordering::Relaxed) {
             self.noted.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Who may have room by then in a large tier, for a call of this cost.
+    pub(super) fn due(&self, (now, by): (u64, u64), cost: impl FnOnce() -> u64) -> Option<Due> {
+        // Asked before the lock: it is not ours.
+        let cost = self.is_large().then(cost)?;
+        self.index().map(|mut index| index.due((now, by), cost))
     }
 
     /// The index of a large tier.

@@ -103,3 +103,42 @@ async fn who_is_refused_while_others_wait_is_told_a_time_at_which_it_is_served_a
     let mut back = spawn(call(&balance, Ask::default()));
     assert!(assert_ready!(back.poll()).is_ok(), "at once");
 }
+
+/// A group of which the first is closed for an hour, and the others have one slot in each second.
+async fn one_closed()
+-> impl Service<Ask, Response = Answer, Error = Failed, Future: Send> + Clone + Send + use<> {
+    let mut servers = servers(Duration::ZERO);
+    servers[0] = Server::judging(0, Duration::ZERO, 1, secs(3_600));
+    let limits = || Limits { requests: Some(60), window: Some(Window::S1), ..Limits::default() };
+    let endpoints: Vec<_> =
+        servers.iter().map(|server| deployment(server, &Meters::new(limits()), rpm(60))).collect();
+    for _ in 0..2 {
+        endpoints[0].clone().oneshot(Ask::default()).await.expect("an answer");
+    }
+    layer(Strategy::Adaptive).with_queue(secs(5), 1_000).layer(endpoints)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_closed_for_long_keeps_nobody_from_waiting_for_the_others() {
+    let balance = one_closed().await;
+    let mut calls: Vec<_> = (0..4 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
+    for (n, one) in calls.iter_mut().enumerate() {
+        if let std::task::Poll::Ready(outcome) = one.poll() {
+            outcome.unwrap_or_else(|refused| panic!("{n} of 39 in each second: {refused:?}"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_more_than_many_can_serve_in_time() {
+    let balance = one_closed().await;
+    let mut calls: Vec<_> = (0..10 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
+    let refused = calls.iter_mut().filter_map(|one| match one.poll() {
+        std::task::Poll::Ready(outcome) => outcome.err(),
+        std::task::Poll::Pending => None,
+    });
+    let refused: Vec<_> = refused.map(|refused| refused.retry_after()).collect();
+    // One slot of each at once, and one more in each of the next four seconds and a bit.
+    assert_eq!(refused.len(), 10 * MANY - 5 * (MANY - 1));
+    assert!(refused.iter().all(|after| (secs(5)..secs(6)).contains(after)), "{:?}", refused.first());
+}
