@@ -14,7 +14,8 @@ impl Exhausted {
     }
 
     /// When a lone caller who returns will be admitted: as soon as all who wait now have been served, and one more
-    /// slot frees. Arrivals to come are not counted. Never zero; `None` where there is no endpoint at all.
+    /// slot frees. Arrivals to come are not counted. Never zero; `None` where there is no endpoint at all, or none that the
+    /// request was [still ready to take](crate::Attempts::set_untried_only).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -25,7 +26,7 @@ impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after {
             Some(after) => write!(f, "no endpoint has room; try again in {} ms", after.as_millis()),
-            None => f.write_str("there is no endpoint"),
+            None => f.write_str("there is no endpoint to call"),
         }
     }
 }

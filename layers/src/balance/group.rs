@@ -139,7 +139,9 @@ impl<S> Group<S> {
         while !enough(soonest + long) && long < Duration::from_secs(3600) {
             (short, long) = (long, long * 2);
         }
-        while long > short + MILLISECOND {
+        // Those who are told a minute need not be told it to the millisecond: each step asks all.
+        let near = |long| ((soonest + long - now) / 256).max(MILLISECOND);
+        while long > short + near(long) {
             let middle = (short + long) / 2;
             if enough(soonest + middle) { long = middle } else { short = middle }
         }

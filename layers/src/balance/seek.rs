@@ -119,9 +119,11 @@ impl<S, T, R> Shared<S, T, R> {
         let room = &self.group.plan().room;
         if room.waiting() > 0 {
             let (owed, waiting) = room.queue(|queue| (queue.is_owed(now), queue.len()));
-            let hurried = self.reads.attempts(req).is_some_and(Attempts::untried_only);
-            if owed && (hurried || !self.group.has_slots(req, waiting + 1, (now, expires))) {
+            if owed && self.hurried(req) {
                 return Err(self.refuse(req, None, None));
+            }
+            if owed && !self.group.has_slots(req, waiting + 1, (now, expires)) {
+                return Err(self.refuse(req, None, Some(expires)));
             }
             if owed {
                 return Ok(Turn::Sleep(expires));
@@ -177,11 +179,24 @@ impl<S, T, R> Shared<S, T, R> {
         }
     }
 
-    /// `earliest` is when there may be room for a request like this, where that is known.
+    /// Whether it would take nothing but an untried endpoint that has room now.
+    fn hurried<Req>(&self, req: &Req) -> bool
+    where
+        R: Reads<Req>,
+    {
+        self.reads.attempts(req).is_some_and(Attempts::untried_only)
+    }
+
+    /// `earliest` is when there may be room for a request like this at its place, where that is known.
     fn refuse<Req>(&self, req: &Req, ticket: Option<&Ticket>, earliest: Option<Instant>) -> Exhausted
     where
         S: Endpoint<Req>,
+        R: Reads<Req>,
     {
+        if self.hurried(req) {
+            // It does not come back: what it met before is judged anew.
+            return Exhausted::new(earliest.map(until));
+        }
         let room = &self.group.plan().room;
         let waiting = match ticket {
             _ if room.waiting() == 0 => 0,
@@ -189,6 +204,11 @@ impl<S, T, R> Shared<S, T, R> {
             None => room.waiting(),
         };
         let slot = self.group.slot(req, waiting, earliest);
-        Exhausted::new(slot.map(|at| at.saturating_duration_since(Instant::now()).max(MILLISECOND)))
+        Exhausted::new(slot.map(until))
     }
+}
+
+/// How long it is until then, for those who are told.
+fn until(at: Instant) -> Duration {
+    at.saturating_duration_since(Instant::now()).max(MILLISECOND)
 }

@@ -93,9 +93,10 @@ async fn who_is_refused_while_others_wait_is_told_a_time_at_which_it_is_served_a
     waiting.iter_mut().for_each(|one| assert_pending!(one.poll()));
     let began = Instant::now();
     let told = call(&balance, Ask::default()).await.expect_err("the queue is full").retry_after();
-    // The first slot frees 60.141 s after the first call, and ten more a tenth of a second apart; a page is 67 ms.
+    // The first slot frees 60.141 s after the first call, and ten more a tenth of a second apart; a page is 67 ms, and
+    // what is told is a little late.
     let truth = ms(60_141 - 4_000 + 1_000);
-    assert!((truth..truth + ms(70)).contains(&told), "{told:?}");
+    assert!((truth..truth + ms(70) + truth / 256).contains(&told), "{told:?}");
     for one in &mut waiting {
         (&mut *one).await.expect("it is served before");
     }

@@ -103,3 +103,20 @@ async fn a_retry_that_waits_for_one_endpoint_does_not_hold_up_those_who_take_ano
     assert!(waits.is_woken());
     assert!(assert_ready!(waits.poll()).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_would_take_nothing_but_an_untried_endpoint_is_not_told_when_to_come_back() {
+    let (server, meters) = (Server::new(0, Duration::ZERO), bursting(2));
+    let balance = layer(Strategy::Adaptive).with_queue(secs(120), 8).with_attempts(Ask::attempts);
+    let balance = balance.layer(vec![deployment(&server, &meters, rpm(2))]);
+    let hurried = Ask::default();
+    call(&balance, hurried.clone()).await.expect("room");
+    hurried.attempts.set_untried_only(true);
+    let alone = call(&balance, hurried.clone()).await;
+    assert_eq!(alone.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
+    call(&balance, Ask::default()).await.expect("room");
+    let mut waits = spawn(call(&balance, Ask::default()));
+    assert_pending!(waits.poll());
+    let behind = call(&balance, hurried).await;
+    assert_eq!(behind.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
+}
