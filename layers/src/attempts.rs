@@ -65,7 +65,7 @@ impl Attempts {
         Self::default()
     }
 
-    /// Notes that this endpoint is called now.
+    /// Notes that this endpoint is called now, or failed when it was to be.
     pub fn picked(&self, endpoint: EndpointKey) {
         self.made.fetch_add(1, Ordering::Relaxed);
         let mut record = self.record();

@@ -135,16 +135,15 @@ where
     T: Track<Flight, S::Response, S::Error>,
     R: Reads<Req>,
 {
-    match (ready, taken.flight.take(), req) {
-        (Ok(()), flight, Some(req)) => {
-            if let Some(attempts) = shared.reads.attempts(&req) {
-                attempts.picked(taken.key);
-            }
-            Ok(State::Calling { inner: taken.service.call(req), flight })
-        }
-        (Err(error), Some(flight), _) => Err(shared.track.track(flight, Err(error))),
-        (Err(error), None, _) => Err(Err(error)),
-        (Ok(()), _, None) => Ok(State::Over),
+    let Some(req) = req else { return Ok(State::Over) };
+    // One that fails before it is called was tried too: a retry is to go elsewhere.
+    if let Some(attempts) = shared.reads.attempts(&req) {
+        attempts.picked(taken.key);
+    }
+    match (ready, taken.flight.take()) {
+        (Ok(()), flight) => Ok(State::Calling { inner: taken.service.call(req), flight }),
+        (Err(error), Some(flight)) => Err(shared.track.track(flight, Err(error))),
+        (Err(error), None) => Err(Err(error)),
     }
 }
 

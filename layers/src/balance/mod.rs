@@ -65,6 +65,10 @@
 //! ```
 //!
 //! # Hazards
+//! Whoever is chosen is polled ready on a clone, and the request stays with it until it is: one that is not ready for
+//! long keeps its requests from the others. Below, readiness should not wait for capacity; a limit belongs to the
+//! [meters](crate::quota), which are asked first.
+//!
 //! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
 //! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.

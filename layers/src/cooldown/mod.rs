@@ -5,9 +5,10 @@
 //! a call. It says how well the endpoint is ([`Health`]), and the balancer decides; so health never closes a group,
 //! and a benched endpoint is still called when there is no better one.
 //!
-//! What counts is what the backend did: failures, timeouts, and at once a credential or resource that is no good
-//! there. The caller's own errors never count; nor does a limit that is reached, which is the meter's to know; nor
-//! what says nothing ([`Ending::is_evidence`](crate::Ending::is_evidence)): a call that was cancelled, or cut by the caller's own shorter limit.
+//! What counts is what the backend did: failures (in `poll_ready` too), timeouts, and at once a credential or
+//! resource that is no good there. The caller's own errors never count; nor does a limit that is reached, which is the
+//! meter's to know; nor what says nothing ([`Ending::is_evidence`](crate::Ending::is_evidence)): a call that was
+//! cancelled, or cut by the caller's own shorter limit.
 //!
 //! ```text
 //!            too many failures                 its time is over
@@ -23,7 +24,8 @@
 //! endpoint is well halves the next one. Its end only ever moves away, as long as no call proves that it is well.
 //!
 //! tower has nothing like it: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load`
-//! measures take a fast failure for a fast answer.
+//! measures take a fast failure for a fast answer. Here each call has a clone of its own, and only that clone is
+//! dropped: the next may find the endpoint well.
 //!
 //! ```
 //! use std::time::Duration;
@@ -151,7 +153,10 @@ where
     type Future = ResponseFuture<S::Future, T, C>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+        let Err(error) = ready!(self.inner.poll_ready(cx)) else { return Poll::Ready(Ok(())) };
+        // It has failed as surely as one that was called.
+        let watch = self.bench.watch(self.probe.take());
+        Poll::Ready(self.track.track(watch, Err(error)).map(drop))
     }
 
     fn call(&mut self, req: Req) -> Self::Future {

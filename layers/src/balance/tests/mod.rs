@@ -8,6 +8,7 @@ mod simulation;
 mod spread;
 mod stories;
 mod threads;
+mod unready;
 
 use std::{
     collections::VecDeque,

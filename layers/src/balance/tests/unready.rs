@@ -1,0 +1,79 @@
+//! Endpoints that are not ready when they are to be called.
+
+use std::{
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use super::*;
+use crate::{
+    cooldown::{Bench, CooldownLayer, Policy, State},
+    quota::Quota,
+};
+
+/// Never ready for a call, where it has failed.
+#[derive(Clone, Debug)]
+struct Backend {
+    by: usize,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Lost;
+
+impl From<Exhausted> for Lost {
+    fn from(exhausted: Exhausted) -> Self {
+        unreachable!("there is always room: {exhausted}")
+    }
+}
+
+impl Service<Ask> for Backend {
+    type Response = usize;
+    type Error = Lost;
+    type Future = Ready<Result<usize, Lost>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        Poll::Ready(if self.failed { Err(Lost) } else { Ok(()) })
+    }
+
+    fn call(&mut self, _: Ask) -> Self::Future {
+        ready(Ok(self.by))
+    }
+}
+
+type Outcomes = fn(Result<&usize, &Lost>) -> Ending;
+const OUTCOMES: AtHead<Outcomes> =
+    AtHead(|outcome| Ending::of(if outcome.is_ok() { Class::Success } else { Class::Unavailable }));
+
+/// Of two, the first has failed.
+fn backends(meters: &Meters) -> [Quota<Backend, AtHead<Outcomes>>; 2] {
+    [0, 1].map(|by| QuotaLayer::new(meters.clone(), OUTCOMES).layer(Backend { by, failed: by == 0 }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held() {
+    let meters = meters(60);
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, OUTCOMES).with_attempts(Ask::attempts);
+    let balance = balance.layer(Vec::from(backends(&meters)));
+    let ask = Ask::default();
+    balance.clone().oneshot(ask.clone()).await.expect_err("the first of equals");
+    assert_eq!((ask.attempts.made(), meters.reading().requests), (1, 0));
+    assert_eq!(balance.oneshot(ask).await.expect("the other one"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_before_it_is_called_is_benched() {
+    let bench = Bench::new(Policy::default().with_allowed_fails(Some(0)));
+    let benches = [bench.clone(), Bench::new(Policy::default())];
+    let endpoints = backends(&meters(60)).into_iter().zip(benches);
+    let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, OUTCOMES).layer(quota));
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, OUTCOMES).layer(endpoints.collect());
+    balance.clone().oneshot(Ask::default()).await.expect_err("the first of equals");
+    assert_eq!(bench.snapshot().state, State::Benched);
+    for _ in 0..3 {
+        assert_eq!(balance.clone().oneshot(Ask::default()).await.expect("the other one"), 1);
+    }
+    sleep(secs(5)).await;
+    balance.oneshot(Ask::default()).await.expect_err("the probe");
+    assert_eq!((bench.snapshot().state, bench.snapshot().benches), (State::Benched, 2));
+}
