@@ -21,9 +21,10 @@
 //! room first. A benched endpoint is called only when none is well in time, and then at once.
 //!
 //! # The queue
-//! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint. Who
-//! waits is woken by the clock, by the place of one that leaves, and by an endpoint that has room early (a call ended,
-//! a reservation came back) or is well before its bench was over.
+//! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint; nor
+//! does a cheap request overtake a dear one, which would else never find enough. Who waits is woken by the clock, by
+//! the place of one that leaves, and by an endpoint that has room early (a call ended, a reservation came back) or is
+//! well before its bench was over.
 //!
 //! ```
 //! use tollgate_layers::{AtHead, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},

@@ -76,8 +76,14 @@ impl Queue {
         number
     }
 
-    /// Whether it is this one's turn to look; else until when somebody in front may keep it from that.
-    pub(super) fn turn(&mut self, number: u64, now: Instant, waker: &Waker) -> Result<(), Instant> {
+    /// Whether it is this one's turn to look; else until when somebody in front may keep it from that, and who is to look
+    /// in its stead.
+    pub(super) fn turn(
+        &mut self,
+        number: u64,
+        now: Instant,
+        waker: &Waker,
+    ) -> Result<(), (Instant, Option<Waker>)> {
         let place = self.place(number);
         let Some(picky) = self.waiters.get(place).map(|waiter| waiter.picky) else { return Ok(()) };
         let before = |waiter: &&Waiter| waiter.due(now) || !picky && !waiter.picky && !waiter.gone(now);
@@ -92,10 +98,11 @@ impl Queue {
                 Ok(())
             }
             Some(until) => {
-                // It is told again when it is its turn.
+                // It is told again when it is its turn; what it was told goes on to those whose turn it may be.
+                let hands_on = waiter.told && !waiter.picky;
                 (waiter.told, waiter.held) = (false, waiter.picky);
                 waiter.at = waiter.expires;
-                Err(until)
+                Err((until, if hands_on { self.tell_held(place) } else { None }))
             }
         }
     }
@@ -111,16 +118,7 @@ impl Queue {
         }
         // What a picky one cannot take, the next may. What another could not take, nobody can; but one that let it go
         // first has yet to learn when its own time comes.
-        let next = if waiter.picky {
-            Some(place + 1)
-        } else {
-            self.waiters
-                .iter()
-                .skip(place + 1)
-                .position(|waiter| waiter.held)
-                .map(|behind| place + 1 + behind)
-        };
-        Ok(next.and_then(|place| self.tell(place)))
+        Ok(if waiter.picky { self.tell(place + 1) } else { self.tell_held(place) })
     }
 
     /// It goes, with an endpoint or without.
@@ -140,8 +138,57 @@ impl Queue {
         self.waiters.get_mut(place)?.tell()
     }
 
+    /// The first behind this one that let somebody go first.
+    fn tell_held(&mut self, place: usize) -> Option<Waker> {
+        self.waiters.iter_mut().skip(place + 1).find(|waiter| waiter.held)?.tell()
+    }
+
     /// How many wait in front of this one.
     pub(super) fn place(&self, number: u64) -> usize {
         self.waiters.partition_point(|waiter| waiter.number < number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_let_others_go_first_is_told_though_one_between_them_may_not_look() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        let woken: [Arc<Woken>; 4] = Default::default();
+        let wakers = woken.each_ref().map(|woken| Waker::from(Arc::clone(woken)));
+        let numbers = [false, true, false, true].map(|picky| queue.join(picky, now, later));
+        // The first is yet to look, so that all others let it go first.
+        for (number, waker) in numbers.iter().zip(&wakers).skip(1) {
+            queue.turn(*number, now, waker).expect_err("the first is due");
+        }
+        for nth in 0..4 {
+            assert!(nth == 0 || woken[nth].0.load(Ordering::Relaxed), "{nth} is told by one before it");
+            let next = match queue.turn(numbers[nth], now, &wakers[nth]) {
+                Ok(()) => queue.none_before(numbers[nth], later).expect("no news"),
+                Err((_, next)) => next,
+            };
+            next.into_iter().for_each(Waker::wake);
+        }
     }
 }

@@ -140,7 +140,11 @@ impl Freed for Room {
 impl Ticket {
     /// See [`Queue::turn`].
     pub(super) fn turn(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
-        self.room.queue(|queue| queue.turn(self.number, now, waker))
+        let turn = self.room.queue(|queue| queue.turn(self.number, now, waker));
+        turn.map_err(|(until, next)| {
+            wake(next);
+            until
+        })
     }
 
     /// See [`Queue::none_before`].
