@@ -57,8 +57,9 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
         self.slots(req, by)
     }
 
-    /// Has `told` hear of it whenever there may be room, or it may be well, earlier than was said last. A decorator passes
-    /// it on. `which` is what `told` calls this endpoint.
+    /// Has `told` hear of it whenever there may be room, or it may be well, earlier than was said last; not while it is being
+    /// asked for its [`score`](Endpoint::score), which may be under a lock of `told`. A decorator passes it on. `which` is what
+    /// `told` calls this endpoint.
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
         let _ = (told, which);
     }

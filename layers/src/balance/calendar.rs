@@ -71,6 +71,11 @@ impl Calendar {
         again
     }
 
+    /// Whether all stand for the past.
+    pub(super) const fn is_past(&self) -> bool {
+        self.past == self.filed.len()
+    }
+
     pub(super) fn is_far(&self, which: usize) -> bool {
         self.filed[which] == FAR
     }

@@ -155,6 +155,20 @@ impl Index {
 
     /// Those that may have room by then for a call of this cost.
     pub(super) fn due(&mut self, (now, by): (u64, u64), cost: u64) -> Due {
+        self.turn(now);
+        let walk = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
+        let count = self.calendar.due(by).unwrap_or_else(walk);
+        Due { count: count as u64, some: self.some((by, cost), count) }
+    }
+
+    /// Whether all may have room at `now`, for all that it knows: it says no more than a new one. A little late.
+    pub(super) fn is_blank(&mut self, now: u64) -> bool {
+        self.turn(now);
+        self.calendar.is_past()
+    }
+
+    /// Turns the calendar to this time.
+    fn turn(&mut self, now: u64) {
         if self.calendar.turn(now) {
             for which in 0..self.len {
                 if self.calendar.is_far(which) {
@@ -162,9 +176,6 @@ impl Index {
                 }
             }
         }
-        let walk = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
-        let count = self.calendar.due(by).unwrap_or_else(walk);
-        Due { count: count as u64, some: self.some((by, cost), count) }
     }
 
     /// A few of those, spread over all of them where there are many.

@@ -26,7 +26,7 @@ pub(super) const FEW: usize = 16;
 pub(super) struct Tier {
     pub(super) members: Range<usize>,
     index: Option<Mutex<Index>>,
-    /// Whether anything was ever noted in the index.
+    /// Whether anything is noted in the index. Changed under its lock.
     noted: AtomicBool,
 }
 
@@ -100,14 +100,24 @@ impl Tier {
         self.members.len() > FEW
     }
 
-    /// The index, if it knows of any that is full. Where it does not, that costs no lock.
-    pub(super) fn noted(&self) -> Option<MutexGuard<'_, Index>> {
-        self.noted.load(Ordering::Relaxed).then(|| self.index()).flatten()
+    /// Whether the index may know of any that is full. Costs no lock.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    /// The index, if it knows of any that is full at `now`.
+    pub(super) fn noted(&self, now: u64) -> Option<MutexGuard<'_, Index>> {
+        let mut index = self.index()?;
+        if index.is_blank(now) {
+            self.noted.store(false, Ordering::Relaxed);
+            return None;
+        }
+        Some(index)
     }
 
     /// There is something in the index.
     pub(super) fn set_noted(&self) {
-        if !self.noted.load(Ordering::Relaxed) {
+        if !self.is_noted() {
             self.noted.store(true, Ordering::Relaxed);
         }
     }
@@ -167,5 +177,30 @@ impl Drop for Ticket {
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_in_which_all_may_have_room_again_is_no_longer_looked_into() {
+        let room = Room::new(std::iter::once(0..20));
+        let tier = &room.tiers[0];
+        let second = 1_000_000_000;
+        let note = |at| {
+            tier.index().expect("it is large").set(7, Key { at, ..Key::NOW });
+            tier.set_noted();
+        };
+        // The second is further away than the calendar goes.
+        for at in [60, 500].map(|seconds| seconds * second) {
+            note(at);
+            assert!(tier.noted(at - second).is_some() && tier.is_noted());
+            assert!(tier.noted(at + second).is_none() && !tier.is_noted());
+        }
+        note(600 * second);
+        room.freed(7);
+        assert!(tier.noted(501 * second).is_none() && !tier.is_noted());
     }
 }

@@ -72,13 +72,18 @@ where
     }
 
     /// Asks one, for the index: from when it may have room.
-    fn key(&self, which: usize, scan: &mut Scan) -> Option<Key> {
+    fn key(&self, (which, cost): (usize, u64), scan: &mut Scan) -> Option<Key> {
         let Unfit { until, ill, dear } = self.ask(which, scan)?;
         let room = &self.plan.room;
         // Later than now, or it would be asked for ever.
         let soonest = room.nanos(scan.now) + if ill { PROBING } else { 1 };
-        let below = if dear { self.endpoint(which).cost(self.want.req) } else { 0 };
+        let below = if dear { cost } else { 0 };
         Some(Key { at: room.nanos(until).max(soonest), below, ill })
+    }
+
+    /// What this request costs. All of a tier measure alike.
+    fn cost(&self, tier: &Tier) -> u64 {
+        self.endpoint(tier.members.start).cost(self.want.req)
     }
 
     fn tried(&self, which: usize, attempts: &Attempts) -> bool {
@@ -91,9 +96,9 @@ where
         let mut rng = fastrand::Rng::with_seed(self.group.random());
         let (start, pair) = (tier.members.start, self.drawn(tier, &mut rng));
         let now = self.plan.room.nanos(scan.now);
-        let may = tier.noted().map(|index| {
-            let cost = self.endpoint(start).cost(self.want.req);
-            pair.map(|drawn| drawn.is_some_and(|offset| index.may_have_room(offset, now, cost)))
+        let may = tier.is_noted().then(|| self.cost(tier)).and_then(|cost| {
+            let index = tier.noted(now)?;
+            Some(pair.map(|drawn| drawn.is_some_and(|offset| index.may_have_room(offset, now, cost))))
         });
         for (drawn, may) in pair.into_iter().zip(may.unwrap_or([true; 2])) {
             let Some(offset) = drawn.filter(|_| may) else { continue };
@@ -119,8 +124,9 @@ where
     /// Notes one that was full, if it still is: under the lock of the index, so that room which comes meanwhile is noted
     /// after that.
     fn note(&self, tier: &Tier, offset: usize, scan: &mut Scan) {
+        let cost = self.cost(tier);
         if let Some(mut index) = tier.index()
-            && let Some(key) = self.key(tier.members.start + offset, scan)
+            && let Some(key) = self.key((tier.members.start + offset, cost), scan)
         {
             index.set(offset, key);
             tier.set_noted();
@@ -130,10 +136,11 @@ where
     /// Asks those that may have room by the index. What it says too early is put right, and paid for by what made it
     /// so: a call that filled an endpoint, a time that has come.
     fn search(&self, tier: &Tier, from: [usize; 2], scan: &mut Scan) {
+        let cost = self.cost(tier);
         let Some(mut index) = tier.index() else { return };
-        if self.walk((tier, &mut index), from[0], scan) {
+        if self.walk((tier, &mut index), (from[0], cost), scan) {
             // There is a choice of two here too.
-            self.walk((tier, &mut index), from[1], scan);
+            self.walk((tier, &mut index), (from[1], cost), scan);
             return;
         }
         let (start, room) = (tier.members.start, &self.plan.room);
@@ -144,7 +151,7 @@ where
         while let Some(offset) = index.least_ill(|which| !tried(which)).or_else(|| index.least_ill(|_| true))
         {
             // Its bench may have been renewed; then another may return before it.
-            match self.key(start + offset, scan) {
+            match self.key((start + offset, cost), scan) {
                 Some(key) if key != index.key(offset) => index.set(offset, key),
                 Some(_) | None => return,
             }
@@ -153,9 +160,8 @@ where
 
     /// Asks all that may have room by the index, from there on and once round, until one has that was not tried. Whether
     /// one has.
-    fn walk(&self, (tier, index): (&Tier, &mut Index), from: usize, scan: &mut Scan) -> bool {
+    fn walk(&self, (tier, index): (&Tier, &mut Index), (from, cost): (usize, u64), scan: &mut Scan) -> bool {
         let (start, now) = (tier.members.start, self.plan.room.nanos(scan.now));
-        let cost = self.endpoint(start).cost(self.want.req);
         let (mut next, mut round) = (from, false);
         loop {
             let Some(offset) = index.next(next, now, cost).filter(|offset| !round || *offset < from) else {
@@ -166,7 +172,7 @@ where
                 continue;
             };
             let known = scan.untried();
-            if let Some(key) = self.key(start + offset, scan) {
+            if let Some(key) = self.key((start + offset, cost), scan) {
                 index.set(offset, key);
                 tier.set_noted();
             }
