@@ -49,9 +49,7 @@ impl Speeds {
 
     /// How long answers take there, where that is known.
     pub(super) fn seconds(&self, which: usize, kind: usize, now: f64) -> Option<f64> {
-        let mean = &self.times[kind][which];
-        let fresh = now - mean.at < STALE;
-        (fresh && mean.seconds > 0.0).then_some(mean.seconds)
+        self.times[kind][which].known(now)
     }
 
     /// How much slower than the group, 1 to 10.
@@ -80,20 +78,41 @@ impl Speeds {
         let Median { at, samples, .. } = self.medians[kind];
         // In a large group one sample moves it little.
         if samples > self.times[kind].len() / 16 && now - at >= MEDIAN {
-            self.find_median(kind);
+            self.find_median(kind, now);
             (self.medians[kind].at, self.medians[kind].samples) = (now, 0);
         }
     }
 
-    fn find_median(&mut self, kind: usize) {
+    fn find_median(&mut self, kind: usize, now: f64) {
         self.scratch.clear();
-        self.scratch
-            .extend(self.times[kind].iter().map(|mean| mean.seconds).filter(|seconds| *seconds > 0.0));
+        self.scratch.extend(self.times[kind].iter().filter_map(|mean| mean.known(now)));
         let (len, middle) = (self.scratch.len(), self.scratch.len() / 2);
         if len > 0 {
             let (below, upper, _) = self.scratch.select_nth_unstable_by(middle, f64::total_cmp);
             let lower = if len % 2 == 0 { below.iter().copied().fold(0.0, f64::max) } else { *upper };
             self.medians[kind].seconds = f64::midpoint(lower, *upper);
         }
+    }
+}
+
+impl Mean {
+    /// Where it says something.
+    fn known(&self, now: f64) -> Option<f64> {
+        (now - self.at < STALE && self.seconds > 0.0).then_some(self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_were_slow_long_ago_do_not_make_the_others_fast() {
+        let mut speeds = Speeds::new(5);
+        let mut sample = |(which, seconds), now| speeds.sample(&Sample { which, kind: 0, seconds }, now);
+        [(0, 10.0), (1, 10.0), (2, 10.0)].into_iter().for_each(|slow| sample(slow, 0.0));
+        [(3, 1.0), (4, 3.0)].into_iter().for_each(|other| sample(other, 100.0));
+        speeds.refresh(0, 100.0);
+        assert_eq!([3, 4].map(|which| speeds.slowness(which, 0, 100.0)), [1.0, 1.5]);
     }
 }
