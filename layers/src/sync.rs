@@ -1,4 +1,5 @@
-//! The locks and counters that the layers share between threads: std's.
+//! The locks and counters that the requests of a group share, and those of its endpoints: std's. A request's own record,
+//! and what Retry shares, stand alone, and take std's as they are.
 //!
 //! In the tests of this package each use of one is also a point at which [`explore`] may let another thread go on, so
 //! that a test can go through thousands of interleavings of the very types that run in production.

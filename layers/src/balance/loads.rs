@@ -19,7 +19,8 @@ use crate::{
 /// With what time constant work given lately, and errors, are forgotten: 10 s.
 const MEMORY: f64 = 10.0;
 
-/// What the endpoints of one group carry. One short lock, taken once for each choice and once for each ending.
+/// What the endpoints of one group carry. One short lock, taken once for each choice, once for each ending, and once when a
+/// stream begins.
 #[derive(Debug)]
 pub(super) struct Loads {
     pub(super) strategy: Strategy,

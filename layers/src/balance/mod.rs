@@ -1,8 +1,8 @@
 //! Many unequal endpoints as one service: [`RateLimitBalanceLayer`].
 //!
 //! It promises all of the capacity that the endpoints were given, and no refusal that could have been foreseen. For
-//! each request it asks every [`Endpoint`](crate::Endpoint) whether it has room, chooses among those that have, takes what
-//! the call needs on a clone of the chosen one, and calls that clone. When none has room the request waits for the
+//! each request it asks its [`Endpoint`](crate::Endpoint)s, all or a few, whether they have room, chooses among those that
+//! have, takes what the call needs on a clone of the chosen one, and calls that clone. When none has room the request waits for the
 //! earliest free slot, if that comes in time; else it is refused at once, and told when to come back.
 //!
 //! It stands inside `Retry`, so that every attempt picks again, and outside `Cooldown` and [`quota`](crate::quota),

@@ -2,17 +2,17 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::word::Word;
-use crate::{Class, Ending};
+use crate::{
+    Class, Ending,
+    sync::{AtomicU64, Mutex},
+};
 
 /// How long an account that is used up closes its deployments, where the server names no time: money does not come
 /// back in a second, and a minute is not long to wait for whoever has just paid.

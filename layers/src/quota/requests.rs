@@ -113,12 +113,11 @@ impl Requests {
         self.refresh(now);
         self.level -= 1.0;
         self.told.take(1.0);
-        let grain = grain(&self.minute, self.limit);
         // A time is rounded down to its millisecond; what is filed is rounded up, so that it never leaves too early.
         if let Rule::Window { window, log, .. } = &mut self.rule {
-            log.add(now + 1, 1, grain_of(log, share(self.limit, *window)));
+            log.add(now + 1, 1, grain(log, share(self.limit, *window)));
         }
-        self.minute.add(now + 1, 1, grain)
+        self.minute.add(now + 1, 1, grain(&self.minute, self.limit))
     }
 
     /// Takes back one that never left us.
@@ -131,25 +130,24 @@ impl Requests {
         }
     }
 
-    /// A call filed at `filed` was refused although there had been room. Says whether that taught anything: calls
-    /// that were under way when the last lesson was learned do not.
-    pub(super) fn refused(&mut self, filed: u64, now: u64) -> bool {
+    /// A call filed at `filed` was refused although there had been room. That teaches a window, but not where the call was
+    /// under way when the last lesson was learned.
+    pub(super) fn refused(&mut self, filed: u64, now: u64) {
         self.refresh(now);
         if self.minute.sum() > self.limit {
             // The answer told a lower limit than we had been given, and that is reason enough.
-            return false;
+            return;
         }
         let burst = self.minute.since((now + 1).saturating_sub(10_000)) * 6 > self.limit;
         let next = match &self.rule {
-            Rule::Minute | Rule::Window { pinned: true, .. } => return false,
-            Rule::Window { .. } if filed <= self.clean_since + 1 => return false,
+            Rule::Minute | Rule::Window { pinned: true, .. } => return,
+            Rule::Window { .. } if filed <= self.clean_since + 1 => return,
             Rule::Bucket if burst => Window::S10,
             Rule::Bucket | Rule::Window { .. } => Window::S1,
         };
         self.clean_since = now;
         self.lessons += 1;
         self.learn(next, now);
-        true
     }
 
     /// How many could come until `by`, if each came as early as it may.
@@ -256,12 +254,8 @@ pub(super) fn slots(log: &Log, limit: u64, now: u64, by: u64) -> u64 {
     (ahead / log.span()).saturating_mul(limit).saturating_add(limit.saturating_sub(kept))
 }
 
-fn grain(log: &Log, limit: u64) -> u64 {
-    grain_of(log, limit)
-}
-
 /// None, where each may have a slot of its own.
-pub(super) fn grain_of(log: &Log, limit: u64) -> u64 {
+fn grain(log: &Log, limit: u64) -> u64 {
     if limit <= SLOTS as u64 { 0 } else { log.span().div_ceil(SLOTS as u64 - 1) }
 }
 

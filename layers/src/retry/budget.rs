@@ -22,7 +22,7 @@ const SLOTS: usize = 41;
 /// plus a constant. So it starts full, and a process that has failed for hours adds little fuel.
 ///
 /// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one says what it did, and its
-/// share is not rounded to a whole fraction. A first attempt costs one atomic addition; only a repeat takes a lock.
+/// share is not rounded to a whole fraction. A first attempt costs one atomic exchange; only a repeat takes a lock.
 #[derive(Clone)]
 pub struct Budget {
     shared: Arc<Shared>,
