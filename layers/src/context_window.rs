@@ -105,7 +105,7 @@ impl<P, C, Q, D> ContextWindowFallbackLayer<P, C, Q, D> {
         ContextWindowFallbackLayer { route: self.route, preflight }
     }
 
-    /// Makes no further call from then on: an `Option<Instant>` that depends on the request.
+    /// Makes no further call from then on: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<E>(self, deadline: E) -> ContextWindowFallbackLayer<P, C, Q, E> {
         ContextWindowFallbackLayer { route: self.route.with_deadline(deadline), preflight: self.preflight }
     }

@@ -42,7 +42,7 @@ where
     }
 }
 
-/// A constant of any type.
+/// A constant of any type. Those that are most often wanted (numbers, a `Duration`, an `Option` of one) need no such wrapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Constant<T>(pub T);
 
@@ -66,4 +66,4 @@ macro_rules! constants {
     )*};
 }
 
-constants!(u32, u64, Duration, Option<Duration>);
+constants!(u8, u32, u64, Duration, Option<u32>, Option<Duration>);

@@ -87,7 +87,7 @@ impl<P, C> FallbackLayer<P, C> {
 }
 
 impl<P, C, D> FallbackLayer<P, C, D> {
-    /// Makes no further call from then on: an `Option<Instant>` that depends on the request.
+    /// Makes no further call from then on: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<E>(self, deadline: E) -> FallbackLayer<P, C, E> {
         FallbackLayer { route: self.route.with_deadline(deadline) }
     }

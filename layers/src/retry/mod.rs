@@ -119,14 +119,14 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
         RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
     }
 
-    /// When all must be over: an `Option<Instant>` that depends on the request.
+    /// When all must be over: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<B>(self, deadline: B) -> RetryLayer<R, C, A, B, M> {
         let Policy { retries, classify, attempts, max_attempts, pace, .. } = self.policy;
         RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
     }
 
-    /// How many attempts a request may make in all, whatever its retries: an `Option<u32>` that depends on the
-    /// request. With a record it counts the attempts made over all groups.
+    /// How many attempts a request may make in all, whatever its retries: an `Option<u32>`, or a function of the
+    /// request to one. With a record it counts the attempts made over all groups.
     pub fn with_max_attempts<B>(self, max_attempts: B) -> RetryLayer<R, C, A, D, B> {
         let Policy { retries, classify, attempts, deadline, pace, .. } = self.policy;
         RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }

@@ -195,6 +195,14 @@ impl<In> Setting<In> for Limit {
     }
 }
 
+impl<In> Setting<In> for Option<Limit> {
+    type Value = Self;
+
+    fn get(&self, _: In) -> Self {
+        *self
+    }
+}
+
 /// The call took longer than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {

@@ -56,6 +56,18 @@ async fn the_limit_counts_from_the_call_even_when_the_first_poll_is_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_every_kind_may_stand_there_as_it_is() {
+    let limit = Limit::of(SECOND).named("attempt");
+    let named = |error: BoxError| elapsed(error).clock();
+    let ask = 2 * SECOND;
+    assert_eq!(named(service(limit).oneshot(ask).await.unwrap_err()), Some("attempt"));
+    assert_eq!(named(service(Some(limit)).oneshot(ask).await.unwrap_err()), Some("attempt"));
+    assert_eq!(named(service(Some(SECOND)).oneshot(ask).await.unwrap_err()), None);
+    assert_eq!(named(service(move |_: &Duration| limit).oneshot(ask).await.unwrap_err()), Some("attempt"));
+    assert_eq!(service(None::<Limit>).oneshot(ask).await.unwrap(), "done");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_limit_waits_for_ever() {
     let answer = service(None::<Duration>).oneshot(1_000_000 * SECOND).await;
     assert_eq!(answer.unwrap(), "done");

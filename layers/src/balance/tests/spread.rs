@@ -1,7 +1,7 @@
 //! Who gets how much.
 
 use super::{stories::patient, *};
-use crate::{endpoint::Health, setting::Constant};
+use crate::endpoint::Health;
 
 /// How many calls each got.
 fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
@@ -291,7 +291,7 @@ async fn how_fast_a_stream_begins_is_known_before_it_ends() {
     let made = servers.iter().map(|one| deployment(one, &unlimited(), Share::default()));
     let strategy = Strategy::LatencyBased { buffer: 0.1 };
     let balance = RateLimitBalanceLayer::new(strategy, Streams::default()).with_seed(7);
-    let balance = balance.with_kind(Constant(1_u8)).layer(made.collect());
+    let balance = balance.with_kind(1_u8).layer(made.collect());
     servers[0].set_takes(ms(400));
     // Fails fast: that is no speed.
     servers[1].set_takes(ms(1));

@@ -68,7 +68,7 @@ async fn unauthorized_has_no_other_endpoint_to_go_to() {
 #[tokio::test(start_paused = true)]
 async fn the_cap_counts_its_own_calls() {
     let (service, log) = backend(&[DOWN; 9]);
-    let layer = RetryLayer::new(5u32, classify).with_max_attempts(Constant(Some(2)));
+    let layer = RetryLayer::new(5u32, classify).with_max_attempts(Some(2u32));
     layer.layer(service).oneshot(Ask::default()).await.unwrap();
     assert_eq!(lock(&log).len(), 2);
 }
