@@ -16,7 +16,47 @@
 //! | [`QuotaLayer`](quota::QuotaLayer) | keeps an endpoint's rate limits: the innermost [`Endpoint`] |
 //! | [`TimeoutLayer`](timeout::TimeoutLayer) | ends an attempt that takes too long |
 //!
-//! All time is tokio time, so that a test can pause it.
+//! # One alone
+//! [`Timeout`](timeout), [`Retry`](retry) and the two fallbacks do all of their work alone. [`Quota`](quota) and
+//! [`Cooldown`](cooldown) keep an account, and refuse nobody: it is the balancer that asks them before it calls. So one backend
+//! with a limit is a group of one.
+//!
+//! ```
+//! use tollgate_layers::{AtHead, BoxError, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//!     quota::{Limits, Meters, QuotaLayer}};
+//! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! let judge = |outcome: Result<&u16, &BoxError>| match outcome {
+//!     Ok(429) => Ending::of(Class::RateLimited),
+//!     Ok(..500) => Ending::of(Class::Success),
+//!     Ok(_) | Err(_) => Ending::of(Class::Unavailable),
+//! };
+//! let limits = Limits { requests: Some(2), ..Limits::default() };
+//! let backend = QuotaLayer::new(Meters::new(limits), AtHead(judge))
+//!     .layer(service_fn(|()| async { Ok::<_, BoxError>(200) }));
+//! let service = ServiceBuilder::new()
+//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtHead(judge)))
+//!     .service(vec![backend]);
+//! for _ in 0..2 {
+//!     assert_eq!(service.clone().oneshot(()).await?, 200);
+//! }
+//! let refused = service.oneshot(()).await.unwrap_err();
+//! assert!(refused.is::<Exhausted>(), "{refused}");
+//! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Errors
+//! A layer does not change the error type of what it stands round: [`Elapsed`](timeout::Elapsed) and
+//! [`Exhausted`](balance::Exhausted) join it by [`From`], which there is for [`BoxError`], and which an enum of your own can have.
+//! Round a service whose error has room for nothing else, such as axum's routes or hyper's client, put
+//! `map_err(BoxError::from)` below.
+//!
+//! # Features
+//! `testing`: [`Strict`](testing::Strict), over which a layer of your own should pass too.
+//!
+//! All time is tokio time, so that a test can pause it; they run where its timer is enabled.
 
 pub mod attempts;
 pub mod balance;
@@ -44,6 +84,10 @@ pub use ending::Ending;
 pub use endpoint::{Endpoint, Score, Until};
 pub use setting::Setting;
 pub use track::{AtHead, Hear, Track};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The error type of tower's own middleware.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -50,7 +50,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: with a [`Track`] that waits for the end of the body, a long stream keeps its probe as long; give
+//! Hazards: alone it only keeps the record, for whoever asks the [`Bench`]. With a [`Track`] that waits for the end of the body, a long stream keeps its probe as long; give
 //! [`CooldownLayer::with_head`] the classifier of heads too. And a call that hangs keeps it until a timeout below
 //! ends it.
 

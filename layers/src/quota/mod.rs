@@ -44,7 +44,7 @@
 //!
 //! # Hazards
 //! Called without having reserved, as in this example, it counts the call and holds nothing back: only a balancer
-//! asks first. A wrong cost makes a limit of tokens leak or starve, until answers have taught better.
+//! asks first, and one deployment alone is a [group of one](crate#one-alone). A wrong cost makes a limit of tokens leak or starve, until answers have taught better.
 
 mod account;
 mod future;
