@@ -1,4 +1,4 @@
-//! All six layers round two plain HTTP servers, a smaller on port 8001 and a larger on 8002, which become one on 8000.
+//! All the layers round two plain HTTP servers, a smaller on port 8001 and a larger on 8002, which become one on 8000.
 //! No gateway, no configuration: closures say what an answer means, and a request is any request.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use tollgate_layers::{
     fallback::FallbackLayer,
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
-    timeout::TimeoutLayer,
+    timeout::{Elapsed, TimeoutLayer},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn, steer::Steer};
 
@@ -46,6 +46,7 @@ fn both(
         Ok(..400) => Ending::of(Class::Success),
         Ok(..500) => Ending::of(Class::Caller),
         Err(error) if error.is::<Exhausted>() => Ending::of(Class::RateLimited).refused(),
+        Err(error) if error.is::<Elapsed>() => Ending::of(Class::Timeout),
         Ok(_) | Err(_) => Ending::of(Class::Unavailable),
     };
     let to_larger = |call: &Call, _: &Ending| (!call.larger).then(|| Call { larger: true, ..call.clone() });

@@ -24,6 +24,9 @@ use tower::{Service, ServiceExt};
 #[path = "../examples/axum.rs"]
 pub mod axum_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
+#[path = "../examples/axum_layer.rs"]
+pub mod axum_layer_example;
+#[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../examples/hyper.rs"]
 pub mod hyper_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
@@ -63,6 +66,16 @@ async fn an_axum_application_has_a_gateway_beside_its_own_route() {
     assert_eq!(status, 200);
     assert!(text.contains("Hello from inside axum!"), "{text}");
     server.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_axum_application_has_one_layer_alone() {
+    for (path, status, text) in [("/patient", 200, "done\n"), ("/hasty", 504, "no answer within 10ms\n")] {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = axum_layer_example::application().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), text, "{path}");
+    }
 }
 
 /// A plain server that tells its name, or fails with this status; what it has counted.
