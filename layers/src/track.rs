@@ -3,6 +3,55 @@
 //! A streamed answer is well at its head and may break a minute later. A layer that counts, meters or judges fastens
 //! a handle to the answer, and the handle hears the end. tower's `load::TrackCompletion` does the same for its load
 //! measure, but its handle can only be dropped: it never learns *how* the answer ended.
+//!
+//! An answer in pieces that owns what hears its end, as a body does:
+//!
+//! ```
+//! use tollgate_layers::{BoxError, Class, Ending, Hear, Track, quota::{Limits, Meters, QuotaLayer}};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! struct Pieces {
+//!     left: Vec<&'static str>,
+//!     hear: Vec<Box<dyn FnOnce(&Ending) + Send>>,
+//! }
+//!
+//! impl Iterator for Pieces {
+//!     type Item = &'static str;
+//!
+//!     fn next(&mut self) -> Option<&'static str> {
+//!         let piece = self.left.pop();
+//!         if piece.is_none() {
+//!             self.hear.drain(..).for_each(|hear| hear(&Ending::of(Class::Success)));
+//!         }
+//!         piece
+//!     }
+//! }
+//!
+//! #[derive(Clone)]
+//! struct AtEnd;
+//!
+//! impl<H: Hear + Send + 'static> Track<H, Pieces, BoxError> for AtEnd {
+//!     fn track(&self, handle: H, outcome: Result<Pieces, BoxError>) -> Result<Pieces, BoxError> {
+//!         let Ok(mut pieces) = outcome else {
+//!             handle.end(&Ending::of(Class::Unavailable));
+//!             return outcome;
+//!         };
+//!         pieces.hear.push(Box::new(move |ending| handle.end(ending)));
+//!         Ok(pieces)
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
+//! let backend = QuotaLayer::new(meters.clone(), AtEnd)
+//!     .layer(service_fn(|()| async { Ok::<_, BoxError>(Pieces { left: vec!["world", "hello"], hear: vec![] }) }));
+//! let pieces = backend.oneshot(()).await?;
+//! assert_eq!(meters.reading().in_flight, 1, "the head is there, and the place is still taken");
+//! assert_eq!(pieces.collect::<Vec<_>>(), ["hello", "world"]);
+//! assert_eq!(meters.reading().in_flight, 0);
+//! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::{Classify, Ending};
 

@@ -70,6 +70,9 @@
 //! long keeps its requests from the others. Below, readiness should not wait for capacity; a limit belongs to the
 //! [meters](crate::quota), which are asked first.
 //!
+//! The endpoints are shared by all calls. Where the future is to be `Send`, each must be `Sync`: tower's
+//! `BoxCloneSyncService` is, `BoxCloneService` is not.
+//!
 //! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
 //! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.
