@@ -171,7 +171,7 @@ impl<S> Group<S> {
         let endpoint = |which: usize| &self.endpoints[order[which]];
         let all = |tier: &Tier| {
             let start = tier.members.start;
-            let Some(due) = tier.due((now, by), || endpoint(start).cost(req)) else {
+            let Some(due) = tier.due((now, by), || endpoint(start).cost(req), count) else {
                 let members = tier.members.clone().map(|which| slots(endpoint(which)));
                 return members.fold(0, u64::saturating_add);
             };

@@ -38,7 +38,7 @@ struct Node {
 pub(super) struct Due {
     /// How many, each counted once, and a little late.
     pub(super) count: u64,
-    /// A few of them; all, where they are few.
+    /// A few of them; all, where they are few; none, where so many were enough.
     some: [Option<usize>; FEW],
 }
 
@@ -153,12 +153,13 @@ impl Index {
         least.map(|(_, which)| which)
     }
 
-    /// Those that may have room by then for a call of this cost.
-    pub(super) fn due(&mut self, (now, by): (u64, u64), cost: u64) -> Due {
+    /// Those that may have room by then for a call of this cost; which they are, unless so many are `enough`.
+    pub(super) fn due(&mut self, (now, by): (u64, u64), (cost, enough): (u64, u64)) -> Due {
         self.turn(now);
         let walk = || (0..self.len).filter(|which| self.key(*which).at <= by).count();
         let count = self.calendar.due(by).unwrap_or_else(walk);
-        Due { count: count as u64, some: self.some((by, cost), count) }
+        let some = if count as u64 >= enough { [None; FEW] } else { self.some((by, cost), count) };
+        Due { count: count as u64, some }
     }
 
     /// Whether all may have room at `now`, for all that it knows: it says no more than a new one. A little late.
@@ -242,7 +243,7 @@ mod tests {
             prop_assert_eq!(index.next(from, now, cost), walked);
             prop_assert!((0..keys.len()).all(|which| index.may_have_room(which, now, cost) == may(&keys[which])));
             let all = (0..keys.len()).filter(|which| may(&keys[*which])).count();
-            let some: Vec<_> = index.due((0, now), cost).some.into_iter().flatten().collect();
+            let some: Vec<_> = index.due((0, now), (cost, u64::MAX)).some.into_iter().flatten().collect();
             prop_assert!(some.iter().all(|which| may(&keys[*which])) && some.is_sorted_by(|one, next| one < next));
             prop_assert!(some.len() == all.min(FEW) || some.len() >= FEW / 4, "{} of {all}", some.len());
             let well = keys.iter().filter(|key| !key.ill && key.at > now).map(|key| key.at);

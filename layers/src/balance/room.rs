@@ -122,11 +122,11 @@ impl Tier {
         }
     }
 
-    /// Who may have room by then in a large tier, for a call of this cost.
-    pub(super) fn due(&self, (now, by): (u64, u64), cost: impl FnOnce() -> u64) -> Option<Due> {
+    /// See [`Index::due`]; of a large tier.
+    pub(super) fn due(&self, times: (u64, u64), cost: impl FnOnce() -> u64, enough: u64) -> Option<Due> {
         // Asked before the lock: it is not ours.
         let cost = self.is_large().then(cost)?;
-        self.index().map(|mut index| index.due((now, by), cost))
+        self.index().map(|mut index| index.due(times, (cost, enough)))
     }
 
     /// The index of a large tier.
