@@ -234,7 +234,7 @@ fn announce(at: SocketAddr, config: &Config) {
     if !at.ip().is_loopback() && config.master_key.is_none() {
         eprintln!(
             "warning: everyone who can reach {at} may call these models with your keys, because there is no \
-             master_key. Set general_settings.master_key, or listen on 127.0.0.1 (the default)."
+             master_key. Set general_settings.master_key or LITELLM_MASTER_KEY, or listen on 127.0.0.1 (the default)."
         );
     }
 }

@@ -12,6 +12,8 @@ use super::{
 /// The file, section by section.
 #[derive(Debug)]
 pub(super) struct Raw<'e> {
+    /// Where the file begins: the place of what stands in the environment alone.
+    pub(super) at: At,
     pub(super) entries: Vec<Entry>,
     pub(super) litellm: Section,
     pub(super) router: Section,
@@ -100,6 +102,7 @@ pub(super) fn read<'e>(
         router: root.take_section("router_settings", sink),
         general: root.take_section("general_settings", sink),
         env,
+        at,
     })
 }
 

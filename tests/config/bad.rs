@@ -121,6 +121,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("`accept-encoding` is set by the gateway", "PARAMS\n    headers: {§accept-encoding: gzip}\n"),
     ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
     ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),
+    ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §enable_oauth2_proxy_auth: true\n"),
     ("`NO_SUCH_KEY` is not set", "PARAMS\ngeneral_settings:\n  master_key: §os.environ/NO_SUCH_KEY\n"),
     ("`A` must be a text, found a list", "PARAMS\nenvironment_variables: {A: §[sk-canary-123456]}\n"),
     // settings

@@ -89,7 +89,8 @@ pub(super) const SETTINGS: &[&str] = &[
 pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
 
 /// Ways of LiteLLM's, none of them served, to keep callers out.
-pub(super) const DOORS: &[&str] = &["custom_auth", "enable_jwt_auth", "enable_oauth2_auth"];
+pub(super) const DOORS: &[&str] =
+    &["custom_auth", "enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth"];
 
 /// A key of our own, which LiteLLM does not have.
 pub(super) struct Ours {

@@ -18,7 +18,7 @@ use super::{
     keys,
     raw::Raw,
     read,
-    yaml::{Node, Value},
+    yaml::{At, Node, Value},
 };
 use fallbacks::Names;
 
@@ -76,11 +76,16 @@ fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<
     }
 }
 
-/// A master key that is written but empty is an error: whoever wrote it does not want an open door.
+/// The key that is written, else LiteLLM's variable. One that is written but empty is an error: whoever wrote it does
+/// not want an open door.
 fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretString> {
     let Some((key, node)) = raw.general.entry("master_key") else {
-        doors(raw, sink);
-        return None;
+        let key = raw.env.get("LITELLM_MASTER_KEY");
+        match key.as_deref() {
+            Some(text) => warn_well_known(text, &raw.at, "`LITELLM_MASTER_KEY`", sink),
+            None => doors(raw, sink),
+        }
+        return key.map(Into::into);
     };
     if node.is_null() {
         sink.error(&key.at, "`master_key` is empty")
@@ -88,11 +93,14 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
         return None;
     }
     let text = read::text(node, sink)?;
-    if text == "sk-1234" {
-        sink.warning(&node.at, "`master_key` is the well-known one of LiteLLM's examples")
-            .help("choose another");
-    }
+    warn_well_known(&text, &node.at, "`master_key`", sink);
     Some(text.into())
+}
+
+fn warn_well_known(key: &str, at: &At, what: &str, sink: &mut Sink<'_>) {
+    if key == "sk-1234" {
+        sink.warning(at, format!("{what} is the well-known one of LiteLLM's examples")).help("choose another");
+    }
 }
 
 /// Another door of LiteLLM's, where there is no master key: to serve without it would let in whom it kept out.
