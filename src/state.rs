@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tollgate_layers::{
@@ -18,7 +19,7 @@ use tollgate_layers::{
 
 use crate::{
     classify::{Kind, counted, kind_of},
-    config::{Accounting, Deployment, RetryBudget, Settings},
+    config::{Accounting, Deployment, Pattern, RetryBudget, Settings},
     metrics::Metrics,
     mock::Mock,
     paths::Draining,
@@ -170,13 +171,32 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
             Accounting::Billed => Settle::Billed,
         },
         longest_guess: deployment.cooldown_time.unwrap_or(settings.cooldown_time),
+        // Each model has limits of its own.
+        learns: deployment.patterns().is_none(),
         account: None,
     }
 }
 
 fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
     let by_error = settings.allowed_fails_policy.clone();
-    Policy::new(deployment.cooldown_time.unwrap_or(settings.cooldown_time))
+    // One name that does not exist says nothing about the others that a pattern serves.
+    let never = || Pattern::of(&deployment.group).map(|_| Duration::ZERO);
+    Policy::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
         .with_allowance(move |ending| counted(&by_error, kind_of(ending)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_pattern_whose_model_is_one_closes_as_long_as_any_other_where_a_refusal_names_no_time() {
+        let entry = |name, model| format!("- {{model_name: {name}, litellm_params: {{model: openai/{model}}}}}\n");
+        let yaml = format!("model_list:\n{}{}", entry("all-*", "one"), entry("one", "one"));
+        let (config, _) = Config::from_yaml(&yaml, "", &|_| None).unwrap();
+        let limits = |group: usize| limits(&config.groups[group].deployments[0], &config.settings);
+        assert_eq!(limits(0), limits(1));
+    }
 }

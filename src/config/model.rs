@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Vendor;
+use super::{Pattern, Vendor};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub struct Deployment {
     pub clocks: Clocks,
     /// `num_retries` of the deployment: how often a call that failed here is made again.
     pub num_retries: Option<u32>,
-    /// `cooldown_time`; zero means that it is never benched for its health.
+    /// `cooldown_time`; zero means that it is never benched for its health, and so does none for a group with a pattern.
     pub cooldown_time: Option<Duration>,
     /// `model_info.allowed_fails`.
     pub allowed_fails: Option<u32>,
@@ -79,6 +79,14 @@ pub struct Deployment {
     pub mock: Option<Mock>,
     /// `model_info`: what is known about the model.
     pub info: Info,
+}
+
+impl Deployment {
+    /// Where it serves many models: the group's name, and the model's, into which goes what is captured of the first.
+    #[must_use]
+    pub fn patterns(&self) -> Option<(Pattern, Pattern)> {
+        Pattern::of(&self.group).zip(Pattern::of(&self.target.model))
+    }
 }
 
 /// Without the values of `defaults`: a value under a key that we do not know may be anything.

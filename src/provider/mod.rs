@@ -81,7 +81,7 @@ impl Encoder {
         let target = &deployment.target;
         Ok(Self {
             model: model(target),
-            patterns: Pattern::of(&deployment.group).zip(Pattern::of(&target.model)).map(Arc::new),
+            patterns: deployment.patterns().map(Arc::new),
             defaults: deployment.defaults.as_slice().into(),
             chat: uri(target, Route::Chat)?,
             completions: uri(target, Route::Completions)?,

@@ -77,3 +77,16 @@ async fn one_name_that_does_not_exist_benches_nobody() {
     assert_eq!(world.ask().await.said(), "a");
     assert_eq!(world.calls("a b"), 2);
 }
+
+#[tokio::test]
+async fn one_name_whose_limit_is_used_up_closes_no_other() {
+    let upstream = Upstream::of(|call| match call.json()["model"].as_str() {
+        Some("busy") => say::rate_limited("60"),
+        _ => say::chat("idle"),
+    });
+    let upstream = upstream.await;
+    let settings = "router_settings: {num_retries: 0, queue_timeout: 0}\n";
+    let gateway = serving(&upstream, &[("openai/*", "openai/*")], settings).await;
+    gateway.chat("openai/busy", json!({})).await.error(429);
+    assert_eq!(gateway.chat("openai/idle", json!({})).await.said(), "idle");
+}

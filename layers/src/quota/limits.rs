@@ -19,6 +19,9 @@ pub struct Limits {
     pub settle: Settle,
     /// The longest that a refusal which names no time may close the deployment: 5 s unless said otherwise.
     pub longest_guess: Duration,
+    /// Whether what an answer tells of limits holds for the next call too, as it does unless said otherwise. One
+    /// deployment may stand for many backends, each with limits of its own: then only what is given is kept.
+    pub learns: bool,
     /// What it is paid from, perhaps together with others.
     pub account: Option<Account>,
 }
@@ -32,6 +35,7 @@ impl Default for Limits {
             window: None,
             settle: Settle::default(),
             longest_guess: Duration::from_secs(5),
+            learns: true,
             account: None,
         }
     }

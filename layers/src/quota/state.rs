@@ -156,10 +156,12 @@ impl State {
         }
         self.landed(taken);
         let kept = self.settle(taken, ending, now);
-        self.hear((taken, kept), ending, now);
+        if self.limits.learns {
+            self.hear((taken, kept), ending, now);
+        }
         match ending.class() {
-            // The account is used up: that says nothing about the limits of this deployment.
-            Class::RateLimited if self.is_about_account(ending) => {}
+            // The account is used up, or one of many backends is: that says nothing about the limits of this deployment.
+            Class::RateLimited if !self.limits.learns || self.is_about_account(ending) => {}
             Class::RateLimited => self.refused_by_server(taken, ending, now),
             Class::Success => {
                 self.word.answered(taken.at);

@@ -384,3 +384,15 @@ async fn numbers_without_bounds_are_counted_without_overflow() {
         assert_eq!(meters.reading().in_flight, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_of_many_backends_says_holds_for_none_of_the_others() {
+    let meters = Meters::new(Limits { learns: false, window: Some(Window::S60), ..requests(10) });
+    let gone = Seen { limit: Some(1), remaining: Some(0), reset: Some(secs(30)) };
+    let refused = Ending::of(Class::RateLimited).with_seen(gone, gone);
+    for after in [Some(secs(30)), None] {
+        begin(&meters, 1).expect("room").end(&refused.with_retry_after(after));
+        assert_eq!(meters.reading().closed_for, None);
+    }
+    assert_eq!(burst(&meters, 20), 8, "what was given is kept");
+}

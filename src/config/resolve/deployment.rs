@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{defaults, settings::Both, target};
 use crate::config::{
-    Accounting, Clocks, Deployment, Info, Limits, Mock, Pattern, Provider, Target,
+    Accounting, Clocks, Deployment, Info, Limits, Mock, Provider, Target,
     error::Sink,
     keys,
     raw::{Entry, Environment, Raw},
@@ -62,9 +62,7 @@ pub(super) fn resolve(
     };
     let cooldown = entry.info.get("cooldown_time").or(param("cooldown_time"));
     let num_retries = param("num_retries").and_then(|n| read::whole(n, 0, sink));
-    // One name that does not exist says nothing about the others that the pattern serves.
-    let never = || Pattern::of(&entry.name).map(|_| Duration::ZERO);
-    let cooldown_time = cooldown.and_then(|n| read::seconds(n, sink)).or_else(never);
+    let cooldown_time = cooldown.and_then(|n| read::seconds(n, sink));
     let allowed_fails = entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink));
     let defaults = defaults::resolve(&entry.params, sink);
     let info = info(entry, sink);
