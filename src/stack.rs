@@ -33,7 +33,7 @@ use crate::{
     midstream::ContinueLayer,
     overrides::{self, MaxAttempts},
     paths::PathsLayer,
-    provider::{Encoder, Invalid},
+    provider::{self, Encoder, Invalid},
     recover::RecoverLayer,
     request::{Request, Response},
     respond::RespondLayer,
@@ -139,7 +139,7 @@ fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments:
 /// hanging deployment would never be benched.
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
     let upstream = state.upstream(d);
-    let asks = d.limits.tpm.is_some() && d.target.vendor.asks_usage; // a stream tells its usage when it is asked
+    let asks = d.limits.tpm.is_some() && provider::asks_usage(&d.target); // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
         .with_injected_usage(asks)

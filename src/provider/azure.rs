@@ -21,11 +21,22 @@ const V1: &str = "/openai/v1";
 pub(super) fn path(base: &str, route: Route, model: &str, version: Option<&str>) -> String {
     let base = openai::without_route(base);
     let version = version.unwrap_or(DEFAULT_API_VERSION);
-    if matches!(version, "v1" | "latest" | "preview") || base.ends_with(V1) {
+    if is_v1(base, version) {
         return format!("{}{V1}{}", resource(base), route.path());
     }
     let deployment = deployment(base, model);
     format!("{deployment}{}?api-version={}", route.path(), encoded(version))
+}
+
+/// Whether a stream may be asked for its usage: an earlier version refuses a request with `stream_options` (400).
+pub(super) fn asks_usage(base: &str, version: Option<&str>) -> bool {
+    const FIRST: &str = "2024-09-01-preview";
+    let version = version.unwrap_or(DEFAULT_API_VERSION);
+    is_v1(openai::without_route(base), version) || version >= FIRST
+}
+
+fn is_v1(base: &str, version: &str) -> bool {
+    matches!(version, "v1" | "latest" | "preview") || base.ends_with(V1)
 }
 
 /// The base up to and with the deployment: the one that the base names, or else the model.

@@ -193,6 +193,20 @@ impl From<InvalidHeaderValue> for Invalid {
     }
 }
 
+/// Whether a stream of this target may be asked for its usage.
+#[must_use]
+pub fn asks_usage(target: &Target) -> bool {
+    target.vendor.asks_usage
+        && match target.vendor.provider {
+            Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => true,
+            Provider::Azure => azure::asks_usage(base(target), target.api_version.as_deref()),
+        }
+}
+
+fn base(target: &Target) -> &str {
+    target.base.path().trim_end_matches('/')
+}
+
 fn model(target: &Target) -> Arc<str> {
     match target.vendor.provider {
         Provider::OpenAi | Provider::Versioned | Provider::Azure => target.model.clone(),
@@ -201,7 +215,7 @@ fn model(target: &Target) -> Arc<str> {
 }
 
 fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
-    let base = target.base.path().trim_end_matches('/');
+    let base = base(target);
     let path = match target.vendor.provider {
         Provider::OpenAi => openai::path(base, route),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, route),

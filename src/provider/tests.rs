@@ -130,6 +130,21 @@ fn azure_without_a_version_asks_for_the_default_one() {
 }
 
 #[test]
+fn a_stream_of_azures_is_not_asked_for_its_usage_by_a_version_that_refuses_the_question() {
+    let asks = |base: &str, version: Option<&str>| {
+        let api_version = version.map(Into::into);
+        asks_usage(&Target { api_version, ..target(Provider::Azure, "d", base) })
+    };
+    for version in ["2023-05-15", "2024-02-15-preview", "2024-06-01", "2024-08-01-preview"] {
+        assert!(!asks("https://r", Some(version)), "{version}");
+        assert!(asks("https://r/openai/v1/", Some(version)), "the path has no version then");
+    }
+    for version in [None, Some("2024-09-01-preview"), Some("2024-10-21"), Some("v1"), Some("preview")] {
+        assert!(asks("https://r", version), "{version:?}");
+    }
+}
+
+#[test]
 fn azure_embeddings_are_beside_its_chat() {
     let encoder = azure("https://r", Some("2024-10-21"));
     let wanted = "https://r/openai/deployments/my-dep/embeddings?api-version=2024-10-21";
