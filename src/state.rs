@@ -105,15 +105,19 @@ impl State {
         self.budget.clone()
     }
 
-    /// The meters of a deployment: the same as before while its limits are.
+    /// The meters of a deployment: the same as before, by the limits of today. One that is paid from another account
+    /// since then has used nothing of that.
     #[must_use]
     pub fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let account = Some(kept.account(deployment));
         let limits = Limits { account, ..limits(deployment, settings) };
         match kept.meters.get(&deployment.id) {
-            Some(meters) if *meters.limits() == limits => meters.clone(),
-            _ => {
+            Some(meters) if meters.limits().account == limits.account => {
+                meters.set_limits(limits);
+                meters.clone()
+            }
+            Some(_) | None => {
                 let meters = Meters::new(limits);
                 kept.meters.insert(Arc::clone(&deployment.id), meters.clone());
                 meters
@@ -193,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_pattern_whose_model_is_one_closes_as_long_as_any_other_where_a_refusal_names_no_time() {
-        let entry = |name, model| format!("- {{model_name: {name}, litellm_params: {{model: openai/{model}}}}}\n");
+        let entry =
+            |name, model| format!("- {{model_name: {name}, litellm_params: {{model: openai/{model}}}}}\n");
         let yaml = format!("model_list:\n{}{}", entry("all-*", "one"), entry("one", "one"));
         let (config, _) = Config::from_yaml(&yaml, "", &|_| None).unwrap();
         let limits = |group: usize| limits(&config.groups[group].deployments[0], &config.settings);

@@ -92,6 +92,22 @@ async fn what_was_used_of_a_limit_stays_used_and_who_was_ill_stays_benched() {
 }
 
 #[tokio::test]
+async fn what_was_used_stays_used_though_the_limits_are_others_now() {
+    let a = Upstream::start().await;
+    let list = |mark: &str, rpm: &str| yaml(&[("m", "a", rpm, &a), (mark, "b", "", &a)]);
+    let (path, gateway) = start(&list("one", ", rpm: 2")).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.chat("m", json!({})).await.status, 200);
+    }
+    let shorter = list("two", ", rpm: 2").replace("cooldown_time: 60", "cooldown_time: 9");
+    reload(&gateway, &path, &shorter, "reloaded, serving m, two").await;
+    assert_eq!(gateway.chat("m", json!({})).await.status, 429, "another setting changes nothing");
+    reload(&gateway, &path, &list("three", ", rpm: 3"), "reloaded, serving m, three").await;
+    let statuses = [gateway.chat("m", json!({})).await.status, gateway.chat("m", json!({})).await.status];
+    assert_eq!(statuses.map(|status| status.as_u16()), [200, 429], "one more a minute");
+}
+
+#[tokio::test]
 async fn a_key_that_was_corrected_is_tried_at_once() {
     let a = Upstream::of(|call| match call.header("authorization") {
         Some("Bearer k") => say::unauthorized(),

@@ -33,7 +33,8 @@ pub struct Meters {
 #[derive(Debug)]
 struct Shared {
     glance: Glance,
-    limits: Limits,
+    /// What it is paid from: the state's own, for those who only look.
+    account: Option<Account>,
     /// Times inside are milliseconds since then.
     began: Instant,
     state: Mutex<State>,
@@ -72,15 +73,25 @@ impl Meters {
     /// Meters that nothing was counted on yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let state = Mutex::new(State::new(limits.clone()));
+        let account = limits.account.clone();
+        let state = Mutex::new(State::new(limits));
         let (glance, began, listeners) = (Glance::default(), Instant::now(), Listeners::default());
-        Self { shared: Arc::new(Shared { glance, limits, began, state, listeners }) }
+        Self { shared: Arc::new(Shared { glance, account, began, state, listeners }) }
     }
 
-    /// The limits they were made with.
+    /// The limits that were given.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.shared.limits
+    pub fn limits(&self) -> Limits {
+        self.state().limits().clone()
+    }
+
+    /// From now on these limits hold, as if they always had: what was used stays used, and the server's word stands.
+    /// The account alone is the one that they were made with: what is paid from another has other meters.
+    pub fn set_limits(&self, limits: Limits) {
+        let limits = Limits { account: self.shared.account.clone(), ..limits };
+        if *self.state().limits() != limits {
+            self.change(|state, now| state.set_limits(limits, now));
+        }
     }
 
     /// What they show now.
@@ -160,14 +171,14 @@ impl Meters {
 
     /// A call that took this has ended.
     pub(super) fn ended(&self, taken: &Taken, ending: &Ending) {
-        if let Some(account) = &self.shared.limits.account {
+        if let Some(account) = &self.shared.account {
             account.hear(ending, self.instant(taken.at));
         }
         self.change(|state, now| state.ended(taken, ending, now));
     }
 
     fn account_closed_until(&self) -> Option<Instant> {
-        self.shared.limits.account.as_ref().and_then(Account::closed_until)
+        self.shared.account.as_ref().and_then(Account::closed_until)
     }
 
     /// Of two reasons to wait the longer one.

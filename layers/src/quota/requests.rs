@@ -46,17 +46,27 @@ enum Rule {
     },
 }
 
+impl Rule {
+    /// Of what is known beforehand.
+    fn of(pin: Option<Window>, minute: &Log, now: u64) -> Self {
+        match pin {
+            None => Self::Bucket,
+            Some(Window::S60) => Self::Minute,
+            Some(window) => {
+                let log = Box::new(Log::from_longer(minute, window.span(), now));
+                Self::Window { window, log, pinned: true }
+            }
+        }
+    }
+}
+
 impl Requests {
     pub(super) fn new(limit: u64, pin: Option<Window>, now: u64) -> Self {
-        let rule = match pin {
-            None => Rule::Bucket,
-            Some(Window::S60) => Rule::Minute,
-            Some(window) => Rule::Window { window, log: Box::new(Log::new(window.span())), pinned: true },
-        };
+        let minute = Log::new(Window::S60.span());
         Self {
             limit,
-            minute: Log::new(Window::S60.span()),
-            rule,
+            rule: Rule::of(pin, &minute, now),
+            minute,
             level: bucket(limit),
             filled: now,
             fresh: 0,
@@ -73,6 +83,18 @@ impl Requests {
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.level = self.level.min(bucket(limit));
+        self.fresh = 0;
+    }
+
+    /// The same, as if it always had been this: what a larger bucket would have held is there.
+    pub(super) fn give(&mut self, limit: u64) {
+        self.level += (bucket(limit) - bucket(self.limit)).max(0.0);
+        self.set_limit(limit);
+    }
+
+    /// From now on this is the window that is known, or none.
+    pub(super) fn pin(&mut self, pin: Option<Window>, now: u64) {
+        self.rule = Rule::of(pin, &self.minute, now);
         self.fresh = 0;
     }
 

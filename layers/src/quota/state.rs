@@ -1,5 +1,7 @@
 //! All that is counted for one deployment, under one lock: [`State`].
 
+mod anew;
+
 use std::time::Duration;
 
 use super::{
@@ -72,6 +74,10 @@ impl State {
             freed: false,
             limits,
         }
+    }
+
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Whether a call of this estimate may begin now, else when and why not.

@@ -26,6 +26,10 @@ impl Word {
         Self { until: 0, first_guess, guess: first_guess, longest_guess: millis(longest_guess), heard: None }
     }
 
+    pub(super) fn set_longest_guess(&mut self, longest_guess: Duration) {
+        self.longest_guess = millis(longest_guess);
+    }
+
     pub(super) const fn until(&self) -> u64 {
         self.until
     }

@@ -31,10 +31,11 @@ pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
         "redis_host" | "redis_url" => {
             Some("each process keeps the limits for itself: give each of N gateways an Nth of every limit")
         }
-        "custom_auth" | "database_url" | "enable_jwt_auth" | "enable_oauth2_auth"
-        | "enable_oauth2_proxy_auth" => {
-            Some("callers need the `master_key`; without one anybody may call")
-        }
+        "custom_auth"
+        | "database_url"
+        | "enable_jwt_auth"
+        | "enable_oauth2_auth"
+        | "enable_oauth2_proxy_auth" => Some("callers need the `master_key`; without one anybody may call"),
         "global_max_parallel_requests" => Some("`max_in_flight` in `router_settings` bounds the gateway"),
         _ => None,
     }

@@ -99,7 +99,8 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
 
 fn warn_well_known(key: &str, at: &At, what: &str, sink: &mut Sink<'_>) {
     if key == "sk-1234" {
-        sink.warning(at, format!("{what} is the well-known one of LiteLLM's examples")).help("choose another");
+        sink.warning(at, format!("{what} is the well-known one of LiteLLM's examples"))
+            .help("choose another");
     }
 }
 

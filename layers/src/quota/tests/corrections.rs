@@ -100,3 +100,34 @@ async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
     free.end(&Ending::of(Class::Success).with_used(Some(50)));
     assert_eq!(meters.reading().tokens, 50);
 }
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
+    let given = Limits { requests: Some(4), tokens: Some(1_000), in_flight: Some(9), ..Limits::default() };
+    let meters = Meters::new(given.clone());
+    let held: Vec<_> = (0..4).map(|_| begin(&meters, 100).expect("room")).collect();
+    assert!(begin(&meters, 100).is_none(), "four are used");
+    let room = |more: Limits, cost: u64| {
+        meters.set_limits(more);
+        meters.room(cost, Instant::now()).map_err(|until| until.why).err()
+    };
+    let twelve = Limits { requests: Some(12), ..given };
+    assert_eq!(room(Limits { longest_guess: secs(9), ..twelve.clone() }, 100), None);
+    assert_eq!((meters.reading().requests, meters.reading().tokens), (4, 400));
+    assert_eq!(room(Limits { tokens: Some(450), ..twelve.clone() }, 100), Some(Full::Cost));
+    assert_eq!(room(Limits { in_flight: Some(4), ..twelve.clone() }, 100), Some(Full::InFlight));
+    assert_eq!(room(Limits { requests: Some(3), ..twelve.clone() }, 100), Some(Full::Limit));
+    assert_eq!(room(Limits { window: Some(Window::S1), ..twelve.clone() }, 100), Some(Full::Limit));
+    assert_eq!(room(Limits { window: Some(Window::S60), ..twelve }, 100), None);
+    drop(held);
+    assert_eq!(room(Limits::default(), 1_000_000), None, "no limit, nothing to keep");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_said_stands_when_limits_are_set_anew() {
+    let meters = Meters::new(requests(60));
+    refuse(&meters, Some(secs(30)));
+    let taught = meters.reading().window;
+    meters.set_limits(Limits { longest_guess: secs(1), ..requests(60) });
+    assert_eq!((meters.reading().closed_for, meters.reading().window), (Some(secs(30)), taught));
+}
