@@ -165,7 +165,7 @@ async fn run(arguments: Arguments, config: &Config) -> ExitCode {
     announce(at, config);
     let listener = Listener::new(listener, connections(config));
     let (served, draining, leave) = (gateway.clone(), state.draining.clone(), leave.asked());
-    tokio::spawn(Reload { arguments, state, gateway }.whenever(hangup));
+    tokio::spawn(Reload { arguments, state, gateway, at }.whenever(hangup));
     let finished = if server::is_traced() {
         server::serve(listener, server::traced(served), draining, leave).await
     } else {
@@ -183,6 +183,7 @@ struct Reload {
     arguments: Arguments,
     state: State,
     gateway: Gateway,
+    at: SocketAddr,
 }
 
 impl Reload {
@@ -204,6 +205,7 @@ impl Reload {
                 match stack::gateway(&config, &self.state, self.arguments.options()) {
                     Ok(gateway) => {
                         self.gateway.replace(&gateway);
+                        warn_open(self.at, &config);
                         format!("reloaded, serving {}", groups(&config))
                     }
                     Err(error) => format!("the configuration stays as it was: {error}"),
@@ -231,6 +233,10 @@ fn connections(config: &Config) -> usize {
 /// One line: where, and which groups.
 fn announce(at: SocketAddr, config: &Config) {
     println!("tollgate listening on http://{at}, serving {}", groups(config));
+    warn_open(at, config);
+}
+
+fn warn_open(at: SocketAddr, config: &Config) {
     if !at.ip().is_loopback() && config.master_key.is_none() {
         eprintln!(
             "warning: everyone who can reach {at} may call these models with your keys, because there is no \

@@ -202,3 +202,14 @@ async fn a_key_at_the_door_that_changes_opens_it_no_more() {
     reload(&gateway, &path, &locked("tr0ub4dor"), "reloaded, serving m\n").await;
     assert_eq!(gateway.chat("m", json!({})).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_door_that_a_new_file_leaves_open_to_the_world_is_warned_about() {
+    let a = Upstream::start().await;
+    let open = yaml(&[("m", "a", "", &a)]);
+    let path = config(&format!("{open}general_settings: {{master_key: tr0ub4dor}}\n"));
+    let gateway = Start::at(&path).argument("--host").argument("0.0.0.0").start().await;
+    assert!(!gateway.said().contains("everyone"), "{}", gateway.said());
+    reload(&gateway, &path, &open, "reloaded, serving m\n").await;
+    gateway.says(&["warning: everyone who can reach 0.0.0.0:"]).await;
+}
