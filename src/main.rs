@@ -165,7 +165,8 @@ async fn run(arguments: Arguments, config: &Config) -> ExitCode {
     announce(at, config);
     let listener = Listener::new(listener, connections(config));
     let (served, draining, leave) = (gateway.clone(), state.draining.clone(), leave.asked());
-    tokio::spawn(Reload { arguments, state, gateway, at }.whenever(hangup));
+    let max_connections = config.settings.max_connections;
+    tokio::spawn(Reload { arguments, state, gateway, at, max_connections }.whenever(hangup));
     let finished = if server::is_traced() {
         server::serve(listener, server::traced(served), draining, leave).await
     } else {
@@ -184,6 +185,8 @@ struct Reload {
     state: State,
     gateway: Gateway,
     at: SocketAddr,
+    /// What the file said when the listener was made.
+    max_connections: Option<usize>,
 }
 
 impl Reload {
@@ -205,7 +208,7 @@ impl Reload {
                 match stack::gateway(&config, &self.state, self.arguments.options()) {
                     Ok(gateway) => {
                         self.gateway.replace(&gateway);
-                        warn_open(self.at, &config);
+                        self.warn(&config);
                         format!("reloaded, serving {}", groups(&config))
                     }
                     Err(error) => format!("the configuration stays as it was: {error}"),
@@ -213,6 +216,14 @@ impl Reload {
             }
         };
         eprintln!("tollgate: {told}");
+    }
+
+    /// What a start would have warned about, and what only a start can change.
+    fn warn(&self, config: &Config) {
+        warn_open(self.at, config);
+        if config.settings.max_connections != self.max_connections {
+            eprintln!("warning: max_connections stays as it was until tollgate is started again.");
+        }
     }
 }
 

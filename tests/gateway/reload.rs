@@ -213,3 +213,17 @@ async fn a_door_that_a_new_file_leaves_open_to_the_world_is_warned_about() {
     reload(&gateway, &path, &open, "reloaded, serving m\n").await;
     gateway.says(&["warning: everyone who can reach 0.0.0.0:"]).await;
 }
+
+#[tokio::test]
+async fn what_only_a_new_start_can_change_is_said() {
+    let a = Upstream::start().await;
+    let list = |mark: &str, most: &str| {
+        let yaml = yaml(&[("m", "a", "", &a), (mark, "b", "", &a)]);
+        yaml.replace("router_settings: {", &format!("router_settings: {{max_connections: {most}, "))
+    };
+    let (path, gateway) = start(&list("one", "50")).await;
+    reload(&gateway, &path, &list("two", "50"), "reloaded, serving m, two").await;
+    assert!(!gateway.said().contains("max_connections"), "{}", gateway.said());
+    reload(&gateway, &path, &list("three", "60"), "reloaded, serving m, three").await;
+    gateway.says(&["warning: max_connections stays as it was"]).await;
+}
