@@ -77,6 +77,8 @@ impl Policy {
             Class::Success => return None,
             Class::ContextWindow => self.special(request, Special::ContextWindow)?,
             Class::ContentPolicy => self.special(request, Special::ContentPolicy)?,
+            // There is no such model: a slip is told, and no other answers in its name.
+            Class::Caller if ending.is_refusal() => return None,
             Class::Caller
             | Class::Unauthorized
             | Class::RateLimited

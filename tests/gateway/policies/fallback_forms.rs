@@ -16,6 +16,15 @@ async fn default_fallbacks_serve_every_group_without_a_list() {
 }
 
 #[tokio::test]
+async fn no_fallback_answers_for_a_model_that_is_not_there() {
+    let settings = "num_retries: 0, default_fallbacks: [n], context_window_fallbacks: [{\"*\": [n]}]";
+    for more in [json!({"model": "nn"}), json!({"model": "nn", "fallbacks": ["n"]})] {
+        let case = Case::of("m: a; n: b").settings(settings).with(more);
+        case.ask().await.fails(404).contains("model_not_found").calls("a:0 b:0");
+    }
+}
+
+#[tokio::test]
 async fn a_star_is_the_same() {
     let case = Case::of("m: a; n: b").always("a", say::server_error());
     case.settings("num_retries: 0, fallbacks: [{\"*\": [n]}]").ask().await.answered_by("b").fallbacks(1);
