@@ -8,6 +8,8 @@ mod bad;
 mod damage;
 #[path = "config/doors.rs"]
 mod doors;
+#[path = "config/unserved.rs"]
+mod unserved;
 #[path = "config/vendors.rs"]
 mod vendors;
 
@@ -339,7 +341,6 @@ fn limits_may_stand_in_three_places_and_as_texts() {
     assert_eq!((d.limits.rpm, d.limits.tpm, d.limits.order), (Some(1), Some(3), Some(6)));
     assert_eq!((d.limits.weight, d.limits.rate_window), (Some(0.5), Some(10)));
     assert_eq!((d.limits.accounting, d.target.http2, &*d.id), (Accounting::Azure, true, "7"));
-    assert_eq!(d.info.rest.get("mode"), Some(&"chat".into()));
 }
 
 #[test]

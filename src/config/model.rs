@@ -205,14 +205,10 @@ pub struct Mock {
 /// `model_info`.
 #[derive(Clone, Debug, Default)]
 pub struct Info {
-    /// `base_model`.
-    pub base_model: Option<Arc<str>>,
     /// `max_input_tokens`, where it is known.
     pub max_input_tokens: Option<u64>,
     /// `quota_group`: deployments that share an upstream account.
     pub quota_group: Option<Arc<str>>,
-    /// All other keys, as JSON.
-    pub rest: BTreeMap<String, serde_json::Value>,
 }
 
 /// What holds for all groups. The default is what holds when the file says nothing.

@@ -52,7 +52,7 @@ pub(super) const PARAMS: &[&str] = &[
     "output_cost_per_token",
 ];
 
-/// Settings in `model_info`; the rest is kept as it is.
+/// Settings in `model_info`. The rest is what somebody knows about a model: nothing depends on it.
 pub(super) const INFO: &[&str] = &[
     "id",
     "base_model",
@@ -64,6 +64,19 @@ pub(super) const INFO: &[&str] = &[
     "tpm",
     "weight",
     "order",
+];
+
+/// Keys of `model_info` by which LiteLLM says whom a deployment serves, or how.
+pub(super) const INFO_NOT_SERVED: &[&str] = &[
+    "access_groups",
+    "access_windows",
+    "allow_fail_open",
+    "allowed_fails_policy",
+    "blocked",
+    "enable_tag_filtering",
+    "supported_environments",
+    "team_id",
+    "team_public_model_name",
 ];
 
 /// Settings in `litellm_settings` and in `router_settings`.

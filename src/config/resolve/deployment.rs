@@ -8,8 +8,8 @@ use crate::config::{
     error::Sink,
     keys,
     raw::{Entry, Environment, Raw},
-    read,
-    yaml::Node,
+    read::{self, Section},
+    yaml::{Node, Value},
 };
 
 /// What the settings say about every deployment.
@@ -121,14 +121,28 @@ fn mock(entry: &Entry, sink: &mut Sink<'_>) -> Option<Mock> {
 }
 
 fn info(entry: &Entry, sink: &mut Sink<'_>) -> Info {
-    let text =
-        |name, sink: &mut Sink<'_>| entry.info.get(name).and_then(|n| read::text(n, sink)).map(Into::into);
-    let rest =
-        entry.info.entries().filter(|(key, node)| !keys::INFO.contains(&&*key.name) && !node.is_null());
+    warn_unserved(&entry.info, sink);
     Info {
-        base_model: text("base_model", sink),
         max_input_tokens: entry.info.get("max_input_tokens").and_then(|n| read::whole(n, 1, sink)),
-        quota_group: text("quota_group", sink),
-        rest: rest.map(|(key, node)| (key.name.clone(), node.json())).collect(),
+        quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
+    }
+}
+
+/// What else stands there is no setting, unless it is one of LiteLLM's or a slip.
+fn warn_unserved(info: &Section, sink: &mut Sink<'_>) {
+    for (key, node) in info.entries() {
+        let name = key.at.last();
+        if matches!(node.value, Value::Null | Value::Unset | Value::Bool(false)) || keys::INFO.contains(&name) {
+            continue;
+        }
+        if keys::INFO_NOT_SERVED.contains(&name) {
+            let entry = sink.warning(&key.at, format!("`{name}` is not served yet"));
+            if name == "blocked" {
+                entry.help("take the deployment out of the list: it is called like any other");
+            }
+        } else if let Some(near) = keys::nearest(name, keys::INFO.iter().copied(), 2) {
+            sink.warning(&key.at, format!("unknown key `{name}` in `model_info`"))
+                .help(format!("did you mean `{near}`?"));
+        }
     }
 }
