@@ -13,3 +13,22 @@ fn what_model_info_says_of_whom_it_serves_is_not_ignored_in_silence() {
     assert!(info("max_input_token: 8").contains("did you mean `max_input_tokens`?"));
     assert_eq!(info("blocked: false, mode: chat, base_model: gpt-4o, max_tokens: 7, team_id:"), "");
 }
+
+#[test]
+fn a_retry_policy_for_what_is_no_group_is_not_ignored_in_silence() {
+    let groups = "model_list:\n- {model_name: g, litellm_params: {model: openai/m, api_key: k}, model_info: {id: one}}\n\
+                  - {model_name: 'o/*', litellm_params: {model: openai/*, api_key: k}}\n";
+    let policy = |name: &str| {
+        let policies = format!("model_group_retry_policy: {{{name}: {{TimeoutErrorRetries: 1}}}}");
+        let (config, warnings) =
+            read(&format!("{groups}router_settings: {{model_group_alias: {{a: g}}, {policies}}}\n"));
+        (config.settings.model_group_retry_policy.len(), warnings)
+    };
+    for name in ["a", "one", "o/gpt-4o"] {
+        let (used, warnings) = policy(name);
+        assert_eq!(used, 0);
+        assert!(warnings.contains(&format!("`{name}` is no group: its policy is not used")), "{warnings}");
+    }
+    assert_eq!(policy("g"), (1, String::new()));
+    assert_eq!(policy("'o/*'"), (1, String::new()));
+}

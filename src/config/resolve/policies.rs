@@ -33,12 +33,19 @@ pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCou
     counts
 }
 
-/// Policies by group.
+/// Policies by group. Whatever other name a request goes by, the retries are those of the group that it reaches.
 pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(Arc<str>, ErrorCounts)> {
     let mut policies = Vec::new();
     for (key, node) in read::map(node, sink).unwrap_or_default() {
         let counts = counts(node, "Retries", sink);
-        policies.extend(names.known(&key.name, &key.at, sink).map(|group| (group, counts)));
+        let Some(group) = names.known(&key.name, &key.at, sink) else { continue };
+        if names.is_group(&group) {
+            policies.push((group, counts));
+        } else {
+            let name = keys::safe(&group);
+            sink.warning(&key.at, format!("`{name}` is no group: its policy is not used"))
+                .help("write it for the `model_name` that answers");
+        }
     }
     policies
 }
