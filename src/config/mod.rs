@@ -29,6 +29,7 @@
 //! value of the file only where its key is known to be harmless.
 
 mod error;
+mod framing;
 mod keys;
 mod model;
 mod pattern;
@@ -41,6 +42,7 @@ mod vendors;
 mod yaml;
 
 pub use error::{Diagnostic, Diagnostics, Severity};
+pub use framing::is_framing;
 pub use model::{
     Accounting, Alias, Alternative, Clocks, Config, Deployment, ErrorCounts, ErrorName, Fallbacks, Group,
     Info, Limits, Midstream, Mock, Provider, RetryBudget, Settings, Strategy, Target,

@@ -39,7 +39,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     body::Payload,
-    config::{Deployment, Pattern, Provider, Target},
+    config::{Deployment, Pattern, Provider, Target, is_framing},
     request::{Prompt, Route},
 };
 
@@ -254,7 +254,7 @@ fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
     if let (Provider::OpenAi, Some(organization)) = (target.vendor.provider, &target.organization) {
         headers.insert(ORGANIZATION.clone(), organization.clone());
     }
-    for (name, value) in target.headers.iter().filter(|(name, _)| may_set(name)) {
+    for (name, value) in target.headers.iter().filter(|(name, _)| !is_framing(name)) {
         let mut value = value.clone();
         value.set_sensitive(true);
         headers.insert(name.clone(), value);
@@ -274,26 +274,6 @@ fn host(url: &Uri) -> Option<String> {
 /// A key read from a file or an environment often has a line end behind it.
 fn expose(key: &SecretString) -> &str {
     key.expose_secret().trim()
-}
-
-/// Not those that belong to the connection or frame or encode the message: they are ours, or the client's below us.
-fn may_set(name: &HeaderName) -> bool {
-    !matches!(
-        name.as_str(),
-        "accept-encoding"
-            | "connection"
-            | "content-encoding"
-            | "content-length"
-            | "expect"
-            | "host"
-            | "keep-alive"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
 }
 
 #[cfg(test)]

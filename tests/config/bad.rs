@@ -118,6 +118,11 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: 'o/*'\n  litellm_params: {model: openai/*}\nrouter_settings: {model_group_alias: {a: §o/*}}\n",
     ),
     ("did you mean `groq`?", "model_list:\n- model_name: g\n  litellm_params:\n    model: §grok/m\n"),
+    (
+        "`proxy-authorization` is set by the gateway",
+        "PARAMS\n    headers: {§Proxy-Authorization: sk-canary-123456}\n",
+    ),
+    ("`expect` is set by the gateway", "PARAMS\n    headers: {§expect: 100-continue}\n"),
     ("`accept-encoding` is set by the gateway", "PARAMS\n    headers: {§accept-encoding: gzip}\n"),
     ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
     ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),

@@ -132,7 +132,8 @@ fn info(entry: &Entry, sink: &mut Sink<'_>) -> Info {
 fn warn_unserved(info: &Section, sink: &mut Sink<'_>) {
     for (key, node) in info.entries() {
         let name = key.at.last();
-        if matches!(node.value, Value::Null | Value::Unset | Value::Bool(false)) || keys::INFO.contains(&name) {
+        if matches!(node.value, Value::Null | Value::Unset | Value::Bool(false)) || keys::INFO.contains(&name)
+        {
             continue;
         }
         if keys::INFO_NOT_SERVED.contains(&name) {

@@ -7,7 +7,7 @@ use super::deployment::General;
 use crate::config::{
     Base, Pattern, Provider, Target,
     error::Sink,
-    keys,
+    is_framing, keys,
     raw::{Entry, Environment},
     read,
     yaml::{At, Node, Value},
@@ -179,19 +179,8 @@ fn headers(entry: &Entry, sink: &mut Sink<'_>) -> Vec<(HeaderName, HeaderValue)>
 }
 
 fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
-    /// What describes the message itself is ours to write.
-    const FRAMING: [&str; 8] = [
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "host",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
     match HeaderName::from_bytes(text.as_bytes()) {
-        Ok(name) if FRAMING.contains(&name.as_str()) => {
+        Ok(name) if is_framing(&name) => {
             sink.error(at, format!("the header `{name}` is set by the gateway")).help("remove the line");
             None
         }
