@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::deployment::General;
 use crate::config::{
-    Base, Pattern, Provider, Target,
+    Base, Pattern, Provider, Target, Vendor,
     error::Sink,
     is_framing, keys,
     raw::{Entry, Environment},
@@ -56,11 +56,7 @@ pub(super) fn resolve(
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
-    let captures = Pattern::of(&entry.name).is_some() && model.contains('*');
-    if captures && matches!(vendor.provider, Provider::Azure | Provider::HuggingFace) {
-        sink.error(at, "a `*` is served only where the model's name stands as it is in the request")
-            .help("name each deployment");
-    }
+    check_star((&entry.name, &model), (vendor, at), sink);
     let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| "2025-02-01-preview".to_owned());
     let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
     let organization = organization.or_else(|| {
@@ -68,6 +64,20 @@ pub(super) fn resolve(
         HeaderValue::from_str(&name).ok()
     });
     Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false })
+}
+
+/// A `*` in the model's name is filled with what stands for that in the group's; by itself it names nothing.
+fn check_star((group, model): (&str, &str), (vendor, at): (&Vendor, &At), sink: &mut Sink<'_>) {
+    if !model.contains('*') {
+        return;
+    }
+    if Pattern::of(group).is_none() || Pattern::of(model).is_none() {
+        sink.error(at, "nothing stands for the `*` of this model")
+            .help("write one `*` here and one in `model_name`, or the name of one model");
+    } else if matches!(vendor.provider, Provider::Azure | Provider::HuggingFace) {
+        sink.error(at, "a `*` is served only where the model's name stands as it is in the request")
+            .help("name each deployment");
+    }
 }
 
 /// Azure's other credential, a token of its directory, where there is no key.
