@@ -114,8 +114,14 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: 'a/*'\n  litellm_params:\n    model: §azure/*\n    api_base: https://r.example\n",
     ),
     ("nothing stands for the `*`", "model_list:\n- model_name: g\n  litellm_params: {model: §openai/*}\n"),
-    ("nothing stands for the `*`", "model_list:\n- model_name: 'a/*'\n  litellm_params: {model: §openai/*-*}\n"),
-    ("nothing stands for the `*`", "model_list:\n- model_name: '*/*'\n  litellm_params: {model: §openai/*}\n"),
+    (
+        "nothing stands for the `*`",
+        "model_list:\n- model_name: 'a/*'\n  litellm_params: {model: §openai/*-*}\n",
+    ),
+    (
+        "nothing stands for the `*`",
+        "model_list:\n- model_name: '*/*'\n  litellm_params: {model: §openai/*}\n",
+    ),
     (
         "must be the name of one group, not a pattern",
         "model_list:\n- model_name: 'o/*'\n  litellm_params: {model: openai/*}\nrouter_settings: {model_group_alias: {a: §o/*}}\n",

@@ -134,7 +134,10 @@ fn azure_takes_a_token_of_its_directory_where_there_is_no_key() {
     assert_eq!(written, (None, vec![token.clone()], String::new()));
     assert_eq!(bearer("", &[("AZURE_AD_TOKEN", "tr0ub4dor\n")]), (None, vec![token], String::new()));
     let both = bearer(", azure_ad_token: tr0ub4dor, api_key: k", &[]);
-    assert_eq!(both, (Some("k".to_owned()), Vec::new(), String::new()), "a key wins");
+    assert_eq!((both.0.as_deref(), both.1.len()), (Some("k"), 0), "a key wins");
+    assert!(both.2.contains("`azure_ad_token` is not used: the key is"), "{}", both.2);
+    let outer = bearer(", azure_ad_token: tr0ub4dor", &[("AZURE_API_KEY", "k")]);
+    assert!(outer.0.is_some() && outer.2.contains("is not used"), "{}", outer.2);
     let said = bearer(", azure_ad_token: tr0ub4dor, extra_headers: {authorization: mine}", &[]);
     assert_eq!(said.1, ["mine"], "and what is written as a header wins over both");
 }

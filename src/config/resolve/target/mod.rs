@@ -80,7 +80,7 @@ fn check_star((group, model): (&str, &str), (vendor, at): (&Vendor, &At), sink: 
     }
 }
 
-/// Azure's other credential, a token of its directory, where there is no key.
+/// Azure's other credential, a token of its directory, where there is no key. One that is written and not used is told.
 fn token(
     entry: &Entry,
     dialect: &Dialect,
@@ -89,10 +89,12 @@ fn token(
 ) -> Option<HeaderValue> {
     let key =
         entry.params.get("api_key").filter(|node| !matches!(node.value, Value::Unset) && !is_blank(node));
-    if dialect.vendor.provider != Provider::Azure
-        || key.is_some()
-        || env.first(dialect.vendor.key_variables).is_some()
-    {
+    let azure = dialect.vendor.provider == Provider::Azure;
+    if !azure || key.is_some() || env.first(dialect.vendor.key_variables).is_some() {
+        if let Some((key, _)) = entry.params.entry("azure_ad_token").filter(|(_, node)| !node.is_null()) {
+            let why = if azure { "the key is" } else { "it is for `azure/` alone" };
+            sink.warning(&key.at, format!("`azure_ad_token` is not used: {why}"));
+        }
         return None;
     }
     let token = match entry.params.get("azure_ad_token") {
