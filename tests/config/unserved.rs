@@ -32,3 +32,22 @@ fn a_retry_policy_for_what_is_no_group_is_not_ignored_in_silence() {
     assert_eq!(policy("g"), (1, String::new()));
     assert_eq!(policy("'o/*'"), (1, String::new()));
 }
+
+#[test]
+fn whether_it_is_a_stream_is_the_clients_to_say() {
+    let (config, warnings) = read(&format!(
+        "{PARAMS}\n    api_key: k\n    stream: true\n    extra_body: {{stream_options: {{include_usage: true}}}}\n\
+         router_settings: {{fallbacks: [{{g: [{{model: g, stream: false, n: 1}}]}}]}}\n"
+    ));
+    assert_eq!(config.groups[0].deployments[0].defaults, []);
+    assert_eq!(config.settings.fallbacks.by_group[0].1[0].parameters, [("n".into(), "1".into())]);
+    assert_eq!(warnings.matches("` is not used: only the client knows").count(), 3, "{warnings}");
+}
+
+#[test]
+fn what_stands_in_the_extra_body_too_is_sent_once() {
+    for params in ["seed: 1\n    extra_body: {seed: 2}", "extra_body: {seed: 2}\n    seed: 1"] {
+        let (config, _) = read(&format!("{PARAMS}\n    {params}\n"));
+        assert_eq!(config.groups[0].deployments[0].defaults, [("seed".into(), "2".into())], "{params}");
+    }
+}

@@ -12,24 +12,35 @@ use crate::config::{
 /// Name, and value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);
 
-/// The parameters that are added to requests. Settings, ours and LiteLLM's, are not among them.
+/// The parameters that are added to requests. Settings, ours and LiteLLM's, are not among them. What stands in
+/// `extra_body` wins, as in OpenAI's client: a key that is written twice would be sent twice.
 pub(super) fn resolve(params: &Section, sink: &mut Sink<'_>) -> Vec<Parameter> {
-    let mut parameters = Vec::new();
+    let (mut parameters, mut extra) = (Vec::<Parameter>::new(), Vec::<Parameter>::new());
     for (key, node) in params.entries() {
         if key.name == "extra_body" {
             let body = if node.is_null() { None } else { read::map(node, sink) };
             let body = body.unwrap_or_default();
-            parameters.extend(body.iter().filter_map(|(key, node)| parameter(key, node, sink)));
+            extra.extend(body.iter().filter_map(|(key, node)| parameter(key, node, sink)));
         } else if is_parameter(key, sink) {
             parameters.extend(parameter(key, node, sink));
         }
     }
+    parameters.retain(|(name, _)| extra.iter().all(|(other, _)| other != name));
+    parameters.extend(extra);
     parameters
 }
 
-/// The parameter, unless it is null or needs a variable that is not set.
+/// What would make the answer another than the one that the client waits for.
+const FIXED: [&str; 2] = ["stream", "stream_options"];
+
+/// The parameter, unless it is null, the client's alone, or needs a variable that is not set.
 pub(super) fn parameter(key: &Key, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
     if node.is_null() {
+        return None;
+    }
+    if FIXED.contains(&&*key.name) {
+        let name = key.at.last();
+        sink.warning(&key.at, format!("`{name}` is not used: only the client knows what it waits for"));
         return None;
     }
     if let Some(unset) = unset(node) {
