@@ -3,7 +3,10 @@
 //! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
 //! error, asks the [`Trail`](crate::request::Trail) for the next group on the walk, and rewrites the request.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
@@ -27,14 +30,15 @@ struct Inner {
     deepest: u32,
     max_attempts: MaxAttempts,
     context_window_goes_on: bool,
-    aliases: Vec<(Arc<str>, Arc<str>)>,
+    /// The group behind each alias.
+    aliases: HashMap<Arc<str>, Arc<str>>,
     patterns: Patterns<Arc<str>>,
     /// The groups that are asked for by their own name, where there is any pattern.
     plain: HashSet<Arc<str>>,
     /// What each group is known to take, where it is known of all its deployments.
-    windows: Vec<(Arc<str>, u64)>,
+    windows: HashMap<Arc<str>, u64>,
     /// The groups whose deployments differ in `order`, and how many deployments they have.
-    tiered: Vec<(Arc<str>, usize)>,
+    tiered: HashMap<Arc<str>, usize>,
 }
 
 impl Policy {
@@ -96,8 +100,7 @@ impl Policy {
         if refused || request.head.overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
-        let asked = self.serving(&request.group);
-        let (_, deployments) = self.inner.tiered.iter().find(|(group, _)| *group == asked)?;
+        let deployments = self.inner.tiered.get(&self.serving(&request.group))?;
         (trail.tried_here() < *deployments).then(|| {
             trail.attempts.begin_untried();
             request.clone()
@@ -185,10 +188,7 @@ impl Policy {
 
     /// The group behind an alias; any other name stands for itself.
     fn group(&self, name: &Arc<str>) -> Arc<str> {
-        let of = |name| self.inner.aliases.iter().find(|(alias, _)| alias == name);
-        // One hop: a group that hides behind an alias of its own name is reached by this name alone.
-        let behind = of(name).filter(|(_, group)| of(group).is_none());
-        Arc::clone(behind.map_or(name, |(_, group)| group))
+        Arc::clone(self.inner.aliases.get(name).unwrap_or(name))
     }
 }
 
@@ -224,8 +224,9 @@ impl Next<Request> for Larger {
 impl Preflight<Request> for Larger {
     /// A larger group at once, when it is known beforehand that the request does not fit this one.
     fn larger(&self, request: &Request) -> Option<Request> {
-        let asked = self.0.serving(&request.group);
-        let (_, window) = self.0.inner.windows.iter().find(|(group, _)| *group == asked)?;
+        // As a rule none is known, and nobody need ask who serves.
+        let windows = Some(&self.0.inner.windows).filter(|windows| !windows.is_empty())?;
+        let window = windows.get(&self.0.serving(&request.group))?;
         if request.head.prompt_tokens <= *window {
             return None;
         }
@@ -253,11 +254,14 @@ fn redirected(request: &Request, alternative: Alternative) -> Request {
     request
 }
 
-fn aliases(config: &Config) -> Vec<(Arc<str>, Arc<str>)> {
-    config.aliases.iter().map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
+/// One hop: a group that hides behind an alias of its own name is reached by this name alone.
+fn aliases(config: &Config) -> HashMap<Arc<str>, Arc<str>> {
+    let names: HashSet<_> = config.aliases.iter().map(|alias| &alias.name).collect();
+    let last = config.aliases.iter().filter(|alias| !names.contains(&alias.group));
+    last.map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
 }
 
-fn tiered(config: &Config) -> Vec<(Arc<str>, usize)> {
+fn tiered(config: &Config) -> HashMap<Arc<str>, usize> {
     let differ = |deployments: &[Deployment]| {
         deployments.windows(2).any(|two| two[0].limits.order != two[1].limits.order)
     };
@@ -266,7 +270,7 @@ fn tiered(config: &Config) -> Vec<(Arc<str>, usize)> {
 }
 
 /// The largest input that each group takes, for the groups whose deployments all say so.
-fn windows(config: &Config) -> Vec<(Arc<str>, u64)> {
+fn windows(config: &Config) -> HashMap<Arc<str>, u64> {
     let window = |group: &crate::config::Group| {
         let each = group.deployments.iter().map(|deployment| deployment.info.max_input_tokens);
         each.collect::<Option<Vec<u64>>>()?.into_iter().max()
