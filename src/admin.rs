@@ -1,4 +1,5 @@
-//! What is answered without a model: the list of models and each of them, and the counters. [`Admin`] stands behind auth.
+//! What is answered without a model: the list of models and each of them, and the counters. [`Admin`] stands behind auth,
+//! and before the front door: when that is full, the operator looks all the more.
 
 use std::{
     sync::Arc,
@@ -14,9 +15,9 @@ use crate::{
     Error,
     body::Body,
     config::Config,
-    front::{Admitted, Call, Settled},
+    front::{Call, Settled},
     metrics::Metrics,
-    paths::{self, Endpoint},
+    paths::{self, Endpoint, Routed},
     request::Response,
     respond,
 };
@@ -129,7 +130,7 @@ fn decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-impl<S, B> Service<Admitted<B>> for Admin<S>
+impl<S, B> Service<Routed<B>> for Admin<S>
 where
     S: Service<Call<B>, Response = Response, Error = Error>,
 {
@@ -141,17 +142,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
-        let Admitted { routed, permit } = admitted;
-        match routed.endpoint {
-            Endpoint::Call(route) => {
-                Settled::later(self.inner.call(Call { route, request: routed.request, permit }))
-            }
+    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+        let Routed { endpoint, request } = routed;
+        match endpoint {
+            Endpoint::Call(route) => Settled::later(self.inner.call(Call { route, request })),
             Endpoint::Models => {
                 let body = Body::full(self.listed.models.clone());
                 Settled::now(Ok(respond::json(StatusCode::OK, body)))
             }
-            Endpoint::Model => Settled::now(self.model(routed.request.uri().path())),
+            Endpoint::Model => Settled::now(self.model(request.uri().path())),
             Endpoint::Metrics => Settled::now(Ok(self.counters())),
         }
     }

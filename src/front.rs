@@ -132,30 +132,28 @@ where
     }
 }
 
-/// A request that was let in, and the permit that it holds until its answer has ended.
-#[derive(Debug)]
-pub struct Admitted<B> {
-    /// The request.
-    pub routed: Routed<B>,
-    /// Its place among the requests that are held.
-    pub permit: OwnedSemaphorePermit,
-}
-
-/// A call of a model that was let in.
+/// A call of a model.
 #[derive(Debug)]
 pub struct Call<B> {
-    /// Which endpoint was called.
+    /// Which endpoint is called.
     pub route: Route,
     /// The request as it came.
     pub request: http::Request<B>,
-    /// Its place among the requests that are held.
+}
+
+/// A call that was let in, and the permit that it holds until its answer has ended.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    /// The call.
+    pub call: Call<B>,
+    /// Its place among those that are held.
     pub permit: OwnedSemaphorePermit,
 }
 
 /// How many bytes of bodies a permit of the front door stands for: a semaphore counts no further than `u32` at once.
 pub const BUFFER_UNIT: usize = 1024;
 
-/// Holds at most so many requests at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
+/// Holds at most so many calls at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
 /// own `ConcurrencyLimit` lets go at the head.
 #[derive(Clone, Debug)]
 pub struct FrontDoorLayer {
@@ -185,7 +183,7 @@ pub struct FrontDoor<S> {
     room: Arc<Semaphore>,
 }
 
-impl<S, B> Service<Routed<B>> for FrontDoor<S>
+impl<S, B> Service<Call<B>> for FrontDoor<S>
 where
     S: Service<Admitted<B>, Response = Response, Error = Error>,
 {
@@ -197,9 +195,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&mut self, call: Call<B>) -> Self::Future {
         match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(permit) => Settled::later(self.inner.call(Admitted { routed, permit })),
+            Ok(permit) => Settled::later(self.inner.call(Admitted { call, permit })),
             Err(_) => Settled::now(Err(Error::Busy)),
         }
     }

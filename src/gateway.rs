@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
-type Front = CallId<Instrument<Recover<Respond<Paths<Auth<FrontDoor<Admin<Intake>>>>>>>>;
+type Front = CallId<Instrument<Recover<Respond<Paths<Auth<Admin<FrontDoor<Intake>>>>>>>>;
 
 /// A whole gateway: takes any HTTP request, always answers.
 ///

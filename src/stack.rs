@@ -62,8 +62,8 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
+        .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters: also when the door is full
         .layer(FrontDoorLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
-        .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters
         .service(Intake::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))
 }

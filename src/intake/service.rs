@@ -24,7 +24,7 @@ use super::{reading::Reading, upload::upload};
 use crate::{
     Error,
     config::{Midstream, Settings},
-    front::{BUFFER_UNIT, Call},
+    front::{Admitted, BUFFER_UNIT, Call},
     headers,
     request::{Frames, Head, Prompt, Request, Response, Trail},
     respond,
@@ -89,7 +89,7 @@ impl Intake {
     }
 }
 
-impl<B> Service<Call<B>> for Intake
+impl<B> Service<Admitted<B>> for Intake
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -102,11 +102,11 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, call: Call<B>) -> Self::Future {
+    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             let arrival = clock::look();
-            let Call { route, request, permit } = call;
+            let Admitted { call: Call { route, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
             let room = (inner.rules.max_body, &inner.buffered);
             let mut reading = Reading::new();

@@ -22,3 +22,4 @@ mod reload;
 mod streams;
 mod tls;
 mod truth;
+mod watched;

@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use crate::{
     Error,
     config::Midstream,
-    front::Call,
+    front::{Admitted, Call},
     intake::{Intake, Rules},
     request::{Request, Response, Route},
     router::Stack,
@@ -79,7 +79,8 @@ where
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
     let intake = Intake::new(tree, rules);
-    (intake.oneshot(Call { route: Route::Chat, request, permit }).await, start.elapsed())
+    let call = Call { route: Route::Chat, request };
+    (intake.oneshot(Admitted { call, permit }).await, start.elapsed())
 }
 
 fn pieces(of: usize) -> Vec<Bytes> {
