@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
-type Front = CallId<Instrument<Recover<Respond<Paths<Auth<Admin<FrontDoor<Intake>>>>>>>>;
+type Front = CallId<Recover<Respond<Paths<Auth<Admin<Instrument<Recover<FrontDoor<Intake>>>>>>>>>;
 
 /// A whole gateway: takes any HTTP request, always answers.
 ///

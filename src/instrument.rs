@@ -93,7 +93,10 @@ where
         let outcome = ready!(this.inner.poll(cx));
         Poll::Ready(match this.count.take() {
             Some(mut count) => {
-                count.head(outcome.as_ref().is_ok_and(|response| response.body().has_ended()));
+                if let Ok(response) = &outcome {
+                    let body = response.body();
+                    count.head(body.ending().is_success(), body.has_ended());
+                }
                 Answer.track(count, outcome)
             }
             None => outcome,

@@ -104,11 +104,13 @@ impl Count {
         clock::now().saturating_duration_since(self.start)
     }
 
-    /// Its head goes up, with the first content in hand, or, when it is `over`, with the whole answer.
-    pub fn head(&mut self, over: bool) {
+    /// Its head goes up, with the first content in hand if it goes `well`, or, when it is `over`, with the whole answer.
+    pub fn head(&mut self, well: bool, over: bool) {
         let after = self.elapsed();
         self.took = over.then_some(after); // one look at the clock is enough
-        self.meter.first_content(after);
+        if well {
+            self.meter.first_content(after);
+        }
     }
 }
 
@@ -172,7 +174,7 @@ struct Inner {
 }
 
 impl Metrics {
-    /// The gateway's own meter: one count per request of a client.
+    /// The gateway's own meter: one count per call of a model that the door let in.
     #[must_use]
     pub fn gateway(&self) -> Arc<Meter> {
         Arc::clone(&self.inner.gateway)
@@ -231,7 +233,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gateway = vec![(Vec::new(), self.gateway())];
         let scopes = [
-            ("requests", "requests of clients", gateway),
+            ("requests", "calls of models by clients", gateway),
             ("group_requests", "requests that reached a group", self.groups()),
             ("deployment_attempts", "calls of a deployment", self.deployments()),
         ];

@@ -57,12 +57,13 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // every answer can be asked about
-        .layer(InstrumentLayer::new(state.metrics.gateway())) // what the client saw, shed requests included
-        .layer(RecoverLayer) // a panic is an answer too, with an id, and counted
+        .layer(RecoverLayer) // a panic is an answer too, with an id
         .layer(RespondLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
         .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters: also when the door is full
+        .layer(InstrumentLayer::new(state.metrics.gateway())) // what callers of models saw, shed requests included
+        .layer(RecoverLayer) // here a panic is counted too
         .layer(FrontDoorLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
         .service(Intake::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))

@@ -19,3 +19,40 @@ async fn a_full_house_can_still_be_looked_into() {
     gate.open();
     assert_eq!(inside.await.unwrap().said(), "a");
 }
+
+/// The number in the line of the counters that begins so.
+fn counted(text: &str, line: &str) -> u64 {
+    let value = text.lines().find_map(|known| known.strip_prefix(line)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {line:?} in:\n{text}"))
+}
+
+#[tokio::test]
+async fn only_calls_of_models_are_requests() {
+    let world = Case::of("m: a").start().await;
+    for path in ["/health/liveness", "/health/readiness", "/metrics", "/v1/models", "/nowhere"] {
+        world.gateway.get(path).await;
+    }
+    assert_eq!(world.ask().await.status, 200);
+    world.ask_with(json!({"model": "nobody"})).await.error(404);
+    let text = world.gateway.get("/metrics").await.text();
+    assert_eq!(counted(&text, "tollgate_requests_total{class=\"success\"}"), 1);
+    assert_eq!(counted(&text, "tollgate_requests_total{class=\"caller\"}"), 1);
+}
+
+#[tokio::test]
+async fn an_error_has_no_first_content() {
+    let case = Case::of("m: a").says("a", [say::server_error(), say::chat("a")]).settings("num_retries: 0");
+    let world = case.start().await;
+    world.ask().await.error(500);
+    assert_eq!(world.ask().await.said(), "a");
+    let text = world.gateway.get("/metrics").await.text();
+    for (scope, labels) in [
+        ("requests", ""),
+        ("group_requests", "group=\"m\""),
+        ("deployment_attempts", "group=\"m\",deployment=\"a\""),
+    ] {
+        let count =
+            |what: &str| counted(&text, &format!("tollgate_{scope}_{what}_seconds_count{{{labels}}}"));
+        assert_eq!((count("first_content"), count("duration")), (1, 2), "{scope}");
+    }
+}
