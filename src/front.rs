@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use pin_project_lite::pin_project;
 use ring::digest::{Digest, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
@@ -96,16 +96,21 @@ pub struct Auth<S> {
     key: Option<Digest>,
 }
 
-/// The key that a client presents: `Authorization: Bearer`, or where other SDKs put theirs.
+/// The key that a client presents: where LiteLLM's own clients put it, as `Authorization: Bearer`, or where other SDKs
+/// put theirs. The first that is there counts, in LiteLLM's order.
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    fn bare(value: &HeaderValue) -> &[u8] {
+        let bytes = value.as_bytes();
+        bytes.strip_prefix(b"Bearer ").unwrap_or(bytes)
+    }
+    if let Some(value) = headers.get("x-litellm-api-key") {
+        return Some(bare(value));
+    }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
         return scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii());
     }
-    ["x-litellm-api-key", "api-key", "x-api-key"].iter().find_map(|name| headers.get(*name)).map(|value| {
-        let bytes = value.as_bytes();
-        bytes.strip_prefix(b"Bearer ").unwrap_or(bytes)
-    })
+    ["api-key", "x-api-key"].iter().find_map(|name| headers.get(*name)).map(bare)
 }
 
 impl<S, B> Service<Routed<B>> for Auth<S>
@@ -205,7 +210,21 @@ where
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+
+    #[test]
+    fn litellms_own_header_speaks_before_the_others() {
+        let names = ["x-litellm-api-key", "authorization", "api-key", "x-api-key"];
+        for first in 0..names.len() {
+            let header =
+                |name| (HeaderName::from_static(name), HeaderValue::try_from(format!("Bearer {name}")));
+            let headers = names[first..].iter().map(|name| header(name));
+            let headers = headers.map(|(name, value)| (name, value.unwrap())).collect();
+            assert_eq!(presented(&headers), Some(names[first].as_bytes()));
+        }
+    }
 
     #[test]
     fn a_limit_beyond_what_can_be_counted_is_no_limit() {
