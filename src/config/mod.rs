@@ -49,7 +49,7 @@ pub use model::{
 };
 pub use pattern::{Pattern, Patterns};
 pub use summary::{Summary, summary};
-pub use vendors::{Base, VENDORS, Vendor, vendor};
+pub use vendors::{Base, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::nearest;
 

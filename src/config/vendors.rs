@@ -22,9 +22,12 @@ pub struct Vendor {
     pub keyless: bool,
     /// Whether it takes `stream_options.include_usage`. Most of those that do not tell a stream's usage unasked.
     pub asks_usage: bool,
-    /// What goes before the name of a model that does not begin like this.
+    /// What goes before the name of a model that has no slash in it.
     pub model_prefix: &'static str,
 }
+
+/// The version that Azure is asked for where none was given; LiteLLM's own default.
+pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
 
 /// Where a vendor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,7 @@ use std::fmt::Write;
 use http::HeaderName;
 
 use super::openai;
-use crate::request::Route;
-
-/// The version that is asked for where none was given; LiteLLM's own default.
-pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
+use crate::{config::DEFAULT_API_VERSION, request::Route};
 
 /// Where the key goes.
 pub(super) static API_KEY: HeaderName = HeaderName::from_static("api-key");

@@ -43,8 +43,6 @@ use crate::{
     request::{Prompt, Route},
 };
 
-pub use self::azure::DEFAULT_API_VERSION;
-
 /// What we call ourselves.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

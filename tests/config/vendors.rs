@@ -75,6 +75,11 @@ fn they_are_called_where_their_documentation_says() {
             "https://api.fireworks.ai/inference/v1/chat/completions",
             "accounts/mine/models/m",
         ),
+        (
+            "model: fireworks_ai/nomic-ai/nomic-embed-text-v1.5",
+            "https://api.fireworks.ai/inference/v1/chat/completions",
+            "nomic-ai/nomic-embed-text-v1.5",
+        ),
         ("model: m, custom_llm_provider: xai", "https://api.x.ai/v1/chat/completions", "m"),
     ] {
         let (target, chat, _) = target(params, &[]);

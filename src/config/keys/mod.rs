@@ -110,27 +110,26 @@ pub(super) struct Ours {
     pub(super) name: &'static str,
     /// Whether a deployment may have it.
     pub(super) deployment: bool,
-    pub(super) served: bool,
 }
 
 /// Our own keys. All may stand in `router_settings` and `litellm_settings`; none is ever sent upstream.
 pub(super) const OURS: &[Ours] = &[
-    Ours { name: "rate_window", deployment: true, served: true },
-    Ours { name: "token_accounting", deployment: true, served: true },
-    Ours { name: "http2", deployment: true, served: true },
-    Ours { name: "stream_idle_timeout", deployment: true, served: true },
-    Ours { name: "queue_timeout", deployment: false, served: true },
-    Ours { name: "max_queue", deployment: false, served: true },
-    Ours { name: "max_request_duration", deployment: false, served: true },
-    Ours { name: "max_attempts", deployment: false, served: true },
-    Ours { name: "retry_budget", deployment: false, served: true },
-    Ours { name: "max_in_flight", deployment: false, served: true },
-    Ours { name: "max_connections", deployment: false, served: true },
-    Ours { name: "max_buffered_bytes", deployment: false, served: true },
-    Ours { name: "fallback_on_context_window", deployment: false, served: true },
-    Ours { name: "pings_keep_alive", deployment: false, served: true },
-    Ours { name: "broken_events", deployment: false, served: true },
-    Ours { name: "midstream_fallback", deployment: false, served: true },
+    Ours { name: "rate_window", deployment: true },
+    Ours { name: "token_accounting", deployment: true },
+    Ours { name: "http2", deployment: true },
+    Ours { name: "stream_idle_timeout", deployment: true },
+    Ours { name: "queue_timeout", deployment: false },
+    Ours { name: "max_queue", deployment: false },
+    Ours { name: "max_request_duration", deployment: false },
+    Ours { name: "max_attempts", deployment: false },
+    Ours { name: "retry_budget", deployment: false },
+    Ours { name: "max_in_flight", deployment: false },
+    Ours { name: "max_connections", deployment: false },
+    Ours { name: "max_buffered_bytes", deployment: false },
+    Ours { name: "fallback_on_context_window", deployment: false },
+    Ours { name: "pings_keep_alive", deployment: false },
+    Ours { name: "broken_events", deployment: false },
+    Ours { name: "midstream_fallback", deployment: false },
 ];
 
 /// Our key of that name.

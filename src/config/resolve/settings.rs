@@ -200,11 +200,10 @@ pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut Sink<'_>) {
     for (key, _) in section.entries() {
         let word = key.at.last();
-        let served = known.contains(&word) && keys::ours(word).is_none_or(|o| o.served);
-        if served {
+        if known.contains(&word) {
             continue;
         }
-        if known.contains(&word) || keys::is_litellm_setting(word) {
+        if keys::is_litellm_setting(word) {
             let entry = sink.warning(&key.at, format!("`{word}` is not served yet"));
             if let Some(advice) = keys::instead_of(word) {
                 entry.help(advice);

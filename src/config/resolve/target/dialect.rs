@@ -54,7 +54,8 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut Sink<'_>) ->
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::wrong(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
-    let prefix = if name.starts_with("accounts/") { "" } else { vendor.model_prefix };
+    // One with a slash is whole: somebody's own (`accounts/..`), or an embedding's (`nomic-ai/..`).
+    let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
 }
 

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::deployment::General;
 use crate::config::{
-    Base, Pattern, Provider, Target, Vendor,
+    Base, DEFAULT_API_VERSION, Pattern, Provider, Target, Vendor,
     error::Sink,
     is_framing, keys,
     raw::{Entry, Environment},
@@ -57,7 +57,7 @@ pub(super) fn resolve(
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
     check_star((&entry.name, &model), (vendor, at), sink);
-    let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| "2025-02-01-preview".to_owned());
+    let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
     let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
     let organization = organization.or_else(|| {
         let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
