@@ -1,6 +1,6 @@
 //! What is not served is said, wherever it stands.
 
-use super::{PARAMS, read};
+use super::{PARAMS, read, read_with};
 
 #[test]
 fn what_model_info_says_of_whom_it_serves_is_not_ignored_in_silence() {
@@ -49,5 +49,15 @@ fn what_stands_in_the_extra_body_too_is_sent_once() {
     for params in ["seed: 1\n    extra_body: {seed: 2}", "extra_body: {seed: 2}\n    seed: 1"] {
         let (config, _) = read(&format!("{PARAMS}\n    {params}\n"));
         assert_eq!(config.groups[0].deployments[0].defaults, [("seed".into(), "2".into())], "{params}");
+    }
+}
+
+#[test]
+fn without_any_group_only_that_is_told() {
+    for list in ["", "model_list:\n", "model_list: [{litellm_params: {model: openai/m}}]\n"] {
+        let text =
+            format!("{list}router_settings: {{model_group_alias: {{a: g}}, fallbacks: [{{g: [h]}}]}}\n");
+        let errors = read_with(&text, &[]).unwrap_err();
+        assert_eq!(errors.errors().count(), 1, "{errors}");
     }
 }

@@ -62,6 +62,10 @@ impl Names {
         if let Some((known, _)) = self.0.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
             return Some(known.clone());
         }
+        if self.0.is_empty() {
+            // There is no group at all, and why has been said.
+            return None;
+        }
         let entry = sink.error(at, format!("there is no group `{}`", keys::safe(name)));
         // Ids are no help: most are hashes.
         let names = self.0.iter().filter(|(_, kind)| **kind != Kind::Deployment && allow(**kind));
