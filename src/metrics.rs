@@ -23,8 +23,8 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tollgate_layers::{Class, Ending, Hear, clock, retry::Budget};
 
-/// Upper bounds of the histograms' buckets, in seconds: from a cache hit to a thinking model.
-const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// Upper bounds of the histograms' buckets, in milliseconds: from a cache hit to a thinking model.
+const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
 
 /// What one scope counts: the gateway, a group, or a deployment.
 #[derive(Debug, Default)]
@@ -139,15 +139,15 @@ struct Histogram {
 
 impl Histogram {
     fn observe(&self, value: Duration) {
-        let seconds = value.as_secs_f64();
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        let nanos = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.iter().position(|bound| nanos <= bound * 1_000_000).unwrap_or(BOUNDS.len());
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.nanos.fetch_add(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Sum in seconds, count, and the count of each bucket with its upper bound.
     fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
+        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::INFINITY]);
         let buckets: Vec<_> =
             bounds.zip(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();

@@ -174,8 +174,8 @@ impl Body {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let so_far = self.ending;
         let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
-        let waits = live.as_mut().content().ready().is_empty() && live.as_mut().over().is_none();
-        if waits && std::mem::take(&mut self.opening) {
+        if self.opening && live.as_mut().content().ready().is_empty() && live.as_mut().over().is_none() {
+            self.opening = false;
             // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
             // content would go out with the last.
             cx.waker().wake_by_ref();

@@ -115,6 +115,10 @@ pub(super) const fn no_json(stream: bool) -> Fault {
 /// We ask for no compression; one that compresses all the same is not looked into. Some say that they do not.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     const NONE: [&[u8]; 3] = [b"", b"identity", b"none"];
+    // As a rule it is not there, and one look is enough.
+    if !headers.contains_key(header::CONTENT_ENCODING) {
+        return false;
+    }
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| !NONE.iter().any(|none| coding.trim_ascii().eq_ignore_ascii_case(none)))
