@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{Answer, Judged, Origin},
+    body::{Answer, Judged, Listener, Origin},
     classify::kind_of,
     metrics::{Count, Meter},
     request::{Request, Response, Trail},
@@ -185,6 +185,17 @@ fn tell(origin: &Origin, outcome: &Result<Response, Error>) {
     }
 }
 
+/// The same for one that fails when its head has gone.
+fn teller(origin: Arc<Origin>) -> Listener {
+    Listener::new(Arc::new(move |ending| {
+        // One that was cancelled has not failed.
+        if let Some(ending) = ending.filter(|ending| !ending.is_success()) {
+            let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(ending));
+            tracing::info!(?deployment, ?group, ?kind, "attempt failed under way");
+        }
+    }))
+}
+
 impl<F> Future for AttributeFuture<F>
 where
     F: Future<Output = Result<Response, Error>>,
@@ -199,7 +210,11 @@ where
             tell(&origin, &outcome);
             outcome = match outcome {
                 Ok(mut response) => {
-                    response.body_mut().set_origin(origin);
+                    let body = response.body_mut();
+                    if !body.has_ended() && tracing::enabled!(tracing::Level::INFO) {
+                        body.fasten(teller(Arc::clone(&origin)));
+                    }
+                    body.set_origin(origin);
                     Ok(response)
                 }
                 Err(error) => Err(Error::Attempt(origin, Box::new(error))),

@@ -2,7 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::{answers as say, case::Case, reply::Gate};
+use crate::support::{
+    answers as say,
+    case::Case,
+    gateway::Start,
+    reply::{Gate, Part},
+    upstream::Upstream,
+};
 
 #[tokio::test]
 async fn a_full_house_can_still_be_looked_into() {
@@ -55,4 +61,23 @@ async fn an_error_has_no_first_content() {
             |what: &str| counted(&text, &format!("tollgate_{scope}_{what}_seconds_count{{{labels}}}"));
         assert_eq!((count("first_content"), count("duration")), (1, 2), "{scope}");
     }
+}
+
+#[tokio::test]
+async fn the_log_names_who_failed_before_the_answer_or_under_way_and_nothing_that_was_said() {
+    let broken = say::role().and(say::words(&["secret"])).then(Part::Cut);
+    let upstream = Upstream::with([say::unavailable(), broken]).await;
+    let yaml = format!(
+        "model_list: [{{model_name: m, litellm_params: {{model: openai/x, api_base: '{}/v1', api_key: k}}, \
+         model_info: {{id: the-one}}}}]\nrouter_settings: {{num_retries: 1}}\n",
+        upstream.url()
+    );
+    let gateway = Start::new(&yaml).env("RUST_LOG", "tollgate=info").go().await;
+    gateway.stream("m", json!({})).await.rest().await;
+    let said = gateway.says(&["attempt failed under way"]).await;
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("attempt failed")).collect();
+    let [before, under_way] = lines[..] else { panic!("two have failed:\n{said}") };
+    assert!(before.contains("\"the-one\"") && before.contains("status=503"), "{before}");
+    assert!(under_way.contains("\"the-one\"") && under_way.contains("kind=StreamBroken"), "{under_way}");
+    assert!(!said.contains("secret"), "{said}");
 }
