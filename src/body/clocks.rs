@@ -203,10 +203,14 @@ impl Running {
         .min_by_key(|(at, _)| *at)
     }
 
+    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before.
+    pub(super) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
+        !self.sooner && timer.runs_for(task)
+    }
+
     /// Waits for the first that is due.
     pub(super) fn poll(&mut self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
-        // After most events all that is due is due later than before, and the timer wakes us early enough.
-        if !self.sooner && timer.runs_for(cx.waker()) {
+        if self.rest(&timer, cx.waker()) {
             return Poll::Pending;
         }
         self.sooner = false;

@@ -95,6 +95,10 @@ impl<C: Content> Live<C> {
             if let Some(over) = this.over.take() {
                 return Poll::Ready(Pop::Over(over));
             }
+            // A server asks three times for each event, and after the first there is nothing new.
+            if self.source.rests(cx.waker()) {
+                return Poll::Pending;
+            }
             ready!(self.as_mut().poll_progress(cx));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -52,6 +52,12 @@ impl Source {
     /// The answer is committed.
     pub(super) fn commit(self: Pin<&mut Self>) {
         self.project().wire.merge_bursts();
+    }
+
+    /// Whether there is no use in looking: nothing has come since somebody looked for this task, which will be woken when
+    /// something does, or is due.
+    pub(super) fn rests(&self, task: &Waker) -> bool {
+        self.wire.rests(task) && self.clocks.rest(&self.timer, task)
     }
 
     pub(super) fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Beat> {

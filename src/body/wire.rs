@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -38,6 +38,15 @@ impl Wire {
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::canned([Step::Data(bytes.into())])
+    }
+
+    /// Whether nothing has come since this task looked last, which will be woken when something does. Where that cannot be
+    /// told it is not so.
+    pub(super) fn rests(&self, task: &Waker) -> bool {
+        match self {
+            Self::Lent(merge) => merge.is_empty() && merge.inner().rests(task),
+            Self::Shared(_) | Self::Canned(_) => false,
+        }
     }
 
     /// From now on bursts are merged: the first content has gone.

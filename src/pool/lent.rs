@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -42,6 +42,11 @@ where
         let mut lent = Self { incoming, link: Some(link), home };
         lent.give_back_at_end();
         lent
+    }
+
+    /// Whether nothing has come since this task asked for a frame, which will be woken when something does.
+    pub(crate) fn rests(&self, task: &Waker) -> bool {
+        self.link.as_ref().is_some_and(|link| link.rests(task))
     }
 
     /// Whoever sees that this was the last frame may not ask for another.

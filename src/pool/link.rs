@@ -104,6 +104,11 @@ where
         Poll::Pending
     }
 
+    /// Whether nothing was woken since it was driven for this task in vain.
+    pub(super) fn rests(&self, task: &Waker) -> bool {
+        self.relay.sleeps(self.task.as_ref(), task)
+    }
+
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
         self.relay.forget(&mut self.task);

@@ -42,17 +42,22 @@ impl Relay {
     /// A poll begins, on behalf of `task`; `known` is the one that entered last, and was not forgotten since. False:
     /// there is no use in it, and `task` will be woken when there is.
     pub(super) fn enter(&self, known: &mut Option<Waker>, task: &Waker) -> bool {
-        if known.as_ref().is_some_and(|known| known.will_wake(task)) {
-            if self.phase.load(Acquire) == ASLEEP {
-                return false;
-            }
-        } else {
+        if self.sleeps(known.as_ref(), task) {
+            return false;
+        }
+        if known.as_ref().is_none_or(|known| !known.will_wake(task)) {
             *self.task() = Some(task.clone());
             *known = Some(task.clone());
         }
         // Whoever woke before this had something ready before: the poll will find it.
         self.phase.swap(POLLING, AcqRel);
         true
+    }
+
+    /// Whether a poll found that all wait, and `task`, the one that is `known`, will be woken when there is any use in
+    /// another.
+    pub(super) fn sleeps(&self, known: Option<&Waker>, task: &Waker) -> bool {
+        self.phase.load(Acquire) == ASLEEP && known.is_some_and(|known| known.will_wake(task))
     }
 
     /// Whether the poll may end: nothing was woken since it began, or since this was asked last.
