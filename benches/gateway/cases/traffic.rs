@@ -94,7 +94,7 @@ pub(super) const CASES: [Case; 8] = [
     Case {
         asked: (Scenario::Paced, Prompt::Short),
         load: Load::Closed(200, SPREAD),
-        time: (7, 2.6),
+        time: (15, 2.6),
         figures: &[cpu_per_event(1.05), FIRST_P50, FIRST_P99, PIECES],
         ..plain("paced", "200 streams, an event every 20 ms", Prompt::Short)
     },
