@@ -54,7 +54,7 @@
 //! `map_err(BoxError::from)` below.
 //!
 //! # Features
-//! `testing`: [`Strict`](testing::Strict), over which a layer of your own should pass too.
+//! `testing`: `testing::Strict`, over which a layer of your own should pass too.
 //!
 //! All time is tokio time, so that a test can pause it; they run where its timer is enabled.
 
