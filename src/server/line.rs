@@ -62,17 +62,19 @@ impl<T> Line<T> {
 impl<T: AsyncRead + Unpin> Line<T> {
     /// Waits for the client to hang up.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // The clock goes first: a client that sends without end would leave it no turn.
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if patience.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let mut forgotten = [0; 4096];
         loop {
             let mut forgotten = ReadBuf::new(&mut forgotten);
-            let read = Pin::new(self.inner.inner_mut()).poll_read(cx, &mut forgotten);
-            match read {
-                Poll::Ready(Ok(())) if !forgotten.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => break,
+            let read = ready!(Pin::new(self.inner.inner_mut()).poll_read(cx, &mut forgotten));
+            if read.is_err() || forgotten.filled().is_empty() {
+                return Poll::Ready(());
             }
         }
-        self.patience.get_or_insert_with(|| Box::pin(sleep(LINGER))).as_mut().poll(cx)
     }
 }
 

@@ -1,25 +1,37 @@
 //! How a connection ends, and the server.
 
-use std::{convert::Infallible, future::ready, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{poll_fn, ready},
+    net::SocketAddr,
+    pin::Pin,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, rt::Write};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
-    time::{Instant, pause, sleep},
+    time::{Instant, advance, pause, sleep},
 };
+use tokio_test::task::spawn;
 use tower::service_fn;
 
 use super::soon;
 use crate::{
     paths::Draining,
-    server::{House, Listener, connection, line::LINGER, serve},
+    server::{
+        House, Listener, connection,
+        line::{LINGER, Line},
+        outbox::Outbox,
+        serve,
+    },
 };
 
 async fn refuse(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -64,6 +76,17 @@ async fn a_refused_client_that_does_not_hang_up_is_let_go_after_a_moment() {
         "{:?}",
         since.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_that_sends_without_end_is_let_go_after_a_moment_too() {
+    let (mut client, server) = duplex(4 * BODY);
+    client.write_all(&vec![b'x'; 4 * BODY]).await.unwrap();
+    let mut line = Line::new(server, Outbox::default(), Draining::default());
+    let mut end = spawn(poll_fn(|cx| Pin::new(&mut line).poll_shutdown(cx)));
+    assert!(end.poll().is_pending(), "more is there than may be taken at once");
+    advance(LINGER).await;
+    assert!(end.poll().is_ready());
 }
 
 #[tokio::test(start_paused = true)]
