@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 use tower::Service;
@@ -48,24 +48,60 @@ type Front = CallId<Recover<Respond<Paths<Auth<Admin<Instrument<Recover<FrontDoo
 /// gateway.replace(&stack::gateway(&config, &state, stack::Options::default())?);
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
-#[derive(Clone)]
 pub struct Gateway {
-    front: Arc<ArcSwap<Front>>,
+    tree: Arc<ArcSwap<Front>>,
+    mine: Option<Mine>,
+}
+
+/// What one clone of a gateway calls.
+///
+/// Whoever calls the same clone again and again, as a server's connection does, shares nothing with others by that: no
+/// count, and no pointer to the present tree that is written.
+struct Mine {
+    present: Cache<Arc<ArcSwap<Front>>, Arc<Front>>,
+    /// A copy of `of`, which was the present one when it was called last.
+    front: Front,
+    of: Arc<Front>,
+}
+
+impl Mine {
+    fn new(tree: &Arc<ArcSwap<Front>>) -> Self {
+        let mut present = Cache::new(Arc::clone(tree));
+        let of = Arc::clone(present.load());
+        Self { present, front: Front::clone(&of), of }
+    }
+
+    fn front(&mut self) -> &mut Front {
+        let present = self.present.load();
+        if !Arc::ptr_eq(present, &self.of) {
+            self.of = Arc::clone(present);
+            self.front = Front::clone(present);
+        }
+        &mut self.front
+    }
+}
+
+/// A clone that nobody calls keeps no tree.
+impl Clone for Gateway {
+    fn clone(&self) -> Self {
+        Self { tree: Arc::clone(&self.tree), mine: None }
+    }
 }
 
 impl Gateway {
     pub(crate) fn new(front: Front) -> Self {
-        Self { front: Arc::new(ArcSwap::from_pointee(front)) }
+        Self { tree: Arc::new(ArcSwap::from_pointee(front)), mine: None }
     }
 
     /// From now on this gateway and all its clones are what `other` is at this moment. A request that is under way ends
-    /// where it began: each sees one tree from its first byte to its last.
+    /// where it began: each sees one tree from its first byte to its last. A clone that was called before keeps what
+    /// the old tree takes in memory until it is called again or dropped.
     ///
     /// What a [`State`](crate::state::State) keeps goes on where both were built over the same one. What belongs to a
     /// tree begins anew: how quick each deployment was, who waits for room, and the count of what is held at the front
     /// door, so that until the last request of the old tree has ended there may be `max_in_flight` of each.
     pub fn replace(&self, other: &Self) {
-        self.front.store(other.front.load_full());
+        self.tree.store(other.tree.load_full());
     }
 }
 
@@ -89,10 +125,52 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let mut front = Front::clone(&self.front.load());
+        let front = self.mine.get_or_insert_with(|| Mine::new(&self.tree)).front();
         // It always is: what is full at the front door says so by an answer.
-        let _ready =
-            Service::<http::Request<B>>::poll_ready(&mut front, &mut Context::from_waker(Waker::noop()));
+        let _ready = Service::<http::Request<B>>::poll_ready(front, &mut Context::from_waker(Waker::noop()));
         front.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::{BodyExt, Full};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{config::Config, stack, state::State};
+
+    fn greeter(state: &State, says: &str) -> Gateway {
+        let yaml = format!(
+            "model_list: [{{model_name: greeter, litellm_params: {{model: openai/any, mock_response: {says}}}}}]"
+        );
+        let (config, _) = Config::from_yaml(&yaml, "inline.yaml", &|_| None).unwrap();
+        stack::gateway(&config, state, stack::Options::default()).unwrap()
+    }
+
+    async fn said(gateway: &mut Gateway) -> String {
+        let ask = r#"{"model":"greeter","messages":[{"role":"user","content":"hello"}]}"#;
+        let request = http::Request::post("/v1/chat/completions").header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from(ask))).unwrap();
+        let gateway = ServiceExt::<http::Request<Full<Bytes>>>::ready(gateway).await.unwrap();
+        let response = gateway.call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_clone_goes_on_with_the_new_tree_and_none_keeps_the_old_one() {
+        let state = State::new().unwrap();
+        let gateway = greeter(&state, "before");
+        let old = Arc::downgrade(&gateway.tree.load_full());
+        let (mut called, mut uncalled) = (gateway.clone(), gateway.clone());
+        assert!(said(&mut called).await.contains("before"));
+
+        gateway.replace(&greeter(&state, "after"));
+        assert!(old.upgrade().is_some());
+        assert!(said(&mut called).await.contains("after"));
+        assert!(old.upgrade().is_none());
+        assert!(said(&mut uncalled).await.contains("after"));
     }
 }

@@ -1,5 +1,7 @@
 //! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
 
+mod desk;
+mod head_clock;
 mod line;
 mod listener;
 mod outbox;
@@ -7,28 +9,30 @@ mod serving;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection, service::TowerToHyperService};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
 use tollgate_layers::BoxError;
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Service, ServiceBuilder};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
-pub use self::{line::SEND, listener::Listener};
 use self::{
+    desk::Desk,
+    head_clock::HeadClock,
     line::{Line, Reset},
     listener::Crowd,
     outbox::Outbox,
     serving::Leaving,
 };
+pub use self::{line::SEND, listener::Listener};
 use crate::{gateway::Gateway, headers, paths::Draining};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
@@ -160,20 +164,12 @@ where
     T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
     E: Edge,
 {
-    let outbox = Outbox::default();
+    let outbox = Outbox::new(house.crowd);
     let line = Line::new(stream, outbox.clone(), house.draining);
-    let crowd = Arc::new(house.crowd); // of this connection's own: counted for each request
-    let service = edge.into_service().map_response(move |answer| {
-        let mut answer = answer.map(|body| outbox.paced(body));
-        if crowd.is_there() {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        answer
-    });
     http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadClock::default())
         .header_read_timeout(HEAD)
         .max_header_size(HEAD_SIZE)
         .max_buf_size(READ_AHEAD)
-        .serve_connection(line, TowerToHyperService::new(service))
+        .serve_connection(line, Desk::new(edge.into_service(), outbox))
 }

@@ -18,39 +18,59 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use super::listener::Crowd;
 
 /// So many bytes may wait for a reader, and one frame more.
 pub(super) const AHEAD: usize = 8 * 1024;
 
-/// The bytes of one connection that were given to hyper since its queue was last empty.
-///
-/// Read and written by the task of that connection alone: it is atomic only because tasks change threads.
-#[derive(Clone, Debug, Default)]
+/// What the answers of one connection share, and no other connection: each has a clone.
+#[derive(Clone, Debug)]
 pub(super) struct Outbox {
-    given: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The bytes that were given to hyper since its queue was last empty.
+    ///
+    /// Read and written by the task of that connection alone: it is atomic only because tasks change threads.
+    given: AtomicUsize,
+    crowd: Crowd,
 }
 
 impl Outbox {
-    /// A body that gives no more than has room here.
-    pub(super) const fn paced<B>(self, inner: B) -> Paced<B> {
-        Paced { inner, outbox: self }
+    pub(super) fn new(crowd: Crowd) -> Self {
+        Self { shared: Arc::new(Shared { given: AtomicUsize::new(0), crowd }) }
+    }
+
+    /// The answer with a body that gives no more than has room here. It is the last of its connection where others wait
+    /// for this one's place.
+    pub(super) fn paced<B>(self, answer: Response<B>) -> Response<Paced<B>> {
+        let crowded = self.shared.crowd.is_there();
+        let mut answer = answer.map(|inner| Paced { inner, outbox: self });
+        if crowded {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
     /// All of it is with the kernel. Whether a body may be waiting for that.
     pub(super) fn empty(&self) -> bool {
         let was_full = self.is_full();
-        self.given.store(0, Relaxed);
+        self.shared.given.store(0, Relaxed);
         was_full
     }
 
     fn is_full(&self) -> bool {
-        self.given.load(Relaxed) >= AHEAD
+        self.shared.given.load(Relaxed) >= AHEAD
     }
 
     fn put(&self, bytes: usize) {
-        self.given.store(self.given.load(Relaxed).saturating_add(bytes), Relaxed);
+        self.shared.given.store(self.shared.given.load(Relaxed).saturating_add(bytes), Relaxed);
     }
 }
 

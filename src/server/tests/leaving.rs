@@ -27,7 +27,7 @@ use super::soon;
 use crate::{
     paths::Draining,
     server::{
-        House, Listener, connection,
+        Crowd, House, Listener, connection,
         line::{LINGER, Line},
         outbox::Outbox,
         serve,
@@ -82,7 +82,7 @@ async fn a_refused_client_that_does_not_hang_up_is_let_go_after_a_moment() {
 async fn a_refused_client_that_sends_without_end_is_let_go_after_a_moment_too() {
     let (mut client, server) = duplex(4 * BODY);
     client.write_all(&vec![b'x'; 4 * BODY]).await.unwrap();
-    let mut line = Line::new(server, Outbox::default(), Draining::default());
+    let mut line = Line::new(server, Outbox::new(Crowd::default()), Draining::default());
     let mut end = spawn(poll_fn(|cx| Pin::new(&mut line).poll_shutdown(cx)));
     assert!(end.poll().is_pending(), "more is there than may be taken at once");
     advance(LINGER).await;
