@@ -23,21 +23,21 @@ use crate::{
 /// The layer of [`Known`].
 #[derive(Clone, Debug)]
 pub struct KnownLayer {
-    names: Names,
+    names: Arc<Names>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Names {
     router: Router,
     /// Those that a stranger may be told.
-    shown: Arc<[Arc<str>]>,
+    shown: Vec<Arc<str>>,
 }
 
 impl KnownLayer {
     /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
     #[must_use]
     pub fn new(config: &Config, router: &Router) -> Self {
-        Self { names: Names { router: router.clone(), shown: config.shown().cloned().collect() } }
+        Self { names: Arc::new(Names { router: router.clone(), shown: config.shown().cloned().collect() }) }
     }
 }
 
@@ -45,7 +45,7 @@ impl<S> Layer<S> for KnownLayer {
     type Service = Known<S>;
 
     fn layer(&self, inner: S) -> Known<S> {
-        Known { inner, names: self.names.clone() }
+        Known { inner, names: Arc::clone(&self.names) }
     }
 }
 
@@ -53,7 +53,7 @@ impl<S> Layer<S> for KnownLayer {
 #[derive(Clone, Debug)]
 pub struct Known<S> {
     inner: S,
-    names: Names,
+    names: Arc<Names>,
 }
 
 impl Names {

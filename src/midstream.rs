@@ -60,15 +60,15 @@ const MOST: u8 = 3;
 /// Lets streams that break go on. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct ContinueLayer {
-    whither: Whither,
+    whither: Arc<Whither>,
 }
 
 /// Who may be asked next.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Whither {
     policy: Policy,
     /// How many deployments each group has.
-    sizes: Arc<HashMap<Arc<str>, usize>>,
+    sizes: HashMap<Arc<str>, usize>,
 }
 
 impl ContinueLayer {
@@ -77,7 +77,7 @@ impl ContinueLayer {
     pub fn new(config: &Config, policy: Policy) -> Self {
         let sizes =
             config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
-        Self { whither: Whither { policy, sizes: Arc::new(sizes) } }
+        Self { whither: Arc::new(Whither { policy, sizes }) }
     }
 }
 
@@ -85,7 +85,7 @@ impl<S> Layer<S> for ContinueLayer {
     type Service = Continue<S>;
 
     fn layer(&self, inner: S) -> Continue<S> {
-        Continue { inner, whither: self.whither.clone() }
+        Continue { inner, whither: Arc::clone(&self.whither) }
     }
 }
 
@@ -93,7 +93,7 @@ impl<S> Layer<S> for ContinueLayer {
 #[derive(Clone, Debug)]
 pub struct Continue<S> {
     inner: S,
-    whither: Whither,
+    whither: Arc<Whither>,
 }
 
 impl<S> Service<Request> for Continue<S>
@@ -113,7 +113,7 @@ where
         // The request is kept only where it may be needed.
         let again = mode(&request).map(|mode| {
             let (inner, request) = (self.inner.clone(), request.clone());
-            (mode, Again { inner, request, whither: self.whither.clone(), left: MOST })
+            (mode, Again { inner, request, whither: Arc::clone(&self.whither), left: MOST })
         });
         ResponseFuture { inner: self.inner.call(request), again }
     }
@@ -141,7 +141,7 @@ fn mode(request: &Request) -> Option<Mode> {
 struct Again<S> {
     inner: S,
     request: Request,
-    whither: Whither,
+    whither: Arc<Whither>,
     left: u8,
 }
 

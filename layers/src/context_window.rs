@@ -41,10 +41,7 @@
 //! Hazards: those of [`Fallback`](crate::fallback::Fallback). A preflight's guess that is too high sends the request
 //! to a backend that the caller did not name; it should only speak when it knows.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -52,6 +49,7 @@ use tower_service::Service;
 
 use crate::{
     Class, Ending,
+    again::Again,
     fallback::{
         ResponseFuture,
         walk::{Guide, Route},
@@ -119,37 +117,64 @@ fn acts(ending: &Ending, under_way: bool) -> bool {
 
 impl<S, P, C, Q, D> Layer<S> for ContextWindowFallbackLayer<P, C, Q, D>
 where
+    S: Clone,
     Route<P, C, D>: Clone,
     Q: Clone,
 {
-    type Service = ContextWindowFallback<S, Route<P, C, D>, Q>;
+    type Service = ContextWindowFallback<S, Fitting<Route<P, C, D>, Q>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let (guide, preflight) = (Arc::new(self.route.clone()), self.preflight.clone());
-        ContextWindowFallback { inner, guide, preflight }
+        let fitting = Fitting { route: self.route.clone(), preflight: self.preflight.clone() };
+        ContextWindowFallback { again: Again::new(&inner, fitting), inner }
+    }
+}
+
+/// All that the layer was told. Shared by the clones of a service.
+#[derive(Clone, Debug)]
+pub struct Fitting<G, Q> {
+    route: G,
+    preflight: Q,
+}
+
+impl<Req, Res, Err, G, Q> Guide<Req, Res, Err> for Fitting<G, Q>
+where
+    G: Guide<Req, Res, Err>,
+{
+    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
+        self.route.classify(outcome)
+    }
+
+    fn next(&self, req: &Req, ending: &Ending, under_way: bool) -> Option<Req> {
+        self.route.next(req, ending, under_way)
+    }
+}
+
+impl<Req, G, Q> Preflight<Req> for Fitting<G, Q>
+where
+    Q: Preflight<Req>,
+{
+    fn larger(&self, req: &Req) -> Option<Req> {
+        self.preflight.larger(req)
     }
 }
 
 /// Gives a larger request to `S` when the one before it did not fit there.
 #[derive(Debug)]
-pub struct ContextWindowFallback<S, G, Q> {
+pub struct ContextWindowFallback<S, G> {
     inner: S,
-    guide: Arc<G>,
-    preflight: Q,
+    again: Again<S, G>,
 }
 
-impl<S: Clone, G, Q: Clone> Clone for ContextWindowFallback<S, G, Q> {
+impl<S: Clone, G> Clone for ContextWindowFallback<S, G> {
     fn clone(&self) -> Self {
-        let (guide, preflight) = (Arc::clone(&self.guide), self.preflight.clone());
-        Self { inner: self.inner.clone(), guide, preflight }
+        Self { inner: self.inner.clone(), again: self.again.clone() }
     }
 }
 
-impl<S, G, Q, Req> Service<Req> for ContextWindowFallback<S, G, Q>
+impl<S, G, Req> Service<Req> for ContextWindowFallback<S, G>
 where
     S: Service<Req> + Clone,
-    G: Guide<Req, S::Response, S::Error>,
-    Q: Preflight<Req>,
+    G: Guide<Req, S::Response, S::Error> + Preflight<Req>,
     Req: Clone,
 {
     type Response = S::Response;
@@ -161,18 +186,15 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let larger = self.preflight.larger(&req);
+        let larger = self.again.larger(&req);
         let under_way = larger.is_some();
-        // The clone is not ready: it stays, and the one that is goes along.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::new(inner, Arc::clone(&self.guide), larger.unwrap_or(req), under_way)
+        ResponseFuture::new(&mut self.inner, self.again.clone(), larger.unwrap_or(req), under_way)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use tower::ServiceExt as _;
 

@@ -58,6 +58,7 @@
 //!
 //! All time is tokio time, so that a test can pause it; they run where its timer is enabled.
 
+mod again;
 pub mod attempts;
 pub mod balance;
 pub mod classify;

@@ -45,10 +45,7 @@
 mod tests;
 pub(crate) mod walk;
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -56,7 +53,7 @@ use tower_service::Service;
 
 use self::walk::Guide;
 pub use self::walk::{ResponseFuture, Route};
-use crate::{Ending, setting::Constant};
+use crate::{Ending, again::Again, setting::Constant};
 
 /// Says which request comes next. A closure will do.
 pub trait Next<Req> {
@@ -95,12 +92,13 @@ impl<P, C, D> FallbackLayer<P, C, D> {
 
 impl<S, P, C, D> Layer<S> for FallbackLayer<P, C, D>
 where
+    S: Clone,
     Route<P, C, D>: Clone,
 {
     type Service = Fallback<S, Route<P, C, D>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Fallback { inner, guide: Arc::new(self.route.clone()) }
+        Fallback { again: Again::new(&inner, self.route.clone()), inner }
     }
 }
 
@@ -108,12 +106,12 @@ where
 #[derive(Debug)]
 pub struct Fallback<S, G> {
     inner: S,
-    guide: Arc<G>,
+    again: Again<S, G>,
 }
 
 impl<S: Clone, G> Clone for Fallback<S, G> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), guide: Arc::clone(&self.guide) }
+        Self { inner: self.inner.clone(), again: self.again.clone() }
     }
 }
 
@@ -132,9 +130,6 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        // The clone is not ready: it stays, and the one that is goes along.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::new(inner, Arc::clone(&self.guide), req, false)
+        ResponseFuture::new(&mut self.inner, self.again.clone(), req, false)
     }
 }

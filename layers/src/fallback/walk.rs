@@ -4,7 +4,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Next;
-use crate::{Classify, Ending, Setting};
+use crate::{Classify, Ending, Setting, again::Again};
 
 /// What the loop must know.
 pub trait Guide<Req, Res, Err> {
@@ -61,8 +60,9 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        inner: S,
-        guide: Arc<G>,
+        again: Again<S, G>,
+        // None: nobody was asked again.
+        other: Option<S>,
         // The one that is called now, or next.
         req: Req,
         under_way: bool,
@@ -86,15 +86,15 @@ where
     Req: Clone,
 {
     /// `inner` is ready. `under_way`: `req` is not what the caller sent.
-    pub(crate) fn new(mut inner: S, guide: Arc<G>, req: Req, under_way: bool) -> Self {
+    pub(crate) fn new(inner: &mut S, again: Again<S, G>, req: Req, under_way: bool) -> Self {
         let state = State::Calling { future: inner.call(req.clone()) };
-        Self { inner, guide, req, under_way, first: None, state }
+        Self { again, other: None, req, under_way, first: None, state }
     }
 }
 
 impl<S, G, Req> Future for ResponseFuture<S, G, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     G: Guide<Req, S::Response, S::Error>,
     Req: Clone,
 {
@@ -108,11 +108,11 @@ where
                     let outcome = ready!(future.poll(cx));
                     // What was called is finished: nothing of it is kept while others are asked.
                     this.state.set(State::Readying);
-                    let ending = this.guide.classify(outcome.as_ref());
+                    let ending = this.again.classify(outcome.as_ref());
                     if ending.is_success() {
                         return Poll::Ready(outcome);
                     }
-                    let next = this.guide.next(this.req, &ending, *this.under_way);
+                    let next = this.again.next(this.req, &ending, *this.under_way);
                     // Every later one that failed is forgotten: the caller asked for the first.
                     let first = this.first.take().unwrap_or(outcome);
                     let Some(next) = next else {
@@ -123,10 +123,11 @@ where
                     *this.under_way = true;
                 }
                 StateProj::Readying => {
-                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
+                    let other = this.other.get_or_insert_with(|| this.again.service());
+                    if let Err(error) = ready!(other.poll_ready(cx)) {
                         return Poll::Ready(this.first.take().unwrap_or(Err(error)));
                     }
-                    let future = this.inner.call(this.req.clone());
+                    let future = other.call(this.req.clone());
                     this.state.set(State::Calling { future });
                 }
             }

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,7 +14,7 @@ use super::{
     rules::Rules,
     session::{Session, Step},
 };
-use crate::Ending;
+use crate::{Ending, again::Again};
 
 pin_project! {
     /// The first good answer, or the last real one.
@@ -23,8 +22,9 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        inner: S,
-        policy: Arc<P>,
+        again: Again<S, P>,
+        // None: nobody was called again.
+        other: Option<S>,
         req: Req,
         session: Session,
         // The last answer that a backend gave, while the next is awaited.
@@ -51,15 +51,16 @@ where
     S: Service<Req>,
     Req: Clone,
 {
-    pub(super) fn new(mut inner: S, policy: Arc<P>, req: Req, session: Session) -> Self {
+    /// `inner` is ready.
+    pub(super) fn new(inner: &mut S, again: Again<S, P>, req: Req, session: Session) -> Self {
         let state = State::Calling { future: inner.call(req.clone()) };
-        Self { inner, policy, req, session, held: None, state }
+        Self { again, other: None, req, session, held: None, state }
     }
 }
 
 impl<S, P, Req> Future for ResponseFuture<S, P, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     P: Rules<Req, S::Response, S::Error>,
     Req: Clone,
 {
@@ -80,11 +81,12 @@ where
                     this.state.set(State::Readying);
                 }
                 StateProj::Readying => {
-                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
+                    let other = this.other.get_or_insert_with(|| this.again.service());
+                    if let Err(error) = ready!(other.poll_ready(cx)) {
                         // A service that is not ready has not answered.
                         return Poll::Ready(this.held.take().map_or(Err(error), |(answer, _)| answer));
                     }
-                    let future = this.inner.call(this.req.clone());
+                    let future = other.call(this.req.clone());
                     this.state.set(State::Calling { future });
                 }
             }
@@ -94,7 +96,7 @@ where
 
 impl<S, P, Req> ResponseFuture<S, P, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     P: Rules<Req, S::Response, S::Error>,
 {
     /// The answer to give, if this is the end. Else the outcome is held, and the state says what comes next.
@@ -102,7 +104,7 @@ where
         let mut this = self.project();
         // What was called is finished: nothing of it is kept over a wait.
         this.state.set(State::Readying);
-        let rules = &**this.policy;
+        let rules = &**this.again;
         let ending = rules.classify(outcome.as_ref());
         let nowhere = this.session.ended(rules, this.req, &ending);
         // By far the most: nothing is held, and nothing is to be made better.

@@ -72,7 +72,6 @@ mod session;
 mod tests;
 
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -91,7 +90,7 @@ use self::{
     rules::{Pace, Rules},
     session::Session,
 };
-use crate::{attempts::Alone, setting::Constant};
+use crate::{again::Again, attempts::Alone, setting::Constant};
 
 /// As long as the balancer's own bounded wait.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -157,12 +156,13 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
 
 impl<S, R, C, A, D, M> Layer<S> for RetryLayer<R, C, A, D, M>
 where
+    S: Clone,
     Policy<R, C, A, D, M>: Clone,
 {
     type Service = Retry<S, Policy<R, C, A, D, M>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry { inner, policy: Arc::new(self.policy.clone()) }
+        Retry { again: Again::new(&inner, self.policy.clone()), inner }
     }
 }
 
@@ -170,12 +170,12 @@ where
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,
-    policy: Arc<P>,
+    again: Again<S, P>,
 }
 
 impl<S: Clone, P> Clone for Retry<S, P> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), policy: Arc::clone(&self.policy) }
+        Self { inner: self.inner.clone(), again: self.again.clone() }
     }
 }
 
@@ -194,10 +194,7 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        // The clone is not ready: it stays, and the one that is goes along.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        let session = Session::begin(&*self.policy, &req);
-        ResponseFuture::new(inner, Arc::clone(&self.policy), req, session)
+        let session = Session::begin(&*self.again, &req);
+        ResponseFuture::new(&mut self.inner, self.again.clone(), req, session)
     }
 }

@@ -7,7 +7,7 @@ mod scripts;
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::{sleep, sleep_until};
