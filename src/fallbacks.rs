@@ -100,7 +100,7 @@ impl Policy {
         if refused || request.head.overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
-        let deployments = self.inner.tiered.get(&self.serving(&request.group))?;
+        let deployments = self.inner.tiered.get(&self.serving(request.group()))?;
         (trail.tried_here() < *deployments).then(|| {
             trail.attempts.begin_untried();
             request.clone()
@@ -155,7 +155,7 @@ impl Policy {
 
     /// The list for the name that was asked for, else for the group behind that alias, else for all.
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
-        let asked = &request.group;
+        let asked = request.group();
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
         of(asked)
             .or_else(|| of(&self.serving(asked)))
@@ -173,7 +173,7 @@ impl Policy {
         let own = own.into_iter().map(|other| Alternative { model: self.group(&other.model), ..other });
         request
             .trail
-            .next_group(&self.group(&request.group), own.collect(), deepest)
+            .next_group(&self.group(request.group()), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
     }
 
@@ -226,7 +226,7 @@ impl Preflight<Request> for Larger {
     fn larger(&self, request: &Request) -> Option<Request> {
         // As a rule none is known, and nobody need ask who serves.
         let windows = Some(&self.0.inner.windows).filter(|windows| !windows.is_empty())?;
-        let window = windows.get(&self.0.serving(&request.group))?;
+        let window = windows.get(&self.0.serving(request.group()))?;
         if request.head.prompt_tokens <= *window {
             return None;
         }
@@ -246,11 +246,9 @@ enum Lists<'a> {
     None,
 }
 
-fn redirected(request: &Request, alternative: Alternative) -> Request {
+fn redirected(request: &Request, alternative: Arc<Alternative>) -> Request {
     let mut request = request.clone();
-    let prompt = request.change();
-    prompt.group = alternative.model;
-    prompt.replaced = alternative.parameters.into();
+    request.change().instead = Some(alternative);
     request
 }
 

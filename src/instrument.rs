@@ -205,7 +205,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut outcome = ready!(this.inner.poll(cx));
-        this.trail.add_upstream(clock::look().saturating_duration_since(*this.start));
+        // What was done with the answer in this turn is our own time.
+        this.trail.add_upstream(clock::now().saturating_duration_since(*this.start));
         if let Some(origin) = this.origin.take() {
             tell(&origin, &outcome);
             outcome = match outcome {

@@ -9,7 +9,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,7 +31,7 @@ const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_00
 pub struct Meter {
     by_class: [AtomicU64; Class::COUNT],
     cancelled: AtomicU64,
-    in_flight: AtomicI64,
+    begun: AtomicU64,
     duration: Histogram,
     first_content: Histogram,
     broken_events: Arc<AtomicU64>,
@@ -46,7 +46,7 @@ impl Meter {
 
     /// One more has begun.
     pub fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The head went up, with the first content or the whole answer in hand.
@@ -56,7 +56,6 @@ impl Meter {
 
     /// One has ended; without a class it was cancelled.
     pub fn end(&self, class: Option<Class>, after: Duration) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         match class {
             Some(class) => self.by_class[class.index()].fetch_add(1, Ordering::Relaxed),
             None => self.cancelled.fetch_add(1, Ordering::Relaxed),
@@ -64,10 +63,12 @@ impl Meter {
         self.duration.observe(after);
     }
 
-    /// How many are under way.
+    /// How many are under way: those that began and have not ended, so that a request counts neither in nor out.
     #[must_use]
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.load(Ordering::Relaxed)
+    pub fn in_flight(&self) -> u64 {
+        let ended: u64 = self.endings().map(|(_, count)| count).sum();
+        // The two are not read at one moment.
+        self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
     /// How many ended in this class.

@@ -130,7 +130,7 @@ fn mode(request: &Request) -> Option<Mode> {
     if !head.stream || head.overrides.disable_fallbacks {
         return None;
     }
-    match head.overrides.midstream? {
+    match request.midstream {
         Midstream::Off => None,
         Midstream::Continue => (head.route == Route::Chat).then_some(Mode::Rest),
         Midstream::Restart => Some(Mode::Anew),
@@ -167,10 +167,9 @@ impl Whither {
             return None;
         }
         if let Some(last) = trail.last_group() {
-            request.change().group = last.model;
-            request.change().replaced = last.parameters.into();
+            request.change().instead = Some(last);
         }
-        let size = self.sizes.get(&self.policy.serving(&request.group)).copied().unwrap_or(1);
+        let size = self.sizes.get(&self.policy.serving(request.group())).copied().unwrap_or(1);
         if ending.class().worth_another() && trail.tried_here() < size {
             return Some(request);
         }

@@ -125,10 +125,10 @@ impl Service<Request> for Router {
     }
 
     fn call(&mut self, request: Request) -> Answering {
-        match self.find(&request.group) {
+        match self.find(request.group()) {
             Some(group) => group.ask(request),
             None => {
-                let unknown = Error::UnknownModel(Arc::clone(&request.group));
+                let unknown = Error::UnknownModel(Arc::clone(request.group()));
                 Box::pin(ready(Err(unknown)))
             }
         }

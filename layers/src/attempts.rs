@@ -67,8 +67,9 @@ impl Attempts {
 
     /// Notes that this endpoint is called now, or failed when it was to be.
     pub fn picked(&self, endpoint: EndpointKey) {
-        self.made.fetch_add(1, Ordering::Relaxed);
         let mut record = self.record();
+        // Written under the lock alone.
+        self.made.store(self.made() + 1, Ordering::Relaxed);
         if record.contains(endpoint) {
             return;
         }
@@ -92,7 +93,10 @@ impl Attempts {
 
     /// Whether nobody has asked this before: a caller comes once, whatever groups it is sent on to.
     pub(crate) fn begins(&self) -> bool {
-        !self.begun.swap(true, Ordering::Relaxed)
+        // The layers of one request run one after another.
+        let begins = !self.begun.load(Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
+        begins
     }
 
     /// From now on an endpoint that was tried is called again no earlier than this. `None` lifts it.

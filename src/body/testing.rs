@@ -50,14 +50,8 @@ pub(super) fn request(stream: bool) -> Request {
         prompt_tokens: 1,
         output_tokens: None,
     };
-    Request::from(Prompt {
-        bytes: Bytes::new().into(),
-        head: Arc::new(head),
-        trail: Arc::new(Trail::new(Instant::now(), None)),
-        group: "m".into(),
-        replaced: Arc::new([]),
-        prefix: None,
-    })
+    let trail = Trail::new(Instant::now(), None);
+    Request::from(Prompt::new(Bytes::new().into(), Arc::new(head), Arc::new(trail)))
 }
 
 /// A head of this type, and this body.

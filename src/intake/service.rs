@@ -103,9 +103,8 @@ where
     }
 
     fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
-        let inner = Arc::clone(&self.inner);
+        let (inner, arrival) = (Arc::clone(&self.inner), clock::now());
         Box::pin(async move {
-            let arrival = clock::look();
             let Admitted { call: Call { route, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
             let room = (inner.rules.max_body, &inner.buffered);
@@ -127,22 +126,14 @@ where
 impl Inner {
     fn request(
         &self,
-        (mut head, bytes): (Arc<Head>, Frames),
+        (head, bytes): (Arc<Head>, Frames),
         arrival: Instant,
         buffered: Option<OwnedSemaphorePermit>,
     ) -> Request {
-        let overrides = &mut Arc::make_mut(&mut head).overrides;
-        overrides.midstream.get_or_insert(self.rules.midstream);
+        let overrides = &head.overrides;
+        let midstream = overrides.midstream.unwrap_or(self.rules.midstream);
         let retries = overrides.num_retries.unwrap_or(self.rules.retries);
         let trail = Trail::new(arrival, self.rules.longest).with_buffered(buffered).with_retries(retries);
-        let group = Arc::clone(&head.model);
-        Request::from(Prompt {
-            bytes,
-            head,
-            trail: Arc::new(trail),
-            group,
-            replaced: Arc::default(),
-            prefix: None,
-        })
+        Request::from(Prompt { midstream, ..Prompt::new(bytes, head, Arc::new(trail)) })
     }
 }

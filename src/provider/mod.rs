@@ -123,7 +123,7 @@ impl Encoder {
         let filled = self
             .patterns
             .as_deref()
-            .and_then(|(group, model)| group.capture(&prompt.group).map(|captured| model.filled(captured)));
+            .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.filled(captured)));
         let model = filled.as_deref().unwrap_or(&self.model);
         let body = match usage {
             true => prompt.payload_with_usage(model, &self.defaults),

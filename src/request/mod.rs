@@ -17,7 +17,7 @@ pub use trail::Trail;
 
 use crate::{
     body::Body,
-    config::{Fallbacks, Midstream},
+    config::{Alternative, Fallbacks, Midstream},
 };
 
 /// A request below Intake: one pointer, so that every layer may move it, and keep a clone for a retry or a fallback.
@@ -62,12 +62,32 @@ pub struct Prompt {
     pub head: Arc<Head>,
     /// What this request has tried so far.
     pub trail: Arc<Trail>,
-    /// The group that is asked: the client's own `model` at first, rewritten by a fallback.
-    pub group: Arc<str>,
-    /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
-    pub replaced: Arc<[(Arc<str>, Arc<str>)]>,
+    /// What becomes of its stream if that breaks.
+    pub midstream: Midstream,
+    /// What a fallback asks for instead.
+    pub instead: Option<Arc<Alternative>>,
     /// What was said before the stream of another deployment broke off: the last message, to be gone on with.
     pub prefix: Option<Arc<str>>,
+}
+
+impl Prompt {
+    /// A prompt as the client sent it.
+    #[must_use]
+    pub const fn new(bytes: Frames, head: Arc<Head>, trail: Arc<Trail>) -> Self {
+        Self { bytes, head, trail, midstream: Midstream::Off, instead: None, prefix: None }
+    }
+
+    /// The group that is asked: the client's own `model`, or where a fallback led.
+    #[must_use]
+    pub fn group(&self) -> &Arc<str> {
+        self.instead.as_ref().map_or(&self.head.model, |instead| &instead.model)
+    }
+
+    /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
+    #[must_use]
+    pub fn replaced(&self) -> &[(Arc<str>, Arc<str>)] {
+        self.instead.as_ref().map_or(&[], |instead| &instead.parameters)
+    }
 }
 
 /// What Intake read out of the body and the headers.
@@ -133,7 +153,7 @@ pub struct Overrides {
     pub disable_fallbacks: bool,
     /// `max_fallbacks`.
     pub max_fallbacks: Option<u32>,
-    /// `midstream_fallback`, `x-tollgate-midstream`; Intake fills in what the configuration says.
+    /// `midstream_fallback`, `x-tollgate-midstream`.
     pub midstream: Option<Midstream>,
 }
 

@@ -26,7 +26,7 @@ impl Prompt {
     /// When `head` was not read from `bytes`.
     #[must_use]
     pub fn payload(&self, model: &str, defaults: &[Parameter]) -> Payload {
-        self.spliced(model, &self.replaced, defaults)
+        self.spliced(model, self.replaced(), defaults)
     }
 
     /// Like [`payload`](Self::payload), and asks a stream to end with its usage, unless the request says whether it
@@ -41,7 +41,7 @@ impl Prompt {
             return self.payload(model, defaults);
         }
         let (theirs, mut replaced): (Vec<_>, Vec<_>) =
-            self.replaced.iter().cloned().partition(|(name, _)| **name == *STREAM_OPTIONS);
+            self.replaced().iter().cloned().partition(|(name, _)| **name == *STREAM_OPTIONS);
         let said = self.head.layout.keys.last(STREAM_OPTIONS);
         let options = match (theirs.first(), said) {
             (Some((_, value)), _) => Some(value.to_string()),

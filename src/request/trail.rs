@@ -34,19 +34,21 @@ pub struct Trail {
     deployment_retries: AtomicU32,
     /// How many endpoints had been tried when the present group was gone to.
     elsewhere: AtomicUsize,
+    /// How many groups were tried, so far as is noted in the walk.
+    groups: AtomicUsize,
     walk: Mutex<Walk>,
 }
 
 /// No number of retries.
 const NONE: u32 = u32::MAX;
 
-/// The walk over groups. Locked only where a group has failed, and once when the answer goes out.
+/// The walk over groups. Locked only where a group has failed.
 #[derive(Debug, Default)]
 struct Walk {
     tried: Vec<(Arc<str>, u32)>,
     lists: Vec<List>,
     /// The one gone to last.
-    at: Option<Alternative>,
+    at: Option<Arc<Alternative>>,
 }
 
 /// A list of alternatives that is not used up, and how deep in the chain its groups stand.
@@ -69,6 +71,7 @@ impl Trail {
             upstream_nanos: AtomicU64::new(0),
             deployment_retries: AtomicU32::new(NONE),
             elsewhere: AtomicUsize::new(0),
+            groups: AtomicUsize::new(0),
             walk: Mutex::default(),
         }
     }
@@ -131,12 +134,17 @@ impl Trail {
     /// How many groups were gone to after the first.
     #[must_use]
     pub fn fallbacks(&self) -> usize {
-        self.walk().tried.len().saturating_sub(1)
+        self.groups.load(Ordering::Relaxed).saturating_sub(1)
     }
 
     /// Where to go now that `failed` has: into its own list first, then on in the lists it was reached from. No
     /// group twice, and no deeper than `deepest`.
-    pub fn next_group(&self, failed: &Arc<str>, own: Vec<Alternative>, deepest: u32) -> Option<Alternative> {
+    pub fn next_group(
+        &self,
+        failed: &Arc<str>,
+        own: Vec<Alternative>,
+        deepest: u32,
+    ) -> Option<Arc<Alternative>> {
         let mut walk = self.walk();
         let depth = walk.depth_of(failed);
         if depth < deepest && !own.is_empty() {
@@ -149,9 +157,9 @@ impl Trail {
                 Some(alternative) if walk.tried(&alternative) => {}
                 Some(alternative) => {
                     walk.tried.push((Arc::clone(&alternative.model), depth));
+                    self.groups.store(walk.tried.len(), Ordering::Relaxed);
                     self.elsewhere.store(self.attempts.endpoints(), Ordering::Relaxed);
-                    walk.at = Some(alternative.clone());
-                    return Some(alternative);
+                    return Some(Arc::clone(walk.at.insert(Arc::new(alternative))));
                 }
             }
         }
@@ -160,7 +168,7 @@ impl Trail {
 
     /// The group gone to last and what was replaced for it, where it is not the first one.
     #[must_use]
-    pub fn last_group(&self) -> Option<Alternative> {
+    pub fn last_group(&self) -> Option<Arc<Alternative>> {
         self.walk().at.clone()
     }
 
@@ -226,8 +234,14 @@ mod tests {
     async fn a_chain_goes_no_deeper_than_it_may_while_siblings_are_not_counted() {
         let trail = trail();
         assert!(trail.next_group(&"a".into(), list(&["b", "x", "y"]), 1).is_some());
-        assert_eq!(trail.next_group(&"b".into(), list(&["c"]), 1).map(|next| next.model), Some("x".into()));
-        assert_eq!(trail.next_group(&"x".into(), list(&["c"]), 1).map(|next| next.model), Some("y".into()));
+        assert_eq!(
+            trail.next_group(&"b".into(), list(&["c"]), 1).map(|next| next.model.clone()),
+            Some("x".into())
+        );
+        assert_eq!(
+            trail.next_group(&"x".into(), list(&["c"]), 1).map(|next| next.model.clone()),
+            Some("y".into())
+        );
         assert!(trail.next_group(&"y".into(), list(&["c"]), 1).is_none());
     }
 }

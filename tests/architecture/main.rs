@@ -177,7 +177,6 @@ fn the_table_of_contents_fits_on_a_few_screens() {
 fn some_things_are_nowhere() {
     let banned = [
         ("async_trait", "a boxed future per call"),
-        ("std::time::Instant", "time that tests cannot pause"),
         ("thread::sleep", "a thread that sleeps"),
         ("#[ignore", "a test that does not run"),
         ("unsafe ", "unsafe code"),

@@ -30,14 +30,8 @@ fn request(stream: bool) -> Request {
         prompt_tokens: 1,
         output_tokens: None,
     };
-    Request::from(Prompt {
-        bytes: Bytes::new().into(),
-        head: Arc::new(head),
-        trail: Arc::new(Trail::new(Instant::now(), None)),
-        group: "m".into(),
-        replaced: Arc::new([]),
-        prefix: None,
-    })
+    let trail = Trail::new(Instant::now(), None);
+    Request::from(Prompt::new(Bytes::new().into(), Arc::new(head), Arc::new(trail)))
 }
 
 /// What becomes of a 200 with the headers of this row.

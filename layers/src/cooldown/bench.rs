@@ -277,8 +277,11 @@ impl Watch {
     /// The head of the answer is there. When that is good news the bench is over now, not at the end of a long body.
     pub(super) fn head(&mut self, ending: &Ending) {
         if Verdict::of(ending) == Verdict::Good {
-            let now = clock::now();
-            self.bench.with(now, |known| known.cell.answers(self.begun, now));
+            // Mostly there is no bench to be over, and one that begins now is none of this call's.
+            if !self.bench.is_settled() {
+                let now = clock::now();
+                self.bench.with(now, |known| known.cell.answers(self.begun, now));
+            }
             self.probe = None;
         }
     }

@@ -172,7 +172,7 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let head = &request.head;
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
-        let continues = head.route == Route::Chat && head.overrides.midstream == Some(Midstream::Continue);
+        let continues = head.route == Route::Chat && request.midstream == Midstream::Continue;
         let terms = Terms {
             rules: Arc::clone(&self.settings.rules),
             strip_usage: self.settings.injects_usage && stream && !asked,

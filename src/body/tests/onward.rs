@@ -22,8 +22,7 @@ type Asked = Arc<Mutex<Vec<Option<String>>>>;
 async fn part(steps: impl IntoIterator<Item = Step>) -> (Body, Heard) {
     let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE);
     let mut request = request(true);
-    let head = Arc::make_mut(&mut request.change().head);
-    head.overrides.midstream = Some(Midstream::Continue);
+    request.change().midstream = Midstream::Continue;
     let answer = peek_for(layer, request, sse(steps)).await;
     let (mut body, heard) = (answer.expect("an answer").into_body(), Heard::default());
     body.fasten(Listener::new(heard.listening()));

@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn what_a_fallback_sets_takes_the_place_of_what_was_there(body in body(any::<bool>(), 0..=9)) {
         let mut prompt = prompt(body.text(true));
-        prompt.replaced = super::parameters(&[("messages", "[ 0.10 ]"), ("new", "1")]).into();
+        prompt.instead = super::instead(&[("messages", "[ 0.10 ]"), ("new", "1")]);
         let sent = sent(&prompt, NEW, &[("new", "2")]);
         prop_assert!(is_strict(&sent), "{}", sent);
         let mut changed = body.with_model(NEW_JSON).without_ours();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     super::{Rejected, read, reading::Reading},
     bodies::body,
-    parameters, sent,
+    instead, sent,
 };
 use crate::request::{Frames, Head, Prompt, Route, Trail};
 
@@ -30,14 +30,8 @@ fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
 }
 
 fn prompt((head, bytes): (Arc<Head>, Frames)) -> Prompt {
-    Prompt {
-        group: head.model.clone(),
-        head,
-        bytes,
-        trail: Arc::new(Trail::new(Instant::now(), None)),
-        replaced: parameters(&[("messages", "[3]")]).into(),
-        prefix: None,
-    }
+    let trail = Arc::new(Trail::new(Instant::now(), None));
+    Prompt { instead: instead(&[("messages", "[3]")]), ..Prompt::new(bytes, head, trail) }
 }
 
 /// The same head and the same bytes upstream, or the same words about the same place.
@@ -52,8 +46,8 @@ fn same(body: &Bytes, frames: &[Bytes], worth: usize) -> Result<(), TestCaseErro
             prop_assert_eq!(sent(&cut, "n", &defaults), sent(&whole, "n", &defaults));
             let usage = whole.payload_with_usage("n", &[]).to_bytes();
             prop_assert_eq!(cut.payload_with_usage("n", &[]).to_bytes(), usage);
-            (cut.replaced, cut.prefix) = (Arc::default(), Some("so far".into()));
-            let whole = Prompt { prefix: cut.prefix.clone(), replaced: Arc::default(), ..whole };
+            (cut.instead, cut.prefix) = (None, Some("so far".into()));
+            let whole = Prompt { prefix: cut.prefix.clone(), instead: None, ..whole };
             prop_assert_eq!(sent(&cut, "n", &[]), sent(&whole, "n", &[]));
         }
         (whole, cut) => prop_assert_eq!(whole.err(), cut.err()),
@@ -128,7 +122,7 @@ fn large_frames_stay_where_they_are() {
     let kept =
         |frames: &Frames| frames.slices(0..frames.len()).map(|frame| inside(&frame)).collect::<Vec<_>>();
     assert_eq!(kept(&frames), [false, true, true], "the first is too small to hold its buffer");
-    let prompt = Prompt { replaced: Arc::default(), ..prompt((head, frames)) };
+    let prompt = Prompt { instead: None, ..prompt((head, frames)) };
     assert_eq!(sent(&prompt, "m", &[]).as_bytes(), body);
 }
 

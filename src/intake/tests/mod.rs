@@ -12,7 +12,10 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::{Rejected, read};
-use crate::request::{Head, Prompt, Route, Trail};
+use crate::{
+    config::Alternative,
+    request::{Head, Prompt, Route, Trail},
+};
 
 fn chat(body: impl Into<Bytes>) -> Result<Head, Rejected> {
     read(Route::Chat, &HeaderMap::new(), &body.into())
@@ -24,14 +27,12 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
         Ok(head) => head,
         Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
     };
-    Prompt {
-        group: head.model.clone(),
-        head: Arc::new(head),
-        bytes: bytes.into(),
-        trail: Arc::new(Trail::new(Instant::now(), None)),
-        replaced: Arc::default(),
-        prefix: None,
-    }
+    Prompt::new(bytes.into(), Arc::new(head), Arc::new(Trail::new(Instant::now(), None)))
+}
+
+/// A fallback that replaces these.
+fn instead(of: &[(&str, &str)]) -> Option<Arc<Alternative>> {
+    Some(Arc::new(Alternative { model: "m".into(), parameters: parameters(of) }))
 }
 
 /// What goes upstream, as text.

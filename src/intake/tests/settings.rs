@@ -1,12 +1,12 @@
 //! What is read out of a request, and what becomes of the owner's own two.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{super::read, chat, parameters, prompt, sent};
+use super::{super::read, chat, instead, parameters, prompt, sent};
 use crate::{
     config::{Alternative, Fallbacks},
     request::{Overrides, Prompt, Route},
@@ -176,7 +176,7 @@ fn what_a_deployment_adds_never_overrules_the_request() {
 #[test]
 fn a_fallback_overrules_both() {
     let mut prompt = prompt(r#"{"messages":[1,],"model":"m","messages":[2],"num_retries":1}"#);
-    prompt.replaced = parameters(&[("messages", "[3]"), ("top_p", "1"), ("model", "\"x\"")]).into();
+    prompt.instead = instead(&[("messages", "[3]"), ("top_p", "1"), ("model", "\"x\"")]);
     let expected = r#"{"messages":[3],"model":"n","messages":[3],"top_p":1}"#;
     assert_eq!(sent(&prompt, "n", &[("top_p", "0"), ("messages", "[4]")]), expected);
 }
@@ -207,7 +207,7 @@ fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
     let mut prompt = prompt(r#"{"model":"m","messages":[],"stream":true}"#);
     let defaults = [("stream_options", r#"{"b":1}"#)];
     assert_eq!(sent(&prompt, &defaults), json!({"b": 1, "include_usage": true}));
-    prompt.replaced = Arc::from(parameters(&[("stream_options", r#"{"c":1}"#)]));
+    prompt.instead = instead(&[("stream_options", r#"{"c":1}"#)]);
     assert_eq!(sent(&prompt, &defaults), json!({"c": 1, "include_usage": true}));
 }
 
