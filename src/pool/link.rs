@@ -20,7 +20,7 @@ use hyper::{
 };
 use tollgate_layers::BoxError;
 
-use super::relay::Relay;
+use super::relay::{Known, Relay};
 
 /// What hyper reads ahead of an answer at most: its default of 400 KB would be held for every slow reader. A longer
 /// head of an answer is refused.
@@ -38,7 +38,7 @@ pub(super) struct Link<T: Read + Write, B: Body + 'static> {
     relay: Arc<Relay>,
     waker: Waker,
     /// The task that the relay wakes.
-    task: Option<Waker>,
+    task: Option<Known>,
 }
 
 impl<T: Read + Write, B: Body> fmt::Debug for Link<T, B> {
@@ -106,7 +106,7 @@ where
 
     /// Whether nothing was woken since it was driven for this task in vain.
     pub(super) fn rests(&self, task: &Waker) -> bool {
-        self.relay.sleeps(self.task.as_ref(), task)
+        self.relay.sleeps(self.task, task)
     }
 
     /// Whether another request can be sent once its user has gone.

@@ -1,6 +1,7 @@
 //! Wakes that tell a poll under way apart from a task asleep: [`Relay`].
 
 use std::{
+    ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -23,6 +24,20 @@ pub(super) struct Relay {
     task: Mutex<Option<Waker>>,
 }
 
+/// Which task the relay wakes: what [`Waker::will_wake`] goes by, without a count of the task's. It means that task for as
+/// long as the relay has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    data: usize,
+    vtable: usize,
+}
+
+impl Known {
+    fn of(task: &Waker) -> Self {
+        Self { data: task.data().addr(), vtable: ptr::from_ref(task.vtable()).addr() }
+    }
+}
+
 /// Nobody polls, and there may be something to poll for.
 const IDLE: u8 = 0;
 /// A poll is under way, and nothing was woken since it last looked.
@@ -41,13 +56,13 @@ impl Relay {
 
     /// A poll begins, on behalf of `task`; `known` is the one that entered last, and was not forgotten since. False:
     /// there is no use in it, and `task` will be woken when there is.
-    pub(super) fn enter(&self, known: &mut Option<Waker>, task: &Waker) -> bool {
-        if self.sleeps(known.as_ref(), task) {
+    pub(super) fn enter(&self, known: &mut Option<Known>, task: &Waker) -> bool {
+        if self.sleeps(*known, task) {
             return false;
         }
-        if known.as_ref().is_none_or(|known| !known.will_wake(task)) {
+        if *known != Some(Known::of(task)) {
             *self.task() = Some(task.clone());
-            *known = Some(task.clone());
+            *known = Some(Known::of(task));
         }
         // Whoever woke before this had something ready before: the poll will find it.
         self.phase.swap(POLLING, AcqRel);
@@ -56,8 +71,8 @@ impl Relay {
 
     /// Whether a poll found that all wait, and `task`, the one that is `known`, will be woken when there is any use in
     /// another.
-    pub(super) fn sleeps(&self, known: Option<&Waker>, task: &Waker) -> bool {
-        self.phase.load(Acquire) == ASLEEP && known.is_some_and(|known| known.will_wake(task))
+    pub(super) fn sleeps(&self, known: Option<Known>, task: &Waker) -> bool {
+        self.phase.load(Acquire) == ASLEEP && known == Some(Known::of(task))
     }
 
     /// Whether the poll may end: nothing was woken since it began, or since this was asked last.
@@ -75,7 +90,7 @@ impl Relay {
     }
 
     /// Nobody uses the connection: nobody is woken, and the last user's task is let go.
-    pub(super) fn forget(&self, known: &mut Option<Waker>) {
+    pub(super) fn forget(&self, known: &mut Option<Known>) {
         *known = None;
         *self.task() = None;
         self.leave();

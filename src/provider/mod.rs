@@ -88,6 +88,16 @@ impl Encoder {
         })
     }
 
+    /// The same with path and query alone as the target of each request, for whoever knows the server: RFC 9112 calls it
+    /// the origin form.
+    #[must_use]
+    pub fn in_origin_form(mut self) -> Self {
+        for uri in [&mut self.chat, &mut self.completions, &mut self.embeddings] {
+            *uri = origin_form(uri);
+        }
+        self
+    }
+
     /// What the deployment's own server expects as `model`.
     #[must_use]
     pub fn model(&self) -> &str {
@@ -149,6 +159,11 @@ impl Encoder {
         *request.headers_mut() = headers;
         request
     }
+}
+
+/// Path and query alone. Of what is in this form already it is a copy.
+pub(crate) fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
 /// Without the URLs, which only `--expose-upstreams` may show, and without the values of headers.

@@ -22,6 +22,7 @@ use crate::{
     body::{Payload, Wire},
     error::WireError,
     pool::{Failed, Io, Pool},
+    provider::origin_form,
 };
 
 /// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
@@ -96,8 +97,9 @@ impl Upstream for Http1 {
     fn call(&self, call: Call) -> Calling {
         let origin = Arc::clone(&self.0);
         let mut request = call.request;
-        let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+        if request.uri().scheme().is_some() {
+            *request.uri_mut() = origin_form(request.uri());
+        }
         let pool = Arc::clone(&origin.pool);
         let connect = async move { origin.connector.clone().oneshot(origin.root.clone()).await };
         let answer = pool.send(request, connect).map(|outcome| match outcome {
@@ -107,5 +109,9 @@ impl Upstream for Http1 {
             Err(Failed::Gone(error)) => Err(WireError { evidence: false, ..broken::call(&error) }),
         });
         Box::pin(InTurn::new(answer, call.stream))
+    }
+
+    fn takes_origin_form(&self) -> bool {
+        true
     }
 }

@@ -48,6 +48,12 @@ pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<Wire>, Wire
 pub trait Upstream: Send + Sync {
     /// Sends the call. Dropping the future cancels it.
     fn call(&self, call: Call) -> Calling;
+
+    /// Whether it is a way to one server, so that calls may have their target in origin form: path and query alone. Else
+    /// they are given absolute ones.
+    fn takes_origin_form(&self) -> bool {
+        false
+    }
 }
 
 /// The innermost service: encodes for one deployment and sends.
@@ -73,6 +79,7 @@ impl Deployed {
     /// Calls `upstream` in the dialect of `encoder`.
     #[must_use]
     pub fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
+        let encoder = if upstream.takes_origin_form() { encoder.in_origin_form() } else { encoder };
         Self { inner: Arc::new(Inner { encoder, usage, upstream }) }
     }
 }
