@@ -42,9 +42,9 @@ mod tests {
     use crate::json::Cursor;
 
     fn tokens(text: &str) -> u64 {
-        let mut cursor = Cursor::new(text);
+        let mut cursor = Cursor::tallying(text);
         cursor.value().expect("valid JSON");
-        cost(text.len(), cursor.tally)
+        cost(text.len(), cursor.noticed)
     }
 
     #[test]

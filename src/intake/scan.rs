@@ -187,8 +187,8 @@ impl<'de> Visitor<'de> for Members<'de> {
             let (start, at) = (place(self.text, key), place(self.text, value));
             // A key with half a surrogate pair is nobody's name: it stays as it is written.
             let key = string(key).unwrap_or(Cow::Borrowed(key));
-            let mut cursor = Cursor::new(value);
-            let tally = cursor.value().map(|()| cursor.tally).unwrap_or_default();
+            let mut cursor = Cursor::tallying(value);
+            let tally = cursor.value().map(|()| cursor.noticed).unwrap_or_default();
             members.push(Member { key, start, span: at..at + value.len(), tally });
         }
         Ok(members)

@@ -3,37 +3,50 @@
 use super::{
     MAX_DEPTH,
     open::Open,
-    tally::Tally,
+    tally::{Notice, Tally},
     text::{Text, string},
 };
+
+/// So many of them a `u64` holds, whatever they are.
+const FEW_DIGITS: usize = 19;
 
 /// A place in a text, from which values are passed over.
 ///
 /// Every step is `None` where the text is not as it must be; the place means nothing then.
 #[derive(Clone, Debug)]
-pub(crate) struct Cursor<'a> {
+pub(crate) struct Cursor<'a, N = ()> {
     text: &'a str,
     at: usize,
     /// How many levels may still open.
     room: usize,
-    /// What was seen since it was last taken.
-    pub(crate) tally: Tally,
+    /// What was noticed in passing.
+    pub(crate) noticed: N,
 }
 
 /// The name of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
     /// What stands between its quotes.
-    pub(crate) inner: &'a str,
+    pub(crate) inner: &'a [u8],
     /// Whether it has an escape.
     pub(crate) escaped: bool,
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, room: MAX_DEPTH, tally: Tally::default() }
+    /// One that notices nothing.
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { text, at: 0, room: MAX_DEPTH, noticed: () }
     }
+}
 
+impl<'a> Cursor<'a, Tally> {
+    /// One that notices what an estimate must know.
+    pub(crate) fn tallying(text: &'a str) -> Self {
+        Self { text, at: 0, room: MAX_DEPTH, noticed: Tally::default() }
+    }
+}
+
+impl<'a, N: Notice> Cursor<'a, N> {
     pub(crate) const fn at(&self) -> usize {
         self.at
     }
@@ -110,9 +123,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn key(&mut self) -> Option<Key<'a>> {
         let text = self.string()?;
-        self.tally.key(&self.text.as_bytes()[text.inner.clone()], text.units);
+        let inner = &self.text.as_bytes()[text.inner];
+        self.noticed.key(inner, text.units);
         self.token(b':')?;
-        Some(Key { escaped: text.escaped, inner: &self.text[text.inner] })
+        Some(Key { escaped: text.escaped, inner })
     }
 
     /// Passes over any value.
@@ -172,7 +186,7 @@ impl<'a> Cursor<'a> {
         match first {
             b'"' => {
                 let text = self.string()?;
-                self.tally.value(&self.text.as_bytes()[text.inner.clone()], text.inner.len(), text.units);
+                self.noticed.value(&self.text.as_bytes()[text.inner.clone()], text.inner.len(), text.units);
                 Some(())
             }
             b't' => self.word("true"),
@@ -185,6 +199,23 @@ impl<'a> Cursor<'a> {
     /// Passes over this word, if it stands here.
     pub(crate) fn word(&mut self, word: &str) -> Option<()> {
         self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
+    }
+
+    /// Passes over a whole number of few digits that stands here; what it is.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let (mut count, mut digits) = (0, 0);
+        while let Some(byte @ b'0'..=b'9') = rest.get(digits) {
+            count = count * 10 + u64::from(byte - b'0');
+            digits += 1;
+            if digits > FEW_DIGITS {
+                return None;
+            }
+        }
+        let is_padded = digits > 1 && rest[0] == b'0';
+        let goes_on = matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
+        self.at += digits;
+        (digits > 0 && !is_padded && !goes_on).then_some(count)
     }
 
     /// Passes over a number.

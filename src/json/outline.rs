@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
-use super::{MAX_DEPTH, Tally, number::Number, open::Open, tally::SEEN, text::Passing};
+use super::{
+    MAX_DEPTH, Tally,
+    number::Number,
+    open::Open,
+    tally::{Notice, SEEN},
+    text::Passing,
+};
 
 /// Where the members of an object stand, found in one walk that can stop and go on at any byte.
 ///

@@ -16,9 +16,22 @@ pub(crate) struct Tally {
 /// How much of a string must be seen to judge what it is.
 pub(super) const SEEN: usize = 200;
 
-impl Tally {
+/// Who notices what is passed over.
+pub(crate) trait Notice {
     /// A string of so many bytes and escapes that is a value, of which at least the first [`SEEN`] bytes are `seen`.
-    pub(super) fn value(&mut self, seen: &[u8], length: usize, units: usize) {
+    fn value(&mut self, seen: &[u8], length: usize, units: usize);
+    /// The same of one that is a key.
+    fn key(&mut self, seen: &[u8], units: usize);
+}
+
+/// Nothing is of interest.
+impl Notice for () {
+    fn value(&mut self, _: &[u8], _: usize, _: usize) {}
+    fn key(&mut self, _: &[u8], _: usize) {}
+}
+
+impl Notice for Tally {
+    fn value(&mut self, seen: &[u8], length: usize, units: usize) {
         if seen.starts_with(b"data:") && is_base64(&seen[..seen.len().min(SEEN)]) {
             self.uris += 1;
             self.encoded += length + 2;
@@ -27,8 +40,7 @@ impl Tally {
         }
     }
 
-    /// The same of one that is a key.
-    pub(super) fn key(&mut self, seen: &[u8], units: usize) {
+    fn key(&mut self, seen: &[u8], units: usize) {
         self.links += u64::from(seen == b"image_url");
         self.units += units;
     }

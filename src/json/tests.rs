@@ -203,9 +203,9 @@ fn every_place_of_a_special_byte_is_found() {
 fn what_is_counted_in_passing_is_told() {
     let text =
         r#"[{"image_url":"data:image/png;base64,AA\u0041"}, "a\u00e9\\u", {"x":"image_url"}, "data:,x"]"#;
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::tallying(text);
     cursor.value().unwrap();
-    let tally = cursor.tally;
+    let tally = cursor.noticed;
     assert_eq!((tally.links, tally.uris, tally.units), (1, 1, 1));
     assert_eq!(tally.encoded, r#""data:image/png;base64,AA\u0041""#.len());
 }

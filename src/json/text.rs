@@ -147,7 +147,11 @@ fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
         let found = specials(u64::from_le_bytes(words[word]));
         (found != 0).then_some(at + 8 * word + found.trailing_zeros() as usize / 8)
     };
-    place(0).or_else(|| place(1)).filter(|&end| bytes[end] == b'"')
+    let third = || {
+        let found = specials(u64::from_le_bytes(*bytes.get(at + 16..)?.first_chunk()?));
+        (found != 0).then(|| at + 16 + found.trailing_zeros() as usize / 8)
+    };
+    place(0).or_else(|| place(1)).or_else(third).filter(|&end| bytes[end] == b'"')
 }
 
 /// The next quote, backslash or control character from `at` on, in words of eight bytes; or a place behind `until`

@@ -17,13 +17,13 @@ pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
         return None;
     }
     cursor.object(|cursor, key| match plain(key)? {
-        "choices" => choices(cursor, &mut meaning, &mut no_choice, &mut said),
-        "usage" => usage(cursor, &mut meaning.usage),
-        "x_groq" => wrapped(cursor, &mut meaning.usage),
-        "error" | "errors" => filled(cursor, &mut meaning.error),
-        "object" => word(cursor).filter(|word| *word != "error").map(drop),
+        b"choices" => choices(cursor, &mut meaning, &mut no_choice, &mut said),
+        b"usage" => usage(cursor, &mut meaning.usage),
+        b"x_groq" => wrapped(cursor, &mut meaning.usage),
+        b"error" | b"errors" => filled(cursor, &mut meaning.error),
+        b"object" => word(cursor).filter(|word| *word != "error").map(drop),
         // Other dialects say by it what they are.
-        "type" => None,
+        b"type" => None,
         _ => cursor.value(),
     })?;
     cursor.end()?;
@@ -31,7 +31,7 @@ pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
     Some((meaning, said))
 }
 
-fn plain<'a>(key: Key<'a>) -> Option<&'a str> {
+fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
     (!key.escaped).then_some(key.inner)
 }
 
@@ -58,11 +58,11 @@ fn choices(
             return None;
         }
         cursor.object(|cursor, key| match plain(key)? {
-            "index" => count(cursor).map(|count| index = count),
-            "text" => speech(cursor, &mut said, text),
-            "delta" => delta(cursor, &mut said, text),
-            "finish_reason" => reason(cursor, &mut finish, &mut meaning.error),
-            "error" => filled(cursor, &mut meaning.error),
+            b"index" => cursor.count().map(|count| index = count),
+            b"text" => speech(cursor, &mut said, text),
+            b"delta" => delta(cursor, &mut said, text),
+            b"finish_reason" => reason(cursor, &mut finish, &mut meaning.error),
+            b"error" => filled(cursor, &mut meaning.error),
             _ => cursor.value(),
         })?;
         let bit = 1_u128 << index.min(127);
@@ -93,8 +93,8 @@ fn delta(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize
         return pass(cursor);
     }
     cursor.object(|cursor, key| match plain(key)? {
-        "content" | "reasoning" | "reasoning_content" | "reasoning_details" | "thinking_blocks"
-        | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => speech(cursor, said, text),
+        b"content" | b"reasoning" | b"reasoning_content" | b"reasoning_details" | b"thinking_blocks"
+        | b"tool_calls" | b"function_call" | b"refusal" | b"audio" | b"images" => speech(cursor, said, text),
         _ => cursor.value(),
     })
 }
@@ -115,7 +115,7 @@ fn wrapped(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
         return pass(cursor);
     }
     cursor.object(|cursor, key| match plain(key)? {
-        "usage" => usage(cursor, into),
+        b"usage" => usage(cursor, into),
         _ => cursor.value(),
     })
 }
@@ -126,21 +126,13 @@ fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
     }
     cursor.object(|cursor, key| {
         let name = plain(key)?;
-        if !Usage::NAMES.contains(&name) {
+        let Some(name) = Usage::NAMES.iter().find(|known| known.as_bytes() == name) else {
             return pass(cursor);
-        }
-        let tokens = count(cursor)?;
+        };
+        let tokens = cursor.count()?;
         into.get_or_insert_default().set(name, tokens);
         Some(())
     })
-}
-
-/// A whole number of few digits.
-fn count(cursor: &mut Cursor<'_>) -> Option<u64> {
-    let from = cursor.at();
-    cursor.value()?;
-    let digits = cursor.slice(from);
-    (digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 /// Passes over a value where the slow pass looks into it, too.
@@ -168,7 +160,7 @@ fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
             Some(())
         }
         b't' => cursor.word("true").map(|()| *into = true),
-        _ => count(cursor).map(|_| *into = true),
+        _ => cursor.count().map(|_| *into = true),
     }
 }
 
