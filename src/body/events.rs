@@ -117,8 +117,11 @@ impl Content for Events {
             let unit = match self.framer.next_unit() {
                 Ok(Some(unit)) => unit,
                 Ok(None) => {
-                    self.pass(from, to);
-                    break;
+                    let given = self.framer.give(from);
+                    if !given.is_empty() {
+                        self.ready.push_back(given);
+                    }
+                    return Ok(());
                 }
                 Err(TooLong) => {
                     self.pass(from, to);
@@ -138,8 +141,6 @@ impl Content for Events {
                 }
             }
         }
-        self.framer.compact();
-        Ok(())
     }
 
     fn close(&mut self) -> Result<(), Break> {

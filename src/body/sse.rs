@@ -145,6 +145,17 @@ impl Framer {
         self.buf.slice(self.start..)
     }
 
+    /// Gives the whole blocks from `from` on, and lets go of all of them. What is all that there is costs no count.
+    pub fn give(&mut self, from: usize) -> Bytes {
+        if from == 0 && self.start == self.buf.len() {
+            self.start = 0;
+            return std::mem::take(&mut self.buf);
+        }
+        let given = self.slice(from..self.start);
+        self.compact();
+        given
+    }
+
     /// Lets go of the whole blocks. A short rest is copied, so that it does not keep a large piece alive.
     pub fn compact(&mut self) {
         if self.start == 0 {

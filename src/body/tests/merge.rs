@@ -1,4 +1,4 @@
-//! Bursts are merged, lone frames are not touched, and a slow reader is not taken for a silent upstream.
+//! Bursts are merged, lone frames go at once, and a slow reader is not taken for a silent upstream.
 
 use std::{
     collections::VecDeque,
@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Response;
-use http_body::{Body as _, Frame};
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::service::service_fn;
 use hyper_rustls::MaybeHttpsStream;
@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::{
     body::{
         Clocks, Merge, Payload, Step, Wire,
+        merge::SHORT,
         testing::{data, peek, poll_once, says, sse},
     },
     pool::Pool,
@@ -30,7 +31,7 @@ use crate::{
 #[derive(Debug)]
 struct Script(VecDeque<Option<Bytes>>);
 
-impl http_body::Body for Script {
+impl Body for Script {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -64,12 +65,55 @@ fn letter(letter: &'static str) -> Option<Bytes> {
 }
 
 #[test]
-fn a_lone_frame_goes_at_once_and_is_not_copied() {
-    let lone = Bytes::from_static(b"lone");
-    let mut body = merge([Some(lone.clone()), None, None]);
-    let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("nothing is waited for") };
-    assert_eq!(data.as_ptr(), lone.as_ptr());
-    assert!(poll(&mut body).is_pending());
+fn a_lone_frame_goes_at_once_and_a_long_one_is_not_copied() {
+    for length in [1, SHORT, SHORT + 1] {
+        let lone = Bytes::from(vec![b'x'; length]);
+        let mut body = merge([Some(lone.clone()), None, None]);
+        let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("nothing is waited for") };
+        assert_eq!(data, lone);
+        assert_eq!(data.as_ptr() == lone.as_ptr(), length > SHORT);
+        assert!(poll(&mut body).is_pending());
+    }
+}
+
+/// Frames that are slices of one buffer, as hyper's are; each time it is asked it says whether the buffer is its own.
+struct Slicing {
+    buffer: BytesMut,
+    /// What came of each time.
+    own: Vec<bool>,
+}
+
+impl Body for Slicing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let asked = this.own.len();
+        this.own.push(this.buffer.try_reclaim(FULL));
+        if asked % 2 == 1 {
+            return Poll::Pending;
+        }
+        this.buffer.extend_from_slice(b"event");
+        Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))))
+    }
+}
+
+const FULL: usize = 8 * 1024;
+
+#[test]
+fn a_short_frame_leaves_the_buffer_that_it_came_in_free_for_the_next() {
+    let buffer = BytesMut::with_capacity(FULL);
+    let mut body = Merge::new(Slicing { buffer, own: Vec::new() });
+    body.begin();
+    let mut kept = Vec::new();
+    for _ in 0..10 {
+        kept.push(Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())));
+    }
+    assert_eq!(body.inner().own, [true; 20]);
 }
 
 #[test]
