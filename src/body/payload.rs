@@ -40,12 +40,9 @@ impl Payload {
     pub fn new(mut slices: Vec<Bytes>) -> Self {
         // A `Buf` must not show an empty chunk while something remains.
         slices.retain(|slice| !slice.is_empty());
-        Self::of(slices.into())
-    }
-
-    fn of(slices: Arc<[Bytes]>) -> Self {
         let remaining = slices.iter().map(Bytes::len).sum();
-        Self { slices: Slices { slices, index: 0, offset: 0, remaining }, done: remaining == 0 }
+        let slices = Slices { slices: slices.into(), index: 0, offset: 0, remaining };
+        Self { slices, done: remaining == 0 }
     }
 
     /// How many bytes are still to be sent.
@@ -70,7 +67,7 @@ impl Payload {
 
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self::of(Arc::new([bytes]))
+        Self::new(vec![bytes])
     }
 }
 
@@ -101,7 +98,7 @@ impl Body for Payload {
 /// Bytes that lie in several places, to be read as one.
 #[derive(Clone, Debug)]
 pub struct Slices {
-    /// None is empty, unless it is the only one.
+    /// None is empty.
     slices: Arc<[Bytes]>,
     /// The slice that is read now, and how much of it has been.
     index: usize,

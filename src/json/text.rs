@@ -142,16 +142,12 @@ impl Passing {
 /// Where a string ends that has nothing to be looked at in its first few bytes and its end there: a name, mostly.
 #[inline(always)]
 fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
-    let (words, _) = bytes.get(at..)?.first_chunk::<16>()?.as_chunks::<8>();
     let place = |word: usize| {
-        let found = specials(u64::from_le_bytes(words[word]));
-        (found != 0).then_some(at + 8 * word + found.trailing_zeros() as usize / 8)
+        let from = at + 8 * word;
+        let found = specials(u64::from_le_bytes(*bytes.get(from..)?.first_chunk()?));
+        (found != 0).then(|| from + found.trailing_zeros() as usize / 8)
     };
-    let third = || {
-        let found = specials(u64::from_le_bytes(*bytes.get(at + 16..)?.first_chunk()?));
-        (found != 0).then(|| at + 16 + found.trailing_zeros() as usize / 8)
-    };
-    place(0).or_else(|| place(1)).or_else(third).filter(|&end| bytes[end] == b'"')
+    place(0).or_else(|| place(1)).or_else(|| place(2)).filter(|&end| bytes[end] == b'"')
 }
 
 /// The next quote, backslash or control character from `at` on, in words of eight bytes; or a place behind `until`

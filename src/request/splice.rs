@@ -11,10 +11,6 @@ use crate::body::Payload;
 /// A parameter: its name, and its value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);
 
-/// A body up to this many bytes is copied: that costs less than the counts of its slices, and than writing them one by
-/// one. What is larger is never copied.
-const SMALL: usize = 4 * 1024;
-
 const STREAM_OPTIONS: &str = "stream_options";
 const MESSAGES: &str = "messages";
 
@@ -184,38 +180,20 @@ impl<'a> Splice<'a> {
     }
 
     fn finish(mut self) -> Payload {
-        let end = self.bytes.len();
-        self.edits.push((end..end, 0..0));
         self.edits.sort_unstable_by_key(|(old, _)| old.start);
+        let new = Bytes::from(self.new);
+        let mut slices = Vec::with_capacity(2 * self.edits.len() + 1);
         let mut from = 0;
-        self.edits.retain_mut(|(old, _)| {
+        for (old, replacement) in self.edits {
             // A trailing comma inside a value that is replaced as a whole is gone already.
-            let stands = old.start >= from;
-            if stands {
-                // From now on it is what is kept before it.
-                *old = std::mem::replace(&mut from, old.end)..old.start;
+            if old.start < from {
+                continue;
             }
-            stands
-        });
-        match self.bytes.only().filter(|only| only.len() <= SMALL) {
-            Some(only) => copied(only, &self.edits, &self.new),
-            None => {
-                let new = Bytes::from(self.new);
-                let parts = |(kept, added): &(Range<usize>, Range<usize>)| {
-                    self.bytes.slices(kept.clone()).chain([new.slice(added.clone())])
-                };
-                Payload::new(self.edits.iter().flat_map(parts).collect())
-            }
+            slices.extend(self.bytes.slices(from..old.start));
+            slices.push(new.slice(replacement));
+            from = old.end;
         }
+        slices.extend(self.bytes.slices(from..self.bytes.len()));
+        Payload::new(slices)
     }
-}
-
-/// What is kept and what is new, in turn, in one piece of memory.
-fn copied(body: &[u8], parts: &[(Range<usize>, Range<usize>)], new: &str) -> Payload {
-    let mut copy = Vec::with_capacity(parts.iter().map(|(kept, new)| kept.len() + new.len()).sum());
-    for (kept, added) in parts {
-        copy.extend_from_slice(&body[kept.clone()]);
-        copy.extend_from_slice(new[added.clone()].as_bytes());
-    }
-    Bytes::from(copy).into()
 }
