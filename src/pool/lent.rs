@@ -1,7 +1,7 @@
 //! The body of an answer, and the connection it comes from: [`Lent`].
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -20,6 +20,8 @@ use super::{Pool, link::Link};
 /// The body of an answer. It polls its connection, and gives it back at its end; dropped before, it closes it.
 pub struct Lent<T: Read + Write, B: Body + 'static> {
     incoming: Incoming,
+    /// The head came with what is there of the body by then: hyper reads both at one turn.
+    fresh: bool,
     /// None: given back, or closed.
     link: Option<Box<Link<T, B>>>,
     home: Arc<Pool<T, B>>,
@@ -39,7 +41,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(incoming: Incoming, link: Box<Link<T, B>>, home: Arc<Pool<T, B>>) -> Self {
-        let mut lent = Self { incoming, link: Some(link), home };
+        let mut lent = Self { incoming, fresh: true, link: Some(link), home };
         lent.give_back_at_end();
         lent
     }
@@ -83,7 +85,12 @@ where
         let this = self.get_mut();
         let Some(link) = &mut this.link else { return Poll::Ready(None) };
         let incoming = &mut this.incoming;
-        let frame = ready!(link.drive(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)));
+        let mut user = |cx: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(cx);
+        let at_once = if mem::take(&mut this.fresh) { link.look(cx, &mut user) } else { Poll::Pending };
+        let frame = match at_once {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => ready!(link.drive(cx, user)),
+        };
         match frame {
             Some(Ok(_)) => this.give_back_at_end(),
             Some(Err(_)) => this.link = None,

@@ -80,7 +80,23 @@ where
         poll_fn(|cx| self.drive(cx, |cx| answer.as_mut().poll(cx))).await
     }
 
-    /// Polls what waits for the connection, and the connection, until neither gets any further.
+    /// Polls what an earlier turn of the connection may have something for.
+    pub(super) fn look<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        user: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        if !self.relay.enter(&mut self.task, cx.waker()) {
+            return Poll::Pending;
+        }
+        let looked = user(&mut Context::from_waker(Waker::noop()));
+        self.relay.leave();
+        looked
+    }
+
+    /// Polls the connection, and then what waits for it, until neither gets any further.
+    ///
+    /// What waits is given nobody to wake: nothing but a turn of the connection has anything for it.
     pub(super) fn drive<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,11 +106,11 @@ where
             return Poll::Pending;
         }
         for _ in 0..TURNS {
-            if let Poll::Ready(ready) = user(&mut Context::from_waker(&self.waker)) {
+            self.turn();
+            if let Poll::Ready(ready) = user(&mut Context::from_waker(Waker::noop())) {
                 self.relay.leave();
                 return Poll::Ready(ready);
             }
-            self.turn();
             if self.relay.rests() {
                 return Poll::Pending;
             }
@@ -112,12 +128,22 @@ where
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
         self.relay.forget(&mut self.task);
-        self.sender.is_ready() || self.is_open()
+        self.sender.is_ready() || {
+            self.turn();
+            self.is_ready()
+        }
     }
 
-    /// Whether it can be used, as far as anybody can know: the other side may have closed it while nobody looked.
+    /// Whether one that was free still is, as far as anybody can know: the other side may have closed it. hyper then
+    /// waits for the socket, and what comes of that is a wake.
     pub(super) fn is_open(&mut self) -> bool {
-        self.turn();
+        if self.relay.was_woken() {
+            self.turn();
+        }
+        self.is_ready()
+    }
+
+    fn is_ready(&self) -> bool {
         self.connection.is_some() && self.sender.is_ready()
     }
 

@@ -89,6 +89,11 @@ impl Relay {
         self.phase.store(IDLE, Release);
     }
 
+    /// Whether anything was woken since nobody polls.
+    pub(super) fn was_woken(&self) -> bool {
+        self.phase.load(Acquire) == WOKEN
+    }
+
     /// Nobody uses the connection: nobody is woken, and the last user's task is let go.
     pub(super) fn forget(&self, known: &mut Option<Known>) {
         *known = None;
