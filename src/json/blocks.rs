@@ -5,9 +5,25 @@
 //! and a few operations on these masks tell the first byte at which not all is well. What is rare (`\u0000`, `\b`, `\f`)
 //! counts as that, and is looked at byte by byte.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, mask8x64, u8x64};
+use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, mask8x64, u8x16, u8x64};
 
 const SIZE: usize = 64;
+
+/// So many bytes are looked at without a call: nearly every name ends within them.
+pub(super) const STEP: usize = 16;
+
+/// The first quote, backslash or control character, by what every processor of this kind can.
+#[inline(always)]
+pub(super) fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
+    dispatch!(Level::baseline(), simd => in_step(simd, bytes))
+}
+
+#[inline(always)]
+fn in_step<S: Simd>(simd: S, bytes: &[u8; STEP]) -> Option<usize> {
+    let step = u8x16::from_slice(simd, bytes);
+    let found = (step.simd_eq(b'\\') | (step ^ 2).simd_le(b' ')).to_bitmask();
+    (found != 0).then(|| found.trailing_zeros() as usize)
+}
 
 /// The first place from `at` on from which a string is not to be passed over in blocks, and whether an escape was met:
 /// its end, something rare, or what is left when there is no whole block. No byte at `at` may belong to an escape that
@@ -100,6 +116,19 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn a_step_finds_the_first(
+            ordinary in prop::array::uniform16(0x20_u8..),
+            odd in prop::collection::vec((0..STEP, any::<u8>()), 0..3),
+        ) {
+            let mut bytes = ordinary;
+            for (place, byte) in odd {
+                bytes[place] = byte;
+            }
+            let wanted = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(first_special(&bytes), wanted);
+        }
 
         #[test]
         fn blocks_end_where_bytes_do_whatever_the_processor(

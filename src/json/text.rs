@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::blocks::behind_blocks;
+use super::blocks::{STEP, behind_blocks, first_special};
 
 /// A string that was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +52,7 @@ enum Rest {
     Digits(u8),
 }
 
-const EVERY: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH: u64 = EVERY << 7;
-
-/// So many bytes are looked at in words before blocks are tried: most strings end before, and blocks cost a call.
+/// So many bytes are looked at in steps before blocks are tried: most strings end before, and blocks cost a call.
 const SHORT: usize = 32;
 
 impl Passing {
@@ -142,40 +139,25 @@ impl Passing {
 /// Where a string ends that has nothing to be looked at in its first few bytes and its end there: a name, mostly.
 #[inline(always)]
 fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
-    let place = |word: usize| {
-        let from = at + 8 * word;
-        let found = specials(u64::from_le_bytes(*bytes.get(from..)?.first_chunk()?));
-        (found != 0).then(|| from + found.trailing_zeros() as usize / 8)
-    };
-    place(0).or_else(|| place(1)).or_else(|| place(2)).filter(|&end| bytes[end] == b'"')
+    let place = |from: usize| Some(from + first_special(bytes.get(from..)?.first_chunk()?)?);
+    place(at).or_else(|| place(at + STEP)).filter(|&end| bytes[end] == b'"')
 }
 
-/// The next quote, backslash or control character from `at` on, in words of eight bytes; or a place behind `until`
-/// before which there is none, or the end.
+/// The next quote, backslash or control character from `at` on, in steps; or a place behind `until` before which there
+/// is none, or the end.
 #[inline]
 fn special(bytes: &[u8], at: usize, until: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     let place = |rest: &[u8]| bytes.len() - rest.len();
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        let found = specials(u64::from_le_bytes(*word));
-        if found != 0 {
-            return place(rest) + found.trailing_zeros() as usize / 8;
+    while let Some((step, behind)) = rest.split_first_chunk() {
+        if let Some(found) = first_special(step) {
+            return place(rest) + found;
         }
         rest = behind;
         if place(rest) >= until {
             return place(rest);
         }
     }
-    let step = rest.iter().position(|&byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20));
-    step.map_or(bytes.len(), |step| place(rest) + step)
-}
-
-/// The high bit of each byte that is special; above the lowest of them a bit may be wrong.
-const fn specials(word: u64) -> u64 {
-    let quote = word ^ (EVERY * b'"' as u64);
-    let backslash = word ^ (EVERY * b'\\' as u64);
-    let quotes = quote.wrapping_sub(EVERY) & !quote;
-    let backslashes = backslash.wrapping_sub(EVERY) & !backslash;
-    let controls = word.wrapping_sub(EVERY * 0x20) & !word;
-    (quotes | backslashes | controls) & HIGH
+    let last = rest.iter().position(|&byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20));
+    last.map_or(bytes.len(), |last| place(rest) + last)
 }
