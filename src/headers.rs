@@ -66,9 +66,9 @@ fn fate(name: &HeaderName) -> Fate {
     }
 }
 
-/// Lets through what is meant for the client, unless `connection` says that it was meant for us alone.
-fn sift(headers: &mut HeaderMap) {
-    let theirs = std::mem::replace(headers, HeaderMap::with_capacity(ROOM));
+/// What is meant for the client, unless `connection` says that it was meant for us alone.
+fn sift(theirs: HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(ROOM);
     let ours_alone: Vec<HeaderName> = theirs
         .get_all(header::CONNECTION)
         .iter()
@@ -91,15 +91,13 @@ fn sift(headers: &mut HeaderMap) {
             headers.append(name, value);
         }
     }
+    headers
 }
 
 /// Writes what this request has been through.
 pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
-    let ending = *response.body().ending();
-    let origin = response.body().origin().cloned();
-    let headers = response.headers_mut();
-    sift(headers);
-    if let Some(origin) = origin {
+    let mut headers = sift(std::mem::take(response.headers_mut()));
+    if let Some(origin) = response.body().origin() {
         headers.insert(MODEL_ID, origin.deployment.clone());
         headers.insert(MODEL_GROUP, origin.group.clone());
         if expose_upstreams {
@@ -116,9 +114,11 @@ pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     let (whole, upstream) = (clock::look().saturating_duration_since(trail.arrival), trail.upstream());
     headers.insert(DURATION, millis(whole));
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
+    let ending = response.body().ending();
     if ending.class() != Class::Success {
-        gave_up(headers, trail, ending.is_refusal());
+        gave_up(&mut headers, trail, ending.is_refusal());
     }
+    *response.headers_mut() = headers;
 }
 
 /// After at least one attempt upstream, whoever retries would only multiply ours. A refusal of our own says when to

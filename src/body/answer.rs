@@ -18,7 +18,7 @@ use super::{
     live::{Live, Pop},
     onward::{Continued, Given, Onward},
     origin::Origin,
-    plain::{Plain, gather},
+    plain::Plain,
 };
 
 /// An answer's body: its bytes, how it ended (or how it looks so far), and who wants to hear the end.
@@ -174,7 +174,7 @@ impl Body {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let so_far = self.ending;
         let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
-        if self.opening && live.as_mut().content().ready().is_empty() && live.as_mut().over().is_none() {
+        if self.opening && live.as_mut().content().is_empty() && live.as_mut().over().is_none() {
             self.opening = false;
             // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
             // content would go out with the last.
@@ -244,13 +244,6 @@ impl State {
                 None
             }
         }
-    }
-}
-
-impl Events {
-    /// All that is left to give, as one.
-    pub(super) fn drain(&mut self) -> Bytes {
-        gather(self.ready())
     }
 }
 

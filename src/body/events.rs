@@ -4,7 +4,7 @@
 //! error event, `[DONE]`) stands alone. What is passed on is slices of what came; a piece of many events stays one
 //! slice.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -15,6 +15,7 @@ use super::{
     complaint::Complaint,
     fault::{Break, Fault},
     live::Content,
+    pieces::Pieces,
     said::Said,
     sse::{Framer, TooLong},
     terms::Terms,
@@ -27,7 +28,7 @@ const DONE_EVENT: &str = "data: [DONE]\n\n";
 #[derive(Debug)]
 pub(super) struct Events {
     framer: Framer,
-    ready: VecDeque<Bytes>,
+    ready: Pieces,
     facts: Facts,
     reader: Reader,
     said: Option<Said>,
@@ -52,7 +53,7 @@ impl Events {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
             framer: Framer::new(terms.rules.event_limit),
-            ready: VecDeque::new(),
+            ready: Pieces::default(),
             facts: Facts::default(),
             reader: Reader::default(),
             said: terms.remembers.then(Said::default),
@@ -71,7 +72,7 @@ impl Events {
 
     /// How many bytes are in hand.
     pub(super) fn held(&self) -> usize {
-        self.ready.iter().map(Bytes::len).sum::<usize>() + self.framer.unfinished().len()
+        self.ready.len() + self.framer.unfinished().len()
     }
 
     /// All that came, when nothing of it was passed on or dropped: for an answer that turned out to be no stream.
@@ -87,7 +88,7 @@ impl Events {
         let ending = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
-                self.ready.push_back(Complaint::of(broken).event());
+                self.ready.push(Complaint::of(broken).event());
                 // What the head told about limits stays true.
                 broken.ending().with_seen(so_far.requests(), so_far.tokens())
             }
@@ -96,14 +97,19 @@ impl Events {
         ending.with_used(self.facts.usage.map(|usage| usage.total()))
     }
 
-    /// What is ready to be given.
-    pub(super) const fn ready(&mut self) -> &mut VecDeque<Bytes> {
-        &mut self.ready
+    /// Whether nothing is ready to be given.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// All that is left to give, as one.
+    pub(super) fn drain(&mut self) -> Bytes {
+        self.ready.gather()
     }
 
     fn pass(&mut self, from: usize, to: usize) {
         if from < to {
-            self.ready.push_back(self.framer.slice(from..to));
+            self.ready.push(self.framer.slice(from..to));
         }
     }
 }
@@ -119,7 +125,7 @@ impl Content for Events {
                 Ok(None) => {
                     let given = self.framer.give(from);
                     if !given.is_empty() {
-                        self.ready.push_back(given);
+                        self.ready.push(given);
                     }
                     return Ok(());
                 }
@@ -168,13 +174,13 @@ impl Content for Events {
         if !self.facts.done {
             let done =
                 if missing.is_empty() { DONE_EVENT.into() } else { format!("{missing}{DONE_EVENT}").into() };
-            self.ready.push_back(done);
+            self.ready.push(done);
         }
         Ok(())
     }
 
     fn pop(&mut self) -> Option<Bytes> {
-        self.ready.pop_front()
+        self.ready.pop()
     }
 
     fn mark(&mut self, clocks: &mut Running) {

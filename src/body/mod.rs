@@ -25,6 +25,7 @@ mod onward;
 mod origin;
 pub mod payload;
 pub mod peek;
+mod pieces;
 mod plain;
 mod said;
 mod secrets;

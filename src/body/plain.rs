@@ -1,13 +1,12 @@
 //! An answer that is no stream of events: [`Plain`].
 
-use std::collections::VecDeque;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tollgate_layers::Ending;
 
 use super::{
     fault::{Break, Fault},
     live::Content,
+    pieces::Pieces,
     watch::Usage,
 };
 
@@ -17,7 +16,7 @@ const TAIL: usize = 2048;
 /// A plain answer.
 #[derive(Debug)]
 pub(super) struct Plain {
-    ready: VecDeque<Bytes>,
+    ready: Pieces,
     total: u64,
     given: u64,
     expected: Option<u64>,
@@ -29,8 +28,8 @@ pub(super) struct Plain {
 
 impl Plain {
     /// An answer that announced so many bytes; `opaque` when it is compressed.
-    pub(super) const fn new(expected: Option<u64>, opaque: bool) -> Self {
-        Self { ready: VecDeque::new(), total: 0, given: 0, expected, opaque, tail: None }
+    pub(super) fn new(expected: Option<u64>, opaque: bool) -> Self {
+        Self { ready: Pieces::default(), total: 0, given: 0, expected, opaque, tail: None }
     }
 
     /// How many bytes came.
@@ -58,7 +57,7 @@ impl Plain {
 
     /// All that came and was not given away yet.
     pub(super) fn drain(&mut self) -> Bytes {
-        gather(&mut self.ready)
+        self.ready.gather()
     }
 
     /// How it all ended. `so_far` is what the head said.
@@ -76,7 +75,7 @@ impl Content for Plain {
         if let Some(tail) = &mut self.tail {
             keep(tail, &piece);
         }
-        self.ready.push_back(piece);
+        self.ready.push(piece);
         Ok(())
     }
 
@@ -89,20 +88,10 @@ impl Content for Plain {
     }
 
     fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.ready.pop_front()?;
+        let piece = self.ready.pop()?;
         self.given += piece.len() as u64;
         Some(piece)
     }
-}
-
-/// Pieces as one; a lone one is not copied.
-pub(super) fn gather(pieces: &mut VecDeque<Bytes>) -> Bytes {
-    if pieces.len() < 2 {
-        return pieces.pop_front().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
-    whole.freeze()
 }
 
 fn keep(tail: &mut Vec<u8>, piece: &[u8]) {

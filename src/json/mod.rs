@@ -24,6 +24,7 @@ mod tests;
 pub(crate) use cursor::{Cursor, Key};
 pub(crate) use outline::{Outline, Part};
 pub(crate) use tally::Tally;
+pub(crate) use text::string;
 
 /// How deep brackets may nest, the outermost included.
 pub(crate) const MAX_DEPTH: usize = 128;

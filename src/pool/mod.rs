@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
@@ -47,10 +48,14 @@ use self::link::Link;
 /// A connection over the network, in TLS or not.
 pub type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
+/// Makes a connection. It is boxed because that is rare.
+type Dial<T> = dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync;
+
 /// Connections to one origin.
 pub struct Pool<T: Read + Write, B: Body + 'static> {
     idle: Mutex<Idle<T, B>>,
     keep: Duration,
+    dial: Box<Dial<T>>,
 }
 
 struct Idle<T: Read + Write, B: Body + 'static> {
@@ -84,26 +89,26 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    /// No connection yet; each is kept idle for so long at most.
+    /// No connection yet; `dial` makes them, and each is kept idle for so long at most.
     #[must_use]
-    pub const fn new(keep: Duration) -> Self {
-        Self { idle: Mutex::new(Idle { links: Vec::new(), reaped: false }), keep }
+    pub fn new<F>(keep: Duration, dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, BoxError>> + Send + 'static,
+    {
+        let idle = Mutex::new(Idle { links: Vec::new(), reaped: false });
+        Self { idle, keep, dial: Box::new(move || Box::pin(dial())) }
     }
 
-    /// Sends a request whose target and `host` are as the server expects them, over a connection that is idle or that
-    /// `connect` makes. An idle connection is taken at once, before the future is polled. Dropping the future, or the
+    /// Sends a request whose target and `host` are as the server expects them, over a connection that is idle or that is
+    /// dialled. An idle connection is taken at once, before the future is polled. Dropping the future, or the
     /// body of the answer before its end, closes the connection.
     ///
     /// # Errors
     /// [`Failed`].
-    pub fn send<C>(
+    pub fn send(
         self: Arc<Self>,
         request: Request<B>,
-        connect: C,
-    ) -> impl Future<Output = Result<Response<Lent<T, B>>, Failed>>
-    where
-        C: Future<Output = Result<T, BoxError>>,
-    {
+    ) -> impl Future<Output = Result<Response<Lent<T, B>>, Failed>> {
         // Handed over before the future is made: a future that begins with a request holds the place of two.
         let begun = match self.take() {
             Some(mut link) => Ok((link.hand_over(request), link)),
@@ -121,25 +126,18 @@ where
                 Err(request) => request,
             };
             // In a box, because it is rare and large: every call would move what a dial needs.
-            Box::pin(self.send_anyhow(unsent, connect)).await
+            Box::pin(self.send_anyhow(unsent)).await
         }
     }
 
-    async fn send_anyhow<C>(
-        self: Arc<Self>,
-        mut request: Request<B>,
-        connect: C,
-    ) -> Result<Response<Lent<T, B>>, Failed>
-    where
-        C: Future<Output = Result<T, BoxError>>,
-    {
+    async fn send_anyhow(self: Arc<Self>, mut request: Request<B>) -> Result<Response<Lent<T, B>>, Failed> {
         while let Some(mut link) = self.take() {
             match link.send(request).await {
                 Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
                 Err(error) => request = unsent(error).map_err(Failed::Gone)?,
             }
         }
-        let io = connect.await.map_err(Failed::Connect)?;
+        let io = (self.dial)().await.map_err(Failed::Connect)?;
         let mut link = Link::over(io).await.map_err(Failed::Broken)?;
         match link.send(request).await {
             Ok(answer) => Ok(answer.map(|body| Lent::new(body, link, self))),

@@ -32,7 +32,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(50);
 /// in its own requests, never in the connection.
 pub struct Client {
     connector: Connector,
-    origins: Mutex<HashMap<Uri, Arc<Origin>>>,
+    origins: Mutex<HashMap<Uri, Arc<Pool<Io, Payload>>>>,
     http2: Arc<Http2>,
 }
 
@@ -57,8 +57,11 @@ impl Client {
     pub fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
         let root = root(base);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Origin::new(root.clone(), self.connector.clone()));
-        Arc::new(Http1(Arc::clone(origins.entry(root.clone()).or_insert_with(new))))
+        let pool = origins.entry(root.clone()).or_insert_with(|| {
+            let connector = self.connector.clone();
+            Arc::new(Pool::new(IDLE, move || connector.clone().oneshot(root.clone())))
+        });
+        Arc::new(Http1(Arc::clone(pool)))
     }
 
     /// Any server, with HTTP/2 offered by ALPN. One connection per authority is opened, and calls queue behind its limit
@@ -77,32 +80,16 @@ fn root(base: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// A server, and the connections to it.
-struct Origin {
-    root: Uri,
-    connector: Connector,
-    pool: Arc<Pool<Io, Payload>>,
-}
-
-impl Origin {
-    fn new(root: Uri, connector: Connector) -> Self {
-        Self { root, connector, pool: Arc::new(Pool::new(IDLE)) }
-    }
-}
-
-/// One deployment's way to its server.
-struct Http1(Arc<Origin>);
+/// One deployment's way to its server: connections that it shares with others.
+struct Http1(Arc<Pool<Io, Payload>>);
 
 impl Upstream for Http1 {
     fn call(&self, call: Call) -> Calling {
-        let origin = Arc::clone(&self.0);
         let mut request = call.request;
         if request.uri().scheme().is_some() {
             *request.uri_mut() = origin_form(request.uri());
         }
-        let pool = Arc::clone(&origin.pool);
-        let connect = async move { origin.connector.clone().oneshot(origin.root.clone()).await };
-        let answer = pool.send(request, connect).map(|outcome| match outcome {
+        let answer = Arc::clone(&self.0).send(request).map(|outcome| match outcome {
             Ok(answer) => Ok(answer.map(Wire::from)),
             Err(Failed::Connect(error)) => Err(broken::dial(&*error)),
             Err(Failed::Broken(error)) => Err(broken::call(&error)),

@@ -38,6 +38,8 @@ const ERROR_FOR: Duration = Duration::from_secs(5);
 pub(super) struct Reading {
     parts: Parts,
     sort: Sort,
+    /// It says that it is a stream of events.
+    events: bool,
     /// It was held long enough.
     overdue: bool,
     /// A stream was asked for.
@@ -53,23 +55,21 @@ enum Sort {
 
 impl Reading {
     pub(super) fn of(head: Response<Wire>, terms: &Terms, mut clocks: Running, stream: bool) -> Self {
-        let (mut parts, wire) = head.into_parts();
-        let length = parts.headers.remove(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        parts.headers.remove(header::TRANSFER_ENCODING);
+        // What frames it is still among the headers: `headers::write` lets none of that through.
+        let (parts, wire) = head.into_parts();
+        let (events, encoded) = (is_events(&parts.headers), verdict::is_encoded(&parts.headers));
         let sort = if !parts.status.is_success() {
             clocks.hold(ERROR_FOR);
             Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None, true)))
-        } else if is_events(&parts.headers) && !verdict::is_encoded(&parts.headers) {
+        } else if events && !encoded {
             clocks.hold_unless_timed(HOLD_FOR);
             Sort::Events(Live::new(Source::new(wire, clocks), Events::new(terms.clone())))
         } else {
-            Sort::Plain(Live::new(
-                Source::new(wire, clocks),
-                Plain::new(length, verdict::is_encoded(&parts.headers)),
-            ))
+            let length = parts.headers.get(header::CONTENT_LENGTH);
+            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            Sort::Plain(Live::new(Source::new(wire, clocks), Plain::new(length, encoded)))
         };
-        Self { parts, sort, overdue: false, stream }
+        Self { parts, sort, events, overdue: false, stream }
     }
 
     /// Ready when enough is known.
@@ -88,7 +88,7 @@ impl Reading {
         match &mut self.sort {
             Sort::Error(live) => self.overdue || is_over(live) || live.content.total() >= ERROR as u64,
             // Of a stream that cannot be read nothing more is to be learnt.
-            Sort::Plain(live) if is_events(&self.parts.headers) && live.content.total() > 0 => true,
+            Sort::Plain(live) if self.events && live.content.total() > 0 => true,
             Sort::Plain(live) => is_over(live) || live.content.total() > HOLD as u64,
             Sort::Events(live) => {
                 let alive = live.as_mut().clocks().is_alive();

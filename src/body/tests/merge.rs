@@ -142,10 +142,11 @@ async fn burst(events: usize) -> Wire {
         let _ =
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve).await;
     });
-    let connect = async { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
-    let pool = Arc::new(Pool::new(Duration::from_secs(50)));
+    let dial =
+        move || async move { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
+    let pool = Arc::new(Pool::new(Duration::from_secs(50), dial));
     let request = http::Request::new(Payload::new(Vec::new()));
-    let mut wire = Wire::from(pool.send(request, connect).await.expect("an answer").into_body());
+    let mut wire = Wire::from(pool.send(request).await.expect("an answer").into_body());
     wire.merge_bursts();
     wire
 }

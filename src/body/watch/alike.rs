@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{Event, Meaning, quick};
-use crate::json::Cursor;
+use crate::json::string;
 
 /// A longer chunk is no word of a stream of many, in bytes; so much is kept for each stream at most.
 const LONGEST: usize = 1024;
@@ -52,16 +52,15 @@ impl Reader {
             && data.len() > head.len() + tail.len()
             && data.starts_with(head)
             && data.ends_with(tail)
-            && says(&data[head.len() - 1..=data.len() - tail.len()])
+            && says(data, head.len()..data.len() - tail.len())
     }
 }
 
-/// Whether this is one string.
-fn says(string: &[u8]) -> bool {
-    std::str::from_utf8(string).is_ok_and(|string| {
-        let text = Cursor::new(string).string();
-        text.is_some_and(|text| text.inner.end + 1 == string.len())
-    })
+/// Whether what stands here, between two quotes, is one string.
+fn says(data: &[u8], inner: Range<usize>) -> bool {
+    let text = &data[inner.clone()];
+    (text.is_ascii() || std::str::from_utf8(text).is_ok())
+        && string(data, inner.start - 1).is_some_and(|text| text.inner == inner)
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! When a connection is used again, and when it is closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use futures_util::future::ready;
 use http::Request;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::server::Server;
-use crate::pool::Failed;
+use super::server::{Pipe, Sent, Server};
+use crate::pool::{Failed, Pool};
 
 #[tokio::test]
 async fn one_connection_serves_one_request_after_the_other() {
@@ -121,12 +125,19 @@ async fn a_request_that_finds_its_connection_closed_goes_to_another() {
     assert_eq!(server.opened(), 2);
 }
 
+/// A pool that can dial once, and what comes out at the other end.
+fn pipe() -> (Arc<Pool<Pipe, Sent>>, DuplexStream) {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let ours = Mutex::new(Some(TokioIo::new(ours)));
+    let dial = move || ready(ours.lock().expect("no panic").take().ok_or_else(|| "there is one".into()));
+    (Arc::new(Pool::new(Duration::from_secs(50), dial)), theirs)
+}
+
 #[tokio::test]
 async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_attempt() {
-    let server = Server::new();
-    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let (pool, mut theirs) = pipe();
     let request = Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
-    let asked = Arc::clone(&server.pool).send(request, async { Ok(TokioIo::new(ours)) });
+    let asked = pool.send(request);
     let hang_up = async {
         let read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -139,11 +150,10 @@ async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_at
 
 #[tokio::test]
 async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
-    let server = Server::new();
-    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let (pool, mut theirs) = pipe();
     let request =
         || Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
-    let first = Arc::clone(&server.pool).send(request(), async { Ok(TokioIo::new(ours)) });
+    let first = Arc::clone(&pool).send(request());
     let answer = async {
         let _read = theirs.read(&mut [0; 1024]).await;
         theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
@@ -151,7 +161,7 @@ async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
     let (first, answered) = tokio::join!(first, answer);
     drop(first.expect("an answer"));
     answered.expect("written");
-    let second = Arc::clone(&server.pool).send(request(), async { Err("nobody dials".into()) });
+    let second = pool.send(request());
     let hang_up = async {
         let _read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -162,9 +172,9 @@ async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
 
 #[tokio::test]
 async fn a_dial_that_fails_says_so() {
-    let server = Server::new();
+    let pool = Pool::<Pipe, Sent>::new(Duration::from_secs(50), || ready(Err("nobody there".into())));
     let request = Request::post("/").body(Full::default()).expect("a request");
-    let asked = Arc::clone(&server.pool).send(request, async { Err("nobody there".into()) }).await;
+    let asked = Arc::new(pool).send(request).await;
     assert!(
         matches!(&asked, Err(Failed::Connect(error)) if error.to_string() == "nobody there"),
         "{asked:?}"

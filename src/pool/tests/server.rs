@@ -35,9 +35,14 @@ pub(super) type Answer = Response<Lent<Pipe, Sent>>;
 /// A pool, and the server that it connects to.
 pub(super) struct Server {
     pub(super) pool: Arc<Pool<Pipe, Sent>>,
+    door: Arc<Door>,
+}
+
+/// Where connections come in.
+struct Door {
     opened: AtomicUsize,
     closed: watch::Sender<usize>,
-    going: Arc<Notify>,
+    going: Notify,
 }
 
 impl Server {
@@ -46,12 +51,10 @@ impl Server {
     }
 
     pub(super) fn kept_for(keep: Duration) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(keep)),
-            opened: AtomicUsize::new(0),
-            closed: watch::Sender::new(0),
-            going: Arc::default(),
-        }
+        let door = Door { opened: AtomicUsize::new(0), closed: watch::Sender::new(0), going: Notify::new() };
+        let door = Arc::new(door);
+        let dialled = Arc::clone(&door);
+        Self { pool: Arc::new(Pool::new(keep, move || ready(Ok(Arc::clone(&dialled).connect())))), door }
     }
 
     /// Asks for `path`, which says how to answer: see [`answer`].
@@ -62,8 +65,7 @@ impl Server {
     /// Sends so much.
     pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<Answer, Failed> {
         let request = Request::post(path).header("host", "server").body(Full::new(body.into()));
-        let connect = async { Ok(self.connect()) };
-        Arc::clone(&self.pool).send(request.expect("a request"), connect).await
+        Arc::clone(&self.pool).send(request.expect("a request")).await
     }
 
     /// Asks, and reads what is answered.
@@ -74,46 +76,47 @@ impl Server {
     }
 
     pub(super) fn opened(&self) -> usize {
-        self.opened.load(Ordering::Relaxed)
+        self.door.opened.load(Ordering::Relaxed)
     }
 
     /// Waits until so many connections have been closed, as the server sees it.
     pub(super) async fn closed(&self, count: usize) {
-        until(&self.closed, count).await;
+        until(&self.door.closed, count).await;
     }
 
     pub(super) fn closed_now(&self) -> usize {
-        *self.closed.borrow()
+        *self.door.closed.borrow()
     }
 
     /// Closes those connections that are idle.
     pub(super) fn hang_up(&self) {
-        self.going.notify_waiters();
+        self.door.going.notify_waiters();
     }
 
     /// Drops the pool, and waits until so many connections have been closed.
     pub(super) async fn ends_with(self, count: usize) {
-        let Self { pool, closed, .. } = self;
+        let Self { pool, door } = self;
         drop(pool);
-        until(&closed, count).await;
+        until(&door.closed, count).await;
     }
+}
 
-    fn connect(&self) -> Pipe {
+impl Door {
+    fn connect(self: Arc<Self>) -> Pipe {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let (closed, going) = (self.closed.clone(), Arc::clone(&self.going));
         tokio::spawn(async move {
             let connection = http1::Builder::new().serve_connection(TokioIo::new(theirs), service_fn(answer));
             let mut connection = pin!(connection);
             // A connection that its client drops ends with an error, and is as closed as any other.
             tokio::select! {
                 _ended = connection.as_mut() => {}
-                () = going.notified() => {
+                () = self.going.notified() => {
                     connection.as_mut().graceful_shutdown();
                     let _ended = connection.await;
                 }
             }
-            closed.send_modify(|closed| *closed += 1);
+            self.closed.send_modify(|closed| *closed += 1);
         });
         TokioIo::new(ours)
     }

@@ -4,14 +4,12 @@
 //! histogram takes a lock that all cores would share, and its families hash their labels: its encoder is used, its
 //! metric types are not.)
 
+mod meter;
+
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use prometheus_client::{
@@ -20,141 +18,9 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tokio::time::Instant;
-use tollgate_layers::{Class, Ending, Hear, clock, retry::Budget};
+use tollgate_layers::retry::Budget;
 
-/// Upper bounds of the histograms' buckets, in milliseconds: from a cache hit to a thinking model.
-const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
-
-/// What one scope counts: the gateway, a group, or a deployment.
-#[derive(Debug, Default)]
-pub struct Meter {
-    by_class: [AtomicU64; Class::COUNT],
-    cancelled: AtomicU64,
-    begun: AtomicU64,
-    duration: Histogram,
-    first_content: Histogram,
-    broken_events: Arc<AtomicU64>,
-}
-
-impl Meter {
-    /// Where events with broken JSON are counted.
-    #[must_use]
-    pub fn broken_events(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.broken_events)
-    }
-
-    /// One more has begun.
-    pub fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The head went up, with the first content or the whole answer in hand.
-    pub fn first_content(&self, after: Duration) {
-        self.first_content.observe(after);
-    }
-
-    /// One has ended; without a class it was cancelled.
-    pub fn end(&self, class: Option<Class>, after: Duration) {
-        match class {
-            Some(class) => self.by_class[class.index()].fetch_add(1, Ordering::Relaxed),
-            None => self.cancelled.fetch_add(1, Ordering::Relaxed),
-        };
-        self.duration.observe(after);
-    }
-
-    /// How many are under way: those that began and have not ended, so that a request counts neither in nor out.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        let ended: u64 = self.endings().map(|(_, count)| count).sum();
-        // The two are not read at one moment.
-        self.begun.load(Ordering::Relaxed).saturating_sub(ended)
-    }
-
-    /// How many ended in this class.
-    #[must_use]
-    pub fn ended(&self, class: Class) -> u64 {
-        self.by_class[class.index()].load(Ordering::Relaxed)
-    }
-
-    fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let classes = Class::ALL.iter().map(|class| (class.as_str(), self.ended(*class)));
-        classes.chain([("cancelled", self.cancelled.load(Ordering::Relaxed))])
-    }
-}
-
-/// One request under way: counted when it ends, or as cancelled when it is dropped.
-#[derive(Debug)]
-pub struct Count {
-    meter: Arc<Meter>,
-    start: Instant,
-    /// How long it took, where that is known before it ends.
-    took: Option<Duration>,
-    heard: bool,
-}
-
-impl Count {
-    /// It begins now.
-    #[must_use]
-    pub fn begin(meter: Arc<Meter>) -> Self {
-        meter.begin();
-        Self { meter, start: clock::now(), took: None, heard: false }
-    }
-
-    fn elapsed(&self) -> Duration {
-        clock::now().saturating_duration_since(self.start)
-    }
-
-    /// Its head goes up, with the first content in hand if it goes `well`, or, when it is `over`, with the whole answer.
-    pub fn head(&mut self, well: bool, over: bool) {
-        let after = self.elapsed();
-        self.took = over.then_some(after); // one look at the clock is enough
-        if well {
-            self.meter.first_content(after);
-        }
-    }
-}
-
-impl Hear for Count {
-    fn end(mut self, ending: &Ending) {
-        self.heard = true;
-        let after = self.took.unwrap_or_else(|| self.elapsed());
-        self.meter.end(Some(ending.class()), after);
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        if !self.heard {
-            self.meter.end(None, self.elapsed());
-        }
-    }
-}
-
-/// A histogram of seconds, without a lock.
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    nanos: AtomicU64,
-}
-
-impl Histogram {
-    fn observe(&self, value: Duration) {
-        let nanos = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.iter().position(|bound| nanos <= bound * 1_000_000).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
-    }
-
-    /// Sum in seconds, count, and the count of each bucket with its upper bound.
-    fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::INFINITY]);
-        let buckets: Vec<_> =
-            bounds.zip(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        (Duration::from_nanos(self.nanos.load(Ordering::Relaxed)).as_secs_f64(), count, buckets)
-    }
-}
+pub use self::meter::{Count, Meter};
 
 /// All meters of one gateway. Cheap to clone; two gateways in one process share none.
 #[derive(Clone, Debug, Default)]
@@ -294,8 +160,8 @@ fn encode_scopes(
         let taken = format!("Seconds until {until}: {help}");
         let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
-            let histogram = if what == "duration_seconds" { &meter.duration } else { &meter.first_content };
-            let (sum, count, buckets) = histogram.read();
+            let (sum, count, buckets) =
+                if what == "duration_seconds" { meter.durations() } else { meter.first_contents() };
             let labels = Labels(labels);
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
@@ -319,6 +185,10 @@ impl prometheus_client::encoding::EncodeLabelSet for Labels<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tollgate_layers::{Class, Ending, Hear};
+
     use super::*;
 
     #[test]
@@ -345,6 +215,23 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_whole_at_once_counts_in_both_histograms_and_one_that_failed_in_one() {
+        let metrics = Metrics::default();
+        let end = |well, class| {
+            let mut count = Count::begin(metrics.gateway());
+            count.head(well, true);
+            count.end(&Ending::of(class));
+        };
+        end(true, Class::Success);
+        end(false, Class::RateLimited);
+        let text = metrics.render().unwrap();
+        for line in ["requests_duration_seconds_count{} 2", "requests_first_content_seconds_count{} 1"] {
+            assert!(text.contains(&format!("tollgate_{line}\n")), "{line}: {text}");
+        }
+        assert_eq!(metrics.gateway().in_flight(), 0);
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! Bytes in a row, mostly of one piece: [`Pieces`].
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// A queue that allocates for the second piece only: one event at a time is what most streams are.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    first: Option<Bytes>,
+    /// Empty where there is no first.
+    more: VecDeque<Bytes>,
+}
+
+impl Pieces {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.first = Some(piece);
+        } else {
+            self.more.push_back(piece);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        let first = self.first.take();
+        if first.is_some() {
+            self.first = self.more.pop_front();
+        }
+        first
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.first.iter().chain(&self.more)
+    }
+
+    /// How many bytes they are.
+    pub(super) fn len(&self) -> usize {
+        self.iter().map(Bytes::len).sum()
+    }
+
+    /// All of them as one; a lone one is not copied.
+    pub(super) fn gather(&mut self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first.take().unwrap_or_default();
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        self.iter().for_each(|piece| whole.extend_from_slice(piece));
+        *self = Self::default();
+        whole.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(all: &[&'static str]) -> Pieces {
+        let mut pieces = Pieces::default();
+        all.iter().for_each(|piece| pieces.push(Bytes::from_static(piece.as_bytes())));
+        pieces
+    }
+
+    #[test]
+    fn pieces_go_in_the_order_they_came() {
+        let mut pieces = pieces(&["a", "b", "c"]);
+        assert_eq!(pieces.pop().unwrap(), "a");
+        pieces.push(Bytes::from_static(b"d"));
+        assert_eq!((pieces.len(), pieces.is_empty()), (3, false));
+        for left in ["b", "c", "d"] {
+            assert_eq!(pieces.pop().unwrap(), left);
+        }
+        assert!(pieces.pop().is_none() && pieces.is_empty());
+    }
+
+    #[test]
+    fn all_of_them_are_one_and_then_gone() {
+        for all in [&[][..], &["a"], &["a", "b", "c"]] {
+            let mut pieces = pieces(all);
+            assert_eq!(pieces.gather(), all.concat());
+            assert!(pieces.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_lone_piece_is_not_copied() {
+        let piece = Bytes::from(vec![b'a'; 3]);
+        let mut pieces = Pieces::default();
+        pieces.push(piece.clone());
+        assert_eq!(pieces.gather().as_ptr(), piece.as_ptr());
+    }
+}
