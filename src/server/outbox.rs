@@ -3,7 +3,8 @@
 //! hyper has one number for what it reads ahead and for what it queues for a slow reader, and asks a body for more until
 //! the queue holds that much. Prompts want it large, readers who take nothing want it small. So the queue is bounded
 //! here: from the moment at which [`AHEAD`] bytes were given to hyper, the body has nothing to say until the socket has
-//! taken all of them.
+//! taken all of them. And a frame is given in pieces of at most [`PIECE`] bytes: hyper copies what it queues into one
+//! buffer per connection ([`Line`](super::line::Line) says why), and that stays as large as it once was.
 //!
 //! This leans on three habits of hyper's HTTP/1 server, each held by a test: it polls body and connection in one task; it
 //! flushes after a body had nothing to say; and it flushes the connection itself only when its queue is empty.
@@ -17,15 +18,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::listener::Crowd;
 
-/// So many bytes may wait for a reader, and one frame more.
+/// So many bytes may wait for a reader, and one piece more.
 pub(super) const AHEAD: usize = 8 * 1024;
+
+/// So much of a frame is given at once. Smaller ones would cost whoever takes a long answer more writes than they spare
+/// him memory.
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// What the answers of one connection share, and no other connection: each has a clone.
 #[derive(Clone, Debug)]
@@ -51,7 +56,7 @@ impl Outbox {
     /// for this one's place.
     pub(super) fn paced<B>(self, answer: Response<B>) -> Response<Paced<B>> {
         let crowded = self.shared.crowd.is_there();
-        let mut answer = answer.map(|inner| Paced { inner, outbox: self });
+        let mut answer = answer.map(|inner| Paced { inner, rest: Bytes::new(), outbox: self });
         if crowded {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -80,6 +85,8 @@ pin_project! {
     pub(super) struct Paced<B> {
         #[pin]
         inner: B,
+        // What is still to be given of the last frame.
+        rest: Bytes,
         outbox: Outbox,
     }
 }
@@ -100,18 +107,32 @@ where
             // The task is woken when the connection has been flushed, by the line.
             return Poll::Pending;
         }
-        let frame = ready!(this.inner.poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            this.outbox.put(frame.data_ref().map_or(0, Buf::remaining));
+        if this.rest.is_empty() {
+            match ready!(this.inner.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => *this.rest = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
         }
-        Poll::Ready(frame)
+        let piece = match this.rest.len() {
+            0..=PIECE => std::mem::take(this.rest),
+            _ => this.rest.split_to(PIECE),
+        };
+        this.outbox.put(piece.len());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (mut hint, rest) = (self.inner.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }
