@@ -224,7 +224,7 @@ fn judge(
         }
         Event::Chunk(chunk) if chunk.only_usage && terms.strip_usage => Verdict::Drop,
         Event::Chunk(chunk) if terms.goes_on && chunk.only_opens() && !facts.content => Verdict::Drop,
-        Event::Chunk(_) => {
+        Event::Again | Event::Chunk(_) => {
             if let Some(said) = said {
                 said.note(&data);
             }

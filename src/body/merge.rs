@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
 /// How many bytes end a batch: what a reader who takes nothing costs grows with it.
-const BATCH: usize = 8 * 1024;
+const BATCH: usize = 4 * 1024;
 
 /// A body whose frames are merged as far as they are there. Trailers are dropped.
 #[derive(Debug)]

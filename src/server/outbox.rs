@@ -3,8 +3,8 @@
 //! hyper has one number for what it reads ahead and for what it queues for a slow reader, and asks a body for more until
 //! the queue holds that much. Prompts want it large, readers who take nothing want it small. So the queue is bounded
 //! here: from the moment at which [`AHEAD`] bytes were given to hyper, the body has nothing to say until the socket has
-//! taken all of them. And a frame is given in pieces of at most [`PIECE`] bytes: hyper copies what it queues into one
-//! buffer per connection ([`Line`](super::line::Line) says why), and that stays as large as it once was.
+//! taken all of them. Nor are more than [`MOST`] given till then, so that a long frame goes in pieces: hyper copies what it
+//! queues into one buffer per connection ([`Line`](super::line::Line) says why), and that stays as large as it once was.
 //!
 //! This leans on three habits of hyper's HTTP/1 server, each held by a test: it polls body and connection in one task; it
 //! flushes after a body had nothing to say; and it flushes the connection itself only when its queue is empty.
@@ -25,12 +25,12 @@ use pin_project_lite::pin_project;
 
 use super::listener::Crowd;
 
-/// So many bytes may wait for a reader, and one piece more.
-pub(super) const AHEAD: usize = 8 * 1024;
+/// So many bytes may wait for a reader, and the piece that exceeds it.
+pub(super) const AHEAD: usize = 4 * 1024;
 
-/// So much of a frame is given at once. Smaller ones would cost whoever takes a long answer more writes than they spare
-/// him memory.
-pub(super) const PIECE: usize = 16 * 1024;
+/// And so many with that. hyper's buffer has 8 KB and doubles: with the head, and with the frames of chunks, this leaves it
+/// at 16.
+pub(super) const MOST: usize = 7 * 1024;
 
 /// What the answers of one connection share, and no other connection: each has a clone.
 #[derive(Clone, Debug)]
@@ -71,11 +71,15 @@ impl Outbox {
     }
 
     fn is_full(&self) -> bool {
-        self.shared.given.load(Relaxed) >= AHEAD
+        self.given() >= AHEAD
+    }
+
+    fn given(&self) -> usize {
+        self.shared.given.load(Relaxed)
     }
 
     fn put(&self, bytes: usize) {
-        self.shared.given.store(self.shared.given.load(Relaxed).saturating_add(bytes), Relaxed);
+        self.shared.given.store(self.given() + bytes, Relaxed);
     }
 }
 
@@ -115,10 +119,9 @@ where
                 None => return Poll::Ready(None),
             }
         }
-        let piece = match this.rest.len() {
-            0..=PIECE => std::mem::take(this.rest),
-            _ => this.rest.split_to(PIECE),
-        };
+        let room = MOST - this.outbox.given();
+        let piece =
+            if this.rest.len() <= room { std::mem::take(this.rest) } else { this.rest.split_to(room) };
         this.outbox.put(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

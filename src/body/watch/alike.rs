@@ -2,7 +2,8 @@
 //!
 //! A model speaks in hundreds of chunks that are alike to the byte but for one string. What the first of them means
 //! the others mean too, as long as that string is one and says something: two comparisons tell, at a tenth of the price
-//! of reading them. Chunks that differ elsewhere as well are read, each for itself.
+//! of reading them, and what the first has told need not be noted again. Chunks that differ elsewhere as well are read,
+//! each for itself.
 
 use std::ops::Range;
 
@@ -19,29 +20,32 @@ pub struct Reader {
     chunk: Vec<u8>,
     /// Where in it the string stands that says it, without its quotes. Empty: there is no chunk.
     said: Range<usize>,
-    meaning: Meaning,
 }
 
 impl Reader {
     /// Reads one event's data.
     pub fn read(&mut self, data: &[u8]) -> Event {
         if self.is_alike(data) {
-            return Event::Chunk(self.meaning);
+            return Event::Again;
         }
         Event::read_by(data, |json| match quick::read(json) {
             Some((meaning, said)) => {
-                self.learn(json, said, meaning);
+                // Usage counts up from chunk to chunk, and each error is one.
+                if let Some(said) = said.filter(|_| meaning.usage.is_none() && !meaning.error) {
+                    self.learn(json, said);
+                }
                 Some(meaning)
             }
             None => Meaning::read_slowly(json),
         })
     }
 
-    fn learn(&mut self, json: &[u8], said: Option<Range<usize>>, meaning: Meaning) {
-        let Some(said) = said.filter(|_| json.len() <= LONGEST) else { return };
-        self.chunk.clear();
-        self.chunk.extend_from_slice(json);
-        (self.said, self.meaning) = (said, meaning);
+    fn learn(&mut self, json: &[u8], said: Range<usize>) {
+        if json.len() <= LONGEST {
+            self.chunk.clear();
+            self.chunk.extend_from_slice(json);
+            self.said = said;
+        }
     }
 
     /// Whether this is the chunk that is known, but for what its string says.
@@ -67,7 +71,7 @@ fn says(data: &[u8], inner: Range<usize>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Facts, *};
 
     fn chunk(content: &str, rest: &str) -> String {
         format!(
@@ -133,14 +137,22 @@ mod tests {
                 1..6,
             ),
         ) {
-            let mut reader = Reader::default();
+            let (mut reader, mut facts) = (Reader::default(), Facts::default());
             for (content, rest, blow) in events {
                 let mut data = chunk(content, rest).into_bytes();
                 if let Some((place, byte)) = blow {
                     let at = place.index(data.len());
                     data[at] = byte;
                 }
-                prop_assert_eq!(reader.read(&data), Event::read(&data), "{}", String::from_utf8_lossy(&data));
+                let (text, event, alone) = (String::from_utf8_lossy(&data), reader.read(&data), Event::read(&data));
+                let mut told = facts;
+                told.note(&alone);
+                facts.note(&event);
+                prop_assert_eq!(facts, told, "{}", text);
+                match (event, alone) {
+                    (Event::Again, Event::Chunk(chunk)) => prop_assert!(chunk.content && !chunk.error, "{}", text),
+                    _ => prop_assert_eq!(event, alone, "{}", text),
+                }
             }
         }
     }

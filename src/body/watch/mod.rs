@@ -25,6 +25,8 @@ pub enum Event {
     Broken,
     /// JSON, and what it means.
     Chunk(Meaning),
+    /// A chunk that says something, and nothing else that an earlier one of its stream has not told: see [`Reader`].
+    Again,
 }
 
 impl Event {
@@ -44,7 +46,7 @@ impl Event {
 }
 
 /// What is known of a stream's choices so far: constant size, however many events.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// There was an event with data, whatever it said.
     pub any: bool,
@@ -66,6 +68,7 @@ impl Facts {
         match event {
             Event::Empty => return,
             Event::Done => (self.fresh, self.done) = (true, true),
+            Event::Again => self.fresh = true,
             Event::Broken => {}
             Event::Chunk(chunk) => {
                 self.fresh |= !chunk.only_opens();
@@ -99,7 +102,9 @@ mod tests {
     fn chunk(json: &str) -> Meaning {
         match Event::read(json.as_bytes()) {
             Event::Chunk(meaning) => meaning,
-            other @ (Event::Empty | Event::Done | Event::Broken) => panic!("{json}: {other:?}"),
+            other @ (Event::Empty | Event::Done | Event::Broken | Event::Again) => {
+                panic!("{json}: {other:?}")
+            }
         }
     }
 
