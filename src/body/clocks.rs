@@ -88,6 +88,8 @@ pub(super) struct Running {
     last_life: Option<Instant>,
     /// Bytes came, whatever they were.
     alive: bool,
+    /// A stream's first content came.
+    answered: bool,
     pings_are_nothing: bool,
     hold: Option<Instant>,
     /// Something may be due sooner than what the timer was last armed for.
@@ -150,7 +152,11 @@ impl Running {
 
     /// A stream's first content came.
     pub(super) const fn content(&mut self) {
-        (self.first, self.attempt) = (None, None);
+        // Told with each event, and only the first time there is anything to write.
+        if !self.answered {
+            self.answered = true;
+            (self.first, self.attempt) = (None, None);
+        }
     }
 
     /// A plain answer is committed, whatever was asked for: only the attempt bounds it, and how long that takes is from

@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -20,7 +19,7 @@ use hyper::{
 };
 use tollgate_layers::BoxError;
 
-use super::relay::{Known, Relay};
+use super::relay::Wakes;
 
 /// What hyper reads ahead of an answer at most: its default of 400 KB would be held for every slow reader. A longer
 /// head of an answer is refused.
@@ -35,10 +34,7 @@ pub(super) struct Link<T: Read + Write, B: Body + 'static> {
     sender: SendRequest<B>,
     /// None: it has ended.
     connection: Option<Connection<T, B>>,
-    relay: Arc<Relay>,
-    waker: Waker,
-    /// The task that the relay wakes.
-    task: Option<Known>,
+    wakes: Wakes,
 }
 
 impl<T: Read + Write, B: Body> fmt::Debug for Link<T, B> {
@@ -57,9 +53,7 @@ where
     /// A connection over `io`, which nobody has used.
     pub(super) async fn over(io: T) -> hyper::Result<Box<Self>> {
         let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(io).await?;
-        let relay = Arc::new(Relay::default());
-        let waker = Waker::from(Arc::clone(&relay));
-        Ok(Box::new(Self { sender, connection: Some(connection), relay, waker, task: None }))
+        Ok(Box::new(Self { sender, connection: Some(connection), wakes: Wakes::default() }))
     }
 
     /// Takes a request, to be sent as the link is driven; ready with the head of its answer. A request that never left
@@ -86,11 +80,11 @@ where
         cx: &mut Context<'_>,
         user: impl FnOnce(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        if !self.relay.enter(&mut self.task, cx.waker()) {
+        if !self.wakes.enter(cx.waker()) {
             return Poll::Pending;
         }
         let looked = user(&mut Context::from_waker(Waker::noop()));
-        self.relay.leave();
+        self.wakes.leave();
         looked
     }
 
@@ -102,32 +96,32 @@ where
         cx: &mut Context<'_>,
         mut user: impl FnMut(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        if !self.relay.enter(&mut self.task, cx.waker()) {
+        if !self.wakes.enter(cx.waker()) {
             return Poll::Pending;
         }
         for _ in 0..TURNS {
             self.turn();
             if let Poll::Ready(ready) = user(&mut Context::from_waker(Waker::noop())) {
-                self.relay.leave();
+                self.wakes.leave();
                 return Poll::Ready(ready);
             }
-            if self.relay.rests() {
+            if self.wakes.rest() {
                 return Poll::Pending;
             }
         }
-        self.relay.leave();
+        self.wakes.leave();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Whether nothing was woken since it was driven for this task in vain.
     pub(super) fn rests(&self, task: &Waker) -> bool {
-        self.relay.sleeps(self.task, task)
+        self.wakes.sleep(task)
     }
 
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
-        self.relay.forget(&mut self.task);
+        self.wakes.forget();
         self.sender.is_ready() || {
             self.turn();
             self.is_ready()
@@ -137,7 +131,7 @@ where
     /// Whether one that was free still is, as far as anybody can know: the other side may have closed it. hyper then
     /// waits for the socket, and what comes of that is a wake.
     pub(super) fn is_open(&mut self) -> bool {
-        if self.relay.was_woken() {
+        if self.wakes.were_heard() {
             self.turn();
         }
         self.is_ready()
@@ -150,7 +144,7 @@ where
     fn turn(&mut self) {
         if let Some(connection) = &mut self.connection
             // Whoever waits for the connection is told of its error too.
-            && Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready()
+            && Pin::new(connection).poll(&mut Context::from_waker(self.wakes.waker())).is_ready()
         {
             self.connection = None;
         }

@@ -1,4 +1,4 @@
-//! Wakes that tell a poll under way apart from a task asleep: [`Relay`].
+//! Wakes that tell a poll under way apart from a task asleep: [`Relay`], and [`Wakes`], which its connection has.
 
 use std::{
     ptr,
@@ -18,7 +18,7 @@ use std::{
 /// Passed on to the task, each such wake would cost a turn of the scheduler and a second poll of the whole tree. So a
 /// wake during a poll is noted, and the poll goes round once more; only one from outside, the socket's, wakes the task.
 #[derive(Debug, Default)]
-pub(super) struct Relay {
+struct Relay {
     phase: AtomicU8,
     // Locked when the connection gets another user, and by wakes from outside.
     task: Mutex<Option<Waker>>,
@@ -27,7 +27,7 @@ pub(super) struct Relay {
 /// Which task the relay wakes: what [`Waker::will_wake`] goes by, without a count of the task's. It means that task for as
 /// long as the relay has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+struct Known {
     data: usize,
     vtable: usize,
 }
@@ -49,56 +49,78 @@ const ASLEEP: u8 = 3;
 /// Nobody polls yet, but the task was told to.
 const WOKEN: u8 = 4;
 
-impl Relay {
-    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+/// A relay as its connection has it: all that each poll looks at lies together.
+#[derive(Debug)]
+pub(super) struct Wakes {
+    relay: Arc<Relay>,
+    waker: Waker,
+    /// The task that the relay wakes.
+    task: Option<Known>,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        let relay = Arc::<Relay>::default();
+        Self { waker: Waker::from(Arc::clone(&relay)), relay, task: None }
+    }
+}
+
+impl Wakes {
+    /// What the connection is to wake.
+    pub(super) const fn waker(&self) -> &Waker {
+        &self.waker
     }
 
-    /// A poll begins, on behalf of `task`; `known` is the one that entered last, and was not forgotten since. False:
-    /// there is no use in it, and `task` will be woken when there is.
-    pub(super) fn enter(&self, known: &mut Option<Known>, task: &Waker) -> bool {
-        if self.sleeps(*known, task) {
+    /// A poll begins, on behalf of `task`. False: there is no use in it, and `task` will be woken when there is.
+    pub(super) fn enter(&mut self, task: &Waker) -> bool {
+        if self.sleep(task) {
             return false;
         }
-        if *known != Some(Known::of(task)) {
-            *self.task() = Some(task.clone());
-            *known = Some(Known::of(task));
+        if self.task != Some(Known::of(task)) {
+            *self.relay.task() = Some(task.clone());
+            self.task = Some(Known::of(task));
         }
         // Whoever woke before this had something ready before: the poll will find it.
-        self.phase.swap(POLLING, AcqRel);
+        self.relay.phase.swap(POLLING, AcqRel);
         true
     }
 
-    /// Whether a poll found that all wait, and `task`, the one that is `known`, will be woken when there is any use in
-    /// another.
-    pub(super) fn sleeps(&self, known: Option<Known>, task: &Waker) -> bool {
-        self.phase.load(Acquire) == ASLEEP && known == Some(Known::of(task))
+    /// Whether a poll found that all wait, and `task` will be woken when there is any use in another.
+    pub(super) fn sleep(&self, task: &Waker) -> bool {
+        self.relay.phase.load(Acquire) == ASLEEP && self.task == Some(Known::of(task))
     }
 
     /// Whether the poll may end: nothing was woken since it began, or since this was asked last.
-    pub(super) fn rests(&self) -> bool {
-        let rests = self.phase.compare_exchange(POLLING, ASLEEP, AcqRel, Acquire).is_ok();
-        if !rests {
-            self.phase.swap(POLLING, AcqRel);
+    pub(super) fn rest(&self) -> bool {
+        let phase = &self.relay.phase;
+        let rest = phase.compare_exchange(POLLING, ASLEEP, AcqRel, Acquire).is_ok();
+        if !rest {
+            phase.swap(POLLING, AcqRel);
         }
-        rests
+        rest
     }
 
     /// The poll ends, whatever was woken: its caller comes again.
     pub(super) fn leave(&self) {
-        self.phase.store(IDLE, Release);
-    }
-
-    /// Whether anything was woken since nobody polls.
-    pub(super) fn was_woken(&self) -> bool {
-        self.phase.load(Acquire) == WOKEN
+        self.relay.phase.store(IDLE, Release);
     }
 
     /// Nobody uses the connection: nobody is woken, and the last user's task is let go.
-    pub(super) fn forget(&self, known: &mut Option<Known>) {
-        *known = None;
-        *self.task() = None;
+    pub(super) fn forget(&mut self) {
+        self.task = None;
+        *self.relay.task() = None;
         self.leave();
+    }
+
+    /// Whether anything was woken since nobody polls.
+    pub(super) fn were_heard(&self) -> bool {
+        self.relay.phase.load(Acquire) == WOKEN
+    }
+}
+
+impl Relay {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use crate::pool::relay::Relay;
+use crate::pool::relay::Wakes;
 
 #[derive(Default)]
 struct Task(AtomicUsize);
@@ -19,10 +19,11 @@ impl Wake for Task {
     }
 }
 
-/// A relay, its waker, a task and how often that was woken.
-fn pair() -> (Arc<Relay>, Waker, Arc<Task>, Waker) {
-    let (relay, task) = (Arc::<Relay>::default(), Arc::<Task>::default());
-    (Arc::clone(&relay), Waker::from(relay), Arc::clone(&task), Waker::from(task))
+/// Wakes, their waker, a task and how often that was woken.
+fn pair() -> (Wakes, Waker, Arc<Task>, Waker) {
+    let (wakes, task) = (Wakes::default(), Arc::<Task>::default());
+    let own = wakes.waker().clone();
+    (wakes, own, Arc::clone(&task), Waker::from(task))
 }
 
 fn woken(task: &Task) -> usize {
@@ -31,60 +32,55 @@ fn woken(task: &Task) -> usize {
 
 #[test]
 fn a_wake_during_a_poll_sends_it_round_once_more_and_wakes_nobody() {
-    let (relay, own, task, waker) = pair();
-    let mut known = None;
-    assert!(relay.enter(&mut known, &waker));
+    let (mut wakes, own, task, waker) = pair();
+    assert!(wakes.enter(&waker));
     own.wake_by_ref();
     own.wake_by_ref();
-    assert!(!relay.rests(), "round again");
-    assert!(relay.rests(), "and no more");
+    assert!(!wakes.rest(), "round again");
+    assert!(wakes.rest(), "and no more");
     assert_eq!(woken(&task), 0);
 }
 
 #[test]
 fn a_wake_while_all_wait_wakes_the_task_once_until_it_polls_again() {
-    let (relay, own, task, waker) = pair();
-    let mut known = None;
-    assert!(relay.enter(&mut known, &waker) && relay.rests());
+    let (mut wakes, own, task, waker) = pair();
+    assert!(wakes.enter(&waker) && wakes.rest());
     own.wake_by_ref();
     own.wake_by_ref();
     assert_eq!(woken(&task), 1);
-    assert!(relay.enter(&mut known, &waker) && relay.rests());
+    assert!(wakes.enter(&waker) && wakes.rest());
     own.wake();
     assert_eq!(woken(&task), 2);
 }
 
 #[test]
 fn a_poll_of_what_waits_is_spared_but_not_for_another_task() {
-    let (relay, _own, _task, waker) = pair();
-    let mut known = None;
+    let (mut wakes, own, _task, waker) = pair();
     let (_, _, another, its) = pair();
-    assert!(relay.enter(&mut known, &waker) && relay.rests());
-    assert!(!relay.enter(&mut known, &waker), "nothing was woken");
-    assert!(relay.enter(&mut known, &its) && relay.rests(), "but this one must be heard of");
-    Waker::from(Arc::clone(&relay)).wake();
+    assert!(wakes.enter(&waker) && wakes.rest());
+    assert!(!wakes.enter(&waker), "nothing was woken");
+    assert!(wakes.enter(&its) && wakes.rest(), "but this one must be heard of");
+    own.wake();
     assert_eq!(woken(&another), 1);
 }
 
 #[test]
 fn after_a_poll_that_got_something_the_next_is_never_spared() {
-    let (relay, own, task, waker) = pair();
-    let mut known = None;
-    assert!(relay.enter(&mut known, &waker));
-    relay.leave();
-    assert!(relay.enter(&mut known, &waker));
-    relay.leave();
+    let (mut wakes, own, task, waker) = pair();
+    assert!(wakes.enter(&waker));
+    wakes.leave();
+    assert!(wakes.enter(&waker));
+    wakes.leave();
     own.wake_by_ref();
     assert_eq!(woken(&task), 1, "whoever has not polled to the end is told as well");
 }
 
 #[test]
 fn one_that_is_forgotten_is_not_woken_and_not_kept() {
-    let (relay, own, task, waker) = pair();
-    let mut known = None;
-    assert!(relay.enter(&mut known, &waker) && relay.rests());
+    let (mut wakes, own, task, waker) = pair();
+    assert!(wakes.enter(&waker) && wakes.rest());
     drop(waker);
-    relay.forget(&mut known);
+    wakes.forget();
     own.wake();
     assert_eq!((woken(&task), Arc::strong_count(&task)), (0, 1));
 }
