@@ -39,14 +39,14 @@ pub struct Body {
 enum State {
     Done,
     Full(Bytes),
-    Events(Pin<Box<Live<Events>>>),
-    Plain(Pin<Box<Live<Plain>>>),
+    Events(Box<Live<Events>>),
+    Plain(Box<Live<Plain>>),
     Continued(Box<Continued>),
 }
 
 /// What a stream is that may go on with another.
 pub(super) enum Streamed {
-    Live(Pin<Box<Live<Events>>>, Ending),
+    Live(Box<Live<Events>>, Ending),
     Full(Bytes, Ending),
 }
 
@@ -70,12 +70,12 @@ impl Body {
     }
 
     /// A stream whose head looks like this.
-    pub(super) fn events(live: Pin<Box<Live<Events>>>, so_far: Ending) -> Self {
+    pub(super) fn events(live: Box<Live<Events>>, so_far: Ending) -> Self {
         Self { state: State::Events(live), opening: true, ending: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
-    pub(super) fn plain(live: Pin<Box<Live<Plain>>>, so_far: Ending) -> Self {
+    pub(super) fn plain(live: Box<Live<Plain>>, so_far: Ending) -> Self {
         Self { state: State::Plain(live), opening: false, ending: so_far, origin: None }
     }
 
@@ -129,8 +129,8 @@ impl Body {
     pub fn fasten(&mut self, handle: impl Into<Handle>) {
         match &mut self.state {
             State::Done | State::Full(_) => handle.into().end(&self.ending),
-            State::Events(live) => live.as_mut().handles().add(handle.into()),
-            State::Plain(live) => live.as_mut().handles().add(handle.into()),
+            State::Events(live) => live.handles().add(handle.into()),
+            State::Plain(live) => live.handles().add(handle.into()),
             State::Continued(continued) => continued.handles().add(handle.into()),
         }
     }
@@ -139,8 +139,8 @@ impl Body {
     fn settle(&mut self, rest: Bytes, ending: Ending) {
         let mut handles = match &mut self.state {
             State::Done | State::Full(_) => return,
-            State::Events(live) => std::mem::take(live.as_mut().handles()),
-            State::Plain(live) => std::mem::take(live.as_mut().handles()),
+            State::Events(live) => std::mem::take(live.handles()),
+            State::Plain(live) => std::mem::take(live.handles()),
             State::Continued(continued) => std::mem::take(continued.handles()),
         };
         // The connection goes first: who hears that a place is free must find it free.
@@ -151,17 +151,16 @@ impl Body {
 
     /// Settles as soon as nothing more is to be learnt.
     fn settle_early(&mut self) {
-        let so_far = self.ending;
         let (rest, ending) = match &mut self.state {
-            State::Events(live) => match live.as_mut().over().take() {
-                Some(over) => conclude(live.as_mut().content(), &over, so_far),
+            State::Events(live) => match live.over.take() {
+                Some(over) => conclude(&mut live.content, &over, self.ending),
                 None => return,
             },
             // A plain answer that broke is cut by an error, after the bytes that came.
-            State::Plain(live) => match live.as_mut().over() {
+            State::Plain(live) => match &live.over {
                 Some(Ok(())) => {
-                    let content = live.as_mut().content();
-                    let ending = content.conclude(&Ok(()), so_far);
+                    let content = &mut live.content;
+                    let ending = content.conclude(&Ok(()), self.ending);
                     (content.drain(), ending)
                 }
                 Some(Err(_)) | None => return,
@@ -172,22 +171,21 @@ impl Body {
     }
 
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        let so_far = self.ending;
         let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
-        if self.opening && live.as_mut().content().is_empty() && live.as_mut().over().is_none() {
+        if self.opening && live.content.is_empty() && live.over.is_none() {
             self.opening = false;
             // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
             // content would go out with the last.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match ready!(live.as_mut().poll_pop(cx)) {
+        match ready!(live.poll_pop(cx)) {
             Pop::Data(data) => {
                 self.settle_early();
                 Poll::Ready(Some(Ok(data)))
             }
             Pop::Over(over) => {
-                let (rest, ending) = conclude(live.as_mut().content(), &over, so_far);
+                let (rest, ending) = conclude(&mut live.content, &over, self.ending);
                 self.settle(rest, ending);
                 Poll::Ready(self.state.take_full().map(Ok))
             }
@@ -195,15 +193,14 @@ impl Body {
     }
 
     fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        let so_far = self.ending;
         let State::Plain(live) = &mut self.state else { return Poll::Ready(None) };
-        match ready!(live.as_mut().poll_pop(cx)) {
+        match ready!(live.poll_pop(cx)) {
             Pop::Data(data) => {
                 self.settle_early();
                 Poll::Ready(Some(Ok(data)))
             }
             Pop::Over(over) => {
-                let ending = live.as_mut().content().conclude(&over, so_far);
+                let ending = live.content.conclude(&over, self.ending);
                 self.settle(Bytes::new(), ending);
                 Poll::Ready(match over {
                     Ok(()) => None,
@@ -271,9 +268,7 @@ impl http_body::Body for Body {
         match &self.state {
             State::Done => SizeHint::with_exact(0),
             State::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            State::Plain(live) => {
-                live.as_ref().get_ref().content.left().map(SizeHint::with_exact).unwrap_or_default()
-            }
+            State::Plain(live) => live.content.left().map(SizeHint::with_exact).unwrap_or_default(),
             State::Events(_) | State::Continued(_) => SizeHint::default(),
         }
     }

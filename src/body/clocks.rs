@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use tollgate_layers::{clock, timeout::Limit};
@@ -79,21 +78,23 @@ impl fmt::Display for Clock {
 }
 
 /// The clocks of one attempt, running.
+// In this order, with the timer before it: what each event looks at is one line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(super) struct Running {
-    first: Option<(Instant, Limit)>,
-    attempt: Option<(Instant, Limit)>,
-    idle: Option<Limit>,
-    whole: Option<Instant>,
     last_life: Option<Instant>,
+    whole: Option<Instant>,
     /// Bytes came, whatever they were.
     alive: bool,
     /// A stream's first content came.
     answered: bool,
     pings_are_nothing: bool,
-    hold: Option<Instant>,
     /// Something may be due sooner than what the timer was last armed for.
     sooner: bool,
+    first: Option<(Instant, Limit)>,
+    attempt: Option<(Instant, Limit)>,
+    idle: Option<Limit>,
+    hold: Option<Instant>,
 }
 
 /// What is due first, and when.
@@ -215,8 +216,8 @@ impl Running {
     }
 
     /// Waits for the first that is due.
-    pub(super) fn poll(&mut self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Due> {
-        if self.rest(&timer, cx.waker()) {
+    pub(super) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
+        if self.rest(timer, cx.waker()) {
             return Poll::Pending;
         }
         self.sooner = false;
@@ -226,21 +227,18 @@ impl Running {
 
     /// The same while the head is awaited, when the attempt and the whole are the business of a
     /// [`Timeout`](tollgate_layers::timeout) further out: two timers for one moment would be one too many.
-    pub(super) fn poll_for_head(&self, timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Fault> {
+    pub(super) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some((at, limit)) = self.first else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| Fault::Clock { clock: Clock::FirstContent, limit })
     }
 }
 
-pin_project! {
-    /// One timer, made when it is first polled.
-    #[derive(Debug, Default)]
-    pub(super) struct Timer {
-        #[pin]
-        sleep: Option<Sleep>,
-        // Whom it wakes.
-        task: Option<Waker>,
-    }
+/// One timer, made when it is first polled.
+#[derive(Debug, Default)]
+pub(super) struct Timer {
+    /// Whom it wakes.
+    task: Option<Waker>,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
@@ -250,26 +248,22 @@ impl Timer {
             && self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
     }
 
-    fn poll_at(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        *this.task = None;
+    fn poll_at(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.task = None;
+        let armed = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
         loop {
-            let Some(mut armed) = this.sleep.as_mut().as_pin_mut() else {
-                this.sleep.set(Some(sleep_until(at)));
-                continue;
-            };
             if armed.deadline() > at {
                 armed.as_mut().reset(at);
             }
             if armed.as_mut().poll(cx).is_pending() {
-                *this.task = Some(cx.waker().clone());
+                self.task = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
             // Fired for what was due before: there has been life since.
-            armed.reset(at);
+            armed.as_mut().reset(at);
         }
     }
 }

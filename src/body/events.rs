@@ -25,11 +25,13 @@ use super::{
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
 /// A streamed answer.
+// In this order: what each event looks at lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Events {
+    facts: Facts,
     framer: Framer,
     ready: Pieces,
-    facts: Facts,
     reader: Reader,
     said: Option<Said>,
     terms: Terms,
@@ -52,9 +54,9 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
 impl Events {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
+            facts: Facts::default(),
             framer: Framer::new(terms.rules.event_limit),
             ready: Pieces::default(),
-            facts: Facts::default(),
             reader: Reader::default(),
             said: terms.remembers.then(Said::default),
             terms,

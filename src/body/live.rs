@@ -1,12 +1,8 @@
 //! An answer under way: [`Live`] joins where the bytes come from and what they are.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use pin_project_lite::pin_project;
 
 use super::{
     clocks::Running,
@@ -29,18 +25,17 @@ pub(super) trait Content {
     }
 }
 
-pin_project! {
-    /// An answer under way.
-    #[derive(Debug)]
-    pub(super) struct Live<C> {
-        #[pin]
-        source: Source,
-        pub(super) content: C,
-        // How the upstream's side ended. What it gave may still have to go out.
-        pub(super) over: Option<Result<(), Break>>,
-        // After the source, so that a connection is free before anybody hears so.
-        handles: Handles,
-    }
+/// An answer under way.
+// In this order: what each event looks at lies together, on eight lines of the cache instead of thirteen.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Live<C> {
+    source: Source,
+    /// How the upstream's side ended. What it gave may still have to go out.
+    pub(super) over: Option<Result<(), Break>>,
+    pub(super) content: C,
+    // After the source, so that a connection is free before anybody hears so.
+    handles: Handles,
 }
 
 /// What came of one look.
@@ -60,71 +55,59 @@ pub(super) enum Pop {
 }
 
 impl<C: Content> Live<C> {
-    pub(super) fn new(source: Source, content: C) -> Pin<Box<Self>> {
-        Box::pin(Self { source, content, over: None, handles: Handles::default() })
+    pub(super) fn new(source: Source, content: C) -> Box<Self> {
+        Box::new(Self { source, over: None, content, handles: Handles::default() })
     }
 
     /// Takes in what comes next.
-    pub(super) fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Progress> {
-        let mut this = self.project();
-        let over = match ready!(this.source.as_mut().poll_beat(cx)) {
+    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        let over = match ready!(self.source.poll_beat(cx)) {
             Beat::Held => return Poll::Ready(Progress::Held),
             Beat::Fault(fault) => Some(Err(fault.into())),
-            Beat::End => Some(this.content.close()),
+            Beat::End => Some(self.content.close()),
             Beat::Data(piece, last) => {
-                let taken = this.content.take(piece);
-                this.content.mark(this.source.clocks());
+                let taken = self.content.take(piece);
+                self.content.mark(self.source.clocks());
                 match taken {
                     Err(broken) => Some(Err(broken)),
-                    Ok(()) if last => Some(this.content.close()),
+                    Ok(()) if last => Some(self.content.close()),
                     Ok(()) => None,
                 }
             }
         };
-        *this.over = over;
+        self.over = over;
         Poll::Ready(Progress::Some)
     }
 
     /// Gives what goes to the client next.
-    pub(super) fn poll_pop(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Pop> {
+    pub(super) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Pop> {
         loop {
-            let this = self.as_mut().project();
-            if let Some(data) = this.content.pop() {
+            if let Some(data) = self.content.pop() {
                 return Poll::Ready(Pop::Data(data));
             }
-            if let Some(over) = this.over.take() {
+            if let Some(over) = self.over.take() {
                 return Poll::Ready(Pop::Over(over));
             }
             // A server asks three times for each event, and after the first there is nothing new.
             if self.source.rests(cx.waker()) {
                 return Poll::Pending;
             }
-            ready!(self.as_mut().poll_progress(cx));
+            ready!(self.poll_progress(cx));
         }
     }
 
-    /// What is known of the content.
-    pub(super) fn content(self: Pin<&mut Self>) -> &mut C {
-        self.project().content
-    }
-
-    /// How the upstream's side ended, if it has.
-    pub(super) fn over(self: Pin<&mut Self>) -> &mut Option<Result<(), Break>> {
-        self.project().over
-    }
-
     /// Who hears the end.
-    pub(super) fn handles(self: Pin<&mut Self>) -> &mut Handles {
-        self.project().handles
+    pub(super) fn handles(&mut self) -> &mut Handles {
+        &mut self.handles
     }
 
     /// The answer is committed.
-    pub(super) fn commit(self: Pin<&mut Self>) {
-        self.project().source.commit();
+    pub(super) fn commit(&mut self) {
+        self.source.commit();
     }
 
     /// The clocks that run.
-    pub(super) fn clocks(self: Pin<&mut Self>) -> &mut Running {
-        self.project().source.clocks()
+    pub(super) fn clocks(&mut self) -> &mut Running {
+        self.source.clocks()
     }
 }

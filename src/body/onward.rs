@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Error, request::Response, router::Answering};
 
-type Streaming = std::pin::Pin<Box<Live<Events>>>;
+type Streaming = Box<Live<Events>>;
 
 /// Before what begins anew.
 const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
@@ -114,8 +114,8 @@ impl Continued {
             match &mut self.now {
                 Now::Over => return Poll::Ready(Given::over(Bytes::new(), *so_far)),
                 Now::Part(live) => {
-                    let (data, over) = match ready!(live.as_mut().poll_pop(cx)) {
-                        Pop::Data(data) => match live.as_mut().over().take() {
+                    let (data, over) = match ready!(live.poll_pop(cx)) {
+                        Pop::Data(data) => match live.over.take() {
                             None => return Poll::Ready(Given::more(data)),
                             Some(over) => (data, over),
                         },
@@ -143,8 +143,8 @@ impl Continued {
     fn end(&mut self, over: &Result<(), Break>, so_far: Ending) -> Option<(Bytes, Ending)> {
         let Now::Part(mut live) = std::mem::replace(&mut self.now, Now::Over) else { return None };
         let broke = over.is_err() && !live.content.facts().done && !live.content.facts().finished();
-        let mut handles = std::mem::take(live.as_mut().handles());
-        let content = live.as_mut().content();
+        let mut handles = std::mem::take(live.handles());
+        let content = &mut live.content;
         let rest = content.drain();
         let ending = content.conclude(over, so_far);
         let last = content.drain();

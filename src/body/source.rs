@@ -7,7 +7,6 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
-use pin_project_lite::pin_project;
 
 use super::{
     clocks::{Due, Running, Timer},
@@ -15,15 +14,14 @@ use super::{
     wire::Wire,
 };
 
-pin_project! {
-    /// A wire and its clocks.
-    #[derive(Debug)]
-    pub(super) struct Source {
-        wire: Wire,
-        clocks: Running,
-        #[pin]
-        timer: Timer,
-    }
+/// A wire and its clocks.
+// In this order: see [`Running`].
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Source {
+    timer: Timer,
+    clocks: Running,
+    wire: Wire,
 }
 
 /// What happens next.
@@ -41,17 +39,17 @@ pub(super) enum Beat {
 
 impl Source {
     pub(super) fn new(wire: Wire, clocks: Running) -> Self {
-        Self { wire, clocks, timer: Timer::default() }
+        Self { timer: Timer::default(), clocks, wire }
     }
 
     /// The clocks that run.
-    pub(super) fn clocks(self: Pin<&mut Self>) -> &mut Running {
-        self.project().clocks
+    pub(super) fn clocks(&mut self) -> &mut Running {
+        &mut self.clocks
     }
 
     /// The answer is committed.
-    pub(super) fn commit(self: Pin<&mut Self>) {
-        self.project().wire.merge_bursts();
+    pub(super) fn commit(&mut self) {
+        self.wire.merge_bursts();
     }
 
     /// Whether there is no use in looking: nothing has come since somebody looked for this task, which will be woken when
@@ -60,16 +58,15 @@ impl Source {
         self.wire.rests(task) && self.clocks.rest(&self.timer, task)
     }
 
-    pub(super) fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Beat> {
-        let this = self.project();
+    pub(super) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         loop {
-            match Pin::new(&mut *this.wire).poll_frame(cx) {
+            match Pin::new(&mut self.wire).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(fault) = this.clocks.life() {
+                    if let Err(fault) = self.clocks.life() {
                         return Poll::Ready(Beat::Fault(fault));
                     }
                     if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Beat::Data(data, this.wire.is_end_stream()));
+                        return Poll::Ready(Beat::Data(data, self.wire.is_end_stream()));
                     }
                 }
                 Poll::Ready(Some(Err(fault))) => return Poll::Ready(Beat::Fault(fault)),
@@ -77,10 +74,10 @@ impl Source {
                 Poll::Pending => break,
             }
         }
-        this.clocks.poll(this.timer, cx).map(|due| match due {
+        self.clocks.poll(&mut self.timer, cx).map(|due| match due {
             Due::Fault(fault) => Beat::Fault(fault),
             Due::Hold => {
-                this.clocks.let_go();
+                self.clocks.let_go();
                 Beat::Held
             }
         })

@@ -23,7 +23,7 @@ pub struct Lent<T: Read + Write, B: Body + 'static> {
     /// The head came with what is there of the body by then: hyper reads both at one turn.
     fresh: bool,
     /// None: given back, or closed.
-    link: Option<Box<Link<T, B>>>,
+    link: Option<Link<T, B>>,
     home: Arc<Pool<T, B>>,
 }
 
@@ -40,7 +40,7 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(incoming: Incoming, link: Box<Link<T, B>>, home: Arc<Pool<T, B>>) -> Self {
+    pub(super) fn new(incoming: Incoming, link: Link<T, B>, home: Arc<Pool<T, B>>) -> Self {
         let mut lent = Self { incoming, fresh: true, link: Some(link), home };
         lent.give_back_at_end();
         lent

@@ -30,16 +30,22 @@ const BUFFER: usize = 8 * 1024;
 const TURNS: usize = 8;
 
 /// An HTTP/1 connection that is polled by whoever uses it.
+///
+/// The connection is large, and behind a pointer; what each poll looks at first lies with its user.
 pub(super) struct Link<T: Read + Write, B: Body + 'static> {
+    wakes: Wakes,
+    ends: Box<Ends<T, B>>,
+}
+
+struct Ends<T: Read + Write, B: Body + 'static> {
     sender: SendRequest<B>,
     /// None: it has ended.
     connection: Option<Connection<T, B>>,
-    wakes: Wakes,
 }
 
 impl<T: Read + Write, B: Body> fmt::Debug for Link<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("open", &self.connection.is_some()).finish_non_exhaustive()
+        f.debug_struct("Link").field("open", &self.ends.connection.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -51,9 +57,9 @@ where
     B::Error: Into<BoxError>,
 {
     /// A connection over `io`, which nobody has used.
-    pub(super) async fn over(io: T) -> hyper::Result<Box<Self>> {
+    pub(super) async fn over(io: T) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(io).await?;
-        Ok(Box::new(Self { sender, connection: Some(connection), wakes: Wakes::default() }))
+        Ok(Self { wakes: Wakes::default(), ends: Box::new(Ends { sender, connection: Some(connection) }) })
     }
 
     /// Takes a request, to be sent as the link is driven; ready with the head of its answer. A request that never left
@@ -62,7 +68,7 @@ where
         &mut self,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<T, B> {
-        self.sender.try_send_request(request)
+        self.ends.sender.try_send_request(request)
     }
 
     /// The same, driven.
@@ -122,7 +128,7 @@ where
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
         self.wakes.forget();
-        self.sender.is_ready() || {
+        self.ends.sender.is_ready() || {
             self.turn();
             self.is_ready()
         }
@@ -138,15 +144,15 @@ where
     }
 
     fn is_ready(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
+        self.ends.connection.is_some() && self.ends.sender.is_ready()
     }
 
     fn turn(&mut self) {
-        if let Some(connection) = &mut self.connection
+        if let Some(connection) = &mut self.ends.connection
             // Whoever waits for the connection is told of its error too.
             && Pin::new(connection).poll(&mut Context::from_waker(self.wakes.waker())).is_ready()
         {
-            self.connection = None;
+            self.ends.connection = None;
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct Pool<T: Read + Write, B: Body + 'static> {
 
 struct Idle<T: Read + Write, B: Body + 'static> {
     /// Since when each is idle, the longest first.
-    links: Vec<(Instant, Box<Link<T, B>>)>,
+    links: Vec<(Instant, Link<T, B>)>,
     /// Whether somebody closes those that are idle for too long.
     reaped: bool,
 }
@@ -150,7 +150,7 @@ where
     }
 
     /// The open connection that was used last.
-    fn take(&self) -> Option<Box<Link<T, B>>> {
+    fn take(&self) -> Option<Link<T, B>> {
         loop {
             let taken = self.idle().links.pop();
             let (since, mut link) = taken?;
@@ -161,7 +161,7 @@ where
         }
     }
 
-    fn put(self: &Arc<Self>, link: Box<Link<T, B>>) {
+    fn put(self: &Arc<Self>, link: Link<T, B>) {
         let now = clock::now();
         let mut idle = self.idle();
         idle.links.push((now, link));

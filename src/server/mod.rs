@@ -139,14 +139,7 @@ impl<S: Edge> Entrance<S> {
         loop {
             let (stream, place) = self.listener.accept().await;
             let connection = connection(stream, self.service.clone(), self.house.clone());
-            let connection = self.connections.serve(connection);
-            tokio::spawn(async move {
-                let _place = place;
-                // A connection that breaks is its client's business; what it had in flight has been dropped.
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "connection ended");
-                }
-            });
+            tokio::spawn(self.connections.serve(connection, place));
         }
     }
 }

@@ -22,7 +22,6 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         state: State<F>,
-        #[pin]
         timer: Timer,
         clocks: Running,
         terms: Terms,
@@ -63,7 +62,7 @@ where
                 let mut reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
                 // The call's future goes here, and with it what it held of the prompt.
                 this.state.set(State::Body { reading: None });
-                this.timer.set(Timer::default());
+                *this.timer = Timer::default();
                 // Most answers are there with their heads, and are moved once less.
                 if reading.poll_known(cx).is_pending() {
                     this.state.set(State::Body { reading: Some(reading) });

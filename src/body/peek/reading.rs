@@ -1,7 +1,6 @@
 //! Reading of a body as much as must be known before the answer is committed.
 
 use std::{
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -48,9 +47,9 @@ pub(super) struct Reading {
 
 #[derive(Debug)]
 enum Sort {
-    Error(Pin<Box<Live<Plain>>>),
-    Events(Pin<Box<Live<Events>>>),
-    Plain(Pin<Box<Live<Plain>>>),
+    Error(Box<Live<Plain>>),
+    Events(Box<Live<Events>>),
+    Plain(Box<Live<Plain>>),
 }
 
 impl Reading {
@@ -76,8 +75,8 @@ impl Reading {
     pub(super) fn poll_known(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_known() {
             let progress = match &mut self.sort {
-                Sort::Error(live) | Sort::Plain(live) => ready!(live.as_mut().poll_progress(cx)),
-                Sort::Events(live) => ready!(live.as_mut().poll_progress(cx)),
+                Sort::Error(live) | Sort::Plain(live) => ready!(live.poll_progress(cx)),
+                Sort::Events(live) => ready!(live.poll_progress(cx)),
             };
             self.overdue |= progress == Progress::Held;
         }
@@ -91,7 +90,7 @@ impl Reading {
             Sort::Plain(live) if self.events && live.content.total() > 0 => true,
             Sort::Plain(live) => is_over(live) || live.content.total() > HOLD as u64,
             Sort::Events(live) => {
-                let alive = live.as_mut().clocks().is_alive();
+                let alive = live.clocks().is_alive();
                 is_over(live)
                     || live.content.facts().answered()
                     || live.content.held() > HOLD
@@ -109,7 +108,7 @@ impl Reading {
             Sort::Error(_) if parts.status.is_redirection() => Err(Fault::Redirect),
             Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
             Sort::Error(mut live) => {
-                let bytes = live.as_mut().content().drain();
+                let bytes = live.content.drain();
                 let ending = (terms.rules.judge.answer)(parts.status, &parts.headers, &bytes);
                 Ok(verdict::error(parts, bytes, ending, terms))
             }
@@ -119,61 +118,57 @@ impl Reading {
     }
 }
 
-fn is_over<C>(live: &Pin<Box<Live<C>>>) -> bool {
-    live.as_ref().get_ref().over.is_some()
+fn is_over<C>(live: &Live<C>) -> bool {
+    live.over.is_some()
 }
 
 fn plain(
     parts: Parts,
-    mut live: Pin<Box<Live<Plain>>>,
+    mut live: Box<Live<Plain>>,
     terms: &Terms,
     stream: bool,
 ) -> Result<request::Response, Fault> {
-    match live.as_mut().over().take() {
-        Some(Ok(())) => verdict::whole(parts, live.as_mut().content().drain(), terms, stream),
+    match live.over.take() {
+        Some(Ok(())) => verdict::whole(parts, live.content.drain(), terms, stream),
         Some(Err(Break::Fault(fault))) => Err(fault),
         Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending, terms)),
         None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.rules.judge.success)(&parts.headers);
             if is_events(&parts.headers) {
-                live.as_mut().clocks().content();
+                live.clocks().content();
             } else {
-                live.as_mut().clocks().plain();
+                live.clocks().plain();
             }
-            live.as_mut().content().commit();
-            live.as_mut().commit();
+            live.content.commit();
+            live.commit();
             Ok(Response::from_parts(parts, Body::plain(live, so_far)).into())
         }
     }
 }
 
-fn events(
-    mut parts: Parts,
-    mut live: Pin<Box<Live<Events>>>,
-    terms: &Terms,
-) -> Result<request::Response, Fault> {
+fn events(mut parts: Parts, mut live: Box<Live<Events>>, terms: &Terms) -> Result<request::Response, Fault> {
     let so_far = (terms.rules.judge.success)(&parts.headers);
     let facts = *live.content.facts();
     if live.over.is_none() || facts.answered() {
         // What broke after the first content breaks for the client too, however fast it came.
-        live.as_mut().clocks().let_go();
+        live.clocks().let_go();
         if let Some(Ok(())) = live.over {
-            let content = live.as_mut().content();
+            let content = &mut live.content;
             let ending = content.conclude(&Ok(()), so_far);
             return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)).into());
         }
-        live.as_mut().commit();
+        live.commit();
         return Ok(Response::from_parts(parts, Body::events(live, so_far)).into());
     }
-    match live.as_mut().over().take() {
+    match live.over.take() {
         Some(Err(Break::Upstream(data, ending))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
             let ending = (terms.rules.judge.event)(&data, &parts.headers).unwrap_or(*ending);
             Ok(verdict::refusal(parts, &data, ending, terms))
         }
         Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {
-            let raw = live.as_mut().content().raw();
+            let raw = live.content.raw();
             parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
             verdict::whole(parts, raw, terms, true)
         }
