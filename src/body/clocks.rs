@@ -83,7 +83,8 @@ impl fmt::Display for Clock {
 #[repr(C)]
 pub(super) struct Running {
     last_life: Option<Instant>,
-    whole: Option<Instant>,
+    /// When the timer fires: nothing is due before.
+    armed: Option<Instant>,
     /// Bytes came, whatever they were.
     alive: bool,
     /// A stream's first content came.
@@ -94,6 +95,7 @@ pub(super) struct Running {
     first: Option<(Instant, Limit)>,
     attempt: Option<(Instant, Limit)>,
     idle: Option<Limit>,
+    whole: Option<Instant>,
     hold: Option<Instant>,
 }
 
@@ -129,7 +131,8 @@ impl Running {
         if !self.pings_are_nothing {
             self.lives(now);
         }
-        if self.whole.is_some_and(|at| now >= at) { Err(Fault::Deadline) } else { Ok(()) }
+        let late = self.armed.is_none_or(|at| now >= at) && self.whole.is_some_and(|at| now >= at);
+        if late { Err(Fault::Deadline) } else { Ok(()) }
     }
 
     /// What came says something.
@@ -210,9 +213,10 @@ impl Running {
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before.
+    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before. It has
+    /// not fired, since it was not due when this turn began.
     pub(super) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
-        !self.sooner && timer.runs_for(task)
+        !self.sooner && timer.wakes(task) && self.armed.is_some_and(|at| clock::now() < at)
     }
 
     /// Waits for the first that is due.
@@ -221,8 +225,13 @@ impl Running {
             return Poll::Pending;
         }
         self.sooner = false;
+        self.armed = None;
         let Some((at, due)) = self.due() else { return Poll::Pending };
-        timer.poll_at(at, cx).map(|()| due)
+        if timer.poll_at(at, cx).is_ready() {
+            return Poll::Ready(due);
+        }
+        self.armed = timer.deadline();
+        Poll::Pending
     }
 
     /// The same while the head is awaited, when the attempt and the whole are the business of a
@@ -242,10 +251,14 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Whether it is armed, has not fired, and wakes this task when it does.
-    fn runs_for(&self, task: &Waker) -> bool {
+    /// Whether it is armed, and wakes this task when it fires.
+    fn wakes(&self, task: &Waker) -> bool {
         self.task.as_ref().is_some_and(|known| known.will_wake(task))
-            && self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
+    }
+
+    /// When it fires: for what it is asked for, or for what was due before.
+    fn deadline(&self) -> Option<Instant> {
+        self.sleep.as_ref().map(|sleep| sleep.deadline())
     }
 
     fn poll_at(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {

@@ -59,6 +59,17 @@ async fn idle_fires_between_events_and_pings_are_life() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn idle_fires_though_the_timer_was_set_for_a_head_that_is_not_held_any_longer() {
+    let clocks = all_but(|clocks| (clocks.first_content, clocks.idle) = (None, Some((60 * SECOND).into())));
+    let steps = [Step::Wait(SECOND), data(says("a")), Step::Hang];
+    let began = Instant::now();
+    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
+    let (seen, _) = read(answer.into_body()).await;
+    assert_second(began, 61 * SECOND);
+    assert_eq!(code(&seen), "idle_timeout");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_attempt_fires_within_a_plain_body_past_its_head() {
     let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
     let began = Instant::now();
