@@ -128,10 +128,9 @@ where
     /// Whether another request can be sent once its user has gone.
     pub(super) fn is_free(&mut self) -> bool {
         self.wakes.forget();
-        self.ends.sender.is_ready() || {
-            self.turn();
-            self.is_ready()
-        }
+        // With what was woken until then, the other side's end perhaps.
+        self.turn();
+        self.is_ready()
     }
 
     /// Whether one that was free still is, as far as anybody can know: the other side may have closed it. hyper then

@@ -171,6 +171,24 @@ async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_with_its_answer_is_not_kept() {
+    let (pool, mut theirs) = pipe();
+    let request =
+        || Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
+    let answer = async {
+        let _read = theirs.read(&mut [0; 1024]).await;
+        let written = theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        drop(theirs);
+        written
+    };
+    let (first, answered) = tokio::join!(Arc::clone(&pool).send(request()), answer);
+    drop(first.expect("an answer"));
+    answered.expect("written");
+    let second = pool.send(request()).await;
+    assert!(matches!(second, Err(Failed::Connect(_))), "{second:?}");
+}
+
+#[tokio::test]
 async fn a_dial_that_fails_says_so() {
     let pool = Pool::<Pipe, Sent>::new(Duration::from_secs(50), || ready(Err("nobody there".into())));
     let request = Request::post("/").body(Full::default()).expect("a request");
