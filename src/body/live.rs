@@ -26,7 +26,7 @@ pub(super) trait Content {
 }
 
 /// An answer under way.
-// In this order: what each event looks at lies together, on eight lines of the cache instead of thirteen.
+// In this order: what each event looks at lies together, on few lines of the cache.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Live<C> {

@@ -30,6 +30,16 @@ pub struct Merge<B: Body> {
 /// and costs ten times the copy.
 pub(super) const SHORT: usize = 2 * 1024;
 
+/// How long a body is of which so many bytes are in hand, and so much is still to come.
+pub(crate) fn with_held(mut rest: SizeHint, held: usize) -> SizeHint {
+    let held = held as u64;
+    if let Some(upper) = rest.upper() {
+        rest.set_upper(upper + held);
+    }
+    rest.set_lower(rest.lower() + held);
+    rest
+}
+
 /// A frame in hand, copied if it is short, or when a second one joins it; the buffer goes away with the batch.
 #[derive(Debug)]
 enum Held {
@@ -147,12 +157,6 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (inner, held) = (self.inner.size_hint(), self.held.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower() + held);
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper + held);
-        }
-        hint
+        with_held(self.inner.size_hint(), self.held.len())
     }
 }

@@ -45,6 +45,7 @@ pub use clocks::{Clock, Clocks};
 pub use fault::{Fault, Judged};
 pub use handle::{Handle, Listener, Listening};
 pub use merge::Merge;
+pub(crate) use merge::with_held;
 pub use onward::Onward;
 pub use origin::Origin;
 pub use payload::Payload;

@@ -5,7 +5,7 @@
 //! and a few operations on these masks tell the first byte at which not all is well. What is rare (`\u0000`, `\b`, `\f`)
 //! counts as that, and is looked at byte by byte.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, mask8x64, u8x16, u8x64};
+use fearless_simd::{Level, Simd, SimdBase, SimdInt, SimdMask, dispatch, u8x16, u8x64};
 
 const SIZE: usize = 64;
 
@@ -21,7 +21,7 @@ pub(super) fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
 #[inline(always)]
 fn in_step<S: Simd>(simd: S, bytes: &[u8; STEP]) -> Option<usize> {
     let step = u8x16::from_slice(simd, bytes);
-    let found = (step.simd_eq(b'\\') | (step ^ 2).simd_le(b' ')).to_bitmask();
+    let found = (step.simd_eq(b'\\') | specials(step)).to_bitmask();
     (found != 0).then(|| found.trailing_zeros() as usize)
 }
 
@@ -68,7 +68,7 @@ fn in_blocks<S: Simd>(simd: S, bytes: &[u8], mut at: usize) -> (usize, bool) {
 /// Quotes and control characters. A quote differs from a space in one bit: with that bit changed it is the first byte
 /// beyond the control characters.
 #[inline(always)]
-fn specials<S: Simd>(block: u8x64<S>) -> mask8x64<S> {
+fn specials<S: Simd, V: SimdInt<S, Element = u8>>(block: V) -> V::Mask {
     (block ^ 2).simd_le(b' ')
 }
 

@@ -20,6 +20,7 @@ use prometheus_client::{
 };
 use tollgate_layers::retry::Budget;
 
+use self::meter::Shown;
 pub use self::meter::{Count, Meter};
 
 /// All meters of one gateway. Cheap to clone; two gateways in one process share none.
@@ -154,14 +155,16 @@ fn encode_scopes(
     for (labels, meter) in scopes {
         ConstGauge::new(meter.in_flight()).encode(family.encode_family(&Labels(labels))?)?;
     }
-    for (what, until) in [("duration_seconds", "their end"), ("first_content_seconds", "their first content")]
-    {
+    let histograms = [
+        ("duration_seconds", "their end", Meter::durations as fn(&Meter) -> Shown),
+        ("first_content_seconds", "their first content", Meter::first_contents),
+    ];
+    for (what, until, shown) in histograms {
         let name = format!("{name}_{what}");
         let taken = format!("Seconds until {until}: {help}");
         let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
-            let (sum, count, buckets) =
-                if what == "duration_seconds" { meter.durations() } else { meter.first_contents() };
+            let (sum, count, buckets) = shown(meter);
             let labels = Labels(labels);
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }

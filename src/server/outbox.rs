@@ -24,6 +24,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::listener::Crowd;
+use crate::body::with_held;
 
 /// So many bytes may wait for a reader, and the piece that exceeds it.
 pub(super) const AHEAD: usize = 4 * 1024;
@@ -200,11 +201,6 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (mut hint, rest) = (self.inner.size_hint(), self.rest.len() as u64);
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(hint.lower() + rest);
-        hint
+        with_held(self.inner.size_hint(), self.rest.len())
     }
 }

@@ -125,6 +125,16 @@ async fn a_request_that_finds_its_connection_closed_goes_to_another() {
     assert_eq!(server.opened(), 2);
 }
 
+fn hello() -> Request<Sent> {
+    Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request")
+}
+
+/// Reads a request, and answers it without a body.
+async fn say_nothing(theirs: &mut DuplexStream) {
+    let _read = theirs.read(&mut [0; 1024]).await;
+    theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("written");
+}
+
 /// A pool that can dial once, and what comes out at the other end.
 fn pipe() -> (Arc<Pool<Pipe, Sent>>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(1024);
@@ -136,8 +146,7 @@ fn pipe() -> (Arc<Pool<Pipe, Sent>>, DuplexStream) {
 #[tokio::test]
 async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_attempt() {
     let (pool, mut theirs) = pipe();
-    let request = Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
-    let asked = pool.send(request);
+    let asked = pool.send(hello());
     let hang_up = async {
         let read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -151,17 +160,10 @@ async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_at
 #[tokio::test]
 async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
     let (pool, mut theirs) = pipe();
-    let request =
-        || Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
-    let first = Arc::clone(&pool).send(request());
-    let answer = async {
-        let _read = theirs.read(&mut [0; 1024]).await;
-        theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
-    };
-    let (first, answered) = tokio::join!(first, answer);
+    let first = Arc::clone(&pool).send(hello());
+    let (first, ()) = tokio::join!(first, say_nothing(&mut theirs));
     drop(first.expect("an answer"));
-    answered.expect("written");
-    let second = pool.send(request());
+    let second = pool.send(hello());
     let hang_up = async {
         let _read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -173,18 +175,13 @@ async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
 #[tokio::test]
 async fn a_connection_that_ends_with_its_answer_is_not_kept() {
     let (pool, mut theirs) = pipe();
-    let request =
-        || Request::post("/").header("host", "server").body(Full::from("hello")).expect("a request");
     let answer = async {
-        let _read = theirs.read(&mut [0; 1024]).await;
-        let written = theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        say_nothing(&mut theirs).await;
         drop(theirs);
-        written
     };
-    let (first, answered) = tokio::join!(Arc::clone(&pool).send(request()), answer);
+    let (first, ()) = tokio::join!(Arc::clone(&pool).send(hello()), answer);
     drop(first.expect("an answer"));
-    answered.expect("written");
-    let second = pool.send(request()).await;
+    let second = pool.send(hello()).await;
     assert!(matches!(second, Err(Failed::Connect(_))), "{second:?}");
 }
 
