@@ -13,15 +13,17 @@ use http_body::Body as HttpBody;
 use tower::Service;
 
 use crate::{
-    admin::Admin,
     body::Body,
-    call_id::CallId,
-    front::{Auth, FrontDoor},
-    instrument::Instrument,
-    intake::Intake,
-    paths::Paths,
-    recover::Recover,
-    respond::Respond,
+    deployment::instrument::Instrument,
+    front::{
+        admin::Admin,
+        admission::{Auth, FrontDoor},
+        call_id::CallId,
+        intake::Intake,
+        paths::Paths,
+        recover::Recover,
+        respond::Respond,
+    },
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.

@@ -12,7 +12,13 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use tokio::{net::TcpListener, signal::unix, signal::unix::SignalKind};
-use tollgate::{Gateway, config, config::Config, server, server::Listener, simulate, stack, state::State};
+use tollgate::{
+    Gateway,
+    config::{self, Config},
+    server::{self, Listener},
+    simulate, stack,
+    state::State,
+};
 use tracing_subscriber::EnvFilter;
 
 #[cfg(feature = "jemalloc")]

@@ -19,27 +19,33 @@ use tower::ServiceBuilder;
 
 use crate::{
     Error,
-    admin::AdminLayer,
     body::{Answer, Judge, Origin, PeekLayer, Secrets},
-    call_id::CallIdLayer,
     classify,
     config::{Config, Deployment, Group, Pattern, Settings},
-    fallbacks::Policy,
-    front::{AuthLayer, FrontDoorLayer},
+    deployment::{
+        instrument::{AttributeLayer, InstrumentLayer},
+        upstream::Deployed,
+    },
+    front::{
+        admin::AdminLayer,
+        admission::{AuthLayer, FrontDoorLayer},
+        call_id::CallIdLayer,
+        intake::{Intake, Rules},
+        paths::PathsLayer,
+        recover::RecoverLayer,
+        respond::RespondLayer,
+    },
     gateway::Gateway,
-    instrument::{AttributeLayer, InstrumentLayer},
-    intake::{Intake, Rules},
-    known::KnownLayer,
-    midstream::ContinueLayer,
-    overrides::{self, MaxAttempts},
-    paths::PathsLayer,
+    group::overrides::{self, MaxAttempts},
     provider::{self, Encoder, Invalid},
-    recover::RecoverLayer,
     request::{Request, Response},
-    respond::RespondLayer,
-    router::{Router, Stack},
     state::State,
-    upstream::Deployed,
+    tree::{
+        fallbacks::Policy,
+        known::KnownLayer,
+        midstream::ContinueLayer,
+        router::{Router, Stack},
+    },
 };
 
 /// What is said on the command line, not in the file.

@@ -20,10 +20,12 @@ use tollgate_layers::{
 use crate::{
     classify::{Kind, counted, kind_of},
     config::{Accounting, Deployment, Pattern, RetryBudget, Settings},
+    deployment::{
+        mock::Mock,
+        upstream::{Client, Upstream},
+    },
+    front::paths::Draining,
     metrics::Metrics,
-    mock::Mock,
-    paths::Draining,
-    upstream::{Client, Upstream},
 };
 
 /// Finds the upstream of a deployment.

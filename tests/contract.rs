@@ -8,15 +8,17 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use tollgate::{
     Error,
-    admin::AdminLayer,
     body::Body,
     config::Config,
-    front::{Admitted, AuthLayer, Call, FrontDoorLayer},
-    instrument::InstrumentLayer,
+    deployment::instrument::InstrumentLayer,
+    front::{
+        admin::AdminLayer,
+        admission::{Admitted, AuthLayer, Call, FrontDoorLayer},
+        paths::{Draining, Endpoint, PathsLayer, Routed},
+        respond::RespondLayer,
+    },
     metrics::Metrics,
-    paths::{Draining, Endpoint, PathsLayer, Routed},
     request::{Response, Route},
-    respond::RespondLayer,
 };
 use tollgate_layers::testing::Strict;
 use tower::{Layer, Service, ServiceExt, util::ServiceFn};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use tollgate::{
     body::{Step, Wire},
-    upstream::{Call, Calling, Upstream},
+    deployment::upstream::{Call, Calling, Upstream},
 };
 
 /// Events of a stream before its `[DONE]`.

@@ -1,4 +1,4 @@
-//! A stream that may go on with another when it breaks: [`Onward`]. See [`midstream`](crate::midstream).
+//! A stream that may go on with another when it breaks: [`Onward`]. See [`midstream`](crate::tree::midstream).
 
 use std::{
     sync::Arc,
@@ -15,7 +15,7 @@ use super::{
     handle::Handles,
     live::{Live, Pop},
 };
-use crate::{Error, request::Response, router::Answering};
+use crate::{Error, request::Response, tree::router::Answering};
 
 type Streaming = Box<Live<Events>>;
 

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::{fault::Fault, merge::Merge, payload::Payload};
-use crate::pool::{Io, Lent};
+use crate::deployment::pool::{Io, Lent};
 
 /// The body of an upstream's answer, as it comes.
 #[derive(Debug)]

@@ -288,7 +288,7 @@ impl Default for RetryBudget {
 }
 
 /// `midstream_fallback`: what becomes of a stream that breaks after its first content. Its price is told in
-/// [`midstream`](crate::midstream).
+/// [`midstream`](crate::tree::midstream).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Midstream {
     /// It ends with an error event.

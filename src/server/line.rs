@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::outbox::{Outbox, Written};
-use crate::paths::Draining;
+use crate::front::paths::Draining;
 
 /// A client that takes not a byte for so long, while there is something for it, has gone: nginx's `send_timeout`.
 ///

@@ -33,7 +33,10 @@ use self::{
     serving::Leaving,
 };
 pub use self::{line::SEND, listener::Listener};
-use crate::{gateway::Gateway, headers, paths::Draining};
+use crate::{
+    front::{headers, paths::Draining},
+    gateway::Gateway,
+};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::watch;
 use tollgate_layers::clock;
 
-use crate::paths::Draining;
+use crate::front::paths::Draining;
 
 /// Tells all connections that the server leaves, and waits for the last of them.
 #[derive(Debug)]

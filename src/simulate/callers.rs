@@ -13,7 +13,7 @@ use tokio::{
 use tower::Service;
 
 use super::{arrivals::Arrival, report::Clients};
-use crate::{Gateway, body::Body, respond::RETRY_AFTER_MS};
+use crate::{Gateway, body::Body, front::respond::RETRY_AFTER_MS};
 
 /// All who call, and those who have been answered.
 #[derive(Debug)]

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     body::Wire,
     config::{Accounting, Config, Deployment},
+    deployment::upstream::{Call, Calling, Upstream},
     error::WireError,
-    upstream::{Call, Calling, Upstream},
 };
 
 /// How much the time that an answer takes varies: the standard deviation of its logarithm.

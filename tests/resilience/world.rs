@@ -16,10 +16,10 @@ use tollgate::{
     Gateway,
     body::{Step, Wire},
     config::{Config, Deployment},
+    deployment::upstream::{Call, Calling, Upstream},
     error::WireError,
     stack,
     state::State,
-    upstream::{Call, Calling, Upstream},
 };
 use tower::ServiceExt;
 

@@ -25,7 +25,7 @@ use crate::{
         merge::SHORT,
         testing::{data, peek, poll_once, says, sse},
     },
-    pool::Pool,
+    deployment::pool::Pool,
 };
 
 /// A body that gives what the script says; `None` is a turn in vain.

@@ -12,7 +12,7 @@ use crate::{
         testing::{DONE, Heard, JUDGE, ROLE, STOP, data, peek_for, poll_once, read, request, says, sse},
     },
     config::Midstream,
-    router::Answering,
+    tree::router::Answering,
 };
 
 /// What the next part was asked with.

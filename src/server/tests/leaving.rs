@@ -25,7 +25,7 @@ use tower::service_fn;
 
 use super::soon;
 use crate::{
-    paths::Draining,
+    front::paths::Draining,
     server::{
         Crowd, House, Listener, connection,
         line::{LINGER, Line},

@@ -1,0 +1,147 @@
+//! `mock_response`: an upstream that needs no network, so that a configuration can be tried without a key.
+//!
+//! It speaks OpenAI's dialect, streams when asked to, and fails on request: a text that names one of LiteLLM's
+//! exceptions (`litellm.RateLimitError`) is answered with that error.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    body::{Step, Wire},
+    classify::{self, Kind},
+    config,
+    deployment::upstream::{Call, Calling, Upstream},
+    request::Route,
+};
+
+/// Answers with what the configuration says.
+#[derive(Debug)]
+pub struct Mock {
+    text: Arc<str>,
+    model: Arc<str>,
+    delay: Duration,
+    fails: Option<Kind>,
+}
+
+impl Mock {
+    /// The mock of a deployment whose upstream model has this name.
+    #[must_use]
+    pub fn new(mock: &config::Mock, model: Arc<str>) -> Self {
+        let fails = mock.text.strip_prefix("litellm.").and_then(Kind::from_exception);
+        Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
+    }
+
+    fn answer(&self, route: Route, stream: bool) -> Response<Wire> {
+        match self.fails {
+            Some(kind) => self.failure(kind),
+            None if stream && route != Route::Embeddings => self.stream(route),
+            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.whole(route))]),
+        }
+    }
+
+    fn failure(&self, kind: Kind) -> Response<Wire> {
+        let status = classify::status_of(kind);
+        let error = json!({"error": {
+            "message": format!("This deployment is a mock that fails: {}.", self.text),
+            "type": classify::openai_type(kind),
+            "param": null,
+            "code": status.as_str(),
+        }});
+        respond(status, "application/json", vec![encoded(&error)])
+    }
+
+    fn whole(&self, route: Route) -> Value {
+        let tokens = self.text.split_whitespace().count();
+        let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens});
+        let choice = match route {
+            Route::Chat => json!({
+                "index": 0, "finish_reason": "stop",
+                "message": {"role": "assistant", "content": &*self.text},
+            }),
+            Route::Completions => json!({"index": 0, "finish_reason": "stop", "text": &*self.text}),
+            Route::Embeddings => {
+                return json!({
+                    "object": "list", "model": &*self.model,
+                    "data": [{"object": "embedding", "index": 0, "embedding": self.embedding()}],
+                    "usage": {"prompt_tokens": 10, "total_tokens": 10},
+                });
+            }
+        };
+        json!({
+            "id": "mock", "object": object(route, false), "created": 0, "model": &*self.model,
+            "choices": [choice], "usage": usage,
+        })
+    }
+
+    /// One event a word, so that a stream can be watched.
+    fn stream(&self, route: Route) -> Response<Wire> {
+        let chunk = |choice: Value| {
+            let chunk = json!({
+                "id": "mock", "object": object(route, true), "created": 0, "model": &*self.model,
+                "choices": [choice],
+            });
+            Bytes::from(format!("data: {chunk}\n\n"))
+        };
+        let word = |text: &str| match route {
+            Route::Chat => json!({"index": 0, "delta": {"content": text}, "finish_reason": null}),
+            Route::Completions | Route::Embeddings => {
+                json!({"index": 0, "text": text, "finish_reason": null})
+            }
+        };
+        let end = match route {
+            Route::Chat => json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
+            Route::Completions | Route::Embeddings => {
+                json!({"index": 0, "text": "", "finish_reason": "stop"})
+            }
+        };
+        let mut events = Vec::new();
+        if route == Route::Chat {
+            let delta = json!({"role": "assistant", "content": ""});
+            events.push(chunk(json!({"index": 0, "delta": delta, "finish_reason": null})));
+        }
+        events.extend(self.text.split_inclusive(' ').map(|text| chunk(word(text))));
+        events.push(chunk(end));
+        events.push(Bytes::from_static(b"data: [DONE]\n\n"));
+        respond(StatusCode::OK, "text/event-stream", events)
+    }
+
+    /// A vector that is the same for the same text and differs for another.
+    fn embedding(&self) -> Vec<f64> {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.text.as_bytes());
+        digest.as_ref()[..8].iter().map(|byte| f64::from(*byte) / 255.0).collect()
+    }
+}
+
+const fn object(route: Route, stream: bool) -> &'static str {
+    match route {
+        Route::Chat if stream => "chat.completion.chunk",
+        Route::Chat => "chat.completion",
+        Route::Completions | Route::Embeddings => "text_completion",
+    }
+}
+
+fn encoded(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Response<Wire> {
+    let mut response = Response::new(Wire::canned(frames.into_iter().map(Step::Data)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
+impl Upstream for Mock {
+    fn call(&self, call: Call) -> Calling {
+        let (answer, delay) = (self.answer(call.route, call.stream), self.delay);
+        Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            Ok(answer)
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! One upstream with its guards.
+
+pub mod instrument;
+pub mod mock;
+pub mod pool;
+pub mod upstream;

@@ -1,0 +1,104 @@
+//! The way to upstreams over the wire: [`Client`].
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use http::{Uri, uri::PathAndQuery};
+use tollgate_layers::BoxError;
+use tower::ServiceExt;
+
+use super::{
+    Call, Calling, Upstream, broken,
+    connect::{Connector, connector},
+    http2::Http2,
+    turn::InTurn,
+};
+use crate::{
+    body::{Payload, Wire},
+    deployment::pool::{Failed, Io, Pool},
+    error::WireError,
+    provider::origin_form,
+};
+
+/// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
+pub(super) const IDLE: Duration = Duration::from_secs(50);
+
+/// Connects deployments with their servers. Those at one origin share its connections: a deployment's credentials ride
+/// in its own requests, never in the connection.
+pub struct Client {
+    connector: Connector,
+    origins: Mutex<HashMap<Uri, Arc<Pool<Io, Payload>>>>,
+    http2: Arc<Http2>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// A client that is connected with nobody yet.
+    ///
+    /// # Errors
+    /// When rustls refuses its own default protocol versions, which would be a fault of the build.
+    pub fn new() -> Result<Self, BoxError> {
+        let http2 = Arc::new(Http2::new(connector(true)?));
+        Ok(Self { connector: connector(false)?, origins: Mutex::default(), http2 })
+    }
+
+    /// The server of `base`, an absolute http or https URL, in HTTP/1.1.
+    #[must_use]
+    pub fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
+        let root = root(base);
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = origins.entry(root.clone()).or_insert_with(|| {
+            let connector = self.connector.clone();
+            Arc::new(Pool::new(IDLE, move || connector.clone().oneshot(root.clone())))
+        });
+        Arc::new(Http1(Arc::clone(pool)))
+    }
+
+    /// Any server, with HTTP/2 offered by ALPN. One connection per authority is opened, and calls queue behind its limit
+    /// of streams.
+    #[must_use]
+    pub fn http2(&self) -> Arc<dyn Upstream> {
+        Arc::clone(&self.http2) as Arc<dyn Upstream>
+    }
+}
+
+/// Scheme and authority alone.
+fn root(base: &Uri) -> Uri {
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    // Without scheme or authority it leads nowhere: the connector says so.
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// One deployment's way to its server: connections that it shares with others.
+struct Http1(Arc<Pool<Io, Payload>>);
+
+impl Upstream for Http1 {
+    fn call(&self, call: Call) -> Calling {
+        let mut request = call.request;
+        if request.uri().scheme().is_some() {
+            *request.uri_mut() = origin_form(request.uri());
+        }
+        let answer = Arc::clone(&self.0).send(request).map(|outcome| match outcome {
+            Ok(answer) => Ok(answer.map(Wire::from)),
+            Err(Failed::Connect(error)) => Err(broken::dial(&*error)),
+            Err(Failed::Broken(error)) => Err(broken::call(&error)),
+            Err(Failed::Gone(error)) => Err(WireError { evidence: false, ..broken::call(&error) }),
+        });
+        Box::pin(InTurn::new(answer, call.stream))
+    }
+
+    fn takes_origin_form(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,61 @@
+//! Dialling, with TLS where it is asked for: [`Connector`].
+
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{HttpsConnectorBuilder, builderstates::WantsSchemes};
+use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
+use tollgate_layers::{BoxError, timeout::TimeoutLayer};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use super::resolve::Resolver;
+use crate::deployment::pool::Io;
+
+/// The connect clock: dial, and the handshake of TLS.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// Gives a connection to wherever a URL leads, within [`CONNECT`].
+pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
+
+/// A server that says nothing is asked whether it is still there after this, and then [`PROBES`] times.
+pub(super) const QUIET: Duration = Duration::from_secs(15);
+const PROBE: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
+/// A server that has confirmed nothing for so long, neither what was sent nor a probe, is gone: its host has lost power,
+/// or something on the way has forgotten the connection. Left to itself the kernel waits for a quarter of an hour.
+pub(super) const GONE: Duration = Duration::from_secs(30);
+
+/// With `http2` that protocol is offered by ALPN.
+pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
+    let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
+    let tls = tls()?.https_or_http();
+    let https = if http2 {
+        tls.enable_all_versions().wrap_connector(tcp)
+    } else {
+        tls.enable_http1().wrap_connector(tcp)
+    };
+    Ok(BoxCloneSyncService::new(ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT)).service(https)))
+}
+
+pub(super) fn tcp<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Of several addresses each gets its share, so that one that is dead leaves time for the next.
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.set_keepalive(Some(QUIET));
+    tcp.set_keepalive_interval(Some(PROBE));
+    tcp.set_keepalive_retries(Some(PROBES));
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    tcp.set_tcp_user_timeout(Some(GONE));
+    tcp
+}
+
+/// TLS with the machine's own roots, or with Mozilla's where the machine has none (an empty container).
+fn tls() -> Result<HttpsConnectorBuilder<WantsSchemes>, BoxError> {
+    let ring = rustls::crypto::ring::default_provider;
+    match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring()) {
+        Ok(builder) => Ok(builder),
+        Err(_) => Ok(HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring())?),
+    }
+}

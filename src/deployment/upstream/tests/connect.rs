@@ -1,0 +1,56 @@
+//! How a connection is made, and what the kernel is told about it.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{pause, timeout},
+};
+use tower::{ServiceExt, service_fn};
+
+use crate::deployment::upstream::connect::{CONNECT, GONE, QUIET, connector, tcp};
+
+#[tokio::test]
+async fn a_quiet_server_is_asked_whether_it_is_still_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let connected = connector(false).unwrap().oneshot(uri).await.unwrap();
+    let MaybeHttpsStream::Http(socket) = &connected else { panic!("TLS, and nobody asked for it") };
+    let socket = SockRef::from(socket.inner());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), QUIET);
+    let probes = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+    assert_eq!(QUIET + probes, GONE);
+    #[cfg(target_os = "linux")]
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(GONE));
+}
+
+/// Where connections are neither made nor refused: a queue of one that is full. Both must live on.
+#[cfg(target_os = "linux")]
+async fn dead(address: SocketAddr) -> (TcpListener, TcpStream) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let first = TcpStream::connect(address).await.unwrap();
+    (listener, first)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_dead_address_leaves_time_for_the_next() {
+    let well = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = well.local_addr().unwrap();
+    let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), at.port()));
+    let _dead = dead(other).await;
+    let resolver = service_fn(move |_: Name| async move { Ok::<_, Infallible>([other, at].into_iter()) });
+    pause();
+    let uri = format!("http://two.test:{}", at.port()).parse().unwrap();
+    let connecting = tcp(HttpConnector::new_with_resolver(resolver)).oneshot(uri);
+    let connected = timeout(CONNECT * 2 / 3, connecting).await.expect("time is left for TLS").unwrap();
+    assert_eq!(connected.inner().peer_addr().unwrap(), at);
+}

@@ -1,0 +1,121 @@
+//! One connection that all calls share: how its end is noticed, and that nobody can keep it for himself.
+
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::CertifiedKey;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    time::{Instant, pause, timeout},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+    server::TlsStream,
+};
+use tower::util::BoxCloneSyncService;
+
+use super::call;
+use crate::deployment::upstream::{
+    Upstream,
+    connect::{GONE, tcp},
+    http2::Http2,
+};
+
+/// A server that speaks HTTP/2 over TLS, and a client that trusts it.
+struct Server {
+    base: Uri,
+    client: Http2,
+    listener: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl Server {
+    async fn new() -> Self {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let tls = ServerConfig::builder_with_provider(ring::default_provider().into());
+        let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut tls = tls.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let trusts = ClientConfig::builder_with_provider(ring::default_provider().into());
+        let trusts = trusts.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusts.with_no_client_auth())
+            .https_only()
+            .enable_http2()
+            .wrap_connector(tcp(hyper_util::client::legacy::connect::HttpConnector::new()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("https://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
+        let client = Http2::new(BoxCloneSyncService::new(connector));
+        Self { base, client, listener, tls: TlsAcceptor::from(Arc::new(tls)) }
+    }
+
+    async fn accept(&self) -> TokioIo<TlsStream<TcpStream>> {
+        let (socket, _) = self.listener.accept().await.unwrap();
+        TokioIo::new(self.tls.accept(socket).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_without_a_word_is_noticed() {
+    let server = Server::new().await;
+    let asked = Notify::new();
+    let silent = async {
+        let answer = service_fn(|_: Request<Incoming>| {
+            asked.notify_one();
+            pending::<Result<Response<Full<Bytes>>, Infallible>>()
+        });
+        let connection = http2::Builder::new(TokioExecutor::new());
+        let mut connection = Box::pin(connection.serve_connection(server.accept().await, answer));
+        tokio::select! {
+            ended = &mut connection => panic!("it ended: {ended:?}"),
+            () = asked.notified() => {}
+        }
+        // From here on nobody reads what comes.
+        pause();
+        (connection, Instant::now())
+    };
+    let mut answer = server.client.call(call(&server.base));
+    let (_connection, since) = tokio::select! {
+        _ = &mut answer => panic!("nobody has answered"),
+        connection = silent => connection,
+    };
+    let answer = timeout(10 * GONE, answer).await.expect("it is noticed");
+    assert!(answer.is_err());
+    // Clocks tick in milliseconds.
+    assert!(since.elapsed() < GONE + Duration::from_millis(100), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_keeps_nobody_else_from_reading() {
+    const LONG: usize = 4 * 1024 * 1024;
+    let server = Server::new().await;
+    let serving = async {
+        let answer = service_fn(|_: Request<Incoming>| async {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(&[b'x'; LONG]))))
+        });
+        http2::Builder::new(TokioExecutor::new()).serve_connection(server.accept().await, answer).await
+    };
+    let reading = async {
+        let unread = join_all((0..8).map(|_| server.client.call(call(&server.base)))).await;
+        assert!(unread.iter().all(Result::is_ok));
+        let answer = server.client.call(call(&server.base)).await.unwrap();
+        answer.into_body().collect().await.unwrap().to_bytes().len()
+    };
+    tokio::select! {
+        ended = serving => panic!("it ended: {ended:?}"),
+        // It hangs where it fails.
+        length = timeout(Duration::from_secs(60), reading) => assert_eq!(length, Ok(LONG)),
+    }
+}

@@ -1,0 +1,159 @@
+//! What is answered without a model: the list of models and each of them, and the counters. [`Admin`] stands behind auth,
+//! and before the front door: when that is full, the operator looks all the more.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tower::{Layer, Service};
+
+use crate::{
+    Error,
+    body::Body,
+    config::Config,
+    front::{
+        admission::{Call, Settled},
+        paths::{self, Endpoint, Routed},
+        respond,
+    },
+    metrics::Metrics,
+    request::Response,
+};
+
+/// The layer of [`Admin`].
+#[derive(Clone, Debug)]
+pub struct AdminLayer {
+    listed: Arc<Listed>,
+    metrics: Metrics,
+}
+
+/// What clients are told of.
+#[derive(Debug)]
+struct Listed {
+    names: Vec<Arc<str>>,
+    /// The list as it is answered.
+    models: Bytes,
+}
+
+#[derive(Serialize)]
+struct Models<'a> {
+    data: Vec<Model<'a>>,
+    object: &'static str,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+impl<'a> Model<'a> {
+    /// With LiteLLM's constants: nobody knows when a group was made.
+    const fn of(id: &'a str) -> Self {
+        Self { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
+    }
+}
+
+impl AdminLayer {
+    /// Lists the groups and the visible aliases of this configuration.
+    #[must_use]
+    pub fn new(config: &Config, metrics: Metrics) -> Self {
+        let names: Vec<_> = config.shown().cloned().collect();
+        let data = names.iter().map(|name| Model::of(name)).collect();
+        let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
+        Self { listed: Arc::new(Listed { names, models: models.into() }), metrics }
+    }
+}
+
+impl<S> Layer<S> for AdminLayer {
+    type Service = Admin<S>;
+
+    fn layer(&self, inner: S) -> Admin<S> {
+        Admin { inner, listed: Arc::clone(&self.listed), metrics: self.metrics.clone() }
+    }
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Admin<S> {
+    inner: S,
+    listed: Arc<Listed>,
+    metrics: Metrics,
+}
+
+impl<S> Admin<S> {
+    /// One of the models that are listed.
+    fn model(&self, path: &str) -> Result<Response, Error> {
+        let name = decoded(paths::model(path).unwrap_or_default());
+        let known = self.listed.names.iter().find(|known| known.as_bytes() == name);
+        let Some(known) = known else {
+            return Err(Error::UnknownModel(String::from_utf8_lossy(&name).into()));
+        };
+        let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
+        Ok(respond::json(StatusCode::OK, Body::full(model)))
+    }
+
+    fn counters(&self) -> Response {
+        let Ok(text) = self.metrics.render() else {
+            return respond::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
+        };
+        let mut response = respond::json(StatusCode::OK, Body::full(text));
+        // OpenMetrics' own media type: Prometheus reads it since 2.5.
+        const TEXT: HeaderValue =
+            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+        response
+    }
+}
+
+/// A part of a path without its percent signs; one that encodes nothing stands for itself.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let byte = behind.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                decoded.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    decoded
+}
+
+impl<S, B> Service<Routed<B>> for Admin<S>
+where
+    S: Service<Call<B>, Response = Response, Error = Error>,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Settled<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+        let Routed { endpoint, request } = routed;
+        match endpoint {
+            Endpoint::Call(route) => Settled::later(self.inner.call(Call { route, request })),
+            Endpoint::Models => {
+                let body = Body::full(self.listed.models.clone());
+                Settled::now(Ok(respond::json(StatusCode::OK, body)))
+            }
+            Endpoint::Model => Settled::now(self.model(request.uri().path())),
+            Endpoint::Metrics => Settled::now(Ok(self.counters())),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What belongs to one model group.
+
+pub mod overrides;

@@ -1,0 +1,94 @@
+//! Whether a request's own fallbacks lead anywhere: [`Known`].
+//!
+//! A name with a slip in it would go unnoticed until the day when the fallback is needed. The configuration's lists are
+//! checked when it is read; a request's own are checked here, before anybody is called. It stands outside Fallback, which
+//! would take the refusal for a failure and walk the very list.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower::{Layer, Service};
+
+use crate::{
+    Error,
+    config::{self, Config},
+    front::{admission::Settled, intake::Rejected},
+    request::{Overrides, Request, Response},
+    tree::router::Router,
+};
+
+/// The layer of [`Known`].
+#[derive(Clone, Debug)]
+pub struct KnownLayer {
+    names: Arc<Names>,
+}
+
+#[derive(Debug)]
+struct Names {
+    router: Router,
+    /// Those that a stranger may be told.
+    shown: Vec<Arc<str>>,
+}
+
+impl KnownLayer {
+    /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
+    #[must_use]
+    pub fn new(config: &Config, router: &Router) -> Self {
+        Self { names: Arc::new(Names { router: router.clone(), shown: config.shown().cloned().collect() }) }
+    }
+}
+
+impl<S> Layer<S> for KnownLayer {
+    type Service = Known<S>;
+
+    fn layer(&self, inner: S) -> Known<S> {
+        Known { inner, names: Arc::clone(&self.names) }
+    }
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Known<S> {
+    inner: S,
+    names: Arc<Names>,
+}
+
+impl Names {
+    /// The first list of the request that leads nowhere, and why.
+    fn refused(&self, overrides: &Overrides) -> Option<Rejected> {
+        let context_window = overrides.context_window_fallbacks.as_ref().and_then(Option::as_ref);
+        let content_policy = overrides.content_policy_fallbacks.as_ref().and_then(Option::as_ref);
+        let lists = [
+            ("fallbacks", overrides.fallbacks.as_ref()),
+            ("context_window_fallbacks", context_window),
+            ("content_policy_fallbacks", content_policy),
+        ];
+        lists.iter().find_map(|(param, list)| {
+            let unknown = list.as_ref()?.alternatives().find(|other| !self.router.knows(&other.model))?;
+            let near = config::nearest(&unknown.model, self.shown.iter().map(|name| &**name), 4);
+            Some(Rejected::unknown_model(param, &unknown.model, near))
+        })
+    }
+}
+
+impl<S> Service<Request> for Known<S>
+where
+    S: Service<Request, Response = Response, Error = Error>,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Settled<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.names.refused(&request.head.overrides) {
+            Some(rejected) => Settled::now(Err(rejected.into())),
+            None => Settled::later(self.inner.call(request)),
+        }
+    }
+}
