@@ -180,7 +180,7 @@ fn the_quickstart_needs_no_key_and_has_no_warnings() {
     let (config, warnings) = read(&example("quickstart"));
     assert_eq!(warnings, "");
     assert!(config.groups.iter().flat_map(|g| &g.deployments).all(|d| d.mock.is_some()));
-    assert_eq!(config.groups[0].deployments[0].mock.as_ref().unwrap().delay, Duration::from_millis(50));
+    assert_eq!(config.groups[0].deployments[0].mock.as_ref().unwrap().delay, Duration::from_millis(5));
 }
 
 #[test]
