@@ -19,13 +19,15 @@ use tower::ServiceBuilder;
 
 use crate::{
     Error,
-    body::{Answer, Judge, Origin, PeekLayer, Secrets},
+    body::{Answer, Judge, Secrets},
     classify,
     config::{Config, Deployment, Group, Pattern, Settings},
     deployment::{
         instrument::{AttributeLayer, InstrumentLayer},
+        peek::PeekLayer,
         upstream::Deployed,
     },
+    error::Origin,
     front::{
         admin::AdminLayer,
         admission::{AuthLayer, FrontDoorLayer},

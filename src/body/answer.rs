@@ -13,13 +13,12 @@ use tollgate_layers::{Class, Ending, Hear};
 
 use super::{
     events::Events,
-    fault::{Break, Fault},
     handle::Handle,
     live::{Live, Pop},
     onward::{Continued, Given, Onward},
-    origin::Origin,
     plain::Plain,
 };
+use crate::error::{Break, Fault, Origin};
 
 /// An answer's body: its bytes, how it ended (or how it looks so far), and who wants to hear the end.
 ///
@@ -45,7 +44,7 @@ enum State {
 }
 
 /// What a stream is that may go on with another.
-pub(super) enum Streamed {
+pub(crate) enum Streamed {
     Live(Box<Live<Events>>, Ending),
     Full(Bytes, Ending),
 }
@@ -70,12 +69,12 @@ impl Body {
     }
 
     /// A stream whose head looks like this.
-    pub(super) fn events(live: Box<Live<Events>>, so_far: Ending) -> Self {
+    pub(crate) fn events(live: Box<Live<Events>>, so_far: Ending) -> Self {
         Self { state: State::Events(live), opening: true, ending: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
-    pub(super) fn plain(live: Box<Live<Plain>>, so_far: Ending) -> Self {
+    pub(crate) fn plain(live: Box<Live<Plain>>, so_far: Ending) -> Self {
         Self { state: State::Plain(live), opening: false, ending: so_far, origin: None }
     }
 
@@ -91,7 +90,7 @@ impl Body {
     }
 
     /// As the second part of a stream.
-    pub(super) fn into_stream(self) -> Option<Streamed> {
+    pub(crate) fn into_stream(self) -> Option<Streamed> {
         match self.state {
             State::Events(live) => Some(Streamed::Live(live, self.ending)),
             State::Full(bytes) => Some(Streamed::Full(bytes, self.ending)),

@@ -12,7 +12,6 @@
 //! too early: an event costs a look at the clock, not a timer.
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -22,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use tollgate_layers::{clock, timeout::Limit};
 
-use super::fault::Fault;
+use crate::error::{Clock, Fault};
 
 /// How long an upstream may stay silent once it has sent the terminal event: the answer is there, only the end of the
 /// connection's body is missing.
@@ -44,44 +43,11 @@ pub struct Clocks {
     pub pings_are_nothing: bool,
 }
 
-/// Which clock ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// `stream_timeout`.
-    FirstContent,
-    /// `stream_idle_timeout`.
-    Idle,
-    /// `request_timeout`.
-    Attempt,
-}
-
-impl Clock {
-    /// Its name in errors.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::FirstContent => "first_content_timeout",
-            Self::Idle => "idle_timeout",
-            Self::Attempt => "attempt_timeout",
-        }
-    }
-}
-
-impl fmt::Display for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FirstContent => "the first content",
-            Self::Idle => "the next event",
-            Self::Attempt => "the attempt",
-        })
-    }
-}
-
 /// The clocks of one attempt, running.
 // In this order, with the timer before it: what each event looks at is one line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub(super) struct Running {
+pub(crate) struct Running {
     last_life: Option<Instant>,
     /// When the timer fires: nothing is due before.
     armed: Option<Instant>,
@@ -101,7 +67,7 @@ pub(super) struct Running {
 
 /// What is due first, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// The head was held long enough.
     Hold,
     /// Too late.
@@ -109,7 +75,7 @@ pub(super) enum Due {
 }
 
 impl Running {
-    pub(super) fn start(clocks: &Clocks, stream: bool) -> Self {
+    pub(crate) fn start(clocks: &Clocks, stream: bool) -> Self {
         let now = clock::now();
         // A limit too long to be a time is none.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
@@ -125,7 +91,7 @@ impl Running {
 
     /// Bytes came: in time, if not later than the whole should have taken. Who takes little at a time finds something
     /// whenever they look, so that the timer is never asked.
-    pub(super) fn life(&mut self) -> Result<(), Fault> {
+    pub(crate) fn life(&mut self) -> Result<(), Fault> {
         let now = clock::now();
         self.alive = true;
         if !self.pings_are_nothing {
@@ -136,7 +102,7 @@ impl Running {
     }
 
     /// What came says something.
-    pub(super) fn progress(&mut self) {
+    pub(crate) fn progress(&mut self) {
         // Where every byte is life, that was noted when it came.
         if self.pings_are_nothing {
             self.lives(clock::now());
@@ -150,12 +116,12 @@ impl Running {
     }
 
     /// Whether any came.
-    pub(super) const fn is_alive(&self) -> bool {
+    pub(crate) const fn is_alive(&self) -> bool {
         self.alive
     }
 
     /// A stream's first content came.
-    pub(super) const fn content(&mut self) {
+    pub(crate) const fn content(&mut self) {
         // Told with each event, and only the first time there is anything to write.
         if !self.answered {
             self.answered = true;
@@ -165,20 +131,20 @@ impl Running {
 
     /// A plain answer is committed, whatever was asked for: only the attempt bounds it, and how long that takes is from
     /// now on the client's doing as well.
-    pub(super) fn plain(&mut self) {
+    pub(crate) fn plain(&mut self) {
         self.first = None;
         self.attempt = self.attempt.map(|(at, limit)| (at, limit.no_evidence()));
     }
 
     /// The terminal event came.
-    pub(super) fn done(&mut self) {
+    pub(crate) fn done(&mut self) {
         let linger = Limit::of(LINGER).no_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
         self.sooner = true;
     }
 
     /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
-    pub(super) fn hold_unless_timed(&mut self, after: Duration) {
+    pub(crate) fn hold_unless_timed(&mut self, after: Duration) {
         self.hold = match self.first {
             None => clock::now().checked_add(after),
             Some(_) => None,
@@ -187,13 +153,13 @@ impl Running {
     }
 
     /// Tells when this much time has passed.
-    pub(super) fn hold(&mut self, after: Duration) {
+    pub(crate) fn hold(&mut self, after: Duration) {
         self.hold = clock::now().checked_add(after);
         self.sooner = true;
     }
 
     /// The head is not held any longer.
-    pub(super) const fn let_go(&mut self) {
+    pub(crate) const fn let_go(&mut self) {
         self.hold = None;
     }
 
@@ -215,12 +181,12 @@ impl Running {
 
     /// Whether the timer wakes this task early enough: after most events all that is due is due later than before. It has
     /// not fired, since it was not due when this turn began.
-    pub(super) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
+    pub(crate) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
         !self.sooner && timer.wakes(task) && self.armed.is_some_and(|at| clock::now() < at)
     }
 
     /// Waits for the first that is due.
-    pub(super) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
+    pub(crate) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
         if self.rest(timer, cx.waker()) {
             return Poll::Pending;
         }
@@ -236,7 +202,7 @@ impl Running {
 
     /// The same while the head is awaited, when the attempt and the whole are the business of a
     /// [`Timeout`](tollgate_layers::timeout) further out: two timers for one moment would be one too many.
-    pub(super) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Fault> {
+    pub(crate) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Fault> {
         let Some((at, limit)) = self.first else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| Fault::Clock { clock: Clock::FirstContent, limit })
     }
@@ -244,7 +210,7 @@ impl Running {
 
 /// One timer, made when it is first polled.
 #[derive(Debug, Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     /// Whom it wakes.
     task: Option<Waker>,
     sleep: Option<Pin<Box<Sleep>>>,

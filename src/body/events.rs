@@ -12,8 +12,6 @@ use tollgate_layers::Ending;
 
 use super::{
     clocks::Running,
-    complaint::Complaint,
-    fault::{Break, Fault},
     live::Content,
     pieces::Pieces,
     said::Said,
@@ -21,6 +19,7 @@ use super::{
     terms::Terms,
     watch::{Event, Facts, Reader},
 };
+use crate::error::{Break, Fault, object::Complaint};
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
@@ -28,7 +27,7 @@ const DONE_EVENT: &str = "data: [DONE]\n\n";
 // In this order: what each event looks at lies together.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Events {
+pub(crate) struct Events {
     facts: Facts,
     framer: Framer,
     ready: Pieces,
@@ -45,14 +44,14 @@ enum Verdict {
 }
 
 /// Whether an answer says that it is a stream of events.
-pub(super) fn is_events(headers: &HeaderMap) -> bool {
+pub(crate) fn is_events(headers: &HeaderMap) -> bool {
     const EVENTS: &str = "text/event-stream";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.and_then(|kind| kind.get(..EVENTS.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 impl Events {
-    pub(super) fn new(terms: Terms) -> Self {
+    pub(crate) fn new(terms: Terms) -> Self {
         Self {
             facts: Facts::default(),
             framer: Framer::new(terms.rules.event_limit),
@@ -63,22 +62,22 @@ impl Events {
         }
     }
 
-    pub(super) const fn facts(&self) -> &Facts {
+    pub(crate) const fn facts(&self) -> &Facts {
         &self.facts
     }
 
     /// What was said so far, where it was kept in mind and is text alone.
-    pub(super) fn said(&self) -> Option<&str> {
+    pub(crate) fn said(&self) -> Option<&str> {
         self.said.as_ref()?.text()
     }
 
     /// How many bytes are in hand.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.ready.len() + self.framer.unfinished().len()
     }
 
     /// All that came, when nothing of it was passed on or dropped: for an answer that turned out to be no stream.
-    pub(super) fn raw(&self) -> Bytes {
+    pub(crate) fn raw(&self) -> Bytes {
         let mut whole = BytesMut::new();
         self.ready.iter().for_each(|piece| whole.extend_from_slice(piece));
         whole.extend_from_slice(&self.framer.unfinished());
@@ -86,7 +85,7 @@ impl Events {
     }
 
     /// Writes the last word, and says how it all ended. `so_far` is what the head said.
-    pub(super) fn conclude(&mut self, over: &Result<(), Break>, so_far: Ending) -> Ending {
+    pub(crate) fn conclude(&mut self, over: &Result<(), Break>, so_far: Ending) -> Ending {
         let ending = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
@@ -100,12 +99,12 @@ impl Events {
     }
 
     /// Whether nothing is ready to be given.
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
 
     /// All that is left to give, as one.
-    pub(super) fn drain(&mut self) -> Bytes {
+    pub(crate) fn drain(&mut self) -> Bytes {
         self.ready.gather()
     }
 

@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use super::{
     clocks::Running,
-    fault::Break,
     handle::Handles,
     source::{Beat, Source},
 };
+use crate::error::Break;
 
 /// What an answer's bytes are taken for. Pure: no I/O, no clock.
-pub(super) trait Content {
+pub(crate) trait Content {
     /// Takes what came.
     fn take(&mut self, piece: Bytes) -> Result<(), Break>;
     /// The connection says that this was all: whether it was.
@@ -29,18 +29,18 @@ pub(super) trait Content {
 // In this order: what each event looks at lies together, on few lines of the cache.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Live<C> {
+pub(crate) struct Live<C> {
     source: Source,
     /// How the upstream's side ended. What it gave may still have to go out.
-    pub(super) over: Option<Result<(), Break>>,
-    pub(super) content: C,
+    pub(crate) over: Option<Result<(), Break>>,
+    pub(crate) content: C,
     // After the source, so that a connection is free before anybody hears so.
     handles: Handles,
 }
 
 /// What came of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// Something came, or it is over: see there.
     Some,
     /// The head was held long enough.
@@ -49,18 +49,18 @@ pub(super) enum Progress {
 
 /// What goes to the client.
 #[derive(Debug)]
-pub(super) enum Pop {
+pub(crate) enum Pop {
     Data(Bytes),
     Over(Result<(), Break>),
 }
 
 impl<C: Content> Live<C> {
-    pub(super) fn new(source: Source, content: C) -> Box<Self> {
+    pub(crate) fn new(source: Source, content: C) -> Box<Self> {
         Box::new(Self { source, over: None, content, handles: Handles::default() })
     }
 
     /// Takes in what comes next.
-    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+    pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let over = match ready!(self.source.poll_beat(cx)) {
             Beat::Held => return Poll::Ready(Progress::Held),
             Beat::Fault(fault) => Some(Err(fault.into())),
@@ -80,7 +80,7 @@ impl<C: Content> Live<C> {
     }
 
     /// Gives what goes to the client next.
-    pub(super) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Pop> {
+    pub(crate) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Pop> {
         loop {
             if let Some(data) = self.content.pop() {
                 return Poll::Ready(Pop::Data(data));
@@ -102,12 +102,12 @@ impl<C: Content> Live<C> {
     }
 
     /// The answer is committed.
-    pub(super) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.source.commit();
     }
 
     /// The clocks that run.
-    pub(super) fn clocks(&mut self) -> &mut Running {
+    pub(crate) fn clocks(&mut self) -> &mut Running {
         self.source.clocks()
     }
 }

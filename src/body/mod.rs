@@ -4,7 +4,7 @@
 //! connection -> Merge -> Wire -> Source (+ clocks) -> Events | Plain -> Body -> client
 //! ```
 //!
-//! [`Wire`] is what an upstream client gives. [`Peek`] reads of it as much as it must know before it commits
+//! [`Wire`] is what an upstream client gives. [`Peek`](crate::deployment::peek::Peek) reads of it as much as it must know before it commits
 //! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
 //! the answer ended, and the one watcher. Nothing wraps it again. [`Answer`] lets the layers read it.
 //!
@@ -14,42 +14,35 @@
 //! All is polled: no task, no channel. What a client does not take is not read from the upstream.
 
 mod answer;
-mod clocks;
-mod complaint;
-mod events;
-mod fault;
+pub(crate) mod clocks;
+pub(crate) mod events;
 mod handle;
-mod live;
+pub(crate) mod live;
 mod merge;
 mod onward;
-mod origin;
 pub mod payload;
-pub mod peek;
 mod pieces;
-mod plain;
+pub(crate) mod plain;
 mod said;
-mod secrets;
-mod source;
+pub(crate) mod secrets;
+pub(crate) mod source;
 pub mod sse;
-mod terms;
+pub(crate) mod terms;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod track;
 pub mod watch;
-mod wire;
+pub(crate) mod wire;
 
 pub use answer::Body;
-pub use clocks::{Clock, Clocks};
-pub use fault::{Fault, Judged};
+pub use clocks::Clocks;
 pub use handle::{Handle, Listener, Listening};
 pub use merge::Merge;
 pub(crate) use merge::with_held;
 pub use onward::Onward;
-pub use origin::Origin;
 pub use payload::Payload;
-pub use peek::{Peek, PeekLayer};
 pub use secrets::Secrets;
 pub use terms::Judge;
 pub use track::Answer;

@@ -11,11 +11,10 @@ use tollgate_layers::Ending;
 use super::{
     answer::Streamed,
     events::{Events, is_events},
-    fault::Break,
     handle::Handles,
     live::{Live, Pop},
 };
-use crate::{Error, request::Response, tree::router::Answering};
+use crate::{Error, error::Break, request::Response, tree::router::Answering};
 
 type Streaming = Box<Live<Events>>;
 

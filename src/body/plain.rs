@@ -3,19 +3,15 @@
 use bytes::Bytes;
 use tollgate_layers::Ending;
 
-use super::{
-    fault::{Break, Fault},
-    live::Content,
-    pieces::Pieces,
-    watch::Usage,
-};
+use super::{live::Content, pieces::Pieces, watch::Usage};
+use crate::error::{Break, Fault};
 
 /// How much of the end is kept to find the usage in: that object and what commonly follows it.
 const TAIL: usize = 2048;
 
 /// A plain answer.
 #[derive(Debug)]
-pub(super) struct Plain {
+pub(crate) struct Plain {
     ready: Pieces,
     total: u64,
     given: u64,
@@ -28,40 +24,40 @@ pub(super) struct Plain {
 
 impl Plain {
     /// An answer that announced so many bytes; `opaque` when it is compressed.
-    pub(super) fn new(expected: Option<u64>, opaque: bool) -> Self {
+    pub(crate) fn new(expected: Option<u64>, opaque: bool) -> Self {
         Self { ready: Pieces::default(), total: 0, given: 0, expected, opaque, tail: None }
     }
 
     /// How many bytes came.
-    pub(super) const fn total(&self) -> u64 {
+    pub(crate) const fn total(&self) -> u64 {
         self.total
     }
 
     /// How many bytes are still to be given, if that is known.
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         self.expected.map(|expected| expected.saturating_sub(self.given))
     }
 
     /// Whether what came so far looks like JSON, or cannot be looked at.
-    pub(super) fn opens_like_json(&self) -> bool {
+    pub(crate) fn opens_like_json(&self) -> bool {
         let first = self.ready.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
         self.opaque || matches!(first, Some(b'{' | b'['))
     }
 
     /// From now on the bytes pass by.
-    pub(super) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         let mut tail = Vec::with_capacity(2 * TAIL);
         self.ready.iter().for_each(|piece| keep(&mut tail, piece));
         self.tail = Some(tail);
     }
 
     /// All that came and was not given away yet.
-    pub(super) fn drain(&mut self) -> Bytes {
+    pub(crate) fn drain(&mut self) -> Bytes {
         self.ready.gather()
     }
 
     /// How it all ended. `so_far` is what the head said.
-    pub(super) fn conclude(&self, over: &Result<(), Break>, so_far: Ending) -> Ending {
+    pub(crate) fn conclude(&self, over: &Result<(), Break>, so_far: Ending) -> Ending {
         match over {
             Err(broken) => broken.ending(),
             Ok(()) => so_far.with_used(self.tail.as_deref().and_then(usage_in).map(|usage| usage.total())),

@@ -47,7 +47,7 @@ impl Secrets {
     }
 
     /// The same without secrets. Not copied when there are none in it.
-    pub(super) fn cleaned(&self, mut bytes: Bytes) -> Bytes {
+    pub(crate) fn cleaned(&self, mut bytes: Bytes) -> Bytes {
         for secret in self.0.iter().map(|secret| secret.expose_secret().as_bytes()) {
             let mut found = places(&bytes, secret).peekable();
             if found.peek().is_none() {
@@ -67,7 +67,7 @@ impl Secrets {
     }
 
     /// Takes off every header that holds one.
-    pub(super) fn clean(&self, headers: &mut HeaderMap) {
+    pub(crate) fn clean(&self, headers: &mut HeaderMap) {
         let holds = |value: &[u8]| {
             self.0.iter().any(|secret| places(value, secret.expose_secret().as_bytes()).next().is_some())
         };

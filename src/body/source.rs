@@ -10,15 +10,15 @@ use http_body::Body;
 
 use super::{
     clocks::{Due, Running, Timer},
-    fault::Fault,
     wire::Wire,
 };
+use crate::error::Fault;
 
 /// A wire and its clocks.
 // In this order: see [`Running`].
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Source {
+pub(crate) struct Source {
     timer: Timer,
     clocks: Running,
     wire: Wire,
@@ -26,7 +26,7 @@ pub(super) struct Source {
 
 /// What happens next.
 #[derive(Debug)]
-pub(super) enum Beat {
+pub(crate) enum Beat {
     /// Bytes came; `true`: the last ones.
     Data(Bytes, bool),
     /// There is no more, and that is as it should be.
@@ -38,27 +38,27 @@ pub(super) enum Beat {
 }
 
 impl Source {
-    pub(super) fn new(wire: Wire, clocks: Running) -> Self {
+    pub(crate) fn new(wire: Wire, clocks: Running) -> Self {
         Self { timer: Timer::default(), clocks, wire }
     }
 
     /// The clocks that run.
-    pub(super) fn clocks(&mut self) -> &mut Running {
+    pub(crate) fn clocks(&mut self) -> &mut Running {
         &mut self.clocks
     }
 
     /// The answer is committed.
-    pub(super) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.wire.merge_bursts();
     }
 
     /// Whether there is no use in looking: nothing has come since somebody looked for this task, which will be woken when
     /// something does, or is due.
-    pub(super) fn rests(&self, task: &Waker) -> bool {
+    pub(crate) fn rests(&self, task: &Waker) -> bool {
         self.wire.rests(task) && self.clocks.rest(&self.timer, task)
     }
 
-    pub(super) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+    pub(crate) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         loop {
             match Pin::new(&mut self.wire).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {

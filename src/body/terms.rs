@@ -23,22 +23,22 @@ pub struct Judge {
 
 /// How the answers of a deployment are watched.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
-    pub(super) judge: Judge,
+pub(crate) struct Rules {
+    pub(crate) judge: Judge,
     /// `broken_events: pass`.
-    pub(super) pass_broken: bool,
-    pub(super) event_limit: usize,
+    pub(crate) pass_broken: bool,
+    pub(crate) event_limit: usize,
     /// Counts the events with broken JSON.
-    pub(super) broken: Option<Arc<AtomicU64>>,
+    pub(crate) broken: Option<Arc<AtomicU64>>,
     /// What no error may tell.
-    pub(super) secrets: Secrets,
+    pub(crate) secrets: Secrets,
 }
 
 impl Rules {
     /// 16 MB: larger than any event seen (images in base64), small enough for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
-    pub(super) fn new(judge: Judge) -> Self {
+    pub(crate) fn new(judge: Judge) -> Self {
         Self {
             judge,
             pass_broken: false,
@@ -48,7 +48,7 @@ impl Rules {
         }
     }
 
-    pub(super) fn count_broken(&self) {
+    pub(crate) fn count_broken(&self) {
         if let Some(broken) = &self.broken {
             broken.fetch_add(1, Ordering::Relaxed);
         }
@@ -57,12 +57,12 @@ impl Rules {
 
 /// How one answer is watched.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
-    pub(super) rules: Arc<Rules>,
+pub(crate) struct Terms {
+    pub(crate) rules: Arc<Rules>,
     /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
-    pub(super) strip_usage: bool,
+    pub(crate) strip_usage: bool,
     /// What is said is kept in mind, so that another can go on with it.
-    pub(super) remembers: bool,
+    pub(crate) remembers: bool,
     /// The answer goes on with another: what only opens a stream is left out.
-    pub(super) goes_on: bool,
+    pub(crate) goes_on: bool,
 }

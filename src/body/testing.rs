@@ -13,14 +13,16 @@ use tokio::time::Instant;
 use tollgate_layers::{Class, Ending, setting::Constant};
 use tower::{Layer, Service, ServiceExt};
 
-use super::{Body, Clocks, Fault, Judge, Listening, PeekLayer, Step, Wire};
+use super::{Body, Clocks, Judge, Listening, Step, Wire};
 use crate::{
     classify::Kind,
+    deployment::peek::PeekLayer,
+    error::Fault,
     request::{Head, Layout, Overrides, Prompt, Request, Route, Trail},
 };
 
 /// Judges by the status alone, and takes every error object for an overload.
-pub(super) const JUDGE: Judge = Judge { answer, event, success };
+pub(crate) const JUDGE: Judge = Judge { answer, event, success };
 
 fn kind(kind: Kind) -> Ending {
     Ending::of(kind.class()).with_kind(kind as u8)
@@ -39,7 +41,7 @@ fn success(_: &HeaderMap) -> Ending {
 }
 
 /// A request that asks for a stream, or not.
-pub(super) fn request(stream: bool) -> Request {
+pub(crate) fn request(stream: bool) -> Request {
     let head = Head {
         route: Route::Chat,
         model: "m".into(),
@@ -55,7 +57,7 @@ pub(super) fn request(stream: bool) -> Request {
 }
 
 /// A head of this type, and this body.
-pub(super) fn head(status: u16, kind: &str, steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+pub(crate) fn head(status: u16, kind: &str, steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, kind)
@@ -63,16 +65,16 @@ pub(super) fn head(status: u16, kind: &str, steps: impl IntoIterator<Item = Step
         .expect("a valid head")
 }
 
-pub(super) fn sse(steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+pub(crate) fn sse(steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
     head(200, "text/event-stream; charset=utf-8", steps)
 }
 
-pub(super) fn data(bytes: impl Into<Bytes>) -> Step {
+pub(crate) fn data(bytes: impl Into<Bytes>) -> Step {
     Step::Data(bytes.into())
 }
 
 /// Peeks at an answer.
-pub(super) async fn peek(
+pub(crate) async fn peek(
     stream: bool,
     clocks: Clocks,
     wire: Response<Wire>,
@@ -80,7 +82,7 @@ pub(super) async fn peek(
     peek_with(PeekLayer::new(Constant(clocks), JUDGE), stream, wire).await
 }
 
-pub(super) async fn peek_with(
+pub(crate) async fn peek_with(
     layer: PeekLayer<Constant<Clocks>>,
     stream: bool,
     wire: Response<Wire>,
@@ -88,7 +90,7 @@ pub(super) async fn peek_with(
     peek_for(layer, request(stream), wire).await
 }
 
-pub(super) async fn peek_for(
+pub(crate) async fn peek_for(
     layer: PeekLayer<Constant<Clocks>>,
     request: Request,
     wire: Response<Wire>,
@@ -97,7 +99,7 @@ pub(super) async fn peek_for(
 }
 
 /// Answers once.
-pub(super) struct Once(pub(super) Option<Response<Wire>>);
+pub(crate) struct Once(pub(crate) Option<Response<Wire>>);
 
 impl Service<Request> for Once {
     type Response = Response<Wire>;
@@ -114,7 +116,7 @@ impl Service<Request> for Once {
 }
 
 /// What a client sees of a body: the bytes, and the error that cut it.
-pub(super) async fn read(body: Body) -> (String, Option<Fault>) {
+pub(crate) async fn read(body: Body) -> (String, Option<Fault>) {
     let mut body = body;
     let mut seen = Vec::new();
     let fault = loop {
@@ -129,10 +131,10 @@ pub(super) async fn read(body: Body) -> (String, Option<Fault>) {
 
 /// What a listener heard: `None` for a cancel.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard(Arc<Mutex<Vec<Option<Class>>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Option<Class>>>>);
 
 impl Heard {
-    pub(super) fn listening(&self) -> Listening {
+    pub(crate) fn listening(&self) -> Listening {
         let heard = self.clone();
         Arc::new(move |ending| {
             let class = ending.map(Ending::class);
@@ -140,28 +142,28 @@ impl Heard {
         })
     }
 
-    pub(super) fn all(&self) -> Vec<Option<Class>> {
+    pub(crate) fn all(&self) -> Vec<Option<Class>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// One poll.
-pub(super) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, Fault>>> {
+pub(crate) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, Fault>>> {
     let frame =
         http_body::Body::poll_frame(Pin::new(body), &mut Context::from_waker(std::task::Waker::noop()));
     frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().expect("no trailers"))))
 }
 
 /// An event with this content.
-pub(super) fn says(content: &str) -> String {
+pub(crate) fn says(content: &str) -> String {
     format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
 }
 
 /// The event that ends a choice.
-pub(super) const STOP: &str =
+pub(crate) const STOP: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-pub(super) const ROLE: &str =
+pub(crate) const ROLE: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
-pub(super) const USAGE: &str =
+pub(crate) const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}\n\n";
-pub(super) const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";

@@ -2,8 +2,8 @@
 
 use tollgate_layers::{Classify, Ending, Hear, Track};
 
-use super::{fault::Judged, handle::Handle};
-use crate::request::Response;
+use super::handle::Handle;
+use crate::{error::Judged, request::Response};
 
 /// Reads an answer's ending out of its body, and fastens handles to it. The ending was made once, at the leaf.
 #[derive(Clone, Copy, Debug, Default)]

@@ -13,8 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::{fault::Fault, merge::Merge, payload::Payload};
-use crate::deployment::pool::{Io, Lent};
+use super::{merge::Merge, payload::Payload};
+use crate::{
+    deployment::pool::{Io, Lent},
+    error::Fault,
+};
 
 /// The body of an upstream's answer, as it comes.
 #[derive(Debug)]

@@ -22,7 +22,6 @@
 //! `date` header, and against our clock only where there is none.
 
 mod fault;
-mod judged;
 mod kind;
 mod limits;
 mod moment;

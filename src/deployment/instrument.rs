@@ -18,8 +18,9 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{Answer, Judged, Listener, Origin},
+    body::{Answer, Listener},
     classify::kind_of,
+    error::{Judged, Origin},
     metrics::{Count, Meter},
     request::{Request, Response, Trail},
 };

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::upstream::{Call, Calling, Upstream};
 use crate::{
     body::{Step, Wire},
     classify::{self, Kind},
     config,
-    deployment::upstream::{Call, Calling, Upstream},
     request::Route,
 };
 

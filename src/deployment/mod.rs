@@ -2,5 +2,6 @@
 
 pub mod instrument;
 pub mod mock;
+pub mod peek;
 pub mod pool;
 pub mod upstream;

@@ -4,14 +4,20 @@
 //! we did, or what the wire did. It is matched without `_` in two places, `classify` (what class is it?) and
 //! `respond` (what does the client see?), so that a new layer cannot be forgotten in either.
 
+mod fault;
+mod judged;
+pub(crate) mod object;
+mod origin;
+mod rejected;
+
 use std::{fmt, sync::Arc};
 
 use tollgate_layers::{balance::Exhausted, timeout::Elapsed};
 
-use crate::{
-    body::{Fault, Origin},
-    front::intake::Rejected,
-};
+pub(crate) use fault::Break;
+pub use fault::{Clock, Fault, Judged};
+pub use origin::Origin;
+pub use rejected::Rejected;
 
 /// Why there is no answer from upstream.
 #[derive(Clone, Debug)]

@@ -11,18 +11,12 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tower::{Layer, Service};
 
-use crate::{
-    Error,
-    body::Body,
-    config::Config,
-    front::{
-        admission::{Call, Settled},
-        paths::{self, Endpoint, Routed},
-        respond,
-    },
-    metrics::Metrics,
-    request::Response,
+use super::{
+    admission::{Call, Settled},
+    paths::{self, Endpoint, Routed},
+    respond,
 };
+use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
 
 /// The layer of [`Admin`].
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
+use super::paths::Routed;
 use crate::{
     Error,
-    front::paths::Routed,
     request::{Response, Route},
 };
 

@@ -17,7 +17,8 @@ use http::{HeaderValue, Request};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{body::Body, front::headers::CALL_ID, request::Response};
+use super::headers::CALL_ID;
+use crate::{body::Body, request::Response};
 
 /// A longer id of a client, in bytes, is none.
 const LONGEST: usize = 256;

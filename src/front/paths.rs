@@ -11,10 +11,10 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tower::{Layer, Service};
 
+use super::{admission::Settled, respond};
 use crate::{
     Error,
     body::Body,
-    front::{admission::Settled, respond},
     request::{Response, Route},
 };
 

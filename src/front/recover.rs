@@ -17,7 +17,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{front::respond, request::Response};
+use super::respond;
+use crate::request::Response;
 
 /// The layer of [`Recover`].
 #[derive(Clone, Copy, Debug, Default)]

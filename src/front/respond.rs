@@ -18,8 +18,9 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{Body, Fault, Judged},
+    body::Body,
     classify::{self, Kind},
+    error::{Fault, Judged},
     request::Response,
 };
 

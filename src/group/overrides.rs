@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use tollgate_layers::{Attempts, Ending, Setting, balance::Strategy, endpoint::Share, timeout::Limit};
 
 use crate::{
-    body::{Clock, Clocks, Fault},
+    body::Clocks,
     classify::{counted, kind_of},
     config::{self, Config, Deployment, Group, Settings},
+    error::{Clock, Fault},
     request::Request,
 };
 

@@ -11,12 +11,13 @@ use std::{
 
 use tower::{Layer, Service};
 
+use super::router::Router;
 use crate::{
     Error,
     config::{self, Config},
-    front::{admission::Settled, intake::Rejected},
+    error::Rejected,
+    front::admission::Settled,
     request::{Overrides, Request, Response},
-    tree::router::Router,
 };
 
 /// The layer of [`Known`].

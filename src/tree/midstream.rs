@@ -45,12 +45,12 @@ use tokio::time::Instant;
 use tollgate_layers::{Ending, fallback::Next};
 use tower::{Layer, Service, ServiceExt};
 
+use super::{fallbacks::Policy, router::Answering};
 use crate::{
     Error,
     body::Onward,
     config::{Config, Midstream},
     request::{Request, Response, Route},
-    tree::{fallbacks::Policy, router::Answering},
 };
 
 /// How often one answer may be gone on with.

@@ -7,8 +7,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tollgate::{
-    body::{Clocks, Fault, Judge, PeekLayer, Wire},
+    body::{Clocks, Judge, Wire},
     classify::{answer, event, success},
+    deployment::peek::PeekLayer,
+    error::Fault,
     request::{self, Head, Layout, Overrides, Prompt, Request, Route, Trail},
 };
 use tollgate_layers::setting::Constant;

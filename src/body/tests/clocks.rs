@@ -6,9 +6,12 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tollgate_layers::{Class, timeout::Limit};
 
-use crate::body::{
-    Clock, Clocks, Fault, Step,
-    testing::{DONE, data, head, peek, read, says, sse},
+use crate::{
+    body::{
+        Clocks, Step,
+        testing::{DONE, data, head, peek, read, says, sse},
+    },
+    error::{Clock, Fault},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

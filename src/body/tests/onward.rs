@@ -8,10 +8,11 @@ use tollgate_layers::{Class, Ending, setting::Constant};
 use crate::{
     Error,
     body::{
-        Body, Clocks, Listener, Onward, PeekLayer, Step,
+        Body, Clocks, Listener, Onward, Step,
         testing::{DONE, Heard, JUDGE, ROLE, STOP, data, peek_for, poll_once, read, request, says, sse},
     },
     config::Midstream,
+    deployment::peek::PeekLayer,
     tree::router::Answering,
 };
 

@@ -9,9 +9,11 @@ use tollgate_layers::{Class, Classify, Ending, Track, setting::Constant};
 
 use crate::{
     body::{
-        Answer, Body, Clocks, Fault, Judge, Listener, PeekLayer, Step,
+        Answer, Body, Clocks, Judge, Listener, Step,
         testing::{DONE, Heard, JUDGE, STOP, data, head, peek, peek_with, poll_once, read, says, sse},
     },
+    deployment::peek::PeekLayer,
+    error::Fault,
     request::Response,
 };
 

@@ -24,9 +24,12 @@ use tokio::{
 };
 use tollgate_layers::{Class, setting::Constant};
 
-use crate::body::{
-    Body, Clocks, Listener, PeekLayer, Wire,
-    testing::{Heard, JUDGE, peek_with, says},
+use crate::{
+    body::{
+        Body, Clocks, Listener, Wire,
+        testing::{Heard, JUDGE, peek_with, says},
+    },
+    deployment::peek::PeekLayer,
 };
 
 type Sent = Response<BoxBody<Bytes, Infallible>>;

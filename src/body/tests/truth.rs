@@ -6,10 +6,14 @@ use futures_util::StreamExt;
 use proptest::prelude::*;
 use tollgate_layers::{Class, setting::Constant};
 
-use crate::body::{
-    Body, Clocks, Fault, Listener, PeekLayer, Step,
-    sse::Framer,
-    testing::{DONE, Heard, JUDGE, ROLE, STOP, USAGE, data, peek, peek_with, read, says, sse},
+use crate::{
+    body::{
+        Body, Clocks, Listener, Step,
+        sse::Framer,
+        testing::{DONE, Heard, JUDGE, ROLE, STOP, USAGE, data, peek, peek_with, read, says, sse},
+    },
+    deployment::peek::PeekLayer,
+    error::Fault,
 };
 
 fn run<F: Future>(future: F) -> F::Output {

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use super::{
-    Rejected,
     overrides::KEYS,
     owned,
     scan::{self, Object, string},
 };
-use crate::config::{Alternative, Fallbacks};
+use crate::{
+    config::{Alternative, Fallbacks},
+    error::Rejected,
+};
 
 /// How long one list may be: far more than anybody walks through, and few enough to keep.
 const MOST_ENTRIES: usize = 256;

@@ -23,7 +23,7 @@
 //! let head = intake::read(Route::Chat, &HeaderMap::new(), &body)?;
 //! assert_eq!(&*head.model, "gpt-4o");
 //! assert_eq!(head.overrides.num_retries, Some(2));
-//! # Ok::<(), intake::Rejected>(())
+//! # Ok::<(), tollgate::error::Rejected>(())
 //! ```
 //!
 //! Hazards: of keys that stand twice, those we act on for the gateway (`model`, the overrides) are refused; of the
@@ -36,7 +36,6 @@ mod overrides;
 mod owned;
 mod read;
 mod reading;
-mod rejected;
 mod scan;
 mod service;
 mod tolerant;
@@ -46,5 +45,4 @@ mod upload;
 mod tests;
 
 pub use read::read;
-pub use rejected::Rejected;
 pub use service::{Intake, Rules};

@@ -5,12 +5,13 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    Rejected, fallbacks,
+    fallbacks,
     owned::{self, Fate},
     scan::{Object, string},
 };
 use crate::{
     config::{Fallbacks, Midstream},
+    error::Rejected,
     request::Overrides,
 };
 

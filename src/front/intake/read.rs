@@ -4,13 +4,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
-    Rejected, estimate,
+    estimate,
     layout::layout,
     overrides::{self, boolean, is_override},
     scan::{self, Fault, Member, Object},
     tolerant,
 };
-use crate::request::{Head, Route};
+use crate::{
+    error::Rejected,
+    request::{Head, Route},
+};
 
 /// Reads a request's body and those of its headers that are settings.
 ///

@@ -7,11 +7,11 @@ use http::HeaderMap;
 use simdutf8::basic::from_utf8;
 
 use super::{
-    Rejected,
     read::{head, read},
     scan::{MAX_KEYS, Object, Text},
 };
 use crate::{
+    error::Rejected,
     json::Outline,
     request::{Frames, Head, Route},
 };

@@ -16,8 +16,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Rejected, reading::Reading};
-use crate::{Error, front::admission::BUFFER_UNIT};
+use super::reading::Reading;
+use crate::{Error, error::Rejected, front::admission::BUFFER_UNIT};
 
 /// Reads a body of at most so many bytes into `reading`, and takes the room that it needs at the front door.
 pub(super) async fn upload<B>(

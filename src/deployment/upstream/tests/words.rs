@@ -9,9 +9,8 @@ use tokio::{
 
 use super::call;
 use crate::{
-    body::Judged,
     deployment::upstream::{Client, broken},
-    error::{self, WireError},
+    error::{self, Judged, WireError},
 };
 
 /// As hyper-util wraps what a dial fails with.

@@ -8,11 +8,14 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tokio::time::Instant;
 
 use super::{
-    super::{Rejected, read, reading::Reading},
+    super::{read, reading::Reading},
     bodies::body,
     instead, sent,
 };
-use crate::request::{Frames, Head, Prompt, Route, Trail};
+use crate::{
+    error::Rejected,
+    request::{Frames, Head, Prompt, Route, Trail},
+};
 
 /// What is read of these frames, those of so many bytes kept as they are.
 fn read_in(frames: &[Bytes], worth: usize) -> Result<(Arc<Head>, Frames), Rejected> {

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{Rejected, read};
+use super::read;
 use crate::{
     config::Alternative,
+    error::Rejected,
     request::{Head, Prompt, Route, Trail},
 };
 

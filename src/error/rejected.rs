@@ -100,12 +100,12 @@ impl Rejected {
     }
 
     /// The body as a whole cannot be read.
-    pub(super) fn body(message: impl Into<String>) -> Self {
+    pub(crate) fn body(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code: "invalid_json", message: message.into(), param: None }
     }
 
     /// Broken at `offset` of `body`.
-    pub(super) fn at(body: &[u8], offset: usize, what: &str) -> Self {
+    pub(crate) fn at(body: &[u8], offset: usize, what: &str) -> Self {
         let before = body.get(..offset).unwrap_or(body);
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
         let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
@@ -114,17 +114,17 @@ impl Rejected {
         ))
     }
 
-    pub(super) fn not_utf8(body: &[u8], error: Utf8Error) -> Self {
+    pub(crate) fn not_utf8(body: &[u8], error: Utf8Error) -> Self {
         Self::at(body, error.valid_up_to(), "it is not UTF-8")
     }
 
-    pub(super) fn json(body: &[u8], error: &serde_json::Error) -> Self {
+    pub(crate) fn json(body: &[u8], error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
         Self::at(body, offset(body, error), what)
     }
 
-    pub(super) fn missing(param: &'static str) -> Self {
+    pub(crate) fn missing(param: &'static str) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             code: "missing_required_parameter",
@@ -133,7 +133,7 @@ impl Rejected {
         }
     }
 
-    pub(super) fn duplicate(param: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn duplicate(param: impl Into<Cow<'static, str>>) -> Self {
         let param = param.into();
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -144,7 +144,7 @@ impl Rejected {
     }
 
     /// `param` has a value that it cannot have; `rule` says what it must be ("must be a string").
-    pub(super) fn value(param: impl Into<Cow<'static, str>>, rule: &str) -> Self {
+    pub(crate) fn value(param: impl Into<Cow<'static, str>>, rule: &str) -> Self {
         let param = param.into();
         Self {
             status: StatusCode::BAD_REQUEST,

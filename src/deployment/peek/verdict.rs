@@ -5,14 +5,12 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts
 use tollgate_layers::Ending;
 
 use crate::{
-    body::{
-        Body,
-        complaint::{self, Complaint},
-        fault::Fault,
-        terms::Terms,
-        watch::Meaning,
-    },
+    body::{Body, terms::Terms, watch::Meaning},
     classify::{self, Kind},
+    error::{
+        Fault,
+        object::{Complaint, body_of},
+    },
     request,
 };
 
@@ -51,7 +49,7 @@ pub(super) fn whole(
 pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Terms) -> request::Response {
     parts.status = status(ending);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    error(parts, complaint::body_of(data), ending, terms)
+    error(parts, body_of(data), ending, terms)
 }
 
 /// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fault::{Break, Fault};
-use crate::classify::{self, Kind};
+use crate::{
+    classify::{self, Kind},
+    error::{Break, Fault},
+};
 
 /// What the client is told went wrong.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     message: String,
     r#type: String,
     param: Option<String>,
@@ -23,12 +25,12 @@ struct Shape<'a> {
 
 impl Complaint {
     /// One of our own.
-    pub(super) fn new(message: String, kind: &str, code: &str) -> Self {
+    pub(crate) fn new(message: String, kind: &str, code: &str) -> Self {
         Self { message, r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
     }
 
     /// Of a stream that broke off.
-    pub(super) fn of(broken: &Break) -> Self {
+    pub(crate) fn of(broken: &Break) -> Self {
         match broken {
             Break::Fault(fault) => Self::of_fault(*fault),
             Break::Upstream(data, _) => Self::read(data),
@@ -41,7 +43,7 @@ impl Complaint {
     }
 
     /// What an upstream's error object says, in whichever dialect.
-    pub(super) fn read(data: &[u8]) -> Self {
+    pub(crate) fn read(data: &[u8]) -> Self {
         Self::of_json(&serde_json::from_slice(data).unwrap_or_default())
     }
 
@@ -60,18 +62,18 @@ impl Complaint {
         }
     }
 
-    pub(super) fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// The JSON body of an answer.
-    pub(super) fn body(&self) -> Vec<u8> {
+    pub(crate) fn body(&self) -> Vec<u8> {
         // A struct of strings always serialises.
         serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
     }
 
     /// One event of a stream.
-    pub(super) fn event(&self) -> Bytes {
+    pub(crate) fn event(&self) -> Bytes {
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&self.body());
         event.extend_from_slice(b"\n\n");
@@ -80,7 +82,7 @@ impl Complaint {
 }
 
 /// The upstream's error object as a body: as it is, where it has the shape already.
-pub(super) fn body_of(data: &[u8]) -> Bytes {
+pub(crate) fn body_of(data: &[u8]) -> Bytes {
     let json: Value = serde_json::from_slice(data).unwrap_or_default();
     if json.get("error").is_some_and(Value::is_object) {
         return Bytes::copy_from_slice(data);

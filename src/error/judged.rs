@@ -4,8 +4,7 @@ use std::convert::Infallible;
 
 use tollgate_layers::{Class, Ending};
 
-use super::Kind;
-use crate::{Error, body::Judged};
+use crate::{Error, classify::Kind, error::Judged};
 
 impl Judged for Error {
     fn ending(&self) -> Ending {

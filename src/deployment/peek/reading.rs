@@ -13,13 +13,13 @@ use crate::{
         Body,
         clocks::Running,
         events::{Events, is_events},
-        fault::{Break, Fault},
         live::{Live, Progress},
         plain::Plain,
         source::Source,
         terms::Terms,
         wire::Wire,
     },
+    error::{Break, Fault},
     request,
 };
 

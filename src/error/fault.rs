@@ -4,8 +4,40 @@ use std::{error::Error, fmt};
 
 use tollgate_layers::{Ending, timeout::Limit};
 
-use super::clocks::Clock;
 use crate::classify::Kind;
+
+/// Which clock ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// `stream_timeout`.
+    FirstContent,
+    /// `stream_idle_timeout`.
+    Idle,
+    /// `request_timeout`.
+    Attempt,
+}
+
+impl Clock {
+    /// Its name in errors.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::FirstContent => "first_content_timeout",
+            Self::Idle => "idle_timeout",
+            Self::Attempt => "attempt_timeout",
+        }
+    }
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FirstContent => "the first content",
+            Self::Idle => "the next event",
+            Self::Attempt => "the attempt",
+        })
+    }
+}
 
 /// Why an answer is no good. Names no upstream, no header and no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +155,7 @@ impl Error for Fault {}
 
 /// How a stream broke off, for one whose answer is committed or is about to be.
 #[derive(Clone, Debug)]
-pub(super) enum Break {
+pub(crate) enum Break {
     /// Something is wrong with it.
     Fault(Fault),
     /// The upstream said so: the data of its error event, and what the classifier made of it.
@@ -131,7 +163,7 @@ pub(super) enum Break {
 }
 
 impl Break {
-    pub(super) fn ending(&self) -> Ending {
+    pub(crate) fn ending(&self) -> Ending {
         match self {
             Self::Fault(fault) => fault.ending(),
             Self::Upstream(_, ending) => **ending,

@@ -13,9 +13,13 @@ use http_body::Body as _;
 use tokio::time::Instant;
 use tollgate_layers::{Class, setting::Constant};
 
-use crate::body::{
-    Clock, Clocks, Fault, PeekLayer, Step,
-    testing::{DONE, JUDGE, ROLE, STOP, USAGE, data, head, peek, peek_with, read, says, sse},
+use super::PeekLayer;
+use crate::{
+    body::{
+        Clocks, Step,
+        testing::{DONE, JUDGE, ROLE, STOP, USAGE, data, head, peek, peek_with, read, says, sse},
+    },
+    error::{Clock, Fault},
 };
 
 fn layer() -> PeekLayer<Constant<Clocks>> {

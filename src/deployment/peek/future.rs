@@ -9,11 +9,13 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::reading::Reading;
-use crate::body::{
-    clocks::{Running, Timer},
-    fault::Fault,
-    terms::Terms,
-    wire::Wire,
+use crate::{
+    body::{
+        clocks::{Running, Timer},
+        terms::Terms,
+        wire::Wire,
+    },
+    error::Fault,
 };
 
 pin_project! {

@@ -20,7 +20,7 @@
 //!
 //! ```
 //! use http::{HeaderMap, StatusCode};
-//! use tollgate::body::{Clocks, Judge, PeekLayer, Wire};
+//! use tollgate::{body::{Clocks, Judge, Wire}, deployment::peek::PeekLayer};
 //! use tollgate::request::Request;
 //! use tollgate_layers::{Class, Ending, setting::Constant};
 //! use tower::{ServiceBuilder, service_fn};
@@ -35,7 +35,7 @@
 //! let service = ServiceBuilder::new()
 //!     .layer(PeekLayer::new(Constant(Clocks::default()), judge))
 //!     .service(service_fn(|_: Request| async {
-//!         Ok::<_, tollgate::body::Fault>(http::Response::new(Wire::full(r#"{"choices":[]}"#)))
+//!         Ok::<_, tollgate::error::Fault>(http::Response::new(Wire::full(r#"{"choices":[]}"#)))
 //!     }));
 //! # let _ = service;
 //! ```
@@ -60,15 +60,15 @@ use tower::{Layer, Service};
 
 pub use future::ResponseFuture;
 
-use super::{
-    clocks::{Clocks, Running},
-    fault::Fault,
-    secrets::Secrets,
-    terms::{Judge, Rules, Terms},
-    wire::Wire,
-};
 use crate::{
+    body::{
+        clocks::{Clocks, Running},
+        secrets::Secrets,
+        terms::{Judge, Rules, Terms},
+        wire::Wire,
+    },
     config::Midstream,
+    error::Fault,
     request::{Request, Route},
 };
 
