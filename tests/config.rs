@@ -1,4 +1,4 @@
-//! The configuration from outside: what good files mean, and what is said of bad ones.
+//! The configuration, tested through its public API: the meaning of valid files, and the diagnostics of invalid ones.
 
 #![cfg(test)]
 
@@ -33,7 +33,7 @@ fn read(text: &str) -> (Config, String) {
     (config, warnings.to_string())
 }
 
-/// A deployment with more parameters, each on a line of its own.
+/// Returns a file with one deployment that has more parameters, one a line.
 fn deployment(more: &str) -> String {
     format!("{PARAMS}\n    {}\n", more.replace('\n', "\n    "))
 }
@@ -56,7 +56,7 @@ fn key(config: &Config, deployment: usize) -> Option<&str> {
 }
 
 #[test]
-fn each_bad_file_is_told_its_place_and_what_to_do() {
+fn each_invalid_configuration_has_its_error_at_the_right_location() {
     assert!(bad::BAD.len() >= 45);
     let mut missed = String::new();
     for (says, marked) in bad::BAD {
@@ -72,7 +72,7 @@ fn each_bad_file_is_told_its_place_and_what_to_do() {
                 && (e.message.contains(says) || e.help.iter().any(|h| h.contains(says)))
         });
         if found.is_none() {
-            missed += &format!("{says:?} at {place:?} is not said of\n{text}\nbut\n{shown}\n");
+            missed += &format!("{says:?} at {place:?} is not reported for\n{text}\nbut\n{shown}\n");
             continue;
         }
         assert!(shown.contains(&format!("--> config.yaml:{}:{}\n", place.0, place.1)), "{shown}");
@@ -82,7 +82,7 @@ fn each_bad_file_is_told_its_place_and_what_to_do() {
 }
 
 #[test]
-fn all_errors_are_told_at_once() {
+fn all_errors_of_a_configuration_are_reported_together() {
     let errors = read_with(
         "model_list:\n- model_name: g\n  litellm_params: {model: acme/m, rpm: x, tpm: y}\n- model_name: h\n  \
          litellm_params: {model: openai/m, timeout: z}\nrouter_settings: {num_retries: w, fallbacks: [{g: [k]}]}\n",
@@ -92,7 +92,7 @@ fn all_errors_are_told_at_once() {
 }
 
 #[test]
-fn a_small_file_cannot_become_a_large_tree() {
+fn a_small_yaml_file_cannot_become_a_large_tree() {
     let mut bomb = "a0: &a0 [x]\n".to_owned();
     for n in 1..12 {
         let previous = format!("*a{}, ", n - 1).repeat(10);
@@ -106,7 +106,7 @@ fn a_small_file_cannot_become_a_large_tree() {
 }
 
 #[test]
-fn thousands_of_deployments_are_no_trouble() {
+fn a_configuration_may_have_thousands_of_deployments() {
     let entry = |n| format!("- {{model_name: g{n}, litellm_params: {{model: openai/m, api_key: k}}}}\n");
     let fallbacks: String = (1..3000).map(|n| format!("  - g{n}: [g0]\n")).collect();
     let list: String = (0..3000).map(entry).collect();
@@ -115,7 +115,7 @@ fn thousands_of_deployments_are_no_trouble() {
 }
 
 #[test]
-fn an_error_is_shown_with_its_line_and_a_caret() {
+fn a_configuration_error_is_shown_with_its_line_and_a_caret() {
     let errors = read_with(&deployment("rpm: six"), &[]).unwrap_err();
     let error = errors.errors().next().unwrap();
     assert_eq!(&*error.path, "model_list[0].litellm_params.rpm");
@@ -124,7 +124,7 @@ fn an_error_is_shown_with_its_line_and_a_caret() {
 }
 
 #[test]
-fn the_owners_azure_file_is_three_deployments_of_one_group() {
+fn the_azure_example_is_three_deployments_of_one_group() {
     let (config, warnings) = read_with(&example("azure"), &[("AZURE_API_KEY", "k")]).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(config.groups.len(), 1);
@@ -145,7 +145,7 @@ fn the_owners_azure_file_is_three_deployments_of_one_group() {
 }
 
 #[test]
-fn an_empty_key_without_a_variable_is_said_at_the_start() {
+fn an_empty_api_key_without_a_variable_is_a_warning() {
     let (config, warnings) = read_with(&example("azure"), &[]).unwrap();
     assert_eq!(key(&config, 0), None);
     assert_eq!(warnings.warnings().count(), 3);
@@ -155,7 +155,7 @@ fn an_empty_key_without_a_variable_is_said_at_the_start() {
 }
 
 #[test]
-fn the_owners_fallbacks_file_means_what_it_says() {
+fn the_fallbacks_example_resolves_its_fallback_lists() {
     let (config, _) = read(&example("fallbacks"));
     assert_eq!(config.groups.iter().map(|g| g.deployments.len()).collect::<Vec<_>>(), [3, 1, 1]);
     let zephyr = &config.groups[0].deployments[1].target;
@@ -176,7 +176,7 @@ fn the_owners_fallbacks_file_means_what_it_says() {
 }
 
 #[test]
-fn the_quickstart_needs_no_key_and_has_no_warnings() {
+fn the_quickstart_configuration_needs_no_key_and_has_no_warnings() {
     let (config, warnings) = read(&example("quickstart"));
     assert_eq!(warnings, "");
     assert!(config.groups.iter().flat_map(|g| &g.deployments).all(|d| d.mock.is_some()));
@@ -184,7 +184,7 @@ fn the_quickstart_needs_no_key_and_has_no_warnings() {
 }
 
 #[test]
-fn defaults_are_litellms_where_it_has_them() {
+fn default_settings_are_those_of_litellm() {
     let s = settings("");
     assert_eq!((s.num_retries, s.max_fallbacks, s.allowed_fails), (2, 5, None));
     assert_eq!((s.timeout, s.cooldown_time), (Duration::from_secs(6000), Duration::from_secs(5)));
@@ -195,7 +195,7 @@ fn defaults_are_litellms_where_it_has_them() {
 }
 
 #[test]
-fn router_settings_win_over_litellm_settings() {
+fn router_settings_take_precedence_over_litellm_settings() {
     let s = settings(
         "router_settings: {num_retries: 0, allowed_fails: 1, cooldown_time: 0, max_fallbacks: 2}\n\
          litellm_settings: {num_retries: 1, allowed_fails: 9, cooldown_time: 9, max_fallbacks: 9, retry_after: 4}",
@@ -208,17 +208,17 @@ fn router_settings_win_over_litellm_settings() {
 }
 
 #[test]
-fn request_timeout_of_litellm_settings_wins_and_that_is_said() {
+fn request_timeout_of_litellm_settings_takes_precedence_with_a_warning() {
     let both = "router_settings: {timeout: 30}\nlitellm_settings: {request_timeout: 10}";
     let (config, warnings) = read(&format!("{PARAMS}\n{both}\n"));
     assert_eq!(config.settings.timeout, Duration::from_secs(10));
-    assert!(warnings.contains("an attempt has 10 s"), "{warnings}");
+    assert!(warnings.contains("the timeout of an attempt is 10 s"), "{warnings}");
     assert_eq!(settings("router_settings: {timeout: 30}").timeout, Duration::from_secs(30));
     assert_eq!(settings("litellm_settings: {request_timeout: '7.5'}").timeout, Duration::from_millis(7500));
 }
 
 #[test]
-fn fallback_lists_are_taken_whole_from_the_router_unless_it_has_none() {
+fn fallback_lists_of_router_settings_replace_those_of_litellm_settings() {
     let list = |router: &str| {
         let litellm = "litellm_settings: {fallbacks: [{g: [g]}]}";
         settings(&format!("router_settings: {{fallbacks: {router}}}\n{litellm}")).fallbacks
@@ -228,7 +228,7 @@ fn fallback_lists_are_taken_whole_from_the_router_unless_it_has_none() {
 }
 
 #[test]
-fn fallbacks_come_in_all_forms() {
+fn fallback_lists_may_have_all_forms_of_litellm() {
     let text = format!(
         "{PARAMS}\n  model_info: {{id: one}}\nrouter_settings:\n  model_group_alias: {{a: {{model: g, hidden: true}}, b: g}}\n  \
          default_fallbacks: [b]\n  fallbacks:\n  - g: [one, a, {{model: b, temperature: 0.5, stop: [x], api_base: 'http://x'}}]\n  \
@@ -248,7 +248,7 @@ fn fallbacks_come_in_all_forms() {
 }
 
 #[test]
-fn policies_are_counts_by_error() {
+fn retry_policies_are_counts_by_error() {
     let s = settings(
         "router_settings:\n  retry_policy: {RateLimitErrorRetries: 3, DefaultRetries: 0}\n  \
          allowed_fails_policy: {TimeoutErrorAllowedFails: 7}\n  \
@@ -260,7 +260,7 @@ fn policies_are_counts_by_error() {
 }
 
 #[test]
-fn keys_come_from_the_file_then_the_variables_of_the_provider() {
+fn an_api_key_comes_from_the_file_then_from_the_variables_of_the_vendor() {
     let env = [("OPENAI_API_KEY", "outer"), ("MINE", "mine")];
     let key_of = |more: &str, end: &str| {
         let (config, _) = read_with(&(deployment(more) + end), &env).unwrap();
@@ -281,7 +281,7 @@ fn keys_come_from_the_file_then_the_variables_of_the_provider() {
 }
 
 #[test]
-fn every_other_parameter_is_a_default_as_it_was_written() {
+fn every_other_key_of_litellm_params_is_a_default_parameter() {
     let (config, warnings) = read(&deployment(
         "temperature: 0.5\nseed: 12345678901234567890\nstop: [a, b]\nzork: {z: 1, a: null}\nuser: 'x'\napi_key: k\n\
          max_budget: 5\nvertex_project: p\nqueue_timeout: 3\nrmp: 6\nextra_body: {top_k: 3}",
@@ -301,9 +301,9 @@ fn every_other_parameter_is_a_default_as_it_was_written() {
         ]
     );
     for said in [
-        "`max_budget` is not served",
+        "`max_budget` is not supported",
         "`vertex_project` is not",
-        "`queue_timeout` means",
+        "`queue_timeout` cannot be set",
         "did you mean `rpm`?",
     ] {
         assert!(warnings.contains(said), "{said}: {warnings}");
@@ -311,14 +311,14 @@ fn every_other_parameter_is_a_default_as_it_was_written() {
 }
 
 #[test]
-fn a_misspelt_key_for_a_secret_goes_nowhere() {
+fn a_misspelled_api_key_is_not_sent_upstream() {
     let (config, warnings) = read(&deployment(&format!("api_ky: {CANARY}")));
     assert!(config.groups[0].deployments[0].defaults.is_empty());
     assert!(warnings.contains("did you mean `api_key`?") && !warnings.contains(CANARY), "{warnings}");
 }
 
 #[test]
-fn unknown_keys_are_warnings_with_the_nearest_known_one() {
+fn unknown_configuration_keys_are_warnings_with_the_nearest_known_key() {
     let (_, warnings) = read(&format!(
         "{PARAMS}\n    api_key: k\n    temprature: 1\n    top_k: 1\n    min_tokens: 1\n  rmp: 6\nrouter_setting: {{}}\nrouter_settings: {{num_retrys: 3, set_verbose: true, zork: 1, redis_host: h}}\n"
     ));
@@ -326,13 +326,13 @@ fn unknown_keys_are_warnings_with_the_nearest_known_one() {
         assert!(warnings.contains(&format!("did you mean `{meant}`?")), "{meant}: {warnings}");
     }
     assert!(!warnings.contains("`top_k`") && !warnings.contains("`min_tokens`"), "{warnings}");
-    assert!(warnings.contains("`set_verbose` is not served yet"), "{warnings}");
+    assert!(warnings.contains("`set_verbose` is not supported yet"), "{warnings}");
     assert!(warnings.contains("each of N gateways an Nth"), "{warnings}");
     assert!(warnings.contains("unknown key `zork` in `router_settings`"), "{warnings}");
 }
 
 #[test]
-fn limits_may_stand_in_three_places_and_as_texts() {
+fn rate_limits_may_be_in_three_places_and_be_strings() {
     let (config, _) = read(
         "model_list:\n- model_name: g\n  rpm: 1\n  litellm_params: {model: o3, rpm: 2, tpm: '3', weight: 0.5, rate_window: 10}\n  \
          model_info: {rpm: 4, tpm: 5, order: 6, id: 7, mode: chat}\nrouter_settings: {token_accounting: azure, http2: true}\n",
@@ -344,7 +344,7 @@ fn limits_may_stand_in_three_places_and_as_texts() {
 }
 
 #[test]
-fn headers_are_sensitive_and_the_extra_ones_win() {
+fn headers_are_sensitive_and_extra_headers_take_precedence() {
     let (config, _) =
         read(&deployment(&format!("headers: {{X-A: {CANARY}, x-b: 1}}\nextra_headers: {{x-a: two}}")));
     let headers = &config.groups[0].deployments[0].target.headers;
@@ -358,7 +358,7 @@ fn ids(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_default_id_depends_on_what_is_called_and_on_nothing_else() {
+fn a_default_deployment_id_is_a_hash_of_the_parameters_without_secrets() {
     let id = |params: &str| {
         ids(&format!("model_list: [{{model_name: g, litellm_params: {{{params}}}}}]")).remove(0)
     };
@@ -369,7 +369,7 @@ fn a_default_id_depends_on_what_is_called_and_on_nothing_else() {
 }
 
 #[test]
-fn equal_deployments_are_numbered_and_only_written_ids_can_clash() {
+fn equal_deployments_have_numbered_ids() {
     let entry = "{model_name: g, litellm_params: {model: openai/m}}";
     let made = ids(&format!("model_list: [{entry}, {entry}, {entry}]"));
     assert_eq!(made[1..], [format!("{}-2", made[0]), format!("{}-3", made[0])]);
@@ -379,7 +379,7 @@ fn equal_deployments_are_numbered_and_only_written_ids_can_clash() {
 }
 
 #[test]
-fn nothing_of_a_configuration_prints_a_secret() {
+fn no_output_of_a_configuration_prints_a_secret() {
     let (config, warnings) = read(&damage::good(CANARY));
     let shown = format!("{config:?}{config:#?}{}{warnings}", summary(&config));
     assert!(!shown.contains(CANARY), "{shown}");

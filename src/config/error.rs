@@ -1,4 +1,4 @@
-//! What was wrong with a configuration: every error and every warning, each with its place.
+//! Diagnostics of a configuration: every error and every warning, each with its location.
 
 use std::{fmt, sync::Arc};
 
@@ -7,59 +7,59 @@ use super::{
     yaml::At,
 };
 
-/// Everything that was found in one file, in the order of the file.
+/// The diagnostics of one file, in file order.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     file: Arc<str>,
     entries: Vec<Diagnostic>,
 }
 
-/// One thing that is wrong, or looks wrong.
+/// An error or a warning.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    /// Whether the configuration can be used all the same.
+    /// The severity: error or warning.
     pub severity: Severity,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, counted from 1.
     pub column: usize,
-    /// Where it stands in the structure: `model_list[0].litellm_params.rpm`.
+    /// The path in the structure, such as `model_list[0].litellm_params.rpm`.
     pub path: Arc<str>,
-    /// What is wrong.
+    /// The description of the problem.
     pub message: String,
-    /// What to do about it.
+    /// The advice for fixing it.
     pub help: Option<String>,
     snippet: Option<Snippet>,
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can, but probably does not mean what it says.
+    /// The configuration can be used, but probably has another effect than intended.
     Warning,
 }
 
 impl Diagnostics {
-    /// Whether the configuration cannot be used.
+    /// Returns true if there is an error: the configuration cannot be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
-    /// Whether nothing was found.
+    /// Returns true if there is neither an error nor a warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What makes the configuration unusable.
+    /// Returns the errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.entries.iter().filter(|d| d.severity == Severity::Error)
     }
 
-    /// What should be looked at.
+    /// Returns the warnings.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.entries.iter().filter(|d| d.severity == Severity::Warning)
     }
@@ -67,7 +67,7 @@ impl Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// All of them, each with its line of the file, as rustc shows its own.
+/// Prints every diagnostic with its line of the file, in the format of rustc.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, entry) in self.entries.iter().enumerate() {
@@ -81,7 +81,7 @@ impl fmt::Display for Diagnostics {
 }
 
 impl Diagnostic {
-    /// Adds what to do about it.
+    /// Adds advice for fixing the problem.
     pub(super) fn help(&mut self, help: impl Into<String>) {
         self.help = Some(help.into());
     }
@@ -109,7 +109,7 @@ impl Diagnostic {
     }
 }
 
-/// Where the steps put what they find.
+/// Collects the diagnostics of all steps.
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
     pub(super) source: Source<'a>,
@@ -121,12 +121,12 @@ impl<'a> Sink<'a> {
         Self { source: Source::new(text), entries: Vec::new() }
     }
 
-    /// An error at `at`. The result takes a [`Diagnostic::help`].
+    /// Adds an error at `at`. The result takes a [`Diagnostic::help`].
     pub(super) fn error(&mut self, at: &At, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, at, message.into())
     }
 
-    /// A warning at `at`.
+    /// Adds a warning at `at`. The result takes a [`Diagnostic::help`].
     pub(super) fn warning(&mut self, at: &At, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Warning, at, message.into())
     }
@@ -143,7 +143,7 @@ impl<'a> Sink<'a> {
 
     pub(super) fn finish(mut self, file: &str) -> Diagnostics {
         self.entries.sort_by_key(|d| (d.line, d.column));
-        // What came through an alias is read wherever the alias stands, but was written once.
+        // A value behind an alias is read at each use of the alias, but is written once.
         self.entries.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
         Diagnostics { file: file.into(), entries: self.entries }
     }

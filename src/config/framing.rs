@@ -1,8 +1,9 @@
-//! Headers that no configuration may write: [`is_framing`].
+//! Headers that a configuration may not set: [`is_framing`].
 
 use http::HeaderName;
 
-/// Whether the header belongs to the connection, or frames or encodes the message: then it is the gateway's to write.
+/// Returns true if the header belongs to the connection, or frames or encodes the message. The gateway sets these
+/// itself.
 #[must_use]
 pub fn is_framing(name: &HeaderName) -> bool {
     matches!(

@@ -1,4 +1,4 @@
-//! The configuration, in three pure steps: what the file says, what it means, and what was wrong with it.
+//! Configuration of the gateway: reads a LiteLLM-style YAML file into a checked [`Config`] in three pure steps.
 //!
 //! ```text
 //! text --yaml--> Node tree with positions --raw--> sections --resolve--> Config
@@ -6,10 +6,10 @@
 //!                                         Diagnostics: all of them, with line and column
 //! ```
 //!
-//! The file is LiteLLM's: `model_list`, `litellm_settings`, `router_settings`, `general_settings`,
-//! `environment_variables`. It is read into a tree that knows where each value stands, not straight into structs:
-//! serde stops at the first wrong value, and an operator wants to see them all. Nothing here reads the process
-//! environment; the caller passes it in.
+//! The file format is LiteLLM's: `model_list`, `litellm_settings`, `router_settings`, `general_settings`,
+//! `environment_variables`. The text is first parsed into a tree that records the position of each value, not
+//! directly into structs: serde stops at the first invalid value, and the operator wants to see all errors. This
+//! module never reads the process environment; the caller passes a lookup function.
 //!
 //! ```
 //! use tollgate::config::Config;
@@ -25,8 +25,8 @@
 //! # Ok::<(), tollgate::config::Diagnostics>(())
 //! ```
 //!
-//! Hazard: a configuration holds secrets. They are kept in types that print nothing, and a [`Diagnostic`] shows a
-//! value of the file only where its key is known to be harmless.
+//! Hazard: a configuration contains secrets. They are stored in types that print nothing, and a [`Diagnostic`] shows
+//! a value of the file only if its key is known to hold no secret.
 
 mod error;
 mod framing;
@@ -56,11 +56,12 @@ pub(crate) use keys::nearest;
 use error::Sink;
 
 impl Config {
-    /// Reads a configuration: the text of the file, its name for messages, and the environment.
+    /// Reads a configuration. `text` is the content of the file, `file_name` its name in messages, `env` looks up an
+    /// environment variable.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the file, at once, and the warnings with it. A file that is no YAML has one error.
+    /// Returns all errors and warnings of the file together. Invalid YAML is a single error.
     pub fn from_yaml(
         text: &str,
         file_name: &str,

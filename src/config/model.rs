@@ -1,4 +1,4 @@
-//! The resolved configuration: what the tree is built from.
+//! The resolved configuration, from which the tree of services is built.
 
 use std::{
     collections::BTreeMap,
@@ -13,83 +13,85 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Pattern, Vendor};
 
-/// A whole configuration, checked.
+/// A complete, checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The groups, in the order in which the file first names them. Never empty.
     pub groups: Vec<Group>,
-    /// Other names for groups.
+    /// Alternative names of groups.
     pub aliases: Vec<Alias>,
-    /// What holds for all groups. The default is what holds when the file says nothing.
+    /// The settings for all groups.
     pub settings: Settings,
-    /// The key that clients must present; none means that anybody may call.
+    /// The key that clients must present; if none, every client may call.
     pub master_key: Option<SecretString>,
 }
 
 impl Config {
-    /// The names that clients are told of: visible aliases, then groups.
+    /// Returns the names that `/v1/models` lists: visible aliases, then groups.
     pub fn shown(&self) -> impl Iterator<Item = &Arc<str>> {
         let aliases = self.aliases.iter().filter(|alias| !alias.hidden).map(|alias| &alias.name);
         aliases.chain(self.groups.iter().map(|group| &group.name))
     }
 }
 
-/// A name that clients ask for, and the deployments behind it.
+/// A name that clients send as `model`, and the deployments that serve it.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// `model_name`.
+    /// The `model_name` of the deployments.
     pub name: Arc<str>,
-    /// Its deployments, in file order. Never empty.
+    /// The deployments of the group, in file order. Never empty.
     pub deployments: Vec<Deployment>,
 }
 
-/// Another name for a group.
+/// An alternative name of a group.
 #[derive(Clone, Debug)]
 pub struct Alias {
-    /// What clients ask for.
+    /// The name that clients send as `model`.
     pub name: Arc<str>,
-    /// The group that answers.
+    /// The name of the group that serves the alias.
     pub group: Arc<str>,
-    /// Whether `/v1/models` leaves it out.
+    /// True if `/v1/models` leaves the alias out.
     pub hidden: bool,
 }
 
-/// One upstream behind a group: one entry of `model_list`.
+/// An upstream of a group: one entry of `model_list`.
 #[derive(Clone)]
 pub struct Deployment {
-    /// `model_info.id`, or a hash of the name and the parameters without secrets.
+    /// The `model_info.id`, or a hash of the group's name and the parameters without secrets.
     pub id: Arc<str>,
-    /// The group it belongs to.
+    /// The name of the group that the deployment belongs to.
     pub group: Arc<str>,
-    /// Where and how to call it.
+    /// The address, dialect and credential for calls.
     pub target: Target,
-    /// What it may be asked for.
+    /// The rate limits, the weight and the order.
     pub limits: Limits,
-    /// Its clocks, where they differ from the general ones.
+    /// The timeouts of this deployment, where they differ from the settings.
     pub clocks: Clocks,
-    /// `num_retries` of the deployment: how often a call that failed here is made again.
+    /// `num_retries` of the deployment: the maximum number of retries after a failed call to it.
     pub num_retries: Option<u32>,
-    /// `cooldown_time`; zero means that it is never benched for its health, and so does none for a group with a pattern.
+    /// `cooldown_time`. Zero disables the cooldown; it is also disabled if the group's name is a pattern and this is
+    /// none.
     pub cooldown_time: Option<Duration>,
     /// `model_info.allowed_fails`.
     pub allowed_fails: Option<u32>,
-    /// Request parameters that are added where the request has none of that name: name, and value as JSON text.
+    /// The parameters that are added to requests without a parameter of that name: name, and value as JSON text.
     pub defaults: Vec<(Arc<str>, Arc<str>)>,
-    /// `mock_response`: answers without an upstream.
+    /// `mock_response`: the response of a deployment without an upstream.
     pub mock: Option<Mock>,
     /// `model_info`: what is known about the model.
     pub info: Info,
 }
 
 impl Deployment {
-    /// Where it serves many models: the group's name, and the model's, into which goes what is captured of the first.
+    /// Returns the patterns of a wildcard deployment: of the group's name and of the model's name. The part of a
+    /// requested name that the first captures is filled into the second.
     #[must_use]
     pub fn patterns(&self) -> Option<(Pattern, Pattern)> {
         Pattern::of(&self.group).zip(Pattern::of(&self.target.model))
     }
 }
 
-/// Without the values of `defaults`: a value under a key that we do not know may be anything.
+/// Leaves out the values of `defaults`: the value of an unknown key may be a secret.
 impl fmt::Debug for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let defaults: Vec<_> = self.defaults.iter().map(|(name, _)| name).collect();
@@ -104,30 +106,31 @@ impl fmt::Debug for Deployment {
     }
 }
 
-/// Where and how a deployment is called.
+/// The address, dialect and credential of a deployment.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Whose it is: which dialect it speaks, and where its routes are.
+    /// The vendor, which determines the dialect and the default URLs.
     pub vendor: &'static Vendor,
-    /// The model's name there: what is sent as `model`, or the name of the Azure deployment.
+    /// The name of the model at the vendor: sent as `model`, or used as the name of the Azure deployment.
     pub model: Arc<str>,
-    /// `api_base` or the provider's default: an absolute http or https URL without query and fragment and without a trailing slash.
+    /// `api_base` or the default of the provider: an absolute http or https URL without query, fragment and trailing
+    /// slash.
     pub base: http::Uri,
     /// The credential, if there is one.
     pub key: Option<SecretString>,
-    /// `api_version`; Azure's.
+    /// `api_version`, which only Azure uses.
     pub api_version: Option<Arc<str>>,
     /// `organization`.
     pub organization: Option<HeaderValue>,
-    /// `headers` and `extra_headers`, values marked sensitive.
+    /// `headers` and `extra_headers`; the values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// `http2`: offer HTTP/2 by ALPN.
+    /// `http2`: offers HTTP/2 through ALPN.
     pub http2: bool,
 }
 
 impl Target {
-    /// A number that is the same for what is called in the same way, at the same place, with the same credential, and
-    /// most probably another for anything else.
+    /// Returns a hash over all fields. Equal targets have equal hashes; different targets have different hashes with
+    /// high probability.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Self { vendor, model, base, key, api_version, organization, headers, http2 } = self;
@@ -138,146 +141,147 @@ impl Target {
     }
 }
 
-/// Which dialect a deployment speaks.
+/// The dialect of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
-    /// OpenAI's, below the base as it is given.
+    /// OpenAI's dialect, with routes directly below the base URL.
     OpenAi,
-    /// OpenAI's, below a `/v1` that the base may lack.
+    /// OpenAI's dialect, with routes below `/v1`, which is added if the base URL lacks it.
     Versioned,
-    /// `azure/`.
+    /// Azure OpenAI (`azure/`).
     Azure,
-    /// `huggingface/`.
+    /// Hugging Face (`huggingface/`).
     HuggingFace,
 }
 
-/// What a deployment may be asked for.
+/// The rate limits and the load balancing parameters of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// Requests per minute.
+    /// `rpm`: requests per minute.
     pub rpm: Option<u64>,
-    /// Tokens per minute.
+    /// `tpm`: tokens per minute.
     pub tpm: Option<u64>,
-    /// `max_parallel_requests`: calls in flight.
+    /// `max_parallel_requests`: concurrent calls.
     pub parallel: Option<u32>,
-    /// `weight`.
+    /// `weight`: the share of traffic relative to the other deployments of the group.
     pub weight: Option<f64>,
-    /// `order`: the tier.
+    /// `order`: the tier; lower tiers are preferred.
     pub order: Option<i64>,
-    /// `rate_window`, in seconds (1, 10 or 60): the window in which the server judges, if that is known.
+    /// `rate_window`, in seconds (1, 10 or 60): the window over which the server measures rates, if known.
     pub rate_window: Option<u64>,
-    /// `token_accounting`: how the provider counts tokens.
+    /// `token_accounting`: the rule by which the provider counts tokens.
     pub accounting: Accounting,
-    /// `input_cost_per_token + output_cost_per_token`.
+    /// The sum of `input_cost_per_token` and `output_cost_per_token`.
     pub price: Option<f64>,
 }
 
-/// How a provider counts tokens against its limit.
+/// The rule by which a provider counts tokens against its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Accounting {
-    /// By its own estimate on arrival; nothing is given back.
+    /// Counts an estimate on arrival; unused tokens are not returned.
     Azure,
-    /// By what the answer cost.
+    /// Counts the tokens that the response reports as used.
     #[default]
     Billed,
 }
 
-/// Clocks of one deployment; none means the general one.
+/// Timeouts of a deployment; none means the timeout of the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clocks {
-    /// `timeout` or `request_timeout`: one attempt.
+    /// `timeout` or `request_timeout`: the limit of one attempt.
     pub attempt: Option<Duration>,
-    /// `stream_timeout`: until the first content of a stream.
+    /// `stream_timeout`: the limit until the first content of a stream.
     pub first_content: Option<Duration>,
-    /// `stream_idle_timeout`: between two events of a stream.
+    /// `stream_idle_timeout`: the limit between two events of a stream.
     pub idle: Option<Duration>,
 }
 
-/// An answer without an upstream.
+/// A configured response that needs no upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mock {
-    /// What it says. LiteLLM's `litellm.RateLimitError` and its siblings name an error instead.
+    /// The content of the response. A name such as `litellm.RateLimitError` produces that error, as in LiteLLM.
     pub text: Arc<str>,
-    /// `mock_delay`: how long it takes.
+    /// `mock_delay`: the time until the response.
     pub delay: Duration,
 }
 
-/// `model_info`.
+/// The part of `model_info` that the gateway uses.
 #[derive(Clone, Debug, Default)]
 pub struct Info {
-    /// `max_input_tokens`, where it is known.
+    /// `max_input_tokens`, if known.
     pub max_input_tokens: Option<u64>,
-    /// `quota_group`: deployments that share an upstream account.
+    /// `quota_group`: the name of the upstream account; deployments with equal names share their limits.
     pub quota_group: Option<Arc<str>>,
 }
 
-/// What holds for all groups. The default is what holds when the file says nothing.
+/// The settings for all groups, from `router_settings`, `litellm_settings` and `general_settings`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `num_retries`: 2 unless set, as in LiteLLM.
+    /// `num_retries`. Default: 2, as in LiteLLM.
     pub num_retries: u32,
-    /// `request_timeout` / `timeout`: one attempt; 6000 s unless set, as in LiteLLM.
+    /// `request_timeout` or `timeout`: the limit of one attempt. Default: 6000 s, as in LiteLLM.
     pub timeout: Duration,
-    /// `stream_timeout`: until the first content of a stream.
+    /// `stream_timeout`: the limit until the first content of a stream.
     pub stream_timeout: Option<Duration>,
-    /// `stream_idle_timeout`: between two events of a stream; 60 s.
+    /// `stream_idle_timeout`: the limit between two events of a stream. Default: 60 s.
     pub stream_idle_timeout: Duration,
-    /// `pings_keep_alive`: whether comments and pings move the idle clock; they do unless this is set to false.
+    /// `pings_keep_alive`: true if comments and pings reset the idle timeout. Default: true.
     pub pings_keep_alive: bool,
-    /// `broken_events: pass`: an event with broken JSON is passed on, where it is dropped unless this is set.
+    /// True for `broken_events: pass`: an event with invalid JSON is passed on. By default it is dropped.
     pub pass_broken_events: bool,
-    /// `midstream_fallback`: what becomes of a stream that breaks after its first content.
+    /// `midstream_fallback`: the handling of a stream that breaks after its first content.
     pub midstream: Midstream,
-    /// `max_request_duration`: arrival to the end of the answer.
+    /// `max_request_duration`: the limit from the arrival of a request to the end of its response.
     pub max_request_duration: Option<Duration>,
-    /// `fallbacks` with `default_fallbacks` as its `*`.
+    /// `fallbacks`, with `default_fallbacks` added to its `*` entry.
     pub fallbacks: Fallbacks,
     /// `context_window_fallbacks`.
     pub context_window_fallbacks: Option<Fallbacks>,
     /// `content_policy_fallbacks`.
     pub content_policy_fallbacks: Option<Fallbacks>,
-    /// `max_fallbacks`: how deep a chain of fallbacks may go; 5.
+    /// `max_fallbacks`: the maximum length of a chain of fallbacks. Default: 5.
     pub max_fallbacks: u32,
-    /// `fallback_on_context_window`: whether the ordinary fallbacks serve where the special list has no entry.
+    /// `fallback_on_context_window`: true if the ordinary fallbacks apply to a group without an entry in
+    /// `context_window_fallbacks`.
     pub fallback_on_context_window: bool,
-    /// `allowed_fails` per rolling minute.
+    /// `allowed_fails`: the failures per rolling minute that do not yet start a cooldown.
     pub allowed_fails: Option<u32>,
-    /// `cooldown_time`: 5 s; zero means off.
+    /// `cooldown_time`. Default: 5 s; zero disables the cooldown.
     pub cooldown_time: Duration,
-    /// `retry_after`: the least backoff before the same deployment is called again.
+    /// `retry_after`: the minimum backoff before the same deployment is called again.
     pub retry_after: Duration,
-    /// `max_attempts`: a bound on all attempts of one request.
+    /// `max_attempts`: the maximum number of attempts of one request, over all groups.
     pub max_attempts: Option<u32>,
-    /// `retry_budget`: a bound on the repeats of all requests together.
+    /// `retry_budget`: the limit on the retries of all requests together.
     pub retry_budget: RetryBudget,
-    /// `queue_timeout`: how long a request may wait for a free slot; 2 s.
+    /// `queue_timeout`: the maximum time for which a request waits for capacity. Default: 2 s.
     pub queue_timeout: Duration,
-    /// `max_queue`: how many may wait in a group; 1,000.
+    /// `max_queue`: the maximum number of requests that wait in one group. Default: 1,000.
     pub max_queue: usize,
     /// `routing_strategy`.
     pub strategy: Strategy,
-    /// The largest request body that is taken, in bytes; 100 MB.
+    /// `max_request_size_mb`: the maximum size of a request body, here in bytes. Default: 100 MB.
     pub max_body: usize,
-    /// `max_in_flight`: requests that are served at once; 16,384.
+    /// `max_in_flight`: the maximum number of concurrent requests. Default: 16,384.
     pub max_in_flight: usize,
-    /// `max_connections`: clients that are connected at once; as many as the open files allow.
+    /// `max_connections`: the maximum number of client connections. Default: derived from the limit on open files.
     pub max_connections: Option<usize>,
-    /// `max_buffered_bytes`: bytes of request bodies that are held at once; 1 GB.
+    /// `max_buffered_bytes`: the maximum number of bytes of request bodies in memory. Default: 1 GB.
     pub max_buffered_bytes: usize,
-    /// `retry_policy`: retries by error.
+    /// `retry_policy`: the number of retries by error.
     pub retry_policy: ErrorCounts,
-    /// `model_group_retry_policy`: retries by error, for one group instead of the general ones.
+    /// `model_group_retry_policy`: the number of retries by error for one group, in place of `retry_policy`.
     pub model_group_retry_policy: Vec<(Arc<str>, ErrorCounts)>,
-    /// `allowed_fails_policy`: allowed failures by error.
+    /// `allowed_fails_policy`: the allowed failures by error.
     pub allowed_fails_policy: ErrorCounts,
 }
 
-/// A bound on repeats: in any ten seconds, `percent` of the first attempts and `reserve` more.
+/// A limit on retries: within ten seconds, `percent` of the number of first attempts, plus `reserve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryBudget {
-    /// `percent`: 20.
+    /// `percent`. Default: 20.
     pub percent: u32,
-    /// `reserve`: 100.
+    /// `reserve`. Default: 100.
     pub reserve: u32,
 }
 
@@ -287,36 +291,38 @@ impl Default for RetryBudget {
     }
 }
 
-/// `midstream_fallback`: what becomes of a stream that breaks after its first content. Its price is told in
-/// [`midstream`](crate::tree::midstream).
+/// `midstream_fallback`: the handling of a stream that breaks after its first content. [`midstream`] describes the
+/// cost.
+///
+/// [`midstream`]: crate::tree::midstream
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Midstream {
-    /// It ends with an error event.
+    /// The stream ends with an error event.
     #[default]
     Off,
-    /// Another deployment is asked to go on where it broke off.
+    /// Another deployment continues the text from the point where the stream broke.
     Continue,
-    /// Another deployment is asked for all of it again; for clients that know the mark alone.
+    /// Another deployment generates the whole text again; only for clients that understand the restart marker.
     Restart,
 }
 
 impl Midstream {
-    /// All of them by name.
+    /// All values, by name.
     pub const ALL: [(&str, Self); 3] =
         [("off", Self::Off), ("continue", Self::Continue), ("restart", Self::Restart)];
 
-    /// By its name.
+    /// Returns the value with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, midstream)| *midstream)
     }
 }
 
-/// A number for each kind of error, as LiteLLM's policies give them.
+/// Numbers by kind of error, as in LiteLLM's policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorCounts(pub BTreeMap<ErrorName, u32>);
 
-/// LiteLLM's exceptions, as its policies name them.
+/// The names of LiteLLM's exceptions in its policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorName {
     /// `BadRequestError`.
@@ -339,48 +345,49 @@ pub enum ErrorName {
     Default,
 }
 
-/// `routing_strategy`, by LiteLLM's names; ours is the default.
+/// `routing_strategy`: LiteLLM's names, and `adaptive`, which is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
-    /// `adaptive`: work in flight, weighted by what each may do and how it is doing.
+    /// `adaptive`: calls in flight, weighted by limits and by health.
     #[default]
     Adaptive,
-    /// `simple-shuffle`: at random, by weight.
+    /// `simple-shuffle`: random, by weight.
     SimpleShuffle,
     /// `least-busy`: the fewest calls in flight.
     LeastBusy,
-    /// `usage-based-routing` and `-v2`: the smallest used part of the limit.
+    /// `usage-based-routing` and `usage-based-routing-v2`: the lowest used fraction of the limits.
     UsageBased,
-    /// `latency-based-routing`: the quickest.
+    /// `latency-based-routing`: the lowest latency.
     LatencyBased,
-    /// `cost-based-routing`: the cheapest.
+    /// `cost-based-routing`: the lowest price.
     CostBased,
 }
 
-/// A list of fallbacks: from the configuration, or from a request.
+/// A set of fallback lists, from the configuration or from a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fallbacks {
-    /// By the group that failed, in the order given.
+    /// The lists by group, in file order.
     pub by_group: Vec<(Arc<str>, Vec<Alternative>)>,
-    /// `*` and `default_fallbacks`: for every group that has no entry.
+    /// `*` and `default_fallbacks`: the list for every group that has no entry.
     pub default: Vec<Alternative>,
-    /// A flat list, as requests may give it: for every group and every error.
+    /// The list of a request that applies to every group and every error.
     pub flat: Option<Vec<Alternative>>,
 }
 
 impl Fallbacks {
-    /// All that any of its lists names.
+    /// Returns the targets of all lists.
     pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> {
         let by_group = self.by_group.iter().flat_map(|(_, list)| list);
         by_group.chain(&self.default).chain(self.flat.iter().flatten())
     }
 }
 
-/// One thing to try instead.
+/// A target of a fallback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alternative {
-    /// A group, an alias or a deployment's id.
+    /// The name of a group, an alias or a deployment's id.
     pub model: Arc<str>,
-    /// `{"model": .., overrides}`: parameters that replace those of the request: name, and value as JSON text.
+    /// The overrides of `{"model": .., overrides}`: parameters that replace those of the request: name, and value as
+    /// JSON text.
     pub parameters: Vec<(Arc<str>, Arc<str>)>,
 }

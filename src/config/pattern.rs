@@ -1,10 +1,10 @@
-//! Groups that are called by many names: [`Pattern`], [`Patterns`].
+//! Wildcard names of groups: [`Pattern`], [`Patterns`].
 
 use std::cmp::Reverse;
 
-/// A name with one `*` in it, which stands for whatever is there, but not for nothing.
+/// A name with one `*`, which matches one or more characters.
 ///
-/// LiteLLM matches the beginning of a name; here it is the whole of it.
+/// The whole name must match, whereas LiteLLM matches a prefix.
 ///
 /// ```
 /// use tollgate::config::Pattern;
@@ -20,44 +20,45 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern that this name is; none for one without a star, or with several.
+    /// Parses a name as a pattern. Returns none if it contains no `*` or more than one.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         let (before, after) = name.split_once('*').filter(|(_, after)| !after.contains('*'))?;
         Some(Self { before: before.into(), after: after.into() })
     }
 
-    /// What stands for the star in this name.
+    /// Returns the part of `name` that the `*` matches, or none if the name does not match.
     #[must_use]
     pub fn capture<'n>(&self, name: &'n str) -> Option<&'n str> {
         let captured = name.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
         (!captured.is_empty()).then_some(captured)
     }
 
-    /// The name with this in the place of the star.
+    /// Returns the pattern with `captured` in place of the `*`.
     #[must_use]
     pub fn filled(&self, captured: &str) -> String {
         [&self.before, captured, &self.after].concat()
     }
 
-    /// How much of a name it says.
+    /// Returns the number of literal bytes.
     const fn says(&self) -> usize {
         self.before.len() + self.after.len()
     }
 }
 
-/// Patterns and what they lead to. Of several that fit, the one that says most of a name is meant; of equals, the first.
+/// Patterns, each with a value. If several patterns match a name, the one with the most literal bytes is used; among
+/// equals, the first.
 #[derive(Clone, Debug)]
 pub struct Patterns<T>(Vec<(Pattern, T)>);
 
 impl<T> Patterns<T> {
-    /// Whether there is none.
+    /// Returns true if there is no pattern.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What this name leads to.
+    /// Returns the value of the most specific pattern that matches.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(pattern, _)| pattern.capture(name).is_some()).map(|(_, to)| to)
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_star_stands_for_something_in_the_whole_name() {
+    fn the_star_of_a_pattern_matches_at_least_one_character_of_a_whole_name() {
         let captured = |pattern, name| Pattern::of(pattern).unwrap().capture(name).map(str::to_owned);
         assert_eq!(captured("*", "a/b").as_deref(), Some("a/b"));
         assert_eq!(captured("gpt-*-mini", "gpt-5-mini").as_deref(), Some("5"));
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_that_says_most_of_a_name_is_meant() {
+    fn the_most_specific_pattern_wins() {
         let names = ["*", "openai/*", "*-mini", "openai/gpt-*"];
         let patterns: Patterns<&str> =
             names.into_iter().filter_map(|name| Some((Pattern::of(name)?, name))).collect();

@@ -1,4 +1,4 @@
-//! What the file says: its sections, with the environment read in, nothing defaulted and no name checked.
+//! The sections of the file, with environment variables expanded, before defaults and name checks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,10 +9,10 @@ use super::{
     yaml::{At, Key, Node, Value},
 };
 
-/// The file, section by section.
+/// The sections of the file.
 #[derive(Debug)]
 pub(super) struct Raw<'e> {
-    /// Where the file begins: the place of what stands in the environment alone.
+    /// The start of the file: the location of settings that come from the environment alone.
     pub(super) at: At,
     pub(super) entries: Vec<Entry>,
     pub(super) litellm: Section,
@@ -31,26 +31,27 @@ pub(super) struct Entry {
     pub(super) info: Section,
 }
 
-/// The variables that `os.environ/NAME` and the providers' defaults see.
+/// The environment variables for `os.environ/NAME` and for the defaults of the providers.
 pub(super) struct Environment<'e> {
     section: BTreeMap<String, String>,
     outer: &'e dyn Fn(&str) -> Option<String>,
 }
 
 impl Environment<'_> {
-    /// The variable, from `environment_variables` first, as LiteLLM writes those over the process's own. Blanks round
-    /// it are not part of it (a key that was read out of a file ends in a line break), and empty is unset.
+    /// Returns the variable, from `environment_variables` first, because LiteLLM writes those over the environment of
+    /// the process. Surrounding blanks are removed (a key that was read out of a file ends in a line break), and an
+    /// empty variable counts as unset.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let value = self.section.get(name).cloned().or_else(|| (self.outer)(name))?;
         Some(value.trim().to_owned()).filter(|v| !v.is_empty())
     }
 
-    /// The first of the variables that is set.
+    /// Returns the first of the variables that is set.
     pub(super) fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.get(name))
     }
 
-    /// Puts the variables where `os.environ/NAME` is written.
+    /// Replaces each `os.environ/NAME` in `node` by the value of the variable.
     fn expand(&self, node: &mut Node) {
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.expand(item)),
@@ -76,7 +77,7 @@ impl std::fmt::Debug for Environment<'_> {
     }
 }
 
-/// Divides the tree into sections.
+/// Splits the tree into sections.
 pub(super) fn read<'e>(
     root: Node,
     outer: &'e dyn Fn(&str) -> Option<String>,
@@ -123,11 +124,12 @@ fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -
 fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
     let name = key.at.last();
     if name == "include" {
-        sink.error(&key.at, "`include` is not served yet").help("put what the other files say into this one");
+        sink.error(&key.at, "`include` is not supported yet")
+            .help("copy the content of the included files into this file");
     } else if keys::TOP_NOT_SERVED.contains(&name) {
-        sink.warning(&key.at, format!("the section `{name}` is not served yet"));
+        sink.warning(&key.at, format!("the section `{name}` is not supported yet"));
     } else if !keys::TOP.contains(&name) && !name.starts_with("x-") {
-        // `x-` is where anchors are kept by custom.
+        // Files define YAML anchors below keys that begin with `x-`, by convention.
         let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
         if let Some(near) = keys::nearest(name, keys::TOP.iter().copied(), 4) {
             entry.help(format!("did you mean `{near}`?"));
@@ -179,13 +181,13 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
             .help("it needs at least `litellm_params.model`");
     }
     let Some(name) = top.get("model_name") else {
-        sink.error(&at, "the deployment has no `model_name`").help("it is the name that clients ask for");
+        sink.error(&at, "the deployment has no `model_name`").help("clients send this name as `model`");
         return None;
     };
     let place = &name.at;
     let name = read::text(name, sink)?;
     if name.matches('*').count() > 1 {
-        sink.warning(place, "a pattern has one `*`: the name is taken as it is");
+        sink.warning(place, "a pattern has exactly one `*`: this name is matched literally");
     }
     Some(Entry { at, name: name.into(), top, params, info })
 }

@@ -1,4 +1,4 @@
-//! Typed reading of located values. What is wrong is noted, and reading goes on.
+//! Typed access to located values. An invalid value becomes a diagnostic, and reading continues.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{
     yaml::{Key, Node, Value},
 };
 
-/// A map of the file, its keys in order.
+/// A map of the file, with its keys in file order.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     entries: Vec<(Key, Node)>,
@@ -24,7 +24,7 @@ enum State {
 }
 
 impl Section {
-    /// The map at `node`; null is an absent one, and anything else is an error.
+    /// Returns the map at `node`. Null is an absent section; any other value is an error.
     pub(super) fn of(node: Node, what: &str, sink: &mut Sink<'_>) -> Self {
         let found = node.found();
         match node.value {
@@ -37,12 +37,12 @@ impl Section {
         }
     }
 
-    /// Takes out the map below `name`.
+    /// Removes the map at the key `name` and returns it.
     pub(super) fn take_section(&mut self, name: &str, sink: &mut Sink<'_>) -> Self {
         self.take(name).map(|(_, node)| Self::of(node, &format!("`{name}`"), sink)).unwrap_or_default()
     }
 
-    /// Takes out a key and its value.
+    /// Removes a key and returns it with its value.
     pub(super) fn take(&mut self, name: &str) -> Option<(Key, Node)> {
         let index = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(index))
@@ -52,17 +52,17 @@ impl Section {
         self.state == State::Map
     }
 
-    /// Whether what should have been a map was something else, which has been said.
+    /// Returns true if the value was not a map. The error is already in the sink.
     pub(super) fn is_wrong(&self) -> bool {
         self.state == State::Wrong
     }
 
-    /// The value of a key; null is none.
+    /// Returns the value of a key, or none if it is absent or null.
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.entry(name).map(|(_, node)| node).filter(|node| !node.is_null())
     }
 
-    /// A key and its value, null or not.
+    /// Returns a key and its value, which may be null.
     pub(super) fn entry(&self, name: &str) -> Option<&(Key, Node)> {
         self.entries.iter().find(|(key, _)| key.name == name)
     }
@@ -76,7 +76,7 @@ impl Section {
     }
 }
 
-/// Notes that `node` is not what it must be.
+/// Reports that the value of `node` is not `must`.
 pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T> {
     let name = node.at.last();
     match (&node.value, &node.variable) {
@@ -97,13 +97,11 @@ pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T
 
 fn advice(name: &str, value: &Value, must: &str) -> Option<&'static str> {
     match value {
-        Value::Number(_) | Value::Bool(_) if must.starts_with("a text") => Some("put it in quotes"),
+        Value::Number(_) | Value::Bool(_) if must.starts_with("a string") => Some("put it in quotes"),
         Value::Text(t) if must.contains("seconds") && t.ends_with(|c: char| c.is_ascii_alphabetic()) => {
             Some("write seconds as a plain number, such as 30 or 0.5")
         }
-        Value::Text(_) if must.contains("true or false") => {
-            Some("only `true` and `false` are taken, without quotes")
-        }
+        Value::Text(_) if must.contains("true or false") => Some("write `true` or `false`, without quotes"),
         Value::Map(_) if name.ends_with("fallbacks") => {
             Some("write one entry for each group, such as `- GROUP: [OTHER]`")
         }
@@ -114,16 +112,16 @@ fn advice(name: &str, value: &Value, must: &str) -> Option<&'static str> {
     }
 }
 
-/// A text that says something.
+/// Reads a string that is not blank.
 pub(super) fn text(node: &Node, sink: &mut Sink<'_>) -> Option<String> {
     match &node.value {
         Value::Text(t) if !t.trim().is_empty() => Some(t.clone()),
-        Value::Text(_) => wrong(node, "a text that is not empty", sink),
-        _ => wrong(node, "a text", sink),
+        Value::Text(_) => wrong(node, "a string that is not empty", sink),
+        _ => wrong(node, "a string", sink),
     }
 }
 
-/// A number, also one that is written as a text.
+/// Reads a number, which may be written as a string.
 pub(super) fn number(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<f64> {
     let value = match &node.value {
         Value::Number(n) => n.as_f64(),
@@ -133,9 +131,9 @@ pub(super) fn number(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<f64
     value.filter(|n| n.is_finite()).or_else(|| wrong(node, must, sink))
 }
 
-/// A whole number of at least `least`.
+/// Reads a whole number of at least `least`.
 pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut Sink<'_>) -> Option<T> {
-    /// Beyond it a float cannot tell neighbours apart.
+    /// The largest integer below which every integer has its own `f64`.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let value = match &node.value {
         Value::Number(n) => n.as_u64().or_else(|| {
@@ -146,10 +144,10 @@ pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut Sink<'_
         Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
     };
     let value = value.filter(|n| *n >= least).and_then(|n| T::try_from(n).ok());
-    value.or_else(|| wrong(node, &format!("a whole number from {least}"), sink))
+    value.or_else(|| wrong(node, &format!("a whole number of at least {least}"), sink))
 }
 
-/// A whole number of either sign.
+/// Reads a whole number of either sign.
 pub(super) fn integer(node: &Node, sink: &mut Sink<'_>) -> Option<i64> {
     let value = match &node.value {
         Value::Number(n) => n.as_i64(),
@@ -159,19 +157,20 @@ pub(super) fn integer(node: &Node, sink: &mut Sink<'_>) -> Option<i64> {
     value.or_else(|| wrong(node, "a whole number", sink))
 }
 
-/// A number that is not negative.
+/// Reads a number that is not negative.
 pub(super) fn amount(node: &Node, sink: &mut Sink<'_>) -> Option<f64> {
-    const MUST: &str = "a number from 0";
+    const MUST: &str = "a number of at least 0";
     let n = number(node, MUST, sink)?;
     if n < 0.0 { wrong(node, MUST, sink) } else { Some(n) }
 }
 
-/// Seconds, zero or more; at most ten years, so that adding them to a time cannot fail.
+/// Reads a duration in seconds, zero or more. The maximum is ten years, so that adding one to an instant cannot
+/// overflow.
 pub(super) fn seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
-    within(node, 0.0, "a number of seconds from 0", sink)
+    within(node, 0.0, "a number of seconds, at least 0", sink)
 }
 
-/// Seconds, more than zero.
+/// Reads a duration in seconds, more than zero.
 pub(super) fn positive_seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
     within(node, 0.001, "a number of seconds greater than 0", sink)
 }
@@ -183,7 +182,7 @@ fn within(node: &Node, least: f64, must: &str, sink: &mut Sink<'_>) -> Option<Du
     taken.or_else(|| wrong(node, must, sink))
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(super) fn boolean(node: &Node, sink: &mut Sink<'_>) -> Option<bool> {
     match &node.value {
         Value::Bool(b) => Some(*b),
@@ -191,7 +190,7 @@ pub(super) fn boolean(node: &Node, sink: &mut Sink<'_>) -> Option<bool> {
     }
 }
 
-/// The items of a list.
+/// Returns the items of a list.
 pub(super) fn list<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [Node]> {
     match &node.value {
         Value::List(items) => Some(items),
@@ -199,7 +198,7 @@ pub(super) fn list<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [Node]
     }
 }
 
-/// The entries of a map.
+/// Returns the entries of a map.
 pub(super) fn map<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [(Key, Node)]> {
     match &node.value {
         Value::Map(entries) => Some(entries),
@@ -207,7 +206,7 @@ pub(super) fn map<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [(Key, 
     }
 }
 
-/// One of a few words.
+/// Reads one of a few words.
 pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)], sink: &mut Sink<'_>) -> Option<T> {
     let written = match &node.value {
         Value::Text(t) => t.clone(),

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::{keys, yaml::At};
 
-/// Characters of a line that are shown before the caret: a whole file may stand on one line.
+/// Characters of a line that are shown before the caret: a whole file may be one line.
 const SHOWN: usize = 100;
 
-/// What stands for a hidden value.
+/// Replacement of a hidden value.
 const MASK: &str = "***";
 
-/// A line up to the end of what the caret points at. What follows is not shown: it may be a secret.
+/// A line up to the end of the marked value. The rest is not shown: it may contain a secret.
 #[derive(Clone, Debug)]
 pub(super) struct Snippet {
     pub(super) line: String,
@@ -18,11 +18,11 @@ pub(super) struct Snippet {
     pub(super) width: usize,
 }
 
-/// The text, and which bytes of it may not be shown.
+/// The text of the file, and the ranges of it that may not be shown.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     text: &'a str,
-    /// In order. None until the text could be read: then everything but well-known words is hidden.
+    /// The hidden ranges, in order. None while the text is not parsed: then only the names of settings are shown.
     hidden: Option<Vec<Range<usize>>>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         Self { text, hidden: None }
     }
 
-    /// Says which values may not be shown.
+    /// Sets the ranges that may not be shown.
     pub(super) fn hide(&mut self, mut ranges: Vec<Range<usize>>) {
         ranges.sort_by_key(|r| (r.start, r.end));
         self.hidden = Some(ranges);
@@ -59,7 +59,7 @@ impl<'a> Source<'a> {
         Some(Snippet { line, indent, width })
     }
 
-    /// The place by its line and column, for errors that do not know their bytes.
+    /// Finds the position by line and column, for errors without a byte range.
     fn find(&self, at: &At) -> Option<Range<usize>> {
         let line = self.text.split('\n').nth(at.line.checked_sub(1)?)?;
         let start = line.as_ptr().addr() - self.text.as_ptr().addr();
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
 fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
     let mut out = String::new();
     let mut at = range.start;
-    // Values do not overlap, so their ends are in order too. One may have begun lines ago.
+    // Values do not overlap, so their ends are in order too. The first may have begun on an earlier line.
     let first = hidden.partition_point(|r| r.end <= range.start);
     for secret in hidden[first..].iter().take_while(|r| r.start < range.end) {
         if secret.start > at {
@@ -88,7 +88,8 @@ fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
     out
 }
 
-/// Of a line that could not be read only the names of settings are shown: anything else may be a secret.
+/// Masks every word that is not the name of a setting: in a line that is not valid YAML any other word may be a
+/// secret.
 fn known_words(line: &str) -> String {
     let punctuation = |c: char| c.is_whitespace() || ":{}[],\"'-#".contains(c);
     let mut out = String::new();
@@ -107,7 +108,7 @@ fn known_words(line: &str) -> String {
     out
 }
 
-/// Tabs and controls take one column and do nothing to a terminal; a byte order mark takes none.
+/// Replaces tabs and control characters by a blank, and removes a byte order mark.
 fn plain(c: char) -> Option<char> {
     const BYTE_ORDER_MARK: char = '\u{feff}';
     (c != BYTE_ORDER_MARK).then_some(if c.is_whitespace() || c.is_control() { ' ' } else { c })
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbour_on_the_same_line_stays_hidden_and_the_rest_is_not_shown() {
+    fn a_snippet_hides_a_secret_on_the_same_line_and_ends_at_the_marked_value() {
         let text = "{api_key: sk-1, rpm: six, token: t}";
         let mut source = Source::new(text);
         source.hide(vec![10..14, 33..34]);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_yaml_shows_only_the_names_of_settings() {
+    fn a_snippet_of_invalid_yaml_shows_only_the_names_of_settings() {
         let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
         assert_eq!(source.snippet(&At::in_first_line(35..36)).unwrap().line, "  - api_key: *** rpm: …");
     }

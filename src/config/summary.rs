@@ -1,16 +1,16 @@
-//! The configuration as a tree of text: what `--check` prints. No secrets, and of a URL only the host.
+//! Summary of a configuration as text, which `--check` prints: no secrets, and only the host of each URL.
 
 use std::fmt;
 
 use super::{Alternative, Config, Deployment, Fallbacks, Group};
 
-/// The configuration as a tree of text.
+/// Returns the summary of a configuration.
 #[must_use]
 pub fn summary(config: &Config) -> Summary<'_> {
     Summary(config)
 }
 
-/// What [`summary`] returns: it is made to be displayed.
+/// The summary of a configuration, for display. Returned by [`summary`].
 #[derive(Debug)]
 pub struct Summary<'a>(&'a Config);
 
@@ -31,8 +31,9 @@ impl fmt::Display for Summary<'_> {
             "retries {retries}, timeout {timeout} s, cooldown {} s",
             settings.cooldown_time.as_secs_f64()
         )?;
-        let door = if master_key.is_some() { "a master key is needed" } else { "anybody may call" };
-        writeln!(f, "{door}")
+        let auth =
+            if master_key.is_some() { "clients must send the master key" } else { "clients need no key" };
+        writeln!(f, "{auth}")
     }
 }
 
@@ -42,7 +43,7 @@ fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let limits = group.deployments.iter().map(|d| d.limits);
     let rpm: u64 = limits.clone().filter_map(|l| l.rpm).fold(0, u64::saturating_add);
     if rpm > 0 {
-        // One without a limit takes whatever comes.
+        // A deployment without an rpm limit adds an unknown number.
         write!(
             f,
             ", {rpm} requests per minute{}",

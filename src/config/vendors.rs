@@ -1,44 +1,46 @@
-//! Who may stand before the slash in `model`: one row each, [`VENDORS`].
+//! The vendors: the prefixes that `model` may have, one row each in [`VENDORS`].
 //!
-//! Most of them speak like OpenAI and differ in where they are and in the names of their variables, which are LiteLLM's.
-//! What a request says is passed on as it is: what a server does not know, it refuses by itself.
+//! Most vendors use OpenAI's dialect and differ in their URL and in the names of their environment variables, which
+//! are those of LiteLLM. Request parameters are passed on unchanged; a server that does not support one refuses it
+//! itself.
 
 use super::Provider;
 
-/// One row: a provider by the name that it has in `model`.
+/// A vendor: a row of [`VENDORS`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Vendor {
-    /// What stands before the slash.
+    /// The prefix of `model`: the part before the slash.
     pub prefix: &'static str,
-    /// How it is called.
+    /// The dialect.
     pub provider: Provider,
-    /// Where it is.
+    /// The base URL.
     pub base: Base,
-    /// The environment variables that may say where it is instead; the first that is set.
+    /// The environment variables that may override the base URL; the first that is set is used.
     pub base_variables: &'static [&'static str],
-    /// The environment variables that may hold the key; the first that is set.
+    /// The environment variables that may contain the key; the first that is set is used.
     pub key_variables: &'static [&'static str],
-    /// Whether it commonly asks for no key.
+    /// True if the vendor's servers usually need no key.
     pub keyless: bool,
-    /// Whether it takes `stream_options.include_usage`. Most of those that do not tell a stream's usage unasked.
+    /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
+    /// unasked.
     pub asks_usage: bool,
-    /// What goes before the name of a model that has no slash in it.
+    /// The prefix of a model name that has no slash.
     pub model_prefix: &'static str,
 }
 
-/// The version that Azure is asked for where none was given; LiteLLM's own default.
+/// The `api-version` for Azure if none is configured; LiteLLM's default.
 pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
 
-/// Where a vendor is.
+/// The base URL of a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// At one place for all, which holds where nothing else is said.
+    /// A public URL, the same for every customer.
     Public(&'static str),
-    /// Wherever its owner has put it; such as this.
+    /// A URL that each customer configures, with an example.
     Own(&'static str),
 }
 
-/// All of them.
+/// All vendors.
 pub static VENDORS: [Vendor; 19] = [
     public(
         ("openai", "https://api.openai.com/v1"),
@@ -97,7 +99,7 @@ pub static VENDORS: [Vendor; 19] = [
         ..own(("lm_studio", "http://localhost:1234/v1"), &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"])
     },
     Vendor {
-        // It refuses a request with `include_usage` (422), and sends usage with the last chunk.
+        // Mistral refuses a request with `include_usage` (422), and sends usage with the last chunk.
         asks_usage: false,
         provider: Provider::Versioned,
         ..public(
@@ -137,14 +139,15 @@ pub static VENDORS: [Vendor; 19] = [
     public(("xai", "https://api.x.ai/v1"), &["XAI_API_BASE"], &["XAI_API_KEY"]),
 ];
 
-/// By its `/v1`, which takes what OpenAI's routes take; what only its own `/api/chat` takes (`num_ctx`) is set in the model.
+/// Ollama, through its `/v1` routes, which accept OpenAI's parameters. Parameters that only `/api/chat` accepts
+/// (`num_ctx`) must be set in the model file.
 const OLLAMA: Vendor = Vendor {
     keyless: true,
     provider: Provider::Versioned,
     ..public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
 };
 
-/// One that is at the same place for all and speaks like OpenAI.
+/// Returns a vendor with a public URL and OpenAI's dialect.
 const fn public(
     (prefix, base): (&'static str, &'static str),
     base_variables: &'static [&'static str],
@@ -162,7 +165,7 @@ const fn public(
     }
 }
 
-/// One that its owner runs.
+/// Returns a vendor with servers that the customer runs.
 const fn own(
     (prefix, example): (&'static str, &'static str),
     base_variables: &'static [&'static str],
@@ -171,7 +174,7 @@ const fn own(
     Vendor { base: Base::Own(example), ..public((prefix, ""), base_variables, key_variables) }
 }
 
-/// The vendor of that name.
+/// Returns the vendor with this prefix.
 #[must_use]
 pub fn vendor(prefix: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.prefix == prefix)

@@ -1,8 +1,8 @@
-//! Bad configurations: `§` marks the place that the error must point at.
+//! Invalid configurations: `§` marks the location that the error must have.
 
-/// What must be said, and the file. `PARAMS` begins a deployment whose parameters follow.
+/// Expected messages, each with a file. `PARAMS` begins a deployment; its parameters follow.
 pub(crate) const BAD: &[(&str, &str)] = &[
-    // no YAML
+    // invalid YAML
     ("mapping values are not allowed", "model_list: a§: b: c\n"),
     ("tabs disallowed", "model_list:\n\t§- model_name: g\n"),
     ("look for a tab", "model_list:\n\t§- model_name: g\n"),
@@ -10,7 +10,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("unclosed quote", "general_settings:\n  master_key: §\"sk-canary-123456\n"),
     ("unknown anchor", "model_list: §*missing\n"),
     ("more than one YAML document", "---\nmodel_list:\n---\n§router_settings:\n"),
-    ("a key must be a text", "§[a]: b\n"),
+    ("a key must be a string", "§[a]: b\n"),
     // sections
     ("the configuration is empty", "§"),
     ("the configuration is empty", "# only a comment\n§"),
@@ -18,11 +18,11 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("there is no `model_list`", "§router_settings: {num_retries: 3}\n"),
     ("`model_list` is empty", "§model_list:\n"),
     ("`model_list` is empty", "§model_list: []\n"),
-    ("`model_list` must be a list, found a text", "model_list: §x\n"),
+    ("`model_list` must be a list, found a string", "model_list: §x\n"),
     ("begin each deployment with `- model_name:`", "model_list:\n  §model_name: g\n"),
-    ("a deployment must be a map of keys, found a text", "model_list:\n- §x\n"),
+    ("a deployment must be a map of keys, found a string", "model_list:\n- §x\n"),
     ("`router_settings` must be a map of keys", "PARAMS\nrouter_settings: §3\n"),
-    ("`include` is not served yet", "§include: [other.yaml]\nPARAMS\n"),
+    ("`include` is not supported yet", "§include: [other.yaml]\nPARAMS\n"),
     ("`rpm` is written twice", "PARAMS\n    rpm: 6\n    §rpm: 7\n"),
     (
         "the first is in line 2",
@@ -34,17 +34,17 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("`litellm_params` must be a map", "model_list:\n- model_name: g\n  litellm_params: §openai/m\n"),
     ("`litellm_params` has no `model`", "model_list:\n- model_name: g\n  litellm_params:\n    §rpm: 6\n"),
     (
-        "`model_name` must be a text, found the number 4",
+        "`model_name` must be a string, found the number 4",
         "model_list:\n- model_name: §4\n  litellm_params: {model: openai/m}\n",
     ),
     ("put it in quotes", "model_list:\n- model_name: §true\n  litellm_params: {model: openai/m}\n"),
     (
-        "must be a text that is not empty",
+        "must be a string that is not empty",
         "model_list:\n- model_name: §''\n  litellm_params: {model: openai/m}\n",
     ),
     ("`model_info` must be a map", "PARAMS\n  model_info: §[id]\n"),
     (
-        "the id `one` is taken",
+        "the id `one` is already used",
         "PARAMS\n  model_info: {id: one}\n- model_name: h\n  litellm_params: {model: openai/m}\n  model_info: {id: §one}\n",
     ),
     // providers
@@ -71,38 +71,41 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("has no `api_base`", "model_list:\n- model_name: g\n  litellm_params: {model: §azure/foo}\n"),
     // URLs
     ("must begin with `http://`", "PARAMS\n    api_base: §example.com\n"),
-    ("only http and https", "PARAMS\n    api_base: §ftp://example.com\n"),
+    ("only http and https are supported", "PARAMS\n    api_base: §ftp://example.com\n"),
     ("it has a query", "PARAMS\n    api_base: §https://example.com/v1?key=sk-canary-123456\n"),
     ("it has a fragment", "PARAMS\n    api_base: §https://example.com/v1#top\n"),
     ("it has a user name", "PARAMS\n    api_base: §https://me:sk-canary-123456@example.com\n"),
-    ("its port is none", "PARAMS\n    api_base: §http://localhost:99999\n"),
-    ("cannot be read", "PARAMS\n    api_base: §'http://exa mple'\n"),
-    ("`api_base` must be a text, found a list", "PARAMS\n    api_base: §[https://example.com]\n"),
+    ("its port is not a number", "PARAMS\n    api_base: §http://localhost:99999\n"),
+    ("cannot be parsed", "PARAMS\n    api_base: §'http://exa mple'\n"),
+    ("`api_base` must be a string, found a list", "PARAMS\n    api_base: §[https://example.com]\n"),
     // numbers and times
-    ("`rpm` must be a whole number from 1, found the text `six`", "PARAMS\n    rpm: §six\n"),
-    ("whole number from 1, found the number 0", "PARAMS\n    rpm: §0\n"),
-    ("whole number from 1, found the number 1.5", "PARAMS\n    tpm: §1.5\n"),
+    ("`rpm` must be a whole number of at least 1, found the string `six`", "PARAMS\n    rpm: §six\n"),
+    ("whole number of at least 1, found the number 0", "PARAMS\n    rpm: §0\n"),
+    ("whole number of at least 1, found the number 1.5", "PARAMS\n    tpm: §1.5\n"),
     ("found a map", "PARAMS\n    rpm:\n      §a: 1\n"),
     ("found `true`", "PARAMS\n    max_parallel_requests: §true\n"),
-    ("a number from 0, found the number -1", "PARAMS\n    weight: §-1\n"),
+    ("a number of at least 0, found the number -1", "PARAMS\n    weight: §-1\n"),
     ("`order` must be a whole number", "PARAMS\n    order: §first\n"),
     ("write seconds as a plain number", "PARAMS\n    timeout: §30s\n"),
     ("greater than 0", "PARAMS\n    timeout: §0\n"),
-    ("from 0, found the number -5", "PARAMS\n    cooldown_time: §-5\n"),
-    ("`num_retries` must be a whole number from 0", "PARAMS\n    num_retries: §-1\n"),
+    ("at least 0, found the number -5", "PARAMS\n    cooldown_time: §-5\n"),
+    ("`num_retries` must be a whole number of at least 0", "PARAMS\n    num_retries: §-1\n"),
     ("one of `1`, `10`, `60`", "PARAMS\n    rate_window: §30\n"),
     ("one of `azure`, `billed`", "PARAMS\n    token_accounting: §free\n"),
-    ("only `true` and `false` are taken", "PARAMS\n    http2: §yes\n"),
+    ("write `true` or `false`", "PARAMS\n    http2: §yes\n"),
     ("`max_input_tokens` must be a whole number", "PARAMS\n  model_info: {max_input_tokens: §8k}\n"),
     // secrets and headers
-    ("`api_key` must be a text, found a number", "PARAMS\n    api_key: §123456\n"),
+    ("`api_key` must be a string, found a number", "PARAMS\n    api_key: §123456\n"),
     ("the environment variable `NO_SUCH_KEY` is not set", "PARAMS\n    api_key: §os.environ/NO_SUCH_KEY\n"),
     ("cannot be sent in a header", "PARAMS\n    api_key: §\"sk-canary-123456\\nx\"\n"),
-    ("is no name of a header", "PARAMS\n    headers: {§a b: sk-canary-123456}\n"),
+    ("is not a header name", "PARAMS\n    headers: {§a b: sk-canary-123456}\n"),
     ("`content-length` is set by the gateway", "PARAMS\n    extra_headers: {§Content-Length: 5}\n"),
-    ("a text that fits in a header, found a text", "PARAMS\n    headers: {x-a: §\"sk-canary-123456\\n\"}\n"),
-    ("`headers` must be a map of keys, found a text", "PARAMS\n    headers: §sk-canary-123456\n"),
-    ("a list of organizations is not served", "PARAMS\n    organization: §[a, b]\n"),
+    (
+        "a string that fits in a header, found a string",
+        "PARAMS\n    headers: {x-a: §\"sk-canary-123456\\n\"}\n",
+    ),
+    ("`headers` must be a map of keys, found a string", "PARAMS\n    headers: §sk-canary-123456\n"),
+    ("a list of organizations is not supported", "PARAMS\n    organization: §[a, b]\n"),
     ("`NO_SUCH_VARIABLE` is not set", "PARAMS\n    user: §os.environ/NO_SUCH_VARIABLE\n"),
     ("`master_key` is empty", "PARAMS\ngeneral_settings:\n  §master_key:\n"),
     (
@@ -110,16 +113,16 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: g\n  litellm_params:\n    model: §hosted_vllm/m\n",
     ),
     (
-        "a `*` is served only where",
+        "a `*` is not supported for a provider",
         "model_list:\n- model_name: 'a/*'\n  litellm_params:\n    model: §azure/*\n    api_base: https://r.example\n",
     ),
-    ("nothing stands for the `*`", "model_list:\n- model_name: g\n  litellm_params: {model: §openai/*}\n"),
+    ("has no match in `model_name`", "model_list:\n- model_name: g\n  litellm_params: {model: §openai/*}\n"),
     (
-        "nothing stands for the `*`",
+        "has no match in `model_name`",
         "model_list:\n- model_name: 'a/*'\n  litellm_params: {model: §openai/*-*}\n",
     ),
     (
-        "nothing stands for the `*`",
+        "has no match in `model_name`",
         "model_list:\n- model_name: '*/*'\n  litellm_params: {model: §openai/*}\n",
     ),
     (
@@ -133,14 +136,14 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ),
     ("`expect` is set by the gateway", "PARAMS\n    headers: {§expect: 100-continue}\n"),
     ("`accept-encoding` is set by the gateway", "PARAMS\n    headers: {§accept-encoding: gzip}\n"),
-    ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
-    ("give callers a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),
-    ("without it anybody may call", "PARAMS\ngeneral_settings:\n  §enable_oauth2_proxy_auth: true\n"),
+    ("without it every client may call", "PARAMS\ngeneral_settings:\n  §custom_auth: my_auth.check\n"),
+    ("set a `master_key`", "PARAMS\ngeneral_settings:\n  §enable_jwt_auth: true\n"),
+    ("without it every client may call", "PARAMS\ngeneral_settings:\n  §enable_oauth2_proxy_auth: true\n"),
     ("`NO_SUCH_KEY` is not set", "PARAMS\ngeneral_settings:\n  master_key: §os.environ/NO_SUCH_KEY\n"),
-    ("`A` must be a text, found a list", "PARAMS\nenvironment_variables: {A: §[sk-canary-123456]}\n"),
+    ("`A` must be a string, found a list", "PARAMS\nenvironment_variables: {A: §[sk-canary-123456]}\n"),
     // settings
     (
-        "`num_retries` must be a whole number from 0, found the text `three`",
+        "`num_retries` must be a whole number of at least 0, found the string `three`",
         "PARAMS\nlitellm_settings: {num_retries: §three}\n",
     ),
     (
@@ -177,11 +180,8 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("the groups are `g`", "PARAMS\nlitellm_settings: {content_policy_fallbacks: [{g: [§elsewhere]}]}\n"),
     ("there is no group `x`", "PARAMS\nrouter_settings: {default_fallbacks: [§x]}\n"),
     ("there is no group `x`", "PARAMS\nrouter_settings: {fallbacks: [{g: [{model: §x, temperature: 0}]}]}\n"),
-    ("the fallback names no `model`", "PARAMS\nrouter_settings: {fallbacks: [{g: [§{temperature: 0}]}]}\n"),
-    (
-        "what serves every group belongs into `default_fallbacks`",
-        "PARAMS\nrouter_settings: {fallbacks: [§g]}\n",
-    ),
+    ("the fallback has no `model`", "PARAMS\nrouter_settings: {fallbacks: [{g: [§{temperature: 0}]}]}\n"),
+    ("or `default_fallbacks` for every group", "PARAMS\nrouter_settings: {fallbacks: [§g]}\n"),
     ("such as `- GROUP: [OTHER]`", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
     ("such as `{percent: 20, reserve: 100}`", "PARAMS\nrouter_settings: {retry_budget: §20}\n"),
     ("`fallbacks` must be a list, found a map", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
@@ -189,14 +189,14 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "`gpt-3.5` must be a list",
         "model_list:\n- model_name: gpt-3.5\n  litellm_params: {model: openai/m}\nrouter_settings: {fallbacks: [{gpt-3.5: §g}]}\n",
     ),
-    ("`g` must be a list, found the text `g`", "PARAMS\nrouter_settings: {fallbacks: [{g: §g}]}\n"),
+    ("`g` must be a list, found the string `g`", "PARAMS\nrouter_settings: {fallbacks: [{g: §g}]}\n"),
     ("there is no group `h`", "PARAMS\nrouter_settings: {model_group_alias: {a: §h}}\n"),
-    ("the alias names no group", "PARAMS\nrouter_settings: {model_group_alias: {a: §{hidden: true}}}\n"),
+    ("the alias has no `model`", "PARAMS\nrouter_settings: {model_group_alias: {a: §{hidden: true}}}\n"),
     (
         "`hidden` must be true or false",
         "PARAMS\nrouter_settings: {model_group_alias: {a: {model: g, hidden: §maybe}}}\n",
     ),
-    // through an alias: the place is where it was written
+    // through an alias: the location is where it was written
     (
         "`rpm` must be",
         "x-common: &common {rpm: §six}\nmodel_list:\n- model_name: g\n  litellm_params:\n    <<: *common\n    model: openai/m\n",

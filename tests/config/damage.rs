@@ -1,10 +1,10 @@
-//! Damaged files: whatever is said of them, it is no secret.
+//! Damaged files: no diagnostic shows a secret.
 
 use proptest::prelude::*;
 
 use crate::CANARY;
 
-/// A file with the secret wherever one may stand.
+/// Returns a file with the secret in every place where one is allowed.
 pub(crate) fn good(secret: &str) -> String {
     format!(
         "environment_variables: {{A_KEY: {secret}}}\nmodel_list:\n- model_name: g\n  litellm_params:\n    model: azure/m\n    \
@@ -28,34 +28,34 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn said_of(text: &str) -> String {
+fn diagnostics_of(text: &str) -> String {
     match crate::read_with(text, &[]) {
         Ok((_, warnings)) => format!("{warnings}{warnings:?}"),
         Err(errors) => format!("{errors}{errors:?}"),
     }
 }
 
-/// A secret that does not look like one: only its place tells.
+/// A secret that does not look like one: only its key identifies it.
 #[test]
-fn one_slip_anywhere_never_prints_a_secret() {
+fn a_configuration_with_one_typo_never_prints_a_secret() {
     const PLAIN: &str = "correct-horse-battery";
     let good = good(PLAIN);
     for at in 0..good.len() {
         let (before, after) = good.split_at(at);
         let damaged = ["\"", ":", ",", "\n"].map(|c| format!("{before}{c}{after}"));
         for text in damaged.into_iter().chain([format!("{before}{}", &after[1..])]) {
-            let shown = said_of(&text);
+            let shown = diagnostics_of(&text);
             assert!(!shown.contains(PLAIN), "{text}\n{shown}");
         }
     }
 }
 
 #[test]
-fn a_secret_in_the_wrong_variable_is_not_printed() {
+fn a_configuration_error_does_not_print_the_value_of_a_variable() {
     let text = "model_list:\n- model_name: g\n  litellm_params: {model: openai/m, rpm: os.environ/R, tpm: os.environ/T}\n";
     let said = crate::read_with(text, &[("R", CANARY), ("T", "70")]).unwrap_err().to_string();
     assert!(
-        said.contains("`rpm` must be a whole number from 1, found the value of `os.environ/R`"),
+        said.contains("`rpm` must be a whole number of at least 1, found the value of `os.environ/R`"),
         "{said}"
     );
     assert!(!said.contains("tpm`") && !said.contains(CANARY), "{said}");
@@ -65,7 +65,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn a_damaged_file_never_panics_and_never_prints_a_secret(damage in prop::collection::vec(mutation(), 1..5)) {
+    fn a_damaged_configuration_never_panics_and_never_prints_a_secret(damage in prop::collection::vec(mutation(), 1..5)) {
         let mut text: Vec<char> = good(CANARY).chars().collect();
         for mutation in damage {
             match mutation {
@@ -74,7 +74,7 @@ proptest! {
             }
         }
         let text: String = text.into_iter().collect();
-        let shown = said_of(&text);
+        let shown = diagnostics_of(&text);
         prop_assert!(!shown.contains(CANARY), "{}\n{}", text, shown);
     }
 }

@@ -1,4 +1,4 @@
-//! Who may stand before the slash, and what holds where the file says nothing.
+//! The vendors, and their defaults for URL and key.
 
 use tollgate::{
     config::{Base, Target, VENDORS},
@@ -8,7 +8,7 @@ use tollgate::{
 
 use super::{CANARY, deployment, read, read_with};
 
-/// The only deployment of a file with this `litellm_params`, and what was said about it.
+/// Returns the only deployment of a file with this `litellm_params`, its chat URL and the warnings.
 fn target(params: &str, env: &[(&str, &str)]) -> (Target, String, String) {
     let text = format!("model_list:\n- model_name: g\n  litellm_params: {{{params}}}\n");
     let (config, warnings) = read_with(&text, env).unwrap_or_else(|errors| panic!("{errors}"));
@@ -22,7 +22,7 @@ fn key(target: &Target) -> Option<&str> {
 }
 
 #[test]
-fn each_is_found_by_its_name_and_paid_with_each_of_its_variables() {
+fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables() {
     for vendor in &VENDORS {
         let base = match vendor.base {
             Base::Public(_) => String::new(),
@@ -44,7 +44,7 @@ fn each_is_found_by_its_name_and_paid_with_each_of_its_variables() {
 }
 
 #[test]
-fn names_are_said_once_and_every_public_base_is_a_whole_one() {
+fn vendor_prefixes_are_unique_and_public_base_urls_are_complete() {
     for (n, vendor) in VENDORS.iter().enumerate() {
         assert!(VENDORS[n + 1..].iter().all(|other| other.prefix != vendor.prefix), "{}", vendor.prefix);
         if let Base::Public(base) = vendor.base {
@@ -56,7 +56,7 @@ fn names_are_said_once_and_every_public_base_is_a_whole_one() {
 }
 
 #[test]
-fn they_are_called_where_their_documentation_says() {
+fn vendors_are_called_at_their_documented_urls() {
     for (params, url, model) in [
         ("model: groq/llama-3.3-70b", "https://api.groq.com/openai/v1/chat/completions", "llama-3.3-70b"),
         ("model: mistral/small", "https://api.mistral.ai/v1/chat/completions", "small"),
@@ -88,7 +88,7 @@ fn they_are_called_where_their_documentation_says() {
 }
 
 #[test]
-fn a_server_that_commonly_asks_for_no_key_is_called_without_one_and_without_a_word() {
+fn a_keyless_vendor_without_a_key_has_no_warning() {
     for params in [
         "model: hosted_vllm/m, api_base: http://127.0.0.1:8000/v1",
         "model: ollama/m",
@@ -103,29 +103,29 @@ fn a_server_that_commonly_asks_for_no_key_is_called_without_one_and_without_a_wo
 }
 
 #[test]
-fn openais_organization_is_told_to_openai_alone() {
+fn the_organization_variable_applies_to_openai_alone() {
     let env = [("OPENAI_ORGANIZATION", "org-1"), ("GROQ_API_KEY", "k"), ("OPENAI_API_KEY", "k")];
     assert!(target("model: openai/m", &env).0.organization.is_some());
     assert!(target("model: groq/m", &env).0.organization.is_none());
 }
 
 #[test]
-fn a_missing_key_variable_is_no_error_for_a_server_of_ones_own() {
+fn a_missing_key_variable_is_a_warning_for_a_self_hosted_server() {
     let (config, warnings) = read(&deployment("api_key: os.environ/NONE\napi_base: http://127.0.0.1:1/v1/"));
     assert_eq!((super::key(&config, 0), config.groups[0].deployments[0].target.base.path()), (None, "/v1"));
     assert!(warnings.contains("called without a credential"), "{warnings}");
 }
 
 #[test]
-fn a_key_that_leaves_the_machine_in_the_clear_is_warned_about() {
+fn a_key_sent_over_plain_http_to_another_machine_has_a_warning() {
     let (_, warnings) = read(&deployment(&format!("api_key: {CANARY}\napi_base: http://gpu.internal/v1")));
-    assert!(warnings.contains("the key goes to gpu.internal over plain http"), "{warnings}");
+    assert!(warnings.contains("the key is sent to gpu.internal over plain http"), "{warnings}");
     let (_, warnings) = read(&deployment("api_key: k\napi_base: http://localhost:1/v1"));
     assert_eq!(warnings, "");
 }
 
 #[test]
-fn azure_takes_a_token_of_its_directory_where_there_is_no_key() {
+fn azure_accepts_an_entra_token_if_there_is_no_key() {
     const AZURE: &str = "model: azure/d, api_base: https://r.openai.azure.com";
     let bearer = |params: &str, env: &[(&str, &str)]| {
         let (target, _, warnings) = target(&format!("{AZURE}{params}"), env);
@@ -139,10 +139,10 @@ fn azure_takes_a_token_of_its_directory_where_there_is_no_key() {
     assert_eq!(written, (None, vec![token.clone()], String::new()));
     assert_eq!(bearer("", &[("AZURE_AD_TOKEN", "tr0ub4dor\n")]), (None, vec![token], String::new()));
     let both = bearer(", azure_ad_token: tr0ub4dor, api_key: k", &[]);
-    assert_eq!((both.0.as_deref(), both.1.len()), (Some("k"), 0), "a key wins");
-    assert!(both.2.contains("`azure_ad_token` is not used: the key is"), "{}", both.2);
+    assert_eq!((both.0.as_deref(), both.1.len()), (Some("k"), 0), "a key takes precedence");
+    assert!(both.2.contains("`azure_ad_token` is not used: the key takes precedence"), "{}", both.2);
     let outer = bearer(", azure_ad_token: tr0ub4dor", &[("AZURE_API_KEY", "k")]);
     assert!(outer.0.is_some() && outer.2.contains("is not used"), "{}", outer.2);
     let said = bearer(", azure_ad_token: tr0ub4dor, extra_headers: {authorization: mine}", &[]);
-    assert_eq!(said.1, ["mine"], "and what is written as a header wins over both");
+    assert_eq!(said.1, ["mine"], "a configured header takes precedence over both");
 }

@@ -1,10 +1,10 @@
-//! The keys: which are settings, which are LiteLLM's, which are ours, and which values may be shown.
+//! The known keys of the file: LiteLLM's, OpenAI's and tollgate's own, and which values may be shown.
 
-/// What may stand at the top of the file, and whether it is served.
+/// The supported sections of the file.
 pub(super) const TOP: &[&str] =
     &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
 
-/// Sections of LiteLLM's proxy that mean nothing here yet.
+/// Sections of LiteLLM's proxy that are not supported yet.
 pub(super) const TOP_NOT_SERVED: &[&str] = &[
     "assistant_settings",
     "callback_settings",
@@ -20,11 +20,11 @@ pub(super) const TOP_NOT_SERVED: &[&str] = &[
     "vector_store_registry",
 ];
 
-/// One entry of `model_list`.
+/// The keys of an entry of `model_list`.
 pub(super) const ENTRY: &[&str] =
     &["model_name", "litellm_params", "model_info", "rpm", "tpm", "weight", "order"];
 
-/// Settings in `litellm_params`; anything else there is a parameter of requests.
+/// The settings in `litellm_params`. Any other key there is a request parameter.
 pub(super) const PARAMS: &[&str] = &[
     "model",
     "custom_llm_provider",
@@ -52,7 +52,7 @@ pub(super) const PARAMS: &[&str] = &[
     "output_cost_per_token",
 ];
 
-/// Settings in `model_info`. The rest is what somebody knows about a model: nothing depends on it.
+/// The settings in `model_info`. Any other key there is information without effect.
 pub(super) const INFO: &[&str] = &[
     "id",
     "base_model",
@@ -66,7 +66,7 @@ pub(super) const INFO: &[&str] = &[
     "order",
 ];
 
-/// Keys of `model_info` by which LiteLLM says whom a deployment serves, or how.
+/// Keys of `model_info` that restrict use of a deployment in LiteLLM and are not supported yet.
 pub(super) const INFO_NOT_SERVED: &[&str] = &[
     "access_groups",
     "access_windows",
@@ -79,7 +79,7 @@ pub(super) const INFO_NOT_SERVED: &[&str] = &[
     "team_public_model_name",
 ];
 
-/// Settings in `litellm_settings` and in `router_settings`.
+/// The settings in `litellm_settings` and in `router_settings`.
 pub(super) const SETTINGS: &[&str] = &[
     "num_retries",
     "request_timeout",
@@ -98,21 +98,21 @@ pub(super) const SETTINGS: &[&str] = &[
     "model_group_alias",
 ];
 
-/// Settings in `general_settings`.
+/// The settings in `general_settings`.
 pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
 
-/// Ways of LiteLLM's, none of them served, to keep callers out.
+/// LiteLLM's alternatives to the master key. None is supported.
 pub(super) const DOORS: &[&str] =
     &["custom_auth", "enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth"];
 
-/// A key of our own, which LiteLLM does not have.
+/// A key of tollgate's own, which LiteLLM does not have.
 pub(super) struct Ours {
     pub(super) name: &'static str,
-    /// Whether a deployment may have it.
+    /// True if a deployment may have it.
     pub(super) deployment: bool,
 }
 
-/// Our own keys. All may stand in `router_settings` and `litellm_settings`; none is ever sent upstream.
+/// All keys of tollgate's own. They belong in `router_settings` or `litellm_settings`, and are never sent upstream.
 pub(super) const OURS: &[Ours] = &[
     Ours { name: "rate_window", deployment: true },
     Ours { name: "token_accounting", deployment: true },
@@ -132,7 +132,7 @@ pub(super) const OURS: &[Ours] = &[
     Ours { name: "midstream_fallback", deployment: false },
 ];
 
-/// Our key of that name.
+/// Returns tollgate's own key with this name.
 pub(super) fn ours(name: &str) -> Option<&'static Ours> {
     OURS.iter().find(|o| o.name == name)
 }
@@ -145,7 +145,7 @@ pub(super) use foreign::{
 };
 pub(super) use secrecy::{Shown, is_secret, may_show, may_show_key, safe};
 
-/// Whether the word is the name of any setting, so that it may be shown wherever it stands.
+/// Returns true if the word is the name of a setting, which may be shown anywhere.
 pub(super) fn is_known(word: &str) -> bool {
     [TOP, TOP_NOT_SERVED, ENTRY, PARAMS, INFO, SETTINGS, GENERAL].iter().any(|list| list.contains(&word))
         || ours(word).is_some()
@@ -154,7 +154,7 @@ pub(super) fn is_known(word: &str) -> bool {
         || (is_litellm_param(word) || is_litellm_setting(word)) && !is_secret(word)
 }
 
-/// The known name that was probably meant.
+/// Returns the name with the fewest edits from `word`, at most `within`, or none if no name is close.
 pub(crate) fn nearest<'a>(
     word: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -162,7 +162,8 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let distance = |name: &str| strsim::osa_distance(&word.to_lowercase(), &name.to_lowercase());
     let close = |name: &&str| name.chars().count().max(word.chars().count()) > distance(name) * 2;
-    // Before anything is measured: the word may be a client's, and megabytes long. No character has more than four bytes.
+    // Checked before any distance is computed: the word may come from a client and be megabytes long. A character has
+    // at most four bytes.
     let comparable = |name: &&str| word.len() <= 4 * (name.len() + within);
     names
         .into_iter()

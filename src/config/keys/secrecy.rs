@@ -1,12 +1,12 @@
-//! Which values of the file may be shown in a message.
+//! Redaction: which keys and values of the file may be shown in a message.
 //!
-//! The rule is an allow-list: the value of a key is shown only if the key is a known setting that holds no secret.
-//! So a key that was misspelt, the very thing that messages are about, does not betray its value.
+//! The rule is an allow-list: a value is shown only if its key is a known setting that holds no secret. A misspelled
+//! key, which is what many messages are about, therefore never reveals its value.
 
-/// What may be shown below a key.
+/// The keys and values that may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Shown {
-    /// Values of known settings, but no scalar that stands where a whole section should.
+    /// Values of known settings, but not a scalar in place of a section.
     Section,
     /// Values of known settings.
     Settings,
@@ -16,7 +16,7 @@ pub(in crate::config) enum Shown {
 }
 
 impl Shown {
-    /// What may be shown below `key`.
+    /// Returns what may be shown below `key`.
     pub(in crate::config) fn below(self, key: &str) -> Self {
         let names = ["fallbacks", "model_group_alias", "_policy"].iter().any(|end| key.ends_with(end));
         match self {
@@ -33,7 +33,7 @@ impl Shown {
     }
 }
 
-/// Whether the value of that key is a secret, as far as its name tells.
+/// Returns true if the name of the key suggests that its value is a secret.
 pub(in crate::config) fn is_secret(key: &str) -> bool {
     let tokens = key.ends_with("tokens") || key.contains("per_token") || key.starts_with("token_");
     let harmless = tokens || key == "prompt_cache_key" || key == "litellm_key_header_name";
@@ -41,7 +41,7 @@ pub(in crate::config) fn is_secret(key: &str) -> bool {
     !harmless && key != "base_url" && words.iter().any(|word| key.to_lowercase().contains(word))
 }
 
-/// Whether a scalar may be shown, as it is written in the file.
+/// Returns true if a scalar may be shown. `written` is its text in the file.
 pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
     let variable = written.trim_matches(['"', '\'']).strip_prefix("os.environ/");
     if variable.is_some_and(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
@@ -49,19 +49,19 @@ pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
     }
     let harmless = match shown {
         Shown::Nothing | Shown::Section => false,
-        // No setting that is ever complained about has a blank in it; a line whose colon is missing has.
+        // No setting with a diagnostic about its value contains a blank; a line with a missing colon does.
         Shown::Settings => !written.contains(char::is_whitespace),
         Shown::All => !written.contains('\n'),
     };
-    // A URL may hold a password or a signature; a line may have run into the next.
+    // A URL may contain a password or a signature; a line may have run into the next.
     let url = written.contains("://") && written.contains(['@', '?']);
     let line =
         written.trim_matches(['"', '\'']).contains([' ', '\t', ':', '=', '"', '\'']) && is_secret(written);
     harmless && !url && !line && !looks_secret(written)
 }
 
-/// Whether a key may be shown. A secret may have become a key, or a part of it, by a slip: where values are secrets
-/// only what has the shape of a variable or of a common header is shown, and no setting has a blank in its name.
+/// Returns true if a key may be shown. By mistake, a secret may have become a key or a part of one. Among secret
+/// values, only a key that looks like a variable or a common header is shown; elsewhere a key with a blank is hidden.
 pub(in crate::config) fn may_show_key(name: &str, shown: Shown) -> bool {
     let common = ["x-", "content-", "openai-", "user-agent"]
         .iter()
@@ -71,18 +71,18 @@ pub(in crate::config) fn may_show_key(name: &str, shown: Shown) -> bool {
     let shape = match shown {
         Shown::Nothing => common || word,
         Shown::Section | Shown::Settings => plain,
-        // The name of a group may have a blank in it.
+        // The name of a group may contain a blank.
         Shown::All => true,
     };
     shape && may_show(name, Shown::All)
 }
 
-/// The word, unless it looks like a secret.
+/// Returns the word, or `***` if it looks like a secret.
 pub(in crate::config) fn safe(word: &str) -> &str {
     if may_show(word, Shown::All) { word } else { "***" }
 }
 
-/// Whether the text holds something of the shape of a credential.
+/// Returns true if the text contains something that looks like a credential.
 fn looks_secret(text: &str) -> bool {
     const SIGNS: [&str; 12] =
         ["sk-", "pk-", "hf_", "gsk_", "xai-", "ghp_", "nvapi-", "akia", "eyj", "bearer ", "basic ", "aiza"];
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_shown_only_below_a_known_key() {
+    fn a_diagnostic_shows_a_value_only_below_a_known_key() {
         let below = |key| may_show("tr0ub4dor", Shown::Settings.below(key));
         assert!(below("rpm") && below("api_base") && below("routing_strategy"));
         assert!(!below("model_list") && !below("litellm_params"));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_key_is_never_shown() {
+    fn a_diagnostic_never_shows_a_word_that_looks_like_a_key() {
         assert!(!may_show("x sk-canary-123456", Shown::All));
         assert!(!may_show("https://user:tr0ub@host", Shown::Settings));
         assert!(may_show("task-force-one", Shown::All));

@@ -1,4 +1,4 @@
-//! Default request parameters: every key of `litellm_params` that is no setting.
+//! Default request parameters: every key of `litellm_params` that is not a setting.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::config::{
     yaml::{Key, Node, Value},
 };
 
-/// Name, and value as JSON text.
+/// The name of a parameter, and its value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);
 
-/// The parameters that are added to requests. Settings, ours and LiteLLM's, are not among them. What stands in
-/// `extra_body` wins, as in OpenAI's client: a key that is written twice would be sent twice.
+/// Returns the parameters that are added to requests. Settings of tollgate and of LiteLLM are not among them. A
+/// parameter in `extra_body` replaces one of the same name, as in OpenAI's client: both would be sent otherwise.
 pub(super) fn resolve(params: &Section, sink: &mut Sink<'_>) -> Vec<Parameter> {
     let (mut parameters, mut extra) = (Vec::<Parameter>::new(), Vec::<Parameter>::new());
     for (key, node) in params.entries() {
@@ -30,17 +30,17 @@ pub(super) fn resolve(params: &Section, sink: &mut Sink<'_>) -> Vec<Parameter> {
     parameters
 }
 
-/// What would make the answer another than the one that the client waits for.
+/// Parameters that change the form of the response; only the client may set them.
 const FIXED: [&str; 2] = ["stream", "stream_options"];
 
-/// The parameter, unless it is null, the client's alone, or needs a variable that is not set.
+/// Returns the parameter, unless it is null, reserved for the client, or contains an unset variable.
 pub(super) fn parameter(key: &Key, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
     if node.is_null() {
         return None;
     }
     if FIXED.contains(&&*key.name) {
         let name = key.at.last();
-        sink.warning(&key.at, format!("`{name}` is not used: only the client knows what it waits for"));
+        sink.warning(&key.at, format!("`{name}` is ignored: only the client may set it"));
         return None;
     }
     if let Some(unset) = unset(node) {
@@ -58,21 +58,21 @@ fn unset(node: &Node) -> Option<&Node> {
     }
 }
 
-/// Settings with a credential in them.
+/// Settings that contain a credential.
 const SECRET: [&str; 4] = ["api_key", "azure_ad_token", "headers", "extra_headers"];
 
-/// The setting of a deployment that was probably meant.
+/// Returns the deployment setting that the key is probably a misspelling of.
 fn slip(name: &str) -> Option<&'static str> {
     let ours = keys::OURS.iter().filter(|o| o.deployment).map(|o| o.name);
     keys::nearest(name, keys::PARAMS.iter().copied().chain(ours), 2)
 }
 
-/// Whether the key is, or is nearly, one with a credential in it.
+/// Returns true if the key is a setting with a credential, or a likely misspelling of one.
 pub(super) fn is_nearly_secret(name: &str) -> bool {
     slip(name).is_some_and(|near| SECRET.contains(&near))
 }
 
-/// Whether the key goes upstream; says why not, and whether it looks like a slip.
+/// Returns true if the key is sent upstream. Warns if it is not, and if it is probably misspelled.
 fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
     let name = key.at.last();
     let ours = keys::ours(name);
@@ -83,34 +83,38 @@ fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
         return true;
     }
     if ours.is_some() || keys::SETTINGS.contains(&name) {
-        sink.warning(&key.at, format!("`{name}` means nothing for one deployment"))
+        sink.warning(&key.at, format!("`{name}` cannot be set for one deployment"))
             .help(format!("write `{name}` below `router_settings`"));
         return false;
     }
     if keys::is_litellm_param(name) {
-        let entry = sink.warning(&key.at, format!("`{name}` is not served yet; it is not sent upstream"));
+        let entry = sink.warning(&key.at, format!("`{name}` is not supported yet; it is not sent upstream"));
         if name == "max_retries" {
-            entry.help("`num_retries` says how often a failed call is made again");
+            entry.help("`num_retries` sets how often a failed call is retried");
         }
         return false;
     }
     match slip(name) {
-        // It may well hold a credential: that must not end in somebody's request log.
+        // The value may be a credential, which must not end up in the request log of a provider.
         Some(near) if SECRET.contains(&near) => {
             sink.warning(&key.at, format!("unknown key `{name}`; it is not sent upstream"))
                 .help(format!("did you mean `{near}`?"));
             false
         }
         Some(near) => {
-            sink.warning(&key.at, format!("`{name}` is no setting; it is sent upstream with each request"))
-                .help(format!("did you mean `{near}`?"));
+            sink.warning(
+                &key.at,
+                format!("`{name}` is not a setting; it is sent upstream with each request"),
+            )
+            .help(format!("did you mean `{near}`?"));
             true
         }
         None => {
-            // Other servers have `top_k` and `min_tokens`: only what is one letter off a longer word is a slip.
+            // Other servers have `top_k` and `min_tokens`: only a longer word with one wrong letter counts as
+            // misspelled.
             let near = keys::nearest(name, keys::OPENAI.iter().copied(), 1);
             if let Some(near) = near.filter(|near| near.len() > 5) {
-                sink.warning(&key.at, format!("`{name}` is no parameter of OpenAI's; it is sent upstream"))
+                sink.warning(&key.at, format!("`{name}` is not an OpenAI parameter; it is sent upstream"))
                     .help(format!("did you mean `{near}`?"));
             }
             true

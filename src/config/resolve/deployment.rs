@@ -1,4 +1,4 @@
-//! One entry of `model_list`: what it may be asked for, its clocks, what is known about it.
+//! Resolves an entry of `model_list`: limits, timeouts, mock response and model info.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::config::{
     yaml::{Node, Value},
 };
 
-/// What the settings say about every deployment.
+/// The settings that are defaults for every deployment.
 pub(super) struct General<'r> {
     pub(super) env: &'r Environment<'r>,
     rate_window: Option<u64>,
@@ -40,7 +40,7 @@ fn accounting(node: &Node, sink: &mut Sink<'_>) -> Option<Accounting> {
     read::choice(node, &[("azure", Accounting::Azure), ("billed", Accounting::Billed)], sink)
 }
 
-/// Resolves one entry; none if it has no target, which has been said.
+/// Resolves an entry. Returns none if its target is invalid; the errors are in the sink.
 pub(super) fn resolve(
     entry: &Entry,
     id: Arc<str>,
@@ -90,7 +90,7 @@ fn http2(entry: &Entry, general: &General<'_>, sink: &mut Sink<'_>) -> bool {
 
 fn limits(entry: &Entry, provider: Option<Provider>, general: &General<'_>, sink: &mut Sink<'_>) -> Limits {
     let param = |name| entry.params.get(name);
-    // LiteLLM looks in this order.
+    // LiteLLM's order of precedence.
     let anywhere = |name| entry.top.get(name).or(param(name)).or(entry.info.get(name));
     let by_provider = match provider {
         Some(Provider::Azure) => Accounting::Azure,
@@ -128,7 +128,8 @@ fn info(entry: &Entry, sink: &mut Sink<'_>) -> Info {
     }
 }
 
-/// What else stands there is no setting, unless it is one of LiteLLM's or a slip.
+/// Warns of LiteLLM's keys that are not supported and of misspelled keys. Any other key is information without
+/// effect.
 fn warn_unserved(info: &Section, sink: &mut Sink<'_>) {
     for (key, node) in info.entries() {
         let name = key.at.last();
@@ -137,9 +138,9 @@ fn warn_unserved(info: &Section, sink: &mut Sink<'_>) {
             continue;
         }
         if keys::INFO_NOT_SERVED.contains(&name) {
-            let entry = sink.warning(&key.at, format!("`{name}` is not served yet"));
+            let entry = sink.warning(&key.at, format!("`{name}` is not supported yet"));
             if name == "blocked" {
-                entry.help("take the deployment out of the list: it is called like any other");
+                entry.help("the deployment is called like any other: remove it from `model_list`");
             }
         } else if let Some(near) = keys::nearest(name, keys::INFO.iter().copied(), 2) {
             sink.warning(&key.at, format!("unknown key `{name}` in `model_info`"))

@@ -1,4 +1,4 @@
-//! Lists of fallbacks, and the names that they may use.
+//! Resolves the fallback lists, and checks the names in them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::config::{
     yaml::{At, Key, Node, Value},
 };
 
-/// Everything that may be called: groups, aliases, ids of deployments.
+/// All names that can be called: groups, aliases and ids of deployments.
 pub(super) struct Names(BTreeMap<Arc<str>, Kind>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum Kind {
 impl Names {
     pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
         let ids = ids.iter().map(|id| (id.clone(), Kind::Deployment));
-        // A group hides a deployment whose id is the same.
+        // A group takes precedence over a deployment whose id is the same.
         Self(ids.chain(groups.map(|name| (name.clone(), Kind::Group))).collect())
     }
 
@@ -35,7 +35,7 @@ impl Names {
         self.0.get(name) == Some(&Kind::Group)
     }
 
-    /// The group that `node` names.
+    /// Returns the name of the group at `node`.
     pub(super) fn group(&self, node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
         let name = read::text(node, sink)?;
         if Pattern::of(&name).is_some() {
@@ -44,7 +44,7 @@ impl Names {
         self.check((&name, |kind| kind == Kind::Group), &node.at, sink)
     }
 
-    /// The name, if anything can be called by it.
+    /// Returns the name if a group, an alias, a deployment or a pattern has it.
     pub(super) fn known(&self, name: &str, at: &At, sink: &mut Sink<'_>) -> Option<Arc<str>> {
         let mut patterns = self.0.keys().filter_map(|name| Pattern::of(name));
         if !self.0.contains_key(name) && patterns.any(|pattern| pattern.capture(name).is_some()) {
@@ -63,11 +63,11 @@ impl Names {
             return Some(known.clone());
         }
         if self.0.is_empty() {
-            // There is no group at all, and why has been said.
+            // No group is valid; the reason is already in the sink.
             return None;
         }
         let entry = sink.error(at, format!("there is no group `{}`", keys::safe(name)));
-        // Ids are no help: most are hashes.
+        // Ids are not suggested: most are hashes.
         let names = self.0.iter().filter(|(_, kind)| **kind != Kind::Deployment && allow(**kind));
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
         match keys::nearest(name, names.iter().copied(), 4) {
@@ -84,7 +84,7 @@ fn first_few(names: &[&str]) -> String {
     format!("{}{more}", few.join(", "))
 }
 
-/// `fallbacks`, with `default_fallbacks` as a further `*`.
+/// Resolves `fallbacks`, with `default_fallbacks` added to the `*` entry.
 pub(super) fn general(both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
     let mut fallbacks = special("fallbacks", both, names, sink).unwrap_or_default();
     let more = both.read("default_fallbacks", sink, |node, sink| Some(alternatives(node, names, sink)));
@@ -96,7 +96,8 @@ pub(super) fn general(both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Fa
     fallbacks
 }
 
-/// One list by its key: the router's if it says anything, else the other; they are never mixed.
+/// Resolves the list at the key `name`: that of `router_settings` if it has an entry, else that of
+/// `litellm_settings`. The two are never merged.
 pub(super) fn special(name: &str, both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Option<Fallbacks> {
     let mut read = |node: Option<&Node>| node.map(|node| list(node, names, sink));
     let (router, litellm) = (read(both.router.get(name)), read(both.litellm.get(name)));
@@ -116,7 +117,7 @@ fn list(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
                 &item.at,
                 format!("a fallback must be a map from a group to a list of groups, found {found}"),
             )
-            .help("write `- GROUP: [OTHER]`; what serves every group belongs into `default_fallbacks`");
+            .help("write `- GROUP: [OTHER]`, or `default_fallbacks` for every group");
             continue;
         };
         entries.iter().for_each(|entry| add(&mut fallbacks, entry, names, sink));
@@ -133,8 +134,8 @@ fn add(fallbacks: &mut Fallbacks, (key, node): &(Key, Node), names: &Names, sink
     let Some(group) = names.known(&key.name, &key.at, sink) else { return };
     if fallbacks.by_group.iter().any(|(other, _)| *other == group) {
         let name = keys::safe(&group);
-        sink.warning(&key.at, format!("`{name}` has a list already; this one is not used"))
-            .help("write all its groups into one list");
+        sink.warning(&key.at, format!("`{name}` already has a list; this one is ignored"))
+            .help("merge the two lists");
     } else {
         fallbacks.by_group.push((group, alternatives));
     }
@@ -151,7 +152,7 @@ fn alternative(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<Altern
         return Some(Alternative { model, parameters: Vec::new() });
     };
     let Some((_, model)) = entries.iter().find(|(key, _)| key.name == "model") else {
-        sink.error(&node.at, "the fallback names no `model`").help("write `{model: GROUP, temperature: 0}`");
+        sink.error(&node.at, "the fallback has no `model`").help("write `{model: GROUP, temperature: 0}`");
         return None;
     };
     let mut parameters = Vec::new();
@@ -162,7 +163,7 @@ fn alternative(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<Altern
         let setting = setting || keys::is_litellm_param(name) || defaults::is_nearly_secret(name);
         if setting && !keys::is_openai(name) {
             let name = keys::safe(name);
-            sink.warning(&key.at, format!("`{name}` cannot be changed by a fallback; it is not used"));
+            sink.warning(&key.at, format!("`{name}` cannot be changed by a fallback; it is ignored"));
         } else {
             parameters.extend(defaults::parameter(key, value, sink));
         }

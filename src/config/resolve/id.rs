@@ -1,4 +1,4 @@
-//! The ids of deployments: written, or made from what the deployment is.
+//! The ids of deployments: configured, or hashed from the parameters.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,10 +16,10 @@ use crate::config::{
     yaml::{Node, Value},
 };
 
-/// Bytes of the hash that make an id: enough that two deployments never meet by chance.
+/// Bytes of the hash in an id: enough that two deployments do not collide by chance.
 const BYTES: usize = 8;
 
-/// The id of each entry. Written ones come first, since only they can clash.
+/// Returns the id of each entry. Configured ids are assigned first, since only they can clash.
 pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
     let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut ids: Vec<Option<Arc<str>>> = Vec::new();
@@ -28,8 +28,8 @@ pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
         if let Some((node, id)) = &written {
             if let Some(line) = taken.get(id) {
                 let id = keys::safe(id);
-                sink.error(&node.at, format!("the id `{id}` is taken"))
-                    .help(format!("line {line} has it too"));
+                sink.error(&node.at, format!("the id `{id}` is already used"))
+                    .help(format!("line {line} uses it too"));
             }
             taken.entry(id.clone()).or_insert(node.at.line);
         }
@@ -50,10 +50,10 @@ fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
     }
 }
 
-/// The ids that nobody has yet.
+/// The ids that are not taken yet.
 struct Free {
     taken: BTreeSet<Arc<str>>,
-    /// Which number comes next behind an id that several entries have: equal ones are told apart by their order.
+    /// The next number to append to an id that several entries share; equal entries are numbered in file order.
     next: BTreeMap<String, usize>,
 }
 
@@ -66,7 +66,7 @@ impl Free {
                 candidate = format!("{id}-{next}");
             }
             *next += 1;
-            // Written ones may look like ours.
+            // A configured id may look like a generated one.
             if !self.taken.contains(candidate.as_str()) {
                 let id: Arc<str> = candidate.into();
                 self.taken.insert(Arc::clone(&id));
@@ -76,14 +76,14 @@ impl Free {
     }
 }
 
-/// A hash over the group's name and the parameters as they are written, in no order, without secrets: the id, and
-/// with it what was learnt about the deployment, outlives a new key and a tidied file.
+/// Returns a hash over the group's name and the parameters as written, in any order, without secrets. The id, and the
+/// state of the deployment that is stored under it, survive a new key and a reformatted file.
 fn hash(entry: &Entry) -> String {
     let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name));
     let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
     let text = serde_json::to_string(&(&*entry.name, params)).unwrap_or_default();
     digest(&SHA256, text.as_bytes()).as_ref().iter().take(BYTES).fold(String::new(), |mut id, byte| {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(id, "{byte:02x}");
         id
     })
@@ -93,7 +93,7 @@ fn is_secret(key: &str) -> bool {
     keys::is_secret(key) || key.contains("headers")
 }
 
-/// The value with `os.environ/NAME` as it stands in the file, keys of maps in order.
+/// Returns the value with `os.environ/NAME` unexpanded and the keys of maps sorted.
 fn as_written(node: &Node) -> serde_json::Value {
     match (&node.value, &node.variable) {
         (_, Some(name)) => format!("os.environ/{name}").into(),

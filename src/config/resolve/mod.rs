@@ -1,6 +1,7 @@
-//! What the file means: defaults applied, names checked, secrets read.
+//! Resolves the sections into a [`Config`]: applies defaults, checks names, reads secrets.
 //!
-//! Each part reads its section and notes what is wrong; none stops another, so that all errors are found at once.
+//! Each part reads its section and reports its own errors; no part stops another, so that all errors are found at
+//! once.
 
 mod defaults;
 mod deployment;
@@ -22,7 +23,7 @@ use super::{
 };
 use fallbacks::Names;
 
-/// Resolves what was read. The result counts only if the sink has no error.
+/// Resolves the sections. The result may be used only if the sink has no error.
 pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
     settings::warn_unknown(raw, sink);
     let ids = id::assign(&raw.entries, sink);
@@ -53,7 +54,7 @@ fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> 
         let Some((group, hidden)) = alias_target(node, names, sink) else { continue };
         if names.is_group(&key.name) {
             let name = key.at.last();
-            sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias answers"));
+            sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias takes precedence"));
         }
         aliases.push(Alias { name: key.name.as_str().into(), group, hidden });
     }
@@ -70,14 +71,14 @@ fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<
     match entries.iter().find(|(key, _)| key.name == "model") {
         Some((_, target)) => Some((names.group(target, sink)?, hidden)),
         None => {
-            sink.error(&node.at, "the alias names no group").help("write `{model: GROUP, hidden: true}`");
+            sink.error(&node.at, "the alias has no `model`").help("write `{model: GROUP, hidden: true}`");
             None
         }
     }
 }
 
-/// The key that is written, else LiteLLM's variable. One that is written but empty is an error: whoever wrote it does
-/// not want an open door.
+/// Returns the configured key, else LiteLLM's environment variable. An empty key in the file is an error: the
+/// operator intended to require a key.
 fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretString> {
     let Some((key, node)) = raw.general.entry("master_key") else {
         let key = raw.env.get("LITELLM_MASTER_KEY");
@@ -89,7 +90,7 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
     };
     if node.is_null() {
         sink.error(&key.at, "`master_key` is empty")
-            .help("give the key, or remove the line to let anybody call");
+            .help("write the key, or remove the line to let every client call");
         return None;
     }
     let text = read::text(node, sink)?;
@@ -99,19 +100,20 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
 
 fn warn_well_known(key: &str, at: &At, what: &str, sink: &mut Sink<'_>) {
     if key == "sk-1234" {
-        sink.warning(at, format!("{what} is the well-known one of LiteLLM's examples"))
-            .help("choose another");
+        sink.warning(at, format!("{what} is the well-known key of LiteLLM's examples"))
+            .help("choose another key");
     }
 }
 
-/// Another door of LiteLLM's, where there is no master key: to serve without it would let in whom it kept out.
+/// Reports an authentication method of LiteLLM's that is not supported, if there is no master key: without it every
+/// client could call.
 fn doors(raw: &Raw<'_>, sink: &mut Sink<'_>) {
     for (key, node) in raw.general.entries() {
         let name = key.at.last();
         let closed = !node.is_null() && !matches!(node.value, Value::Unset | Value::Bool(false));
         if closed && keys::DOORS.contains(&name) {
-            sink.error(&key.at, format!("`{name}` is not served, and without it anybody may call"))
-                .help("give callers a `master_key`, or remove the line to let anybody call");
+            sink.error(&key.at, format!("`{name}` is not supported, and without it every client may call"))
+                .help("set a `master_key`, or remove the line to let every client call");
         }
     }
 }

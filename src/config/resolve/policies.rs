@@ -1,4 +1,4 @@
-//! Policies by the names of LiteLLM's exceptions.
+//! Resolves the policies that give numbers by the names of LiteLLM's exceptions, and the retry budget.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const NAMES: [(&str, ErrorName); 9] = [
     ("Default", ErrorName::Default),
 ];
 
-/// A map such as `{RateLimitErrorRetries: 3}`; `suffix` is what follows the names.
+/// Reads a map such as `{RateLimitErrorRetries: 3}`. `suffix` follows the name of the exception in each key.
 pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCounts {
     let mut counts = ErrorCounts::default();
     for (key, node) in read::map(node, sink).unwrap_or_default() {
@@ -33,7 +33,7 @@ pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCou
     counts
 }
 
-/// Policies by group. Whatever other name a request goes by, the retries are those of the group that it reaches.
+/// Reads policies by group. A policy belongs to the group that serves a request, not to an alias of it.
 pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(Arc<str>, ErrorCounts)> {
     let mut policies = Vec::new();
     for (key, node) in read::map(node, sink).unwrap_or_default() {
@@ -43,14 +43,14 @@ pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(
             policies.push((group, counts));
         } else {
             let name = keys::safe(&group);
-            sink.warning(&key.at, format!("`{name}` is no group: its policy is not used"))
-                .help("write it for the `model_name` that answers");
+            sink.warning(&key.at, format!("`{name}` is not a group: its policy is ignored"))
+                .help("write it for the `model_name` of the group");
         }
     }
     policies
 }
 
-/// `{percent: 20, reserve: 100}`; what is left out is as it was.
+/// Reads `{percent: 20, reserve: 100}`. A missing key keeps its default.
 pub(super) fn retry_budget(node: &Node, sink: &mut Sink<'_>) -> Option<RetryBudget> {
     let mut budget = RetryBudget::default();
     for (key, node) in read::map(node, sink)?.iter().filter(|(_, node)| !node.is_null()) {
@@ -60,7 +60,7 @@ pub(super) fn retry_budget(node: &Node, sink: &mut Sink<'_>) -> Option<RetryBudg
             other => {
                 let other = keys::safe(other);
                 sink.warning(&key.at, format!("unknown key `{other}` in `retry_budget`"))
-                    .help("it has `percent` and `reserve`");
+                    .help("its keys are `percent` and `reserve`");
                 continue;
             }
         };

@@ -1,4 +1,4 @@
-//! What holds for all groups: `router_settings` before `litellm_settings` before the defaults.
+//! Resolves the settings for all groups: `router_settings` before `litellm_settings` before the defaults.
 
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ const STRATEGIES: [(&str, Strategy); 7] = [
 const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
 
 impl Strategy {
-    /// The strategy of this name: LiteLLM's, or `adaptive`.
+    /// Returns the strategy with this name: one of LiteLLM's, or `adaptive`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
     }
 }
 
-/// The two sections that hold settings.
+/// The two sections that contain settings.
 pub(super) struct Both<'r> {
     pub(super) router: &'r Section,
     pub(super) litellm: &'r Section,
@@ -48,7 +48,8 @@ impl<'r> Both<'r> {
         Self { router: &raw.router, litellm: &raw.litellm }
     }
 
-    /// The setting by its key, the router's first. Both are read, so that nothing wrong goes unnoticed.
+    /// Reads a setting; `router_settings` takes precedence. Both sections are read, so that errors in either are
+    /// reported.
     pub(super) fn read<T>(
         &self,
         name: &str,
@@ -61,7 +62,7 @@ impl<'r> Both<'r> {
     }
 }
 
-/// What holds when the file says nothing: LiteLLM's values where it has them.
+/// Returns the settings of an empty file. The defaults are those of LiteLLM for the settings that it has.
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -154,14 +155,16 @@ fn some<T: TryFrom<u64>>(node: &Node, sink: &mut Sink<'_>) -> Option<T> {
 }
 
 fn midstream(node: &Node, sink: &mut Sink<'_>) -> Option<Midstream> {
-    // YAML 1.1 readers take an unquoted `off` for false.
+    // YAML 1.1 parsers read an unquoted `off` as false.
     if matches!(node.value, Value::Bool(false)) {
         return Some(Midstream::Off);
     }
     let midstream = read::choice(node, &Midstream::ALL, sink)?;
     if midstream == Midstream::Restart {
-        sink.warning(&node.at, "a client that does not ask for `restart` would show the same words twice")
-            .help("those that send `x-tollgate-midstream: restart` are served so; for all others this means `off`");
+        sink.warning(&node.at, "a client that does not support `restart` would show the same text twice")
+            .help(
+                "it applies to requests with `x-tollgate-midstream: restart`; for all others it means `off`",
+            );
     }
     Some(midstream)
 }
@@ -170,7 +173,8 @@ fn strategy(node: &Node, sink: &mut Sink<'_>) -> Option<Strategy> {
     read::choice(node, &STRATEGIES, sink)
 }
 
-/// One attempt. The exception to the rule: LiteLLM lets `litellm_settings.request_timeout` win, so that it does here.
+/// Returns the timeout of an attempt. As in LiteLLM, and unlike other settings, `litellm_settings.request_timeout`
+/// takes precedence over `router_settings`.
 fn timeout(both: &Both<'_>, sink: &mut Sink<'_>) -> Option<Duration> {
     let mut read = |section: &Section, name| section.get(name).and_then(|n| read::positive_seconds(n, sink));
     let router = (read(both.router, "timeout"), read(both.router, "request_timeout"));
@@ -181,13 +185,18 @@ fn timeout(both: &Both<'_>, sink: &mut Sink<'_>) -> Option<Duration> {
         && let Some(node) = both.router.get("timeout").or(both.router.get("request_timeout"))
     {
         let wins = litellm.as_secs_f64();
-        sink.warning(&node.at, format!("`litellm_settings.request_timeout` wins: an attempt has {wins} s"))
-            .help("write one of the two");
+        sink.warning(
+            &node.at,
+            format!(
+                "`litellm_settings.request_timeout` takes precedence: the timeout of an attempt is {wins} s"
+            ),
+        )
+        .help("set only one of the two");
     }
     request_timeout.or(router).or(timeout)
 }
 
-/// Warns of keys that mean nothing here: not served yet, or known to nobody.
+/// Warns of keys that have no effect: unsupported settings of LiteLLM's, and unknown keys.
 pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
     let settings = || keys::SETTINGS.iter().copied().chain(keys::OURS.iter().map(|o| o.name));
     for (section, name) in [(&raw.router, "router_settings"), (&raw.litellm, "litellm_settings")] {
@@ -204,7 +213,7 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
             continue;
         }
         if keys::is_litellm_setting(word) {
-            let entry = sink.warning(&key.at, format!("`{word}` is not served yet"));
+            let entry = sink.warning(&key.at, format!("`{word}` is not supported yet"));
             if let Some(advice) = keys::instead_of(word) {
                 entry.help(advice);
             }

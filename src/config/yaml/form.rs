@@ -1,4 +1,4 @@
-//! The tree from YAML's events, and to JSON.
+//! Conversions of the tree: from YAML events, and to JSON.
 
 use std::fmt;
 
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 Value::Bool(b) => b.to_string(),
                 Value::Null => "null".to_owned(),
                 Value::Unset | Value::List(_) | Value::Map(_) => {
-                    return Err(de::Error::custom("a key must be a text"));
+                    return Err(de::Error::custom("a key must be a string"));
                 }
             };
             entries.push((Key { name, at: key.defined.into() }, map.next_value()?));

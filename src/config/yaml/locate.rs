@@ -1,4 +1,4 @@
-//! Where each value stands in the structure, and whether it may be shown.
+//! Sets the path of each value in the tree, and decides which values may be shown.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,11 +8,11 @@ use std::{
 use super::{Key, Node, Value};
 use crate::config::keys;
 
-/// The walk that gives each value its path and finds what may not be shown.
+/// The walk that sets paths and collects the ranges that may not be shown.
 pub(super) struct Located<'a> {
     text: &'a str,
     pub(super) hidden: Vec<Range<usize>>,
-    /// Keys that their map has already, each with the line of the first.
+    /// The repeated keys of a map, each with the line of its first occurrence.
     pub(super) repeated: Vec<(Key, usize)>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Located<'a> {
         (node.at.path, node.at.key) = (path.into(), last);
         match &mut node.value {
             Value::Map(entries) => {
-                // A map in block style begins with its first key: that is what a caret can point at.
+                // A map in block style begins with its first key; the caret points at that key.
                 if let Some((key, _)) =
                     entries.first().filter(|(key, _)| key.at.bytes.start == node.at.bytes.start)
                 {

@@ -1,8 +1,8 @@
-//! YAML as a tree that knows where each key and each value stands.
+//! A YAML tree that records the position of each key and each value.
 //!
-//! This folder is the only place that touches the YAML crate. Aliases and merge keys are resolved by it, within a budget
-//! that stops a small file from becoming a large tree. A value that came through an alias stands where it was
-//! written, not where it is used: that is where it must be mended.
+//! Only this folder uses the YAML crate. The crate resolves aliases and merge keys within a budget, which stops a
+//! small file from becoming a large tree. A value behind an alias has the location where it is written, not where the
+//! alias is used: the operator must fix it there.
 
 mod form;
 mod locate;
@@ -15,32 +15,32 @@ use serde_yaml::{Location, options::DuplicateKeyPolicy};
 use super::{error::Sink, keys};
 use locate::Located;
 
-/// A place in the file and in the structure.
+/// A location in the file and in the structure.
 #[derive(Clone, Debug)]
 pub(super) struct At {
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) bytes: Range<usize>,
     pub(super) path: Arc<str>,
-    /// Where in the path its last key begins.
+    /// The offset of the last key in `path`.
     key: usize,
 }
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: At,
     pub(super) value: Value,
-    /// The value may not be shown.
+    /// True if the value may not be shown.
     pub(super) hidden: bool,
-    /// `NAME` of the `os.environ/NAME` that was written.
+    /// The `NAME`, if the value was written as `os.environ/NAME`.
     pub(super) variable: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Null,
-    /// `os.environ/NAME` where there is no such variable.
+    /// An `os.environ/NAME` with an unset variable.
     Unset,
     Bool(bool),
     Number(Number),
@@ -49,7 +49,7 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key of a map and its place.
+/// A key of a map and its location.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) name: String,
@@ -62,7 +62,7 @@ impl At {
         Self { line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
     }
 
-    /// The last part of the path: the key, as far as it may be shown.
+    /// Returns the last part of the path: the key, or `***` if the key may not be shown.
     pub(super) fn last(&self) -> &str {
         self.path.get(self.key..).unwrap_or_default()
     }
@@ -73,17 +73,17 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// The value as JSON; what is unset is null.
+    /// Returns the value as JSON; an unset value is null.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// The value as JSON text, its keys in the order of the file.
+    /// Returns the value as JSON text, with keys in file order.
     pub(super) fn json_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What stands here, for a message: the value itself only where it may be shown.
+    /// Describes the value for a message. The value itself is included only if it may be shown.
     pub(super) fn found(&self) -> String {
         match (&self.value, &self.variable) {
             (_, Some(name)) => format!("the value of `os.environ/{}`", keys::safe(name)),
@@ -92,21 +92,21 @@ impl Node {
             (Value::Map(_), None) => "a map".to_owned(),
             (Value::Bool(_), None) if self.hidden => "true or false".to_owned(),
             (Value::Number(_), None) if self.hidden => "a number".to_owned(),
-            (Value::Text(_), None) if self.hidden => "a text".to_owned(),
+            (Value::Text(_), None) if self.hidden => "a string".to_owned(),
             (Value::Bool(b), None) => format!("`{b}`"),
             (Value::Number(n), None) => format!("the number {n}"),
-            (Value::Text(t), None) => format!("the text `{t}`"),
+            (Value::Text(t), None) => format!("the string `{t}`"),
         }
     }
 }
 
-/// Reads the text. What is no YAML is one error, since nothing after it can be trusted.
+/// Parses the text. Invalid YAML is a single error, since nothing after it can be trusted.
 pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     let options = serde_yaml::options! {
         strict_booleans: true,
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
-        with_snippet: false, // its own would show secrets
-        duplicate_keys: DuplicateKeyPolicy::PassThrough, // we report them all
+        with_snippet: false, // the crate's snippet would show secrets
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // `Located` reports all of them
         // A level of recursion takes 35 kB of stack in a debug build; a thread has 2 MB.
         budget: serde_yaml::budget! { max_depth: 32, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
     };
@@ -136,10 +136,10 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     }
 }
 
-/// The first line of what the reader says, without the place, which we show ourselves.
+/// Returns the first line of the parser's message without its position, which the diagnostic prints itself.
 fn reason(error: &serde_yaml::Error) -> String {
     if let serde_yaml::Error::MultipleDocuments { .. } = error.without_snippet() {
-        return "the file holds more than one YAML document".to_owned();
+        return "the file contains more than one YAML document".to_owned();
     }
     let text = error.without_snippet().to_string();
     if text.contains("budget breached") || text.contains("limit exceeded") {
@@ -147,14 +147,14 @@ fn reason(error: &serde_yaml::Error) -> String {
     }
     let text = text.split(" at line ").next().unwrap_or_default();
     let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::safe).collect();
-    format!("this cannot be read as YAML: {}", words.join(" "))
+    format!("invalid YAML: {}", words.join(" "))
 }
 
 impl From<Location> for At {
     fn from(location: Location) -> Self {
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let span = location.span();
-        // An unknown place is behind every text, so that no line is shown for it.
+        // An unknown position becomes one behind the end of the text, so that no line is shown for it.
         let start = span.byte_offset().map_or(usize::MAX, number);
         let end = start.saturating_add(span.byte_len().map_or(0, number));
         let (line, column) = (number(location.line()), number(location.column()));

@@ -1,4 +1,4 @@
-//! The URL below which a deployment's routes are.
+//! Resolves the base URL of a deployment.
 
 use http::Uri;
 
@@ -11,7 +11,8 @@ use crate::config::{
     yaml::At,
 };
 
-/// `api_base`, else the provider's variable, else its public URL. No URL is ever shown: it may hold a password.
+/// Returns `api_base`, else the environment variable of the vendor, else its public URL. No message shows a URL: it
+/// may contain a password.
 pub(super) fn resolve(
     entry: &Entry,
     dialect: &Dialect,
@@ -45,7 +46,7 @@ fn parse(text: &str, at: &At, what: &str, sink: &mut Sink<'_>) -> Option<Uri> {
     match check(text.trim()) {
         Ok(uri) => Some(uri),
         Err(reason) => {
-            sink.error(at, format!("{what} is no usable URL: {reason}"))
+            sink.error(at, format!("{what} is not a valid URL: {reason}"))
                 .help("such as `https://host:8080/v1`");
             None
         }
@@ -59,31 +60,31 @@ fn check(text: &str) -> Result<Uri, &'static str> {
     if text.contains('?') {
         return Err("it has a query");
     }
-    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| "it cannot be read")?;
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| "it cannot be parsed")?;
     let secure = match uri.scheme_str() {
         None => return Err("it must begin with `http://` or `https://`"),
         Some("http" | "https") => uri.host().is_some_and(|host| !host.is_empty()),
-        Some(_) => return Err("only http and https are served"),
+        Some(_) => return Err("only http and https are supported"),
     };
     let authority = uri.authority().map_or("", |a| a.as_str());
     if !secure {
         return Err("it has no host");
     }
     if authority.contains('@') {
-        return Err("it has a user name in it: the key goes into `api_key`");
+        return Err("it has a user name: write the key as `api_key`");
     }
     let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
     if port.is_some() && uri.port_u16().is_none_or(|port| port == 0) {
-        return Err("its port is none");
+        return Err("its port is not a number from 1 to 65535");
     }
     Ok(uri)
 }
 
-/// Whether what is sent there can be read on the way.
+/// Returns true if a request to the URL crosses the network unencrypted.
 pub(super) fn is_exposed(base: &Uri) -> bool {
     let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
     let local = host == "localhost" || host.ends_with(".localhost");
-    // The unspecified address reaches this machine too.
+    // Connections to the unspecified address reach this machine too.
     let local =
         local || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified());
     base.scheme_str() == Some("http") && !local
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_absolute_http_url_without_extras_is_taken() {
+    fn a_base_url_must_be_absolute_http_without_query_fragment_and_user() {
         let bad = [
             "",
             "host",
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
+    fn a_plain_http_base_url_is_exposed_unless_it_is_local() {
         let exposed = |text| is_exposed(&check(text).unwrap());
         assert!(exposed("http://10.0.0.1") && exposed("http://host/v1"));
         assert!(!exposed("https://host") && !exposed("http://0.0.0.0:8001") && !exposed("http://[::1]:1"));

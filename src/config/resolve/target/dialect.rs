@@ -1,4 +1,4 @@
-//! Which provider a `model` names.
+//! Resolves the vendor and the model name of a `model`.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use crate::config::{
     yaml::{Node, Value},
 };
 
-/// A vendor, and the model's name there.
+/// A vendor, and the name of the model there.
 pub(super) struct Dialect {
     pub(super) vendor: &'static Vendor,
     pub(super) model: Arc<str>,
 }
 
-/// `custom_llm_provider` wins over the prefix, the prefix over the shape of the bare name.
+/// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, and the prefix over the form of a bare
+/// name.
 pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) -> Option<Dialect> {
     let name = read::text(model, sink);
     if let Some(custom) = custom {
@@ -40,7 +41,7 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
         },
         None => {
             let shown = if model.hidden || model.variable.is_some() { "NAME" } else { keys::safe(&name) };
-            sink.error(&model.at, "the model names no provider").help(format!(
+            sink.error(&model.at, "the model has no provider").help(format!(
                 "write `openai/{shown}` (any OpenAI-compatible server, with its `api_base`), `azure/{shown}` or `huggingface/{shown}`"
             ));
             None
@@ -50,11 +51,11 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
 
 fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut Sink<'_>) -> Option<Dialect> {
     let name = name.trim();
-    // A blank is the trace of a line whose colon is missing.
+    // A blank is a sign of a next line without a colon.
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::wrong(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
-    // One with a slash is whole: somebody's own (`accounts/..`), or an embedding's (`nomic-ai/..`).
+    // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
 }
@@ -81,7 +82,7 @@ fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
     ));
 }
 
-/// OpenAI's own models may stand without a prefix.
+/// Returns true for the names of OpenAI's own models, which need no prefix.
 fn is_openai_name(name: &str) -> bool {
     let families = ["gpt-", "chatgpt-", "text-embedding-", "ft:gpt-"];
     let reasoning = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));

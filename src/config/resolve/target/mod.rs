@@ -1,4 +1,4 @@
-//! Where and how a deployment is called: provider, URL, credential, headers.
+//! Resolves the target of a deployment: vendor, URL, credential, headers.
 
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use secrecy::SecretString;
@@ -18,7 +18,7 @@ mod dialect;
 
 use dialect::Dialect;
 
-/// Resolves the target; none if it lacks something, which has been said.
+/// Resolves the target. Returns none if a part of it is invalid; the errors are in the sink.
 pub(super) fn resolve(
     entry: &Entry,
     mock: bool,
@@ -41,7 +41,7 @@ pub(super) fn resolve(
     let api_version = param("api_version").and_then(|node| read::text(node, sink));
     let (dialect, at) = (dialect?, &model?.at);
     let base = base::resolve(entry, &dialect, (mock, env), sink);
-    // A server of one's own may well ask for no key.
+    // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
         || matches!(dialect.vendor.base, Base::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
     let token = if mock { None } else { token(entry, &dialect, env, sink) };
@@ -49,10 +49,10 @@ pub(super) fn resolve(
     let base = base?;
     if (key.is_some() || token.is_some()) && base::is_exposed(&base) {
         let host = base.host().unwrap_or_default();
-        sink.warning(at, format!("the key goes to {host} over plain http")).help("write `https://`");
+        sink.warning(at, format!("the key is sent to {host} over plain http")).help("write `https://`");
     }
     let Dialect { vendor, model } = dialect;
-    // What is written under `headers` wins.
+    // An `Authorization` header under `headers` takes precedence over the token.
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
@@ -66,21 +66,23 @@ pub(super) fn resolve(
     Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false })
 }
 
-/// A `*` in the model's name is filled with what stands for that in the group's; by itself it names nothing.
+/// Checks a `*` in the model's name, which is replaced by the part of the requested name that the group's `*`
+/// matches.
 fn check_star((group, model): (&str, &str), (vendor, at): (&Vendor, &At), sink: &mut Sink<'_>) {
     if !model.contains('*') {
         return;
     }
     if Pattern::of(group).is_none() || Pattern::of(model).is_none() {
-        sink.error(at, "nothing stands for the `*` of this model")
+        sink.error(at, "the `*` of this model has no match in `model_name`")
             .help("write one `*` here and one in `model_name`, or the name of one model");
     } else if matches!(vendor.provider, Provider::Azure | Provider::HuggingFace) {
-        sink.error(at, "a `*` is served only where the model's name stands as it is in the request")
-            .help("name each deployment");
+        sink.error(at, "a `*` is not supported for a provider that has the model in its URL")
+            .help("write one deployment for each model");
     }
 }
 
-/// Azure's other credential, a token of its directory, where there is no key. One that is written and not used is told.
+/// Returns Azure's alternative credential, a Microsoft Entra ID token, if there is no key. Warns of a configured
+/// token that is not used.
 fn token(
     entry: &Entry,
     dialect: &Dialect,
@@ -92,7 +94,7 @@ fn token(
     let azure = dialect.vendor.provider == Provider::Azure;
     if !azure || key.is_some() || env.first(dialect.vendor.key_variables).is_some() {
         if let Some((key, _)) = entry.params.entry("azure_ad_token").filter(|(_, node)| !node.is_null()) {
-            let why = if azure { "the key is" } else { "it is for `azure/` alone" };
+            let why = if azure { "the key takes precedence" } else { "only `azure/` deployments use it" };
             sink.warning(&key.at, format!("`azure_ad_token` is not used: {why}"));
         }
         return None;
@@ -113,7 +115,8 @@ fn token(
     }
 }
 
-/// The credential. One that is missing is an error where nothing can answer without, else a word at the start.
+/// Returns the key. A missing key is an error if the file names an unset variable and the server is the vendor's public
+/// one. Otherwise it is a warning, if the file or the vendor suggests that a key is needed.
 fn key(
     entry: &Entry,
     dialect: &Dialect,
@@ -126,7 +129,7 @@ fn key(
     let at = written.map_or(&entry.at, |(key, _)| &key.at);
     match written.map(|(_, node)| node) {
         Some(node) if matches!(node.value, Value::Unset) && !own_server => {
-            return read::wrong(node, "a text", sink);
+            return read::wrong(node, "a string", sink);
         }
         Some(node) if !node.is_null() && !matches!(node.value, Value::Unset) && !is_blank(node) => {
             return written_key(node, sink);
@@ -158,25 +161,26 @@ fn written_key(node: &Node, sink: &mut Sink<'_>) -> Option<SecretString> {
     let key = read::text(node, sink)?;
     if HeaderValue::from_str(&key).is_err() {
         sink.error(&node.at, "the key cannot be sent in a header")
-            .help("it has a line break or another control character in it");
+            .help("it contains a line break or another control character");
     }
     if key.starts_with('<') && key.ends_with('>') {
         sink.warning(&node.at, "the key looks like a placeholder")
-            .help("put the real one here, or `os.environ/NAME`");
+            .help("write the real key, or `os.environ/NAME`");
     }
     Some(key.into())
 }
 
 fn organization(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
     if matches!(node.value, Value::List(_)) {
-        sink.error(&node.at, "a list of organizations is not served").help("write one deployment for each");
+        sink.error(&node.at, "a list of organizations is not supported")
+            .help("write one deployment for each");
         return None;
     }
     let text = read::text(node, sink)?;
-    HeaderValue::from_str(&text).ok().or_else(|| read::wrong(node, "a text that fits in a header", sink))
+    HeaderValue::from_str(&text).ok().or_else(|| read::wrong(node, "a string that fits in a header", sink))
 }
 
-/// `headers`, then `extra_headers`, which win.
+/// Returns `headers` and `extra_headers`; the latter take precedence.
 fn headers(entry: &Entry, sink: &mut Sink<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for node in ["headers", "extra_headers"].into_iter().filter_map(|name| entry.params.get(name)) {
@@ -198,8 +202,8 @@ fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
         }
         Ok(name) => Some(name),
         Err(_) => {
-            sink.error(at, format!("`{}` is no name of a header", at.last()))
-                .help("letters, digits and hyphens");
+            sink.error(at, format!("`{}` is not a header name", at.last()))
+                .help("use letters, digits and hyphens");
             None
         }
     }
@@ -213,7 +217,7 @@ fn header_value(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
     };
     let mut value = HeaderValue::from_str(&text)
         .ok()
-        .or_else(|| read::wrong(node, "a text that fits in a header", sink))?;
+        .or_else(|| read::wrong(node, "a string that fits in a header", sink))?;
     value.set_sensitive(true);
     Some(value)
 }
