@@ -99,7 +99,7 @@ fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
     for g in &config.groups {
         let deployments = g.deployments.iter().map(|d| deployment(&config.settings, d, state));
         let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
-        if let Some(pattern) = Pattern::of(&g.name) {
+        if let Some(pattern) = Pattern::parse(&g.name) {
             patterns.push((pattern, group(rules, g, state, deployments))); // by id nothing would be captured
             continue;
         }
@@ -148,7 +148,7 @@ fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments:
 /// hanging deployment would never be benched.
 fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
     let upstream = state.upstream(d);
-    let asks = d.limits.tpm.is_some() && provider::asks_usage(&d.target); // a stream tells its usage when it is asked
+    let asks = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target); // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
         .with_injected_usage(asks)

@@ -19,7 +19,7 @@ use tollgate_layers::{
 
 use crate::{
     classify::{Kind, counted, kind_of},
-    config::{Accounting, Deployment, Pattern, RetryBudget, Settings},
+    config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
         mock::Mock,
         upstream::{Client, Upstream},
@@ -173,8 +173,8 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
             11.. => Window::S60,
         }),
         settle: match limits.accounting {
-            Accounting::Azure => Settle::Stands,
-            Accounting::Billed => Settle::Billed,
+            TokenAccounting::Azure => Settle::Stands,
+            TokenAccounting::Billed => Settle::Billed,
         },
         longest_guess: deployment.cooldown_time.unwrap_or(settings.cooldown_time),
         // Each model has limits of its own.
@@ -186,7 +186,7 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
 fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
     let by_error = settings.allowed_fails_policy.clone();
     // One name that does not exist says nothing about the others that a pattern serves.
-    let never = || Pattern::of(&deployment.group).map(|_| Duration::ZERO);
+    let never = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
     Policy::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
         .with_allowance(move |ending| counted(&by_error, kind_of(ending)))

@@ -6,10 +6,10 @@
 mod bad;
 #[path = "config/damage.rs"]
 mod damage;
-#[path = "config/doors.rs"]
-mod doors;
-#[path = "config/unserved.rs"]
-mod unserved;
+#[path = "config/other_auth.rs"]
+mod other_auth;
+#[path = "config/unsupported.rs"]
+mod unsupported;
 #[path = "config/vendors.rs"]
 mod vendors;
 
@@ -17,7 +17,8 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tollgate::config::{
-    Accounting, Alternative, Config, Diagnostics, ErrorName, Fallbacks, Provider, Strategy, summary,
+    Config, Diagnostics, ErrorName, FallbackTarget, Fallbacks, Provider, RoutingStrategy, TokenAccounting,
+    summary,
 };
 
 const CANARY: &str = "sk-canary-123456";
@@ -47,8 +48,8 @@ fn example(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn to(models: &[&str]) -> Vec<Alternative> {
-    models.iter().map(|m| Alternative { model: (*m).into(), parameters: Vec::new() }).collect()
+fn to(models: &[&str]) -> Vec<FallbackTarget> {
+    models.iter().map(|m| FallbackTarget { model: (*m).into(), parameters: Vec::new() }).collect()
 }
 
 fn key(config: &Config, deployment: usize) -> Option<&str> {
@@ -139,7 +140,7 @@ fn the_azure_example_is_three_deployments_of_one_group() {
     assert_eq!(&*first.target.model, "gpt-turbo-small-eu");
     assert_eq!(first.target.base, "https://my-endpoint-europe-berri-992.openai.azure.com");
     assert_eq!(first.target.api_version.as_deref(), Some("2025-02-01-preview"));
-    assert_eq!(first.limits.accounting, Accounting::Azure);
+    assert_eq!(first.limits.accounting, TokenAccounting::Azure);
     assert_eq!(key(&config, 2), Some("k"));
     assert!(summary(&config).to_string().contains("gpt-3.5-turbo: 3 deployments, 1452 requests per minute"));
 }
@@ -190,7 +191,10 @@ fn default_settings_are_those_of_litellm() {
     assert_eq!((s.timeout, s.cooldown_time), (Duration::from_secs(6000), Duration::from_secs(5)));
     assert_eq!((s.stream_idle_timeout, s.queue_timeout), (Duration::from_secs(60), Duration::from_secs(2)));
     assert_eq!((s.max_queue, s.max_in_flight, s.max_body), (1000, 16_384, 100_000_000));
-    assert_eq!((s.strategy, s.max_request_duration, s.max_connections), (Strategy::Adaptive, None, None));
+    assert_eq!(
+        (s.strategy, s.max_request_duration, s.max_connections),
+        (RoutingStrategy::Adaptive, None, None)
+    );
     assert_eq!((s.fallbacks, s.context_window_fallbacks), (Fallbacks::default(), None));
 }
 
@@ -340,7 +344,7 @@ fn rate_limits_may_be_in_three_places_and_be_strings() {
     let d = &config.groups[0].deployments[0];
     assert_eq!((d.limits.rpm, d.limits.tpm, d.limits.order), (Some(1), Some(3), Some(6)));
     assert_eq!((d.limits.weight, d.limits.rate_window), (Some(0.5), Some(10)));
-    assert_eq!((d.limits.accounting, d.target.http2, &*d.id), (Accounting::Azure, true, "7"));
+    assert_eq!((d.limits.accounting, d.target.http2, &*d.id), (TokenAccounting::Azure, true, "7"));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tollgate::{
-    config::{Config, Strategy},
+    config::{Config, RoutingStrategy},
     simulate::{Pattern, Report, Scenario, Tokens, Traffic, Trouble, Upstreams, Window, run},
 };
 
@@ -202,7 +202,7 @@ fn an_outage_is_not_seen_by_those_who_call() {
 #[test]
 fn a_plain_shuffle_keeps_the_limits_too() {
     let mut config = four();
-    config.settings.strategy = Strategy::SimpleShuffle;
+    config.settings.strategy = RoutingStrategy::SimpleShuffle;
     let report = report(&config, &scenario(0.9 * 27.0, minutes(2), Window::S60, 2));
     assert!(report.clients.success() >= 0.999, "{report}");
     assert_eq!(report.refused_in_a_thousand(), 0.0, "{report}");

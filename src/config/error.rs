@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     snippet::{Snippet, Source},
-    yaml::At,
+    yaml::Location,
 };
 
 /// The diagnostics of one file, in file order.
@@ -111,27 +111,27 @@ impl Diagnostic {
 
 /// Collects the diagnostics of all steps.
 #[derive(Debug)]
-pub(super) struct Sink<'a> {
+pub(super) struct DiagnosticSink<'a> {
     pub(super) source: Source<'a>,
     entries: Vec<Diagnostic>,
 }
 
-impl<'a> Sink<'a> {
+impl<'a> DiagnosticSink<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { source: Source::new(text), entries: Vec::new() }
     }
 
     /// Adds an error at `at`. The result takes a [`Diagnostic::help`].
-    pub(super) fn error(&mut self, at: &At, message: impl Into<String>) -> &mut Diagnostic {
+    pub(super) fn error(&mut self, at: &Location, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, at, message.into())
     }
 
     /// Adds a warning at `at`. The result takes a [`Diagnostic::help`].
-    pub(super) fn warning(&mut self, at: &At, message: impl Into<String>) -> &mut Diagnostic {
+    pub(super) fn warning(&mut self, at: &Location, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Warning, at, message.into())
     }
 
-    fn push(&mut self, severity: Severity, at: &At, message: String) -> &mut Diagnostic {
+    fn push(&mut self, severity: Severity, at: &Location, message: String) -> &mut Diagnostic {
         let snippet = self.source.snippet(at);
         let (line, column) = (at.line.max(1), at.column.max(1));
         let entry =

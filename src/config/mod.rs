@@ -44,16 +44,17 @@ mod yaml;
 pub use error::{Diagnostic, Diagnostics, Severity};
 pub use framing::is_framing;
 pub use model::{
-    Accounting, Alias, Alternative, Clocks, Config, Deployment, ErrorCounts, ErrorName, Fallbacks, Group,
-    Info, Limits, Midstream, Mock, Provider, RetryBudget, Settings, Strategy, Target,
+    Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, Midstream,
+    MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy, Settings, Target, Timeouts,
+    TokenAccounting,
 };
 pub use pattern::{Pattern, Patterns};
 pub use summary::{Summary, summary};
-pub use vendors::{Base, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
+pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::nearest;
 
-use error::Sink;
+use error::DiagnosticSink;
 
 impl Config {
     /// Reads a configuration. `text` is the content of the file, `file_name` its name in messages, `env` looks up an
@@ -67,7 +68,7 @@ impl Config {
         file_name: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut sink = Sink::new(text);
+        let mut sink = DiagnosticSink::new(text);
         let config = yaml::parse(text, &mut sink)
             .and_then(|root| raw::read(root, env, &mut sink))
             .map(|raw| resolve::resolve(&raw, &mut sink));

@@ -28,7 +28,7 @@ pub struct Config {
 
 impl Config {
     /// Returns the names that `/v1/models` lists: visible aliases, then groups.
-    pub fn shown(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn visible_names(&self) -> impl Iterator<Item = &Arc<str>> {
         let aliases = self.aliases.iter().filter(|alias| !alias.hidden).map(|alias| &alias.name);
         aliases.chain(self.groups.iter().map(|group| &group.name))
     }
@@ -64,9 +64,9 @@ pub struct Deployment {
     /// The address, dialect and credential for calls.
     pub target: Target,
     /// The rate limits, the weight and the order.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// The timeouts of this deployment, where they differ from the settings.
-    pub clocks: Clocks,
+    pub timeouts: Timeouts,
     /// `num_retries` of the deployment: the maximum number of retries after a failed call to it.
     pub num_retries: Option<u32>,
     /// `cooldown_time`. Zero disables the cooldown; it is also disabled if the group's name is a pattern and this is
@@ -77,9 +77,9 @@ pub struct Deployment {
     /// The parameters that are added to requests without a parameter of that name: name, and value as JSON text.
     pub defaults: Vec<(Arc<str>, Arc<str>)>,
     /// `mock_response`: the response of a deployment without an upstream.
-    pub mock: Option<Mock>,
+    pub mock: Option<MockResponse>,
     /// `model_info`: what is known about the model.
-    pub info: Info,
+    pub info: ModelInfo,
 }
 
 impl Deployment {
@@ -87,7 +87,7 @@ impl Deployment {
     /// requested name that the first captures is filled into the second.
     #[must_use]
     pub fn patterns(&self) -> Option<(Pattern, Pattern)> {
-        Pattern::of(&self.group).zip(Pattern::of(&self.target.model))
+        Pattern::parse(&self.group).zip(Pattern::parse(&self.target.model))
     }
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for Deployment {
             .field("group", &self.group)
             .field("target", &self.target)
             .field("limits", &self.limits)
-            .field("clocks", &self.clocks)
+            .field("timeouts", &self.timeouts)
             .field("defaults", &defaults)
             .finish_non_exhaustive()
     }
@@ -156,7 +156,7 @@ pub enum Provider {
 
 /// The rate limits and the load balancing parameters of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limits {
+pub struct RateLimits {
     /// `rpm`: requests per minute.
     pub rpm: Option<u64>,
     /// `tpm`: tokens per minute.
@@ -170,14 +170,14 @@ pub struct Limits {
     /// `rate_window`, in seconds (1, 10 or 60): the window over which the server measures rates, if known.
     pub rate_window: Option<u64>,
     /// `token_accounting`: the rule by which the provider counts tokens.
-    pub accounting: Accounting,
+    pub accounting: TokenAccounting,
     /// The sum of `input_cost_per_token` and `output_cost_per_token`.
     pub price: Option<f64>,
 }
 
 /// The rule by which a provider counts tokens against its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Accounting {
+pub enum TokenAccounting {
     /// Counts an estimate on arrival; unused tokens are not returned.
     Azure,
     /// Counts the tokens that the response reports as used.
@@ -187,7 +187,7 @@ pub enum Accounting {
 
 /// Timeouts of a deployment; none means the timeout of the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clocks {
+pub struct Timeouts {
     /// `timeout` or `request_timeout`: the limit of one attempt.
     pub attempt: Option<Duration>,
     /// `stream_timeout`: the limit until the first content of a stream.
@@ -198,7 +198,7 @@ pub struct Clocks {
 
 /// A configured response that needs no upstream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mock {
+pub struct MockResponse {
     /// The content of the response. A name such as `litellm.RateLimitError` produces that error, as in LiteLLM.
     pub text: Arc<str>,
     /// `mock_delay`: the time until the response.
@@ -207,7 +207,7 @@ pub struct Mock {
 
 /// The part of `model_info` that the gateway uses.
 #[derive(Clone, Debug, Default)]
-pub struct Info {
+pub struct ModelInfo {
     /// `max_input_tokens`, if known.
     pub max_input_tokens: Option<u64>,
     /// `quota_group`: the name of the upstream account; deployments with equal names share their limits.
@@ -259,7 +259,7 @@ pub struct Settings {
     /// `max_queue`: the maximum number of requests that wait in one group. Default: 1,000.
     pub max_queue: usize,
     /// `routing_strategy`.
-    pub strategy: Strategy,
+    pub strategy: RoutingStrategy,
     /// `max_request_size_mb`: the maximum size of a request body, here in bytes. Default: 100 MB.
     pub max_body: usize,
     /// `max_in_flight`: the maximum number of concurrent requests. Default: 16,384.
@@ -347,7 +347,7 @@ pub enum ErrorName {
 
 /// `routing_strategy`: LiteLLM's names, and `adaptive`, which is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
+pub enum RoutingStrategy {
     /// `adaptive`: calls in flight, weighted by limits and by health.
     #[default]
     Adaptive,
@@ -367,16 +367,16 @@ pub enum Strategy {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fallbacks {
     /// The lists by group, in file order.
-    pub by_group: Vec<(Arc<str>, Vec<Alternative>)>,
+    pub by_group: Vec<(Arc<str>, Vec<FallbackTarget>)>,
     /// `*` and `default_fallbacks`: the list for every group that has no entry.
-    pub default: Vec<Alternative>,
+    pub default: Vec<FallbackTarget>,
     /// The list of a request that applies to every group and every error.
-    pub flat: Option<Vec<Alternative>>,
+    pub flat: Option<Vec<FallbackTarget>>,
 }
 
 impl Fallbacks {
     /// Returns the targets of all lists.
-    pub fn alternatives(&self) -> impl Iterator<Item = &Alternative> {
+    pub fn targets(&self) -> impl Iterator<Item = &FallbackTarget> {
         let by_group = self.by_group.iter().flat_map(|(_, list)| list);
         by_group.chain(&self.default).chain(self.flat.iter().flatten())
     }
@@ -384,7 +384,7 @@ impl Fallbacks {
 
 /// A target of a fallback.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Alternative {
+pub struct FallbackTarget {
     /// The name of a group, an alias or a deployment's id.
     pub model: Arc<str>,
     /// The overrides of `{"model": .., overrides}`: parameters that replace those of the request: name, and value as

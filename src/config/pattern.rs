@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 /// ```
 /// use tollgate::config::Pattern;
 ///
-/// let pattern = Pattern::of("openai/*").expect("it has a star");
+/// let pattern = Pattern::parse("openai/*").expect("it has a star");
 /// assert_eq!(pattern.capture("openai/gpt-4o"), Some("gpt-4o"));
 /// assert_eq!(pattern.capture("azure/gpt-4o"), None);
 /// ```
@@ -22,7 +22,7 @@ pub struct Pattern {
 impl Pattern {
     /// Parses a name as a pattern. Returns none if it contains no `*` or more than one.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         let (before, after) = name.split_once('*').filter(|(_, after)| !after.contains('*'))?;
         Some(Self { before: before.into(), after: after.into() })
     }
@@ -36,12 +36,12 @@ impl Pattern {
 
     /// Returns the pattern with `captured` in place of the `*`.
     #[must_use]
-    pub fn filled(&self, captured: &str) -> String {
+    pub fn fill(&self, captured: &str) -> String {
         [&self.before, captured, &self.after].concat()
     }
 
     /// Returns the number of literal bytes.
-    const fn says(&self) -> usize {
+    const fn literal_len(&self) -> usize {
         self.before.len() + self.after.len()
     }
 }
@@ -68,7 +68,7 @@ impl<T> Patterns<T> {
 impl<T> FromIterator<(Pattern, T)> for Patterns<T> {
     fn from_iter<I: IntoIterator<Item = (Pattern, T)>>(patterns: I) -> Self {
         let mut patterns: Vec<_> = patterns.into_iter().collect();
-        patterns.sort_by_key(|(pattern, _)| Reverse(pattern.says()));
+        patterns.sort_by_key(|(pattern, _)| Reverse(pattern.literal_len()));
         Self(patterns)
     }
 }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_star_of_a_pattern_matches_at_least_one_character_of_a_whole_name() {
-        let captured = |pattern, name| Pattern::of(pattern).unwrap().capture(name).map(str::to_owned);
+        let captured = |pattern, name| Pattern::parse(pattern).unwrap().capture(name).map(str::to_owned);
         assert_eq!(captured("*", "a/b").as_deref(), Some("a/b"));
         assert_eq!(captured("gpt-*-mini", "gpt-5-mini").as_deref(), Some("5"));
         for (pattern, name) in
@@ -87,15 +87,15 @@ mod tests {
         {
             assert_eq!(captured(pattern, name), None, "{pattern} {name}");
         }
-        assert_eq!(Pattern::of("a-*").unwrap().filled("x"), "a-x");
-        assert_eq!((Pattern::of("plain"), Pattern::of("a*b*")), (None, None));
+        assert_eq!(Pattern::parse("a-*").unwrap().fill("x"), "a-x");
+        assert_eq!((Pattern::parse("plain"), Pattern::parse("a*b*")), (None, None));
     }
 
     #[test]
     fn the_most_specific_pattern_wins() {
         let names = ["*", "openai/*", "*-mini", "openai/gpt-*"];
         let patterns: Patterns<&str> =
-            names.into_iter().filter_map(|name| Some((Pattern::of(name)?, name))).collect();
+            names.into_iter().filter_map(|name| Some((Pattern::parse(name)?, name))).collect();
         for (name, meant) in [
             ("x", "*"),
             ("openai/o3", "openai/*"),

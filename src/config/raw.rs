@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    error::Sink,
+    error::DiagnosticSink,
     keys,
     read::{self, Section},
-    yaml::{At, Key, Node, Value},
+    yaml::{Key, Location, Node, Value},
 };
 
 /// The sections of the file.
 #[derive(Debug)]
-pub(super) struct Raw<'e> {
+pub(super) struct RawConfig<'e> {
     /// The start of the file: the location of settings that come from the environment alone.
-    pub(super) at: At,
-    pub(super) entries: Vec<Entry>,
+    pub(super) at: Location,
+    pub(super) entries: Vec<ModelEntry>,
     pub(super) litellm: Section,
     pub(super) router: Section,
     pub(super) general: Section,
@@ -23,8 +23,8 @@ pub(super) struct Raw<'e> {
 
 /// One entry of `model_list`.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) at: At,
+pub(super) struct ModelEntry {
+    pub(super) at: Location,
     pub(super) name: Arc<str>,
     pub(super) top: Section,
     pub(super) params: Section,
@@ -81,8 +81,8 @@ impl std::fmt::Debug for Environment<'_> {
 pub(super) fn read<'e>(
     root: Node,
     outer: &'e dyn Fn(&str) -> Option<String>,
-    sink: &mut Sink<'_>,
-) -> Option<Raw<'e>> {
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<RawConfig<'e>> {
     let at = root.at.clone();
     if root.is_null() {
         sink.error(&at, "the configuration is empty")
@@ -97,7 +97,7 @@ pub(super) fn read<'e>(
     env.section = variables(&mut root, &env, sink);
     root.values_mut().for_each(|node| env.expand(node));
     root.entries().for_each(|(key, _)| warn_unknown_section(key, sink));
-    Some(Raw {
+    Some(RawConfig {
         entries: entries(&mut root, &at, sink),
         litellm: root.take_section("litellm_settings", sink),
         router: root.take_section("router_settings", sink),
@@ -107,10 +107,14 @@ pub(super) fn read<'e>(
     })
 }
 
-fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -> BTreeMap<String, String> {
+fn variables(
+    root: &mut Section,
+    outer: &Environment<'_>,
+    sink: &mut DiagnosticSink<'_>,
+) -> BTreeMap<String, String> {
     let mut section = root.take_section("environment_variables", sink);
     section.values_mut().for_each(|node| outer.expand(node));
-    let text = |node: &Node, sink: &mut Sink<'_>| match &node.value {
+    let text = |node: &Node, sink: &mut DiagnosticSink<'_>| match &node.value {
         Value::Bool(b) => Some(b.to_string()),
         Value::Number(n) => Some(n.to_string()),
         Value::Null | Value::Unset | Value::Text(_) | Value::List(_) | Value::Map(_) => {
@@ -121,23 +125,23 @@ fn variables(root: &mut Section, outer: &Environment<'_>, sink: &mut Sink<'_>) -
     present.filter_map(|(key, node)| Some((key.name.clone(), text(node, sink)?))).collect()
 }
 
-fn warn_unknown_section(key: &Key, sink: &mut Sink<'_>) {
+fn warn_unknown_section(key: &Key, sink: &mut DiagnosticSink<'_>) {
     let name = key.at.last();
     if name == "include" {
         sink.error(&key.at, "`include` is not supported yet")
             .help("copy the content of the included files into this file");
-    } else if keys::TOP_NOT_SERVED.contains(&name) {
+    } else if keys::UNSUPPORTED_SECTIONS.contains(&name) {
         sink.warning(&key.at, format!("the section `{name}` is not supported yet"));
-    } else if !keys::TOP.contains(&name) && !name.starts_with("x-") {
+    } else if !keys::SECTIONS.contains(&name) && !name.starts_with("x-") {
         // Files define YAML anchors below keys that begin with `x-`, by convention.
         let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
-        if let Some(near) = keys::nearest(name, keys::TOP.iter().copied(), 4) {
+        if let Some(near) = keys::nearest(name, keys::SECTIONS.iter().copied(), 4) {
             entry.help(format!("did you mean `{near}`?"));
         }
     }
 }
 
-fn entries(root: &mut Section, at: &At, sink: &mut Sink<'_>) -> Vec<Entry> {
+fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> Vec<ModelEntry> {
     let Some((key, list)) = root.take("model_list") else {
         sink.error(at, "there is no `model_list`")
             .help("list at least one deployment: see examples/quickstart.yaml");
@@ -152,14 +156,14 @@ fn entries(root: &mut Section, at: &At, sink: &mut Sink<'_>) -> Vec<Entry> {
             Vec::new()
         }
         Value::Unset | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
-            sink.error(&list.at, format!("`model_list` must be a list, found {}", list.found()))
+            sink.error(&list.at, format!("`model_list` must be a list, found {}", list.describe()))
                 .help("begin each deployment with `- model_name:`");
             Vec::new()
         }
     }
 }
 
-fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
+fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
     let at = node.at.clone();
     let mut top = Section::of(node, "a deployment", sink);
     if !top.is_map() {
@@ -176,7 +180,7 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
             entry.help(format!("write `{name}` below `litellm_params`"));
         }
     }
-    if !params.is_map() && !params.is_wrong() {
+    if !params.is_map() && !params.is_invalid() {
         sink.error(&at, "the deployment has no `litellm_params`")
             .help("it needs at least `litellm_params.model`");
     }
@@ -189,5 +193,5 @@ fn entry(node: Node, sink: &mut Sink<'_>) -> Option<Entry> {
     if name.matches('*').count() > 1 {
         sink.warning(place, "a pattern has exactly one `*`: this name is matched literally");
     }
-    Some(Entry { at, name: name.into(), top, params, info })
+    Some(ModelEntry { at, name: name.into(), top, params, info })
 }

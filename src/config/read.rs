@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    error::Sink,
+    error::DiagnosticSink,
     keys,
     yaml::{Key, Node, Value},
 };
@@ -12,33 +12,33 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Section {
     entries: Vec<(Key, Node)>,
-    state: State,
+    state: SectionState,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum SectionState {
     #[default]
     Absent,
     Map,
-    Wrong,
+    Invalid,
 }
 
 impl Section {
     /// Returns the map at `node`. Null is an absent section; any other value is an error.
-    pub(super) fn of(node: Node, what: &str, sink: &mut Sink<'_>) -> Self {
-        let found = node.found();
+    pub(super) fn of(node: Node, what: &str, sink: &mut DiagnosticSink<'_>) -> Self {
+        let found = node.describe();
         match node.value {
-            Value::Map(entries) => Self { entries, state: State::Map },
+            Value::Map(entries) => Self { entries, state: SectionState::Map },
             Value::Null => Self::default(),
             Value::Unset | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
                 sink.error(&node.at, format!("{what} must be a map of keys, found {found}"));
-                Self { entries: Vec::new(), state: State::Wrong }
+                Self { entries: Vec::new(), state: SectionState::Invalid }
             }
         }
     }
 
     /// Removes the map at the key `name` and returns it.
-    pub(super) fn take_section(&mut self, name: &str, sink: &mut Sink<'_>) -> Self {
+    pub(super) fn take_section(&mut self, name: &str, sink: &mut DiagnosticSink<'_>) -> Self {
         self.take(name).map(|(_, node)| Self::of(node, &format!("`{name}`"), sink)).unwrap_or_default()
     }
 
@@ -49,12 +49,12 @@ impl Section {
     }
 
     pub(super) fn is_map(&self) -> bool {
-        self.state == State::Map
+        self.state == SectionState::Map
     }
 
     /// Returns true if the value was not a map. The error is already in the sink.
-    pub(super) fn is_wrong(&self) -> bool {
-        self.state == State::Wrong
+    pub(super) fn is_invalid(&self) -> bool {
+        self.state == SectionState::Invalid
     }
 
     /// Returns the value of a key, or none if it is absent or null.
@@ -77,16 +77,16 @@ impl Section {
 }
 
 /// Reports that the value of `node` is not `must`.
-pub(super) fn wrong<T>(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<T> {
+pub(super) fn invalid<T>(node: &Node, must: &str, sink: &mut DiagnosticSink<'_>) -> Option<T> {
     let name = node.at.last();
     match (&node.value, &node.variable) {
         (Value::Unset, Some(variable)) => {
-            let variable = keys::safe(variable);
+            let variable = keys::redact(variable);
             sink.error(&node.at, format!("`{name}`: the environment variable `{variable}` is not set"))
                 .help(format!("set `{variable}` before the start, or write the value here"));
         }
         _ => {
-            let entry = sink.error(&node.at, format!("`{name}` must be {must}, found {}", node.found()));
+            let entry = sink.error(&node.at, format!("`{name}` must be {must}, found {}", node.describe()));
             if let Some(help) = advice(name, &node.value, must) {
                 entry.help(help);
             }
@@ -113,26 +113,26 @@ fn advice(name: &str, value: &Value, must: &str) -> Option<&'static str> {
 }
 
 /// Reads a string that is not blank.
-pub(super) fn text(node: &Node, sink: &mut Sink<'_>) -> Option<String> {
+pub(super) fn text(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<String> {
     match &node.value {
         Value::Text(t) if !t.trim().is_empty() => Some(t.clone()),
-        Value::Text(_) => wrong(node, "a string that is not empty", sink),
-        _ => wrong(node, "a string", sink),
+        Value::Text(_) => invalid(node, "a string that is not empty", sink),
+        _ => invalid(node, "a string", sink),
     }
 }
 
 /// Reads a number, which may be written as a string.
-pub(super) fn number(node: &Node, must: &str, sink: &mut Sink<'_>) -> Option<f64> {
+pub(super) fn number(node: &Node, must: &str, sink: &mut DiagnosticSink<'_>) -> Option<f64> {
     let value = match &node.value {
         Value::Number(n) => n.as_f64(),
         Value::Text(t) => t.trim().parse().ok(),
         Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
     };
-    value.filter(|n| n.is_finite()).or_else(|| wrong(node, must, sink))
+    value.filter(|n| n.is_finite()).or_else(|| invalid(node, must, sink))
 }
 
 /// Reads a whole number of at least `least`.
-pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut Sink<'_>) -> Option<T> {
+pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut DiagnosticSink<'_>) -> Option<T> {
     /// The largest integer below which every integer has its own `f64`.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let value = match &node.value {
@@ -144,70 +144,74 @@ pub(super) fn whole<T: TryFrom<u64>>(node: &Node, least: u64, sink: &mut Sink<'_
         Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
     };
     let value = value.filter(|n| *n >= least).and_then(|n| T::try_from(n).ok());
-    value.or_else(|| wrong(node, &format!("a whole number of at least {least}"), sink))
+    value.or_else(|| invalid(node, &format!("a whole number of at least {least}"), sink))
 }
 
 /// Reads a whole number of either sign.
-pub(super) fn integer(node: &Node, sink: &mut Sink<'_>) -> Option<i64> {
+pub(super) fn integer(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<i64> {
     let value = match &node.value {
         Value::Number(n) => n.as_i64(),
         Value::Text(t) => t.trim().parse().ok(),
         Value::Null | Value::Unset | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
     };
-    value.or_else(|| wrong(node, "a whole number", sink))
+    value.or_else(|| invalid(node, "a whole number", sink))
 }
 
 /// Reads a number that is not negative.
-pub(super) fn amount(node: &Node, sink: &mut Sink<'_>) -> Option<f64> {
+pub(super) fn amount(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<f64> {
     const MUST: &str = "a number of at least 0";
     let n = number(node, MUST, sink)?;
-    if n < 0.0 { wrong(node, MUST, sink) } else { Some(n) }
+    if n < 0.0 { invalid(node, MUST, sink) } else { Some(n) }
 }
 
 /// Reads a duration in seconds, zero or more. The maximum is ten years, so that adding one to an instant cannot
 /// overflow.
-pub(super) fn seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
+pub(super) fn seconds(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
     within(node, 0.0, "a number of seconds, at least 0", sink)
 }
 
 /// Reads a duration in seconds, more than zero.
-pub(super) fn positive_seconds(node: &Node, sink: &mut Sink<'_>) -> Option<Duration> {
+pub(super) fn positive_seconds(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
     within(node, 0.001, "a number of seconds greater than 0", sink)
 }
 
-fn within(node: &Node, least: f64, must: &str, sink: &mut Sink<'_>) -> Option<Duration> {
+fn within(node: &Node, least: f64, must: &str, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
     const MOST: f64 = 10.0 * 365.0 * 86_400.0;
     let n = number(node, must, sink)?;
     let taken = if (least..=MOST).contains(&n) { Duration::try_from_secs_f64(n).ok() } else { None };
-    taken.or_else(|| wrong(node, must, sink))
+    taken.or_else(|| invalid(node, must, sink))
 }
 
 /// Reads `true` or `false`.
-pub(super) fn boolean(node: &Node, sink: &mut Sink<'_>) -> Option<bool> {
+pub(super) fn boolean(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<bool> {
     match &node.value {
         Value::Bool(b) => Some(*b),
-        _ => wrong(node, "true or false", sink),
+        _ => invalid(node, "true or false", sink),
     }
 }
 
 /// Returns the items of a list.
-pub(super) fn list<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [Node]> {
+pub(super) fn list<'n>(node: &'n Node, sink: &mut DiagnosticSink<'_>) -> Option<&'n [Node]> {
     match &node.value {
         Value::List(items) => Some(items),
-        _ => wrong(node, "a list", sink),
+        _ => invalid(node, "a list", sink),
     }
 }
 
 /// Returns the entries of a map.
-pub(super) fn map<'n>(node: &'n Node, sink: &mut Sink<'_>) -> Option<&'n [(Key, Node)]> {
+pub(super) fn map<'n>(node: &'n Node, sink: &mut DiagnosticSink<'_>) -> Option<&'n [(Key, Node)]> {
     match &node.value {
         Value::Map(entries) => Some(entries),
-        _ => wrong(node, "a map of keys", sink),
+        _ => invalid(node, "a map of keys", sink),
     }
 }
 
 /// Reads one of a few words.
-pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)], sink: &mut Sink<'_>) -> Option<T> {
+pub(super) fn choice<T: Copy>(
+    node: &Node,
+    choices: &[(&str, T)],
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<T> {
     let written = match &node.value {
         Value::Text(t) => t.clone(),
         Value::Number(n) => n.to_string(),
@@ -217,6 +221,6 @@ pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)], sink: &mut Sin
         return Some(*value);
     }
     let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-    wrong::<()>(node, &format!("one of {}", words.join(", ")), sink);
+    invalid::<()>(node, &format!("one of {}", words.join(", ")), sink);
     None
 }

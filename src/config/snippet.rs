@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{keys, yaml::At};
+use super::{keys, yaml::Location};
 
 /// Characters of a line that are shown before the caret: a whole file may be one line.
 const SHOWN: usize = 100;
@@ -37,7 +37,7 @@ impl<'a> Source<'a> {
         self.hidden = Some(ranges);
     }
 
-    pub(super) fn snippet(&self, at: &At) -> Option<Snippet> {
+    pub(super) fn snippet(&self, at: &Location) -> Option<Snippet> {
         let bytes = if at.bytes.end <= self.text.len() { at.bytes.clone() } else { self.find(at)? };
         let before = self.text.get(..bytes.start)?;
         let start = before.rfind('\n').map_or(0, |n| n + 1);
@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
     }
 
     /// Finds the position by line and column, for errors without a byte range.
-    fn find(&self, at: &At) -> Option<Range<usize>> {
+    fn find(&self, at: &Location) -> Option<Range<usize>> {
         let line = self.text.split('\n').nth(at.line.checked_sub(1)?)?;
         let start = line.as_ptr().addr() - self.text.as_ptr().addr();
         let column = line.char_indices().nth(at.column.checked_sub(1)?).map_or(line.len(), |(byte, _)| byte);
@@ -75,7 +75,7 @@ fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
     let first = hidden.partition_point(|r| r.end <= range.start);
     for secret in hidden[first..].iter().take_while(|r| r.start < range.end) {
         if secret.start > at {
-            out.extend(text.get(at..secret.start).unwrap_or("").chars().filter_map(plain));
+            out.extend(text.get(at..secret.start).unwrap_or("").chars().filter_map(printable));
         }
         if secret.end > at {
             out.push_str(MASK);
@@ -83,7 +83,7 @@ fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
         }
     }
     if at < range.end {
-        out.extend(text.get(at..range.end).unwrap_or("").chars().filter_map(plain));
+        out.extend(text.get(at..range.end).unwrap_or("").chars().filter_map(printable));
     }
     out
 }
@@ -96,12 +96,12 @@ fn known_words(line: &str) -> String {
     for token in line.split_inclusive(punctuation) {
         let word = token.trim_end_matches(punctuation);
         if word.is_empty() || keys::is_known(word) {
-            out.extend(token.chars().filter_map(plain));
+            out.extend(token.chars().filter_map(printable));
         } else {
             if !out.ends_with(MASK) {
                 out.push_str(MASK);
             }
-            let tail = token[word.len()..].chars().filter_map(plain);
+            let tail = token[word.len()..].chars().filter_map(printable);
             out.extend(tail.filter(|c| *c != '-'));
         }
     }
@@ -109,7 +109,7 @@ fn known_words(line: &str) -> String {
 }
 
 /// Replaces tabs and control characters by a blank, and removes a byte order mark.
-fn plain(c: char) -> Option<char> {
+fn printable(c: char) -> Option<char> {
     const BYTE_ORDER_MARK: char = '\u{feff}';
     (c != BYTE_ORDER_MARK).then_some(if c.is_whitespace() || c.is_control() { ' ' } else { c })
 }
@@ -130,7 +130,7 @@ mod tests {
         let text = "{api_key: sk-1, rpm: six, token: t}";
         let mut source = Source::new(text);
         source.hide(vec![10..14, 33..34]);
-        let snippet = source.snippet(&At::in_first_line(21..24)).unwrap();
+        let snippet = source.snippet(&Location::in_first_line(21..24)).unwrap();
         assert_eq!(snippet.line, "{api_key: ***, rpm: six");
         assert_eq!((snippet.indent, snippet.width), (20, 3));
     }
@@ -138,6 +138,6 @@ mod tests {
     #[test]
     fn a_snippet_of_invalid_yaml_shows_only_the_names_of_settings() {
         let source = Source::new("  - api_key: sk-canary-123456 rpm: [6");
-        assert_eq!(source.snippet(&At::in_first_line(35..36)).unwrap().line, "  - api_key: *** rpm: …");
+        assert_eq!(source.snippet(&Location::in_first_line(35..36)).unwrap().line, "  - api_key: *** rpm: …");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Alternative, Config, Deployment, Fallbacks, Group};
+use super::{Config, Deployment, FallbackTarget, Fallbacks, Group};
 
 /// Returns the summary of a configuration.
 #[must_use]
@@ -83,8 +83,8 @@ fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'
         return Ok(());
     }
     writeln!(f, "{name}:")?;
-    for (group, alternatives) in by_group {
-        writeln!(f, "  {group} -> {}", names(alternatives))?;
+    for (group, targets) in by_group {
+        writeln!(f, "  {group} -> {}", names(targets))?;
     }
     if !default.is_empty() {
         writeln!(f, "  * -> {}", names(default))?;
@@ -92,6 +92,6 @@ fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'
     Ok(())
 }
 
-fn names(alternatives: &[Alternative]) -> String {
-    alternatives.iter().map(|a| &*a.model).collect::<Vec<_>>().join(", ")
+fn names(targets: &[FallbackTarget]) -> String {
+    targets.iter().map(|a| &*a.model).collect::<Vec<_>>().join(", ")
 }

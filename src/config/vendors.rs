@@ -14,7 +14,7 @@ pub struct Vendor {
     /// The dialect.
     pub provider: Provider,
     /// The base URL.
-    pub base: Base,
+    pub base: BaseUrl,
     /// The environment variables that may override the base URL; the first that is set is used.
     pub base_variables: &'static [&'static str],
     /// The environment variables that may contain the key; the first that is set is used.
@@ -23,7 +23,7 @@ pub struct Vendor {
     pub keyless: bool,
     /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
     /// unasked.
-    pub asks_usage: bool,
+    pub supports_include_usage: bool,
     /// The prefix of a model name that has no slash.
     pub model_prefix: &'static str,
 }
@@ -33,11 +33,11 @@ pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
 
 /// The base URL of a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Base {
+pub enum BaseUrl {
     /// A public URL, the same for every customer.
     Public(&'static str),
     /// A URL that each customer configures, with an example.
-    Own(&'static str),
+    SelfHosted(&'static str),
 }
 
 /// All vendors.
@@ -49,7 +49,7 @@ pub static VENDORS: [Vendor; 19] = [
     ),
     Vendor {
         provider: Provider::Azure,
-        ..own(
+        ..self_hosted(
             ("azure", "https://RESOURCE.openai.azure.com"),
             &["AZURE_API_BASE"],
             &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
@@ -64,12 +64,12 @@ pub static VENDORS: [Vendor; 19] = [
         )
     },
     Vendor {
-        asks_usage: false,
+        supports_include_usage: false,
         ..public(("cerebras", "https://api.cerebras.ai/v1"), &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
     },
     Vendor {
-        asks_usage: false,
-        ..own(
+        supports_include_usage: false,
+        ..self_hosted(
             ("databricks", "https://WORKSPACE/serving-endpoints"),
             &["DATABRICKS_API_BASE"],
             &["DATABRICKS_API_KEY"],
@@ -77,7 +77,7 @@ pub static VENDORS: [Vendor; 19] = [
     },
     public(("deepseek", "https://api.deepseek.com/beta"), &["DEEPSEEK_API_BASE"], &["DEEPSEEK_API_KEY"]),
     Vendor {
-        asks_usage: false,
+        supports_include_usage: false,
         model_prefix: "accounts/fireworks/models/",
         ..public(
             ("fireworks_ai", "https://api.fireworks.ai/inference/v1"),
@@ -88,7 +88,11 @@ pub static VENDORS: [Vendor; 19] = [
     public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"]),
     Vendor {
         keyless: true,
-        ..own(("hosted_vllm", "http://HOST:8000/v1"), &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"])
+        ..self_hosted(
+            ("hosted_vllm", "http://HOST:8000/v1"),
+            &["HOSTED_VLLM_API_BASE"],
+            &["HOSTED_VLLM_API_KEY"],
+        )
     },
     Vendor {
         keyless: true,
@@ -96,11 +100,15 @@ pub static VENDORS: [Vendor; 19] = [
     },
     Vendor {
         keyless: true,
-        ..own(("lm_studio", "http://localhost:1234/v1"), &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"])
+        ..self_hosted(
+            ("lm_studio", "http://localhost:1234/v1"),
+            &["LM_STUDIO_API_BASE"],
+            &["LM_STUDIO_API_KEY"],
+        )
     },
     Vendor {
         // Mistral refuses a request with `include_usage` (422), and sends usage with the last chunk.
-        asks_usage: false,
+        supports_include_usage: false,
         provider: Provider::Versioned,
         ..public(
             ("mistral", "https://api.mistral.ai/v1"),
@@ -109,7 +117,7 @@ pub static VENDORS: [Vendor; 19] = [
         )
     },
     Vendor {
-        asks_usage: false,
+        supports_include_usage: false,
         ..public(
             ("nvidia_nim", "https://integrate.api.nvidia.com/v1"),
             &["NVIDIA_NIM_API_BASE"],
@@ -124,7 +132,7 @@ pub static VENDORS: [Vendor; 19] = [
         &["OPENROUTER_API_KEY", "OR_API_KEY"],
     ),
     Vendor {
-        asks_usage: false,
+        supports_include_usage: false,
         ..public(
             ("perplexity", "https://api.perplexity.ai"),
             &["PERPLEXITY_API_BASE"],
@@ -156,22 +164,22 @@ const fn public(
     Vendor {
         prefix,
         provider: Provider::OpenAi,
-        base: Base::Public(base),
+        base: BaseUrl::Public(base),
         base_variables,
         key_variables,
         keyless: false,
-        asks_usage: true,
+        supports_include_usage: true,
         model_prefix: "",
     }
 }
 
 /// Returns a vendor with servers that the customer runs.
-const fn own(
+const fn self_hosted(
     (prefix, example): (&'static str, &'static str),
     base_variables: &'static [&'static str],
     key_variables: &'static [&'static str],
 ) -> Vendor {
-    Vendor { base: Base::Own(example), ..public((prefix, ""), base_variables, key_variables) }
+    Vendor { base: BaseUrl::SelfHosted(example), ..public((prefix, ""), base_variables, key_variables) }
 }
 
 /// Returns the vendor with this prefix.

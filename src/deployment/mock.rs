@@ -29,7 +29,7 @@ pub struct Mock {
 impl Mock {
     /// The mock of a deployment whose upstream model has this name.
     #[must_use]
-    pub fn new(mock: &config::Mock, model: Arc<str>) -> Self {
+    pub fn new(mock: &config::MockResponse, model: Arc<str>) -> Self {
         let fails = mock.text.strip_prefix("litellm.").and_then(Kind::from_exception);
         Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
     }

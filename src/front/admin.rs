@@ -58,7 +58,7 @@ impl AdminLayer {
     /// Lists the groups and the visible aliases of this configuration.
     #[must_use]
     pub fn new(config: &Config, metrics: Metrics) -> Self {
-        let names: Vec<_> = config.shown().cloned().collect();
+        let names: Vec<_> = config.visible_names().cloned().collect();
         let data = names.iter().map(|name| Model::of(name)).collect();
         let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
         Self { listed: Arc::new(Listed { names, models: models.into() }), metrics }

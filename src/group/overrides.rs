@@ -105,7 +105,7 @@ pub fn attempt(
 /// The clocks that an answer's body carries on.
 pub fn clocks(settings: &Settings, deployment: &Deployment) -> impl Fn(&Request) -> Clocks + Clone + use<> {
     let own = Attempt::new(settings, deployment);
-    let idle = deployment.clocks.idle.unwrap_or(settings.stream_idle_timeout);
+    let idle = deployment.timeouts.idle.unwrap_or(settings.stream_idle_timeout);
     let pings_are_nothing = !settings.pings_keep_alive;
     move |request: &Request| {
         let limit = own.limit(request);
@@ -129,8 +129,8 @@ struct Attempt {
 impl Attempt {
     fn new(settings: &Settings, deployment: &Deployment) -> Self {
         Self {
-            plain: deployment.clocks.attempt.unwrap_or(settings.timeout),
-            stream: deployment.clocks.first_content.or(settings.stream_timeout),
+            plain: deployment.timeouts.attempt.unwrap_or(settings.timeout),
+            stream: deployment.timeouts.first_content.or(settings.stream_timeout),
         }
     }
 
@@ -210,11 +210,11 @@ pub fn share(deployment: &Deployment) -> Share {
 #[must_use]
 pub const fn strategy(settings: &Settings) -> Strategy {
     match settings.strategy {
-        config::Strategy::Adaptive => Strategy::Adaptive,
-        config::Strategy::SimpleShuffle => Strategy::SimpleShuffle,
-        config::Strategy::LeastBusy => Strategy::LeastBusy,
-        config::Strategy::UsageBased => Strategy::UsageBased,
-        config::Strategy::LatencyBased => Strategy::LatencyBased { buffer: 0.0 },
-        config::Strategy::CostBased => Strategy::CostBased,
+        config::RoutingStrategy::Adaptive => Strategy::Adaptive,
+        config::RoutingStrategy::SimpleShuffle => Strategy::SimpleShuffle,
+        config::RoutingStrategy::LeastBusy => Strategy::LeastBusy,
+        config::RoutingStrategy::UsageBased => Strategy::UsageBased,
+        config::RoutingStrategy::LatencyBased => Strategy::LatencyBased { buffer: 0.0 },
+        config::RoutingStrategy::CostBased => Strategy::CostBased,
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn path(base: &str, route: Route, model: &str, version: Option<&str>)
 }
 
 /// Whether a stream may be asked for its usage: an earlier version refuses a request with `stream_options` (400).
-pub(super) fn asks_usage(base: &str, version: Option<&str>) -> bool {
+pub(super) fn supports_include_usage(base: &str, version: Option<&str>) -> bool {
     const FIRST: &str = "2024-09-01-preview";
     let version = version.unwrap_or(DEFAULT_API_VERSION);
     is_v1(openai::without_route(base), version) || version >= FIRST

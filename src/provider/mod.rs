@@ -133,7 +133,7 @@ impl Encoder {
         let filled = self
             .patterns
             .as_deref()
-            .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.filled(captured)));
+            .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.fill(captured)));
         let model = filled.as_deref().unwrap_or(&self.model);
         let body = match usage {
             true => prompt.payload_with_usage(model, &self.defaults),
@@ -208,11 +208,11 @@ impl From<InvalidHeaderValue> for Invalid {
 
 /// Whether a stream of this target may be asked for its usage.
 #[must_use]
-pub fn asks_usage(target: &Target) -> bool {
-    target.vendor.asks_usage
+pub fn supports_include_usage(target: &Target) -> bool {
+    target.vendor.supports_include_usage
         && match target.vendor.provider {
             Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => true,
-            Provider::Azure => azure::asks_usage(base(target), target.api_version.as_deref()),
+            Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
         }
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Clocks, Info, Limits, vendor};
+use crate::config::{ModelInfo, RateLimits, Timeouts, vendor};
 
 const SECRET: &str = "sk-very-secret";
 
@@ -31,14 +31,14 @@ fn deployment(target: Target) -> Deployment {
         id: "d".into(),
         group: "g".into(),
         target,
-        limits: Limits::default(),
-        clocks: Clocks::default(),
+        limits: RateLimits::default(),
+        timeouts: Timeouts::default(),
         num_retries: None,
         cooldown_time: None,
         allowed_fails: None,
         defaults: vec![("seed".into(), "7".into())],
         mock: None,
-        info: Info::default(),
+        info: ModelInfo::default(),
     }
 }
 
@@ -133,7 +133,7 @@ fn azure_without_a_version_asks_for_the_default_one() {
 fn a_stream_of_azures_is_not_asked_for_its_usage_by_a_version_that_refuses_the_question() {
     let asks = |base: &str, version: Option<&str>| {
         let api_version = version.map(Into::into);
-        asks_usage(&Target { api_version, ..target(Provider::Azure, "d", base) })
+        supports_include_usage(&Target { api_version, ..target(Provider::Azure, "d", base) })
     };
     for version in ["2023-05-15", "2024-02-15-preview", "2024-06-01", "2024-08-01-preview"] {
         assert!(!asks("https://r", Some(version)), "{version}");

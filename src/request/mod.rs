@@ -17,7 +17,7 @@ pub use trail::Trail;
 
 use crate::{
     body::Body,
-    config::{Alternative, Fallbacks, Midstream},
+    config::{FallbackTarget, Fallbacks, Midstream},
 };
 
 /// A request below Intake: one pointer, so that every layer may move it, and keep a clone for a retry or a fallback.
@@ -65,7 +65,7 @@ pub struct Prompt {
     /// What becomes of its stream if that breaks.
     pub midstream: Midstream,
     /// What a fallback asks for instead.
-    pub instead: Option<Arc<Alternative>>,
+    pub instead: Option<Arc<FallbackTarget>>,
     /// What was said before the stream of another deployment broke off: the last message, to be gone on with.
     pub prefix: Option<Arc<str>>,
 }

@@ -14,7 +14,7 @@ use std::{
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tollgate_layers::Attempts;
 
-use crate::config::Alternative;
+use crate::config::FallbackTarget;
 
 /// What one request has tried, and by when it must be done.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ struct Walk {
     tried: Vec<(Arc<str>, u32)>,
     lists: Vec<List>,
     /// The one gone to last.
-    at: Option<Arc<Alternative>>,
+    at: Option<Arc<FallbackTarget>>,
 }
 
 /// A list of alternatives that is not used up, and how deep in the chain its groups stand.
 #[derive(Debug)]
 struct List {
     depth: u32,
-    rest: std::vec::IntoIter<Alternative>,
+    rest: std::vec::IntoIter<FallbackTarget>,
 }
 
 impl Trail {
@@ -142,9 +142,9 @@ impl Trail {
     pub fn next_group(
         &self,
         failed: &Arc<str>,
-        own: Vec<Alternative>,
+        own: Vec<FallbackTarget>,
         deepest: u32,
-    ) -> Option<Arc<Alternative>> {
+    ) -> Option<Arc<FallbackTarget>> {
         let mut walk = self.walk();
         let depth = walk.depth_of(failed);
         if depth < deepest && !own.is_empty() {
@@ -168,7 +168,7 @@ impl Trail {
 
     /// The group gone to last and what was replaced for it, where it is not the first one.
     #[must_use]
-    pub fn last_group(&self) -> Option<Arc<Alternative>> {
+    pub fn last_group(&self) -> Option<Arc<FallbackTarget>> {
         self.walk().at.clone()
     }
 
@@ -188,7 +188,7 @@ impl Walk {
     }
 
     /// Whether it leads nowhere new.
-    fn tried(&self, alternative: &Alternative) -> bool {
+    fn tried(&self, alternative: &FallbackTarget) -> bool {
         self.tried.iter().any(|(name, _)| *name == alternative.model)
     }
 }
@@ -197,8 +197,8 @@ impl Walk {
 mod tests {
     use super::*;
 
-    fn list(names: &[&str]) -> Vec<Alternative> {
-        names.iter().map(|name| Alternative { model: (*name).into(), parameters: Vec::new() }).collect()
+    fn list(names: &[&str]) -> Vec<FallbackTarget> {
+        names.iter().map(|name| FallbackTarget { model: (*name).into(), parameters: Vec::new() }).collect()
     }
 
     fn trail() -> Trail {

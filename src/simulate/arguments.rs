@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{Pattern, Scenario, Tokens, Traffic, Trouble, Unreadable, Upstreams, Window};
-use crate::config::Strategy;
+use crate::config::RoutingStrategy;
 
 /// `tollgate simulate ..`.
 #[derive(Clone, Debug, clap::Args)]
@@ -13,7 +13,7 @@ pub struct Arguments {
     pub config: PathBuf,
     /// The strategy, instead of the configuration's
     #[arg(long, value_name = "NAME", value_parser = strategy)]
-    pub strategy: Option<Strategy>,
+    pub strategy: Option<RoutingStrategy>,
     /// For how many minutes requests come
     #[arg(long, value_name = "M", default_value = "10", value_parser = minutes)]
     pub minutes: Duration,
@@ -87,8 +87,8 @@ impl Arguments {
     }
 }
 
-fn strategy(name: &str) -> Result<Strategy, Unreadable> {
-    Strategy::named(name).ok_or(Unreadable(
+fn strategy(name: &str) -> Result<RoutingStrategy, Unreadable> {
+    RoutingStrategy::named(name).ok_or(Unreadable(
         "adaptive, simple-shuffle, least-busy, usage-based-routing, latency-based-routing or cost-based-routing",
     ))
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     body::Wire,
-    config::{Accounting, Config, Deployment},
+    config::{Config, Deployment, TokenAccounting},
     deployment::upstream::{Call, Calling, Upstream},
     error::WireError,
 };
@@ -168,7 +168,7 @@ struct Door {
     rng: Rng,
     requests: Vec<Gate>,
     tokens: Option<Gate>,
-    accounting: Accounting,
+    accounting: TokenAccounting,
     seconds: Vec<Second>,
 }
 
@@ -220,12 +220,12 @@ impl Door {
     fn judge(&mut self, cost: &Cost, now: Instant) -> Result<(), Duration> {
         // Azure counts what may come of it; others what came, so that nothing but the prompt is known yet.
         let known = match self.accounting {
-            Accounting::Azure => cost.guessed + cost.max,
-            Accounting::Billed => 1,
+            TokenAccounting::Azure => cost.guessed + cost.max,
+            TokenAccounting::Billed => 1,
         };
         let dear = self.tokens.as_mut().map_or(Ok(()), |gate| gate.check(known, now));
         Gate::judge(&mut self.requests, now).and(dear)?;
-        if let (Accounting::Azure, Some(gate)) = (self.accounting, &mut self.tokens) {
+        if let (TokenAccounting::Azure, Some(gate)) = (self.accounting, &mut self.tokens) {
             gate.add(known, now);
         }
         Ok(())
@@ -307,7 +307,7 @@ impl Server {
             door.second(at).refused += 1;
             return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, wait: Some(wait) });
         }
-        if door.accounting == Accounting::Azure {
+        if door.accounting == TokenAccounting::Azure {
             door.second(at).tokens += cost.guessed + cost.max;
         }
         let takes = self.latency.mul_f64((SPREAD * normal(&mut door.rng)).exp() * slower);
@@ -318,7 +318,7 @@ impl Server {
     fn bill(&self, cost: &Cost) {
         let now = Instant::now();
         let mut door = self.door();
-        if door.accounting == Accounting::Billed {
+        if door.accounting == TokenAccounting::Billed {
             let billed = cost.prompt + cost.output;
             door.second(now - self.began).tokens += billed;
             if let Some(gate) = &mut door.tokens {

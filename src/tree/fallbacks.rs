@@ -11,7 +11,7 @@ use std::{
 use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
-    config::{Alternative, Config, Deployment, Fallbacks, Pattern, Patterns, Settings},
+    config::{Config, Deployment, FallbackTarget, Fallbacks, Pattern, Patterns, Settings},
     group::overrides::MaxAttempts,
     request::Request,
 };
@@ -48,7 +48,7 @@ impl Policy {
         let settings: &Settings = &config.settings;
         let names = || config.groups.iter().map(|group| &group.name);
         let patterns: Patterns<_> =
-            names().filter_map(|name| Some((Pattern::of(name)?, Arc::clone(name)))).collect();
+            names().filter_map(|name| Some((Pattern::parse(name)?, Arc::clone(name)))).collect();
         Self {
             inner: Arc::new(Inner {
                 general: settings.fallbacks.clone(),
@@ -113,7 +113,7 @@ impl Policy {
 
     /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
     /// client sees the error, unless the configuration says that the ordinary fallbacks go on.
-    fn special(&self, request: &Request, special: Special) -> Option<Vec<Alternative>> {
+    fn special(&self, request: &Request, special: Special) -> Option<Vec<FallbackTarget>> {
         match self.lists(request, special) {
             Lists::Flat(list) => Some(list.to_vec()),
             Lists::ByGroup(lists) => match self.entry(lists, request) {
@@ -127,7 +127,7 @@ impl Policy {
         }
     }
 
-    fn general(&self, request: &Request) -> Vec<Alternative> {
+    fn general(&self, request: &Request) -> Vec<FallbackTarget> {
         let overrides = &request.head.overrides;
         let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
         match &lists.flat {
@@ -154,7 +154,7 @@ impl Policy {
     }
 
     /// The list for the name that was asked for, else for the group behind that alias, else for all.
-    fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<Alternative>> {
+    fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<FallbackTarget>> {
         let asked = request.group();
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
         of(asked)
@@ -163,14 +163,14 @@ impl Policy {
             .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
     }
 
-    fn walk(&self, request: &Request, own: Vec<Alternative>) -> Option<Request> {
+    fn walk(&self, request: &Request, own: Vec<FallbackTarget>) -> Option<Request> {
         let overrides = &request.head.overrides;
         if overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
         let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
         // By the names of the groups, so that none is asked twice under two names.
-        let own = own.into_iter().map(|other| Alternative { model: self.group(&other.model), ..other });
+        let own = own.into_iter().map(|other| FallbackTarget { model: self.group(&other.model), ..other });
         request
             .trail
             .next_group(&self.group(request.group()), own.collect(), deepest)
@@ -241,12 +241,12 @@ enum Special {
 }
 
 enum Lists<'a> {
-    Flat(&'a [Alternative]),
+    Flat(&'a [FallbackTarget]),
     ByGroup(&'a Fallbacks),
     None,
 }
 
-fn redirected(request: &Request, alternative: Arc<Alternative>) -> Request {
+fn redirected(request: &Request, alternative: Arc<FallbackTarget>) -> Request {
     let mut request = request.clone();
     request.change().instead = Some(alternative);
     request

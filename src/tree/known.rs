@@ -37,7 +37,12 @@ impl KnownLayer {
     /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
     #[must_use]
     pub fn new(config: &Config, router: &Router) -> Self {
-        Self { names: Arc::new(Names { router: router.clone(), shown: config.shown().cloned().collect() }) }
+        Self {
+            names: Arc::new(Names {
+                router: router.clone(),
+                shown: config.visible_names().cloned().collect(),
+            }),
+        }
     }
 }
 
@@ -67,7 +72,7 @@ impl Names {
             ("content_policy_fallbacks", content_policy),
         ];
         lists.iter().find_map(|(param, list)| {
-            let unknown = list.as_ref()?.alternatives().find(|other| !self.router.knows(&other.model))?;
+            let unknown = list.as_ref()?.targets().find(|other| !self.router.knows(&other.model))?;
             let near = config::nearest(&unknown.model, self.shown.iter().map(|name| &**name), 4);
             Some(Rejected::unknown_model(param, &unknown.model, near))
         })

@@ -1,7 +1,7 @@
 //! The vendors, and their defaults for URL and key.
 
 use tollgate::{
-    config::{Base, Target, VENDORS},
+    config::{BaseUrl, Target, VENDORS},
     provider::Encoder,
     request::Route,
 };
@@ -25,8 +25,8 @@ fn key(target: &Target) -> Option<&str> {
 fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables() {
     for vendor in &VENDORS {
         let base = match vendor.base {
-            Base::Public(_) => String::new(),
-            Base::Own(_) => ", api_base: https://own.example/v1".to_owned(),
+            BaseUrl::Public(_) => String::new(),
+            BaseUrl::SelfHosted(_) => ", api_base: https://own.example/v1".to_owned(),
         };
         let params = format!("model: {}/name{base}", vendor.prefix);
         for variable in vendor.key_variables {
@@ -47,7 +47,7 @@ fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables(
 fn vendor_prefixes_are_unique_and_public_base_urls_are_complete() {
     for (n, vendor) in VENDORS.iter().enumerate() {
         assert!(VENDORS[n + 1..].iter().all(|other| other.prefix != vendor.prefix), "{}", vendor.prefix);
-        if let Base::Public(base) = vendor.base {
+        if let BaseUrl::Public(base) = vendor.base {
             let local = base.starts_with("http://localhost:") || base.starts_with("http://127.0.0.1:");
             assert!((local || base.starts_with("https://")) && !base.ends_with('/'), "{base}");
         }

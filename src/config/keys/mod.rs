@@ -1,11 +1,11 @@
 //! The known keys of the file: LiteLLM's, OpenAI's and tollgate's own, and which values may be shown.
 
 /// The supported sections of the file.
-pub(super) const TOP: &[&str] =
+pub(super) const SECTIONS: &[&str] =
     &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
 
 /// Sections of LiteLLM's proxy that are not supported yet.
-pub(super) const TOP_NOT_SERVED: &[&str] = &[
+pub(super) const UNSUPPORTED_SECTIONS: &[&str] = &[
     "assistant_settings",
     "callback_settings",
     "credential_list",
@@ -67,7 +67,7 @@ pub(super) const INFO: &[&str] = &[
 ];
 
 /// Keys of `model_info` that restrict use of a deployment in LiteLLM and are not supported yet.
-pub(super) const INFO_NOT_SERVED: &[&str] = &[
+pub(super) const UNSUPPORTED_INFO: &[&str] = &[
     "access_groups",
     "access_windows",
     "allow_fail_open",
@@ -102,53 +102,55 @@ pub(super) const SETTINGS: &[&str] = &[
 pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
 
 /// LiteLLM's alternatives to the master key. None is supported.
-pub(super) const DOORS: &[&str] =
+pub(super) const OTHER_AUTH: &[&str] =
     &["custom_auth", "enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth"];
 
 /// A key of tollgate's own, which LiteLLM does not have.
-pub(super) struct Ours {
+pub(super) struct OwnKey {
     pub(super) name: &'static str,
     /// True if a deployment may have it.
     pub(super) deployment: bool,
 }
 
 /// All keys of tollgate's own. They belong in `router_settings` or `litellm_settings`, and are never sent upstream.
-pub(super) const OURS: &[Ours] = &[
-    Ours { name: "rate_window", deployment: true },
-    Ours { name: "token_accounting", deployment: true },
-    Ours { name: "http2", deployment: true },
-    Ours { name: "stream_idle_timeout", deployment: true },
-    Ours { name: "queue_timeout", deployment: false },
-    Ours { name: "max_queue", deployment: false },
-    Ours { name: "max_request_duration", deployment: false },
-    Ours { name: "max_attempts", deployment: false },
-    Ours { name: "retry_budget", deployment: false },
-    Ours { name: "max_in_flight", deployment: false },
-    Ours { name: "max_connections", deployment: false },
-    Ours { name: "max_buffered_bytes", deployment: false },
-    Ours { name: "fallback_on_context_window", deployment: false },
-    Ours { name: "pings_keep_alive", deployment: false },
-    Ours { name: "broken_events", deployment: false },
-    Ours { name: "midstream_fallback", deployment: false },
+pub(super) const OWN_KEYS: &[OwnKey] = &[
+    OwnKey { name: "rate_window", deployment: true },
+    OwnKey { name: "token_accounting", deployment: true },
+    OwnKey { name: "http2", deployment: true },
+    OwnKey { name: "stream_idle_timeout", deployment: true },
+    OwnKey { name: "queue_timeout", deployment: false },
+    OwnKey { name: "max_queue", deployment: false },
+    OwnKey { name: "max_request_duration", deployment: false },
+    OwnKey { name: "max_attempts", deployment: false },
+    OwnKey { name: "retry_budget", deployment: false },
+    OwnKey { name: "max_in_flight", deployment: false },
+    OwnKey { name: "max_connections", deployment: false },
+    OwnKey { name: "max_buffered_bytes", deployment: false },
+    OwnKey { name: "fallback_on_context_window", deployment: false },
+    OwnKey { name: "pings_keep_alive", deployment: false },
+    OwnKey { name: "broken_events", deployment: false },
+    OwnKey { name: "midstream_fallback", deployment: false },
 ];
 
 /// Returns tollgate's own key with this name.
-pub(super) fn ours(name: &str) -> Option<&'static Ours> {
-    OURS.iter().find(|o| o.name == name)
+pub(super) fn own_key(name: &str) -> Option<&'static OwnKey> {
+    OWN_KEYS.iter().find(|o| o.name == name)
 }
 
 mod foreign;
-mod secrecy;
+mod redaction;
 
 pub(super) use foreign::{
     OPENAI, instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_openai,
 };
-pub(super) use secrecy::{Shown, is_secret, may_show, may_show_key, safe};
+pub(super) use redaction::{Visibility, is_secret, is_visible, is_visible_key, redact};
 
 /// Returns true if the word is the name of a setting, which may be shown anywhere.
 pub(super) fn is_known(word: &str) -> bool {
-    [TOP, TOP_NOT_SERVED, ENTRY, PARAMS, INFO, SETTINGS, GENERAL].iter().any(|list| list.contains(&word))
-        || ours(word).is_some()
+    [SECTIONS, UNSUPPORTED_SECTIONS, ENTRY, PARAMS, INFO, SETTINGS, GENERAL]
+        .iter()
+        .any(|list| list.contains(&word))
+        || own_key(word).is_some()
         || is_error_policy(word)
         || is_openai(word)
         || (is_litellm_param(word) || is_litellm_setting(word)) && !is_secret(word)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{
-    error::Sink,
+    error::DiagnosticSink,
     keys,
     read::{self, Section},
     yaml::{Key, Node, Value},
@@ -14,7 +14,7 @@ type Parameter = (Arc<str>, Arc<str>);
 
 /// Returns the parameters that are added to requests. Settings of tollgate and of LiteLLM are not among them. A
 /// parameter in `extra_body` replaces one of the same name, as in OpenAI's client: both would be sent otherwise.
-pub(super) fn resolve(params: &Section, sink: &mut Sink<'_>) -> Vec<Parameter> {
+pub(super) fn resolve(params: &Section, sink: &mut DiagnosticSink<'_>) -> Vec<Parameter> {
     let (mut parameters, mut extra) = (Vec::<Parameter>::new(), Vec::<Parameter>::new());
     for (key, node) in params.entries() {
         if key.name == "extra_body" {
@@ -31,20 +31,20 @@ pub(super) fn resolve(params: &Section, sink: &mut Sink<'_>) -> Vec<Parameter> {
 }
 
 /// Parameters that change the form of the response; only the client may set them.
-const FIXED: [&str; 2] = ["stream", "stream_options"];
+const CLIENT_ONLY: [&str; 2] = ["stream", "stream_options"];
 
 /// Returns the parameter, unless it is null, reserved for the client, or contains an unset variable.
-pub(super) fn parameter(key: &Key, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
+pub(super) fn parameter(key: &Key, node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Parameter> {
     if node.is_null() {
         return None;
     }
-    if FIXED.contains(&&*key.name) {
+    if CLIENT_ONLY.contains(&&*key.name) {
         let name = key.at.last();
         sink.warning(&key.at, format!("`{name}` is ignored: only the client may set it"));
         return None;
     }
     if let Some(unset) = unset(node) {
-        return read::wrong(unset, "set", sink);
+        return read::invalid(unset, "set", sink);
     }
     Some((key.name.as_str().into(), node.json_text().into()))
 }
@@ -62,20 +62,20 @@ fn unset(node: &Node) -> Option<&Node> {
 const SECRET: [&str; 4] = ["api_key", "azure_ad_token", "headers", "extra_headers"];
 
 /// Returns the deployment setting that the key is probably a misspelling of.
-fn slip(name: &str) -> Option<&'static str> {
-    let ours = keys::OURS.iter().filter(|o| o.deployment).map(|o| o.name);
+fn likely_setting(name: &str) -> Option<&'static str> {
+    let ours = keys::OWN_KEYS.iter().filter(|o| o.deployment).map(|o| o.name);
     keys::nearest(name, keys::PARAMS.iter().copied().chain(ours), 2)
 }
 
 /// Returns true if the key is a setting with a credential, or a likely misspelling of one.
-pub(super) fn is_nearly_secret(name: &str) -> bool {
-    slip(name).is_some_and(|near| SECRET.contains(&near))
+pub(super) fn resembles_secret(name: &str) -> bool {
+    likely_setting(name).is_some_and(|near| SECRET.contains(&near))
 }
 
 /// Returns true if the key is sent upstream. Warns if it is not, and if it is probably misspelled.
-fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
+fn is_parameter(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
     let name = key.at.last();
-    let ours = keys::ours(name);
+    let ours = keys::own_key(name);
     if keys::PARAMS.contains(&name) || ours.is_some_and(|o| o.deployment) {
         return false;
     }
@@ -94,7 +94,7 @@ fn is_parameter(key: &Key, sink: &mut Sink<'_>) -> bool {
         }
         return false;
     }
-    match slip(name) {
+    match likely_setting(name) {
         // The value may be a credential, which must not end up in the request log of a provider.
         Some(near) if SECRET.contains(&near) => {
             sink.warning(&key.at, format!("unknown key `{name}`; it is not sent upstream"))

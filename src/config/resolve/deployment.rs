@@ -2,60 +2,60 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, settings::Both, target};
+use super::{defaults, settings::SettingsSections, target};
 use crate::config::{
-    Accounting, Clocks, Deployment, Info, Limits, Mock, Provider, Target,
-    error::Sink,
+    Deployment, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts, TokenAccounting,
+    error::DiagnosticSink,
     keys,
-    raw::{Entry, Environment, Raw},
+    raw::{Environment, ModelEntry, RawConfig},
     read::{self, Section},
     yaml::{Node, Value},
 };
 
 /// The settings that are defaults for every deployment.
-pub(super) struct General<'r> {
+pub(super) struct DeploymentDefaults<'r> {
     pub(super) env: &'r Environment<'r>,
     rate_window: Option<u64>,
-    accounting: Option<Accounting>,
+    accounting: Option<TokenAccounting>,
     http2: bool,
 }
 
-impl<'r> General<'r> {
-    pub(super) fn read(raw: &'r Raw<'_>, sink: &mut Sink<'_>) -> Self {
-        let both = Both::of(raw);
+impl<'r> DeploymentDefaults<'r> {
+    pub(super) fn read(raw: &'r RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Self {
+        let sections = SettingsSections::of(raw);
         Self {
             env: &raw.env,
-            rate_window: both.read("rate_window", sink, rate_window),
-            accounting: both.read("token_accounting", sink, accounting),
-            http2: both.read("http2", sink, read::boolean).unwrap_or_default(),
+            rate_window: sections.read("rate_window", sink, rate_window),
+            accounting: sections.read("token_accounting", sink, accounting),
+            http2: sections.read("http2", sink, read::boolean).unwrap_or_default(),
         }
     }
 }
 
-fn rate_window(node: &Node, sink: &mut Sink<'_>) -> Option<u64> {
+fn rate_window(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<u64> {
     read::choice(node, &[("1", 1), ("10", 10), ("60", 60)], sink)
 }
 
-fn accounting(node: &Node, sink: &mut Sink<'_>) -> Option<Accounting> {
-    read::choice(node, &[("azure", Accounting::Azure), ("billed", Accounting::Billed)], sink)
+fn accounting(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<TokenAccounting> {
+    read::choice(node, &[("azure", TokenAccounting::Azure), ("billed", TokenAccounting::Billed)], sink)
 }
 
 /// Resolves an entry. Returns none if its target is invalid; the errors are in the sink.
 pub(super) fn resolve(
-    entry: &Entry,
+    entry: &ModelEntry,
     id: Arc<str>,
-    general: &General<'_>,
-    sink: &mut Sink<'_>,
+    common: &DeploymentDefaults<'_>,
+    sink: &mut DiagnosticSink<'_>,
 ) -> Option<Deployment> {
     if !entry.params.is_map() {
         return None;
     }
     let param = |name| entry.params.get(name);
     let mock = mock(entry, sink);
-    let target = target::resolve(entry, mock.is_some(), general, sink);
+    let target = target::resolve(entry, mock.is_some(), common, sink);
     let provider = target.as_ref().map(|t| t.vendor.provider);
-    let limits = limits(entry, provider, general, sink);
-    let clocks = Clocks {
+    let limits = limits(entry, provider, common, sink);
+    let timeouts = Timeouts {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
         first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
         idle: param("stream_idle_timeout").and_then(|n| read::positive_seconds(n, sink)),
@@ -67,13 +67,13 @@ pub(super) fn resolve(
     let defaults = defaults::resolve(&entry.params, sink);
     let info = info(entry, sink);
     let group = entry.name.clone();
-    let target = Target { http2: http2(entry, general, sink), ..target? };
+    let target = Target { http2: http2(entry, common, sink), ..target? };
     let deployment = Deployment {
         id,
         group,
         target,
         limits,
-        clocks,
+        timeouts,
         num_retries,
         cooldown_time,
         allowed_fails,
@@ -84,45 +84,52 @@ pub(super) fn resolve(
     Some(deployment)
 }
 
-fn http2(entry: &Entry, general: &General<'_>, sink: &mut Sink<'_>) -> bool {
-    entry.params.get("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(general.http2)
+fn http2(entry: &ModelEntry, common: &DeploymentDefaults<'_>, sink: &mut DiagnosticSink<'_>) -> bool {
+    entry.params.get("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2)
 }
 
-fn limits(entry: &Entry, provider: Option<Provider>, general: &General<'_>, sink: &mut Sink<'_>) -> Limits {
+fn limits(
+    entry: &ModelEntry,
+    provider: Option<Provider>,
+    common: &DeploymentDefaults<'_>,
+    sink: &mut DiagnosticSink<'_>,
+) -> RateLimits {
     let param = |name| entry.params.get(name);
     // LiteLLM's order of precedence.
     let anywhere = |name| entry.top.get(name).or(param(name)).or(entry.info.get(name));
     let by_provider = match provider {
-        Some(Provider::Azure) => Accounting::Azure,
-        Some(Provider::OpenAi | Provider::Versioned | Provider::HuggingFace) | None => Accounting::Billed,
+        Some(Provider::Azure) => TokenAccounting::Azure,
+        Some(Provider::OpenAi | Provider::Versioned | Provider::HuggingFace) | None => {
+            TokenAccounting::Billed
+        }
     };
     let costs = ["input_cost_per_token", "output_cost_per_token"];
     let costs: Vec<_> =
         costs.iter().filter_map(|name| param(name)).filter_map(|n| read::amount(n, sink)).collect();
-    Limits {
+    RateLimits {
         rpm: anywhere("rpm").and_then(|n| read::whole(n, 1, sink)),
         tpm: anywhere("tpm").and_then(|n| read::whole(n, 1, sink)),
         parallel: param("max_parallel_requests").and_then(|n| read::whole(n, 1, sink)),
         weight: anywhere("weight").and_then(|n| read::amount(n, sink)),
         order: anywhere("order").and_then(|n| read::integer(n, sink)),
-        rate_window: param("rate_window").and_then(|n| rate_window(n, sink)).or(general.rate_window),
+        rate_window: param("rate_window").and_then(|n| rate_window(n, sink)).or(common.rate_window),
         accounting: param("token_accounting")
             .and_then(|n| accounting(n, sink))
-            .or(general.accounting)
+            .or(common.accounting)
             .unwrap_or(by_provider),
         price: (!costs.is_empty()).then(|| costs.iter().sum()),
     }
 }
 
-fn mock(entry: &Entry, sink: &mut Sink<'_>) -> Option<Mock> {
+fn mock(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Option<MockResponse> {
     let delay = entry.params.get("mock_delay").and_then(|n| read::seconds(n, sink));
     let text = entry.params.get("mock_response").and_then(|n| read::text(n, sink))?;
-    Some(Mock { text: text.into(), delay: delay.unwrap_or(Duration::ZERO) })
+    Some(MockResponse { text: text.into(), delay: delay.unwrap_or(Duration::ZERO) })
 }
 
-fn info(entry: &Entry, sink: &mut Sink<'_>) -> Info {
-    warn_unserved(&entry.info, sink);
-    Info {
+fn info(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> ModelInfo {
+    warn_unsupported(&entry.info, sink);
+    ModelInfo {
         max_input_tokens: entry.info.get("max_input_tokens").and_then(|n| read::whole(n, 1, sink)),
         quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
     }
@@ -130,14 +137,14 @@ fn info(entry: &Entry, sink: &mut Sink<'_>) -> Info {
 
 /// Warns of LiteLLM's keys that are not supported and of misspelled keys. Any other key is information without
 /// effect.
-fn warn_unserved(info: &Section, sink: &mut Sink<'_>) {
+fn warn_unsupported(info: &Section, sink: &mut DiagnosticSink<'_>) {
     for (key, node) in info.entries() {
         let name = key.at.last();
         if matches!(node.value, Value::Null | Value::Unset | Value::Bool(false)) || keys::INFO.contains(&name)
         {
             continue;
         }
-        if keys::INFO_NOT_SERVED.contains(&name) {
+        if keys::UNSUPPORTED_INFO.contains(&name) {
             let entry = sink.warning(&key.at, format!("`{name}` is not supported yet"));
             if name == "blocked" {
                 entry.help("the deployment is called like any other: remove it from `model_list`");

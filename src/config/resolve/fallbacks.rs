@@ -2,51 +2,51 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{defaults, settings::Both};
+use super::{defaults, settings::SettingsSections};
 use crate::config::{
-    Alternative, Fallbacks, Pattern,
-    error::Sink,
+    FallbackTarget, Fallbacks, Pattern,
+    error::DiagnosticSink,
     keys, read,
-    yaml::{At, Key, Node, Value},
+    yaml::{Key, Location, Node, Value},
 };
 
 /// All names that can be called: groups, aliases and ids of deployments.
-pub(super) struct Names(BTreeMap<Arc<str>, Kind>);
+pub(super) struct KnownNames(BTreeMap<Arc<str>, NameKind>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum NameKind {
     Group,
     Alias,
     Deployment,
 }
 
-impl Names {
+impl KnownNames {
     pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
-        let ids = ids.iter().map(|id| (id.clone(), Kind::Deployment));
+        let ids = ids.iter().map(|id| (id.clone(), NameKind::Deployment));
         // A group takes precedence over a deployment whose id is the same.
-        Self(ids.chain(groups.map(|name| (name.clone(), Kind::Group))).collect())
+        Self(ids.chain(groups.map(|name| (name.clone(), NameKind::Group))).collect())
     }
 
     pub(super) fn add_alias(&mut self, name: &Arc<str>) {
-        self.0.entry(name.clone()).or_insert(Kind::Alias);
+        self.0.entry(name.clone()).or_insert(NameKind::Alias);
     }
 
     pub(super) fn is_group(&self, name: &str) -> bool {
-        self.0.get(name) == Some(&Kind::Group)
+        self.0.get(name) == Some(&NameKind::Group)
     }
 
     /// Returns the name of the group at `node`.
-    pub(super) fn group(&self, node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+    pub(super) fn group(&self, node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
         let name = read::text(node, sink)?;
-        if Pattern::of(&name).is_some() {
-            return read::wrong(node, "the name of one group, not a pattern", sink);
+        if Pattern::parse(&name).is_some() {
+            return read::invalid(node, "the name of one group, not a pattern", sink);
         }
-        self.check((&name, |kind| kind == Kind::Group), &node.at, sink)
+        self.check((&name, |kind| kind == NameKind::Group), &node.at, sink)
     }
 
     /// Returns the name if a group, an alias, a deployment or a pattern has it.
-    pub(super) fn known(&self, name: &str, at: &At, sink: &mut Sink<'_>) -> Option<Arc<str>> {
-        let mut patterns = self.0.keys().filter_map(|name| Pattern::of(name));
+    pub(super) fn known(&self, name: &str, at: &Location, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
+        let mut patterns = self.0.keys().filter_map(|name| Pattern::parse(name));
         if !self.0.contains_key(name) && patterns.any(|pattern| pattern.capture(name).is_some()) {
             return Some(name.into());
         }
@@ -55,9 +55,9 @@ impl Names {
 
     fn check(
         &self,
-        (name, allow): (&str, fn(Kind) -> bool),
-        at: &At,
-        sink: &mut Sink<'_>,
+        (name, allow): (&str, fn(NameKind) -> bool),
+        at: &Location,
+        sink: &mut DiagnosticSink<'_>,
     ) -> Option<Arc<str>> {
         if let Some((known, _)) = self.0.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
             return Some(known.clone());
@@ -66,9 +66,9 @@ impl Names {
             // No group is valid; the reason is already in the sink.
             return None;
         }
-        let entry = sink.error(at, format!("there is no group `{}`", keys::safe(name)));
+        let entry = sink.error(at, format!("there is no group `{}`", keys::redact(name)));
         // Ids are not suggested: most are hashes.
-        let names = self.0.iter().filter(|(_, kind)| **kind != Kind::Deployment && allow(**kind));
+        let names = self.0.iter().filter(|(_, kind)| **kind != NameKind::Deployment && allow(**kind));
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
         match keys::nearest(name, names.iter().copied(), 4) {
             Some(near) => entry.help(format!("did you mean `{near}`?")),
@@ -79,18 +79,22 @@ impl Names {
 }
 
 fn first_few(names: &[&str]) -> String {
-    let few: Vec<_> = names.iter().take(8).map(|name| format!("`{}`", keys::safe(name))).collect();
+    let few: Vec<_> = names.iter().take(8).map(|name| format!("`{}`", keys::redact(name))).collect();
     let more = if names.len() > few.len() { ", ..." } else { "" };
     format!("{}{more}", few.join(", "))
 }
 
 /// Resolves `fallbacks`, with `default_fallbacks` added to the `*` entry.
-pub(super) fn general(both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
-    let mut fallbacks = special("fallbacks", both, names, sink).unwrap_or_default();
-    let more = both.read("default_fallbacks", sink, |node, sink| Some(alternatives(node, names, sink)));
-    for alternative in more.unwrap_or_default() {
-        if !fallbacks.default.contains(&alternative) {
-            fallbacks.default.push(alternative);
+pub(super) fn ordinary(
+    sections: &SettingsSections<'_>,
+    names: &KnownNames,
+    sink: &mut DiagnosticSink<'_>,
+) -> Fallbacks {
+    let mut fallbacks = by_key("fallbacks", sections, names, sink).unwrap_or_default();
+    let more = sections.read("default_fallbacks", sink, |node, sink| Some(targets(node, names, sink)));
+    for target in more.unwrap_or_default() {
+        if !fallbacks.default.contains(&target) {
+            fallbacks.default.push(target);
         }
     }
     fallbacks
@@ -98,9 +102,14 @@ pub(super) fn general(both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Fa
 
 /// Resolves the list at the key `name`: that of `router_settings` if it has an entry, else that of
 /// `litellm_settings`. The two are never merged.
-pub(super) fn special(name: &str, both: &Both<'_>, names: &Names, sink: &mut Sink<'_>) -> Option<Fallbacks> {
+pub(super) fn by_key(
+    name: &str,
+    sections: &SettingsSections<'_>,
+    names: &KnownNames,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<Fallbacks> {
     let mut read = |node: Option<&Node>| node.map(|node| list(node, names, sink));
-    let (router, litellm) = (read(both.router.get(name)), read(both.litellm.get(name)));
+    let (router, litellm) = (read(sections.router.get(name)), read(sections.litellm.get(name)));
     let says = |list: &Fallbacks| !list.by_group.is_empty() || !list.default.is_empty();
     match router {
         Some(list) if says(&list) || litellm.is_none() => Some(list),
@@ -108,11 +117,11 @@ pub(super) fn special(name: &str, both: &Both<'_>, names: &Names, sink: &mut Sin
     }
 }
 
-fn list(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
+fn list(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Fallbacks {
     let mut fallbacks = Fallbacks::default();
     for item in read::list(node, sink).unwrap_or_default() {
         let Value::Map(entries) = &item.value else {
-            let found = item.found();
+            let found = item.describe();
             sink.error(
                 &item.at,
                 format!("a fallback must be a map from a group to a list of groups, found {found}"),
@@ -125,31 +134,36 @@ fn list(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Fallbacks {
     fallbacks
 }
 
-fn add(fallbacks: &mut Fallbacks, (key, node): &(Key, Node), names: &Names, sink: &mut Sink<'_>) {
-    let alternatives = alternatives(node, names, sink);
+fn add(
+    fallbacks: &mut Fallbacks,
+    (key, node): &(Key, Node),
+    names: &KnownNames,
+    sink: &mut DiagnosticSink<'_>,
+) {
+    let targets = targets(node, names, sink);
     if key.name == "*" {
-        fallbacks.default.extend(alternatives);
+        fallbacks.default.extend(targets);
         return;
     }
     let Some(group) = names.known(&key.name, &key.at, sink) else { return };
     if fallbacks.by_group.iter().any(|(other, _)| *other == group) {
-        let name = keys::safe(&group);
+        let name = keys::redact(&group);
         sink.warning(&key.at, format!("`{name}` already has a list; this one is ignored"))
             .help("merge the two lists");
     } else {
-        fallbacks.by_group.push((group, alternatives));
+        fallbacks.by_group.push((group, targets));
     }
 }
 
-fn alternatives(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<Alternative> {
+fn targets(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Vec<FallbackTarget> {
     let items = read::list(node, sink).unwrap_or_default();
-    items.iter().filter_map(|item| alternative(item, names, sink)).collect()
+    items.iter().filter_map(|item| target(item, names, sink)).collect()
 }
 
-fn alternative(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<Alternative> {
+fn target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Option<FallbackTarget> {
     let Value::Map(entries) = &node.value else {
         let model = names.known(&read::text(node, sink)?, &node.at, sink)?;
-        return Some(Alternative { model, parameters: Vec::new() });
+        return Some(FallbackTarget { model, parameters: Vec::new() });
     };
     let Some((_, model)) = entries.iter().find(|(key, _)| key.name == "model") else {
         sink.error(&node.at, "the fallback has no `model`").help("write `{model: GROUP, temperature: 0}`");
@@ -159,15 +173,15 @@ fn alternative(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<Altern
     for (key, value) in entries.iter().filter(|(key, _)| key.name != "model") {
         let name = &*key.name;
         let setting =
-            keys::PARAMS.contains(&name) || keys::SETTINGS.contains(&name) || keys::ours(name).is_some();
-        let setting = setting || keys::is_litellm_param(name) || defaults::is_nearly_secret(name);
+            keys::PARAMS.contains(&name) || keys::SETTINGS.contains(&name) || keys::own_key(name).is_some();
+        let setting = setting || keys::is_litellm_param(name) || defaults::resembles_secret(name);
         if setting && !keys::is_openai(name) {
-            let name = keys::safe(name);
+            let name = keys::redact(name);
             sink.warning(&key.at, format!("`{name}` cannot be changed by a fallback; it is ignored"));
         } else {
             parameters.extend(defaults::parameter(key, value, sink));
         }
     }
     let model = names.known(&read::text(model, sink)?, &model.at, sink)?;
-    Some(Alternative { model, parameters })
+    Some(FallbackTarget { model, parameters })
 }

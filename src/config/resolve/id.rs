@@ -9,9 +9,9 @@ use std::{
 use ring::digest::{SHA256, digest};
 
 use crate::config::{
-    error::Sink,
+    error::DiagnosticSink,
     keys,
-    raw::Entry,
+    raw::ModelEntry,
     read,
     yaml::{Node, Value},
 };
@@ -20,14 +20,14 @@ use crate::config::{
 const BYTES: usize = 8;
 
 /// Returns the id of each entry. Configured ids are assigned first, since only they can clash.
-pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
+pub(super) fn assign(entries: &[ModelEntry], sink: &mut DiagnosticSink<'_>) -> Vec<Arc<str>> {
     let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut ids: Vec<Option<Arc<str>>> = Vec::new();
     for entry in entries {
         let written = entry.info.get("id").and_then(|node| Some((node, written(node, sink)?)));
         if let Some((node, id)) = &written {
             if let Some(line) = taken.get(id) {
-                let id = keys::safe(id);
+                let id = keys::redact(id);
                 sink.error(&node.at, format!("the id `{id}` is already used"))
                     .help(format!("line {line} uses it too"));
             }
@@ -35,7 +35,7 @@ pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
         }
         ids.push(written.map(|(_, id)| id));
     }
-    let mut free = Free { taken: taken.into_keys().collect(), next: BTreeMap::new() };
+    let mut free = UnusedIds { taken: taken.into_keys().collect(), next: BTreeMap::new() };
     entries
         .iter()
         .zip(ids)
@@ -43,7 +43,7 @@ pub(super) fn assign(entries: &[Entry], sink: &mut Sink<'_>) -> Vec<Arc<str>> {
         .collect()
 }
 
-fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
+fn written(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
     match &node.value {
         Value::Number(n) => Some(n.to_string().into()),
         _ => read::text(node, sink).map(Into::into),
@@ -51,13 +51,13 @@ fn written(node: &Node, sink: &mut Sink<'_>) -> Option<Arc<str>> {
 }
 
 /// The ids that are not taken yet.
-struct Free {
+struct UnusedIds {
     taken: BTreeSet<Arc<str>>,
     /// The next number to append to an id that several entries share; equal entries are numbered in file order.
     next: BTreeMap<String, usize>,
 }
 
-impl Free {
+impl UnusedIds {
     fn take(&mut self, id: String) -> Arc<str> {
         let next = self.next.entry(id.clone()).or_insert(1);
         let mut candidate = id.clone();
@@ -78,7 +78,7 @@ impl Free {
 
 /// Returns a hash over the group's name and the parameters as written, in any order, without secrets. The id, and the
 /// state of the deployment that is stored under it, survive a new key and a reformatted file.
-fn hash(entry: &Entry) -> String {
+fn hash(entry: &ModelEntry) -> String {
     let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name));
     let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
     let text = serde_json::to_string(&(&*entry.name, params)).unwrap_or_default();

@@ -15,29 +15,29 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Alias, Config, Group,
-    error::Sink,
+    error::DiagnosticSink,
     keys,
-    raw::Raw,
+    raw::RawConfig,
     read,
-    yaml::{At, Node, Value},
+    yaml::{Location, Node, Value},
 };
-use fallbacks::Names;
+use fallbacks::KnownNames;
 
 /// Resolves the sections. The result may be used only if the sink has no error.
-pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
+pub(super) fn resolve(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Config {
     settings::warn_unknown(raw, sink);
     let ids = id::assign(&raw.entries, sink);
-    let general = deployment::General::read(raw, sink);
+    let common = deployment::DeploymentDefaults::read(raw, sink);
     let (mut groups, mut indices) = (Vec::<Group>::new(), BTreeMap::new());
     for (entry, id) in raw.entries.iter().zip(&ids) {
-        let Some(deployment) = deployment::resolve(entry, id.clone(), &general, sink) else { continue };
+        let Some(deployment) = deployment::resolve(entry, id.clone(), &common, sink) else { continue };
         let index = *indices.entry(&entry.name).or_insert(groups.len());
         match groups.get_mut(index) {
             Some(group) => group.deployments.push(deployment),
             None => groups.push(Group { name: entry.name.clone(), deployments: vec![deployment] }),
         }
     }
-    let mut names = Names::new(raw.entries.iter().map(|e| &e.name), &ids);
+    let mut names = KnownNames::new(raw.entries.iter().map(|e| &e.name), &ids);
     let aliases = aliases(raw, &mut names, sink);
     Config {
         groups,
@@ -47,7 +47,7 @@ pub(super) fn resolve(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Config {
     }
 }
 
-fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> {
+fn aliases(raw: &RawConfig<'_>, names: &mut KnownNames, sink: &mut DiagnosticSink<'_>) -> Vec<Alias> {
     let section = raw.router.get("model_group_alias").or_else(|| raw.litellm.get("model_group_alias"));
     let mut aliases = Vec::new();
     for (key, node) in section.and_then(|node| read::map(node, sink)).unwrap_or_default() {
@@ -62,7 +62,7 @@ fn aliases(raw: &Raw<'_>, names: &mut Names, sink: &mut Sink<'_>) -> Vec<Alias> 
     aliases
 }
 
-fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<str>, bool)> {
+fn alias_target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Option<(Arc<str>, bool)> {
     let Value::Map(entries) = &node.value else {
         return Some((names.group(node, sink)?, false));
     };
@@ -79,12 +79,12 @@ fn alias_target(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Option<(Arc<
 
 /// Returns the configured key, else LiteLLM's environment variable. An empty key in the file is an error: the
 /// operator intended to require a key.
-fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretString> {
+fn master_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<secrecy::SecretString> {
     let Some((key, node)) = raw.general.entry("master_key") else {
         let key = raw.env.get("LITELLM_MASTER_KEY");
         match key.as_deref() {
             Some(text) => warn_well_known(text, &raw.at, "`LITELLM_MASTER_KEY`", sink),
-            None => doors(raw, sink),
+            None => check_other_auth(raw, sink),
         }
         return key.map(Into::into);
     };
@@ -98,7 +98,7 @@ fn master_key(raw: &Raw<'_>, sink: &mut Sink<'_>) -> Option<secrecy::SecretStrin
     Some(text.into())
 }
 
-fn warn_well_known(key: &str, at: &At, what: &str, sink: &mut Sink<'_>) {
+fn warn_well_known(key: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) {
     if key == "sk-1234" {
         sink.warning(at, format!("{what} is the well-known key of LiteLLM's examples"))
             .help("choose another key");
@@ -107,11 +107,11 @@ fn warn_well_known(key: &str, at: &At, what: &str, sink: &mut Sink<'_>) {
 
 /// Reports an authentication method of LiteLLM's that is not supported, if there is no master key: without it every
 /// client could call.
-fn doors(raw: &Raw<'_>, sink: &mut Sink<'_>) {
+fn check_other_auth(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
     for (key, node) in raw.general.entries() {
         let name = key.at.last();
         let closed = !node.is_null() && !matches!(node.value, Value::Unset | Value::Bool(false));
-        if closed && keys::DOORS.contains(&name) {
+        if closed && keys::OTHER_AUTH.contains(&name) {
             sink.error(&key.at, format!("`{name}` is not supported, and without it every client may call"))
                 .help("set a `master_key`, or remove the line to let every client call");
         }

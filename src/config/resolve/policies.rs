@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::fallbacks::Names;
+use super::fallbacks::KnownNames;
 use crate::config::{
     ErrorCounts, ErrorName, RetryBudget,
-    error::Sink,
+    error::DiagnosticSink,
     keys, read,
     yaml::{Key, Node},
 };
@@ -23,7 +23,7 @@ const NAMES: [(&str, ErrorName); 9] = [
 ];
 
 /// Reads a map such as `{RateLimitErrorRetries: 3}`. `suffix` follows the name of the exception in each key.
-pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCounts {
+pub(super) fn counts(node: &Node, suffix: &str, sink: &mut DiagnosticSink<'_>) -> ErrorCounts {
     let mut counts = ErrorCounts::default();
     for (key, node) in read::map(node, sink).unwrap_or_default() {
         if let (Some(name), false) = (error_name(key, suffix, sink), node.is_null()) {
@@ -34,7 +34,11 @@ pub(super) fn counts(node: &Node, suffix: &str, sink: &mut Sink<'_>) -> ErrorCou
 }
 
 /// Reads policies by group. A policy belongs to the group that serves a request, not to an alias of it.
-pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(Arc<str>, ErrorCounts)> {
+pub(super) fn by_group(
+    node: &Node,
+    names: &KnownNames,
+    sink: &mut DiagnosticSink<'_>,
+) -> Vec<(Arc<str>, ErrorCounts)> {
     let mut policies = Vec::new();
     for (key, node) in read::map(node, sink).unwrap_or_default() {
         let counts = counts(node, "Retries", sink);
@@ -42,7 +46,7 @@ pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(
         if names.is_group(&group) {
             policies.push((group, counts));
         } else {
-            let name = keys::safe(&group);
+            let name = keys::redact(&group);
             sink.warning(&key.at, format!("`{name}` is not a group: its policy is ignored"))
                 .help("write it for the `model_name` of the group");
         }
@@ -51,14 +55,14 @@ pub(super) fn by_group(node: &Node, names: &Names, sink: &mut Sink<'_>) -> Vec<(
 }
 
 /// Reads `{percent: 20, reserve: 100}`. A missing key keeps its default.
-pub(super) fn retry_budget(node: &Node, sink: &mut Sink<'_>) -> Option<RetryBudget> {
+pub(super) fn retry_budget(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<RetryBudget> {
     let mut budget = RetryBudget::default();
     for (key, node) in read::map(node, sink)?.iter().filter(|(_, node)| !node.is_null()) {
         let part = match &*key.name {
             "percent" => &mut budget.percent,
             "reserve" => &mut budget.reserve,
             other => {
-                let other = keys::safe(other);
+                let other = keys::redact(other);
                 sink.warning(&key.at, format!("unknown key `{other}` in `retry_budget`"))
                     .help("its keys are `percent` and `reserve`");
                 continue;
@@ -69,7 +73,7 @@ pub(super) fn retry_budget(node: &Node, sink: &mut Sink<'_>) -> Option<RetryBudg
     Some(budget)
 }
 
-fn error_name(key: &Key, suffix: &str, sink: &mut Sink<'_>) -> Option<ErrorName> {
+fn error_name(key: &Key, suffix: &str, sink: &mut DiagnosticSink<'_>) -> Option<ErrorName> {
     let found = key.name.strip_suffix(suffix).and_then(|word| NAMES.iter().find(|(name, _)| *name == word));
     if found.is_none() {
         let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", key.at.last()));

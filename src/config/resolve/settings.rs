@@ -3,33 +3,33 @@
 use std::time::Duration;
 
 use super::{
-    fallbacks::{self, Names},
+    fallbacks::{self, KnownNames},
     policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Midstream, RetryBudget, Settings, Strategy,
-    error::Sink,
+    ErrorCounts, Fallbacks, Midstream, RetryBudget, RoutingStrategy, Settings,
+    error::DiagnosticSink,
     keys,
-    raw::Raw,
+    raw::RawConfig,
     read::{self, Section},
     yaml::{Node, Value},
 };
 
 const MEGABYTE: usize = 1_000_000;
 
-const STRATEGIES: [(&str, Strategy); 7] = [
-    ("adaptive", Strategy::Adaptive),
-    ("simple-shuffle", Strategy::SimpleShuffle),
-    ("least-busy", Strategy::LeastBusy),
-    ("usage-based-routing", Strategy::UsageBased),
-    ("usage-based-routing-v2", Strategy::UsageBased),
-    ("latency-based-routing", Strategy::LatencyBased),
-    ("cost-based-routing", Strategy::CostBased),
+const STRATEGIES: [(&str, RoutingStrategy); 7] = [
+    ("adaptive", RoutingStrategy::Adaptive),
+    ("simple-shuffle", RoutingStrategy::SimpleShuffle),
+    ("least-busy", RoutingStrategy::LeastBusy),
+    ("usage-based-routing", RoutingStrategy::UsageBased),
+    ("usage-based-routing-v2", RoutingStrategy::UsageBased),
+    ("latency-based-routing", RoutingStrategy::LatencyBased),
+    ("cost-based-routing", RoutingStrategy::CostBased),
 ];
 
 const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
 
-impl Strategy {
+impl RoutingStrategy {
     /// Returns the strategy with this name: one of LiteLLM's, or `adaptive`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -38,13 +38,13 @@ impl Strategy {
 }
 
 /// The two sections that contain settings.
-pub(super) struct Both<'r> {
+pub(super) struct SettingsSections<'r> {
     pub(super) router: &'r Section,
     pub(super) litellm: &'r Section,
 }
 
-impl<'r> Both<'r> {
-    pub(super) fn of(raw: &'r Raw<'_>) -> Self {
+impl<'r> SettingsSections<'r> {
+    pub(super) fn of(raw: &'r RawConfig<'_>) -> Self {
         Self { router: &raw.router, litellm: &raw.litellm }
     }
 
@@ -53,8 +53,8 @@ impl<'r> Both<'r> {
     pub(super) fn read<T>(
         &self,
         name: &str,
-        sink: &mut Sink<'_>,
-        read: impl Fn(&Node, &mut Sink<'_>) -> Option<T>,
+        sink: &mut DiagnosticSink<'_>,
+        read: impl Fn(&Node, &mut DiagnosticSink<'_>) -> Option<T>,
     ) -> Option<T> {
         let router = self.router.get(name).and_then(|node| read(node, sink));
         let litellm = self.litellm.get(name).and_then(|node| read(node, sink));
@@ -86,7 +86,7 @@ impl Default for Settings {
             retry_budget: RetryBudget::default(),
             queue_timeout: Duration::from_secs(2),
             max_queue: 1000,
-            strategy: Strategy::default(),
+            strategy: RoutingStrategy::default(),
             max_body: 100 * MEGABYTE,
             max_in_flight: 16_384,
             max_connections: None,
@@ -99,62 +99,66 @@ impl Default for Settings {
 }
 
 /// Resolves the settings.
-pub(super) fn resolve(raw: &Raw<'_>, names: &Names, sink: &mut Sink<'_>) -> Settings {
-    let (both, unset) = (Both::of(raw), Settings::default());
-    let off = both.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
-    let cooldown_time = both.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
+pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Settings {
+    let (sections, unset) = (SettingsSections::of(raw), Settings::default());
+    let off = sections.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
+    let cooldown_time = sections.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
     let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
-    let idle = both.read("stream_idle_timeout", sink, read::positive_seconds);
-    let pings = both.read("pings_keep_alive", sink, read::boolean);
-    let broken = both.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
-    let on_context_window = both.read("fallback_on_context_window", sink, read::boolean);
-    let max_queue = both.read("max_queue", sink, |node, sink| read::whole(node, 0, sink));
-    let policy = |name, suffix, sink: &mut Sink<'_>| {
-        both.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
+    let idle = sections.read("stream_idle_timeout", sink, read::positive_seconds);
+    let pings = sections.read("pings_keep_alive", sink, read::boolean);
+    let broken = sections.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
+    let on_context_window = sections.read("fallback_on_context_window", sink, read::boolean);
+    let max_queue = sections.read("max_queue", sink, |node, sink| read::whole(node, 0, sink));
+    let policy = |name, suffix, sink: &mut DiagnosticSink<'_>| {
+        sections.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
     };
-    let by_group =
-        both.read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)));
+    let by_group = sections
+        .read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)));
     Settings {
-        num_retries: both.read("num_retries", sink, count).unwrap_or(unset.num_retries),
-        timeout: timeout(&both, sink).unwrap_or(unset.timeout),
-        stream_timeout: both.read("stream_timeout", sink, read::positive_seconds),
+        num_retries: sections.read("num_retries", sink, count).unwrap_or(unset.num_retries),
+        timeout: timeout(&sections, sink).unwrap_or(unset.timeout),
+        stream_timeout: sections.read("stream_timeout", sink, read::positive_seconds),
         stream_idle_timeout: idle.unwrap_or(unset.stream_idle_timeout),
         pings_keep_alive: pings.unwrap_or(unset.pings_keep_alive),
         pass_broken_events: broken.unwrap_or(unset.pass_broken_events),
-        midstream: both.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
-        max_request_duration: both.read("max_request_duration", sink, read::positive_seconds),
-        fallbacks: fallbacks::general(&both, names, sink),
-        context_window_fallbacks: fallbacks::special("context_window_fallbacks", &both, names, sink),
-        content_policy_fallbacks: fallbacks::special("content_policy_fallbacks", &both, names, sink),
-        max_fallbacks: both.read("max_fallbacks", sink, count).unwrap_or(unset.max_fallbacks),
+        midstream: sections.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
+        max_request_duration: sections.read("max_request_duration", sink, read::positive_seconds),
+        fallbacks: fallbacks::ordinary(&sections, names, sink),
+        context_window_fallbacks: fallbacks::by_key("context_window_fallbacks", &sections, names, sink),
+        content_policy_fallbacks: fallbacks::by_key("content_policy_fallbacks", &sections, names, sink),
+        max_fallbacks: sections.read("max_fallbacks", sink, count).unwrap_or(unset.max_fallbacks),
         fallback_on_context_window: on_context_window.unwrap_or(unset.fallback_on_context_window),
-        allowed_fails: both.read("allowed_fails", sink, count),
+        allowed_fails: sections.read("allowed_fails", sink, count),
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
-        retry_after: both.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
-        max_attempts: both.read("max_attempts", sink, some),
-        retry_budget: both.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
-        queue_timeout: both.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
+        retry_after: sections.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
+        max_attempts: sections.read("max_attempts", sink, positive),
+        retry_budget: sections
+            .read("retry_budget", sink, policies::retry_budget)
+            .unwrap_or(unset.retry_budget),
+        queue_timeout: sections.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
         max_queue: max_queue.unwrap_or(unset.max_queue),
-        strategy: both.read("routing_strategy", sink, strategy).unwrap_or_default(),
+        strategy: sections.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
-        max_in_flight: both.read("max_in_flight", sink, some).unwrap_or(unset.max_in_flight),
-        max_connections: both.read("max_connections", sink, some),
-        max_buffered_bytes: both.read("max_buffered_bytes", sink, some).unwrap_or(unset.max_buffered_bytes),
+        max_in_flight: sections.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
+        max_connections: sections.read("max_connections", sink, positive),
+        max_buffered_bytes: sections
+            .read("max_buffered_bytes", sink, positive)
+            .unwrap_or(unset.max_buffered_bytes),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),
     }
 }
 
-fn count(node: &Node, sink: &mut Sink<'_>) -> Option<u32> {
+fn count(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<u32> {
     read::whole(node, 0, sink)
 }
 
-fn some<T: TryFrom<u64>>(node: &Node, sink: &mut Sink<'_>) -> Option<T> {
+fn positive<T: TryFrom<u64>>(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<T> {
     read::whole(node, 1, sink)
 }
 
-fn midstream(node: &Node, sink: &mut Sink<'_>) -> Option<Midstream> {
+fn midstream(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Midstream> {
     // YAML 1.1 parsers read an unquoted `off` as false.
     if matches!(node.value, Value::Bool(false)) {
         return Some(Midstream::Off);
@@ -169,20 +173,21 @@ fn midstream(node: &Node, sink: &mut Sink<'_>) -> Option<Midstream> {
     Some(midstream)
 }
 
-fn strategy(node: &Node, sink: &mut Sink<'_>) -> Option<Strategy> {
+fn strategy(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<RoutingStrategy> {
     read::choice(node, &STRATEGIES, sink)
 }
 
 /// Returns the timeout of an attempt. As in LiteLLM, and unlike other settings, `litellm_settings.request_timeout`
 /// takes precedence over `router_settings`.
-fn timeout(both: &Both<'_>, sink: &mut Sink<'_>) -> Option<Duration> {
+fn timeout(sections: &SettingsSections<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
     let mut read = |section: &Section, name| section.get(name).and_then(|n| read::positive_seconds(n, sink));
-    let router = (read(both.router, "timeout"), read(both.router, "request_timeout"));
-    let (request_timeout, timeout) = (read(both.litellm, "request_timeout"), read(both.litellm, "timeout"));
+    let router = (read(sections.router, "timeout"), read(sections.router, "request_timeout"));
+    let (request_timeout, timeout) =
+        (read(sections.litellm, "request_timeout"), read(sections.litellm, "timeout"));
     let router = router.0.or(router.1);
     if let (Some(router), Some(litellm)) = (router, request_timeout)
         && router != litellm
-        && let Some(node) = both.router.get("timeout").or(both.router.get("request_timeout"))
+        && let Some(node) = sections.router.get("timeout").or(sections.router.get("request_timeout"))
     {
         let wins = litellm.as_secs_f64();
         sink.warning(
@@ -197,8 +202,8 @@ fn timeout(both: &Both<'_>, sink: &mut Sink<'_>) -> Option<Duration> {
 }
 
 /// Warns of keys that have no effect: unsupported settings of LiteLLM's, and unknown keys.
-pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
-    let settings = || keys::SETTINGS.iter().copied().chain(keys::OURS.iter().map(|o| o.name));
+pub(super) fn warn_unknown(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
+    let settings = || keys::SETTINGS.iter().copied().chain(keys::OWN_KEYS.iter().map(|o| o.name));
     for (section, name) in [(&raw.router, "router_settings"), (&raw.litellm, "litellm_settings")] {
         let policy = ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"];
         warn_section((section, name), settings().chain(policy).collect(), sink);
@@ -206,7 +211,7 @@ pub(super) fn warn_unknown(raw: &Raw<'_>, sink: &mut Sink<'_>) {
     warn_section((&raw.general, "general_settings"), keys::GENERAL.to_vec(), sink);
 }
 
-fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut Sink<'_>) {
+fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut DiagnosticSink<'_>) {
     for (key, _) in section.entries() {
         let word = key.at.last();
         if known.contains(&word) {
@@ -223,7 +228,7 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
                 entry.help(format!("did you mean `{near}`?"));
             } else if keys::GENERAL.contains(&word) {
                 entry.help(format!("write `{word}` below `general_settings`"));
-            } else if keys::SETTINGS.contains(&word) || keys::ours(word).is_some() {
+            } else if keys::SETTINGS.contains(&word) || keys::own_key(word).is_some() {
                 entry.help(format!("write `{word}` below `router_settings`"));
             } else if keys::PARAMS.contains(&word) {
                 entry.help(format!("write `{word}` below the `litellm_params` of a deployment"));

@@ -9,19 +9,19 @@ use super::{Key, Node, Value};
 use crate::config::keys;
 
 /// The walk that sets paths and collects the ranges that may not be shown.
-pub(super) struct Located<'a> {
+pub(super) struct Locator<'a> {
     text: &'a str,
     pub(super) hidden: Vec<Range<usize>>,
     /// The repeated keys of a map, each with the line of its first occurrence.
     pub(super) repeated: Vec<(Key, usize)>,
 }
 
-impl<'a> Located<'a> {
+impl<'a> Locator<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, hidden: Vec::new(), repeated: Vec::new() }
     }
 
-    pub(super) fn visit(&mut self, node: &mut Node, (path, last): (&str, usize), shown: keys::Shown) {
+    pub(super) fn visit(&mut self, node: &mut Node, (path, last): (&str, usize), shown: keys::Visibility) {
         (node.at.path, node.at.key) = (path.into(), last);
         match &mut node.value {
             Value::Map(entries) => {
@@ -41,7 +41,7 @@ impl<'a> Located<'a> {
             Value::Null | Value::Unset => {}
             Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
                 let written = self.text.get(node.at.bytes.clone()).unwrap_or("");
-                node.hidden = !keys::may_show(written, shown);
+                node.hidden = !keys::is_visible(written, shown);
                 if node.hidden {
                     self.hidden.push(node.at.bytes.clone());
                 }
@@ -49,10 +49,10 @@ impl<'a> Located<'a> {
         }
     }
 
-    fn visit_map(&mut self, entries: &mut [(Key, Node)], path: &str, shown: keys::Shown) {
+    fn visit_map(&mut self, entries: &mut [(Key, Node)], path: &str, shown: keys::Visibility) {
         let mut lines = HashMap::new();
         for (key, node) in entries {
-            let visible = keys::may_show_key(&key.name, shown);
+            let visible = keys::is_visible_key(&key.name, shown);
             let name = if visible { &key.name } else { "***" };
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
             let last = path.len() - name.len();

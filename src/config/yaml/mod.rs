@@ -4,20 +4,20 @@
 //! small file from becoming a large tree. A value behind an alias has the location where it is written, not where the
 //! alias is used: the operator must fix it there.
 
-mod form;
+mod convert;
 mod locate;
 
 use std::{ops::Range, sync::Arc};
 
 use serde_json::Number;
-use serde_yaml::{Location, options::DuplicateKeyPolicy};
+use serde_yaml::options::DuplicateKeyPolicy;
 
-use super::{error::Sink, keys};
-use locate::Located;
+use super::{error::DiagnosticSink, keys};
+use locate::Locator;
 
 /// A location in the file and in the structure.
 #[derive(Clone, Debug)]
-pub(super) struct At {
+pub(super) struct Location {
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) bytes: Range<usize>,
@@ -29,7 +29,7 @@ pub(super) struct At {
 /// A value and its location.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) at: At,
+    pub(super) at: Location,
     pub(super) value: Value,
     /// True if the value may not be shown.
     pub(super) hidden: bool,
@@ -53,10 +53,10 @@ pub(super) enum Value {
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) name: String,
-    pub(super) at: At,
+    pub(super) at: Location,
 }
 
-impl At {
+impl Location {
     #[cfg(test)]
     pub(super) fn in_first_line(bytes: Range<usize>) -> Self {
         Self { line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
@@ -84,9 +84,9 @@ impl Node {
     }
 
     /// Describes the value for a message. The value itself is included only if it may be shown.
-    pub(super) fn found(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match (&self.value, &self.variable) {
-            (_, Some(name)) => format!("the value of `os.environ/{}`", keys::safe(name)),
+            (_, Some(name)) => format!("the value of `os.environ/{}`", keys::redact(name)),
             (Value::Null | Value::Unset, None) => "nothing".to_owned(),
             (Value::List(_), None) => "a list".to_owned(),
             (Value::Map(_), None) => "a map".to_owned(),
@@ -101,21 +101,21 @@ impl Node {
 }
 
 /// Parses the text. Invalid YAML is a single error, since nothing after it can be trusted.
-pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
+pub(super) fn parse(text: &str, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
     let options = serde_yaml::options! {
         strict_booleans: true,
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
         with_snippet: false, // the crate's snippet would show secrets
-        duplicate_keys: DuplicateKeyPolicy::PassThrough, // `Located` reports all of them
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // `Locator` reports all of them
         // A level of recursion takes 35 kB of stack in a debug build; a thread has 2 MB.
         budget: serde_yaml::budget! { max_depth: 32, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
     };
     match serde_yaml::from_str_with_options::<Node>(text, options) {
         Ok(mut root) => {
-            let mut located = Located::new(text);
-            located.visit(&mut root, ("", 0), keys::Shown::Section);
-            sink.source.hide(located.hidden);
-            for (key, first) in located.repeated {
+            let mut locator = Locator::new(text);
+            locator.visit(&mut root, ("", 0), keys::Visibility::Section);
+            sink.source.hide(locator.hidden);
+            for (key, first) in locator.repeated {
                 let name = key.at.last().to_owned();
                 sink.error(&key.at, format!("`{name}` is written twice"))
                     .help(format!("the first is in line {first}"));
@@ -123,7 +123,7 @@ pub(super) fn parse(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
             Some(root)
         }
         Err(error) => {
-            let at = At::from(error.location().unwrap_or(Location::UNKNOWN));
+            let at = Location::from(error.location().unwrap_or(serde_yaml::Location::UNKNOWN));
             let reason = reason(&error);
             let help = if reason.contains(" tab") {
                 "YAML indents with spaces: look for a tab here and in the next line"
@@ -146,12 +146,12 @@ fn reason(error: &serde_yaml::Error) -> String {
         return "the file is too large or nested too deeply to be a configuration".to_owned();
     }
     let text = text.split(" at line ").next().unwrap_or_default();
-    let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::safe).collect();
+    let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::redact).collect();
     format!("invalid YAML: {}", words.join(" "))
 }
 
-impl From<Location> for At {
-    fn from(location: Location) -> Self {
+impl From<serde_yaml::Location> for Location {
+    fn from(location: serde_yaml::Location) -> Self {
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let span = location.span();
         // An unknown position becomes one behind the end of the text, so that no line is shown for it.

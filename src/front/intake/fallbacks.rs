@@ -11,7 +11,7 @@ use super::{
     scan::{self, Object, string},
 };
 use crate::{
-    config::{Alternative, Fallbacks},
+    config::{FallbackTarget, Fallbacks},
     error::Rejected,
 };
 
@@ -65,14 +65,16 @@ fn is_alternative(object: &Object<'_>) -> bool {
     object.members.iter().any(|member| member.key == "model" && !object.value(member).starts_with('['))
 }
 
-fn named(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
+fn named(name: &'static str, entry: &str) -> Result<FallbackTarget, Rejected> {
     match string(entry) {
-        Some(model) if !model.is_empty() => Ok(Alternative { model: model.into(), parameters: Vec::new() }),
+        Some(model) if !model.is_empty() => {
+            Ok(FallbackTarget { model: model.into(), parameters: Vec::new() })
+        }
         _ => Err(Rejected::value(name, "has an entry that is neither a model name nor an object")),
     }
 }
 
-fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<Alternative, Rejected> {
+fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTarget, Rejected> {
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
     for member in &object.members {
@@ -97,7 +99,7 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<Alternativ
     }
     model.map_or_else(
         || Err(Rejected::value(name, "has an entry without a model")),
-        |model| Ok(Alternative { model, parameters }),
+        |model| Ok(FallbackTarget { model, parameters }),
     )
 }
 
@@ -122,7 +124,7 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
     Ok(())
 }
 
-fn alternative(name: &'static str, entry: &str) -> Result<Alternative, Rejected> {
+fn alternative(name: &'static str, entry: &str) -> Result<FallbackTarget, Rejected> {
     match object(name, entry)? {
         Some(object) => with_parameters(name, &object),
         None => named(name, entry),

@@ -4,20 +4,20 @@ use http::Uri;
 
 use super::Dialect;
 use crate::config::{
-    Base,
-    error::Sink,
-    raw::{Entry, Environment},
+    BaseUrl,
+    error::DiagnosticSink,
+    raw::{Environment, ModelEntry},
     read,
-    yaml::At,
+    yaml::Location,
 };
 
 /// Returns `api_base`, else the environment variable of the vendor, else its public URL. No message shows a URL: it
 /// may contain a password.
 pub(super) fn resolve(
-    entry: &Entry,
+    entry: &ModelEntry,
     dialect: &Dialect,
     (mock, env): (bool, &Environment<'_>),
-    sink: &mut Sink<'_>,
+    sink: &mut DiagnosticSink<'_>,
 ) -> Option<Uri> {
     let written = entry.params.get("api_base").or_else(|| entry.params.get("base_url"));
     if let Some(node) = written {
@@ -31,9 +31,9 @@ pub(super) fn resolve(
         }
     }
     match vendor.base {
-        Base::Public(base) => Some(Uri::from_static(base)),
-        Base::Own(_) if mock => Some(Uri::from_static("http://localhost")),
-        Base::Own(example) => {
+        BaseUrl::Public(base) => Some(Uri::from_static(base)),
+        BaseUrl::SelfHosted(_) if mock => Some(Uri::from_static("http://localhost")),
+        BaseUrl::SelfHosted(example) => {
             let name = vendor.base_variables.first().copied().unwrap_or_default();
             sink.error(at, "the deployment has no `api_base`")
                 .help(format!("write `api_base: {example}`, or set `{name}`"));
@@ -42,7 +42,7 @@ pub(super) fn resolve(
     }
 }
 
-fn parse(text: &str, at: &At, what: &str, sink: &mut Sink<'_>) -> Option<Uri> {
+fn parse(text: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) -> Option<Uri> {
     match check(text.trim()) {
         Ok(uri) => Some(uri),
         Err(reason) => {

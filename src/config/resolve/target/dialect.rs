@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{
     VENDORS, Vendor,
-    error::Sink,
+    error::DiagnosticSink,
     keys, read, vendor,
     yaml::{Node, Value},
 };
@@ -17,7 +17,7 @@ pub(super) struct Dialect {
 
 /// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, and the prefix over the form of a bare
 /// name.
-pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) -> Option<Dialect> {
+pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {
     let name = read::text(model, sink);
     if let Some(custom) = custom {
         let prefix = read::text(custom, sink)?;
@@ -40,7 +40,7 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
             }
         },
         None => {
-            let shown = if model.hidden || model.variable.is_some() { "NAME" } else { keys::safe(&name) };
+            let shown = if model.hidden || model.variable.is_some() { "NAME" } else { keys::redact(&name) };
             sink.error(&model.at, "the model has no provider").help(format!(
                 "write `openai/{shown}` (any OpenAI-compatible server, with its `api_base`), `azure/{shown}` or `huggingface/{shown}`"
             ));
@@ -49,21 +49,21 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Sink<'_>) 
     }
 }
 
-fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut Sink<'_>) -> Option<Dialect> {
+fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {
     let name = name.trim();
     // A blank is a sign of a next line without a colon.
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return read::wrong(at, "a provider and a name, such as `openai/gpt-4o`", sink);
+        return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
 }
 
-fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
+fn unknown(prefix: &str, node: &Node, sink: &mut DiagnosticSink<'_>) {
     let message = match &node.value {
         Value::Text(_) if !node.hidden && node.variable.is_none() => {
-            format!("unknown provider `{}`", keys::safe(prefix))
+            format!("unknown provider `{}`", keys::redact(prefix))
         }
         _ => "unknown provider".to_owned(),
     };
@@ -71,7 +71,7 @@ fn unknown(prefix: &str, node: &Node, sink: &mut Sink<'_>) {
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let name = match &node.value {
         Value::Text(model) if !node.hidden && node.variable.is_none() => {
-            model.split_once('/').map_or("NAME", |(_, name)| keys::safe(name))
+            model.split_once('/').map_or("NAME", |(_, name)| keys::redact(name))
         }
         _ => "NAME",
     };

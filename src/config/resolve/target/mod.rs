@@ -3,14 +3,14 @@
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use secrecy::SecretString;
 
-use super::deployment::General;
+use super::deployment::DeploymentDefaults;
 use crate::config::{
-    Base, DEFAULT_API_VERSION, Pattern, Provider, Target, Vendor,
-    error::Sink,
+    BaseUrl, DEFAULT_API_VERSION, Pattern, Provider, Target, Vendor,
+    error::DiagnosticSink,
     is_framing, keys,
-    raw::{Entry, Environment},
+    raw::{Environment, ModelEntry},
     read,
-    yaml::{At, Node, Value},
+    yaml::{Location, Node, Value},
 };
 
 mod base;
@@ -20,12 +20,12 @@ use dialect::Dialect;
 
 /// Resolves the target. Returns none if a part of it is invalid; the errors are in the sink.
 pub(super) fn resolve(
-    entry: &Entry,
+    entry: &ModelEntry,
     mock: bool,
-    general: &General<'_>,
-    sink: &mut Sink<'_>,
+    common: &DeploymentDefaults<'_>,
+    sink: &mut DiagnosticSink<'_>,
 ) -> Option<Target> {
-    let env = general.env;
+    let env = common.env;
     let param = |name| entry.params.get(name);
     let model = param("model");
     let dialect = match model {
@@ -43,7 +43,7 @@ pub(super) fn resolve(
     let base = base::resolve(entry, &dialect, (mock, env), sink);
     // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
-        || matches!(dialect.vendor.base, Base::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
+        || matches!(dialect.vendor.base, BaseUrl::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
     let token = if mock { None } else { token(entry, &dialect, env, sink) };
     let key = if mock || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
@@ -56,7 +56,7 @@ pub(super) fn resolve(
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
-    check_star((&entry.name, &model), (vendor, at), sink);
+    check_wildcard((&entry.name, &model), (vendor, at), sink);
     let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
     let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
     let organization = organization.or_else(|| {
@@ -68,11 +68,15 @@ pub(super) fn resolve(
 
 /// Checks a `*` in the model's name, which is replaced by the part of the requested name that the group's `*`
 /// matches.
-fn check_star((group, model): (&str, &str), (vendor, at): (&Vendor, &At), sink: &mut Sink<'_>) {
+fn check_wildcard(
+    (group, model): (&str, &str),
+    (vendor, at): (&Vendor, &Location),
+    sink: &mut DiagnosticSink<'_>,
+) {
     if !model.contains('*') {
         return;
     }
-    if Pattern::of(group).is_none() || Pattern::of(model).is_none() {
+    if Pattern::parse(group).is_none() || Pattern::parse(model).is_none() {
         sink.error(at, "the `*` of this model has no match in `model_name`")
             .help("write one `*` here and one in `model_name`, or the name of one model");
     } else if matches!(vendor.provider, Provider::Azure | Provider::HuggingFace) {
@@ -84,10 +88,10 @@ fn check_star((group, model): (&str, &str), (vendor, at): (&Vendor, &At), sink: 
 /// Returns Azure's alternative credential, a Microsoft Entra ID token, if there is no key. Warns of a configured
 /// token that is not used.
 fn token(
-    entry: &Entry,
+    entry: &ModelEntry,
     dialect: &Dialect,
     env: &Environment<'_>,
-    sink: &mut Sink<'_>,
+    sink: &mut DiagnosticSink<'_>,
 ) -> Option<HeaderValue> {
     let key =
         entry.params.get("api_key").filter(|node| !matches!(node.value, Value::Unset) && !is_blank(node));
@@ -118,10 +122,10 @@ fn token(
 /// Returns the key. A missing key is an error if the file names an unset variable and the server is the vendor's public
 /// one. Otherwise it is a warning, if the file or the vendor suggests that a key is needed.
 fn key(
-    entry: &Entry,
+    entry: &ModelEntry,
     dialect: &Dialect,
     (own_server, env): (bool, &Environment<'_>),
-    sink: &mut Sink<'_>,
+    sink: &mut DiagnosticSink<'_>,
 ) -> Option<SecretString> {
     let written = entry.params.entry("api_key");
     let variables = dialect.vendor.key_variables;
@@ -129,7 +133,7 @@ fn key(
     let at = written.map_or(&entry.at, |(key, _)| &key.at);
     match written.map(|(_, node)| node) {
         Some(node) if matches!(node.value, Value::Unset) && !own_server => {
-            return read::wrong(node, "a string", sink);
+            return read::invalid(node, "a string", sink);
         }
         Some(node) if !node.is_null() && !matches!(node.value, Value::Unset) && !is_blank(node) => {
             return written_key(node, sink);
@@ -143,7 +147,7 @@ fn key(
         return Some(key.into());
     }
     if written.is_some() || !own_server {
-        let group = keys::safe(&entry.name);
+        let group = keys::redact(&entry.name);
         sink.warning(at, format!("no key for a deployment of `{group}`: it is called without a credential"))
             .help(match written.and_then(|(_, node)| node.variable.as_deref()) {
                 Some(variable) => format!("`{variable}` is not set in the environment"),
@@ -157,7 +161,7 @@ fn is_blank(node: &Node) -> bool {
     matches!(&node.value, Value::Text(t) if t.trim().is_empty())
 }
 
-fn written_key(node: &Node, sink: &mut Sink<'_>) -> Option<SecretString> {
+fn written_key(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<SecretString> {
     let key = read::text(node, sink)?;
     if HeaderValue::from_str(&key).is_err() {
         sink.error(&node.at, "the key cannot be sent in a header")
@@ -170,18 +174,18 @@ fn written_key(node: &Node, sink: &mut Sink<'_>) -> Option<SecretString> {
     Some(key.into())
 }
 
-fn organization(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
+fn organization(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<HeaderValue> {
     if matches!(node.value, Value::List(_)) {
         sink.error(&node.at, "a list of organizations is not supported")
             .help("write one deployment for each");
         return None;
     }
     let text = read::text(node, sink)?;
-    HeaderValue::from_str(&text).ok().or_else(|| read::wrong(node, "a string that fits in a header", sink))
+    HeaderValue::from_str(&text).ok().or_else(|| read::invalid(node, "a string that fits in a header", sink))
 }
 
 /// Returns `headers` and `extra_headers`; the latter take precedence.
-fn headers(entry: &Entry, sink: &mut Sink<'_>) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for node in ["headers", "extra_headers"].into_iter().filter_map(|name| entry.params.get(name)) {
         for (key, value) in read::map(node, sink).unwrap_or_default() {
@@ -194,7 +198,7 @@ fn headers(entry: &Entry, sink: &mut Sink<'_>) -> Vec<(HeaderName, HeaderValue)>
     headers
 }
 
-fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
+fn header_name(text: &str, at: &Location, sink: &mut DiagnosticSink<'_>) -> Option<HeaderName> {
     match HeaderName::from_bytes(text.as_bytes()) {
         Ok(name) if is_framing(&name) => {
             sink.error(at, format!("the header `{name}` is set by the gateway")).help("remove the line");
@@ -209,7 +213,7 @@ fn header_name(text: &str, at: &At, sink: &mut Sink<'_>) -> Option<HeaderName> {
     }
 }
 
-fn header_value(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
+fn header_value(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<HeaderValue> {
     let text = match &node.value {
         Value::Number(n) => n.to_string(),
         Value::Bool(b) => b.to_string(),
@@ -217,7 +221,7 @@ fn header_value(node: &Node, sink: &mut Sink<'_>) -> Option<HeaderValue> {
     };
     let mut value = HeaderValue::from_str(&text)
         .ok()
-        .or_else(|| read::wrong(node, "a string that fits in a header", sink))?;
+        .or_else(|| read::invalid(node, "a string that fits in a header", sink))?;
     value.set_sensitive(true);
     Some(value)
 }

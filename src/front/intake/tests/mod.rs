@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::read;
 use crate::{
-    config::Alternative,
+    config::FallbackTarget,
     error::Rejected,
     request::{Head, Prompt, Route, Trail},
 };
@@ -32,8 +32,8 @@ fn prompt(body: impl Into<Bytes>) -> Prompt {
 }
 
 /// A fallback that replaces these.
-fn instead(of: &[(&str, &str)]) -> Option<Arc<Alternative>> {
-    Some(Arc::new(Alternative { model: "m".into(), parameters: parameters(of) }))
+fn instead(of: &[(&str, &str)]) -> Option<Arc<FallbackTarget>> {
+    Some(Arc::new(FallbackTarget { model: "m".into(), parameters: parameters(of) }))
 }
 
 /// What goes upstream, as text.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{super::read, chat, instead, parameters, prompt, sent};
 use crate::{
-    config::{Alternative, Fallbacks},
+    config::{FallbackTarget, Fallbacks},
     request::{Overrides, Prompt, Route},
 };
 
@@ -38,8 +38,8 @@ const DYNAMIC: &str = r#" {
     }
 "#;
 
-fn named(model: &str) -> Alternative {
-    Alternative { model: model.into(), parameters: Vec::new() }
+fn named(model: &str) -> FallbackTarget {
+    FallbackTarget { model: model.into(), parameters: Vec::new() }
 }
 
 fn overrides(members: &str) -> Overrides {
@@ -77,7 +77,7 @@ fn the_owners_overrides_are_read_and_go() {
 fn every_form_of_a_list_is_understood() {
     let fallbacks = |value: &str| overrides(&format!("\"fallbacks\":{value}")).fallbacks.unwrap();
     let parameters = parameters(&[("temperature", "0.10"), ("messages", "[{\"a\": 1e400}]")]);
-    let rich = Alternative { model: "b".into(), parameters };
+    let rich = FallbackTarget { model: "b".into(), parameters };
     let text = r#"{"temperature":0.10,"model":"b","messages":[{"a": 1e400}]}"#;
     let flat = Fallbacks { flat: Some(vec![named("a"), rich.clone()]), ..Fallbacks::default() };
     assert_eq!(fallbacks(&format!("[\"a\",{text}]")), flat);

@@ -5,7 +5,7 @@
 
 /// The keys and values that may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Shown {
+pub(in crate::config) enum Visibility {
     /// Values of known settings, but not a scalar in place of a section.
     Section,
     /// Values of known settings.
@@ -15,7 +15,7 @@ pub(in crate::config) enum Shown {
     Nothing,
 }
 
-impl Shown {
+impl Visibility {
     /// Returns what may be shown below `key`.
     pub(in crate::config) fn below(self, key: &str) -> Self {
         let names = ["fallbacks", "model_group_alias", "_policy"].iter().any(|end| key.ends_with(end));
@@ -25,7 +25,7 @@ impl Shown {
             Self::All => Self::All,
             Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,
             Self::Section | Self::Settings if names => Self::All,
-            _ if ["litellm_params", "model_info"].contains(&key) || super::TOP.contains(&key) => {
+            _ if ["litellm_params", "model_info"].contains(&key) || super::SECTIONS.contains(&key) => {
                 Self::Section
             }
             Self::Section | Self::Settings => Self::Settings,
@@ -42,16 +42,16 @@ pub(in crate::config) fn is_secret(key: &str) -> bool {
 }
 
 /// Returns true if a scalar may be shown. `written` is its text in the file.
-pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
+pub(in crate::config) fn is_visible(written: &str, shown: Visibility) -> bool {
     let variable = written.trim_matches(['"', '\'']).strip_prefix("os.environ/");
     if variable.is_some_and(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
         return true;
     }
     let harmless = match shown {
-        Shown::Nothing | Shown::Section => false,
+        Visibility::Nothing | Visibility::Section => false,
         // No setting with a diagnostic about its value contains a blank; a line with a missing colon does.
-        Shown::Settings => !written.contains(char::is_whitespace),
-        Shown::All => !written.contains('\n'),
+        Visibility::Settings => !written.contains(char::is_whitespace),
+        Visibility::All => !written.contains('\n'),
     };
     // A URL may contain a password or a signature; a line may have run into the next.
     let url = written.contains("://") && written.contains(['@', '?']);
@@ -62,24 +62,24 @@ pub(in crate::config) fn may_show(written: &str, shown: Shown) -> bool {
 
 /// Returns true if a key may be shown. By mistake, a secret may have become a key or a part of one. Among secret
 /// values, only a key that looks like a variable or a common header is shown; elsewhere a key with a blank is hidden.
-pub(in crate::config) fn may_show_key(name: &str, shown: Shown) -> bool {
+pub(in crate::config) fn is_visible_key(name: &str, shown: Visibility) -> bool {
     let common = ["x-", "content-", "openai-", "user-agent"]
         .iter()
         .any(|start| name.to_lowercase().starts_with(start));
     let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let plain = !name.contains(|c: char| c.is_whitespace() || "\"'".contains(c));
     let shape = match shown {
-        Shown::Nothing => common || word,
-        Shown::Section | Shown::Settings => plain,
+        Visibility::Nothing => common || word,
+        Visibility::Section | Visibility::Settings => plain,
         // The name of a group may contain a blank.
-        Shown::All => true,
+        Visibility::All => true,
     };
-    shape && may_show(name, Shown::All)
+    shape && is_visible(name, Visibility::All)
 }
 
 /// Returns the word, or `***` if it looks like a secret.
-pub(in crate::config) fn safe(word: &str) -> &str {
-    if may_show(word, Shown::All) { word } else { "***" }
+pub(in crate::config) fn redact(word: &str) -> &str {
+    if is_visible(word, Visibility::All) { word } else { "***" }
 }
 
 /// Returns true if the text contains something that looks like a credential.
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_diagnostic_shows_a_value_only_below_a_known_key() {
-        let below = |key| may_show("tr0ub4dor", Shown::Settings.below(key));
+        let below = |key| is_visible("tr0ub4dor", Visibility::Settings.below(key));
         assert!(below("rpm") && below("api_base") && below("routing_strategy"));
         assert!(!below("model_list") && !below("litellm_params"));
         assert!(!below("api_key") && !below("api_ky") && !below("extra_headers") && !below("master_key"));
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn a_diagnostic_never_shows_a_word_that_looks_like_a_key() {
-        assert!(!may_show("x sk-canary-123456", Shown::All));
-        assert!(!may_show("https://user:tr0ub@host", Shown::Settings));
-        assert!(may_show("task-force-one", Shown::All));
-        assert_eq!(safe("Bearer abcdefgh"), "***");
+        assert!(!is_visible("x sk-canary-123456", Visibility::All));
+        assert!(!is_visible("https://user:tr0ub@host", Visibility::Settings));
+        assert!(is_visible("task-force-one", Visibility::All));
+        assert_eq!(redact("Bearer abcdefgh"), "***");
     }
 }
