@@ -225,7 +225,8 @@ async fn a_finished_stream_without_its_last_line_gets_it() {
 #[tokio::test]
 async fn silence_before_the_first_content_is_given_up_and_the_sibling_answers() {
     for silent in [say::silence(), say::role().then(Part::Hang)] {
-        let case = Case::of("m: a b").first("a").always("a", silent).settings("request_timeout: 60");
+        let case = Case::of("m: a b").first("a").always("a", silent).patient("b");
+        let case = case.settings("request_timeout: 60");
         let world = case.router("stream_timeout: 0.3").start().await;
         assert_eq!(all(&world).await.seen, say::stream(&["b"]).body());
         world.upstream("a").only().left().await;
@@ -244,16 +245,16 @@ async fn the_request_may_set_the_clock_of_the_first_content() {
 async fn pings_are_no_content() {
     let ping = Reply::bytes(200, "text/event-stream", ": OPENROUTER PROCESSING\n\n");
     let pings = (0..100).fold(ping.clone(), |all, _| all.then(pause(50)).and(ping.clone()));
-    let case = Case::of("m: a b").first("a").always("a", pings.then(Part::Hang));
+    let case = Case::of("m: a b").first("a").always("a", pings.then(Part::Hang)).patient("b");
     let world = case.router("stream_timeout: 0.3").start().await;
     assert_eq!(all(&world).await.seen, say::stream(&["b"]).body());
 }
 
 #[tokio::test]
 async fn a_stream_that_has_begun_is_not_cut_by_the_attempts_clock() {
-    let words = say::words(&["1", "2", "3", "4", "5", "6"]).between(&pause(100));
+    let words = say::words(&["1", "2", "3", "4", "5", "6"]).between(&pause(300));
     let script = say::role().and(words).and(say::finish()).and(say::done());
-    let world = Case::of("m: a").always("a", script.clone()).settings("request_timeout: 0.3").start().await;
+    let world = Case::of("m: a").always("a", script.clone()).settings("request_timeout: 1").start().await;
     assert_eq!(all(&world).await.seen, script.body());
 }
 
@@ -261,7 +262,7 @@ async fn a_stream_that_has_begun_is_not_cut_by_the_attempts_clock() {
 async fn the_deadline_cuts_even_a_stream_that_has_begun() {
     let words = vec!["x"; 100];
     let script = say::role().and(say::words(&words).between(&pause(50)));
-    let case = Case::of("m: a").always("a", script).router("max_request_duration: 0.5");
+    let case = Case::of("m: a").always("a", script).router("max_request_duration: 1.5");
     let stream = all(&case.start().await).await;
     is_honest(&stream);
 }
@@ -317,8 +318,8 @@ async fn when_the_client_leaves_a_plain_request_the_upstream_is_left_too() {
 
 #[tokio::test]
 async fn a_client_who_leaves_is_not_retried_for() {
-    let case = Case::of("m: a b").first("a").always("a", say::silence()).settings("request_timeout: 0.2");
-    let world = case.start().await;
+    let case = Case::of("m: a b").first("a").always("a", say::silence()).patient("b");
+    let world = case.settings("request_timeout: 0.2").start().await;
     let client = world.gateway.client.clone();
     let call = tokio::spawn(async move { client.chat("m", json!({})).await });
     let seen = world.upstream("a").call(1).await;

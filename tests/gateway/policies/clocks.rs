@@ -12,7 +12,7 @@ use crate::support::{
 
 #[tokio::test]
 async fn an_attempt_that_hangs_is_given_up_and_the_sibling_is_asked() {
-    let case = Case::of("m: a b").first("a").always("a", say::silence());
+    let case = Case::of("m: a b").first("a").always("a", say::silence()).patient("b");
     let asked = case.settings("request_timeout: 0.3").ask().await;
     asked.answered_by("b").calls("a:1 b:1").took(280, 1500);
 }
@@ -26,7 +26,7 @@ async fn when_all_hang_the_client_gets_408() {
 
 #[tokio::test]
 async fn the_bound_is_on_one_attempt_and_not_on_the_walk() {
-    let case = Case::of("m: a b c").always("a b", say::silence()).params("c", "order: 2");
+    let case = Case::of("m: a b c").always("a b", say::silence()).params("c", "order: 2").patient("c");
     let asked =
         case.params("a", "order: 1").params("b", "order: 1").settings("request_timeout: 0.3").ask().await;
     asked.answered_by("c").took(580, 3000);
@@ -34,7 +34,7 @@ async fn the_bound_is_on_one_attempt_and_not_on_the_walk() {
 
 #[tokio::test]
 async fn a_hanging_deployment_hears_that_it_was_given_up() {
-    let case = Case::of("m: a b").first("a").always("a", say::silence());
+    let case = Case::of("m: a b").first("a").always("a", say::silence()).patient("b");
     let asked = case.settings("request_timeout: 0.2").ask().await;
     let call = asked.world.upstream("a").only();
     let after = call.left().await.duration_since(call.at);

@@ -58,7 +58,7 @@ async fn it_is_asked_again_when_the_time_is_over() {
 #[tokio::test]
 async fn a_probe_that_fails_sends_it_back_for_longer() {
     let case = Case::of("m: a b").always("a", say::server_error());
-    let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 0.4").start().await;
+    let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 0.8").start().await;
     until_called(&world, "a").await;
     let (first, second) = (until_called(&world, "a").await, until_called(&world, "a").await);
     assert!(second > first.mul_f64(1.5), "{first:?}, then {second:?}");
@@ -177,7 +177,7 @@ async fn a_clients_own_short_timeout_is_no_evidence() {
 
 #[tokio::test]
 async fn a_hanging_deployment_is_benched_by_its_own_timeouts() {
-    let case = Case::of("m: a b").always("a", say::silence());
+    let case = Case::of("m: a b").always("a", say::silence()).patient("b");
     let settings = "allowed_fails: 1, num_retries: 1, request_timeout: 0.1";
     let world = case.settings(settings).router("cooldown_time: 60").start().await;
     assert_eq!(ask(&world, 30).await, [200; 30]);

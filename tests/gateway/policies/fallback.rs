@@ -48,7 +48,7 @@ async fn each_kind_of_failure_falls_back() {
 
 #[tokio::test]
 async fn a_timeout_falls_back_too() {
-    let case = Case::of("m: a; n: b").always("a", say::silence());
+    let case = Case::of("m: a; n: b").always("a", say::silence()).patient("b");
     let asked = case.settings("num_retries: 0, request_timeout: 0.2, fallbacks: [{m: [n]}]").ask().await;
     asked.answered_by("b").fallbacks(1).took(180, 900);
 }

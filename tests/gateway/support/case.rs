@@ -60,6 +60,17 @@ impl Case {
         self
     }
 
+    /// Gives this deployment all the time it needs, whatever the settings say. They are for those that are to miss them:
+    /// on a busy machine a good answer may miss them too.
+    pub(crate) fn patient(mut self, deployment: &str) -> Self {
+        let params = self.params.entry(deployment.to_owned()).or_default();
+        if !params.is_empty() {
+            params.push_str(", ");
+        }
+        params.push_str("timeout: 60, stream_timeout: 60");
+        self
+    }
+
     /// `model_info` of a deployment, likewise.
     pub(crate) fn info(mut self, deployment: &str, yaml: &str) -> Self {
         self.info.insert(deployment.to_owned(), yaml.to_owned());

@@ -46,17 +46,20 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn ask(case: Case) -> (World, Stream) {
-    let world = case.router("stream_timeout: 0.3").start().await;
+/// Asks once. The clock of the first content is short where it is to strike, and at no other deployment: on a busy
+/// machine it would strike at good answers too.
+async fn ask(case: Case, status: u16) -> (World, Stream) {
+    let case = if status == 408 { case.params("a", "stream_timeout: 0.3") } else { case };
+    let world = case.start().await;
     let stream = all(&world, json!({})).await;
     (world, stream)
 }
 
 #[tokio::test]
 async fn a_sibling_answers_and_the_fault_is_counted() {
-    for Fault { name, mut reply, .. } in faults() {
+    for Fault { name, mut reply, status, .. } in faults() {
         reply.sized &= name != "a JSON error called a stream";
-        let (world, stream) = ask(Case::of("m: a b").first("a").always("a", reply)).await;
+        let (world, stream) = ask(Case::of("m: a b").first("a").always("a", reply), status).await;
         assert_eq!(
             (stream.status.as_u16(), stream.text().as_bytes()),
             (200, &*say::stream(&["b"]).body()),
@@ -70,10 +73,10 @@ async fn a_sibling_answers_and_the_fault_is_counted() {
 
 #[tokio::test]
 async fn a_fallback_answers_and_the_fault_is_counted() {
-    for Fault { name, mut reply, .. } in faults() {
+    for Fault { name, mut reply, status, .. } in faults() {
         reply.sized &= name != "a JSON error called a stream";
         let case = Case::of("m: a; n: b").always("a", reply);
-        let (world, stream) = ask(case.settings("num_retries: 0, fallbacks: [{m: [n]}]")).await;
+        let (world, stream) = ask(case.settings("num_retries: 0, fallbacks: [{m: [n]}]"), status).await;
         assert_eq!(
             (stream.status.as_u16(), stream.text().as_bytes()),
             (200, &*say::stream(&["b"]).body()),
@@ -88,7 +91,8 @@ async fn a_fallback_answers_and_the_fault_is_counted() {
 async fn with_nobody_to_go_to_the_fault_is_a_plain_error_that_says_what_it_was() {
     for Fault { name, mut reply, status, code } in faults() {
         reply.sized &= name != "a JSON error called a stream";
-        let (world, stream) = ask(Case::of("m: a").always("a", reply).settings("num_retries: 0")).await;
+        let case = Case::of("m: a").always("a", reply).settings("num_retries: 0");
+        let (world, stream) = ask(case, status).await;
         let text = stream.text();
         assert_eq!(stream.status.as_u16(), status, "{name}: {text}");
         assert_eq!(stream.headers["content-type"], "application/json", "{name}");
