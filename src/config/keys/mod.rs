@@ -139,6 +139,8 @@ pub(super) fn own_key(name: &str) -> Option<&'static OwnKey> {
 
 mod foreign;
 mod redaction;
+#[cfg(test)]
+mod tests;
 
 pub(super) use foreign::{
     OPENAI, instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_openai,
