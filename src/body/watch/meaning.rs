@@ -56,6 +56,23 @@ impl Usage {
     }
 }
 
+/// Returns whether a delta's member of this name holds something that the model said.
+pub(super) const fn is_speech(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"content"
+            | b"reasoning"
+            | b"reasoning_content"
+            | b"reasoning_details"
+            | b"thinking_blocks"
+            | b"tool_calls"
+            | b"function_call"
+            | b"refusal"
+            | b"audio"
+            | b"images"
+    )
+}
+
 impl Meaning {
     /// It says nothing, but who will speak.
     #[must_use]

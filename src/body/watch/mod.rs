@@ -1,7 +1,7 @@
 //! What an event means: [`Event::read`], and [`Reader`] for those of one stream.
 //!
-//! One pass over the event's JSON without a tree and without allocation: a few names are looked for, all else is
-//! skipped, whatever its type. A field of a strange type is ignored, never an error: this watches, it does not validate.
+//! A pass over the event's JSON without a tree: a few names are looked for, all else is skipped, whatever its type. A
+//! field of a strange type is ignored, never an error: this watches, it does not validate.
 
 mod alike;
 mod meaning;

@@ -1,374 +1,154 @@
-//! The pass over one event's JSON: [`read`].
+//! The reading of one event's JSON with serde: [`read`].
+//!
+//! Takes what [`quick`](super::quick) declines, whatever its shape, and is what the tests of that compare it with. An
+//! object is split into its members, and only those that mean something are split again.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
 
-use super::{Meaning, Usage};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Number, value::RawValue};
 
-/// What a JSON text means, whatever it is; `None` when it is none.
+use super::{Meaning, Usage, meaning::is_speech};
+
+/// Reads a JSON text of any shape. `None` for what is no JSON, or where half a surrogate pair stands for a name, a type
+/// or a finish reason.
 pub(super) fn read(json: &[u8]) -> Option<Meaning> {
-    let mut chunk = Chunk::default();
-    let mut text = serde_json::Deserializer::from_slice(json);
-    Loose(&mut chunk).deserialize(&mut text).ok()?;
-    text.end().ok()?;
-    Some(chunk.meaning())
+    // In JSON, bytes that are no UTF-8 can only stand within strings, and spoil nothing else.
+    let text = String::from_utf8_lossy(json);
+    let value: &RawValue = serde_json::from_str(&text).ok()?;
+    let Some(items) = list(value.get()) else { return chunk(value.get()) };
+    let mut meaning = Meaning::default();
+    for item in items {
+        // Some wrap an error in a list of one. Nothing else comes in a list.
+        meaning.error |= chunk(item.get())?.error;
+    }
+    Some(meaning)
 }
 
-/// Whether this is a JSON text, though it may hold what is no value, such as half a surrogate pair.
+/// Returns whether this is a JSON text, though it may hold what is no value, such as half a surrogate pair.
 pub(super) fn is_json(json: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(json).is_ok()
 }
 
-/// The usage object at the start of `json`, whatever follows it.
+/// Reads the usage object at the start of `json`, whatever follows it.
 pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
-    let mut usage = None;
-    Loose(&mut usage).deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()?;
-    usage
+    let first = serde_json::Deserializer::from_slice(json).into_iter::<&RawValue>().next()?;
+    let mut found = None;
+    usage(first.ok()?.get(), &mut found)?;
+    found
 }
 
-/// Something that is told about a value of any type.
-trait Sink {
-    /// One field of an object. `name` is empty for those not in [`NAMES`].
-    fn field<'de, A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
-        map.next_value::<IgnoredAny>().map(drop)
-    }
-
-    /// One item of a list, if there is one more.
-    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        seq.next_element::<IgnoredAny>().map(|item| item.is_some())
-    }
-
-    fn number(&mut self, _number: u64) {}
-
-    fn text(&mut self, _text: &str) {}
-
-    /// It was neither null, false nor empty.
-    fn filled(&mut self) {}
-
-    /// It was a list, and had no item.
-    fn empty_list(&mut self) {}
-}
-
-/// Reads a value of any type into a sink.
-struct Loose<'a, T>(&'a mut T);
-
-impl<'de, T: Sink> DeserializeSeed<'de> for Loose<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Sink> Visitor<'de> for Loose<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        if value {
-            self.0.filled();
-        }
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.0.number(value);
-        self.0.filled();
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.0.filled();
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        // Some count in floats; the cast saturates, and a negative count is nothing.
-        self.visit_u64(value as u64)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        if !value.is_empty() {
-            self.0.text(value);
-            self.0.filled();
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if !self.0.item(&mut seq)? {
-            self.0.empty_list();
-            return Ok(());
-        }
-        self.0.filled();
-        while self.0.item(&mut seq)? {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut any = false;
-        while let Some(name) = map.next_key_seed(Name)? {
-            any = true;
-            self.0.field(name, &mut map)?;
-        }
-        if any {
-            self.0.filled();
-        }
-        Ok(())
-    }
-}
-
-/// The names that anything depends on.
-const NAMES: [&str; 27] = [
-    "choices",
-    "delta",
-    "content",
-    "index",
-    "finish_reason",
-    "text",
-    "role",
-    "usage",
-    "error",
-    "errors",
-    "object",
-    "type",
-    "reasoning",
-    "reasoning_content",
-    "reasoning_details",
-    "thinking_blocks",
-    "tool_calls",
-    "function_call",
-    "refusal",
-    "audio",
-    "total_tokens",
-    "prompt_tokens",
-    "completion_tokens",
-    "input_tokens",
-    "output_tokens",
-    "x_groq",
-    "images",
-];
-
-/// A name of [`NAMES`], or an empty one.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = &'static str;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name {
-    type Value = &'static str;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<&'static str, E> {
-        Ok(NAMES.iter().find(|name| **name == value).copied().unwrap_or_default())
-    }
-}
-
-#[derive(Default)]
-struct Chunk {
-    choices: Choices,
-    no_choice: NoItem,
-    usage: Option<Usage>,
-    error: Filled,
-    object: Word,
-    kind: Word,
-}
-
-impl Chunk {
-    fn meaning(self) -> Meaning {
-        Meaning {
-            content: self.choices.content || matches!(self.kind, Word::Delta),
-            error: self.error.0
-                || self.choices.error
-                || matches!(self.object, Word::Error)
-                || matches!(self.kind, Word::Error),
-            terminal: matches!(self.kind, Word::Terminal),
-            only_usage: self.no_choice.0 && self.usage.is_some(),
-            usage: self.usage,
-            begun: self.choices.begun,
-            finished: self.choices.finished,
-        }
-    }
-}
-
-impl Sink for Chunk {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "choices" => map.next_value_seed(Loose(&mut (&mut self.choices, &mut self.no_choice))),
-            "usage" => map.next_value_seed(Loose(&mut self.usage)),
-            "x_groq" => map.next_value_seed(Loose(&mut Wrapped(&mut self.usage))),
-            "error" | "errors" => map.next_value_seed(Loose(&mut self.error)),
-            "object" => map.next_value_seed(Loose(&mut self.object)),
-            "type" => map.next_value_seed(Loose(&mut self.kind)),
-            _ => map.next_value::<IgnoredAny>().map(drop),
-        }
-    }
-
-    /// Some wrap an error in a list of one. Nothing else comes in a list.
-    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut chunk = Self::default();
-        let any = seq.next_element_seed(Loose(&mut chunk))?.is_some();
-        self.error.0 |= chunk.meaning().error;
-        Ok(any)
-    }
-}
-
-#[derive(Default)]
-struct Filled(bool);
-
-impl Sink for Filled {
-    fn filled(&mut self) {
-        self.0 = true;
-    }
-}
-
-#[derive(Default)]
-struct NoItem(bool);
-
-#[derive(Default)]
-struct Choices {
-    content: bool,
-    error: bool,
-    begun: u128,
-    finished: u128,
-}
-
-impl Sink for (&mut Choices, &mut NoItem) {
-    fn item<'de, A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut choice = Choice::default();
-        if seq.next_element_seed(Loose(&mut choice))?.is_none() {
-            return Ok(false);
-        }
-        let bit = 1_u128 << choice.index.0.unwrap_or(0).min(127);
-        self.0.begun |= bit;
-        self.0.content |= choice.said.0;
-        self.0.error |= choice.error.0 || choice.reason.failed;
-        if choice.reason.given {
-            self.0.finished |= bit;
-        }
-        Ok(true)
-    }
-
-    fn empty_list(&mut self) {
-        self.1.0 = true;
-    }
-}
-
-#[derive(Default)]
-struct Choice {
-    index: Number,
-    said: Filled,
-    reason: Reason,
-    error: Filled,
-}
-
-impl Sink for Choice {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "index" => map.next_value_seed(Loose(&mut self.index)),
-            "text" => map.next_value_seed(Loose(&mut self.said)),
-            "delta" => map.next_value_seed(Loose(&mut Delta(&mut self.said))),
-            "finish_reason" => map.next_value_seed(Loose(&mut self.reason)),
-            "error" => map.next_value_seed(Loose(&mut self.error)),
-            _ => map.next_value::<IgnoredAny>().map(drop),
-        }
-    }
-}
-
-struct Delta<'a>(&'a mut Filled);
-
-impl Sink for Delta<'_> {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "content" | "reasoning" | "reasoning_content" | "reasoning_details" | "thinking_blocks"
-            | "tool_calls" | "function_call" | "refusal" | "audio" | "images" => {
-                map.next_value_seed(Loose(self.0))
+fn chunk(json: &str) -> Option<Meaning> {
+    let (mut meaning, mut no_choice) = (Meaning::default(), false);
+    let (mut object, mut kind) = (String::new(), String::new());
+    for (name, value) in members(json)? {
+        match &*name {
+            "choices" => choices(value, &mut meaning, &mut no_choice)?,
+            "usage" => usage(value, &mut meaning.usage)?,
+            // Groq has the usage in an object of its own.
+            "x_groq" => {
+                for (_, value) in members(value)?.iter().filter(|(name, _)| name == "usage") {
+                    usage(value, &mut meaning.usage)?;
+                }
             }
-            _ => map.next_value::<IgnoredAny>().map(drop),
+            "error" | "errors" => meaning.error |= is_filled(value),
+            "object" => object = text(value)?.unwrap_or(object),
+            "type" => kind = text(value)?.unwrap_or(kind),
+            _ => {}
         }
     }
+    meaning.content |= kind.ends_with("delta");
+    meaning.error |= object == "error" || kind == "error";
+    meaning.terminal = matches!(&*kind, "message_stop" | "response.completed" | "response.incomplete");
+    meaning.only_usage = no_choice && meaning.usage.is_some();
+    Some(meaning)
 }
 
-#[derive(Default)]
-struct Number(Option<u64>);
-
-impl Sink for Number {
-    fn number(&mut self, number: u64) {
-        self.0 = Some(number);
+fn choices(json: &str, meaning: &mut Meaning, no_choice: &mut bool) -> Option<()> {
+    let Some(items) = list(json) else { return Some(()) };
+    *no_choice |= items.is_empty();
+    for item in items {
+        let (mut index, mut said, mut finished) = (0, false, false);
+        for (name, value) in members(item.get())? {
+            match &*name {
+                "index" => index = count(value).unwrap_or(index),
+                "text" => said |= is_filled(value),
+                "delta" => {
+                    let mut spoken =
+                        members(value)?.into_iter().filter(|(name, _)| is_speech(name.as_bytes()));
+                    said |= spoken.any(|(_, value)| is_filled(value));
+                }
+                "finish_reason" => {
+                    finished |= is_filled(value);
+                    meaning.error |= text(value)?.is_some_and(|reason| reason == "error");
+                }
+                "error" => meaning.error |= is_filled(value),
+                _ => {}
+            }
+        }
+        let bit = 1_u128 << index.min(127);
+        meaning.begun |= bit;
+        meaning.content |= said;
+        meaning.finished |= if finished { bit } else { 0 };
     }
+    Some(())
 }
 
-/// A finish reason: whether it is one, and whether it is that something failed.
-#[derive(Default)]
-struct Reason {
-    given: bool,
-    failed: bool,
-}
-
-impl Sink for Reason {
-    fn text(&mut self, text: &str) {
-        self.failed |= text == "error";
-    }
-
-    fn filled(&mut self) {
-        self.given = true;
-    }
-}
-
-/// Some wrap the usage in an object of their own.
-struct Wrapped<'a>(&'a mut Option<Usage>);
-
-impl Sink for Wrapped<'_> {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "usage" => map.next_value_seed(Loose(self.0)),
-            _ => map.next_value::<IgnoredAny>().map(drop),
+fn usage(json: &str, into: &mut Option<Usage>) -> Option<()> {
+    for (name, value) in members(json)? {
+        if let (true, Some(tokens)) = (Usage::NAMES.contains(&&*name), count(value)) {
+            into.get_or_insert_default().set(&name, tokens);
         }
     }
+    Some(())
 }
 
-impl Sink for Option<Usage> {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let mut number = Number::default();
-        map.next_value_seed(Loose(&mut number))?;
-        if let Some(tokens) = number.0.filter(|_| Usage::NAMES.contains(&name)) {
-            self.get_or_insert_default().set(name, tokens);
+/// Splits an object into its members, repeated names included. Anything else has none.
+fn members(json: &str) -> Option<Vec<(String, &str)>> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de str)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
         }
-        Ok(())
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut next = || map.next_entry::<String, &RawValue>().transpose();
+            std::iter::from_fn(&mut next)
+                .map(|entry| entry.map(|(name, value)| (name, value.get())))
+                .collect()
+        }
     }
+
+    if !json.starts_with('{') {
+        return Some(Vec::new());
+    }
+    serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
 }
 
-/// What a `type` or an `object` says, where it says anything.
-#[derive(Default)]
-enum Word {
-    #[default]
-    Other,
-    Error,
-    Delta,
-    Terminal,
+/// Splits a list into its items. `None` for anything else.
+fn list(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
 }
 
-impl Sink for Word {
-    fn text(&mut self, text: &str) {
-        *self = match text {
-            "error" => Self::Error,
-            "message_stop" | "response.completed" | "response.incomplete" => Self::Terminal,
-            delta if delta.ends_with("delta") => Self::Delta,
-            _ => Self::Other,
-        };
+/// Reads a count of tokens or the number of a choice. Some count in floats, and a negative float is zero.
+fn count(json: &str) -> Option<u64> {
+    let number = serde_json::from_str::<Number>(json).ok()?;
+    number.as_u64().or_else(|| number.as_f64().filter(|_| number.is_f64()).map(|float| float as u64))
+}
+
+/// Reads a string; `Some(None)` for an empty one and for anything else. `None` when it has no value.
+fn text(json: &str) -> Option<Option<String>> {
+    if json == "\"\"" || !json.starts_with('"') {
+        return Some(None);
     }
+    serde_json::from_str(json).ok().map(Some)
+}
+
+/// Returns whether a value is neither null, false nor empty.
+fn is_filled(json: &str) -> bool {
+    let inner = json.strip_prefix(['[', '{']).map(str::trim_ascii_start);
+    !matches!(json, "null" | "false" | "\"\"") && !matches!(inner, Some("]" | "}"))
 }
