@@ -7,9 +7,6 @@ use http::{HeaderMap, header};
 /// The longest wait that is believed: beyond an hour a header is more likely wrong than helpful.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 /// So many seconds; none for zero, the past and what is no number.
 pub(super) fn seconds(count: f64) -> Option<Duration> {
     // A NaN compares false, so it is none as well.
@@ -25,9 +22,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// matter; by our clock where it has none.
 pub(super) fn now(headers: &HeaderMap) -> f64 {
     let told = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
-    told.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-    })
+    told.unwrap_or_else(|| unix(SystemTime::now()))
 }
 
 /// An absolute time, in Unix seconds.
@@ -81,18 +76,15 @@ fn scale(unit: &str) -> Option<f64> {
     })
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`: the one form that RFC 9110 lets a server send.
 fn http_date(text: &str) -> Option<f64> {
-    let mut words = text.trim().split(' ');
-    let (_weekday, day, month, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let (time, zone, end) = (words.next()?, words.next()?, words.next());
-    let month = MONTHS.iter().position(|name| *name == month)?;
-    (zone == "GMT" && end.is_none()).then_some(())?;
-    let day = day_number(integer(year)?, i64::try_from(month).ok()? + 1, integer(day)?)?;
-    Some(day + clock(time)?)
+    httpdate::parse_http_date(text.trim()).ok().map(unix)
 }
 
-/// `1994-11-06T08:49:37.5Z`, or with an offset.
+fn unix(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// `1994-11-06T08:49:37.5Z`, or with an offset, as Anthropic writes its resets.
 fn rfc3339(text: &str) -> Option<f64> {
     let (day, time) = text.trim().split_once(['T', 't', ' '])?;
     let mut parts = day.splitn(3, '-');
