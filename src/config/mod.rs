@@ -52,7 +52,7 @@ pub use pattern::{Pattern, Patterns};
 pub use summary::{Summary, summary};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
-pub(crate) use keys::nearest;
+pub(crate) use keys::{InRequest, in_request, nearest};
 
 use error::DiagnosticSink;
 

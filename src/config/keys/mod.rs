@@ -137,14 +137,15 @@ pub(super) fn own_key(name: &str) -> Option<&'static OwnKey> {
     OWN_KEYS.iter().find(|o| o.name == name)
 }
 
-mod foreign;
+mod litellm;
+mod openai;
 mod redaction;
 #[cfg(test)]
 mod tests;
 
-pub(super) use foreign::{
-    OPENAI, instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_openai,
-};
+pub(crate) use litellm::{InRequest, in_request};
+pub(super) use litellm::{instead_of, is_error_policy, is_litellm_param, is_litellm_setting};
+pub(super) use openai::{OPENAI, is_openai};
 pub(super) use redaction::{Visibility, is_secret, is_visible, is_visible_key, redact};
 
 /// Returns true if the word is the name of a setting, which may be shown anywhere.

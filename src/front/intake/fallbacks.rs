@@ -5,13 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{
-    overrides::KEYS,
-    owned,
-    scan::{self, Object, string},
-};
+use super::scan::{self, Object, string};
 use crate::{
-    config::{FallbackTarget, Fallbacks},
+    config::{FallbackTarget, Fallbacks, InRequest, in_request},
     error::Rejected,
 };
 
@@ -87,14 +83,16 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTa
         }
         match &*member.key {
             "model" => model = Some(named(name, &object.value(member))?.model),
-            key if owned::fate(key).is_some() => {
-                return Err(Rejected::value(at(), "may not be set by a request"));
-            }
-            key if KEYS.contains(&key) => {
-                return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
-            }
             key if FIXED.contains(&key) => return Err(Rejected::value(at(), "may not differ in a fallback")),
-            key => parameters.push((key.into(), object.value(member).into())),
+            key => match in_request(key) {
+                InRequest::Pass => parameters.push((key.into(), object.value(member).into())),
+                InRequest::Cut | InRequest::Refused => {
+                    return Err(Rejected::value(at(), "may not be set by a request"));
+                }
+                InRequest::Override => {
+                    return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
+                }
+            },
         }
     }
     model.map_or_else(

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use super::{
-    overrides::is_override,
-    owned,
-    scan::{Member, Object},
+use super::scan::{Member, Object};
+use crate::{
+    config::{InRequest, in_request},
+    request::{Keys, Layout},
 };
-use crate::request::{Keys, Layout};
 
 /// Lays out `object`; `commas` are the trailing ones.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
@@ -27,7 +26,7 @@ fn divided(members: &[Member<'_>]) -> Layout {
     let (mut cuts, mut keys) = (Vec::new(), Keys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
-        if is_override(&member.key) || owned::fate(&member.key).is_some() {
+        if in_request(&member.key) != InRequest::Pass {
             first = first.or(Some(index));
             continue;
         }

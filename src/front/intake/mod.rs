@@ -33,7 +33,6 @@ mod estimate;
 mod fallbacks;
 mod layout;
 mod overrides;
-mod owned;
 mod read;
 mod reading;
 mod scan;

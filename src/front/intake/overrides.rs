@@ -6,11 +6,10 @@ use http::{HeaderMap, HeaderName};
 
 use super::{
     fallbacks,
-    owned::{self, Fate},
     scan::{Object, string},
 };
 use crate::{
-    config::{Fallbacks, Midstream},
+    config::{Fallbacks, InRequest, Midstream, in_request},
     error::Rejected,
     request::Overrides,
 };
@@ -34,35 +33,14 @@ static HEADER_MIDSTREAM: HeaderName = HeaderName::from_static("x-tollgate-midstr
 /// "Never", for a clock: about 136 years. Longer ones would overflow what counts with them.
 const LONGEST: f64 = u32::MAX as f64;
 
-/// The keys of a body that are meant for the gateway.
-pub(super) const KEYS: [&str; 10] = [
-    NUM_RETRIES,
-    REQUEST_TIMEOUT,
-    TIMEOUT,
-    STREAM_TIMEOUT,
-    FALLBACKS,
-    CONTEXT_WINDOW,
-    CONTENT_POLICY,
-    DISABLE,
-    MAX_FALLBACKS,
-    MIDSTREAM,
-];
-
-/// Whether a key of the body is meant for the gateway, which acts on it.
-pub(super) fn is_override(key: &str) -> bool {
-    KEYS.contains(&key)
-}
-
-/// Whether a key's value must be looked at.
-fn is_ours(key: &str) -> bool {
-    is_override(key) || owned::fate(key) == Some(Fate::Refused)
-}
-
 /// Reads the settings; a header overwrites its key of the body.
 pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, Rejected> {
     let mut found = Found::default();
-    for member in object.members.iter().filter(|member| is_ours(&member.key)) {
-        found.take(&member.key, &object.value(member))?;
+    for member in &object.members {
+        let fate = in_request(&member.key);
+        if matches!(fate, InRequest::Override | InRequest::Refused) {
+            found.take(&member.key, fate, &object.value(member))?;
+        }
     }
     // Few clients send any, and to see that costs less than to look four names up.
     if headers.keys().any(may_be_ours) {
@@ -103,7 +81,7 @@ impl Found {
         Ok(())
     }
 
-    fn take(&mut self, key: &str, value: &str) -> Result<(), Rejected> {
+    fn take(&mut self, key: &str, fate: InRequest, value: &str) -> Result<(), Rejected> {
         let set = value != "null";
         let into = &mut self.overrides;
         match key {
@@ -118,7 +96,7 @@ impl Found {
             FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
             CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
             CONTENT_POLICY => into.content_policy_fallbacks = Some(list(CONTENT_POLICY, value)?),
-            key if set && owned::fate(key) == Some(Fate::Refused) => {
+            key if set && fate == InRequest::Refused => {
                 // A key is as long as the caller likes, an error is not.
                 let key: String = key.chars().take(64).collect();
                 return Err(Rejected::value(key, "may not be set by a request: it is the configuration's"));

@@ -6,11 +6,12 @@ use http::HeaderMap;
 use super::{
     estimate,
     layout::layout,
-    overrides::{self, boolean, is_override},
+    overrides::{self, boolean},
     scan::{self, Fault, Member, Object},
     tolerant,
 };
 use crate::{
+    config::{InRequest, in_request},
     error::Rejected,
     request::{Head, Route},
 };
@@ -98,7 +99,7 @@ const fn needed(route: Route) -> &'static str {
 
 /// Two readers of one body must not differ about what the gateway decides by: that is how a check is evaded.
 fn once(object: &Object<'_>) -> Result<(), Rejected> {
-    let ours = |member: &Member<'_>| member.key == "model" || is_override(&member.key);
+    let ours = |member: &Member<'_>| member.key == "model" || in_request(&member.key) == InRequest::Override;
     for (index, member) in object.members.iter().enumerate().filter(|(_, member)| ours(member)) {
         if object.members[..index].iter().any(|before| before.key == member.key) {
             return Err(Rejected::duplicate(member.key.clone().into_owned()));
