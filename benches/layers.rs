@@ -19,7 +19,7 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use tollgate_layers::{
     BoxError, Class, Ending,
     balance::{RateLimitBalance, RateLimitBalanceLayer, Strategy},
-    cooldown::{Bench, Cooldown, CooldownLayer, Policy},
+    cooldown::{Cooldown, CooldownLayer, HealthState, Policy},
     endpoint::Endpoint,
     fallback::FallbackLayer,
     quota::{Limits, Meters, Quota, QuotaLayer, Window},
@@ -116,7 +116,7 @@ fn retry(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn cooldown(bencher: Bencher<'_, '_>) {
-    time(bencher, &CooldownLayer::new(Bench::new(Policy::default()), TRACK).layer(LEAF), REFUSED);
+    time(bencher, &CooldownLayer::new(HealthState::new(Policy::default()), TRACK).layer(LEAF), REFUSED);
 }
 
 /// Takes, and settles.
@@ -158,7 +158,7 @@ fn roomy() -> Meters {
 
 fn deployment(meters: Meters, leaf: Leaf) -> Deployment {
     let quota = QuotaLayer::new(meters, TRACK).layer(leaf);
-    CooldownLayer::new(Bench::new(Policy::default()), TRACK).layer(quota)
+    CooldownLayer::new(HealthState::new(Policy::default()), TRACK).layer(quota)
 }
 
 fn group(deployments: Vec<Deployment>) -> Group {

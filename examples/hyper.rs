@@ -13,7 +13,7 @@ use tollgate_layers::{
     AtHead, Attempts, BoxError, Class, Ending,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     context_window::ContextWindowFallbackLayer,
-    cooldown::{Bench, CooldownLayer, Policy},
+    cooldown::{CooldownLayer, HealthState, Policy},
     fallback::FallbackLayer,
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
@@ -53,7 +53,7 @@ fn both(
     let group = |address: SocketAddr| {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = ServiceBuilder::new()
-            .layer(CooldownLayer::new(Bench::new(Policy::default()), AtHead(judge)))
+            .layer(CooldownLayer::new(HealthState::new(Policy::default()), AtHead(judge)))
             .layer(QuotaLayer::new(Meters::new(Limits::default()), AtHead(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(5)))
             .service(service_fn(move |call: Call| {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tollgate_layers::{
     AtHead, Attempts, BoxError, Class, Ending,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
-    cooldown::{Bench, CooldownLayer, Policy},
+    cooldown::{CooldownLayer, HealthState, Policy},
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
     timeout::TimeoutLayer,
@@ -60,7 +60,7 @@ pub fn greeter(
     let limits = Limits { in_flight: Some(64), ..Limits::default() };
     let guarded = channels.into_iter().map(|channel| {
         ServiceBuilder::new()
-            .layer(CooldownLayer::new(Bench::new(health.clone()), AtHead(judge)))
+            .layer(CooldownLayer::new(HealthState::new(health.clone()), AtHead(judge)))
             .layer(QuotaLayer::new(Meters::new(limits.clone()), AtHead(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(2)))
             .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))

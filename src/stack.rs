@@ -156,7 +156,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
-        .layer(CooldownLayer::new(state.bench(d, settings), Answer).with_head(Answer)) // health: benches who is ill
+        .layer(CooldownLayer::new(state.health(d, settings), Answer).with_head(Answer)) // health: lets the unhealthy cool down
         .layer(
             QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(overrides::cost)

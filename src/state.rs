@@ -12,7 +12,7 @@ use std::{
 
 use tollgate_layers::{
     BoxError, Ending,
-    cooldown::{Bench, Policy},
+    cooldown::{HealthState, Policy},
     quota::{Account, Limits, Meters, Settle, Window},
     retry::Budget,
 };
@@ -53,7 +53,7 @@ impl fmt::Debug for State {
 struct Kept {
     meters: HashMap<Arc<str>, Meters>,
     /// With the fingerprint of the target that each was filled by.
-    benches: HashMap<Arc<str>, (u64, Bench)>,
+    health: HashMap<Arc<str>, (u64, HealthState)>,
     accounts: HashMap<Paying, Account>,
 }
 
@@ -127,22 +127,22 @@ impl State {
         }
     }
 
-    /// The bench of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
+    /// Returns the health of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
     /// another key since then has a clean record: whoever corrects a key need not wait.
     #[must_use]
-    pub fn bench(&self, deployment: &Deployment, settings: &Settings) -> Bench {
+    pub fn health(&self, deployment: &Deployment, settings: &Settings) -> HealthState {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.benches.get(&deployment.id) {
-            Some((known, bench)) if *known == fingerprint => {
-                bench.set_policy(policy);
-                bench.clone()
+        match kept.health.get(&deployment.id) {
+            Some((known, health)) if *known == fingerprint => {
+                health.set_policy(policy);
+                health.clone()
             }
             Some(_) | None => {
-                let bench = Bench::new(policy);
-                kept.benches.insert(Arc::clone(&deployment.id), (fingerprint, bench.clone()));
-                bench
+                let health = HealthState::new(policy);
+                kept.health.insert(Arc::clone(&deployment.id), (fingerprint, health.clone()));
+                health
             }
         }
     }

@@ -11,7 +11,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tollgate_layers::{
     AtHead, BoxError, Class, Ending,
     balance::{RateLimitBalanceLayer, Strategy},
-    cooldown::{Bench, CooldownLayer, Policy},
+    cooldown::{CooldownLayer, HealthState, Policy},
     quota::{Limits, Meters, QuotaLayer, Window},
 };
 use tower::{Layer, Service, service_fn};
@@ -39,7 +39,7 @@ fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
                 ..Limits::default()
             };
             let quota = QuotaLayer::new(Meters::new(limits), track).layer(service_fn(answer));
-            CooldownLayer::new(Bench::new(Policy::default()), track).layer(quota)
+            CooldownLayer::new(HealthState::new(Policy::default()), track).layer(quota)
         })
         .collect();
     let calls = each * endpoints.len() as u64;

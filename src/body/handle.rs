@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
-use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::Watch, quota::Held};
+use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::HealthGuard, quota::Held};
 
 use crate::metrics::Count;
 
@@ -14,7 +14,7 @@ pub enum Handle {
     /// The quota's: what was reserved.
     Quota(Held),
     /// The cooldown's: whether the deployment is well.
-    Cooldown(Watch),
+    Cooldown(HealthGuard),
     /// A meter's: one of its scope is under way.
     Count(Count),
     /// Any other: an embedder's own log.
@@ -59,7 +59,7 @@ macro_rules! from {
     )*};
 }
 
-from!(Flight => Balance, Held => Quota, Watch => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+from!(Flight => Balance, Held => Quota, HealthGuard => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
 
 /// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///

@@ -1,9 +1,9 @@
-//! Benches an endpoint that is ill, and finds out when it is well again: [`CooldownLayer`].
+//! Lets an unhealthy endpoint cool down, and finds out when it is healthy again: [`CooldownLayer`].
 //!
 //! It stands around each endpoint, under the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an
 //! elapsed call counts, and outside [`Quota`](crate::quota::Quota), whose [`Endpoint`] it decorates. It never refuses
-//! a call. It says how well the endpoint is ([`Health`]), and the balancer decides; so health never closes a group,
-//! and a benched endpoint is still called when there is no better one.
+//! a call. It tells the health of the endpoint ([`Health`]), and the balancer decides; so health never closes a group,
+//! and an endpoint that cools down is still called when there is no better one.
 //!
 //! What counts is what the backend did: failures (in `poll_ready` too), timeouts, and at once a credential or
 //! resource that is no good there. The caller's own errors never count; nor does a limit that is reached, which is the
@@ -11,25 +11,25 @@
 //! cancelled, or cut by the caller's own shorter limit.
 //!
 //! ```text
-//!            too many failures                 its time is over
-//! well ─────────────────────────► benched ─────────────────────► half-open ──taken──► probing
-//!  ▲  ▲                            ▲  │ ▲                          ▲                  │  │  │
-//!  │  │                            │  └─┘ a failure renews it      └──dropped unheard─┘  │  │
-//!  │  └──a call begun meanwhile────┘  ▲                                                  │  │
-//!  │     is answered                  └────────────failed: twice as long─────────────────┘  │
-//!  └──10 s──  slow start  ◄──────────────────────────answered───────────────────────────────┘
+//!              too many failures                         its time is over
+//! healthy ─────────────────────────► cooling down ─────────────────────────► half-open ──taken──► probing
+//!  ▲  ▲                               ▲  │ ▲                                  ▲                  │  │  │
+//!  │  │                               │  └─┘ a failure renews it              └─dropped unended──┘  │  │
+//!  │  └─────a call begun meanwhile────┘  ▲                                                          │  │
+//!  │        is answered                  └────────────────failed: twice as long─────────────────────┘  │
+//!  └──10 s──  slow start  ◄────────────────────────────────answered────────────────────────────────────┘
 //! ```
 //!
-//! A bench lasts `cooldown_time`, then twice and four times that, up to 5 minutes; each whole minute that the
-//! endpoint is well halves the next one. Its end only ever moves away, as long as no call proves that it is well.
+//! A cooldown lasts `cooldown_time`, then twice and four times that, up to 5 minutes; each whole minute that the
+//! endpoint is healthy halves the next one. Its end only ever moves away, as long as no call proves that it is healthy.
 //!
 //! tower has nothing like it: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load`
 //! measures take a fast failure for a fast answer. Here each call has a clone of its own, and only that clone is
-//! dropped: the next may find the endpoint well.
+//! dropped: the next may find the endpoint healthy.
 //!
 //! ```
 //! use std::time::Duration;
-//! use tollgate_layers::{AtHead, Class, Ending, cooldown::{Bench, CooldownLayer, Policy, State}};
+//! use tollgate_layers::{AtHead, Class, Ending, cooldown::{CooldownLayer, HealthState, Policy, State}};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -37,25 +37,25 @@
 //!     Ok(_) => Ending::of(Class::Success),
 //!     Err(_) => Ending::of(Class::Unavailable),
 //! };
-//! let bench = Bench::new(Policy::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
+//! let health = HealthState::new(Policy::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
 //! let mut service = ServiceBuilder::new()
-//!     .layer(CooldownLayer::new(bench.clone(), AtHead(classify)))
+//!     .layer(CooldownLayer::new(health.clone(), AtHead(classify)))
 //!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
 //! let _ = service.ready().await?.call(0).await;
-//! assert_eq!(bench.snapshot().state, State::Benched);
+//! assert_eq!(health.snapshot().state, State::CoolingDown);
 //! // All the same it is called, if there is no other.
 //! assert_eq!(service.ready().await?.call(1).await?, 1);
-//! assert_eq!(bench.snapshot().state, State::SlowStart);
+//! assert_eq!(health.snapshot().state, State::SlowStart);
 //! # Ok::<(), std::io::Error>(()) })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: alone it only keeps the record, for whoever asks the [`Bench`]. With a [`Track`] that waits for the end of the body, a long stream keeps its probe as long; give
-//! [`CooldownLayer::with_head`] the classifier of heads too. And a call that hangs keeps it until a timeout below
-//! ends it.
+//! Hazards: alone it only records, for those who ask the [`HealthState`]. With a [`Track`] that waits for the end of the
+//! body, a long stream keeps its probe as long; give [`CooldownLayer::with_head`] the classifier of heads too. And a
+//! call that hangs keeps it until a timeout below ends it.
 
-mod bench;
-mod cell;
+mod breaker;
+mod health;
 #[cfg(test)]
 mod tests;
 
@@ -70,8 +70,8 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::bench::Probe;
-pub use self::bench::{Bench, Policy, Snapshot, State, Watch};
+use self::health::Probe;
+pub use self::health::{HealthGuard, HealthState, Policy, Snapshot, State};
 use crate::{
     Class, Classify, Ending, Endpoint, Score, Track, Until,
     endpoint::{Freed, Health, Share},
@@ -80,7 +80,7 @@ use crate::{
 /// Makes a [`Cooldown`].
 #[derive(Clone, Debug)]
 pub struct CooldownLayer<T, C = Unjudged> {
-    bench: Bench,
+    health: HealthState,
     track: T,
     head: C,
 }
@@ -96,16 +96,16 @@ impl<Res, Err> Classify<Res, Err> for Unjudged {
 }
 
 impl<T> CooldownLayer<T> {
-    /// Keeps `bench` by what `track` lets it hear.
-    pub const fn new(bench: Bench, track: T) -> Self {
-        Self { bench, track, head: Unjudged }
+    /// Records in `health` the endings that `track` reports.
+    pub const fn new(health: HealthState, track: T) -> Self {
+        Self { health, track, head: Unjudged }
     }
 }
 
 impl<T, C> CooldownLayer<T, C> {
-    /// Ends a bench as soon as the head of an answer is good, where `track` hears its end only.
+    /// Ends a cooldown as soon as the head of an answer is good, where `track` hears its end only.
     pub fn with_head<D>(self, head: D) -> CooldownLayer<T, D> {
-        CooldownLayer { bench: self.bench, track: self.track, head }
+        CooldownLayer { health: self.health, track: self.track, head }
     }
 }
 
@@ -113,16 +113,16 @@ impl<S, T: Clone, C: Clone> Layer<S> for CooldownLayer<T, C> {
     type Service = Cooldown<S, T, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self { bench, track, head } = self.clone();
-        Cooldown { inner, bench, track, head, probe: None }
+        let Self { health, track, head } = self.clone();
+        Cooldown { inner, health, track, head, probe: None }
     }
 }
 
-/// Keeps the health of `S`.
+/// Records the health of `S`.
 #[derive(Debug)]
 pub struct Cooldown<S, T, C = Unjudged> {
     inner: S,
-    bench: Bench,
+    health: HealthState,
     track: T,
     head: C,
     // Taken by `reserve`, spent by `call`.
@@ -133,7 +133,7 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            bench: self.bench.clone(),
+            health: self.health.clone(),
             track: self.track.clone(),
             head: self.head.clone(),
             // There is one probe, and it stays where it was taken.
@@ -145,7 +145,7 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
 where
     S: Service<Req>,
-    T: Track<Watch, S::Response, S::Error> + Clone,
+    T: Track<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
@@ -155,32 +155,32 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let Err(error) = ready!(self.inner.poll_ready(cx)) else { return Poll::Ready(Ok(())) };
         // It has failed as surely as one that was called.
-        let watch = self.bench.watch(self.probe.take());
-        Poll::Ready(self.track.track(watch, Err(error)).map(drop))
+        let guard = self.health.guard(self.probe.take());
+        Poll::Ready(self.track.track(guard, Err(error)).map(drop))
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let watch = Some(self.bench.watch(self.probe.take()));
+        let guard = Some(self.health.guard(self.probe.take()));
         let (track, head) = (self.track.clone(), self.head.clone());
-        ResponseFuture { inner: self.inner.call(req), watch, track, head }
+        ResponseFuture { inner: self.inner.call(req), guard, track, head }
     }
 }
 
 impl<S, T, C, Req> Endpoint<Req> for Cooldown<S, T, C>
 where
     S: Endpoint<Req>,
-    T: Track<Watch, S::Response, S::Error> + Clone,
+    T: Track<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
     fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
         let mut score = self.inner.score(req, now)?;
-        score.health = worse(score.health, self.bench.health_at(now));
+        score.health = worse(score.health, self.health.health_at(now));
         Ok(score)
     }
 
     fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until> {
         // First here, because a probe that is taken for nothing is given back by its drop.
-        let probe = self.bench.take_probe(seen, now)?;
+        let probe = self.health.take_probe(seen, now)?;
         self.inner.reserve(req, seen, now)?;
         self.probe = probe.or(self.probe.take());
         Ok(())
@@ -204,7 +204,7 @@ where
     }
 
     fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.bench.on_freed(told, which);
+        self.health.on_freed(told, which);
         self.inner.on_freed(told, which);
     }
 }
@@ -221,13 +221,13 @@ fn worse(one: Health, other: Health) -> Health {
 }
 
 pin_project! {
-    /// The answer of the endpoint, with the [`Watch`] fastened to it.
+    /// The answer of the endpoint, with the [`HealthGuard`] attached.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T, C> {
         #[pin]
         inner: F,
-        // None once it is fastened.
-        watch: Option<Watch>,
+        // None once it is attached.
+        guard: Option<HealthGuard>,
         track: T,
         head: C,
     }
@@ -236,7 +236,7 @@ pin_project! {
 impl<F, T, C, Res, Err> Future for ResponseFuture<F, T, C>
 where
     F: Future<Output = Result<Res, Err>>,
-    T: Track<Watch, Res, Err>,
+    T: Track<HealthGuard, Res, Err>,
     C: Classify<Res, Err>,
 {
     type Output = Result<Res, Err>;
@@ -244,10 +244,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.inner.poll(cx));
-        let Some(mut watch) = this.watch.take() else {
+        let Some(mut guard) = this.guard.take() else {
             return Poll::Ready(outcome);
         };
-        watch.head(&this.head.classify(outcome.as_ref()));
-        Poll::Ready(this.track.track(watch, outcome))
+        guard.head(&this.head.classify(outcome.as_ref()));
+        Poll::Ready(this.track.track(guard, outcome))
     }
 }

@@ -11,14 +11,14 @@ use tokio_test::{assert_pending, task::spawn};
 use super::*;
 use crate::{
     Classify,
-    cooldown::{Bench, CooldownLayer, Policy, State, Watch},
+    cooldown::{CooldownLayer, HealthGuard, HealthState, Policy, State},
 };
 
 /// A streamed answer, which owns what hears its end.
 #[derive(Debug, Default)]
 struct Stream {
     held: Option<Held>,
-    watch: Option<Watch>,
+    watch: Option<HealthGuard>,
     flight: Option<Flight>,
 }
 
@@ -65,7 +65,7 @@ macro_rules! fastens {
     )*};
 }
 
-fastens!(Held => held, Watch => watch, Flight => flight);
+fastens!(Held => held, HealthGuard => watch, Flight => flight);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -168,7 +168,8 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_w
     }));
     let limits = Limits { in_flight: Some(2), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
     let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
-    let benches: Vec<_> = (0..3).map(|_| Bench::new(Policy::default().with_allowed_fails(Some(0)))).collect();
+    let benches: Vec<_> =
+        (0..3).map(|_| HealthState::new(Policy::default().with_allowed_fails(Some(0)))).collect();
     let stuck = Arc::new(AtomicBool::new(false));
     let made = all.iter().zip(&benches).map(|(meters, bench)| {
         let inner = service_fn(|fate: Fate| {

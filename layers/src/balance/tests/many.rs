@@ -3,7 +3,7 @@
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 
 use super::*;
-use crate::cooldown::{Bench, CooldownLayer, Policy};
+use crate::cooldown::{CooldownLayer, HealthState, Policy};
 
 const MANY: usize = 40;
 
@@ -14,7 +14,7 @@ fn benched_by_one(
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
     let policy = Policy::new(bench).with_allowed_fails(Some(0));
     let quota = deployment(server, &Meters::new(Limits::default()), Share::default());
-    CooldownLayer::new(Bench::new(policy), TRACK).layer(quota)
+    CooldownLayer::new(HealthState::new(policy), TRACK).layer(quota)
 }
 
 fn servers(takes: Duration) -> Vec<Arc<Server>> {

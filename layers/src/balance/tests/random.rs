@@ -8,7 +8,7 @@ use tokio_test::task::{Spawn, spawn};
 
 use super::{Strategy, *};
 use crate::{
-    cooldown::{Bench, CooldownLayer, Policy},
+    cooldown::{CooldownLayer, HealthState, Policy},
     endpoint::Health,
     quota::Settle,
 };
@@ -104,7 +104,7 @@ fn endpoint(
         .with_cost(|ask: &Ask| ask.cost)
         .with_share(rpm(meters.limits().requests.unwrap_or(60)))
         .layer(Strict::new(inner));
-    CooldownLayer::new(Bench::new(Policy::default().with_allowed_fails(Some(1))), TRACK).layer(quota)
+    CooldownLayer::new(HealthState::new(Policy::default().with_allowed_fails(Some(1))), TRACK).layer(quota)
 }
 
 impl<E> World<E>

@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 use crate::{
-    cooldown::{Bench, CooldownLayer, Policy, State},
+    cooldown::{CooldownLayer, HealthState, Policy, State},
     quota::Quota,
 };
 
@@ -63,17 +63,17 @@ async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_before_it_is_called_is_benched() {
-    let bench = Bench::new(Policy::default().with_allowed_fails(Some(0)));
-    let benches = [bench.clone(), Bench::new(Policy::default())];
+    let bench = HealthState::new(Policy::default().with_allowed_fails(Some(0)));
+    let benches = [bench.clone(), HealthState::new(Policy::default())];
     let endpoints = backends(&meters(60)).into_iter().zip(benches);
     let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, OUTCOMES).layer(quota));
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, OUTCOMES).layer(endpoints.collect());
     balance.clone().oneshot(Ask::default()).await.expect_err("the first of equals");
-    assert_eq!(bench.snapshot().state, State::Benched);
+    assert_eq!(bench.snapshot().state, State::CoolingDown);
     for _ in 0..3 {
         assert_eq!(balance.clone().oneshot(Ask::default()).await.expect("the other one"), 1);
     }
     sleep(secs(5)).await;
     balance.oneshot(Ask::default()).await.expect_err("the probe");
-    assert_eq!((bench.snapshot().state, bench.snapshot().benches), (State::Benched, 2));
+    assert_eq!((bench.snapshot().state, bench.snapshot().cooldowns), (State::CoolingDown, 2));
 }

@@ -25,24 +25,24 @@ fn classify(outcome: Result<&Ending, &Infallible>) -> Ending {
     outcome.copied().unwrap_or(BAD)
 }
 
-fn endpoint(bench: &Bench) -> impl Endpoint<Ask, Response = Ending, Error = Infallible> + use<> {
+fn endpoint(health: &HealthState) -> impl Endpoint<Ask, Response = Ending, Error = Infallible> + use<> {
     let backend = service_fn(|Ask(ending, takes)| async move {
         sleep(takes).await;
         Ok::<_, Infallible>(ending)
     });
-    CooldownLayer::new(bench.clone(), AtHead(classify)).layer(Roomy::new(Strict::new(backend)))
+    CooldownLayer::new(health.clone(), AtHead(classify)).layer(Roomy::new(Strict::new(backend)))
 }
 
 /// A call as any plain caller makes it.
-async fn call(bench: &Bench, ending: Ending) {
-    let answer = endpoint(bench).oneshot(Ask(ending, Duration::ZERO)).await;
+async fn call(health: &HealthState, ending: Ending) {
+    let answer = endpoint(health).oneshot(Ask(ending, Duration::ZERO)).await;
     assert_eq!(answer, Ok(ending));
 }
 
 /// A call as a balancer makes it.
-async fn picked(bench: &Bench, ending: Ending) -> Result<(), Until> {
+async fn picked(health: &HealthState, ending: Ending) -> Result<(), Until> {
     let ask = Ask(ending, Duration::ZERO);
-    let mut endpoint = endpoint(bench);
+    let mut endpoint = endpoint(health);
     let seen = endpoint.score(&ask, Instant::now())?;
     endpoint.reserve(&ask, &seen, Instant::now())?;
     assert_eq!(endpoint.ready().await.unwrap().call(ask).await, Ok(ending));
@@ -50,111 +50,111 @@ async fn picked(bench: &Bench, ending: Ending) -> Result<(), Until> {
 }
 
 /// Benched for five seconds by any failure.
-fn strict() -> Bench {
-    Bench::new(Policy::default().with_allowed_fails(Some(0)))
+fn strict() -> HealthState {
+    HealthState::new(Policy::default().with_allowed_fails(Some(0)))
 }
 
-fn state(bench: &Bench) -> State {
-    bench.snapshot().state
+fn state(health: &HealthState) -> State {
+    health.snapshot().state
 }
 
-/// How long the present bench still is.
-fn left(bench: &Bench) -> Duration {
-    bench.snapshot().until.unwrap().saturating_duration_since(Instant::now())
+/// The rest of the present cooldown.
+fn left(health: &HealthState) -> Duration {
+    health.snapshot().until.unwrap().saturating_duration_since(Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_failures_than_allowed_bench_for_the_cooldown_time() {
-    let bench = Bench::new(Policy::default().with_allowed_fails(Some(2)));
+    let health = HealthState::new(Policy::default().with_allowed_fails(Some(2)));
     for _ in 0..2 {
-        call(&bench, BAD).await;
-        assert_eq!(state(&bench), State::Well);
+        call(&health, BAD).await;
+        assert_eq!(state(&health), State::Healthy);
     }
-    call(&bench, BAD).await;
-    assert_eq!((state(&bench), left(&bench)), (State::Benched, 5 * SECOND));
-    assert_eq!(bench.snapshot().benches, 1);
+    call(&health, BAD).await;
+    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 5 * SECOND));
+    assert_eq!(health.snapshot().cooldowns, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_forgotten_after_a_minute() {
-    let bench = Bench::new(Policy::default().with_allowed_fails(Some(1)));
-    call(&bench, BAD).await;
+    let health = HealthState::new(Policy::default().with_allowed_fails(Some(1)));
+    call(&health, BAD).await;
     advance(60 * SECOND).await;
-    call(&bench, BAD).await;
-    assert_eq!((state(&bench), bench.snapshot().fails), (State::Well, 1));
+    call(&health, BAD).await;
+    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 1));
     advance(58 * SECOND).await;
-    call(&bench, BAD).await;
-    assert_eq!(state(&bench), State::Benched);
+    call(&health, BAD).await;
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unless_told_five_in_a_row_bench_and_four_do_not() {
-    let bench = Bench::new(Policy::default());
+    let health = HealthState::new(Policy::default());
     for _ in 0..20 {
-        call(&bench, GOOD).await;
+        call(&health, GOOD).await;
     }
     for _ in 0..4 {
-        call(&bench, BAD).await;
+        call(&health, BAD).await;
     }
-    assert_eq!(state(&bench), State::Well);
-    call(&bench, GOOD).await;
+    assert_eq!(state(&health), State::Healthy);
+    call(&health, GOOD).await;
     for _ in 0..4 {
-        call(&bench, BAD).await;
+        call(&health, BAD).await;
     }
-    assert_eq!(state(&bench), State::Well);
-    call(&bench, BAD).await;
-    assert_eq!(state(&bench), State::Benched);
+    assert_eq!(state(&health), State::Healthy);
+    call(&health, BAD).await;
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unless_told_more_than_half_of_at_least_five_bench() {
-    let bench = Bench::new(Policy::default());
+    let health = HealthState::new(Policy::default());
     for ending in [BAD, GOOD, BAD, GOOD] {
-        call(&bench, ending).await;
+        call(&health, ending).await;
     }
-    assert_eq!(state(&bench), State::Well);
-    call(&bench, BAD).await;
-    assert_eq!(state(&bench), State::Benched);
+    assert_eq!(state(&health), State::Healthy);
+    call(&health, BAD).await;
+    assert_eq!(state(&health), State::CoolingDown);
 
-    let bench = Bench::new(Policy::default());
+    let health = HealthState::new(Policy::default());
     for ending in [BAD, GOOD, GOOD, BAD, GOOD, BAD] {
-        call(&bench, ending).await;
+        call(&health, ending).await;
     }
-    assert_eq!(state(&bench), State::Well, "half is not more than half");
+    assert_eq!(state(&health), State::Healthy, "half is not more than half");
 }
 
 #[tokio::test(start_paused = true)]
 async fn unauthorized_benches_at_once() {
-    let bench = Bench::new(Policy::default().with_allowed_fails(Some(100)));
-    call(&bench, Ending::of(Class::Unauthorized)).await;
-    assert_eq!(state(&bench), State::Benched);
+    let health = HealthState::new(Policy::default().with_allowed_fails(Some(100)));
+    call(&health, Ending::of(Class::Unauthorized)).await;
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
     let allowance = |ending: &Ending| (ending.kind() == 7).then_some(2);
-    let bench = Bench::new(Policy::default().with_allowed_fails(Some(0)).with_allowance(allowance));
+    let health = HealthState::new(Policy::default().with_allowed_fails(Some(0)).with_allowance(allowance));
     for _ in 0..2 {
-        call(&bench, Ending::of(Class::Unauthorized).with_kind(7)).await;
+        call(&health, Ending::of(Class::Unauthorized).with_kind(7)).await;
     }
-    assert_eq!(state(&bench), State::Well);
-    call(&bench, Ending::of(Class::Unauthorized).with_kind(7)).await;
-    assert_eq!(state(&bench), State::Benched);
+    assert_eq!(state(&health), State::Healthy);
+    call(&health, Ending::of(Class::Unauthorized).with_kind(7)).await;
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_says_nothing_about_health_never_counts() {
-    let bench = strict();
+    let health = strict();
     for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy, Class::RateLimited] {
-        call(&bench, Ending::of(class)).await;
+        call(&health, Ending::of(class)).await;
     }
-    call(&bench, BAD.no_evidence()).await;
-    call(&bench, Ending::of(Class::Timeout).no_evidence()).await;
-    call(&bench, BAD.refused()).await;
-    let mut left = task::spawn(endpoint(&bench).oneshot(Ask(BAD, SECOND)));
+    call(&health, BAD.no_evidence()).await;
+    call(&health, Ending::of(Class::Timeout).no_evidence()).await;
+    call(&health, BAD.refused()).await;
+    let mut left = task::spawn(endpoint(&health).oneshot(Ask(BAD, SECOND)));
     assert_pending!(left.poll());
     drop(left);
-    assert_eq!((state(&bench), bench.snapshot().fails), (State::Well, 0));
+    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,101 +170,101 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
         sleep(10 * SECOND).await;
         Ok::<_, Elapsed>(())
     });
-    let bench = strict();
+    let health = strict();
     // Outside the timeout, or it would be dropped before it could hear of it.
-    let attempt = CooldownLayer::new(bench.clone(), AtHead(classify))
+    let attempt = CooldownLayer::new(health.clone(), AtHead(classify))
         .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
     attempt.clone().oneshot(Limit::of(SECOND).no_evidence()).await.unwrap_err();
-    assert_eq!((state(&bench), bench.snapshot().fails), (State::Well, 0));
+    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 0));
     attempt.oneshot(Limit::of(SECOND)).await.unwrap_err();
-    assert_eq!(state(&bench), State::Benched);
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cooldown_time_of_zero_never_benches() {
-    let bench = Bench::new(Policy::new(Duration::ZERO).with_allowed_fails(Some(0)));
-    call(&bench, BAD).await;
-    call(&bench, Ending::of(Class::Unauthorized)).await;
-    assert_eq!(bench.health(), Health::Well(1.0));
-    bench.set_policy(Policy::default().with_allowed_fails(Some(0)));
-    call(&bench, BAD).await;
-    assert_eq!(state(&bench), State::Benched);
+    let health = HealthState::new(Policy::new(Duration::ZERO).with_allowed_fails(Some(0)));
+    call(&health, BAD).await;
+    call(&health, Ending::of(Class::Unauthorized)).await;
+    assert_eq!(health.health(), Health::Well(1.0));
+    health.set_policy(Policy::default().with_allowed_fails(Some(0)));
+    call(&health, BAD).await;
+    assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_benched_endpoint_can_still_be_called_and_a_failure_there_renews_its_bench() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(3 * SECOND).await;
-    assert!(matches!(bench.health(), Health::Benched(_)));
-    assert_eq!(picked(&bench, BAD).await, Ok(()));
+    assert!(matches!(health.health(), Health::Benched(_)));
+    assert_eq!(picked(&health, BAD).await, Ok(()));
     // Renewed, not doubled: it was asked because there was no other.
-    assert_eq!((left(&bench), bench.snapshot().benches), (5 * SECOND, 1));
+    assert_eq!((left(&health), health.snapshot().cooldowns), (5 * SECOND, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_call_that_began_on_the_bench_ends_it() {
-    let bench = strict();
-    call(&bench, BAD).await;
-    assert_eq!(picked(&bench, GOOD).await, Ok(()));
-    assert_eq!(state(&bench), State::SlowStart);
+    let health = strict();
+    call(&health, BAD).await;
+    assert_eq!(picked(&health, GOOD).await, Ok(()));
+    assert_eq!(state(&health), State::SlowStart);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_call_that_began_before_the_bench_does_not_end_it() {
-    let bench = strict();
-    let mut old = task::spawn(endpoint(&bench).oneshot(Ask(GOOD, SECOND)));
+    let health = strict();
+    let mut old = task::spawn(endpoint(&health).oneshot(Ask(GOOD, SECOND)));
     assert_pending!(old.poll());
-    call(&bench, BAD).await;
+    call(&health, BAD).await;
     old.await.unwrap();
-    assert_eq!((state(&bench), left(&bench)), (State::Benched, 4 * SECOND));
+    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 4 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(5 * SECOND).await;
     let ask = Ask(GOOD, SECOND);
-    let (mut first, mut second, mut third) = (endpoint(&bench), endpoint(&bench), endpoint(&bench));
+    let (mut first, mut second, mut third) = (endpoint(&health), endpoint(&health), endpoint(&health));
     let seen = first.score(&ask, Instant::now()).unwrap();
-    assert_eq!((seen.health, state(&bench)), (Health::Probe, State::HalfOpen));
+    assert_eq!((seen.health, state(&health)), (Health::Probe, State::HalfOpen));
     assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
     assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Probing);
     // As the least bad it may be called meanwhile.
     let seen = third.score(&ask, Instant::now()).unwrap();
     assert!(matches!(seen.health, Health::Benched(_)));
-    assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&bench)), (Ok(()), State::Probing));
+    assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&health)), (Ok(()), State::Probing));
     assert_eq!(first.ready().await.unwrap().call(ask).await, Ok(GOOD));
-    assert_eq!(state(&bench), State::SlowStart);
+    assert_eq!(state(&health), State::SlowStart);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(5 * SECOND).await;
     let ask = Ask(GOOD, SECOND);
-    let seen = endpoint(&bench).score(&ask, Instant::now()).unwrap();
+    let seen = endpoint(&health).score(&ask, Instant::now()).unwrap();
 
-    let mut dropped = endpoint(&bench);
+    let mut dropped = endpoint(&health);
     dropped.reserve(&ask, &seen, Instant::now()).unwrap();
-    assert_eq!(state(&bench), State::Probing);
+    assert_eq!(state(&health), State::Probing);
     drop(dropped.clone());
-    assert_eq!(state(&bench), State::Probing, "a clone does not hold it");
+    assert_eq!(state(&health), State::Probing, "a clone does not hold it");
     drop(dropped);
-    assert_eq!(state(&bench), State::HalfOpen);
+    assert_eq!(state(&health), State::HalfOpen);
 
-    let mut cancelled = endpoint(&bench);
+    let mut cancelled = endpoint(&health);
     cancelled.reserve(&ask, &seen, Instant::now()).unwrap();
     let mut running = task::spawn(cancelled.ready().await.unwrap().call(ask));
     assert_pending!(running.poll());
     drop(running);
-    assert_eq!(state(&bench), State::HalfOpen);
+    assert_eq!(state(&health), State::HalfOpen);
 
     for silent in [GOOD.no_evidence(), Ending::of(Class::Caller), Ending::of(Class::RateLimited)] {
-        picked(&bench, silent).await.unwrap();
-        assert_eq!(state(&bench), State::HalfOpen);
+        picked(&health, silent).await.unwrap();
+        assert_eq!(state(&health), State::HalfOpen);
     }
 }
 
@@ -294,106 +294,110 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
             self.0.share()
         }
     }
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(5 * SECOND).await;
-    let unheard = CooldownLayer::new(Bench::new(Policy::default()), AtHead(classify));
+    let unheard = CooldownLayer::new(HealthState::new(Policy::default()), AtHead(classify));
     let below = Roomy::new(service_fn(|Ask(ending, _)| std::future::ready(Ok::<_, Infallible>(ending))));
-    let mut full = CooldownLayer::new(bench.clone(), AtHead(classify)).layer(FullUp(unheard.layer(below)));
+    let mut full = CooldownLayer::new(health.clone(), AtHead(classify)).layer(FullUp(unheard.layer(below)));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
     assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Limit);
-    assert_eq!(state(&bench), State::HalfOpen);
+    assert_eq!(state(&health), State::HalfOpen);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_fails_doubles_the_bench_up_to_five_minutes() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     for expected in [10, 20, 40, 80, 160, 300, 300] {
-        advance(left(&bench)).await;
-        picked(&bench, BAD).await.unwrap();
-        assert_eq!(left(&bench), expected * SECOND);
+        advance(left(&health)).await;
+        picked(&health, BAD).await.unwrap();
+        assert_eq!(left(&health), expected * SECOND);
     }
     // However long it was ill, one good minute is the first step back.
-    advance(left(&bench)).await;
-    picked(&bench, GOOD).await.unwrap();
+    advance(left(&health)).await;
+    picked(&health, GOOD).await.unwrap();
     advance(60 * SECOND).await;
-    call(&bench, BAD).await;
-    assert_eq!(left(&bench), 160 * SECOND);
+    call(&health, BAD).await;
+    assert_eq!(left(&health), 160 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_minute_that_it_is_well_halves_the_next_bench() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     for _ in 0..3 {
-        advance(left(&bench)).await;
-        picked(&bench, BAD).await.unwrap();
+        advance(left(&health)).await;
+        picked(&health, BAD).await.unwrap();
     }
-    assert_eq!(left(&bench), 40 * SECOND);
-    advance(left(&bench)).await;
-    picked(&bench, GOOD).await.unwrap();
+    assert_eq!(left(&health), 40 * SECOND);
+    advance(left(&health)).await;
+    picked(&health, GOOD).await.unwrap();
     // The next would be 80 s.
     advance(130 * SECOND).await;
-    call(&bench, BAD).await;
-    assert_eq!(left(&bench), 20 * SECOND);
+    call(&health, BAD).await;
+    assert_eq!(left(&health), 20 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_endpoint_is_not_taken_for_a_well_one() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(3_600 * SECOND).await;
-    assert_eq!(state(&bench), State::HalfOpen);
-    picked(&bench, BAD).await.unwrap();
-    assert_eq!(left(&bench), 10 * SECOND);
+    assert_eq!(state(&health), State::HalfOpen);
+    picked(&health, BAD).await.unwrap();
+    assert_eq!(left(&health), 10 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_bench_its_weight_grows_for_ten_seconds() {
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(5 * SECOND).await;
-    picked(&bench, GOOD).await.unwrap();
+    picked(&health, GOOD).await.unwrap();
     for (after, part) in [(0, 0.1), (5, 0.5), (4, 0.9), (1, 1.0)] {
         advance(after * SECOND).await;
-        assert_eq!(bench.health(), Health::Well(part));
+        assert_eq!(health.health(), Health::Well(part));
     }
-    assert_eq!(state(&bench), State::Well);
+    assert_eq!(state(&health), State::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_good_head_ends_the_bench_before_the_body_does() {
     /// Keeps the handle, as a body would.
     #[derive(Clone, Default)]
-    struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<Watch>>>);
-    impl Track<Watch, Ending, Infallible> for AtEnd {
-        fn track(&self, handle: Watch, outcome: Result<Ending, Infallible>) -> Result<Ending, Infallible> {
+    struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<HealthGuard>>>);
+    impl Track<HealthGuard, Ending, Infallible> for AtEnd {
+        fn track(
+            &self,
+            handle: HealthGuard,
+            outcome: Result<Ending, Infallible>,
+        ) -> Result<Ending, Infallible> {
             self.0.lock().unwrap().push(handle);
             outcome
         }
     }
-    let bench = strict();
-    call(&bench, BAD).await;
+    let health = strict();
+    call(&health, BAD).await;
     advance(5 * SECOND).await;
     let bodies = AtEnd::default();
     let backend = || Roomy::new(service_fn(|Ask(ending, _)| std::future::ready(Ok::<_, Infallible>(ending))));
     let ask = Ask(GOOD, SECOND);
 
-    let mut unjudged = CooldownLayer::new(bench.clone(), bodies.clone()).layer(backend());
+    let mut unjudged = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
     unjudged.reserve(&ask, &unjudged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     unjudged.call(ask).await.unwrap();
-    assert_eq!(state(&bench), State::Probing);
+    assert_eq!(state(&health), State::Probing);
     bodies.0.lock().unwrap().clear();
-    assert_eq!(state(&bench), State::HalfOpen);
+    assert_eq!(state(&health), State::HalfOpen);
 
-    let mut judged = CooldownLayer::new(bench.clone(), bodies.clone()).with_head(classify).layer(backend());
+    let mut judged = CooldownLayer::new(health.clone(), bodies.clone()).with_head(classify).layer(backend());
     judged.reserve(&ask, &judged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     judged.call(ask).await.unwrap();
-    assert_eq!(state(&bench), State::SlowStart);
+    assert_eq!(state(&health), State::SlowStart);
     // The body breaks all the same.
     let handle = bodies.0.lock().unwrap().pop().unwrap();
     handle.end(&BAD);
-    assert_eq!((state(&bench), left(&bench)), (State::Benched, 10 * SECOND));
+    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 10 * SECOND));
 }

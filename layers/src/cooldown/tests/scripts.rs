@@ -26,18 +26,18 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// Plays one event; `open` holds the calls that are under way.
-async fn play(event: Event, bench: &Bench, open: &mut Vec<Watch>) {
+async fn play(event: Event, health: &HealthState, open: &mut Vec<HealthGuard>) {
     match event {
         Event::Wait(ms) => advance(Duration::from_millis(ms)).await,
         Event::Picked(class, evidence) => {
             let ending = Ending::of(class);
             // Refused only when the probe went to another between the two, which cannot happen here.
-            picked(bench, if evidence { ending } else { ending.no_evidence() }).await.unwrap();
+            picked(health, if evidence { ending } else { ending.no_evidence() }).await.unwrap();
         }
         Event::Begin => {
-            let seen = Score { health: bench.health(), cost: 1.0, used: 0.0 };
-            let probe = bench.take_probe(&seen, Instant::now()).unwrap();
-            open.push(bench.watch(probe));
+            let seen = Score { health: health.health(), cost: 1.0, used: 0.0 };
+            let probe = health.take_probe(&seen, Instant::now()).unwrap();
+            open.push(health.guard(probe));
         }
         Event::Finish(class) => {
             if let Some(watch) = open.pop() {
@@ -53,25 +53,25 @@ proptest! {
     fn a_bench_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let bench = Bench::new(Policy::default().with_allowed_fails(allowed));
-            let mut open: Vec<Watch> = vec![];
-            let mut before = bench.snapshot();
+            let health = HealthState::new(Policy::default().with_allowed_fails(allowed));
+            let mut open: Vec<HealthGuard> = vec![];
+            let mut before = health.snapshot();
             for event in events {
-                play(event, &bench, &mut open).await;
-                let after = bench.snapshot();
+                play(event, &health, &mut open).await;
+                let after = health.snapshot();
                 if let (Some(old), Some(new)) = (before.until, after.until) {
                     assert!(new >= old, "{old:?} {new:?}");
                     assert!(new <= Instant::now().max(old) + 300 * SECOND);
                 }
-                assert!(after.benches >= before.benches);
+                assert!(after.cooldowns >= before.cooldowns);
                 assert!(open.iter().filter(|watch| watch.is_probe()).count() <= 1);
                 if after.state == State::HalfOpen {
-                    assert!(!open.iter().any(Watch::is_probe));
+                    assert!(!open.iter().any(HealthGuard::is_probe));
                 }
                 before = after;
             }
             drop(open);
-            assert_ne!(bench.snapshot().state, State::Probing, "every probe is given back");
+            assert_ne!(health.snapshot().state, State::Probing, "every probe is given back");
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Threads that meet at one bench.
+//! Threads that meet at one endpoint's health.
 
 use std::sync::{
     Arc,
@@ -13,21 +13,21 @@ use crate::sync::explore;
 #[test]
 fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
     explore(4, 1_000, || {
-        let bench = strict();
-        bench.watch(None).end(&BAD);
+        let health = strict();
+        health.guard(None).end(&BAD);
         block_on(advance(5 * SECOND));
         let (inside, taken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..3)
             .map(|n| {
-                let (bench, inside, taken) = (bench.clone(), Arc::clone(&inside), Arc::clone(&taken));
+                let (health, inside, taken) = (health.clone(), Arc::clone(&inside), Arc::clone(&taken));
                 thread::spawn(move || {
-                    let seen = Score { health: bench.health(), cost: 1.0, used: 0.0 };
-                    let Ok(Some(probe)) = bench.take_probe(&seen, Instant::now()) else { return };
+                    let seen = Score { health: health.health(), cost: 1.0, used: 0.0 };
+                    let Ok(Some(probe)) = health.take_probe(&seen, Instant::now()) else { return };
                     taken.fetch_add(1, Ordering::Relaxed);
                     assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "two probes");
                     thread::yield_now();
                     inside.fetch_sub(1, Ordering::Relaxed);
-                    let watch = bench.watch(Some(probe));
+                    let watch = health.guard(Some(probe));
                     // One finds that it is well, the others leave.
                     if n == 0 { watch.end(&GOOD) } else { drop(watch) }
                 })
@@ -35,26 +35,29 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
             .collect();
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
         assert!(taken.load(Ordering::Relaxed) >= 1);
-        assert!(matches!(state(&bench), State::HalfOpen | State::SlowStart), "{bench:?}");
+        assert!(matches!(state(&health), State::HalfOpen | State::SlowStart), "{health:?}");
     });
 }
 
 #[test]
 fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
     explore(5, 1_000, || {
-        let bench = strict();
-        let (ill, well) = (bench.clone(), bench.clone());
+        let health = strict();
+        let (ill, well) = (health.clone(), health.clone());
         let callers = [
-            thread::spawn(move || ill.watch(None).end(&BAD)),
-            thread::spawn(move || well.watch(None).end(&GOOD)),
+            thread::spawn(move || ill.guard(None).end(&BAD)),
+            thread::spawn(move || well.guard(None).end(&GOOD)),
             {
-                let bench = bench.clone();
-                thread::spawn(move || _ = bench.health())
+                let health = health.clone();
+                thread::spawn(move || _ = health.health())
             },
         ];
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
-        // The good one may have begun before the bench or after it; either way what is seen is what is known.
-        assert_eq!(matches!(bench.health(), Health::Benched(_)), bench.snapshot().state == State::Benched);
-        assert_eq!(bench.snapshot().benches, 1);
+        // The good one may have begun before the cooldown or after it; either way what is seen is what is known.
+        assert_eq!(
+            matches!(health.health(), Health::Benched(_)),
+            health.snapshot().state == State::CoolingDown
+        );
+        assert_eq!(health.snapshot().cooldowns, 1);
     });
 }
