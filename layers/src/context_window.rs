@@ -171,6 +171,10 @@ impl<S: Clone, G> Clone for ContextWindowFallback<S, G> {
     }
 }
 
+impl<S, G> ContextWindowFallback<S, G> {
+    inner_accessors!();
+}
+
 impl<S, G, Req> Service<Req> for ContextWindowFallback<S, G>
 where
     S: Service<Req> + Clone,

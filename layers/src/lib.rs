@@ -12,7 +12,7 @@
 //! | [`ContextWindowFallbackLayer`](context_window::ContextWindowFallbackLayer) | asks a larger one when the request did not fit |
 //! | [`RetryLayer`](retry::RetryLayer) | calls again, so that the balancer picks again |
 //! | [`RateLimitBalanceLayer`](balance::RateLimitBalanceLayer) | makes one service of many endpoints |
-//! | [`CooldownLayer`](cooldown::CooldownLayer) | benches an endpoint that is ill |
+//! | [`CooldownLayer`](cooldown::CooldownLayer) | lets an unhealthy endpoint cool down |
 //! | [`QuotaLayer`](quota::QuotaLayer) | keeps an endpoint's rate limits: the innermost [`Endpoint`] |
 //! | [`TimeoutLayer`](timeout::TimeoutLayer) | ends an attempt that takes too long |
 //!
@@ -57,6 +57,9 @@
 //! `testing`: `testing::Strict`, over which a layer of your own should pass too.
 //!
 //! All time is tokio time, so that a test can pause it; they run where its timer is enabled.
+
+#[macro_use]
+mod macros;
 
 mod again;
 pub mod attempts;

@@ -142,6 +142,10 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
     }
 }
 
+impl<S, T, C> Cooldown<S, T, C> {
+    inner_accessors!(mut);
+}
+
 impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
 where
     S: Service<Req>,

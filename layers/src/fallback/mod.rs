@@ -115,6 +115,10 @@ impl<S: Clone, G> Clone for Fallback<S, G> {
     }
 }
 
+impl<S, G> Fallback<S, G> {
+    inner_accessors!();
+}
+
 impl<S, G, Req> Service<Req> for Fallback<S, G>
 where
     S: Service<Req> + Clone,

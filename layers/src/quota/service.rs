@@ -99,6 +99,10 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Quota<S, T, C> {
     }
 }
 
+impl<S, T, C> Quota<S, T, C> {
+    inner_accessors!(mut);
+}
+
 impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
 where
     S: Service<Req>,

@@ -179,6 +179,10 @@ impl<S: Clone, P> Clone for Retry<S, P> {
     }
 }
 
+impl<S, P> Retry<S, P> {
+    inner_accessors!();
+}
+
 impl<S, P, Req> Service<Req> for Retry<S, P>
 where
     S: Service<Req> + Clone,

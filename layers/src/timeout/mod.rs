@@ -84,6 +84,10 @@ pub struct Timeout<S, L> {
     limit: L,
 }
 
+impl<S, L> Timeout<S, L> {
+    inner_accessors!(mut);
+}
+
 impl<S, L, V, Req> Service<Req> for Timeout<S, L>
 where
     S: Service<Req>,
