@@ -3,7 +3,6 @@
 //!
 //! The full figures (ten minutes, three seeds) stand in the README, made by `tollgate simulate`; here the same runs are
 //! shorter, with fewer seeds or with smaller limits, so that a debug build is through in a minute.
-#![cfg(test)]
 
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ fn report(config: &Config, scenario: &Scenario) -> Report {
 }
 
 fn azure() -> Config {
-    config(include_str!("../examples/azure.yaml"))
+    config(include_str!("../../examples/azure.yaml"))
 }
 
 #[test]

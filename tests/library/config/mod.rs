@@ -1,16 +1,9 @@
 //! The configuration, tested through its public API: the meaning of valid files, and the diagnostics of invalid ones.
 
-#![cfg(test)]
-
-#[path = "config/bad.rs"]
 mod bad;
-#[path = "config/damage.rs"]
 mod damage;
-#[path = "config/other_auth.rs"]
 mod other_auth;
-#[path = "config/unsupported.rs"]
 mod unsupported;
-#[path = "config/vendors.rs"]
 mod vendors;
 
 use std::{sync::Arc, time::Duration};

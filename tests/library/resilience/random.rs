@@ -9,7 +9,7 @@ use fastrand::Rng;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::world::{Act, Answer, Plan, Reply, Seen, World, error, ms, said, with_header};
+use super::world::{Act, Answer, Plan, Reply, Seen, World, error, ms, said, with_header};
 
 /// How many scripts each test tries, by a few requests one after the other, and some by a few together.
 const SCRIPTS: u64 = 500;

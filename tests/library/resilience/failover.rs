@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
-use crate::world::{Act, Plan, ms, now, said};
+use super::world::{Act, Plan, ms, now, said};
 
 /// Which of three is down at `at`: one after the other, each for a second; and when that second ends.
 fn down(at: Duration) -> (usize, Duration) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Act, Plan, now, said};
+use super::world::{Act, Plan, now, said};
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_an_answer_with_an_id_that_is_counted_and_holds_nothing() {

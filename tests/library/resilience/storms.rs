@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
-use crate::world::{Plan, World, error, ms, now, said};
+use super::world::{Plan, World, error, ms, now, said};
 
 /// So many requests a second for so long; the statuses, in the order in which they were asked.
 async fn rush(world: &World, per_second: u64, seconds: u64) -> Vec<u16> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::world::{Act, Answer, Plan, World, error, ms, now, said};
+use super::world::{Act, Answer, Plan, World, error, ms, now, said};
 
 /// OpenAI's SDK with `max_retries=2`: it obeys `x-should-retry`, and else repeats 408, 409, 429 and 5xx after the time
 /// that it is told.

@@ -1,5 +1,4 @@
 //! The programs of `examples/`, driven over sockets as whoever copies them would.
-#![cfg(test)]
 
 use std::{
     net::SocketAddr,
@@ -21,16 +20,16 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tower::{Service, ServiceExt};
 
 #[expect(dead_code, reason = "the program's own main is not called")]
-#[path = "../examples/axum.rs"]
+#[path = "../../examples/axum.rs"]
 pub mod axum_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
-#[path = "../examples/axum_layer.rs"]
+#[path = "../../examples/axum_layer.rs"]
 pub mod axum_layer_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
-#[path = "../examples/hyper.rs"]
+#[path = "../../examples/hyper.rs"]
 pub mod hyper_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
-#[path = "../examples/tonic.rs"]
+#[path = "../../examples/tonic.rs"]
 pub mod tonic_example;
 
 const PATIENCE: Duration = Duration::from_secs(20);

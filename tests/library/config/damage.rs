@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::CANARY;
+use super::CANARY;
 
 /// Returns a file with the secret in every place where one is allowed.
 pub(crate) fn good(secret: &str) -> String {
@@ -29,7 +29,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 }
 
 fn diagnostics_of(text: &str) -> String {
-    match crate::read_with(text, &[]) {
+    match super::read_with(text, &[]) {
         Ok((_, warnings)) => format!("{warnings}{warnings:?}"),
         Err(errors) => format!("{errors}{errors:?}"),
     }
@@ -53,7 +53,7 @@ fn a_configuration_with_one_typo_never_prints_a_secret() {
 #[test]
 fn a_configuration_error_does_not_print_the_value_of_a_variable() {
     let text = "model_list:\n- model_name: g\n  litellm_params: {model: openai/m, rpm: os.environ/R, tpm: os.environ/T}\n";
-    let said = crate::read_with(text, &[("R", CANARY), ("T", "70")]).unwrap_err().to_string();
+    let said = super::read_with(text, &[("R", CANARY), ("T", "70")]).unwrap_err().to_string();
     assert!(
         said.contains("`rpm` must be a whole number of at least 1, found the value of `os.environ/R`"),
         "{said}"

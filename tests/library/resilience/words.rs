@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::world::{Act, Plan, error, ms, now, said, with_header};
+use super::world::{Act, Plan, error, ms, now, said, with_header};
 
 fn used_up() -> Act {
     error(429, "insufficient_quota")

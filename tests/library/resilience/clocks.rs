@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tollgate::body::Step;
 
-use crate::world::{Act, Answer, Plan, error, ms, said};
+use super::world::{Act, Answer, Plan, error, ms, said};
 
 const CONTENT: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"},\"finish_reason\":null}]}\n\n";

@@ -1,6 +1,5 @@
 //! What can be hidden is hidden, and what is down gets no fuel: the whole tree in this process, in front of upstreams
 //! that follow a script, under paused time. Gaps and clocks are exact here, and an hour takes a moment.
-#![cfg(test)]
 
 mod world;
 
