@@ -68,32 +68,32 @@ fn call() -> Call<Empty<Bytes>> {
 }
 
 #[tokio::test]
-async fn instrument_asks_whether_it_may() {
+async fn instrument_calls_only_a_service_that_is_ready() {
     passes::<_, _, Infallible>(InstrumentLayer::new(Metrics::default().gateway()), chat).await;
 }
 
 #[tokio::test]
-async fn respond_asks_whether_it_may() {
+async fn respond_calls_only_a_service_that_is_ready() {
     passes::<_, _, Error>(RespondLayer, chat).await;
 }
 
 #[tokio::test]
-async fn paths_asks_whether_it_may() {
+async fn paths_calls_only_a_service_that_is_ready() {
     passes_over(PathsLayer::new(Draining::default()), chat, well::<Routed<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]
-async fn auth_asks_whether_it_may() {
+async fn auth_calls_only_a_service_that_is_ready() {
     passes::<_, _, Error>(AuthLayer::new(None), routed).await;
 }
 
 #[tokio::test]
-async fn the_front_door_asks_whether_it_may() {
+async fn admission_calls_only_a_service_that_is_ready() {
     passes_over(FrontDoorLayer::new(1), call, well::<Admitted<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]
-async fn admin_asks_whether_it_may() {
+async fn admin_calls_only_a_service_that_is_ready() {
     let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
     let layer = AdminLayer::new(&config, Metrics::default());

@@ -90,7 +90,7 @@ fn the_stack_does_not_know_who_serves_it() {
 }
 
 #[test]
-fn rooms_with_a_short_list_keep_to_it() {
+fn folders_with_a_list_of_imports_keep_to_it() {
     let mut found = Vec::new();
     for (room, allowed) in ONLY {
         for source in gateway().iter().filter(|source| source.room() == *room) {
@@ -103,7 +103,7 @@ fn rooms_with_a_short_list_keep_to_it() {
 }
 
 #[test]
-fn rooms_keep_away_from_the_crates_they_have_no_business_with() {
+fn folders_do_not_import_the_crates_that_are_banned_there() {
     let mut found = Vec::new();
     for (room, never) in NEVER {
         for source in gateway().iter().filter(|source| source.room() == *room && !source.is_test()) {
@@ -166,7 +166,7 @@ fn no_function_is_longer_than_50_lines() {
 }
 
 #[test]
-fn the_table_of_contents_fits_on_a_few_screens() {
+fn stack_rs_is_shorter_than_200_lines() {
     if let Some(stack) = gateway().into_iter().find(|source| source.path == "src/stack.rs") {
         let lines = stack.text.lines().count();
         assert!(lines < 200, "src/stack.rs has {lines} lines");
@@ -174,7 +174,7 @@ fn the_table_of_contents_fits_on_a_few_screens() {
 }
 
 #[test]
-fn some_things_are_nowhere() {
+fn banned_words_are_nowhere_in_the_sources() {
     let banned = [
         ("async_trait", "a boxed future per call"),
         ("thread::sleep", "a thread that sleeps"),

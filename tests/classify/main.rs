@@ -58,7 +58,7 @@ fn wrong(rows: &[Row<'_>], judge: impl Fn(&Row<'_>) -> String) -> Vec<String> {
 }
 
 #[test]
-fn every_answer_is_taken_for_what_it_is() {
+fn each_answer_of_the_golden_table_is_classified_as_it_says() {
     let rows = rows(include_str!("answers.http"));
     assert!(rows.len() >= 170, "{} answers", rows.len());
     let wrong = wrong(&rows, |row| {
@@ -70,7 +70,7 @@ fn every_answer_is_taken_for_what_it_is() {
 }
 
 #[test]
-fn every_error_inside_a_200_is_seen() {
+fn each_error_inside_a_200_is_classified_as_the_golden_table_says() {
     let rows = rows(include_str!("events.http"));
     assert!(rows.len() >= 30, "{} events", rows.len());
     let wrong = wrong(&rows, |row| {
@@ -81,7 +81,7 @@ fn every_error_inside_a_200_is_seen() {
 }
 
 #[test]
-fn names_are_given_once() {
+fn names_of_the_golden_table_are_unique() {
     for file in [include_str!("answers.http"), include_str!("events.http")] {
         let mut names: Vec<_> = rows(file).into_iter().map(|row| row.name).collect();
         names.sort_unstable();

@@ -113,18 +113,18 @@ fn object(inside: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_json_object_is_refused_here() {
+async fn a_body_that_is_no_json_object_is_refused_by_the_gateway() {
     refused(MALFORMED.iter().map(|(name, body, right)| (*name, body.to_vec(), *right, "JSON"))).await;
 }
 
 #[tokio::test]
-async fn what_means_nothing_is_refused_here() {
+async fn a_setting_without_a_meaning_is_refused_by_the_gateway() {
     refused(WRONG.iter().map(|(name, inside, right, culprit)| (*name, object(inside), *right, *culprit)))
         .await;
 }
 
 #[tokio::test]
-async fn headers_that_mean_nothing_are_refused_too() {
+async fn a_header_without_a_meaning_is_refused_by_the_gateway() {
     let world = Case::of("m: a").start().await;
     for (name, value) in [
         ("x-litellm-timeout", "soon"),
@@ -159,7 +159,7 @@ async fn a_body_nested_beyond_sense_is_refused_and_a_deep_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_gateway_serves_on_after_all_of_them() {
+async fn the_gateway_still_serves_after_bad_requests() {
     let world = Case::of("m: a").start().await;
     let spoiled = WRONG.iter().map(|(_, inside, ..)| object(inside));
     for body in MALFORMED.iter().map(|(_, body, _)| body.to_vec()).chain(spoiled) {

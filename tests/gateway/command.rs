@@ -38,7 +38,7 @@ async fn help_and_version_are_as_people_expect() {
 }
 
 #[tokio::test]
-async fn without_a_configuration_it_says_what_is_missing() {
+async fn a_start_without_a_configuration_names_the_missing_argument() {
     let ended = run::<&str>([]).await;
     assert_ne!(ended.code, Some(0));
     assert!(ended.stderr.contains("--config"), "{}", ended.stderr);
@@ -69,7 +69,7 @@ async fn a_check_of_a_bad_file_tells_every_error_with_its_place_and_ends_with_78
 }
 
 #[tokio::test]
-async fn a_bad_file_does_not_start_either() {
+async fn a_gateway_with_a_bad_configuration_does_not_start() {
     let path = config(&GOOD.replace("[large]", "[huge]"));
     let ended = run(["--config", path.to_str().unwrap(), "--port", "0"]).await;
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
@@ -77,7 +77,7 @@ async fn a_bad_file_does_not_start_either() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named() {
+async fn a_configuration_file_that_does_not_exist_is_named() {
     for check in [&["--check"][..], &[]] {
         let arguments = ["--config", "/no/such/file.yaml"].iter().chain(check);
         let ended = run(arguments).await;
@@ -96,7 +96,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn it_says_where_it_listens_and_what_it_serves() {
+async fn a_start_says_the_address_and_the_groups() {
     let gateway = Gateway::start(GOOD).await;
     let said = gateway.said();
     let line = said.lines().find(|line| line.contains("listening on")).unwrap();
@@ -105,7 +105,7 @@ async fn it_says_where_it_listens_and_what_it_serves() {
 }
 
 #[tokio::test]
-async fn an_open_door_to_the_world_is_warned_about_once() {
+async fn a_public_address_without_a_master_key_has_one_warning() {
     let open = Start::new(GOOD).argument("--host").argument("0.0.0.0").start().await;
     let said = open.says(&["master_key"]).await;
     assert_eq!(said.lines().filter(|line| line.contains("master_key")).count(), 1, "{said}");
@@ -115,20 +115,20 @@ async fn an_open_door_to_the_world_is_warned_about_once() {
 }
 
 #[tokio::test]
-async fn alone_on_this_machine_no_key_is_no_reason_for_a_warning() {
+async fn a_loopback_address_without_a_master_key_has_no_warning() {
     let gateway = Start::new(GOOD).start().await;
     assert_eq!(gateway.get("/health/liveness").await.status, 200);
     assert!(!gateway.said().contains("master_key"), "{}", gateway.said());
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_a_warning_that_knows_better() {
+async fn an_unknown_configuration_key_is_a_warning_with_the_known_key() {
     let gateway = Gateway::start(&GOOD.replace("rpm: 60", "rmp: 60")).await;
     gateway.says(&["rmp", "rpm", ":3:"]).await;
 }
 
 #[tokio::test]
-async fn a_signal_lets_what_is_in_flight_finish() {
+async fn a_signal_lets_requests_in_flight_finish() {
     for signal in ["TERM", "INT"] {
         let gate = Gate::new();
         let script =
@@ -157,7 +157,7 @@ async fn an_idle_gateway_ends_at_once_at_a_terminal() {
 }
 
 #[tokio::test]
-async fn two_gateways_do_not_meet() {
+async fn two_gateways_share_no_state() {
     let one = Case::of("m: a").always("a", say::rate_limited("60")).settings("num_retries: 0").start().await;
     let two = Case::of("m: a").start().await;
     assert_eq!(one.ask().await.status, 429);
@@ -191,7 +191,7 @@ async fn a_secret_that_is_not_in_the_environment_is_an_error_where_it_is_needed(
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_in_the_environment_is_named_where_one_can_do_without() {
+async fn a_secret_that_is_not_in_the_environment_is_named_where_it_is_optional() {
     let yaml = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_base: \"http://127.0.0.1:9/v1\", \
                 api_key: os.environ/MY_KEY}\n";
     let ended = run(["--config", config(yaml).to_str().unwrap(), "--check"]).await;

@@ -57,7 +57,7 @@ async fn beyond_max_connections_clients_wait_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn while_who_comes_has_to_wait_an_answer_is_the_last_of_its_connection() {
+async fn at_max_connections_each_response_closes_its_connection_while_clients_wait() {
     let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 1}}\n")).await;
     let mut first = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
     gateway.says(&["1 clients are connected (max_connections)"]).await;
@@ -95,7 +95,7 @@ fn request(headers: usize, length: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_head_of_60_kb_is_served_and_one_beyond_64_kb_is_refused() {
+async fn a_request_head_of_60_kb_is_served_and_one_beyond_64_kb_is_refused() {
     let gateway = Gateway::start(QUIET).await;
     for served in [request(1, 60_000), request(90, 600)] {
         let answer = raw(gateway.port, &served).await;

@@ -358,14 +358,14 @@ fn count(table: &Table, verdict: Verdict) -> usize {
 }
 
 #[tokio::test]
-async fn by_default_nothing_fails_and_thirteen_pass() {
+async fn failover_scenarios_by_default_have_no_failure_and_thirteen_passes() {
     let table = Box::pin(run(false)).await;
     assert_eq!((count(&table, Fail), count(&table, Partial)), (0, 0), "{table:#?}");
     assert!(count(&table, Pass) >= 13, "{table:#?}");
 }
 
 #[tokio::test]
-async fn with_continuation_nothing_fails_and_fifteen_pass() {
+async fn failover_scenarios_with_continuation_have_no_failure_and_fifteen_passes() {
     let table = Box::pin(run(true)).await;
     assert_eq!((count(&table, Fail), count(&table, Partial)), (0, 0), "{table:#?}");
     assert!(count(&table, Pass) >= 15, "{table:#?}");

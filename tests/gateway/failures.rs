@@ -35,14 +35,14 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_says_nothing_has_changed_has_not_answered() {
+async fn a_304_of_an_upstream_is_a_bad_gateway() {
     let upstream = Upstream::with([Reply::bytes(304, "application/json", "")]).await;
     let answer = Gateway::start(&yaml(&upstream)).await.chat("m", json!({})).await;
     assert_eq!(answer.error(502)["code"], "upstream_redirect");
 }
 
 #[tokio::test]
-async fn a_key_of_ours_that_is_refused_is_not_told_as_if_it_were_the_clients() {
+async fn an_api_key_that_an_upstream_refuses_is_not_reported_as_the_clients() {
     for (reply, status, kind, code) in [
         (say::unauthorized(), 401, "authentication_error", "upstream_unauthorized"),
         (say::forbidden(), 403, "permission_error", "upstream_forbidden"),
@@ -66,7 +66,7 @@ async fn a_key_of_ours_that_is_refused_is_not_told_as_if_it_were_the_clients() {
 }
 
 #[tokio::test]
-async fn a_failure_that_we_found_ourselves_names_its_deployment_too() {
+async fn an_error_found_by_the_gateway_names_its_deployment() {
     let failing = |reply| Case::of("m: a; n: b").always("a", reply).settings("num_retries: 0");
     let moved = say::error(302, "moved", None, "over there");
     failing(hangs_up()).ask().await.fails(502).header("x-litellm-model-id", "a");
@@ -78,7 +78,7 @@ async fn a_failure_that_we_found_ourselves_names_its_deployment_too() {
 }
 
 #[tokio::test]
-async fn when_every_group_failed_the_first_ones_deployment_is_named() {
+async fn after_failed_fallbacks_the_deployment_of_the_first_group_is_named() {
     let both = Case::of("m: a; n: b").always("a b", hangs_up());
     let asked = both.settings("num_retries: 0, fallbacks: [{m: [n]}]").ask().await;
     asked

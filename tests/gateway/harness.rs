@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn answers_come_in_turn_and_the_last_for_ever() {
+async fn a_scripted_upstream_gives_its_replies_in_turn_and_the_last_for_ever() {
     let upstream = Upstream::with([answers::server_error(), answers::chat("fine")]).await;
     let client = Client::new(upstream.url());
     let statuses =
@@ -25,7 +25,7 @@ async fn answers_come_in_turn_and_the_last_for_ever() {
 }
 
 #[tokio::test]
-async fn a_call_is_written_down_whole() {
+async fn a_scripted_upstream_records_the_whole_call() {
     let upstream = Upstream::start().await;
     Client::new(upstream.url()).post("/v1/chat/completions?x=1", ask("gpt", json!({"n": 2}))).await;
     let call = upstream.only();
@@ -37,7 +37,7 @@ async fn a_call_is_written_down_whole() {
 }
 
 #[tokio::test]
-async fn events_come_when_the_gate_opens_and_not_before() {
+async fn a_gate_holds_the_events_of_a_script_until_it_opens() {
     let gate = Gate::new();
     let script = answers::words(&["early"]).then(Part::Until(gate.clone())).and(answers::words(&["late"]));
     let upstream = Upstream::with([script]).await;
@@ -79,7 +79,7 @@ async fn raw(upstream: &Upstream) -> (Vec<u8>, bool) {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_by_one_that_breaks_before_the_head() {
+async fn an_upstream_that_breaks_before_the_head_sends_nothing() {
     let closing = Upstream::with([Reply::nothing(Part::Cut)]).await;
     assert_eq!(raw(&closing).await, (Vec::new(), false));
     let resetting = Upstream::with([Reply::nothing(Part::Reset)]).await;

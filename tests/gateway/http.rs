@@ -60,7 +60,7 @@ async fn every_endpoint_has_two_names_and_one_target() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_switches_protocols_has_not_answered() {
+async fn a_101_of_an_upstream_is_a_bad_gateway() {
     let upstream = Upstream::with([Reply::bytes(101, "text/plain", "")]).await;
     let answer = Gateway::start(&yaml(&upstream)).await.chat("m", json!({"num_retries": 0})).await;
     assert_eq!(answer.error(502)["code"], "not_json");
@@ -86,7 +86,7 @@ async fn a_request_is_passed_on_byte_for_byte_but_for_the_model() {
 }
 
 #[tokio::test]
-async fn settings_are_cut_out_wherever_they_stand() {
+async fn gateway_settings_are_cut_out_of_the_body_wherever_they_stand() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&yaml(&upstream)).await;
     for body in [
@@ -103,7 +103,7 @@ async fn settings_are_cut_out_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn what_only_litellm_knows_is_cut_out_and_what_upstreams_know_stays() {
+async fn litellm_keys_are_cut_out_of_the_body_and_others_stay() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&yaml(&upstream)).await;
     let body = r#"{"tags":["a"],"model":"m","cache":{"no-cache":true},"caching":true,"user":"u","metadata":{"k":"v"},
@@ -136,7 +136,7 @@ async fn a_deployments_own_parameters_are_added_where_the_request_has_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_in_openais_shape() {
+async fn an_unknown_path_is_404_in_openais_shape() {
     let gateway = Gateway::start(&yaml(&Upstream::start().await)).await;
     for path in ["/", "/v1", "/v1/chat", "/v1/chat/completions/", "/v2/models", "/v1/models/x", "/metrics/x"]
     {
@@ -158,7 +158,7 @@ async fn a_wrong_method_is_refused_in_openais_shape() {
 }
 
 #[tokio::test]
-async fn health_is_for_everybody() {
+async fn health_needs_no_master_key() {
     let (_upstream, gateway) = locked().await;
     for path in ["/health/liveliness", "/health/liveness", "/health/readiness"] {
         let answer = gateway.get(path).await;
@@ -168,7 +168,7 @@ async fn health_is_for_everybody() {
 }
 
 #[tokio::test]
-async fn the_door_opens_for_its_key() {
+async fn auth_accepts_the_master_key() {
     let (upstream, gateway) = locked().await;
     let bearer = format!("Bearer {KEY}");
     let with_key = [("authorization", bearer.as_str())];
@@ -183,7 +183,7 @@ async fn the_door_opens_for_its_key() {
 }
 
 #[tokio::test]
-async fn the_door_stays_shut_for_anything_else_and_says_no_key() {
+async fn auth_refuses_every_other_key_and_shows_none() {
     let (upstream, gateway) = locked().await;
     let (near, bearer) = (&KEY[..KEY.len() - 1], format!("Bearer {KEY}x"));
     let near = format!("Bearer {near}");
@@ -204,7 +204,7 @@ async fn the_door_stays_shut_for_anything_else_and_says_no_key() {
 }
 
 #[tokio::test]
-async fn a_stranger_learns_nothing_from_a_bad_body() {
+async fn auth_comes_before_the_body_is_read() {
     let (_upstream, gateway) = locked().await;
     gateway.post("/chat/completions", "{").await.error(401);
 }
@@ -237,7 +237,7 @@ async fn the_clients_own_credentials_go_nowhere() {
 }
 
 #[tokio::test]
-async fn an_answer_says_who_gave_it_and_how_long_it_took() {
+async fn response_headers_name_the_deployment_and_the_duration() {
     let asked = Case::of("m: a").ask().await;
     let answer = &asked.answer;
     assert_eq!(answer.header("x-litellm-model-group"), Some("m"));
@@ -251,7 +251,7 @@ async fn an_answer_says_who_gave_it_and_how_long_it_took() {
 }
 
 #[tokio::test]
-async fn each_call_has_an_id_of_its_own_unless_it_brings_one() {
+async fn each_call_has_a_new_call_id_unless_the_client_sends_one() {
     let world = Case::of("m: a").start().await;
     let ids =
         [world.ask().await, world.ask().await].map(|a| a.header("x-litellm-call-id").unwrap().to_owned());
@@ -276,7 +276,7 @@ async fn the_upstreams_address_is_shown_when_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_413_before_it_is_read() {
+async fn a_request_body_too_large_is_413_before_it_is_read() {
     let gateway = Gateway::start(&yaml(&Upstream::start().await)).await;
     let mut socket = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\

@@ -97,7 +97,7 @@ async fn an_answer_that_goes_well_is_not_searched() {
 }
 
 #[tokio::test]
-async fn nobody_is_led_to_the_upstream() {
+async fn no_header_of_a_redirect_names_the_upstream() {
     let elsewhere = "https://inside.example/v1/chat/completions";
     let moved = Reply::bytes(307, "text/plain", "moved")
         .header("location", elsewhere)

@@ -45,7 +45,7 @@ async fn each_model_that_is_listed_can_be_asked_for_by_its_name() {
 }
 
 #[tokio::test]
-async fn neither_is_told_to_strangers() {
+async fn the_list_of_models_needs_the_master_key() {
     let yaml = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, mock_response: hello}\n\
                 general_settings: {master_key: tr0ub4dor}\n";
     let gateway = Gateway::start(yaml).await;

@@ -94,7 +94,7 @@ fn no_settings_in(calls: &[Arc<Call>]) {
 }
 
 #[tokio::test]
-async fn both_files_start_unchanged() {
+async fn both_configurations_of_the_owner_start_unchanged() {
     for (yaml, groups) in
         [(AZURE, &["gpt-3.5-turbo"][..]), (FALLBACKS, &["zephyr-beta", "gpt-3.5-turbo-16k"])]
     {
@@ -122,7 +122,7 @@ async fn the_files_in_examples_are_the_owners() {
 }
 
 #[tokio::test]
-async fn the_first_command_is_answered_in_spite_of_its_trailing_comma() {
+async fn the_first_curl_of_the_owner_is_answered_in_spite_of_its_trailing_comma() {
     let azure = [(); 3].map(|()| Upstream::with([answers::azure("I am a model")]));
     let [a, b, c] = azure;
     let upstreams = [a.await, b.await, c.await];
@@ -143,7 +143,7 @@ async fn the_first_command_is_answered_in_spite_of_its_trailing_comma() {
 }
 
 #[tokio::test]
-async fn the_first_command_is_answered_by_the_second_file_too() {
+async fn the_first_curl_of_the_owner_is_answered_by_the_second_configuration() {
     let world = Fallbacks::start(&answers::chat("zephyr"), openai(None).await).await;
     let (status, _) = curl(SIMPLE, &world.gateway).await;
     assert_eq!((status, world.models()), (200, vec!["gpt-3.5-turbo".to_owned()]));
@@ -151,7 +151,7 @@ async fn the_first_command_is_answered_by_the_second_file_too() {
 }
 
 #[tokio::test]
-async fn the_second_command_is_obeyed_and_its_settings_stay_here() {
+async fn the_second_curl_of_the_owner_is_obeyed_and_its_settings_stay_in_the_gateway() {
     let world = Fallbacks::start(&answers::server_error(), openai(None).await).await;
     let (status, body) = curl(DYNAMIC, &world.gateway).await;
     assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!("gpt-3.5-turbo")));
@@ -161,7 +161,7 @@ async fn the_second_command_is_obeyed_and_its_settings_stay_here() {
 }
 
 #[tokio::test]
-async fn the_second_command_sends_a_long_prompt_where_it_says() {
+async fn the_second_curl_of_the_owner_sends_a_long_prompt_to_its_context_window_fallback() {
     let world = Fallbacks::start(&answers::tgi_too_long(), openai(None).await).await;
     let (status, _) = curl(DYNAMIC, &world.gateway).await;
     assert_eq!(

@@ -17,7 +17,7 @@ async fn serving(upstream: &Upstream, groups: &[(&str, &str)], more: &str) -> Ga
 }
 
 #[tokio::test]
-async fn what_stands_for_the_star_is_asked_of_the_upstream() {
+async fn a_wildcard_model_asks_the_upstream_for_the_matched_name() {
     let upstream = Upstream::start().await;
     let groups = [
         ("openai/*", "openai/*"),
@@ -43,7 +43,7 @@ async fn what_stands_for_the_star_is_asked_of_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_group_of_the_very_name_comes_first_then_the_pattern_that_says_most() {
+async fn an_exact_group_precedes_a_wildcard_and_a_longer_wildcard_a_shorter() {
     let upstream = Upstream::start().await;
     let groups = [("*", "openai/any-*"), ("gpt-*", "openai/some-*"), ("gpt-4o", "openai/exact")];
     let gateway = serving(&upstream, &groups, "").await;
@@ -54,7 +54,7 @@ async fn a_group_of_the_very_name_comes_first_then_the_pattern_that_says_most() 
 }
 
 #[tokio::test]
-async fn fallbacks_may_be_written_for_a_pattern_for_one_of_its_names_and_to_one() {
+async fn fallbacks_may_be_of_a_wildcard_of_one_of_its_names_and_to_one() {
     let upstream = Upstream::of(|call| match call.json()["model"].as_str() {
         Some(model @ ("good" | "spare")) => say::chat(model),
         _ => say::server_error(),
@@ -70,7 +70,7 @@ async fn fallbacks_may_be_written_for_a_pattern_for_one_of_its_names_and_to_one(
 }
 
 #[tokio::test]
-async fn one_name_that_does_not_exist_benches_nobody() {
+async fn a_wildcard_name_that_does_not_exist_cools_no_deployment_down() {
     let case = Case::of("m-*: a b").first("a").says("a", [say::not_found(), say::chat("a")]);
     let world = case.settings("num_retries: 0").with(json!({"model": "m-1"})).start().await;
     world.ask().await.error(404);
@@ -79,7 +79,7 @@ async fn one_name_that_does_not_exist_benches_nobody() {
 }
 
 #[tokio::test]
-async fn one_name_whose_limit_is_used_up_closes_no_other() {
+async fn a_wildcard_name_without_quota_closes_no_other_name() {
     let upstream = Upstream::of(|call| match call.json()["model"].as_str() {
         Some("busy") => say::rate_limited("60"),
         _ => say::chat("idle"),

@@ -44,7 +44,7 @@ async fn reload(gateway: &Gateway, path: &Path, yaml: &str, says: &str) {
 }
 
 #[tokio::test]
-async fn a_group_that_is_added_is_served_and_one_that_is_gone_is_not() {
+async fn a_reload_adds_and_removes_groups() {
     let (a, b) = (Upstream::start().await, Upstream::start().await);
     let (path, gateway) = start(&yaml(&[("m", "a", "", &a)])).await;
     assert_eq!(gateway.chat("n", json!({})).await.status, 404);
@@ -56,7 +56,7 @@ async fn a_group_that_is_added_is_served_and_one_that_is_gone_is_not() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_to_its_end_keeps_nobody_from_leaving() {
+async fn a_reload_of_a_file_that_never_ends_does_not_prevent_shutdown() {
     let upstream = Upstream::start().await;
     let (path, mut gateway) = start(&yaml(&[("m", "a", "", &upstream)])).await;
     std::fs::remove_file(&path).unwrap();
@@ -70,7 +70,7 @@ async fn a_file_that_cannot_be_read_to_its_end_keeps_nobody_from_leaving() {
 }
 
 #[tokio::test]
-async fn what_was_used_of_a_limit_stays_used_and_who_was_ill_stays_benched() {
+async fn a_reload_keeps_used_quota_and_cooldowns() {
     let (a, b) = (Upstream::start().await, Upstream::with([say::unauthorized()]).await);
     let well = Upstream::start().await;
     let list = |more| {
@@ -92,7 +92,7 @@ async fn what_was_used_of_a_limit_stays_used_and_who_was_ill_stays_benched() {
 }
 
 #[tokio::test]
-async fn what_was_used_stays_used_though_the_limits_are_others_now() {
+async fn a_reload_with_other_limits_keeps_used_quota() {
     let a = Upstream::start().await;
     let list = |mark: &str, rpm: &str| yaml(&[("m", "a", rpm, &a), (mark, "b", "", &a)]);
     let (path, gateway) = start(&list("one", ", rpm: 2")).await;
@@ -108,7 +108,7 @@ async fn what_was_used_stays_used_though_the_limits_are_others_now() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_corrected_is_tried_at_once() {
+async fn a_reload_with_a_corrected_key_ends_the_cooldown() {
     let a = Upstream::of(|call| match call.header("authorization") {
         Some("Bearer k") => say::unauthorized(),
         _ => say::chat("a"),
@@ -124,7 +124,7 @@ async fn a_key_that_was_corrected_is_tried_at_once() {
 }
 
 #[tokio::test]
-async fn no_request_fails_while_the_list_changes_under_traffic() {
+async fn no_request_fails_while_reloads_change_the_deployments() {
     let (a, b) = (Upstream::start().await, Upstream::start().await);
     let both = [("a", &a), ("b", &b)];
     let round = |n: usize| {
@@ -166,7 +166,7 @@ async fn no_request_fails_while_the_list_changes_under_traffic() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_ends_at_the_deployment_where_it_began() {
+async fn a_request_in_flight_ends_at_its_deployment_after_a_reload() {
     let gate = Gate::new();
     let (a, b) = (Upstream::with([say::chat("a").held(&gate)]).await, Upstream::start().await);
     let (path, gateway) = start(&yaml(&[("m", "a", "", &a)])).await;
@@ -179,7 +179,7 @@ async fn what_is_under_way_ends_at_the_deployment_where_it_began() {
 }
 
 #[tokio::test]
-async fn a_bad_file_is_told_with_its_line_and_changes_nothing() {
+async fn a_reload_of_a_bad_file_reports_its_line_and_changes_nothing() {
     let a = Upstream::start().await;
     let (path, gateway) = start(&yaml(&[("m", "a", "", &a)])).await;
     let bad = yaml(&[("n", "a", ", rpm: many", &a)]);
@@ -193,7 +193,7 @@ async fn a_bad_file_is_told_with_its_line_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_at_the_door_that_changes_opens_it_no_more() {
+async fn a_reload_with_another_master_key_refuses_the_old_one() {
     let a = Upstream::start().await;
     let locked =
         |key: &str| yaml(&[("m", "a", "", &a)]) + &format!("general_settings: {{master_key: {key}}}\n");
@@ -204,7 +204,7 @@ async fn a_key_at_the_door_that_changes_opens_it_no_more() {
 }
 
 #[tokio::test]
-async fn a_door_that_a_new_file_leaves_open_to_the_world_is_warned_about() {
+async fn a_reload_without_a_master_key_at_a_public_address_has_a_warning() {
     let a = Upstream::start().await;
     let open = yaml(&[("m", "a", "", &a)]);
     let path = config(&format!("{open}general_settings: {{master_key: tr0ub4dor}}\n"));
@@ -215,7 +215,7 @@ async fn a_door_that_a_new_file_leaves_open_to_the_world_is_warned_about() {
 }
 
 #[tokio::test]
-async fn what_only_a_new_start_can_change_is_said() {
+async fn a_reload_warns_of_settings_that_need_a_restart() {
     let a = Upstream::start().await;
     let list = |mark: &str, most: &str| {
         let yaml = yaml(&[("m", "a", "", &a), (mark, "b", "", &a)]);

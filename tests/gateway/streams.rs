@@ -48,7 +48,7 @@ async fn a_stream_is_passed_on_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn odd_events_are_passed_on_as_they_are() {
+async fn odd_events_of_a_stream_are_passed_on_as_they_are() {
     let odd = Reply::bytes(200, "text/event-stream", ": a comment\r\n\r\n")
         .and(Reply::bytes(
             200,
@@ -66,7 +66,7 @@ async fn odd_events_are_passed_on_as_they_are() {
 }
 
 #[tokio::test]
-async fn each_event_is_there_as_soon_as_it_came() {
+async fn each_event_of_a_stream_is_passed_on_at_once() {
     let gates = [Gate::new(), Gate::new()];
     let script = say::role()
         .and(say::words(&["one"]))
@@ -87,7 +87,7 @@ async fn each_event_is_there_as_soon_as_it_came() {
 }
 
 #[tokio::test]
-async fn the_model_is_asked_for_a_stream_and_settings_stay_here() {
+async fn a_stream_is_asked_for_upstream_without_gateway_settings() {
     let case = Case::of("m: a").with(json!({"stream": true, "num_retries": 1, "stream_timeout": 9}));
     let asked = case.ask().await.status(200);
     let sent = asked.world.upstream("a").only().json();
@@ -98,7 +98,7 @@ async fn the_model_is_asked_for_a_stream_and_settings_stay_here() {
 }
 
 #[tokio::test]
-async fn usage_comes_through_when_it_was_asked_for() {
+async fn usage_of_a_stream_is_passed_on_when_it_was_asked_for() {
     let script = say::role().and(say::words(&["x"])).and(say::finish()).and(say::usage()).and(say::done());
     let world = Case::of("m: a").always("a", script.clone()).start().await;
     let mut stream = world.gateway.stream("m", json!({"stream_options": {"include_usage": true}})).await;
@@ -108,14 +108,14 @@ async fn usage_comes_through_when_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn azures_first_chunk_without_choices_is_no_trouble() {
+async fn the_first_chunk_of_an_azure_stream_without_choices_is_passed_on() {
     let script = say::azure_stream(&["hello"]);
     let world = Case::of("m: a").always("a", script.clone()).start().await;
     assert_eq!(all(&world).await.seen, script.body());
 }
 
 #[tokio::test]
-async fn what_breaks_before_the_first_content_is_tried_on_the_sibling() {
+async fn a_stream_that_breaks_before_the_first_content_is_retried_at_another_deployment() {
     let html = Reply::bytes(200, "text/html", "<html><body>upstream is restarting</body></html>");
     let json_error = Reply::json(200, &json!({"error": {"message": "overloaded", "type": "server_error"}}));
     let nothing = Reply::bytes(200, "text/event-stream", "");
@@ -149,7 +149,7 @@ async fn what_breaks_before_the_first_content_is_tried_on_the_sibling() {
 }
 
 #[tokio::test]
-async fn what_breaks_before_the_first_content_falls_back_as_well() {
+async fn a_stream_that_breaks_before_the_first_content_falls_back() {
     for fault in [say::role().then(Part::Cut), say::error_event(), Reply::nothing(Part::Reset)] {
         let case =
             Case::of("m: a; n: b").always("a", fault).settings("num_retries: 0, fallbacks: [{m: [n]}]");
@@ -161,7 +161,7 @@ async fn what_breaks_before_the_first_content_falls_back_as_well() {
 }
 
 #[tokio::test]
-async fn with_nobody_to_go_to_it_is_a_plain_error() {
+async fn a_stream_that_breaks_before_the_first_content_without_a_sibling_is_a_plain_error() {
     for fault in [say::role().then(Part::Cut), say::error_event(), Reply::bytes(200, "text/event-stream", "")]
     {
         let world = Case::of("m: a").always("a", fault).settings("num_retries: 0").start().await;
@@ -185,7 +185,7 @@ async fn a_failure_before_the_first_content_counts_against_its_deployment() {
 }
 
 #[tokio::test]
-async fn what_breaks_after_the_first_content_ends_with_one_error_event() {
+async fn a_stream_that_breaks_after_the_first_content_ends_with_one_error_event() {
     let said = || say::role().and(say::words(&["half an ans"]));
     let faults = [
         ("a cut", said().then(Part::Cut)),
@@ -205,7 +205,7 @@ async fn what_breaks_after_the_first_content_ends_with_one_error_event() {
 }
 
 #[tokio::test]
-async fn a_stall_after_content_ends_with_an_error_event() {
+async fn a_stream_that_stalls_after_content_ends_with_an_error_event() {
     let script = say::role().and(say::words(&["half"])).then(Part::Hang);
     let world = Case::of("m: a").always("a", script).params("a", "stream_idle_timeout: 0.3").start().await;
     let start = tokio::time::Instant::now();
@@ -216,14 +216,14 @@ async fn a_stall_after_content_ends_with_an_error_event() {
 }
 
 #[tokio::test]
-async fn a_finished_stream_without_its_last_line_gets_it() {
+async fn a_finished_stream_without_done_gets_it() {
     let script = say::role().and(say::words(&["x"])).and(say::finish());
     let world = Case::of("m: a").always("a", script.clone()).start().await;
     assert_eq!(all(&world).await.seen, script.and(say::done()).body());
 }
 
 #[tokio::test]
-async fn silence_before_the_first_content_is_given_up_and_the_sibling_answers() {
+async fn a_stream_silent_before_the_first_content_times_out_and_another_deployment_answers() {
     for silent in [say::silence(), say::role().then(Part::Hang)] {
         let case = Case::of("m: a b").first("a").always("a", silent).patient("b");
         let case = case.settings("request_timeout: 60");
@@ -234,7 +234,7 @@ async fn silence_before_the_first_content_is_given_up_and_the_sibling_answers() 
 }
 
 #[tokio::test]
-async fn the_request_may_set_the_clock_of_the_first_content() {
+async fn a_request_may_set_stream_timeout() {
     let world = Case::of("m: a").always("a", say::silence()).settings("num_retries: 0").start().await;
     let mut stream = world.gateway.stream("m", json!({"stream_timeout": 0.2})).await;
     stream.rest().await;
@@ -242,7 +242,7 @@ async fn the_request_may_set_the_clock_of_the_first_content() {
 }
 
 #[tokio::test]
-async fn pings_are_no_content() {
+async fn pings_of_a_stream_are_no_first_content() {
     let ping = Reply::bytes(200, "text/event-stream", ": OPENROUTER PROCESSING\n\n");
     let pings = (0..100).fold(ping.clone(), |all, _| all.then(pause(50)).and(ping.clone()));
     let case = Case::of("m: a b").first("a").always("a", pings.then(Part::Hang)).patient("b");
@@ -251,7 +251,7 @@ async fn pings_are_no_content() {
 }
 
 #[tokio::test]
-async fn a_stream_that_has_begun_is_not_cut_by_the_attempts_clock() {
+async fn a_stream_that_has_begun_is_not_cut_by_the_attempt_timeout() {
     let words = say::words(&["1", "2", "3", "4", "5", "6"]).between(&pause(300));
     let script = say::role().and(words).and(say::finish()).and(say::done());
     let world = Case::of("m: a").always("a", script.clone()).settings("request_timeout: 1").start().await;

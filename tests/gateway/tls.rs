@@ -88,7 +88,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes
 }
 
 #[tokio::test]
-async fn the_machines_own_roots_are_trusted_and_a_connection_serves_many() {
+async fn native_tls_roots_are_trusted_and_a_connection_serves_many() {
     let server = Server::start().await;
     let gateway = server.behind("", &server.certificate).await;
     for _ in 0..3 {
@@ -109,7 +109,7 @@ async fn http2_is_spoken_where_a_deployment_asks_for_it_and_the_server_offers_it
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_signed_is_not_trusted() {
+async fn an_unsigned_tls_certificate_is_not_trusted() {
     let server = Server::start().await;
     let another = Server::start().await;
     let gateway = server.behind("", &another.certificate).await;

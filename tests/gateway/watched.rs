@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_full_house_can_still_be_looked_into() {
+async fn metrics_and_models_are_served_at_max_in_flight() {
     let gate = Gate::new();
     let case = Case::of("m: a").always("a", say::chat("a").held(&gate)).router("max_in_flight: 1");
     let world = case.start().await;
@@ -33,7 +33,7 @@ fn counted(text: &str, line: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn only_calls_of_models_are_requests() {
+async fn metrics_count_only_calls_of_models_as_requests() {
     let world = Case::of("m: a").start().await;
     for path in ["/health/liveness", "/health/readiness", "/metrics", "/v1/models", "/nowhere"] {
         world.gateway.get(path).await;
@@ -46,7 +46,7 @@ async fn only_calls_of_models_are_requests() {
 }
 
 #[tokio::test]
-async fn an_error_has_no_first_content() {
+async fn metrics_count_no_first_content_for_an_error() {
     let case = Case::of("m: a").says("a", [say::server_error(), say::chat("a")]).settings("num_retries: 0");
     let world = case.start().await;
     world.ask().await.error(500);
@@ -64,7 +64,7 @@ async fn an_error_has_no_first_content() {
 }
 
 #[tokio::test]
-async fn the_log_names_who_failed_before_the_answer_or_under_way_and_nothing_that_was_said() {
+async fn the_log_names_the_failed_deployment_and_no_content() {
     let broken = say::role().and(say::words(&["secret"])).then(Part::Cut);
     let upstream = Upstream::with([say::unavailable(), broken]).await;
     let yaml = format!(

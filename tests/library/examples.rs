@@ -119,7 +119,7 @@ async fn both(smaller: SocketAddr, larger: SocketAddr, tasks: &mut JoinSet<()>) 
 }
 
 #[tokio::test]
-async fn two_plain_servers_are_one_and_the_larger_helps_out() {
+async fn the_hyper_example_balances_two_servers_and_falls_back_to_the_larger() {
     let mut tasks = JoinSet::new();
     let smaller = plain("smaller", 413, true, &mut tasks).await;
     let larger = plain("larger", 500, true, &mut tasks).await;
@@ -134,7 +134,7 @@ async fn two_plain_servers_are_one_and_the_larger_helps_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_retried_and_then_fallen_back_from() {
+async fn the_hyper_example_retries_a_server_that_is_down_and_falls_back() {
     let mut tasks = JoinSet::new();
     let (gone, nowhere) = listener().await;
     drop(gone);
@@ -144,7 +144,7 @@ async fn a_server_that_is_not_there_is_retried_and_then_fallen_back_from() {
 }
 
 #[tokio::test]
-async fn three_grpc_servers_are_one_greeter() {
+async fn the_tonic_example_balances_three_grpc_servers() {
     use tonic::{Code, Status, transport::Endpoint};
     use tonic_example::{Greeting, greeter, serve};
 
@@ -176,7 +176,7 @@ async fn three_grpc_servers_are_one_greeter() {
 }
 
 #[tokio::test]
-async fn a_grpc_callers_own_error_is_passed_on_and_not_repeated() {
+async fn the_tonic_example_does_not_retry_an_error_of_the_caller() {
     use tonic::{Code, Status, transport::Endpoint};
     use tonic_example::{Greeting, greeter, serve};
 

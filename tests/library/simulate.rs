@@ -57,7 +57,7 @@ fn azure() -> Config {
 }
 
 #[test]
-fn at_ninety_percent_all_are_served_soon_and_few_are_refused_whatever_window_the_server_has() {
+fn simulate_at_90_percent_of_the_limit_serves_all_requests_under_every_window() {
     for (window, longest) in WINDOWS.into_iter().zip([900, 600, 50, 50, 900]) {
         let report = report(&four(), &scenario(0.9 * 27.0, minutes(4), window, 1));
         let p99 = report.clients.wait(0.99);
@@ -68,7 +68,7 @@ fn at_ninety_percent_all_are_served_soon_and_few_are_refused_whatever_window_the
 }
 
 #[test]
-fn at_a_hundred_and_twenty_percent_nearly_all_of_the_limit_is_used() {
+fn simulate_at_120_percent_uses_nearly_all_of_the_limit() {
     for (window, least) in WINDOWS.into_iter().zip([0.97, 0.99, 0.99, 0.99, 0.97]) {
         let report = report(&four(), &scenario(1.2 * 27.0, minutes(3), window, 5));
         let part = report.part_of_the_limit();
@@ -80,7 +80,7 @@ fn at_a_hundred_and_twenty_percent_nearly_all_of_the_limit_is_used() {
 }
 
 #[test]
-fn one_who_was_refused_and_returns_alone_when_told_is_admitted() {
+fn simulate_a_refused_client_that_returns_after_retry_after_is_admitted() {
     let config = small();
     for (seed, window) in (0..20).zip(WINDOWS.into_iter().cycle()) {
         // Each at another moment of the minute.
@@ -93,7 +93,7 @@ fn one_who_was_refused_and_returns_alone_when_told_is_admitted() {
 }
 
 #[test]
-fn so_is_one_who_was_refused_when_the_windows_were_just_made_longer() {
+fn simulate_a_client_refused_when_windows_grew_is_admitted_after_retry_after() {
     let config = small();
     // After ten clean minutes each deployment is asked for more than before, and refuses once.
     for (window, seconds, seed) in [
@@ -112,7 +112,7 @@ fn so_is_one_who_was_refused_when_the_windows_were_just_made_longer() {
 }
 
 #[test]
-fn in_an_hour_there_is_at_most_one_lesson_in_ten_minutes() {
+fn simulate_an_hour_has_at_most_one_learned_refusal_in_ten_minutes() {
     // Of limits as small as these, Poisson arrivals at 90 % would at times want more than the queue holds.
     let report = report(&small(), &scenario(0.8 * 11.0, minutes(60), Window::S1, 3));
     for row in &report.deployments {
@@ -126,14 +126,14 @@ fn in_an_hour_there_is_at_most_one_lesson_in_ten_minutes() {
 }
 
 #[test]
-fn the_owners_configuration_serves_1440_even_requests_a_minute_without_a_refusal() {
+fn simulate_the_owners_configuration_serves_1440_even_requests_a_minute() {
     let mut scenario = scenario(24.0, minutes(20), Window::S60, 1);
     scenario.traffic.pattern = Pattern::Even;
     no_refusal(&report(&azure(), &scenario));
 }
 
 #[test]
-fn the_owners_configuration_serves_1380_random_requests_a_minute_without_a_refusal() {
+fn simulate_the_owners_configuration_serves_1380_random_requests_a_minute() {
     // At 95 % some seeds ask in one minute for more than the limit and the queue can hold; no gateway serves those.
     no_refusal(&report(&azure(), &scenario(23.0, minutes(10), Window::Fixed, 1)));
 }
@@ -144,7 +144,7 @@ fn no_refusal(report: &Report) {
 }
 
 #[test]
-fn tokens_are_used_up_however_the_server_counts_them() {
+fn simulate_uses_all_tokens_however_the_server_counts_them() {
     for provider in ["azure", "openai"] {
         let config = group(provider, &["tpm: 600000", "tpm: 300000"]);
         let mut scenario = scenario(4.0, minutes(10), Window::S60, 7);
@@ -169,7 +169,7 @@ fn share(report: &Report, which: usize, seconds: std::ops::Range<usize>) -> f64 
 }
 
 #[test]
-fn a_slow_deployment_gets_less_until_it_is_well_again_and_none_starves() {
+fn simulate_a_slow_deployment_gets_a_smaller_share_until_it_recovers() {
     let config = group("openai", &["rpm: 600", "rpm: 600", "rpm: 600"]);
     let mut scenario = scenario(15.0, minutes(2), Window::S60, 4);
     let slow: Trouble = "chat/2@40-60x10".parse().expect("a trouble");
@@ -186,7 +186,7 @@ fn a_slow_deployment_gets_less_until_it_is_well_again_and_none_starves() {
 }
 
 #[test]
-fn an_outage_is_not_seen_by_those_who_call() {
+fn simulate_an_outage_of_one_deployment_fails_no_request() {
     let config = group("openai", &["rpm: 600", "rpm: 600", "rpm: 600"]);
     let mut scenario = scenario(12.0, minutes(2), Window::S60, 4);
     scenario.upstreams.troubles.push("chat/1@30-60".parse().expect("a trouble"));
@@ -199,7 +199,7 @@ fn an_outage_is_not_seen_by_those_who_call() {
 }
 
 #[test]
-fn a_plain_shuffle_keeps_the_limits_too() {
+fn simulate_simple_shuffle_keeps_the_limits() {
     let mut config = four();
     config.settings.strategy = RoutingStrategy::SimpleShuffle;
     let report = report(&config, &scenario(0.9 * 27.0, minutes(2), Window::S60, 2));
@@ -208,14 +208,14 @@ fn a_plain_shuffle_keeps_the_limits_too() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_report() {
+fn simulate_the_same_seed_gives_the_same_report() {
     let once = |seed| report(&four(), &scenario(30.0, Duration::from_secs(20), Window::S1, seed)).to_string();
     assert_eq!(once(1), once(1));
     assert_ne!(once(1), once(2));
 }
 
 #[test]
-fn what_cannot_be_simulated_is_said() {
+fn simulate_reports_what_it_cannot_simulate() {
     let mut scenario = scenario(1.0, minutes(1), Window::S60, 1);
     scenario.traffic.group = Some("nobody".to_owned());
     assert!(run(&four(), &scenario).is_err());
@@ -229,7 +229,7 @@ fn what_cannot_be_simulated_is_said() {
 }
 
 #[test]
-fn the_report_tells_deployments_of_one_model_apart_by_their_place() {
+fn simulate_reports_number_deployments_of_one_model() {
     let report = report(
         &config(
             "model_list:\n- &one {model_name: chat, litellm_params: {model: openai/gpt-4o, api_key: none}}\n- *one\n",
@@ -241,7 +241,7 @@ fn the_report_tells_deployments_of_one_model_apart_by_their_place() {
 }
 
 #[test]
-fn a_group_that_does_not_exist_is_named_with_those_that_do() {
+fn simulate_names_the_known_groups_when_a_group_does_not_exist() {
     let mut scenario = scenario(1.0, minutes(1), Window::S60, 1);
     scenario.traffic.group = Some("caht".to_owned());
     let error = run(&four(), &scenario).expect_err("no such group").to_string();

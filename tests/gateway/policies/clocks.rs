@@ -18,14 +18,14 @@ async fn an_attempt_that_hangs_is_given_up_and_the_sibling_is_asked() {
 }
 
 #[tokio::test]
-async fn when_all_hang_the_client_gets_408() {
+async fn attempts_that_all_hang_are_a_408() {
     let case =
         Case::of("m: a b").always("a b", say::silence()).settings("request_timeout: 0.2, num_retries: 1");
     case.ask().await.fails(408).calls("a:1 b:1").took(380, 2000);
 }
 
 #[tokio::test]
-async fn the_bound_is_on_one_attempt_and_not_on_the_walk() {
+async fn request_timeout_bounds_one_attempt_and_not_the_walk_over_retries() {
     let case = Case::of("m: a b c").always("a b", say::silence()).params("c", "order: 2").patient("c");
     let asked =
         case.params("a", "order: 1").params("b", "order: 1").settings("request_timeout: 0.3").ask().await;
@@ -33,7 +33,7 @@ async fn the_bound_is_on_one_attempt_and_not_on_the_walk() {
 }
 
 #[tokio::test]
-async fn a_hanging_deployment_hears_that_it_was_given_up() {
+async fn an_upstream_is_disconnected_when_its_attempt_times_out() {
     let case = Case::of("m: a b").first("a").always("a", say::silence()).patient("b");
     let asked = case.settings("request_timeout: 0.2").ask().await;
     let call = asked.world.upstream("a").only();
@@ -42,7 +42,7 @@ async fn a_hanging_deployment_hears_that_it_was_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_end_is_cut_by_the_same_clock() {
+async fn a_body_that_does_not_end_is_cut_by_the_attempt_timeout() {
     let never = say::words(&["x"]).header("content-type", "application/json").then(Part::Hang);
     let case = Case::of("m: a").always("a", never).settings("request_timeout: 0.3, num_retries: 0");
     let world = case.start().await;
@@ -55,13 +55,13 @@ async fn a_body_that_does_not_end_is_cut_by_the_same_clock() {
 }
 
 #[tokio::test]
-async fn the_deployments_clock_speaks_before_the_general_one() {
+async fn the_timeout_of_a_deployment_precedes_request_timeout() {
     let case = Case::of("m: a").always("a", slow(1000, "a")).params("a", "timeout: 0.2");
     case.settings("request_timeout: 30, num_retries: 0").ask().await.fails(408).took(180, 900);
 }
 
 #[tokio::test]
-async fn the_requests_clock_speaks_before_the_deployments() {
+async fn the_timeout_of_a_request_precedes_that_of_its_deployment() {
     for more in [json!({"request_timeout": 0.2}), json!({"timeout": 0.2})] {
         let case = Case::of("m: a").always("a", slow(1000, "a")).params("a", "timeout: 30");
         let asked = case.settings("num_retries: 0").with(more).ask().await;
@@ -72,13 +72,13 @@ async fn the_requests_clock_speaks_before_the_deployments() {
 }
 
 #[tokio::test]
-async fn a_header_sets_the_clock_too() {
+async fn a_header_may_set_the_attempt_timeout() {
     let case = Case::of("m: a").always("a", slow(1000, "a")).settings("num_retries: 0");
     case.header("x-litellm-timeout", "0.2").ask().await.fails(408).took(180, 900);
 }
 
 #[tokio::test]
-async fn a_request_may_also_ask_for_more_time_than_is_configured() {
+async fn the_timeout_of_a_request_may_be_longer_than_the_configured_one() {
     let case = Case::of("m: a").always("a", slow(400, "a")).settings("request_timeout: 0.2, num_retries: 0");
     case.with(json!({"timeout": 5})).ask().await.answered_by("a").calls("a:1");
 }
@@ -107,7 +107,7 @@ async fn an_upstreams_own_408_and_504_are_passed_on_as_they_are() {
 }
 
 #[tokio::test]
-async fn the_error_names_the_clock() {
+async fn a_timeout_error_names_the_timeout_and_no_upstream() {
     let case = Case::of("m: a").always("a", say::silence()).settings("request_timeout: 0.1, num_retries: 0");
     let asked = case.ask().await.fails(408).contains("timeout");
     let text = asked.answer.text();

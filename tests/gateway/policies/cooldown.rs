@@ -30,7 +30,7 @@ async fn until_called(world: &World, name: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn a_deployment_that_failed_more_than_allowed_sits_out() {
+async fn a_deployment_that_failed_more_than_allowed_fails_cools_down() {
     let case = Case::of("m: a b").always("a", say::server_error());
     let world = case.settings("allowed_fails: 1, num_retries: 1").router("cooldown_time: 60").start().await;
     assert_eq!(ask(&world, 60).await, [200; 60]);
@@ -38,7 +38,7 @@ async fn a_deployment_that_failed_more_than_allowed_sits_out() {
 }
 
 #[tokio::test]
-async fn failures_that_were_retried_away_count_too() {
+async fn failures_that_a_retry_hid_count_for_cooldown() {
     let case =
         Case::of("m: a b c").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 2");
     let world = case.router("cooldown_time: 60").start().await;
@@ -47,7 +47,7 @@ async fn failures_that_were_retried_away_count_too() {
 }
 
 #[tokio::test]
-async fn it_is_asked_again_when_the_time_is_over() {
+async fn a_deployment_is_called_again_after_its_cooldown() {
     let case = Case::of("m: a b").says("a", [say::server_error(), say::chat("a")]);
     let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 0.5").start().await;
     until_called(&world, "a").await;
@@ -56,7 +56,7 @@ async fn it_is_asked_again_when_the_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_probe_that_fails_sends_it_back_for_longer() {
+async fn a_probe_that_fails_makes_the_cooldown_longer() {
     let case = Case::of("m: a b").always("a", say::server_error());
     let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 0.8").start().await;
     until_called(&world, "a").await;
@@ -65,7 +65,7 @@ async fn a_probe_that_fails_sends_it_back_for_longer() {
 }
 
 #[tokio::test]
-async fn a_bad_key_sits_out_at_once() {
+async fn a_deployment_with_a_bad_key_cools_down_at_once() {
     for refusal in [say::unauthorized(), say::not_found()] {
         let case = Case::of("m: a b").always("a", refusal).router("cooldown_time: 60");
         let world = case.start().await;
@@ -75,7 +75,7 @@ async fn a_bad_key_sits_out_at_once() {
 }
 
 #[tokio::test]
-async fn the_callers_own_mistakes_never_count() {
+async fn errors_of_the_caller_never_count_for_cooldown() {
     let mistakes = [say::bad_request(), say::context_window(), say::content_policy(), say::tgi_too_long()];
     for mistake in mistakes {
         let case = Case::of("m: a b").always("a b", mistake).settings("allowed_fails: 0, num_retries: 0");
@@ -86,7 +86,7 @@ async fn the_callers_own_mistakes_never_count() {
 }
 
 #[tokio::test]
-async fn a_429_sits_out_as_long_as_the_server_said_and_no_longer() {
+async fn a_deployment_is_closed_after_a_429_for_exactly_its_retry_after() {
     let case = Case::of("m: a b")
         .says("a", [say::azure_rate_limited(600), say::chat("a")])
         .router("cooldown_time: 60");
@@ -97,7 +97,7 @@ async fn a_429_sits_out_as_long_as_the_server_said_and_no_longer() {
 }
 
 #[tokio::test]
-async fn the_only_deployment_keeps_the_servers_word_too_and_says_how_long() {
+async fn the_only_deployment_obeys_retry_after_and_reports_it() {
     let world =
         Case::of("m: a").always("a", say::rate_limited("30")).settings("num_retries: 0").start().await;
     assert_eq!(world.ask().await.status, 429);
@@ -124,7 +124,7 @@ async fn a_useless_retry_after_means_that_none_was_given() {
 }
 
 #[tokio::test]
-async fn health_never_closes_a_group() {
+async fn cooldown_never_closes_a_group() {
     let case =
         Case::of("m: a b").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 0");
     let world = case.router("cooldown_time: 60").start().await;
@@ -133,7 +133,7 @@ async fn health_never_closes_a_group() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_well_again_serves_at_once() {
+async fn a_group_in_cooldown_serves_at_once_when_it_has_recovered() {
     let case =
         Case::of("m: a b").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 0");
     let world = case.router("cooldown_time: 60").start().await;
@@ -145,7 +145,7 @@ async fn a_group_that_is_well_again_serves_at_once() {
 }
 
 #[tokio::test]
-async fn cooldown_time_zero_switches_it_off_for_one() {
+async fn cooldown_time_zero_switches_cooldown_off_for_one_deployment() {
     let case = Case::of("m: a b").always("a", say::server_error()).params("a", "cooldown_time: 0");
     let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 60").start().await;
     assert_eq!(ask(&world, 30).await, [200; 30]);
@@ -153,7 +153,7 @@ async fn cooldown_time_zero_switches_it_off_for_one() {
 }
 
 #[tokio::test]
-async fn a_deployments_own_cooldown_time_speaks_before_the_general_one() {
+async fn the_cooldown_time_of_a_deployment_precedes_the_general_one() {
     let case =
         Case::of("m: a b").says("a", [say::server_error(), say::chat("a")]).params("a", "cooldown_time: 0.3");
     let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 600").start().await;
@@ -163,7 +163,7 @@ async fn a_deployments_own_cooldown_time_speaks_before_the_general_one() {
 }
 
 #[tokio::test]
-async fn a_clients_own_short_timeout_is_no_evidence() {
+async fn a_short_timeout_of_a_client_does_not_count_for_cooldown() {
     let case = Case::of("m: a b").says("a", [slow(300, "a")]).says("b", [slow(300, "b")]);
     let world = case.settings("allowed_fails: 1, num_retries: 0").router("cooldown_time: 60").start().await;
     for _ in 0..20 {
@@ -176,7 +176,7 @@ async fn a_clients_own_short_timeout_is_no_evidence() {
 }
 
 #[tokio::test]
-async fn a_hanging_deployment_is_benched_by_its_own_timeouts() {
+async fn a_hanging_deployment_cools_down_after_its_own_timeouts() {
     let case = Case::of("m: a b").always("a", say::silence()).patient("b");
     let settings = "allowed_fails: 1, num_retries: 1, request_timeout: 0.1";
     let world = case.settings(settings).router("cooldown_time: 60").start().await;
@@ -185,7 +185,7 @@ async fn a_hanging_deployment_is_benched_by_its_own_timeouts() {
 }
 
 #[tokio::test]
-async fn without_allowed_fails_five_in_a_row_are_too_many() {
+async fn without_allowed_fails_five_failures_in_a_row_start_a_cooldown() {
     let case = Case::of("m: a b").always("a", say::server_error()).settings("num_retries: 1");
     let world = case.router("cooldown_time: 60").start().await;
     assert_eq!(ask(&world, 60).await, [200; 60]);

@@ -13,13 +13,13 @@ fn two() -> Case {
 }
 
 #[tokio::test]
-async fn another_group_answers_when_this_one_cannot() {
+async fn a_fallback_group_answers_when_the_first_cannot() {
     let asked = two().settings("num_retries: 1, fallbacks: [{m: [n]}]").ask().await;
     asked.answered_by("b").calls("a:2 b:1").fallbacks(1).header("x-litellm-model-group", "n");
 }
 
 #[tokio::test]
-async fn the_other_group_is_asked_for_its_own_model() {
+async fn a_fallback_group_is_asked_for_its_own_model() {
     let asked = two().settings("num_retries: 0, fallbacks: [{m: [n]}]").ask().await;
     assert_eq!(asked.world.upstream("b").only().json()["model"], "b-model");
     assert_eq!(asked.world.upstream("a").only().json()["model"], "a-model");
@@ -60,14 +60,14 @@ async fn a_dead_port_falls_back_too() {
 }
 
 #[tokio::test]
-async fn each_group_has_its_own_retries() {
+async fn each_fallback_group_has_its_own_retries() {
     let case = Case::of("m: a b; n: c d; o: e").always("a b c d", say::server_error());
     let asked = case.settings("num_retries: 1, fallbacks: [{m: [n, o]}]").ask().await;
     asked.answered_by("e").calls("a:1 b:1 c:1 d:1 e:1").fallbacks(2);
 }
 
 #[tokio::test]
-async fn a_list_is_walked_in_its_order() {
+async fn a_fallback_list_is_walked_in_its_order() {
     let case = Case::of("m: a; n: b; o: c; p: d").always("a b c", say::unavailable());
     let asked = case.settings("num_retries: 0, fallbacks: [{m: [o, n, p]}]").ask().await;
     asked.answered_by("d").in_order("a c b d").fallbacks(3);
@@ -81,21 +81,21 @@ async fn a_fallback_has_fallbacks_of_its_own_which_come_first() {
 }
 
 #[tokio::test]
-async fn a_cycle_ends_and_nobody_is_asked_twice() {
+async fn a_cycle_of_fallbacks_ends_and_no_group_is_asked_twice() {
     let case = Case::of("m: a; n: b; o: c").always("a b c", say::unavailable());
     let asked = case.settings("num_retries: 0, fallbacks: [{m: [n]}, {n: [o]}, {o: [m, n]}]").ask().await;
     asked.status(503).in_order("a b c");
 }
 
 #[tokio::test]
-async fn when_all_fail_the_first_groups_error_is_shown() {
+async fn when_all_fallbacks_fail_the_error_of_the_first_group_is_shown() {
     let case = Case::of("m: a; n: b").always("a", say::unavailable()).always("b", say::server_error());
     let asked = case.settings("num_retries: 0, fallbacks: [{m: [n]}]").ask().await;
     asked.status(503).body(&say::unavailable()).calls("a:1 b:1").fallbacks(1);
 }
 
 #[tokio::test]
-async fn a_chain_is_at_most_five_deep() {
+async fn a_chain_of_fallbacks_is_at_most_five_deep() {
     let case =
         Case::of("g0: a; g1: b; g2: c; g3: d; g4: e; g5: f; g6: g").always("a b c d e f", say::unavailable());
     let chain =
@@ -127,7 +127,7 @@ async fn a_context_window_error_goes_to_the_larger_group() {
 }
 
 #[tokio::test]
-async fn every_way_to_say_too_long_is_understood() {
+async fn each_form_of_a_context_window_error_is_recognised() {
     let shapes = [
         say::context_window(),
         say::tgi_too_long(),
@@ -163,7 +163,7 @@ async fn fallback_on_context_window_goes_on_to_the_ordinary_list() {
 }
 
 #[tokio::test]
-async fn an_outage_then_a_prompt_too_long_walks_both_lists() {
+async fn an_outage_then_a_prompt_too_long_walks_both_fallback_lists() {
     let case =
         Case::of("m: a; n: b; o: c").always("a", say::unavailable()).always("b", say::context_window());
     let lists = "num_retries: 1, fallbacks: [{m: [n]}], context_window_fallbacks: [{m: [o]}, {n: [o]}]";
@@ -171,7 +171,7 @@ async fn an_outage_then_a_prompt_too_long_walks_both_lists() {
 }
 
 #[tokio::test]
-async fn a_refused_content_goes_to_its_own_list() {
+async fn a_content_policy_error_goes_to_content_policy_fallbacks() {
     for refusal in [say::content_policy(), say::azure_content_filter()] {
         let case = Case::of("m: a; n: b; o: c").always("a", refusal);
         let asked = case.settings("fallbacks: [{m: [n]}], content_policy_fallbacks: [{m: [o]}]").ask().await;
@@ -180,7 +180,7 @@ async fn a_refused_content_goes_to_its_own_list() {
 }
 
 #[tokio::test]
-async fn a_higher_order_serves_before_another_group_does() {
+async fn a_deployment_of_higher_order_serves_before_a_fallback_group() {
     let case = Case::of("m: a b; n: c")
         .params("a", "order: 1")
         .params("b", "order: 2")
@@ -196,7 +196,7 @@ async fn an_alias_falls_back_as_its_group_does() {
 }
 
 #[tokio::test]
-async fn the_list_of_the_alias_that_was_asked_for_serves_too() {
+async fn a_fallback_list_may_be_written_for_an_alias() {
     let case = two().router("num_retries: 0, model_group_alias: {mine: m}, fallbacks: [{mine: [n]}]");
     case.with(json!({"model": "mine"})).ask().await.answered_by("b").fallbacks(1);
 }

@@ -25,20 +25,20 @@ async fn no_fallback_answers_for_a_model_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_star_is_the_same() {
+async fn a_star_in_fallbacks_is_default_fallbacks() {
     let case = Case::of("m: a; n: b").always("a", say::server_error());
     case.settings("num_retries: 0, fallbacks: [{\"*\": [n]}]").ask().await.answered_by("b").fallbacks(1);
 }
 
 #[tokio::test]
-async fn a_list_of_its_own_speaks_before_the_default() {
+async fn the_fallback_list_of_a_group_precedes_default_fallbacks() {
     let case = Case::of("m: a; n: b; o: c").always("a", say::server_error());
     let asked = case.settings("num_retries: 0, default_fallbacks: [n], fallbacks: [{m: [o]}]").ask().await;
     asked.answered_by("c").calls("b:0");
 }
 
 #[tokio::test]
-async fn router_settings_replace_the_other_sections_list_whole() {
+async fn a_fallback_list_in_router_settings_replaces_the_other_whole() {
     let case =
         Case::of("m: a; n: b; o: c").always("a", say::server_error()).settings("fallbacks: [{m: [n]}]");
     let asked = case.router("num_retries: 0, fallbacks: [{m: [o]}]").ask().await;
@@ -46,26 +46,26 @@ async fn router_settings_replace_the_other_sections_list_whole() {
 }
 
 #[tokio::test]
-async fn a_body_may_bring_a_map() {
+async fn a_request_may_set_fallbacks_as_a_map() {
     let asked = asked_with(json!({"fallbacks": [{"m": ["n"]}]})).ask().await;
     assert_eq!(asked.world.upstream("b").only().json().get("fallbacks"), None);
     asked.answered_by("b").fallbacks(1);
 }
 
 #[tokio::test]
-async fn a_body_may_bring_a_flat_list() {
+async fn a_request_may_set_fallbacks_as_a_flat_list() {
     asked_with(json!({"fallbacks": ["o", "n"]})).ask().await.answered_by("c").calls("b:0").fallbacks(1);
 }
 
 #[tokio::test]
-async fn a_flat_list_serves_every_kind_of_error() {
+async fn a_flat_list_of_fallbacks_serves_every_kind_of_error() {
     let lists = "num_retries: 0, context_window_fallbacks: [{m: [o]}]";
     let case = Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings(lists);
     case.with(json!({"fallbacks": ["n"]})).ask().await.answered_by("b").calls("c:0");
 }
 
 #[tokio::test]
-async fn a_body_may_bring_models_with_settings_of_their_own() {
+async fn a_request_may_set_fallbacks_with_settings_of_their_own() {
     let other =
         json!([{"model": "n", "messages": [{"role": "user", "content": "shorter"}], "temperature": 0}]);
     let asked = asked_with(json!({"fallbacks": other, "temperature": 1, "top_p": 0.9})).ask().await;
@@ -79,7 +79,7 @@ async fn a_body_may_bring_models_with_settings_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_bodys_list_replaces_the_configured_one() {
+async fn the_fallback_list_of_a_request_replaces_the_configured_one() {
     let case = Case::of("m: a; n: b; o: c").always("a", say::server_error());
     let case =
         case.settings("num_retries: 0, fallbacks: [{m: [n]}]").with(json!({"fallbacks": [{"m": ["o"]}]}));
@@ -87,7 +87,7 @@ async fn a_bodys_list_replaces_the_configured_one() {
 }
 
 #[tokio::test]
-async fn a_bodys_context_list_is_obeyed_and_cut_out() {
+async fn context_window_fallbacks_of_a_request_are_obeyed_and_cut_out() {
     let case =
         Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings("fallbacks: [{m: [n]}]");
     let asked = case.with(json!({"context_window_fallbacks": [{"m": ["o"]}]})).ask().await;
@@ -96,14 +96,14 @@ async fn a_bodys_context_list_is_obeyed_and_cut_out() {
 }
 
 #[tokio::test]
-async fn a_null_in_the_body_switches_the_configured_context_list_off() {
+async fn a_null_in_the_request_switches_context_window_fallbacks_off() {
     let lists = "fallbacks: [{m: [n]}], context_window_fallbacks: [{m: [o]}]";
     let case = Case::of("m: a; n: b; o: c").always("a", say::context_window()).settings(lists);
     case.with(json!({"context_window_fallbacks": null})).ask().await.answered_by("b").calls("c:0");
 }
 
 #[tokio::test]
-async fn a_bodys_content_list_is_obeyed() {
+async fn content_policy_fallbacks_of_a_request_are_obeyed() {
     let case =
         Case::of("m: a; n: b; o: c").always("a", say::content_policy()).settings("fallbacks: [{m: [n]}]");
     case.with(json!({"content_policy_fallbacks": [{"m": ["o"]}]})).ask().await.answered_by("c").calls("b:0");
@@ -130,7 +130,7 @@ async fn a_fallback_may_be_the_id_of_a_deployment() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_in_a_bodys_list_is_refused_before_anybody_is_called() {
+async fn an_unknown_fallback_in_a_request_is_refused_before_any_call() {
     for (list, more, near) in [
         ("fallbacks", json!(["n", "spare-grop"]), "`spare-group`"),
         ("fallbacks", json!([{"model": "nn", "temperature": 0}]), "GET /v1/models"),
@@ -148,7 +148,7 @@ async fn an_unknown_name_in_a_bodys_list_is_refused_before_anybody_is_called() {
 }
 
 #[tokio::test]
-async fn a_bodys_list_may_name_whatever_can_be_called_and_speak_of_groups_that_are_not_here() {
+async fn fallbacks_of_a_request_may_name_any_model_and_list_unknown_groups() {
     let case =
         || Case::of("m: a; n: b").always("a", say::server_error()).router("model_group_alias: {nn: n}");
     for name in ["n", "nn", "b"] {
@@ -158,7 +158,7 @@ async fn a_bodys_list_may_name_whatever_can_be_called_and_speak_of_groups_that_a
 }
 
 #[tokio::test]
-async fn retries_of_the_request_hold_for_each_group() {
+async fn num_retries_of_a_request_holds_for_each_fallback_group() {
     let case = Case::of("m: a b; n: c d").always("a b c d", say::server_error()).settings("num_retries: 0");
     let asked = case.with(json!({"num_retries": 1, "fallbacks": ["n"]})).ask().await;
     asked.fails(500).calls("a:1 b:1 c:1 d:1");

@@ -20,14 +20,14 @@ async fn ask(world: &World, times: usize) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn no_deployment_is_asked_more_often_than_its_limit() {
+async fn no_deployment_is_called_more_often_than_its_rpm() {
     let world = Case::of("m: a b").params("a", "rpm: 5").params("b", "rpm: 50").start().await;
     assert_eq!(ask(&world, 40).await, [200; 40]);
     assert!(world.calls("a") <= 5, "{:?}", world.each("a b"));
 }
 
 #[tokio::test]
-async fn all_of_a_small_limit_may_be_used_at_once_and_then_no_more() {
+async fn all_of_a_small_rpm_may_be_used_at_once_and_then_no_more() {
     let world = Case::of("m: a").params("a", "rpm: 6").start().await;
     assert_eq!(ask(&world, 6).await, [200; 6]);
     let refused = world.ask().await;
@@ -50,7 +50,7 @@ async fn a_full_group_falls_back_at_once() {
 }
 
 #[tokio::test]
-async fn calls_in_flight_are_bounded_and_the_next_waits_for_a_place() {
+async fn max_parallel_requests_bounds_calls_in_flight_and_the_next_waits() {
     let gate = Gate::new();
     let case =
         Case::of("m: a").always("a", say::chat("a").held(&gate)).params("a", "max_parallel_requests: 2");
@@ -70,7 +70,7 @@ async fn calls_in_flight_are_bounded_and_the_next_waits_for_a_place() {
 }
 
 #[tokio::test]
-async fn who_waits_longer_than_queue_timeout_is_told_to_come_back() {
+async fn a_request_that_waits_longer_than_queue_timeout_gets_a_429_with_retry_after() {
     let case = Case::of("m: a").always("a", say::silence()).params("a", "max_parallel_requests: 1");
     let world = Arc::new(case.router("queue_timeout: 0.3, num_retries: 0").start().await);
     let first = tokio::spawn({
@@ -86,7 +86,7 @@ async fn who_waits_longer_than_queue_timeout_is_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_client_who_leaves_gives_its_place_back() {
+async fn a_client_that_leaves_gives_its_parallel_request_back() {
     let case =
         Case::of("m: a").says("a", [say::silence(), say::chat("a")]).params("a", "max_parallel_requests: 1");
     let world = case.start().await;
@@ -99,7 +99,7 @@ async fn a_client_who_leaves_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn the_weights_are_kept() {
+async fn calls_are_shared_by_weight() {
     let world = Case::of("m: a b").params("a", "weight: 3").params("b", "weight: 1").start().await;
     assert_eq!(ask(&world, 100).await, [200; 100]);
     let a = world.calls("a");
@@ -107,7 +107,7 @@ async fn the_weights_are_kept() {
 }
 
 #[tokio::test]
-async fn a_deployments_own_allowed_fails_speaks_before_the_general_one() {
+async fn the_allowed_fails_of_a_deployment_precede_the_general_ones() {
     let case = Case::of("m: a b").always("a", say::server_error()).info("a", "allowed_fails: 0");
     let world =
         case.settings("allowed_fails: 1000, num_retries: 1").router("cooldown_time: 60").start().await;

@@ -22,7 +22,7 @@ async fn ask(world: &World, times: usize) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn a_used_up_account_closes_all_that_are_paid_from_it() {
+async fn a_used_up_account_closes_all_deployments_of_its_quota_group() {
     let case = Case::of("m: a b c").always("a b", used_up());
     let case = case.info("a", "quota_group: ours").info("b", "quota_group: ours");
     let world = case.settings("num_retries: 0").start().await;
@@ -31,21 +31,21 @@ async fn a_used_up_account_closes_all_that_are_paid_from_it() {
 }
 
 #[tokio::test]
-async fn without_a_quota_group_each_is_paid_for_itself() {
+async fn without_a_quota_group_each_deployment_has_an_account_of_its_own() {
     let world = Case::of("m: a b c").always("a b", used_up()).settings("num_retries: 0").start().await;
     assert_eq!(ask(&world, 30).await, [200; 30]);
     assert_eq!(world.each("a b"), [1, 1]);
 }
 
 #[tokio::test]
-async fn a_budget_of_nothing_allows_no_repeat() {
+async fn a_retry_budget_of_zero_allows_no_retry() {
     let case = Case::of("m: a b").always("a b", say::server_error());
     let case = case.router("num_retries: 3, retry_budget: {percent: 0, reserve: 0}");
     case.ask().await.fails(500).together("a b", 1).header("x-should-retry", "false");
 }
 
 #[tokio::test]
-async fn a_budget_of_nothing_still_allows_a_fallback() {
+async fn a_retry_budget_of_zero_still_allows_a_fallback() {
     let case = Case::of("m: a; n: b").always("a", say::server_error());
     let case = case.router("retry_budget: {percent: 0, reserve: 0}, fallbacks: [{m: [n]}]");
     case.ask().await.answered_by("b").calls("a:1");
@@ -60,7 +60,7 @@ async fn retries_may_be_counted_by_error() {
 }
 
 #[tokio::test]
-async fn a_groups_own_policy_replaces_the_general_one() {
+async fn the_retry_policy_of_a_group_replaces_the_general_one() {
     let policy = "num_retries: 0, retry_policy: {InternalServerErrorRetries: 2}, \
                   model_group_retry_policy: {m: {InternalServerErrorRetries: 1}}";
     let case = || Case::of("m: a b c; n: d e f").always("a b c d e f", say::server_error()).router(policy);
@@ -69,7 +69,7 @@ async fn a_groups_own_policy_replaces_the_general_one() {
 }
 
 #[tokio::test]
-async fn failures_may_be_allowed_by_error() {
+async fn allowed_fails_policy_counts_failures_by_error() {
     let case = Case::of("m: a b").always("a", say::server_error());
     let policy = "allowed_fails: 0, cooldown_time: 60, num_retries: 1, \
                   allowed_fails_policy: {InternalServerErrorAllowedFails: 4}";
@@ -79,14 +79,14 @@ async fn failures_may_be_allowed_by_error() {
 }
 
 #[tokio::test]
-async fn each_tier_is_tried_in_its_order() {
+async fn each_order_of_deployments_is_tried_in_turn() {
     let case = Case::of("m: a b c").params("a", "order: 2").params("b", "order: 1").params("c", "order: 3");
     let asked = case.always("a b", say::server_error()).settings("num_retries: 2").ask().await;
     asked.answered_by("c").in_order("b a c");
 }
 
 #[tokio::test]
-async fn a_prompt_known_to_be_too_long_is_not_sent_in_vain() {
+async fn a_prompt_beyond_max_input_tokens_goes_to_the_context_window_fallback_unsent() {
     let case = Case::of("m: a; n: b").info("a", "max_input_tokens: 20");
     let long = json!({"messages": [{"role": "user", "content": "so many words ".repeat(100)}]});
     let asked = case.settings("context_window_fallbacks: [{m: [n]}]").with(long).ask().await;
@@ -109,7 +109,7 @@ async fn a_configured_fallback_may_be_one_deployment() {
 }
 
 #[tokio::test]
-async fn no_group_is_asked_twice_under_two_names() {
+async fn no_fallback_group_is_asked_twice_under_two_aliases() {
     let case = Case::of("m: a; n: b").always("a b", say::server_error());
     let asked = case
         .router("num_retries: 0, model_group_alias: {same: m}, fallbacks: [{m: [same, n]}, {n: [same]}]")
@@ -119,7 +119,7 @@ async fn no_group_is_asked_twice_under_two_names() {
 }
 
 #[tokio::test]
-async fn when_all_failed_it_says_what_else_was_tried_and_no_more() {
+async fn when_all_groups_failed_a_header_names_the_tried_groups() {
     let case =
         Case::of("m: a; n: b; o: c").always("a", say::unavailable()).always("b c", say::server_error());
     let asked = case.settings("num_retries: 0, fallbacks: [{m: [n, o]}]").ask().await;
@@ -129,13 +129,13 @@ async fn when_all_failed_it_says_what_else_was_tried_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_good_answer_says_nothing_of_all_that() {
+async fn a_good_answer_has_no_header_of_retries_or_tried_groups() {
     let asked = Case::of("m: a b").first("a").always("a", hangs_up()).ask().await;
     asked.answered_by("b").no_header("x-should-retry").no_header("x-tollgate-tried-groups");
 }
 
 #[tokio::test]
-async fn an_error_that_nobody_tried_again_tells_the_library_the_same() {
+async fn an_error_that_was_not_retried_has_x_should_retry_false() {
     for reply in [say::bad_request(), say::rate_limited("60"), say::server_error()] {
         let asked = Case::of("m: a").always("a", reply.clone()).settings("num_retries: 0").ask().await;
         asked.header("x-should-retry", "false").body(&reply).calls("a:1");
@@ -143,13 +143,13 @@ async fn an_error_that_nobody_tried_again_tells_the_library_the_same() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_ours_leaves_the_library_to_its_own() {
+async fn a_refusal_of_the_gateway_has_no_x_should_retry() {
     let asked = Case::of("m: a").with(json!({"model": "nobody"})).ask().await;
     asked.fails(404).no_header("x-should-retry").calls("a:0");
 }
 
 #[tokio::test]
-async fn an_upstreams_cookies_pins_and_names_stay_with_us() {
+async fn cookies_and_connection_headers_of_an_upstream_are_not_passed_on() {
     let names =
         ["set-cookie", "alt-svc", "strict-transport-security", "server", "via", "keep-alive", "x-powered-by"];
     for reply in [say::chat("a"), say::server_error()] {
@@ -162,7 +162,7 @@ async fn an_upstreams_cookies_pins_and_names_stay_with_us() {
 }
 
 #[tokio::test]
-async fn each_clock_says_its_name() {
+async fn the_error_of_each_timeout_names_it() {
     let hang = || Case::of("m: a").always("a", say::silence()).settings("num_retries: 0");
     hang().with(json!({"timeout": 0.1})).ask().await.fails(408).contains("attempt_timeout");
     let stream = json!({"stream": true, "stream_timeout": 0.1});

@@ -111,7 +111,7 @@ fn the_answer_is_honest(throw: &Throw, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn every_request_keeps_the_promises() {
+async fn every_request_over_random_faults_is_bounded_and_answered_honestly() {
     let mut broken = Vec::new();
     // Four at a time: the machine that runs this has other tests to run.
     for batch in 0..8 {

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_good_answer_is_asked_for_once() {
+async fn a_good_answer_is_not_retried() {
     let asked = Case::of("m: a").ask().await;
     asked.answered_by("a").calls("a:1").retries(0).fallbacks(0).no_header("x-litellm-max-retries");
 }
@@ -21,7 +21,7 @@ async fn a_server_error_is_retried_on_the_sibling() {
 }
 
 #[tokio::test]
-async fn a_prompt_of_megabytes_comes_whole_to_each_who_is_asked() {
+async fn a_retry_sends_a_prompt_of_megabytes_whole() {
     let code = "if let Some(next) = queue.pop() {\n\tvisit(&next, \"depth\\\\\");\n}\n// größer, 更大\n"
         .repeat(40_000);
     let messages = json!([{"role": "user", "content": code}]);
@@ -36,7 +36,7 @@ async fn a_prompt_of_megabytes_comes_whole_to_each_who_is_asked() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_twice_before_all_were_asked_once() {
+async fn retries_call_no_deployment_twice_before_all_were_called() {
     let asked =
         Case::of("m: a b c d").always("a b c d", say::server_error()).settings("num_retries: 3").ask().await;
     asked.fails(500).calls("a:1 b:1 c:1 d:1").body(&say::server_error());
@@ -55,26 +55,26 @@ async fn no_retries_when_the_configuration_says_none() {
 }
 
 #[tokio::test]
-async fn router_settings_speak_before_litellm_settings() {
+async fn num_retries_of_router_settings_precedes_litellm_settings() {
     let case = Case::of("m: a b c").always("a b c", say::unavailable()).settings("num_retries: 2");
     case.router("num_retries: 1").ask().await.status(503).together("a b c", 2);
 }
 
 #[tokio::test]
-async fn the_request_may_ask_for_more() {
+async fn a_request_may_ask_for_more_retries() {
     let case = Case::of("m: a b c").always("a b c", say::unavailable()).settings("num_retries: 0");
     let asked = case.with(json!({"num_retries": 2})).ask().await;
     asked.status(503).calls("a:1 b:1 c:1");
 }
 
 #[tokio::test]
-async fn the_request_may_ask_for_none() {
+async fn a_request_may_ask_for_no_retries() {
     let case = Case::of("m: a b c").always("a b c", say::unavailable()).settings("num_retries: 2");
     case.with(json!({"num_retries": 0})).ask().await.status(503).together("a b c", 1);
 }
 
 #[tokio::test]
-async fn a_header_may_ask_too_and_speaks_before_the_body() {
+async fn the_num_retries_header_precedes_the_body() {
     let case = Case::of("m: a b c").always("a b c", say::unavailable()).with(json!({"num_retries": 0}));
     case.header("x-litellm-num-retries", "1").ask().await.status(503).together("a b c", 2);
 }
@@ -87,44 +87,44 @@ async fn num_retries_is_not_sent_upstream() {
 }
 
 #[tokio::test]
-async fn the_failed_deployments_own_count_speaks_before_the_general_one() {
+async fn num_retries_of_the_failed_deployment_precedes_the_general_one() {
     let case = Case::of("m: a").always("a", say::unavailable()).params("a", "num_retries: 0");
     case.settings("num_retries: 2").ask().await.status(503).calls("a:1");
 }
 
 #[tokio::test]
-async fn the_callers_own_mistake_is_not_repeated() {
+async fn an_error_of_the_caller_is_not_retried() {
     let asked = Case::of("m: a b").always("a b", say::bad_request()).ask().await;
     asked.fails(400).together("a b", 1).body(&say::bad_request());
 }
 
 #[tokio::test]
-async fn the_words_rate_limit_in_a_bad_request_do_not_make_it_one() {
+async fn a_bad_request_that_mentions_a_rate_limit_is_not_retried() {
     let mistake = say::error(400, "invalid_request_error", None, "unknown field 'rate limit 429'");
     let asked = Case::of("m: a b").always("a b", mistake.clone()).ask().await;
     asked.fails(400).together("a b", 1).body(&mistake);
 }
 
 #[tokio::test]
-async fn a_context_window_error_is_not_repeated() {
+async fn a_context_window_error_is_not_retried() {
     let asked = Case::of("m: a b").always("a b", say::context_window()).ask().await;
     asked.fails(400).together("a b", 1).body(&say::context_window());
 }
 
 #[tokio::test]
-async fn a_refused_content_is_not_repeated() {
+async fn a_content_policy_error_is_not_retried() {
     let asked = Case::of("m: a b").always("a b", say::content_policy()).ask().await;
     asked.fails(400).together("a b", 1).body(&say::content_policy());
 }
 
 #[tokio::test]
-async fn a_bad_key_at_the_only_deployment_is_not_tried_again() {
+async fn a_bad_key_at_the_only_deployment_is_not_retried() {
     let asked = Case::of("m: a").always("a", say::unauthorized()).ask().await;
     asked.fails(401).calls("a:1");
 }
 
 #[tokio::test]
-async fn a_bad_key_is_no_reason_not_to_ask_the_sibling() {
+async fn a_bad_key_is_retried_at_another_deployment() {
     for refusal in [say::unauthorized(), say::forbidden(), say::not_found()] {
         let asked = Case::of("m: a b").first("a").always("a", refusal).ask().await;
         asked.answered_by("b").calls("a:1").retries(1);
@@ -132,7 +132,7 @@ async fn a_bad_key_is_no_reason_not_to_ask_the_sibling() {
 }
 
 #[tokio::test]
-async fn every_passing_failure_is_tried_again() {
+async fn every_passing_failure_is_retried() {
     let failures = [
         say::error(408, "timeout", None, "Request timed out"),
         say::error(409, "conflict", None, "try again"),
@@ -150,7 +150,7 @@ async fn every_passing_failure_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_or_reset_before_the_answer_is_tried_elsewhere() {
+async fn a_connection_that_is_cut_or_reset_before_the_answer_is_retried_elsewhere() {
     for how in [Part::Cut, Part::Reset] {
         let asked = Case::of("m: a b").first("a").always("a", Reply::nothing(how)).ask().await;
         asked.answered_by("b").calls("a:1 b:1");
@@ -170,26 +170,26 @@ async fn a_429_moves_on_without_spending_a_retry() {
 }
 
 #[tokio::test]
-async fn a_429_that_names_a_far_time_is_shown_at_once_when_nobody_else_is_left() {
+async fn a_429_with_a_long_retry_after_is_shown_at_once_by_the_only_deployment() {
     let asked = Case::of("m: a").always("a", say::rate_limited("30")).ask().await;
     asked.status(429).calls("a:1").took(0, 1000);
 }
 
 #[tokio::test]
-async fn a_429_that_names_a_near_time_is_waited_for() {
+async fn a_429_with_a_short_retry_after_is_waited_for() {
     let limited = say::azure_rate_limited(300);
     let asked = Case::of("m: a").says("a", [limited, say::chat("a")]).ask().await;
     asked.answered_by("a").calls("a:2").took(280, 2000);
 }
 
 #[tokio::test]
-async fn the_same_deployment_is_asked_again_only_after_a_pause() {
+async fn a_retry_at_the_same_deployment_comes_after_a_backoff() {
     let asked = Case::of("m: a").says("a", [hangs_up(), hangs_up(), say::chat("a")]).ask().await;
     asked.answered_by("a").calls("a:3").retries(2);
 }
 
 #[tokio::test]
-async fn there_is_no_pause_after_the_last_failure() {
+async fn there_is_no_backoff_after_the_last_retry() {
     let case = Case::of("m: a b").always("a b", say::server_error()).settings("num_retries: 1");
     case.ask().await.fails(500).calls("a:1 b:1").took(0, 400);
 }
@@ -209,13 +209,13 @@ async fn max_attempts_is_a_bound_on_the_walk_through_groups_too() {
 }
 
 #[tokio::test]
-async fn a_client_library_is_told_not_to_multiply_what_was_already_retried() {
+async fn an_error_after_retries_has_x_should_retry_false() {
     let asked = Case::of("m: a b").always("a b", say::server_error()).settings("num_retries: 1").ask().await;
     asked.fails(500).header("x-should-retry", "false");
 }
 
 #[tokio::test]
-async fn the_last_answer_of_the_group_is_the_one_that_is_shown() {
+async fn after_retries_the_last_answer_of_the_group_is_shown() {
     let scripts = [say::server_error(), say::unavailable()];
     let asked = Case::of("m: a").says("a", scripts).settings("num_retries: 1").ask().await;
     asked.status(503).body(&say::unavailable()).calls("a:2");

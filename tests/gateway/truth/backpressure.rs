@@ -88,7 +88,7 @@ async fn standstill(written: &AtomicU64) -> u64 {
 }
 
 #[tokio::test]
-async fn readers_that_take_nothing_cost_little_and_their_upstreams_wait() {
+async fn readers_that_stop_reading_cost_little_memory_and_hold_their_upstreams_back() {
     let written = Arc::new(AtomicU64::new(0));
     let (url, pouring) = upstream(Arc::clone(&written)).await;
     let gateway = Gateway::start(&format!(

@@ -56,7 +56,7 @@ async fn ask(case: Case, status: u16) -> (World, Stream) {
 }
 
 #[tokio::test]
-async fn a_sibling_answers_and_the_fault_is_counted() {
+async fn another_deployment_answers_and_the_fault_is_counted() {
     for Fault { name, mut reply, status, .. } in faults() {
         reply.sized &= name != "a JSON error called a stream";
         let (world, stream) = ask(Case::of("m: a b").first("a").always("a", reply), status).await;
@@ -88,7 +88,7 @@ async fn a_fallback_answers_and_the_fault_is_counted() {
 }
 
 #[tokio::test]
-async fn with_nobody_to_go_to_the_fault_is_a_plain_error_that_says_what_it_was() {
+async fn a_fault_without_a_fallback_is_a_plain_error_that_names_it() {
     for Fault { name, mut reply, status, code } in faults() {
         reply.sized &= name != "a JSON error called a stream";
         let case = Case::of("m: a").always("a", reply).settings("num_retries: 0");

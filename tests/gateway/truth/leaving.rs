@@ -69,7 +69,7 @@ async fn becomes(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_leaves_at_any_moment_leaves_nothing_behind() {
+async fn clients_that_leave_at_any_moment_leave_nothing_behind() {
     let world = world().await;
     counter(&world, "tollgate_requests_in_flight").await;
     let before = descriptors(&world);

@@ -41,7 +41,7 @@ async fn with_header(world: &World, value: &str) -> Stream {
 }
 
 #[tokio::test]
-async fn a_sibling_goes_on_where_the_first_broke_off() {
+async fn midstream_another_deployment_continues_a_broken_stream() {
     let case = Case::of("m: a b").first("a").always("a", half(&["one ", "\"two\" "]));
     let world = on(case.always("b", rest(&["three", " four"]))).start().await;
     let stream = all(&world, json!({})).await;
@@ -57,7 +57,7 @@ async fn a_sibling_goes_on_where_the_first_broke_off() {
 }
 
 #[tokio::test]
-async fn a_fallback_group_goes_on_when_all_of_the_group_were_called() {
+async fn midstream_a_fallback_group_continues_after_all_deployments_were_called() {
     let case = Case::of("m: a; n: b").always("a", half(&["one "])).always("b", rest(&["two"]));
     let world = on(case.settings("fallbacks: [{m: [n]}]")).start().await;
     let stream = all(&world, json!({})).await;
@@ -67,7 +67,7 @@ async fn a_fallback_group_goes_on_when_all_of_the_group_were_called() {
 }
 
 #[tokio::test]
-async fn a_second_break_goes_on_with_all_that_was_said() {
+async fn midstream_a_second_break_is_continued_with_all_content_so_far() {
     let case = Case::of("m: a; n: b; o: c").always("a", half(&["one "])).always("b", half(&["two "]));
     let world = on(case.always("c", rest(&["three"])).settings("fallbacks: [{m: [n, o]}]")).start().await;
     let stream = all(&world, json!({})).await;
@@ -77,7 +77,7 @@ async fn a_second_break_goes_on_with_all_that_was_said() {
 }
 
 #[tokio::test]
-async fn a_stall_and_an_error_event_are_breaks_as_well() {
+async fn midstream_a_stall_and_an_error_event_are_continued() {
     let opening = say::role().and(say::words(&["one "]));
     for fault in [opening.clone().then(Part::Hang), opening.clone().and(say::error_event()), opening.clone()]
     {
@@ -90,7 +90,7 @@ async fn a_stall_and_an_error_event_are_breaks_as_well() {
 }
 
 #[tokio::test]
-async fn what_is_the_callers_own_is_not_asked_again_of_a_sibling() {
+async fn midstream_an_error_of_the_caller_is_not_continued() {
     let filtered = Reply::events([r#"{"error":{"code":"content_filter","message":"filtered"}}"#.to_owned()]);
     let case =
         Case::of("m: a b").first("a").always("a", say::role().and(say::words(&["one "])).and(filtered));
@@ -101,7 +101,7 @@ async fn what_is_the_callers_own_is_not_asked_again_of_a_sibling() {
 }
 
 #[tokio::test]
-async fn a_sibling_goes_on_in_a_group_that_a_pattern_found() {
+async fn midstream_another_deployment_continues_in_a_wildcard_group() {
     let case = Case::of("m/*: a b").first("a").always("a", half(&["one "]));
     let world = on(case.always("b", rest(&["two"]))).start().await;
     let mut stream = world.gateway.client.stream("m/x", json!({})).await;
@@ -110,7 +110,7 @@ async fn a_sibling_goes_on_in_a_group_that_a_pattern_found() {
 }
 
 #[tokio::test]
-async fn a_sibling_goes_on_in_the_group_that_was_fallen_back_to() {
+async fn midstream_another_deployment_continues_in_a_fallback_group() {
     let case = Case::of("m: a; n: b c").first("b").always("a", say::unavailable());
     let case = case.always("b", half(&["one "])).always("c", rest(&["two"]));
     let world = on(case.settings("num_retries: 0, fallbacks: [{m: [n]}]")).start().await;
@@ -120,7 +120,7 @@ async fn a_sibling_goes_on_in_the_group_that_was_fallen_back_to() {
 }
 
 #[tokio::test]
-async fn the_request_may_ask_for_it_or_refuse_it_and_its_word_stays_here() {
+async fn midstream_fallback_may_be_set_by_the_request_and_is_not_sent_upstream() {
     let case = || Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", rest(&["two"]));
     let world = case().start().await;
     let stream = all(&world, json!({"midstream_fallback": "continue"})).await;
@@ -139,7 +139,7 @@ async fn the_request_may_ask_for_it_or_refuse_it_and_its_word_stays_here() {
 }
 
 #[tokio::test]
-async fn who_cannot_go_on_is_not_heard_of() {
+async fn midstream_a_fallback_that_cannot_continue_is_not_shown() {
     let honest = |stream: &Stream| {
         let text = stream.text();
         assert!(is_honest(&text), "{text}");
@@ -159,7 +159,7 @@ async fn who_cannot_go_on_is_not_heard_of() {
 }
 
 #[tokio::test]
-async fn what_is_not_plain_text_is_not_gone_on_with() {
+async fn midstream_tool_calls_and_reasoning_are_not_continued() {
     let call = |delta: Value| say::role().and(Reply::events([say::chunk(&delta, None)])).then(Part::Cut);
     let tools =
         call(json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{"}}]}));
@@ -173,7 +173,7 @@ async fn what_is_not_plain_text_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_had_its_finish_reason_is_not_gone_on_with() {
+async fn midstream_a_stream_with_a_finish_reason_is_not_continued() {
     let script = say::role().and(say::words(&["one"])).and(say::finish()).then(Part::Cut);
     let world = on(Case::of("m: a b").first("a").always("a", script)).start().await;
     assert!(is_honest(&all(&world, json!({})).await.text()));
@@ -181,7 +181,7 @@ async fn what_had_its_finish_reason_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn who_knows_the_mark_may_have_all_of_it_again() {
+async fn midstream_restart_repeats_the_whole_stream_after_its_mark() {
     let tools = json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{"}}]});
     let half = say::role().and(Reply::events([say::chunk(&tools, None)])).then(Part::Cut);
     let world = Case::of("m: a b").first("a").always("a", half).always("b", rest(&["all"])).start().await;
@@ -196,7 +196,7 @@ async fn who_knows_the_mark_may_have_all_of_it_again() {
 }
 
 #[tokio::test]
-async fn the_setting_alone_restarts_nobody_who_does_not_know_the_mark() {
+async fn midstream_restart_needs_the_header_of_the_client() {
     let case = Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", rest(&["all"]));
     let world = case.router("midstream_fallback: restart").start().await;
     assert!(is_honest(&all(&world, json!({})).await.text()));
@@ -205,7 +205,7 @@ async fn the_setting_alone_restarts_nobody_who_does_not_know_the_mark() {
 }
 
 #[tokio::test]
-async fn a_whole_stream_is_untouched_by_it() {
+async fn midstream_a_whole_stream_is_passed_on_unchanged() {
     let world = on(Case::of("m: a").always("a", rest(&["x", "y"]))).start().await;
     let stream = all(&world, json!({})).await;
     assert_eq!(stream.seen, rest(&["x", "y"]).body());
@@ -213,7 +213,7 @@ async fn a_whole_stream_is_untouched_by_it() {
 }
 
 #[tokio::test]
-async fn a_client_who_leaves_while_another_is_asked_ends_that_call_too() {
+async fn midstream_a_client_that_leaves_ends_the_continuing_call() {
     let case = Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", say::silence());
     let world = on(case).start().await;
     let client = world.gateway.client.clone();

@@ -27,7 +27,7 @@ async fn open(world: &World) -> (Stream, Over, Duration) {
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_whole_and_with_its_length() {
+async fn a_long_plain_answer_comes_whole_and_with_its_length() {
     let world = Case::of("m: a").always("a", long()).start().await;
     let (stream, over, _) = open(&world).await;
     assert_eq!((over, &stream.seen[..]), (Over::Cleanly, &long().body()[..]));
@@ -35,7 +35,7 @@ async fn a_long_answer_comes_whole_and_with_its_length() {
 }
 
 #[tokio::test]
-async fn a_long_answer_that_stops_coming_is_cut_by_the_idle_clock() {
+async fn a_long_plain_answer_that_stalls_is_cut_by_the_idle_timeout() {
     let script = long().broken_after(150_000, Part::Hang);
     let case = Case::of("m: a b").first("a").always("a", script).params("a", "stream_idle_timeout: 0.3");
     let world = case.start().await;
@@ -47,7 +47,7 @@ async fn a_long_answer_that_stops_coming_is_cut_by_the_idle_clock() {
 }
 
 #[tokio::test]
-async fn a_short_answer_that_stops_coming_is_tried_elsewhere() {
+async fn a_short_plain_answer_that_stalls_is_retried_elsewhere() {
     let script = say::chat("x").broken_after(50, Part::Hang);
     let case = Case::of("m: a b").first("a").always("a", script).params("a", "stream_idle_timeout: 0.3");
     let asked = case.ask().await.answered_by("b").calls("a:1 b:1");
@@ -55,7 +55,7 @@ async fn a_short_answer_that_stops_coming_is_tried_elsewhere() {
 }
 
 #[tokio::test]
-async fn the_whole_clock_cuts_an_answer_that_drips() {
+async fn the_deadline_cuts_a_plain_answer_that_drips() {
     let script = long().broken_after(100_000, Part::Wait(Duration::ZERO));
     let drip = (0..100).fold(script, |all, _| {
         all.then(Part::Wait(Duration::from_millis(50))).and(Reply::bytes(200, "", " "))
@@ -68,7 +68,7 @@ async fn the_whole_clock_cuts_an_answer_that_drips() {
 }
 
 #[tokio::test]
-async fn the_whole_clock_before_the_head_is_a_408() {
+async fn the_deadline_before_the_head_is_a_408() {
     let case = Case::of("m: a").always("a", say::silence()).router("max_request_duration: 0.3");
     let asked = case.ask().await.fails(408);
     asked.world.upstream("a").only().left().await;
@@ -97,7 +97,7 @@ async fn an_answer_shorter_than_announced_is_not_made_to_look_whole() {
 }
 
 #[tokio::test]
-async fn pings_keep_a_stream_alive_unless_they_are_to_be_nothing() {
+async fn pings_keep_a_stream_alive_unless_pings_keep_alive_is_false() {
     let ping = || Reply::bytes(200, "", ": PROCESSING\n\n").then(Part::Wait(Duration::from_millis(200)));
     let pings = || (0..8).fold(Reply::events::<&str>([]), |all, _| all.and(ping()));
     let script = say::role().and(say::words(&["x"])).and(pings()).and(say::finish()).and(say::done());

@@ -11,7 +11,7 @@ fn whole() -> Reply {
 }
 
 #[tokio::test]
-async fn usage_is_asked_for_where_tokens_are_metered_and_its_chunk_does_not_reach_who_did_not_ask() {
+async fn usage_is_asked_for_where_tokens_are_metered_and_passed_on_only_when_asked_for() {
     let world = Case::of("m: a").always("a", whole()).params("a", "tpm: 100000").start().await;
     let stream = all(&world, json!({})).await;
     assert_eq!(world.upstream("a").only().json()["stream_options"], json!({"include_usage": true}));
@@ -19,7 +19,7 @@ async fn usage_is_asked_for_where_tokens_are_metered_and_its_chunk_does_not_reac
 }
 
 #[tokio::test]
-async fn other_stream_options_stay_and_who_asked_gets_the_chunk() {
+async fn other_stream_options_stay_and_usage_is_passed_on_when_asked_for() {
     let world = Case::of("m: a").always("a", whole()).params("a", "tpm: 100000").start().await;
     all(&world, json!({"stream_options": {"x": 1}})).await;
     let asked = all(&world, json!({"stream_options": {"include_usage": true}})).await;
@@ -33,7 +33,7 @@ async fn other_stream_options_stay_and_who_asked_gets_the_chunk() {
 }
 
 #[tokio::test]
-async fn without_a_limit_on_tokens_nothing_is_added() {
+async fn without_a_tpm_usage_is_not_asked_for() {
     let world = Case::of("m: a").always("a", whole()).params("a", "rpm: 100").start().await;
     let stream = all(&world, json!({})).await;
     assert_eq!(world.upstream("a").only().json().get("stream_options"), None);
@@ -41,7 +41,7 @@ async fn without_a_limit_on_tokens_nothing_is_added() {
 }
 
 #[tokio::test]
-async fn who_refuses_the_question_is_not_asked() {
+async fn usage_is_not_asked_of_a_vendor_that_refuses_stream_options() {
     let mistral =
         Case::of("m: a").always("a", whole()).params("a", "tpm: 100000, custom_llm_provider: mistral");
     let world = mistral.start().await;
@@ -51,7 +51,7 @@ async fn who_refuses_the_question_is_not_asked() {
 }
 
 #[tokio::test]
-async fn a_streams_reservation_is_settled_to_what_it_told() {
+async fn the_token_reservation_of_a_stream_is_settled_to_its_usage() {
     // Each is reserved with more than 500 tokens and costs 21: four fit into 600 only if they are settled.
     let case = Case::of("m: a").always("a", whole()).params("a", "tpm: 600").settings("num_retries: 0");
     let world = case.router("queue_timeout: 0").start().await;
@@ -62,7 +62,7 @@ async fn a_streams_reservation_is_settled_to_what_it_told() {
 }
 
 #[tokio::test]
-async fn a_stream_that_cost_more_than_was_reserved_is_paid_for() {
+async fn tokens_of_a_stream_beyond_its_reservation_are_counted() {
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 500, "completion_tokens": 100, "total_tokens": 600}});
     let script = say::role().and(say::words(&["x"])).and(say::finish());
     let script = script.and(Reply::events([usage.to_string()])).and(say::done());

@@ -18,7 +18,7 @@ fn fires_after(answer: &Answer, after: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_clock_is_on_time_and_named() {
+async fn each_timeout_is_on_time_and_named() {
     let hang = || Plan::of("m: a").always("a", Act::Hang);
     let table = [
         (hang().settings("num_retries: 0, timeout: 0.3"), json!({}), 300, "attempt_timeout"),
@@ -57,7 +57,7 @@ async fn each_clock_is_on_time_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_body_that_does_not_end_is_cut_by_the_attempts_clock() {
+async fn a_plain_body_that_does_not_end_is_cut_by_the_attempt_timeout() {
     let steps = vec![Step::Data(Bytes::from_static(b"{\"choices\":")), Step::Hang];
     let never = Act::Stream(steps);
     let plan = Plan::of("m: a").always("a", never).settings("num_retries: 0, timeout: 0.5");
@@ -67,7 +67,7 @@ async fn a_plain_body_that_does_not_end_is_cut_by_the_attempts_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_falls_silent_ends_by_the_idle_clock_with_an_event_that_names_it() {
+async fn a_silent_stream_ends_by_the_idle_timeout_with_an_event_that_names_it() {
     let steps = vec![Step::Data(Bytes::from_static(CONTENT.as_bytes())), Step::Hang];
     let plan =
         Plan::of("m: a").always("a", Act::Stream(steps)).settings("stream_idle_timeout: 5, timeout: 1");
@@ -80,7 +80,7 @@ async fn a_stream_that_falls_silent_ends_by_the_idle_clock_with_an_event_that_na
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempts_clock_never_cuts_a_stream_that_has_begun_and_the_deadline_does() {
+async fn the_deadline_cuts_a_stream_that_has_begun_and_the_attempt_timeout_does_not() {
     let word = || Step::Data(Bytes::from_static(CONTENT.as_bytes()));
     let mut steps = vec![word()];
     for _ in 0..20 {
@@ -98,7 +98,7 @@ async fn the_attempts_clock_never_cuts_a_stream_that_has_begun_and_the_deadline_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempts_clock_bounds_each_attempt_and_never_the_walk() {
+async fn the_attempt_timeout_bounds_each_attempt_and_never_the_walk_over_retries() {
     let plan = Plan::of("m: a b c; n: d").always("a b c", Act::Hang);
     let plan = plan.settings("timeout: 2, num_retries: 2, fallbacks: [{m: [n]}]");
     let (world, answer) = plan.ask().await;
@@ -107,7 +107,7 @@ async fn the_attempts_clock_bounds_each_attempt_and_never_the_walk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_wait_and_no_attempt_is_begun_that_would_pass_the_deadline() {
+async fn no_wait_and_no_attempt_begins_that_would_pass_the_deadline() {
     let plan =
         Plan::of("m: a").always("a", error(503, "busy")).settings("num_retries: 20, max_request_duration: 5");
     let (world, answer) = plan.ask().await;
@@ -117,7 +117,7 @@ async fn no_wait_and_no_attempt_is_begun_that_would_pass_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_may_have_more_time_than_the_deployment_is_given() {
+async fn the_timeout_of_a_request_may_be_longer_than_that_of_the_deployment() {
     let plan = Plan::of("m: a").says("a", [(ms(900), said("a"))]).params("a", "timeout: 0.5");
     let world = plan.settings("num_retries: 0").start();
     assert_eq!(world.ask(json!({})).await.status, 408);
@@ -125,7 +125,7 @@ async fn a_request_may_have_more_time_than_the_deployment_is_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_takes_too_long_is_tried_elsewhere_and_says_so_when_there_is_nowhere_else() {
+async fn a_connect_timeout_is_retried_elsewhere_and_named_when_there_is_no_other() {
     let plan = Plan::of("m: a b").params("a", "order: 1").says("a", [(ms(5_000), Act::NoConnection)]);
     let (_, answer) = plan.settings("num_retries: 0").ask().await;
     assert_eq!((answer.by(), answer.took), (Some("b"), ms(5_000)));

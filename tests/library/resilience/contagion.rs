@@ -26,7 +26,7 @@ async fn sdk(world: &World) -> (Answer, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_of_a_client_library_are_not_multiplied_with_ours() {
+async fn retries_of_a_client_library_are_not_multiplied_by_those_of_the_gateway() {
     for act in [error(500, "down"), error(503, "busy"), Act::Break, error(408, "slow")] {
         let world = Plan::of("m: a b c").always("a b c", act.clone()).settings("num_retries: 2").start();
         let (answer, sent) = sdk(&world).await;
@@ -39,7 +39,7 @@ async fn retries_of_a_client_library_are_not_multiplied_with_ours() {
 /// Moving on from a connection that was refused, or from a limit that is reached, spends no retry: once for each
 /// deployment.
 #[tokio::test(start_paused = true)]
-async fn free_moves_are_not_multiplied_either() {
+async fn free_retries_are_not_multiplied_by_a_client_library() {
     for act in [Act::Refuse, error(429, "rate_limit_exceeded")] {
         let world = Plan::of("m: a b c").always("a b c", act.clone()).settings("num_retries: 2").start();
         let (_, sent) = sdk(&world).await;
@@ -49,7 +49,7 @@ async fn free_moves_are_not_multiplied_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_refusal_names_a_time_and_a_library_that_waits_is_served() {
+async fn a_refusal_of_the_gateway_has_retry_after_and_a_library_that_waits_is_served() {
     let world = Plan::of("m: a").params("a", "rpm: 6").settings("queue_timeout: 0").start();
     for _ in 0..6 {
         assert_eq!(world.ask(json!({})).await.status, 200);
@@ -59,7 +59,7 @@ async fn our_own_refusal_names_a_time_and_a_library_that_waits_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_group_that_refuses_and_a_fallback_that_fails_leave_the_clients_retry_alone() {
+async fn a_full_group_and_a_failed_fallback_leave_x_should_retry_out() {
     let settings = "num_retries: 0, queue_timeout: 0, fallbacks: [{m: [n]}]";
     let plan = Plan::of("m: a; n: b").params("a", "rpm: 1").always("b", error(500, "down"));
     let world = plan.settings(settings).start();
@@ -72,7 +72,7 @@ async fn a_first_group_that_refuses_and_a_fallback_that_fails_leave_the_clients_
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_in_a_hurry_bench_nobody() {
+async fn short_timeouts_of_clients_cool_no_deployment_down() {
     let plan = Plan::of("m: a b").says("a", [(ms(300), said("a"))]).says("b", [(ms(300), said("b"))]);
     let world = plan.settings("allowed_fails: 1, num_retries: 0, cooldown_time: 60").start();
     for _ in 0..20 {
@@ -87,7 +87,7 @@ async fn clients_in_a_hurry_bench_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_benches_nobody_either() {
+async fn a_deadline_cools_no_deployment_down() {
     let plan = Plan::of("m: a b").says("a", [(ms(300), said("a"))]).says("b", [(ms(300), said("b"))]);
     let settings = "allowed_fails: 0, num_retries: 0, cooldown_time: 60, max_request_duration: 0.1";
     let world = plan.settings(settings).start();
@@ -98,7 +98,7 @@ async fn a_deadline_benches_nobody_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_who_leave_bench_nobody_and_give_a_probe_back() {
+async fn clients_that_leave_cool_no_deployment_down_and_give_a_probe_back() {
     let settings = "allowed_fails: 0, num_retries: 0, cooldown_time: 1";
     let plan = Plan::of("m: a b").says("a", [now(error(500, "down")), (Duration::ZERO, Act::Hang)]);
     let world = plan.settings(settings).start();
@@ -122,7 +122,7 @@ async fn clients_who_leave_bench_nobody_and_give_a_probe_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallbacks_failures_count_against_its_deployments_too() {
+async fn failures_of_a_fallback_count_for_cooldown_of_its_deployments() {
     let settings = "num_retries: 0, allowed_fails: 1, cooldown_time: 60, fallbacks: [{m: [n]}]";
     let plan = Plan::of("m: a; n: b c").always("a b", error(500, "down"));
     let world = plan.settings(settings).start();

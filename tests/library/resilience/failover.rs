@@ -25,7 +25,7 @@ fn down(at: Duration) -> (usize, Duration) {
 /// 500 requests a second, while one of three deployments is killed and another restarted in every second. Those that
 /// are under way at one that is killed are broken; after that it refuses connections.
 #[tokio::test(start_paused = true)]
-async fn of_five_hundred_requests_a_second_none_fails_while_deployments_are_killed_in_turn() {
+async fn failover_loses_none_of_500_requests_a_second_while_deployments_are_killed_in_turn() {
     const SECONDS: u64 = 5;
     let start = Instant::now();
     let worst = Arc::new(AtomicUsize::new(0));
@@ -66,7 +66,7 @@ async fn of_five_hundred_requests_a_second_none_fails_while_deployments_are_kill
 
 /// A deployment that refuses every connection, one of two: LiteLLM lost 22 of 927 calls.
 #[tokio::test(start_paused = true)]
-async fn a_dead_one_of_two_costs_no_call_in_75_seconds_without_retries() {
+async fn failover_from_a_dead_deployment_costs_no_call_in_75_seconds_without_retries() {
     let world = Plan::of("m: a b").always("a", Act::Refuse).settings("num_retries: 0").start();
     let mut failed = 0;
     for _ in 0..75 * 12 {
@@ -80,7 +80,7 @@ async fn a_dead_one_of_two_costs_no_call_in_75_seconds_without_retries() {
 /// The same with one that takes the call and breaks the connection: such a call may have been made, so that without
 /// retries it is lost.
 #[tokio::test(start_paused = true)]
-async fn a_breaking_one_of_two_costs_few_calls_without_retries_and_none_with_one() {
+async fn failover_from_a_breaking_deployment_costs_few_calls_without_retries_and_none_with_one() {
     for (retries, allowed) in [(0, 12), (1, 0)] {
         let world =
             Plan::of("m: a b").always("a", Act::Break).settings(&format!("num_retries: {retries}")).start();
@@ -94,7 +94,7 @@ async fn a_breaking_one_of_two_costs_few_calls_without_retries_and_none_with_one
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refused_connection_the_next_attempt_is_made_at_once() {
+async fn failover_after_a_refused_connection_is_at_once() {
     let plan =
         Plan::of("m: a b c").params("a", "order: 1").params("b", "order: 2").always("a b", Act::Refuse);
     let (world, answer) = plan.settings("num_retries: 0").ask().await;

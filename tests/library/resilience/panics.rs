@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::{Act, Plan, now, said};
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_an_answer_with_an_id_that_is_counted_and_holds_nothing() {
+async fn a_panic_is_answered_with_a_call_id_and_counted_and_leaks_nothing() {
     let plan =
         Plan::of("m: a").params("a", "max_parallel_requests: 1").says("a", [now(Act::Panic), now(said("a"))]);
     let world = plan.start();

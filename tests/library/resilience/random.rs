@@ -164,21 +164,21 @@ async fn together(throw: &Throw, world: &World) {
 // Four tests, so that they run side by side.
 
 #[tokio::test(start_paused = true)]
-async fn every_request_keeps_the_promises_under_five_hundred_scripts() {
+async fn random_scripts_keep_every_promise_1_of_4() {
     every_request_keeps_the_promises(0).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_under_five_hundred_more() {
+async fn random_scripts_keep_every_promise_2_of_4() {
     every_request_keeps_the_promises(SCRIPTS).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_under_as_many_again() {
+async fn random_scripts_keep_every_promise_3_of_4() {
     every_request_keeps_the_promises(2 * SCRIPTS).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_under_the_last_five_hundred() {
+async fn random_scripts_keep_every_promise_4_of_4() {
     every_request_keeps_the_promises(3 * SCRIPTS).await;
 }

@@ -24,7 +24,7 @@ async fn rush(world: &World, per_second: u64, seconds: u64) -> Vec<u16> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_are_down_repeats_stay_within_the_budget_and_recovery_is_quick() {
+async fn retries_stay_within_the_budget_when_all_deployments_are_down_and_recovery_is_quick() {
     let world =
         Plan::of("m: a b c").says("a b c", [(ms(5), error(503, "down"))]).settings("num_retries: 2").start();
     let statuses = rush(&world, 200, 30).await;
@@ -43,7 +43,7 @@ async fn when_all_are_down_repeats_stay_within_the_budget_and_recovery_is_quick(
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_of_them_carry_their_share_again_soon_after_an_outage() {
+async fn all_deployments_have_their_share_again_soon_after_an_outage() {
     let settings = "num_retries: 0, allowed_fails: 2, cooldown_time: 2";
     let world = Plan::of("m: a b c").always("a b c", error(500, "down")).settings(settings).start();
     rush(&world, 100, 1).await;
@@ -58,7 +58,7 @@ async fn all_of_them_carry_their_share_again_soon_after_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_benched_one_is_probed_by_one_call_at_a_time_while_another_is_eligible() {
+async fn a_cooled_down_deployment_is_probed_by_one_call_at_a_time() {
     // Slow to fail, so that probes that overlap would be seen.
     let settings = "num_retries: 1, allowed_fails: 0, cooldown_time: 1";
     let plan = Plan::of("m: a b").does("a", |_| (ms(700), error(500, "down"))).settings(settings);
@@ -77,7 +77,7 @@ async fn a_benched_one_is_probed_by_one_call_at_a_time_while_another_is_eligible
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_all_benched_the_least_bad_takes_the_traffic_at_once() {
+async fn with_all_deployments_in_cooldown_the_least_bad_takes_the_traffic_at_once() {
     let settings = "num_retries: 0, allowed_fails: 0, cooldown_time: 60";
     let world = Plan::of("m: a b").always("a b", error(500, "down")).settings(settings).start();
     for _ in 0..2 {
@@ -94,7 +94,7 @@ async fn with_all_benched_the_least_bad_takes_the_traffic_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_can_be_set_and_ends_repeats_when_it_is_spent() {
+async fn the_retry_budget_can_be_set_and_ends_retries_when_it_is_spent() {
     let settings = "num_retries: 3, retry_budget: {percent: 0, reserve: 5}, allowed_fails: 1000";
     let world = Plan::of("m: a b c d").always("a b c d", error(500, "down")).settings(settings).start();
     for _ in 0..10 {
@@ -108,7 +108,7 @@ async fn the_budget_can_be_set_and_ends_repeats_when_it_is_spent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallbacks_first_attempt_is_free_of_the_budget() {
+async fn the_first_attempt_of_a_fallback_is_free_of_the_retry_budget() {
     let settings = "num_retries: 0, retry_budget: {percent: 0, reserve: 0}, fallbacks: [{m: [n]}]";
     let world = Plan::of("m: a; n: b").always("a", error(500, "down")).settings(settings).start();
     for _ in 0..20 {
@@ -118,7 +118,7 @@ async fn a_fallbacks_first_attempt_is_free_of_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_429_without_a_time_is_not_fed() {
+async fn a_storm_of_429_without_retry_after_is_not_fed() {
     let world = Plan::of("m: a b").says("a b", [now(error(429, "rate_limit_exceeded"))]).start();
     let statuses = rush(&world, 100, 10).await;
     assert!(statuses.iter().all(|status| *status == 429));

@@ -12,7 +12,7 @@ fn used_up() -> Act {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deployments_of_one_account_are_closed_together_when_it_is_used_up() {
+async fn deployments_of_one_quota_group_are_closed_together_when_its_account_is_used_up() {
     let plan = Plan::of("m: a b c; n: d").always("a", used_up());
     let plan =
         plan.info("a", "quota_group: ours").info("b", "quota_group: ours").info("d", "quota_group: ours");
@@ -47,7 +47,7 @@ async fn a_deployment_without_a_quota_group_has_an_account_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_up_account_that_names_a_time_is_believed() {
+async fn a_used_up_account_is_closed_until_the_time_it_names() {
     let act = with_header(used_up(), "retry-after", 10);
     let world = Plan::of("m: a").says("a", [now(act), now(said("a"))]).settings("num_retries: 0").start();
     assert_eq!(world.ask(json!({})).await.status, 429);
@@ -58,7 +58,7 @@ async fn a_used_up_account_that_names_a_time_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_closes_one_deployment_and_not_the_account() {
+async fn a_rate_limit_closes_one_deployment_and_not_its_quota_group() {
     let limited = with_header(error(429, "rate_limit_exceeded"), "retry-after", 30);
     let plan =
         Plan::of("m: a b").always("a", limited).info("a", "quota_group: x").info("b", "quota_group: x");
@@ -69,7 +69,7 @@ async fn a_rate_limit_closes_one_deployment_and_not_the_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_word_is_capped_at_an_hour_and_ends_exactly_then() {
+async fn retry_after_is_capped_at_an_hour_and_ends_exactly_then() {
     for (said_seconds, closed) in [("30", 30), ("86400", 3_600)] {
         let limited = with_header(error(429, "rate_limit_exceeded"), "retry-after", said_seconds);
         let world =
@@ -84,7 +84,7 @@ async fn the_servers_word_is_capped_at_an_hour_and_ends_exactly_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_word_within_queue_timeout_is_waited_for_exactly() {
+async fn retry_after_within_queue_timeout_is_waited_for_exactly() {
     let limited = with_header(error(429, "rate_limit_exceeded"), "retry-after-ms", 1_500);
     let plan = Plan::of("m: a").says("a", [now(limited), now(said("a"))]);
     let (world, answer) = plan.settings("queue_timeout: 2").ask().await;
@@ -93,7 +93,7 @@ async fn a_word_within_queue_timeout_is_waited_for_exactly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_word_beyond_queue_timeout_goes_to_the_fallback_at_once() {
+async fn retry_after_beyond_queue_timeout_goes_to_the_fallback_at_once() {
     let limited = with_header(error(429, "rate_limit_exceeded"), "retry-after-ms", 1_500);
     let plan = Plan::of("m: a; n: b").always("a", limited);
     let (world, answer) = plan.settings("queue_timeout: 1, fallbacks: [{m: [n]}]").ask().await;
@@ -101,7 +101,7 @@ async fn a_word_beyond_queue_timeout_goes_to_the_fallback_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_in_the_settings_is_the_least_pause_before_the_same_deployment() {
+async fn retry_after_in_the_settings_is_the_least_backoff_before_the_same_deployment() {
     let plan = || Plan::of("m: a").always("a", error(500, "down"));
     let (world, _) = plan().settings("num_retries: 4, retry_after: 1.5, allowed_fails: 99").ask().await;
     assert_eq!(world.calls("a"), 5);
@@ -112,7 +112,7 @@ async fn retry_after_in_the_settings_is_the_least_pause_before_the_same_deployme
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pause_is_full_jitter_and_doubles_and_there_is_none_after_the_last() {
+async fn backoff_is_full_jitter_and_doubles_and_there_is_none_after_the_last_retry() {
     let plan = Plan::of("m: a").always("a", error(500, "down"));
     let (world, answer) = plan.settings("num_retries: 6, allowed_fails: 99").ask().await;
     let bounds = [500, 1_000, 2_000, 4_000, 8_000, 8_000].map(ms);
@@ -122,7 +122,7 @@ async fn the_pause_is_full_jitter_and_doubles_and_there_is_none_after_the_last()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_untried_deployment_is_asked_at_once_and_each_once_before_any_twice() {
+async fn a_retry_calls_untried_deployments_at_once_and_each_before_any_twice() {
     let plan = Plan::of("m: a b c").always("a b c", error(503, "busy"));
     let (world, _) = plan.settings("num_retries: 3, allowed_fails: 99, retry_after: 0.2").ask().await;
     let gaps = world.gaps();
@@ -131,7 +131,7 @@ async fn an_untried_deployment_is_asked_at_once_and_each_once_before_any_twice()
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_by_error_and_by_group_speak_before_the_general_number() {
+async fn retry_policies_by_error_and_by_group_precede_num_retries() {
     let table = [
         ("retry_policy: {TimeoutErrorRetries: 4}", 408, 5),
         ("retry_policy: {InternalServerErrorRetries: 0}", 500, 1),
@@ -156,7 +156,7 @@ async fn retries_by_error_and_by_group_speak_before_the_general_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_says_no_retries_switches_the_policies_off() {
+async fn num_retries_0_of_a_request_switches_retry_policies_off() {
     let settings = "retry_policy: {InternalServerErrorRetries: 4}";
     let world = Plan::of("m: a").always("a", error(500, "x")).settings(settings).start();
     world.ask(json!({"num_retries": 0})).await;
@@ -164,7 +164,7 @@ async fn a_request_that_says_no_retries_switches_the_policies_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_allowed_by_error() {
+async fn allowed_fails_policy_allows_failures_by_error() {
     let table = [
         ("allowed_fails_policy: {InternalServerErrorAllowedFails: 3}", 500, 4),
         ("allowed_fails_policy: {InternalServerErrorAllowedFails: 0}", 500, 1),
@@ -185,7 +185,7 @@ async fn failures_are_allowed_by_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cooldowns_are_off_when_that_is_said() {
+async fn cooldowns_can_be_switched_off() {
     for settings in ["cooldown_time: 0", "disable_cooldowns: true"] {
         let plan = Plan::of("m: a b").always("a", error(500, "x"));
         let world = plan.settings(&format!("num_retries: 1, allowed_fails: 0, {settings}")).start();
@@ -197,7 +197,7 @@ async fn cooldowns_are_off_when_that_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_prompt_known_to_be_too_long_goes_to_the_larger_group_without_a_wasted_call() {
+async fn a_prompt_beyond_max_input_tokens_goes_to_the_context_window_fallback_without_a_call() {
     let plan = || {
         let plan =
             Plan::of("m: a b; n: c").info("a", "max_input_tokens: 100").info("b", "max_input_tokens: 50");
@@ -218,7 +218,7 @@ async fn a_prompt_known_to_be_too_long_goes_to_the_larger_group_without_a_wasted
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_of_tiers_is_walked_before_another_group() {
+async fn each_order_of_deployments_is_walked_before_a_fallback_group() {
     let plan =
         Plan::of("m: a b c d; n: e").params("a", "order: 1").params("b", "order: 2").params("c", "order: 3");
     let plan = plan.always("a b c d", error(500, "down"));
@@ -228,7 +228,7 @@ async fn an_order_of_tiers_is_walked_before_another_group() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_retries_too_and_each_tier_at_once() {
+async fn without_retries_each_order_of_deployments_is_walked_at_once() {
     let tiers = || {
         let plan = Plan::of("m: a b c d; n: e")
             .params("a", "order: 1")
@@ -249,7 +249,7 @@ async fn without_retries_too_and_each_tier_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_tier_that_is_closed_is_passed_over_without_a_wait() {
+async fn a_later_order_of_deployments_that_is_closed_is_passed_over_without_a_wait() {
     let plan = Plan::of("m: a b; n: e").params("a", "order: 1").params("b", "order: 2, rpm: 1");
     let world =
         plan.always("a", error(500, "down")).settings("num_retries: 0, fallbacks: [{m: [n]}]").start();
@@ -260,7 +260,7 @@ async fn a_later_tier_that_is_closed_is_passed_over_without_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_callers_own_error_goes_to_no_later_tier() {
+async fn an_error_of_the_caller_goes_to_no_later_order_of_deployments() {
     let plan = Plan::of("m: a b").params("a", "order: 1").always("a b", error(400, "bad"));
     let (world, answer) = plan.settings("num_retries: 2").ask().await;
     assert_eq!((answer.status, world.order().as_str()), (400, "a"));
@@ -282,7 +282,7 @@ async fn a_configured_fallback_may_be_a_deployment_an_alias_or_a_model_with_sett
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_is_not_asked_again_by_another_name() {
+async fn a_fallback_group_is_not_asked_again_by_an_alias() {
     let settings = "num_retries: 0, model_group_alias: {same: m}, fallbacks: [{m: [same, n]}]";
     let plan = || Plan::of("m: a; n: b").always("a b", error(500, "down")).settings(settings).start();
     let world = plan();
@@ -294,7 +294,7 @@ async fn a_group_is_not_asked_again_by_another_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_fail_the_first_error_is_shown_and_the_other_groups_are_named_without_insides() {
+async fn when_all_fallbacks_fail_the_first_error_is_shown_and_the_tried_groups_are_named() {
     let plan =
         Plan::of("m: a; n: b; o: c").always("a", with_header(error(503, "first"), "server", "nginx/1.2"));
     let plan = plan.always("b c", error(500, "other"));
@@ -307,7 +307,7 @@ async fn when_all_fail_the_first_error_is_shown_and_the_other_groups_are_named_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_cap_holds_over_retries_fallbacks_and_free_moves() {
+async fn max_attempts_holds_over_retries_fallbacks_and_free_retries() {
     let groups = "m: a b c; n: d e f; o: g h i";
     let lists = "fallbacks: [{m: [n, o]}]";
     for (settings, most) in [
@@ -325,7 +325,7 @@ async fn one_cap_holds_over_retries_fallbacks_and_free_moves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_the_upstreams_connection_or_name_is_not_passed_on() {
+async fn headers_of_the_upstreams_connection_or_name_are_not_passed_on() {
     let mut act = with_header(said("a"), "connection", "keep-alive, x-hop");
     for name in [
         "keep-alive",
