@@ -15,13 +15,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rcgen::CertifiedKey;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
-};
+use tokio_rustls::TlsAcceptor;
+use tollgate_test_support::tls::{Identity, identity};
 
 use crate::support::gateway::{Gateway, Start, directory};
 
@@ -34,17 +31,11 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-        let tls = ServerConfig::builder_with_provider(ring::default_provider().into());
-        let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let mut tls = tls.with_single_cert(vec![cert.der().clone()], key).unwrap();
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let Identity { acceptor, pem, .. } = identity(&["h2", "http/1.1"]).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, connections) = (listener.local_addr().unwrap().port(), Arc::default());
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&connections)));
-        Self { port, certificate: cert.pem(), connections }
+        tokio::spawn(serve(listener, acceptor, Arc::clone(&connections)));
+        Self { port, certificate: pem, connections }
     }
 
     /// A gateway in front of it that trusts `roots`, a file's text.

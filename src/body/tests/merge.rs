@@ -1,7 +1,6 @@
 //! Bursts are merged, lone frames go at once, and a slow reader is not taken for a silent upstream.
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     sync::Arc,
@@ -18,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tollgate_test_support::{self as support, Script, Scripted};
 
 use crate::{
     body::{
@@ -28,33 +28,20 @@ use crate::{
     deployment::pool::Pool,
 };
 
-/// A body that gives what the script says; `None` is a turn in vain.
-#[derive(Debug)]
-struct Script(VecDeque<Option<Bytes>>);
-
-impl Body for Script {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.0.pop_front() {
-            None => Poll::Ready(None),
-            Some(None) => Poll::Pending,
-            Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
-        }
-    }
+/// `None` is a poll in vain.
+/// A body of these frames; a poll finds nothing where there is none.
+fn script(frames: impl IntoIterator<Item = Option<Bytes>>) -> Scripted {
+    let step = |frame: Option<Bytes>| frame.map_or(support::Step::Pending, support::Step::Data);
+    frames.into_iter().map(step).collect::<Script>().into_body()
 }
 
-fn merge(steps: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Script> {
-    let mut merge = Merge::new(Script(steps.into_iter().collect()));
+fn merge(frames: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Scripted> {
+    let mut merge = Merge::new(script(frames));
     merge.begin();
     merge
 }
 
-fn poll(body: &mut Merge<Script>) -> Poll<Option<Bytes>> {
+fn poll(body: &mut Merge<Scripted>) -> Poll<Option<Bytes>> {
     let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
     frame.map(|frame| {
         frame.map(|frame| frame.unwrap_or_else(|never| match never {}).into_data().expect("data"))
@@ -109,7 +96,7 @@ fn what_is_there_together_goes_out_as_one() {
 
 #[test]
 fn before_the_head_has_gone_nothing_is_kept_for_company() {
-    let mut body = Merge::new(Script([letter("a"), letter("b"), letter("c"), letter("d"), None].into()));
+    let mut body = Merge::new(script([letter("a"), letter("b"), letter("c"), letter("d"), None]));
     for expected in ["a", "b"] {
         assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
     }

@@ -3,15 +3,17 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{iter, pending},
+};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, combinators::BoxBody};
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
     service::service_fn,
@@ -122,31 +124,15 @@ async fn a_plain_answer_of_known_length_is_heard_each_time() {
     }
 }
 
-/// One event, and then nothing; whoever drops it closes the channel.
-struct Endless {
-    first: Option<Bytes>,
-    _held: mpsc::Sender<()>,
-}
-
-impl hyper::body::Body for Endless {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.first.take().map_or(Poll::Pending, |first| Poll::Ready(Some(Ok(Frame::data(first)))))
-    }
-}
-
 #[tokio::test]
 async fn when_the_client_leaves_the_upstream_sees_it_and_all_is_given_back() {
-    let (held, mut dropped) = mpsc::channel(1);
+    let (held, mut dropped) = mpsc::channel::<()>(1);
     let held = Arc::new(Mutex::new(Some(held)));
     let upstream = serve(move || {
         let held = held.lock().unwrap_or_else(PoisonError::into_inner).take().expect("called once");
-        let body = Endless { first: Some(says("a").into()), _held: held }.boxed();
+        let frames = iter([Ok(Frame::data(says("a").into()))]).chain(pending());
+        // Dropped, it closes the channel.
+        let body = BoxBody::new(StreamBody::new(frames.inspect(move |_| _ = &held)));
         async { Response::builder().header("content-type", "text/event-stream").body(body).expect("valid") }
     })
     .await;

@@ -1,14 +1,15 @@
 //! How long a client may take: to ask, to ask again, and to take what it asked for.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, sleep},
 };
+use tollgate_test_support::{Script, Step};
 
-use super::{Pause, Script, ask, served, soon};
+use super::{ask, served, soon};
 use crate::server::{HEAD, SEND};
 
 /// Clocks tick in milliseconds.
@@ -18,7 +19,7 @@ fn about(expected: Duration, since: Instant) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn who_takes_nothing_for_a_minute_loses_its_connection_and_frees_the_answer() {
-    let script = Script::of(1000, 1000);
+    let script = Script::frames(1000, 1000);
     let alive = Arc::downgrade(&script.given);
     let (mut client, serving) = served(1024, [script]);
     ask(&mut client, 1).await;
@@ -31,7 +32,7 @@ async fn who_takes_nothing_for_a_minute_loses_its_connection_and_frees_the_answe
 
 #[tokio::test(start_paused = true)]
 async fn who_takes_a_little_now_and_then_is_waited_for() {
-    let (mut client, serving) = served(1024, [Script::of(1000, 1000)]);
+    let (mut client, serving) = served(1024, [Script::frames(1000, 1000)]);
     ask(&mut client, 1).await;
     for _ in 0..50 {
         sleep(SEND - Duration::from_secs(1)).await;
@@ -45,8 +46,8 @@ async fn who_takes_a_little_now_and_then_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_has_nothing_to_say_is_no_fault_of_its_reader() {
     let words = || Bytes::from_static(b"words");
-    let frames = VecDeque::from([(Pause::No, words()), (Pause::For(10 * SEND), words())]);
-    let (mut client, serving) = served(64 * 1024, [Script { frames, ..Script::default() }]);
+    let script = Script::from_iter([Step::Data(words()), Step::Wait(10 * SEND), Step::Data(words())]);
+    let (mut client, serving) = served(64 * 1024, [script]);
     ask(&mut client, 1).await;
     let mut answer = Vec::new();
     soon("the answer", client.read_to_end(&mut answer)).await.unwrap();
@@ -57,7 +58,7 @@ async fn an_answer_that_has_nothing_to_say_is_no_fault_of_its_reader() {
 #[tokio::test(start_paused = true)]
 async fn who_asks_for_nothing_is_let_go_after_half_a_minute() {
     for said in ["", "GET / HTTP/1.1\r\nhost: ", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
-        let (mut client, serving) = served(64 * 1024, [Script::of(1, 10)]);
+        let (mut client, serving) = served(64 * 1024, [Script::frames(1, 10)]);
         let since = Instant::now();
         client.write_all(said.as_bytes()).await.unwrap();
         drop(soon("the end of the connection", serving).await);

@@ -11,15 +11,16 @@ use http::Response;
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tollgate_test_support::{Script, Step};
 
-use super::{Pause, Script, ask, rest, served, soon};
+use super::{ask, rest, served, soon};
 use crate::server::{
     listener::Crowd,
     outbox::{AHEAD, MOST, Outbox, Written},
 };
 
 const FRAME: usize = 8 * 1024;
-const MOMENT: Pause = Pause::For(Duration::from_millis(1));
+const MOMENT: Step = Step::Wait(Duration::from_millis(1));
 
 /// What a connection of this room may be given, when its reader takes nothing.
 const fn most(room: usize) -> usize {
@@ -28,7 +29,7 @@ const fn most(room: usize) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_for_its_reader() {
-    let script = Script::of(1000, FRAME);
+    let script = Script::frames(1000, FRAME);
     let given = Arc::clone(&script.given);
     let (mut client, _serving) = served(1024, [script]);
     ask(&mut client, 1).await;
@@ -48,7 +49,7 @@ async fn a_body_waits_for_its_reader() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_room_for_everything_waits_for_nothing() {
-    let script = Script::of(100, FRAME);
+    let script = Script::frames(100, FRAME);
     let whole = script.length();
     let (mut client, serving) = served(2 * whole, [script]);
     ask(&mut client, 1).await;
@@ -60,7 +61,7 @@ async fn who_has_room_for_everything_waits_for_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn frames_larger_than_the_bound_go_one_by_one() {
-    let script = Script::of(3, 4 * AHEAD);
+    let script = Script::frames(3, 4 * AHEAD);
     let (whole, given) = (script.length(), Arc::clone(&script.given));
     let (mut client, serving) = served(1024, [script]);
     ask(&mut client, 1).await;
@@ -90,7 +91,7 @@ async fn a_long_frame_is_given_in_pieces_each_when_the_one_before_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn who_reads_byte_by_byte_gets_all_of_it() {
-    let script = Script::of(40, 3001);
+    let script = Script::frames(40, 3001);
     let expected = script.bytes();
     let (mut client, serving) = served(1, [script]);
     soon("the request", ask(&mut client, 1)).await;
@@ -108,7 +109,7 @@ async fn who_reads_byte_by_byte_gets_all_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_while_the_body_waits_frees_it() {
-    let script = Script::of(1000, FRAME);
+    let script = Script::frames(1000, FRAME);
     let alive = Arc::downgrade(&script.given);
     let (mut client, serving) = served(1024, [script]);
     ask(&mut client, 1).await;
@@ -142,12 +143,13 @@ fn script(random: &mut fastrand::Rng, frames: usize) -> Script {
     let sizes =
         [0, 1, 100, 1023, 1024, 5000, AHEAD - 1, AHEAD, AHEAD + 1, MOST - 1, MOST, MOST + 1, 5 * AHEAD];
     let frame = |random: &mut fastrand::Rng| {
-        let pause = *random.choice(&[Pause::No, Pause::No, Pause::Turn, MOMENT]).unwrap();
+        let pause = random.choice([None, None, Some(Step::Yield), Some(MOMENT)]).unwrap();
         let size = *random.choice(&sizes).unwrap();
-        (pause, std::iter::repeat_with(|| random.alphanumeric() as u8).take(size).collect::<Bytes>())
+        let bytes = std::iter::repeat_with(|| random.alphanumeric() as u8).take(size).collect::<Bytes>();
+        pause.into_iter().chain([Step::Data(bytes)])
     };
-    let frames = (0..random.usize(..frames)).map(|_| frame(random)).collect();
-    Script { frames, known: random.bool(), ..Script::default() }
+    let script: Script = (0..random.usize(..frames)).flat_map(|_| frame(random)).collect();
+    Script { sized: random.bool(), ..script }
 }
 
 /// Reads to the end, in pieces of all sizes, now and then not at all for a while.

@@ -10,15 +10,6 @@ use crate::support::{
     case::{Case, World, slow},
 };
 
-/// Asks so often, and gives the statuses.
-async fn ask(world: &World, times: usize) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for _ in 0..times {
-        statuses.push(world.ask().await.status.as_u16());
-    }
-    statuses
-}
-
 /// Asks until this upstream is called again, and gives how long that took.
 async fn until_called(world: &World, name: &str) -> Duration {
     let (start, before) = (Instant::now(), world.calls(name));
@@ -33,7 +24,7 @@ async fn until_called(world: &World, name: &str) -> Duration {
 async fn a_deployment_that_failed_more_than_allowed_fails_cools_down() {
     let case = Case::of("m: a b").always("a", say::server_error());
     let world = case.settings("allowed_fails: 1, num_retries: 1").router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 60).await, [200; 60]);
+    assert_eq!(world.statuses(60).await, [200; 60]);
     assert_eq!(world.calls("a"), 2, "called until it had failed twice, and then no more");
 }
 
@@ -42,7 +33,7 @@ async fn failures_that_a_retry_hid_count_for_cooldown() {
     let case =
         Case::of("m: a b c").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 2");
     let world = case.router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 20).await, [200; 20]);
+    assert_eq!(world.statuses(20).await, [200; 20]);
     assert_eq!(world.each("a b"), [1, 1]);
 }
 
@@ -69,7 +60,7 @@ async fn a_deployment_with_a_bad_key_cools_down_at_once() {
     for refusal in [say::unauthorized(), say::not_found()] {
         let case = Case::of("m: a b").always("a", refusal).router("cooldown_time: 60");
         let world = case.start().await;
-        assert_eq!(ask(&world, 30).await, [200; 30]);
+        assert_eq!(world.statuses(30).await, [200; 30]);
         assert_eq!(world.calls("a"), 1);
     }
 }
@@ -80,7 +71,7 @@ async fn errors_of_the_caller_never_count_for_cooldown() {
     for mistake in mistakes {
         let case = Case::of("m: a b").always("a b", mistake).settings("allowed_fails: 0, num_retries: 0");
         let world = case.start().await;
-        ask(&world, 20).await;
+        world.statuses(20).await;
         assert!(world.each("a b").iter().all(|calls| *calls > 3), "{:?}", world.each("a b"));
     }
 }
@@ -128,7 +119,7 @@ async fn cooldown_never_closes_a_group() {
     let case =
         Case::of("m: a b").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 0");
     let world = case.router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 10).await, [500; 10]);
+    assert_eq!(world.statuses(10).await, [500; 10]);
     assert_eq!(world.calls("a b"), 10, "each request was tried, though both were benched");
 }
 
@@ -137,18 +128,18 @@ async fn a_group_in_cooldown_serves_at_once_when_it_has_recovered() {
     let case =
         Case::of("m: a b").always("a b", say::server_error()).settings("allowed_fails: 0, num_retries: 0");
     let world = case.router("cooldown_time: 60").start().await;
-    ask(&world, 4).await;
+    world.statuses(4).await;
     for name in ["a", "b"] {
         world.upstream(name).becomes(say::chat(name));
     }
-    assert_eq!(ask(&world, 10).await, [200; 10]);
+    assert_eq!(world.statuses(10).await, [200; 10]);
 }
 
 #[tokio::test]
 async fn cooldown_time_zero_switches_cooldown_off_for_one_deployment() {
     let case = Case::of("m: a b").always("a", say::server_error()).params("a", "cooldown_time: 0");
     let world = case.settings("allowed_fails: 0, num_retries: 1").router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.statuses(30).await, [200; 30]);
     assert!(world.calls("a") > 3, "{}", world.calls("a"));
 }
 
@@ -170,7 +161,7 @@ async fn a_short_timeout_of_a_client_does_not_count_for_cooldown() {
         assert_eq!(world.ask_with(json!({"timeout": 0.05})).await.status, 408);
     }
     let before = world.each("a b");
-    assert_eq!(ask(&world, 10).await, [200; 10]);
+    assert_eq!(world.statuses(10).await, [200; 10]);
     let after = world.each("a b");
     assert!(after.iter().zip(&before).all(|(after, before)| after > before), "{before:?} {after:?}");
 }
@@ -180,7 +171,7 @@ async fn a_hanging_deployment_cools_down_after_its_own_timeouts() {
     let case = Case::of("m: a b").always("a", say::silence()).patient("b");
     let settings = "allowed_fails: 1, num_retries: 1, request_timeout: 0.1";
     let world = case.settings(settings).router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.statuses(30).await, [200; 30]);
     assert_eq!(world.calls("a"), 2);
 }
 
@@ -188,7 +179,7 @@ async fn a_hanging_deployment_cools_down_after_its_own_timeouts() {
 async fn without_allowed_fails_five_failures_in_a_row_start_a_cooldown() {
     let case = Case::of("m: a b").always("a", say::server_error()).settings("num_retries: 1");
     let world = case.router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 60).await, [200; 60]);
+    assert_eq!(world.statuses(60).await, [200; 60]);
     assert!((3..=5).contains(&world.calls("a")), "{}", world.calls("a"));
 }
 
@@ -196,5 +187,5 @@ async fn without_allowed_fails_five_failures_in_a_row_start_a_cooldown() {
 async fn a_deployment_that_refuses_every_connection_costs_nobody_an_answer() {
     let case = Case::of("m: a b").refuses("a").settings("num_retries: 0");
     let world = case.start().await;
-    assert_eq!(ask(&world, 50).await, [200; 50]);
+    assert_eq!(world.statuses(50).await, [200; 50]);
 }

@@ -4,32 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
-use crate::support::{
-    answers as say,
-    case::{Case, World},
-    reply::Gate,
-};
-
-/// Asks so often, one after the other, and gives the statuses.
-async fn ask(world: &World, times: usize) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for _ in 0..times {
-        statuses.push(world.ask().await.status.as_u16());
-    }
-    statuses
-}
+use crate::support::{answers as say, case::Case, reply::Gate};
 
 #[tokio::test]
 async fn no_deployment_is_called_more_often_than_its_rpm() {
     let world = Case::of("m: a b").params("a", "rpm: 5").params("b", "rpm: 50").start().await;
-    assert_eq!(ask(&world, 40).await, [200; 40]);
+    assert_eq!(world.statuses(40).await, [200; 40]);
     assert!(world.calls("a") <= 5, "{:?}", world.each("a b"));
 }
 
 #[tokio::test]
 async fn all_of_a_small_rpm_may_be_used_at_once_and_then_no_more() {
     let world = Case::of("m: a").params("a", "rpm: 6").start().await;
-    assert_eq!(ask(&world, 6).await, [200; 6]);
+    assert_eq!(world.statuses(6).await, [200; 6]);
     let refused = world.ask().await;
     refused.error(429);
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
@@ -101,7 +88,7 @@ async fn a_client_that_leaves_gives_its_parallel_request_back() {
 #[tokio::test]
 async fn calls_are_shared_by_weight() {
     let world = Case::of("m: a b").params("a", "weight: 3").params("b", "weight: 1").start().await;
-    assert_eq!(ask(&world, 100).await, [200; 100]);
+    assert_eq!(world.statuses(100).await, [200; 100]);
     let a = world.calls("a");
     assert!((70..=80).contains(&a), "{a} of 100 by weights of 3 to 1");
 }
@@ -111,6 +98,6 @@ async fn the_allowed_fails_of_a_deployment_precede_the_general_ones() {
     let case = Case::of("m: a b").always("a", say::server_error()).info("a", "allowed_fails: 0");
     let world =
         case.settings("allowed_fails: 1000, num_retries: 1").router("cooldown_time: 60").start().await;
-    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.statuses(30).await, [200; 30]);
     assert_eq!(world.calls("a"), 1);
 }

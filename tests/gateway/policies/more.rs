@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     answers as say,
-    case::{Case, World, hangs_up},
+    case::{Case, hangs_up},
     reply::Reply,
 };
 
@@ -12,28 +12,19 @@ fn used_up() -> Reply {
     say::error(429, "insufficient_quota", Some("insufficient_quota"), "You exceeded your current quota")
 }
 
-/// Asks so often, and gives the statuses.
-async fn ask(world: &World, times: usize) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for _ in 0..times {
-        statuses.push(world.ask().await.status.as_u16());
-    }
-    statuses
-}
-
 #[tokio::test]
 async fn a_used_up_account_closes_all_deployments_of_its_quota_group() {
     let case = Case::of("m: a b c").always("a b", used_up());
     let case = case.info("a", "quota_group: ours").info("b", "quota_group: ours");
     let world = case.settings("num_retries: 0").start().await;
-    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.statuses(30).await, [200; 30]);
     assert_eq!(world.calls("a b"), 1, "one refusal speaks for both");
 }
 
 #[tokio::test]
 async fn without_a_quota_group_each_deployment_has_an_account_of_its_own() {
     let world = Case::of("m: a b c").always("a b", used_up()).settings("num_retries: 0").start().await;
-    assert_eq!(ask(&world, 30).await, [200; 30]);
+    assert_eq!(world.statuses(30).await, [200; 30]);
     assert_eq!(world.each("a b"), [1, 1]);
 }
 
@@ -74,7 +65,7 @@ async fn allowed_fails_policy_counts_failures_by_error() {
     let policy = "allowed_fails: 0, cooldown_time: 60, num_retries: 1, \
                   allowed_fails_policy: {InternalServerErrorAllowedFails: 4}";
     let world = case.router(policy).start().await;
-    assert_eq!(ask(&world, 40).await, [200; 40]);
+    assert_eq!(world.statuses(40).await, [200; 40]);
     assert_eq!(world.calls("a"), 5);
 }
 

@@ -196,6 +196,15 @@ impl World {
         self.gateway.send(request(Method::POST, "/chat/completions", body, &self.headers)).await
     }
 
+    /// Asks this often, one after the other, and returns the statuses.
+    pub(crate) async fn statuses(&self, times: usize) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for _ in 0..times {
+            statuses.push(self.ask().await.status.as_u16());
+        }
+        statuses
+    }
+
     pub(crate) fn upstream(&self, name: &str) -> &Upstream {
         &self.upstreams[name]
     }

@@ -1,6 +1,6 @@
 //! One connection that all calls share: how its end is noticed, and that nobody can keep it for himself.
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -9,7 +9,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::CertifiedKey;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -17,9 +16,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+    rustls::{ClientConfig, RootCertStore, crypto::ring},
     server::TlsStream,
 };
+use tollgate_test_support::tls::{Identity, identity};
 use tower::util::BoxCloneSyncService;
 
 use super::call;
@@ -39,15 +39,9 @@ struct Server {
 
 impl Server {
     async fn new() -> Self {
-        let CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-        let tls = ServerConfig::builder_with_provider(ring::default_provider().into());
-        let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let mut tls = tls.with_single_cert(vec![cert.der().clone()], key).unwrap();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let Identity { acceptor, der, .. } = identity(&["h2"]).unwrap();
         let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).unwrap();
+        roots.add(der).unwrap();
         let trusts = ClientConfig::builder_with_provider(ring::default_provider().into());
         let trusts = trusts.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
         let connector = HttpsConnectorBuilder::new()
@@ -58,7 +52,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("https://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
         let client = Http2::new(BoxCloneSyncService::new(connector));
-        Self { base, client, listener, tls: TlsAcceptor::from(Arc::new(tls)) }
+        Self { base, client, listener, tls: acceptor }
     }
 
     async fn accept(&self) -> TokioIo<TlsStream<TcpStream>> {

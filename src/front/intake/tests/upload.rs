@@ -4,16 +4,14 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, Interval, interval},
-};
+use tokio::{sync::Semaphore, time::Instant};
+use tollgate_test_support::{Script, Step};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
@@ -27,39 +25,9 @@ use crate::{
     tree::router::Stack,
 };
 
-/// So many bytes at each turn of the clock; then nothing, for ever or as an end.
-struct Drip {
-    clock: Interval,
-    pieces: Vec<Bytes>,
-    ends: bool,
-}
-
-impl Drip {
-    fn new(every: Duration, pieces: Vec<Bytes>, ends: bool) -> Self {
-        Self { clock: interval(every), pieces, ends }
-    }
-}
-
-impl Body for Drip {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        ready!(self.clock.poll_tick(cx));
-        match self.pieces.is_empty() {
-            true if self.ends => Poll::Ready(None),
-            true => Poll::Pending,
-            false => Poll::Ready(Some(Ok(Frame::data(self.pieces.remove(0))))),
-        }
-    }
-}
-
 /// What comes of the upload, and when.
-async fn upload(body: Drip) -> (Result<Response, Error>, Duration) {
-    sent(http::Request::new(body), 1 << 20).await
+async fn upload(script: Script) -> (Result<Response, Error>, Duration) {
+    sent(http::Request::new(script.into_body()), 1 << 20).await
 }
 
 /// The same, of a whole request and with a limit.
@@ -101,17 +69,17 @@ fn stalled(outcome: &(Result<Response, Error>, Duration)) {
 
 #[tokio::test(start_paused = true)]
 async fn a_byte_now_and_then_is_no_progress() {
-    stalled(&upload(Drip::new(Duration::from_secs(1), pieces(1), true)).await);
+    stalled(&upload(Script::paced(Duration::from_secs(1), pieces(1))).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_after_the_first_bytes_is_not_waited_for() {
-    stalled(&upload(Drip::new(Duration::from_millis(1), pieces(1).drain(..20).collect(), false)).await);
+    stalled(&upload(Script::paced(Duration::from_millis(1), pieces(1).drain(..20)).then(Step::Hang)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_after_a_slow_line_is_not_waited_for_either() {
-    let slow = Drip::new(Duration::from_secs(1), pieces(100), false);
+    let slow = Script::paced(Duration::from_secs(1), pieces(100)).then(Step::Hang);
     match upload(slow).await {
         // At 33 s it had sent its third kilobyte, and never sent a fourth.
         (Err(Error::Rejected(rejected)), after) => {
@@ -123,13 +91,13 @@ async fn silence_after_a_slow_line_is_not_waited_for_either() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_line_is_waited_for_however_long_it_takes() {
-    let (outcome, took) = upload(Drip::new(Duration::from_secs(1), pieces(100), true)).await;
+    let (outcome, took) = upload(Script::paced(Duration::from_secs(1), pieces(100))).await;
     assert!(outcome.is_ok() && took > Duration::from_secs(40), "{outcome:?} {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_length_that_is_only_announced_takes_no_memory() {
-    let mut request = http::Request::new(Drip::new(Duration::from_millis(1), pieces(1000), true));
+    let mut request = http::Request::new(Script::paced(Duration::from_millis(1), pieces(1000)).into_body());
     request.headers_mut().insert("content-length", usize::MAX.into());
     let (outcome, _) = sent(request, usize::MAX).await;
     assert!(outcome.is_ok(), "{outcome:?}");
