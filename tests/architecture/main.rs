@@ -1,6 +1,7 @@
 //! The design, held: who may import whom, how large things may grow, and what has no place here at all.
 #![cfg(test)]
 
+mod documents;
 mod scan;
 
 use scan::Source;

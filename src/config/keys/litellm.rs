@@ -86,9 +86,9 @@ const COMMON: [&str; 8] =
 
 /// The rows of [`KEYS`] that mean something in a request, by length and then by name: most keys of a request differ from
 /// all of these in their length.
-static REQUEST_KEYS: [(&str, InRequest); count(&KEYS)] = in_requests(&KEYS);
+pub(super) static REQUEST_KEYS: [(&str, InRequest); count(&KEYS)] = in_requests(&KEYS);
 
-static REQUEST_PREFIXES: [(&str, InRequest); count(&PREFIXES)] = in_requests(&PREFIXES);
+pub(super) static REQUEST_PREFIXES: [(&str, InRequest); count(&PREFIXES)] = in_requests(&PREFIXES);
 
 /// Returns how many rows mean something in a request.
 const fn count(rows: &[Row]) -> usize {

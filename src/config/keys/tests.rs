@@ -1,6 +1,9 @@
 //! Every key that is served has its place in docs/configuration.md.
 
-use super::{ENTRY, GENERAL, INFO, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy};
+use super::{
+    ENTRY, GENERAL, INFO, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
+    litellm::{REQUEST_KEYS, REQUEST_PREFIXES},
+};
 use crate::config::VENDORS;
 
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md"));
@@ -39,6 +42,15 @@ fn every_key_that_is_served_is_documented() {
         missing("## Settings", own(false).chain(policies)),
     ];
     assert_eq!(none.concat(), [""; 0]);
+}
+
+#[test]
+fn every_key_of_a_request_that_does_not_go_upstream_is_documented() {
+    let shorter =
+        |name: &str| REQUEST_PREFIXES.iter().any(|(other, _)| *other != name && name.starts_with(other));
+    let keys = REQUEST_KEYS.iter().map(|(name, _)| *name);
+    let prefixes = REQUEST_PREFIXES.iter().map(|(name, _)| *name).filter(|name| !shorter(name));
+    assert_eq!(missing("## Settings of a request", keys.chain(prefixes)), [""; 0]);
 }
 
 #[test]
