@@ -6,7 +6,8 @@
 //! `pick` is the balancer's choice and nothing else: from the call to the endpoint that has reserved what it needs, in
 //! a group where all have room and in one where nineteen of twenty are full. `balance` is the same call to its end, and
 //! settled. `filled` takes every slot of a group, and its time is that of one call; `saturated` is what a refusal
-//! costs, and `saturated_queue` what it costs while as many wait as may. None of the picks should allocate.
+//! costs, and `saturated_queue` what it costs while as many wait as may. A pick allocates once: the list of
+//! those that have room.
 
 use std::{
     future::{Ready, ready},
@@ -41,7 +42,7 @@ const REFUSED: u32 = 10;
 /// Longer than anybody waits here.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// How many endpoints a group has.
-const ALL: [usize; 3] = [3, 16, 10_000];
+const ALL: [usize; 4] = [3, 16, 64, 1_000];
 
 /// Answers at once, or is never ready to.
 #[derive(Clone, Copy, Debug)]

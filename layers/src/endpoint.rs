@@ -32,43 +32,62 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
     /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
     fn share(&self) -> Share;
 
-    /// What a call costs, in the unit of the limits: where one finds [`Full::Cost`], one that costs less may find room.
-    /// The endpoints of a group measure alike.
-    fn cost(&self, req: &Req) -> u64 {
-        let _ = req;
-        1
-    }
-
-    /// How many calls like this one could begin until `by`, if each began as early as it may. Only reads.
+    /// Returns how many calls like this one could begin until `horizon.by`, if each began as early as it may. Only reads.
     ///
-    /// Those who wait in a queue are counted on this.
-    fn slots(&self, req: &Req, by: Instant) -> u64 {
-        match self.score(req, Instant::now()) {
+    /// By default it is one, from the time that [`score`](Endpoint::score) gives.
+    fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
+        match self.score(req, horizon.now) {
             Ok(_) => 1,
-            Err(until) => u64::from(until.at <= by),
+            Err(until) => u64::from(until.at <= horizon.by),
         }
     }
 
-    /// How many of them surely could, as far as anybody knows: where it is about to be seen whether the backend bears more
-    /// than it did, a refusal may come between.
-    ///
-    /// Those who are told when to come back are counted on this.
-    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
-        self.slots(req, by)
-    }
-
-    /// Has `told` hear of it whenever there may be room, or it may be well, earlier than was said last; not while it is being
-    /// asked for its [`score`](Endpoint::score), which may be under a lock of `told`. A decorator passes it on. `which` is what
-    /// `told` calls this endpoint.
-    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        let _ = (told, which);
+    /// Has `listener` notified whenever there may be room, or the endpoint may be healthy, earlier than was said last.
+    /// A decorator passes it on.
+    fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        let _ = listener;
     }
 }
 
-/// Hears that an endpoint may have room, or be well, earlier than it had said.
-pub trait Freed: Send + Sync {
-    /// This endpoint may. Must neither block nor call the endpoint.
-    fn freed(&self, which: usize);
+/// A time ahead, for which calls are counted that could begin until then.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon {
+    /// The present. It is passed because many are asked at one time, and a clock is dear.
+    pub now: Instant,
+    /// The end of the time ahead.
+    pub by: Instant,
+    /// The calls that count.
+    pub confidence: Confidence,
+}
+
+impl Horizon {
+    /// Returns the horizon of the calls that are expected to begin from `now` until `by`.
+    #[must_use]
+    pub const fn likely(now: Instant, by: Instant) -> Self {
+        Self { now, by, confidence: Confidence::Likely }
+    }
+
+    /// Returns the horizon of the calls that surely can begin from `now` until `by`.
+    #[must_use]
+    pub const fn certain(now: Instant, by: Instant) -> Self {
+        Self { now, by, confidence: Confidence::Certain }
+    }
+}
+
+/// How sure it must be that a call can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// It is to be expected. By this it is decided whether a request waits.
+    Likely,
+    /// It is sure, as far as anybody knows: where it is about to be seen whether the backend bears more than it did, a
+    /// refusal may come between. By this a caller is given a time to come back.
+    Certain,
+}
+
+/// Learns that an endpoint may have capacity, or be healthy, earlier than it had said.
+pub trait CapacityListener: Send + Sync {
+    /// Notifies it. Must neither block nor call the endpoint.
+    fn capacity_freed(&self);
 }
 
 /// What an endpoint says about itself at the moment of choice.

@@ -71,7 +71,7 @@ pub mod cooldown;
 pub mod ending;
 pub mod endpoint;
 pub mod fallback;
-mod freed;
+mod listeners;
 pub mod quota;
 pub mod retry;
 mod rolling;

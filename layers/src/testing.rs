@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::endpoint::{Endpoint, Freed, Score, Share, Until};
+use crate::endpoint::{CapacityListener, Endpoint, Horizon, Score, Share, Until};
 
 /// Panics when it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
@@ -71,19 +71,11 @@ where
         self.inner.share()
     }
 
-    fn cost(&self, req: &Req) -> u64 {
-        self.inner.cost(req)
+    fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
+        self.inner.slots(req, horizon)
     }
 
-    fn slots(&self, req: &Req, by: Instant) -> u64 {
-        self.inner.slots(req, by)
-    }
-
-    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
-        self.inner.sure_slots(req, by)
-    }
-
-    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.inner.on_freed(told, which);
+    fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.inner.subscribe(listener);
     }
 }

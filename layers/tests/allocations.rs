@@ -1,4 +1,4 @@
-//! A pick allocates nothing. Alone in its process, because allocations are counted for all of it.
+//! A pick allocates once. Alone in its process, because allocations are counted for all of it.
 
 use std::{
     alloc::System,
@@ -27,7 +27,8 @@ fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
     ready(Ok(n))
 }
 
-/// One call from the pick to its end, in a group of so many, each of which may be called so often.
+/// How many allocations there are for each call, from the pick to its end, in a group of so many, each of which may be
+/// called so often.
 fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
     let track = AtHead(classify);
     let endpoints: Vec<_> = (0..endpoints)
@@ -54,18 +55,18 @@ fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
     for _ in 1..calls {
         one();
     }
-    region.change().allocations
+    region.change().allocations.div_ceil(usize::try_from(calls - 1).unwrap_or(1))
 }
 
 #[test]
-fn a_pick_allocates_nothing() {
+fn a_pick_allocates_once() {
     let latency = Strategy::LatencyBased { buffer: 0.5 };
     for strategy in [Strategy::Adaptive, Strategy::SimpleShuffle, Strategy::UsageBased, latency] {
         // To the last slot.
         for (endpoints, each) in [(1, 100), (3, 1_000), (16, 100), (2_000, 3)] {
-            // The harness may be at work beside us; what a pick allocates it allocates each time.
+            // The list of those with room. The harness may be at work beside us, so the least counts.
             let least = (0..3).map(|_| allocations(endpoints, each, strategy)).min();
-            assert_eq!(least, Some(0), "{strategy:?} among {endpoints}");
+            assert_eq!(least, Some(1), "{strategy:?} among {endpoints}");
         }
     }
 }

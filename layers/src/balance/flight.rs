@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    loads::{Call, Loads, Table},
-    speed::Sample,
+    latency::Sample,
+    load::{Call, Loads, Table},
 };
 use crate::{Class, Ending, Hear, clock};
 
@@ -123,9 +123,9 @@ impl Begun {
     pub(super) fn told(self) {
         let mut table = self.loads.table();
         if table.seats.told(self.seat) {
-            table.come_to(clock::now());
-            let now = table.fade.now;
-            table.speeds.sample(&self.sample, now);
+            table.advance_to(clock::now());
+            let now = table.decay.now;
+            table.latencies.sample(&self.sample, now);
         }
     }
 }
@@ -134,13 +134,13 @@ impl Hear for Flight {
     fn end(mut self, ending: &Ending) {
         self.landed = true;
         let mut table = self.loads.table();
-        table.come_to(clock::now());
+        table.advance_to(clock::now());
         if ending.is_evidence() {
             table.judged(self.counted.which, failed(ending.class()));
         }
-        let Table { seats, speeds, fade, .. } = &mut *table;
+        let Table { seats, latencies, decay, .. } = &mut *table;
         if let (Some(head), true) = (self.head, ending.is_success() && seats.told(self.seat)) {
-            speeds.sample(&self.sample(head), fade.now);
+            latencies.sample(&self.sample(head), decay.now);
         }
         table.landed(&self.counted, self.seat);
     }

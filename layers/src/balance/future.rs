@@ -10,7 +10,13 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{exhausted::Exhausted, flight::Flight, group::Taken, reads::Reads, seek::Seek, service::Shared};
+use super::{
+    acquire::Acquire,
+    exhausted::Exhausted,
+    flight::Flight,
+    picker::Picked,
+    service::{Reads, Shared},
+};
 use crate::{Endpoint, Track};
 
 pin_project! {
@@ -29,8 +35,8 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F> {
-        Seeking { #[pin] seek: Seek },
-        Readying { taken: Option<Taken<S>> },
+        Acquiring { #[pin] acquire: Acquire },
+        Readying { picked: Option<Picked<S>> },
         Calling { #[pin] inner: F, flight: Option<Flight> },
         Over,
     }
@@ -47,7 +53,7 @@ where
     S: Service<Req>,
 {
     pub(super) fn new(shared: Arc<Shared<S, T, R>>, req: Req) -> Self {
-        Self { shared, req: Some(req), state: State::Seeking { seek: Seek::default() } }
+        Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::default() } }
     }
 }
 
@@ -64,23 +70,23 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Seeking { seek } => {
+                StateProj::Acquiring { acquire } => {
                     let Some(req) = this.req.as_ref() else { return Poll::Pending };
-                    let mut taken = None;
-                    if let Err(exhausted) = ready!(seek.poll((this.shared, req), &mut taken, cx)) {
+                    let mut picked = None;
+                    if let Err(exhausted) = ready!(acquire.poll((this.shared, req), &mut picked, cx)) {
                         this.state.set(State::Over);
                         return Poll::Ready(Err(exhausted.into()));
                     }
-                    let Some(at_once) = taken.as_mut() else { return Poll::Pending };
+                    let Some(at_once) = picked.as_mut() else { return Poll::Pending };
                     // Mostly it is ready, and is not put away before it is called.
                     let Poll::Ready(ready) = at_once.service.poll_ready(cx) else {
-                        this.state.set(State::Readying { taken });
+                        this.state.set(State::Readying { picked });
                         return Poll::Pending;
                     };
                     call(this.shared, at_once, ready, this.req.take())
                 }
-                StateProj::Readying { taken } => {
-                    let Some(late) = taken.as_mut() else { return Poll::Pending };
+                StateProj::Readying { picked } => {
+                    let Some(late) = picked.as_mut() else { return Poll::Pending };
                     let ready = ready!(late.service.poll_ready(cx));
                     // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
                     late.flight.iter_mut().for_each(Flight::called);
@@ -123,10 +129,10 @@ where
     outcome
 }
 
-/// What was taken is called where it lies; or its error is the outcome.
+/// What was picked is called where it lies; or its error is the outcome.
 fn call<S, Req, T, R>(
     shared: &Shared<S, T, R>,
-    taken: &mut Taken<S>,
+    picked: &mut Picked<S>,
     ready: Result<(), S::Error>,
     req: Option<Req>,
 ) -> Next<S, Req>
@@ -138,10 +144,10 @@ where
     let Some(req) = req else { return Ok(State::Over) };
     // One that fails before it is called was tried too: a retry is to go elsewhere.
     if let Some(attempts) = shared.reads.attempts(&req) {
-        attempts.picked(taken.key);
+        attempts.picked(picked.key);
     }
-    match (ready, taken.flight.take()) {
-        (Ok(()), flight) => Ok(State::Calling { inner: taken.service.call(req), flight }),
+    match (ready, picked.flight.take()) {
+        (Ok(()), flight) => Ok(State::Calling { inner: picked.service.call(req), flight }),
         (Err(error), Some(flight)) => Err(shared.track.track(flight, Err(error))),
         (Err(error), None) => Err(Err(error)),
     }

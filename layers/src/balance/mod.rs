@@ -16,9 +16,9 @@
 //! # The choice
 //! The lowest [order](crate::endpoint::Share::order) with room; those that this request has not
 //! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
-//! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to sixteen
-//! endpoints are all asked; of more, two that are drawn, and if neither will do, one that has room by an index of who has
-//! room first. A benched endpoint is called only when none is well in time, and then at once.
+//! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to 64 endpoints
+//! of an order are all asked; of more, 16 that are drawn, and if none of these will do, all. A benched endpoint is
+//! called only when none is well in time, and then at once.
 //!
 //! # The queue
 //! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint; nor
@@ -77,23 +77,16 @@
 //! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.
 
-mod calendar;
-mod choose;
+mod acquire;
 mod exhausted;
 mod flight;
+mod forecast;
 mod future;
-mod group;
-mod index;
-mod loads;
-mod lots;
+mod latency;
+mod load;
+mod picker;
 mod queue;
-mod reads;
-mod room;
-mod scan;
-mod search;
-mod seek;
 mod service;
-mod speed;
 mod strategy;
 #[cfg(test)]
 mod tests;
@@ -101,6 +94,5 @@ mod tests;
 pub use exhausted::Exhausted;
 pub use flight::Flight;
 pub use future::ResponseFuture;
-pub use reads::{Reads, Settings};
-pub use service::{RateLimitBalance, RateLimitBalanceLayer};
+pub use service::{RateLimitBalance, RateLimitBalanceLayer, Reads, Settings};
 pub use strategy::Strategy;

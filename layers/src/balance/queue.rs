@@ -1,16 +1,115 @@
-//! Those who wait for room: [`Queue`].
+//! The requests that wait for capacity: [`WaitQueue`].
 
-use std::{collections::VecDeque, task::Waker};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    task::Waker,
+};
 
 use tokio::time::Instant;
 
-/// A first-in-first-out queue of requests that found no room.
+use crate::{
+    endpoint::CapacityListener,
+    sync::{AtomicUsize, Mutex},
+};
+
+/// The queue of a group. Endpoints tell it of capacity that comes early.
+#[derive(Debug)]
+pub(super) struct WaitQueue {
+    len: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+/// A place in the queue, given up when dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    queue: Arc<WaitQueue>,
+    number: u64,
+    /// The time at which it gives up.
+    pub(super) expires: Instant,
+}
+
+impl WaitQueue {
+    pub(super) fn new() -> Self {
+        Self { len: AtomicUsize::new(0), queue: Mutex::new(Queue::default()) }
+    }
+
+    /// Returns the number of requests that wait. Takes no lock.
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Returns how many wait, if a newcomer would overtake one of them.
+    pub(super) fn owed(&self, now: Instant) -> Option<usize> {
+        if self.len() == 0 {
+            return None;
+        }
+        self.with(|queue| queue.is_owed(now).then(|| queue.len()))
+    }
+
+    /// Joins the end of the queue, unless `max` wait already. See [`Queue::join`].
+    pub(super) fn join(self: &Arc<Self>, excludes: bool, expires: Instant, max: usize) -> Option<Ticket> {
+        let now = Instant::now();
+        let number = self.with(|queue| (queue.len() < max).then(|| queue.join(excludes, now, expires)))?;
+        Some(Ticket { queue: Arc::clone(self), number, expires })
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut queue);
+        self.len.store(queue.len(), Ordering::Release);
+        result
+    }
+}
+
+impl CapacityListener for WaitQueue {
+    fn capacity_freed(&self) {
+        if self.len() > 0 {
+            wake(self.with(Queue::capacity_freed));
+        }
+    }
+}
+
+impl Ticket {
+    /// See [`Queue::turn`].
+    pub(super) fn turn(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
+        let turn = self.queue.with(|queue| queue.turn(self.number, now, waker));
+        turn.map_err(|(until, next)| {
+            wake(next);
+            until
+        })
+    }
+
+    /// See [`Queue::none_before`].
+    pub(super) fn none_before(&self, at: Instant) -> Result<(), Again> {
+        self.queue.with(|queue| queue.none_before(self.number, at)).map(wake)
+    }
+
+    /// Returns the number of requests in front of it.
+    pub(super) fn ahead(&self) -> usize {
+        self.queue.with(|queue| queue.place(self.number))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        wake(self.queue.with(|queue| queue.leave(self.number)));
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// A first-in-first-out queue.
 ///
-/// Who wakes whom: freed capacity wakes the first, and whoever has tried hands on to the next. Of all those who would
-/// take any endpoint only the first watches the clock; one who may not take every endpoint watches it for itself.
-/// So a slot that frees costs two polls, however many wait.
+/// Freed capacity wakes the first, and each that has tried wakes the next. Of all waiters that accept any endpoint
+/// only the first watches the clock; one that excludes endpoints watches it for itself. So a slot that frees costs two
+/// polls, however many wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+struct Queue {
     waiters: VecDeque<Waiter>,
     next: u64,
 }
@@ -18,75 +117,70 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    /// It has tried some endpoint before, and may not want what the others want.
-    picky: bool,
-    /// When it expects room, and when it gives up.
+    /// It has tried endpoints before, and may not accept one that the others would.
+    excludes: bool,
+    /// The time at which it expects capacity, and that at which it gives up.
     at: Instant,
     expires: Instant,
-    /// It was told to look, and has not looked since.
-    told: bool,
-    /// It wanted to look, and let one in front of it go first.
-    held: bool,
+    /// It was notified, and has not tried since.
+    notified: bool,
+    /// It wanted to try, and let one in front of it go first.
+    deferred: bool,
     waker: Option<Waker>,
 }
 
-/// There was news while it looked.
+/// The waiter was notified while it tried.
 #[derive(Debug)]
 pub(super) struct Again;
 
 impl Waiter {
-    /// Whether it is about to look; one that has given up does not stand in anybody's way.
+    /// Whether it is about to try; one that has given up stands in no other's way.
     fn due(&self, now: Instant) -> bool {
-        (self.told || self.at <= now) && !self.gone(now)
+        (self.notified || self.at <= now) && !self.gone(now)
     }
 
     fn gone(&self, now: Instant) -> bool {
         self.expires < now
     }
 
-    fn tell(&mut self) -> Option<Waker> {
-        (self.told, self.held) = (true, false);
+    fn notify(&mut self) -> Option<Waker> {
+        (self.notified, self.deferred) = (true, false);
         self.waker.clone()
     }
 }
 
 impl Queue {
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Whether a newcomer would overtake somebody.
-    pub(super) fn is_owed(&self, now: Instant) -> bool {
-        self.waiters.iter().any(|waiter| waiter.due(now) || !waiter.picky && !waiter.gone(now))
+    /// Whether a newcomer would overtake another.
+    fn is_owed(&self, now: Instant) -> bool {
+        self.waiters.iter().any(|waiter| waiter.due(now) || !waiter.excludes && !waiter.gone(now))
     }
 
-    /// Joins the end, and is told at once to look: room may have come since it looked last.
-    pub(super) fn join(&mut self, picky: bool, now: Instant, expires: Instant) -> u64 {
+    /// Joins the end, notified at once: capacity may have come since the newcomer tried.
+    fn join(&mut self, excludes: bool, now: Instant, expires: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
         self.waiters.push_back(Waiter {
             number,
-            picky,
+            excludes,
             at: now,
             expires,
-            told: true,
-            held: false,
+            notified: true,
+            deferred: false,
             waker: None,
         });
         number
     }
 
-    /// Whether it is this one's turn to look; else until when somebody in front may keep it from that, and who is to look
-    /// in its stead.
-    pub(super) fn turn(
-        &mut self,
-        number: u64,
-        now: Instant,
-        waker: &Waker,
-    ) -> Result<(), (Instant, Option<Waker>)> {
+    /// Returns whether this waiter may try now; else the time until which one in front may keep it from that, and the
+    /// one to wake in its stead.
+    fn turn(&mut self, number: u64, now: Instant, waker: &Waker) -> Result<(), (Instant, Option<Waker>)> {
         let place = self.place(number);
-        let Some(picky) = self.waiters.get(place).map(|waiter| waiter.picky) else { return Ok(()) };
-        let before = |waiter: &&Waiter| waiter.due(now) || !picky && !waiter.picky && !waiter.gone(now);
+        let Some(excludes) = self.waiters.get(place).map(|waiter| waiter.excludes) else { return Ok(()) };
+        let before = |waiter: &&Waiter| waiter.due(now) || !excludes && !waiter.excludes && !waiter.gone(now);
         let blocker = self.waiters.iter().take(place).find(before).map(|waiter| waiter.expires);
         let Some(waiter) = self.waiters.get_mut(place) else { return Ok(()) };
         if !waiter.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -94,57 +188,56 @@ impl Queue {
         }
         match blocker {
             None => {
-                waiter.told = false;
+                waiter.notified = false;
                 Ok(())
             }
             Some(until) => {
-                // It is told again when it is its turn; what it was told goes on to those whose turn it may be.
-                let hands_on = waiter.told && !waiter.picky;
-                (waiter.told, waiter.held) = (false, waiter.picky);
+                // It is notified again when it is its turn; its notification goes on to one whose turn it may be.
+                let hands_on = waiter.notified && !waiter.excludes;
+                (waiter.notified, waiter.deferred) = (false, waiter.excludes);
                 waiter.at = waiter.expires;
-                Err((until, if hands_on { self.tell_held(place) } else { None }))
+                Err((until, if hands_on { self.notify_deferred(place) } else { None }))
             }
         }
     }
 
-    /// It looked, and there is none before `at`. Whether it has been told to look again meanwhile; if not, who is to
-    /// look now.
-    pub(super) fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, Again> {
+    /// Notes that the waiter tried, and found no capacity before `at`. Returns the one to wake now, or an error if the
+    /// waiter was notified meanwhile and must try again.
+    fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, Again> {
         let place = self.place(number);
         let Some(waiter) = self.waiters.get_mut(place) else { return Ok(None) };
         waiter.at = at;
-        if waiter.told {
+        if waiter.notified {
             return Err(Again);
         }
-        // What a picky one cannot take, the next may. What another could not take, nobody can; but one that let it go
-        // first has yet to learn when its own time comes.
-        Ok(if waiter.picky { self.tell(place + 1) } else { self.tell_held(place) })
+        // If this waiter excludes endpoints, the next may be able to use the capacity. If not, no other can; but the
+        // first of those that let this one go first has yet to learn when its own time comes.
+        Ok(if waiter.excludes { self.notify(place + 1) } else { self.notify_deferred(place) })
     }
 
-    /// It goes, with an endpoint or without.
-    pub(super) fn leave(&mut self, number: u64) -> Option<Waker> {
+    /// Removes a waiter, with an endpoint or without.
+    fn leave(&mut self, number: u64) -> Option<Waker> {
         let place = self.place(number);
         self.waiters.remove(place);
-        self.tell(place)
+        self.notify(place)
     }
 
-    /// There may be room.
-    pub(super) fn freed(&mut self) -> Option<Waker> {
-        self.tell(0)
+    fn capacity_freed(&mut self) -> Option<Waker> {
+        self.notify(0)
     }
 
-    /// The one to be woken, once the queue is no longer locked: to wake may end a task, and that may leave the queue.
-    fn tell(&mut self, place: usize) -> Option<Waker> {
-        self.waiters.get_mut(place)?.tell()
+    /// Returns the one to wake once the queue is no longer locked: to wake may end a task, and that may leave the queue.
+    fn notify(&mut self, place: usize) -> Option<Waker> {
+        self.waiters.get_mut(place)?.notify()
     }
 
-    /// The first behind this one that let somebody go first.
-    fn tell_held(&mut self, place: usize) -> Option<Waker> {
-        self.waiters.iter_mut().skip(place + 1).find(|waiter| waiter.held)?.tell()
+    /// Notifies the first behind this place that let another go first.
+    fn notify_deferred(&mut self, place: usize) -> Option<Waker> {
+        self.waiters.iter_mut().skip(place + 1).find(|waiter| waiter.deferred)?.notify()
     }
 
-    /// How many wait in front of this one.
-    pub(super) fn place(&self, number: u64) -> usize {
+    /// Returns the number of waiters in front of this one.
+    fn place(&self, number: u64) -> usize {
         self.waiters.partition_point(|waiter| waiter.number < number)
     }
 }
@@ -177,7 +270,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         let woken: [Arc<Woken>; 4] = Default::default();
         let wakers = woken.each_ref().map(|woken| Waker::from(Arc::clone(woken)));
-        let numbers = [false, true, false, true].map(|picky| queue.join(picky, now, later));
+        let numbers = [false, true, false, true].map(|excludes| queue.join(excludes, now, later));
         // The first is yet to look, so that all others let it go first.
         for (number, waker) in numbers.iter().zip(&wakers).skip(1) {
             queue.turn(*number, now, waker).expect_err("the first is due");

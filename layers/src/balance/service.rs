@@ -11,14 +11,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    exhausted::Exhausted,
-    flight::Flight,
-    future::ResponseFuture,
-    group::Group,
-    reads::{Reads, Settings},
+    exhausted::Exhausted, flight::Flight, future::ResponseFuture, picker::Picker, queue::WaitQueue,
     strategy::Strategy,
 };
-use crate::{Endpoint, Track, attempts::Alone, setting::Constant};
+use crate::{
+    Attempts, Endpoint, Setting, Track, attempts::Alone, endpoint::CapacityListener, setting::Constant,
+};
 
 /// Makes one service of many [`Endpoint`]s.
 ///
@@ -100,9 +98,12 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
 
     fn layer(&self, endpoints: Vec<S>) -> Self::Service {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let queue = Arc::new(WaitQueue::new());
+        let listener: Arc<dyn CapacityListener> = Arc::<WaitQueue>::clone(&queue);
         RateLimitBalance {
             shared: Arc::new(Shared {
-                group: Group::new(endpoints, self.strategy, seed),
+                picker: Picker::new(endpoints, self.strategy, seed, Arc::downgrade(&listener)),
+                queue,
                 track: self.track.clone(),
                 reads: self.reads.clone(),
                 patience: self.patience,
@@ -121,7 +122,8 @@ pub struct RateLimitBalance<S, T, R = Settings> {
 /// What all clones, and all requests under way, share.
 #[derive(Debug)]
 pub(super) struct Shared<S, T, R> {
-    pub(super) group: Group<S>,
+    pub(super) picker: Picker<S>,
+    pub(super) queue: Arc<WaitQueue>,
     pub(super) track: T,
     pub(super) reads: R,
     pub(super) patience: Duration,
@@ -153,5 +155,48 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         ResponseFuture::new(Arc::clone(&self.shared), req)
+    }
+}
+
+/// The settings by which the balancer reads a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<A = Alone, D = Constant<Option<Instant>>, K = Constant<u8>> {
+    pub(super) attempts: A,
+    pub(super) deadline: D,
+    pub(super) kind: K,
+}
+
+impl Settings {
+    pub(super) const NONE: Self = Self { attempts: Alone, deadline: Constant(None), kind: Constant(0) };
+}
+
+/// What [`Settings`] of the right kinds say about a request. Implemented for those alone.
+pub trait Reads<Req> {
+    /// What it has tried so far.
+    fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
+
+    /// After which it need not be answered.
+    fn deadline(&self, req: &Req) -> Option<Instant>;
+
+    /// 0 or 1: of which kind it is, where speed is compared.
+    fn kind(&self, req: &Req) -> usize;
+}
+
+impl<Req, A, D, K> Reads<Req> for Settings<A, D, K>
+where
+    A: for<'a> Setting<&'a Req, Value = Option<&'a Attempts>>,
+    D: for<'a> Setting<&'a Req, Value = Option<Instant>>,
+    K: for<'a> Setting<&'a Req, Value = u8>,
+{
+    fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts> {
+        self.attempts.get(req)
+    }
+
+    fn deadline(&self, req: &Req) -> Option<Instant> {
+        self.deadline.get(req)
+    }
+
+    fn kind(&self, req: &Req) -> usize {
+        usize::from(self.kind.get(req) != 0)
     }
 }

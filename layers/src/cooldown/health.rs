@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, Failure, Verdict};
 use crate::{
     Ending, Hear, Until, clock,
-    endpoint::{Freed, Full, Health, Score},
-    freed::Listeners,
+    endpoint::{CapacityListener, Full, Health, Score},
+    listeners::Listeners,
     sync::{AtomicBool, AtomicU32, Mutex},
 };
 
@@ -209,8 +209,8 @@ impl HealthState {
         HealthGuard { health: self.clone(), begun: self.shared.cooldowns.load(Ordering::Acquire), probe }
     }
 
-    pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.shared.listeners.add(told, which);
+    pub(super) fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.shared.listeners.add(listener);
     }
 
     fn is_settled(&self) -> bool {
@@ -227,7 +227,7 @@ impl HealthState {
         let freed = was_avoided && !judged.is_avoided(now);
         drop(judged);
         if freed {
-            self.shared.listeners.tell();
+            self.shared.listeners.notify();
         }
         result
     }

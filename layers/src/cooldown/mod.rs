@@ -74,7 +74,7 @@ use self::health::Probe;
 pub use self::health::{HealthGuard, HealthState, Policy, Snapshot, State};
 use crate::{
     Class, Classify, Ending, Endpoint, Score, Track, Until,
-    endpoint::{Freed, Health, Share},
+    endpoint::{CapacityListener, Health, Horizon, Share},
 };
 
 /// Makes a [`Cooldown`].
@@ -194,22 +194,14 @@ where
         self.inner.share()
     }
 
-    fn cost(&self, req: &Req) -> u64 {
-        self.inner.cost(req)
-    }
-
-    fn slots(&self, req: &Req, by: Instant) -> u64 {
+    fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
         // Health closes nothing, so it takes no slot away.
-        self.inner.slots(req, by)
+        self.inner.slots(req, horizon)
     }
 
-    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
-        self.inner.sure_slots(req, by)
-    }
-
-    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.health.on_freed(told, which);
-        self.inner.on_freed(told, which);
+    fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.health.subscribe(listener);
+        self.inner.subscribe(listener);
     }
 }
 

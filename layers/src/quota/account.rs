@@ -101,7 +101,7 @@ mod tests {
 
     use super::super::{Limits, Meters, Window, meters::Meters as Handle};
     use super::*;
-    use crate::Hear;
+    use crate::{Hear, endpoint::Horizon};
 
     const fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -137,7 +137,7 @@ mod tests {
                 && two.reserve(1, Instant::now()).is_err()
         );
         assert_eq!(two.reading().closed_for, Some(secs(30)));
-        assert_eq!(two.slots(1, Instant::now() + secs(29), false), 0);
+        assert_eq!(two.slots(1, Horizon::likely(Instant::now(), Instant::now() + secs(29))), 0);
         assert!(other.room(1, Instant::now()).is_ok());
         advance(secs(30)).await;
         assert!(one.room(1, Instant::now()).is_ok() && two.room(1, Instant::now()).is_ok());

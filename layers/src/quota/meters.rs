@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     Ending, clock,
-    endpoint::{Freed, Full, Until},
-    freed::Listeners,
+    endpoint::{CapacityListener, Confidence, Full, Horizon, Until},
+    listeners::Listeners,
     sync::{Mutex, MutexGuard},
 };
 
@@ -160,13 +160,13 @@ impl Meters {
         Reservation::new(self.clone(), taken)
     }
 
-    /// How many calls of this cost could begin until then; only those that surely can, if `sure`.
-    pub(super) fn slots(&self, cost: u64, by: Instant, sure: bool) -> u64 {
-        if self.account_closed_until().is_some_and(|until| until > by) {
+    /// How many calls of this cost could begin until then.
+    pub(super) fn slots(&self, cost: u64, horizon: Horizon) -> u64 {
+        if self.account_closed_until().is_some_and(|until| until > horizon.by) {
             return 0;
         }
-        let now = self.now();
-        self.state().slots(cost, (now, self.millis(by)), sure)
+        let times = (self.millis(horizon.now), self.millis(horizon.by));
+        self.state().slots(cost, times, horizon.confidence == Confidence::Certain)
     }
 
     /// A call that took this has ended.
@@ -200,12 +200,12 @@ impl Meters {
         self.show(&mut state, now);
         drop(state);
         if freed {
-            self.shared.listeners.tell();
+            self.shared.listeners.notify();
         }
     }
 
-    pub(super) fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.shared.listeners.add(told, which);
+    pub(super) fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.shared.listeners.add(listener);
     }
 
     /// Lets those who only look see how things stand. Returns how full the fullest meter is.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Endpoint, Setting, Track,
-    endpoint::{Freed, Health, Score, Share, Until},
+    endpoint::{CapacityListener, Health, Horizon, Score, Share, Until},
     setting::Constant,
 };
 
@@ -146,19 +146,11 @@ where
         self.kept.share
     }
 
-    fn cost(&self, req: &Req) -> u64 {
-        self.cost.get(req)
+    fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
+        self.kept.meters.slots(self.cost.get(req), horizon)
     }
 
-    fn slots(&self, req: &Req, by: Instant) -> u64 {
-        self.kept.meters.slots(self.cost.get(req), by, false)
-    }
-
-    fn sure_slots(&self, req: &Req, by: Instant) -> u64 {
-        self.kept.meters.slots(self.cost.get(req), by, true)
-    }
-
-    fn on_freed(&self, told: &Weak<dyn Freed>, which: usize) {
-        self.kept.meters.on_freed(told, which);
+    fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.kept.meters.subscribe(listener);
     }
 }

@@ -62,12 +62,12 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::{Limits, Meters, Window};
-    use crate::{Class, Ending, Hear, ending::Seen, endpoint::Freed};
+    use crate::{Class, Ending, Hear, ending::Seen, endpoint::CapacityListener};
 
     struct Counts(AtomicUsize);
 
-    impl Freed for Counts {
-        fn freed(&self, _: usize) {
+    impl CapacityListener for Counts {
+        fn capacity_freed(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -92,8 +92,8 @@ mod tests {
         ] {
             let limits = Limits { window: Some(Window::S60), ..Limits::default() };
             let (meters, counts) = (Meters::new(limits), Arc::new(Counts(AtomicUsize::new(0))));
-            let told: Arc<dyn Freed> = Arc::<Counts>::clone(&counts);
-            meters.on_freed(&Arc::downgrade(&told), 0);
+            let told: Arc<dyn CapacityListener> = Arc::<Counts>::clone(&counts);
+            meters.subscribe(&Arc::downgrade(&told));
             // The first makes the meter, on which the second counts.
             tell(&meters, before);
             tell(&meters, before);

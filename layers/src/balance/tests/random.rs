@@ -321,7 +321,7 @@ proptest! {
 
     #[test]
     fn all_of_that_holds_in_a_group_of_which_only_some_are_asked(
-        limits in prop::collection::vec(small_limits(), 17..=200),
+        limits in prop::collection::vec(small_limits(), 65..=200),
         strategy in strategies(),
         seed in any::<u64>(),
         events in prop::collection::vec(event(30), 1..100),

@@ -248,7 +248,7 @@ async fn one_that_fails_gets_less() {
 async fn the_same_seed_makes_the_same_choices() {
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let (_, balance) = group(Strategy::SimpleShuffle, &[Share::default(); 40]);
+        let (_, balance) = group(Strategy::SimpleShuffle, &[Share::default(); 100]);
         let mut run = Vec::new();
         for _ in 0..200 {
             run.push(call(&balance, Ask::default()).await.expect("room").by);
@@ -311,12 +311,12 @@ async fn how_fast_a_stream_begins_is_known_before_it_ends() {
     assert!(now[1] > before[1] + 10 && now[2] > before[2] + 10, "{before:?} {now:?}");
 }
 
-/// How many of 2,320 calls each of 18 gets, of which the first weighs as much as 100 of the last 16, and the second
-/// nothing.
-async fn among_many(strategy: Strategy) -> Vec<usize> {
-    let weights = [100.0, 0.0].into_iter().chain([1.0; 16]);
+/// How many calls each of so many gets, of which the first weighs as much as 100 of the others, and the second nothing:
+/// 20 for each unit of weight.
+async fn among_many(strategy: Strategy, many: usize) -> Vec<usize> {
+    let weights = [100.0, 0.0].into_iter().chain(vec![1.0; many - 2]);
     let (servers, balance) = group(strategy, &weights.map(weighted).collect::<Vec<_>>());
-    for _ in 0..2_320 {
+    for _ in 0..20 * (100 + many - 2) {
         call(&balance, Ask::default()).await.expect("answered");
     }
     counts(&servers)
@@ -324,14 +324,25 @@ async fn among_many(strategy: Strategy) -> Vec<usize> {
 
 #[tokio::test(start_paused = true)]
 async fn among_many_too_a_shuffle_draws_by_weight() {
-    let counts = among_many(Strategy::SimpleShuffle).await;
-    assert!((1_940..=2_060).contains(&counts[0]) && counts[1] == 0, "{counts:?}");
-    assert!(counts[2..].iter().all(|count| (5..=40).contains(count)), "{counts:?}");
+    // All of the few are asked, and a sample of the many.
+    for (many, heavy, light) in
+        [(18, 1_940..=2_060, 5..=40), (100, 1_900..=2_100, 5..=40), (1_000, 1_850..=2_150, 3..=45)]
+    {
+        let counts = among_many(Strategy::SimpleShuffle, many).await;
+        println!("{many}: {} of 2,000", counts[0]);
+        assert!(heavy.contains(&counts[0]) && counts[1] == 0, "{many}: {counts:?}");
+        assert!(counts[2..].iter().all(|count| light.contains(count)), "{many}: {counts:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn among_many_too_work_goes_by_weight() {
-    let counts = among_many(Strategy::Adaptive).await;
-    assert!((1_900..=2_100).contains(&counts[0]) && counts[1] < 10, "{counts:?}");
-    assert!(counts[2..].iter().all(|count| (5..=60).contains(count)), "{counts:?}");
+    // The call itself makes a difference to the light, and none to the heavy: where each of very many has little, that
+    // is a part of it.
+    for (many, heavy) in [(18, 1_900..=2_100), (100, 1_900..=2_100), (1_000, 1_900..=2_250)] {
+        let counts = among_many(Strategy::Adaptive, many).await;
+        println!("{many}: {} of 2,000", counts[0]);
+        assert!(heavy.contains(&counts[0]) && counts[1] < 10, "{many}: {counts:?}");
+        assert!(counts[2..].iter().all(|count| (5..=60).contains(count)), "{many}: {counts:?}");
+    }
 }

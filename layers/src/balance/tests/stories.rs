@@ -45,10 +45,6 @@ impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
     fn share(&self) -> Share {
         self.inner.share()
     }
-
-    fn cost(&self, ask: &Ask) -> u64 {
-        self.inner.cost(ask)
-    }
 }
 
 pub(super) fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {

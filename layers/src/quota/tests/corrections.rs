@@ -1,6 +1,7 @@
 //! What comes back, and what is put right when a call ends.
 
 use super::*;
+use crate::endpoint::Horizon;
 
 /// An answer that says how many tokens are left, and how many were billed.
 fn left(tokens: u64, used: u64) -> Ending {
@@ -86,9 +87,13 @@ async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_
     let _held = twenty();
     assert_eq!(full(), ms(500));
     // In two seconds four will have ended as likely as not, and none surely.
-    let by = Instant::now() + secs(2);
-    assert_eq!((meters.slots(1, by, false), meters.slots(1, by, true)), (4, 0));
-    assert_eq!(meters.slots(1, Instant::now() + secs(10), true), 20);
+    let now = Instant::now();
+    let by = now + secs(2);
+    assert_eq!(
+        (meters.slots(1, Horizon::likely(now, by)), meters.slots(1, Horizon::certain(now, by))),
+        (4, 0)
+    );
+    assert_eq!(meters.slots(1, Horizon::certain(now, now + secs(10))), 20);
 }
 
 #[tokio::test(start_paused = true)]

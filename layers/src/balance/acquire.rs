@@ -1,4 +1,4 @@
-//! How a request comes to an endpoint, at once or after a wait: [`Seek`].
+//! How a request gets an endpoint, at once or after a wait: [`Acquire`].
 
 use std::{
     pin::Pin,
@@ -11,10 +11,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     exhausted::Exhausted,
-    group::{Pick, Taken, Want},
-    reads::Reads,
-    room::Ticket,
-    service::Shared,
+    forecast::{has_slots, next_slot},
+    picker::{Pick, PickRequest, Picked},
+    queue::Ticket,
+    service::{Reads, Shared},
 };
 use crate::{Attempts, Endpoint, clock};
 
@@ -23,25 +23,25 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pin_project! {
     /// A request on its way to an endpoint.
     #[derive(Default)]
-    pub(super) struct Seek {
+    pub(super) struct Acquire {
         ticket: Option<Ticket>,
         #[pin]
         sleep: Option<Sleep>,
     }
 }
 
-/// What there is for one who came, or waits.
+/// What a request does next.
 enum Turn {
     Go,
     Sleep(Instant),
 }
 
-impl Seek {
-    /// Comes back with a clone that holds all it needs, written to `taken`, or with our refusal.
+impl Acquire {
+    /// Completes with a clone that holds all it needs, written to `picked`, or with a refusal.
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
         (shared, req): (&Shared<S, T, R>, &Req),
-        taken: &mut Option<Taken<S>>,
+        picked: &mut Option<Picked<S>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Exhausted>>
     where
@@ -51,10 +51,10 @@ impl Seek {
         let mut this = self.project();
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
-                // A time that a server has just named may be all that we would wait: a look, not one from before that.
+                // A time that a server has just named may be all that the request would wait: a look, not an older one.
                 let now = clock::look();
                 let expires = shared.expires(req, now);
-                match shared.arrive(req, (now, expires), taken) {
+                match shared.arrive(req, (now, expires), picked) {
                     Ok(Turn::Go) => return Poll::Ready(Ok(())),
                     Ok(Turn::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
@@ -65,7 +65,7 @@ impl Seek {
                 }
                 continue;
             };
-            let at = match shared.turn((req, cx.waker()), ticket, taken) {
+            let at = match shared.turn((req, cx.waker()), ticket, picked) {
                 Ok(Turn::Sleep(at)) => at,
                 Ok(Turn::Go) => {
                     *this.ticket = None;
@@ -93,44 +93,42 @@ impl<S, T, R> Shared<S, T, R> {
     where
         R: Reads<Req>,
     {
-        // Who has all the time in the world waits for a day.
+        // A wait without a bound is a day.
         let expires = now + self.patience.min(Duration::from_secs(86_400));
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
-    fn want<'a, Req>(&self, req: &'a Req, expires: Instant) -> Want<'a, Req>
+    fn want<'a, Req>(&self, req: &'a Req, expires: Instant) -> PickRequest<'a, Req>
     where
         R: Reads<Req>,
     {
-        Want { req, attempts: self.reads.attempts(req), kind: self.reads.kind(req), expires }
+        PickRequest { req, attempts: self.reads.attempts(req), kind: self.reads.kind(req), expires }
     }
 
-    /// What there is for a newcomer. It does not overtake those who wait, and does not join them in vain.
+    /// Decides for a newcomer. It does not overtake the requests that wait, and does not join them in vain.
     fn arrive<Req>(
         &self,
         req: &Req,
         (now, expires): (Instant, Instant),
-        taken: &mut Option<Taken<S>>,
+        picked: &mut Option<Picked<S>>,
     ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
     {
-        let room = &self.group.plan().room;
-        if room.waiting() > 0 {
-            let (owed, waiting) = room.queue(|queue| (queue.is_owed(now), queue.len()));
-            if owed && self.hurried(req) {
+        if let Some(waiting) = self.queue.owed(now) {
+            if self.takes_untried_only(req) {
                 return Err(self.refuse(req, None, None));
             }
-            if owed && !self.group.has_slots(req, waiting + 1, (now, expires)) {
-                return Err(self.refuse(req, None, Some(expires)));
-            }
-            if owed {
-                return Ok(Turn::Sleep(expires));
-            }
+            let in_time = has_slots(self.picker.endpoints(), req, waiting + 1, (now, expires));
+            return if in_time {
+                Ok(Turn::Sleep(expires))
+            } else {
+                Err(self.refuse(req, None, Some(expires)))
+            };
         }
-        match self.group.pick(&self.want(req, expires), now, taken) {
-            Pick::Taken => Ok(Turn::Go),
+        match self.picker.pick(&self.want(req, expires), now, picked) {
+            Pick::Picked => Ok(Turn::Go),
             Pick::Later(at) => Ok(Turn::Sleep(at)),
             Pick::Never(at) => Err(self.refuse(req, None, at)),
         }
@@ -138,19 +136,18 @@ impl<S, T, R> Shared<S, T, R> {
 
     fn join<Req>(&self, req: &Req, expires: Instant) -> Option<Ticket>
     where
-        S: Endpoint<Req>,
         R: Reads<Req>,
     {
-        let picky = self.reads.attempts(req).is_some_and(|attempts| attempts.made() > 0);
-        self.group.plan().room.join(picky, expires, self.max_queue)
+        let excludes = self.reads.attempts(req).is_some_and(|attempts| attempts.made() > 0);
+        self.queue.join(excludes, expires, self.max_queue)
     }
 
-    /// What there is for one who waits.
+    /// Decides for a request that waits.
     fn turn<Req>(
         &self,
         (req, waker): (&Req, &Waker),
         ticket: &Ticket,
-        taken: &mut Option<Taken<S>>,
+        picked: &mut Option<Picked<S>>,
     ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
@@ -165,8 +162,8 @@ impl<S, T, R> Shared<S, T, R> {
                 }
                 return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
             }
-            let at = match self.group.pick(&self.want(req, expires), now, taken) {
-                Pick::Taken => return Ok(Turn::Go),
+            let at = match self.picker.pick(&self.want(req, expires), now, picked) {
+                Pick::Picked => return Ok(Turn::Go),
                 Pick::Later(at) => at.max(now + MILLISECOND),
                 Pick::Never(at) => return Err(self.refuse(req, Some(ticket), at)),
             };
@@ -179,36 +176,35 @@ impl<S, T, R> Shared<S, T, R> {
         }
     }
 
-    /// Whether it would take nothing but an untried endpoint that has room now.
-    fn hurried<Req>(&self, req: &Req) -> bool
+    /// Whether the request accepts nothing but an untried endpoint with capacity now.
+    fn takes_untried_only<Req>(&self, req: &Req) -> bool
     where
         R: Reads<Req>,
     {
         self.reads.attempts(req).is_some_and(Attempts::untried_only)
     }
 
-    /// `earliest` is when there may be room for a request like this at its place, where that is known.
+    /// Refuses a request. `earliest` is the time at which there may be capacity for one like it at its place, where that
+    /// is known.
     fn refuse<Req>(&self, req: &Req, ticket: Option<&Ticket>, earliest: Option<Instant>) -> Exhausted
     where
         S: Endpoint<Req>,
         R: Reads<Req>,
     {
-        if self.hurried(req) {
-            // It does not come back: what it met before is judged anew.
+        if self.takes_untried_only(req) {
+            // It does not come back: the answer before it is judged again.
             return Exhausted::new(earliest.map(until));
         }
-        let room = &self.group.plan().room;
         let waiting = match ticket {
-            _ if room.waiting() == 0 => 0,
+            _ if self.queue.len() == 0 => 0,
             Some(ticket) => ticket.ahead(),
-            None => room.waiting(),
+            None => self.queue.len(),
         };
-        let slot = self.group.slot(req, waiting, earliest);
-        Exhausted::new(slot.map(until))
+        Exhausted::new(next_slot(self.picker.endpoints(), req, waiting, earliest).map(until))
     }
 }
 
-/// How long it is until then, for those who are told.
+/// Returns how long it is until then, at least a millisecond.
 fn until(at: Instant) -> Duration {
     at.saturating_duration_since(Instant::now()).max(MILLISECOND)
 }

@@ -1,4 +1,4 @@
-//! How fast each endpoint answers, against its group: [`Speeds`].
+//! How long each endpoint takes to answer, relative to its group: [`Latencies`].
 
 /// Kinds of calls, which are not to be compared with each other.
 pub(super) const KINDS: usize = 2;
@@ -10,7 +10,7 @@ const MEDIAN: f64 = 0.1;
 
 /// How long the answers of each endpoint take, by kind, and the group's median. Times are seconds since the group began.
 #[derive(Debug)]
-pub(super) struct Speeds {
+pub(super) struct Latencies {
     times: [Vec<Mean>; KINDS],
     medians: [Median; KINDS],
     // Where the median is sought, so that this never allocates.
@@ -40,7 +40,7 @@ pub(super) struct Sample {
     pub(super) seconds: f64,
 }
 
-impl Speeds {
+impl Latencies {
     pub(super) fn new(len: usize) -> Self {
         let none = || vec![Mean { seconds: 0.0, at: 0.0 }; len];
         let median = Median { seconds: 0.0, at: f64::NEG_INFINITY, samples: 0 };
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn those_that_were_slow_long_ago_do_not_make_the_others_fast() {
-        let mut speeds = Speeds::new(5);
-        let mut sample = |(which, seconds), now| speeds.sample(&Sample { which, kind: 0, seconds }, now);
+        let mut latencies = Latencies::new(5);
+        let mut sample = |(which, seconds), now| latencies.sample(&Sample { which, kind: 0, seconds }, now);
         [(0, 10.0), (1, 10.0), (2, 10.0)].into_iter().for_each(|slow| sample(slow, 0.0));
         [(3, 1.0), (4, 3.0)].into_iter().for_each(|other| sample(other, 100.0));
-        speeds.refresh(0, 100.0);
-        assert_eq!([3, 4].map(|which| speeds.slowness(which, 0, 100.0)), [1.0, 1.5]);
+        latencies.refresh(0, 100.0);
+        assert_eq!([3, 4].map(|which| latencies.slowness(which, 0, 100.0)), [1.0, 1.5]);
     }
 }

@@ -5,11 +5,9 @@ use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
 
 use super::{
-    choose::{Candidate, choose, drag},
     flight::{Counted, Flight, Seat, Seats},
-    lots::Lots,
-    speed::Speeds,
-    strategy::{Strategy, weights},
+    latency::Latencies,
+    strategy::{Candidate, Strategy, WeightedIndex, choose, penalty, weights},
 };
 use crate::{
     endpoint::Share,
@@ -25,8 +23,8 @@ const MEMORY: f64 = 10.0;
 pub(super) struct Loads {
     pub(super) strategy: Strategy,
     pub(super) weights: Vec<f64>,
-    /// To draw a few of many: by weight where the strategy goes by that, else all alike.
-    pub(super) lots: Lots,
+    /// Draws the sample of a large tier: by weight where the strategy goes by weight, else evenly.
+    pub(super) sampling: WeightedIndex,
     pub(super) shares: Vec<Share>,
     table: Mutex<Table>,
 }
@@ -34,9 +32,9 @@ pub(super) struct Loads {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) loads: Vec<Load>,
-    pub(super) speeds: Speeds,
+    pub(super) latencies: Latencies,
     pub(super) seats: Seats,
-    pub(super) fade: Fade,
+    pub(super) decay: Decay,
     picks: u64,
 }
 
@@ -46,20 +44,19 @@ pub(super) struct Load {
     /// Calls in flight and their work.
     pub(super) calls: u32,
     work: f64,
-    // What both come to now is in `Fade`.
+    // What both come to now is in `Decay`.
     lately: f64,
     errors: f64,
     /// The number of the last choice that fell on it.
     pub(super) picked: u64,
 }
 
-/// How much all that was noted has faded by now.
+/// The part of what was noted at the `epoch` that is left by now.
 ///
-/// All fades alike, so what is noted is made as much larger as it has to fade less than what was noted at the `epoch`:
-/// to look at any number of them takes one exponential, and none within a millisecond. Times are seconds since the
-/// group began.
+/// All notes decay alike, so a later one is made larger by as much as it has to decay less: to read any number of them
+/// takes one exponential, and none within a millisecond. Times are seconds since the group began.
 #[derive(Debug)]
-pub(super) struct Fade {
+pub(super) struct Decay {
     began: Instant,
     epoch: f64,
     pub(super) now: f64,
@@ -80,36 +77,37 @@ impl Loads {
         let load = Load { calls: 0, work: 0.0, lately: 0.0, errors: 0.0, picked: 0 };
         let table = Table {
             loads: vec![load; shares.len()],
-            speeds: Speeds::new(shares.len()),
+            latencies: Latencies::new(shares.len()),
             seats: Seats::default(),
-            fade: Fade { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
+            decay: Decay { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
             picks: 0,
         };
         let weights = weights(&shares);
-        let lots = if strategy.weighs() { Lots::new(&weights) } else { Lots::new(&vec![1.0; weights.len()]) };
-        Self { strategy, lots, weights, shares, table: Mutex::new(table) }
+        let even = |weight: &f64| if strategy.weighs() { *weight } else { 1.0 };
+        let sampling = WeightedIndex::new(weights.iter().map(even));
+        Self { strategy, sampling, weights, shares, table: Mutex::new(table) }
     }
 
     /// Chooses one of these and counts the call there.
     pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, Flight)> {
         let mut table = self.table();
-        table.come_to(call.now);
-        let now = table.fade.now;
-        table.speeds.refresh(call.kind, now);
+        table.advance_to(call.now);
+        let now = table.decay.now;
+        table.latencies.refresh(call.kind, now);
         let chosen = *choose(self, &table, among, call)?;
         table.picks += 1;
         let picked = table.picks;
         let work = chosen.score.cost;
-        let given = work * drag(&table, &chosen, call);
-        let noted = table.fade.noted(given);
-        let load = &mut table.loads[chosen.which];
+        let given = work * penalty(&table, &chosen, call);
+        let noted = table.decay.noted(given);
+        let load = &mut table.loads[chosen.index];
         load.picked = picked;
         load.calls += 1;
         load.work += work;
         load.lately += noted;
         let seat = table.seats.take(picked);
         drop(table);
-        let counted = Counted { which: chosen.which, work, given };
+        let counted = Counted { which: chosen.index, work, given };
         Some((chosen, Flight::new(Arc::clone(self), seat, counted, call)))
     }
 
@@ -120,10 +118,10 @@ impl Loads {
 
 impl Table {
     /// Brings what fades to this time.
-    pub(super) fn come_to(&mut self, now: Instant) {
-        if self.fade.come_to(now) {
-            let factor = std::mem::replace(&mut self.fade.factor, 1.0);
-            self.fade.epoch = self.fade.now;
+    pub(super) fn advance_to(&mut self, now: Instant) {
+        if self.decay.advance_to(now) {
+            let factor = std::mem::replace(&mut self.decay.factor, 1.0);
+            self.decay.epoch = self.decay.now;
             for load in &mut self.loads {
                 load.lately *= factor;
                 load.errors *= factor;
@@ -133,7 +131,7 @@ impl Table {
 
     /// The choice is void: what was given was never called for.
     pub(super) fn takes_back(&mut self, counted: &Counted) {
-        let noted = self.fade.noted(counted.given);
+        let noted = self.decay.noted(counted.given);
         let lately = &mut self.loads[counted.which].lately;
         *lately = (*lately - noted).max(0.0);
     }
@@ -146,7 +144,7 @@ impl Table {
 
     /// A call has ended there, well or not, at the time that all was brought to.
     pub(super) fn judged(&mut self, which: usize, failed: bool) {
-        let noted = self.fade.noted(if failed { 0.1 } else { 0.0 });
+        let noted = self.decay.noted(if failed { 0.1 } else { 0.0 });
         let errors = &mut self.loads[which].errors;
         *errors = *errors * 0.9 + noted;
     }
@@ -159,13 +157,13 @@ impl Load {
     }
 
     /// Work given lately, each piece of it as heavy as the endpoint was slow when it was given.
-    pub(super) fn lately(&self, fade: &Fade) -> f64 {
-        self.lately * fade.factor
+    pub(super) fn lately(&self, decay: &Decay) -> f64 {
+        self.lately * decay.factor
     }
 
     /// One where nothing fails, six where all does.
-    pub(super) fn error_factor(&self, fade: &Fade) -> f64 {
-        1.0 + 5.0 * self.errors * fade.factor
+    pub(super) fn error_factor(&self, decay: &Decay) -> f64 {
+        1.0 + 5.0 * self.errors * decay.factor
     }
 
     fn landed(&mut self, work: f64) {
@@ -175,9 +173,9 @@ impl Load {
     }
 }
 
-impl Fade {
+impl Decay {
     /// Whether it is time for a new epoch: before what is noted becomes too large.
-    fn come_to(&mut self, now: Instant) -> bool {
+    fn advance_to(&mut self, now: Instant) -> bool {
         let now = now.saturating_duration_since(self.began).as_secs_f64();
         if now - self.now >= 0.001 {
             self.now = now;

@@ -1,0 +1,349 @@
+//! The choice of an endpoint for one attempt: [`Picker`].
+
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    flight::Flight,
+    load::{Call, Loads},
+    strategy::{Candidate, Strategy},
+};
+use crate::{
+    Attempts, Endpoint,
+    attempts::EndpointKey,
+    endpoint::{CapacityListener, Full, Health, Share, Until},
+    sync::AtomicU64,
+};
+
+/// The largest tier of which every endpoint is asked.
+pub(super) const ASK_ALL: usize = 64;
+/// The number of endpoints that are drawn from a larger tier.
+const SAMPLE: usize = 16;
+/// How often a choice is repeated when another request took the capacity first.
+const ATTEMPTS: usize = 8;
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// The endpoints of a group, and the choice among them.
+#[derive(Debug)]
+pub(super) struct Picker<S> {
+    endpoints: Vec<S>,
+    strategy: Strategy,
+    random: AtomicU64,
+    listener: Weak<dyn CapacityListener>,
+    // Made by the first request: only then is the type known by which an endpoint tells its share.
+    tiers: OnceLock<Tiers>,
+}
+
+/// The endpoints in the sequence of their [order](crate::endpoint::Share::order). Indices count in this sequence.
+#[derive(Debug)]
+struct Tiers {
+    sequence: Vec<usize>,
+    ranges: Vec<Range<usize>>,
+    loads: Arc<Loads>,
+}
+
+/// A request for an endpoint.
+#[derive(Debug)]
+pub(super) struct PickRequest<'a, Req> {
+    pub(super) req: &'a Req,
+    pub(super) attempts: Option<&'a Attempts>,
+    /// 0 or 1: plain, or streamed.
+    pub(super) kind: usize,
+    /// The time until which the request can wait.
+    pub(super) expires: Instant,
+}
+
+/// A clone of the chosen endpoint that holds all that the call needs.
+#[derive(Debug)]
+pub(super) struct Picked<S> {
+    pub(super) service: S,
+    /// `None` once the call is made.
+    pub(super) flight: Option<Flight>,
+    pub(super) key: EndpointKey,
+}
+
+/// The result of [`Picker::pick`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pick {
+    Picked,
+    /// None now, but one may have capacity at this time, and the request can wait for it.
+    Later(Instant),
+    /// None in time. The time at which one may have capacity, if any ever does.
+    Never(Option<Instant>),
+}
+
+impl<S> Picker<S> {
+    /// Returns a picker whose endpoints tell `listener` of capacity that comes early.
+    pub(super) const fn new(
+        endpoints: Vec<S>,
+        strategy: Strategy,
+        seed: u64,
+        listener: Weak<dyn CapacityListener>,
+    ) -> Self {
+        Self { endpoints, strategy, random: AtomicU64::new(seed), listener, tiers: OnceLock::new() }
+    }
+
+    pub(super) fn endpoints(&self) -> &[S] {
+        &self.endpoints
+    }
+
+    /// Chooses an endpoint and reserves on a clone of it, which is written to `picked`: it is large, and each return
+    /// would copy it.
+    pub(super) fn pick<Req>(
+        &self,
+        want: &PickRequest<'_, Req>,
+        now: Instant,
+        picked: &mut Option<Picked<S>>,
+    ) -> Pick
+    where
+        S: Endpoint<Req>,
+    {
+        let tiers = self.tiers();
+        let (mut soonest, mut now) = (want.expires, now);
+        for _ in 0..ATTEMPTS {
+            let mut candidates = Candidates::new(self, want, now);
+            candidates.ask_tiers();
+            let among = match candidates.best(want.expires) {
+                Best::Among(among) => among,
+                Best::Later(at) => return Pick::Later(at),
+                Best::Never(at) => return Pick::Never(at),
+            };
+            let random = if self.strategy.draws() { self.random() } else { 0 };
+            let call = Call { now, kind: want.kind, random };
+            let Some((chosen, flight)) = tiers.loads.begin(among, &call) else { break };
+            let reserved = picked.insert(Picked {
+                service: self.endpoints[tiers.sequence[chosen.index]].clone(),
+                flight: Some(flight),
+                key: tiers.key(chosen.index),
+            });
+            let Err(full) = reserved.service.reserve(want.req, &chosen.score, now) else {
+                return Pick::Picked;
+            };
+            if let Some(void) = picked.take().and_then(|picked| picked.flight) {
+                void.undo();
+            }
+            soonest = soonest.min(full.at);
+            now = Instant::now();
+        }
+        // Other requests were faster each time; the next capacity may be this one's.
+        let at = soonest.max(Instant::now() + MILLISECOND);
+        if at <= want.expires { Pick::Later(at) } else { Pick::Never(Some(at)) }
+    }
+
+    fn tiers<Req>(&self) -> &Tiers
+    where
+        S: Endpoint<Req>,
+    {
+        self.tiers.get_or_init(|| {
+            self.endpoints.iter().for_each(|endpoint| endpoint.subscribe(&self.listener));
+            Tiers::new(self.endpoints.iter().map(Endpoint::share).collect(), self.strategy)
+        })
+    }
+
+    /// Returns a random number. A counter needs no lock, and is as good a seed as any.
+    fn random(&self) -> u64 {
+        let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        fastrand::Rng::with_seed(seed).u64(..)
+    }
+}
+
+impl Tiers {
+    fn new(shares: Vec<Share>, strategy: Strategy) -> Self {
+        // Endpoints without an order come last.
+        let tier = |index: &usize| shares[*index].order.map_or((true, 0), |order| (false, order));
+        let mut sequence: Vec<_> = (0..shares.len()).collect();
+        sequence.sort_by_key(tier);
+        let mut end = 0;
+        let sizes = sequence.chunk_by(|one, other| tier(one) == tier(other)).map(<[usize]>::len);
+        let ranges = sizes.map(|size| {
+            end += size;
+            end - size..end
+        });
+        let ranges = ranges.collect();
+        let shares = sequence.iter().map(|index| shares[*index]).collect();
+        Self { sequence, ranges, loads: Arc::new(Loads::new(strategy, shares)) }
+    }
+
+    fn key(&self, index: usize) -> EndpointKey {
+        EndpointKey::of(&self.loads.shares[index])
+    }
+}
+
+/// The answers of the endpoints that one request asks.
+#[derive(Debug)]
+struct Candidates<'a, S, Req> {
+    picker: &'a Picker<S>,
+    tiers: &'a Tiers,
+    want: &'a PickRequest<'a, Req>,
+    now: Instant,
+    /// Healthy endpoints with capacity: untried ones, or as long as there is none, tried ones of one tier.
+    open: Vec<Candidate>,
+    are_untried: bool,
+    /// The tried ones of a tier are complete; those of later tiers are not wanted.
+    complete: bool,
+    /// The least bad of the endpoints that are cooling down.
+    cooling: Option<Cooling>,
+    /// The earliest times at which a healthy endpoint, and one that is not, may have capacity.
+    healthy_at: Option<Instant>,
+    unhealthy_at: Option<Instant>,
+    /// The earliest time at which a tried endpoint may be called again, if that is still to come.
+    not_before: Option<Instant>,
+    untried_only: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cooling {
+    tried: bool,
+    until: Instant,
+    candidate: Candidate,
+}
+
+/// The endpoints to choose from, or the time at which there may be one.
+#[derive(Debug)]
+enum Best<'a> {
+    Among(&'a [Candidate]),
+    Later(Instant),
+    Never(Option<Instant>),
+}
+
+impl<'a, S, Req> Candidates<'a, S, Req>
+where
+    S: Endpoint<Req>,
+{
+    #[inline]
+    fn new(picker: &'a Picker<S>, want: &'a PickRequest<'a, Req>, now: Instant) -> Self {
+        // Most requests are at their first attempt: their record need not be opened.
+        let attempts = want.attempts.filter(|attempts| attempts.made() > 0);
+        Self {
+            picker,
+            tiers: picker.tiers(),
+            want,
+            now,
+            open: Vec::new(),
+            are_untried: false,
+            complete: false,
+            cooling: None,
+            healthy_at: None,
+            unhealthy_at: None,
+            not_before: attempts.and_then(Attempts::not_before).filter(|at| *at > now),
+            untried_only: attempts.is_some_and(Attempts::untried_only),
+        }
+    }
+
+    /// Asks tier after tier, until one has an endpoint with capacity that the request has not tried.
+    fn ask_tiers(&mut self) {
+        for tier in &self.tiers.ranges {
+            if tier.len() > ASK_ALL {
+                self.ask_sample(tier);
+            }
+            if !self.are_untried {
+                self.begin_tier(tier.len());
+                tier.clone().for_each(|index| self.ask(index));
+            }
+            if self.are_untried {
+                return;
+            }
+            self.complete = !self.open.is_empty();
+        }
+    }
+
+    /// Asks a sample of a large tier.
+    ///
+    /// A strategy that is itself a draw by weight takes the first of the sample that can be called: a draw by weight
+    /// from a sample by weight would favour the heavy twice.
+    fn ask_sample(&mut self, tier: &Range<usize>) {
+        self.begin_tier(SAMPLE);
+        let mut rng = fastrand::Rng::with_seed(self.picker.random());
+        for _ in 0..SAMPLE {
+            self.ask(self.tiers.loads.sampling.sample(tier, &mut rng));
+            if self.are_untried && self.picker.strategy == Strategy::SimpleShuffle {
+                return;
+            }
+        }
+    }
+
+    /// Makes place for the answers of a tier, and forgets what a sample of it gave.
+    fn begin_tier(&mut self, asked: usize) {
+        if !self.complete {
+            self.open.clear();
+            self.open.reserve(asked.min(ASK_ALL));
+        }
+    }
+
+    fn ask(&mut self, index: usize) {
+        let tried = self.want.attempts.is_some_and(|attempts| attempts.tried(self.tiers.key(index)));
+        match self.picker.endpoints[self.tiers.sequence[index]].score(self.want.req, self.now) {
+            Ok(score) => self.add(Candidate { index, score }, tried),
+            Err(full) => self.add_full(&full, tried),
+        }
+    }
+
+    /// Adds an endpoint with capacity.
+    #[inline]
+    fn add(&mut self, candidate: Candidate, tried: bool) {
+        if let Health::Benched(until) = candidate.score.health {
+            return self.add_cooling(Cooling { tried, until, candidate });
+        }
+        match (tried, self.not_before) {
+            (false, _) => {
+                if !self.are_untried {
+                    self.open.clear();
+                    self.are_untried = true;
+                }
+                self.open.push(candidate);
+            }
+            (true, _) if self.untried_only || self.are_untried || self.complete => {}
+            (true, Some(at)) => earlier(&mut self.healthy_at, at),
+            (true, None) => self.open.push(candidate),
+        }
+    }
+
+    fn add_cooling(&mut self, other: Cooling) {
+        if let (true, Some(not_before)) = (other.tried, self.not_before) {
+            return earlier(&mut self.unhealthy_at, not_before);
+        }
+        if self.cooling.is_none_or(|least| (other.tried, other.until) < (least.tried, least.until)) {
+            self.cooling = Some(other);
+        }
+    }
+
+    /// Adds an endpoint without capacity.
+    fn add_full(&mut self, full: &Until, tried: bool) {
+        if tried && self.untried_only {
+            return;
+        }
+        let at = self.not_before.filter(|_| tried).map_or(full.at, |not_before| not_before.max(full.at));
+        match full.why {
+            // It was unhealthy a moment ago: rather another that is cooling down than waiting for this one.
+            Full::Probing => earlier(&mut self.unhealthy_at, at),
+            Full::Limit | Full::Cost | Full::InFlight | Full::Word => earlier(&mut self.healthy_at, at),
+        }
+    }
+
+    /// Untried before tried; then healthy before cooling down, waiting included. Health closes no group: a cooldown is
+    /// only as strong as there are others.
+    fn best(&self, expires: Instant) -> Best<'_> {
+        if !self.open.is_empty() {
+            return Best::Among(&self.open);
+        }
+        let soonest = [self.healthy_at, self.unhealthy_at].into_iter().flatten().min();
+        if self.untried_only {
+            return Best::Never(soonest);
+        }
+        let in_time = |at: &Instant| *at <= expires;
+        match (self.healthy_at.filter(in_time), &self.cooling, self.unhealthy_at.filter(in_time)) {
+            (Some(at), _, _) | (None, None, Some(at)) => Best::Later(at),
+            (None, Some(cooling), _) => Best::Among(std::slice::from_ref(&cooling.candidate)),
+            (None, None, None) => Best::Never(soonest),
+        }
+    }
+}
+
+fn earlier(known: &mut Option<Instant>, at: Instant) {
+    *known = Some(known.map_or(at, |known| known.min(at)));
+}
