@@ -14,10 +14,26 @@ use crate::{
 
 pub(super) const GROWTH: &str = "growth";
 
-/// Groups, and deployments in those that are asked; the first is what the others are compared with.
-const SIZES: [(usize, usize); 5] = [(1, 3), (100, 3), (10_000, 3), (1, 100), (1, 10_000)];
+/// The size of a configuration.
+#[derive(Clone, Copy)]
+struct Size {
+    groups: usize,
+    /// The number of deployments in each group that is asked, and in each of the others.
+    asked: usize,
+    others: usize,
+}
 
-/// Of many groups so many are asked, spread over all; the others have one deployment each.
+/// The sizes. The first is what the others are compared with.
+const SIZES: [Size; 6] = [
+    Size { groups: 1, asked: 3, others: 0 },
+    Size { groups: 100, asked: 3, others: 1 },
+    Size { groups: 10_000, asked: 3, others: 1 },
+    Size { groups: 1_000, asked: 10, others: 10 },
+    Size { groups: 1, asked: 100, others: 0 },
+    Size { groups: 1, asked: 1_000, others: 0 },
+];
+
+/// The number of groups that are asked, spread over all.
 const ASKED: usize = 64;
 
 const MB: f64 = 1024.0 * 1024.0;
@@ -37,8 +53,8 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
         resident.push(account::memory(process.pid)?.rss as f64 / MB);
     }
     let targets: Vec<_> =
-        sides.iter().map(|(size, process)| Target::new(name(*size), process, ask(size.0))).collect();
-    // The pick over 10,000 tries them all before it settles: give each size the time for that.
+        sides.iter().map(|(size, process)| Target::new(name(*size), process, ask(size.groups))).collect();
+    // The pick over 1,000 tries them all before it settles: give each size the time for that.
     let length = Duration::from_secs_f64(1.5 * if bench.arguments.quick { 0.4 } else { 1.0 });
     let rounds = Rounds { load: Load::Closed(32, Duration::ZERO), rounds: 3, length };
     let mut measured = rounds.run(&targets).await?;
@@ -57,12 +73,12 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn start(bench: &mut Bench) -> Result<Vec<((usize, usize), Process)>> {
+async fn start(bench: &mut Bench) -> Result<Vec<(Size, Process)>> {
     let mut sides = Vec::new();
     for size in SIZES {
-        let (groups, deployments) = size;
-        let asked: Vec<_> = asked(groups).collect();
-        let each = (0..groups).map(|n| if asked.binary_search(&n).is_ok() { deployments } else { 1 });
+        let asked: Vec<_> = asked(size.groups).collect();
+        let each = |n| if asked.binary_search(&n).is_ok() { size.asked } else { size.others };
+        let each = (0..size.groups).map(each);
         let yaml = config::sized(bench.upstream(), each);
         match bench.starter.tollgate(&yaml).await {
             Ok(process) => sides.push((size, process)),
@@ -72,8 +88,12 @@ async fn start(bench: &mut Bench) -> Result<Vec<((usize, usize), Process)>> {
     Ok(sides)
 }
 
-fn name((groups, deployments): (usize, usize)) -> String {
-    if groups == 1 { format!("{deployments} deployments") } else { format!("{groups} groups") }
+fn name(size: Size) -> String {
+    match size {
+        Size { groups: 1, asked, .. } => format!("{asked} deployments"),
+        Size { groups, others: 1, .. } => format!("{groups} groups"),
+        Size { groups, others, .. } => format!("{groups} groups of {others}"),
+    }
 }
 
 /// Which of so many groups are asked, in their order.
