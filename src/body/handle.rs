@@ -3,14 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
-use tollgate_layers::{Ending, Hear, balance::Flight, cooldown::HealthGuard, quota::Held};
+use tollgate_layers::{Ending, Hear, balance::InFlight, cooldown::HealthGuard, quota::Held};
 
 use crate::metrics::Count;
 
 /// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
 pub enum Handle {
     /// The balancer's: work in flight, and how fast it was.
-    Balance(Flight),
+    Balance(InFlight),
     /// The quota's: what was reserved.
     Quota(Held),
     /// The cooldown's: whether the deployment is well.
@@ -59,7 +59,7 @@ macro_rules! from {
     )*};
 }
 
-from!(Flight => Balance, Held => Quota, HealthGuard => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
 
 /// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///

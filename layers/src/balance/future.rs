@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::{
     acquire::Acquire,
     exhausted::Exhausted,
-    flight::Flight,
+    load::InFlight,
     picker::Picked,
     service::{Reads, Shared},
 };
@@ -37,7 +37,7 @@ pin_project! {
     enum State<S, F> {
         Acquiring { #[pin] acquire: Acquire },
         Readying { picked: Option<Picked<S>> },
-        Calling { #[pin] inner: F, flight: Option<Flight> },
+        Calling { #[pin] inner: F, in_flight: Option<InFlight> },
         Over,
     }
 }
@@ -61,7 +61,7 @@ impl<S, Req, T, R> Future for ResponseFuture<S, Req, T, R>
 where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
-    T: Track<Flight, S::Response, S::Error>,
+    T: Track<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -89,13 +89,13 @@ where
                     let Some(late) = picked.as_mut() else { return Poll::Pending };
                     let ready = ready!(late.service.poll_ready(cx));
                     // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
-                    late.flight.iter_mut().for_each(Flight::called);
+                    late.in_flight.iter_mut().for_each(InFlight::called);
                     call(this.shared, late, ready, this.req.take())
                 }
-                StateProj::Calling { inner, flight } => {
+                StateProj::Calling { inner, in_flight } => {
                     let outcome = ready!(inner.poll(cx));
-                    Err(match flight.take() {
-                        Some(flight) => landed(this.shared, flight, outcome),
+                    Err(match in_flight.take() {
+                        Some(in_flight) => attach(this.shared, in_flight, outcome),
                         None => outcome,
                     })
                 }
@@ -112,24 +112,24 @@ where
     }
 }
 
-/// The head is there: what was as slow as it is known now, and the rest is heard at the end.
-fn landed<S, T, R, Res, Err>(
+/// Attaches the handle to an answer whose head is there.
+fn attach<S, T, R, Res, Err>(
     shared: &Shared<S, T, R>,
-    mut flight: Flight,
+    mut in_flight: InFlight,
     outcome: Result<Res, Err>,
 ) -> Result<Res, Err>
 where
-    T: Track<Flight, Res, Err>,
+    T: Track<InFlight, Res, Err>,
 {
-    let begun = flight.head();
-    let outcome = shared.track.track(flight, outcome);
+    let begun = in_flight.head();
+    let outcome = shared.track.track(in_flight, outcome);
     if let Some(begun) = begun {
-        begun.told();
+        begun.record();
     }
     outcome
 }
 
-/// What was picked is called where it lies; or its error is the outcome.
+/// Calls the picked clone where it lies; or its error is the outcome.
 fn call<S, Req, T, R>(
     shared: &Shared<S, T, R>,
     picked: &mut Picked<S>,
@@ -138,7 +138,7 @@ fn call<S, Req, T, R>(
 ) -> Next<S, Req>
 where
     S: Service<Req>,
-    T: Track<Flight, S::Response, S::Error>,
+    T: Track<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     let Some(req) = req else { return Ok(State::Over) };
@@ -146,9 +146,9 @@ where
     if let Some(attempts) = shared.reads.attempts(&req) {
         attempts.picked(picked.key);
     }
-    match (ready, picked.flight.take()) {
-        (Ok(()), flight) => Ok(State::Calling { inner: picked.service.call(req), flight }),
-        (Err(error), Some(flight)) => Err(shared.track.track(flight, Err(error))),
+    match (ready, picked.in_flight.take()) {
+        (Ok(()), in_flight) => Ok(State::Calling { inner: picked.service.call(req), in_flight }),
+        (Err(error), Some(in_flight)) => Err(shared.track.track(in_flight, Err(error))),
         (Err(error), None) => Err(Err(error)),
     }
 }

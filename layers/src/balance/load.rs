@@ -1,21 +1,29 @@
-//! What each endpoint carries: [`Loads`].
+//! The load of each endpoint, and the calls that make it: [`Loads`], [`InFlight`].
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{
-    flight::{Counted, Flight, Seat, Seats},
-    latency::Latencies,
+    latency::{Latencies, Sample},
     strategy::{Candidate, Strategy, WeightedIndex, choose, penalty, weights},
 };
 use crate::{
+    Class, Ending, Hear, clock,
     endpoint::Share,
     sync::{Mutex, MutexGuard},
 };
 
 /// With what time constant work given lately, and errors, are forgotten: 10 s.
 const MEMORY: f64 = 10.0;
+/// The kind of calls that begin to answer before all is done.
+const STREAMED: usize = 1;
 
 /// What the endpoints of one group carry. One short lock, taken once for each choice, once for each ending, and once when a
 /// stream begins.
@@ -33,7 +41,6 @@ pub(super) struct Loads {
 pub(super) struct Table {
     pub(super) loads: Vec<Load>,
     pub(super) latencies: Latencies,
-    pub(super) seats: Seats,
     pub(super) decay: Decay,
     picks: u64,
 }
@@ -78,7 +85,6 @@ impl Loads {
         let table = Table {
             loads: vec![load; shares.len()],
             latencies: Latencies::new(shares.len()),
-            seats: Seats::default(),
             decay: Decay { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
             picks: 0,
         };
@@ -89,7 +95,7 @@ impl Loads {
     }
 
     /// Chooses one of these and counts the call there.
-    pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, Flight)> {
+    pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, InFlight)> {
         let mut table = self.table();
         table.advance_to(call.now);
         let now = table.decay.now;
@@ -105,10 +111,9 @@ impl Loads {
         load.calls += 1;
         load.work += work;
         load.lately += noted;
-        let seat = table.seats.take(picked);
         drop(table);
-        let counted = Counted { which: chosen.index, work, given };
-        Some((chosen, Flight::new(Arc::clone(self), seat, counted, call)))
+        let counted = Counted { index: chosen.index, work, given };
+        Some((chosen, InFlight::new(Arc::clone(self), counted, call)))
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
@@ -129,23 +134,17 @@ impl Table {
         }
     }
 
-    /// The choice is void: what was given was never called for.
-    pub(super) fn takes_back(&mut self, counted: &Counted) {
+    /// Takes back work that was never called for.
+    fn take_back(&mut self, counted: &Counted) {
         let noted = self.decay.noted(counted.given);
-        let lately = &mut self.loads[counted.which].lately;
+        let lately = &mut self.loads[counted.index].lately;
         *lately = (*lately - noted).max(0.0);
     }
 
-    /// The call is no longer under way.
-    pub(super) fn landed(&mut self, counted: &Counted, seat: Seat) {
-        self.loads[counted.which].landed(counted.work);
-        self.seats.give_back(seat);
-    }
-
-    /// A call has ended there, well or not, at the time that all was brought to.
-    pub(super) fn judged(&mut self, which: usize, failed: bool) {
+    /// Notes that a call has ended there, well or not, at the time that all was brought to.
+    fn judge(&mut self, index: usize, failed: bool) {
         let noted = self.decay.noted(if failed { 0.1 } else { 0.0 });
-        let errors = &mut self.loads[which].errors;
+        let errors = &mut self.loads[index].errors;
         *errors = *errors * 0.9 + noted;
     }
 }
@@ -166,7 +165,8 @@ impl Load {
         1.0 + 5.0 * self.errors * decay.factor
     }
 
-    fn landed(&mut self, work: f64) {
+    /// Notes that a call is no longer under way.
+    fn finish(&mut self, work: f64) {
         self.calls = self.calls.saturating_sub(1);
         // Sums of fractions drift; nothing in flight is nothing.
         self.work = if self.calls == 0 { 0.0 } else { self.work - work };
@@ -186,5 +186,124 @@ impl Decay {
 
     fn noted(&self, amount: f64) -> f64 {
         amount / self.factor
+    }
+}
+
+/// A call under way: it counts as load at its endpoint until the answer has ended, and measures how fast that was.
+///
+/// Dropped without an ending it only stops counting: a caller who left says nothing about an endpoint.
+#[derive(Debug)]
+pub struct InFlight {
+    loads: Arc<Loads>,
+    counted: Counted,
+    kind: usize,
+    began: Instant,
+    head: Option<Duration>,
+    /// Of a stream, from its head on: whether its latency was recorded, or never will be.
+    recorded: Option<Arc<AtomicBool>>,
+    finished: bool,
+}
+
+/// The endpoint at which a call was counted, and the work that it was counted as.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    index: usize,
+    work: f64,
+    given: f64,
+}
+
+/// The latency of a stream whose head has come, kept until the handle was attached to the answer.
+#[derive(Debug)]
+pub(super) struct Begun {
+    loads: Arc<Loads>,
+    sample: Sample,
+    recorded: Arc<AtomicBool>,
+}
+
+impl InFlight {
+    const fn new(loads: Arc<Loads>, counted: Counted, call: &Call) -> Self {
+        Self { loads, counted, kind: call.kind, began: call.now, head: None, recorded: None, finished: false }
+    }
+
+    /// Notes that the call is made now: the time before was not the endpoint's.
+    pub(super) fn called(&mut self) {
+        self.began = clock::now();
+    }
+
+    /// Notes that the head of the answer is there. Of a stream, returns its latency, to be recorded once this handle was
+    /// attached to the answer.
+    pub(super) fn head(&mut self) -> Option<Begun> {
+        let head = clock::now().saturating_duration_since(self.began);
+        self.head = Some(head);
+        (self.kind == STREAMED).then(|| Begun {
+            loads: Arc::clone(&self.loads),
+            sample: self.sample(head),
+            recorded: Arc::clone(self.recorded.insert(Arc::default())),
+        })
+    }
+
+    /// Takes back a choice that is void: the endpoint had no capacity after all.
+    pub(super) fn undo(self) {
+        self.loads.table().take_back(&self.counted);
+    }
+
+    fn sample(&self, head: Duration) -> Sample {
+        // A stream's first content comes when it comes; a plain answer takes as long as there is work in it.
+        let per = if self.kind == STREAMED { 1.0 } else { self.counted.work };
+        Sample { which: self.counted.index, kind: self.kind, seconds: head.as_secs_f64() / per }
+    }
+
+    /// Returns whether its latency is still to be recorded, and is not any more.
+    fn take_unrecorded(&self) -> bool {
+        self.recorded.as_ref().is_none_or(|recorded| !recorded.swap(true, Ordering::Relaxed))
+    }
+}
+
+impl Begun {
+    /// Records the latency, if the call has not ended by now: a stream has begun well. An answer that failed is complete,
+    /// and its handle has ended.
+    pub(super) fn record(self) {
+        if self.recorded.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut table = self.loads.table();
+        table.advance_to(clock::now());
+        let now = table.decay.now;
+        table.latencies.sample(&self.sample, now);
+    }
+}
+
+impl Hear for InFlight {
+    fn end(mut self, ending: &Ending) {
+        self.finished = true;
+        let unrecorded = self.take_unrecorded();
+        let mut table = self.loads.table();
+        table.advance_to(clock::now());
+        if ending.is_evidence() {
+            table.judge(self.counted.index, failed(ending.class()));
+        }
+        if let (Some(head), true) = (self.head, ending.is_success() && unrecorded) {
+            let now = table.decay.now;
+            table.latencies.sample(&self.sample(head), now);
+        }
+        table.loads[self.counted.index].finish(self.counted.work);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.take_unrecorded();
+            self.loads.table().loads[self.counted.index].finish(self.counted.work);
+        }
+    }
+}
+
+const fn failed(class: Class) -> bool {
+    match class {
+        Class::Unauthorized | Class::Timeout | Class::Unavailable => true,
+        Class::Success | Class::Caller | Class::ContextWindow | Class::ContentPolicy | Class::RateLimited => {
+            false
+        }
     }
 }

@@ -79,7 +79,6 @@
 
 mod acquire;
 mod exhausted;
-mod flight;
 mod forecast;
 mod future;
 mod latency;
@@ -92,7 +91,7 @@ mod strategy;
 mod tests;
 
 pub use exhausted::Exhausted;
-pub use flight::Flight;
 pub use future::ResponseFuture;
+pub use load::InFlight;
 pub use service::{RateLimitBalance, RateLimitBalanceLayer, Reads, Settings};
 pub use strategy::Strategy;

@@ -9,8 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    flight::Flight,
-    load::{Call, Loads},
+    load::{Call, InFlight, Loads},
     strategy::{Candidate, Strategy},
 };
 use crate::{
@@ -63,7 +62,7 @@ pub(super) struct PickRequest<'a, Req> {
 pub(super) struct Picked<S> {
     pub(super) service: S,
     /// `None` once the call is made.
-    pub(super) flight: Option<Flight>,
+    pub(super) in_flight: Option<InFlight>,
     pub(super) key: EndpointKey,
 }
 
@@ -115,16 +114,16 @@ impl<S> Picker<S> {
             };
             let random = if self.strategy.draws() { self.random() } else { 0 };
             let call = Call { now, kind: want.kind, random };
-            let Some((chosen, flight)) = tiers.loads.begin(among, &call) else { break };
+            let Some((chosen, in_flight)) = tiers.loads.begin(among, &call) else { break };
             let reserved = picked.insert(Picked {
                 service: self.endpoints[tiers.sequence[chosen.index]].clone(),
-                flight: Some(flight),
+                in_flight: Some(in_flight),
                 key: tiers.key(chosen.index),
             });
             let Err(full) = reserved.service.reserve(want.req, &chosen.score, now) else {
                 return Pick::Picked;
             };
-            if let Some(void) = picked.take().and_then(|picked| picked.flight) {
+            if let Some(void) = picked.take().and_then(|picked| picked.in_flight) {
                 void.undo();
             }
             soonest = soonest.min(full.at);

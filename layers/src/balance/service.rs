@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    exhausted::Exhausted, flight::Flight, future::ResponseFuture, picker::Picker, queue::WaitQueue,
+    exhausted::Exhausted, future::ResponseFuture, load::InFlight, picker::Picker, queue::WaitQueue,
     strategy::Strategy,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// Makes one service of many [`Endpoint`]s.
 ///
-/// `T` fastens a [`Flight`] to each answer; the other parameters say how a request is read.
+/// `T` fastens an [`InFlight`] to each answer; the other parameters say how a request is read.
 #[derive(Clone, Debug)]
 pub struct RateLimitBalanceLayer<T, A = Alone, D = Constant<Option<Instant>>, K = Constant<u8>> {
     strategy: Strategy,
@@ -141,7 +141,7 @@ impl<S, T, R, Req> Service<Req> for RateLimitBalance<S, T, R>
 where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
-    T: Track<Flight, S::Response, S::Error>,
+    T: Track<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     type Response = S::Response;

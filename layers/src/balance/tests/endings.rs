@@ -19,7 +19,7 @@ use crate::{
 struct Stream {
     held: Option<Held>,
     watch: Option<HealthGuard>,
-    flight: Option<Flight>,
+    flight: Option<InFlight>,
 }
 
 impl Stream {
@@ -65,7 +65,7 @@ macro_rules! fastens {
     )*};
 }
 
-fastens!(Held => held, HealthGuard => watch, Flight => flight);
+fastens!(Held => held, HealthGuard => watch, InFlight => flight);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -22,7 +22,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{Exhausted, Flight, RateLimitBalanceLayer, Strategy};
+use super::{Exhausted, InFlight, RateLimitBalanceLayer, Strategy};
 use crate::{
     Attempts, Class, Ending, Endpoint, Hear, Track,
     endpoint::Share,

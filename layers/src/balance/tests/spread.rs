@@ -276,9 +276,9 @@ async fn every_slot_of_a_large_group_is_found_and_the_next_one_too() {
 async fn how_fast_a_stream_begins_is_known_before_it_ends() {
     /// Keeps the flights of what succeeds, as streams do; what failed has ended.
     #[derive(Clone, Default)]
-    struct Streams(Arc<Mutex<Vec<Flight>>>);
-    impl Track<Flight, Answer, Failed> for Streams {
-        fn track(&self, flight: Flight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+    struct Streams(Arc<Mutex<Vec<InFlight>>>);
+    impl Track<InFlight, Answer, Failed> for Streams {
+        fn track(&self, flight: InFlight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
             match &outcome {
                 Ok(answer) if !answer.ending.is_success() => flight.end(&answer.ending),
                 _ => self.0.lock().unwrap().push(flight),

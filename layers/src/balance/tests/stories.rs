@@ -169,7 +169,7 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_holds_its_place_until_it_ends() {
     /// Keeps the handles, as a body would.
-    type Kept = (Option<Held>, Option<Flight>);
+    type Kept = (Option<Held>, Option<InFlight>);
     #[derive(Clone, Default)]
     struct Open(Arc<Mutex<Vec<Kept>>>);
     impl Track<Held, Answer, Failed> for Open {
@@ -178,8 +178,8 @@ async fn a_stream_holds_its_place_until_it_ends() {
             outcome
         }
     }
-    impl Track<Flight, Answer, Failed> for Open {
-        fn track(&self, flight: Flight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+    impl Track<InFlight, Answer, Failed> for Open {
+        fn track(&self, flight: InFlight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((None, Some(flight)));
             outcome
         }
