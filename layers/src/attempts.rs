@@ -1,8 +1,8 @@
 //! What one request has tried so far: [`Attempts`].
 //!
-//! One such record rides in a request, behind an `Arc`, through all its retries and fallbacks. The balancer writes
-//! whom it picked, Retry writes how long to wait before the same one is called again. Layers reach it by a
-//! [`Setting`]; without one, each call stands alone.
+//! One such record rides in a request, behind an `Arc`, through all its retries and fallbacks. The balancer writes the
+//! endpoints that it picked. Retry gives one [`Directive`] with each repeat, which the balancer takes. Layers reach the
+//! record by a [`Setting`]; without one, each call stands alone.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -13,8 +13,7 @@ use tokio::time::Instant;
 
 use crate::Setting;
 
-/// The record of one request: which endpoints were tried, how many attempts were made, and from when on an endpoint
-/// may be tried a second time.
+/// The record of one request: which endpoints were tried, how many attempts were made, and where the next may go.
 ///
 /// Its lock is touched by one request alone, so it is never waited for.
 #[derive(Debug, Default)]
@@ -29,9 +28,20 @@ struct Record {
     // Most requests try one endpoint: the first few need no allocation.
     first: [Option<EndpointKey>; 4],
     more: Vec<EndpointKey>,
-    not_before: Option<Instant>,
-    untried_only: bool,
-    next_untried: bool,
+    next: Directive,
+    begin_untried: bool,
+}
+
+/// Which endpoint the next attempt may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Directive {
+    /// Any, untried ones first.
+    #[default]
+    Any,
+    /// An untried one. A balancer that has none with room refuses at once.
+    Untried,
+    /// Any, but one that was tried no earlier than this.
+    NotBefore(Instant),
 }
 
 /// An endpoint, as told apart from all others alive in this process.
@@ -99,39 +109,27 @@ impl Attempts {
         begins
     }
 
-    /// From now on an endpoint that was tried is called again no earlier than this. `None` lifts it.
-    pub fn set_not_before(&self, at: Option<Instant>) {
-        self.record().not_before = at;
+    /// Says where the next attempt may go.
+    pub fn direct(&self, next: Directive) {
+        self.record().next = next;
     }
 
-    /// When an endpoint that was tried may be called again, if that is later than at once.
-    #[must_use]
-    pub fn not_before(&self) -> Option<Instant> {
-        self.record().not_before
+    /// Takes what was said of the next attempt, once. Called by a balancer as soon as it is called.
+    pub fn take_directive(&self) -> Directive {
+        // Nothing is said of a first attempt, which most are: its record need not be opened.
+        if self.made() == 0 { Directive::Any } else { std::mem::take(&mut self.record().next) }
     }
 
-    /// Whether the next attempt may go to an untried endpoint alone. A balancer that has none with room refuses then,
-    /// at once.
-    pub fn set_untried_only(&self, only: bool) {
-        self.record().untried_only = only;
-    }
-
-    /// What [`Attempts::set_untried_only`] last said.
-    #[must_use]
-    pub fn untried_only(&self) -> bool {
-        self.record().untried_only
-    }
-
-    /// The next round of attempts goes to untried endpoints alone, if there are any with room: for whoever sends a request back
-    /// to where it failed because there are others there. Unlike [`Attempts::set_untried_only`] it is
-    /// said before the round begins, and holds for all of it.
+    /// Has the next round of attempts go to untried endpoints alone: for a fallback that sends a request back to where it
+    /// failed, because there are others there. Unlike a [`Directive`] it is said before the round begins, and holds for
+    /// all of it.
     pub fn begin_untried(&self) {
-        self.record().next_untried = true;
+        self.record().begin_untried = true;
     }
 
     /// What [`Attempts::begin_untried`] asked for, once.
     pub(crate) fn take_begin_untried(&self) -> bool {
-        std::mem::take(&mut self.record().next_untried)
+        std::mem::take(&mut self.record().begin_untried)
     }
 
     /// How many different endpoints were called.
@@ -139,13 +137,6 @@ impl Attempts {
     pub fn endpoints(&self) -> usize {
         let record = self.record();
         record.first.iter().flatten().count() + record.more.len()
-    }
-
-    /// Lifts what was asked of the next attempt: [`Attempts::set_not_before`] and [`Attempts::set_untried_only`].
-    pub fn lift(&self) {
-        let mut record = self.record();
-        record.not_before = None;
-        record.untried_only = false;
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

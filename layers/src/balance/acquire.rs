@@ -16,14 +16,14 @@ use super::{
     queue::Ticket,
     service::{Reads, Shared},
 };
-use crate::{Attempts, Endpoint, clock};
+use crate::{Endpoint, attempts::Directive, clock};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pin_project! {
     /// A request on its way to an endpoint.
-    #[derive(Default)]
     pub(super) struct Acquire {
+        directive: Directive,
         ticket: Option<Ticket>,
         #[pin]
         sleep: Option<Sleep>,
@@ -37,6 +37,10 @@ enum Turn {
 }
 
 impl Acquire {
+    pub(super) const fn new(directive: Directive) -> Self {
+        Self { directive, ticket: None, sleep: None }
+    }
+
     /// Completes with a clone that holds all it needs, written to `picked`, or with a refusal.
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
@@ -53,19 +57,20 @@ impl Acquire {
             let Some(ticket) = this.ticket.as_ref() else {
                 // A time that a server has just named may be all that the request would wait: a look, not an older one.
                 let now = clock::look();
-                let expires = shared.expires(req, now);
-                match shared.arrive(req, (now, expires), picked) {
+                let want = shared.want(req, *this.directive, shared.expires(req, now));
+                match shared.arrive(&want, now, picked) {
                     Ok(Turn::Go) => return Poll::Ready(Ok(())),
                     Ok(Turn::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
                 }
-                *this.ticket = shared.join(req, expires);
+                *this.ticket = shared.join(&want);
                 if this.ticket.is_none() {
-                    return Poll::Ready(Err(shared.refuse(req, None, None)));
+                    return Poll::Ready(Err(shared.refuse(&want, None, None)));
                 }
                 continue;
             };
-            let at = match shared.turn((req, cx.waker()), ticket, picked) {
+            let want = shared.want(req, *this.directive, ticket.expires);
+            let at = match shared.turn((&want, cx.waker()), ticket, picked) {
                 Ok(Turn::Sleep(at)) => at,
                 Ok(Turn::Go) => {
                     *this.ticket = None;
@@ -98,77 +103,73 @@ impl<S, T, R> Shared<S, T, R> {
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
-    fn want<'a, Req>(&self, req: &'a Req, expires: Instant) -> PickRequest<'a, Req>
+    fn want<'a, Req>(&self, req: &'a Req, directive: Directive, expires: Instant) -> PickRequest<'a, Req>
     where
         R: Reads<Req>,
     {
-        PickRequest { req, attempts: self.reads.attempts(req), kind: self.reads.kind(req), expires }
+        let (attempts, kind) = (self.reads.attempts(req), self.reads.kind(req));
+        PickRequest { req, attempts, directive, kind, expires }
     }
 
     /// Decides for a newcomer. It does not overtake the requests that wait, and does not join them in vain.
     fn arrive<Req>(
         &self,
-        req: &Req,
-        (now, expires): (Instant, Instant),
+        want: &PickRequest<'_, Req>,
+        now: Instant,
         picked: &mut Option<Picked<S>>,
     ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
-        R: Reads<Req>,
     {
         if let Some(waiting) = self.queue.owed(now) {
-            if self.takes_untried_only(req) {
-                return Err(self.refuse(req, None, None));
+            if want.directive == Directive::Untried {
+                return Err(self.refuse(want, None, None));
             }
-            let in_time = has_slots(self.picker.endpoints(), req, waiting + 1, (now, expires));
+            let in_time = has_slots(self.picker.endpoints(), want.req, waiting + 1, (now, want.expires));
             return if in_time {
-                Ok(Turn::Sleep(expires))
+                Ok(Turn::Sleep(want.expires))
             } else {
-                Err(self.refuse(req, None, Some(expires)))
+                Err(self.refuse(want, None, Some(want.expires)))
             };
         }
-        match self.picker.pick(&self.want(req, expires), now, picked) {
+        match self.picker.pick(want, now, picked) {
             Pick::Picked => Ok(Turn::Go),
             Pick::Later(at) => Ok(Turn::Sleep(at)),
-            Pick::Never(at) => Err(self.refuse(req, None, at)),
+            Pick::Never(at) => Err(self.refuse(want, None, at)),
         }
     }
 
-    fn join<Req>(&self, req: &Req, expires: Instant) -> Option<Ticket>
-    where
-        R: Reads<Req>,
-    {
-        let excludes = self.reads.attempts(req).is_some_and(|attempts| attempts.made() > 0);
-        self.queue.join(excludes, expires, self.max_queue)
+    fn join<Req>(&self, want: &PickRequest<'_, Req>) -> Option<Ticket> {
+        let excludes = want.attempts.is_some_and(|attempts| attempts.made() > 0);
+        self.queue.join(excludes, want.expires, self.max_queue)
     }
 
     /// Decides for a request that waits.
     fn turn<Req>(
         &self,
-        (req, waker): (&Req, &Waker),
+        (want, waker): (&PickRequest<'_, Req>, &Waker),
         ticket: &Ticket,
         picked: &mut Option<Picked<S>>,
     ) -> Result<Turn, Exhausted>
     where
         S: Endpoint<Req>,
-        R: Reads<Req>,
     {
-        let expires = ticket.expires;
+        let expires = want.expires;
         loop {
             let now = Instant::now();
             if let Err(until) = ticket.turn(now, waker) {
                 if now >= expires {
-                    return Err(self.refuse(req, Some(ticket), None));
+                    return Err(self.refuse(want, Some(ticket), None));
                 }
                 return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
             }
-            let at = match self.picker.pick(&self.want(req, expires), now, picked) {
+            let at = match self.picker.pick(want, now, picked) {
                 Pick::Picked => return Ok(Turn::Go),
                 Pick::Later(at) => at.max(now + MILLISECOND),
-                Pick::Never(at) => return Err(self.refuse(req, Some(ticket), at)),
+                Pick::Never(at) => return Err(self.refuse(want, Some(ticket), at)),
             };
             if now >= expires {
-                return Err(self.refuse(req, Some(ticket), Some(at)));
+                return Err(self.refuse(want, Some(ticket), Some(at)));
             }
             if ticket.none_before(at).is_ok() {
                 return Ok(Turn::Sleep(at.min(expires)));
@@ -176,22 +177,18 @@ impl<S, T, R> Shared<S, T, R> {
         }
     }
 
-    /// Whether the request accepts nothing but an untried endpoint with capacity now.
-    fn takes_untried_only<Req>(&self, req: &Req) -> bool
-    where
-        R: Reads<Req>,
-    {
-        self.reads.attempts(req).is_some_and(Attempts::untried_only)
-    }
-
     /// Refuses a request. `earliest` is the time at which there may be capacity for one like it at its place, where that
     /// is known.
-    fn refuse<Req>(&self, req: &Req, ticket: Option<&Ticket>, earliest: Option<Instant>) -> Exhausted
+    fn refuse<Req>(
+        &self,
+        want: &PickRequest<'_, Req>,
+        ticket: Option<&Ticket>,
+        earliest: Option<Instant>,
+    ) -> Exhausted
     where
         S: Endpoint<Req>,
-        R: Reads<Req>,
     {
-        if self.takes_untried_only(req) {
+        if want.directive == Directive::Untried {
             // It does not come back: the answer before it is judged again.
             return Exhausted::new(earliest.map(until));
         }
@@ -200,7 +197,7 @@ impl<S, T, R> Shared<S, T, R> {
             Some(ticket) => ticket.ahead(),
             None => self.queue.len(),
         };
-        Exhausted::new(next_slot(self.picker.endpoints(), req, waiting, earliest).map(until))
+        Exhausted::new(next_slot(self.picker.endpoints(), want.req, waiting, earliest).map(until))
     }
 }
 

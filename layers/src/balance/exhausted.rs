@@ -15,7 +15,7 @@ impl Exhausted {
 
     /// When a lone caller who returns will be admitted: as soon as all who wait now have been served, and one more
     /// slot frees. Arrivals to come are not counted. Never zero; `None` where there is no endpoint at all, or none that the
-    /// request was [still ready to take](crate::Attempts::set_untried_only).
+    /// request was [still ready to take](crate::attempts::Directive::Untried).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after

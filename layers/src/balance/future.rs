@@ -17,7 +17,7 @@ use super::{
     picker::Picked,
     service::{Reads, Shared},
 };
-use crate::{Endpoint, Track};
+use crate::{Attempts, Endpoint, Track, attempts::Directive};
 
 pin_project! {
     /// Finds an endpoint with room, waiting for it where there is none, and calls it.
@@ -52,8 +52,13 @@ impl<S, Req, T, R> ResponseFuture<S, Req, T, R>
 where
     S: Service<Req>,
 {
-    pub(super) fn new(shared: Arc<Shared<S, T, R>>, req: Req) -> Self {
-        Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::default() } }
+    pub(super) fn new(shared: Arc<Shared<S, T, R>>, req: Req) -> Self
+    where
+        R: Reads<Req>,
+    {
+        // Taken at once, so that nothing is left of a call that is dropped.
+        let directive = shared.reads.attempts(&req).map_or(Directive::Any, Attempts::take_directive);
+        Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::new(directive) } }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Attempts, Endpoint,
-    attempts::EndpointKey,
+    attempts::{Directive, EndpointKey},
     endpoint::{CapacityListener, Full, Health, Share, Until},
     sync::AtomicU64,
 };
@@ -51,6 +51,7 @@ struct Tiers {
 pub(super) struct PickRequest<'a, Req> {
     pub(super) req: &'a Req,
     pub(super) attempts: Option<&'a Attempts>,
+    pub(super) directive: Directive,
     /// 0 or 1: plain, or streamed.
     pub(super) kind: usize,
     /// The time until which the request can wait.
@@ -216,8 +217,10 @@ where
 {
     #[inline]
     fn new(picker: &'a Picker<S>, want: &'a PickRequest<'a, Req>, now: Instant) -> Self {
-        // Most requests are at their first attempt: their record need not be opened.
-        let attempts = want.attempts.filter(|attempts| attempts.made() > 0);
+        let not_before = match want.directive {
+            Directive::NotBefore(at) if at > now => Some(at),
+            Directive::NotBefore(_) | Directive::Any | Directive::Untried => None,
+        };
         Self {
             picker,
             tiers: picker.tiers(),
@@ -229,8 +232,8 @@ where
             cooling: None,
             healthy_at: None,
             unhealthy_at: None,
-            not_before: attempts.and_then(Attempts::not_before).filter(|at| *at > now),
-            untried_only: attempts.is_some_and(Attempts::untried_only),
+            not_before,
+            untried_only: want.directive == Directive::Untried,
         }
     }
 

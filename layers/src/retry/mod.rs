@@ -27,10 +27,11 @@
 //!          answer       last real answer
 //! ```
 //!
-//! With a record of [`Attempts`](crate::Attempts) it does not sleep. It writes into the record when an endpoint that
-//! was tried may be called again, and calls at once; the balancer, which alone knows who has room, gives an untried
-//! endpoint now and a tried one then. (Only a backoff longer than the balancer waits is slept here.) Without a record
-//! every repeat is taken to meet the same endpoint: it sleeps first, and there are no free moves.
+//! With a record of [`Attempts`](crate::Attempts) it does not sleep. It leaves a
+//! [`Directive`](crate::attempts::Directive) in the record and calls at once; the balancer, which alone knows who has
+//! room, takes it, and gives an untried endpoint now, and a tried one no earlier than it may be called. (Only a backoff
+//! longer than the balancer waits is slept here.) Without a record every repeat is taken to meet the same endpoint: it
+//! sleeps first, and there are no free moves.
 //!
 //! tower's `Retry` leaves all of that to a policy, which cannot steer where the repeat goes. Its budget is deposited
 //! into by the policy; here by the layer, once per first attempt.

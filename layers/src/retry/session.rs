@@ -5,79 +5,78 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::rules::Rules;
-use crate::{Attempts, Class, Ending};
+use crate::{Attempts, Class, Ending, attempts::Directive};
 
-/// What one call has spent so far.
+/// The repeats that one call has made so far, and the one that is under way.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// Attempts that this session knows of.
+    /// The number of attempts that this session made.
     calls: u32,
     retries: u32,
-    /// How often a backoff was used.
+    /// The number of backoffs that were used.
     waits: u32,
     /// The backoff drawn for the answer that is judged now.
     drawn: Option<Duration>,
     under_way: Option<Repeat>,
-    /// No untried endpoint had room when the answer that is judged now asked for one.
-    no_other: bool,
-    /// A move met an endpoint that was tried: whoever picks does not heed the record.
-    unheeded: bool,
-    /// The round before this one has called the others as often as they may be called.
-    untried_alone: bool,
+    others: Others,
+    /// This session was sent here for the untried endpoints: it repeats nothing at the others.
+    untried_only: bool,
 }
 
-/// A repeat, as it was decided.
+/// A kind of repeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Repeat {
-    /// To an endpoint that was not tried; refused at once when there is none.
-    Move { paid: bool, tried: usize },
-    /// To any; to one that was tried not before then.
+    /// At an endpoint that was not tried. Refused at once when there is none with room. Free, unless it is a retry.
+    Elsewhere { is_retry: bool },
+    /// At any endpoint; at one that was tried not before then.
     Again(Instant),
-    /// The same, with no one behind us who would wait.
-    Slept(Instant),
-    /// The first attempt of a session that was asked to begin at an endpoint that was not tried. Not ours to pay.
-    Begun,
+    /// The same, where no balancer is below that would wait.
+    Sleep(Instant),
 }
 
-/// What comes next.
+/// What is known of endpoints that were not tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Others {
+    /// There may be one with room.
+    #[default]
+    Possible,
+    /// None had room, when the answer that is judged now asked for one.
+    NoRoom,
+    /// No [`Directive`] is taken below, so no repeat can be sent to one.
+    Unreachable,
+}
+
+/// What the future does next.
 #[derive(Debug, PartialEq)]
 pub(super) enum Step {
-    /// The answer at hand is the answer.
+    /// Gives the answer at hand.
     Stop,
-    /// Call now.
+    /// Calls now.
     Call,
-    /// Call then.
+    /// Calls then.
     Sleep(Instant),
 }
 
 impl Session {
-    /// Before the first call.
+    /// Begins, before the first call.
     pub(super) fn begin<Req, Res, Err>(rules: &impl Rules<Req, Res, Err>, req: &Req) -> Self {
         let attempts = rules.attempts(req);
         let mut session = Self::default();
-        match attempts.filter(|attempts| attempts.made() > 0) {
-            Some(attempts) => {
-                // A session before this one may have been dropped in the middle of a repeat.
-                attempts.lift();
-                if attempts.take_begin_untried() {
-                    attempts.set_untried_only(true);
-                    (session.under_way, session.untried_alone) = (Some(Repeat::Begun), true);
-                }
-            }
-            // A fallback's first attempt is free, and earns nothing either, also where nobody was called before it.
-            None => {
-                if attempts.is_none_or(Attempts::begins)
-                    && let Some(budget) = &rules.pace().budget
-                {
-                    budget.deposit();
-                }
-            }
+        if let Some(attempts) = attempts.filter(|attempts| attempts.made() > 0) {
+            session.untried_only = attempts.take_begin_untried();
+            // Said in either case: a session before this one may have been dropped before its repeat was called.
+            attempts.direct(if session.untried_only { Directive::Untried } else { Directive::Any });
+        } else if attempts.is_none_or(Attempts::begins)
+            && let Some(budget) = &rules.pace().budget
+        {
+            // Once for each request: a fallback's first attempt is free, and earns nothing either.
+            budget.deposit();
         }
         session
     }
 
-    /// A call has ended. Whether it was a move that found no endpoint, so that the answer before it is to be
-    /// judged again.
+    /// Notes that a call has ended. Returns whether it was a repeat elsewhere that found no endpoint, so that the answer
+    /// before it is to be judged again.
     pub(super) fn ended<Req, Res, Err>(
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
@@ -85,35 +84,28 @@ impl Session {
         ending: &Ending,
     ) -> bool {
         let repeat = self.under_way.take();
-        let attempts = rules.attempts(req);
-        if repeat.is_some()
-            && let Some(attempts) = attempts
-        {
-            attempts.lift();
-        }
         if !ending.is_refusal() {
-            self.calls += 1;
-            (self.no_other, self.drawn) = (false, None);
-            if let (Some(Repeat::Move { tried, .. }), Some(attempts)) = (repeat, attempts) {
-                self.unheeded |= attempts.endpoints() <= tried;
+            (self.calls, self.drawn) = (self.calls + 1, None);
+            let untaken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
+            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && rules.attempts(req).is_some_and(untaken) {
+                self.others = Others::Unreachable;
+            } else if self.others == Others::NoRoom {
+                self.others = Others::Possible;
             }
             return false;
         }
-        if repeat.is_some_and(|repeat| repeat != Repeat::Begun)
-            && let Some(budget) = &rules.pace().budget
-        {
+        let Some(repeat) = repeat else { return false };
+        if let Some(budget) = &rules.pace().budget {
             // Nothing was called.
             budget.put_back();
         }
-        let Some(Repeat::Move { paid, .. }) = repeat else {
-            return false;
-        };
-        self.retries -= u32::from(paid);
-        self.no_other = true;
+        let Repeat::Elsewhere { is_retry } = repeat else { return false };
+        self.retries -= u32::from(is_retry);
+        self.others = Others::NoRoom;
         true
     }
 
-    /// What comes after an answer that is worth another.
+    /// Decides what comes after an answer that is worth another.
     pub(super) fn next<Req, Res, Err>(
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
@@ -132,22 +124,24 @@ impl Session {
             return Step::Stop;
         }
         self.under_way = Some(repeat);
-        match repeat {
-            Repeat::Move { paid, .. } => self.retries += u32::from(paid),
-            Repeat::Again(_) | Repeat::Slept(_) | Repeat::Begun => {
-                (self.retries, self.waits) = (self.retries + 1, self.waits + 1)
+        let (directive, step) = match repeat {
+            Repeat::Elsewhere { is_retry } => {
+                self.retries += u32::from(is_retry);
+                (Directive::Untried, Step::Call)
             }
+            Repeat::Again(at) => (Directive::NotBefore(at), Step::Call),
+            Repeat::Sleep(at) => (Directive::Any, Step::Sleep(at)),
+        };
+        if !matches!(repeat, Repeat::Elsewhere { .. }) {
+            (self.retries, self.waits) = (self.retries + 1, self.waits + 1);
         }
-        match (repeat, attempts) {
-            (Repeat::Slept(at), _) => return Step::Sleep(at),
-            (Repeat::Move { .. }, Some(attempts)) => attempts.set_untried_only(true),
-            (Repeat::Again(at), Some(attempts)) => attempts.set_not_before(Some(at)),
-            (Repeat::Move { .. } | Repeat::Again(_), None) | (Repeat::Begun, _) => {}
+        if let Some(attempts) = attempts {
+            attempts.direct(directive);
         }
-        Step::Call
+        step
     }
 
-    /// Which repeat would be right, if any.
+    /// Returns the repeat that would be right, if any.
     fn plan<Req, Res, Err>(
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
@@ -159,11 +153,11 @@ impl Session {
         if deadline.is_some_and(|deadline| now >= deadline) {
             return None;
         }
-        let attempts = rules.attempts(req);
-        let other = attempts.filter(|_| !self.no_other && !self.unheeded);
-        let to_other = |paid| other.map(|attempts| Repeat::Move { paid, tried: attempts.endpoints() });
+        let is_recorded = rules.attempts(req).is_some();
+        let may_go_elsewhere = is_recorded && self.others == Others::Possible;
+        let elsewhere = |is_retry| may_go_elsewhere.then_some(Repeat::Elsewhere { is_retry });
         let may_be_free = ending.class() == Class::RateLimited || !ending.was_sent();
-        if may_be_free && let Some(free) = to_other(false) {
+        if may_be_free && let Some(free) = elsewhere(false) {
             return Some(free);
         }
         if self.retries >= rules.retries(req, ending) {
@@ -174,16 +168,15 @@ impl Session {
         let drawn = *self.drawn.get_or_insert_with(|| pace.backoff.draw(waits));
         let asked = ending.retry_after().unwrap_or_default();
         let at = now.checked_add(drawn.max(asked))?;
-        let late = deadline.is_some_and(|deadline| at >= deadline);
-        let only_other = ending.class() == Class::Unauthorized || self.untried_alone;
-        if only_other || asked > pace.patience || late {
-            return to_other(true);
+        let is_late = deadline.is_some_and(|deadline| at >= deadline);
+        let elsewhere_only = ending.class() == Class::Unauthorized || self.untried_only;
+        if elsewhere_only || asked > pace.patience || is_late {
+            return elsewhere(true);
         }
-        match attempts {
-            None => Some(Repeat::Slept(at)),
-            Some(_) if drawn <= pace.patience => Some(Repeat::Again(at)),
-            // Longer than the balancer would keep it waiting.
-            Some(_) => to_other(true).or(Some(Repeat::Slept(at))),
+        if is_recorded && drawn <= pace.patience {
+            return Some(Repeat::Again(at));
         }
+        // Longer than a balancer would keep it waiting, or there is none.
+        elsewhere(true).or(Some(Repeat::Sleep(at)))
     }
 }

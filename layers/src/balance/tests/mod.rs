@@ -25,6 +25,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use super::{Exhausted, InFlight, RateLimitBalanceLayer, Strategy};
 use crate::{
     Attempts, Class, Ending, Endpoint, Hear, Track,
+    attempts::Directive,
     endpoint::Share,
     quota::{Held, Limits, Meters, QuotaLayer, Window},
     testing::Strict,

@@ -94,7 +94,7 @@ async fn a_retry_that_waits_for_one_endpoint_does_not_hold_up_those_who_take_ano
     }
     let retry = Ask::default();
     call(&balance, retry.clone()).await.expect("the second");
-    retry.attempts.set_not_before(Some(Instant::now() + secs(1)));
+    retry.attempts.direct(Directive::NotBefore(Instant::now() + secs(1)));
     let mut waits = spawn(call(&balance, retry));
     assert_pending!(waits.poll());
     let other = call(&balance, Ask::default()).await.expect("room");
@@ -111,12 +111,13 @@ async fn one_that_would_take_nothing_but_an_untried_endpoint_is_not_told_when_to
     let balance = balance.layer(vec![deployment(&server, &meters, rpm(2))]);
     let hurried = Ask::default();
     call(&balance, hurried.clone()).await.expect("room");
-    hurried.attempts.set_untried_only(true);
+    hurried.attempts.direct(Directive::Untried);
     let alone = call(&balance, hurried.clone()).await;
     assert_eq!(alone.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
     call(&balance, Ask::default()).await.expect("room");
     let mut waits = spawn(call(&balance, Ask::default()));
     assert_pending!(waits.poll());
+    hurried.attempts.direct(Directive::Untried);
     let behind = call(&balance, hurried).await;
     assert_eq!(behind.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
 }

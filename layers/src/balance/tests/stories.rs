@@ -114,15 +114,17 @@ async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_ti
     let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
     let ask = Ask::default();
     let first = call(&balance, ask.clone()).await.expect("room").by;
-    ask.attempts.set_not_before(Some(Instant::now() + secs(1)));
     let began = Instant::now();
+    let not_before = Directive::NotBefore(began + secs(1));
+    ask.attempts.direct(not_before);
     let second = call(&balance, ask.clone()).await.expect("room").by;
     assert_ne!(first, second);
     assert_eq!(began.elapsed(), ms(1), "the untried one at once");
+    ask.attempts.direct(not_before);
     call(&balance, ask.clone()).await.expect("room");
     assert_eq!(began.elapsed(), ms(1_001), "a tried one no earlier than it may");
 
-    ask.attempts.set_untried_only(true);
+    ask.attempts.direct(Directive::Untried);
     let refused = call(&balance, ask.clone()).await;
     assert!(matches!(refused, Err(Failed::Full(_))));
     assert_eq!(ask.attempts.made(), 3);

@@ -14,7 +14,11 @@ use tokio::time::{sleep, sleep_until};
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{Attempts, Class, Ending, attempts::EndpointKey, testing::Strict};
+use crate::{
+    Attempts, Class, Ending,
+    attempts::{Directive, EndpointKey},
+    testing::Strict,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const GOOD: Ending = Ending::of(Class::Success);
@@ -90,13 +94,13 @@ impl Group {
     /// The first untried one with room, at once; else the first with room when it may be called again, if that is
     /// within two seconds; else nobody.
     fn pick(&self, ask: &Ask) -> Option<(usize, Instant)> {
-        let now = Instant::now();
+        let (now, directive) = (Instant::now(), ask.take_directive());
         let mut open = self.backends.iter().enumerate().filter(|(_, backend)| backend.full <= Some(now));
         if let Some((at, _)) = open.clone().find(|(_, backend)| !ask.tried(EndpointKey::of(*backend))) {
             return Some((at, now));
         }
-        let when = ask.not_before().unwrap_or(now).max(now);
-        let wait = !ask.untried_only() && when <= now + 2 * SECOND;
+        let when = if let Directive::NotBefore(at) = directive { at.max(now) } else { now };
+        let wait = directive != Directive::Untried && when <= now + 2 * SECOND;
         open.next().filter(|_| wait).map(|(at, _)| (at, when))
     }
 

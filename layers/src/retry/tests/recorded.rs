@@ -203,10 +203,10 @@ async fn a_caller_that_full_groups_send_on_earns_once() {
 async fn what_was_asked_of_a_repeat_is_lifted_afterwards() {
     let ask = Ask::default();
     Group::always(&[limited_for(SECOND), limited_for(SECOND)]).ask(&retry(1), &ask).await;
-    assert_eq!((ask.not_before(), ask.untried_only()), (None, false));
+    assert_eq!(ask.take_directive(), Directive::Any);
 
     // Also what a session left that was dropped in the middle.
-    ask.set_untried_only(true);
+    ask.direct(Directive::Untried);
     let group = Group::of([&[]]);
     ask.picked(EndpointKey::of(&group.backends[0]));
     assert_eq!(group.ask(&retry(0), &ask).await, Answer(Some(0), GOOD));
@@ -259,7 +259,7 @@ async fn a_round_that_is_to_begin_elsewhere_does_so_or_not_at_all_and_costs_noth
     }
     assert_eq!(group.calls(), [0, 1]);
     assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 0, refused: 0 });
-    assert!(!ask.untried_only(), "what it asked for is lifted");
+    assert_eq!(ask.take_directive(), Directive::Any, "what it asked for is lifted");
     ask.take_begin_untried();
     assert_eq!(group.ask(&layer, &ask).await, Answer(Some(0), DOWN), "and holds for one round");
 }
