@@ -14,6 +14,10 @@ const LONGEST_TEXT: usize = 4096;
 
 /// Where providers write codes, types and statuses.
 const NAMES: [&str; 7] = ["code", "type", "status", "error_type", "error_code", "reason", "__type"];
+/// The parameters of a request that hold the prompt.
+const PROMPTS: [&str; 3] = ["messages", "input", "prompt"];
+/// The keys below them that hold text of the prompt, of any length. Names and ids have limits of their own.
+const PROMPT_TEXTS: [&str; 4] = ["content", "text", "arguments", "output"];
 /// Where they write a wait, in seconds: Hugging Face's loading models, OpenRouter, and gateways.
 const WAITS: [&str; 3] = ["retry_after", "retry_after_seconds", "estimated_time"];
 
@@ -28,6 +32,7 @@ static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"e
 pub(super) struct Fault {
     text: String,
     names: Vec<String>,
+    param: String,
     status: Option<u16>,
     wait: Option<Duration>,
 }
@@ -67,9 +72,27 @@ impl Fault {
         self.wait
     }
 
-    /// Whether one of the codes and types is this one; in lower case.
+    /// Returns true if one of the codes and types is `word`, which is in lower case, or `word` with a subcode behind a
+    /// dot, as Volcano Ark writes it.
     pub(super) fn names(&self, word: &str) -> bool {
-        self.names.iter().any(|name| name == word)
+        self.names.iter().any(|name| {
+            name.strip_prefix(word).is_some_and(|subcode| subcode.is_empty() || subcode.starts_with('.'))
+        })
+    }
+
+    /// Returns true if the parameter that the error is about is `name`, which is in lower case.
+    pub(super) fn concerns(&self, name: &str) -> bool {
+        self.param == name
+    }
+
+    /// Returns true if the parameter that the error is about holds text of the prompt: `messages[17].content`, but
+    /// not `messages[2].tool_calls[0].id`.
+    pub(super) fn concerns_prompt(&self) -> bool {
+        let is_key = |part: &&str| !part.is_empty() && !part.bytes().all(|byte| byte.is_ascii_digit());
+        let mut keys = self.param.split(['.', '[', ']']).filter(is_key);
+        let root = keys.next().unwrap_or_default();
+        let last = keys.next_back().unwrap_or(root);
+        PROMPTS.contains(&root) && (PROMPTS.contains(&last) || PROMPT_TEXTS.contains(&last))
     }
 
     fn of_text(body: &[u8]) -> Self {
@@ -82,6 +105,10 @@ impl Fault {
         for part in parts(json) {
             for value in NAMES.iter().filter_map(|key| part.get(key)) {
                 fault.add(value);
+            }
+            if let Some(param) = part.get("param").and_then(Value::as_str).filter(|_| fault.param.is_empty())
+            {
+                fault.param = param.to_ascii_lowercase();
             }
             fault.wait = fault.wait.or_else(|| wait(part));
         }
@@ -109,14 +136,19 @@ impl Fault {
 
 /// The message of an error body: what the provider wrote for people.
 pub(crate) fn message_of(json: &Value) -> Option<&str> {
-    const PLACES: [&str; 9] = [
+    const PLACES: [&str; 12] = [
         "/error/message",
+        // LiteLLM's guardrails.
+        "/error/message/error",
         "/error",
+        // Cloudflare's AI gateway.
+        "/error/0/message",
         "/message",
         "/Message",
         "/message/detail/0/msg",
         "/detail/0/msg",
         "/detail",
+        "/detail/error",
         "/errors/0/message",
         "/choices/0/error/message",
     ];
@@ -144,8 +176,9 @@ fn first(json: &Value) -> &Value {
 
 /// The objects of an error body that may hold names and waits, the most telling first.
 fn parts(json: &Value) -> impl Iterator<Item = &Value> {
-    const PLACES: [&str; 8] = [
+    const PLACES: [&str; 9] = [
         "/error",
+        "/error/0",
         "/choices/0/error",
         "/error/innererror",
         "/error/inner_error",

@@ -25,6 +25,7 @@ mod fault;
 mod kind;
 mod limits;
 mod moment;
+mod phrases;
 mod policy;
 mod table;
 mod wait;
@@ -80,5 +81,7 @@ fn ending(kind: Kind, headers: &HeaderMap, fault: &Fault) -> Ending {
     kind.ending().with_retry_after(asked).with_seen(limits.requests, limits.tokens)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

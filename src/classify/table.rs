@@ -6,7 +6,14 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Kind, fault::Fault};
+use super::{
+    Kind,
+    fault::Fault,
+    phrases::{
+        BUSY_CODES, CONTEXT_CODES, CONTEXT_TEXTS, CREDENTIAL_CODES, EMPTY_ACCOUNT_TEXTS, LIMIT_CODES,
+        MISSING_CODES, MISSING_TEXTS, OUTPUT_LIMIT_TEXTS, POLICY_CODES, POLICY_TEXTS, QUOTA_CODES,
+    },
+};
 
 /// Under these statuses, an answer that says this is of this kind.
 struct Row(RangeInclusive<u16>, Says, Kind);
@@ -15,6 +22,10 @@ struct Row(RangeInclusive<u16>, Says, Kind);
 enum Says {
     /// One of these, as a code, type or status; in lower case.
     Word(&'static [&'static str]),
+    /// One of these as a code or type, about a parameter that holds text of the prompt.
+    PromptWord(&'static [&'static str]),
+    /// One of these as the parameter that the error is about; in lower case.
+    Param(&'static [&'static str]),
     /// All parts of one of these, somewhere in the message; in lower case.
     Text(&'static [&'static [&'static str]]),
     /// That its status is really this one.
@@ -23,11 +34,17 @@ enum Says {
     Nothing,
 }
 
-use Says::{Nothing, Status, Text, Word};
+use Says::{Nothing, Param, PromptWord, Status, Text, Word};
 
 static TABLE: &[Row] = &[
     // What a code says outright, under any status.
+    Row(400..=400, PromptWord(&["string_above_max_length"]), Kind::ContextWindow),
     Row(400..=400, Word(&["string_above_max_length"]), Kind::BadRequest),
+    // vLLM's check of the length of a prompt, in tokens or in characters.
+    Row(400..=400, Param(&["input_tokens", "input_text"]), Kind::ContextWindow),
+    // Zhipu's numbers, which others may use for something else.
+    Row(400..=400, Word(&["1261"]), Kind::ContextWindow),
+    Row(400..=400, Word(&["1301"]), Kind::ContentPolicy),
     Row(400..=599, Word(CONTEXT_CODES), Kind::ContextWindow),
     Row(400..=599, Word(POLICY_CODES), Kind::ContentPolicy),
     Row(400..=599, Word(QUOTA_CODES), Kind::QuotaExhausted),
@@ -48,10 +65,13 @@ static TABLE: &[Row] = &[
     Row(400..=400, Text(&[&["api key not valid"], &["api key expired"]]), Kind::Unauthorized),
     Row(400..=400, Text(&[&["user location is not supported"]]), Kind::Permission),
     Row(400..=400, Text(MISSING_TEXTS), Kind::NotFound),
+    Row(400..=422, Text(OUTPUT_LIMIT_TEXTS), Kind::BadRequest),
     Row(400..=400, Text(CONTEXT_TEXTS), Kind::ContextWindow),
     Row(413..=413, Text(CONTEXT_TEXTS), Kind::ContextWindow),
-    Row(422..=422, Text(CONTEXT_TEXTS), Kind::ContextWindow),
-    Row(400..=422, Text(POLICY_TEXTS), Kind::ContentPolicy),
+    // 424: SageMaker passes an error of its container on.
+    Row(422..=424, Text(CONTEXT_TEXTS), Kind::ContextWindow),
+    // 403: xAI. 424: Cloudflare's AI gateway. 451: StepFun.
+    Row(400..=451, Text(POLICY_TEXTS), Kind::ContentPolicy),
     // OpenRouter's moderation.
     Row(403..=403, Text(&[&["moderation", "flagged"], &["input was flagged"]]), Kind::ContentPolicy),
     // What is left of 4xx and below. Redirects are never followed: one means that nothing lives at this address.
@@ -78,125 +98,15 @@ static TABLE: &[Row] = &[
     Row(500..=599, Word(&["deadline_exceeded", "timeout_error", "modeltimeoutexception"]), Kind::Timeout),
     // llama.cpp before it had a code for it.
     Row(500..=500, Text(CONTEXT_TEXTS), Kind::ContextWindow),
-    Row(500..=500, Text(&[&["the model produced invalid content"]]), Kind::ContentPolicy),
+    Row(
+        500..=500,
+        Text(&[&["the model produced invalid content"], &["new_sensitive ("]]),
+        Kind::ContentPolicy,
+    ),
     Row(500..=502, Text(&[&["currently overloaded"], &["model is overloaded"]]), Kind::Overloaded),
     Row(503..=503, Nothing, Kind::Overloaded),
     Row(504..=504, Nothing, Kind::Timeout),
     Row(529..=529, Nothing, Kind::Overloaded),
-];
-
-const CONTEXT_CODES: &[&str] =
-    &["context_length_exceeded", "context_window_exceeded", "exceed_context_size_error"];
-
-const POLICY_CODES: &[&str] = &[
-    "content_policy_violation",
-    "content_filter",
-    "responsibleaipolicyviolation",
-    "moderation_blocked",
-    // DashScope's
-    "data_inspection_failed",
-    "datainspectionfailed",
-];
-
-const QUOTA_CODES: &[&str] = &[
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    // Anthropic's spend limit, Bedrock's, Moonshot's, DashScope's
-    "enforced_spend_limit_reached",
-    "servicequotaexceededexception",
-    "exceeded_current_quota_error",
-    "allocationquota.freetieronly",
-];
-
-/// Bedrock's, and Google's reason behind a 400 `INVALID_ARGUMENT`.
-const CREDENTIAL_CODES: &[&str] = &[
-    "unrecognizedclientexception",
-    "invalidsignatureexception",
-    "expiredtokenexception",
-    "expiredtoken",
-    "incompletesignatureexception",
-    "api_key_invalid",
-    "invalid_api_key",
-];
-
-const MISSING_CODES: &[&str] = &[
-    "model_not_found",
-    "deploymentnotfound",
-    "resourcenotfoundexception",
-    "not_found_error",
-    // Groq's, Mistral's
-    "model_decommissioned",
-    "invalid_model",
-];
-
-const BUSY_CODES: &[&str] = &[
-    "overloaded",
-    "overloaded_error",
-    "server_is_overloaded",
-    "engine_overloaded",
-    "engine_overloaded_error",
-    "modelnotreadyexception",
-];
-
-const LIMIT_CODES: &[&str] =
-    &["rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests"];
-
-/// Anthropic says both with 400, xAI the last with 403.
-const EMPTY_ACCOUNT_TEXTS: &[&[&str]] = &[
-    &["credit balance is too low"],
-    &["reached your specified", "usage limits"],
-    &["used all available credits"],
-];
-
-/// DeepSeek, OpenRouter, Bedrock.
-const MISSING_TEXTS: &[&[&str]] =
-    &[&["model not exist"], &["is not a valid model id"], &["provided model identifier is invalid"]];
-
-const CONTEXT_TEXTS: &[&[&str]] = &[
-    &["maximum context length"],
-    &["context_length_exceeded"],
-    &["contextwindowexceedederror"],
-    &["exceeds the context window"],
-    &["exceeds the context length"],
-    &["exceeds the available context size"],
-    &["exceeds the maximum number of tokens allowed"],
-    &["exceed context limit"],
-    &["exceeded max context length"],
-    &["exceeded model token limit"],
-    &["context size has been exceeded"],
-    &["prompt is too long"],
-    &["prompt too long"],
-    &["input is too long"],
-    &["too many tokens"],
-    &["too many input tokens"],
-    &["longer than the model's context length"],
-    &["longer than the maximum model length"],
-    &["model's maximum context limit"],
-    &["maximum prompt length is"],
-    &["input tokens exceed the configured limit"],
-    &["reduce the length of the messages"],
-    &["range of input length should be"],
-    &["`inputs` tokens + `max_new_tokens` must be"],
-    &["`inputs` must have less than", "tokens"],
-    &["current length is", "while limit is"],
-    &["maximum input length is", "tokens"],
-    &["prompt tokens (", "exceed model maximum"],
-    &["expected maxlength:"],
-    &["trying to keep the first", "tokens when context"],
-];
-
-const POLICY_TEXTS: &[&[&str]] = &[
-    &["content_policy_violation"],
-    &["contentpolicyviolationerror"],
-    &["responsibleaipolicyviolation"],
-    &["content management policy"],
-    &["result of our safety system"],
-    &["result of the safety system"],
-    &["violating our usage policy"],
-    &["content filtering policy"],
-    &["the model produced invalid content"],
-    &["the response was blocked"],
 ];
 
 /// The status that an error inside a 200 would have had, by what it calls itself.
@@ -242,29 +152,39 @@ pub(super) fn implied(fault: &Fault) -> Option<u16> {
 fn holds(says: &Says, fault: &Fault) -> bool {
     match says {
         Word(words) => words.iter().any(|word| fault.names(word)),
-        Text(texts) => texts.iter().any(|parts| parts.iter().all(|part| fault.text().contains(part))),
+        PromptWord(words) => fault.concerns_prompt() && words.iter().any(|word| fault.names(word)),
+        Param(names) => names.iter().any(|name| fault.concerns(name)),
+        Text(texts) => texts.iter().any(|parts| says_text(parts, fault)),
         Status(status) => fault.status() == Some(*status),
         Nothing => true,
     }
+}
+
+/// Returns true if all parts stand in the message.
+fn says_text(parts: &[&str], fault: &Fault) -> bool {
+    parts.iter().all(|part| fault.text().contains(part))
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
 
-    use super::*;
+    use super::{super::golden, *};
 
     /// What a row can be shown to decide: one fault for each code and each text.
     fn faults(says: &Says) -> Vec<Fault> {
-        let told = |code: &str, message: &str| {
-            let body = serde_json::json!({"error": {"code": code.to_uppercase(), "message": message.to_uppercase()}});
+        let told = |code: &str, param: &str, message: &str| {
+            let [code, param, message] = [code, param, message].map(str::to_uppercase);
+            let body = serde_json::json!({"error": {"code": code, "param": param, "message": message}});
             Fault::of_answer(&HeaderMap::new(), body.to_string().as_bytes())
         };
         match says {
-            Word(words) => words.iter().map(|word| told(word, "")).collect(),
-            Text(texts) => texts.iter().map(|parts| told("", &parts.join(" 7 "))).collect(),
-            Status(status) => vec![told(&status.to_string(), "")],
-            Nothing => vec![told("", "")],
+            Word(words) => words.iter().map(|word| told(word, "", "")).collect(),
+            PromptWord(words) => words.iter().map(|word| told(word, "input[0].content", "")).collect(),
+            Param(names) => names.iter().map(|name| told("", name, "")).collect(),
+            Text(texts) => texts.iter().map(|parts| told("", "", &parts.join(" 7 "))).collect(),
+            Status(status) => vec![told(&status.to_string(), "", "")],
+            Nothing => vec![told("", "", "")],
         }
     }
 
@@ -278,6 +198,34 @@ mod tests {
                 };
                 assert!(row.0.clone().any(decides), "row {at} ({:?}) never decides about {fault:?}", row.2);
             }
+        }
+    }
+
+    /// Returns what `fault` would be judged as if no row had the text `without`.
+    fn judge_without(status: u16, fault: &Fault, without: &[&str]) -> Kind {
+        let mut rows = TABLE.iter().filter(|row| row.0.contains(&status));
+        let row = rows.find(|row| match &row.1 {
+            Text(texts) => texts.iter().any(|parts| *parts != without && says_text(parts, fault)),
+            says => holds(says, fault),
+        });
+        row.map_or(Kind::ServerError, |row| row.2)
+    }
+
+    #[test]
+    fn every_text_classifies_a_golden_case_that_nothing_else_does() {
+        for (texts, file) in [(CONTEXT_TEXTS, golden::CONTEXT_WINDOW), (POLICY_TEXTS, golden::CONTENT_POLICY)]
+        {
+            let cases: Vec<_> =
+                golden::cases(file).iter().map(|case| (case.status.as_u16(), case.fault())).collect();
+            let idle: Vec<_> = texts
+                .iter()
+                .filter(|text| {
+                    !cases
+                        .iter()
+                        .any(|(status, fault)| judge(*status, fault) != judge_without(*status, fault, text))
+                })
+                .collect();
+            assert!(idle.is_empty(), "{idle:?}");
         }
     }
 
