@@ -16,6 +16,13 @@ pub(crate) struct Arguments {
     /// Only this side beside the floor (may be given more than once)
     #[arg(long = "side", value_name = "NAME", value_parser = known_side)]
     sides: Vec<String>,
+    /// Compare this build of tollgate with another one, a program at PATH, instead of with the floor: 30 rounds of each
+    /// traffic case (may be given more than once; the first is the base)
+    #[arg(long, value_name = "PATH", conflicts_with = "sides")]
+    pub(crate) against: Vec<PathBuf>,
+    /// Rounds of each traffic case, instead of its own number
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<usize>,
     /// Short rounds: under two minutes in all
     #[arg(long)]
     pub(crate) quick: bool,

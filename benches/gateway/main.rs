@@ -10,11 +10,17 @@
 //! cargo bench --bench gateway -- --quick                       under two
 //! cargo bench --bench gateway -- --case burst --case paced     only these; --list names them all
 //! cargo bench --bench gateway -- --full                        with 10,000 idle streams
+//! cargo bench --bench gateway -- --against PATH --case chat    beside another build of tollgate
 //! ```
 //!
 //! **Read the ratios.** They are medians over rounds of side / floor of the same round, and repeat to a few percent where absolute
-//! figures follow the mood of the machine. CPU is user and system time of the measured process alone. Open-loop latencies count
+//! figures follow the mood of the machine; beside each stands the interval that holds the true median with 95 % confidence. CPU is user and system time of the measured process alone. Open-loop latencies count
 //! from the moment at which a request was due. Figures of single rounds are in the JSON.
+//!
+//! To see what a change costs, build the commit before it, copy its program away, and give that to `--against`: both builds
+//! are then driven as pairs, 30 rounds of each case that is wanted, and the ratio is this build / the other. Profile
+//! `profiling` builds in a fifth of the time (`cargo bench --profile profiling`); both must have the same one. A program
+//! beside itself differs by a percent or two: so does one whose functions lie elsewhere.
 //!
 //! Without `--bench`, which cargo gives to benches and not to tests, it is a smoke test of a fraction of a second.
 

@@ -144,6 +144,15 @@ pub(crate) fn quantile(ordered: &[Duration], share: f64) -> Duration {
     ordered.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
+/// The 95 % interval of the median of what these values are a sample of, by its order statistics: no shape is assumed.
+/// The least and the greatest of fewer than six; nothing of none.
+pub(crate) fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
+    values.sort_by(f64::total_cmp);
+    let (count, half) = (values.len() as f64, 0.98 * (values.len() as f64).sqrt());
+    let below = ((count / 2.0 - half).round() as usize).saturating_sub(1);
+    Some((*values.get(below)?, *values.iter().nth_back(below)?))
+}
+
 /// The middle one; of an even number the mean of the two in the middle; 0 of none.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

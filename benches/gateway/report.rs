@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Result,
-    measure::{Measured, median},
+    measure::{Measured, interval, median},
 };
 
 /// What a figure should be.
@@ -58,6 +58,8 @@ struct Compared {
     median: f64,
     /// Median over the rounds of the ratio to the base in the same round.
     ratio: f64,
+    /// Where the true median of that ratio lies, with 95 % confidence.
+    interval: Option<(f64, f64)>,
     /// Median over the rounds of what it is more than the base in the same round.
     difference: f64,
 }
@@ -103,8 +105,8 @@ impl Report {
     /// The table; goals are judged for tollgate's own figures only.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
-            "\n{:<12} {:<34} {:<19} {:>10} {:>8} {:>10}  goal\n",
-            "case", "figure", "side", "median", "ratio", "more"
+            "\n{:<12} {:<34} {:<19} {:>10} {:>8} {:>13} {:>10}  goal\n",
+            "case", "figure", "side", "median", "ratio", "95 %", "more"
         );
         let mut last = "";
         for row in &self.rows {
@@ -155,6 +157,7 @@ impl Row {
                 "side": side.side,
                 "median": rounded(side.median),
                 "ratio": rounded(side.ratio),
+                "interval": side.interval.map(|(low, high)| [rounded(low), rounded(high)]),
                 "difference": rounded(side.difference),
                 "rounds": side.rounds.iter().copied().map(rounded).collect::<Vec<_>>(),
                 "met": is_judged(&side.side).then(|| self.figure.goal.met(side)),
@@ -172,10 +175,12 @@ impl Row {
 
 fn compared(side: &str, rounds: Vec<f64>, base: &[f64]) -> Compared {
     let pairs = || rounds.iter().copied().zip(base.iter().copied());
+    let ratios: Vec<_> = pairs().filter(|(_, base)| *base > 0.0).map(|(mine, base)| mine / base).collect();
     Compared {
         side: side.to_owned(),
         median: median(rounds.clone()),
-        ratio: median(pairs().filter(|(_, base)| *base > 0.0).map(|(mine, base)| mine / base).collect()),
+        interval: interval(ratios.clone()),
+        ratio: median(ratios),
         difference: median(pairs().map(|(mine, base)| mine - base).collect()),
         rounds,
     }
@@ -195,15 +200,16 @@ fn judged(goal: Goal, side: &Compared, n: usize) -> String {
         Some(false) => "MISSED",
         None => "",
     };
-    let (ratio, more) = if n == 0 {
-        (String::new(), String::new())
+    let (ratio, interval, more) = if n == 0 {
+        (String::new(), String::new(), String::new())
     } else {
         (
-            format!("{:.2}x", side.ratio),
+            format!("{:.3}x", side.ratio),
+            side.interval.map(|(low, high)| format!("{low:.3}-{high:.3}")).unwrap_or_default(),
             format!("{}{}", if side.difference < 0.0 { "" } else { "+" }, short(side.difference)),
         )
     };
-    format!("{ratio:>8} {more:>10}  {} {verdict}", goal.text()).trim_end().to_owned()
+    format!("{ratio:>8} {interval:>13} {more:>10}  {} {verdict}", goal.text()).trim_end().to_owned()
 }
 
 /// Three digits or more, never many.

@@ -8,7 +8,7 @@ use crate::{
     measure::{Load, Measured, Rounds, Target},
     report::{Figure, Goal},
     scenario::{Prompt, Scenario},
-    side::{Kind, Process},
+    side::{Kind, Side},
 };
 
 /// Connections that are open, each asked over in its turn; the first is what the others are compared with.
@@ -28,7 +28,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     let sizes = fitting(bench);
     eprintln!("{GROWTH}: the same rate over {} to {} connections", sizes[0], sizes[sizes.len() - 1]);
     let sides = bench.start_all().await?;
-    let mut measured: Vec<_> = sides.iter().map(|(kind, _)| (*kind, begun(&sizes))).collect();
+    let mut measured: Vec<_> = sides.iter().map(|side| (side.kind, begun(&sizes))).collect();
     let (count, length) = if bench.arguments.quick { (1, 0.5) } else { (3, 1.5) };
     let length = Duration::from_secs_f64(length);
     for round in 0..count {
@@ -54,17 +54,18 @@ fn begun(sizes: &[usize]) -> Measured {
 
 async fn stretch(
     rounds: Rounds,
-    (kind, process): &(Kind, Process),
+    side: &Side,
     (round, n): (usize, usize),
     measured: &mut Measured,
 ) -> Result<()> {
-    let target = Target::new(kind.name(), process, kind.ask(Scenario::Chat, Prompt::Short));
+    let ask = side.kind.ask(Scenario::Chat, Prompt::Short);
+    let target = Target::new(&*side.name, &side.process, ask);
     let (sample, tally) = rounds.side(&target).await?;
     tokio::time::sleep(REST).await;
     let (size, samples) = &mut measured.sides[n];
     samples.push(sample);
     if let Some(failure) = tally.failure {
-        measured.failures.push(format!("{}, {size}, round {round}: {failure}", kind.name()));
+        measured.failures.push(format!("{}, {size}, round {round}: {failure}", side.name));
     }
     Ok(())
 }

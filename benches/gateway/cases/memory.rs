@@ -13,7 +13,7 @@ use crate::{
     measure::{Measured, Sample},
     report::{Figure, Goal},
     scenario::{Prompt, Scenario},
-    side::{Kind, Process},
+    side::{Process, Side},
 };
 
 pub(super) const RESIDENT: &str = "resident";
@@ -25,17 +25,17 @@ const MB: f64 = 1024.0 * 1024.0;
 const REST: Duration = Duration::from_secs(1);
 
 /// Fresh processes, before any load.
-pub(super) async fn resident(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<()> {
+pub(super) async fn resident(bench: &mut Bench, sides: &[Side]) -> Result<()> {
     if !bench.arguments.wants(RESIDENT) {
         return Ok(());
     }
     eprintln!("{RESIDENT}: memory at rest");
     tokio::time::sleep(REST).await;
     let mut measured = Measured::default();
-    for (kind, process) in sides {
-        let memory = account::memory(process.pid)?;
+    for side in sides {
+        let memory = account::memory(side.process.pid)?;
         let sample = Sample::from([("rss_mb", memory.rss as f64 / MB), ("pss_mb", memory.pss as f64 / MB)]);
-        measured.sides.push((kind.name().to_owned(), vec![sample]));
+        measured.sides.push((side.name.clone(), vec![sample]));
     }
     let figures = [
         Figure { key: "rss_mb", title: "resident at rest, MB", goal: Goal::AtMost(15.0) },

@@ -13,7 +13,7 @@ use crate::{
     arguments::Arguments,
     machine::Pins,
     report::Report,
-    side::{Kind, Process, Starter},
+    side::{Kind, Side, Starter},
 };
 
 /// What every case works with.
@@ -38,6 +38,11 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
     let (starter, _upstream) = Starter::with_upstream(pins.clone()).await?;
     let mut bench = Bench { arguments: arguments.clone(), starter, report: Report::default() };
+    if !arguments.against.is_empty() {
+        let builds = bench.start_builds().await?;
+        traffic::run(&mut bench, &builds).await?;
+        return Ok(bench.report);
+    }
     bench.say_who_is_missing();
     let sides = bench.start_all().await?;
     // First, while they are fresh.
@@ -59,16 +64,29 @@ impl Bench {
     }
 
     /// Those that will not start are left out, and said so; without the floor there is nothing to compare with.
-    async fn start_all(&mut self) -> Result<Vec<(Kind, Process)>> {
+    async fn start_all(&mut self) -> Result<Vec<Side>> {
         let mut sides = Vec::new();
         for kind in self.arguments.kinds() {
             match self.starter.start(kind).await {
-                Ok(process) => sides.push((kind, process)),
+                Ok(process) => sides.push(Side { name: kind.name().to_owned(), kind, process }),
                 Err(error) if kind == Kind::Floor => return Err(error),
                 Err(error) => self.report.failures.push(error.to_string()),
             }
         }
         Ok(sides)
+    }
+
+    /// This build of tollgate and those that it is compared with, of which the first is the base.
+    async fn start_builds(&self) -> Result<Vec<Side>> {
+        let kind = Kind::Tollgate;
+        let mut builds = Vec::new();
+        for program in &self.arguments.against {
+            let name = program.display().to_string();
+            builds.push(Side { process: self.starter.build(&name).await?, name, kind });
+        }
+        let process = self.starter.start(kind).await?;
+        builds.insert(1, Side { name: kind.name().to_owned(), kind, process });
+        Ok(builds)
     }
 
     const fn upstream(&self) -> SocketAddr {

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::Bench;
 use crate::{
     Result,
+    arguments::Arguments,
     load::{Ask, Connection},
     measure::{Load, Rounds, Target},
     report::{Figure, Goal},
     scenario::{Prompt, Scenario},
-    side::{Kind, Process, config},
+    side::{Kind, Process, Side, config},
 };
 
 /// One kind of traffic.
@@ -115,20 +116,17 @@ pub(super) const CASES: [Case; 8] = [
 ];
 
 /// Runs the cases that are wanted.
-pub(super) async fn run(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<()> {
+pub(super) async fn run(bench: &mut Bench, sides: &[Side]) -> Result<()> {
     for case in CASES.into_iter().filter(|case| bench.arguments.wants(case.name)).collect::<Vec<_>>() {
         eprintln!("{}: {}", case.name, case.about);
         let before = failures_met(bench).await?;
         let targets = targets(bench, case, sides).await;
-        if targets.first().is_none_or(|first| first.name != Kind::Floor.name()) {
+        if targets.first().map(|first| &first.name) != sides.first().map(|side| &side.name) {
             // Nothing to compare with; why, is among the failures.
             continue;
         }
-        let (rounds, seconds) = case.time;
-        let length = Duration::from_secs_f64(seconds * bench.share(targets.len()));
-        let rounds = if bench.arguments.quick { rounds.div_ceil(3) } else { rounds };
-        let measured = Rounds { load: case.load, rounds, length }.run(&targets).await?;
-        bench.report.add(case.name, case.figures, measured);
+        let measured = rounds(bench, case, targets.len()).run(&targets).await?;
+        bench.report.add(case.name, &figures(bench, case), measured);
         if case.name == FAILING {
             let met = failures_met(bench).await? - before;
             bench.report.note(format!("failing: the failing deployment was asked {met} times"));
@@ -137,11 +135,31 @@ pub(super) async fn run(bench: &mut Bench, sides: &[(Kind, Process)]) -> Result<
     Ok(())
 }
 
+fn rounds(bench: &Bench, case: Case, sides: usize) -> Rounds {
+    let Arguments { against, rounds, quick, .. } = &bench.arguments;
+    let (usual, seconds) = case.time;
+    let usual = match (against.is_empty(), quick) {
+        (false, _) => 30,
+        (true, true) => usual.div_ceil(3),
+        (true, false) => usual,
+    };
+    let share = if against.is_empty() { bench.share(sides) } else { 1.0 };
+    let length = Duration::from_secs_f64(seconds * share);
+    Rounds { load: case.load, rounds: rounds.unwrap_or(usual), length }
+}
+
+/// Goals are about the floor: beside another build there are none.
+fn figures(bench: &Bench, case: Case) -> Vec<Figure> {
+    let judged = bench.arguments.against.is_empty();
+    let goal = |goal| if judged { goal } else { Goal::None };
+    case.figures.iter().map(|figure| Figure { goal: goal(figure.goal), ..*figure }).collect()
+}
+
 /// The sides that take part, each asked once before: a side that cannot answer is left out, and said so.
-async fn targets(bench: &mut Bench, case: Case, sides: &[(Kind, Process)]) -> Vec<Target> {
+async fn targets(bench: &mut Bench, case: Case, sides: &[Side]) -> Vec<Target> {
     let (scenario, prompt) = case.asked;
     let mut targets = Vec::new();
-    for (kind, process) in sides {
+    for Side { name, kind, process } in sides {
         let mut ask = kind.ask(scenario, prompt);
         if case.name == FAILING {
             match kind {
@@ -152,8 +170,8 @@ async fn targets(bench: &mut Bench, case: Case, sides: &[(Kind, Process)]) -> Ve
             }
         }
         match once(process, &ask).await {
-            Ok(()) => targets.push(Target::new(kind.name(), process, ask)),
-            Err(error) => bench.report.failures.push(format!("{}: {}: {error}", case.name, kind.name())),
+            Ok(()) => targets.push(Target::new(name, process, ask)),
+            Err(error) => bench.report.failures.push(format!("{}: {name}: {error}", case.name)),
         }
     }
     targets

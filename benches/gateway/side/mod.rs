@@ -52,6 +52,14 @@ impl Kind {
     }
 }
 
+/// A process that takes part, and its name in the report.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) process: Process,
+}
+
 /// Starts sides in front of one upstream.
 #[derive(Debug)]
 pub(crate) struct Starter {
@@ -70,7 +78,7 @@ impl Starter {
     pub(crate) async fn start(&self, kind: Kind) -> Result<Process> {
         match kind {
             Kind::Floor => Process::role(&["floor", &self.upstream.to_string()], self.cores()).await,
-            Kind::Tollgate => self.tollgate(&config::owners(self.upstream)).await,
+            Kind::Tollgate => self.build(env!("CARGO_BIN_EXE_tollgate")).await,
             Kind::Nginx => {
                 let (at, file) = (config::free_port().await?, config::path("nginx.conf")?);
                 std::fs::write(&file, config::nginx(at, self.upstream, file.with_extension("d")))?;
@@ -85,13 +93,21 @@ impl Starter {
         }
     }
 
+    /// A build of tollgate with the owner's kind of configuration.
+    pub(crate) async fn build(&self, program: &str) -> Result<Process> {
+        self.configured(program, &config::owners(self.upstream)).await
+    }
+
     /// A tollgate with this configuration.
     pub(crate) async fn tollgate(&self, yaml: &str) -> Result<Process> {
+        self.configured(env!("CARGO_BIN_EXE_tollgate"), yaml).await
+    }
+
+    async fn configured(&self, program: &str, yaml: &str) -> Result<Process> {
         let file = config::path("tollgate.yaml")?;
         std::fs::write(&file, yaml)?;
         let file = file.display().to_string();
-        let command =
-            [env!("CARGO_BIN_EXE_tollgate"), "--config", &file, "--host", "127.0.0.1", "--port", "0"];
+        let command = [program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
         Process::announced(&command, self.cores()).await
     }
 
