@@ -65,7 +65,6 @@ mod again;
 pub mod attempts;
 pub mod balance;
 pub mod classify;
-pub mod clock;
 pub mod context_window;
 pub mod cooldown;
 pub mod ending;

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use tollgate_layers::{clock, timeout::Limit};
+use tollgate_layers::timeout::Limit;
 
 use crate::error::{Clock, Fault};
 
@@ -76,7 +76,7 @@ pub(crate) enum Due {
 
 impl Running {
     pub(crate) fn start(clocks: &Clocks, stream: bool) -> Self {
-        let now = clock::now();
+        let now = Instant::now();
         // A limit too long to be a time is none.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
         Self {
@@ -92,7 +92,7 @@ impl Running {
     /// Bytes came: in time, if not later than the whole should have taken. Who takes little at a time finds something
     /// whenever they look, so that the timer is never asked.
     pub(crate) fn life(&mut self) -> Result<(), Fault> {
-        let now = clock::now();
+        let now = Instant::now();
         self.alive = true;
         if !self.pings_are_nothing {
             self.lives(now);
@@ -105,7 +105,7 @@ impl Running {
     pub(crate) fn progress(&mut self) {
         // Where every byte is life, that was noted when it came.
         if self.pings_are_nothing {
-            self.lives(clock::now());
+            self.lives(Instant::now());
         }
     }
 
@@ -146,7 +146,7 @@ impl Running {
     /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
     pub(crate) fn hold_unless_timed(&mut self, after: Duration) {
         self.hold = match self.first {
-            None => clock::now().checked_add(after),
+            None => Instant::now().checked_add(after),
             Some(_) => None,
         };
         self.sooner = true;
@@ -154,7 +154,7 @@ impl Running {
 
     /// Tells when this much time has passed.
     pub(crate) fn hold(&mut self, after: Duration) {
-        self.hold = clock::now().checked_add(after);
+        self.hold = Instant::now().checked_add(after);
         self.sooner = true;
     }
 
@@ -179,10 +179,9 @@ impl Running {
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before. It has
-    /// not fired, since it was not due when this turn began.
+    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before.
     pub(crate) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
-        !self.sooner && timer.wakes(task) && self.armed.is_some_and(|at| clock::now() < at)
+        !self.sooner && timer.wakes(task) && self.armed.is_some_and(|at| Instant::now() < at)
     }
 
     /// Waits for the first that is due.

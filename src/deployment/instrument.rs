@@ -13,7 +13,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tollgate_layers::{Track, clock};
+use tollgate_layers::Track;
 use tower::{Layer, Service};
 
 use crate::{
@@ -150,7 +150,12 @@ where
         let trail = Arc::clone(&request.trail);
         trail.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
-        AttributeFuture { inner: self.inner.call(request), start: clock::look(), trail, origin: Some(origin) }
+        AttributeFuture {
+            inner: self.inner.call(request),
+            start: Instant::now(),
+            trail,
+            origin: Some(origin),
+        }
     }
 }
 
@@ -205,9 +210,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        // Reading the answer, below, is the gateway's own time.
+        let now = Instant::now();
         let mut outcome = ready!(this.inner.poll(cx));
-        // What was done with the answer in this turn is our own time.
-        this.trail.add_upstream(clock::now().saturating_duration_since(*this.start));
+        this.trail.add_upstream(now.saturating_duration_since(*this.start));
         if let Some(origin) = this.origin.take() {
             tell(&origin, &outcome);
             outcome = match outcome {

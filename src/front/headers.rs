@@ -1,7 +1,8 @@
 //! What an answer's headers tell the operator, under LiteLLM's names, so that dashboards keep working.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tollgate_layers::{Class, clock};
+use tokio::time::Instant;
+use tollgate_layers::Class;
 
 use crate::request::{Response, Trail};
 
@@ -111,7 +112,7 @@ pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
         headers.insert(MAX_RETRIES, most.into());
     }
     headers.insert(FALLBACKS, count(fallbacks));
-    let (whole, upstream) = (clock::look().saturating_duration_since(trail.arrival), trail.upstream());
+    let (whole, upstream) = (Instant::now().saturating_duration_since(trail.arrival), trail.upstream());
     headers.insert(DURATION, millis(whole));
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
     let ending = response.body().ending();

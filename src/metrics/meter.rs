@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tollgate_layers::{Class, Ending, Hear, clock};
+use tollgate_layers::{Class, Ending, Hear};
 
 /// Upper bounds of the histograms' buckets, in milliseconds: from a cache hit to a thinking model.
 const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
@@ -123,11 +123,11 @@ impl Count {
     #[must_use]
     pub fn begin(meter: Arc<Meter>) -> Self {
         meter.begin();
-        Self { meter, start: clock::now(), told: Told::Nothing }
+        Self { meter, start: Instant::now(), told: Told::Nothing }
     }
 
     fn elapsed(&self) -> Duration {
-        clock::now().saturating_duration_since(self.start)
+        Instant::now().saturating_duration_since(self.start)
     }
 
     /// Its head goes up, with the first content in hand if it goes `well`, or, when it is `over`, with the whole answer.

@@ -10,7 +10,6 @@ use std::{
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
-use tollgate_layers::clock;
 
 use crate::front::paths::Draining;
 
@@ -87,7 +86,7 @@ where
             }
         }
         // A connection that breaks is its client's business; what it had in flight has been dropped.
-        if let Err(error) = ready!(clock::in_one_turn(|| this.connection.poll(cx))) {
+        if let Err(error) = ready!(this.connection.poll(cx)) {
             tracing::debug!(%error, "connection ended");
         }
         Poll::Ready(())

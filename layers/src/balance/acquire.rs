@@ -16,7 +16,7 @@ use super::{
     queue::Ticket,
     service::{Reads, Shared},
 };
-use crate::{Endpoint, attempts::Directive, clock};
+use crate::{Endpoint, attempts::Directive};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -56,7 +56,7 @@ impl Acquire {
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
                 // A time that a server has just named may be all that the request would wait: a look, not an older one.
-                let now = clock::look();
+                let now = Instant::now();
                 let want = shared.want(req, *this.directive, shared.expires(req, now));
                 match shared.arrive(&want, now, picked) {
                     Ok(Turn::Go) => return Poll::Ready(Ok(())),

@@ -15,7 +15,7 @@ use super::{
     strategy::{Candidate, Strategy, WeightedIndex, choose, penalty, weights},
 };
 use crate::{
-    Class, Ending, Hear, clock,
+    Class, Ending, Hear,
     endpoint::Share,
     sync::{Mutex, MutexGuard},
 };
@@ -227,13 +227,13 @@ impl InFlight {
 
     /// Notes that the call is made now: the time before was not the endpoint's.
     pub(super) fn called(&mut self) {
-        self.began = clock::now();
+        self.began = Instant::now();
     }
 
     /// Notes that the head of the answer is there. Of a stream, returns its latency, to be recorded once this handle was
     /// attached to the answer.
     pub(super) fn head(&mut self) -> Option<Begun> {
-        let head = clock::now().saturating_duration_since(self.began);
+        let head = Instant::now().saturating_duration_since(self.began);
         self.head = Some(head);
         (self.kind == STREAMED).then(|| Begun {
             loads: Arc::clone(&self.loads),
@@ -267,7 +267,7 @@ impl Begun {
             return;
         }
         let mut table = self.loads.table();
-        table.advance_to(clock::now());
+        table.advance_to(Instant::now());
         let now = table.decay.now;
         table.latencies.sample(&self.sample, now);
     }
@@ -278,7 +278,7 @@ impl Hear for InFlight {
         self.finished = true;
         let unrecorded = self.take_unrecorded();
         let mut table = self.loads.table();
-        table.advance_to(clock::now());
+        table.advance_to(Instant::now());
         if ending.is_evidence() {
             table.judge(self.counted.index, failed(ending.class()));
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Failure, Verdict};
 use crate::{
-    Ending, Hear, Until, clock,
+    Ending, Hear, Until,
     endpoint::{CapacityListener, Full, Health, Score},
     listeners::Listeners,
     sync::{AtomicBool, AtomicU32, Mutex},
@@ -164,7 +164,7 @@ impl HealthState {
     /// Returns the health that a balancer goes by.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health_at(clock::now())
+        self.health_at(Instant::now())
     }
 
     #[inline]
@@ -259,7 +259,7 @@ pub(super) struct Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        let now = clock::now();
+        let now = Instant::now();
         self.health.with(now, |judged| judged.breaker.give_back_probe(self.of, now));
     }
 }
@@ -279,7 +279,7 @@ impl HealthGuard {
         if Verdict::of(ending) == Verdict::Good {
             // Mostly there is no cooldown to end, and one that begins now is none of this call's.
             if !self.health.is_settled() {
-                let now = clock::now();
+                let now = Instant::now();
                 self.health.with(now, |judged| judged.breaker.answers(self.begun, now));
             }
             self.probe = None;
@@ -297,7 +297,7 @@ impl HealthGuard {
 
 impl Hear for HealthGuard {
     fn end(self, ending: &Ending) {
-        let now = clock::now();
+        let now = Instant::now();
         self.health.with(now, |Judged { policy, breaker }| match Verdict::of(ending) {
             _ if policy.is_off() => {}
             Verdict::Good => breaker.succeeded(self.begun, now),

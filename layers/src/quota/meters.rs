@@ -15,7 +15,7 @@ use super::{
     state::{State, Taken},
 };
 use crate::{
-    Ending, clock,
+    Ending,
     endpoint::{CapacityListener, Confidence, Full, Horizon, Until},
     listeners::Listeners,
     sync::{Mutex, MutexGuard},
@@ -220,7 +220,7 @@ impl Meters {
     }
 
     fn now(&self) -> u64 {
-        self.millis(clock::now())
+        self.millis(Instant::now())
     }
 
     #[inline]

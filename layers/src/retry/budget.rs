@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{clock, rolling::Rolling};
+use crate::rolling::Rolling;
 
 /// The rolling window, 10 s as in Finagle and linkerd, moves in steps of this.
 const TICK: Duration = Duration::from_millis(250);
@@ -76,7 +76,7 @@ impl Budget {
 
     /// Notes a first attempt. Takes no lock: every request comes by here.
     pub fn deposit(&self) {
-        self.shared.deposits.add(clock::now());
+        self.shared.deposits.add(Instant::now());
     }
 
     /// Asks for one repeat. Whether it may be made.

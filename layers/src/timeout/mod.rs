@@ -53,7 +53,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Setting, clock};
+use crate::Setting;
 
 /// Makes a [`Timeout`].
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ where
     fn call(&mut self, req: Req) -> Self::Future {
         let limit = self.limit.get(&req).into_limit();
         // An end too far away to be written down is no end.
-        let ends = limit.and_then(|limit| Some((limit, clock::now().checked_add(limit.after)?)));
+        let ends = limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit.after)?)));
         let over = limit.is_some_and(|limit| limit.after.is_zero());
         ResponseFuture { inner: (!over).then(|| self.inner.call(req)), ends, sleep: None }
     }
@@ -134,7 +134,7 @@ impl Limit {
     /// What is left until `deadline`, zero when it is past; to reach it is no evidence.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
-        Self::of(deadline.saturating_duration_since(clock::now())).no_evidence()
+        Self::of(deadline.saturating_duration_since(Instant::now())).no_evidence()
     }
 
     /// The same length, without being evidence.

@@ -40,7 +40,7 @@ use tokio::{
     runtime::Handle,
     time::{Instant, sleep_until},
 };
-use tollgate_layers::{BoxError, clock};
+use tollgate_layers::BoxError;
 
 pub use self::lent::Lent;
 use self::link::Link;
@@ -155,14 +155,14 @@ where
             let taken = self.idle().links.pop();
             let (since, mut link) = taken?;
             // Whoever closes those that are too old may be late, or gone with the runtime it was spawned on.
-            if since + self.keep > clock::now() && link.is_open() {
+            if since + self.keep > Instant::now() && link.is_open() {
                 return Some(link);
             }
         }
     }
 
     fn put(self: &Arc<Self>, link: Link<T, B>) {
-        let now = clock::now();
+        let now = Instant::now();
         let mut idle = self.idle();
         idle.links.push((now, link));
         if idle.reaped {

@@ -17,7 +17,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
-use tollgate_layers::clock;
 use tower::Service;
 
 use super::{reading::Reading, upload::upload};
@@ -104,7 +103,7 @@ where
     }
 
     fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
-        let (inner, arrival) = (Arc::clone(&self.inner), clock::now());
+        let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
         Box::pin(async move {
             let Admitted { call: Call { route, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
