@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::{
     account::Account,
-    glance::Glance,
     limits::{Limits, Window},
     reservation::Reservation,
     state::{State, Taken},
@@ -32,7 +31,6 @@ pub struct Meters {
 
 #[derive(Debug)]
 struct Shared {
-    glance: Glance,
     /// What it is paid from: the state's own, for those who only look.
     account: Option<Account>,
     /// Times inside are milliseconds since then.
@@ -75,8 +73,8 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let account = limits.account.clone();
         let state = Mutex::new(State::new(limits));
-        let (glance, began, listeners) = (Glance::default(), Instant::now(), Listeners::default());
-        Self { shared: Arc::new(Shared { glance, account, began, state, listeners }) }
+        let (began, listeners) = (Instant::now(), Listeners::default());
+        Self { shared: Arc::new(Shared { account, began, state, listeners }) }
     }
 
     /// The limits that were given.
@@ -114,19 +112,10 @@ impl Meters {
     #[inline]
     pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
         let now = self.millis(now);
-        if let Some(room) = self.shared.glance.room(cost, now) {
-            return self.unless_account_closed(Ok(room));
-        }
-        self.unless_account_closed(self.look(cost, now))
-    }
-
-    /// Looks under the lock.
-    fn look(&self, cost: u64, now: u64) -> Result<Room, Until> {
         let mut state = self.state();
-        // Where there is none nothing is shown: no glance has said yes to this, and none will.
-        let room = state.check(cost, now).map(|()| Room { used: self.show(&mut state, now) });
+        let room = state.check(cost, now).map(|()| Room { used: state.used() });
         drop(state);
-        room.map_err(|(at, why)| Until { at: self.instant(at), why })
+        self.unless_account_closed(room.map_err(|(at, why)| Until { at: self.instant(at), why }))
     }
 
     /// Takes it.
@@ -134,29 +123,20 @@ impl Meters {
         self.unless_account_closed(Ok(()))?;
         let now = self.millis(now);
         let mut state = self.state();
-        let checked = state.check(cost, now);
-        match checked {
+        match state.check(cost, now) {
             Ok(()) => {
                 let taken = state.take(cost, now);
-                self.show(&mut state, now);
                 drop(state);
                 Ok(Reservation::new(self.clone(), taken))
             }
-            Err((at, why)) => {
-                self.show(&mut state, now);
-                drop(state);
-                Err(Until { at: self.instant(at), why })
-            }
+            Err((at, why)) => Err(Until { at: self.instant(at), why }),
         }
     }
 
     /// Takes it even where there is none.
     pub(super) fn take(&self, cost: u64) -> Reservation {
         let now = self.now();
-        let mut state = self.state();
-        let taken = state.take(cost, now);
-        self.show(&mut state, now);
-        drop(state);
+        let taken = self.state().take(cost, now);
         Reservation::new(self.clone(), taken)
     }
 
@@ -197,7 +177,6 @@ impl Meters {
         let mut state = self.state();
         change(&mut state, now);
         let freed = state.freed();
-        self.show(&mut state, now);
         drop(state);
         if freed {
             self.shared.listeners.notify();
@@ -206,13 +185,6 @@ impl Meters {
 
     pub(super) fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
         self.shared.listeners.add(listener);
-    }
-
-    /// Lets those who only look see how things stand. Returns how full the fullest meter is.
-    fn show(&self, state: &mut State, now: u64) -> f64 {
-        let (most, used) = state.most(now);
-        self.shared.glance.show(most, used, now);
-        used
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

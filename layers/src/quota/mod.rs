@@ -48,7 +48,6 @@
 
 mod account;
 mod future;
-mod glance;
 mod limits;
 mod log;
 mod meters;

@@ -108,19 +108,11 @@ impl State {
         if full.0 > now { Err(full) } else { Ok(()) }
     }
 
-    /// The dearest call that may begin now, by its estimate, and how full the fullest meter is.
-    pub(super) fn most(&mut self, now: u64) -> (Option<u64>, f64) {
-        let mut open = !self.flights.full() && self.word.until() <= now;
-        let (mut most, mut used) = (u64::MAX, 0.0_f64);
-        if let Some(requests) = &mut self.requests {
-            open &= requests.check(now).is_ok();
-            used = used.max(part(requests.used(), requests.limit()));
-        }
-        if let Some(tokens) = &mut self.tokens {
-            most = self.correction.revert(tokens.left(now));
-            used = used.max(part(tokens.used(), tokens.limit));
-        }
-        (open.then_some(most), used)
+    /// How full the fullest meter is, 0.0 to 1.0, as of the last check.
+    pub(super) fn used(&self) -> f64 {
+        let requests = self.requests.as_ref().map_or(0.0, |requests| part(requests.used(), requests.limit()));
+        let tokens = self.tokens.as_ref().map_or(0.0, |tokens| part(tokens.used(), tokens.limit));
+        requests.max(tokens)
     }
 
     pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
@@ -333,11 +325,6 @@ impl Correction {
     fn apply(&self, estimate: u64) -> u64 {
         // Where nothing was learned nothing is worked out: this is asked at every look.
         if self.thought > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
-    }
-
-    /// The largest estimate that comes to no more than this.
-    fn revert(&self, cost: u64) -> u64 {
-        (as_f64(cost) / self.factor()) as u64
     }
 
     /// How many times the estimate a call costs, for all that is known.

@@ -38,12 +38,6 @@ impl Tokens {
         if at > now { Err(at) } else { Ok(()) }
     }
 
-    /// How many may be spent now.
-    pub(super) fn left(&mut self, now: u64) -> u64 {
-        self.minute.expire(now, |_, _| {});
-        self.limit.saturating_sub(self.minute.sum()).min(self.told.left(self.rate(), now))
-    }
-
     /// Reserves so many. Returns the time under which they were filed.
     pub(super) fn take(&mut self, cost: u64, now: u64) -> u64 {
         self.minute.expire(now, |_, _| {});

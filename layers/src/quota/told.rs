@@ -34,11 +34,6 @@ impl Told {
         self.there(rate, now) > other.there(rate, now) || self.until < other.until
     }
 
-    /// How much is there, in whole pieces.
-    pub(super) fn left(&self, rate: f64, now: u64) -> u64 {
-        whole(self.there(rate, now))
-    }
-
     /// How often `amount` can be taken until `by`.
     pub(super) fn slots(&self, amount: f64, rate: f64, by: u64) -> u64 {
         if by >= self.until { u64::MAX } else { whole(self.there(rate, by) / amount) }
