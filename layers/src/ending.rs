@@ -5,7 +5,7 @@
 
 use std::{fmt, num::NonZeroU64, time::Duration};
 
-use crate::Class;
+use crate::class::Class;
 
 /// How one attempt ended.
 ///

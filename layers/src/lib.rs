@@ -64,6 +64,7 @@ mod macros;
 mod again;
 pub mod attempts;
 pub mod balance;
+mod class;
 pub mod classify;
 pub mod context_window;
 pub mod cooldown;
