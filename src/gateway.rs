@@ -3,6 +3,8 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -10,19 +12,16 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body as HttpBody;
+use http_body_util::Empty;
+use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::{
     body::Body,
     deployment::instrument::Instrument,
     front::{
-        admin::Admin,
-        admission::{Auth, FrontDoor},
-        call_id::CallId,
-        intake::Intake,
-        paths::Paths,
-        recover::Recover,
-        respond::Respond,
+        admin::Admin, admission::FrontDoor, auth::Auth, call_id::CallId, intake::Intake, paths::Paths,
+        recover::Recover, respond::Respond,
     },
 };
 
@@ -84,7 +83,7 @@ where
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = <Front as Service<http::Request<B>>>::Future;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -95,7 +94,24 @@ where
         // It always is: what is full at the front door says so by an answer.
         let _ready =
             Service::<http::Request<B>>::poll_ready(&mut front, &mut Context::from_waker(Waker::noop()));
-        front.call(request)
+        ResponseFuture { inner: front.call(request) }
+    }
+}
+
+pin_project! {
+    /// The future of [`Gateway`].
+    pub struct ResponseFuture {
+        #[pin]
+        // The same for every body of a request.
+        inner: <Front as Service<http::Request<Empty<Bytes>>>>::Future,
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<http::Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx)
     }
 }
 

@@ -4,23 +4,38 @@
 //! *group*, every group balances over its *deployments*, every deployment is a hyper client with its own guards.
 //! Read [`stack`] first: it is the table of contents.
 
-pub mod body;
-pub mod classify;
+mod body;
+mod classify;
+pub mod cli;
 pub mod config;
-pub mod deployment;
-pub mod error;
-pub mod front;
-pub mod gateway;
-pub mod group;
+mod deployment;
+mod error;
+mod front;
+mod gateway;
+mod group;
 mod json;
-pub mod metrics;
-pub mod provider;
-pub mod request;
+mod metrics;
+mod provider;
+mod request;
 pub mod server;
 pub mod simulate;
 pub mod stack;
 pub mod state;
-pub mod tree;
+mod tree;
 
-pub use error::Error;
+pub use body::Body;
+pub use error::Fault;
 pub use gateway::Gateway;
+
+pub(crate) use error::Error;
+
+/// A transport of one's own, in place of the gateway's client: see
+/// [`State::with_upstreams`](state::State::with_upstreams).
+pub mod upstream {
+    pub use crate::{
+        body::{Step, Wire},
+        deployment::upstream::{Call, Calling, Upstream},
+        error::WireError,
+        request::{Payload, Route},
+    };
+}

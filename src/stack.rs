@@ -3,7 +3,7 @@
 //! A request comes in at the top of [`gateway`], goes down through `tree`, `group` and `deployment`, and leaves
 //! at the bottom. Building is pure: no I/O, no task, no clock; [`State`] holds what outlives a tree.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use tollgate_layers::{
     Endpoint,
@@ -19,18 +19,17 @@ use tower::ServiceBuilder;
 
 use crate::{
     Error,
-    body::{Answer, Judge, Secrets},
+    body::{Answer, Judge, Response, Secrets},
     classify,
-    config::{Config, Deployment, Group, Pattern, Settings},
+    config::{Config, Deployment, Group, Settings},
     deployment::{
-        instrument::{AttributeLayer, InstrumentLayer},
-        peek::PeekLayer,
-        upstream::Deployed,
+        self, attribute::AttributeLayer, instrument::InstrumentLayer, peek::PeekLayer, upstream::Deployed,
     },
     error::Origin,
     front::{
         admin::AdminLayer,
-        admission::{AuthLayer, FrontDoorLayer},
+        admission::FrontDoorLayer,
+        auth::AuthLayer,
         call_id::CallIdLayer,
         intake::{Intake, Rules},
         paths::PathsLayer,
@@ -38,17 +37,17 @@ use crate::{
         respond::RespondLayer,
     },
     gateway::Gateway,
-    group::overrides::{self, MaxAttempts},
-    provider::{self, Encoder, Invalid},
-    request::{Request, Response},
+    group::{self, Stack},
+    provider::{self, Encoder},
+    request::{self, Request},
     state::State,
     tree::{
-        fallbacks::Policy,
-        known::KnownLayer,
-        midstream::ContinueLayer,
-        router::{Router, Stack},
+        fallbacks::Policy, known::KnownLayer, max_attempts::MaxAttempts, midstream::ContinueLayer,
+        router::Router,
     },
 };
+
+pub use crate::provider::Invalid;
 
 /// What is said on the command line, not in the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,44 +78,23 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
 
 /// From the prompt to a group.
 fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
-    let (policy, router) = (Policy::new(config), router(config, state)?);
+    let (settings, most) = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
+    let router = Router::new(
+        config,
+        |d| deployment(settings, d, state),
+        |g, deployments| group((settings, most), g, state, deployments),
+    )?;
+    let policy = Policy::new(config);
     let tree = ServiceBuilder::new()
         .layer(Stack::layer()) // so that a Gateway has a name
         .layer(KnownLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
-        .layer(TimeoutLayer::new(overrides::whole)) // no walk through groups with no time left
+        .layer(TimeoutLayer::new(request::whole)) // no walk through groups with no time left
         .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
-        .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(overrides::deadline))
+        .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(request::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
         .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
         .service(router);
     Ok(tree)
-}
-
-/// Every name that a client may ask for: aliases before groups before single deployments by id before patterns.
-fn router(config: &Config, state: &State) -> Result<Router, Invalid> {
-    let rules = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
-    let (mut named, mut single, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
-    for g in &config.groups {
-        let deployments = g.deployments.iter().map(|d| deployment(&config.settings, d, state));
-        let deployments = deployments.collect::<Result<Vec<_>, _>>()?;
-        if let Some(pattern) = Pattern::parse(&g.name) {
-            patterns.push((pattern, group(rules, g, state, deployments))); // by id nothing would be captured
-            continue;
-        }
-        single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
-        named.insert(Arc::clone(&g.name), group(rules, g, state, deployments));
-    }
-    let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
-    let aliases =
-        aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
-    named.extend(aliases.collect::<Vec<_>>());
-    for ((g, id), d) in single {
-        // the only one of a group is that group by another name
-        let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
-        let alone = || whole.unwrap_or_else(|| group(rules, g, state, vec![d]));
-        named.entry(Arc::clone(id)).or_insert_with(alone);
-    }
-    Ok(Router::new(named, patterns.into_iter().collect()))
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.
@@ -126,20 +104,20 @@ fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments:
         .layer(Stack::layer()) // the border: types end here
         .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // one count, however many attempts
         .layer(
-            RetryLayer::new(overrides::retries(settings, g), Answer) // outside the balancer: each attempt picks again
-                .with_attempts(overrides::attempts)
+            RetryLayer::new(group::settings::retries(settings, g), Answer) // outside the balancer: each attempt picks again
+                .with_attempts(request::attempts)
                 .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
                 .with_backoff(Backoff::default().with_floor(settings.retry_after))
                 .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
-                .with_deadline(overrides::deadline)
+                .with_deadline(request::deadline)
                 .with_max_attempts(most), // over retries and fallbacks
         )
         .layer(
-            RateLimitBalanceLayer::new(overrides::strategy(settings), Answer) // many become one
-                .with_attempts(overrides::attempts)
+            RateLimitBalanceLayer::new(group::settings::strategy(settings), Answer) // many become one
+                .with_attempts(request::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
-                .with_kind(overrides::kind) // a stream's first content is no measure for a plain answer
-                .with_deadline(overrides::deadline),
+                .with_kind(group::settings::kind) // a stream's first content is no measure for a plain answer
+                .with_deadline(request::deadline),
         )
         .service(deployments)
 }
@@ -150,7 +128,7 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
     let upstream = state.upstream(d);
     let asks = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target); // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);
-    let peek = PeekLayer::new(overrides::clocks(settings, d), JUDGE)
+    let peek = PeekLayer::new(deployment::settings::clocks(settings, d), JUDGE)
         .with_injected_usage(asks)
         .with_secrets(Secrets::of(&d.target)) // an error that repeats our key must not tell it
         .with_broken_events(settings.pass_broken_events)
@@ -159,12 +137,12 @@ fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl
         .layer(CooldownLayer::new(state.health(d, settings), Answer).with_head(Answer)) // health: lets the unhealthy cool down
         .layer(
             QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
-                .with_cost(overrides::cost)
-                .with_share(overrides::share(d)),
+                .with_cost(deployment::settings::cost)
+                .with_share(deployment::settings::share(d)),
         )
         .layer(InstrumentLayer::new(meter)) // one count per attempt
         .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
-        .layer(TimeoutLayer::new(overrides::attempt(settings, d))) // the attempt, or what is left of the deadline
+        .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // the attempt, or what is left of the deadline
         .layer(peek) // nothing is committed before its first content
         .service(Deployed::new(Encoder::new(d)?, asks, upstream)); // encode, send
     Ok(deployment)

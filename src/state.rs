@@ -34,7 +34,7 @@ type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
 /// What outlives a tree. Two gateways with a state each share nothing.
 pub struct State {
     /// What is counted.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
     /// The one retry budget of the gateway.
     budget: Budget,
     /// Whether the process is about to go.
@@ -93,15 +93,21 @@ impl State {
         }
     }
 
+    /// Returns all metrics in Prometheus' text format, as `/metrics` does.
+    ///
+    /// # Errors
+    /// When the encoder refuses a value, which would be a fault of the gateway.
+    pub fn render_metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.render()
+    }
+
     /// The upstream of a deployment.
-    #[must_use]
-    pub fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
+    pub(crate) fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
         (self.connect)(deployment)
     }
 
     /// The retry budget, by the terms of today.
-    #[must_use]
-    pub fn budget(&self, settings: &Settings) -> Budget {
+    pub(crate) fn budget(&self, settings: &Settings) -> Budget {
         let RetryBudget { percent, reserve } = settings.retry_budget;
         self.budget.set(percent, reserve);
         self.budget.clone()
@@ -109,8 +115,7 @@ impl State {
 
     /// The meters of a deployment: the same as before, by the limits of today. One that is paid from another account
     /// since then has used nothing of that.
-    #[must_use]
-    pub fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
+    pub(crate) fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let account = Some(kept.account(deployment));
         let limits = Limits { account, ..limits(deployment, settings) };
@@ -129,8 +134,7 @@ impl State {
 
     /// Returns the health of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
     /// another key since then has a clean record: whoever corrects a key need not wait.
-    #[must_use]
-    pub fn health(&self, deployment: &Deployment, settings: &Settings) -> HealthState {
+    pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> HealthState {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

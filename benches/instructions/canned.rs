@@ -4,10 +4,7 @@ use std::{future::ready, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use tollgate::{
-    body::{Step, Wire},
-    deployment::upstream::{Call, Calling, Upstream},
-};
+use tollgate::upstream::{Call, Calling, Step, Upstream, Wire};
 
 /// Events of a stream before its `[DONE]`.
 const EVENTS: usize = 64;

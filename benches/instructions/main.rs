@@ -12,7 +12,7 @@ mod case;
 use std::{env, error::Error, pin::pin};
 
 use http_body_util::BodyExt;
-use tollgate::{config::Config, gateway::Gateway, stack, state::State};
+use tollgate::{Gateway, config::Config, stack, state::State};
 use tower::{Service, ServiceExt};
 
 use crate::{canned::Canned, case::Case};

@@ -63,8 +63,7 @@ impl Body {
     }
 
     /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
-    #[must_use]
-    pub fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
+    pub(crate) fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
         Self { state: State::rest(bytes.into()), opening: false, ending, origin: None }
     }
 
@@ -99,25 +98,22 @@ impl Body {
     }
 
     /// How it ended; for one under way, how it looks so far.
-    #[must_use]
-    pub const fn ending(&self) -> &Ending {
+    pub(crate) const fn ending(&self) -> &Ending {
         &self.ending
     }
 
     /// Whose answer it is, if a deployment's.
-    #[must_use]
-    pub const fn origin(&self) -> Option<&Arc<Origin>> {
+    pub(crate) const fn origin(&self) -> Option<&Arc<Origin>> {
         self.origin.as_ref()
     }
 
     /// Notes whose answer it is.
-    pub fn set_origin(&mut self, origin: Arc<Origin>) {
+    pub(crate) fn set_origin(&mut self, origin: Arc<Origin>) {
         self.origin = Some(origin);
     }
 
     /// Whether all is known about how it ended.
-    #[must_use]
-    pub const fn has_ended(&self) -> bool {
+    pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
             State::Events(_) | State::Plain(_) | State::Continued(_) => false,
@@ -125,7 +121,7 @@ impl Body {
     }
 
     /// Fastens a handle, which hears the end: at once, if it was there already.
-    pub fn fasten(&mut self, handle: impl Into<Handle>) {
+    pub(crate) fn fasten(&mut self, handle: impl Into<Handle>) {
         match &mut self.state {
             State::Done | State::Full(_) => handle.into().end(&self.ending),
             State::Events(live) => live.handles().add(handle.into()),

@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What limits one attempt. Each may be absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     /// From the start of a streamed attempt to its first content event.
     pub first_content: Option<Limit>,
     /// Between two signs of life of an answer that has begun.

@@ -19,7 +19,7 @@ use super::{
     terms::Terms,
     watch::{Event, Facts, Reader},
 };
-use crate::error::{Break, Fault, object::Complaint};
+use crate::error::{Break, ErrorObject, Fault};
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
@@ -89,7 +89,7 @@ impl Events {
         let ending = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
-                self.ready.push(Complaint::of(broken).event());
+                self.ready.push(ErrorObject::of_break(broken).event());
                 // What the head told about limits stays true.
                 broken.ending().with_seen(so_far.requests(), so_far.tokens())
             }

@@ -8,7 +8,7 @@ use tollgate_layers::{Ending, Hear, balance::InFlight, cooldown::HealthGuard, qu
 use crate::metrics::Count;
 
 /// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
-pub enum Handle {
+pub(crate) enum Handle {
     /// The balancer's: work in flight, and how fast it was.
     Balance(InFlight),
     /// The quota's: what was reserved.
@@ -64,17 +64,16 @@ from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, Count => Coun
 /// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///
 /// Made once, when the tree is built; a clone for each request is a count.
-pub type Listening = Arc<dyn Fn(Option<&Ending>) + Send + Sync>;
+pub(crate) type Listening = Arc<dyn Fn(Option<&Ending>) + Send + Sync>;
 
 /// A function that hears the end of one answer, exactly once.
-pub struct Listener {
+pub(crate) struct Listener {
     hear: Option<Listening>,
 }
 
 impl Listener {
     /// Will tell `hear`.
-    #[must_use]
-    pub const fn new(hear: Listening) -> Self {
+    pub(crate) const fn new(hear: Listening) -> Self {
         Self { hear: Some(hear) }
     }
 }

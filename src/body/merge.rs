@@ -17,7 +17,7 @@ const BATCH: usize = 4 * 1024;
 
 /// A body whose frames are merged as far as they are there. Trailers are dropped.
 #[derive(Debug)]
-pub struct Merge<B: Body> {
+pub(super) struct Merge<B: Body> {
     inner: B,
     begun: bool,
     held: Held,
@@ -85,12 +85,12 @@ impl Held {
 
 impl<B: Body> Merge<B> {
     /// Gives the frames of `inner`, and merges none before [`begin`](Self::begin).
-    pub const fn new(inner: B) -> Self {
+    pub(super) const fn new(inner: B) -> Self {
         Self { inner, begun: false, held: Held::Nothing, end: None }
     }
 
     /// From now on bursts are merged.
-    pub const fn begin(&mut self) {
+    pub(super) const fn begin(&mut self) {
         self.begun = true;
     }
 

@@ -20,30 +20,42 @@ mod handle;
 pub(crate) mod live;
 mod merge;
 mod onward;
-pub mod payload;
 mod pieces;
 pub(crate) mod plain;
 mod said;
 pub(crate) mod secrets;
 pub(crate) mod source;
-pub mod sse;
+pub(crate) mod sse;
 pub(crate) mod terms;
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod track;
-pub mod watch;
+pub(crate) mod watch;
 pub(crate) mod wire;
 
+use std::{future::Future, pin::Pin};
+
 pub use answer::Body;
-pub use clocks::Clocks;
-pub use handle::{Handle, Listener, Listening};
-pub use merge::Merge;
+pub(crate) use clocks::Clocks;
+pub(crate) use handle::Listener;
+#[cfg(test)]
+pub(crate) use handle::Listening;
 pub(crate) use merge::with_held;
-pub use onward::Onward;
-pub use payload::Payload;
-pub use secrets::Secrets;
-pub use terms::Judge;
-pub use track::Answer;
-pub use wire::{Canned, Step, Wire};
+pub(crate) use onward::Onward;
+pub(crate) use secrets::Secrets;
+pub(crate) use terms::Judge;
+#[cfg(test)]
+pub(crate) use tests::testing;
+pub(crate) use track::Answer;
+pub(crate) use wire::Connection;
+pub use wire::{Step, Wire};
+
+use crate::Error;
+
+/// An answer, at every level of the tree; one pointer, and an `http::Response` again at the gateway's border.
+///
+/// Head and body are 216 bytes, and each future on the way up would move them at least once.
+pub(crate) type Response = Box<http::Response<Body>>;
+
+/// An answer on its way.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;

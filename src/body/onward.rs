@@ -9,12 +9,13 @@ use bytes::Bytes;
 use tollgate_layers::Ending;
 
 use super::{
+    Answering, Response,
     answer::Streamed,
     events::{Events, is_events},
     handle::Handles,
     live::{Live, Pop},
 };
-use crate::{Error, error::Break, request::Response, tree::router::Answering};
+use crate::{Error, error::Break};
 
 type Streaming = Box<Live<Events>>;
 
@@ -25,20 +26,18 @@ const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
 type Ask = Box<dyn FnMut(Option<Arc<str>>, &Ending) -> Option<Answering> + Send>;
 
 /// How a stream goes on when it breaks.
-pub struct Onward {
+pub(crate) struct Onward {
     anew: bool,
     ask: Ask,
 }
 
 impl Onward {
     /// With the words that follow those that were said.
-    #[must_use]
     pub(crate) fn with_the_rest(ask: Ask) -> Self {
         Self { anew: false, ask }
     }
 
     /// With all of it again, behind a mark.
-    #[must_use]
     pub(crate) fn anew(ask: Ask) -> Self {
         Self { anew: true, ask }
     }

@@ -17,7 +17,7 @@ use crate::config::Target;
 
 /// What one deployment is paid with.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<[SecretString]>);
+pub(crate) struct Secrets(Arc<[SecretString]>);
 
 impl Secrets {
     /// What stands in place of a secret.
@@ -28,8 +28,7 @@ impl Secrets {
 
     /// The key of this target, what those of its headers hold that are named like credentials, and its organization:
     /// that is no secret to the provider, who names it where a limit is reached, but not the client's business.
-    #[must_use]
-    pub fn of(target: &Target) -> Self {
+    pub(crate) fn of(target: &Target) -> Self {
         let key = target.key.iter().map(ExposeSecret::expose_secret);
         let headers = target.headers.iter().filter(|(name, _)| is_credential(name));
         let headers = headers.filter_map(|(_, value)| value.to_str().ok());

@@ -11,7 +11,7 @@ use memchr::memchr2;
 
 /// Finds the events in a stream of bytes.
 #[derive(Debug)]
-pub struct Framer {
+pub(crate) struct Framer {
     buf: Bytes,
     /// Where the block that is not yet whole begins in `buf`. All other places count from there.
     start: usize,
@@ -39,7 +39,7 @@ struct Block {
 
 /// One block.
 #[derive(Debug)]
-pub struct Unit<'a> {
+pub(crate) struct Unit<'a> {
     /// Where it ends, as a place for [`Framer::slice`].
     pub end: usize,
     /// Its data, lines joined by LF; `None` when it has no data line.
@@ -50,12 +50,11 @@ pub struct Unit<'a> {
 
 /// One event is longer than we are willing to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub(crate) struct TooLong;
 
 impl Framer {
     /// Holds events of at most `limit` bytes.
-    #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             buf: Bytes::new(),
             start: 0,
@@ -69,7 +68,7 @@ impl Framer {
     }
 
     /// Takes the next piece of the stream. A piece that begins with an event is not copied.
-    pub fn push(&mut self, piece: Bytes) {
+    pub(crate) fn push(&mut self, piece: Bytes) {
         self.compact();
         if self.buf.is_empty() {
             self.buf = piece;
@@ -90,7 +89,7 @@ impl Framer {
     ///
     /// # Errors
     /// [`TooLong`], when a block is longer than the limit, whole or not.
-    pub fn next_unit(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
+    pub(crate) fn next_unit(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {
                 None => break false,
@@ -111,7 +110,7 @@ impl Framer {
     }
 
     /// What is left at the end of the stream, read as if its blank line had come. Takes nothing away.
-    pub fn rest(&mut self) -> Option<Unit<'_>> {
+    pub(crate) fn rest(&mut self) -> Option<Unit<'_>> {
         let length = self.buf.len() - self.start;
         if length == 0 {
             return None;
@@ -128,25 +127,22 @@ impl Framer {
     }
 
     /// Where the block that is not yet whole begins.
-    #[must_use]
-    pub const fn start(&self) -> usize {
+    pub(crate) const fn start(&self) -> usize {
         self.start
     }
 
     /// These bytes, as they came. Places are good until the next [`Framer::push`].
-    #[must_use]
-    pub fn slice(&self, range: Range<usize>) -> Bytes {
+    pub(crate) fn slice(&self, range: Range<usize>) -> Bytes {
         self.buf.slice(range)
     }
 
     /// The bytes of the block that is not yet whole.
-    #[must_use]
-    pub fn unfinished(&self) -> Bytes {
+    pub(crate) fn unfinished(&self) -> Bytes {
         self.buf.slice(self.start..)
     }
 
     /// Gives the whole blocks from `from` on, and lets go of all of them. What is all that there is costs no count.
-    pub fn give(&mut self, from: usize) -> Bytes {
+    pub(crate) fn give(&mut self, from: usize) -> Bytes {
         if from == 0 && self.start == self.buf.len() {
             self.start = 0;
             return std::mem::take(&mut self.buf);
@@ -157,7 +153,7 @@ impl Framer {
     }
 
     /// Lets go of the whole blocks. A short rest is copied, so that it does not keep a large piece alive.
-    pub fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if self.start == 0 {
             return;
         }

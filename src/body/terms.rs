@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 
 /// Judges an answer: the gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
-pub struct Judge {
+pub(crate) struct Judge {
     /// What an answer that is no success means, by its status, headers and body.
     pub answer: fn(StatusCode, &HeaderMap, &[u8]) -> Ending,
     /// What the data of an event (or the body of a 200) means that looks like an error; `None` when it is none.

@@ -2,12 +2,12 @@
 
 use tollgate_layers::{Classify, Ending, Hear, Track};
 
-use super::handle::Handle;
-use crate::{error::Judged, request::Response};
+use super::{Response, handle::Handle};
+use crate::error::Judged;
 
 /// Reads an answer's ending out of its body, and fastens handles to it. The ending was made once, at the leaf.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer;
+pub(crate) struct Answer;
 
 impl<E: Judged> Classify<Response, E> for Answer {
     fn classify(&self, outcome: Result<&Response, &E>) -> Ending {

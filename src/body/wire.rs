@@ -13,28 +13,42 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::{merge::Merge, payload::Payload};
-use crate::{
-    deployment::pool::{Io, Lent},
-    error::Fault,
-};
+use super::merge::Merge;
+use crate::error::Fault;
 
 /// The body of an upstream's answer, as it comes.
 #[derive(Debug)]
-pub enum Wire {
-    /// From a connection of its own, its bursts merged.
-    Lent(Merge<Lent<Io, Payload>>),
-    /// From a connection that others share, as HTTP/2's are.
-    Shared(Merge<Incoming>),
+pub struct Wire(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    /// From a connection, its bursts merged.
+    Connection(Merge<Box<dyn Connection>>),
     /// From a script: a `mock_response`, or a test.
     Canned(Canned),
+}
+
+/// The body of an answer on a connection.
+pub(crate) trait Connection:
+    Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin
+{
+    /// Returns true when nothing has come since `task` asked for a frame and `task` is woken when something does, and
+    /// false when that is not known.
+    fn rests(&self, task: &Waker) -> bool;
+}
+
+/// HTTP/2 shares a connection among many answers.
+impl Connection for Incoming {
+    fn rests(&self, _: &Waker) -> bool {
+        false
+    }
 }
 
 impl Wire {
     /// A scripted body, for answers that need no connection.
     #[must_use]
     pub fn canned(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::Canned(Canned { steps: steps.into_iter().collect(), pause: None })
+        Self(Inner::Canned(Canned { steps: steps.into_iter().collect(), pause: None }))
     }
 
     /// A scripted body that is there at once.
@@ -46,31 +60,23 @@ impl Wire {
     /// Whether nothing has come since this task looked last, which will be woken when something does. Where that cannot be
     /// told it is not so.
     pub(super) fn rests(&self, task: &Waker) -> bool {
-        match self {
-            Self::Lent(merge) => merge.is_empty() && merge.inner().rests(task),
-            Self::Shared(_) | Self::Canned(_) => false,
+        match &self.0 {
+            Inner::Connection(merge) => merge.is_empty() && merge.inner().rests(task),
+            Inner::Canned(_) => false,
         }
     }
 
     /// From now on bursts are merged: the first content has gone.
     pub(super) const fn merge_bursts(&mut self) {
-        match self {
-            Self::Lent(merge) => merge.begin(),
-            Self::Shared(merge) => merge.begin(),
-            Self::Canned(_) => {}
+        if let Inner::Connection(merge) = &mut self.0 {
+            merge.begin();
         }
     }
 }
 
-impl From<Lent<Io, Payload>> for Wire {
-    fn from(lent: Lent<Io, Payload>) -> Self {
-        Self::Lent(Merge::new(lent))
-    }
-}
-
-impl From<Incoming> for Wire {
-    fn from(incoming: Incoming) -> Self {
-        Self::Shared(Merge::new(incoming))
+impl<C: Connection + 'static> From<C> for Wire {
+    fn from(connection: C) -> Self {
+        Self(Inner::Connection(Merge::new(Box::new(connection))))
     }
 }
 
@@ -79,27 +85,24 @@ impl Body for Wire {
     type Error = Fault;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        match self.get_mut() {
+        match &mut self.get_mut().0 {
             // What hyper says about it may name addresses; all that matters is that there is no more.
-            Self::Lent(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
-            Self::Shared(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
-            Self::Canned(canned) => canned.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data))),
+            Inner::Connection(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
+            Inner::Canned(canned) => canned.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Lent(merge) => merge.is_end_stream(),
-            Self::Shared(merge) => merge.is_end_stream(),
-            Self::Canned(canned) => canned.steps.is_empty(),
+        match &self.0 {
+            Inner::Connection(merge) => merge.is_end_stream(),
+            Inner::Canned(canned) => canned.steps.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Lent(merge) => merge.size_hint(),
-            Self::Shared(merge) => merge.size_hint(),
-            Self::Canned(_) => SizeHint::default(),
+        match &self.0 {
+            Inner::Connection(merge) => merge.size_hint(),
+            Inner::Canned(_) => SizeHint::default(),
         }
     }
 }
@@ -118,7 +121,7 @@ pub enum Step {
 }
 
 /// A scripted body.
-pub struct Canned {
+struct Canned {
     steps: VecDeque<Step>,
     pause: Option<Pin<Box<Sleep>>>,
 }

@@ -6,7 +6,7 @@ use tollgate_layers::{Class, Ending};
 /// What an upstream's answer, or its absence, means. Finer than [`Class`], which is all that the layers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Answered.
     Success,
     /// The limit of requests or tokens is reached; it will pass.
@@ -41,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them; `ALL[kind as usize] == kind`.
-    pub const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Success,
         Self::RateLimited,
         Self::QuotaExhausted,
@@ -60,8 +60,7 @@ impl Kind {
     ];
 
     /// The class that the layers act on.
-    #[must_use]
-    pub const fn class(self) -> Class {
+    pub(crate) const fn class(self) -> Class {
         match self {
             Self::Success => Class::Success,
             Self::RateLimited | Self::QuotaExhausted => Class::RateLimited,
@@ -75,14 +74,12 @@ impl Kind {
     }
 
     /// An ending of this kind and its class, with nothing more known about it.
-    #[must_use]
-    pub const fn ending(self) -> Ending {
+    pub(crate) const fn ending(self) -> Ending {
         Ending::of(self.class()).with_kind(self as u8)
     }
 
     /// The kind that an exception of LiteLLM stands for, with or without `litellm.` before its name.
-    #[must_use]
-    pub fn from_exception(name: &str) -> Option<Self> {
+    pub(crate) fn from_exception(name: &str) -> Option<Self> {
         Some(match name.strip_prefix("litellm.").unwrap_or(name) {
             "RateLimitError" => Self::RateLimited,
             "PaymentRequiredError" | "BudgetExceededError" => Self::QuotaExhausted,
@@ -109,8 +106,7 @@ impl Kind {
 
 /// The kind that the maker of an ending tagged it with. One that nobody tagged, or whose tag does not fit its class,
 /// gets the plainest kind of its class.
-#[must_use]
-pub fn kind_of(ending: &Ending) -> Kind {
+pub(crate) fn kind_of(ending: &Ending) -> Kind {
     let tagged = Kind::ALL.get(usize::from(ending.kind())).copied();
     tagged.filter(|kind| kind.class() == ending.class()).unwrap_or(match ending.class() {
         Class::Success => Kind::Success,
@@ -125,8 +121,7 @@ pub fn kind_of(ending: &Ending) -> Kind {
 }
 
 /// The status of an answer of our own that says this.
-#[must_use]
-pub const fn status_of(kind: Kind) -> StatusCode {
+pub(crate) const fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::Success => StatusCode::OK,
         Kind::RateLimited | Kind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
@@ -143,8 +138,7 @@ pub const fn status_of(kind: Kind) -> StatusCode {
 }
 
 /// The `type` that an error of our own has in OpenAI's shape.
-#[must_use]
-pub const fn openai_type(kind: Kind) -> &'static str {
+pub(crate) const fn openai_type(kind: Kind) -> &'static str {
     match kind {
         Kind::RateLimited => "rate_limit_error",
         Kind::QuotaExhausted => "insufficient_quota",

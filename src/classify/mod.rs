@@ -9,15 +9,6 @@
 //! words of its message, and those only under the statuses where a provider is known to use them. Providers echo the
 //! prompt in their errors, so a 400 that speaks of a "rate limit" is still a 400. All of it is one table: `table.rs`.
 //!
-//! ```
-//! use http::{HeaderMap, StatusCode};
-//! use tollgate::classify::{self, Kind};
-//!
-//! let body = br#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#;
-//! let ending = classify::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
-//! assert_eq!(classify::kind_of(&ending), Kind::ContextWindow);
-//! ```
-//!
 //! Hazards: messages are matched up to their first 4 KB; an absolute time is measured against the answer's own
 //! `date` header, and against our clock only where there is none.
 
@@ -35,14 +26,13 @@ use tollgate_layers::{Class, Ending};
 
 pub(crate) use self::fault::message_of;
 use self::{fault::Fault, limits::Limits};
-pub use self::{
+pub(crate) use self::{
     kind::{Kind, kind_of, openai_type, status_of},
     policy::counted,
 };
 
 /// How an attempt ended whose whole answer is here. A 2xx is looked at as [`event`] would.
-#[must_use]
-pub fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ending {
+pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ending {
     if status.is_success() {
         return event(body, headers).unwrap_or_else(|| success(headers));
     }
@@ -52,16 +42,14 @@ pub fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ending {
 
 /// The ending that an error inside a 200 makes: `data` is a whole JSON body, or the data of one event. None when it
 /// is no error, which costs one search for a key when it is an ordinary chunk.
-#[must_use]
-pub fn event(data: &[u8], headers: &HeaderMap) -> Option<Ending> {
+pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Ending> {
     let fault = Fault::of_event(data)?;
     let status = fault.status().or_else(|| table::implied(&fault)).unwrap_or(500);
     Some(ending(table::judge(status, &fault), headers, &fault))
 }
 
 /// The ending of an answer that is well so far, with what its headers tell about the limits.
-#[must_use]
-pub fn success(headers: &HeaderMap) -> Ending {
+pub(crate) fn success(headers: &HeaderMap) -> Ending {
     let limits = Limits::of(headers);
     Kind::Success.ending().with_seen(limits.requests, limits.tokens)
 }

@@ -4,8 +4,7 @@ use super::Kind;
 use crate::config::{ErrorCounts, ErrorName};
 
 /// What a policy says of this kind: by its own name, else by that of the broader exception, else by its default.
-#[must_use]
-pub fn counted(policy: &ErrorCounts, kind: Kind) -> Option<u32> {
+pub(crate) fn counted(policy: &ErrorCounts, kind: Kind) -> Option<u32> {
     use ErrorName as Name;
     let names: &[Name] = match kind {
         Kind::Success => return None,

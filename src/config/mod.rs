@@ -37,7 +37,8 @@ mod raw;
 mod read;
 mod resolve;
 mod snippet;
-mod summary;
+#[cfg(test)]
+mod tests;
 mod vendors;
 mod yaml;
 
@@ -49,7 +50,6 @@ pub use model::{
     TokenAccounting,
 };
 pub use pattern::{Pattern, Patterns};
-pub use summary::{Summary, summary};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::{InRequest, in_request, nearest};

@@ -291,10 +291,8 @@ impl Default for RetryBudget {
     }
 }
 
-/// `midstream_fallback`: the handling of a stream that breaks after its first content. [`midstream`] describes the
+/// `midstream_fallback`: the handling of a stream that breaks after its first content. `src/tree/midstream.rs` describes the
 /// cost.
-///
-/// [`midstream`]: crate::tree::midstream
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Midstream {
     /// The stream ends with an error event.

@@ -14,12 +14,13 @@ use crate::{
     body::{Step, Wire},
     classify::{self, Kind},
     config,
+    error::ErrorObject,
     request::Route,
 };
 
 /// Answers with what the configuration says.
 #[derive(Debug)]
-pub struct Mock {
+pub(crate) struct Mock {
     text: Arc<str>,
     model: Arc<str>,
     delay: Duration,
@@ -28,8 +29,7 @@ pub struct Mock {
 
 impl Mock {
     /// The mock of a deployment whose upstream model has this name.
-    #[must_use]
-    pub fn new(mock: &config::MockResponse, model: Arc<str>) -> Self {
+    pub(crate) fn new(mock: &config::MockResponse, model: Arc<str>) -> Self {
         let fails = mock.text.strip_prefix("litellm.").and_then(Kind::from_exception);
         Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
     }
@@ -44,13 +44,9 @@ impl Mock {
 
     fn failure(&self, kind: Kind) -> Response<Wire> {
         let status = classify::status_of(kind);
-        let error = json!({"error": {
-            "message": format!("This deployment is a mock that fails: {}.", self.text),
-            "type": classify::openai_type(kind),
-            "param": null,
-            "code": status.as_str(),
-        }});
-        respond(status, "application/json", vec![encoded(&error)])
+        let message = format!("This deployment is a mock that fails: {}.", self.text);
+        let error = ErrorObject::new(message, classify::openai_type(kind), status.as_str());
+        respond(status, "application/json", vec![error.body().into()])
     }
 
     fn whole(&self, route: Route) -> Value {

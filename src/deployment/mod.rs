@@ -1,7 +1,9 @@
 //! One upstream with its guards.
 
-pub mod instrument;
-pub mod mock;
-pub mod peek;
-pub mod pool;
-pub mod upstream;
+pub(crate) mod attribute;
+pub(crate) mod instrument;
+pub(crate) mod mock;
+pub(crate) mod peek;
+pub(crate) mod pool;
+pub(crate) mod settings;
+pub(crate) mod upstream;

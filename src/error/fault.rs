@@ -19,8 +19,7 @@ pub enum Clock {
 
 impl Clock {
     /// Its name in errors.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::FirstContent => "first_content_timeout",
             Self::Idle => "idle_timeout",
@@ -75,8 +74,7 @@ pub enum Fault {
 
 impl Fault {
     /// What it means for the record of the deployment.
-    #[must_use]
-    pub const fn ending(&self) -> Ending {
+    pub(crate) const fn ending(&self) -> Ending {
         let kind = self.kind();
         let ending = Ending::of(kind.class()).with_kind(kind as u8);
         match self {
@@ -96,8 +94,7 @@ impl Fault {
     }
 
     /// Which of the finer kinds.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::Clock { .. } | Self::Deadline => Kind::Timeout,
             // Nothing lives at this address.
@@ -113,8 +110,7 @@ impl Fault {
     }
 
     /// A word for the `code` of a client-visible error, and for logs.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Clock { clock, .. } => clock.code(),
             Self::Deadline => "deadline",
@@ -178,7 +174,7 @@ impl From<Fault> for Break {
 }
 
 /// An error that knows what it means: the gateway's own.
-pub trait Judged {
+pub(crate) trait Judged {
     /// How the attempt ended that failed with this.
     fn ending(&self) -> Ending;
 }

@@ -1,12 +1,12 @@
 //! All that can fail, in one enum: [`Error`].
 //!
 //! An upstream's error *answer* is no `Error`: it is a response, passed on with its status and body. This enum is what
-//! we did, or what the wire did. It is matched without `_` in two places, `classify` (what class is it?) and
-//! `respond` (what does the client see?), so that a new layer cannot be forgotten in either.
+//! we did, or what the wire did. It is matched without `_` in two places, `judged` (what class is it?) and
+//! `object` (what does the client see?), so that a new layer cannot be forgotten in either.
 
 mod fault;
 mod judged;
-pub(crate) mod object;
+mod object;
 mod origin;
 mod rejected;
 
@@ -15,13 +15,15 @@ use std::{fmt, sync::Arc};
 use tollgate_layers::{balance::Exhausted, timeout::Elapsed};
 
 pub(crate) use fault::Break;
-pub use fault::{Clock, Fault, Judged};
-pub use origin::Origin;
-pub use rejected::Rejected;
+pub use fault::Fault;
+pub(crate) use fault::{Clock, Judged};
+pub(crate) use object::{ErrorObject, body_of};
+pub(crate) use origin::Origin;
+pub(crate) use rejected::Rejected;
 
 /// Why there is no answer from upstream.
 #[derive(Clone, Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// The request is wrong: the client's fault.
     Rejected(Rejected),
     /// The key is missing or wrong.

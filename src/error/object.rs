@@ -1,17 +1,16 @@
-//! An error in the shape that clients of OpenAI know: [`Complaint`].
+//! OpenAI's error object: [`ErrorObject`], and the status that goes with each [`Error`].
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    classify::{self, Kind},
-    error::{Break, Fault},
-};
+use super::{Break, Error, Fault};
+use crate::classify::{self, Kind};
 
-/// What the client is told went wrong.
+/// What a client is told of an error, in OpenAI's shape.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Complaint {
+pub(crate) struct ErrorObject {
     message: String,
     r#type: String,
     param: Option<String>,
@@ -20,26 +19,35 @@ pub(crate) struct Complaint {
 
 #[derive(Serialize)]
 struct Shape<'a> {
-    error: &'a Complaint,
+    error: &'a ErrorObject,
 }
 
-impl Complaint {
-    /// One of our own.
-    pub(crate) fn new(message: String, kind: &str, code: &str) -> Self {
-        Self { message, r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
+impl ErrorObject {
+    /// An error of our own.
+    pub(crate) fn new(message: impl Into<String>, kind: &str, code: &str) -> Self {
+        Self { message: message.into(), r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
     }
 
-    /// Of a stream that broke off.
-    pub(crate) fn of(broken: &Break) -> Self {
+    /// The object of this error.
+    pub(crate) fn of(error: &Error) -> Self {
+        let (_, kind, code) = face(error);
+        let param = match error {
+            Error::Rejected(rejected) => rejected.param(),
+            Error::UnknownModel(_) => Some("model"),
+            _ => None,
+        };
+        Self { param: param.map(str::to_owned), ..Self::new(error.to_string(), kind, code) }
+    }
+
+    /// The object of a stream that broke off.
+    pub(crate) fn of_break(broken: &Break) -> Self {
         match broken {
-            Break::Fault(fault) => Self::of_fault(*fault),
+            Break::Fault(fault) => {
+                let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
+                Self::new(fault.to_string(), kind, fault.code())
+            }
             Break::Upstream(data, _) => Self::read(data),
         }
-    }
-
-    fn of_fault(fault: Fault) -> Self {
-        let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
-        Self::new(fault.to_string(), kind, fault.code())
     }
 
     /// What an upstream's error object says, in whichever dialect.
@@ -81,13 +89,49 @@ impl Complaint {
     }
 }
 
+impl Error {
+    /// The status that the client sees.
+    pub(crate) fn status(&self) -> StatusCode {
+        face(self).0
+    }
+}
+
+/// What the client sees of an error: status, type and code.
+fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
+    match error {
+        Error::Rejected(rejected) => (rejected.status(), "invalid_request_error", rejected.code()),
+        Error::Unauthenticated { .. } => {
+            (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+        }
+        Error::NoRoute => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
+        Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
+        Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
+        Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),
+        Error::Elapsed(elapsed) => {
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.clock().unwrap_or("timeout"))
+        }
+        Error::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
+        Error::Wire(wire) if wire.timed_out => {
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error", "connect_timeout")
+        }
+        Error::Wire(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
+        // That nothing is there is the operator's business: to the client it is not a model that does not exist.
+        Error::Fault(fault @ Fault::Redirect) => (StatusCode::BAD_GATEWAY, "upstream_error", fault.code()),
+        Error::Fault(fault) => {
+            let kind = fault.kind();
+            (classify::status_of(kind), classify::openai_type(kind), fault.code())
+        }
+        Error::Attempt(_, error) => face(error),
+    }
+}
+
 /// The upstream's error object as a body: as it is, where it has the shape already.
 pub(crate) fn body_of(data: &[u8]) -> Bytes {
     let json: Value = serde_json::from_slice(data).unwrap_or_default();
     if json.get("error").is_some_and(Value::is_object) {
         return Bytes::copy_from_slice(data);
     }
-    Complaint::of_json(&json).body().into()
+    ErrorObject::of_json(&json).body().into()
 }
 
 /// Codes come as numbers and as words.
@@ -104,7 +148,7 @@ mod tests {
     use super::*;
 
     fn told(data: &str) -> String {
-        String::from_utf8(Complaint::read(data.as_bytes()).body()).expect("utf-8")
+        String::from_utf8(ErrorObject::read(data.as_bytes()).body()).expect("utf-8")
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::config::Deployment;
 
 /// What the headers of an answer tell of its deployment, made once when the tree is built.
 #[derive(Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The deployment's id.
     pub deployment: HeaderValue,
     /// Its group.
@@ -19,8 +19,7 @@ pub struct Origin {
 
 impl Origin {
     /// Of this deployment. A name that cannot stand in a header is shown with what cannot left out.
-    #[must_use]
-    pub fn of(deployment: &Deployment) -> Self {
+    pub(crate) fn of(deployment: &Deployment) -> Self {
         Self {
             deployment: shown(&deployment.id),
             group: shown(&deployment.group),

@@ -8,7 +8,7 @@ use http::StatusCode;
 ///
 /// It never repeats a value of the request, only names and places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
+pub(crate) struct Rejected {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -17,8 +17,7 @@ pub struct Rejected {
 
 impl Rejected {
     /// The body is larger than `limit` bytes: 413.
-    #[must_use]
-    pub fn too_large(limit: usize) -> Self {
+    pub(crate) fn too_large(limit: usize) -> Self {
         Self {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             code: "request_too_large",
@@ -28,14 +27,12 @@ impl Rejected {
     }
 
     /// The client stopped sending: 400, which hardly anybody will see.
-    #[must_use]
-    pub fn broken_off() -> Self {
+    pub(crate) fn broken_off() -> Self {
         Self::body("The request body broke off.")
     }
 
     /// The client hardly sends any more: 408.
-    #[must_use]
-    pub fn stalled(bytes: usize, within: Duration) -> Self {
+    pub(crate) fn stalled(bytes: usize, within: Duration) -> Self {
         Self {
             status: StatusCode::REQUEST_TIMEOUT,
             code: "request_body_timeout",
@@ -48,8 +45,7 @@ impl Rejected {
     }
 
     /// The body is compressed: 415, rather than a word about its grammar.
-    #[must_use]
-    pub fn encoded() -> Self {
+    pub(crate) fn encoded() -> Self {
         Self {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
             code: "unsupported_content_encoding",
@@ -59,8 +55,7 @@ impl Rejected {
     }
 
     /// `param` names a model that is not here; `near` is the one that was probably meant.
-    #[must_use]
-    pub fn unknown_model(param: &'static str, name: &str, near: Option<&str>) -> Self {
+    pub(crate) fn unknown_model(param: &'static str, name: &str, near: Option<&str>) -> Self {
         // A name is as long as the caller likes, an error is not.
         let name: String = name.chars().take(100).collect();
         let hint = match near {
@@ -76,26 +71,17 @@ impl Rejected {
     }
 
     /// The status of the answer: 400, 408, 413 or 415.
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What is wrong, in one sentence.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
     /// The parameter or header that is wrong, if it is one.
-    #[must_use]
-    pub fn param(&self) -> Option<&str> {
+    pub(crate) fn param(&self) -> Option<&str> {
         self.param.as_deref()
     }
 
     /// What kind of mistake it is, as a word for programs.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub(crate) const fn code(&self) -> &'static str {
         self.code
     }
 

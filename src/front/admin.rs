@@ -2,17 +2,19 @@
 //! and before the front door: when that is full, the operator looks all the more.
 
 use std::{
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tower::{Layer, Service};
 
 use super::{
-    admission::{Call, Settled},
+    admission::Call,
     paths::{self, Endpoint, Routed},
     respond,
 };
@@ -20,7 +22,7 @@ use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Respon
 
 /// The layer of [`Admin`].
 #[derive(Clone, Debug)]
-pub struct AdminLayer {
+pub(crate) struct AdminLayer {
     listed: Arc<Listed>,
     metrics: Metrics,
 }
@@ -56,8 +58,7 @@ impl<'a> Model<'a> {
 
 impl AdminLayer {
     /// Lists the groups and the visible aliases of this configuration.
-    #[must_use]
-    pub fn new(config: &Config, metrics: Metrics) -> Self {
+    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
         let names: Vec<_> = config.visible_names().cloned().collect();
         let data = names.iter().map(|name| Model::of(name)).collect();
         let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
@@ -75,7 +76,7 @@ impl<S> Layer<S> for AdminLayer {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub struct Admin<S> {
+pub(crate) struct Admin<S> {
     inner: S,
     listed: Arc<Listed>,
     metrics: Metrics,
@@ -132,7 +133,7 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future = Settled<S::Future>;
+    type Future = Either<Ready<Result<Response, Error>>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -141,13 +142,13 @@ where
     fn call(&mut self, routed: Routed<B>) -> Self::Future {
         let Routed { endpoint, request } = routed;
         match endpoint {
-            Endpoint::Call(route) => Settled::later(self.inner.call(Call { route, request })),
+            Endpoint::Call(route) => Either::Right(self.inner.call(Call { route, request })),
             Endpoint::Models => {
                 let body = Body::full(self.listed.models.clone());
-                Settled::now(Ok(respond::json(StatusCode::OK, body)))
+                Either::Left(ready(Ok(respond::json(StatusCode::OK, body))))
             }
-            Endpoint::Model => Settled::now(self.model(request.uri().path())),
-            Endpoint::Metrics => Settled::now(Ok(self.counters())),
+            Endpoint::Model => Either::Left(ready(self.model(request.uri().path()))),
+            Endpoint::Metrics => Either::Left(ready(Ok(self.counters()))),
         }
     }
 }

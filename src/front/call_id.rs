@@ -6,81 +6,53 @@
 
 use std::{
     cell::RefCell,
-    future::Future,
     hash::{BuildHasher, RandomState},
-    pin::Pin,
-    task::{Context, Poll, ready},
 };
 
 use fastrand::Rng;
 use http::{HeaderValue, Request};
-use pin_project_lite::pin_project;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::headers::CALL_ID;
-use crate::{body::Body, request::Response};
+use crate::{
+    body::{Body, Response},
+    request::{Begin, MapOutcome, Outcome},
+};
 
 /// A longer id of a client, in bytes, is none.
 const LONGEST: usize = 256;
 
 /// Writes each request's id on its answer; the outermost layer, from which on that is an `http::Response`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CallIdLayer;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallIdLayer;
+
+/// See [`CallIdLayer`].
+pub(crate) type CallId<S> = MapOutcome<S, CallIdLayer>;
 
 impl<S> Layer<S> for CallIdLayer {
     type Service = CallId<S>;
 
     fn layer(&self, inner: S) -> CallId<S> {
-        CallId { inner }
+        MapOutcome::new(inner, *self)
     }
 }
 
-/// See [`CallIdLayer`].
-#[derive(Clone, Debug)]
-pub struct CallId<S> {
-    inner: S,
+impl<B> Begin<Request<B>> for CallIdLayer {
+    type Call = HeaderValue;
+
+    fn begin(&self, request: &Request<B>) -> HeaderValue {
+        request.headers().get(CALL_ID).filter(|id| is_fit(id)).cloned().unwrap_or_else(random)
+    }
 }
 
-impl<S, B> Service<Request<B>> for CallId<S>
-where
-    S: Service<Request<B>, Response = Response>,
-{
+impl<E> Outcome<Response, E> for HeaderValue {
     type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Error = E;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let id = request.headers().get(CALL_ID).filter(|id| is_fit(id)).cloned().unwrap_or_else(random);
-        ResponseFuture { inner: self.inner.call(request), id: Some(id) }
-    }
-}
-
-pin_project! {
-    /// The future of [`CallId`].
-    pub struct ResponseFuture<F> {
-        #[pin]
-        inner: F,
-        id: Option<HeaderValue>,
-    }
-}
-
-impl<F, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response, E>>,
-{
-    type Output = Result<http::Response<Body>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        if let Some(id) = this.id.take() {
-            response.headers_mut().insert(CALL_ID, id);
-        }
-        Poll::Ready(Ok(*response))
+    fn end(self, outcome: Result<Response, E>) -> Result<http::Response<Body>, E> {
+        let mut response = outcome?;
+        response.headers_mut().insert(CALL_ID, self);
+        Ok(*response)
     }
 }
 

@@ -7,7 +7,7 @@ use tollgate_layers::Class;
 use crate::request::{Response, Trail};
 
 /// The id of the request, made here or taken from the client.
-pub const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
@@ -25,7 +25,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ROOM: usize = 16;
 
 /// What no log may show.
-pub const SENSITIVE: [HeaderName; 6] = [
+pub(crate) const SENSITIVE: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
@@ -96,7 +96,7 @@ fn sift(theirs: HeaderMap) -> HeaderMap {
 }
 
 /// Writes what this request has been through.
-pub fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
+pub(crate) fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
     let mut headers = sift(std::mem::take(response.headers_mut()));
     if let Some(origin) = response.body().origin() {
         headers.insert(MODEL_ID, origin.deployment.clone());

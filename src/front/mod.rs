@@ -3,11 +3,14 @@
 //! In the order of [`stack::gateway`](crate::stack::gateway): the request's id, panics, errors as responses, paths, auth,
 //! the answers that need no model, admission, and the collection of the request's body.
 
-pub mod admin;
-pub mod admission;
-pub mod call_id;
-pub mod headers;
-pub mod intake;
-pub mod paths;
-pub mod recover;
-pub mod respond;
+pub(crate) mod admin;
+pub(crate) mod admission;
+pub(crate) mod auth;
+pub(crate) mod call_id;
+pub(crate) mod headers;
+pub(crate) mod intake;
+pub(crate) mod paths;
+pub(crate) mod recover;
+pub(crate) mod respond;
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,20 @@
 //! [`Endpoint`] that was found, the same one that auth judges; the rest is 404.
 
 use std::{
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{Method, StatusCode};
 use tower::{Layer, Service};
 
-use super::{admission::Settled, respond};
+use super::respond;
 use crate::{
     Error,
     body::Body,
@@ -20,7 +24,7 @@ use crate::{
 
 /// A request with the endpoint that its path names.
 #[derive(Debug)]
-pub struct Routed<B> {
+pub(crate) struct Routed<B> {
     /// What is asked for.
     pub endpoint: Endpoint,
     /// The request as it came.
@@ -29,7 +33,7 @@ pub struct Routed<B> {
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// A call of a model.
     Call(Route),
     /// The list of models.
@@ -47,8 +51,7 @@ enum Found {
 }
 
 /// The name in the path of one model, as it is written there: it may have slashes in it.
-#[must_use]
-pub fn model(path: &str) -> Option<&str> {
+pub(crate) fn model(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     path.strip_prefix("/models/").filter(|name| !name.is_empty())
 }
@@ -86,14 +89,13 @@ impl Draining {
 
 /// The layer of [`Paths`].
 #[derive(Clone, Debug)]
-pub struct PathsLayer {
+pub(crate) struct PathsLayer {
     draining: Draining,
 }
 
 impl PathsLayer {
     /// Readiness ends with `draining`.
-    #[must_use]
-    pub const fn new(draining: Draining) -> Self {
+    pub(crate) const fn new(draining: Draining) -> Self {
         Self { draining }
     }
 }
@@ -108,7 +110,7 @@ impl<S> Layer<S> for PathsLayer {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub struct Paths<S> {
+pub(crate) struct Paths<S> {
     inner: S,
     draining: Draining,
 }
@@ -119,7 +121,7 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future = Settled<S::Future>;
+    type Future = Either<Ready<Result<Response, Error>>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -127,20 +129,20 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let Some((method, found)) = find(request.uri().path()) else {
-            return Settled::now(Err(Error::NoRoute));
+            return Either::Left(ready(Err(Error::NoRoute)));
         };
         let asked = request.method();
         if asked.as_str() != method && !(method == "GET" && asked == Method::HEAD) {
-            return Settled::now(Err(Error::Method(method)));
+            return Either::Left(ready(Err(Error::Method(method))));
         }
         match found {
-            Found::Endpoint(endpoint) => Settled::later(self.inner.call(Routed { endpoint, request })),
-            Found::Alive => Settled::now(Ok(said(StatusCode::OK, "\"I'm alive!\""))),
+            Found::Endpoint(endpoint) => Either::Right(self.inner.call(Routed { endpoint, request })),
+            Found::Alive => Either::Left(ready(Ok(said(StatusCode::OK, "\"I'm alive!\"")))),
             Found::Ready if self.draining.has_begun() => {
                 let text = r#"{"status":"shutting_down"}"#;
-                Settled::now(Ok(said(StatusCode::SERVICE_UNAVAILABLE, text)))
+                Either::Left(ready(Ok(said(StatusCode::SERVICE_UNAVAILABLE, text))))
             }
-            Found::Ready => Settled::now(Ok(said(StatusCode::OK, r#"{"status":"healthy"}"#))),
+            Found::Ready => Either::Left(ready(Ok(said(StatusCode::OK, r#"{"status":"healthy"}"#)))),
         }
     }
 }

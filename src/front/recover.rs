@@ -22,7 +22,7 @@ use crate::request::Response;
 
 /// The layer of [`Recover`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RecoverLayer;
+pub(crate) struct RecoverLayer;
 
 impl<S> Layer<S> for RecoverLayer {
     type Service = Recover<S>;
@@ -34,7 +34,7 @@ impl<S> Layer<S> for RecoverLayer {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub struct Recover<S> {
+pub(crate) struct Recover<S> {
     inner: S,
 }
 
@@ -58,7 +58,7 @@ where
 
 pin_project! {
     /// The future of [`Recover`].
-    pub struct ResponseFuture<F> {
+    pub(crate) struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
         panicked: bool,

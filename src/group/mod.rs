@@ -1,3 +1,6 @@
-//! What belongs to one model group.
+//! What belongs to one model group: the border where its types are erased, and the settings of its layers.
 
-pub mod overrides;
+mod erased;
+pub(crate) mod settings;
+
+pub(crate) use erased::Stack;

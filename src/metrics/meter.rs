@@ -16,7 +16,7 @@ const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_00
 
 /// What one scope counts: the gateway, a group, or a deployment.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub(crate) struct Meter {
     by_class: [AtomicU64; Class::COUNT],
     cancelled: AtomicU64,
     begun: AtomicU64,
@@ -30,23 +30,22 @@ pub struct Meter {
 
 impl Meter {
     /// Where events with broken JSON are counted.
-    #[must_use]
-    pub fn broken_events(&self) -> Arc<AtomicU64> {
+    pub(crate) fn broken_events(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.broken_events)
     }
 
     /// One more has begun.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The head went up, with the first content or the whole answer in hand.
-    pub fn first_content(&self, after: Duration) {
+    pub(crate) fn first_content(&self, after: Duration) {
         self.first_content.observe(after);
     }
 
     /// One has ended; without a class it was cancelled.
-    pub fn end(&self, class: Option<Class>, after: Duration) {
+    pub(crate) fn end(&self, class: Option<Class>, after: Duration) {
         self.count(class);
         self.duration.observe(after);
     }
@@ -75,16 +74,14 @@ impl Meter {
     }
 
     /// How many are under way: those that began and have not ended, so that a request counts neither in nor out.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         let ended: u64 = self.endings().map(|(_, count)| count).sum();
         // The two are not read at one moment.
         self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
     /// How many ended in this class.
-    #[must_use]
-    pub fn ended(&self, class: Class) -> u64 {
+    pub(crate) fn ended(&self, class: Class) -> u64 {
         self.by_class[class.index()].load(Ordering::Relaxed)
     }
 
@@ -112,7 +109,7 @@ enum Told {
 
 /// One request under way: counted when it ends, or as cancelled when it is dropped.
 #[derive(Debug)]
-pub struct Count {
+pub(crate) struct Count {
     meter: Arc<Meter>,
     start: Instant,
     told: Told,
@@ -120,8 +117,7 @@ pub struct Count {
 
 impl Count {
     /// It begins now.
-    #[must_use]
-    pub fn begin(meter: Arc<Meter>) -> Self {
+    pub(crate) fn begin(meter: Arc<Meter>) -> Self {
         meter.begin();
         Self { meter, start: Instant::now(), told: Told::Nothing }
     }
@@ -131,7 +127,7 @@ impl Count {
     }
 
     /// Its head goes up, with the first content in hand if it goes `well`, or, when it is `over`, with the whole answer.
-    pub fn head(&mut self, well: bool, over: bool) {
+    pub(crate) fn head(&mut self, well: bool, over: bool) {
         let after = self.elapsed(); // one look at the clock is enough
         self.told = match (well, over) {
             (true, true) => Told::Whole(after),

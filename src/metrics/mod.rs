@@ -21,11 +21,11 @@ use prometheus_client::{
 use tollgate_layers::retry::Budget;
 
 use self::meter::Shown;
-pub use self::meter::{Count, Meter};
+pub(crate) use self::meter::{Count, Meter};
 
 /// All meters of one gateway. Cheap to clone; two gateways in one process share none.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     inner: Arc<Inner>,
 }
 
@@ -43,27 +43,24 @@ struct Inner {
 
 impl Metrics {
     /// The gateway's own meter: one count per call of a model that the door let in.
-    #[must_use]
-    pub fn gateway(&self) -> Arc<Meter> {
+    pub(crate) fn gateway(&self) -> Arc<Meter> {
         Arc::clone(&self.inner.gateway)
     }
 
     /// A group's meter: one count per request that reached it, however many attempts.
-    #[must_use]
-    pub fn group(&self, name: &Arc<str>) -> Arc<Meter> {
+    pub(crate) fn group(&self, name: &Arc<str>) -> Arc<Meter> {
         let mut groups = self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(groups.entry(Arc::clone(name)).or_default())
     }
 
     /// A deployment's meter: one count per attempt.
-    #[must_use]
-    pub fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<Meter> {
+    pub(crate) fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<Meter> {
         let mut deployments = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(deployments.entry((Arc::clone(group), Arc::clone(id))).or_default())
     }
 
     /// Shows the retry budget too.
-    pub fn watch(&self, budget: Budget) {
+    pub(crate) fn watch(&self, budget: Budget) {
         *self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
     }
 
@@ -71,7 +68,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When the encoder refuses a value, which would be a fault of ours.
-    pub fn render(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("tollgate");
         registry.register_collector(Box::new(self.clone()));
         let mut out = String::new();

@@ -5,17 +5,6 @@
 //! environment. Error classification is not here but in [`classify`](crate::classify), since what an answer means
 //! depends on what it says and not on who was meant to give it.
 //!
-//! ```
-//! # use std::sync::Arc;
-//! # use tollgate::{config, provider::Encoder, request::Route};
-//! # fn show(deployment: &config::Deployment) -> Result<(), tollgate::provider::Invalid> {
-//! let encoder = Encoder::new(deployment)?;
-//! let request = encoder.request(Route::Chat, "the body".to_owned());
-//! assert_eq!(request.method(), http::Method::POST);
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! To add a provider that speaks like OpenAI: a row of [`config::VENDORS`](crate::config::VENDORS). One that does not
 //! needs a variant of [`config::Provider`](crate::config::Provider) too, a file that says where a route is, and a line
 //! in each `match` on the provider below, which the compiler points at.
@@ -38,9 +27,8 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    body::Payload,
     config::{Deployment, Pattern, Provider, Target, is_framing},
-    request::{Prompt, Route},
+    request::{Payload, Prompt, Route},
 };
 
 /// What we call ourselves.
@@ -59,7 +47,7 @@ static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization")
 
 /// All that is needed to write a request to one deployment. A clone is a few counts and one header map.
 #[derive(Clone)]
-pub struct Encoder {
+pub(crate) struct Encoder {
     model: Arc<str>,
     /// Where the group and the model are patterns: what is captured of the one is put into the other.
     patterns: Option<Arc<(Pattern, Pattern)>>,
@@ -75,7 +63,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When its URL or its credential cannot be sent. The error names neither.
-    pub fn new(deployment: &Deployment) -> Result<Self, Invalid> {
+    pub(crate) fn new(deployment: &Deployment) -> Result<Self, Invalid> {
         let target = &deployment.target;
         Ok(Self {
             model: model(target),
@@ -90,29 +78,15 @@ impl Encoder {
 
     /// The same with path and query alone as the target of each request, for whoever knows the server: RFC 9112 calls it
     /// the origin form.
-    #[must_use]
-    pub fn in_origin_form(mut self) -> Self {
+    pub(crate) fn in_origin_form(mut self) -> Self {
         for uri in [&mut self.chat, &mut self.completions, &mut self.embeddings] {
             *uri = origin_form(uri);
         }
         self
     }
 
-    /// What the deployment's own server expects as `model`.
-    #[must_use]
-    pub fn model(&self) -> &str {
-        &self.model
-    }
-
-    /// Parameters that are added where the request has none of that name: name, and value as JSON text.
-    #[must_use]
-    pub fn defaults(&self) -> &[(Arc<str>, Arc<str>)] {
-        &self.defaults
-    }
-
     /// Where the route is.
-    #[must_use]
-    pub const fn uri(&self, route: Route) -> &Uri {
+    pub(crate) const fn uri(&self, route: Route) -> &Uri {
         match route {
             Route::Chat => &self.chat,
             Route::Completions => &self.completions,
@@ -121,15 +95,13 @@ impl Encoder {
     }
 
     /// Where the route is, and the headers of a call without a body; secret ones are marked sensitive.
-    #[must_use]
-    pub fn head(&self, route: Route) -> (Uri, HeaderMap) {
+    pub(crate) fn head(&self, route: Route) -> (Uri, HeaderMap) {
         (self.uri(route).clone(), self.headers.clone())
     }
 
     /// The whole request, with the prompt in this deployment's words. With `usage`, a stream is asked for its usage
     /// where the client has not said whether it wants it.
-    #[must_use]
-    pub fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
+    pub(crate) fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
         let filled = self
             .patterns
             .as_deref()
@@ -142,10 +114,8 @@ impl Encoder {
         self.request(prompt.head.route, body)
     }
 
-    /// The request round a body that was written with [`model`](Encoder::model) and
-    /// [`defaults`](Encoder::defaults).
-    #[must_use]
-    pub fn request<B: Body>(&self, route: Route, body: B) -> Request<B> {
+    /// The request round a body that was written with the deployment's model and defaults.
+    pub(crate) fn request<B: Body>(&self, route: Route, body: B) -> Request<B> {
         let (uri, mut headers) = self.head(route);
         // hyper would write the same, but in a list of headers that has to grow for it.
         match body.size_hint().exact() {
@@ -207,8 +177,7 @@ impl From<InvalidHeaderValue> for Invalid {
 }
 
 /// Whether a stream of this target may be asked for its usage.
-#[must_use]
-pub fn supports_include_usage(target: &Target) -> bool {
+pub(crate) fn supports_include_usage(target: &Target) -> bool {
     target.vendor.supports_include_usage
         && match target.vendor.provider {
             Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => true,

@@ -87,8 +87,8 @@ fn an_openai_request_carries_the_deployment_s_own_credential() {
     assert_eq!(request.version(), Version::HTTP_11);
     assert_eq!(*request.body(), "body");
     assert_eq!(request.headers()[header::CONTENT_LENGTH], "4");
-    assert_eq!(encoder.model(), "gpt-4o");
-    assert_eq!(encoder.defaults(), [("seed".into(), "7".into())]);
+    assert_eq!(&*encoder.model, "gpt-4o");
+    assert_eq!(*encoder.defaults, [("seed".into(), "7".into())]);
     let headers = request.headers();
     assert_eq!(headers[header::AUTHORIZATION], format!("Bearer {SECRET}"));
     assert!(headers[header::AUTHORIZATION].is_sensitive());
@@ -120,7 +120,7 @@ fn azure_by_dated_version_has_the_deployment_in_the_path() {
     assert_eq!(headers["api-key"], SECRET);
     assert!(headers["api-key"].is_sensitive());
     assert!(!headers.contains_key(header::AUTHORIZATION));
-    assert_eq!(encoder.model(), "my-dep");
+    assert_eq!(&*encoder.model, "my-dep");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn azure_v1_has_no_version_and_never_doubles_its_path() {
     );
     let foundry = azure("https://r.services.ai.azure.com/api/projects/p", Some("v1"));
     assert_eq!(url(&foundry), "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions");
-    assert_eq!(foundry.model(), "my-dep");
+    assert_eq!(&*foundry.model, "my-dep");
     assert_eq!(foundry.head(Route::Chat).1["api-key"], SECRET);
 }
 
@@ -226,7 +226,7 @@ fn huggingface_serves_under_v1_wherever_the_base_ends() {
     ] {
         let encoder = encoder(target(Provider::HuggingFace, "tgi", base));
         assert_eq!(url(&encoder), "http://h:8080/v1/chat/completions", "{base}");
-        assert_eq!(encoder.model(), "tgi");
+        assert_eq!(&*encoder.model, "tgi");
         assert_eq!(encoder.head(Route::Chat).1[header::AUTHORIZATION], format!("Bearer {SECRET}"));
     }
 }
@@ -242,7 +242,7 @@ fn the_router_is_told_the_provider_behind_the_model() {
         ("a/b/c", "https://router.huggingface.co/together/v1", "a/b/c"),
     ] {
         let encoder = encoder(target(Provider::HuggingFace, model, base));
-        assert_eq!(encoder.model(), wanted);
+        assert_eq!(&*encoder.model, wanted);
         assert_eq!(url(&encoder), format!("{base}/chat/completions"));
     }
 }
@@ -349,7 +349,7 @@ proptest! {
         let segments: Vec<_> = encoder.uri(Route::Chat).path().split('/').collect();
         prop_assert_eq!(segments.len(), 6);
         prop_assert_eq!(&segments[4..], &["chat", "completions"]);
-        prop_assert_eq!(encoder.model(), model);
+        prop_assert_eq!(&*encoder.model, model);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 ///
 /// A body of one frame is a [`Bytes`] and costs no more than that. A clone is a count.
 #[derive(Clone, Debug)]
-pub struct Frames {
+pub(crate) struct Frames {
     kind: Kind,
 }
 
@@ -21,23 +21,15 @@ enum Kind {
 
 impl Frames {
     /// How many bytes there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.kind {
             Kind::One(bytes) => bytes.len(),
             Kind::Many(frames) => frames.last().map_or(0, |(end, _)| *end),
         }
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The only frame, if there is but one.
-    #[must_use]
-    pub const fn only(&self) -> Option<&Bytes> {
+    pub(crate) const fn only(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::One(bytes) => Some(bytes),
             Kind::Many(_) => None,
@@ -49,7 +41,7 @@ impl Frames {
     /// # Panics
     ///
     /// When `range` is not within the body.
-    pub fn slices(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
+    pub(crate) fn slices(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
         let (one, many) = match &self.kind {
             Kind::One(bytes) => (Some(bytes.slice(range.clone())), None),
             Kind::Many(frames) => (None, Some(within(frames, range))),
@@ -63,8 +55,7 @@ impl Frames {
     /// # Panics
     ///
     /// When `range` is not within the body.
-    #[must_use]
-    pub fn text(&self, range: Range<usize>) -> Cow<'_, str> {
+    pub(crate) fn text(&self, range: Range<usize>) -> Cow<'_, str> {
         let frames = match &self.kind {
             Kind::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
             Kind::Many(frames) => frames,
@@ -81,8 +72,7 @@ impl Frames {
     }
 
     /// All of it in one piece: a copy, unless it is one frame.
-    #[must_use]
-    pub fn flat(&self) -> Bytes {
+    pub(crate) fn flat(&self) -> Bytes {
         let frames = match &self.kind {
             Kind::One(bytes) => return bytes.clone(),
             Kind::Many(frames) => frames,
@@ -172,7 +162,7 @@ mod tests {
         let frames: Frames =
             ["", "a", "", ""].map(|text| Bytes::from_static(text.as_bytes())).into_iter().collect();
         assert_eq!(frames.only().map(|bytes| &**bytes), Some(&b"a"[..]));
-        assert!(Frames::from_iter([]).is_empty());
+        assert_eq!(Frames::from_iter([]).len(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 ///
 /// All names lie in one string: a body has half a dozen, and an allocation for each would cost more than reading it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
+pub(crate) struct Keys {
     names: String,
     /// Where the name stands among the names, and its value in the body.
     members: Vec<(Range<usize>, Range<usize>)>,
@@ -14,39 +14,30 @@ pub struct Keys {
 
 impl Keys {
     /// No key, and room for so many.
-    #[must_use]
-    pub fn with_capacity(count: usize) -> Self {
+    pub(crate) fn with_capacity(count: usize) -> Self {
         // Few names are longer than `temperature` and `max_tokens`.
         Self { names: String::with_capacity(12 * count), members: Vec::with_capacity(count) }
     }
 
     /// The next key.
-    pub fn push(&mut self, name: &str, value: Range<usize>) {
+    pub(crate) fn push(&mut self, name: &str, value: Range<usize>) {
         let from = self.names.len();
         self.names.push_str(name);
         self.members.push((from..self.names.len(), value));
     }
 
     /// Each name with the range of its value. A name may stand twice.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Range<usize>)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Range<usize>)> {
         self.members.iter().map(|(name, value)| (&self.names[name.clone()], value))
     }
 
     /// The value that counts where a name stands twice: the last.
-    #[must_use]
-    pub fn last(&self, name: &str) -> Option<&Range<usize>> {
+    pub(crate) fn last(&self, name: &str) -> Option<&Range<usize>> {
         self.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// How many there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.members.len()
-    }
-
     /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 }

@@ -2,6 +2,8 @@
 
 mod frames;
 mod keys;
+mod map_outcome;
+mod payload;
 mod splice;
 mod trail;
 
@@ -11,25 +13,26 @@ use std::{
     time::Duration,
 };
 
-pub use frames::Frames;
-pub use keys::Keys;
-pub use trail::Trail;
+pub(crate) use frames::Frames;
+pub(crate) use keys::Keys;
+pub(crate) use map_outcome::{Begin, MapOutcome, Outcome};
+pub use payload::Payload;
+pub(crate) use trail::Trail;
+pub(crate) use trail::{attempts, deadline, whole};
 
-use crate::{
-    body::Body,
-    config::{FallbackTarget, Fallbacks, Midstream},
-};
+pub(crate) use crate::body::Response;
+use crate::config::{FallbackTarget, Fallbacks, Midstream};
 
 /// A request below Intake: one pointer, so that every layer may move it, and keep a clone for a retry or a fallback.
 ///
 /// An `http::Request` round the prompt would bring along a method, a URL and an empty header map that nobody below
 /// Intake asks for: 224 bytes more to move at each of a dozen layers.
 #[derive(Clone, Debug)]
-pub struct Request(Arc<Prompt>);
+pub(crate) struct Request(Arc<Prompt>);
 
 impl Request {
     /// The prompt, to be changed; other clones keep what they have.
-    pub fn change(&mut self) -> &mut Prompt {
+    pub(crate) fn change(&mut self) -> &mut Prompt {
         Arc::make_mut(&mut self.0)
     }
 }
@@ -48,14 +51,9 @@ impl Deref for Request {
     }
 }
 
-/// An answer, at every level of the tree; one pointer too, and an `http::Response` again at the gateway's border.
-///
-/// Head and body are 216 bytes, and each future on the way up would move them at least once.
-pub type Response = Box<http::Response<Body>>;
-
 /// A request's body, whole, and what was read out of it once.
 #[derive(Clone, Debug)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     /// The body as the client sent it, in the frames that it came in.
     pub bytes: Frames,
     /// What it says.
@@ -72,27 +70,24 @@ pub struct Prompt {
 
 impl Prompt {
     /// A prompt as the client sent it.
-    #[must_use]
-    pub const fn new(bytes: Frames, head: Arc<Head>, trail: Arc<Trail>) -> Self {
+    pub(crate) const fn new(bytes: Frames, head: Arc<Head>, trail: Arc<Trail>) -> Self {
         Self { bytes, head, trail, midstream: Midstream::Off, instead: None, prefix: None }
     }
 
     /// The group that is asked: the client's own `model`, or where a fallback led.
-    #[must_use]
-    pub fn group(&self) -> &Arc<str> {
+    pub(crate) fn group(&self) -> &Arc<str> {
         self.instead.as_ref().map_or(&self.head.model, |instead| &instead.model)
     }
 
     /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
-    #[must_use]
-    pub fn replaced(&self) -> &[(Arc<str>, Arc<str>)] {
+    pub(crate) fn replaced(&self) -> &[(Arc<str>, Arc<str>)] {
         self.instead.as_ref().map_or(&[], |instead| &instead.parameters)
     }
 }
 
 /// What Intake read out of the body and the headers.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub(crate) struct Head {
     /// Which endpoint was called.
     pub route: Route,
     /// The `model` that the client asked for.
@@ -136,7 +131,7 @@ impl Route {
 
 /// Settings sent by the client, in the body or in headers. They are cut out of what goes upstream.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// `num_retries`, `x-litellm-num-retries`.
     pub num_retries: Option<u32>,
     /// `timeout`, `request_timeout`, `x-litellm-timeout`.
@@ -159,7 +154,7 @@ pub struct Overrides {
 
 /// Where things stand in a request's body: byte ranges of the original.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// What is cut out of what goes upstream (overrides and other keys of LiteLLM's own with one comma each,
     /// trailing commas), in order, disjoint.
     pub cuts: Vec<Range<usize>>,

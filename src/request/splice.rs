@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::Payload;
 use super::{Frames, Layout, Prompt};
-use crate::body::Payload;
 
 /// A parameter: its name, and its value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);
@@ -24,8 +24,7 @@ impl Prompt {
     /// # Panics
     ///
     /// When `head` was not read from `bytes`.
-    #[must_use]
-    pub fn payload(&self, model: &str, defaults: &[Parameter]) -> Payload {
+    pub(crate) fn payload(&self, model: &str, defaults: &[Parameter]) -> Payload {
         self.spliced(model, self.replaced(), defaults)
     }
 
@@ -35,8 +34,7 @@ impl Prompt {
     /// # Panics
     ///
     /// When `head` was not read from `bytes`.
-    #[must_use]
-    pub fn payload_with_usage(&self, model: &str, defaults: &[Parameter]) -> Payload {
+    pub(crate) fn payload_with_usage(&self, model: &str, defaults: &[Parameter]) -> Payload {
         if !self.head.stream || self.head.include_usage.is_some() {
             return self.payload(model, defaults);
         }

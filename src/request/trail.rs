@@ -12,13 +12,14 @@ use std::{
 };
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use tollgate_layers::Attempts;
+use tollgate_layers::{Attempts, timeout::Limit};
 
-use crate::config::FallbackTarget;
+use super::Request;
+use crate::{config::FallbackTarget, error::Fault};
 
 /// What one request has tried, and by when it must be done.
 #[derive(Debug)]
-pub struct Trail {
+pub(crate) struct Trail {
     /// Endpoints tried and attempts made.
     pub attempts: Attempts,
     /// When it came in.
@@ -60,8 +61,7 @@ struct List {
 
 impl Trail {
     /// The trail of a request that came in at `arrival`.
-    #[must_use]
-    pub fn new(arrival: Instant, longest: Option<Duration>) -> Self {
+    pub(crate) fn new(arrival: Instant, longest: Option<Duration>) -> Self {
         Self {
             attempts: Attempts::new(),
             arrival,
@@ -77,69 +77,61 @@ impl Trail {
     }
 
     /// With the number of retries that each group may make.
-    #[must_use]
-    pub const fn with_retries(mut self, retries: u32) -> Self {
+    pub(crate) const fn with_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
     /// With the room that the request's body takes.
-    #[must_use]
-    pub fn with_buffered(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn with_buffered(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
         self.buffered = permit;
         self
     }
 
     /// Adds the time that an attempt spent waiting for its upstream.
-    pub fn add_upstream(&self, spent: Duration) {
+    pub(crate) fn add_upstream(&self, spent: Duration) {
         self.upstream_nanos.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The time that all attempts spent waiting for an upstream.
-    #[must_use]
-    pub fn upstream(&self) -> Duration {
+    pub(crate) fn upstream(&self) -> Duration {
         Duration::from_nanos(self.upstream_nanos.load(Ordering::Relaxed))
     }
 
     /// Notes that a deployment with this `num_retries` of its own is called now.
-    pub fn called(&self, retries: Option<u32>) {
+    pub(crate) fn called(&self, retries: Option<u32>) {
         self.deployment_retries.store(retries.unwrap_or(NONE), Ordering::Relaxed);
     }
 
     /// `num_retries` of the deployment called last, where it has its own.
-    #[must_use]
-    pub fn deployment_retries(&self) -> Option<u32> {
+    pub(crate) fn deployment_retries(&self) -> Option<u32> {
         Some(self.deployment_retries.load(Ordering::Relaxed)).filter(|retries| *retries != NONE)
     }
 
     /// How many deployments of the present group were tried.
-    #[must_use]
-    pub fn tried_here(&self) -> usize {
+    pub(crate) fn tried_here(&self) -> usize {
         self.attempts.endpoints().saturating_sub(self.elsewhere.load(Ordering::Relaxed))
     }
 
     /// How many attempts were repeats within a group, and how many there might have been in each.
-    #[must_use]
-    pub fn repeats(&self) -> (usize, u32) {
+    pub(crate) fn repeats(&self) -> (usize, u32) {
         let made = usize::try_from(self.attempts.made()).unwrap_or(usize::MAX);
         (made.saturating_sub(1 + self.fallbacks()), self.retries)
     }
 
     /// The groups gone to after the first, in order.
-    #[must_use]
-    pub fn groups(&self) -> Vec<Arc<str>> {
+    pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.walk().tried.iter().skip(1).map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// How many groups were gone to after the first.
-    #[must_use]
-    pub fn fallbacks(&self) -> usize {
+    pub(crate) fn fallbacks(&self) -> usize {
         self.groups.load(Ordering::Relaxed).saturating_sub(1)
     }
 
     /// Where to go now that `failed` has: into its own list first, then on in the lists it was reached from. No
     /// group twice, and no deeper than `deepest`.
-    pub fn next_group(
+    pub(crate) fn next_group(
         &self,
         failed: &Arc<str>,
         own: Vec<FallbackTarget>,
@@ -167,8 +159,7 @@ impl Trail {
     }
 
     /// The group gone to last and what was replaced for it, where it is not the first one.
-    #[must_use]
-    pub fn last_group(&self) -> Option<Arc<FallbackTarget>> {
+    pub(crate) fn last_group(&self) -> Option<Arc<FallbackTarget>> {
         self.walk().at.clone()
     }
 
@@ -191,6 +182,21 @@ impl Walk {
     fn tried(&self, alternative: &FallbackTarget) -> bool {
         self.tried.iter().any(|(name, _)| *name == alternative.model)
     }
+}
+
+/// What the request has tried so far.
+pub(crate) fn attempts(request: &Request) -> Option<&Attempts> {
+    Some(&request.trail.attempts)
+}
+
+/// When the request must be done.
+pub(crate) fn deadline(request: &Request) -> Option<Instant> {
+    request.trail.deadline
+}
+
+/// How long the whole request may take: what is left until its deadline.
+pub(crate) fn whole(request: &Request) -> Option<Limit> {
+    deadline(request).map(|at| Limit::until(at).named(Fault::Deadline.code()))
 }
 
 #[cfg(test)]

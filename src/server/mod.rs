@@ -33,10 +33,8 @@ use self::{
     serving::Leaving,
 };
 pub use self::{line::SEND, listener::Listener};
-use crate::{
-    front::{headers, paths::Draining},
-    gateway::Gateway,
-};
+pub use crate::front::paths::Draining;
+use crate::{front::headers, gateway::Gateway};
 
 /// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
 pub const DRAIN: Duration = Duration::from_secs(600);

@@ -27,7 +27,6 @@
 //! Hazards: the clock's step is a millisecond, so what is shorter is not shown; answers are not streamed; a deployment
 //! without limits is never refused, however it would be in truth.
 
-mod arguments;
 mod arrivals;
 mod callers;
 mod chart;
@@ -43,17 +42,16 @@ use tokio::{
 };
 use tollgate_layers::BoxError;
 
-pub use self::{
-    arguments::Arguments,
-    arrivals::{Pattern, Tokens, Traffic},
-    gate::Window,
-    report::{Clients, Report, Returned, Row},
-    server::{Second, Trouble, Upstreams},
-};
 use self::{
     arrivals::{Arrival, Arrivals},
     callers::{Call, Callers, Outcome},
     server::World,
+};
+pub use self::{
+    arrivals::{Pattern, Tokens, Traffic},
+    gate::Window,
+    report::{Clients, Report, Returned, Row},
+    server::{Second, Trouble, Upstreams},
 };
 use crate::{
     config::Config,
@@ -87,7 +85,7 @@ impl Scenario {
 
 /// A text that does not say what it should: this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable(&'static str);
+pub struct Unreadable(pub(crate) &'static str);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,13 +12,13 @@ use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
 
 use crate::{
     config::{Config, Deployment, FallbackTarget, Fallbacks, Pattern, Patterns, Settings},
-    group::overrides::MaxAttempts,
     request::Request,
+    tree::max_attempts::MaxAttempts,
 };
 
 /// The fallback lists of the configuration. A request may bring its own, which replace them whole.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     inner: Arc<Inner>,
 }
 
@@ -43,8 +43,7 @@ struct Inner {
 
 impl Policy {
     /// The policy that this configuration asks for.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let settings: &Settings = &config.settings;
         let names = || config.groups.iter().map(|group| &group.name);
         let patterns: Patterns<_> =
@@ -67,8 +66,7 @@ impl Policy {
     }
 
     /// The same lists, asked only for larger groups.
-    #[must_use]
-    pub fn larger(&self) -> Larger {
+    pub(crate) fn larger(&self) -> Larger {
         Larger(self.clone())
     }
 
@@ -200,7 +198,7 @@ impl Next<Request> for Policy {
 
 /// The way to a larger group alone: see [`Policy::larger`].
 #[derive(Clone, Debug)]
-pub struct Larger(Policy);
+pub(crate) struct Larger(Policy);
 
 impl Larger {
     fn after(&self, request: &Request) -> Option<Request> {

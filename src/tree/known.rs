@@ -5,10 +5,12 @@
 //! would take the refusal for a failure and walk the very list.
 
 use std::{
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
+use futures_util::future::Either;
 use tower::{Layer, Service};
 
 use super::router::Router;
@@ -16,13 +18,12 @@ use crate::{
     Error,
     config::{self, Config},
     error::Rejected,
-    front::admission::Settled,
     request::{Overrides, Request, Response},
 };
 
 /// The layer of [`Known`].
 #[derive(Clone, Debug)]
-pub struct KnownLayer {
+pub(crate) struct KnownLayer {
     names: Arc<Names>,
 }
 
@@ -35,8 +36,7 @@ struct Names {
 
 impl KnownLayer {
     /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
-    #[must_use]
-    pub fn new(config: &Config, router: &Router) -> Self {
+    pub(crate) fn new(config: &Config, router: &Router) -> Self {
         Self {
             names: Arc::new(Names {
                 router: router.clone(),
@@ -56,7 +56,7 @@ impl<S> Layer<S> for KnownLayer {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub struct Known<S> {
+pub(crate) struct Known<S> {
     inner: S,
     names: Arc<Names>,
 }
@@ -85,7 +85,7 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future = Settled<S::Future>;
+    type Future = Either<Ready<Result<Response, Error>>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -93,8 +93,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         match self.names.refused(&request.head.overrides) {
-            Some(rejected) => Settled::now(Err(rejected.into())),
-            None => Settled::later(self.inner.call(request)),
+            Some(rejected) => Either::Left(ready(Err(rejected.into()))),
+            None => Either::Right(self.inner.call(request)),
         }
     }
 }

@@ -22,15 +22,6 @@
 //!
 //! What is no plain text (tool calls, refusals, several choices, thoughts alone) and text completions are not
 //! continued; they end as without it. So does what broke after its finish reason. `disable_fallbacks` switches it off.
-//!
-//! ```
-//! # fn show(config: &tollgate::config::Config) {
-//! use tollgate::tree::{fallbacks::Policy, midstream::ContinueLayer};
-//!
-//! let layer = ContinueLayer::new(config, Policy::new(config));
-//! # let _ = layer;
-//! # }
-//! ```
 
 use std::{
     collections::HashMap,
@@ -45,10 +36,10 @@ use tokio::time::Instant;
 use tollgate_layers::{Ending, fallback::Next};
 use tower::{Layer, Service, ServiceExt};
 
-use super::{fallbacks::Policy, router::Answering};
+use super::fallbacks::Policy;
 use crate::{
     Error,
-    body::Onward,
+    body::{Answering, Onward},
     config::{Config, Midstream},
     request::{Request, Response, Route},
 };
@@ -58,7 +49,7 @@ const MOST: u8 = 3;
 
 /// Lets streams that break go on. See the [module](self).
 #[derive(Clone, Debug)]
-pub struct ContinueLayer {
+pub(crate) struct ContinueLayer {
     whither: Arc<Whither>,
 }
 
@@ -72,8 +63,7 @@ struct Whither {
 
 impl ContinueLayer {
     /// Goes to the groups of `config`, and on from one to the next as `policy` says.
-    #[must_use]
-    pub fn new(config: &Config, policy: Policy) -> Self {
+    pub(crate) fn new(config: &Config, policy: Policy) -> Self {
         let sizes =
             config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
         Self { whither: Arc::new(Whither { policy, sizes }) }
@@ -90,7 +80,7 @@ impl<S> Layer<S> for ContinueLayer {
 
 /// See [`ContinueLayer`].
 #[derive(Clone, Debug)]
-pub struct Continue<S> {
+pub(crate) struct Continue<S> {
     inner: S,
     whither: Arc<Whither>,
 }
@@ -178,7 +168,7 @@ impl Whither {
 
 pin_project! {
     /// The future of [`Continue`].
-    pub struct ResponseFuture<S>
+    pub(crate) struct ResponseFuture<S>
     where
         S: Service<Request>,
     {
@@ -208,11 +198,5 @@ where
             });
         }
         Poll::Ready(Ok(response))
-    }
-}
-
-impl<S: Service<Request>> std::fmt::Debug for ResponseFuture<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ResponseFuture")
     }
 }

@@ -1,92 +1,28 @@
-//! Group name to group, and the border where types are erased: [`Router`], [`Stack`].
+//! Group name to group: [`Router`].
 
 use std::{
     collections::HashMap,
-    future::{Future, ready},
-    pin::Pin,
+    future::ready,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use tower::{Layer, Service, ServiceExt};
+use tower::Service;
 
 use crate::{
     Error,
-    config::Patterns,
-    request::{Request, Response},
+    body::{Answering, Response},
+    config::{Config, Deployment, Group, Pattern, Patterns},
+    group::Stack,
+    request::Request,
 };
-
-/// An answer on its way.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
-
-/// A whole stack behind one pointer: a group's, or the tree's above the router.
-///
-/// tower's `BoxCloneSyncService` allocates whenever it is cloned, and a fallback clones; here a clone is a count.
-#[derive(Clone)]
-pub struct Stack(Arc<dyn Ask>);
-
-trait Ask: Send + Sync {
-    fn ask(&self, request: Request) -> Answering;
-}
-
-impl<S> Ask for S
-where
-    S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    fn ask(&self, request: Request) -> Answering {
-        let mut stack = self.clone();
-        // As a rule everything below the front door is ready; a future that asks costs a copy of all this.
-        match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Box::pin(stack.call(request)),
-            Poll::Ready(Err(error)) => Box::pin(ready(Err(error))),
-            Poll::Pending => Box::pin(stack.oneshot(request)),
-        }
-    }
-}
-
-impl Stack {
-    /// The layer that makes a `Stack` of whatever is below it.
-    #[must_use]
-    pub const fn layer() -> StackLayer {
-        StackLayer(())
-    }
-
-    /// Asks it. It is always ready, as everything below the front door.
-    #[must_use]
-    pub fn ask(&self, request: Request) -> Answering {
-        self.0.ask(request)
-    }
-}
-
-impl std::fmt::Debug for Stack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stack")
-    }
-}
-
-/// See [`Stack::layer`].
-#[derive(Clone, Copy, Debug)]
-pub struct StackLayer(());
-
-impl<S> Layer<S> for StackLayer
-where
-    S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    type Service = Stack;
-
-    fn layer(&self, inner: S) -> Stack {
-        Stack(Arc::new(inner))
-    }
-}
 
 /// Finds the group that a request asks for.
 ///
 /// A name is looked up as a group, then as an alias (one step), then as a deployment's id: such a call goes to that
 /// deployment alone. What is none of these may fit a pattern.
 #[derive(Clone, Debug)]
-pub struct Router {
+pub(crate) struct Router {
     names: Arc<Names>,
 }
 
@@ -97,10 +33,37 @@ struct Names {
 }
 
 impl Router {
-    /// A router over these names, and over these patterns for what is none of them.
-    #[must_use]
-    pub fn new(groups: HashMap<Arc<str>, Stack>, patterns: Patterns<Stack>) -> Self {
-        Self { names: Arc::new(Names { groups, patterns }) }
+    /// Routes every name that a client may ask for, over the groups of `config` as `group` builds them out of their
+    /// deployments: aliases before groups before single deployments by id before patterns.
+    ///
+    /// # Errors
+    /// The first of `deployment`.
+    pub(crate) fn new<D: Clone, E>(
+        config: &Config,
+        deployment: impl Fn(&Deployment) -> Result<D, E>,
+        group: impl Fn(&Group, Vec<D>) -> Stack,
+    ) -> Result<Self, E> {
+        let (mut named, mut single, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
+        for g in &config.groups {
+            let deployments = g.deployments.iter().map(&deployment).collect::<Result<Vec<_>, _>>()?;
+            if let Some(pattern) = Pattern::parse(&g.name) {
+                patterns.push((pattern, group(g, deployments))); // by id nothing would be captured
+                continue;
+            }
+            single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
+            named.insert(Arc::clone(&g.name), group(g, deployments));
+        }
+        let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
+        let aliases =
+            aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
+        named.extend(aliases.collect::<Vec<_>>());
+        for ((g, id), d) in single {
+            // the only one of a group is that group by another name
+            let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
+            named.entry(Arc::clone(id)).or_insert_with(|| whole.unwrap_or_else(|| group(g, vec![d])));
+        }
+        let patterns = patterns.into_iter().collect();
+        Ok(Self { names: Arc::new(Names { groups: named, patterns }) })
     }
 
     fn find(&self, name: &str) -> Option<&Stack> {
@@ -109,8 +72,7 @@ impl Router {
     }
 
     /// Whether anything can be called by this name.
-    #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
+    pub(crate) fn knows(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 }

@@ -4,17 +4,9 @@
 mod documents;
 mod scan;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use scan::Source;
-
-/// Rooms above the tree. Nothing in the tree knows them.
-const ABOVE: &[&str] = &["stack", "server", "admin", "reload", "main", "simulate"];
-
-/// The gateway's type wraps the tree: it stands beside the stack, and nothing lower may know what it knows.
-const BESIDE: &[&str] = &["gateway", "lib"];
-
-/// Rooms that may import exactly these others.
-const ONLY: &[(&str, &[&str])] =
-    &[("config", &[]), ("pool", &[]), ("provider", &["config", "request", "error", "body", "classify"])];
 
 /// Crates that have no place in a room.
 const NEVER: &[(&str, &[&str])] = &[
@@ -65,42 +57,59 @@ fn the_scan_sees_the_sources() {
     assert!(everything().iter().any(|source| source.path == "tests/architecture/main.rs"));
 }
 
-#[test]
-fn rooms_below_the_tree_do_not_know_what_stands_above() {
-    let mut found = Vec::new();
-    for source in
-        gateway().iter().filter(|source| !ABOVE.contains(&source.room()) && !BESIDE.contains(&source.room()))
-    {
-        let above = source.imports().into_iter().filter(|room| ABOVE.contains(&room.as_str()));
-        let state = source.imports().into_iter().filter(|room| room == "state" && source.room() != "state");
-        found.extend(above.chain(state).map(|room| format!("{} imports {room}", source.path)));
+/// The folders that each folder's production code imports, for one crate.
+fn graph(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
+    let root = sources.iter().find(|source| source.path.ends_with("src/lib.rs"));
+    let exported = root.map(Source::exported).unwrap_or_default();
+    let mut graph = BTreeMap::<String, BTreeSet<String>>::new();
+    for source in sources.iter().filter(|source| !source.is_test()) {
+        let imports = source.imports().into_iter();
+        let imports = imports.map(|name| exported.get(&name).cloned().unwrap_or(name));
+        let here = graph.entry(source.room().to_owned()).or_default();
+        here.extend(imports.filter(|name| *name != source.room()));
     }
-    none("a room below knows one above", found);
+    graph
 }
 
-#[test]
-fn the_stack_does_not_know_who_serves_it() {
-    // `admin` may be known: what answers without a model is a layer like any other.
-    let serving = ["server", "reload", "main"];
-    let mut found = Vec::new();
-    for source in gateway().iter().filter(|source| source.room() == "stack") {
-        let known = source.imports().into_iter().filter(|room| serving.contains(&room.as_str()));
-        found.extend(known.map(|room| format!("{} imports {room}", source.path)));
-    }
-    none("the tree knows the server", found);
-}
-
-#[test]
-fn folders_with_a_list_of_imports_keep_to_it() {
-    let mut found = Vec::new();
-    for (room, allowed) in ONLY {
-        for source in gateway().iter().filter(|source| source.room() == *room) {
-            let others = source.imports().into_iter().filter(|other| other != room);
-            let wrong = others.filter(|other| !allowed.contains(&other.as_str()));
-            found.extend(wrong.map(|other| format!("{} imports {other}", source.path)));
+/// A way from a folder back to itself, if there is one.
+fn cycle(graph: &BTreeMap<String, BTreeSet<String>>, way: &mut Vec<String>) -> Option<String> {
+    let here = way.last().cloned().unwrap_or_default();
+    for next in graph.get(&here).into_iter().flatten() {
+        if way.first() == Some(next) {
+            return Some(format!("{} -> {next}", way.join(" -> ")));
+        }
+        if graph.contains_key(next) && !way.contains(next) {
+            way.push(next.clone());
+            if let Some(found) = cycle(graph, way) {
+                return Some(found);
+            }
+            way.pop();
         }
     }
-    none("a room imports what it may not", found);
+    None
+}
+
+#[test]
+fn no_folder_imports_another_that_leads_back_to_it() {
+    let graph = graph(&gateway());
+    assert!(graph.len() > 10, "{graph:?}");
+    let cycles = graph.keys().filter_map(|folder| cycle(&graph, &mut vec![folder.clone()]));
+    none("folders import each other in a circle", cycles.collect());
+}
+
+#[test]
+fn the_tree_does_not_know_what_outlives_it_or_who_serves_it() {
+    let graph = graph(&gateway());
+    let known = |folder: &str| graph.get(folder).cloned().unwrap_or_default();
+    // Whatever imports `stack` stands above it; since there is no cycle, all else that it imports stands below.
+    let above: BTreeSet<_> = graph.keys().filter(|folder| known(folder).contains("stack")).cloned().collect();
+    let below = known("stack").into_iter().filter(|folder| folder != "state");
+    let wrong = below.flat_map(|folder| {
+        let upwards = known(&folder).into_iter().filter(|other| other == "state" || above.contains(other));
+        upwards.map(|other| format!("{folder} imports {other}")).collect::<Vec<_>>()
+    });
+    none("a folder below the stack knows what stands above", wrong.collect());
+    none("config imports another folder", known("config").into_iter().collect());
 }
 
 #[test]

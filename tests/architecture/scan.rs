@@ -1,7 +1,7 @@
 //! Just enough of Rust's grammar to see imports, words and the length of functions.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -64,17 +64,24 @@ impl Source {
         self.code.split("#[cfg(test)]\nmod ").next().unwrap_or(&self.code)
     }
 
-    /// Rooms named after `crate::`, tests left out: what a test looks at is no dependency.
-    pub(crate) fn imports(&self) -> BTreeSet<String> {
-        if self.is_test() {
-            return BTreeSet::new();
+    /// The items that the root of the crate exports from a folder, and that folder.
+    pub(crate) fn exported(&self) -> BTreeMap<String, String> {
+        let mut exported = BTreeMap::new();
+        for keyword in ["pub use ", "pub(crate) use "] {
+            for rest in self.served().split(keyword).skip(1) {
+                let path = rest.split(';').next().unwrap_or_default();
+                if let Some((folder, item)) = path.split_once("::") {
+                    exported.insert(item.to_owned(), folder.to_owned());
+                }
+            }
         }
+        exported
+    }
+
+    /// Names behind `crate::`, tests left out: what a test looks at is no dependency.
+    pub(crate) fn imports(&self) -> BTreeSet<String> {
         let after = self.served().split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>();
-        after
-            .iter()
-            .flat_map(|rest| first_names(rest))
-            .filter(|name| name.chars().all(|c| !c.is_uppercase()))
-            .collect()
+        after.iter().flat_map(|rest| first_names(rest)).collect()
     }
 
     /// Names that stand before `::` and after no other.
@@ -237,7 +244,7 @@ fn comments_and_strings_are_no_code() {
 fn imports_are_found_in_every_form() {
     let text = "use crate::{a, b::{c, d}, e::f as g, Error};\nfn x() { crate::h::i(); }\n#[cfg(test)]\nmod tests { use crate::z; }\n";
     let source = Source { path: "src/room.rs".into(), text: text.into(), code: code(text) };
-    let expected: BTreeSet<String> = ["a", "b", "e", "h"].map(str::to_owned).into();
+    let expected: BTreeSet<String> = ["a", "b", "e", "h", "Error"].map(str::to_owned).into();
     assert_eq!(source.imports(), expected);
     assert_eq!(source.functions(), [("x".to_owned(), 1)]);
 }

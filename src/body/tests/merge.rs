@@ -21,11 +21,12 @@ use tollgate_test_support::{self as support, Script, Scripted};
 
 use crate::{
     body::{
-        Clocks, Merge, Payload, Step, Wire,
-        merge::SHORT,
+        Clocks, Step, Wire,
+        merge::{Merge, SHORT},
         testing::{data, peek, poll_once, says, sse},
     },
     deployment::pool::Pool,
+    request::Payload,
 };
 
 /// `None` is a poll in vain.

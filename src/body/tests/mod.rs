@@ -5,6 +5,7 @@ mod merge;
 mod onward;
 mod settle;
 mod socket;
+pub(crate) mod testing;
 mod truth;
 
 #[test]

@@ -8,12 +8,11 @@ use tollgate_layers::{Class, Ending, setting::Constant};
 use crate::{
     Error,
     body::{
-        Body, Clocks, Listener, Onward, Step,
+        Answering, Body, Clocks, Listener, Onward, Step,
         testing::{DONE, Heard, JUDGE, ROLE, STOP, data, peek_for, poll_once, read, request, says, sse},
     },
     config::Midstream,
     deployment::peek::PeekLayer,
-    tree::router::Answering,
 };
 
 /// What the next part was asked with.

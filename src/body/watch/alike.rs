@@ -15,7 +15,7 @@ const LONGEST: usize = 1024;
 
 /// Reads the events of one stream.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// The last chunk that was read whole and said something.
     chunk: Vec<u8>,
     /// Where in it the string stands that says it, without its quotes. Empty: there is no chunk.
@@ -24,7 +24,7 @@ pub struct Reader {
 
 impl Reader {
     /// Reads one event's data.
-    pub fn read(&mut self, data: &[u8]) -> Event {
+    pub(crate) fn read(&mut self, data: &[u8]) -> Event {
         if self.is_alike(data) {
             return Event::Again;
         }

@@ -4,7 +4,7 @@ use super::{quick, scan};
 
 /// What one chunk says, as far as a gateway must know.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Meaning {
+pub(crate) struct Meaning {
     /// It carries something that the model said.
     pub content: bool,
     /// It looks like an error object; whether it is one, the classifier says.
@@ -23,7 +23,7 @@ pub struct Meaning {
 
 /// Tokens, as an answer tells them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     total: Option<u64>,
     input: u64,
     output: u64,
@@ -44,14 +44,12 @@ impl Usage {
     }
 
     /// All tokens of the call.
-    #[must_use]
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total.unwrap_or(self.input.saturating_add(self.output))
     }
 
     /// Reads a usage object at the start of `json`, whatever follows it.
-    #[must_use]
-    pub fn read_first(json: &[u8]) -> Option<Self> {
+    pub(crate) fn read_first(json: &[u8]) -> Option<Self> {
         scan::read_usage(json)
     }
 }
@@ -75,14 +73,12 @@ pub(super) const fn is_speech(name: &[u8]) -> bool {
 
 impl Meaning {
     /// It says nothing, but who will speak.
-    #[must_use]
-    pub const fn only_opens(&self) -> bool {
+    pub(crate) const fn only_opens(&self) -> bool {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
     }
 
     /// Reads a JSON text; `None` when it is none.
-    #[must_use]
-    pub fn read(json: &[u8]) -> Option<Self> {
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
         quick::read(json).map(|(meaning, _)| meaning).or_else(|| Self::read_slowly(json))
     }
 

@@ -8,15 +8,15 @@ mod meaning;
 mod quick;
 mod scan;
 
-pub use alike::Reader;
-pub use meaning::{Meaning, Usage};
+pub(crate) use alike::Reader;
+pub(crate) use meaning::{Meaning, Usage};
 
 /// The end marker of the OpenAI dialect.
-pub const DONE: &[u8] = b"[DONE]";
+pub(crate) const DONE: &[u8] = b"[DONE]";
 
 /// What one event's data is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     /// No data to speak of.
     Empty,
     /// `[DONE]`.
@@ -31,8 +31,8 @@ pub enum Event {
 
 impl Event {
     /// Reads an event's data.
-    #[must_use]
-    pub fn read(data: &[u8]) -> Self {
+    #[cfg(test)]
+    pub(crate) fn read(data: &[u8]) -> Self {
         Self::read_by(data, Meaning::read)
     }
 
@@ -47,7 +47,7 @@ impl Event {
 
 /// What is known of a stream's choices so far: constant size, however many events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// There was an event with data, whatever it said.
     pub any: bool,
     /// Something was said since this was last looked at.
@@ -64,7 +64,7 @@ pub struct Facts {
 
 impl Facts {
     /// Notes what an event said.
-    pub fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Empty => return,
             Event::Done => (self.fresh, self.done) = (true, true),
@@ -83,14 +83,12 @@ impl Facts {
     }
 
     /// Every choice that began has its finish reason. With several choices one may be done while others still speak.
-    #[must_use]
-    pub const fn finished(&self) -> bool {
+    pub(crate) const fn finished(&self) -> bool {
         self.finished != 0 && self.begun & !self.finished == 0
     }
 
     /// The upstream has shown that it generates: content, or a finish reason without any.
-    #[must_use]
-    pub const fn answered(&self) -> bool {
+    pub(crate) const fn answered(&self) -> bool {
         self.content || self.finished != 0
     }
 }

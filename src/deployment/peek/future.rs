@@ -21,7 +21,7 @@ use crate::{
 pin_project! {
     /// The future of [`Peek`](super::Peek): first the head, then as much of the body as it takes.
     #[derive(Debug)]
-    pub struct ResponseFuture<F> {
+    pub(crate) struct ResponseFuture<F> {
         #[pin]
         state: State<F>,
         timer: Timer,

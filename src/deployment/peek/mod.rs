@@ -1,7 +1,7 @@
 //! Peek, the commit gate: [`PeekLayer`].
 //!
 //! It stands inside Timeout and outside the provider, and turns what comes off the wire into the gateway's one
-//! [`Body`](super::Body). A head alone says little: a 200 may carry an error object, a page of HTML, or nothing, and a
+//! [`Body`](crate::body::Body). A head alone says little: a 200 may carry an error object, a page of HTML, or nothing, and a
 //! stream may be cut before its first word. So the head is held until it is known what it is worth:
 //!
 //! * no success: the body is read (1 MB, 5 s; what is longer is cut there) and judged; status, headers and bytes go on
@@ -17,28 +17,6 @@
 //!
 //! tower has nothing like it: to tower a response is ready when its head is. The nearest relative is tower-http's
 //! `follow_redirect`, which also answers for an inner answer that it swallowed.
-//!
-//! ```
-//! use http::{HeaderMap, StatusCode};
-//! use tollgate::{body::{Clocks, Judge, Wire}, deployment::peek::PeekLayer};
-//! use tollgate::request::Request;
-//! use tollgate_layers::{Class, Ending, setting::Constant};
-//! use tower::{ServiceBuilder, service_fn};
-//!
-//! let judge = Judge {
-//!     answer: |status: StatusCode, _: &HeaderMap, _: &[u8]| {
-//!         Ending::of(if status.is_server_error() { Class::Unavailable } else { Class::Caller })
-//!     },
-//!     event: |_, _| Some(Ending::of(Class::Unavailable)),
-//!     success: |_| Ending::of(Class::Success),
-//! };
-//! let service = ServiceBuilder::new()
-//!     .layer(PeekLayer::new(Constant(Clocks::default()), judge))
-//!     .service(service_fn(|_: Request| async {
-//!         Ok::<_, tollgate::error::Fault>(http::Response::new(Wire::full(r#"{"choices":[]}"#)))
-//!     }));
-//! # let _ = service;
-//! ```
 //!
 //! Hazards: a stream's head is not there before its first content, so a client that waits for the head to show a
 //! spinner waits longer. Without any clock a silent upstream holds the call for ever.
@@ -58,7 +36,7 @@ use http::Response;
 use tollgate_layers::Setting;
 use tower::{Layer, Service};
 
-pub use future::ResponseFuture;
+pub(crate) use future::ResponseFuture;
 
 use crate::{
     body::{
@@ -74,7 +52,7 @@ use crate::{
 
 /// Holds each answer until it is known what it is worth. See the [module](self).
 #[derive(Clone, Debug)]
-pub struct PeekLayer<C> {
+pub(crate) struct PeekLayer<C> {
     settings: Arc<Settings<C>>,
 }
 
@@ -87,8 +65,7 @@ struct Settings<C> {
 
 impl<C: Clone> PeekLayer<C> {
     /// Asks `clocks` for each request what limits its answer, and `judge` what an answer means.
-    #[must_use]
-    pub fn new(clocks: C, judge: Judge) -> Self {
+    pub(crate) fn new(clocks: C, judge: Judge) -> Self {
         let rules = Arc::new(Rules::new(judge));
         Self { settings: Arc::new(Settings { clocks, rules, injects_usage: false }) }
     }
@@ -99,36 +76,32 @@ impl<C: Clone> PeekLayer<C> {
 
     /// The provider asks every stream for its usage: where the client did not, the chunk that carries nothing else is
     /// taken out again.
-    #[must_use]
-    pub fn with_injected_usage(mut self, injects: bool) -> Self {
+    pub(crate) fn with_injected_usage(mut self, injects: bool) -> Self {
         Arc::make_mut(&mut self.settings).injects_usage = injects;
         self
     }
 
     /// Passes events with broken JSON on, instead of dropping them.
-    #[must_use]
-    pub fn with_broken_events(mut self, pass: bool) -> Self {
+    pub(crate) fn with_broken_events(mut self, pass: bool) -> Self {
         self.rules().pass_broken = pass;
         self
     }
 
     /// Counts events with broken JSON here.
-    #[must_use]
-    pub fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
+    pub(crate) fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
         self.rules().broken = Some(count);
         self
     }
 
     /// Keeps these out of errors: upstreams repeat the key that they refuse.
-    #[must_use]
-    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+    pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.rules().secrets = secrets;
         self
     }
 
     /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
-    #[must_use]
-    pub fn with_event_limit(mut self, bytes: usize) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_event_limit(mut self, bytes: usize) -> Self {
         self.rules().event_limit = bytes;
         self
     }
@@ -144,7 +117,7 @@ impl<S, C> Layer<S> for PeekLayer<C> {
 
 /// The service of [`PeekLayer`].
 #[derive(Debug)]
-pub struct Peek<S, C> {
+pub(crate) struct Peek<S, C> {
     inner: S,
     settings: Arc<Settings<C>>,
 }

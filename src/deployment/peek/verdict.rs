@@ -7,10 +7,7 @@ use tollgate_layers::Ending;
 use crate::{
     body::{Body, terms::Terms, watch::Meaning},
     classify::{self, Kind},
-    error::{
-        Fault,
-        object::{Complaint, body_of},
-    },
+    error::{ErrorObject, Fault, body_of},
     request,
 };
 
@@ -59,8 +56,8 @@ pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Term
     let mut body = terms.rules.secrets.cleaned(bytes);
     if let Some((what, code)) = refused(ending) {
         let kind = classify::openai_type(classify::kind_of(&ending));
-        let said = Complaint::read(&body);
-        body = Complaint::new(format!("{what}: {}", said.message()), kind, code).body().into();
+        let said = ErrorObject::read(&body);
+        body = ErrorObject::new(format!("{what}: {}", said.message()), kind, code).body().into();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
     }
     Response::from_parts(parts, Body::ended(body, ending)).into()
@@ -99,7 +96,7 @@ pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
         parts.status.as_u16()
     );
     let kind = classify::openai_type(classify::kind_of(&ending));
-    let body = Complaint::new(message, kind, "compressed_error").body();
+    let body = ErrorObject::new(message, kind, "compressed_error").body();
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
     terms.rules.secrets.clean(&mut parts.headers);

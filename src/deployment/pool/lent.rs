@@ -16,9 +16,10 @@ use hyper::{
 use tollgate_layers::BoxError;
 
 use super::{Pool, link::Link};
+use crate::body::Connection;
 
 /// The body of an answer. It polls its connection, and gives it back at its end; dropped before, it closes it.
-pub struct Lent<T: Read + Write, B: Body + 'static> {
+pub(crate) struct Lent<T: Read + Write, B: Body + 'static> {
     incoming: Incoming,
     /// The head came with what is there of the body by then: hyper reads both at one turn.
     fresh: bool,
@@ -46,11 +47,6 @@ where
         lent
     }
 
-    /// Whether nothing has come since this task asked for a frame, which will be woken when something does.
-    pub(crate) fn rests(&self, task: &Waker) -> bool {
-        self.link.as_ref().is_some_and(|link| link.rests(task))
-    }
-
     /// Whoever sees that this was the last frame may not ask for another.
     fn give_back_at_end(&mut self) {
         if self.incoming.is_end_stream() {
@@ -65,6 +61,18 @@ where
         {
             self.home.put(link);
         }
+    }
+}
+
+impl<T, B> Connection for Lent<T, B>
+where
+    T: Read + Write + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn rests(&self, task: &Waker) -> bool {
+        self.link.as_ref().is_some_and(|link| link.rests(task))
     }
 }
 

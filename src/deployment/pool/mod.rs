@@ -42,17 +42,17 @@ use tokio::{
 };
 use tollgate_layers::BoxError;
 
-pub use self::lent::Lent;
+pub(crate) use self::lent::Lent;
 use self::link::Link;
 
 /// A connection over the network, in TLS or not.
-pub type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Makes a connection. It is boxed because that is rare.
 type Dial<T> = dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync;
 
 /// Connections to one origin.
-pub struct Pool<T: Read + Write, B: Body + 'static> {
+pub(crate) struct Pool<T: Read + Write, B: Body + 'static> {
     idle: Mutex<Idle<T, B>>,
     keep: Duration,
     dial: Box<Dial<T>>,
@@ -73,7 +73,7 @@ impl<T: Read + Write, B: Body> fmt::Debug for Pool<T, B> {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failed {
+pub(crate) enum Failed {
     /// There was no connection to be had. The request has not left.
     Connect(BoxError),
     /// The connection broke before the head of an answer.
@@ -90,8 +90,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// No connection yet; `dial` makes them, and each is kept idle for so long at most.
-    #[must_use]
-    pub fn new<F>(keep: Duration, dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn new<F>(keep: Duration, dial: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, BoxError>> + Send + 'static,
     {
@@ -105,7 +104,7 @@ where
     ///
     /// # Errors
     /// [`Failed`].
-    pub fn send(
+    pub(crate) fn send(
         self: Arc<Self>,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Lent<T, B>>, Failed>> {

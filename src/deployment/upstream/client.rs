@@ -19,10 +19,11 @@ use super::{
     turn::InTurn,
 };
 use crate::{
-    body::{Payload, Wire},
+    body::Wire,
     deployment::pool::{Failed, Io, Pool},
     error::WireError,
     provider::origin_form,
+    request::Payload,
 };
 
 /// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
@@ -30,7 +31,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(50);
 
 /// Connects deployments with their servers. Those at one origin share its connections: a deployment's credentials ride
 /// in its own requests, never in the connection.
-pub struct Client {
+pub(crate) struct Client {
     connector: Connector,
     origins: Mutex<HashMap<Uri, Arc<Pool<Io, Payload>>>>,
     http2: Arc<Http2>,
@@ -47,14 +48,13 @@ impl Client {
     ///
     /// # Errors
     /// When rustls refuses its own default protocol versions, which would be a fault of the build.
-    pub fn new() -> Result<Self, BoxError> {
+    pub(crate) fn new() -> Result<Self, BoxError> {
         let http2 = Arc::new(Http2::new(connector(true)?));
         Ok(Self { connector: connector(false)?, origins: Mutex::default(), http2 })
     }
 
     /// The server of `base`, an absolute http or https URL, in HTTP/1.1.
-    #[must_use]
-    pub fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
+    pub(crate) fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
         let root = root(base);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = origins.entry(root.clone()).or_insert_with(|| {
@@ -66,8 +66,7 @@ impl Client {
 
     /// Any server, with HTTP/2 offered by ALPN. One connection per authority is opened, and calls queue behind its limit
     /// of streams.
-    #[must_use]
-    pub fn http2(&self) -> Arc<dyn Upstream> {
+    pub(crate) fn http2(&self) -> Arc<dyn Upstream> {
         Arc::clone(&self.http2) as Arc<dyn Upstream>
     }
 }

@@ -12,7 +12,7 @@ use super::resolve::Resolver;
 use crate::deployment::pool::Io;
 
 /// The connect clock: dial, and the handshake of TLS.
-pub const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Gives a connection to wherever a URL leads, within [`CONNECT`].
 pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;

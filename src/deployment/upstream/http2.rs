@@ -11,7 +11,7 @@ use super::{
     client::IDLE,
     connect::{Connector, GONE, QUIET},
 };
-use crate::body::{Payload, Wire};
+use crate::{body::Wire, request::Payload};
 
 /// What a server may send ahead of a stream's reader, and of all its readers together: one who takes nothing holds up its
 /// own stream, and no other before there are 128 of them. By default two and a half would do.

@@ -19,15 +19,16 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::{TryFutureExt, future::MapErr};
 use tower::Service;
 
-pub use self::{client::Client, connect::CONNECT};
+pub(crate) use self::{client::Client, connect::CONNECT};
 use crate::{
     Error,
-    body::{Payload, Wire},
+    body::Wire,
     error::WireError,
     provider::Encoder,
-    request::{Request, Route},
+    request::{Payload, Request, Route},
 };
 
 /// What goes out, and what a canned answer must know to look like a real one.
@@ -44,7 +45,7 @@ pub struct Call {
 /// An upstream's answer on its way.
 pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<Wire>, WireError>> + Send>>;
 
-/// Whatever answers in an upstream's dialect: a [`Client`]'s, a mock, or an embedder's own.
+/// Whatever answers in an upstream's dialect: the gateway's own client, a mock, or an embedder's own.
 pub trait Upstream: Send + Sync {
     /// Sends the call. Dropping the future cancels it.
     fn call(&self, call: Call) -> Calling;
@@ -58,7 +59,7 @@ pub trait Upstream: Send + Sync {
 
 /// The innermost service: encodes for one deployment and sends.
 #[derive(Clone)]
-pub struct Deployed {
+pub(crate) struct Deployed {
     inner: Arc<Inner>,
 }
 
@@ -77,8 +78,7 @@ impl std::fmt::Debug for Deployed {
 
 impl Deployed {
     /// Calls `upstream` in the dialect of `encoder`.
-    #[must_use]
-    pub fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
+    pub(crate) fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
         let encoder = if upstream.takes_origin_form() { encoder.in_origin_form() } else { encoder };
         Self { inner: Arc::new(Inner { encoder, usage, upstream }) }
     }
@@ -87,34 +87,15 @@ impl Deployed {
 impl Service<Request> for Deployed {
     type Response = http::Response<Wire>;
     type Error = Error;
-    type Future = ResponseFuture;
+    type Future = MapErr<Calling, fn(WireError) -> Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> ResponseFuture {
+    fn call(&mut self, request: Request) -> Self::Future {
         let (route, stream) = (request.head.route, request.head.stream);
         let request = self.inner.encoder.encode(&request, self.inner.usage);
-        ResponseFuture { inner: self.inner.upstream.call(Call { request, route, stream }) }
-    }
-}
-
-/// The future of [`Deployed`].
-pub struct ResponseFuture {
-    inner: Calling,
-}
-
-impl std::fmt::Debug for ResponseFuture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ResponseFuture")
-    }
-}
-
-impl Future for ResponseFuture {
-    type Output = Result<http::Response<Wire>, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx).map_err(Error::Wire)
+        self.inner.upstream.call(Call { request, route, stream }).map_err(Error::Wire as fn(_) -> _)
     }
 }

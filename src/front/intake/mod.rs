@@ -14,18 +14,6 @@
 //! blanked in a copy (a space takes the place of each, so that every offset stays true), the copy is read as
 //! strictly as any other body, and the commas join what is cut. So what leaves is valid JSON or nothing leaves.
 //!
-//! ```
-//! use bytes::Bytes;
-//! use http::HeaderMap;
-//! use tollgate::{front::intake, request::Route};
-//!
-//! let body = Bytes::from_static(br#"{"model": "gpt-4o", "messages": [], "num_retries": 2,}"#);
-//! let head = intake::read(Route::Chat, &HeaderMap::new(), &body)?;
-//! assert_eq!(&*head.model, "gpt-4o");
-//! assert_eq!(head.overrides.num_retries, Some(2));
-//! # Ok::<(), tollgate::error::Rejected>(())
-//! ```
-//!
 //! Hazards: of keys that stand twice, those we act on for the gateway (`model`, the overrides) are refused; of the
 //! others (`stream`, `max_tokens`) the last counts, as it does for most upstreams, and all are sent on.
 
@@ -43,5 +31,6 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use read::read;
-pub use service::{Intake, Rules};
+#[cfg(test)]
+use read::read;
+pub(crate) use service::{Intake, Rules};

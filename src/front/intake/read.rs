@@ -22,7 +22,7 @@ use crate::{
 ///
 /// When the body is not a JSON object (in UTF-8, nested at most 128 deep), names no `model`, lacks what `route`
 /// needs, or has a setting of ours that cannot be obeyed.
-pub fn read(route: Route, headers: &HeaderMap, body: &Bytes) -> Result<Head, Rejected> {
+pub(crate) fn read(route: Route, headers: &HeaderMap, body: &Bytes) -> Result<Head, Rejected> {
     if body.is_empty() {
         return Err(Rejected::body("The request body is empty: a JSON object is expected."));
     }

@@ -27,13 +27,13 @@ use crate::{
         admission::{Admitted, BUFFER_UNIT, Call},
         headers, respond,
     },
+    group::Stack,
     request::{Frames, Head, Prompt, Request, Response, Trail},
-    tree::router::Stack,
 };
 
 /// Takes in bodies, and hands prompts to the tree.
 #[derive(Clone, Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     inner: Arc<Inner>,
 }
 
@@ -46,7 +46,7 @@ struct Inner {
 
 /// What Intake is told.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// The largest body that is taken, in bytes.
     pub max_body: usize,
     /// How much the bodies may take that are held at one time, in bytes.
@@ -63,8 +63,7 @@ pub struct Rules {
 
 impl Rules {
     /// What these settings say.
-    #[must_use]
-    pub const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
+    pub(crate) const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
         Self {
             max_body: settings.max_body,
             max_buffered: settings.max_buffered_bytes,
@@ -82,8 +81,7 @@ impl Rules {
 
 impl Intake {
     /// Hands to `tree`.
-    #[must_use]
-    pub fn new(tree: Stack, rules: Rules) -> Self {
+    pub(crate) fn new(tree: Stack, rules: Rules) -> Self {
         let buffered = Arc::new(Semaphore::new(rules.max_buffered / BUFFER_UNIT));
         Self { inner: Arc::new(Inner { tree, buffered, rules }) }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tollgate::body::Step;
+use tollgate::upstream::Step;
 
 use super::world::{Act, Answer, Plan, error, ms, said};
 

@@ -14,12 +14,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tollgate::{
     Gateway,
-    body::{Step, Wire},
     config::{Config, Deployment},
-    deployment::upstream::{Call, Calling, Upstream},
-    error::WireError,
     stack,
     state::State,
+    upstream::{Call, Calling, Step, Upstream, Wire, WireError},
 };
 use tower::ServiceExt;
 
@@ -328,7 +326,7 @@ impl World {
 
     /// What `/metrics` says.
     pub(crate) fn metrics(&self) -> String {
-        self.state.metrics.render().unwrap()
+        self.state.render_metrics().unwrap()
     }
 
     /// A counter of `/metrics` without labels.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Uri};
 
 use super::Call;
-use crate::{body::Payload, request::Route};
+use crate::request::{Payload, Route};
 
 /// A call to whatever is there.
 fn call(base: &Uri) -> Call {

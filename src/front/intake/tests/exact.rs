@@ -55,7 +55,7 @@ proptest! {
         }
         let layout = &prompt.head.layout;
         prop_assert!(layout.cuts.is_sorted_by(|a, b| a.end <= b.start) && layout.cuts.iter().all(|cut| !cut.is_empty()));
-        prop_assert_eq!(layout.keys.len(), body.members.iter().filter(|member| !member.ours).count());
+        prop_assert_eq!(layout.keys.iter().count(), body.members.iter().filter(|member| !member.ours).count());
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::{
         admission::{Admitted, Call},
         intake::{Intake, Rules},
     },
+    group::Stack,
     request::{Request, Response, Route},
-    tree::router::Stack,
 };
 
 /// What comes of the upload, and when.

@@ -4,13 +4,12 @@
 //! behind `###`, the status (answers only), headers, an empty line, the body, and behind `=>` the kind and the wait
 //! in milliseconds.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a row that cannot be read is a failed test")]
-
 mod peeked;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tollgate::classify::{answer, event, kind_of};
 use tollgate_layers::Ending;
+
+use crate::classify::{answer, event, kind_of};
 
 struct Row<'a> {
     name: &'a str,

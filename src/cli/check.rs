@@ -2,17 +2,16 @@
 
 use std::fmt;
 
-use super::{Config, Deployment, FallbackTarget, Fallbacks, Group};
+use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group};
 
 /// Returns the summary of a configuration.
 #[must_use]
-pub fn summary(config: &Config) -> Summary<'_> {
+pub fn summary(config: &Config) -> impl fmt::Display {
     Summary(config)
 }
 
-/// The summary of a configuration, for display. Returned by [`summary`].
-#[derive(Debug)]
-pub struct Summary<'a>(&'a Config);
+/// The summary of a configuration, for display.
+struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

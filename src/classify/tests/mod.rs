@@ -1,3 +1,5 @@
+mod golden;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 use tollgate_layers::{Class, ending::Seen};

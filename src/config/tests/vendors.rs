@@ -1,6 +1,6 @@
 //! The vendors, and their defaults for URL and key.
 
-use tollgate::{
+use crate::{
     config::{BaseUrl, Target, VENDORS},
     provider::Encoder,
     request::Route,

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tollgate_layers::{Class, Ending, setting::Constant};
 use tower::{Layer, Service, ServiceExt};
 
-use super::{Body, Clocks, Judge, Listening, Step, Wire};
 use crate::{
+    body::{Body, Clocks, Judge, Listening, Step, Wire},
     classify::Kind,
     deployment::peek::PeekLayer,
     error::Fault,

@@ -6,17 +6,17 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use tollgate::{
+use tollgate_layers::setting::Constant;
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::{Row, headers, rows, verdict};
+use crate::{
     body::{Clocks, Judge, Wire},
     classify::{answer, event, success},
     deployment::peek::PeekLayer,
     error::Fault,
     request::{self, Head, Layout, Overrides, Prompt, Request, Route, Trail},
 };
-use tollgate_layers::setting::Constant;
-use tower::{Layer, ServiceExt, service_fn};
-
-use super::{Row, headers, rows, verdict};
 
 const EVENTS: &str = "text/event-stream";
 const CONTENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
@@ -57,7 +57,7 @@ fn one_event(row: &Row<'_>) -> String {
 
 #[tokio::test]
 async fn an_error_in_a_200_is_a_refusal_of_its_kind_whether_it_comes_plain_or_as_an_event() {
-    let rows = rows(include_str!("events.http"));
+    let rows = rows(include_str!("../events.http"));
     let mut wrong = Vec::new();
     for row in &rows {
         let plain = peek(row, "application/json", row.body.to_owned()).await;
@@ -74,7 +74,7 @@ async fn an_error_in_a_200_is_a_refusal_of_its_kind_whether_it_comes_plain_or_as
 
 #[tokio::test]
 async fn an_error_behind_content_breaks_the_stream() {
-    let rows = rows(include_str!("events.http"));
+    let rows = rows(include_str!("../events.http"));
     for row in &rows {
         let mut body =
             peek(row, EVENTS, CONTENT.to_owned() + &one_event(row) + "data: [DONE]\n\n").await.into_body();

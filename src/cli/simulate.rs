@@ -1,25 +1,28 @@
-//! What is said on the command line: [`Arguments`].
+//! `tollgate simulate ..`: a configuration under load, over simulated upstreams.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use super::{Pattern, Scenario, Tokens, Traffic, Trouble, Unreadable, Upstreams, Window};
-use crate::config::RoutingStrategy;
+use super::{failed, read};
+use crate::{
+    config::RoutingStrategy,
+    simulate::{Pattern, Scenario, Tokens, Traffic, Trouble, Unreadable, Upstreams, Window, run},
+};
 
 /// `tollgate simulate ..`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The configuration: the YAML that LiteLLM's proxy reads
     #[arg(long, value_name = "PATH")]
-    pub config: PathBuf,
+    config: PathBuf,
     /// The strategy, instead of the configuration's
     #[arg(long, value_name = "NAME", value_parser = strategy)]
-    pub strategy: Option<RoutingStrategy>,
+    strategy: Option<RoutingStrategy>,
     /// For how many minutes requests come
     #[arg(long, value_name = "M", default_value = "10", value_parser = minutes)]
-    pub minutes: Duration,
+    minutes: Duration,
     /// Of all that is drawn: the same seed gives the same run
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub seed: u64,
+    seed: u64,
     #[command(flatten)]
     traffic: TrafficArguments,
     #[command(flatten)]
@@ -63,9 +66,7 @@ struct UpstreamArguments {
 }
 
 impl Arguments {
-    /// The run that is asked for.
-    #[must_use]
-    pub fn scenario(&self) -> Scenario {
+    fn scenario(&self) -> Scenario {
         let (traffic, upstreams) = (&self.traffic, &self.upstreams);
         Scenario {
             traffic: Traffic {
@@ -84,6 +85,23 @@ impl Arguments {
             lasts: self.minutes,
             seed: self.seed,
         }
+    }
+}
+
+/// Runs the scenario that the arguments name, and prints its report.
+pub(super) fn simulate(arguments: &Arguments) -> ExitCode {
+    let (mut config, warnings) = match read(&arguments.config) {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    eprint!("{warnings}");
+    config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
+    match run(&config, &arguments.scenario()) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed("cannot simulate", &error),
     }
 }
 

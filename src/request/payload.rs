@@ -9,7 +9,7 @@
 //! ```
 //! use bytes::Bytes;
 //! use http_body::Body;
-//! use tollgate::body::Payload;
+//! use tollgate::upstream::Payload;
 //!
 //! let payload = Payload::new(vec![Bytes::from_static(b"{\"a\":"), Bytes::from_static(b"1}")]);
 //! assert_eq!(payload.size_hint().exact(), Some(7));

@@ -9,9 +9,12 @@ mod vendors;
 use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
-use tollgate::config::{
-    Config, Diagnostics, ErrorName, FallbackTarget, Fallbacks, Provider, RoutingStrategy, TokenAccounting,
-    summary,
+
+use crate::{
+    cli::summary,
+    config::{
+        Config, Diagnostics, ErrorName, FallbackTarget, Fallbacks, Provider, RoutingStrategy, TokenAccounting,
+    },
 };
 
 const CANARY: &str = "sk-canary-123456";
@@ -32,7 +35,7 @@ fn deployment(more: &str) -> String {
     format!("{PARAMS}\n    {}\n", more.replace('\n', "\n    "))
 }
 
-fn settings(sections: &str) -> tollgate::config::Settings {
+fn settings(sections: &str) -> crate::config::Settings {
     read(&format!("{PARAMS}\n{sections}\n")).0.settings
 }
 

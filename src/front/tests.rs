@@ -1,25 +1,25 @@
 //! The contract that every layer of `layers/` passes, for those of the gateway: readiness is asked of the very value
 //! that is called, and lost when it is cloned.
-#![cfg(test)]
 
 use std::{convert::Infallible, fmt::Debug, future::Ready};
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use tollgate::{
+use crate::{
     Error,
     body::Body,
     config::Config,
     deployment::instrument::InstrumentLayer,
     front::{
         admin::AdminLayer,
-        admission::{Admitted, AuthLayer, Call, FrontDoorLayer},
+        admission::{Admitted, Call, FrontDoorLayer},
+        auth::AuthLayer,
         paths::{Draining, Endpoint, PathsLayer, Routed},
         respond::RespondLayer,
     },
     metrics::Metrics,
     request::{Response, Route},
 };
+use bytes::Bytes;
+use http_body_util::Empty;
 use tollgate_layers::testing::Strict;
 use tower::{Layer, Service, ServiceExt, util::ServiceFn};
 

@@ -1,0 +1,64 @@
+//! The command line: arguments, signals, exit codes. Nothing else prints.
+
+mod check;
+mod serve;
+mod simulate;
+
+use std::{fs, path::Path, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+pub use check::summary;
+
+use crate::config::{Config, Diagnostics};
+
+/// A file that says something wrong: `EX_CONFIG` of sysexits.h.
+const BAD_CONFIG: u8 = 78;
+
+/// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Command {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    serve: Option<serve::Arguments>,
+}
+
+/// What there is besides serving.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams
+    Simulate(simulate::Arguments),
+}
+
+/// Does what the command line says: serves, checks a configuration, or simulates one under load.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Command::parse() {
+        Command { other: Some(Other::Simulate(arguments)), .. } => simulate::simulate(&arguments),
+        Command { serve: Some(arguments), .. } => serve::serve(arguments),
+        Command { other: None, serve: None } => {
+            Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into())
+        }
+    }
+}
+
+/// The configuration and what is odd about it, or the exit code after saying what is wrong.
+fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
+    let text = fs::read_to_string(path);
+    let path = path.display().to_string();
+    let text = text.map_err(|error| {
+        eprintln!("error: cannot read {path}: {error}");
+        ExitCode::from(BAD_CONFIG)
+    })?;
+    Config::from_yaml(&text, &path, &|name| std::env::var(name).ok()).map_err(|errors| {
+        eprint!("{errors}");
+        ExitCode::from(BAD_CONFIG)
+    })
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {what}: {error}");
+    ExitCode::FAILURE
+}

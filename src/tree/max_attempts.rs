@@ -1,0 +1,47 @@
+//! The bound on the attempts of one request: [`MaxAttempts`].
+
+use tollgate_layers::Setting;
+
+use crate::{config::Config, request::Request};
+
+/// The bound on all attempts of one request, over retries and fallbacks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxAttempts {
+    configured: Option<u32>,
+    /// The most retries that any group makes, whatever fails.
+    retries: u32,
+    fallbacks: u32,
+}
+
+impl MaxAttempts {
+    /// The bound that this configuration sets, or that follows from it.
+    pub(crate) fn new(config: &Config) -> Self {
+        let settings = &config.settings;
+        let policies = settings.model_group_retry_policy.iter().map(|(_, policy)| policy);
+        let by_error = policies.chain([&settings.retry_policy]).flat_map(|policy| policy.0.values().copied());
+        let deployments = config.groups.iter().flat_map(|group| &group.deployments);
+        let retries = deployments.filter_map(|deployment| deployment.num_retries).chain(by_error).max();
+        Self {
+            configured: settings.max_attempts,
+            retries: retries.map_or(settings.num_retries, |most| most.max(settings.num_retries)),
+            fallbacks: settings.max_fallbacks,
+        }
+    }
+
+    /// How many attempts this request may make.
+    pub(crate) fn of(&self, request: &Request) -> u32 {
+        let overrides = &request.head.overrides;
+        let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);
+        let groups = overrides.max_fallbacks.unwrap_or(self.fallbacks).saturating_add(1);
+        let all = retries.saturating_mul(groups);
+        self.configured.map_or(all, |most| most.min(all))
+    }
+}
+
+impl Setting<&Request> for MaxAttempts {
+    type Value = Option<u32>;
+
+    fn get(&self, request: &Request) -> Option<u32> {
+        Some(self.of(request))
+    }
+}
