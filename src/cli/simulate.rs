@@ -1,26 +1,26 @@
-//! `tollgate simulate ..`: a configuration under load, over simulated upstreams.
+//! The command `tollgate simulate`: a configuration under load, over simulated upstreams.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use super::{failed, read};
 use crate::{
     config::RoutingStrategy,
-    simulate::{Pattern, Scenario, Tokens, Traffic, Trouble, Unreadable, Upstreams, Window, run},
+    simulate::{ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams, run},
 };
 
-/// `tollgate simulate ..`.
+/// The arguments of `tollgate simulate`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration: the YAML that LiteLLM's proxy reads
+    /// YAML configuration, in the format of LiteLLM's proxy
     #[arg(long, value_name = "PATH")]
     config: PathBuf,
-    /// The strategy, instead of the configuration's
+    /// Routing strategy, overrides the configuration
     #[arg(long, value_name = "NAME", value_parser = strategy)]
     strategy: Option<RoutingStrategy>,
-    /// For how many minutes requests come
+    /// Duration of the traffic, in minutes
     #[arg(long, value_name = "M", default_value = "10", value_parser = minutes)]
     minutes: Duration,
-    /// Of all that is drawn: the same seed gives the same run
+    /// Seed of all random numbers: equal seeds give equal runs
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -31,41 +31,43 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Debug, clap::Args)]
 struct TrafficArguments {
-    /// The group that is asked for (default: the first)
+    /// Group to request (default: the first)
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// How many requests come in a second
+    /// Requests per second
     #[arg(long, value_name = "N", value_parser = rate)]
     rps: f64,
-    /// How they follow each other: poisson or even
+    /// Arrival pattern: poisson or even
     #[arg(long, value_name = "PATTERN", default_value = "poisson")]
-    arrivals: Pattern,
-    /// The length of a prompt, in tokens
+    arrivals: ArrivalPattern,
+    /// Length of a prompt, in tokens
     #[arg(long, value_name = "FROM-TO", default_value = "20-400")]
-    prompt_tokens: Tokens,
-    /// How many tokens a request allows its answer
+    prompt_tokens: TokenRange,
+    /// `max_tokens` of a request
     #[arg(long, value_name = "FROM-TO", default_value = "16-256")]
-    max_tokens: Tokens,
+    max_tokens: TokenRange,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct UpstreamArguments {
-    /// Over what upstreams judge a limit of requests: 1s, 10s, 60s, fixed (clock minutes) or bucket
+    /// Window over which upstreams enforce request limits: 1s, 10s, 60s, fixed (clock minutes) or bucket
     #[arg(long, value_name = "WINDOW", default_value = "60s")]
-    window: Window,
-    /// How long a call is on its way to an upstream at most, and its answer back
+    window: ServerWindow,
+    /// Maximum network delay of a call to an upstream, and of its response
     #[arg(long, value_name = "MS", default_value_t = 20)]
     jitter_ms: u64,
-    /// The median time that an answer takes (log-normal)
+    /// Median response time of an upstream (log-normal)
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     latency_ms: u64,
-    /// A deployment that fails for a while, by id or by its place in the group: chat/2@60-120 is the second one of
-    /// chat, from the 60th second to the 120th. With x10 behind it, it is ten times slower instead. May be repeated
+    /// Outage of a deployment, given by id or by position in the group: chat/2@60-120 is the second deployment of
+    /// chat, from second 60 to second 120. With x10 appended, the deployment is ten times slower instead. May be
+    /// repeated
     #[arg(long, value_name = "GROUP/ID@T1-T2")]
-    outage: Vec<Trouble>,
+    outage: Vec<Outage>,
 }
 
 impl Arguments {
+    /// Returns the scenario of these arguments.
     fn scenario(&self) -> Scenario {
         let (traffic, upstreams) = (&self.traffic, &self.upstreams);
         Scenario {
@@ -80,9 +82,9 @@ impl Arguments {
                 window: upstreams.window,
                 jitter: Duration::from_millis(upstreams.jitter_ms),
                 latency: Duration::from_millis(upstreams.latency_ms),
-                troubles: upstreams.outage.clone(),
+                outages: upstreams.outage.clone(),
             },
-            lasts: self.minutes,
+            duration: self.minutes,
             seed: self.seed,
         }
     }
@@ -105,21 +107,21 @@ pub(super) fn simulate(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn strategy(name: &str) -> Result<RoutingStrategy, Unreadable> {
-    RoutingStrategy::named(name).ok_or(Unreadable(
+fn strategy(name: &str) -> Result<RoutingStrategy, InvalidArgument> {
+    RoutingStrategy::named(name).ok_or(InvalidArgument(
         "adaptive, simple-shuffle, least-busy, usage-based-routing, latency-based-routing or cost-based-routing",
     ))
 }
 
-fn rate(text: &str) -> Result<f64, Unreadable> {
+fn rate(text: &str) -> Result<f64, InvalidArgument> {
     let rate = text.parse().ok().filter(|rate| (0.001..=10_000.0).contains(rate));
-    rate.ok_or(Unreadable("requests per second, 0.001 to 10000"))
+    rate.ok_or(InvalidArgument("requests per second, 0.001 to 10000"))
 }
 
-/// A week is the longest: the report keeps each second.
-fn minutes(text: &str) -> Result<Duration, Unreadable> {
+/// Parses a number of minutes, at most a week: the report stores each second.
+fn minutes(text: &str) -> Result<Duration, InvalidArgument> {
     let minutes = text.parse().ok().filter(|minutes| (0.05..=10_080.0).contains(minutes));
     minutes
         .map(|minutes: f64| Duration::from_secs_f64(minutes * 60.0))
-        .ok_or(Unreadable("minutes, 0.05 to 10080"))
+        .ok_or(InvalidArgument("minutes, 0.05 to 10080"))
 }

@@ -1,39 +1,39 @@
-//! When requests come, and how large they are: [`Traffic`].
+//! Arrival times and sizes of requests: [`Traffic`].
 
 use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 
 use fastrand::Rng;
 
-use super::Unreadable;
+use super::InvalidArgument;
 
-/// How requests follow each other.
+/// The distribution of arrival times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pattern {
-    /// Each without regard to the others, as those of many callers do.
+pub enum ArrivalPattern {
+    /// A Poisson process: arrivals are independent, as those of many clients are.
     #[default]
     Poisson,
-    /// One every so often.
+    /// Equal intervals.
     Even,
 }
 
-impl FromStr for Pattern {
-    type Err = Unreadable;
+impl FromStr for ArrivalPattern {
+    type Err = InvalidArgument;
 
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
+    fn from_str(text: &str) -> Result<Self, InvalidArgument> {
         match text {
             "poisson" => Ok(Self::Poisson),
             "even" => Ok(Self::Even),
-            _ => Err(Unreadable("poisson or even")),
+            _ => Err(InvalidArgument("poisson or even")),
         }
     }
 }
 
-/// From how many to how many tokens.
+/// A range of numbers of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens(RangeInclusive<u64>);
+pub struct TokenRange(RangeInclusive<u64>);
 
-impl Tokens {
-    /// Any number of these, the small ones as likely as the large.
+impl TokenRange {
+    /// Returns a range, from which numbers are drawn with equal probability.
     #[must_use]
     pub const fn between(least: u64, most: u64) -> Self {
         Self(least..=most)
@@ -44,11 +44,11 @@ impl Tokens {
     }
 }
 
-impl FromStr for Tokens {
-    type Err = Unreadable;
+impl FromStr for TokenRange {
+    type Err = InvalidArgument;
 
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let wrong = Unreadable("a number of tokens, or two with a hyphen between: 10-8000");
+    fn from_str(text: &str) -> Result<Self, InvalidArgument> {
+        let wrong = InvalidArgument("a number of tokens, or two with a hyphen between: 10-8000");
         let (least, most) = text.split_once('-').unwrap_or((text, text));
         match (least.trim().parse(), most.trim().parse()) {
             (Ok(least), Ok(most)) if least <= most && most <= 1_000_000 => Ok(Self(least..=most)),
@@ -57,36 +57,36 @@ impl FromStr for Tokens {
     }
 }
 
-/// The requests that come.
+/// The requests of a scenario.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// What they ask for; the first group of the configuration unless said otherwise.
+    /// The requested group. None means the first of the configuration.
     pub group: Option<String>,
-    /// How many come in a second.
+    /// The number of requests per second.
     pub per_second: f64,
-    /// How they follow each other.
-    pub pattern: Pattern,
-    /// The length of a prompt.
-    pub prompt: Tokens,
+    /// The distribution of arrival times.
+    pub pattern: ArrivalPattern,
+    /// The length of a prompt, in tokens.
+    pub prompt: TokenRange,
     /// `max_tokens`.
-    pub output: Tokens,
+    pub output: TokenRange,
 }
 
 impl Traffic {
-    /// So many small requests a second, as they come.
+    /// Returns Poisson traffic of small requests at this rate.
     #[must_use]
     pub const fn new(per_second: f64) -> Self {
         Self {
             group: None,
             per_second,
-            pattern: Pattern::Poisson,
-            prompt: Tokens::between(20, 400),
-            output: Tokens::between(16, 256),
+            pattern: ArrivalPattern::Poisson,
+            prompt: TokenRange::between(20, 400),
+            output: TokenRange::between(16, 256),
         }
     }
 }
 
-/// Draws one request after the other.
+/// Generates the requests.
 #[derive(Debug)]
 pub(super) struct Arrivals {
     traffic: Traffic,
@@ -96,10 +96,10 @@ pub(super) struct Arrivals {
     count: u64,
 }
 
-/// One request.
+/// A request and its arrival time.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    /// After the beginning.
+    /// The time since the start of the run.
     pub(super) at: Duration,
     pub(super) body: String,
 }
@@ -109,14 +109,14 @@ impl Arrivals {
         Self { traffic: traffic.clone(), group, rng: Rng::with_seed(seed), at: Duration::ZERO, count: 0 }
     }
 
-    /// The next one.
+    /// Returns the next request.
     pub(super) fn next(&mut self) -> Arrival {
         self.count += 1;
         let gap = 1.0 / self.traffic.per_second;
         self.at = match self.traffic.pattern {
-            Pattern::Poisson => self.at + Duration::from_secs_f64(gap * exponential(&mut self.rng)),
-            // Not added up: in an hour the error would show.
-            Pattern::Even => Duration::from_secs_f64(gap * count(self.count)),
+            ArrivalPattern::Poisson => self.at + Duration::from_secs_f64(gap * exponential(&mut self.rng)),
+            // Multiplied, not summed: over an hour the rounding errors would add up.
+            ArrivalPattern::Even => Duration::from_secs_f64(gap * count(self.count)),
         };
         let (prompt, output) =
             (self.traffic.prompt.draw(&mut self.rng), self.traffic.output.draw(&mut self.rng));
@@ -124,19 +124,19 @@ impl Arrivals {
     }
 }
 
-/// A chat request. Bytes / 4 is what we and Azure take for a token.
+/// Returns a chat request. Four bytes count as a token, as in the gateway's estimate and in Azure's.
 fn body(group: &str, prompt: u64, output: u64) -> String {
     let text = "word".repeat(usize::try_from(prompt).unwrap_or(0));
     let model = serde_json::Value::from(group);
     format!(r#"{{"model":{model},"max_tokens":{output},"messages":[{{"role":"user","content":"{text}"}}]}}"#)
 }
 
-/// One on average.
+/// Draws from the exponential distribution with mean 1.
 fn exponential(rng: &mut Rng) -> f64 {
     -rng.f64().max(f64::MIN_POSITIVE).ln()
 }
 
-/// From the standard normal distribution, by Box and Muller.
+/// Draws from the standard normal distribution (Box-Muller transform).
 pub(super) fn normal(rng: &mut Rng) -> f64 {
     (2.0 * exponential(rng)).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
 }
@@ -150,23 +150,23 @@ pub(super) const fn count(n: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn times(pattern: Pattern, seed: u64) -> Vec<Duration> {
+    fn times(pattern: ArrivalPattern, seed: u64) -> Vec<Duration> {
         let traffic = Traffic { pattern, ..Traffic::new(20.0) };
         let mut arrivals = Arrivals::new(&traffic, "g".to_owned(), seed);
         (0..10_000).map(|_| arrivals.next().at).collect()
     }
 
     #[test]
-    fn as_many_come_as_were_asked_for() {
-        for pattern in [Pattern::Poisson, Pattern::Even] {
+    fn arrivals_have_the_requested_rate() {
+        for pattern in [ArrivalPattern::Poisson, ArrivalPattern::Even] {
             let last = times(pattern, 3)[9_999].as_secs_f64();
             assert!((485.0..515.0).contains(&last), "{pattern:?}: {last}");
         }
     }
 
     #[test]
-    fn poisson_varies_as_much_as_it_should() {
-        let times = times(Pattern::Poisson, 5);
+    fn poisson_arrivals_have_the_variance_of_a_poisson_process() {
+        let times = times(ArrivalPattern::Poisson, 5);
         let mut in_second = [0_u32; 400];
         for second in times.iter().map(|at| at.as_secs() as usize).filter(|second| *second < 400) {
             in_second[second] += 1;
@@ -177,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_times() {
-        assert_eq!(times(Pattern::Poisson, 9), times(Pattern::Poisson, 9));
-        assert_ne!(times(Pattern::Poisson, 9), times(Pattern::Poisson, 10));
+    fn equal_seeds_give_equal_arrivals() {
+        assert_eq!(times(ArrivalPattern::Poisson, 9), times(ArrivalPattern::Poisson, 9));
+        assert_ne!(times(ArrivalPattern::Poisson, 9), times(ArrivalPattern::Poisson, 10));
     }
 
     #[test]
-    fn sizes_are_read_as_they_are_written() {
-        assert_eq!("10-8000".parse(), Ok(Tokens::between(10, 8000)));
-        assert_eq!("7".parse(), Ok(Tokens::between(7, 7)));
+    fn token_ranges_are_parsed() {
+        assert_eq!("10-8000".parse(), Ok(TokenRange::between(10, 8000)));
+        assert_eq!("7".parse(), Ok(TokenRange::between(7, 7)));
         for wrong in ["", "8-3", "x", "1-y", "1-99999999"] {
-            assert!(wrong.parse::<Tokens>().is_err(), "{wrong}");
+            assert!(wrong.parse::<TokenRange>().is_err(), "{wrong}");
         }
     }
 }

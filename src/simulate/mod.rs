@@ -1,12 +1,12 @@
-//! A gateway under load, in minutes that last a second: `tollgate simulate`.
+//! Simulation of a gateway under load on a virtual clock, for `tollgate simulate`.
 //!
-//! The tree is the one that serves, [`stack::gateway`]; only its upstreams are simulated, and the clock is tokio's
-//! paused one, which jumps from each timer to the next. So it answers what a configuration will do at so many
-//! requests a second, or when a deployment fails, before it happens. Each upstream keeps the limits that the
-//! configuration says its deployment has, in the way that is the hardest on the caller: refused calls count, and
-//! `Retry-After` comes in whole seconds.
+//! The tree of services is the one that serves real requests, [`stack::gateway`]; only its upstreams are simulated.
+//! The clock is tokio's paused clock, which jumps from each timer to the next, so that minutes of traffic take a
+//! second. The report shows how a configuration behaves at a given rate of requests, or when a deployment fails. Each
+//! upstream enforces the configured limits of its deployment in the strictest way: refused calls count against the
+//! limit, and `Retry-After` is in whole seconds.
 //!
-//! The same scenario gives the same report. Nothing is read or written here.
+//! A scenario always gives the same report. Simulation does no input or output.
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,19 +20,19 @@
 //! let (config, _) = Config::from_yaml(yaml, "inline.yaml", &|_| None)?;
 //! let scenario = Scenario::new(Traffic::new(1.0), Duration::from_secs(60));
 //! let report = simulate::run(&config, &scenario)?;
-//! assert_eq!(report.clients.served, report.clients.asked);
+//! assert_eq!(report.clients.served, report.clients.requests);
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! Hazards: the clock's step is a millisecond, so what is shorter is not shown; answers are not streamed; a deployment
-//! without limits is never refused, however it would be in truth.
+//! Hazards: the resolution of the clock is a millisecond, so shorter effects are invisible; responses are not
+//! streamed; an upstream of a deployment without limits never refuses a call, unlike a real one.
 
 mod arrivals;
-mod callers;
 mod chart;
-mod gate;
+mod clients;
+mod limiter;
 mod report;
-mod server;
+mod upstreams;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -44,14 +44,14 @@ use tollgate_layers::BoxError;
 
 use self::{
     arrivals::{Arrival, Arrivals},
-    callers::{Call, Callers, Outcome},
-    server::World,
+    clients::{Call, ClientResult, Clients},
+    upstreams::SimulatedUpstreams,
 };
 pub use self::{
-    arrivals::{Pattern, Tokens, Traffic},
-    gate::Window,
-    report::{Clients, Report, Returned, Row},
-    server::{Second, Trouble, Upstreams},
+    arrivals::{ArrivalPattern, TokenRange, Traffic},
+    limiter::ServerWindow,
+    report::{ClientReport, DeploymentReport, Report, ReturnVisit},
+    upstreams::{Outage, SecondStats, Upstreams},
 };
 use crate::{
     config::Config,
@@ -59,174 +59,188 @@ use crate::{
     state::State,
 };
 
-/// How long requests still come at the end, until one of them is refused and shows whether it was told the truth.
-const ENCORE: Duration = Duration::from_secs(10);
+/// Time for which traffic continues after the end, until a request is refused and its `Retry-After` can be checked.
+const EXTRA_TIME: Duration = Duration::from_secs(10);
 
-/// A run.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What comes.
+    /// The requests.
     pub traffic: Traffic,
-    /// What it meets.
+    /// The upstreams.
     pub upstreams: Upstreams,
-    /// For how long.
-    pub lasts: Duration,
-    /// Of all that is drawn.
+    /// The duration of the traffic.
+    pub duration: Duration,
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
 impl Scenario {
-    /// This traffic for so long, over upstreams that work.
+    /// Returns a scenario with this traffic for this duration, over upstreams without outages.
     #[must_use]
-    pub fn new(traffic: Traffic, lasts: Duration) -> Self {
-        Self { traffic, upstreams: Upstreams::default(), lasts, seed: 1 }
+    pub fn new(traffic: Traffic, duration: Duration) -> Self {
+        Self { traffic, upstreams: Upstreams::default(), duration, seed: 1 }
     }
 }
 
-/// A text that does not say what it should: this.
+/// An argument with invalid syntax. Contains a description of the expected syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable(pub(crate) &'static str);
+pub struct InvalidArgument(pub(crate) &'static str);
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for InvalidArgument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "expected {}", self.0)
     }
 }
 
-impl Error for Unreadable {}
+impl Error for InvalidArgument {}
 
-/// Runs it, on a clock of its own.
+/// Runs a scenario on a paused clock.
 ///
 /// # Errors
-/// When the gateway cannot be built from this configuration, or the configuration has no such group.
+/// Returns an error if the gateway cannot be built from the configuration, or if a group or a deployment of the
+/// scenario is not in the configuration.
 pub fn run(config: &Config, scenario: &Scenario) -> Result<Report, BoxError> {
-    // The layers draw from the thread's own generator.
+    // The layers use the random generator of the thread.
     fastrand::seed(scenario.seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    // Time is asked for inside only: outside it would be the real one.
+    // `Instant::now` returns the paused time only inside of the runtime.
     runtime.block_on(async { Run::new(config, scenario)?.report().await })
 }
 
-fn no_group(asked: &str, config: &Config) -> String {
+fn no_group(requested: &str, config: &Config) -> String {
     let groups: Vec<_> = config.groups.iter().map(|group| format!("`{}`", group.name)).collect();
-    format!("there is no group `{asked}`; the groups are {}", groups.join(", "))
+    format!("there is no group `{requested}`; the groups are {}", groups.join(", "))
 }
 
-/// One run under way.
+/// A run in progress.
 struct Run<'a> {
     config: &'a Config,
     scenario: &'a Scenario,
-    began: Instant,
-    world: Arc<World>,
+    start: Instant,
+    simulated: Arc<SimulatedUpstreams>,
     state: State,
     arrivals: Arrivals,
-    /// For each deployment, when a refusal taught its meter a window.
-    lessons: Vec<Vec<u64>>,
+    /// For each deployment, the seconds at which a refusal made its meter widen a window.
+    learned_refusals: Vec<Vec<u64>>,
 }
 
 impl<'a> Run<'a> {
     fn new(config: &'a Config, scenario: &'a Scenario) -> Result<Self, BoxError> {
-        let asked = scenario.traffic.group.as_deref();
-        let group = config.groups.iter().find(|group| asked.is_none_or(|asked| asked == &*group.name));
-        let group = group.ok_or_else(|| no_group(asked.unwrap_or_default(), config))?;
-        if let Some(trouble) = scenario.upstreams.troubles.iter().find(|trouble| !trouble.is_of(config)) {
-            return Err(format!("there is no deployment `{}/{}`", trouble.group, trouble.deployment).into());
+        let requested = scenario.traffic.group.as_deref();
+        let group =
+            config.groups.iter().find(|group| requested.is_none_or(|requested| requested == &*group.name));
+        let group = group.ok_or_else(|| no_group(requested.unwrap_or_default(), config))?;
+        if let Some(outage) = scenario.upstreams.outages.iter().find(|outage| !outage.is_in(config)) {
+            return Err(format!("there is no deployment `{}/{}`", outage.group, outage.deployment).into());
         }
-        let began = Instant::now();
-        let world = Arc::new(World::new(config, scenario, began));
-        let upstreams = Arc::clone(&world);
+        let start = Instant::now();
+        let simulated = Arc::new(SimulatedUpstreams::new(config, scenario, start));
+        let upstreams = Arc::clone(&simulated);
         Ok(Self {
             config,
             scenario,
-            began,
+            start,
             state: State::with_upstreams(move |deployment| upstreams.upstream(deployment)),
             arrivals: Arrivals::new(&scenario.traffic, group.name.to_string(), scenario.seed),
-            lessons: vec![Vec::new(); world.len()],
-            world,
+            learned_refusals: vec![Vec::new(); simulated.len()],
+            simulated,
         })
     }
 
     async fn report(mut self) -> Result<Report, BoxError> {
         let gateway = stack::gateway(self.config, &self.state, Options::default())?;
-        let mut callers = Callers::new(gateway, self.began);
-        let lasts = self.scenario.lasts;
-        let next = self.let_come(&mut callers, lasts).await;
-        let returned = match callers.seen().refused {
+        let mut clients = Clients::new(gateway, self.start);
+        let duration = self.scenario.duration;
+        let next = self.send_until(&mut clients, duration).await;
+        let returned = match clients.report().refused {
             0 => None,
-            _ => self.encore(&mut callers, next).await,
+            _ => self.check_retry_after(&mut clients, next).await,
         };
-        while let Some(call) = callers.answered().await {
-            self.count(&mut callers, &call);
+        while let Some(call) = clients.answered().await {
+            self.count(&mut clients, &call);
         }
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
-        let rows = deployments.zip(&self.lessons).map(|(deployment, lessons)| Row {
-            group: Arc::clone(&deployment.group),
-            id: Arc::clone(&deployment.id),
-            model: Arc::clone(&deployment.target.model),
-            rpm: deployment.limits.rpm,
-            tpm: deployment.limits.tpm,
-            seconds: self.world.seconds(deployment, lasts),
-            meters: self.state.meters(deployment, &self.config.settings).reading(),
-            lessons: lessons.clone(),
-        });
-        Ok(Report { lasted: lasts, deployments: rows.collect(), clients: callers.into_seen(), returned })
+        let rows =
+            deployments.zip(&self.learned_refusals).map(|(deployment, learned_refusals)| DeploymentReport {
+                group: Arc::clone(&deployment.group),
+                id: Arc::clone(&deployment.id),
+                model: Arc::clone(&deployment.target.model),
+                rpm: deployment.limits.rpm,
+                tpm: deployment.limits.tpm,
+                seconds: self.simulated.seconds(deployment, duration),
+                meters: self.state.meters(deployment, &self.config.settings).reading(),
+                learned_refusals: learned_refusals.clone(),
+            });
+        Ok(Report {
+            duration: duration,
+            deployments: rows.collect(),
+            clients: clients.into_report(),
+            returned,
+        })
     }
 
-    /// Lets requests come until then. Returns the first that came too late.
-    async fn let_come(&mut self, callers: &mut Callers, until: Duration) -> Arrival {
+    /// Sends requests until `until`. Returns the first request that is due later.
+    async fn send_until(&mut self, clients: &mut Clients, until: Duration) -> Arrival {
         loop {
             let arrival = self.arrivals.next();
             if arrival.at >= until {
                 return arrival;
             }
-            let at = self.began + arrival.at;
-            while let Some(call) = callers.answered_before(at).await {
-                self.count(callers, &call);
+            let at = self.start + arrival.at;
+            while let Some(call) = clients.answered_before(at).await {
+                self.count(clients, &call);
             }
-            self.look_for_lessons();
-            callers.arrive(arrival);
+            self.record_learned_refusals();
+            clients.arrive(arrival);
         }
     }
 
-    /// Lets requests come until one is refused. That one comes back when it was told to, while nobody else does.
-    async fn encore(&mut self, callers: &mut Callers, mut arrival: Arrival) -> Option<Returned> {
-        let end = self.scenario.lasts + ENCORE;
+    /// Sends requests until one is refused, then repeats that one alone after its `Retry-After`.
+    async fn check_retry_after(
+        &mut self,
+        clients: &mut Clients,
+        mut arrival: Arrival,
+    ) -> Option<ReturnVisit> {
+        let end = self.scenario.duration + EXTRA_TIME;
         while arrival.at < end {
-            let at = self.began + arrival.at;
-            while let Some(call) = callers.answered_before(at).await {
-                self.count(callers, &call);
-                if let (Outcome::Refused(Some(told)), true) = (call.outcome, self.is_late(&call)) {
-                    sleep_until(call.ended + told).await;
-                    let waited = match callers.again(&call).await {
-                        Outcome::Served(waited) => Some(waited),
-                        Outcome::Refused(_) | Outcome::Failed => None,
+            let at = self.start + arrival.at;
+            while let Some(call) = clients.answered_before(at).await {
+                self.count(clients, &call);
+                if let (ClientResult::Refused(Some(retry_after)), true) =
+                    (call.result, self.is_after_end(&call))
+                {
+                    sleep_until(call.ended + retry_after).await;
+                    let waited = match clients.repeat(&call).await {
+                        ClientResult::Served(waited) => Some(waited),
+                        ClientResult::Refused(_) | ClientResult::Failed => None,
                     };
-                    return Some(Returned { told, waited });
+                    return Some(ReturnVisit { retry_after, waited });
                 }
             }
-            callers.arrive(arrival);
+            clients.arrive(arrival);
             arrival = self.arrivals.next();
         }
         None
     }
 
-    /// Those who come after the end are no part of the report.
-    fn count(&self, callers: &mut Callers, call: &Call) {
-        if !self.is_late(call) {
-            callers.count(call);
+    /// Counts a call. Calls that arrive after the end are not part of the report.
+    fn count(&self, clients: &mut Clients, call: &Call) {
+        if !self.is_after_end(call) {
+            clients.count(call);
         }
     }
 
-    fn is_late(&self, call: &Call) -> bool {
-        call.came >= self.began + self.scenario.lasts
+    fn is_after_end(&self, call: &Call) -> bool {
+        call.arrived >= self.start + self.scenario.duration
     }
 
-    fn look_for_lessons(&mut self) {
-        let second = self.began.elapsed().as_secs();
+    fn record_learned_refusals(&mut self) {
+        let second = self.start.elapsed().as_secs();
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
-        for (deployment, lessons) in deployments.zip(&mut self.lessons) {
-            let taught = self.state.meters(deployment, &self.config.settings).lessons();
-            lessons.resize(usize::try_from(taught).unwrap_or(usize::MAX), second);
+        for (deployment, learned_refusals) in deployments.zip(&mut self.learned_refusals) {
+            let total = self.state.meters(deployment, &self.config.settings).lessons();
+            learned_refusals.resize(usize::try_from(total).unwrap_or(usize::MAX), second);
         }
     }
 }

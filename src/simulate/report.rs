@@ -1,79 +1,80 @@
-//! What came of a run: [`Report`], which a terminal can show.
+//! Report of a run, printable in a terminal: [`Report`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use tollgate_layers::quota::Reading;
 
-use super::{arrivals::count, chart, server::Second};
+use super::{arrivals::count, chart, upstreams::SecondStats};
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// How long requests came.
-    pub lasted: Duration,
-    /// What the callers saw.
-    pub clients: Clients,
-    /// What each deployment's upstream saw, in the order of the file.
-    pub deployments: Vec<Row>,
-    /// What became of the one who was refused and came back alone.
-    pub returned: Option<Returned>,
+    /// The duration of the traffic.
+    pub duration: Duration,
+    /// The results of the clients.
+    pub clients: ClientReport,
+    /// The calls of each deployment, in file order.
+    pub deployments: Vec<DeploymentReport>,
+    /// The repetition of a refused request after its `Retry-After`.
+    pub returned: Option<ReturnVisit>,
 }
 
-/// What the callers saw.
+/// The results of the clients.
 #[derive(Clone, Debug, Default)]
-pub struct Clients {
-    /// Requests that came.
-    pub asked: u64,
-    /// Those that were answered.
+pub struct ClientReport {
+    /// The number of requests.
+    pub requests: u64,
+    /// The number of requests with a response.
     pub served: u64,
-    /// Those that were refused with a 429, as no deployment had room for them.
+    /// The number of requests refused with a 429 because no deployment had capacity.
     pub refused: u64,
-    /// Of those, the ones that were not told when to come back.
-    pub untold: u64,
-    /// Those that got another error.
+    /// The number of those refusals without `Retry-After`.
+    pub without_retry_after: u64,
+    /// The number of requests with another error.
     pub failed: u64,
-    /// How long the served ones waited in the gateway, from arrival to the wire; the shortest first.
+    /// The times for which the served requests waited in the gateway, from arrival to the upstream call, in ascending
+    /// order.
     pub waits: Vec<Duration>,
 }
 
-/// One deployment.
+/// The calls of a deployment.
 #[derive(Clone, Debug)]
-pub struct Row {
-    /// Its group.
+pub struct DeploymentReport {
+    /// The group of the deployment.
     pub group: Arc<str>,
-    /// Its id.
+    /// The id of the deployment.
     pub id: Arc<str>,
-    /// What its provider calls the model.
+    /// The name of the model at the provider.
     pub model: Arc<str>,
-    /// Requests per minute that it may be asked for.
+    /// The limit of requests per minute.
     pub rpm: Option<u64>,
-    /// Tokens per minute.
+    /// The limit of tokens per minute.
     pub tpm: Option<u64>,
-    /// What its upstream saw, second by second.
-    pub seconds: Vec<Second>,
-    /// What its meters showed after the last answer.
+    /// The counts of the upstream, one entry for each second.
+    pub seconds: Vec<SecondStats>,
+    /// The meters of the deployment after the last response.
     pub meters: Reading,
-    /// When it was taught a window: seconds after the beginning.
-    pub lessons: Vec<u64>,
+    /// The seconds at which a refusal made the meter widen a window, counted from the start.
+    pub learned_refusals: Vec<u64>,
 }
 
-/// A caller who was refused, and came back when it was told to. Nobody else came meanwhile.
+/// The repetition of a refused request after its `Retry-After`, with no other traffic.
 #[derive(Clone, Copy, Debug)]
-pub struct Returned {
-    /// After how long it was told to come back.
-    pub told: Duration,
-    /// Whether it was served then, and how long it waited for that.
+pub struct ReturnVisit {
+    /// The `Retry-After` of the refusal.
+    pub retry_after: Duration,
+    /// The time for which the repetition waited in the gateway. None if it was not served.
     pub waited: Option<Duration>,
 }
 
-impl Clients {
-    /// The part of all requests that was answered.
+impl ClientReport {
+    /// Returns the fraction of requests that were served.
     #[must_use]
     pub fn success(&self) -> f64 {
-        ratio(self.served, self.asked)
+        ratio(self.served, self.requests)
     }
 
-    /// The wait that this part of the served requests did not exceed.
+    /// Returns the quantile of the waits: `part` of the served requests waited at most this long.
     #[must_use]
     pub fn wait(&self, part: f64) -> Duration {
         let last = self.waits.len().saturating_sub(1);
@@ -81,32 +82,32 @@ impl Clients {
     }
 }
 
-impl Row {
-    /// Calls that came.
+impl DeploymentReport {
+    /// Returns the number of calls.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sum(|second| u64::from(second.sent))
     }
 
-    /// Calls beyond a limit.
+    /// Returns the number of calls that exceeded a limit.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.sum(|second| u64::from(second.refused))
     }
 
-    /// Calls that met an outage.
+    /// Returns the number of calls during an outage.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.sum(|second| u64::from(second.failed))
     }
 
-    /// Calls that were let in.
+    /// Returns the number of admitted calls.
     #[must_use]
     pub fn admitted(&self) -> u64 {
         self.sent() - self.refused() - self.failed()
     }
 
-    /// The part of its limit that was used: of the tighter one, where there are two.
+    /// Returns the used fraction of the limit; of the more used one if there are two.
     #[must_use]
     pub fn utilisation(&self) -> Option<f64> {
         let minutes = count(self.seconds.len() as u64) / 60.0;
@@ -115,11 +116,11 @@ impl Row {
         [part(self.admitted(), self.rpm), tokens].into_iter().flatten().reduce(f64::max)
     }
 
-    fn sum(&self, of: impl Fn(&Second) -> u64) -> u64 {
+    fn sum(&self, of: impl Fn(&SecondStats) -> u64) -> u64 {
         self.seconds.iter().map(of).sum()
     }
 
-    /// How much of the limit each second used, or of the busiest second where there is no limit.
+    /// Returns the used fraction of the limit in each second. Without a limit, it is relative to the busiest second.
     fn load(&self) -> Vec<f64> {
         let tokens = self.seconds.iter().map(|second| count(second.tokens));
         let calls = self.seconds.iter().map(|second| f64::from(second.sent));
@@ -136,35 +137,35 @@ impl Row {
 }
 
 impl Report {
-    /// Calls that all upstreams refused, in a thousand.
+    /// Returns the number of refused calls per thousand calls of upstreams.
     #[must_use]
-    pub fn refused_in_a_thousand(&self) -> f64 {
-        let refused: u64 = self.deployments.iter().map(Row::refused).sum();
-        1_000.0 * ratio(refused, self.deployments.iter().map(Row::sent).sum())
+    pub fn refused_per_thousand(&self) -> f64 {
+        let refused: u64 = self.deployments.iter().map(DeploymentReport::refused).sum();
+        1_000.0 * ratio(refused, self.deployments.iter().map(DeploymentReport::sent).sum())
     }
 
-    /// Calls that were let in, against the sum of all limits of requests.
+    /// Returns the number of admitted calls as a fraction of the sum of all request limits.
     #[must_use]
-    pub fn part_of_the_limit(&self) -> f64 {
+    pub fn used_limit(&self) -> f64 {
         let limited = || self.deployments.iter().filter(|row| row.rpm.is_some());
-        let minutes = self.lasted.as_secs_f64() / 60.0;
+        let minutes = self.duration.as_secs_f64() / 60.0;
         let limit = count(limited().filter_map(|row| row.rpm).sum());
-        count(limited().map(Row::admitted).sum()) / (limit * minutes)
+        count(limited().map(DeploymentReport::admitted).sum()) / (limit * minutes)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table(f)?;
-        let Clients { asked, served, refused, failed, .. } = &self.clients;
+        let ClientReport { requests, served, refused, failed, .. } = &self.clients;
         writeln!(
             f,
-            "\nclients: {asked} asked, {served} served ({:.2} %), {refused} refused, {failed} failed",
+            "\nclients: {requests} requests, {served} served ({:.2} %), {refused} refused, {failed} failed",
             100.0 * self.clients.success()
         )?;
         let wait = |part| self.clients.wait(part).as_millis();
         writeln!(f, "wait:    p50 {} ms, p99 {} ms", wait(0.5), wait(0.99))?;
-        writeln!(f, "429s:    {:.1} in 1,000 calls of upstreams", self.refused_in_a_thousand())?;
+        writeln!(f, "429s:    {:.1} per 1,000 upstream calls", self.refused_per_thousand())?;
         self.refusals(f)?;
         self.chart(f)
     }
@@ -177,7 +178,7 @@ impl Report {
             "{:<28}{:>8}{:>10}{:>8}{:>8}{:>9}{:>8}{:>13}",
             "deployment", "rpm", "tpm", "sent", "share", "refused", "failed", "utilisation"
         )?;
-        let all: u64 = self.deployments.iter().map(Row::sent).sum();
+        let all: u64 = self.deployments.iter().map(DeploymentReport::sent).sum();
         for (row, name) in self.deployments.iter().zip(self.names()) {
             let limit = |limit: Option<u64>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
             let used =
@@ -198,12 +199,16 @@ impl Report {
     }
 
     fn refusals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Clients { refused, untold, .. } = self.clients;
+        let ClientReport { refused, without_retry_after, .. } = self.clients;
         if refused > 0 {
-            writeln!(f, "refused: {} of {refused} were told when to come back", refused - untold)?;
+            writeln!(f, "refused: {} of {refused} had a Retry-After", refused - without_retry_after)?;
         }
-        let Some(Returned { told, waited }) = self.returned else { return Ok(()) };
-        write!(f, "         one came back alone after {:.3} s, as told: ", told.as_secs_f64())?;
+        let Some(ReturnVisit { retry_after, waited }) = self.returned else { return Ok(()) };
+        write!(
+            f,
+            "         one was repeated alone after its Retry-After of {:.3} s: ",
+            retry_after.as_secs_f64()
+        )?;
         match waited {
             Some(waited) => writeln!(f, "served, after {} ms", waited.as_millis()),
             None => writeln!(f, "not served"),
@@ -213,7 +218,7 @@ impl Report {
     fn chart(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.deployments.first().map_or(0, |row| row.seconds.len());
         let per = chart::seconds_per_column(seconds);
-        writeln!(f, "\nload, a full bar is all of the limit; 429s below ({per} s a column)")?;
+        writeln!(f, "\nload (a full bar is the whole limit), and 429s below; {per} s per column")?;
         for (row, name) in self.deployments.iter().zip(self.names()) {
             writeln!(f, "{name:<28}{}", chart::line(&row.load(), per))?;
             let refused: Vec<_> = row.seconds.iter().map(|second| second.refused).collect();
@@ -226,7 +231,7 @@ impl Report {
 }
 
 impl Report {
-    /// What fits into the first column: the group, the place in it (by which an outage is told), and the model.
+    /// Returns the first column: group, position in the group (which `--outage` accepts) and model.
     fn names(&self) -> Vec<String> {
         let mut names = Vec::with_capacity(self.deployments.len());
         let mut place = 0;
