@@ -1,18 +1,18 @@
-//! Long stretches of a string, a block at a time, without a branch for each escape.
+//! Block-wise scanning of long strings, without a branch for each escape.
 //!
-//! Programs and prompts that hold programs have an escape every ten characters or so, and each costs a branch that no
-//! processor foresees. So a block is not searched: each question about it has one bit for each of its bytes as answer,
-//! and a few operations on these masks tell the first byte at which not all is well. What is rare (`\u0000`, `\b`, `\f`)
-//! counts as that, and is looked at byte by byte.
+//! Source code, and prompts that contain source code, have an escape every ten characters or so, and each would cost
+//! a mispredicted branch. A block is therefore not searched: each property of its bytes is a mask with one bit per
+//! byte, and a few operations on masks give the first byte that needs attention. Rare escapes (`\u0000`, `\b`, `\f`)
+//! count as such, and are scanned byte by byte.
 
 use fearless_simd::{Level, Simd, SimdBase, SimdInt, SimdMask, dispatch, u8x16, u8x64};
 
 const SIZE: usize = 64;
 
-/// So many bytes are looked at without a call: nearly every name ends within them.
+/// Bytes that are scanned without a call: nearly every name ends within them.
 pub(super) const STEP: usize = 16;
 
-/// The first quote, backslash or control character, by what every processor of this kind can.
+/// Returns the first quote, backslash or control character, using the baseline instructions of the target.
 #[inline(always)]
 pub(super) fn first_special(bytes: &[u8; STEP]) -> Option<usize> {
     dispatch!(Level::baseline(), simd => in_step(simd, bytes))
@@ -25,9 +25,9 @@ fn in_step<S: Simd>(simd: S, bytes: &[u8; STEP]) -> Option<usize> {
     (found != 0).then(|| found.trailing_zeros() as usize)
 }
 
-/// The first place from `at` on from which a string is not to be passed over in blocks, and whether an escape was met:
-/// its end, something rare, or what is left when there is no whole block. No byte at `at` may belong to an escape that
-/// began before it, and none does at the place that is told.
+/// Returns the first position from `at` on at which scanning in blocks stops, and true if an escape was seen. The
+/// position is the end of the string, a rare escape, or the start of an incomplete block. The byte at `at` must not
+/// belong to an escape that began before it; the byte at the returned position does not.
 pub(super) fn behind_blocks(bytes: &[u8], at: usize) -> (usize, bool) {
     dispatch!(Level::new(), simd => simd.vectorize(
         #[inline(always)]
@@ -35,11 +35,11 @@ pub(super) fn behind_blocks(bytes: &[u8], at: usize) -> (usize, bool) {
     ))
 }
 
-// Always, here and below: what is not inlined is compiled for the oldest processor.
+// Always inlined, here and below: a function that is not inlined is compiled for the baseline target.
 #[inline(always)]
 fn in_blocks<S: Simd>(simd: S, bytes: &[u8], mut at: usize) -> (usize, bool) {
-    // One when the byte at `at` is the second of an escape. Stepping back to the first instead would make each load wait
-    // for all that was found out about the block before.
+    // One if the byte at `at` is the second of an escape. Stepping back to the first byte would make each load wait
+    // for the results of the block before.
     let mut cut = 0;
     let mut any = false;
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<SIZE>) {
@@ -55,7 +55,7 @@ fn in_blocks<S: Simd>(simd: S, bytes: &[u8], mut at: usize) -> (usize, bool) {
         if bad != 0 {
             let first = bad.trailing_zeros() as usize;
             any |= escaped & !(u64::MAX << first) != 0;
-            // An escape that is rare is bad where its letter stands, one behind its backslash.
+            // A rare escape is flagged at its letter, one byte after its backslash.
             return (at + first - (escaped >> first & 1) as usize, any);
         }
         any |= escaped != 0;
@@ -65,24 +65,25 @@ fn in_blocks<S: Simd>(simd: S, bytes: &[u8], mut at: usize) -> (usize, bool) {
     (at - cut as usize, any)
 }
 
-/// Quotes and control characters. A quote differs from a space in one bit: with that bit changed it is the first byte
-/// beyond the control characters.
+/// Returns the mask of quotes and control characters. A quote differs from a space in one bit: with that bit flipped,
+/// it is the first byte above the control characters.
 #[inline(always)]
 fn specials<S: Simd, V: SimdInt<S, Element = u8>>(block: V) -> V::Mask {
     (block ^ 2).simd_le(b' ')
 }
 
-/// The letters of the common escapes.
+/// Returns the mask of the letters of common escapes.
 #[inline(always)]
 fn common<S: Simd>(block: u8x64<S>) -> u64 {
     let is = |letter: u8| block.simd_eq(letter);
     (is(b'n') | is(b'"') | is(b't') | is(b'r') | is(b'/') | is(b'\\')).to_bitmask()
 }
 
-/// A bit for each byte behind a backslash that is not escaped itself: in each run the first, the third and so on; and
-/// the first of all, when the block before was `cut`.
+/// Returns the mask of escaped bytes: in each run of backslashes, the bytes after the first, the third and so on; and
+/// the first byte of the block, if the block before was `cut`.
 ///
-/// As in simdjson: the borrow of a subtraction runs through a run of ones, so that none is looked at by itself.
+/// As in simdjson, the borrow of a subtraction runs through a run of ones, so that no backslash is handled
+/// individually.
 #[inline(always)]
 const fn escaped(backslashes: u64, cut: u64) -> u64 {
     const ODD: u64 = u64::from_ne_bytes([0b1010_1010; 8]);
@@ -97,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// The same, byte by byte.
+    /// The reference implementation, byte by byte.
     fn model(bytes: &[u8], from: usize) -> (usize, bool) {
         let until = from + (bytes.len() - from) / SIZE * SIZE;
         let (mut at, mut any) = (from, false);

@@ -1,52 +1,52 @@
-//! The walk: [`Cursor`].
+//! Pull scanner over complete JSON text: [`Cursor`].
 
 use super::{
     MAX_DEPTH,
-    open::Open,
-    tally::{Notice, Tally},
+    bracket_stack::BracketStack,
     text::{Text, string},
+    text_stats::{ScanObserver, TextStats},
 };
 
-/// So many of them a `u64` holds, whatever they are.
+/// The number of decimal digits that always fit into a `u64`.
 const FEW_DIGITS: usize = 19;
 
-/// A place in a text, from which values are passed over.
+/// A position in a text, from which values are read or skipped.
 ///
-/// Every step is `None` where the text is not as it must be; the place means nothing then.
+/// Every method returns `None` if the text is invalid; the position is meaningless after that.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'a, N = ()> {
     text: &'a str,
     at: usize,
-    /// How many levels may still open.
+    /// The number of brackets that may still open.
     room: usize,
-    /// What was noticed in passing.
+    /// The receiver of skipped strings.
     pub(crate) noticed: N,
 }
 
 /// The name of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
-    /// What stands between its quotes.
+    /// The text between its quotes.
     pub(crate) inner: &'a [u8],
-    /// Whether it has an escape.
+    /// True if the name contains an escape.
     pub(crate) escaped: bool,
 }
 
 impl<'a> Cursor<'a> {
-    /// One that notices nothing.
+    /// Returns a cursor that ignores skipped strings.
     pub(crate) const fn new(text: &'a str) -> Self {
         Self { text, at: 0, room: MAX_DEPTH, noticed: () }
     }
 }
 
-impl<'a> Cursor<'a, Tally> {
-    /// One that notices what an estimate must know.
+impl<'a> Cursor<'a, TextStats> {
+    /// Returns a cursor that collects the statistics of skipped strings.
     pub(crate) fn tallying(text: &'a str) -> Self {
-        Self { text, at: 0, room: MAX_DEPTH, noticed: Tally::default() }
+        Self { text, at: 0, room: MAX_DEPTH, noticed: TextStats::default() }
     }
 }
 
-impl<'a, N: Notice> Cursor<'a, N> {
+impl<'a, N: ScanObserver> Cursor<'a, N> {
     pub(crate) const fn at(&self) -> usize {
         self.at
     }
@@ -55,7 +55,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         &self.text[from..self.at]
     }
 
-    /// The byte that stands here, white space passed over.
+    /// Returns the next byte that is not white space.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
@@ -67,18 +67,18 @@ impl<'a, N: Notice> Cursor<'a, N> {
         }
     }
 
-    /// Passes over this byte.
+    /// Skips this byte.
     #[inline]
     fn token(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Nothing follows but white space.
+    /// Succeeds if only white space follows.
     pub(crate) fn end(&mut self) -> Option<()> {
         self.peek().is_none().then_some(())
     }
 
-    /// Passes over an object; `member` passes over each value.
+    /// Reads an object. `member` must read or skip each value.
     pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, Key<'a>) -> Option<()>) -> Option<()> {
         self.token(b'{')?;
         self.room = self.room.checked_sub(1)?;
@@ -94,7 +94,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         self.token(b'}')
     }
 
-    /// Passes over a list; `item` passes over each entry. Whether there was any.
+    /// Reads a list. `item` must read or skip each entry. Returns true if there was an entry.
     pub(crate) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<bool> {
         self.token(b'[')?;
         self.room = self.room.checked_sub(1)?;
@@ -110,7 +110,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         self.token(b']').map(|()| any)
     }
 
-    /// Passes over a string.
+    /// Skips a string.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Option<Text> {
         let bytes = self.text.as_bytes();
@@ -129,7 +129,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         Some(Key { escaped: text.escaped, inner })
     }
 
-    /// Passes over any value.
+    /// Skips any value.
     #[inline]
     pub(crate) fn value(&mut self) -> Option<()> {
         match self.peek()? {
@@ -138,9 +138,9 @@ impl<'a, N: Notice> Cursor<'a, N> {
         }
     }
 
-    /// Passes over a value with brackets, without a call for each level.
+    /// Skips a value with brackets, without a call for each level.
     fn nested(&mut self) -> Option<()> {
-        let mut open = Open::new(self.room);
+        let mut open = BracketStack::new(self.room);
         loop {
             match self.peek()? {
                 b'{' => {
@@ -166,8 +166,8 @@ impl<'a, N: Notice> Cursor<'a, N> {
         }
     }
 
-    /// Goes on behind a value: closes what closes. Whether another value follows.
-    fn behind(&mut self, open: &mut Open) -> Option<bool> {
+    /// Continues after a value, and handles closing brackets. Returns true if another value follows.
+    fn behind(&mut self, open: &mut BracketStack) -> Option<bool> {
         while open.count() > 0 {
             let byte = self.peek()?;
             self.at += 1;
@@ -181,7 +181,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         Some(false)
     }
 
-    /// Passes over a value without brackets, which begins with this byte.
+    /// Skips a value without brackets that begins with this byte.
     fn leaf(&mut self, first: u8) -> Option<()> {
         match first {
             b'"' => {
@@ -196,12 +196,12 @@ impl<'a, N: Notice> Cursor<'a, N> {
         }
     }
 
-    /// Passes over this word, if it stands here.
+    /// Skips this word.
     pub(crate) fn word(&mut self, word: &str) -> Option<()> {
         self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
     }
 
-    /// Passes over a whole number of few digits that stands here; what it is.
+    /// Reads a whole number of few digits.
     pub(crate) fn count(&mut self) -> Option<u64> {
         let rest = &self.text.as_bytes()[self.at..];
         let (mut count, mut digits) = (0, 0);
@@ -218,11 +218,11 @@ impl<'a, N: Notice> Cursor<'a, N> {
         (digits > 0 && !is_padded && !goes_on).then_some(count)
     }
 
-    /// Passes over a number.
+    /// Skips a number.
     fn number(&mut self) -> Option<()> {
         let byte = |cursor: &Self| cursor.text.as_bytes().get(cursor.at).copied();
         self.at += usize::from(byte(self) == Some(b'-'));
-        // A zero stands alone: a digit behind it is nothing that may follow a value.
+        // No digit may follow a leading zero.
         if byte(self) == Some(b'0') {
             self.at += 1;
         } else {
@@ -240,7 +240,7 @@ impl<'a, N: Notice> Cursor<'a, N> {
         Some(())
     }
 
-    /// Passes over at least one digit.
+    /// Skips at least one digit.
     fn digits(&mut self) -> Option<()> {
         let rest = self.text.as_bytes().get(self.at..)?;
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

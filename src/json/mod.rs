@@ -1,30 +1,30 @@
-//! Strict walks over JSON text that build nothing: [`Cursor`], [`Outline`].
+//! Strict scanners over JSON text that build no tree: [`Cursor`], [`PushScanner`].
 //!
-//! Requests are walked once at the front door, and every event of a stream on its way through: what a gateway must know
-//! stands in a few places, and all else is passed over, plain text at an instruction for each byte or less. An event is there
-//! as a whole, and its reader asks a [`Cursor`] for what it wants; a request comes in frames, and is pushed through an
-//! [`Outline`], which may stop at any byte. Both are as strict as `serde_json` about the grammar. They are no parsers:
-//! where a text is rare (an escape in a name, brackets nested beyond [`MAX_DEPTH`]) or broken they say `None`, and the
-//! caller asks `serde_json`, which has the last word and words for what is wrong. So a `None` costs time, and nothing
-//! else; that a `Some` is right is what the property tests are for.
+//! A request is scanned once when it arrives, and every event of a stream as it passes. The gateway needs a few
+//! values of each, and skips the rest, at one instruction per byte of plain text or less. An event is complete in
+//! memory, and its reader requests values from a [`Cursor`]; a request arrives in frames, which are pushed through an
+//! [`PushScanner`] that may stop at any byte. Both accept exactly the grammar that `serde_json` accepts, but they are not
+//! full parsers: for rare text (an escape in a name, brackets nested beyond [`MAX_DEPTH`]) or invalid text they
+//! return `None`, and the caller uses `serde_json`, which decides and reports errors. A `None` therefore only costs
+//! time; property tests verify that each `Some` is right.
 //!
-//! Nothing here recurses, whatever the text: how brackets nest is a stack of bits.
+//! No function here recurses, for any text: the nesting of brackets is a stack of bits.
 
 mod blocks;
+mod bracket_stack;
 mod cursor;
 mod number;
-mod open;
-mod outline;
-mod tally;
+mod push_scanner;
 mod text;
+mod text_stats;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cursor::{Cursor, Key};
-pub(crate) use outline::{Outline, Part};
-pub(crate) use tally::Tally;
+pub(crate) use push_scanner::{Part, PushScanner};
 pub(crate) use text::string;
+pub(crate) use text_stats::TextStats;
 
-/// How deep brackets may nest, the outermost included.
+/// The maximum nesting of brackets, including the outermost.
 pub(crate) const MAX_DEPTH: usize = 128;

@@ -1,28 +1,28 @@
-//! A number, byte by byte: [`Number`].
+//! Validation of a number, byte by byte: [`Number`].
 
-/// What was seen of a number.
+/// The state of a number: the part that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
-    /// A minus.
+    /// A minus sign.
     Minus,
-    /// A zero, which stands alone: a digit behind it is nothing that may follow a value.
+    /// A leading zero, which no digit may follow.
     Zero,
-    /// Digits.
+    /// Digits of the integer part.
     Whole,
-    /// A point behind them.
+    /// A decimal point.
     Point,
-    /// Digits behind that.
+    /// Digits of the fraction.
     Fraction,
-    /// An `e`.
+    /// An `e` or `E`.
     Exponent,
-    /// Its sign.
+    /// The sign of the exponent.
     Sign,
-    /// Its digits.
+    /// Digits of the exponent.
     Power,
 }
 
 impl Number {
-    /// A number that begins with this byte.
+    /// Returns the state after the first byte.
     pub(super) const fn new(byte: u8) -> Option<Self> {
         match byte {
             b'-' => Some(Self::Minus),
@@ -32,7 +32,7 @@ impl Number {
         }
     }
 
-    /// It goes on with this byte. None: it cannot.
+    /// Returns the state after another byte, or none if the byte cannot follow.
     pub(super) const fn then(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, _) if byte != b'-' => Self::new(byte),
@@ -46,7 +46,7 @@ impl Number {
         }
     }
 
-    /// Whether it may end here.
+    /// Returns true if the number may end here.
     pub(super) const fn is_whole(self) -> bool {
         matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Power)
     }

@@ -1,9 +1,9 @@
-//! Whatever the walk takes, `serde_json` takes too, and both find the same.
+//! Property tests: the scanners accept only what `serde_json` accepts, and both find the same.
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::{Cursor, MAX_DEPTH, Outline, Part};
+use super::{Cursor, MAX_DEPTH, Part, PushScanner};
 
 fn walks(text: &str) -> bool {
     let mut cursor = Cursor::new(text);
@@ -14,9 +14,9 @@ fn is_valid(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The outline of an object that comes in pieces, cut at these places.
+/// Returns the outline of an object that is split at these positions.
 fn outlined(text: &[u8], cuts: &[usize]) -> Option<(Vec<Part>, usize)> {
-    let mut outline = Outline::new(1000);
+    let mut outline = PushScanner::new(1000);
     let mut from = 0;
     for &cut in cuts {
         outline.walk(&text[from..cut])?;
@@ -26,7 +26,7 @@ fn outlined(text: &[u8], cuts: &[usize]) -> Option<(Vec<Part>, usize)> {
     outline.end()
 }
 
-/// Places to cut a text at, by and by.
+/// Positions at which a text is split.
 fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
     prop::collection::vec(any::<prop::sample::Index>(), 0..8)
 }
@@ -37,7 +37,7 @@ fn places(cuts: &[prop::sample::Index], length: usize) -> Vec<usize> {
     places
 }
 
-/// What stands in a string, escapes side by side and far apart, some of it wrong.
+/// The content of a string: escapes side by side and far apart, some of them invalid.
 fn inner() -> impl Strategy<Value = String> {
     let escapes = ["\\\\", "\\\"", "\\n", "\\t", "\\/", "\\b", "\\u00e9", "\\ud83d\\ude00"];
     let plain = [
@@ -59,7 +59,7 @@ fn inner() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.into_iter().map(|(part, times)| part.repeat(times)).collect())
 }
 
-/// Pieces of JSON, in no order: near enough to valid that a good part is.
+/// Fragments of JSON, of which a good part combines to valid text.
 fn pieces() -> impl Strategy<Value = String> {
     let pieces = [
         "{",
@@ -118,7 +118,7 @@ proptest! {
             let found = Cursor::new(&text).string().unwrap();
             prop_assert_eq!(found.inner, 1..inner.len() + 1);
             prop_assert_eq!(found.escaped, inner.contains('\\'), "{}", text);
-            // An escaped backslash is none that begins an escape.
+            // An escaped backslash does not begin an escape.
             prop_assert_eq!(found.units, inner.replace("\\\\", "").matches("\\u").count(), "{}", text);
         }
     }
@@ -139,7 +139,7 @@ proptest! {
 }
 
 #[test]
-fn brackets_may_nest_so_deep_and_no_deeper() {
+fn json_brackets_may_nest_up_to_the_maximum_depth() {
     let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(walks(&nested(MAX_DEPTH)) && !walks(&nested(MAX_DEPTH + 1)));
     let objects = |depth| format!("{}{}{}", "{\"a\":".repeat(depth), "1", "}".repeat(depth));
@@ -148,7 +148,7 @@ fn brackets_may_nest_so_deep_and_no_deeper() {
 }
 
 #[test]
-fn an_outline_goes_as_deep_and_has_no_more_members_than_it_may() {
+fn an_outline_enforces_its_maximum_depth_and_number_of_members() {
     let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
     assert!(outlined(nested(MAX_DEPTH).as_bytes(), &[]).is_some());
     assert!(outlined(nested(MAX_DEPTH + 1).as_bytes(), &[]).is_none());
@@ -158,7 +158,7 @@ fn an_outline_goes_as_deep_and_has_no_more_members_than_it_may() {
 }
 
 #[test]
-fn an_outline_says_where_everything_stands_wherever_it_is_cut() {
+fn an_outline_finds_all_positions_for_any_split() {
     let text = r#" {"a\u0062" : "data:image/png;base64,AA\u0041", "c":[{"image_url":-1.5e+7,"d":"\u00e9"}, null],"e":true } "#;
     let span = |part: &str| {
         let at = text.find(part).unwrap();
@@ -181,14 +181,14 @@ fn an_outline_says_where_everything_stands_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_closing_bracket_closes_its_own_kind() {
+fn a_json_bracket_closes_only_its_own_kind() {
     for text in ["[}", "{]", "[[]}", "{\"a\":[}", "{\"a\":{]}", "[{\"a\":1]]"] {
         assert!(!walks(text), "{text}");
     }
 }
 
 #[test]
-fn every_place_of_a_special_byte_is_found() {
+fn a_special_byte_of_a_json_string_is_found_at_any_position() {
     for place in 0..100 {
         for (special, valid) in
             [("\\\"", true), ("\\x", false), ("\u{1f}", false), ("\u{7f}", true), ("ÿ", true)]
@@ -200,7 +200,7 @@ fn every_place_of_a_special_byte_is_found() {
 }
 
 #[test]
-fn what_is_counted_in_passing_is_told() {
+fn skipped_json_text_is_counted() {
     let text =
         r#"[{"image_url":"data:image/png;base64,AA\u0041"}, "a\u00e9\\u", {"x":"image_url"}, "data:,x"]"#;
     let mut cursor = Cursor::tallying(text);

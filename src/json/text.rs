@@ -1,22 +1,22 @@
-//! Passing over one string.
+//! Scanning of a string.
 
 use std::ops::Range;
 
 use super::blocks::{STEP, behind_blocks, first_special};
 
-/// A string that was passed over.
+/// The position and the escapes of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
-    /// What stands between its quotes.
+    /// The position between the quotes.
     pub(crate) inner: Range<usize>,
-    /// Whether it has an escape.
+    /// True if the string contains an escape.
     pub(crate) escaped: bool,
-    /// How many of its escapes are `\u0000`.
+    /// The number of its `\u0000` escapes.
     pub(crate) units: usize,
 }
 
-/// The string whose opening quote stands at `open`. None: it does not end, or is not as JSON wants it.
-// Always, here and where it is passed on: most strings are names, for which the call would cost as much as the look.
+/// Scans the string with its opening quote at `open`. Returns none if it has no end or is invalid.
+// Always inlined, here and in its callers: most strings are names, for which a call would cost as much as the scan.
 #[inline(always)]
 pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
     match end_of_short(bytes, open + 1) {
@@ -27,37 +27,37 @@ pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
 
 #[inline(never)]
 fn long_string(bytes: &[u8], open: usize) -> Option<Text> {
-    let mut passing = Passing::default();
-    let end = passing.pass_any(bytes, open + 1)??;
-    let Passing { escaped, units, rest: _ } = passing;
+    let mut scan = StringScan::default();
+    let end = scan.pass_any(bytes, open + 1)??;
+    let StringScan { escaped, units, rest: _ } = scan;
     Some(Text { inner: open + 1..end, escaped, units })
 }
 
-/// What was seen of a string that is being passed over, perhaps piece by piece.
+/// The state of a string scan, which may continue in the next piece.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Passing {
+pub(super) struct StringScan {
     pub(super) escaped: bool,
     pub(super) units: usize,
     rest: Rest,
 }
 
-/// What is still to come of an escape when a piece ends.
+/// The rest of an escape that the end of a piece has split.
 #[derive(Clone, Copy, Debug, Default)]
 enum Rest {
     #[default]
     Nothing,
-    /// All behind the backslash.
+    /// Everything after the backslash.
     Escape,
-    /// So many hexadecimal digits.
+    /// This many hexadecimal digits.
     Digits(u8),
 }
 
-/// So many bytes are looked at in steps before blocks are tried: most strings end before, and blocks cost a call.
+/// Bytes that are scanned in steps before blocks are tried: most strings end before, and blocks cost a call.
 const SHORT: usize = 32;
 
-impl Passing {
-    /// Goes on at `at`, behind the opening quote or where a piece begins. Where the closing quote stands, or none where
-    /// the piece ends before it; none at all: it is not as JSON wants it.
+impl StringScan {
+    /// Continues at `at`: after the opening quote, or at the beginning of a piece. Returns the position of the
+    /// closing quote, or `Some(None)` if the piece ends before it, or `None` if the string is invalid.
     #[inline]
     pub(super) fn pass(&mut self, bytes: &[u8], at: usize) -> Option<Option<usize>> {
         if matches!(self.rest, Rest::Nothing)
@@ -78,7 +78,7 @@ impl Passing {
             if at >= blocks {
                 let (behind, escaped) = behind_blocks(bytes, at);
                 self.escaped |= escaped;
-                // Where blocks do not help, in a text of `\u0000` from end to end, they are tried now and then.
+                // In text of `\u0000` escapes only, blocks do not help and are tried less often.
                 blocks = behind + if behind > at { SHORT } else { 4 * SHORT };
                 at = behind;
             }
@@ -88,19 +88,19 @@ impl Passing {
                 Some(b'"') => return Some(Some(at)),
                 Some(b'\\') => {
                     at = self.escape(bytes, at + 1)?;
-                    // One seldom comes alone.
+                    // Escapes often come in runs.
                     while let Some(b'\\') = bytes.get(at) {
                         at = self.escape(bytes, at + 1)?;
                     }
                 }
                 Some(0..0x20) => return None,
-                // It was not searched any farther.
+                // The search stopped at this position.
                 Some(_) => blocks = at,
             }
         }
     }
 
-    /// The place behind the escape whose backslash stands before `at`, or the end of the piece.
+    /// Returns the position after an escape with its backslash before `at`, or the end of the piece.
     fn escape(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
         self.escaped = true;
         match bytes.get(at) {
@@ -121,7 +121,7 @@ impl Passing {
         }
     }
 
-    /// The same of an escape that a piece has cut.
+    /// Continues an escape that was split between pieces.
     #[cold]
     fn rest_of_escape(&mut self, bytes: &[u8], mut at: usize) -> Option<usize> {
         if at < bytes.len() && matches!(self.rest, Rest::Escape) {
@@ -136,15 +136,15 @@ impl Passing {
     }
 }
 
-/// Where a string ends that has nothing to be looked at in its first few bytes and its end there: a name, mostly.
+/// Returns the end of a string that ends within its first two steps and has no escape: mostly names.
 #[inline(always)]
 fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
     let place = |from: usize| Some(from + first_special(bytes.get(from..)?.first_chunk()?)?);
     place(at).or_else(|| place(at + STEP)).filter(|&end| bytes[end] == b'"')
 }
 
-/// The next quote, backslash or control character from `at` on, in steps; or a place behind `until` before which there
-/// is none, or the end.
+/// Returns the position of the next quote, backslash or control character from `at` on, searching in steps. If there
+/// is none before `until`, returns a position at or after `until`, or the end.
 #[inline]
 fn special(bytes: &[u8], at: usize, until: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();

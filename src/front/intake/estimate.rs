@@ -4,7 +4,7 @@
 //! base64 is no text and is left out.
 
 use super::scan::Object;
-use crate::json::Tally;
+use crate::json::TextStats;
 
 /// Tokens of one picture, or of anything else that comes as a data URI: high detail costs 765 and up.
 const PICTURE: u64 = 1000;
@@ -31,7 +31,7 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
 
 /// What a text of so many bytes costs, each escaped character counted as if it stood there itself. What comes as a
 /// data URI mostly stands behind a key that is counted too.
-fn cost(length: usize, tally: Tally) -> u64 {
+fn cost(length: usize, tally: TextStats) -> u64 {
     let text = length.saturating_sub(tally.encoded + ESCAPED * tally.units);
     text as u64 / 4 + PICTURE * tally.links.max(tally.uris)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Rejected,
-    json::Outline,
+    json::PushScanner,
     request::{Frames, Head, Route},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Reading {
     /// None: it is broken, or not as we take it.
-    outline: Option<Outline>,
+    outline: Option<PushScanner>,
     /// None: it is no UTF-8.
     text: Option<Utf8>,
     /// The first frame, while it is the only one: most bodies have no other, and are judged at the end.
@@ -39,7 +39,7 @@ impl Reading {
     /// Of frames that are kept as they come if they have so many bytes.
     pub(super) fn keeping(worth: usize) -> Self {
         let kept = Kept { worth, frames: Vec::new(), small: BytesMut::new() };
-        Self { outline: Some(Outline::new(MAX_KEYS)), text: Some(Utf8::default()), only: None, kept }
+        Self { outline: Some(PushScanner::new(MAX_KEYS)), text: Some(Utf8::default()), only: None, kept }
     }
 
     /// The next frame.
@@ -71,7 +71,7 @@ impl Reading {
             Some(only) => from_utf8(only).ok().map(Text::One),
             None => self.text.and_then(Utf8::end).map(|()| Text::Many(&frames)),
         };
-        if let (Some(text), Some((parts, close))) = (text, self.outline.and_then(Outline::end)) {
+        if let (Some(text), Some((parts, close))) = (text, self.outline.and_then(PushScanner::end)) {
             let head = head(route, headers, &Object::new(text, &parts, close), &[])?;
             return Ok((Arc::new(head), frames));
         }

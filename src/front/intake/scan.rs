@@ -1,6 +1,6 @@
 //! One strict pass over the top level of a JSON object.
 //!
-//! An [`Outline`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
+//! A [`PushScanner`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
-    json::{Cursor, MAX_DEPTH, Outline, Part, Tally},
+    json::{Cursor, MAX_DEPTH, Part, PushScanner, TextStats},
     request::Frames,
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Member<'a> {
     /// Where the value stands.
     pub(super) span: Range<usize>,
     /// What an estimate must know of the value.
-    pub(super) tally: Tally,
+    pub(super) tally: TextStats,
 }
 
 /// A text, in one piece or in several, of which any part can be had in one.
@@ -99,7 +99,7 @@ pub(super) fn object(text: &str) -> Result<Object<'_>, Fault> {
 
 /// One walk over it. None: it is broken, or beyond what we take.
 pub(super) fn walked(text: &str) -> Option<Object<'_>> {
-    let mut outline = Outline::new(MAX_KEYS);
+    let mut outline = PushScanner::new(MAX_KEYS);
     outline.walk(text.as_bytes())?;
     let (parts, close) = outline.end()?;
     Some(Object::new(Text::One(text), &parts, close))

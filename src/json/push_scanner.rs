@@ -1,96 +1,96 @@
-//! The members of an object, which may come in pieces: [`Outline`].
+//! Push scanner for the members of an object that arrives in pieces: [`PushScanner`].
 
 use std::ops::Range;
 
 use super::{
-    MAX_DEPTH, Tally,
+    MAX_DEPTH, TextStats,
+    bracket_stack::BracketStack,
     number::Number,
-    open::Open,
-    tally::{Notice, SEEN},
-    text::Passing,
+    text::StringScan,
+    text_stats::{SEEN, ScanObserver},
 };
 
-/// Where the members of an object stand, found in one walk that can stop and go on at any byte.
+/// Finds the positions of the members of an object in one pass, which can stop and continue at any byte.
 ///
-/// A large body comes in frames. Each is walked as it comes, while it is warm, and none is copied to stand beside
-/// another; nor does a thread walk megabytes in one go. As strict as [`Cursor`](super::Cursor), and as silent about
-/// what is wrong. That the pieces are UTF-8 is for others to see.
+/// A large body arrives in frames. Each is scanned on arrival, while it is in the cache, without copying frames
+/// together and without blocking a thread for megabytes. The scanner is as strict as [`Cursor`](super::Cursor), and
+/// reports no reason for an error either. It does not check that the pieces are UTF-8.
 #[derive(Debug)]
-pub(crate) struct Outline {
+pub(crate) struct PushScanner {
     next: Next,
     begun: Begun,
-    open: Open,
-    /// The bytes of the pieces before this one.
+    open: BracketStack,
+    /// The length of the previous pieces.
     passed: usize,
-    /// The member that is walked, and those that are behind.
+    /// The current member, and the completed members.
     last: Part,
     parts: Vec<Part>,
     most: usize,
-    /// Where the closing brace stands.
+    /// The position of the closing brace.
     close: usize,
 }
 
 /// A member of the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Where its name stands, quotes included.
+    /// The position of the name, including its quotes.
     pub(crate) key: Range<usize>,
-    /// Whether the name has an escape.
+    /// True if the name contains an escape.
     pub(crate) escaped: bool,
-    /// Where its value stands.
+    /// The position of the value.
     pub(crate) value: Range<usize>,
-    /// What was noticed in the value.
-    pub(crate) tally: Tally,
+    /// The statistics of the value.
+    pub(crate) tally: TextStats,
 }
 
-/// What may come next.
+/// The token that is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// The object.
     Object,
-    /// A value; in `Item` the end of the list too.
+    /// A value; for `Item` also the end of the list.
     Value,
     Item,
-    /// A name; in `Member` the end of the object too.
+    /// A name; for `Member` also the end of the object.
     Key,
     Member,
     Colon,
-    /// What follows a value.
+    /// The token after a value.
     Behind,
-    /// What is left of what has begun.
+    /// The rest of a string, number or word.
     String,
     Number,
     Word,
-    /// White space.
+    /// White space only.
     Nothing,
 }
 
-/// What has begun and may go on in the next piece.
+/// The string, number or word in progress, which may continue in the next piece.
 #[derive(Debug)]
 struct Begun {
     string: Str,
     number: Number,
-    /// What is left of it.
+    /// The rest of a `true`, `false` or `null`.
     word: &'static [u8],
 }
 
 #[derive(Debug, Default)]
 struct Str {
     is_key: bool,
-    /// Where it begins, behind the quote.
+    /// The position after the opening quote.
     start: usize,
-    passing: Passing,
-    /// Its beginning, where that is in an earlier piece.
+    scan: StringScan,
+    /// The beginning of the string, if it is in an earlier piece.
     seen: Vec<u8>,
 }
 
-impl Outline {
-    /// Of an object that has at most so many members.
+impl PushScanner {
+    /// Returns a scanner for an object with at most `most` members.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             next: Next::Object,
             begun: Begun { string: Str::default(), number: Number::Zero, word: b"" },
-            open: Open::new(MAX_DEPTH),
+            open: BracketStack::new(MAX_DEPTH),
             passed: 0,
             last: Part::default(),
             parts: Vec::with_capacity(16),
@@ -99,7 +99,8 @@ impl Outline {
         }
     }
 
-    /// Walks on. None: it is broken, or beyond what we take, and nothing more can be said of it.
+    /// Scans the next piece. Returns none if the text is invalid or exceeds a limit; the scanner must not be used
+    /// after that.
     pub(crate) fn walk(&mut self, piece: &[u8]) -> Option<()> {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
@@ -118,12 +119,12 @@ impl Outline {
         Some(())
     }
 
-    /// The members in order, and where the closing brace stands. None: there must be more.
+    /// Returns the members in order, and the position of the closing brace. Returns none if the object is incomplete.
     pub(crate) fn end(self) -> Option<(Vec<Part>, usize)> {
         (self.next == Next::Nothing).then_some((self.parts, self.close))
     }
 
-    /// A byte outside of strings, numbers and words, and what may follow it.
+    /// Handles a byte outside of strings, numbers and words. Returns what may follow.
     fn token(&mut self, next: Next, byte: u8, place: usize) -> Option<Next> {
         match (next, byte) {
             (Next::Object, b'{') => self.open.push(true).map(|()| Next::Member),
@@ -145,8 +146,8 @@ impl Outline {
     fn value(&mut self, byte: u8, place: usize) -> Option<Next> {
         if self.open.count() == 1 {
             self.last.value.start = place;
-            // What was noticed in its name is nothing that it says.
-            self.last.tally = Tally::default();
+            // The statistics of the name do not belong to the value.
+            self.last.tally = TextStats::default();
         }
         match byte {
             b'"' => Some(self.begin(false, place)),
@@ -167,7 +168,7 @@ impl Outline {
         Next::Word
     }
 
-    /// The innermost bracket closes here.
+    /// Handles the closing bracket at `place`.
     fn closed(&mut self, place: usize) -> Option<Next> {
         self.open.pop();
         if self.open.count() == 0 {
@@ -177,7 +178,7 @@ impl Outline {
         self.behind(place + 1)
     }
 
-    /// A value ends before this place.
+    /// Handles the end of a value before `end`.
     fn behind(&mut self, end: usize) -> Option<Next> {
         if self.open.count() == 1 {
             if self.parts.len() == self.most {
@@ -192,19 +193,19 @@ impl Outline {
     fn begin(&mut self, is_key: bool, quote: usize) -> Next {
         self.begun.string.is_key = is_key;
         self.begun.string.start = quote + 1;
-        self.begun.string.passing = Passing::default();
+        self.begun.string.scan = StringScan::default();
         Next::String
     }
 
     fn string(&mut self, piece: &[u8], at: usize) -> Option<usize> {
         let string = &mut self.begun.string;
-        let end = string.passing.pass(piece, at)?;
+        let end = string.scan.pass(piece, at)?;
         let here = &piece[at..end.unwrap_or(piece.len())];
         let Some(end) = end else {
             string.keep(here);
             return Some(piece.len());
         };
-        // In one piece, unless it has gone on from an earlier one.
+        // The string is in one piece, unless it began in an earlier one.
         if string.start == self.passed + at {
             self.noticed(here, here.len());
         } else {
@@ -217,9 +218,9 @@ impl Outline {
         Some(end + 1)
     }
 
-    /// A string has ended: so much of it was seen, so long it is.
+    /// Handles the end of a string with this length. `seen` is its beginning.
     fn noticed(&mut self, seen: &[u8], length: usize) {
-        let Str { is_key, start, passing: Passing { escaped, units, .. }, .. } = self.begun.string;
+        let Str { is_key, start, scan: StringScan { escaped, units, .. }, .. } = self.begun.string;
         if !is_key {
             self.last.tally.value(seen, length, units);
             return;
@@ -257,7 +258,7 @@ impl Outline {
 }
 
 impl Str {
-    /// Keeps what must be seen when it has ended.
+    /// Stores the bytes that are needed at the end of the string.
     fn keep(&mut self, here: &[u8]) {
         let missing = SEEN.saturating_sub(self.seen.len());
         self.seen.extend_from_slice(&here[..missing.min(here.len())]);

@@ -1,36 +1,37 @@
-//! What is noticed in passing: [`Tally`].
+//! Statistics of skipped text: [`TextStats`].
 
-/// What an estimate of tokens must know of a text beyond its length.
+/// The properties of a text that an estimate of its tokens needs, besides its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Bytes of strings that are data URIs in base64, quotes included.
+pub(crate) struct TextStats {
+    /// The number of bytes in strings that are base64 data URIs, including quotes.
     pub(crate) encoded: usize,
-    /// How many such strings there are.
+    /// The number of base64 data URIs.
     pub(crate) uris: u64,
-    /// Escapes of the form `\u0000` outside of them.
+    /// The number of `\u0000` escapes elsewhere.
     pub(crate) units: usize,
-    /// How many keys are called `image_url`.
+    /// The number of keys named `image_url`.
     pub(crate) links: u64,
 }
 
-/// How much of a string must be seen to judge what it is.
+/// Bytes of a string that suffice to recognise a data URI.
 pub(super) const SEEN: usize = 200;
 
-/// Who notices what is passed over.
-pub(crate) trait Notice {
-    /// A string of so many bytes and escapes that is a value, of which at least the first [`SEEN`] bytes are `seen`.
+/// Receives the strings that a scanner skips.
+pub(crate) trait ScanObserver {
+    /// Receives a string value of `length` bytes with `units` `\u0000` escapes. `seen` is a prefix of the value: at
+    /// least [`SEEN`] bytes, or all of it.
     fn value(&mut self, seen: &[u8], length: usize, units: usize);
-    /// The same of one that is a key.
+    /// Receives a key, of which `seen` is such a prefix.
     fn key(&mut self, seen: &[u8], units: usize);
 }
 
-/// Nothing is of interest.
-impl Notice for () {
+/// Ignores all strings.
+impl ScanObserver for () {
     fn value(&mut self, _: &[u8], _: usize, _: usize) {}
     fn key(&mut self, _: &[u8], _: usize) {}
 }
 
-impl Notice for Tally {
+impl ScanObserver for TextStats {
     fn value(&mut self, seen: &[u8], length: usize, units: usize) {
         if seen.starts_with(b"data:") && is_base64(&seen[..seen.len().min(SEEN)]) {
             self.uris += 1;
@@ -46,7 +47,7 @@ impl Notice for Tally {
     }
 }
 
-/// Whether a string that begins like a data URI is one in base64, and not text that speaks of one.
+/// Returns true if the head of a string is that of a base64 data URI, and not of text about one.
 fn is_base64(head: &[u8]) -> bool {
     memchr::memchr(b',', head).is_some_and(|comma| head[..comma].ends_with(b";base64"))
 }

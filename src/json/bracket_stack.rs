@@ -1,15 +1,15 @@
-//! The brackets that are open: [`Open`].
+//! Stack of open brackets: [`BracketStack`].
 
-/// One bit for each bracket, set for an object, the innermost lowest.
+/// The open brackets, one bit each: set for an object, innermost in the lowest bit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
+pub(super) struct BracketStack {
     kinds: u128,
     count: usize,
     room: usize,
 }
 
-impl Open {
-    /// None; so many may open.
+impl BracketStack {
+    /// Returns an empty stack with a maximum depth of `room`.
     pub(super) const fn new(room: usize) -> Self {
         Self { kinds: 0, count: 0, room }
     }
@@ -29,7 +29,7 @@ impl Open {
         self.kinds >>= 1;
     }
 
-    /// Whether the innermost is one of an object.
+    /// Returns true if the innermost bracket is that of an object.
     pub(super) const fn is_object(&self) -> bool {
         self.kinds & 1 == 1
     }
