@@ -1,33 +1,33 @@
-//! The eight kinds of ending: [`Class`].
+//! The classes of outcomes: [`Class`].
 
-/// The eight kinds of ending, as far as a layer must tell them apart.
+/// The classes of outcomes that layers distinguish.
 ///
-/// Closed on purpose: whoever matches it is told by the compiler when a kind is added.
+/// The enum is exhaustive on purpose: the compiler then points at every `match` when a class is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Answered, or being answered: nothing is known to be wrong so far.
+    /// The call was successful so far.
     Success,
-    /// The caller's own fault: no other endpoint would answer differently.
+    /// The request is invalid: no other endpoint would respond differently.
     Caller,
-    /// The request does not fit this backend; a larger one may take it.
+    /// The request exceeds the context window of this backend; a larger one may accept it.
     ContextWindow,
-    /// The backend refuses to speak about this; another kind of backend may not.
+    /// The backend refuses the content; a different backend may accept it.
     ContentPolicy,
-    /// Our credential or the resource is no good *there*: unauthorized, forbidden, gone.
+    /// The credential or the resource is not valid *at this backend*: unauthorized, forbidden, gone.
     Unauthorized,
-    /// The backend's limit is reached: a fact about capacity, not about health.
+    /// The rate limit of the backend is reached. This is a fact about capacity, not about health.
     RateLimited,
-    /// A clock ran out.
+    /// A timeout elapsed.
     Timeout,
     /// The backend failed, or could not be reached.
     Unavailable,
 }
 
 impl Class {
-    /// How many there are, for tables indexed by [`Class::index`].
+    /// The number of classes, for tables indexed by [`Class::index`].
     pub const COUNT: usize = 8;
 
-    /// All of them, in the order of [`Class::index`].
+    /// All classes, in the order of [`Class::index`].
     pub const ALL: [Self; Self::COUNT] = [
         Self::Success,
         Self::Caller,
@@ -39,13 +39,13 @@ impl Class {
         Self::Unavailable,
     ];
 
-    /// A position in a table, below [`Class::COUNT`].
+    /// Returns a position in a table, below [`Class::COUNT`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// A short lower-case name, for labels and logs.
+    /// Returns a short lower-case name, for labels and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Class {
         }
     }
 
-    /// Whether another endpoint of the same kind could answer better.
+    /// Returns true if another endpoint of the same kind may succeed.
     #[must_use]
     pub const fn worth_another(self) -> bool {
         match self {

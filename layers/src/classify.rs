@@ -1,19 +1,19 @@
-//! What kind of ending an attempt had: [`Class`], and the one who says so, [`Classify`].
+//! Classes of outcomes ([`Class`]), and the trait that assigns them ([`Classify`]).
 //!
-//! An answer is judged once, by the layer nearest to the wire. Retry, Cooldown, Fallback and metrics read the same
-//! [`Class`], so they can never disagree about whether something failed. tower-http's `classify` serves
-//! observation only; here the class also decides.
+//! A response is classified once, by the layer closest to the backend. Retry, Cooldown, Fallback and metrics read the
+//! same [`Class`], so they never disagree about a failure. tower-http's `classify` serves observation only; here the
+//! class also decides what a layer does.
 
 use crate::Ending;
 
 pub use crate::class::Class;
 
-/// Says how an attempt ended, as soon as its head is there.
+/// Classifies the response head or the error of an attempt.
 ///
-/// For an answer whose body is still to come, this is what is known at the head: [`Class::Success`] then means "well
-/// so far", and what happens later reaches the layers through [`Track`](crate::Track).
+/// For a response with a pending body, [`Class::Success`] means "successful so far"; later failures reach the layers
+/// through [`Track`](crate::Track).
 ///
-/// A closure will do:
+/// Closures implement this trait:
 ///
 /// ```
 /// use tollgate_layers::{Class, Classify, Ending};
@@ -28,7 +28,7 @@ pub use crate::class::Class;
 /// assert_eq!(classify.classify(Ok(&503)).class(), Class::Unavailable);
 /// ```
 pub trait Classify<Res, Err> {
-    /// How this ended.
+    /// Returns the outcome of an attempt.
     fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
 }
 

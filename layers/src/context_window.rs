@@ -1,13 +1,13 @@
-//! Asks a larger one when the request did not fit: [`ContextWindowFallbackLayer`].
+//! Retries a request that exceeded the context window with a larger one: [`ContextWindowFallbackLayer`].
 //!
-//! It stands inside [`Fallback`](crate::fallback::Fallback): a larger sibling is a better answer than another kind of
-//! backend. It is the same loop (see there for the diagram, and for what tower has instead), entered by
-//! [`Class::ContextWindow`] alone. Once entered, a larger one that fails in a way worth another, or refuses, does not
-//! end it: the policy may name one that is larger still. What is no one's to mend (the caller's own error) ends it.
-//! When nothing larger would do, the caller gets the first answer.
+//! Its position is inside of [`Fallback`](crate::fallback::Fallback): a larger backend of the same kind is preferred
+//! to another kind of backend. It is the same loop (see there for the diagram and for tower's alternatives), entered
+//! only after [`Class::ContextWindow`]. Once entered, the loop continues if a larger backend fails in a way for which
+//! another endpoint may succeed, or refuses: the policy may return a still larger one. An error of the caller's
+//! request ends it. If the policy returns none, the caller gets the first response.
 //!
-//! A wasted call can be spared: [`ContextWindowFallbackLayer::with_preflight`] is asked before the first call, and may
-//! name the larger one at once.
+//! A useless call can be avoided: [`ContextWindowFallbackLayer::with_preflight`] is called before the first call, and
+//! may return the larger request at once.
 //!
 //! ```text
 //! call ──► preflight ──fits, or unknown──► calling ──good, or another failure──► answer
@@ -38,8 +38,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: those of [`Fallback`](crate::fallback::Fallback). A preflight's guess that is too high sends the request
-//! to a backend that the caller did not name; it should only speak when it knows.
+//! Hazards: those of [`Fallback`](crate::fallback::Fallback). If a preflight overestimates, it sends the request to a
+//! backend that the caller did not choose; it should return a request only if it is certain.
 
 use std::task::{Context, Poll};
 
@@ -52,14 +52,14 @@ use crate::{
     again::Again,
     fallback::{
         ResponseFuture,
-        walk::{Guide, Route},
+        future::{FallbackConfig, FallbackPolicy},
     },
     setting::Constant,
 };
 
-/// Says before the first call which larger request to make instead. A closure will do.
+/// A check before the first call, which may return a larger request. Closures implement it.
 pub trait Preflight<Req> {
-    /// The larger one, when this one is known not to fit.
+    /// Returns the larger request, if this one is known not to fit.
     fn larger(&self, req: &Req) -> Option<Req>;
 }
 
@@ -72,84 +72,84 @@ where
     }
 }
 
-/// No preflight: whether a request fits is left for the backend to say.
+/// No preflight: the backend decides whether a request fits.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unchecked;
+pub struct NoPreflight;
 
-impl<Req> Preflight<Req> for Unchecked {
+impl<Req> Preflight<Req> for NoPreflight {
     fn larger(&self, _: &Req) -> Option<Req> {
         None
     }
 }
 
-/// Makes a [`ContextWindowFallback`].
+/// Applies [`ContextWindowFallback`] to requests.
 #[derive(Clone, Debug)]
-pub struct ContextWindowFallbackLayer<P, C, Q = Unchecked, D = Constant<Option<Instant>>> {
-    route: Route<P, C, D>,
+pub struct ContextWindowFallbackLayer<P, C, Q = NoPreflight, D = Constant<Option<Instant>>> {
+    config: FallbackConfig<P, C, D>,
     preflight: Q,
 }
 
 impl<P, C> ContextWindowFallbackLayer<P, C> {
-    /// Asks `policy` for a larger request after what `classify` calls [`Class::ContextWindow`].
+    /// Creates a layer that calls `policy` for a larger request after a [`Class::ContextWindow`].
     pub const fn new(policy: P, classify: C) -> Self {
-        let route = Route { policy, classify, deadline: Constant(None), acts };
-        Self { route, preflight: Unchecked }
+        let config = FallbackConfig { policy, classify, deadline: Constant(None), acts };
+        Self { config, preflight: NoPreflight }
     }
 }
 
 impl<P, C, Q, D> ContextWindowFallbackLayer<P, C, Q, D> {
-    /// Asked before the first call; `Fn(&Req) -> Option<Req>`.
+    /// Sets the preflight, a function `Fn(&Req) -> Option<Req>` that is called before the first call.
     pub fn with_preflight<R>(self, preflight: R) -> ContextWindowFallbackLayer<P, C, R, D> {
-        ContextWindowFallbackLayer { route: self.route, preflight }
+        ContextWindowFallbackLayer { config: self.config, preflight }
     }
 
-    /// Makes no further call from then on: a function of the request to an `Option<Instant>`.
+    /// Sets a deadline, after which no further call is made: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<E>(self, deadline: E) -> ContextWindowFallbackLayer<P, C, Q, E> {
-        ContextWindowFallbackLayer { route: self.route.with_deadline(deadline), preflight: self.preflight }
+        ContextWindowFallbackLayer { config: self.config.with_deadline(deadline), preflight: self.preflight }
     }
 }
 
-/// The caller's own request must not have fitted. A larger one may also be down.
-fn acts(ending: &Ending, under_way: bool) -> bool {
+/// Returns true if the policy is called: after the caller's request did not fit, or after a larger one failed.
+fn acts(ending: &Ending, redirected: bool) -> bool {
     ending.class() == Class::ContextWindow
-        || under_way && (ending.class().worth_another() || ending.is_refusal())
+        || redirected && (ending.class().worth_another() || ending.is_refusal())
 }
 
 impl<S, P, C, Q, D> Layer<S> for ContextWindowFallbackLayer<P, C, Q, D>
 where
     S: Clone,
-    Route<P, C, D>: Clone,
+    FallbackConfig<P, C, D>: Clone,
     Q: Clone,
 {
-    type Service = ContextWindowFallback<S, Fitting<Route<P, C, D>, Q>>;
+    type Service = ContextWindowFallback<S, ContextWindowConfig<FallbackConfig<P, C, D>, Q>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let fitting = Fitting { route: self.route.clone(), preflight: self.preflight.clone() };
-        ContextWindowFallback { again: Again::new(&inner, fitting), inner }
+        let config = ContextWindowConfig { config: self.config.clone(), preflight: self.preflight.clone() };
+        ContextWindowFallback { again: Again::new(&inner, config), inner }
     }
 }
 
-/// All that the layer was told. Shared by the clones of a service.
+/// The configuration of the layer. Shared by the clones of a service.
 #[derive(Clone, Debug)]
-pub struct Fitting<G, Q> {
-    route: G,
+pub struct ContextWindowConfig<G, Q> {
+    config: G,
     preflight: Q,
 }
 
-impl<Req, Res, Err, G, Q> Guide<Req, Res, Err> for Fitting<G, Q>
+impl<Req, Res, Err, G, Q> FallbackPolicy<Req, Res, Err> for ContextWindowConfig<G, Q>
 where
-    G: Guide<Req, Res, Err>,
+    G: FallbackPolicy<Req, Res, Err>,
 {
     fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
-        self.route.classify(outcome)
+        self.config.classify(outcome)
     }
 
-    fn next(&self, req: &Req, ending: &Ending, under_way: bool) -> Option<Req> {
-        self.route.next(req, ending, under_way)
+    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req> {
+        self.config.next(req, ending, redirected)
     }
 }
 
-impl<Req, G, Q> Preflight<Req> for Fitting<G, Q>
+impl<Req, G, Q> Preflight<Req> for ContextWindowConfig<G, Q>
 where
     Q: Preflight<Req>,
 {
@@ -158,7 +158,7 @@ where
     }
 }
 
-/// Gives a larger request to `S` when the one before it did not fit there.
+/// Calls `S` with a larger request if a request did not fit.
 #[derive(Debug)]
 pub struct ContextWindowFallback<S, G> {
     inner: S,
@@ -178,7 +178,7 @@ impl<S, G> ContextWindowFallback<S, G> {
 impl<S, G, Req> Service<Req> for ContextWindowFallback<S, G>
 where
     S: Service<Req> + Clone,
-    G: Guide<Req, S::Response, S::Error> + Preflight<Req>,
+    G: FallbackPolicy<Req, S::Response, S::Error> + Preflight<Req>,
     Req: Clone,
 {
     type Response = S::Response;
@@ -191,8 +191,8 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         let larger = self.again.larger(&req);
-        let under_way = larger.is_some();
-        ResponseFuture::new(&mut self.inner, self.again.clone(), larger.unwrap_or(req), under_way)
+        let redirected = larger.is_some();
+        ResponseFuture::new(&mut self.inner, self.again.clone(), larger.unwrap_or(req), redirected)
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
         }
     }
 
-    /// What the caller got, and which sizes were asked.
+    /// Returns the response to the caller, and the sizes that were called.
     async fn story<L>(script: [Answer; 3], layer: L) -> (Answer, Vec<usize>)
     where
         L: Layer<Strict<Sizes>>,
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fits_is_asked_once() {
+    async fn a_request_that_fits_the_context_window_is_called_once() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let (answer, asked) = story([Ok("small"); 3], layer).await;
         assert_eq!((answer, asked), (Ok("small"), vec![0]));
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_goes_to_a_larger_one_and_to_one_larger_still() {
+    async fn a_request_that_exceeds_the_context_window_goes_to_larger_ones() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::ContextWindow), Ok("large")];
         let (answer, asked) = story(script, layer).await;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_failure_is_left_to_others() {
+    async fn a_context_window_fallback_ignores_other_failures() {
         for class in
             Class::ALL.into_iter().filter(|class| !matches!(class, Class::ContextWindow | Class::Success))
         {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_larger_one_that_is_down_does_not_end_it() {
+    async fn an_unavailable_larger_backend_does_not_end_the_context_window_fallback() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::Unavailable), Ok("large")];
         let (answer, asked) = story(script, layer).await;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_callers_error_there_ends_it_with_the_first_answer() {
+    async fn a_caller_error_ends_the_context_window_fallback() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::Caller), Ok("never")];
         let (answer, asked) = story(script, layer).await;
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_all_have_failed_the_first_answer_is_given() {
+    async fn a_failed_context_window_fallback_returns_the_first_response() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::ContextWindow), Err(Class::Timeout)];
         let (answer, asked) = story(script, layer).await;
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preflight_spares_the_call_that_would_be_wasted() {
+    async fn a_preflight_avoids_a_useless_call() {
         let layer =
             ContextWindowFallbackLayer::new(larger, classify).with_preflight(|_: &Size| Some(Size(1)));
         let script = [Ok("never"), Err(Class::ContextWindow), Ok("large")];
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn past_the_deadline_no_larger_one_is_asked() {
+    async fn a_context_window_fallback_makes_no_call_after_the_deadline() {
         let now = Instant::now();
         let layer = ContextWindowFallbackLayer::new(larger, classify).with_deadline(Constant(Some(now)));
         let script = [Err(Class::ContextWindow), Ok("never"), Ok("never")];

@@ -1,16 +1,16 @@
-//! Two counts over a rolling time.
+//! A pair of counters over a rolling time window.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts of the last `SLOTS` ticks, the present one included. Reads no clock.
+/// Counts of the last `SLOTS` ticks, including the current one. Does not read the clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Rolling<const SLOTS: usize> {
     tick: Duration,
-    // Set by the first use, so that to make one needs no time.
+    // Set by the first use, so that construction needs no clock.
     start: Option<Instant>,
-    // Ticks since the start.
+    // The number of ticks since the start.
     ticks: u128,
     at: usize,
     slots: [[u32; 2]; SLOTS],
@@ -22,7 +22,7 @@ impl<const SLOTS: usize> Rolling<SLOTS> {
         Self { tick, start: None, ticks: 0, at: 0, slots: [[0; 2]; SLOTS], sum: [0; 2] }
     }
 
-    /// Forgets what is too old by now. A time before the last one changes nothing.
+    /// Drops expired slots. A time before the previous one has no effect.
     pub(crate) fn move_to(&mut self, now: Instant) {
         let start = *self.start.get_or_insert(now);
         let ticks = now.saturating_duration_since(start).as_nanos() / self.tick.as_nanos().max(1);
@@ -36,14 +36,14 @@ impl<const SLOTS: usize> Rolling<SLOTS> {
         self.ticks = self.ticks.max(ticks);
     }
 
-    /// One more of the first or of the second kind, now.
+    /// Adds one to the counter `kind` in the current tick.
     pub(crate) const fn add(&mut self, kind: usize) {
         self.slots[self.at][kind] += 1;
         self.sum[kind] += 1;
     }
 
-    /// One less in the present tick, if it has one: an older one is soon forgotten, and taking it off twice would
-    /// not be.
+    /// Subtracts one from the counter `kind`, if the current tick has a count. A count in an older slot must not be
+    /// subtracted, since it expires by itself.
     pub(crate) const fn take_off(&mut self, kind: usize) {
         if self.slots[self.at][kind] > 0 {
             self.slots[self.at][kind] -= 1;
@@ -51,12 +51,12 @@ impl<const SLOTS: usize> Rolling<SLOTS> {
         }
     }
 
-    /// How many of each kind.
+    /// Returns both counts.
     pub(crate) const fn sum(&self) -> [u32; 2] {
         self.sum
     }
 
-    /// Forgets all.
+    /// Resets both counts.
     pub(crate) const fn clear(&mut self) {
         self.slots = [[0; 2]; SLOTS];
         self.sum = [0; 2];
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_older_than_its_slots_is_forgotten() {
+    async fn rolling_counts_drop_what_is_older_than_their_slots() {
         let second = Duration::from_secs(1);
         let mut rolling = Rolling::<3>::new(second);
         let start = Instant::now();

@@ -1,11 +1,11 @@
-//! A setting that may depend on the request: [`Setting`].
+//! Settings that may depend on the request: [`Setting`].
 //!
-//! This is how a per-request override reaches a layer that has never heard of overrides: a layer asks its setting,
-//! and whoever built the layer decides whether that is a constant or a look into the request.
+//! A setting lets a request override a layer's configuration, although the layer knows nothing of overrides: the
+//! layer calls its setting, and the code that builds the layer chooses a constant or a function of the request.
 
 use std::time::Duration;
 
-/// A constant, or a function of what is at hand: the request, or the request and an ending.
+/// A constant, or a function of the request, or of the request and an ending.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,10 +24,10 @@ use std::time::Duration;
 /// assert_eq!(limit(&per_request, &request), Duration::from_secs(1));
 /// ```
 pub trait Setting<In> {
-    /// What is set.
+    /// The type of the value.
     type Value;
 
-    /// The value that applies here.
+    /// Returns the value for this input.
     fn get(&self, input: In) -> Self::Value;
 }
 
@@ -42,7 +42,7 @@ where
     }
 }
 
-/// A constant of any type. Those that are most often wanted (numbers, a `Duration`, an `Option` of one) need no such wrapping.
+/// A constant of any type. Numbers, `Duration` and `Option`s of them implement [`Setting`] themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Constant<T>(pub T);
 

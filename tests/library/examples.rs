@@ -69,7 +69,7 @@ async fn an_axum_application_has_a_gateway_beside_its_own_route() {
 
 #[tokio::test(start_paused = true)]
 async fn an_axum_application_has_one_layer_alone() {
-    for (path, status, text) in [("/patient", 200, "done\n"), ("/hasty", 504, "no answer within 10ms\n")] {
+    for (path, status, text) in [("/patient", 200, "done\n"), ("/hasty", 504, "no response within 10ms\n")] {
         let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
         let answer = axum_layer_example::application().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");

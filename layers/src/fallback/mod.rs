@@ -1,12 +1,13 @@
-//! Asks another when this one has done all it could: [`FallbackLayer`].
+//! Retries a failed request with another request: [`FallbackLayer`].
 //!
-//! It stands outside everything that tries to answer the request as it was sent: outside
-//! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback), and outside
-//! [`Retry`](crate::retry::Retry), so that each fallback has retries of its own.
+//! Its position is outside of everything that handles the original request: outside of
+//! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback) and of [`Retry`](crate::retry::Retry), so
+//! that each fallback has its own retries.
 //!
-//! It is a loop, not a level. After an ending that is not a success, our own refusals included, it asks its policy
-//! ([`Next`]) for the next request and gives that to the *same* inner service, which finds another backend by what the
-//! request says. When the policy has no more, the caller gets the answer to the first request, as it was.
+//! The layer is a loop. After an outcome that is not a success, including refusals of other layers, it calls its
+//! policy ([`Next`]) for the next request and passes that to the *same* inner service, which selects another backend
+//! by the content of the request. If the policy returns none, the caller gets the response to its own request,
+//! unchanged.
 //!
 //! ```text
 //! call ──► calling ──good──► answer
@@ -15,7 +16,7 @@
 //!            └───── ready ◄─────┘
 //! ```
 //!
-//! tower has no such layer. Its `Retry` could change the request, but gives the last error; its `Steer` picks once.
+//! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once.
 //!
 //! ```
 //! use tollgate_layers::{Class, Ending, fallback::FallbackLayer};
@@ -37,13 +38,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: the loop ends when the policy says so. A policy that sends A to B and B to A must keep, in the request,
-//! a trail of where it has been. And the first answer is held while others are asked: it should be complete, and hold
-//! no connection or permit.
+//! Hazards: the loop ends only when the policy returns none. A policy that maps A to B and B to A must record the
+//! visited targets in the request. The first response is held while other requests are made: it should be complete,
+//! and hold no connection or permit.
 
+pub(crate) mod future;
 #[cfg(test)]
 mod tests;
-pub(crate) mod walk;
 
 use std::task::{Context, Poll};
 
@@ -51,13 +52,13 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::walk::Guide;
-pub use self::walk::{ResponseFuture, Route};
+use self::future::FallbackPolicy;
+pub use self::future::{FallbackConfig, ResponseFuture};
 use crate::{Ending, again::Again, setting::Constant};
 
-/// Says which request comes next. A closure will do.
+/// A policy that returns the request to make after a failure. Closures implement it.
 pub trait Next<Req> {
-    /// The request to make after `req`, the one made last, has ended like this. `None` ends the walk.
+    /// Returns the request to make after `req`, the latest one, had this outcome. `None` ends the loop.
     fn next(&self, req: &Req, ending: &Ending) -> Option<Req>;
 }
 
@@ -70,39 +71,39 @@ where
     }
 }
 
-/// Makes a [`Fallback`].
+/// Applies [`Fallback`] to requests.
 #[derive(Clone, Debug)]
 pub struct FallbackLayer<P, C, D = Constant<Option<Instant>>> {
-    route: Route<P, C, D>,
+    config: FallbackConfig<P, C, D>,
 }
 
 impl<P, C> FallbackLayer<P, C> {
-    /// Asks `policy` for the next request after all that `classify` does not call a success.
+    /// Creates a layer that calls `policy` after each outcome that `classify` does not return as a success.
     pub const fn new(policy: P, classify: C) -> Self {
-        Self { route: Route { policy, classify, deadline: Constant(None), acts: |_, _| true } }
+        Self { config: FallbackConfig { policy, classify, deadline: Constant(None), acts: |_, _| true } }
     }
 }
 
 impl<P, C, D> FallbackLayer<P, C, D> {
-    /// Makes no further call from then on: a function of the request to an `Option<Instant>`.
+    /// Sets a deadline, after which no further call is made: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<E>(self, deadline: E) -> FallbackLayer<P, C, E> {
-        FallbackLayer { route: self.route.with_deadline(deadline) }
+        FallbackLayer { config: self.config.with_deadline(deadline) }
     }
 }
 
 impl<S, P, C, D> Layer<S> for FallbackLayer<P, C, D>
 where
     S: Clone,
-    Route<P, C, D>: Clone,
+    FallbackConfig<P, C, D>: Clone,
 {
-    type Service = Fallback<S, Route<P, C, D>>;
+    type Service = Fallback<S, FallbackConfig<P, C, D>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Fallback { again: Again::new(&inner, self.route.clone()), inner }
+        Fallback { again: Again::new(&inner, self.config.clone()), inner }
     }
 }
 
-/// Gives the next request to `S` when the one before it has failed there.
+/// Calls `S` with the next request after a failure.
 #[derive(Debug)]
 pub struct Fallback<S, G> {
     inner: S,
@@ -122,7 +123,7 @@ impl<S, G> Fallback<S, G> {
 impl<S, G, Req> Service<Req> for Fallback<S, G>
 where
     S: Service<Req> + Clone,
-    G: Guide<Req, S::Response, S::Error>,
+    G: FallbackPolicy<Req, S::Response, S::Error>,
     Req: Clone,
 {
     type Response = S::Response;

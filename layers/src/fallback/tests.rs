@@ -12,7 +12,7 @@ use tower::{ServiceExt as _, service_fn};
 use super::*;
 use crate::{Class, testing::Strict};
 
-/// A request by the group it is for, and those it has been to.
+/// A request: its group, and the groups that were called before.
 #[derive(Clone, Debug)]
 struct Request {
     group: u8,
@@ -35,7 +35,7 @@ fn classify(outcome: Result<&u8, &Failure>) -> Ending {
     Ending::of(outcome.err().map_or(Class::Success, |(class, _)| *class))
 }
 
-/// Each group answers with its own number, or fails with it.
+/// A service that responds with the number of the group, or fails with it.
 fn groups(
     script: HashMap<u8, Option<Class>>,
 ) -> impl Service<Request, Response = u8, Error = Failure, Future: Send> + Clone {
@@ -50,7 +50,7 @@ fn groups(
     }))
 }
 
-/// To the next number that has not been asked, up to 9.
+/// Returns the next number up to 9 that was not called yet.
 fn next(req: &Request, _: &Ending) -> Option<Request> {
     let group = (req.group + 1..=9).find(|group| !req.been().contains(group))?;
     Some(Request { group, ..req.clone() })

@@ -1,13 +1,13 @@
-//! Ends a call that takes too long: [`TimeoutLayer`], which fails with [`Elapsed`].
+//! Applies a timeout to requests: [`TimeoutLayer`], which fails with [`Elapsed`].
 //!
-//! It stands twice in the order: around everything, where its limit is what is left of the deadline
-//! ([`Limit::until`]), and around each attempt, inside [`Cooldown`](crate::cooldown::Cooldown) and
-//! [`Retry`](crate::retry::Retry), so that an elapsed attempt counts and is repeated.
+//! The layer has two positions in a stack: around everything, with the time until the deadline as its limit
+//! ([`Limit::until`]), and around each attempt, inside of [`Cooldown`](crate::cooldown::Cooldown) and
+//! [`Retry`](crate::retry::Retry), so that an elapsed attempt is counted and retried.
 //!
-//! Unlike tower's `Timeout`, the limit may depend on the request; the error is a type of its own, which joins the
-//! service's error by `From` instead of replacing it; it knows whether it says anything about the backend
-//! ([`Elapsed::is_evidence`]); the timer is made only for a call that does not answer at its first poll; and the call
-//! is dropped at the moment the limit is reached, not when the caller gets round to dropping the future.
+//! Unlike tower's `Timeout`, the limit may depend on the request; the error is a concrete type, which converts into
+//! the error of the service by `From` instead of replacing it; the error states whether it is evidence against the
+//! backend ([`Elapsed::is_evidence`]); a timer is created only if the call is pending at its first poll; and the call
+//! is dropped as soon as the limit is reached, not when the caller drops the future.
 //!
 //! ```text
 //! call ──► polled once ──► answered
@@ -38,8 +38,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Hazards: it bounds the response *future*. A body that streams on after the head needs a clock of its own. And a
-//! limit of zero means that the time was over before it began: the call is not made at all.
+//! Hazards: the limit applies to the response *future*. A body that streams on after the head needs a timeout of its
+//! own. With a limit of zero the inner service is not called at all.
 
 use std::{
     error, fmt,
@@ -55,15 +55,15 @@ use tower_service::Service;
 
 use crate::Setting;
 
-/// Makes a [`Timeout`].
+/// Applies a [`Timeout`] to requests.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer<L> {
     limit: L,
 }
 
 impl<L> TimeoutLayer<L> {
-    /// With this limit: a `Duration`, a [`Limit`], an `Option` of either, or a function of the request to one of
-    /// these. `None` is no limit.
+    /// Creates a layer with this limit: a `Duration`, a [`Limit`], an `Option` of either, or a function of the
+    /// request to one of these. `None` is no limit.
     pub const fn new(limit: L) -> Self {
         Self { limit }
     }
@@ -77,7 +77,7 @@ impl<S, L: Clone> Layer<S> for TimeoutLayer<L> {
     }
 }
 
-/// Ends the calls of `S` that take too long.
+/// Applies a timeout to the calls of `S`.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S, L> {
     inner: S,
@@ -105,53 +105,53 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         let limit = self.limit.get(&req).into_limit();
-        // An end too far away to be written down is no end.
+        // An end beyond the range of `Instant` is no limit.
         let ends = limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit.after)?)));
         let over = limit.is_some_and(|limit| limit.after.is_zero());
         ResponseFuture { inner: (!over).then(|| self.inner.call(req)), ends, sleep: None }
     }
 }
 
-/// How long a call may take, and what it means when it took longer.
+/// The limit of a call, and the meaning of reaching it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// The time from the call on.
     pub after: Duration,
-    /// Whether reaching it says something about the backend. It does not where the caller asked for less time than
-    /// the backend is given, or where the deadline cut it.
+    /// True if reaching the limit is evidence against the backend. False if the caller requested less time than the
+    /// backend is normally given, or if the deadline shortened the limit.
     pub evidence: bool,
-    /// Which clock it is, for the one who reads the error.
+    /// The name of the timeout, for error messages.
     pub clock: Option<&'static str>,
 }
 
 impl Limit {
-    /// The limit that a backend is given: to reach it is evidence against the backend.
+    /// Returns a limit for a backend: reaching it is evidence against the backend.
     #[must_use]
     pub const fn of(after: Duration) -> Self {
         Self { after, evidence: true, clock: None }
     }
 
-    /// What is left until `deadline`, zero when it is past; to reach it is no evidence.
+    /// Returns the time until `deadline`, zero if it has passed. Reaching it is not evidence.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
         Self::of(deadline.saturating_duration_since(Instant::now())).no_evidence()
     }
 
-    /// The same length, without being evidence.
+    /// Returns the limit without evidence.
     #[must_use]
     pub const fn no_evidence(mut self) -> Self {
         self.evidence = false;
         self
     }
 
-    /// With the name of the clock.
+    /// Returns the limit with the name of the timeout.
     #[must_use]
     pub const fn named(mut self, clock: &'static str) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// The shorter of the two; of equal ones, the one that is evidence.
+    /// Returns the shorter of the two; of equal ones, the one that is evidence.
     #[must_use]
     pub fn or_shorter(self, other: Option<Self>) -> Self {
         match other {
@@ -167,9 +167,9 @@ impl From<Duration> for Limit {
     }
 }
 
-/// What can be a limit: a `Duration`, a [`Limit`], or an `Option` of one.
+/// Conversion into an optional limit: from a `Duration`, a [`Limit`], or an `Option` of either.
 pub trait IntoLimit {
-    /// As a limit; `None` is none.
+    /// Converts into a limit. `None` is no limit.
     fn into_limit(self) -> Option<Limit>;
 }
 
@@ -207,26 +207,26 @@ impl<In> Setting<In> for Option<Limit> {
     }
 }
 
-/// The call took longer than it may.
+/// The error of a call that exceeded its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {
     limit: Limit,
 }
 
 impl Elapsed {
-    /// The limit that was reached.
+    /// Returns the limit that was reached.
     #[must_use]
     pub const fn after(&self) -> Duration {
         self.limit.after
     }
 
-    /// Which clock it was, where [`Limit::named`] said.
+    /// Returns the name of the timeout, if [`Limit::named`] set one.
     #[must_use]
     pub const fn clock(&self) -> Option<&'static str> {
         self.limit.clock
     }
 
-    /// Whether it says something about the backend, as [`Limit::evidence`] did.
+    /// Returns true if the error is evidence against the backend, as in [`Limit::evidence`].
     #[must_use]
     pub const fn is_evidence(&self) -> bool {
         self.limit.evidence
@@ -242,8 +242,8 @@ impl From<Limit> for Elapsed {
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.after() {
-            Duration::ZERO => f.write_str("no time was left")?,
-            after => write!(f, "no answer within {after:?}")?,
+            Duration::ZERO => f.write_str("deadline already passed")?,
+            after => write!(f, "no response within {after:?}")?,
         }
         self.clock().map_or(Ok(()), |clock| write!(f, " ({clock})"))
     }
@@ -252,14 +252,14 @@ impl fmt::Display for Elapsed {
 impl error::Error for Elapsed {}
 
 pin_project! {
-    /// The answer, or [`Elapsed`].
+    /// Response future of [`Timeout`]: the response, or [`Elapsed`].
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
-        // None: dropped because its time is over, or never called because it was over before.
+        // None: dropped because its time has elapsed, or never called because the limit was zero.
         #[pin]
         inner: Option<F>,
         ends: Option<(Limit, Instant)>,
-        // Most answers of a test, and all refusals, are there at the first poll: they need no timer.
+        // Created at the first pending poll: refusals are ready at once and need no timer.
         #[pin]
         sleep: Option<Sleep>,
     }

@@ -43,7 +43,7 @@ async fn a_call_beyond_the_limit_fails_at_the_limit() {
     let error = elapsed(service(SECOND).oneshot(2 * SECOND).await.unwrap_err());
     assert!((SECOND..SECOND + Duration::from_millis(2)).contains(&start.elapsed()));
     assert_eq!((error.after(), error.is_evidence()), (SECOND, true));
-    assert_eq!(error.to_string(), "no answer within 1s");
+    assert_eq!(error.to_string(), "no response within 1s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn with_no_time_left_the_call_is_not_made() {
     let never = service_fn(|_: Duration| async { unreachable!("called") });
     let service = TimeoutLayer::new(Limit::until(past)).layer(Strict::new(never));
     let error = elapsed(service.oneshot(SECOND).await.map(|(): ()| ()).unwrap_err());
-    assert_eq!((error.to_string().as_str(), error.is_evidence()), ("no time was left", false));
+    assert_eq!((error.to_string().as_str(), error.is_evidence()), ("deadline already passed", false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! The loop that [`Fallback`](super::Fallback) and
-//! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback) share.
+//! Response future of [`Fallback`](super::Fallback) and
+//! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback): the loop that they share.
 
 use std::{
     fmt,
@@ -14,31 +14,33 @@ use tower_service::Service;
 use super::Next;
 use crate::{Classify, Ending, Setting, again::Again};
 
-/// What the loop must know.
-pub trait Guide<Req, Res, Err> {
-    /// How this ended.
+/// The decisions of the loop.
+pub trait FallbackPolicy<Req, Res, Err> {
+    /// Returns the outcome of a call.
     fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
-    /// The next request, after `req` ended like this. `under_way`: it was not the caller's own any more.
-    fn next(&self, req: &Req, ending: &Ending, under_way: bool) -> Option<Req>;
+    /// Returns the next request after `req` had this outcome. `redirected` is true if `req` is not the caller's
+    /// request.
+    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req>;
 }
 
-/// All that a layer was told: the policy, and which endings it is asked about. Shared by the clones of a service.
+/// The configuration of a layer: the policy, and the outcomes for which it is called. Shared by the clones of a
+/// service.
 #[derive(Clone, Debug)]
-pub struct Route<P, C, D> {
+pub struct FallbackConfig<P, C, D> {
     pub(crate) policy: P,
     pub(crate) classify: C,
     pub(crate) deadline: D,
-    pub(crate) acts: fn(&Ending, under_way: bool) -> bool,
+    pub(crate) acts: fn(&Ending, redirected: bool) -> bool,
 }
 
-impl<P, C, D> Route<P, C, D> {
-    pub(crate) fn with_deadline<E>(self, deadline: E) -> Route<P, C, E> {
+impl<P, C, D> FallbackConfig<P, C, D> {
+    pub(crate) fn with_deadline<E>(self, deadline: E) -> FallbackConfig<P, C, E> {
         let Self { policy, classify, acts, .. } = self;
-        Route { policy, classify, deadline, acts }
+        FallbackConfig { policy, classify, deadline, acts }
     }
 }
 
-impl<Req, Res, Err, P, C, D> Guide<Req, Res, Err> for Route<P, C, D>
+impl<Req, Res, Err, P, C, D> FallbackPolicy<Req, Res, Err> for FallbackConfig<P, C, D>
 where
     P: Next<Req>,
     C: Classify<Res, Err>,
@@ -48,24 +50,24 @@ where
         self.classify.classify(outcome)
     }
 
-    fn next(&self, req: &Req, ending: &Ending, under_way: bool) -> Option<Req> {
+    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req> {
         let in_time = || self.deadline.get(req).is_none_or(|deadline| Instant::now() < deadline);
-        if (self.acts)(ending, under_way) && in_time() { self.policy.next(req, ending) } else { None }
+        if (self.acts)(ending, redirected) && in_time() { self.policy.next(req, ending) } else { None }
     }
 }
 
 pin_project! {
-    /// The first good answer, or the answer to the first request.
+    /// Response future: the first success, or else the result of the first request.
     pub struct ResponseFuture<S, G, Req>
     where
         S: Service<Req>,
     {
         again: Again<S, G>,
-        // None: nobody was asked again.
+        // None if there was no second call yet.
         other: Option<S>,
-        // The one that is called now, or next.
+        // The request that is called now or next.
         req: Req,
-        under_way: bool,
+        redirected: bool,
         first: Option<Result<S::Response, S::Error>>,
         #[pin]
         state: State<S::Future>,
@@ -76,7 +78,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Calling { #[pin] future: F },
-        Readying,
+        Preparing,
     }
 }
 
@@ -85,17 +87,17 @@ where
     S: Service<Req>,
     Req: Clone,
 {
-    /// `inner` is ready. `under_way`: `req` is not what the caller sent.
-    pub(crate) fn new(inner: &mut S, again: Again<S, G>, req: Req, under_way: bool) -> Self {
+    /// Calls `inner`, which must be ready. `redirected` is true if `req` is not the caller's request.
+    pub(crate) fn new(inner: &mut S, again: Again<S, G>, req: Req, redirected: bool) -> Self {
         let state = State::Calling { future: inner.call(req.clone()) };
-        Self { again, other: None, req, under_way, first: None, state }
+        Self { again, other: None, req, redirected, first: None, state }
     }
 }
 
 impl<S, G, Req> Future for ResponseFuture<S, G, Req>
 where
     S: Service<Req> + Clone,
-    G: Guide<Req, S::Response, S::Error>,
+    G: FallbackPolicy<Req, S::Response, S::Error>,
     Req: Clone,
 {
     type Output = Result<S::Response, S::Error>;
@@ -106,23 +108,23 @@ where
             match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
                     let outcome = ready!(future.poll(cx));
-                    // What was called is finished: nothing of it is kept while others are asked.
-                    this.state.set(State::Readying);
+                    // The finished future is dropped before another call begins.
+                    this.state.set(State::Preparing);
                     let ending = this.again.classify(outcome.as_ref());
                     if ending.is_success() {
                         return Poll::Ready(outcome);
                     }
-                    let next = this.again.next(this.req, &ending, *this.under_way);
-                    // Every later one that failed is forgotten: the caller asked for the first.
+                    let next = this.again.next(this.req, &ending, *this.redirected);
+                    // Later failures are dropped: the caller gets the result of its own request.
                     let first = this.first.take().unwrap_or(outcome);
                     let Some(next) = next else {
                         return Poll::Ready(first);
                     };
                     *this.first = Some(first);
                     *this.req = next;
-                    *this.under_way = true;
+                    *this.redirected = true;
                 }
-                StateProj::Readying => {
+                StateProj::Preparing => {
                     let other = this.other.get_or_insert_with(|| this.again.service());
                     if let Err(error) = ready!(other.poll_ready(cx)) {
                         return Poll::Ready(this.first.take().unwrap_or(Err(error)));
@@ -140,6 +142,6 @@ where
     S: Service<Req>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").field("under_way", &self.under_way).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("redirected", &self.redirected).finish_non_exhaustive()
     }
 }
