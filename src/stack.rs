@@ -47,7 +47,7 @@ use crate::{
     },
 };
 
-pub use crate::provider::Invalid;
+pub use crate::provider::InvalidTarget;
 
 /// What is said on the command line, not in the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +60,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When a deployment's URL or credential cannot be written into a request.
-pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, Invalid> {
+pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // every answer can be asked about
@@ -77,7 +77,7 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
 }
 
 /// From the prompt to a group.
-fn tree(config: &Config, state: &State) -> Result<Stack, Invalid> {
+fn tree(config: &Config, state: &State) -> Result<Stack, InvalidTarget> {
     let (settings, most) = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
     let router = Router::new(
         config,
@@ -124,7 +124,11 @@ fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments:
 
 /// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a
 /// hanging deployment would never be benched.
-fn deployment(settings: &Settings, d: &Deployment, state: &State) -> Result<impl Guarded + use<>, Invalid> {
+fn deployment(
+    settings: &Settings,
+    d: &Deployment,
+    state: &State,
+) -> Result<impl Guarded + use<>, InvalidTarget> {
     let upstream = state.upstream(d);
     let asks = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target); // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);

@@ -18,7 +18,7 @@ use tollgate_layers::{
 };
 
 use crate::{
-    classify::{Kind, counted, kind_of},
+    classify::{OutcomeKind, counted, kind_of},
     config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
         mock::Mock,
@@ -159,7 +159,7 @@ impl Kept {
             Some(group) => Paying::Group(Arc::clone(group)),
             None => Paying::Alone(Arc::clone(&deployment.id)),
         };
-        let used_up = |ending: &Ending| kind_of(ending) == Kind::QuotaExhausted;
+        let used_up = |ending: &Ending| kind_of(ending) == OutcomeKind::QuotaExhausted;
         self.accounts.entry(paying).or_insert_with(|| Account::new(used_up)).clone()
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tollgate_layers::{Ending, Hear, balance::InFlight, cooldown::HealthGuard, quota::Held};
 
-use crate::metrics::Count;
+use crate::metrics::RequestMetrics;
 
 /// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
 pub(crate) enum Handle {
@@ -16,7 +16,7 @@ pub(crate) enum Handle {
     /// The cooldown's: whether the deployment is well.
     Cooldown(HealthGuard),
     /// A meter's: one of its scope is under way.
-    Count(Count),
+    Count(RequestMetrics),
     /// Any other: an embedder's own log.
     Listener(Listener),
     /// A place at the front door: given back, whatever the end.
@@ -59,7 +59,7 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, Count => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, RequestMetrics => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
 
 /// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{answer, fault::Fault, kind_of};
+use super::{answer, error_details::ErrorDetails, kind_of};
 
 pub(super) const CONTEXT_WINDOW: &str = include_str!("golden/context_window.http");
 pub(super) const CONTENT_POLICY: &str = include_str!("golden/content_policy.http");
@@ -43,8 +43,8 @@ impl Case {
     }
 
     /// Returns what the classifier reads of the body and the headers.
-    pub(super) fn fault(&self) -> Fault {
-        Fault::of_answer(&self.headers, self.body.as_bytes())
+    pub(super) fn details(&self) -> ErrorDetails {
+        ErrorDetails::of_answer(&self.headers, self.body.as_bytes())
     }
 }
 

@@ -1,46 +1,47 @@
-//! What went wrong, finely: [`Kind`], its tag in an [`Ending`], and the names that LiteLLM gives it.
+//! Detailed kind of an outcome: [`OutcomeKind`], its tag in an [`Ending`], and LiteLLM's names for it.
 
 use http::StatusCode;
 use tollgate_layers::{Class, Ending};
 
-/// What an upstream's answer, or its absence, means. Finer than [`Class`], which is all that the layers read.
+/// The meaning of an upstream's response or of its absence. More detailed than [`Class`], which is all that the
+/// layers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub(crate) enum Kind {
-    /// Answered.
+pub(crate) enum OutcomeKind {
+    /// A successful response.
     Success,
-    /// The limit of requests or tokens is reached; it will pass.
+    /// A rate limit of requests or tokens is reached; it recovers by itself.
     RateLimited,
-    /// The account is out of money or quota; it will not pass soon.
+    /// The account has no money or quota left; it does not recover soon.
     QuotaExhausted,
-    /// Too busy at the moment.
+    /// The upstream is temporarily overloaded.
     Overloaded,
-    /// The request is longer than the model takes.
+    /// The request exceeds the context window of the model.
     ContextWindow,
-    /// The model or its guard refuses the content.
+    /// The model or its content filter refuses the content.
     ContentPolicy,
-    /// The credential is no good.
+    /// The credential is not valid.
     Unauthorized,
-    /// The credential may not do this.
+    /// The credential has no permission for this.
     Permission,
     /// The model or deployment does not exist.
     NotFound,
-    /// The request has too many bytes.
+    /// The request body is too large.
     TooLarge,
-    /// The request is wrong in itself.
+    /// The request is invalid.
     BadRequest,
-    /// A clock ran out, theirs or ours.
+    /// A timeout, of the upstream or of the gateway.
     Timeout,
-    /// The upstream failed.
+    /// The upstream returned a server error.
     ServerError,
-    /// It could not be reached, or the connection broke before the answer.
+    /// The upstream could not be reached, or the connection broke before the response.
     Network,
-    /// The answer broke off, or was no answer.
+    /// The response broke off, or was not a valid response.
     StreamBroken,
 }
 
-impl Kind {
-    /// All of them; `ALL[kind as usize] == kind`.
+impl OutcomeKind {
+    /// All kinds; `ALL[kind as usize] == kind`.
     pub(crate) const ALL: [Self; 15] = [
         Self::Success,
         Self::RateLimited,
@@ -59,7 +60,7 @@ impl Kind {
         Self::StreamBroken,
     ];
 
-    /// The class that the layers act on.
+    /// Returns the class, on which the layers act.
     pub(crate) const fn class(self) -> Class {
         match self {
             Self::Success => Class::Success,
@@ -73,12 +74,12 @@ impl Kind {
         }
     }
 
-    /// An ending of this kind and its class, with nothing more known about it.
+    /// Returns an outcome of this kind and its class, without further information.
     pub(crate) const fn ending(self) -> Ending {
         Ending::of(self.class()).with_kind(self as u8)
     }
 
-    /// The kind that an exception of LiteLLM stands for, with or without `litellm.` before its name.
+    /// Returns the kind for the name of a LiteLLM exception, with or without the prefix `litellm.`.
     pub(crate) fn from_exception(name: &str) -> Option<Self> {
         Some(match name.strip_prefix("litellm.").unwrap_or(name) {
             "RateLimitError" => Self::RateLimited,
@@ -104,51 +105,58 @@ impl Kind {
     }
 }
 
-/// The kind that the maker of an ending tagged it with. One that nobody tagged, or whose tag does not fit its class,
-/// gets the plainest kind of its class.
-pub(crate) fn kind_of(ending: &Ending) -> Kind {
-    let tagged = Kind::ALL.get(usize::from(ending.kind())).copied();
+/// Returns the kind with which an outcome is tagged. Without a tag, or with one that does not fit the class, it is
+/// the most general kind of the class.
+pub(crate) fn kind_of(ending: &Ending) -> OutcomeKind {
+    let tagged = OutcomeKind::ALL.get(usize::from(ending.kind())).copied();
     tagged.filter(|kind| kind.class() == ending.class()).unwrap_or(match ending.class() {
-        Class::Success => Kind::Success,
-        Class::Caller => Kind::BadRequest,
-        Class::ContextWindow => Kind::ContextWindow,
-        Class::ContentPolicy => Kind::ContentPolicy,
-        Class::Unauthorized => Kind::Unauthorized,
-        Class::RateLimited => Kind::RateLimited,
-        Class::Timeout => Kind::Timeout,
-        Class::Unavailable => Kind::ServerError,
+        Class::Success => OutcomeKind::Success,
+        Class::Caller => OutcomeKind::BadRequest,
+        Class::ContextWindow => OutcomeKind::ContextWindow,
+        Class::ContentPolicy => OutcomeKind::ContentPolicy,
+        Class::Unauthorized => OutcomeKind::Unauthorized,
+        Class::RateLimited => OutcomeKind::RateLimited,
+        Class::Timeout => OutcomeKind::Timeout,
+        Class::Unavailable => OutcomeKind::ServerError,
     })
 }
 
-/// The status of an answer of our own that says this.
-pub(crate) const fn status_of(kind: Kind) -> StatusCode {
+/// Returns the status of the gateway's own response for this kind.
+pub(crate) const fn status_of(kind: OutcomeKind) -> StatusCode {
     match kind {
-        Kind::Success => StatusCode::OK,
-        Kind::RateLimited | Kind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::ContextWindow | Kind::ContentPolicy | Kind::BadRequest => StatusCode::BAD_REQUEST,
-        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
-        Kind::Permission => StatusCode::FORBIDDEN,
-        Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
-        Kind::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
-        Kind::Network | Kind::StreamBroken => StatusCode::BAD_GATEWAY,
+        OutcomeKind::Success => StatusCode::OK,
+        OutcomeKind::RateLimited | OutcomeKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        OutcomeKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        OutcomeKind::ContextWindow | OutcomeKind::ContentPolicy | OutcomeKind::BadRequest => {
+            StatusCode::BAD_REQUEST
+        }
+        OutcomeKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        OutcomeKind::Permission => StatusCode::FORBIDDEN,
+        OutcomeKind::NotFound => StatusCode::NOT_FOUND,
+        OutcomeKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        OutcomeKind::Timeout => StatusCode::REQUEST_TIMEOUT,
+        OutcomeKind::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        OutcomeKind::Network | OutcomeKind::StreamBroken => StatusCode::BAD_GATEWAY,
     }
 }
 
-/// The `type` that an error of our own has in OpenAI's shape.
-pub(crate) const fn openai_type(kind: Kind) -> &'static str {
+/// Returns the `type` of the gateway's own errors of this kind, in OpenAI's format.
+pub(crate) const fn openai_type(kind: OutcomeKind) -> &'static str {
     match kind {
-        Kind::RateLimited => "rate_limit_error",
-        Kind::QuotaExhausted => "insufficient_quota",
-        Kind::Unauthorized => "authentication_error",
-        Kind::Permission => "permission_error",
-        Kind::ContextWindow | Kind::ContentPolicy | Kind::NotFound | Kind::TooLarge | Kind::BadRequest => {
-            "invalid_request_error"
-        }
-        Kind::Timeout => "timeout_error",
-        Kind::Overloaded => "overloaded_error",
-        Kind::Success | Kind::ServerError | Kind::Network | Kind::StreamBroken => "internal_server_error",
+        OutcomeKind::RateLimited => "rate_limit_error",
+        OutcomeKind::QuotaExhausted => "insufficient_quota",
+        OutcomeKind::Unauthorized => "authentication_error",
+        OutcomeKind::Permission => "permission_error",
+        OutcomeKind::ContextWindow
+        | OutcomeKind::ContentPolicy
+        | OutcomeKind::NotFound
+        | OutcomeKind::TooLarge
+        | OutcomeKind::BadRequest => "invalid_request_error",
+        OutcomeKind::Timeout => "timeout_error",
+        OutcomeKind::Overloaded => "overloaded_error",
+        OutcomeKind::Success
+        | OutcomeKind::ServerError
+        | OutcomeKind::Network
+        | OutcomeKind::StreamBroken => "internal_server_error",
     }
 }

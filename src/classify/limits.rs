@@ -1,8 +1,8 @@
-//! What the headers of an answer tell about the upstream's limits.
+//! Rate limit headers of a response.
 //!
-//! OpenAI, Azure and Groq use the same names for different things: OpenAI and Groq write a reset as `2m59.56s`, Azure
-//! as whole seconds with `-1` for "unknown", and Groq's (and some of OpenAI's) limits of requests are *per day*.
-//! Layers think in minutes, so a limit that takes longer than that to recover is not told to them, except that it is
+//! OpenAI, Azure and Groq use equal names with different meanings: OpenAI and Groq write a reset as `2m59.56s`, Azure
+//! as whole seconds with `-1` for "unknown", and Groq's (and some of OpenAI's) request limits are *per day*. The
+//! layers work with limits per minute, so a limit that takes longer to recover is not reported to them, unless it is
 //! used up.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tollgate_layers::ending::Seen;
 
 use super::moment;
 
-/// A limit per minute is whole again after a minute at most; the second more is for rounding.
+/// A limit per minute recovers within a minute; one second is added for rounding.
 const MINUTE: Duration = Duration::from_secs(61);
 
-/// Numbers above are points in time and not spans: seconds since 1970 from here on, milliseconds from the second on.
+/// Thresholds above which a number is a time and not a duration: in seconds since 1970, and in milliseconds.
 const EPOCH_SECONDS: f64 = 1e9;
 const EPOCH_MILLIS: f64 = 1e12;
 
-/// The three headers of one limit.
+/// The three headers of a limit.
 struct Names {
     limit: HeaderName,
     remaining: HeaderName,
@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// OpenAI's names, shared by Azure, Groq, Together, Fireworks; Cerebras's; Anthropic's.
+/// Request limits: OpenAI's names (also of Azure, Groq, Together, Fireworks), Cerebras's, Anthropic's.
 static REQUESTS: [Names; 3] = [
     Names::of("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     Names::of(
@@ -51,7 +51,7 @@ static REQUESTS: [Names; 3] = [
     ),
 ];
 
-/// Likewise. Anthropic's `tokens` is the tighter one of input and output, so it comes before them.
+/// Token limits, in the same order. Anthropic's `tokens` is the stricter of input and output, so it comes first.
 static TOKENS: [Names; 5] = [
     Names::of("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
     Names::of(
@@ -76,7 +76,7 @@ static TOKENS: [Names; 5] = [
     ),
 ];
 
-/// Limits of no known unit or of a whole day: only that they are used up matters. GitHub, OpenRouter; Cerebras.
+/// Limits of an unknown unit or of a day (GitHub, OpenRouter; Cerebras): they only matter if they are used up.
 static OTHERS: [Names; 2] = [
     Names::of("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
     Names::of(
@@ -86,7 +86,7 @@ static OTHERS: [Names; 2] = [
     ),
 ];
 
-/// What an answer told about both limits.
+/// The limits of requests and tokens in the headers of a response.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     pub(super) requests: Seen,
@@ -95,7 +95,8 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        // Most servers tell nothing, and to look at their few names is cheaper than to look for all of ours.
+        // Most servers send none of these headers; checking their few names is cheaper than looking up every known
+        // name.
         if !headers.keys().any(is_ours) {
             return Self::default();
         }
@@ -103,13 +104,13 @@ impl Limits {
     }
 }
 
-/// How all the names begin.
+/// Returns true if the name has the prefix of a known rate limit header.
 fn is_ours(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
 }
 
-/// When the last of those limits recovers that are used up.
+/// Returns the time until all used-up limits have recovered.
 pub(super) fn exhausted_until(headers: &HeaderMap) -> Option<Duration> {
     let all = REQUESTS.iter().chain(&TOKENS).chain(&OTHERS);
     all.map(|names| read(names, headers))
@@ -123,7 +124,7 @@ fn first(family: &[Names], headers: &HeaderMap) -> Seen {
     told.map(per_minute).unwrap_or_default()
 }
 
-/// What holds of it for a limit per minute.
+/// Removes what does not apply to a limit per minute.
 fn per_minute(seen: Seen) -> Seen {
     match seen.reset {
         Some(reset) if reset > MINUTE && seen.remaining == Some(0) => Seen { limit: None, ..seen },
@@ -141,7 +142,7 @@ fn read(names: &Names, headers: &HeaderMap) -> Seen {
     }
 }
 
-/// A count; none for Azure's `-1`.
+/// Parses a count. Returns none for Azure's `-1`.
 fn count(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

@@ -1,18 +1,18 @@
-//! What an upstream's answer means: the one place where an attempt is judged.
+//! Classification of upstream responses: the only place that decides the outcome of an attempt.
 //!
-//! [`answer`] reads a complete answer (status, headers, small error body), [`event`] finds an error that hides in a
-//! 200, [`success`] reads what a good answer tells about limits. All three make the
-//! [`Ending`] that Retry, Cooldown, Fallback, metrics and logs read; none of them judges
-//! again. tower-http's `classify` tells 5xx from the rest for a trace; here the class decides what is done next.
+//! [`answer`] classifies a complete response (status, headers, small error body), [`event`] finds an error inside of
+//! a 200, [`success`] reads the rate limit headers of a successful response. Each returns an [`Ending`], which Retry,
+//! Cooldown, Fallback, metrics and logs read; none of them classifies again. tower-http's `classify` separates 5xx
+//! from the rest for traces; here the class decides what happens next.
 //!
-//! The order of evidence is fixed: the HTTP status first, then the codes and types that the body names, then the
-//! words of its message, and those only under the statuses where a provider is known to use them. Providers echo the
-//! prompt in their errors, so a 400 that speaks of a "rate limit" is still a 400. All of it is one table: `table.rs`.
+//! The order of evidence is fixed: the HTTP status, then the codes and types in the body, then the words of its
+//! message, and these only for statuses with which a provider is known to use them. Providers echo the prompt in
+//! their errors, so a 400 with "rate limit" in its message is still a 400. All rules are in one table, `table.rs`.
 //!
-//! Hazards: messages are matched up to their first 4 KB; an absolute time is measured against the answer's own
-//! `date` header, and against our clock only where there is none.
+//! Hazards: only the first 4 KB of a message are searched; an absolute time is compared with the `date` header of the
+//! response, and with the gateway's clock only if there is none.
 
-mod fault;
+mod error_details;
 mod kind;
 mod limits;
 mod moment;
@@ -24,42 +24,42 @@ mod wait;
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Ending};
 
-pub(crate) use self::fault::message_of;
-use self::{fault::Fault, limits::Limits};
+pub(crate) use self::error_details::message_of;
+use self::{error_details::ErrorDetails, limits::Limits};
 pub(crate) use self::{
-    kind::{Kind, kind_of, openai_type, status_of},
+    kind::{OutcomeKind, kind_of, openai_type, status_of},
     policy::counted,
 };
 
-/// How an attempt ended whose whole answer is here. A 2xx is looked at as [`event`] would.
+/// Classifies a complete response. The body of a 2xx is searched for an error, as by [`event`].
 pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ending {
     if status.is_success() {
         return event(body, headers).unwrap_or_else(|| success(headers));
     }
-    let fault = Fault::of_answer(headers, body);
-    ending(table::judge(status.as_u16(), &fault), headers, &fault)
+    let details = ErrorDetails::of_answer(headers, body);
+    ending(table::judge(status.as_u16(), &details), headers, &details)
 }
 
-/// The ending that an error inside a 200 makes: `data` is a whole JSON body, or the data of one event. None when it
-/// is no error, which costs one search for a key when it is an ordinary chunk.
+/// Classifies an error inside of a 200. `data` is a complete JSON body, or the data of one event. Returns none if it
+/// is not an error; for an ordinary chunk this costs one search for a key.
 pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Ending> {
-    let fault = Fault::of_event(data)?;
-    let status = fault.status().or_else(|| table::implied(&fault)).unwrap_or(500);
-    Some(ending(table::judge(status, &fault), headers, &fault))
+    let details = ErrorDetails::of_event(data)?;
+    let status = details.status().or_else(|| table::implied(&details)).unwrap_or(500);
+    Some(ending(table::judge(status, &details), headers, &details))
 }
 
-/// The ending of an answer that is well so far, with what its headers tell about the limits.
+/// Returns a success with the rate limits in the headers.
 pub(crate) fn success(headers: &HeaderMap) -> Ending {
     let limits = Limits::of(headers);
-    Kind::Success.ending().with_seen(limits.requests, limits.tokens)
+    OutcomeKind::Success.ending().with_seen(limits.requests, limits.tokens)
 }
 
-fn ending(kind: Kind, headers: &HeaderMap, fault: &Fault) -> Ending {
+fn ending(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> Ending {
     let limits = Limits::of(headers);
     let asked = match kind.class() {
-        Class::RateLimited => wait::asked(headers, fault).or_else(|| wait::hinted(headers, fault)),
-        Class::Unavailable | Class::Timeout => wait::asked(headers, fault),
-        // Waiting does not mend these, whatever the headers say.
+        Class::RateLimited => wait::asked(headers, details).or_else(|| wait::hinted(headers, details)),
+        Class::Unavailable | Class::Timeout => wait::asked(headers, details),
+        // Waiting does not help against these, whatever the headers contain.
         Class::Success
         | Class::Caller
         | Class::ContextWindow

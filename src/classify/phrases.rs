@@ -1,7 +1,7 @@
-//! The codes and texts that the rows of [`table`](super::table) look for, all in lower case.
+//! The codes and texts of the rows of [`table`](super::table), in lower case.
 //!
-//! The texts of prompts that are too long and of refused content are shown each by a case of its own in `golden/`, where
-//! the source stands beside it. A text is long enough not to hold for the cases of `golden/neither.http`.
+//! Each text of too long prompts and of refused content has a test case in `golden/`, with its source. A text is long
+//! enough not to match the cases of `golden/neither.http`.
 
 pub(super) const CONTEXT_CODES: &[&str] = &[
     "context_length_exceeded",
@@ -66,7 +66,7 @@ pub(super) const QUOTA_CODES: &[&str] = &[
     "allocationquota.freetieronly",
 ];
 
-/// Bedrock's, and Google's reason behind a 400 `INVALID_ARGUMENT`.
+/// Bedrock's, and Google's reason for a 400 `INVALID_ARGUMENT`.
 pub(super) const CREDENTIAL_CODES: &[&str] = &[
     "unrecognizedclientexception",
     "invalidsignatureexception",
@@ -99,7 +99,7 @@ pub(super) const BUSY_CODES: &[&str] = &[
 pub(super) const LIMIT_CODES: &[&str] =
     &["rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests"];
 
-/// Anthropic says both with 400, xAI the last with 403.
+/// Anthropic sends both with 400, xAI the latter with 403.
 pub(super) const EMPTY_ACCOUNT_TEXTS: &[&[&str]] = &[
     &["credit balance is too low"],
     &["reached your specified", "usage limits"],
@@ -110,10 +110,10 @@ pub(super) const EMPTY_ACCOUNT_TEXTS: &[&[&str]] = &[
 pub(super) const MISSING_TEXTS: &[&[&str]] =
     &[&["model not exist"], &["is not a valid model id"], &["provided model identifier is invalid"]];
 
-/// Complaints about the length of the answer that was asked for, in words that also mean a prompt: Cohere.
+/// Errors about the requested length of the response, with words that can also mean the prompt: Cohere.
 pub(super) const OUTPUT_LIMIT_TEXTS: &[&[&str]] = &[&["too many tokens: max tokens must be"]];
 
-/// Texts of prompts that are longer than the model takes.
+/// Texts of errors about prompts that exceed the context window.
 pub(super) const CONTEXT_TEXTS: &[&[&str]] = &[
     &["maximum context length"],
     &["context_length_exceeded"],
@@ -183,14 +183,14 @@ pub(super) const CONTEXT_TEXTS: &[&[&str]] = &[
     &["request body too large for", "max size:", "tokens"],
     &["is too large to process", "physical batch size"],
     &["current length is", "while limit is"],
-    // Bedrock checks the shape of a model's own parameters: these hold the prompt, others do not.
+    // Bedrock validates a model's own parameters: these contain the prompt, others do not.
     &["malformed input request: expected maxlength:"],
     &["#/inputtext: expected maxlength:"],
     &["#/prompt: expected maxlength:"],
     &["#/texts/", "expected maxlength:"],
 ];
 
-/// Texts of content that is refused.
+/// Texts of errors about refused content.
 pub(super) const POLICY_TEXTS: &[&[&str]] = &[
     &["content_policy_violation"],
     &["contentpolicyviolationerror"],

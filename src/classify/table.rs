@@ -1,115 +1,123 @@
-//! The table: which status, code or message means what. The first row that holds decides.
+//! The classification table of statuses, codes and messages. The first matching row decides.
 //!
-//! A row that asks for a [`Says::Word`] looks at the codes and types that the body (or a header) names; one that asks
-//! for a [`Says::Text`] at the message. Rows for text stand behind the rows for words, and each is bound to the
-//! statuses under which that provider was seen to say so.
+//! A row with [`Matcher::Word`] matches the codes and types in the body (or in a header), a row with [`Matcher::Text`] the
+//! message. Rows with text follow the rows with words, and each is limited to the statuses with which that provider
+//! was observed to send it.
 
 use std::ops::RangeInclusive;
 
 use super::{
-    Kind,
-    fault::Fault,
+    OutcomeKind,
+    error_details::ErrorDetails,
     phrases::{
         BUSY_CODES, CONTEXT_CODES, CONTEXT_TEXTS, CREDENTIAL_CODES, EMPTY_ACCOUNT_TEXTS, LIMIT_CODES,
         MISSING_CODES, MISSING_TEXTS, OUTPUT_LIMIT_TEXTS, POLICY_CODES, POLICY_TEXTS, QUOTA_CODES,
     },
 };
 
-/// Under these statuses, an answer that says this is of this kind.
-struct Row(RangeInclusive<u16>, Says, Kind);
+/// A row: responses with these statuses that match have this kind.
+struct Row(RangeInclusive<u16>, Matcher, OutcomeKind);
 
-/// What an error must say.
-enum Says {
-    /// One of these, as a code, type or status; in lower case.
+/// The condition of a row.
+enum Matcher {
+    /// Matches any of these codes, types or statuses, in lower case.
     Word(&'static [&'static str]),
-    /// One of these as a code or type, about a parameter that holds text of the prompt.
+    /// Matches any of these codes or types, if the error is about a parameter that contains text of the prompt.
     PromptWord(&'static [&'static str]),
-    /// One of these as the parameter that the error is about; in lower case.
+    /// Matches if the error is about any of these parameters, in lower case.
     Param(&'static [&'static str]),
-    /// All parts of one of these, somewhere in the message; in lower case.
+    /// Matches if the message contains all parts of any entry, in lower case.
     Text(&'static [&'static [&'static str]]),
-    /// That its status is really this one.
+    /// Matches if the status is exactly this one.
     Status(u16),
-    /// Nothing: the status is enough.
+    /// Matches always.
     Nothing,
 }
 
-use Says::{Nothing, Param, PromptWord, Status, Text, Word};
+use Matcher::{Nothing, Param, PromptWord, Status, Text, Word};
 
 static TABLE: &[Row] = &[
-    // What a code says outright, under any status.
-    Row(400..=400, PromptWord(&["string_above_max_length"]), Kind::ContextWindow),
-    Row(400..=400, Word(&["string_above_max_length"]), Kind::BadRequest),
+    // Codes that are unambiguous with any status.
+    Row(400..=400, PromptWord(&["string_above_max_length"]), OutcomeKind::ContextWindow),
+    Row(400..=400, Word(&["string_above_max_length"]), OutcomeKind::BadRequest),
     // vLLM's check of the length of a prompt, in tokens or in characters.
-    Row(400..=400, Param(&["input_tokens", "input_text"]), Kind::ContextWindow),
-    // Zhipu's numbers, which others may use for something else.
-    Row(400..=400, Word(&["1261"]), Kind::ContextWindow),
-    Row(400..=400, Word(&["1301"]), Kind::ContentPolicy),
-    Row(400..=599, Word(CONTEXT_CODES), Kind::ContextWindow),
-    Row(400..=599, Word(POLICY_CODES), Kind::ContentPolicy),
-    Row(400..=599, Word(QUOTA_CODES), Kind::QuotaExhausted),
-    Row(400..=599, Word(&["throttlingexception", "service_tier_capacity_exceeded"]), Kind::RateLimited),
-    // Bedrock says so with a status that also means other things.
-    Row(400..=403, Word(CREDENTIAL_CODES), Kind::Unauthorized),
-    Row(400..=404, Word(&["accessdeniedexception"]), Kind::Permission),
-    Row(400..=424, Word(MISSING_CODES), Kind::NotFound),
-    Row(400..=424, Word(&["modeltimeoutexception"]), Kind::Timeout),
-    // 429. A TGI or Anthropic that is too busy has met no limit.
-    Row(429..=429, Word(BUSY_CODES), Kind::Overloaded),
-    Row(429..=429, Nothing, Kind::RateLimited),
-    // 400, 413, 422: the request's fault, or hidden in it.
-    Row(413..=413, Word(LIMIT_CODES), Kind::RateLimited),
-    Row(413..=413, Text(&[&["tokens per minute"]]), Kind::RateLimited),
-    Row(400..=422, Text(&[&["too many tokens, please wait"]]), Kind::RateLimited),
-    Row(400..=403, Text(EMPTY_ACCOUNT_TEXTS), Kind::QuotaExhausted),
-    Row(400..=400, Text(&[&["api key not valid"], &["api key expired"]]), Kind::Unauthorized),
-    Row(400..=400, Text(&[&["user location is not supported"]]), Kind::Permission),
-    Row(400..=400, Text(MISSING_TEXTS), Kind::NotFound),
-    Row(400..=422, Text(OUTPUT_LIMIT_TEXTS), Kind::BadRequest),
-    Row(400..=400, Text(CONTEXT_TEXTS), Kind::ContextWindow),
-    Row(413..=413, Text(CONTEXT_TEXTS), Kind::ContextWindow),
-    // 424: SageMaker passes an error of its container on.
-    Row(422..=424, Text(CONTEXT_TEXTS), Kind::ContextWindow),
+    Row(400..=400, Param(&["input_tokens", "input_text"]), OutcomeKind::ContextWindow),
+    // Zhipu's codes, which others may use with another meaning.
+    Row(400..=400, Word(&["1261"]), OutcomeKind::ContextWindow),
+    Row(400..=400, Word(&["1301"]), OutcomeKind::ContentPolicy),
+    Row(400..=599, Word(CONTEXT_CODES), OutcomeKind::ContextWindow),
+    Row(400..=599, Word(POLICY_CODES), OutcomeKind::ContentPolicy),
+    Row(400..=599, Word(QUOTA_CODES), OutcomeKind::QuotaExhausted),
+    Row(
+        400..=599,
+        Word(&["throttlingexception", "service_tier_capacity_exceeded"]),
+        OutcomeKind::RateLimited,
+    ),
+    // Codes that Bedrock sends with an ambiguous status.
+    Row(400..=403, Word(CREDENTIAL_CODES), OutcomeKind::Unauthorized),
+    Row(400..=404, Word(&["accessdeniedexception"]), OutcomeKind::Permission),
+    Row(400..=424, Word(MISSING_CODES), OutcomeKind::NotFound),
+    Row(400..=424, Word(&["modeltimeoutexception"]), OutcomeKind::Timeout),
+    // 429. An overloaded TGI or Anthropic has not reached a rate limit.
+    Row(429..=429, Word(BUSY_CODES), OutcomeKind::Overloaded),
+    Row(429..=429, Nothing, OutcomeKind::RateLimited),
+    // 400, 413, 422: errors of the request, and other errors with these statuses.
+    Row(413..=413, Word(LIMIT_CODES), OutcomeKind::RateLimited),
+    Row(413..=413, Text(&[&["tokens per minute"]]), OutcomeKind::RateLimited),
+    Row(400..=422, Text(&[&["too many tokens, please wait"]]), OutcomeKind::RateLimited),
+    Row(400..=403, Text(EMPTY_ACCOUNT_TEXTS), OutcomeKind::QuotaExhausted),
+    Row(400..=400, Text(&[&["api key not valid"], &["api key expired"]]), OutcomeKind::Unauthorized),
+    Row(400..=400, Text(&[&["user location is not supported"]]), OutcomeKind::Permission),
+    Row(400..=400, Text(MISSING_TEXTS), OutcomeKind::NotFound),
+    Row(400..=422, Text(OUTPUT_LIMIT_TEXTS), OutcomeKind::BadRequest),
+    Row(400..=400, Text(CONTEXT_TEXTS), OutcomeKind::ContextWindow),
+    Row(413..=413, Text(CONTEXT_TEXTS), OutcomeKind::ContextWindow),
+    // 424: SageMaker forwards an error of its container.
+    Row(422..=424, Text(CONTEXT_TEXTS), OutcomeKind::ContextWindow),
     // 403: xAI. 424: Cloudflare's AI gateway. 451: StepFun.
-    Row(400..=451, Text(POLICY_TEXTS), Kind::ContentPolicy),
+    Row(400..=451, Text(POLICY_TEXTS), OutcomeKind::ContentPolicy),
     // OpenRouter's moderation.
-    Row(403..=403, Text(&[&["moderation", "flagged"], &["input was flagged"]]), Kind::ContentPolicy),
-    // What is left of 4xx and below. Redirects are never followed: one means that nothing lives at this address.
-    Row(100..=399, Nothing, Kind::NotFound),
-    Row(401..=401, Nothing, Kind::Unauthorized),
-    Row(402..=402, Nothing, Kind::QuotaExhausted),
-    Row(403..=403, Nothing, Kind::Permission),
-    Row(404..=405, Nothing, Kind::NotFound),
-    Row(408..=408, Nothing, Kind::Timeout),
-    // A conflict is a lock that was not had in time: OpenAI's own clients repeat it.
-    Row(409..=409, Nothing, Kind::ServerError),
-    Row(410..=410, Nothing, Kind::NotFound),
-    Row(413..=413, Nothing, Kind::TooLarge),
+    Row(403..=403, Text(&[&["moderation", "flagged"], &["input was flagged"]]), OutcomeKind::ContentPolicy),
+    // Remaining 4xx, and lower statuses. Redirects are not followed: the address is wrong.
+    Row(100..=399, Nothing, OutcomeKind::NotFound),
+    Row(401..=401, Nothing, OutcomeKind::Unauthorized),
+    Row(402..=402, Nothing, OutcomeKind::QuotaExhausted),
+    Row(403..=403, Nothing, OutcomeKind::Permission),
+    Row(404..=405, Nothing, OutcomeKind::NotFound),
+    Row(408..=408, Nothing, OutcomeKind::Timeout),
+    // A conflict is a lock that was not acquired in time: OpenAI's own clients retry it.
+    Row(409..=409, Nothing, OutcomeKind::ServerError),
+    Row(410..=410, Nothing, OutcomeKind::NotFound),
+    Row(413..=413, Nothing, OutcomeKind::TooLarge),
     // TGI's failed generation, Bedrock's ModelErrorException; too early.
-    Row(424..=425, Nothing, Kind::ServerError),
-    // Groq: no capacity in this tier. Google and nginx: the other side gave up.
-    Row(498..=498, Nothing, Kind::RateLimited),
-    Row(499..=499, Nothing, Kind::ServerError),
-    Row(400..=499, Nothing, Kind::BadRequest),
-    // 5xx: what a gateway on the way has wrapped shows through.
-    Row(500..=599, Status(429), Kind::RateLimited),
-    Row(500..=599, Word(LIMIT_CODES), Kind::RateLimited),
-    Row(500..=599, Word(BUSY_CODES), Kind::Overloaded),
-    Row(500..=599, Word(&["deadline_exceeded", "timeout_error", "modeltimeoutexception"]), Kind::Timeout),
-    // llama.cpp before it had a code for it.
-    Row(500..=500, Text(CONTEXT_TEXTS), Kind::ContextWindow),
+    Row(424..=425, Nothing, OutcomeKind::ServerError),
+    // Groq: no capacity in this tier. Google and nginx: the client closed the request.
+    Row(498..=498, Nothing, OutcomeKind::RateLimited),
+    Row(499..=499, Nothing, OutcomeKind::ServerError),
+    Row(400..=499, Nothing, OutcomeKind::BadRequest),
+    // 5xx: the error that a gateway on the way has wrapped.
+    Row(500..=599, Status(429), OutcomeKind::RateLimited),
+    Row(500..=599, Word(LIMIT_CODES), OutcomeKind::RateLimited),
+    Row(500..=599, Word(BUSY_CODES), OutcomeKind::Overloaded),
+    Row(
+        500..=599,
+        Word(&["deadline_exceeded", "timeout_error", "modeltimeoutexception"]),
+        OutcomeKind::Timeout,
+    ),
+    // llama.cpp, before it had a code for it.
+    Row(500..=500, Text(CONTEXT_TEXTS), OutcomeKind::ContextWindow),
     Row(
         500..=500,
         Text(&[&["the model produced invalid content"], &["new_sensitive ("]]),
-        Kind::ContentPolicy,
+        OutcomeKind::ContentPolicy,
     ),
-    Row(500..=502, Text(&[&["currently overloaded"], &["model is overloaded"]]), Kind::Overloaded),
-    Row(503..=503, Nothing, Kind::Overloaded),
-    Row(504..=504, Nothing, Kind::Timeout),
-    Row(529..=529, Nothing, Kind::Overloaded),
+    Row(500..=502, Text(&[&["currently overloaded"], &["model is overloaded"]]), OutcomeKind::Overloaded),
+    Row(503..=503, Nothing, OutcomeKind::Overloaded),
+    Row(504..=504, Nothing, OutcomeKind::Timeout),
+    Row(529..=529, Nothing, OutcomeKind::Overloaded),
 ];
 
-/// The status that an error inside a 200 would have had, by what it calls itself.
+/// Statuses of errors inside of a 200, by the codes and types in the body.
 static IMPLIED: &[(u16, &[&str])] = &[
     (
         400,
@@ -138,31 +146,31 @@ static IMPLIED: &[(u16, &[&str])] = &[
     (529, &["overloaded_error", "server_is_overloaded"]),
 ];
 
-/// What an error with this status is.
-pub(super) fn judge(status: u16, fault: &Fault) -> Kind {
-    let row = TABLE.iter().find(|row| row.0.contains(&status) && holds(&row.1, fault));
-    row.map_or(Kind::ServerError, |row| row.2)
+/// Returns the kind of an error with this status.
+pub(super) fn judge(status: u16, details: &ErrorDetails) -> OutcomeKind {
+    let row = TABLE.iter().find(|row| row.0.contains(&status) && matches(&row.1, details));
+    row.map_or(OutcomeKind::ServerError, |row| row.2)
 }
 
-/// The status that an error names without a number.
-pub(super) fn implied(fault: &Fault) -> Option<u16> {
-    IMPLIED.iter().find(|(_, words)| words.iter().any(|word| fault.names(word))).map(|(status, _)| *status)
+/// Returns the status that an error inside of a 200 would have had, derived from its codes and types.
+pub(super) fn implied(details: &ErrorDetails) -> Option<u16> {
+    IMPLIED.iter().find(|(_, words)| words.iter().any(|word| details.names(word))).map(|(status, _)| *status)
 }
 
-fn holds(says: &Says, fault: &Fault) -> bool {
-    match says {
-        Word(words) => words.iter().any(|word| fault.names(word)),
-        PromptWord(words) => fault.concerns_prompt() && words.iter().any(|word| fault.names(word)),
-        Param(names) => names.iter().any(|name| fault.concerns(name)),
-        Text(texts) => texts.iter().any(|parts| says_text(parts, fault)),
-        Status(status) => fault.status() == Some(*status),
+fn matches(matcher: &Matcher, details: &ErrorDetails) -> bool {
+    match matcher {
+        Word(words) => words.iter().any(|word| details.names(word)),
+        PromptWord(words) => details.concerns_prompt() && words.iter().any(|word| details.names(word)),
+        Param(names) => names.iter().any(|name| details.concerns(name)),
+        Text(texts) => texts.iter().any(|parts| says_text(parts, details)),
+        Status(status) => details.status() == Some(*status),
         Nothing => true,
     }
 }
 
-/// Returns true if all parts stand in the message.
-fn says_text(parts: &[&str], fault: &Fault) -> bool {
-    parts.iter().all(|part| fault.text().contains(part))
+/// Returns true if the message contains all parts.
+fn says_text(parts: &[&str], details: &ErrorDetails) -> bool {
+    parts.iter().all(|part| details.text().contains(part))
 }
 
 #[cfg(test)]
@@ -171,14 +179,14 @@ mod tests {
 
     use super::{super::golden, *};
 
-    /// What a row can be shown to decide: one fault for each code and each text.
-    fn faults(says: &Says) -> Vec<Fault> {
+    /// Returns an error for each code and each text of a row.
+    fn examples(matcher: &Matcher) -> Vec<ErrorDetails> {
         let told = |code: &str, param: &str, message: &str| {
             let [code, param, message] = [code, param, message].map(str::to_uppercase);
             let body = serde_json::json!({"error": {"code": code, "param": param, "message": message}});
-            Fault::of_answer(&HeaderMap::new(), body.to_string().as_bytes())
+            ErrorDetails::of_answer(&HeaderMap::new(), body.to_string().as_bytes())
         };
-        match says {
+        match matcher {
             Word(words) => words.iter().map(|word| told(word, "", "")).collect(),
             PromptWord(words) => words.iter().map(|word| told(word, "input[0].content", "")).collect(),
             Param(names) => names.iter().map(|name| told("", name, "")).collect(),
@@ -189,26 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_decides_under_some_status_and_none_is_hidden_by_the_rows_before_it() {
+    fn every_row_of_the_classification_table_is_reachable() {
         for (at, row) in TABLE.iter().enumerate() {
-            for fault in faults(&row.1) {
+            for details in examples(&row.1) {
                 let decides = |status| {
-                    let first = TABLE.iter().position(|row| row.0.contains(&status) && holds(&row.1, &fault));
+                    let first =
+                        TABLE.iter().position(|row| row.0.contains(&status) && matches(&row.1, &details));
                     first == Some(at)
                 };
-                assert!(row.0.clone().any(decides), "row {at} ({:?}) never decides about {fault:?}", row.2);
+                assert!(row.0.clone().any(decides), "row {at} ({:?}) never decides about {details:?}", row.2);
             }
         }
     }
 
-    /// Returns what `fault` would be judged as if no row had the text `without`.
-    fn judge_without(status: u16, fault: &Fault, without: &[&str]) -> Kind {
+    /// Returns the kind of the error if no row had the text `without`.
+    fn judge_without(status: u16, details: &ErrorDetails, without: &[&str]) -> OutcomeKind {
         let mut rows = TABLE.iter().filter(|row| row.0.contains(&status));
         let row = rows.find(|row| match &row.1 {
-            Text(texts) => texts.iter().any(|parts| *parts != without && says_text(parts, fault)),
-            says => holds(says, fault),
+            Text(texts) => texts.iter().any(|parts| *parts != without && says_text(parts, details)),
+            matcher => matches(matcher, details),
         });
-        row.map_or(Kind::ServerError, |row| row.2)
+        row.map_or(OutcomeKind::ServerError, |row| row.2)
     }
 
     #[test]
@@ -216,13 +225,13 @@ mod tests {
         for (texts, file) in [(CONTEXT_TEXTS, golden::CONTEXT_WINDOW), (POLICY_TEXTS, golden::CONTENT_POLICY)]
         {
             let cases: Vec<_> =
-                golden::cases(file).iter().map(|case| (case.status.as_u16(), case.fault())).collect();
+                golden::cases(file).iter().map(|case| (case.status.as_u16(), case.details())).collect();
             let idle: Vec<_> = texts
                 .iter()
                 .filter(|text| {
-                    !cases
-                        .iter()
-                        .any(|(status, fault)| judge(*status, fault) != judge_without(*status, fault, text))
+                    !cases.iter().any(|(status, details)| {
+                        judge(*status, details) != judge_without(*status, details, text)
+                    })
                 })
                 .collect();
             assert!(idle.is_empty(), "{idle:?}");
@@ -230,18 +239,20 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_a_verdict_that_is_no_success() {
+    fn every_error_status_has_an_error_kind() {
         for status in 100..=999 {
-            let kind = judge(status, &Fault::default());
+            let kind = judge(status, &ErrorDetails::default());
             assert!(
-                kind != Kind::Success && kind != Kind::Network && kind != Kind::StreamBroken,
+                kind != OutcomeKind::Success
+                    && kind != OutcomeKind::Network
+                    && kind != OutcomeKind::StreamBroken,
                 "{status}: {kind:?}"
             );
         }
     }
 
     #[test]
-    fn what_an_error_implies_is_an_error() {
+    fn the_implied_status_of_an_error_is_an_error_status() {
         for (status, words) in IMPLIED {
             assert!((400..=599).contains(status));
             assert!(words.iter().all(|word| *word == word.to_lowercase()));

@@ -1,30 +1,29 @@
-//! How long an upstream asks us to wait.
+//! The wait that an upstream requests.
 //!
-//! The most exact word wins: milliseconds, then `retry-after`, then what the body says in a field of its own, then
-//! the reset of a limit that is used up, then the sentence in the message. A word that is zero, past or garbage is
-//! none, and the next one is asked.
+//! The most precise source is used: milliseconds, then `retry-after`, then a field of the body, then the reset of a
+//! used-up limit, then a sentence in the message. A wait that is zero, past or invalid is skipped.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{fault::Fault, limits, moment};
+use super::{error_details::ErrorDetails, limits, moment};
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RETRY_AFTER: HeaderName = http::header::RETRY_AFTER;
 
-/// What stands before a duration in the sentences of OpenAI, Azure, Groq and Gemini.
+/// The phrases before a duration in messages of OpenAI, Azure, Groq and Gemini.
 const SENTENCES: [&str; 5] =
     ["try again in ", "retry in ", "retry after ", "try again after ", "please wait "];
 
-/// The wait that the upstream asks for in so many words.
-pub(super) fn asked(headers: &HeaderMap, fault: &Fault) -> Option<Duration> {
-    millis(headers).or_else(|| retry_after(headers)).or(fault.wait())
+/// Returns the wait in a header or in a field of the body.
+pub(super) fn asked(headers: &HeaderMap, details: &ErrorDetails) -> Option<Duration> {
+    millis(headers).or_else(|| retry_after(headers)).or(details.wait())
 }
 
-/// The wait that can be gathered from a limit that is used up, or from the message.
-pub(super) fn hinted(headers: &HeaderMap, fault: &Fault) -> Option<Duration> {
-    limits::exhausted_until(headers).or_else(|| sentence(fault.text()))
+/// Returns the wait derived from a used-up limit, or from the message.
+pub(super) fn hinted(headers: &HeaderMap, details: &ErrorDetails) -> Option<Duration> {
+    limits::exhausted_until(headers).or_else(|| sentence(details.text()))
 }
 
 fn millis(headers: &HeaderMap) -> Option<Duration> {
@@ -40,7 +39,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// `text` is in lower case.
+/// Returns the wait in a message. `text` is in lower case.
 fn sentence(text: &str) -> Option<Duration> {
     SENTENCES.iter().find_map(|opening| {
         let at = text.find(opening)? + opening.len();

@@ -5,7 +5,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use super::{failed, read};
 use crate::{
     config::RoutingStrategy,
-    simulate::{ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams, run},
+    simulate::{
+        ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams, run,
+    },
 };
 
 /// The arguments of `tollgate simulate`.

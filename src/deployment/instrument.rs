@@ -11,19 +11,19 @@ use tower::Layer;
 use crate::{
     body::{Answer, Response},
     error::Judged,
-    metrics::{Count, Meter},
+    metrics::{RequestMetrics, ScopeMetrics},
     request::{Begin, MapOutcome, Outcome},
 };
 
 /// Counts the requests that pass, their classes, how many are under way, and how long they take.
 #[derive(Clone, Debug)]
 pub(crate) struct InstrumentLayer {
-    meter: Arc<Meter>,
+    meter: Arc<ScopeMetrics>,
 }
 
 impl InstrumentLayer {
     /// Counts into this meter.
-    pub(crate) const fn new(meter: Arc<Meter>) -> Self {
+    pub(crate) const fn new(meter: Arc<ScopeMetrics>) -> Self {
         Self { meter }
     }
 }
@@ -40,14 +40,14 @@ impl<S> Layer<S> for InstrumentLayer {
 }
 
 impl<Req> Begin<Req> for InstrumentLayer {
-    type Call = Count;
+    type Call = RequestMetrics;
 
-    fn begin(&self, _: &Req) -> Count {
-        Count::begin(Arc::clone(&self.meter))
+    fn begin(&self, _: &Req) -> RequestMetrics {
+        RequestMetrics::begin(Arc::clone(&self.meter))
     }
 }
 
-impl<E: Judged> Outcome<Response, E> for Count {
+impl<E: Judged> Outcome<Response, E> for RequestMetrics {
     type Response = Response;
     type Error = E;
 

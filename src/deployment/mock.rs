@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::upstream::{Call, Calling, Upstream};
 use crate::{
     body::{Step, Wire},
-    classify::{self, Kind},
+    classify::{self, OutcomeKind},
     config,
     error::ErrorObject,
     request::Route,
@@ -24,13 +24,13 @@ pub(crate) struct Mock {
     text: Arc<str>,
     model: Arc<str>,
     delay: Duration,
-    fails: Option<Kind>,
+    fails: Option<OutcomeKind>,
 }
 
 impl Mock {
     /// The mock of a deployment whose upstream model has this name.
     pub(crate) fn new(mock: &config::MockResponse, model: Arc<str>) -> Self {
-        let fails = mock.text.strip_prefix("litellm.").and_then(Kind::from_exception);
+        let fails = mock.text.strip_prefix("litellm.").and_then(OutcomeKind::from_exception);
         Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
     }
 
@@ -42,7 +42,7 @@ impl Mock {
         }
     }
 
-    fn failure(&self, kind: Kind) -> Response<Wire> {
+    fn failure(&self, kind: OutcomeKind) -> Response<Wire> {
         let status = classify::status_of(kind);
         let message = format!("This deployment is a mock that fails: {}.", self.text);
         let error = ErrorObject::new(message, classify::openai_type(kind), status.as_str());

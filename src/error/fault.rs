@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use tollgate_layers::{Ending, timeout::Limit};
 
-use crate::classify::Kind;
+use crate::classify::OutcomeKind;
 
 /// Which clock ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,18 +94,18 @@ impl Fault {
     }
 
     /// Which of the finer kinds.
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> OutcomeKind {
         match self {
-            Self::Clock { .. } | Self::Deadline => Kind::Timeout,
+            Self::Clock { .. } | Self::Deadline => OutcomeKind::Timeout,
             // Nothing lives at this address.
-            Self::Redirect => Kind::NotFound,
+            Self::Redirect => OutcomeKind::NotFound,
             Self::Cut
             | Self::Truncated
             | Self::Unfinished
             | Self::Empty
             | Self::NotAStream
             | Self::NotJson
-            | Self::TooLarge { .. } => Kind::StreamBroken,
+            | Self::TooLarge { .. } => OutcomeKind::StreamBroken,
         }
     }
 

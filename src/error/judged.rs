@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use tollgate_layers::{Class, Ending};
 
-use crate::{Error, classify::Kind, error::Judged};
+use crate::{Error, classify::OutcomeKind, error::Judged};
 
 impl Judged for Error {
     fn ending(&self) -> Ending {
@@ -13,15 +13,15 @@ impl Judged for Error {
             | Self::Unauthenticated { .. }
             | Self::NoRoute
             | Self::Method(_)
-            | Self::UnknownModel(_) => Kind::BadRequest.ending().refused(),
-            Self::Busy => Kind::Overloaded.ending().refused(),
-            Self::Elapsed(elapsed) if elapsed.is_evidence() => Kind::Timeout.ending(),
-            Self::Elapsed(_) => Kind::Timeout.ending().no_evidence(),
+            | Self::UnknownModel(_) => OutcomeKind::BadRequest.ending().refused(),
+            Self::Busy => OutcomeKind::Overloaded.ending().refused(),
+            Self::Elapsed(elapsed) if elapsed.is_evidence() => OutcomeKind::Timeout.ending(),
+            Self::Elapsed(_) => OutcomeKind::Timeout.ending().no_evidence(),
             Self::Exhausted(exhausted) => {
-                Kind::RateLimited.ending().refused().with_retry_after(exhausted.retry_after())
+                OutcomeKind::RateLimited.ending().refused().with_retry_after(exhausted.retry_after())
             }
             Self::Wire(wire) => {
-                let kind = if wire.timed_out { Kind::Timeout } else { Kind::Network };
+                let kind = if wire.timed_out { OutcomeKind::Timeout } else { OutcomeKind::Network };
                 let ending = if wire.sent { kind.ending() } else { kind.ending().never_sent() };
                 if wire.evidence { ending } else { ending.no_evidence() }
             }

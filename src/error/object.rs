@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Break, Error, Fault};
-use crate::classify::{self, Kind};
+use crate::classify::{self, OutcomeKind};
 
 /// What a client is told of an error, in OpenAI's shape.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +43,8 @@ impl ErrorObject {
     pub(crate) fn of_break(broken: &Break) -> Self {
         match broken {
             Break::Fault(fault) => {
-                let kind = if fault.kind() == Kind::Timeout { "timeout_error" } else { "server_error" };
+                let kind =
+                    if fault.kind() == OutcomeKind::Timeout { "timeout_error" } else { "server_error" };
                 Self::new(fault.to_string(), kind, fault.code())
             }
             Break::Upstream(data, _) => Self::read(data),

@@ -9,7 +9,7 @@ use tower::Layer;
 use crate::{
     Error,
     body::{Body, Response},
-    classify::Kind,
+    classify::OutcomeKind,
     error::{ErrorObject, Judged},
     request::{Begin, MapOutcome, Outcome},
 };
@@ -48,7 +48,7 @@ pub(crate) fn panicked() -> Response {
         "internal_server_error",
         "internal_error",
     );
-    shaped(StatusCode::INTERNAL_SERVER_ERROR, Kind::ServerError.ending(), &error)
+    shaped(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.ending(), &error)
 }
 
 fn shaped(status: StatusCode, ending: Ending, error: &ErrorObject) -> Response {

@@ -1,10 +1,10 @@
-//! What is counted, and how Prometheus reads it: [`Metrics`], [`Meter`].
+//! Prometheus metrics of the gateway: [`Metrics`], and the counters of each scope, [`ScopeMetrics`].
 //!
-//! A [`Meter`] is fetched once, when the tree is built; a request then touches nothing but atomics. (prometheus-client's own
-//! histogram takes a lock that all cores would share, and its families hash their labels: its encoder is used, its
-//! metric types are not.)
+//! A [`ScopeMetrics`] is looked up once, when the tree is built; a request then updates atomics only. The histogram of
+//! prometheus-client takes a lock that all cores would share, and its families hash their labels. This module
+//! therefore uses its encoder, but not its metric types.
 
-mod meter;
+mod scope;
 
 use std::{
     collections::BTreeMap,
@@ -20,54 +20,55 @@ use prometheus_client::{
 };
 use tollgate_layers::retry::Budget;
 
-use self::meter::Shown;
-pub(crate) use self::meter::{Count, Meter};
+use self::scope::HistogramSnapshot;
+pub(crate) use self::scope::{RequestMetrics, ScopeMetrics};
 
-/// All meters of one gateway. Cheap to clone; two gateways in one process share none.
+/// The metrics of one gateway. Cheap to clone; two gateways in one process share nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     inner: Arc<Inner>,
 }
 
-/// Meters by name. Locked when a tree is built and when the counters are read, never by a request.
-type Kept<Key> = Mutex<BTreeMap<Key, Arc<Meter>>>;
+/// The meters by key. Locked when a tree is built and when the metrics are read, never by a request.
+type ScopeMap<Key> = Mutex<BTreeMap<Key, Arc<ScopeMetrics>>>;
 
 #[derive(Debug, Default)]
 struct Inner {
-    gateway: Arc<Meter>,
-    groups: Kept<Arc<str>>,
-    /// By group and id.
-    deployments: Kept<(Arc<str>, Arc<str>)>,
+    gateway: Arc<ScopeMetrics>,
+    groups: ScopeMap<Arc<str>>,
+    /// The meters by group and deployment id.
+    deployments: ScopeMap<(Arc<str>, Arc<str>)>,
     budget: Mutex<Option<Budget>>,
 }
 
 impl Metrics {
-    /// The gateway's own meter: one count per call of a model that the door let in.
-    pub(crate) fn gateway(&self) -> Arc<Meter> {
+    /// Returns the gateway's own meter, which counts each model request that passes admission control once.
+    pub(crate) fn gateway(&self) -> Arc<ScopeMetrics> {
         Arc::clone(&self.inner.gateway)
     }
 
-    /// A group's meter: one count per request that reached it, however many attempts.
-    pub(crate) fn group(&self, name: &Arc<str>) -> Arc<Meter> {
+    /// Returns the meter of a group, which counts each request that reaches the group once, however many attempts it
+    /// needs.
+    pub(crate) fn group(&self, name: &Arc<str>) -> Arc<ScopeMetrics> {
         let mut groups = self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(groups.entry(Arc::clone(name)).or_default())
     }
 
-    /// A deployment's meter: one count per attempt.
-    pub(crate) fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<Meter> {
+    /// Returns the meter of a deployment, which counts each attempt.
+    pub(crate) fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<ScopeMetrics> {
         let mut deployments = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(deployments.entry((Arc::clone(group), Arc::clone(id))).or_default())
     }
 
-    /// Shows the retry budget too.
+    /// Adds the counters of the retry budget to the metrics.
     pub(crate) fn watch(&self, budget: Budget) {
         *self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
     }
 
-    /// Everything in Prometheus' text format.
+    /// Returns all metrics in the text format of Prometheus.
     ///
     /// # Errors
-    /// When the encoder refuses a value, which would be a fault of ours.
+    /// Returns an error if the encoder refuses a value, which would be a bug of the gateway.
     pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("tollgate");
         registry.register_collector(Box::new(self.clone()));
@@ -77,15 +78,15 @@ impl Metrics {
     }
 }
 
-type Scope = (Vec<(&'static str, Arc<str>)>, Arc<Meter>);
+type LabelledScope = (Vec<(&'static str, Arc<str>)>, Arc<ScopeMetrics>);
 
 impl Metrics {
-    fn groups(&self) -> Vec<Scope> {
+    fn groups(&self) -> Vec<LabelledScope> {
         let groups = self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner);
         groups.iter().map(|(name, meter)| (vec![("group", Arc::clone(name))], Arc::clone(meter))).collect()
     }
 
-    fn deployments(&self) -> Vec<Scope> {
+    fn deployments(&self) -> Vec<LabelledScope> {
         let deployments = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner);
         let labels = |(group, id): &(Arc<str>, Arc<str>)| {
             vec![("group", Arc::clone(group)), ("deployment", Arc::clone(id))]
@@ -98,16 +99,16 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gateway = vec![(Vec::new(), self.gateway())];
         let scopes = [
-            ("requests", "calls of models by clients", gateway),
+            ("requests", "model requests of clients", gateway),
             ("group_requests", "requests that reached a group", self.groups()),
-            ("deployment_attempts", "calls of a deployment", self.deployments()),
+            ("deployment_attempts", "attempts on a deployment", self.deployments()),
         ];
         for (name, help, scopes) in &scopes {
             encode_scopes(&mut encoder, name, help, scopes)?;
         }
         let mut broken = encoder.encode_descriptor(
             "deployment_broken_events",
-            "Events of streams that were no JSON",
+            "Stream events with invalid JSON",
             None,
             MetricType::Counter,
         )?;
@@ -118,9 +119,13 @@ impl Collector for Metrics {
         let budget = self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(counts) = budget.map(|budget| budget.counts()) {
             let counts = [
-                ("retry_budget_first_attempts", "First attempts that fed the retry budget", counts.deposits),
-                ("retry_budget_repeats", "Repeats that the retry budget paid for", counts.withdrawals),
-                ("retry_budget_refused", "Repeats that the retry budget refused", counts.refused),
+                (
+                    "retry_budget_first_attempts",
+                    "First attempts counted by the retry budget",
+                    counts.deposits,
+                ),
+                ("retry_budget_repeats", "Retries permitted by the retry budget", counts.withdrawals),
+                ("retry_budget_refused", "Retries refused by the retry budget", counts.refused),
             ];
             for (name, help, count) in counts {
                 let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -135,30 +140,34 @@ fn encode_scopes(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    scopes: &[Scope],
+    scopes: &[LabelledScope],
 ) -> Result<(), fmt::Error> {
-    let ended = format!("How they ended: {help}");
+    let ended = format!("Completed {help}, by outcome class");
     let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;
     for (labels, meter) in scopes {
-        for (class, count) in meter.endings() {
+        for (class, count) in meter.outcomes() {
             let mut labels = labels.clone();
             labels.push(("class", class.into()));
             ConstCounter::new(count).encode(family.encode_family(&Labels(&labels))?)?;
         }
     }
     let in_flight = format!("{name}_in_flight");
-    let now = format!("How many are in flight: {help}");
+    let now = format!("In flight: {help}");
     let mut family = encoder.encode_descriptor(&in_flight, &now, None, MetricType::Gauge)?;
     for (labels, meter) in scopes {
         ConstGauge::new(meter.in_flight()).encode(family.encode_family(&Labels(labels))?)?;
     }
     let histograms = [
-        ("duration_seconds", "their end", Meter::durations as fn(&Meter) -> Shown),
-        ("first_content_seconds", "their first content", Meter::first_contents),
+        (
+            "duration_seconds",
+            "Duration of",
+            ScopeMetrics::durations as fn(&ScopeMetrics) -> HistogramSnapshot,
+        ),
+        ("first_content_seconds", "Time to the first content of", ScopeMetrics::first_contents),
     ];
-    for (what, until, shown) in histograms {
+    for (what, measured, shown) in histograms {
         let name = format!("{name}_{what}");
-        let taken = format!("Seconds until {until}: {help}");
+        let taken = format!("{measured} {help}, in seconds");
         let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
             let (sum, count, buckets) = shown(meter);
@@ -169,7 +178,7 @@ fn encode_scopes(
     Ok(())
 }
 
-/// Labels known when the tree was built.
+/// Labels that are known when the tree is built.
 struct Labels<'a>(&'a [(&'static str, Arc<str>)]);
 
 impl prometheus_client::encoding::EncodeLabelSet for Labels<'_> {
@@ -192,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_every_scope_with_its_labels_escaped() {
+    fn the_metrics_text_has_every_scope_with_its_labels_escaped() {
         let metrics = Metrics::default();
         let group: Arc<str> = "gpt \"4\"\n".into();
         metrics.group(&group).begin();
@@ -218,10 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_whole_at_once_counts_in_both_histograms_and_one_that_failed_in_one() {
+    fn a_complete_response_counts_in_both_histograms_and_a_failed_one_in_the_duration() {
         let metrics = Metrics::default();
         let end = |well, class| {
-            let mut count = Count::begin(metrics.gateway());
+            let mut count = RequestMetrics::begin(metrics.gateway());
             count.head(well, true);
             count.end(&Ending::of(class));
         };
@@ -235,11 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_dropped_unheard_counts_as_cancelled() {
-        let meter = Meter::default();
+    fn a_request_metric_dropped_without_outcome_counts_as_cancelled() {
+        let meter = ScopeMetrics::default();
         meter.begin();
         meter.end(None, Duration::ZERO);
         assert_eq!(meter.in_flight(), 0);
-        assert_eq!(meter.endings().find(|(name, _)| *name == "cancelled"), Some(("cancelled", 1)));
+        assert_eq!(meter.outcomes().find(|(name, _)| *name == "cancelled"), Some(("cancelled", 1)));
     }
 }

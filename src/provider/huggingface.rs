@@ -1,16 +1,16 @@
-//! Hugging Face: a TGI, vLLM or Inference Endpoint of one's own, or the router that forwards to many providers.
+//! Hugging Face: a self-hosted TGI or vLLM, an Inference Endpoint, or the router that forwards to many providers.
 //!
-//! TGI's own `/generate` is not spoken: it has served `/v1/chat/completions` since 1.4.
+//! TGI's own `/generate` is not used: TGI has supported `/v1/chat/completions` since 1.4.
 
 use std::sync::Arc;
 
 use crate::config::Target;
 
-/// The host of the router, which is the base where none was given.
+/// The host of the router, which is the default base URL.
 const ROUTER: &str = "router.huggingface.co";
 
-/// The model's name. LiteLLM writes `{provider}/{org}/{model}` for one provider behind the router and looks up that
-/// provider's own name and path; the router understands `{org}/{model}:{provider}`, which saves the look-up.
+/// Returns the name of the model. For one provider behind the router LiteLLM writes `{provider}/{org}/{model}`, and
+/// looks up the provider's own name and path. The router accepts `{org}/{model}:{provider}`, which needs no look-up.
 pub(super) fn model(target: &Target) -> Arc<str> {
     let at_router = target.base.host().is_some_and(|host| host.eq_ignore_ascii_case(ROUTER))
         && matches!(target.base.path(), "" | "/" | "/v1" | "/v1/");

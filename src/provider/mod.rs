@@ -1,16 +1,16 @@
-//! How each provider is called: where its routes are, how it is paid, what it calls the model.
+//! Encoding of requests for each provider: URL, credential and model name.
 //!
-//! An [`Encoder`] is made once per deployment, when the tree is built; a call then clones a ready URL and a ready
-//! header map and never joins or parses anything. One file per dialect, all of them pure: no client, no clock, no
-//! environment. Error classification is not here but in [`classify`](crate::classify), since what an answer means
-//! depends on what it says and not on who was meant to give it.
+//! An [`Encoder`] is created once per deployment, when the tree is built; a call then clones a finished URL and a
+//! finished header map, and joins or parses nothing. Each dialect has its own file. All of them are pure: no client,
+//! no clock, no environment. Errors of providers are classified in [`classify`](crate::classify) instead, since the
+//! meaning of a response depends on its content and not on the provider.
 //!
-//! To add a provider that speaks like OpenAI: a row of [`config::VENDORS`](crate::config::VENDORS). One that does not
-//! needs a variant of [`config::Provider`](crate::config::Provider) too, a file that says where a route is, and a line
-//! in each `match` on the provider below, which the compiler points at.
+//! To add a provider with OpenAI's dialect, add a row to [`config::VENDORS`](crate::config::VENDORS). Another dialect
+//! also needs a variant of [`config::Provider`](crate::config::Provider), a file with its routes, and an arm in each
+//! `match` below, which the compiler points out.
 //!
-//! Hazards: a header of the configuration may replace any that we set, `authorization` too, but never one that
-//! frames or encodes the message or belongs to the connection.
+//! Hazards: a configured header may replace any header that the encoder sets, including `authorization`, except those
+//! that frame or encode the message or belong to the connection.
 
 mod azure;
 mod huggingface;
@@ -31,25 +31,25 @@ use crate::{
     request::{Payload, Prompt, Route},
 };
 
-/// What we call ourselves.
+/// The `User-Agent` of the gateway.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Some servers choose the framing of a stream by it.
+/// Some servers choose the framing of a stream by this header.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-/// Without the header a server may compress as it likes (RFC 9110, section 12.5.3), and what is compressed cannot be
-/// watched.
+/// Without this header a server may compress responses (RFC 9110, section 12.5.3), and a compressed body cannot be
+/// inspected.
 const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 
-/// A place in the list of headers, taken by the length of each body.
+/// A placeholder in the header map, replaced by the length of each body.
 const NO_LENGTH: HeaderValue = HeaderValue::from_static("0");
 
 static ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 
-/// All that is needed to write a request to one deployment. A clone is a few counts and one header map.
+/// The prepared parts of requests to a deployment. A clone copies some reference counts and one header map.
 #[derive(Clone)]
 pub(crate) struct Encoder {
     model: Arc<str>,
-    /// Where the group and the model are patterns: what is captured of the one is put into the other.
+    /// The patterns of the group and of the model of a wildcard deployment.
     patterns: Option<Arc<(Pattern, Pattern)>>,
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
     chat: Uri,
@@ -59,11 +59,11 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for this deployment.
+    /// Returns an encoder for this deployment.
     ///
     /// # Errors
-    /// When its URL or its credential cannot be sent. The error names neither.
-    pub(crate) fn new(deployment: &Deployment) -> Result<Self, Invalid> {
+    /// Returns an error if the URL or the credential cannot be sent. The error contains neither.
+    pub(crate) fn new(deployment: &Deployment) -> Result<Self, InvalidTarget> {
         let target = &deployment.target;
         Ok(Self {
             model: model(target),
@@ -76,8 +76,8 @@ impl Encoder {
         })
     }
 
-    /// The same with path and query alone as the target of each request, for whoever knows the server: RFC 9112 calls it
-    /// the origin form.
+    /// Makes the target of each request its path and query alone (the origin form of RFC 9112), for a client that
+    /// already knows the server.
     pub(crate) fn in_origin_form(mut self) -> Self {
         for uri in [&mut self.chat, &mut self.completions, &mut self.embeddings] {
             *uri = origin_form(uri);
@@ -85,7 +85,7 @@ impl Encoder {
         self
     }
 
-    /// Where the route is.
+    /// Returns the URL of a route.
     pub(crate) const fn uri(&self, route: Route) -> &Uri {
         match route {
             Route::Chat => &self.chat,
@@ -94,13 +94,13 @@ impl Encoder {
         }
     }
 
-    /// Where the route is, and the headers of a call without a body; secret ones are marked sensitive.
+    /// Returns the URL of a route and the headers of a request without a body. Secret values are marked sensitive.
     pub(crate) fn head(&self, route: Route) -> (Uri, HeaderMap) {
         (self.uri(route).clone(), self.headers.clone())
     }
 
-    /// The whole request, with the prompt in this deployment's words. With `usage`, a stream is asked for its usage
-    /// where the client has not said whether it wants it.
+    /// Returns the request with the model name and the default parameters of this deployment. With `usage`, a stream
+    /// requests its usage unless the client has set `stream_options.include_usage`.
     pub(crate) fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
         let filled = self
             .patterns
@@ -114,10 +114,10 @@ impl Encoder {
         self.request(prompt.head.route, body)
     }
 
-    /// The request round a body that was written with the deployment's model and defaults.
+    /// Returns the request for a body that was written with the model and the defaults of the deployment.
     pub(crate) fn request<B: Body>(&self, route: Route, body: B) -> Request<B> {
         let (uri, mut headers) = self.head(route);
-        // hyper would write the same, but in a list of headers that has to grow for it.
+        // Set here because hyper would add the header to a map that must grow for it.
         match body.size_hint().exact() {
             Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
             None => headers.remove(header::CONTENT_LENGTH),
@@ -131,12 +131,12 @@ impl Encoder {
     }
 }
 
-/// Path and query alone. Of what is in this form already it is a copy.
+/// Returns the path and query. A URI in origin form is copied.
 pub(crate) fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
-/// Without the URLs, which only `--expose-upstreams` may show, and without the values of headers.
+/// Leaves out the URLs, which only `--expose-upstreams` may show, and the values of headers.
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.keys().collect();
@@ -149,7 +149,7 @@ impl fmt::Debug for Encoder {
 
 /// Why a deployment cannot be called at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidTarget {
     /// The base and the route make no absolute http or https URL.
     Address,
     /// The base holds a user or a password; credentials go into `api_key` or `headers`.
@@ -158,7 +158,7 @@ pub enum Invalid {
     Credential,
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Address => "api_base is no absolute http or https URL",
@@ -168,15 +168,15 @@ impl fmt::Display for Invalid {
     }
 }
 
-impl std::error::Error for Invalid {}
+impl std::error::Error for InvalidTarget {}
 
-impl From<InvalidHeaderValue> for Invalid {
+impl From<InvalidHeaderValue> for InvalidTarget {
     fn from(_: InvalidHeaderValue) -> Self {
         Self::Credential
     }
 }
 
-/// Whether a stream of this target may be asked for its usage.
+/// Returns true if streams of this target support `stream_options.include_usage`.
 pub(crate) fn supports_include_usage(target: &Target) -> bool {
     target.vendor.supports_include_usage
         && match target.vendor.provider {
@@ -196,7 +196,7 @@ fn model(target: &Target) -> Arc<str> {
     }
 }
 
-fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
+fn uri(target: &Target, route: Route) -> Result<Uri, InvalidTarget> {
     let base = base(target);
     let path = match target.vendor.provider {
         Provider::OpenAi => openai::path(base, route),
@@ -205,15 +205,15 @@ fn uri(target: &Target, route: Route) -> Result<Uri, Invalid> {
     };
     let mut parts = target.base.clone().into_parts();
     let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));
-    let authority = parts.authority.as_ref().filter(|_| named).ok_or(Invalid::Address)?;
+    let authority = parts.authority.as_ref().filter(|_| named).ok_or(InvalidTarget::Address)?;
     if authority.as_str().contains('@') {
-        return Err(Invalid::UserInfo);
+        return Err(InvalidTarget::UserInfo);
     }
-    parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|_| Invalid::Address)?);
-    Uri::from_parts(parts).map_err(|_| Invalid::Address)
+    parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|_| InvalidTarget::Address)?);
+    Uri::from_parts(parts).map_err(|_| InvalidTarget::Address)
 }
 
-fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
+fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
     let mut headers = HeaderMap::with_capacity(target.headers.len() + 8);
     if let Some(host) = host(&target.base) {
         headers.insert(header::HOST, HeaderValue::try_from(host)?);
@@ -244,7 +244,7 @@ fn headers(target: &Target) -> Result<HeaderMap, Invalid> {
     Ok(headers)
 }
 
-/// What `host` says of this URL: a port only where it is not the scheme's own.
+/// Returns the value of `host`: the port is included unless it is the default of the scheme.
 fn host(url: &Uri) -> Option<String> {
     let host = url.host()?;
     match (url.port_u16(), url.scheme_str()) {
@@ -253,7 +253,7 @@ fn host(url: &Uri) -> Option<String> {
     }
 }
 
-/// A key read from a file or an environment often has a line end behind it.
+/// Keys from files and environment variables often end in a line break.
 fn expose(key: &SecretString) -> &str {
     key.expose_secret().trim()
 }

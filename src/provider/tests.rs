@@ -50,13 +50,13 @@ fn azure(base: &str, version: Option<&str>) -> Encoder {
     encoder(Target { api_version: version.map(Into::into), ..target(Provider::Azure, "my-dep", base) })
 }
 
-/// Where chat is.
+/// Returns the URL of chat completions.
 fn url(encoder: &Encoder) -> String {
     encoder.uri(Route::Chat).to_string()
 }
 
 #[test]
-fn openai_gets_the_base_as_it_is_and_the_route_behind_it() {
+fn an_openai_url_is_the_base_followed_by_the_route() {
     for (base, wanted) in [
         ("https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
         ("https://api.openai.com/v1/", "https://api.openai.com/v1/chat/completions"),
@@ -72,7 +72,7 @@ fn openai_gets_the_base_as_it_is_and_the_route_behind_it() {
 }
 
 #[test]
-fn all_routes_stand_beside_each_other() {
+fn all_openai_routes_have_the_same_base() {
     let encoder = encoder(target(Provider::OpenAi, "m", "https://h/v1/chat/completions"));
     assert_eq!(encoder.uri(Route::Completions), "https://h/v1/completions");
     assert_eq!(encoder.uri(Route::Embeddings), "https://h/v1/embeddings");
@@ -124,13 +124,13 @@ fn azure_by_dated_version_has_the_deployment_in_the_path() {
 }
 
 #[test]
-fn azure_without_a_version_asks_for_the_default_one() {
+fn azure_without_a_version_uses_the_default_version() {
     let wanted = "https://r/openai/deployments/my-dep/chat/completions?api-version=2025-02-01-preview";
     assert_eq!(url(&azure("https://r/", None)), wanted);
 }
 
 #[test]
-fn a_stream_of_azures_is_not_asked_for_its_usage_by_a_version_that_refuses_the_question() {
+fn an_old_azure_version_does_not_support_include_usage() {
     let asks = |base: &str, version: Option<&str>| {
         let api_version = version.map(Into::into);
         supports_include_usage(&Target { api_version, ..target(Provider::Azure, "d", base) })
@@ -145,14 +145,14 @@ fn a_stream_of_azures_is_not_asked_for_its_usage_by_a_version_that_refuses_the_q
 }
 
 #[test]
-fn azure_embeddings_are_beside_its_chat() {
+fn azure_embeddings_have_the_path_of_the_deployment() {
     let encoder = azure("https://r", Some("2024-10-21"));
     let wanted = "https://r/openai/deployments/my-dep/embeddings?api-version=2024-10-21";
     assert_eq!(encoder.uri(Route::Embeddings), wanted);
 }
 
 #[test]
-fn azure_takes_its_dated_base_in_any_form() {
+fn azure_accepts_a_dated_base_url_in_any_form() {
     for (base, wanted) in [
         ("https://r/openai", "https://r/openai/deployments/my-dep/chat/completions?api-version=V"),
         (
@@ -200,7 +200,7 @@ fn azure_v1_has_no_version_and_never_doubles_its_path() {
 }
 
 #[test]
-fn an_azure_token_is_sent_where_the_config_writes_it_as_a_header() {
+fn an_azure_token_in_the_headers_is_sent() {
     let headers = vec![(header::AUTHORIZATION, HeaderValue::from_static("Bearer T"))];
     let encoder = encoder(Target { key: None, headers, ..target(Provider::Azure, "d", "https://r") });
     let (_, headers) = encoder.head(Route::Chat);
@@ -209,14 +209,14 @@ fn an_azure_token_is_sent_where_the_config_writes_it_as_a_header() {
 }
 
 #[test]
-fn a_name_in_an_azure_path_is_one_segment() {
+fn a_model_name_in_an_azure_path_is_one_segment() {
     let encoder = encoder(target(Provider::Azure, "../a b/ü?x#y", "https://r"));
     let path = encoder.uri(Route::Chat).path();
     assert_eq!(path, "/openai/deployments/..%2Fa%20b%2F%C3%BC%3Fx%23y/chat/completions");
 }
 
 #[test]
-fn huggingface_serves_under_v1_wherever_the_base_ends() {
+fn huggingface_routes_are_below_v1_for_any_base() {
     for base in [
         "http://h:8080",
         "http://h:8080/",
@@ -232,7 +232,7 @@ fn huggingface_serves_under_v1_wherever_the_base_ends() {
 }
 
 #[test]
-fn the_router_is_told_the_provider_behind_the_model() {
+fn the_huggingface_router_gets_the_provider_after_the_model() {
     let router = "https://router.huggingface.co/v1";
     for (model, base, wanted) in [
         ("meta-llama/Llama-3.3-70B-Instruct", router, "meta-llama/Llama-3.3-70B-Instruct"),
@@ -248,7 +248,7 @@ fn the_router_is_told_the_provider_behind_the_model() {
 }
 
 #[test]
-fn without_a_credential_no_header_pretends_to_be_one() {
+fn an_encoder_without_a_credential_sends_no_credential_header() {
     for provider in [Provider::OpenAi, Provider::Azure, Provider::HuggingFace] {
         for key in [None, Some("".into()), Some(" \n".into())] {
             let (_, headers) =
@@ -259,14 +259,14 @@ fn without_a_credential_no_header_pretends_to_be_one() {
 }
 
 #[test]
-fn a_line_end_behind_the_key_is_cut_and_one_inside_is_an_error() {
+fn a_line_break_after_the_key_is_removed_and_one_inside_is_an_error() {
     let with_key = |key: &str| Target { key: Some(key.into()), ..target(Provider::OpenAi, "m", "https://h") };
     assert_eq!(encoder(with_key("k\n")).head(Route::Chat).1[header::AUTHORIZATION], "Bearer k");
-    assert_eq!(Encoder::new(&deployment(with_key("k\nx: y"))).map(|_| ()), Err(Invalid::Credential));
+    assert_eq!(Encoder::new(&deployment(with_key("k\nx: y"))).map(|_| ()), Err(InvalidTarget::Credential));
 }
 
 #[test]
-fn a_port_is_told_where_it_is_not_the_schemes_own() {
+fn the_host_header_has_a_port_unless_it_is_the_default_of_the_scheme() {
     for (base, host) in [
         ("https://h", "h"),
         ("https://h:443/v1", "h"),
@@ -281,7 +281,7 @@ fn a_port_is_told_where_it_is_not_the_schemes_own() {
 }
 
 #[test]
-fn extra_headers_replace_ours_but_never_frame_the_message() {
+fn extra_headers_replace_default_headers_but_not_framing_headers() {
     let pair = |name: &'static str| (HeaderName::from_static(name), HeaderValue::from_static("mine"));
     let names = [
         "x-title",
@@ -312,12 +312,12 @@ fn extra_headers_replace_ours_but_never_frame_the_message() {
 }
 
 #[test]
-fn an_address_that_cannot_be_called_is_an_error_that_does_not_repeat_it() {
+fn an_invalid_base_url_is_an_error_that_does_not_contain_it() {
     for (base, wanted) in [
-        ("/only/a/path", Invalid::Address),
-        ("host.only:80", Invalid::Address),
-        ("ftp://host/x", Invalid::Address),
-        ("https://user:sk-very-secret@host/v1", Invalid::UserInfo),
+        ("/only/a/path", InvalidTarget::Address),
+        ("host.only:80", InvalidTarget::Address),
+        ("ftp://host/x", InvalidTarget::Address),
+        ("https://user:sk-very-secret@host/v1", InvalidTarget::UserInfo),
     ] {
         let error = Encoder::new(&deployment(target(Provider::OpenAi, "m", base))).map(|_| ()).unwrap_err();
         assert_eq!(error, wanted, "{base}");
@@ -326,7 +326,7 @@ fn an_address_that_cannot_be_called_is_an_error_that_does_not_repeat_it() {
 }
 
 #[test]
-fn no_debug_output_shows_a_secret_or_an_address() {
+fn debug_output_of_an_encoder_shows_no_secret_and_no_url() {
     let headers = vec![(HeaderName::from_static("x-custom"), HeaderValue::from_static("custom-secret"))];
     let organization = Some(HeaderValue::from_static("org-1"));
     for provider in [Provider::OpenAi, Provider::Azure, Provider::HuggingFace] {

@@ -15,7 +15,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::{
     body::{Body, Clocks, Judge, Listening, Step, Wire},
-    classify::Kind,
+    classify::OutcomeKind,
     deployment::peek::PeekLayer,
     error::Fault,
     request::{Head, Layout, Overrides, Prompt, Request, Route, Trail},
@@ -24,16 +24,16 @@ use crate::{
 /// Judges by the status alone, and takes every error object for an overload.
 pub(crate) const JUDGE: Judge = Judge { answer, event, success };
 
-fn kind(kind: Kind) -> Ending {
+fn kind(kind: OutcomeKind) -> Ending {
     Ending::of(kind.class()).with_kind(kind as u8)
 }
 
 fn answer(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Ending {
-    kind(if status.is_server_error() { Kind::ServerError } else { Kind::BadRequest })
+    kind(if status.is_server_error() { OutcomeKind::ServerError } else { OutcomeKind::BadRequest })
 }
 
 fn event(data: &[u8], _: &HeaderMap) -> Option<Ending> {
-    (!data.starts_with(b"{\"error\":{\"harmless\"")).then(|| kind(Kind::Overloaded))
+    (!data.starts_with(b"{\"error\":{\"harmless\"")).then(|| kind(OutcomeKind::Overloaded))
 }
 
 fn success(_: &HeaderMap) -> Ending {

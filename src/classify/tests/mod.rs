@@ -18,23 +18,23 @@ fn secs(count: u64) -> Option<std::time::Duration> {
 }
 
 #[test]
-fn a_kind_survives_the_journey_through_an_ending() {
-    for kind in Kind::ALL {
-        assert_eq!(Kind::ALL[kind as usize], kind);
+fn an_outcome_keeps_its_kind() {
+    for kind in OutcomeKind::ALL {
+        assert_eq!(OutcomeKind::ALL[kind as usize], kind);
         assert_eq!(kind_of(&kind.ending()), kind);
     }
 }
 
 #[test]
-fn an_ending_that_nobody_tagged_has_the_plainest_kind_of_its_class() {
+fn an_outcome_without_a_tag_has_the_general_kind_of_its_class() {
     for class in Class::ALL {
         assert_eq!(kind_of(&Ending::of(class)).class(), class);
     }
-    assert_eq!(kind_of(&Ending::of(Class::Timeout).with_kind(200)), Kind::Timeout);
+    assert_eq!(kind_of(&Ending::of(Class::Timeout).with_kind(200)), OutcomeKind::Timeout);
 }
 
 #[test]
-fn an_exception_of_litellm_stands_for_a_kind_of_its_class() {
+fn a_litellm_exception_has_a_kind() {
     for (name, class) in [
         ("RateLimitError", Class::RateLimited),
         ("ServiceUnavailableError", Class::Unavailable),
@@ -48,15 +48,18 @@ fn an_exception_of_litellm_stands_for_a_kind_of_its_class() {
         ("BadRequestError", Class::Caller),
         ("Timeout", Class::Timeout),
     ] {
-        assert_eq!(Kind::from_exception(name).map(Kind::class), Some(class), "{name}");
-        assert_eq!(Kind::from_exception(&format!("litellm.{name}")), Kind::from_exception(name));
+        assert_eq!(OutcomeKind::from_exception(name).map(OutcomeKind::class), Some(class), "{name}");
+        assert_eq!(
+            OutcomeKind::from_exception(&format!("litellm.{name}")),
+            OutcomeKind::from_exception(name)
+        );
     }
-    assert_eq!(Kind::from_exception("a plain text"), None);
+    assert_eq!(OutcomeKind::from_exception("a plain text"), None);
 }
 
 #[test]
-fn our_own_errors_are_judged_as_what_they_say() {
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Success) {
+fn the_gateways_own_errors_are_classified_as_their_kind() {
+    for kind in OutcomeKind::ALL.into_iter().filter(|kind| *kind != OutcomeKind::Success) {
         let body = format!(r#"{{"error":{{"message":"m","type":"{}","code":null}}}}"#, openai_type(kind));
         let judged = answer(status_of(kind), &HeaderMap::new(), body.as_bytes());
         let same_status = status_of(kind_of(&judged)) == status_of(kind);
@@ -69,7 +72,7 @@ fn our_own_errors_are_judged_as_what_they_say() {
 }
 
 #[test]
-fn a_success_tells_what_is_left_in_the_words_of_openai() {
+fn a_success_reports_openai_rate_limit_headers() {
     let ending = success(&headers(&[
         ("x-ratelimit-limit-requests", "60"),
         ("x-ratelimit-remaining-requests", "59"),
@@ -78,7 +81,7 @@ fn a_success_tells_what_is_left_in_the_words_of_openai() {
         ("x-ratelimit-remaining-tokens", "149984"),
         ("x-ratelimit-reset-tokens", "6ms"),
     ]));
-    assert_eq!(kind_of(&ending), Kind::Success);
+    assert_eq!(kind_of(&ending), OutcomeKind::Success);
     assert_eq!(ending.requests(), Seen { limit: Some(60), remaining: Some(59), reset: secs(1) });
     assert_eq!(ending.tokens().remaining, Some(149_984));
     assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(6)));
@@ -86,7 +89,7 @@ fn a_success_tells_what_is_left_in_the_words_of_openai() {
 }
 
 #[test]
-fn azure_s_unknowns_are_no_numbers() {
+fn unknown_azure_rate_limits_are_none() {
     let ending = success(&headers(&[
         ("x-ratelimit-remaining-requests", "79"),
         ("x-ratelimit-limit-tokens", "-1"),
@@ -98,7 +101,7 @@ fn azure_s_unknowns_are_no_numbers() {
 }
 
 #[test]
-fn groq_s_requests_per_day_are_not_taken_for_a_minute() {
+fn a_groq_rate_limit_per_day_is_not_a_limit_per_minute() {
     let groq = |remaining| {
         success(&headers(&[
             ("x-ratelimit-limit-requests", "14400"),
@@ -116,7 +119,7 @@ fn groq_s_requests_per_day_are_not_taken_for_a_minute() {
 }
 
 #[test]
-fn anthropic_s_resets_are_points_in_time() {
+fn anthropic_rate_limit_resets_are_times() {
     let ending = success(&headers(&[
         ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
         ("anthropic-ratelimit-requests-limit", "50"),
@@ -131,7 +134,7 @@ fn anthropic_s_resets_are_points_in_time() {
 }
 
 #[test]
-fn an_ordinary_chunk_is_no_error() {
+fn an_ordinary_chunk_is_not_classified_as_an_error() {
     for chunk in [
         r#"{"choices":[{"delta":{"content":"an \"error\": {\"code\": 429} occurred"}}]}"#,
         r#"{"id":"x","choices":[{"delta":{"content":"error"},"finish_reason":null}],"error":null}"#,
@@ -150,14 +153,14 @@ fn an_ordinary_chunk_is_no_error() {
 }
 
 #[test]
-fn an_answer_of_200_is_looked_into() {
+fn an_error_body_with_status_200_is_classified() {
     let body = br#"{"error":{"code":429,"message":"slow down"}}"#;
-    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), body)), Kind::RateLimited);
-    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), b"{}")), Kind::Success);
+    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), body)), OutcomeKind::RateLimited);
+    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), b"{}")), OutcomeKind::Success);
 }
 
 #[test]
-fn the_message_is_found_where_each_provider_puts_it() {
+fn the_error_message_of_each_provider_is_found() {
     for (body, wanted) in [
         (r#"{"error":{"message":"a","type":"t"}}"#, Some("a")),
         (r#"{"error":"b","error_type":"validation"}"#, Some("b")),
@@ -171,7 +174,7 @@ fn the_message_is_found_where_each_provider_puts_it() {
         ("{}", None),
     ] {
         let json = serde_json::from_str(body).expect("JSON");
-        assert_eq!(super::fault::message_of(&json), wanted, "{body}");
+        assert_eq!(super::error_details::message_of(&json), wanted, "{body}");
     }
 }
 

@@ -6,7 +6,7 @@ use tollgate_layers::Ending;
 
 use crate::{
     body::{Body, terms::Terms, watch::Meaning},
-    classify::{self, Kind},
+    classify::{self, OutcomeKind},
     error::{ErrorObject, Fault, body_of},
     request,
 };
@@ -65,25 +65,25 @@ pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Term
 
 fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
     match classify::kind_of(&ending) {
-        Kind::Unauthorized => {
+        OutcomeKind::Unauthorized => {
             Some(("The upstream refused the gateway's own credential, not yours", "upstream_unauthorized"))
         }
-        Kind::Permission => {
+        OutcomeKind::Permission => {
             Some(("The upstream does not allow this to the gateway's own credential", "upstream_forbidden"))
         }
-        Kind::Success
-        | Kind::RateLimited
-        | Kind::QuotaExhausted
-        | Kind::Overloaded
-        | Kind::ContextWindow
-        | Kind::ContentPolicy
-        | Kind::NotFound
-        | Kind::TooLarge
-        | Kind::BadRequest
-        | Kind::Timeout
-        | Kind::ServerError
-        | Kind::Network
-        | Kind::StreamBroken => None,
+        OutcomeKind::Success
+        | OutcomeKind::RateLimited
+        | OutcomeKind::QuotaExhausted
+        | OutcomeKind::Overloaded
+        | OutcomeKind::ContextWindow
+        | OutcomeKind::ContentPolicy
+        | OutcomeKind::NotFound
+        | OutcomeKind::TooLarge
+        | OutcomeKind::BadRequest
+        | OutcomeKind::Timeout
+        | OutcomeKind::ServerError
+        | OutcomeKind::Network
+        | OutcomeKind::StreamBroken => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What one scope counts: [`Meter`], and a request under way: [`Count`].
+//! Counters and histograms of one scope ([`ScopeMetrics`]), and the metrics of a request in progress ([`RequestMetrics`]).
 
 use std::{
     sync::{
@@ -11,58 +11,58 @@ use std::{
 use tokio::time::Instant;
 use tollgate_layers::{Class, Ending, Hear};
 
-/// Upper bounds of the histograms' buckets, in milliseconds: from a cache hit to a thinking model.
+/// Upper bounds of the histogram buckets, in milliseconds: from a cache hit to a reasoning model.
 const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
 
-/// What one scope counts: the gateway, a group, or a deployment.
+/// The counters and histograms of a scope: the gateway, a group, or a deployment.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+pub(crate) struct ScopeMetrics {
     by_class: [AtomicU64; Class::COUNT],
     cancelled: AtomicU64,
     begun: AtomicU64,
-    /// Of answers that were whole when their first content was there: both at once.
+    /// Responses that were complete at their first content: the duration is the time to the first content.
     whole: Histogram,
-    /// Of all others.
+    /// All other responses.
     duration: Histogram,
     first_content: Histogram,
     pub(super) broken_events: Arc<AtomicU64>,
 }
 
-impl Meter {
-    /// Where events with broken JSON are counted.
+impl ScopeMetrics {
+    /// Returns the counter of stream events with invalid JSON.
     pub(crate) fn broken_events(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.broken_events)
     }
 
-    /// One more has begun.
+    /// Counts the start of a request.
     pub(crate) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The head went up, with the first content or the whole answer in hand.
+    /// Records the time to the first content.
     pub(crate) fn first_content(&self, after: Duration) {
         self.first_content.observe(after);
     }
 
-    /// One has ended; without a class it was cancelled.
+    /// Counts the end of a request. A request without a class was cancelled.
     pub(crate) fn end(&self, class: Option<Class>, after: Duration) {
         self.count(class);
         self.duration.observe(after);
     }
 
-    /// One has ended with its first content.
+    /// Counts the end of a request with a complete response at its first content.
     fn end_whole(&self, class: Class, after: Duration) {
         self.count(Some(class));
         self.whole.observe(after);
     }
 
-    /// How long they took to their end.
-    pub(super) fn durations(&self) -> Shown {
+    /// Returns the histogram of durations.
+    pub(super) fn durations(&self) -> HistogramSnapshot {
         self.duration.read_with(&self.whole)
     }
 
-    /// How long they took to their first content.
-    pub(super) fn first_contents(&self) -> Shown {
+    /// Returns the histogram of times to the first content.
+    pub(super) fn first_contents(&self) -> HistogramSnapshot {
         self.first_content.read_with(&self.whole)
     }
 
@@ -73,66 +73,67 @@ impl Meter {
         };
     }
 
-    /// How many are under way: those that began and have not ended, so that a request counts neither in nor out.
+    /// Returns the number of requests that have started and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
-        let ended: u64 = self.endings().map(|(_, count)| count).sum();
-        // The two are not read at one moment.
+        let ended: u64 = self.outcomes().map(|(_, count)| count).sum();
+        // The two counters are not read at the same moment.
         self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
-    /// How many ended in this class.
+    /// Returns the number of requests that ended in this class.
     pub(crate) fn ended(&self, class: Class) -> u64 {
         self.by_class[class.index()].load(Ordering::Relaxed)
     }
 
-    /// How many ended in which way.
-    pub(super) fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    /// Returns the number of ended requests by class, and of cancelled requests.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let classes = Class::ALL.iter().map(|class| (class.as_str(), self.ended(*class)));
         classes.chain([("cancelled", self.cancelled.load(Ordering::Relaxed))])
     }
 }
 
-/// A histogram as it is shown: the sum in seconds, the count, and that of each bucket with its upper bound.
-pub(super) type Shown = (f64, u64, Vec<(f64, u64)>);
+/// A snapshot of a histogram: the sum in seconds, the count, and the upper bound and count of each bucket.
+pub(super) type HistogramSnapshot = (f64, u64, Vec<(f64, u64)>);
 
-/// What is known of a request.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug)]
-enum Told {
-    Nothing,
-    /// It went well, with the whole answer in hand, after so long.
-    Whole(Duration),
-    /// It is over after so long, and had no content.
-    Over(Duration),
-    /// It has been counted.
-    All,
+enum Stage {
+    Started,
+    /// The response was a success and complete at its head, after this time.
+    Complete(Duration),
+    /// The request ended without content after this time.
+    Ended(Duration),
+    /// The request has been counted.
+    Counted,
 }
 
-/// One request under way: counted when it ends, or as cancelled when it is dropped.
+/// The metrics of a request in progress. Counts the request when it ends, or as cancelled if dropped before.
 #[derive(Debug)]
-pub(crate) struct Count {
-    meter: Arc<Meter>,
+pub(crate) struct RequestMetrics {
+    meter: Arc<ScopeMetrics>,
     start: Instant,
-    told: Told,
+    stage: Stage,
 }
 
-impl Count {
-    /// It begins now.
-    pub(crate) fn begin(meter: Arc<Meter>) -> Self {
+impl RequestMetrics {
+    /// Starts the metrics of a request now.
+    pub(crate) fn begin(meter: Arc<ScopeMetrics>) -> Self {
         meter.begin();
-        Self { meter, start: Instant::now(), told: Told::Nothing }
+        Self { meter, start: Instant::now(), stage: Stage::Started }
     }
 
     fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
     }
 
-    /// Its head goes up, with the first content in hand if it goes `well`, or, when it is `over`, with the whole answer.
+    /// Records the response head. `well` means success with the first content at hand, `over` means the body is
+    /// complete.
     pub(crate) fn head(&mut self, well: bool, over: bool) {
-        let after = self.elapsed(); // one look at the clock is enough
-        self.told = match (well, over) {
-            (true, true) => Told::Whole(after),
-            (false, true) => Told::Over(after),
-            (_, false) => Told::Nothing,
+        let after = self.elapsed(); // read the clock once
+        self.stage = match (well, over) {
+            (true, true) => Stage::Complete(after),
+            (false, true) => Stage::Ended(after),
+            (_, false) => Stage::Started,
         };
         if well && !over {
             self.meter.first_content(after);
@@ -140,26 +141,26 @@ impl Count {
     }
 }
 
-impl Hear for Count {
+impl Hear for RequestMetrics {
     fn end(mut self, ending: &Ending) {
-        match std::mem::replace(&mut self.told, Told::All) {
-            Told::Whole(after) => self.meter.end_whole(ending.class(), after),
-            Told::Over(after) => self.meter.end(Some(ending.class()), after),
-            Told::Nothing => self.meter.end(Some(ending.class()), self.elapsed()),
-            Told::All => {}
+        match std::mem::replace(&mut self.stage, Stage::Counted) {
+            Stage::Complete(after) => self.meter.end_whole(ending.class(), after),
+            Stage::Ended(after) => self.meter.end(Some(ending.class()), after),
+            Stage::Started => self.meter.end(Some(ending.class()), self.elapsed()),
+            Stage::Counted => {}
         }
     }
 }
 
-impl Drop for Count {
+impl Drop for RequestMetrics {
     fn drop(&mut self) {
-        if !matches!(self.told, Told::All) {
+        if !matches!(self.stage, Stage::Counted) {
             self.meter.end(None, self.elapsed());
         }
     }
 }
 
-/// A histogram of seconds, without a lock.
+/// A lock-free histogram of seconds.
 #[derive(Debug, Default)]
 struct Histogram {
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -174,8 +175,8 @@ impl Histogram {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// This and another together.
-    fn read_with(&self, other: &Self) -> Shown {
+    /// Returns a snapshot of this histogram merged with another.
+    fn read_with(&self, other: &Self) -> HistogramSnapshot {
         let both = |one: &AtomicU64, other: &AtomicU64| {
             one.load(Ordering::Relaxed).wrapping_add(other.load(Ordering::Relaxed))
         };

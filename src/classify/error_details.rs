@@ -1,5 +1,4 @@
-//! What an error body says, whoever wrote it: its message, the codes and types it names, the status it means, the
-//! wait it asks for.
+//! Parsing of error bodies of any provider: message, codes and types, status, and requested wait.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,27 +8,27 @@ use serde_json::Value;
 
 use super::moment;
 
-/// How much of a message is searched: what matters stands at its beginning, an echoed prompt may follow.
+/// Bytes of a message that are searched: the relevant part comes first, and an echoed prompt may follow.
 const LONGEST_TEXT: usize = 4096;
 
-/// Where providers write codes, types and statuses.
+/// Keys with codes, types and statuses.
 const NAMES: [&str; 7] = ["code", "type", "status", "error_type", "error_code", "reason", "__type"];
 /// The parameters of a request that hold the prompt.
 const PROMPTS: [&str; 3] = ["messages", "input", "prompt"];
 /// The keys below them that hold text of the prompt, of any length. Names and ids have limits of their own.
 const PROMPT_TEXTS: [&str; 4] = ["content", "text", "arguments", "output"];
-/// Where they write a wait, in seconds: Hugging Face's loading models, OpenRouter, and gateways.
+/// Keys with a wait in seconds: of Hugging Face's loading models, of OpenRouter, and of gateways.
 const WAITS: [&str; 3] = ["retry_after", "retry_after_seconds", "estimated_time"];
 
 static AMAZON_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// Begins a key or a value in every event that is an error, and in few others: what has it is read, and only then
-/// judged. Inside of a JSON string the quote would be escaped, so an answer that speaks about errors does not match.
+/// Occurs in every event that is an error, and in few others; an event that contains it is parsed, and then
+/// classified. Within a JSON string the quote would be escaped, so a response text about errors does not match.
 static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
 
-/// What an error says.
+/// The details of an error.
 #[derive(Debug, Default)]
-pub(super) struct Fault {
+pub(super) struct ErrorDetails {
     text: String,
     names: Vec<String>,
     param: String,
@@ -37,18 +36,18 @@ pub(super) struct Fault {
     wait: Option<Duration>,
 }
 
-impl Fault {
-    /// Of an answer whose status says that it is an error.
+impl ErrorDetails {
+    /// Parses a response with an error status.
     pub(super) fn of_answer(headers: &HeaderMap, body: &[u8]) -> Self {
-        let mut fault =
+        let mut details =
             serde_json::from_slice(body).map_or_else(|_| Self::of_text(body), |json| Self::of_json(&json));
         if let Some(name) = headers.get(&AMAZON_TYPE).and_then(|value| value.to_str().ok()) {
-            fault.add_name(name);
+            details.add_name(name);
         }
-        fault
+        details
     }
 
-    /// Of an event or a body that came with a 200; none when it is no error.
+    /// Parses an event or a body of a 200. Returns none if it is not an error.
     pub(super) fn of_event(data: &[u8]) -> Option<Self> {
         if !may_be_error(data) {
             return None;
@@ -57,17 +56,17 @@ impl Fault {
         is_error(&json).then(|| Self::of_json(&json))
     }
 
-    /// The message, in lower case.
+    /// Returns the message, in lower case.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The HTTP status that the body itself names.
+    /// Returns the HTTP status in the body.
     pub(super) const fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// The wait that the body asks for in a field of its own.
+    /// Returns the wait in a field of the body.
     pub(super) const fn wait(&self) -> Option<Duration> {
         self.wait
     }
@@ -101,18 +100,19 @@ impl Fault {
     }
 
     fn of_json(json: &Value) -> Self {
-        let mut fault = Self { text: search_text(json), ..Self::default() };
+        let mut details = Self { text: search_text(json), ..Self::default() };
         for part in parts(json) {
             for value in NAMES.iter().filter_map(|key| part.get(key)) {
-                fault.add(value);
+                details.add(value);
             }
-            if let Some(param) = part.get("param").and_then(Value::as_str).filter(|_| fault.param.is_empty())
+            if let Some(param) =
+                part.get("param").and_then(Value::as_str).filter(|_| details.param.is_empty())
             {
-                fault.param = param.to_ascii_lowercase();
+                details.param = param.to_ascii_lowercase();
             }
-            fault.wait = fault.wait.or_else(|| wait(part));
+            details.wait = details.wait.or_else(|| wait(part));
         }
-        fault
+        details
     }
 
     fn add(&mut self, value: &Value) {
@@ -126,7 +126,7 @@ impl Fault {
         self.status = self.status.or(status);
     }
 
-    /// Amazon writes `com.amazon#Name:http://documentation`.
+    /// Adds a code or type. Amazon writes `com.amazon#Name:http://documentation`.
     fn add_name(&mut self, name: &str) {
         let name = name.split_once(':').map_or(name, |(name, _)| name);
         let name = name.rsplit_once('#').map_or(name, |(_, name)| name);
@@ -134,7 +134,7 @@ impl Fault {
     }
 }
 
-/// The message of an error body: what the provider wrote for people.
+/// Returns the message of an error body.
 pub(crate) fn message_of(json: &Value) -> Option<&str> {
     const PLACES: [&str; 12] = [
         "/error/message",
@@ -156,7 +156,7 @@ pub(crate) fn message_of(json: &Value) -> Option<&str> {
     PLACES.iter().find_map(|place| json.pointer(place)?.as_str())
 }
 
-/// What fingerprints are looked for in: the message, and the answer that OpenRouter wraps.
+/// Returns the text that is searched: the message, and the original error that OpenRouter includes.
 fn search_text(json: &Value) -> String {
     let wrapped = first(json).pointer("/error/metadata/raw").and_then(Value::as_str);
     let mut text = String::new();
@@ -169,12 +169,12 @@ fn search_text(json: &Value) -> String {
     text
 }
 
-/// Gemini's compatible endpoint and some of Vertex's streams wrap the error in an array of one.
+/// Returns the error itself. Gemini's compatible endpoint and some streams of Vertex wrap it in an array.
 fn first(json: &Value) -> &Value {
     json.get(0).unwrap_or(json)
 }
 
-/// The objects of an error body that may hold names and waits, the most telling first.
+/// Returns the objects of an error body that may contain codes and waits, the most specific first.
 fn parts(json: &Value) -> impl Iterator<Item = &Value> {
     const PLACES: [&str; 9] = [
         "/error",
@@ -192,18 +192,18 @@ fn parts(json: &Value) -> impl Iterator<Item = &Value> {
     PLACES.iter().filter_map(|place| json.pointer(place)).chain(details)
 }
 
-/// Google's `RetryInfo`, or a number of seconds.
+/// Returns the wait: Google's `RetryInfo`, or a number of seconds.
 fn wait(part: &Value) -> Option<Duration> {
     let delay = part.get("retryDelay").and_then(Value::as_str).and_then(moment::duration);
     delay.or_else(|| WAITS.iter().find_map(|key| moment::seconds(part.get(key)?.as_f64()?)))
 }
 
-/// Whether an error's key stands anywhere with a value. Some servers send `"error":null` with every chunk.
+/// Returns true if an error key has a value. Some servers send `"error":null` with every chunk.
 fn may_be_error(data: &[u8]) -> bool {
     ERROR_KEY.find_iter(data).any(|at| !is_null_member(data.get(at..).unwrap_or_default()))
 }
 
-/// Whether this begins with a key and a null.
+/// Returns true if `data` begins with an error key and a null.
 fn is_null_member(data: &[u8]) -> bool {
     let value = data
         .strip_prefix(b"\"error\"")
@@ -214,17 +214,20 @@ fn is_null_member(data: &[u8]) -> bool {
 
 fn is_error(json: &Value) -> bool {
     let json = first(json);
-    let says = |place: &str, word: &str| json.pointer(place).and_then(Value::as_str) == Some(word);
-    let failed = json.get("success") == Some(&Value::Bool(false)) && json.get("errors").is_some_and(is_told);
-    let told = ["/error", "/choices/0/error"].iter().any(|place| json.pointer(place).is_some_and(is_told));
-    told || failed
-        || says("/type", "error")
-        || says("/object", "error")
-        || says("/choices/0/finish_reason", "error")
+    let has = |place: &str, word: &str| json.pointer(place).and_then(Value::as_str) == Some(word);
+    let failed =
+        json.get("success") == Some(&Value::Bool(false)) && json.get("errors").is_some_and(is_present);
+    let present =
+        ["/error", "/choices/0/error"].iter().any(|place| json.pointer(place).is_some_and(is_present));
+    present
+        || failed
+        || has("/type", "error")
+        || has("/object", "error")
+        || has("/choices/0/finish_reason", "error")
 }
 
-/// Whether there is anything in it.
-fn is_told(value: &Value) -> bool {
+/// Returns true if the value is not empty.
+fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Bool(true) | Value::Number(_) => true,
