@@ -18,7 +18,7 @@ use std::{
 
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use tollgate_layers::{
-    BoxError, Class, Ending,
+    BoxError, Class, Outcome,
     balance::{RateLimitBalance, RateLimitBalanceLayer, Strategy},
     cooldown::{Cooldown, CooldownLayer, HealthState, Policy},
     endpoint::Endpoint,
@@ -26,7 +26,7 @@ use tollgate_layers::{
     quota::{Limits, Meters, Quota, QuotaLayer, Window},
     retry::RetryLayer,
     timeout::TimeoutLayer,
-    track::AtHead,
+    track::AtResponse,
 };
 use tower::{Layer, Service};
 
@@ -66,14 +66,14 @@ impl Service<u32> for Leaf {
     }
 }
 
-type Classifier = fn(Result<&u32, &BoxError>) -> Ending;
-const TRACK: AtHead<Classifier> = AtHead(classify);
+type Classifier = fn(Result<&u32, &BoxError>) -> Outcome;
+const TRACK: AtResponse<Classifier> = AtResponse(classify);
 
-fn classify(outcome: Result<&u32, &BoxError>) -> Ending {
-    match outcome {
-        Ok(answer) if *answer >= REFUSED => Ending::of(Class::Success),
-        Ok(_) => Ending::of(Class::RateLimited),
-        Err(_) => Ending::of(Class::Unavailable),
+fn classify(result: Result<&u32, &BoxError>) -> Outcome {
+    match result {
+        Ok(answer) if *answer >= REFUSED => Outcome::new(Class::Success),
+        Ok(_) => Outcome::new(Class::RateLimited),
+        Err(_) => Outcome::new(Class::Unavailable),
     }
 }
 
@@ -137,7 +137,7 @@ fn fallback_taken(bencher: Bencher<'_, '_>) {
     time(bencher, &FallbackLayer::new(next, classify).layer(LEAF), REFUSED - 1);
 }
 
-fn next(request: &u32, _: &Ending) -> Option<u32> {
+fn next(request: &u32, _: &Outcome) -> Option<u32> {
     Some(request + 1)
 }
 
@@ -149,8 +149,8 @@ fn fallback_retry_timeout(bencher: Bencher<'_, '_>) {
     time(bencher, &FallbackLayer::new(next, classify).layer(group), REFUSED);
 }
 
-type Deployment = Cooldown<Quota<Leaf, AtHead<Classifier>>, AtHead<Classifier>>;
-type Group = RateLimitBalance<Deployment, AtHead<Classifier>>;
+type Deployment = Cooldown<Quota<Leaf, AtResponse<Classifier>>, AtResponse<Classifier>>;
+type Group = RateLimitBalance<Deployment, AtResponse<Classifier>>;
 
 /// Limits that are counted but never met.
 fn roomy() -> Meters {

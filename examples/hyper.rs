@@ -10,7 +10,7 @@ use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
 use tokio::net::TcpListener;
 use tollgate_layers::{
-    AtHead, Attempts, BoxError, Class, Ending,
+    AtResponse, Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     context_window::ContextWindowFallbackLayer,
     cooldown::{CooldownLayer, HealthState, Policy},
@@ -40,21 +40,21 @@ fn both(
     smaller: SocketAddr,
     larger: SocketAddr,
 ) -> impl Service<Call, Response = Answer, Error = BoxError, Future: Send> + Clone + Send {
-    let judge = |outcome: Result<&Answer, &BoxError>| match outcome.map(|answer| answer.status().as_u16()) {
-        Ok(413) => Ending::of(Class::ContextWindow),
-        Ok(429) => Ending::of(Class::RateLimited),
-        Ok(..400) => Ending::of(Class::Success),
-        Ok(..500) => Ending::of(Class::Caller),
-        Err(error) if error.is::<Exhausted>() => Ending::of(Class::RateLimited).refused(),
-        Err(error) if error.is::<Elapsed>() => Ending::of(Class::Timeout),
-        Ok(_) | Err(_) => Ending::of(Class::Unavailable),
+    let judge = |result: Result<&Answer, &BoxError>| match result.map(|answer| answer.status().as_u16()) {
+        Ok(413) => Outcome::new(Class::ContextWindow),
+        Ok(429) => Outcome::new(Class::RateLimited),
+        Ok(..400) => Outcome::new(Class::Success),
+        Ok(..500) => Outcome::new(Class::Caller),
+        Err(error) if error.is::<Exhausted>() => Outcome::new(Class::RateLimited).refused(),
+        Err(error) if error.is::<Elapsed>() => Outcome::new(Class::Timeout),
+        Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
     };
-    let to_larger = |call: &Call, _: &Ending| (!call.larger).then(|| Call { larger: true, ..call.clone() });
+    let to_larger = |call: &Call, _: &Outcome| (!call.larger).then(|| Call { larger: true, ..call.clone() });
     let group = |address: SocketAddr| {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = ServiceBuilder::new()
-            .layer(CooldownLayer::new(HealthState::new(Policy::default()), AtHead(judge)))
-            .layer(QuotaLayer::new(Meters::new(Limits::default()), AtHead(judge)))
+            .layer(CooldownLayer::new(HealthState::new(Policy::default()), AtResponse(judge)))
+            .layer(QuotaLayer::new(Meters::new(Limits::default()), AtResponse(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(5)))
             .service(service_fn(move |call: Call| {
                 let (mut request, client) = (call.request, client.clone());
@@ -67,7 +67,7 @@ fn both(
             }));
         ServiceBuilder::new()
             .layer(RetryLayer::new(1u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtHead(judge)).with_attempts(attempts))
+            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtResponse(judge)).with_attempts(attempts))
             .service(vec![server])
     };
     ServiceBuilder::new()

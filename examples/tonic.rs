@@ -1,4 +1,4 @@
-//! Three gRPC servers behind one service: the layers know no HTTP status, here an ending is read from a gRPC code.
+//! Three gRPC servers behind one service: the layers know no HTTP status, here an outcome is read from a gRPC code.
 //!
 //! `cargo run --example tonic` starts the three, of which two fail, and greets them ten times. The
 //! service is written by hand, so that no protoc is needed.
@@ -7,7 +7,7 @@ use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tollgate_layers::{
-    AtHead, Attempts, BoxError, Class, Ending,
+    AtResponse, Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     cooldown::{CooldownLayer, HealthState, Policy},
     quota::{Limits, Meters, QuotaLayer},
@@ -36,14 +36,14 @@ pub struct Greeting {
 pub type Call = (Greeting, Arc<Attempts>);
 
 /// The one place that knows what a code means.
-fn judge(outcome: Result<&Greeting, &BoxError>) -> Ending {
-    let Err(error) = outcome else { return Ending::of(Class::Success) };
+fn judge(result: Result<&Greeting, &BoxError>) -> Outcome {
+    let Err(error) = result else { return Outcome::new(Class::Success) };
     if error.is::<Exhausted>() {
-        return Ending::of(Class::RateLimited).refused();
+        return Outcome::new(Class::RateLimited).refused();
     }
     // What is no status is the timeout's.
     let code = error.downcast_ref::<Status>().map_or(Code::DeadlineExceeded, Status::code);
-    Ending::of(match code {
+    Outcome::new(match code {
         Code::DeadlineExceeded => Class::Timeout,
         Code::ResourceExhausted => Class::RateLimited,
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Class::Unauthorized,
@@ -60,14 +60,14 @@ pub fn greeter(
     let limits = Limits { in_flight: Some(64), ..Limits::default() };
     let guarded = channels.into_iter().map(|channel| {
         ServiceBuilder::new()
-            .layer(CooldownLayer::new(HealthState::new(health.clone()), AtHead(judge)))
-            .layer(QuotaLayer::new(Meters::new(limits.clone()), AtHead(judge)))
+            .layer(CooldownLayer::new(HealthState::new(health.clone()), AtResponse(judge)))
+            .layer(QuotaLayer::new(Meters::new(limits.clone()), AtResponse(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(2)))
             .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))
     });
     ServiceBuilder::new()
         .layer(RetryLayer::new(2u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtHead(judge)).with_attempts(attempts))
+        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtResponse(judge)).with_attempts(attempts))
         .service(guarded.collect::<Vec<_>>())
 }
 

@@ -20,13 +20,15 @@ use crate::{
     body::Body,
     deployment::instrument::Instrument,
     front::{
-        admin::Admin, admission::FrontDoor, auth::Auth, call_id::CallId, intake::Intake, paths::Paths,
-        recover::Recover, respond::Respond,
+        admin::Admin, admission::AdmissionControl, auth::Auth, call_id::CallId, catch_panic::CatchPanic,
+        handle_error::HandleError, paths::Paths, request_body::ReadRequest,
     },
 };
 
 /// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
-type Front = CallId<Recover<Respond<Paths<Auth<Admin<Instrument<Recover<FrontDoor<Intake>>>>>>>>>;
+type Front = CallId<
+    CatchPanic<HandleError<Paths<Auth<Admin<Instrument<CatchPanic<AdmissionControl<ReadRequest>>>>>>>>,
+>;
 
 /// A whole gateway: takes any HTTP request, always answers.
 ///

@@ -24,7 +24,7 @@ pub mod state;
 mod tree;
 
 pub use body::Body;
-pub use error::Fault;
+pub use error::BodyError;
 pub use gateway::Gateway;
 
 pub(crate) use error::Error;
@@ -33,9 +33,9 @@ pub(crate) use error::Error;
 /// [`State::with_upstreams`](state::State::with_upstreams).
 pub mod upstream {
     pub use crate::{
-        body::{Step, Wire},
+        body::{ScriptStep, UpstreamBody},
         deployment::upstream::{Call, Calling, Upstream},
-        error::WireError,
-        request::{Payload, Route},
+        error::TransportError,
+        request::{Operation, SplicedBody},
     };
 }

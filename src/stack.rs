@@ -19,31 +19,31 @@ use tower::ServiceBuilder;
 
 use crate::{
     Error,
-    body::{Answer, Judge, Response, Secrets},
+    body::{BodyOutcome, Classifier, Response, Secrets},
     classify,
     config::{Config, Deployment, Group, Settings},
     deployment::{
-        self, attribute::AttributeLayer, instrument::InstrumentLayer, peek::PeekLayer, upstream::Deployed,
+        self, attribute::RecordOriginLayer, instrument::InstrumentLayer, peek::PeekLayer, upstream::Deployed,
     },
     error::Origin,
     front::{
         admin::AdminLayer,
-        admission::FrontDoorLayer,
+        admission::AdmissionControlLayer,
         auth::AuthLayer,
         call_id::CallIdLayer,
-        intake::{Intake, Rules},
+        catch_panic::CatchPanicLayer,
+        handle_error::HandleErrorLayer,
         paths::PathsLayer,
-        recover::RecoverLayer,
-        respond::RespondLayer,
+        request_body::{ReadRequest, Rules},
     },
     gateway::Gateway,
-    group::{self, Stack},
+    group::{self, ArcService},
     provider::{self, Encoder},
     request::{self, Request},
     state::State,
     tree::{
-        fallbacks::Policy, known::KnownLayer, max_attempts::MaxAttempts, midstream::ContinueLayer,
-        router::Router,
+        fallbacks::Policy, max_attempts::MaxAttempts, midstream::MidstreamFallbackLayer, router::Router,
+        validate_fallbacks::ValidateFallbacksLayer,
     },
 };
 
@@ -64,20 +64,20 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // every answer can be asked about
-        .layer(RecoverLayer) // a panic is an answer too, with an id
-        .layer(RespondLayer) // errors end here: above it nothing can fail
+        .layer(CatchPanicLayer) // a panic is an answer too, with an id
+        .layer(HandleErrorLayer) // errors end here: above it nothing can fail
         .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
         .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
         .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters: also when the door is full
         .layer(InstrumentLayer::new(state.metrics.gateway())) // what callers of models saw, shed requests included
-        .layer(RecoverLayer) // here a panic is counted too
-        .layer(FrontDoorLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
-        .service(Intake::new(tree(config, state)?, rules));
+        .layer(CatchPanicLayer) // here a panic is counted too
+        .layer(AdmissionControlLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
+        .service(ReadRequest::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))
 }
 
 /// From the prompt to a group.
-fn tree(config: &Config, state: &State) -> Result<Stack, InvalidTarget> {
+fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
     let (settings, most) = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
     let router = Router::new(
         config,
@@ -86,34 +86,39 @@ fn tree(config: &Config, state: &State) -> Result<Stack, InvalidTarget> {
     )?;
     let policy = Policy::new(config);
     let tree = ServiceBuilder::new()
-        .layer(Stack::layer()) // so that a Gateway has a name
-        .layer(KnownLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
+        .layer(ArcService::layer()) // so that a Gateway has a name
+        .layer(ValidateFallbacksLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
         .layer(TimeoutLayer::new(request::whole)) // no walk through groups with no time left
-        .layer(ContinueLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
-        .layer(FallbackLayer::new(policy.clone(), Answer).with_deadline(request::deadline))
+        .layer(MidstreamFallbackLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
+        .layer(FallbackLayer::new(policy.clone(), BodyOutcome).with_deadline(request::deadline))
         // inside Fallback: a larger sibling is a better answer than another model
-        .layer(ContextWindowFallbackLayer::new(policy.larger(), Answer).with_preflight(policy.larger()))
+        .layer(ContextWindowFallbackLayer::new(policy.larger(), BodyOutcome).with_preflight(policy.larger()))
         .service(router);
     Ok(tree)
 }
 
 /// Retries pick again; the balancer decides where; each deployment guards itself.
-fn group(rules: (&Settings, MaxAttempts), g: &Group, state: &State, deployments: Vec<impl Guarded>) -> Stack {
+fn group(
+    rules: (&Settings, MaxAttempts),
+    g: &Group,
+    state: &State,
+    deployments: Vec<impl Guarded>,
+) -> ArcService {
     let (settings, most) = rules;
     ServiceBuilder::new()
-        .layer(Stack::layer()) // the border: types end here
+        .layer(ArcService::layer()) // the border: types end here
         .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // one count, however many attempts
         .layer(
-            RetryLayer::new(group::settings::retries(settings, g), Answer) // outside the balancer: each attempt picks again
+            RetryLayer::new(group::settings::retries(settings, g), BodyOutcome) // outside the balancer: each attempt picks again
                 .with_attempts(request::attempts)
                 .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
                 .with_backoff(Backoff::default().with_floor(settings.retry_after))
-                .with_patience(settings.queue_timeout) // as long as the balancer would keep it waiting
+                .with_max_wait(settings.queue_timeout) // as long as the balancer would keep it waiting
                 .with_deadline(request::deadline)
                 .with_max_attempts(most), // over retries and fallbacks
         )
         .layer(
-            RateLimitBalanceLayer::new(group::settings::strategy(settings), Answer) // many become one
+            RateLimitBalanceLayer::new(group::settings::strategy(settings), BodyOutcome) // many become one
                 .with_attempts(request::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
                 .with_kind(group::settings::kind) // a stream's first content is no measure for a plain answer
@@ -138,14 +143,14 @@ fn deployment(
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
-        .layer(CooldownLayer::new(state.health(d, settings), Answer).with_head(Answer)) // health: lets the unhealthy cool down
+        .layer(CooldownLayer::new(state.health(d, settings), BodyOutcome).with_head(BodyOutcome)) // health: lets the unhealthy cool down
         .layer(
-            QuotaLayer::new(state.meters(d, settings), Answer) // capacity: rpm, tpm, calls in flight, the server's word
+            QuotaLayer::new(state.meters(d, settings), BodyOutcome) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(deployment::settings::cost)
-                .with_share(deployment::settings::share(d)),
+                .with_weight(deployment::settings::share(d)),
         )
         .layer(InstrumentLayer::new(meter)) // one count per attempt
-        .layer(AttributeLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
+        .layer(RecordOriginLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
         .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // the attempt, or what is left of the deadline
         .layer(peek) // nothing is committed before its first content
         .service(Deployed::new(Encoder::new(d)?, asks, upstream)); // encode, send
@@ -153,7 +158,8 @@ fn deployment(
 }
 
 /// Who judges what comes off the wire.
-const JUDGE: Judge = Judge { answer: classify::answer, event: classify::event, success: classify::success };
+const JUDGE: Classifier =
+    Classifier { answer: classify::answer, event: classify::event, success: classify::success };
 
 /// What a deployment's stack is to the balancer.
 trait Guarded:

@@ -11,9 +11,9 @@ use std::{
 };
 
 use tollgate_layers::{
-    BoxError, Ending,
+    BoxError, Outcome,
     cooldown::{HealthState, Policy},
-    quota::{Account, Limits, Meters, Settle, Window},
+    quota::{Account, Accounting, Limits, Meters, Window},
     retry::Budget,
 };
 
@@ -159,7 +159,7 @@ impl Kept {
             Some(group) => Paying::Group(Arc::clone(group)),
             None => Paying::Alone(Arc::clone(&deployment.id)),
         };
-        let used_up = |ending: &Ending| kind_of(ending) == OutcomeKind::QuotaExhausted;
+        let used_up = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
         self.accounts.entry(paying).or_insert_with(|| Account::new(used_up)).clone()
     }
 }
@@ -177,8 +177,8 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
             11.. => Window::S60,
         }),
         settle: match limits.accounting {
-            TokenAccounting::Azure => Settle::Stands,
-            TokenAccounting::Billed => Settle::Billed,
+            TokenAccounting::Azure => Accounting::Estimated,
+            TokenAccounting::Billed => Accounting::Actual,
         },
         longest_guess: deployment.cooldown_time.unwrap_or(settings.cooldown_time),
         // Each model has limits of its own.
@@ -193,7 +193,7 @@ fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
     let never = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
     Policy::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
-        .with_allowance(move |ending| counted(&by_error, kind_of(ending)))
+        .with_allowance(move |outcome| counted(&by_error, kind_of(outcome)))
 }
 
 #[cfg(test)]

@@ -22,19 +22,19 @@ pub(crate) enum Case {
     /// The same, answered by 64 events.
     Stream,
     /// 120 KB of text as programs write it, with an escape now and then.
-    Prompt,
+    ParsedRequest,
     /// 5 MB, most of it a picture.
     Picture,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 4] = [Self::Chat, Self::Stream, Self::Prompt, Self::Picture];
+    pub(crate) const ALL: [Self; 4] = [Self::Chat, Self::Stream, Self::ParsedRequest, Self::Picture];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Stream => "stream",
-            Self::Prompt => "prompt",
+            Self::ParsedRequest => "prompt",
             Self::Picture => "picture",
         }
     }
@@ -47,7 +47,7 @@ impl Case {
         let text = "fn main() {\\n    println!(\\\"the deployments answer in turn\\\");\\n}\\n";
         let content = match self {
             Self::Chat | Self::Stream => format!("\"{}\"", "None is asked twice. ".repeat(44)),
-            Self::Prompt => format!("\"{}\"", text.repeat(120_000 / text.len())),
+            Self::ParsedRequest => format!("\"{}\"", text.repeat(120_000 / text.len())),
             Self::Picture => format!(
                 r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
                 "iVBORw0KGgo+".repeat(5_000_000 / 12)

@@ -6,8 +6,8 @@
 //! what `tests/instructions` counts, under callgrind, and compares with what is committed. Without a case every case
 //! runs a few times: a case that fails, fails here.
 
-mod canned;
 mod case;
+mod scripted;
 
 use std::{env, error::Error, pin::pin};
 
@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tollgate::{Gateway, config::Config, stack, state::State};
 use tower::{Service, ServiceExt};
 
-use crate::{canned::Canned, case::Case};
+use crate::{case::Case, scripted::ScriptedBody};
 
 /// Three deployments with a limit that is counted but never met; retries, timeout, cooldown and fallbacks on.
 const CONFIG: &str = "
@@ -29,9 +29,9 @@ model_list:
 litellm_settings: {num_retries: 2, request_timeout: 60, allowed_fails: 3, cooldown_time: 5, fallbacks: [{chat: [chat]}]}
 ";
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type RunResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-fn main() -> Outcome {
+fn main() -> RunResult {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     match &*arguments {
@@ -47,10 +47,10 @@ fn main() -> Outcome {
     }
 }
 
-async fn run(case: Case, count: usize) -> Outcome {
+async fn run(case: Case, count: usize) -> RunResult {
     let (config, _) = Config::from_yaml(CONFIG, "instructions.yaml", &|_| None)?;
-    let canned = Canned::new();
-    let state = State::with_upstreams(move |_| canned.upstream());
+    let scripted = ScriptedBody::new();
+    let state = State::with_upstreams(move |_| scripted.upstream());
     let mut gateway = stack::gateway(&config, &state, stack::Options::default())?;
     let body = case.body();
     for _ in 0..count {
@@ -59,7 +59,7 @@ async fn run(case: Case, count: usize) -> Outcome {
     Ok(())
 }
 
-async fn ask(gateway: &mut Gateway, case: Case, body: &case::Pieces) -> Outcome {
+async fn ask(gateway: &mut Gateway, case: Case, body: &case::Pieces) -> RunResult {
     let answer =
         ServiceExt::<http::Request<case::Pieces>>::ready(gateway).await?.call(case.request(body)).await?;
     if !answer.status().is_success() {

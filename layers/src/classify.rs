@@ -4,39 +4,39 @@
 //! same [`Class`], so they never disagree about a failure. tower-http's `classify` serves observation only; here the
 //! class also decides what a layer does.
 
-use crate::Ending;
+use crate::Outcome;
 
 pub use crate::class::Class;
 
 /// Classifies the response head or the error of an attempt.
 ///
 /// For a response with a pending body, [`Class::Success`] means "successful so far"; later failures reach the layers
-/// through [`Track`](crate::Track).
+/// through [`TrackOutcome`](crate::Track).
 ///
 /// Closures implement this trait:
 ///
 /// ```
-/// use tollgate_layers::{Class, Classify, Ending};
+/// use tollgate_layers::{Class, Classify, Outcome};
 ///
-/// let classify = |outcome: Result<&u16, &std::io::Error>| match outcome {
-///     Ok(200..=399) => Ending::of(Class::Success),
-///     Ok(429) => Ending::of(Class::RateLimited),
-///     Ok(400..=499) => Ending::of(Class::Caller),
-///     Ok(_) => Ending::of(Class::Unavailable),
-///     Err(_) => Ending::of(Class::Unavailable).never_sent(),
+/// let classify = |result: Result<&u16, &std::io::Error>| match result {
+///     Ok(200..=399) => Outcome::new(Class::Success),
+///     Ok(429) => Outcome::new(Class::RateLimited),
+///     Ok(400..=499) => Outcome::new(Class::Caller),
+///     Ok(_) => Outcome::new(Class::Unavailable),
+///     Err(_) => Outcome::new(Class::Unavailable).never_sent(),
 /// };
 /// assert_eq!(classify.classify(Ok(&503)).class(), Class::Unavailable);
 /// ```
 pub trait Classify<Res, Err> {
     /// Returns the outcome of an attempt.
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
 }
 
 impl<F, Res, Err> Classify<Res, Err> for F
 where
-    F: Fn(Result<&Res, &Err>) -> Ending,
+    F: Fn(Result<&Res, &Err>) -> Outcome,
 {
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
-        self(outcome)
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        self(result)
     }
 }

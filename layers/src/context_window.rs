@@ -16,18 +16,18 @@
 //! ```
 //!
 //! ```
-//! use tollgate_layers::{Class, Ending, context_window::ContextWindowFallbackLayer};
+//! use tollgate_layers::{Class, Outcome, context_window::ContextWindowFallbackLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! #[derive(Clone)]
 //! struct Request { room: usize, text: &'static str }
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! let classify = |outcome: Result<&usize, &std::io::Error>| match outcome {
-//!     Ok(_) => Ending::of(Class::Success),
-//!     Err(_) => Ending::of(Class::ContextWindow),
+//! let classify = |result: Result<&usize, &std::io::Error>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(_) => Outcome::new(Class::ContextWindow),
 //! };
-//! let larger = |req: &Request, _: &Ending| (req.room < 100).then(|| Request { room: 100, ..req.clone() });
+//! let larger = |req: &Request, _: &Outcome| (req.room < 100).then(|| Request { room: 100, ..req.clone() });
 //! let mut service = ServiceBuilder::new()
 //!     .layer(ContextWindowFallbackLayer::new(larger, classify))
 //!     .service(service_fn(|req: Request| async move {
@@ -48,13 +48,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Class, Ending,
-    again::Again,
+    Class, Outcome,
     fallback::{
         ResponseFuture,
         future::{FallbackConfig, FallbackPolicy},
     },
     setting::Constant,
+    shared_clone::SharedClone,
 };
 
 /// A check before the first call, which may return a larger request. Closures implement it.
@@ -110,9 +110,9 @@ impl<P, C, Q, D> ContextWindowFallbackLayer<P, C, Q, D> {
 }
 
 /// Returns true if the policy is called: after the caller's request did not fit, or after a larger one failed.
-fn acts(ending: &Ending, redirected: bool) -> bool {
-    ending.class() == Class::ContextWindow
-        || redirected && (ending.class().worth_another() || ending.is_refusal())
+fn acts(outcome: &Outcome, redirected: bool) -> bool {
+    outcome.class() == Class::ContextWindow
+        || redirected && (outcome.class().worth_another() || outcome.is_refusal())
 }
 
 impl<S, P, C, Q, D> Layer<S> for ContextWindowFallbackLayer<P, C, Q, D>
@@ -125,7 +125,7 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         let config = ContextWindowConfig { config: self.config.clone(), preflight: self.preflight.clone() };
-        ContextWindowFallback { again: Again::new(&inner, config), inner }
+        ContextWindowFallback { again: SharedClone::new(&inner, config), inner }
     }
 }
 
@@ -140,12 +140,12 @@ impl<Req, Res, Err, G, Q> FallbackPolicy<Req, Res, Err> for ContextWindowConfig<
 where
     G: FallbackPolicy<Req, Res, Err>,
 {
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
-        self.config.classify(outcome)
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        self.config.classify(result)
     }
 
-    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req> {
-        self.config.next(req, ending, redirected)
+    fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req> {
+        self.config.next(req, outcome, redirected)
     }
 }
 
@@ -162,7 +162,7 @@ where
 #[derive(Debug)]
 pub struct ContextWindowFallback<S, G> {
     inner: S,
-    again: Again<S, G>,
+    again: SharedClone<S, G>,
 }
 
 impl<S: Clone, G> Clone for ContextWindowFallback<S, G> {
@@ -210,8 +210,8 @@ mod tests {
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Size(usize);
 
-    fn classify(outcome: Result<&&'static str, &Class>) -> Ending {
-        Ending::of(outcome.err().copied().unwrap_or(Class::Success))
+    fn classify(result: Result<&&'static str, &Class>) -> Outcome {
+        Outcome::new(result.err().copied().unwrap_or(Class::Success))
     }
 
     #[derive(Clone)]
@@ -247,7 +247,7 @@ mod tests {
         (answer, asked)
     }
 
-    fn larger(size: &Size, _: &Ending) -> Option<Size> {
+    fn larger(size: &Size, _: &Outcome) -> Option<Size> {
         (size.0 < 2).then(|| Size(size.0 + 1))
     }
 

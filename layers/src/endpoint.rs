@@ -20,17 +20,17 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
     /// a moment old. `now` is passed because many are asked at one time, and a clock is dear.
     ///
     /// # Errors
-    /// [`Until`], when there is no room: from when there may be.
-    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until>;
+    /// [`NoCapacity`], when there is no room: from when there may be.
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity>;
 
     /// Takes all that the call needs, for this clone. `seen` is the score that the choice was made on.
     ///
     /// # Errors
-    /// [`Until`], when the room has gone since it was asked for; nothing is held then.
-    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until>;
+    /// [`NoCapacity`], when the room has gone since it was asked for; nothing is held then.
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), NoCapacity>;
 
     /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
-    fn share(&self) -> Share;
+    fn share(&self) -> EndpointWeight;
 
     /// Returns how many calls like this one could begin until `horizon.by`, if each began as early as it may. Only reads.
     ///
@@ -106,42 +106,42 @@ pub struct Score {
 pub enum Health {
     /// Well. The number is the part of its weight it may carry, above 0 and up to 1.0: less than 1 during the slow start after a
     /// bench.
-    Well(f64),
+    Healthy(f64),
     /// Its bench is over, and one call may find out whether it is well again. Taken by `reserve`, which fails for a
     /// second one.
-    Probe,
+    HalfOpen,
     /// Benched for its health until then. Health never closes a group: it is called all the same when all others
     /// are benched too.
-    Benched(Instant),
+    CoolingDown(Instant),
 }
 
 /// There is no room before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Until {
+pub struct NoCapacity {
     /// The earliest time at which there may be room. For calls in flight, which end when they like, an estimate.
     pub at: Instant,
     /// Why there is none.
-    pub why: Full,
+    pub why: NoCapacityReason,
 }
 
 /// Why an endpoint has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum NoCapacityReason {
     /// Its rate limit is reached, for any call.
-    Limit,
+    RateLimit,
     /// Its limit of what calls cost is reached, for one as dear as this; a cheaper one may have room before.
     Cost,
     /// As many calls are in flight as it may have; freed at a time that nobody knows.
     InFlight,
     /// The backend said so.
-    Word,
+    ServerHold,
     /// The one probe after a bench is under way.
     Probing,
 }
 
 /// How an endpoint is weighed against the others of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Share {
+pub struct EndpointWeight {
     /// The weight that was given to it.
     pub weight: Option<f64>,
     /// Its limit of requests per minute.

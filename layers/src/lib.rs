@@ -2,7 +2,7 @@
 //!
 //! Every layer is generic over request, response and error, and can be used alone in any hyper, axum or tonic
 //! application. None of them knows HTTP, JSON, or what a model is. What they need to know about an answer they are
-//! told by one [`Classify`], as one [`Ending`] in plain numbers.
+//! told by one [`Classify`], as one [`Outcome`] in plain numbers.
 //!
 //! From the outside in, this is the order they are made for:
 //!
@@ -22,21 +22,21 @@
 //! with a limit is a group of one.
 //!
 //! ```
-//! use tollgate_layers::{AtHead, BoxError, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
 //!     quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let judge = |outcome: Result<&u16, &BoxError>| match outcome {
-//!     Ok(429) => Ending::of(Class::RateLimited),
-//!     Ok(..500) => Ending::of(Class::Success),
-//!     Ok(_) | Err(_) => Ending::of(Class::Unavailable),
+//! let judge = |result: Result<&u16, &BoxError>| match result {
+//!     Ok(429) => Outcome::new(Class::RateLimited),
+//!     Ok(..500) => Outcome::new(Class::Success),
+//!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let limits = Limits { requests: Some(2), ..Limits::default() };
-//! let backend = QuotaLayer::new(Meters::new(limits), AtHead(judge))
+//! let backend = QuotaLayer::new(Meters::new(limits), AtResponse(judge))
 //!     .layer(service_fn(|()| async { Ok::<_, BoxError>(200) }));
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtHead(judge)))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtResponse(judge)))
 //!     .service(vec![backend]);
 //! for _ in 0..2 {
 //!     assert_eq!(service.clone().oneshot(()).await?, 200);
@@ -61,21 +61,21 @@
 #[macro_use]
 mod macros;
 
-mod again;
 pub mod attempts;
 pub mod balance;
+mod capacity;
 mod class;
 pub mod classify;
 pub mod context_window;
 pub mod cooldown;
-pub mod ending;
 pub mod endpoint;
 pub mod fallback;
-mod listeners;
+pub mod outcome;
 pub mod quota;
 pub mod retry;
 mod rolling;
 pub mod setting;
+mod shared_clone;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -84,10 +84,10 @@ pub mod track;
 
 pub use attempts::Attempts;
 pub use classify::{Class, Classify};
-pub use ending::Ending;
-pub use endpoint::{Endpoint, Score, Until};
+pub use endpoint::{Endpoint, NoCapacity, Score};
+pub use outcome::Outcome;
 pub use setting::Setting;
-pub use track::{AtHead, Hear, Track};
+pub use track::{AtResponse, OnComplete, TrackOutcome};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// A constant, or a function of the request, or of the request and an ending.
+/// A constant, or a function of the request, or of the request and an outcome.
 ///
 /// ```
 /// use std::time::Duration;

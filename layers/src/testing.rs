@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::endpoint::{CapacityListener, Endpoint, Horizon, Score, Share, Until};
+use crate::endpoint::{CapacityListener, Endpoint, EndpointWeight, Horizon, NoCapacity, Score};
 
 /// Panics when it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
@@ -59,15 +59,15 @@ impl<S, Req> Endpoint<Req> for Strict<S>
 where
     S: Endpoint<Req>,
 {
-    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         self.inner.score(req, now)
     }
 
-    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until> {
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), NoCapacity> {
         self.inner.reserve(req, seen, now)
     }
 
-    fn share(&self) -> Share {
+    fn share(&self) -> EndpointWeight {
         self.inner.share()
     }
 

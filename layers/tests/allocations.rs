@@ -9,7 +9,7 @@ use std::{
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tollgate_layers::{
-    AtHead, BoxError, Class, Ending,
+    AtResponse, BoxError, Class, Outcome,
     balance::{RateLimitBalanceLayer, Strategy},
     cooldown::{CooldownLayer, HealthState, Policy},
     quota::{Limits, Meters, QuotaLayer, Window},
@@ -19,8 +19,8 @@ use tower::{Layer, Service, service_fn};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn classify(_: Result<&u32, &BoxError>) -> Ending {
-    Ending::of(Class::Success)
+fn classify(_: Result<&u32, &BoxError>) -> Outcome {
+    Outcome::new(Class::Success)
 }
 
 fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
@@ -30,7 +30,7 @@ fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
 /// How many allocations there are for each call, from the pick to its end, in a group of so many, each of which may be
 /// called so often.
 fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
-    let track = AtHead(classify);
+    let track = AtResponse(classify);
     let endpoints: Vec<_> = (0..endpoints)
         .map(|_| {
             let limits = Limits {
@@ -46,8 +46,8 @@ fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
     let calls = each * endpoints.len() as u64;
     let balance = RateLimitBalanceLayer::new(strategy, track).layer(endpoints);
     let one = || {
-        let outcome = pin!(balance.clone().call(1)).poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(outcome, Poll::Ready(Ok(1))), "there is room");
+        let result = pin!(balance.clone().call(1)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(result, Poll::Ready(Ok(1))), "there is room");
     };
     // The plan of the group is made by its first call.
     one();

@@ -9,16 +9,16 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tollgate_layers::{Class, Ending, Hear};
+use tollgate_layers::{Class, OnComplete, Outcome};
 
 use super::{
     events::Events,
-    handle::Handle,
+    handle::OutcomeHandle,
     live::{Live, Pop},
     onward::{Continued, Given, Onward},
     plain::Plain,
 };
-use crate::error::{Break, Fault, Origin};
+use crate::error::{BodyError, Origin, StreamBreak};
 
 /// An answer's body: its bytes, how it ended (or how it looks so far), and who wants to hear the end.
 ///
@@ -30,7 +30,7 @@ pub struct Body {
     state: State,
     /// A stream that has given nothing yet but what it began with.
     opening: bool,
-    ending: Ending,
+    outcome: Outcome,
     origin: Option<Arc<Origin>>,
 }
 
@@ -45,8 +45,8 @@ enum State {
 
 /// What a stream is that may go on with another.
 pub(crate) enum Streamed {
-    Live(Box<Live<Events>>, Ending),
-    Full(Bytes, Ending),
+    Live(Box<Live<Events>>, Outcome),
+    Full(Bytes, Outcome),
 }
 
 impl Body {
@@ -59,22 +59,22 @@ impl Body {
     /// These bytes, well ended.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::ended(bytes, Ending::of(Class::Success))
+        Self::ended(bytes, Outcome::new(Class::Success))
     }
 
     /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
-    pub(crate) fn ended(bytes: impl Into<Bytes>, ending: Ending) -> Self {
-        Self { state: State::rest(bytes.into()), opening: false, ending, origin: None }
+    pub(crate) fn ended(bytes: impl Into<Bytes>, outcome: Outcome) -> Self {
+        Self { state: State::rest(bytes.into()), opening: false, outcome, origin: None }
     }
 
     /// A stream whose head looks like this.
-    pub(crate) fn events(live: Box<Live<Events>>, so_far: Ending) -> Self {
-        Self { state: State::Events(live), opening: true, ending: so_far, origin: None }
+    pub(crate) fn events(live: Box<Live<Events>>, so_far: Outcome) -> Self {
+        Self { state: State::Events(live), opening: true, outcome: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
-    pub(crate) fn plain(live: Box<Live<Plain>>, so_far: Ending) -> Self {
-        Self { state: State::Plain(live), opening: false, ending: so_far, origin: None }
+    pub(crate) fn plain(live: Box<Live<Plain>>, so_far: Outcome) -> Self {
+        Self { state: State::Plain(live), opening: false, outcome: so_far, origin: None }
     }
 
     /// When this stream breaks, it goes on as `onward` says. The handles that are fastened from now on hear the end of
@@ -91,15 +91,15 @@ impl Body {
     /// As the second part of a stream.
     pub(crate) fn into_stream(self) -> Option<Streamed> {
         match self.state {
-            State::Events(live) => Some(Streamed::Live(live, self.ending)),
-            State::Full(bytes) => Some(Streamed::Full(bytes, self.ending)),
+            State::Events(live) => Some(Streamed::Live(live, self.outcome)),
+            State::Full(bytes) => Some(Streamed::Full(bytes, self.outcome)),
             State::Done | State::Plain(_) | State::Continued(_) => None,
         }
     }
 
     /// How it ended; for one under way, how it looks so far.
-    pub(crate) const fn ending(&self) -> &Ending {
-        &self.ending
+    pub(crate) const fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 
     /// Whose answer it is, if a deployment's.
@@ -121,9 +121,9 @@ impl Body {
     }
 
     /// Fastens a handle, which hears the end: at once, if it was there already.
-    pub(crate) fn fasten(&mut self, handle: impl Into<Handle>) {
+    pub(crate) fn fasten(&mut self, handle: impl Into<OutcomeHandle>) {
         match &mut self.state {
-            State::Done | State::Full(_) => handle.into().end(&self.ending),
+            State::Done | State::Full(_) => handle.into().complete(&self.outcome),
             State::Events(live) => live.handles().add(handle.into()),
             State::Plain(live) => live.handles().add(handle.into()),
             State::Continued(continued) => continued.handles().add(handle.into()),
@@ -131,7 +131,7 @@ impl Body {
     }
 
     /// The upstream's side is over: what is left to give, and how it ended.
-    fn settle(&mut self, rest: Bytes, ending: Ending) {
+    fn settle(&mut self, rest: Bytes, outcome: Outcome) {
         let mut handles = match &mut self.state {
             State::Done | State::Full(_) => return,
             State::Events(live) => std::mem::take(live.handles()),
@@ -140,32 +140,32 @@ impl Body {
         };
         // The connection goes first: who hears that a place is free must find it free.
         self.state = State::rest(rest);
-        self.ending = ending;
-        handles.end(&ending);
+        self.outcome = outcome;
+        handles.complete(&outcome);
     }
 
     /// Settles as soon as nothing more is to be learnt.
     fn settle_early(&mut self) {
-        let (rest, ending) = match &mut self.state {
+        let (rest, outcome) = match &mut self.state {
             State::Events(live) => match live.over.take() {
-                Some(over) => conclude(&mut live.content, &over, self.ending),
+                Some(over) => conclude(&mut live.content, &over, self.outcome),
                 None => return,
             },
             // A plain answer that broke is cut by an error, after the bytes that came.
             State::Plain(live) => match &live.over {
                 Some(Ok(())) => {
                     let content = &mut live.content;
-                    let ending = content.conclude(&Ok(()), self.ending);
-                    (content.drain(), ending)
+                    let outcome = content.conclude(&Ok(()), self.outcome);
+                    (content.drain(), outcome)
                 }
                 Some(Err(_)) | None => return,
             },
             State::Done | State::Full(_) | State::Continued(_) => return,
         };
-        self.settle(rest, ending);
+        self.settle(rest, outcome);
     }
 
-    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
         if self.opening && live.content.is_empty() && live.over.is_none() {
             self.opening = false;
@@ -180,14 +180,14 @@ impl Body {
                 Poll::Ready(Some(Ok(data)))
             }
             Pop::Over(over) => {
-                let (rest, ending) = conclude(&mut live.content, &over, self.ending);
-                self.settle(rest, ending);
+                let (rest, outcome) = conclude(&mut live.content, &over, self.outcome);
+                self.settle(rest, outcome);
                 Poll::Ready(self.state.take_full().map(Ok))
             }
         }
     }
 
-    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let State::Plain(live) = &mut self.state else { return Poll::Ready(None) };
         match ready!(live.poll_pop(cx)) {
             Pop::Data(data) => {
@@ -195,13 +195,13 @@ impl Body {
                 Poll::Ready(Some(Ok(data)))
             }
             Pop::Over(over) => {
-                let ending = live.content.conclude(&over, self.ending);
-                self.settle(Bytes::new(), ending);
+                let outcome = live.content.conclude(&over, self.outcome);
+                self.settle(Bytes::new(), outcome);
                 Poll::Ready(match over {
                     Ok(()) => None,
-                    Err(Break::Fault(fault)) => Some(Err(fault)),
+                    Err(StreamBreak::Body(fault)) => Some(Err(fault)),
                     // Plain content never says so; were it to, the answer is cut all the same.
-                    Err(Break::Upstream(..)) => Some(Err(Fault::Truncated)),
+                    Err(StreamBreak::Upstream(..)) => Some(Err(BodyError::Truncated)),
                 })
             }
         }
@@ -209,18 +209,18 @@ impl Body {
 
     fn poll_continued(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let State::Continued(continued) = &mut self.state else { return Poll::Ready(None) };
-        let Given { data, over } = ready!(continued.poll_given(cx, &mut self.ending));
-        if let Some((rest, ending)) = over {
-            self.settle(rest, ending);
+        let Given { data, over } = ready!(continued.poll_given(cx, &mut self.outcome));
+        if let Some((rest, outcome)) = over {
+            self.settle(rest, outcome);
         }
         Poll::Ready(if data.is_empty() { self.state.take_full() } else { Some(data) })
     }
 }
 
-/// A stream's last words and its ending.
-fn conclude(content: &mut Events, over: &Result<(), Break>, so_far: Ending) -> (Bytes, Ending) {
-    let ending = content.conclude(over, so_far);
-    (content.drain(), ending)
+/// A stream's last words and its outcome.
+fn conclude(content: &mut Events, over: &Result<(), StreamBreak>, so_far: Outcome) -> (Bytes, Outcome) {
+    let outcome = content.conclude(over, so_far);
+    (content.drain(), outcome)
 }
 
 impl State {
@@ -241,9 +241,12 @@ impl State {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Fault;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let data = match &mut this.state {
             State::Done => None,
@@ -278,7 +281,7 @@ impl Default for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("ending", &self.ending)
+            .field("ending", &self.outcome)
             .field("has_ended", &self.has_ended())
             .finish_non_exhaustive()
     }

@@ -1,11 +1,11 @@
-//! The clocks of an answer: [`Clocks`], and how they run.
+//! The clocks of an answer: [`AttemptTimeouts`], and how they run.
 //!
 //! | clock | starts | ends | fault |
 //! |---|---|---|---|
-//! | first content | the attempt, when it asks for a stream | the first content event | [`Clock::FirstContent`] |
-//! | attempt | the attempt | a stream's first content; the end of any other body | [`Clock::Attempt`] |
-//! | idle | each sign of life | the next | [`Clock::Idle`] |
-//! | whole | the request's arrival | the end of the body | [`Fault::Deadline`] |
+//! | first content | the attempt, when it asks for a stream | the first content event | [`TimeoutKind::FirstContent`] |
+//! | attempt | the attempt | a stream's first content; the end of any other body | [`TimeoutKind::Attempt`] |
+//! | idle | each sign of life | the next | [`TimeoutKind::Idle`] |
+//! | whole | the request's arrival | the end of the body | [`BodyError::Deadline`] |
 //!
 //! The fifth clock, connect, is the upstream client's. Comments and pings are life, so they move the idle clock (not with
 //! `pings_keep_alive: false`, which finds models that are stuck behind a proxy that pings); they are never first content. All four run on one timer, armed for the first that is due and only moved when it fires
@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use tollgate_layers::timeout::Limit;
 
-use crate::error::{Clock, Fault};
+use crate::error::{BodyError, TimeoutKind};
 
 /// How long an upstream may stay silent once it has sent the terminal event: the answer is there, only the end of the
 /// connection's body is missing.
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What limits one attempt. Each may be absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Clocks {
+pub(crate) struct AttemptTimeouts {
     /// From the start of a streamed attempt to its first content event.
     pub first_content: Option<Limit>,
     /// Between two signs of life of an answer that has begun.
@@ -71,11 +71,11 @@ pub(crate) enum Due {
     /// The head was held long enough.
     Hold,
     /// Too late.
-    Fault(Fault),
+    BodyError(BodyError),
 }
 
 impl Running {
-    pub(crate) fn start(clocks: &Clocks, stream: bool) -> Self {
+    pub(crate) fn start(clocks: &AttemptTimeouts, stream: bool) -> Self {
         let now = Instant::now();
         // A limit too long to be a time is none.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
@@ -91,14 +91,14 @@ impl Running {
 
     /// Bytes came: in time, if not later than the whole should have taken. Who takes little at a time finds something
     /// whenever they look, so that the timer is never asked.
-    pub(crate) fn life(&mut self) -> Result<(), Fault> {
+    pub(crate) fn life(&mut self) -> Result<(), BodyError> {
         let now = Instant::now();
         self.alive = true;
         if !self.pings_are_nothing {
             self.lives(now);
         }
         let late = self.armed.is_none_or(|at| now >= at) && self.whole.is_some_and(|at| now >= at);
-        if late { Err(Fault::Deadline) } else { Ok(()) }
+        if late { Err(BodyError::Deadline) } else { Ok(()) }
     }
 
     /// What came says something.
@@ -133,12 +133,12 @@ impl Running {
     /// now on the client's doing as well.
     pub(crate) fn plain(&mut self) {
         self.first = None;
-        self.attempt = self.attempt.map(|(at, limit)| (at, limit.no_evidence()));
+        self.attempt = self.attempt.map(|(at, limit)| (at, limit.without_evidence()));
     }
 
     /// The terminal event came.
     pub(crate) fn done(&mut self) {
-        let linger = Limit::of(LINGER).no_evidence();
+        let linger = Limit::of(LINGER).without_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
         self.sooner = true;
     }
@@ -164,14 +164,14 @@ impl Running {
     }
 
     fn due(&self) -> Option<(Instant, Due)> {
-        let clock = |clock, (at, limit)| (at, Due::Fault(Fault::Clock { clock, limit }));
+        let clock = |clock, (at, limit)| (at, Due::BodyError(BodyError::Timeout { clock, limit }));
         let idle = self.idle.zip(self.last_life);
         let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
         [
-            self.first.map(|first| clock(Clock::FirstContent, first)),
-            self.attempt.map(|attempt| clock(Clock::Attempt, attempt)),
-            idle.map(|idle| clock(Clock::Idle, idle)),
-            self.whole.map(|at| (at, Due::Fault(Fault::Deadline))),
+            self.first.map(|first| clock(TimeoutKind::FirstContent, first)),
+            self.attempt.map(|attempt| clock(TimeoutKind::Attempt, attempt)),
+            idle.map(|idle| clock(TimeoutKind::Idle, idle)),
+            self.whole.map(|at| (at, Due::BodyError(BodyError::Deadline))),
             self.hold.map(|at| (at, Due::Hold)),
         ]
         .into_iter()
@@ -201,9 +201,9 @@ impl Running {
 
     /// The same while the head is awaited, when the attempt and the whole are the business of a
     /// [`Timeout`](tollgate_layers::timeout) further out: two timers for one moment would be one too many.
-    pub(crate) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Fault> {
+    pub(crate) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<BodyError> {
         let Some((at, limit)) = self.first else { return Poll::Pending };
-        timer.poll_at(at, cx).map(|()| Fault::Clock { clock: Clock::FirstContent, limit })
+        timer.poll_at(at, cx).map(|()| BodyError::Timeout { clock: TimeoutKind::FirstContent, limit })
     }
 }
 

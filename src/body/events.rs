@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use super::{
     clocks::Running,
@@ -19,7 +19,7 @@ use super::{
     terms::Terms,
     watch::{Event, Facts, Reader},
 };
-use crate::error::{Break, ErrorObject, Fault};
+use crate::error::{BodyError, ErrorObject, StreamBreak};
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
@@ -40,7 +40,7 @@ pub(crate) struct Events {
 enum Verdict {
     Pass,
     Drop,
-    Break(Break),
+    StreamBreak(StreamBreak),
 }
 
 /// Whether an answer says that it is a stream of events.
@@ -85,17 +85,17 @@ impl Events {
     }
 
     /// Writes the last word, and says how it all ended. `so_far` is what the head said.
-    pub(crate) fn conclude(&mut self, over: &Result<(), Break>, so_far: Ending) -> Ending {
-        let ending = match over {
+    pub(crate) fn conclude(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
+        let outcome = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.facts.done => {
                 self.ready.push(ErrorObject::of_break(broken).event());
                 // What the head told about limits stays true.
-                broken.ending().with_seen(so_far.requests(), so_far.tokens())
+                broken.outcome().with_reported(so_far.requests(), so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
         };
-        ending.with_used(self.facts.usage.map(|usage| usage.total()))
+        outcome.with_used(self.facts.usage.map(|usage| usage.total()))
     }
 
     /// Whether nothing is ready to be given.
@@ -116,7 +116,7 @@ impl Events {
 }
 
 impl Content for Events {
-    fn take(&mut self, piece: Bytes) -> Result<(), Break> {
+    fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak> {
         self.framer.push(piece);
         let mut from = self.framer.start();
         loop {
@@ -132,7 +132,7 @@ impl Content for Events {
                 }
                 Err(TooLong) => {
                     self.pass(from, to);
-                    return Err(Fault::TooLarge { limit: self.terms.rules.event_limit }.into());
+                    return Err(BodyError::TooLarge { limit: self.terms.rules.event_limit }.into());
                 }
             };
             match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
@@ -142,7 +142,7 @@ impl Content for Events {
                     self.pass(from, to);
                     from = end;
                 }
-                Verdict::Break(broken) => {
+                Verdict::StreamBreak(broken) => {
                     self.pass(from, to);
                     return Err(broken);
                 }
@@ -150,7 +150,7 @@ impl Content for Events {
         }
     }
 
-    fn close(&mut self) -> Result<(), Break> {
+    fn close(&mut self) -> Result<(), StreamBreak> {
         let mut missing = "";
         let mut passed = None;
         // What lacks its blank line is given only where with it all is there; elsewhere it was never said.
@@ -161,12 +161,12 @@ impl Content for Events {
             match judge(&mut self.reader, (&mut facts, &mut None), &self.terms, unit.data) {
                 Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
                 Verdict::Drop => {}
-                Verdict::Break(broken) => return Err(broken),
+                Verdict::StreamBreak(broken) => return Err(broken),
             }
         }
         if !facts.done && !facts.finished() {
             self.facts.any = facts.any;
-            return Err(Fault::Unfinished.into());
+            return Err(BodyError::Unfinished.into());
         }
         self.facts = facts;
         if let Some(end) = passed {
@@ -207,7 +207,7 @@ fn judge(
     let event = reader.read(&data);
     if let Event::Chunk(chunk) = &event
         && chunk.error
-        && let Some(ending) = (terms.rules.judge.event)(&data, &HeaderMap::new())
+        && let Some(outcome) = (terms.rules.judge.event)(&data, &HeaderMap::new())
     {
         if facts.done {
             // It comes too late to be one, and may repeat our credential.
@@ -215,7 +215,7 @@ fn judge(
         }
         facts.any = true;
         let told = terms.rules.secrets.cleaned(Bytes::copy_from_slice(&data));
-        return Verdict::Break(Break::Upstream(told, Box::new(ending)));
+        return Verdict::StreamBreak(StreamBreak::Upstream(told, Box::new(outcome)));
     }
     facts.note(&event);
     match event {

@@ -1,14 +1,14 @@
-//! Who hears the end of an answer: [`Handle`].
+//! Who hears the end of an answer: [`OutcomeHandle`].
 
 use std::{fmt, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
-use tollgate_layers::{Ending, Hear, balance::InFlight, cooldown::HealthGuard, quota::Held};
+use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGuard, quota::Held};
 
 use crate::metrics::RequestMetrics;
 
 /// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
-pub(crate) enum Handle {
+pub(crate) enum OutcomeHandle {
     /// The balancer's: work in flight, and how fast it was.
     Balance(InFlight),
     /// The quota's: what was reserved.
@@ -23,20 +23,20 @@ pub(crate) enum Handle {
     Permit(OwnedSemaphorePermit),
 }
 
-impl Hear for Handle {
-    fn end(self, ending: &Ending) {
+impl OnComplete for OutcomeHandle {
+    fn complete(self, outcome: &Outcome) {
         match self {
-            Self::Balance(flight) => flight.end(ending),
-            Self::Quota(held) => held.end(ending),
-            Self::Cooldown(watch) => watch.end(ending),
-            Self::Count(count) => count.end(ending),
-            Self::Listener(listener) => listener.end(ending),
+            Self::Balance(flight) => flight.complete(outcome),
+            Self::Quota(held) => held.complete(outcome),
+            Self::Cooldown(watch) => watch.complete(outcome),
+            Self::Count(count) => count.complete(outcome),
+            Self::Listener(listener) => listener.complete(outcome),
             Self::Permit(permit) => drop(permit),
         }
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for OutcomeHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Balance(_) => "Balance",
@@ -51,7 +51,7 @@ impl fmt::Debug for Handle {
 
 macro_rules! from {
     ($($inner:ty => $variant:ident),*) => {$(
-        impl From<$inner> for Handle {
+        impl From<$inner> for OutcomeHandle {
             fn from(inner: $inner) -> Self {
                 Self::$variant(inner)
             }
@@ -64,7 +64,7 @@ from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, RequestMetric
 /// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///
 /// Made once, when the tree is built; a clone for each request is a count.
-pub(crate) type Listening = Arc<dyn Fn(Option<&Ending>) + Send + Sync>;
+pub(crate) type Listening = Arc<dyn Fn(Option<&Outcome>) + Send + Sync>;
 
 /// A function that hears the end of one answer, exactly once.
 pub(crate) struct Listener {
@@ -78,10 +78,10 @@ impl Listener {
     }
 }
 
-impl Hear for Listener {
-    fn end(mut self, ending: &Ending) {
+impl OnComplete for Listener {
+    fn complete(mut self, outcome: &Outcome) {
         if let Some(hear) = self.hear.take() {
-            hear(Some(ending));
+            hear(Some(outcome));
         }
     }
 }
@@ -102,13 +102,13 @@ impl fmt::Debug for Listener {
 
 /// The handles of one answer under way; one that is held whole before it goes on never has any.
 #[derive(Debug, Default)]
-pub(super) struct Handles(Vec<Handle>);
+pub(super) struct Handles(Vec<OutcomeHandle>);
 
 impl Handles {
     /// One attempt fastens four, the tree above it three.
     const COMMONLY: usize = 7;
 
-    pub(super) fn add(&mut self, handle: Handle) {
+    pub(super) fn add(&mut self, handle: OutcomeHandle) {
         if self.0.is_empty() {
             self.0.reserve_exact(Self::COMMONLY);
         }
@@ -116,7 +116,7 @@ impl Handles {
     }
 
     /// Tells all of them, the innermost first.
-    pub(super) fn end(&mut self, ending: &Ending) {
-        std::mem::take(&mut self.0).into_iter().for_each(|handle| handle.end(ending));
+    pub(super) fn complete(&mut self, outcome: &Outcome) {
+        std::mem::take(&mut self.0).into_iter().for_each(|handle| handle.complete(outcome));
     }
 }

@@ -9,14 +9,14 @@ use super::{
     handle::Handles,
     source::{Beat, Source},
 };
-use crate::error::Break;
+use crate::error::StreamBreak;
 
 /// What an answer's bytes are taken for. Pure: no I/O, no clock.
 pub(crate) trait Content {
     /// Takes what came.
-    fn take(&mut self, piece: Bytes) -> Result<(), Break>;
+    fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak>;
     /// The connection says that this was all: whether it was.
-    fn close(&mut self) -> Result<(), Break>;
+    fn close(&mut self) -> Result<(), StreamBreak>;
     /// Gives what goes to the client next.
     fn pop(&mut self) -> Option<Bytes>;
     /// Tells the clocks what was seen.
@@ -32,7 +32,7 @@ pub(crate) trait Content {
 pub(crate) struct Live<C> {
     source: Source,
     /// How the upstream's side ended. What it gave may still have to go out.
-    pub(crate) over: Option<Result<(), Break>>,
+    pub(crate) over: Option<Result<(), StreamBreak>>,
     pub(crate) content: C,
     // After the source, so that a connection is free before anybody hears so.
     handles: Handles,
@@ -51,7 +51,7 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) enum Pop {
     Data(Bytes),
-    Over(Result<(), Break>),
+    Over(Result<(), StreamBreak>),
 }
 
 impl<C: Content> Live<C> {
@@ -63,7 +63,7 @@ impl<C: Content> Live<C> {
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let over = match ready!(self.source.poll_beat(cx)) {
             Beat::Held => return Poll::Ready(Progress::Held),
-            Beat::Fault(fault) => Some(Err(fault.into())),
+            Beat::BodyError(fault) => Some(Err(fault.into())),
             Beat::End => Some(self.content.close()),
             Beat::Data(piece, last) => {
                 let taken = self.content.take(piece);

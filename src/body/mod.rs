@@ -1,12 +1,12 @@
 //! The bodies of answers, from the wire to the client.
 //!
 //! ```text
-//! connection -> Merge -> Wire -> Source (+ clocks) -> Events | Plain -> Body -> client
+//! connection -> Merge -> UpstreamBody -> Source (+ clocks) -> Events | Plain -> Body -> client
 //! ```
 //!
-//! [`Wire`] is what an upstream client gives. [`Peek`](crate::deployment::peek::Peek) reads of it as much as it must know before it commits
+//! [`UpstreamBody`] is what an upstream client gives. [`Peek`](crate::deployment::peek::Peek) reads of it as much as it must know before it commits
 //! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
-//! the answer ended, and the one watcher. Nothing wraps it again. [`Answer`] lets the layers read it.
+//! the answer ended, and the one watcher. Nothing wraps it again. [`BodyOutcome`] lets the layers read it.
 //!
 //! Only where a client or the operator asked for it, a stream that broke goes on with another ([`Onward`]): its parts have
 //! handles of their own, and the whole has some too.
@@ -36,19 +36,19 @@ pub(crate) mod wire;
 use std::{future::Future, pin::Pin};
 
 pub use answer::Body;
-pub(crate) use clocks::Clocks;
+pub(crate) use clocks::AttemptTimeouts;
 pub(crate) use handle::Listener;
 #[cfg(test)]
 pub(crate) use handle::Listening;
 pub(crate) use merge::with_held;
 pub(crate) use onward::Onward;
 pub(crate) use secrets::Secrets;
-pub(crate) use terms::Judge;
+pub(crate) use terms::Classifier;
 #[cfg(test)]
 pub(crate) use tests::testing;
-pub(crate) use track::Answer;
+pub(crate) use track::BodyOutcome;
 pub(crate) use wire::Connection;
-pub use wire::{Step, Wire};
+pub use wire::{ScriptStep, UpstreamBody};
 
 use crate::Error;
 
@@ -58,4 +58,4 @@ use crate::Error;
 pub(crate) type Response = Box<http::Response<Body>>;
 
 /// An answer on its way.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+pub(crate) type BoxResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;

@@ -6,16 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use super::{
-    Answering, Response,
+    BoxResponseFuture, Response,
     answer::Streamed,
     events::{Events, is_events},
     handle::Handles,
     live::{Live, Pop},
 };
-use crate::{Error, error::Break};
+use crate::{Error, error::StreamBreak};
 
 type Streaming = Box<Live<Events>>;
 
@@ -23,7 +23,7 @@ type Streaming = Box<Live<Events>>;
 const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
 
 /// Asks for what comes after a break, given what was said (none: all of it is wanted again) and how it broke.
-type Ask = Box<dyn FnMut(Option<Arc<str>>, &Ending) -> Option<Answering> + Send>;
+type Ask = Box<dyn FnMut(Option<Arc<str>>, &Outcome) -> Option<BoxResponseFuture> + Send>;
 
 /// How a stream goes on when it breaks.
 pub(crate) struct Onward {
@@ -63,21 +63,21 @@ pub(super) struct Continued {
 enum Now {
     Part(Streaming),
     /// The last one broke; the next one is on its way.
-    Asking(Answering, Broken),
+    Asking(BoxResponseFuture, Broken),
     Over,
 }
 
 /// What the client is told, and all who listen, if nobody goes on.
 struct Broken {
     complaint: Bytes,
-    ending: Ending,
+    outcome: Outcome,
 }
 
 /// What goes to the client.
 pub(super) struct Given {
     pub(super) data: Bytes,
     /// All is known: what is left to give, and how it ended.
-    pub(super) over: Option<(Bytes, Ending)>,
+    pub(super) over: Option<(Bytes, Outcome)>,
 }
 
 impl Given {
@@ -85,8 +85,8 @@ impl Given {
         Self { data, over: None }
     }
 
-    const fn over(rest: Bytes, ending: Ending) -> Self {
-        Self { data: Bytes::new(), over: Some((rest, ending)) }
+    const fn over(rest: Bytes, outcome: Outcome) -> Self {
+        Self { data: Bytes::new(), over: Some((rest, outcome)) }
     }
 }
 
@@ -107,7 +107,7 @@ impl Continued {
     }
 
     /// What goes to the client next. `so_far` is what the head of the current part said.
-    pub(super) fn poll_given(&mut self, cx: &mut Context<'_>, so_far: &mut Ending) -> Poll<Given> {
+    pub(super) fn poll_given(&mut self, cx: &mut Context<'_>, so_far: &mut Outcome) -> Poll<Given> {
         loop {
             match &mut self.now {
                 Now::Over => return Poll::Ready(Given::over(Bytes::new(), *so_far)),
@@ -138,31 +138,31 @@ impl Continued {
     }
 
     /// The upstream's side of a part is over: whether with it all is.
-    fn end(&mut self, over: &Result<(), Break>, so_far: Ending) -> Option<(Bytes, Ending)> {
+    fn end(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Option<(Bytes, Outcome)> {
         let Now::Part(mut live) = std::mem::replace(&mut self.now, Now::Over) else { return None };
         let broke = over.is_err() && !live.content.facts().done && !live.content.facts().finished();
         let mut handles = std::mem::take(live.handles());
         let content = &mut live.content;
         let rest = content.drain();
-        let ending = content.conclude(over, so_far);
+        let outcome = content.conclude(over, so_far);
         let last = content.drain();
         let is_text = content.said().map(|said| self.prefix.push_str(said)).is_some();
         // The connection goes first, then who listened to this part hears: only so is a place free for the next.
         drop(live);
-        handles.end(&ending);
-        let next = if broke { self.ask(is_text, &ending) } else { None };
+        handles.complete(&outcome);
+        let next = if broke { self.ask(is_text, &outcome) } else { None };
         match next {
             Some(answer) => {
                 self.rest = rest;
-                self.now = Now::Asking(answer, Broken { complaint: last, ending });
+                self.now = Now::Asking(answer, Broken { complaint: last, outcome });
                 None
             }
-            None => Some((joined(&rest, last), ending)),
+            None => Some((joined(&rest, last), outcome)),
         }
     }
 
     /// `is_text`: the part that is over said nothing but text.
-    fn ask(&mut self, is_text: bool, ending: &Ending) -> Option<Answering> {
+    fn ask(&mut self, is_text: bool, outcome: &Outcome) -> Option<BoxResponseFuture> {
         let prefix = if self.onward.anew {
             None
         } else if is_text && !self.prefix.is_empty() {
@@ -170,21 +170,21 @@ impl Continued {
         } else {
             return None;
         };
-        (self.onward.ask)(prefix, ending)
+        (self.onward.ask)(prefix, outcome)
     }
 
     /// Somebody goes on, or nobody does: then the break is told as if nobody had been asked.
-    fn answered(&mut self, answer: Result<Response, Error>, so_far: &mut Ending) -> Option<Given> {
+    fn answered(&mut self, answer: Result<Response, Error>, so_far: &mut Outcome) -> Option<Given> {
         let Now::Asking(_, broken) = std::mem::replace(&mut self.now, Now::Over) else { return None };
         let mark = if self.onward.anew { RESTART } else { Bytes::new() };
         match answer.ok().and_then(streamed) {
-            Some(Streamed::Live(live, ending)) => {
+            Some(Streamed::Live(live, outcome)) => {
                 self.now = Now::Part(live);
-                *so_far = ending;
+                *so_far = outcome;
                 (!mark.is_empty()).then(|| Given::more(mark))
             }
-            Some(Streamed::Full(bytes, ending)) => Some(Given::over(joined(&mark, bytes), ending)),
-            None => Some(Given::over(broken.complaint, broken.ending)),
+            Some(Streamed::Full(bytes, outcome)) => Some(Given::over(joined(&mark, bytes), outcome)),
+            None => Some(Given::over(broken.complaint, broken.outcome)),
         }
     }
 }
@@ -193,7 +193,7 @@ impl Continued {
 fn streamed(answer: Response) -> Option<Streamed> {
     let events = is_events(answer.headers());
     let body = answer.into_body();
-    if events && body.ending().is_success() { body.into_stream() } else { None }
+    if events && body.outcome().is_success() { body.into_stream() } else { None }
 }
 
 fn joined(first: &Bytes, second: Bytes) -> Bytes {

@@ -1,10 +1,10 @@
 //! An answer that is no stream of events: [`Plain`].
 
 use bytes::Bytes;
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use super::{live::Content, pieces::Pieces, watch::Usage};
-use crate::error::{Break, Fault};
+use crate::error::{BodyError, StreamBreak};
 
 /// How much of the end is kept to find the usage in: that object and what commonly follows it.
 const TAIL: usize = 2048;
@@ -57,16 +57,16 @@ impl Plain {
     }
 
     /// How it all ended. `so_far` is what the head said.
-    pub(crate) fn conclude(&self, over: &Result<(), Break>, so_far: Ending) -> Ending {
+    pub(crate) fn conclude(&self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         match over {
-            Err(broken) => broken.ending(),
+            Err(broken) => broken.outcome(),
             Ok(()) => so_far.with_used(self.tail.as_deref().and_then(usage_in).map(|usage| usage.total())),
         }
     }
 }
 
 impl Content for Plain {
-    fn take(&mut self, piece: Bytes) -> Result<(), Break> {
+    fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak> {
         self.total += piece.len() as u64;
         if let Some(tail) = &mut self.tail {
             keep(tail, &piece);
@@ -75,12 +75,12 @@ impl Content for Plain {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Break> {
+    fn close(&mut self) -> Result<(), StreamBreak> {
         let whole = self.expected.is_none_or(|expected| expected == self.total);
         // JSON without an announced length may stop anywhere and look clean to the connection.
         let last = self.tail.as_ref().map(|tail| tail.trim_ascii_end().last());
         let closed = self.opaque || last.is_none_or(|last| matches!(last, Some(b'}' | b']')));
-        if whole && closed { Ok(()) } else { Err(Fault::Truncated.into()) }
+        if whole && closed { Ok(()) } else { Err(BodyError::Truncated.into()) }
     }
 
     fn pop(&mut self) -> Option<Bytes> {

@@ -10,9 +10,9 @@ use http_body::Body;
 
 use super::{
     clocks::{Due, Running, Timer},
-    wire::Wire,
+    wire::UpstreamBody,
 };
-use crate::error::Fault;
+use crate::error::BodyError;
 
 /// A wire and its clocks.
 // In this order: see [`Running`].
@@ -21,7 +21,7 @@ use crate::error::Fault;
 pub(crate) struct Source {
     timer: Timer,
     clocks: Running,
-    wire: Wire,
+    wire: UpstreamBody,
 }
 
 /// What happens next.
@@ -34,11 +34,11 @@ pub(crate) enum Beat {
     /// The head was held long enough. Told once.
     Held,
     /// The wire broke, or a clock ran out.
-    Fault(Fault),
+    BodyError(BodyError),
 }
 
 impl Source {
-    pub(crate) fn new(wire: Wire, clocks: Running) -> Self {
+    pub(crate) fn new(wire: UpstreamBody, clocks: Running) -> Self {
         Self { timer: Timer::default(), clocks, wire }
     }
 
@@ -63,19 +63,19 @@ impl Source {
             match Pin::new(&mut self.wire).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Err(fault) = self.clocks.life() {
-                        return Poll::Ready(Beat::Fault(fault));
+                        return Poll::Ready(Beat::BodyError(fault));
                     }
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Beat::Data(data, self.wire.is_end_stream()));
                     }
                 }
-                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Beat::Fault(fault)),
+                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Beat::BodyError(fault)),
                 Poll::Ready(None) => return Poll::Ready(Beat::End),
                 Poll::Pending => break,
             }
         }
         self.clocks.poll(&mut self.timer, cx).map(|due| match due {
-            Due::Fault(fault) => Beat::Fault(fault),
+            Due::BodyError(fault) => Beat::BodyError(fault),
             Due::Hold => {
                 self.clocks.let_go();
                 Beat::Held

@@ -1,4 +1,4 @@
-//! On what terms an answer is watched: [`Terms`], and who judges it: [`Judge`].
+//! On what terms an answer is watched: [`Terms`], and who judges it: [`Classifier`].
 
 use std::sync::{
     Arc,
@@ -6,25 +6,25 @@ use std::sync::{
 };
 
 use http::{HeaderMap, StatusCode};
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use super::secrets::Secrets;
 
 /// Judges an answer: the gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Judge {
+pub(crate) struct Classifier {
     /// What an answer that is no success means, by its status, headers and body.
-    pub answer: fn(StatusCode, &HeaderMap, &[u8]) -> Ending,
+    pub answer: fn(StatusCode, &HeaderMap, &[u8]) -> Outcome,
     /// What the data of an event (or the body of a 200) means that looks like an error; `None` when it is none.
-    pub event: fn(&[u8], &HeaderMap) -> Option<Ending>,
+    pub event: fn(&[u8], &HeaderMap) -> Option<Outcome>,
     /// What a success means so far: what its headers tell about limits.
-    pub success: fn(&HeaderMap) -> Ending,
+    pub success: fn(&HeaderMap) -> Outcome,
 }
 
 /// How the answers of a deployment are watched.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) judge: Judge,
+    pub(crate) judge: Classifier,
     /// `broken_events: pass`.
     pub(crate) pass_broken: bool,
     pub(crate) event_limit: usize,
@@ -38,7 +38,7 @@ impl Rules {
     /// 16 MB: larger than any event seen (images in base64), small enough for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
-    pub(crate) fn new(judge: Judge) -> Self {
+    pub(crate) fn new(judge: Classifier) -> Self {
         Self {
             judge,
             pass_broken: false,

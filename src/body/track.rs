@@ -1,34 +1,34 @@
-//! What the gateway's answers tell the layers: [`Answer`].
+//! What the gateway's answers tell the layers: [`BodyOutcome`].
 
-use tollgate_layers::{Classify, Ending, Hear, Track};
+use tollgate_layers::{Classify, OnComplete, Outcome, TrackOutcome};
 
-use super::{Response, handle::Handle};
-use crate::error::Judged;
+use super::{Response, handle::OutcomeHandle};
+use crate::error::HasOutcome;
 
-/// Reads an answer's ending out of its body, and fastens handles to it. The ending was made once, at the leaf.
+/// Reads an answer's outcome out of its body, and fastens handles to it. The outcome was made once, at the leaf.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Answer;
+pub(crate) struct BodyOutcome;
 
-impl<E: Judged> Classify<Response, E> for Answer {
-    fn classify(&self, outcome: Result<&Response, &E>) -> Ending {
-        match outcome {
-            Ok(response) => *response.body().ending(),
-            Err(error) => error.ending(),
+impl<E: HasOutcome> Classify<Response, E> for BodyOutcome {
+    fn classify(&self, result: Result<&Response, &E>) -> Outcome {
+        match result {
+            Ok(response) => *response.body().outcome(),
+            Err(error) => error.outcome(),
         }
     }
 }
 
-impl<H, E> Track<H, Response, E> for Answer
+impl<H, E> TrackOutcome<H, Response, E> for BodyOutcome
 where
-    H: Into<Handle>,
-    E: Judged,
+    H: Into<OutcomeHandle>,
+    E: HasOutcome,
 {
-    fn track(&self, handle: H, mut outcome: Result<Response, E>) -> Result<Response, E> {
+    fn track(&self, handle: H, mut result: Result<Response, E>) -> Result<Response, E> {
         // Where it lies: an answer's head is some hundred bytes, and several handles are fastened to each.
-        match &mut outcome {
+        match &mut result {
             Ok(response) => response.body_mut().fasten(handle),
-            Err(error) => handle.into().end(&error.ending()),
+            Err(error) => handle.into().complete(&error.outcome()),
         }
-        outcome
+        result
     }
 }

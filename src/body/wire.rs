@@ -1,4 +1,4 @@
-//! What an upstream client gives: [`Wire`].
+//! What an upstream client gives: [`UpstreamBody`].
 
 use std::{
     collections::VecDeque,
@@ -14,18 +14,18 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::merge::Merge;
-use crate::error::Fault;
+use crate::error::BodyError;
 
 /// The body of an upstream's answer, as it comes.
 #[derive(Debug)]
-pub struct Wire(Inner);
+pub struct UpstreamBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
     /// From a connection, its bursts merged.
     Connection(Merge<Box<dyn Connection>>),
     /// From a script: a `mock_response`, or a test.
-    Canned(Canned),
+    ScriptedBody(ScriptedBody),
 }
 
 /// The body of an answer on a connection.
@@ -44,17 +44,17 @@ impl Connection for Incoming {
     }
 }
 
-impl Wire {
+impl UpstreamBody {
     /// A scripted body, for answers that need no connection.
     #[must_use]
-    pub fn canned(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self(Inner::Canned(Canned { steps: steps.into_iter().collect(), pause: None }))
+    pub fn scripted(steps: impl IntoIterator<Item = ScriptStep>) -> Self {
+        Self(Inner::ScriptedBody(ScriptedBody { steps: steps.into_iter().collect(), pause: None }))
     }
 
     /// A scripted body that is there at once.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::canned([Step::Data(bytes.into())])
+        Self::scripted([ScriptStep::Data(bytes.into())])
     }
 
     /// Whether nothing has come since this task looked last, which will be woken when something does. Where that cannot be
@@ -62,7 +62,7 @@ impl Wire {
     pub(super) fn rests(&self, task: &Waker) -> bool {
         match &self.0 {
             Inner::Connection(merge) => merge.is_empty() && merge.inner().rests(task),
-            Inner::Canned(_) => false,
+            Inner::ScriptedBody(_) => false,
         }
     }
 
@@ -74,42 +74,47 @@ impl Wire {
     }
 }
 
-impl<C: Connection + 'static> From<C> for Wire {
+impl<C: Connection + 'static> From<C> for UpstreamBody {
     fn from(connection: C) -> Self {
         Self(Inner::Connection(Merge::new(Box::new(connection))))
     }
 }
 
-impl Body for Wire {
+impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = Fault;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().0 {
             // What hyper says about it may name addresses; all that matters is that there is no more.
-            Inner::Connection(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| Fault::Cut),
-            Inner::Canned(canned) => canned.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data))),
+            Inner::Connection(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| BodyError::Cut),
+            Inner::ScriptedBody(scripted) => {
+                scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Connection(merge) => merge.is_end_stream(),
-            Inner::Canned(canned) => canned.steps.is_empty(),
+            Inner::ScriptedBody(scripted) => scripted.steps.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Connection(merge) => merge.size_hint(),
-            Inner::Canned(_) => SizeHint::default(),
+            Inner::ScriptedBody(_) => SizeHint::default(),
         }
     }
 }
 
 /// One step of a scripted body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ScriptStep {
     /// These bytes come.
     Data(Bytes),
     /// Nothing comes for so long.
@@ -121,19 +126,19 @@ pub enum Step {
 }
 
 /// A scripted body.
-struct Canned {
-    steps: VecDeque<Step>,
+struct ScriptedBody {
+    steps: VecDeque<ScriptStep>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl fmt::Debug for Canned {
+impl fmt::Debug for ScriptedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Canned").field("steps", &self.steps.len()).finish()
     }
 }
 
-impl Canned {
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+impl ScriptedBody {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -141,15 +146,15 @@ impl Canned {
             }
             match self.steps.pop_front() {
                 None => return Poll::Ready(None),
-                Some(Step::Data(data)) => return Poll::Ready(Some(Ok(data))),
-                Some(Step::Wait(time)) => self.pause = Some(Box::pin(sleep(time))),
-                Some(Step::Hang) => {
-                    self.steps.push_front(Step::Hang);
+                Some(ScriptStep::Data(data)) => return Poll::Ready(Some(Ok(data))),
+                Some(ScriptStep::Wait(time)) => self.pause = Some(Box::pin(sleep(time))),
+                Some(ScriptStep::Hang) => {
+                    self.steps.push_front(ScriptStep::Hang);
                     return Poll::Pending;
                 }
-                Some(Step::Cut) => {
+                Some(ScriptStep::Cut) => {
                     self.steps.clear();
-                    return Poll::Ready(Some(Err(Fault::Cut)));
+                    return Poll::Ready(Some(Err(BodyError::Cut)));
                 }
             }
         }

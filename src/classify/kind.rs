@@ -1,7 +1,7 @@
-//! Detailed kind of an outcome: [`OutcomeKind`], its tag in an [`Ending`], and LiteLLM's names for it.
+//! Detailed kind of an outcome: [`OutcomeKind`], its tag in an [`Outcome`], and LiteLLM's names for it.
 
 use http::StatusCode;
-use tollgate_layers::{Class, Ending};
+use tollgate_layers::{Class, Outcome};
 
 /// The meaning of an upstream's response or of its absence. More detailed than [`Class`], which is all that the
 /// layers read.
@@ -75,8 +75,8 @@ impl OutcomeKind {
     }
 
     /// Returns an outcome of this kind and its class, without further information.
-    pub(crate) const fn ending(self) -> Ending {
-        Ending::of(self.class()).with_kind(self as u8)
+    pub(crate) const fn outcome(self) -> Outcome {
+        Outcome::new(self.class()).with_kind(self as u8)
     }
 
     /// Returns the kind for the name of a LiteLLM exception, with or without the prefix `litellm.`.
@@ -107,9 +107,9 @@ impl OutcomeKind {
 
 /// Returns the kind with which an outcome is tagged. Without a tag, or with one that does not fit the class, it is
 /// the most general kind of the class.
-pub(crate) fn kind_of(ending: &Ending) -> OutcomeKind {
-    let tagged = OutcomeKind::ALL.get(usize::from(ending.kind())).copied();
-    tagged.filter(|kind| kind.class() == ending.class()).unwrap_or(match ending.class() {
+pub(crate) fn kind_of(outcome: &Outcome) -> OutcomeKind {
+    let tagged = OutcomeKind::ALL.get(usize::from(outcome.kind())).copied();
+    tagged.filter(|kind| kind.class() == outcome.class()).unwrap_or(match outcome.class() {
         Class::Success => OutcomeKind::Success,
         Class::Caller => OutcomeKind::BadRequest,
         Class::ContextWindow => OutcomeKind::ContextWindow,

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
-use tollgate_layers::ending::Seen;
+use tollgate_layers::outcome::ReportedLimit;
 
 use super::moment;
 
@@ -89,8 +89,8 @@ static OTHERS: [Names; 2] = [
 /// The limits of requests and tokens in the headers of a response.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    pub(super) requests: Seen,
-    pub(super) tokens: Seen,
+    pub(super) requests: ReportedLimit,
+    pub(super) tokens: ReportedLimit,
 }
 
 impl Limits {
@@ -119,23 +119,23 @@ pub(super) fn exhausted_until(headers: &HeaderMap) -> Option<Duration> {
         .max()
 }
 
-fn first(family: &[Names], headers: &HeaderMap) -> Seen {
+fn first(family: &[Names], headers: &HeaderMap) -> ReportedLimit {
     let told = family.iter().map(|names| read(names, headers)).find(|seen| !seen.is_empty());
     told.map(per_minute).unwrap_or_default()
 }
 
 /// Removes what does not apply to a limit per minute.
-fn per_minute(seen: Seen) -> Seen {
+fn per_minute(seen: ReportedLimit) -> ReportedLimit {
     match seen.reset {
-        Some(reset) if reset > MINUTE && seen.remaining == Some(0) => Seen { limit: None, ..seen },
-        Some(reset) if reset > MINUTE => Seen::default(),
+        Some(reset) if reset > MINUTE && seen.remaining == Some(0) => ReportedLimit { limit: None, ..seen },
+        Some(reset) if reset > MINUTE => ReportedLimit::default(),
         Some(_) | None => seen,
     }
 }
 
-fn read(names: &Names, headers: &HeaderMap) -> Seen {
+fn read(names: &Names, headers: &HeaderMap) -> ReportedLimit {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    Seen {
+    ReportedLimit {
         limit: text(&names.limit).and_then(count),
         remaining: text(&names.remaining).and_then(count),
         reset: text(&names.reset).and_then(|text| reset(text, headers)),

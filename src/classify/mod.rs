@@ -1,7 +1,7 @@
 //! Classification of upstream responses: the only place that decides the outcome of an attempt.
 //!
 //! [`answer`] classifies a complete response (status, headers, small error body), [`event`] finds an error inside of
-//! a 200, [`success`] reads the rate limit headers of a successful response. Each returns an [`Ending`], which Retry,
+//! a 200, [`success`] reads the rate limit headers of a successful response. Each returns an [`Outcome`], which Retry,
 //! Cooldown, Fallback, metrics and logs read; none of them classifies again. tower-http's `classify` separates 5xx
 //! from the rest for traces; here the class decides what happens next.
 //!
@@ -22,7 +22,7 @@ mod table;
 mod wait;
 
 use http::{HeaderMap, StatusCode};
-use tollgate_layers::{Class, Ending};
+use tollgate_layers::{Class, Outcome};
 
 pub(crate) use self::error_details::message_of;
 use self::{error_details::ErrorDetails, limits::Limits};
@@ -32,29 +32,29 @@ pub(crate) use self::{
 };
 
 /// Classifies a complete response. The body of a 2xx is searched for an error, as by [`event`].
-pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ending {
+pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if status.is_success() {
         return event(body, headers).unwrap_or_else(|| success(headers));
     }
     let details = ErrorDetails::of_answer(headers, body);
-    ending(table::judge(status.as_u16(), &details), headers, &details)
+    outcome(table::judge(status.as_u16(), &details), headers, &details)
 }
 
 /// Classifies an error inside of a 200. `data` is a complete JSON body, or the data of one event. Returns none if it
 /// is not an error; for an ordinary chunk this costs one search for a key.
-pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Ending> {
+pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
     let details = ErrorDetails::of_event(data)?;
     let status = details.status().or_else(|| table::implied(&details)).unwrap_or(500);
-    Some(ending(table::judge(status, &details), headers, &details))
+    Some(outcome(table::judge(status, &details), headers, &details))
 }
 
 /// Returns a success with the rate limits in the headers.
-pub(crate) fn success(headers: &HeaderMap) -> Ending {
+pub(crate) fn success(headers: &HeaderMap) -> Outcome {
     let limits = Limits::of(headers);
-    OutcomeKind::Success.ending().with_seen(limits.requests, limits.tokens)
+    OutcomeKind::Success.outcome().with_reported(limits.requests, limits.tokens)
 }
 
-fn ending(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> Ending {
+fn outcome(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> Outcome {
     let limits = Limits::of(headers);
     let asked = match kind.class() {
         Class::RateLimited => wait::asked(headers, details).or_else(|| wait::hinted(headers, details)),
@@ -66,7 +66,7 @@ fn ending(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> End
         | Class::ContentPolicy
         | Class::Unauthorized => None,
     };
-    kind.ending().with_retry_after(asked).with_seen(limits.requests, limits.tokens)
+    kind.outcome().with_retry_after(asked).with_reported(limits.requests, limits.tokens)
 }
 
 #[cfg(test)]

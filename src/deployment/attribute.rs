@@ -1,4 +1,4 @@
-//! Writes the deployment on each of its answers and errors: [`Attribute`].
+//! Writes the deployment on each of its answers and errors: [`RecordOrigin`].
 
 use std::{
     future::Future,
@@ -15,87 +15,87 @@ use crate::{
     Error,
     body::{Listener, Response},
     classify::kind_of,
-    error::{Judged, Origin},
-    request::{Request, Trail},
+    error::{HasOutcome, Origin},
+    request::{Request, RequestContext},
 };
 
 /// Writes the deployment on each of its answers and errors, and the time it took on the request's trail.
 #[derive(Clone, Debug)]
-pub(crate) struct AttributeLayer {
+pub(crate) struct RecordOriginLayer {
     origin: Arc<Origin>,
 }
 
-impl AttributeLayer {
+impl RecordOriginLayer {
     /// Answers are this deployment's.
     pub(crate) const fn new(origin: Arc<Origin>) -> Self {
         Self { origin }
     }
 }
 
-impl<S> Layer<S> for AttributeLayer {
-    type Service = Attribute<S>;
+impl<S> Layer<S> for RecordOriginLayer {
+    type Service = RecordOrigin<S>;
 
-    fn layer(&self, inner: S) -> Attribute<S> {
-        Attribute { inner, origin: Arc::clone(&self.origin) }
+    fn layer(&self, inner: S) -> RecordOrigin<S> {
+        RecordOrigin { inner, origin: Arc::clone(&self.origin) }
     }
 }
 
-/// See [`AttributeLayer`].
+/// See [`RecordOriginLayer`].
 #[derive(Clone, Debug)]
-pub(crate) struct Attribute<S> {
+pub(crate) struct RecordOrigin<S> {
     inner: S,
     origin: Arc<Origin>,
 }
 
-impl<S> Service<Request> for Attribute<S>
+impl<S> Service<Request> for RecordOrigin<S>
 where
     S: Service<Request, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
-    type Future = AttributeFuture<S::Future>;
+    type Future = RecordOriginFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let trail = Arc::clone(&request.trail);
-        trail.called(self.origin.retries);
+        let context = Arc::clone(&request.context);
+        context.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
-        AttributeFuture {
+        RecordOriginFuture {
             inner: self.inner.call(request),
             start: Instant::now(),
-            trail,
+            context,
             origin: Some(origin),
         }
     }
 }
 
 pin_project! {
-    /// The future of [`Attribute`].
-    pub(crate) struct AttributeFuture<F> {
+    /// The future of [`RecordOrigin`].
+    pub(crate) struct RecordOriginFuture<F> {
         #[pin]
         inner: F,
         start: Instant,
-        trail: Arc<Trail>,
+        context: Arc<RequestContext>,
         origin: Option<Arc<Origin>>,
     }
 }
 
 /// One line for each attempt that failed, at `RUST_LOG=tollgate=info`: who and why. What the upstream said is not
 /// told: it may repeat the prompt.
-fn tell(origin: &Origin, outcome: &Result<Response, Error>) {
-    let ending = match outcome {
-        Ok(response) => *response.body().ending(),
-        Err(error) => error.ending(),
+fn tell(origin: &Origin, result: &Result<Response, Error>) {
+    let outcome = match result {
+        Ok(response) => *response.body().outcome(),
+        Err(error) => error.outcome(),
     };
-    if ending.is_success() {
+    if outcome.is_success() {
         return;
     }
     let (deployment, group) = (&origin.deployment, &origin.group);
-    let kind = kind_of(&ending);
-    match outcome {
+    let kind = kind_of(&outcome);
+    match result {
         Ok(response) => {
             let status = response.status().as_u16();
             tracing::info!(?deployment, ?group, ?kind, status, "attempt failed");
@@ -106,16 +106,16 @@ fn tell(origin: &Origin, outcome: &Result<Response, Error>) {
 
 /// The same for one that fails when its head has gone.
 fn teller(origin: Arc<Origin>) -> Listener {
-    Listener::new(Arc::new(move |ending| {
+    Listener::new(Arc::new(move |outcome| {
         // One that was cancelled has not failed.
-        if let Some(ending) = ending.filter(|ending| !ending.is_success()) {
-            let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(ending));
+        if let Some(outcome) = outcome.filter(|outcome| !outcome.is_success()) {
+            let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(outcome));
             tracing::info!(?deployment, ?group, ?kind, "attempt failed under way");
         }
     }))
 }
 
-impl<F> Future for AttributeFuture<F>
+impl<F> Future for RecordOriginFuture<F>
 where
     F: Future<Output = Result<Response, Error>>,
 {
@@ -125,11 +125,11 @@ where
         let this = self.project();
         // Reading the answer, below, is the gateway's own time.
         let now = Instant::now();
-        let mut outcome = ready!(this.inner.poll(cx));
-        this.trail.add_upstream(now.saturating_duration_since(*this.start));
+        let mut result = ready!(this.inner.poll(cx));
+        this.context.add_upstream(now.saturating_duration_since(*this.start));
         if let Some(origin) = this.origin.take() {
-            tell(&origin, &outcome);
-            outcome = match outcome {
+            tell(&origin, &result);
+            result = match result {
                 Ok(mut response) => {
                     let body = response.body_mut();
                     if !body.has_ended() && tracing::enabled!(tracing::Level::INFO) {
@@ -141,6 +141,6 @@ where
                 Err(error) => Err(Error::Attempt(origin, Box::new(error))),
             };
         }
-        Poll::Ready(outcome)
+        Poll::Ready(result)
     }
 }

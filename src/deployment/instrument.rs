@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use tollgate_layers::Track;
+use tollgate_layers::TrackOutcome;
 use tower::Layer;
 
 use crate::{
-    body::{Answer, Response},
-    error::Judged,
+    body::{BodyOutcome, Response},
+    error::HasOutcome,
     metrics::{RequestMetrics, ScopeMetrics},
-    request::{Begin, MapOutcome, Outcome},
+    request::{AroundCall, BeginCall, EndCall},
 };
 
 /// Counts the requests that pass, their classes, how many are under way, and how long they take.
@@ -29,17 +29,17 @@ impl InstrumentLayer {
 }
 
 /// See [`InstrumentLayer`].
-pub(crate) type Instrument<S> = MapOutcome<S, InstrumentLayer>;
+pub(crate) type Instrument<S> = AroundCall<S, InstrumentLayer>;
 
 impl<S> Layer<S> for InstrumentLayer {
     type Service = Instrument<S>;
 
     fn layer(&self, inner: S) -> Instrument<S> {
-        MapOutcome::new(inner, self.clone())
+        AroundCall::new(inner, self.clone())
     }
 }
 
-impl<Req> Begin<Req> for InstrumentLayer {
+impl<Req> BeginCall<Req> for InstrumentLayer {
     type Call = RequestMetrics;
 
     fn begin(&self, _: &Req) -> RequestMetrics {
@@ -47,15 +47,15 @@ impl<Req> Begin<Req> for InstrumentLayer {
     }
 }
 
-impl<E: Judged> Outcome<Response, E> for RequestMetrics {
+impl<E: HasOutcome> EndCall<Response, E> for RequestMetrics {
     type Response = Response;
     type Error = E;
 
-    fn end(mut self, outcome: Result<Response, E>) -> Result<Response, E> {
-        if let Ok(response) = &outcome {
+    fn end(mut self, result: Result<Response, E>) -> Result<Response, E> {
+        if let Ok(response) = &result {
             let body = response.body();
-            self.head(body.ending().is_success(), body.has_ended());
+            self.head(body.outcome().is_success(), body.has_ended());
         }
-        Answer.track(self, outcome)
+        BodyOutcome.track(self, result)
     }
 }

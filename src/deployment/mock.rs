@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::upstream::{Call, Calling, Upstream};
 use crate::{
-    body::{Step, Wire},
+    body::{ScriptStep, UpstreamBody},
     classify::{self, OutcomeKind},
     config,
     error::ErrorObject,
-    request::Route,
+    request::Operation,
 };
 
 /// Answers with what the configuration says.
@@ -34,31 +34,31 @@ impl Mock {
         Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
     }
 
-    fn answer(&self, route: Route, stream: bool) -> Response<Wire> {
+    fn answer(&self, operation: Operation, stream: bool) -> Response<UpstreamBody> {
         match self.fails {
             Some(kind) => self.failure(kind),
-            None if stream && route != Route::Embeddings => self.stream(route),
-            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.whole(route))]),
+            None if stream && operation != Operation::Embeddings => self.stream(operation),
+            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.whole(operation))]),
         }
     }
 
-    fn failure(&self, kind: OutcomeKind) -> Response<Wire> {
+    fn failure(&self, kind: OutcomeKind) -> Response<UpstreamBody> {
         let status = classify::status_of(kind);
         let message = format!("This deployment is a mock that fails: {}.", self.text);
         let error = ErrorObject::new(message, classify::openai_type(kind), status.as_str());
         respond(status, "application/json", vec![error.body().into()])
     }
 
-    fn whole(&self, route: Route) -> Value {
+    fn whole(&self, operation: Operation) -> Value {
         let tokens = self.text.split_whitespace().count();
         let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens});
-        let choice = match route {
-            Route::Chat => json!({
+        let choice = match operation {
+            Operation::Chat => json!({
                 "index": 0, "finish_reason": "stop",
                 "message": {"role": "assistant", "content": &*self.text},
             }),
-            Route::Completions => json!({"index": 0, "finish_reason": "stop", "text": &*self.text}),
-            Route::Embeddings => {
+            Operation::Completions => json!({"index": 0, "finish_reason": "stop", "text": &*self.text}),
+            Operation::Embeddings => {
                 return json!({
                     "object": "list", "model": &*self.model,
                     "data": [{"object": "embedding", "index": 0, "embedding": self.embedding()}],
@@ -67,34 +67,34 @@ impl Mock {
             }
         };
         json!({
-            "id": "mock", "object": object(route, false), "created": 0, "model": &*self.model,
+            "id": "mock", "object": object(operation, false), "created": 0, "model": &*self.model,
             "choices": [choice], "usage": usage,
         })
     }
 
     /// One event a word, so that a stream can be watched.
-    fn stream(&self, route: Route) -> Response<Wire> {
+    fn stream(&self, operation: Operation) -> Response<UpstreamBody> {
         let chunk = |choice: Value| {
             let chunk = json!({
-                "id": "mock", "object": object(route, true), "created": 0, "model": &*self.model,
+                "id": "mock", "object": object(operation, true), "created": 0, "model": &*self.model,
                 "choices": [choice],
             });
             Bytes::from(format!("data: {chunk}\n\n"))
         };
-        let word = |text: &str| match route {
-            Route::Chat => json!({"index": 0, "delta": {"content": text}, "finish_reason": null}),
-            Route::Completions | Route::Embeddings => {
+        let word = |text: &str| match operation {
+            Operation::Chat => json!({"index": 0, "delta": {"content": text}, "finish_reason": null}),
+            Operation::Completions | Operation::Embeddings => {
                 json!({"index": 0, "text": text, "finish_reason": null})
             }
         };
-        let end = match route {
-            Route::Chat => json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
-            Route::Completions | Route::Embeddings => {
+        let end = match operation {
+            Operation::Chat => json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
+            Operation::Completions | Operation::Embeddings => {
                 json!({"index": 0, "text": "", "finish_reason": "stop"})
             }
         };
         let mut events = Vec::new();
-        if route == Route::Chat {
+        if operation == Operation::Chat {
             let delta = json!({"role": "assistant", "content": ""});
             events.push(chunk(json!({"index": 0, "delta": delta, "finish_reason": null})));
         }
@@ -111,11 +111,11 @@ impl Mock {
     }
 }
 
-const fn object(route: Route, stream: bool) -> &'static str {
-    match route {
-        Route::Chat if stream => "chat.completion.chunk",
-        Route::Chat => "chat.completion",
-        Route::Completions | Route::Embeddings => "text_completion",
+const fn object(operation: Operation, stream: bool) -> &'static str {
+    match operation {
+        Operation::Chat if stream => "chat.completion.chunk",
+        Operation::Chat => "chat.completion",
+        Operation::Completions | Operation::Embeddings => "text_completion",
     }
 }
 
@@ -123,8 +123,8 @@ fn encoded(value: &Value) -> Bytes {
     Bytes::from(value.to_string())
 }
 
-fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Response<Wire> {
-    let mut response = Response::new(Wire::canned(frames.into_iter().map(Step::Data)));
+fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Response<UpstreamBody> {
+    let mut response = Response::new(UpstreamBody::scripted(frames.into_iter().map(ScriptStep::Data)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
@@ -132,7 +132,7 @@ fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Respo
 
 impl Upstream for Mock {
     fn call(&self, call: Call) -> Calling {
-        let (answer, delay) = (self.answer(call.route, call.stream), self.delay);
+        let (answer, delay) = (self.answer(call.operation, call.stream), self.delay);
         Box::pin(async move {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use tollgate_layers::{endpoint::Share, timeout::Limit};
+use tollgate_layers::{endpoint::EndpointWeight, timeout::Limit};
 
 use crate::{
-    body::Clocks,
+    body::AttemptTimeouts,
     config::{Deployment, Settings},
-    error::Clock,
+    error::TimeoutKind,
     request::{Request, deadline, whole},
 };
 
@@ -29,13 +29,13 @@ pub(crate) fn attempt(
 pub(crate) fn clocks(
     settings: &Settings,
     deployment: &Deployment,
-) -> impl Fn(&Request) -> Clocks + Clone + use<> {
+) -> impl Fn(&Request) -> AttemptTimeouts + Clone + use<> {
     let own = Attempt::new(settings, deployment);
     let idle = deployment.timeouts.idle.unwrap_or(settings.stream_idle_timeout);
     let pings_are_nothing = !settings.pings_keep_alive;
     move |request: &Request| {
         let limit = own.limit(request);
-        Clocks {
+        AttemptTimeouts {
             attempt: Some(limit),
             first_content: own.watches_content(request).then_some(limit),
             idle: Some(Limit::of(idle)),
@@ -65,11 +65,12 @@ impl Attempt {
     fn limit(&self, request: &Request) -> Limit {
         let fair = self.fair(request);
         let limit = match self.asked(request) {
-            Some(asked) if asked < fair => Limit::of(asked).no_evidence(),
+            Some(asked) if asked < fair => Limit::of(asked).without_evidence(),
             Some(asked) => Limit::of(asked),
             None => Limit::of(fair),
         };
-        let clock = if self.watches_content(request) { Clock::FirstContent } else { Clock::Attempt };
+        let clock =
+            if self.watches_content(request) { TimeoutKind::FirstContent } else { TimeoutKind::Attempt };
         limit.named(clock.code())
     }
 
@@ -110,12 +111,12 @@ pub(crate) fn cost(request: &Request) -> u64 {
 const UNKNOWN_OUTPUT: u64 = 256;
 
 /// How a deployment is weighed against the others of its group.
-pub(crate) fn share(deployment: &Deployment) -> Share {
+pub(crate) fn share(deployment: &Deployment) -> EndpointWeight {
     let limits = &deployment.limits;
     // Exact below 2^53, which no limit reaches.
     #[expect(clippy::cast_precision_loss, reason = "a weight needs no more than 52 bits")]
     let weight = |limit: u64| limit as f64;
-    Share {
+    EndpointWeight {
         weight: limits.weight,
         rpm: limits.rpm.map(weight),
         tpm: limits.tpm.map(weight),

@@ -4,28 +4,28 @@
 //! we did, or what the wire did. It is matched without `_` in two places, `judged` (what class is it?) and
 //! `object` (what does the client see?), so that a new layer cannot be forgotten in either.
 
-mod fault;
-mod judged;
+mod body;
+mod invalid_request;
 mod object;
 mod origin;
-mod rejected;
+mod outcome;
 
 use std::{fmt, sync::Arc};
 
 use tollgate_layers::{balance::Exhausted, timeout::Elapsed};
 
-pub(crate) use fault::Break;
-pub use fault::Fault;
-pub(crate) use fault::{Clock, Judged};
+pub use body::BodyError;
+pub(crate) use body::StreamBreak;
+pub(crate) use body::{HasOutcome, TimeoutKind};
+pub(crate) use invalid_request::InvalidRequest;
 pub(crate) use object::{ErrorObject, body_of};
 pub(crate) use origin::Origin;
-pub(crate) use rejected::Rejected;
 
 /// Why there is no answer from upstream.
 #[derive(Clone, Debug)]
 pub(crate) enum Error {
     /// The request is wrong: the client's fault.
-    Rejected(Rejected),
+    InvalidRequest(InvalidRequest),
     /// The key is missing or wrong.
     Unauthenticated {
         /// Whether there was a key at all.
@@ -44,16 +44,16 @@ pub(crate) enum Error {
     /// No deployment of the group has room in time.
     Exhausted(Exhausted),
     /// The upstream could not be called, or broke off before its head.
-    Wire(WireError),
+    Transport(TransportError),
     /// The answer was none, or broke off before it could be committed.
-    Fault(Fault),
+    Body(BodyError),
     /// One of these, and whose attempt it was that failed with it.
     Attempt(Arc<Origin>, Box<Error>),
 }
 
 /// The wire failed before there was an answer.
 #[derive(Clone, Debug)]
-pub struct WireError {
+pub struct TransportError {
     /// Whether the request may have reached the upstream.
     pub sent: bool,
     /// Whether it was a clock that ended it: the connect clock.
@@ -65,18 +65,18 @@ pub struct WireError {
     pub what: Arc<str>,
 }
 
-impl fmt::Display for WireError {
+impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
 }
 
-impl std::error::Error for WireError {}
+impl std::error::Error for TransportError {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::InvalidRequest(rejected) => rejected.fmt(f),
             Self::Unauthenticated { given: false } => {
                 f.write_str("No API key was sent. Send it as `Authorization: Bearer KEY`.")
             }
@@ -97,8 +97,8 @@ impl fmt::Display for Error {
                 }
                 None => f.write_str("This model has no deployment."),
             },
-            Self::Wire(wire) => wire.fmt(f),
-            Self::Fault(fault) => fault.fmt(f),
+            Self::Transport(wire) => wire.fmt(f),
+            Self::Body(fault) => fault.fmt(f),
             Self::Attempt(_, error) => error.fmt(f),
         }
     }
@@ -111,9 +111,9 @@ fn shortened(name: &str) -> &str {
 
 impl std::error::Error for Error {}
 
-impl From<Rejected> for Error {
-    fn from(rejected: Rejected) -> Self {
-        Self::Rejected(rejected)
+impl From<InvalidRequest> for Error {
+    fn from(rejected: InvalidRequest) -> Self {
+        Self::InvalidRequest(rejected)
     }
 }
 
@@ -129,14 +129,14 @@ impl From<Exhausted> for Error {
     }
 }
 
-impl From<WireError> for Error {
-    fn from(wire: WireError) -> Self {
-        Self::Wire(wire)
+impl From<TransportError> for Error {
+    fn from(wire: TransportError) -> Self {
+        Self::Transport(wire)
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<BodyError> for Error {
+    fn from(fault: BodyError) -> Self {
+        Self::Body(fault)
     }
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Break, Error, Fault};
+use super::{BodyError, Error, StreamBreak};
 use crate::classify::{self, OutcomeKind};
 
 /// What a client is told of an error, in OpenAI's shape.
@@ -32,7 +32,7 @@ impl ErrorObject {
     pub(crate) fn of(error: &Error) -> Self {
         let (_, kind, code) = face(error);
         let param = match error {
-            Error::Rejected(rejected) => rejected.param(),
+            Error::InvalidRequest(rejected) => rejected.param(),
             Error::UnknownModel(_) => Some("model"),
             _ => None,
         };
@@ -40,14 +40,14 @@ impl ErrorObject {
     }
 
     /// The object of a stream that broke off.
-    pub(crate) fn of_break(broken: &Break) -> Self {
+    pub(crate) fn of_break(broken: &StreamBreak) -> Self {
         match broken {
-            Break::Fault(fault) => {
+            StreamBreak::Body(fault) => {
                 let kind =
                     if fault.kind() == OutcomeKind::Timeout { "timeout_error" } else { "server_error" };
                 Self::new(fault.to_string(), kind, fault.code())
             }
-            Break::Upstream(data, _) => Self::read(data),
+            StreamBreak::Upstream(data, _) => Self::read(data),
         }
     }
 
@@ -100,7 +100,7 @@ impl Error {
 /// What the client sees of an error: status, type and code.
 fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
-        Error::Rejected(rejected) => (rejected.status(), "invalid_request_error", rejected.code()),
+        Error::InvalidRequest(rejected) => (rejected.status(), "invalid_request_error", rejected.code()),
         Error::Unauthenticated { .. } => {
             (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
         }
@@ -112,13 +112,13 @@ fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.clock().unwrap_or("timeout"))
         }
         Error::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
-        Error::Wire(wire) if wire.timed_out => {
+        Error::Transport(wire) if wire.timed_out => {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", "connect_timeout")
         }
-        Error::Wire(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
+        Error::Transport(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
         // That nothing is there is the operator's business: to the client it is not a model that does not exist.
-        Error::Fault(fault @ Fault::Redirect) => (StatusCode::BAD_GATEWAY, "upstream_error", fault.code()),
-        Error::Fault(fault) => {
+        Error::Body(fault @ BodyError::Redirect) => (StatusCode::BAD_GATEWAY, "upstream_error", fault.code()),
+        Error::Body(fault) => {
             let kind = fault.kind();
             (classify::status_of(kind), classify::openai_type(kind), fault.code())
         }

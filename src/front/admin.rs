@@ -15,8 +15,8 @@ use tower::{Layer, Service};
 
 use super::{
     admission::Call,
+    handle_error,
     paths::{self, Endpoint, Routed},
-    respond,
 };
 use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
 
@@ -91,14 +91,14 @@ impl<S> Admin<S> {
             return Err(Error::UnknownModel(String::from_utf8_lossy(&name).into()));
         };
         let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
-        Ok(respond::json(StatusCode::OK, Body::full(model)))
+        Ok(handle_error::json(StatusCode::OK, Body::full(model)))
     }
 
     fn counters(&self) -> Response {
         let Ok(text) = self.metrics.render() else {
-            return respond::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
+            return handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
         };
-        let mut response = respond::json(StatusCode::OK, Body::full(text));
+        let mut response = handle_error::json(StatusCode::OK, Body::full(text));
         // OpenMetrics' own media type: Prometheus reads it since 2.5.
         const TEXT: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -142,10 +142,10 @@ where
     fn call(&mut self, routed: Routed<B>) -> Self::Future {
         let Routed { endpoint, request } = routed;
         match endpoint {
-            Endpoint::Call(route) => Either::Right(self.inner.call(Call { route, request })),
+            Endpoint::Call(operation) => Either::Right(self.inner.call(Call { operation, request })),
             Endpoint::Models => {
                 let body = Body::full(self.listed.models.clone());
-                Either::Left(ready(Ok(respond::json(StatusCode::OK, body))))
+                Either::Left(ready(Ok(handle_error::json(StatusCode::OK, body))))
             }
             Endpoint::Model => Either::Left(ready(self.model(request.uri().path()))),
             Endpoint::Metrics => Either::Left(ready(Ok(self.counters()))),

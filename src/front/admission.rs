@@ -1,4 +1,4 @@
-//! The only backpressure of the gateway: [`FrontDoor`].
+//! The only backpressure of the gateway: [`AdmissionControl`].
 
 use std::{
     future::{Ready, ready},
@@ -12,14 +12,14 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    request::{Response, Route},
+    request::{Operation, Response},
 };
 
 /// A call of a model.
 #[derive(Debug)]
 pub(crate) struct Call<B> {
     /// Which endpoint is called.
-    pub route: Route,
+    pub operation: Operation,
     /// The request as it came.
     pub request: http::Request<B>,
 }
@@ -39,33 +39,33 @@ pub(crate) const BUFFER_UNIT: usize = 1024;
 /// Holds at most so many calls at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
 /// own `ConcurrencyLimit` lets go at the head.
 #[derive(Clone, Debug)]
-pub(crate) struct FrontDoorLayer {
+pub(crate) struct AdmissionControlLayer {
     room: Arc<Semaphore>,
 }
 
-impl FrontDoorLayer {
+impl AdmissionControlLayer {
     /// At most this many; more than a semaphore counts is as good as no limit.
     pub(crate) fn new(most: usize) -> Self {
         Self { room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
-impl<S> Layer<S> for FrontDoorLayer {
-    type Service = FrontDoor<S>;
+impl<S> Layer<S> for AdmissionControlLayer {
+    type Service = AdmissionControl<S>;
 
-    fn layer(&self, inner: S) -> FrontDoor<S> {
-        FrontDoor { inner, room: Arc::clone(&self.room) }
+    fn layer(&self, inner: S) -> AdmissionControl<S> {
+        AdmissionControl { inner, room: Arc::clone(&self.room) }
     }
 }
 
-/// See [`FrontDoorLayer`].
+/// See [`AdmissionControlLayer`].
 #[derive(Clone, Debug)]
-pub(crate) struct FrontDoor<S> {
+pub(crate) struct AdmissionControl<S> {
     inner: S,
     room: Arc<Semaphore>,
 }
 
-impl<S, B> Service<Call<B>> for FrontDoor<S>
+impl<S, B> Service<Call<B>> for AdmissionControl<S>
 where
     S: Service<Admitted<B>, Response = Response, Error = Error>,
 {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_limit_beyond_what_can_be_counted_is_no_limit() {
-        let layer = FrontDoorLayer::new(usize::MAX);
+        let layer = AdmissionControlLayer::new(usize::MAX);
         assert_eq!(layer.room.available_permits(), Semaphore::MAX_PERMITS);
     }
 }

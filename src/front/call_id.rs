@@ -16,7 +16,7 @@ use tower::Layer;
 use super::headers::CALL_ID;
 use crate::{
     body::{Body, Response},
-    request::{Begin, MapOutcome, Outcome},
+    request::{AroundCall, BeginCall, EndCall},
 };
 
 /// A longer id of a client, in bytes, is none.
@@ -27,17 +27,17 @@ const LONGEST: usize = 256;
 pub(crate) struct CallIdLayer;
 
 /// See [`CallIdLayer`].
-pub(crate) type CallId<S> = MapOutcome<S, CallIdLayer>;
+pub(crate) type CallId<S> = AroundCall<S, CallIdLayer>;
 
 impl<S> Layer<S> for CallIdLayer {
     type Service = CallId<S>;
 
     fn layer(&self, inner: S) -> CallId<S> {
-        MapOutcome::new(inner, *self)
+        AroundCall::new(inner, *self)
     }
 }
 
-impl<B> Begin<Request<B>> for CallIdLayer {
+impl<B> BeginCall<Request<B>> for CallIdLayer {
     type Call = HeaderValue;
 
     fn begin(&self, request: &Request<B>) -> HeaderValue {
@@ -45,12 +45,12 @@ impl<B> Begin<Request<B>> for CallIdLayer {
     }
 }
 
-impl<E> Outcome<Response, E> for HeaderValue {
+impl<E> EndCall<Response, E> for HeaderValue {
     type Response = http::Response<Body>;
     type Error = E;
 
-    fn end(self, outcome: Result<Response, E>) -> Result<http::Response<Body>, E> {
-        let mut response = outcome?;
+    fn end(self, result: Result<Response, E>) -> Result<http::Response<Body>, E> {
+        let mut response = result?;
         response.headers_mut().insert(CALL_ID, self);
         Ok(*response)
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tollgate_layers::Class;
 
-use crate::request::{Response, Trail};
+use crate::request::{RequestContext, Response};
 
 /// The id of the request, made here or taken from the client.
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -96,7 +96,7 @@ fn sift(theirs: HeaderMap) -> HeaderMap {
 }
 
 /// Writes what this request has been through.
-pub(crate) fn write(response: &mut Response, trail: &Trail, expose_upstreams: bool) {
+pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_upstreams: bool) {
     let mut headers = sift(std::mem::take(response.headers_mut()));
     if let Some(origin) = response.body().origin() {
         headers.insert(MODEL_ID, origin.deployment.clone());
@@ -105,30 +105,30 @@ pub(crate) fn write(response: &mut Response, trail: &Trail, expose_upstreams: bo
             headers.insert(API_BASE, origin.base.clone());
         }
     }
-    let fallbacks = trail.fallbacks();
-    let (repeats, most) = trail.repeats();
+    let fallbacks = context.fallbacks();
+    let (repeats, most) = context.repeats();
     headers.insert(RETRIES, count(repeats));
     if repeats > 0 {
         headers.insert(MAX_RETRIES, most.into());
     }
     headers.insert(FALLBACKS, count(fallbacks));
-    let (whole, upstream) = (Instant::now().saturating_duration_since(trail.arrival), trail.upstream());
+    let (whole, upstream) = (Instant::now().saturating_duration_since(context.arrival), context.upstream());
     headers.insert(DURATION, millis(whole));
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
-    let ending = response.body().ending();
-    if ending.class() != Class::Success {
-        gave_up(&mut headers, trail, ending.is_refusal());
+    let outcome = response.body().outcome();
+    if outcome.class() != Class::Success {
+        gave_up(&mut headers, context, outcome.is_refusal());
     }
     *response.headers_mut() = headers;
 }
 
 /// After at least one attempt upstream, whoever retries would only multiply ours. A refusal of our own says when to
 /// come back instead.
-fn gave_up(headers: &mut HeaderMap, trail: &Trail, refused: bool) {
-    if trail.attempts.made() > 0 && !refused {
+fn gave_up(headers: &mut HeaderMap, context: &RequestContext, refused: bool) {
+    if context.attempts.made() > 0 && !refused {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    let tried = trail.groups().join(", ");
+    let tried = context.groups().join(", ");
     if let (false, Ok(tried)) = (tried.is_empty(), HeaderValue::from_str(&tried)) {
         headers.insert(TRIED, tried);
     }

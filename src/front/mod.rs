@@ -7,10 +7,10 @@ pub(crate) mod admin;
 pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod call_id;
+pub(crate) mod catch_panic;
+pub(crate) mod handle_error;
 pub(crate) mod headers;
-pub(crate) mod intake;
 pub(crate) mod paths;
-pub(crate) mod recover;
-pub(crate) mod respond;
+pub(crate) mod request_body;
 #[cfg(test)]
 mod tests;

@@ -15,11 +15,11 @@ use futures_util::future::Either;
 use http::{Method, StatusCode};
 use tower::{Layer, Service};
 
-use super::respond;
+use super::handle_error;
 use crate::{
     Error,
     body::Body,
-    request::{Response, Route},
+    request::{Operation, Response},
 };
 
 /// A request with the endpoint that its path names.
@@ -35,7 +35,7 @@ pub(crate) struct Routed<B> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// A call of a model.
-    Call(Route),
+    Call(Operation),
     /// The list of models.
     Models,
     /// One of them, whose name is the rest of the path.
@@ -60,9 +60,9 @@ pub(crate) fn model(path: &str) -> Option<&str> {
 fn find(path: &str) -> Option<(&'static str, Found)> {
     use Endpoint::{Call, Metrics, Model, Models};
     Some(match path {
-        "/v1/chat/completions" | "/chat/completions" => ("POST", Found::Endpoint(Call(Route::Chat))),
-        "/v1/completions" | "/completions" => ("POST", Found::Endpoint(Call(Route::Completions))),
-        "/v1/embeddings" | "/embeddings" => ("POST", Found::Endpoint(Call(Route::Embeddings))),
+        "/v1/chat/completions" | "/chat/completions" => ("POST", Found::Endpoint(Call(Operation::Chat))),
+        "/v1/completions" | "/completions" => ("POST", Found::Endpoint(Call(Operation::Completions))),
+        "/v1/embeddings" | "/embeddings" => ("POST", Found::Endpoint(Call(Operation::Embeddings))),
         "/v1/models" | "/models" => ("GET", Found::Endpoint(Models)),
         path if model(path).is_some() => ("GET", Found::Endpoint(Model)),
         "/metrics" => ("GET", Found::Endpoint(Metrics)),
@@ -148,5 +148,5 @@ where
 }
 
 fn said(status: StatusCode, text: &'static str) -> Response {
-    respond::json(status, Body::full(Bytes::from_static(text.as_bytes())))
+    handle_error::json(status, Body::full(Bytes::from_static(text.as_bytes())))
 }

@@ -10,13 +10,13 @@ use crate::{
     deployment::instrument::InstrumentLayer,
     front::{
         admin::AdminLayer,
-        admission::{Admitted, Call, FrontDoorLayer},
+        admission::{AdmissionControlLayer, Admitted, Call},
         auth::AuthLayer,
+        handle_error::HandleErrorLayer,
         paths::{Draining, Endpoint, PathsLayer, Routed},
-        respond::RespondLayer,
     },
     metrics::Metrics,
-    request::{Response, Route},
+    request::{Operation, Response},
 };
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -60,11 +60,11 @@ fn chat() -> http::Request<Empty<Bytes>> {
 }
 
 fn routed() -> Routed<Empty<Bytes>> {
-    Routed { endpoint: Endpoint::Call(Route::Chat), request: chat() }
+    Routed { endpoint: Endpoint::Call(Operation::Chat), request: chat() }
 }
 
 fn call() -> Call<Empty<Bytes>> {
-    Call { route: Route::Chat, request: chat() }
+    Call { operation: Operation::Chat, request: chat() }
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn instrument_calls_only_a_service_that_is_ready() {
 
 #[tokio::test]
 async fn respond_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Error>(RespondLayer, chat).await;
+    passes::<_, _, Error>(HandleErrorLayer, chat).await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn auth_calls_only_a_service_that_is_ready() {
 
 #[tokio::test]
 async fn admission_calls_only_a_service_that_is_ready() {
-    passes_over(FrontDoorLayer::new(1), call, well::<Admitted<Empty<Bytes>>, Error>).await;
+    passes_over(AdmissionControlLayer::new(1), call, well::<Admitted<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The border where types are erased: [`Stack`].
+//! The border where types are erased: [`ArcService`].
 
 use std::{
     future::ready,
@@ -10,7 +10,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::{
     Error,
-    body::{Answering, Response},
+    body::{BoxResponseFuture, Response},
     request::Request,
 };
 
@@ -18,10 +18,10 @@ use crate::{
 ///
 /// tower's `BoxCloneSyncService` allocates whenever it is cloned, and a fallback clones; here a clone is a count.
 #[derive(Clone)]
-pub(crate) struct Stack(Arc<dyn Ask>);
+pub(crate) struct ArcService(Arc<dyn Ask>);
 
 trait Ask: Send + Sync {
-    fn ask(&self, request: Request) -> Answering;
+    fn ask(&self, request: Request) -> BoxResponseFuture;
 }
 
 impl<S> Ask for S
@@ -29,7 +29,7 @@ where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    fn ask(&self, request: Request) -> Answering {
+    fn ask(&self, request: Request) -> BoxResponseFuture {
         let mut stack = self.clone();
         // As a rule everything below the front door is ready; a future that asks costs a copy of all this.
         match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -40,36 +40,36 @@ where
     }
 }
 
-impl Stack {
-    /// The layer that makes a `Stack` of whatever is below it.
-    pub(crate) const fn layer() -> StackLayer {
-        StackLayer(())
+impl ArcService {
+    /// The layer that makes a `ArcService` of whatever is below it.
+    pub(crate) const fn layer() -> ArcServiceLayer {
+        ArcServiceLayer(())
     }
 
     /// Asks it. It is always ready, as everything below the front door.
-    pub(crate) fn ask(&self, request: Request) -> Answering {
+    pub(crate) fn ask(&self, request: Request) -> BoxResponseFuture {
         self.0.ask(request)
     }
 }
 
-impl std::fmt::Debug for Stack {
+impl std::fmt::Debug for ArcService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Stack")
     }
 }
 
-/// See [`Stack::layer`].
+/// See [`ArcService::layer`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StackLayer(());
+pub(crate) struct ArcServiceLayer(());
 
-impl<S> Layer<S> for StackLayer
+impl<S> Layer<S> for ArcServiceLayer
 where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    type Service = Stack;
+    type Service = ArcService;
 
-    fn layer(&self, inner: S) -> Stack {
-        Stack(Arc::new(inner))
+    fn layer(&self, inner: S) -> ArcService {
+        ArcService(Arc::new(inner))
     }
 }

@@ -3,4 +3,4 @@
 mod erased;
 pub(crate) mod settings;
 
-pub(crate) use erased::Stack;
+pub(crate) use erased::ArcService;

@@ -3,7 +3,7 @@
 //!
 //! Precedence everywhere: request, then deployment, then the general settings, as in LiteLLM.
 
-use tollgate_layers::{Ending, balance::Strategy};
+use tollgate_layers::{Outcome, balance::Strategy};
 
 use crate::{
     classify::{counted, kind_of},
@@ -16,14 +16,14 @@ use crate::{
 pub(crate) fn retries(
     settings: &Settings,
     group: &Group,
-) -> impl Fn((&Request, &Ending)) -> u32 + Clone + use<> {
+) -> impl Fn((&Request, &Outcome)) -> u32 + Clone + use<> {
     let of_group = settings.model_group_retry_policy.iter().find(|(name, _)| *name == group.name);
     let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
     let general = settings.num_retries;
-    move |(request, ending): (&Request, &Ending)| {
+    move |(request, outcome): (&Request, &Outcome)| {
         let asked = request.head.overrides.num_retries;
-        let of_error = || counted(&policy, kind_of(ending));
-        asked.or_else(of_error).or_else(|| request.trail.deployment_retries()).unwrap_or(general)
+        let of_error = || counted(&policy, kind_of(outcome));
+        asked.or_else(of_error).or_else(|| request.context.deployment_retries()).unwrap_or(general)
     }
 }
 

@@ -145,7 +145,7 @@ fn encode_scopes(
     let ended = format!("Completed {help}, by outcome class");
     let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;
     for (labels, meter) in scopes {
-        for (class, count) in meter.outcomes() {
+        for (class, count) in meter.results() {
             let mut labels = labels.clone();
             labels.push(("class", class.into()));
             ConstCounter::new(count).encode(family.encode_family(&Labels(&labels))?)?;
@@ -196,7 +196,7 @@ impl prometheus_client::encoding::EncodeLabelSet for Labels<'_> {
 mod tests {
     use std::time::Duration;
 
-    use tollgate_layers::{Class, Ending, Hear};
+    use tollgate_layers::{Class, OnComplete, Outcome};
 
     use super::*;
 
@@ -232,7 +232,7 @@ mod tests {
         let end = |well, class| {
             let mut count = RequestMetrics::begin(metrics.gateway());
             count.head(well, true);
-            count.end(&Ending::of(class));
+            count.complete(&Outcome::new(class));
         };
         end(true, Class::Success);
         end(false, Class::RateLimited);
@@ -249,6 +249,6 @@ mod tests {
         meter.begin();
         meter.end(None, Duration::ZERO);
         assert_eq!(meter.in_flight(), 0);
-        assert_eq!(meter.outcomes().find(|(name, _)| *name == "cancelled"), Some(("cancelled", 1)));
+        assert_eq!(meter.results().find(|(name, _)| *name == "cancelled"), Some(("cancelled", 1)));
     }
 }

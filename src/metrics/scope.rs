@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tollgate_layers::{Class, Ending, Hear};
+use tollgate_layers::{Class, OnComplete, Outcome};
 
 /// Upper bounds of the histogram buckets, in milliseconds: from a cache hit to a reasoning model.
 const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
@@ -75,7 +75,7 @@ impl ScopeMetrics {
 
     /// Returns the number of requests that have started and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
-        let ended: u64 = self.outcomes().map(|(_, count)| count).sum();
+        let ended: u64 = self.results().map(|(_, count)| count).sum();
         // The two counters are not read at the same moment.
         self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
@@ -86,7 +86,7 @@ impl ScopeMetrics {
     }
 
     /// Returns the number of ended requests by class, and of cancelled requests.
-    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub(super) fn results(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let classes = Class::ALL.iter().map(|class| (class.as_str(), self.ended(*class)));
         classes.chain([("cancelled", self.cancelled.load(Ordering::Relaxed))])
     }
@@ -141,12 +141,12 @@ impl RequestMetrics {
     }
 }
 
-impl Hear for RequestMetrics {
-    fn end(mut self, ending: &Ending) {
+impl OnComplete for RequestMetrics {
+    fn complete(mut self, outcome: &Outcome) {
         match std::mem::replace(&mut self.stage, Stage::Counted) {
-            Stage::Complete(after) => self.meter.end_whole(ending.class(), after),
-            Stage::Ended(after) => self.meter.end(Some(ending.class()), after),
-            Stage::Started => self.meter.end(Some(ending.class()), self.elapsed()),
+            Stage::Complete(after) => self.meter.end_whole(outcome.class(), after),
+            Stage::Ended(after) => self.meter.end(Some(outcome.class()), after),
+            Stage::Started => self.meter.end(Some(outcome.class()), self.elapsed()),
             Stage::Counted => {}
         }
     }

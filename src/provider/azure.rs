@@ -6,7 +6,7 @@ use std::fmt::Write;
 use http::HeaderName;
 
 use super::openai;
-use crate::{config::DEFAULT_API_VERSION, request::Route};
+use crate::{config::DEFAULT_API_VERSION, request::Operation};
 
 /// The header for the key.
 pub(super) static API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -15,14 +15,14 @@ const DEPLOYMENTS: &str = "/openai/deployments";
 const V1: &str = "/openai/v1";
 
 /// Returns the path of the route, with `api-version` for a dated version.
-pub(super) fn path(base: &str, route: Route, model: &str, version: Option<&str>) -> String {
+pub(super) fn path(base: &str, operation: Operation, model: &str, version: Option<&str>) -> String {
     let base = openai::without_route(base);
     let version = version.unwrap_or(DEFAULT_API_VERSION);
     if is_v1(base, version) {
-        return format!("{}{V1}{}", resource(base), route.path());
+        return format!("{}{V1}{}", resource(base), operation.path());
     }
     let deployment = deployment(base, model);
-    format!("{deployment}{}?api-version={}", route.path(), encoded(version))
+    format!("{deployment}{}?api-version={}", operation.path(), encoded(version))
 }
 
 /// Returns true if a stream supports `stream_options`: older versions refuse it with a 400.

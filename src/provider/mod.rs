@@ -28,7 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::{Deployment, Pattern, Provider, Target, is_framing},
-    request::{Payload, Prompt, Route},
+    request::{Operation, ParsedRequest, SplicedBody},
 };
 
 /// The `User-Agent` of the gateway.
@@ -69,9 +69,9 @@ impl Encoder {
             model: model(target),
             patterns: deployment.patterns().map(Arc::new),
             defaults: deployment.defaults.as_slice().into(),
-            chat: uri(target, Route::Chat)?,
-            completions: uri(target, Route::Completions)?,
-            embeddings: uri(target, Route::Embeddings)?,
+            chat: uri(target, Operation::Chat)?,
+            completions: uri(target, Operation::Completions)?,
+            embeddings: uri(target, Operation::Embeddings)?,
             headers: headers(target)?,
         })
     }
@@ -86,22 +86,22 @@ impl Encoder {
     }
 
     /// Returns the URL of a route.
-    pub(crate) const fn uri(&self, route: Route) -> &Uri {
-        match route {
-            Route::Chat => &self.chat,
-            Route::Completions => &self.completions,
-            Route::Embeddings => &self.embeddings,
+    pub(crate) const fn uri(&self, operation: Operation) -> &Uri {
+        match operation {
+            Operation::Chat => &self.chat,
+            Operation::Completions => &self.completions,
+            Operation::Embeddings => &self.embeddings,
         }
     }
 
     /// Returns the URL of a route and the headers of a request without a body. Secret values are marked sensitive.
-    pub(crate) fn head(&self, route: Route) -> (Uri, HeaderMap) {
-        (self.uri(route).clone(), self.headers.clone())
+    pub(crate) fn head(&self, operation: Operation) -> (Uri, HeaderMap) {
+        (self.uri(operation).clone(), self.headers.clone())
     }
 
     /// Returns the request with the model name and the default parameters of this deployment. With `usage`, a stream
     /// requests its usage unless the client has set `stream_options.include_usage`.
-    pub(crate) fn encode(&self, prompt: &Prompt, usage: bool) -> Request<Payload> {
+    pub(crate) fn encode(&self, prompt: &ParsedRequest, usage: bool) -> Request<SplicedBody> {
         let filled = self
             .patterns
             .as_deref()
@@ -111,12 +111,12 @@ impl Encoder {
             true => prompt.payload_with_usage(model, &self.defaults),
             false => prompt.payload(model, &self.defaults),
         };
-        self.request(prompt.head.route, body)
+        self.request(prompt.head.operation, body)
     }
 
     /// Returns the request for a body that was written with the model and the defaults of the deployment.
-    pub(crate) fn request<B: Body>(&self, route: Route, body: B) -> Request<B> {
-        let (uri, mut headers) = self.head(route);
+    pub(crate) fn request<B: Body>(&self, operation: Operation, body: B) -> Request<B> {
+        let (uri, mut headers) = self.head(operation);
         // Set here because hyper would add the header to a map that must grow for it.
         match body.size_hint().exact() {
             Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
@@ -196,12 +196,12 @@ fn model(target: &Target) -> Arc<str> {
     }
 }
 
-fn uri(target: &Target, route: Route) -> Result<Uri, InvalidTarget> {
+fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let base = base(target);
     let path = match target.vendor.provider {
-        Provider::OpenAi => openai::path(base, route),
-        Provider::Versioned | Provider::HuggingFace => openai::versioned(base, route),
-        Provider::Azure => azure::path(base, route, &target.model, target.api_version.as_deref()),
+        Provider::OpenAi => openai::path(base, operation),
+        Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),
+        Provider::Azure => azure::path(base, operation, &target.model, target.api_version.as_deref()),
     };
     let mut parts = target.base.clone().into_parts();
     let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));

@@ -2,26 +2,30 @@
 
 use http::{HeaderValue, header::InvalidHeaderValue};
 
-use crate::request::Route;
+use crate::request::Operation;
 
 /// Returns the path of a route. `/v1` is not added: some servers have a base such as `/openai` or `/api/v3`.
-pub(super) fn path(base: &str, route: Route) -> String {
-    format!("{}{}", without_route(base), route.path())
+pub(super) fn path(base: &str, operation: Operation) -> String {
+    format!("{}{}", without_route(base), operation.path())
 }
 
 /// Returns the path of a route below `/v1`, which is added if the base lacks it.
-pub(super) fn versioned(base: &str, route: Route) -> String {
+pub(super) fn versioned(base: &str, operation: Operation) -> String {
     let base = without_route(base);
     let root = base.strip_suffix("/v1").unwrap_or(base);
-    format!("{root}/v1{}", route.path())
+    format!("{root}/v1{}", operation.path())
 }
 
 /// Returns the base without a route at its end. Users often configure the full URL of one route; the other routes
 /// have the same base.
 pub(super) fn without_route(base: &str) -> &str {
     // `/completions` is a suffix of `/chat/completions`, so it comes last.
-    let routes = [Route::Chat, Route::Embeddings, Route::Completions];
-    routes.iter().find_map(|route| base.strip_suffix(route.path())).unwrap_or(base).trim_end_matches('/')
+    let operations = [Operation::Chat, Operation::Embeddings, Operation::Completions];
+    operations
+        .iter()
+        .find_map(|operation| base.strip_suffix(operation.path()))
+        .unwrap_or(base)
+        .trim_end_matches('/')
 }
 
 pub(super) fn bearer(key: &str) -> Result<HeaderValue, InvalidHeaderValue> {

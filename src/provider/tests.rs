@@ -52,7 +52,7 @@ fn azure(base: &str, version: Option<&str>) -> Encoder {
 
 /// Returns the URL of chat completions.
 fn url(encoder: &Encoder) -> String {
-    encoder.uri(Route::Chat).to_string()
+    encoder.uri(Operation::Chat).to_string()
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn an_openai_url_is_the_base_followed_by_the_route() {
 #[test]
 fn all_openai_routes_have_the_same_base() {
     let encoder = encoder(target(Provider::OpenAi, "m", "https://h/v1/chat/completions"));
-    assert_eq!(encoder.uri(Route::Completions), "https://h/v1/completions");
-    assert_eq!(encoder.uri(Route::Embeddings), "https://h/v1/embeddings");
+    assert_eq!(encoder.uri(Operation::Completions), "https://h/v1/completions");
+    assert_eq!(encoder.uri(Operation::Embeddings), "https://h/v1/embeddings");
 }
 
 #[test]
 fn an_openai_request_carries_the_deployment_s_own_credential() {
     let organization = Some(HeaderValue::from_static("org-1"));
     let encoder = encoder(Target { organization, ..target(Provider::OpenAi, "gpt-4o", "https://h/v1") });
-    let request = encoder.request(Route::Chat, "body".to_owned());
+    let request = encoder.request(Operation::Chat, "body".to_owned());
     assert_eq!(request.method(), Method::POST);
     assert_eq!(request.version(), Version::HTTP_11);
     assert_eq!(*request.body(), "body");
@@ -116,7 +116,7 @@ fn azure_by_dated_version_has_the_deployment_in_the_path() {
     let wanted =
         "https://res.openai.azure.com/openai/deployments/my-dep/chat/completions?api-version=2024-10-21";
     assert_eq!(url(&encoder), wanted);
-    let (_, headers) = encoder.head(Route::Chat);
+    let (_, headers) = encoder.head(Operation::Chat);
     assert_eq!(headers["api-key"], SECRET);
     assert!(headers["api-key"].is_sensitive());
     assert!(!headers.contains_key(header::AUTHORIZATION));
@@ -148,7 +148,7 @@ fn an_old_azure_version_does_not_support_include_usage() {
 fn azure_embeddings_have_the_path_of_the_deployment() {
     let encoder = azure("https://r", Some("2024-10-21"));
     let wanted = "https://r/openai/deployments/my-dep/embeddings?api-version=2024-10-21";
-    assert_eq!(encoder.uri(Route::Embeddings), wanted);
+    assert_eq!(encoder.uri(Operation::Embeddings), wanted);
 }
 
 #[test]
@@ -196,14 +196,14 @@ fn azure_v1_has_no_version_and_never_doubles_its_path() {
     let foundry = azure("https://r.services.ai.azure.com/api/projects/p", Some("v1"));
     assert_eq!(url(&foundry), "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions");
     assert_eq!(&*foundry.model, "my-dep");
-    assert_eq!(foundry.head(Route::Chat).1["api-key"], SECRET);
+    assert_eq!(foundry.head(Operation::Chat).1["api-key"], SECRET);
 }
 
 #[test]
 fn an_azure_token_in_the_headers_is_sent() {
     let headers = vec![(header::AUTHORIZATION, HeaderValue::from_static("Bearer T"))];
     let encoder = encoder(Target { key: None, headers, ..target(Provider::Azure, "d", "https://r") });
-    let (_, headers) = encoder.head(Route::Chat);
+    let (_, headers) = encoder.head(Operation::Chat);
     assert_eq!(headers[header::AUTHORIZATION], "Bearer T");
     assert!(!headers.contains_key("api-key"));
 }
@@ -211,7 +211,7 @@ fn an_azure_token_in_the_headers_is_sent() {
 #[test]
 fn a_model_name_in_an_azure_path_is_one_segment() {
     let encoder = encoder(target(Provider::Azure, "../a b/ü?x#y", "https://r"));
-    let path = encoder.uri(Route::Chat).path();
+    let path = encoder.uri(Operation::Chat).path();
     assert_eq!(path, "/openai/deployments/..%2Fa%20b%2F%C3%BC%3Fx%23y/chat/completions");
 }
 
@@ -227,7 +227,7 @@ fn huggingface_routes_are_below_v1_for_any_base() {
         let encoder = encoder(target(Provider::HuggingFace, "tgi", base));
         assert_eq!(url(&encoder), "http://h:8080/v1/chat/completions", "{base}");
         assert_eq!(&*encoder.model, "tgi");
-        assert_eq!(encoder.head(Route::Chat).1[header::AUTHORIZATION], format!("Bearer {SECRET}"));
+        assert_eq!(encoder.head(Operation::Chat).1[header::AUTHORIZATION], format!("Bearer {SECRET}"));
     }
 }
 
@@ -252,7 +252,7 @@ fn an_encoder_without_a_credential_sends_no_credential_header() {
     for provider in [Provider::OpenAi, Provider::Azure, Provider::HuggingFace] {
         for key in [None, Some("".into()), Some(" \n".into())] {
             let (_, headers) =
-                encoder(Target { key, ..target(provider, "m", "https://h") }).head(Route::Chat);
+                encoder(Target { key, ..target(provider, "m", "https://h") }).head(Operation::Chat);
             assert!(!headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("api-key"));
         }
     }
@@ -261,7 +261,7 @@ fn an_encoder_without_a_credential_sends_no_credential_header() {
 #[test]
 fn a_line_break_after_the_key_is_removed_and_one_inside_is_an_error() {
     let with_key = |key: &str| Target { key: Some(key.into()), ..target(Provider::OpenAi, "m", "https://h") };
-    assert_eq!(encoder(with_key("k\n")).head(Route::Chat).1[header::AUTHORIZATION], "Bearer k");
+    assert_eq!(encoder(with_key("k\n")).head(Operation::Chat).1[header::AUTHORIZATION], "Bearer k");
     assert_eq!(Encoder::new(&deployment(with_key("k\nx: y"))).map(|_| ()), Err(InvalidTarget::Credential));
 }
 
@@ -275,7 +275,7 @@ fn the_host_header_has_a_port_unless_it_is_the_default_of_the_scheme() {
         ("http://127.0.0.1:8001/v1", "127.0.0.1:8001"),
         ("http://[::1]:8001", "[::1]:8001"),
     ] {
-        let (_, headers) = encoder(target(Provider::OpenAi, "m", base)).head(Route::Chat);
+        let (_, headers) = encoder(target(Provider::OpenAi, "m", base)).head(Operation::Chat);
         assert_eq!(headers[header::HOST], host, "{base}");
     }
 }
@@ -296,7 +296,7 @@ fn extra_headers_replace_default_headers_but_not_framing_headers() {
     ];
     let headers = names.map(pair).to_vec();
     let (_, headers) =
-        encoder(Target { headers, ..target(Provider::OpenAi, "m", "https://h") }).head(Route::Chat);
+        encoder(Target { headers, ..target(Provider::OpenAi, "m", "https://h") }).head(Operation::Chat);
     assert_eq!(
         (&headers["x-title"], &headers["user-agent"]),
         (&"mine".parse().unwrap(), &"mine".parse().unwrap())
@@ -336,7 +336,7 @@ fn debug_output_of_an_encoder_shows_no_secret_and_no_url() {
             ..target(provider, "m", "https://internal/v1")
         };
         let encoder = encoder(target);
-        let shown = format!("{encoder:?} {:?}", encoder.head(Route::Chat).1);
+        let shown = format!("{encoder:?} {:?}", encoder.head(Operation::Chat).1);
         assert!(!shown.contains(SECRET) && !shown.contains("custom-secret"), "{shown}");
         assert!(!format!("{encoder:?}").contains("internal"));
     }
@@ -346,7 +346,7 @@ proptest! {
     #[test]
     fn any_azure_name_makes_one_valid_segment(model in "\\PC{1,40}") {
         let encoder = encoder(target(Provider::Azure, &model, "https://r"));
-        let segments: Vec<_> = encoder.uri(Route::Chat).path().split('/').collect();
+        let segments: Vec<_> = encoder.uri(Operation::Chat).path().split('/').collect();
         prop_assert_eq!(segments.len(), 6);
         prop_assert_eq!(&segments[4..], &["chat", "completions"]);
         prop_assert_eq!(&*encoder.model, model);

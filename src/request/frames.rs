@@ -1,4 +1,4 @@
-//! A body as it came: [`Frames`].
+//! A body as it came: [`BodyFrames`].
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 ///
 /// A body of one frame is a [`Bytes`] and costs no more than that. A clone is a count.
 #[derive(Clone, Debug)]
-pub(crate) struct Frames {
+pub(crate) struct BodyFrames {
     kind: Kind,
 }
 
@@ -19,7 +19,7 @@ enum Kind {
     Many(Arc<[(usize, Bytes)]>),
 }
 
-impl Frames {
+impl BodyFrames {
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         match &self.kind {
@@ -98,13 +98,13 @@ fn within(frames: &[(usize, Bytes)], range: Range<usize>) -> impl Iterator<Item 
     })
 }
 
-impl From<Bytes> for Frames {
+impl From<Bytes> for BodyFrames {
     fn from(bytes: Bytes) -> Self {
         Self { kind: Kind::One(bytes) }
     }
 }
 
-impl FromIterator<Bytes> for Frames {
+impl FromIterator<Bytes> for BodyFrames {
     fn from_iter<I: IntoIterator<Item = Bytes>>(frames: I) -> Self {
         let mut frames = frames.into_iter().filter(|frame| !frame.is_empty());
         let first = frames.next().unwrap_or_default();
@@ -125,7 +125,7 @@ mod tests {
     const WHOLE: &str = "abcdéfghijkl";
 
     /// The same bytes, cut at these places.
-    fn cut(places: &[usize]) -> Frames {
+    fn cut(places: &[usize]) -> BodyFrames {
         let whole = Bytes::from_static(WHOLE.as_bytes());
         let ends = places.iter().copied().chain([whole.len()]);
         let starts = [0].into_iter().chain(places.iter().copied());
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn empty_frames_are_none() {
-        let frames: Frames =
+        let frames: BodyFrames =
             ["", "a", "", ""].map(|text| Bytes::from_static(text.as_bytes())).into_iter().collect();
         assert_eq!(frames.only().map(|bytes| &**bytes), Some(&b"a"[..]));
-        assert_eq!(Frames::from_iter([]).len(), 0);
+        assert_eq!(BodyFrames::from_iter([]).len(), 0);
     }
 
     #[test]

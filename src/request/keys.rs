@@ -1,4 +1,4 @@
-//! The keys of a body: [`Keys`].
+//! The keys of a body: [`TopLevelKeys`].
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use std::ops::Range;
 ///
 /// All names lie in one string: a body has half a dozen, and an allocation for each would cost more than reading it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Keys {
+pub(crate) struct TopLevelKeys {
     names: String,
     /// Where the name stands among the names, and its value in the body.
     members: Vec<(Range<usize>, Range<usize>)>,
 }
 
-impl Keys {
+impl TopLevelKeys {
     /// No key, and room for so many.
     pub(crate) fn with_capacity(count: usize) -> Self {
         // Few names are longer than `temperature` and `max_tokens`.
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn names_stay_apart_and_the_last_of_two_counts() {
-        let mut keys = Keys::with_capacity(1);
+        let mut keys = TopLevelKeys::with_capacity(1);
         for (name, value) in [("a", 1..2), ("", 3..4), ("ab", 5..6), ("a", 7..8)] {
             keys.push(name, value);
         }

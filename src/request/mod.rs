@@ -1,11 +1,11 @@
 //! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
 
+mod around_call;
+mod context;
 mod frames;
 mod keys;
-mod map_outcome;
 mod payload;
 mod splice;
-mod trail;
 
 use std::{
     ops::{Deref, Range},
@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use frames::Frames;
-pub(crate) use keys::Keys;
-pub(crate) use map_outcome::{Begin, MapOutcome, Outcome};
-pub use payload::Payload;
-pub(crate) use trail::Trail;
-pub(crate) use trail::{attempts, deadline, whole};
+pub(crate) use around_call::{AroundCall, BeginCall, EndCall};
+pub(crate) use context::RequestContext;
+pub(crate) use context::{attempts, deadline, whole};
+pub(crate) use frames::BodyFrames;
+pub(crate) use keys::TopLevelKeys;
+pub use payload::SplicedBody;
 
 pub(crate) use crate::body::Response;
 use crate::config::{FallbackTarget, Fallbacks, Midstream};
@@ -28,38 +28,38 @@ use crate::config::{FallbackTarget, Fallbacks, Midstream};
 /// An `http::Request` round the prompt would bring along a method, a URL and an empty header map that nobody below
 /// Intake asks for: 224 bytes more to move at each of a dozen layers.
 #[derive(Clone, Debug)]
-pub(crate) struct Request(Arc<Prompt>);
+pub(crate) struct Request(Arc<ParsedRequest>);
 
 impl Request {
     /// The prompt, to be changed; other clones keep what they have.
-    pub(crate) fn change(&mut self) -> &mut Prompt {
+    pub(crate) fn change(&mut self) -> &mut ParsedRequest {
         Arc::make_mut(&mut self.0)
     }
 }
 
-impl From<Prompt> for Request {
-    fn from(prompt: Prompt) -> Self {
+impl From<ParsedRequest> for Request {
+    fn from(prompt: ParsedRequest) -> Self {
         Self(Arc::new(prompt))
     }
 }
 
 impl Deref for Request {
-    type Target = Prompt;
+    type Target = ParsedRequest;
 
-    fn deref(&self) -> &Prompt {
+    fn deref(&self) -> &ParsedRequest {
         &self.0
     }
 }
 
 /// A request's body, whole, and what was read out of it once.
 #[derive(Clone, Debug)]
-pub(crate) struct Prompt {
+pub(crate) struct ParsedRequest {
     /// The body as the client sent it, in the frames that it came in.
-    pub bytes: Frames,
+    pub bytes: BodyFrames,
     /// What it says.
-    pub head: Arc<Head>,
+    pub head: Arc<RequestInfo>,
     /// What this request has tried so far.
-    pub trail: Arc<Trail>,
+    pub context: Arc<RequestContext>,
     /// What becomes of its stream if that breaks.
     pub midstream: Midstream,
     /// What a fallback asks for instead.
@@ -68,10 +68,10 @@ pub(crate) struct Prompt {
     pub prefix: Option<Arc<str>>,
 }
 
-impl Prompt {
+impl ParsedRequest {
     /// A prompt as the client sent it.
-    pub(crate) const fn new(bytes: Frames, head: Arc<Head>, trail: Arc<Trail>) -> Self {
-        Self { bytes, head, trail, midstream: Midstream::Off, instead: None, prefix: None }
+    pub(crate) const fn new(bytes: BodyFrames, head: Arc<RequestInfo>, context: Arc<RequestContext>) -> Self {
+        Self { bytes, head, context, midstream: Midstream::Off, instead: None, prefix: None }
     }
 
     /// The group that is asked: the client's own `model`, or where a fallback led.
@@ -87,9 +87,9 @@ impl Prompt {
 
 /// What Intake read out of the body and the headers.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub(crate) struct RequestInfo {
     /// Which endpoint was called.
-    pub route: Route,
+    pub operation: Operation,
     /// The `model` that the client asked for.
     pub model: Arc<str>,
     /// `stream`.
@@ -108,7 +108,7 @@ pub(crate) struct Head {
 
 /// The endpoints that are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
+pub enum Operation {
     /// `/chat/completions`.
     Chat,
     /// `/completions`.
@@ -117,7 +117,7 @@ pub enum Route {
     Embeddings,
 }
 
-impl Route {
+impl Operation {
     /// The path behind an OpenAI-style base.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -161,7 +161,7 @@ pub(crate) struct Layout {
     /// The value of `model`, quotes included.
     pub model: Range<usize>,
     /// What stays.
-    pub keys: Keys,
+    pub keys: TopLevelKeys,
     /// Where the closing brace of the top level stands: what is added goes before it.
     pub close: usize,
 }

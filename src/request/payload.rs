@@ -9,9 +9,9 @@
 //! ```
 //! use bytes::Bytes;
 //! use http_body::Body;
-//! use tollgate::upstream::Payload;
+//! use tollgate::upstream::SplicedBody;
 //!
-//! let payload = Payload::new(vec![Bytes::from_static(b"{\"a\":"), Bytes::from_static(b"1}")]);
+//! let payload = SplicedBody::new(vec![Bytes::from_static(b"{\"a\":"), Bytes::from_static(b"1}")]);
 //! assert_eq!(payload.size_hint().exact(), Some(7));
 //! assert_eq!(payload.to_bytes(), "{\"a\":1}");
 //! ```
@@ -27,21 +27,21 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-/// A body that is known from end to end: one frame of [`Slices`].
+/// A body that is known from end to end: one frame of [`ByteSlices`].
 #[derive(Clone, Debug)]
-pub struct Payload {
-    slices: Slices,
+pub struct SplicedBody {
+    slices: ByteSlices,
     done: bool,
 }
 
-impl Payload {
+impl SplicedBody {
     /// The slices, one behind the other.
     #[must_use]
     pub fn new(mut slices: Vec<Bytes>) -> Self {
         // A `Buf` must not show an empty chunk while something remains.
         slices.retain(|slice| !slice.is_empty());
         let remaining = slices.iter().map(Bytes::len).sum();
-        let slices = Slices { slices: slices.into(), index: 0, offset: 0, remaining };
+        let slices = ByteSlices { slices: slices.into(), index: 0, offset: 0, remaining };
         Self { slices, done: remaining == 0 }
     }
 
@@ -65,20 +65,20 @@ impl Payload {
     }
 }
 
-impl From<Bytes> for Payload {
+impl From<Bytes> for SplicedBody {
     fn from(bytes: Bytes) -> Self {
         Self::new(vec![bytes])
     }
 }
 
-impl Body for Payload {
-    type Data = Slices;
+impl Body for SplicedBody {
+    type Data = ByteSlices;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Slices>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<ByteSlices>, Infallible>>> {
         if self.done {
             return Poll::Ready(None);
         }
@@ -97,7 +97,7 @@ impl Body for Payload {
 
 /// Bytes that lie in several places, to be read as one.
 #[derive(Clone, Debug)]
-pub struct Slices {
+pub struct ByteSlices {
     /// None is empty.
     slices: Arc<[Bytes]>,
     /// The slice that is read now, and how much of it has been.
@@ -106,7 +106,7 @@ pub struct Slices {
     remaining: usize,
 }
 
-impl Slices {
+impl ByteSlices {
     fn rest(&self) -> impl Iterator<Item = &[u8]> {
         let slices = self.slices.get(self.index..).unwrap_or_default();
         let skip = |(index, slice)| {
@@ -116,7 +116,7 @@ impl Slices {
     }
 }
 
-impl Buf for Slices {
+impl Buf for ByteSlices {
     fn remaining(&self) -> usize {
         self.remaining
     }
@@ -171,11 +171,11 @@ impl Buf for Slices {
 mod tests {
     use super::*;
 
-    fn payload(parts: &[&'static str]) -> Payload {
-        Payload::new(parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect())
+    fn payload(parts: &[&'static str]) -> SplicedBody {
+        SplicedBody::new(parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect())
     }
 
-    fn frame(payload: &mut Payload) -> Option<Slices> {
+    fn frame(payload: &mut SplicedBody) -> Option<ByteSlices> {
         let mut context = Context::from_waker(std::task::Waker::noop());
         match Pin::new(payload).poll_frame(&mut context) {
             Poll::Ready(frame) => frame.map(|frame| frame.unwrap().into_data().unwrap()),

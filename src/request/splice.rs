@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::Payload;
-use super::{Frames, Layout, Prompt};
+use super::SplicedBody;
+use super::{BodyFrames, Layout, ParsedRequest};
 
 /// A parameter: its name, and its value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);
@@ -14,7 +14,7 @@ type Parameter = (Arc<str>, Arc<str>);
 const STREAM_OPTIONS: &str = "stream_options";
 const MESSAGES: &str = "messages";
 
-impl Prompt {
+impl ParsedRequest {
     /// The body for one deployment: `model` is its name there, `defaults` are added where the request says nothing.
     ///
     /// What a fallback replaces is replaced, overrides and trailing commas are cut, and every other byte is the
@@ -24,7 +24,7 @@ impl Prompt {
     /// # Panics
     ///
     /// When `head` was not read from `bytes`.
-    pub(crate) fn payload(&self, model: &str, defaults: &[Parameter]) -> Payload {
+    pub(crate) fn payload(&self, model: &str, defaults: &[Parameter]) -> SplicedBody {
         self.spliced(model, self.replaced(), defaults)
     }
 
@@ -34,7 +34,7 @@ impl Prompt {
     /// # Panics
     ///
     /// When `head` was not read from `bytes`.
-    pub(crate) fn payload_with_usage(&self, model: &str, defaults: &[Parameter]) -> Payload {
+    pub(crate) fn payload_with_usage(&self, model: &str, defaults: &[Parameter]) -> SplicedBody {
         if !self.head.stream || self.head.include_usage.is_some() {
             return self.payload(model, defaults);
         }
@@ -50,7 +50,7 @@ impl Prompt {
         self.spliced(model, &replaced, defaults)
     }
 
-    fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> Payload {
+    fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> SplicedBody {
         let prefixed = self.prefixed(replaced);
         let replaced = prefixed.as_deref().unwrap_or(replaced);
         let mut splice = Splice::new(&self.bytes, &self.head.layout);
@@ -129,7 +129,7 @@ fn quote(text: &str, into: &mut String) {
 
 /// A body in the making. What is new is written into one buffer, so that it is one allocation however much it is.
 struct Splice<'a> {
-    bytes: &'a Frames,
+    bytes: &'a BodyFrames,
     layout: &'a Layout,
     /// What is taken out of the body, and what of `new` takes its place.
     edits: Vec<(Range<usize>, Range<usize>)>,
@@ -137,7 +137,7 @@ struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    fn new(bytes: &'a Frames, layout: &'a Layout) -> Self {
+    fn new(bytes: &'a BodyFrames, layout: &'a Layout) -> Self {
         let mut edits = Vec::with_capacity(layout.cuts.len() + 4);
         edits.extend(layout.cuts.iter().map(|cut| (cut.clone(), 0..0)));
         Self { bytes, layout, edits, new: String::with_capacity(128) }
@@ -177,7 +177,7 @@ impl<'a> Splice<'a> {
         self.edits.push((layout.close..layout.close, from..self.new.len()));
     }
 
-    fn finish(mut self) -> Payload {
+    fn finish(mut self) -> SplicedBody {
         self.edits.sort_unstable_by_key(|(old, _)| old.start);
         let new = Bytes::from(self.new);
         let mut slices = Vec::with_capacity(2 * self.edits.len() + 1);
@@ -192,6 +192,6 @@ impl<'a> Splice<'a> {
             from = old.end;
         }
         slices.extend(self.bytes.slices(from..self.bytes.len()));
-        Payload::new(slices)
+        SplicedBody::new(slices)
     }
 }

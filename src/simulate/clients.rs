@@ -13,7 +13,7 @@ use tokio::{
 use tower::Service;
 
 use super::{arrivals::Arrival, report::ClientReport};
-use crate::{Gateway, body::Body, front::respond::RETRY_AFTER_MS};
+use crate::{Gateway, body::Body, front::handle_error::RETRY_AFTER_MS};
 
 /// The clients: calls in flight, and the counts of completed calls.
 #[derive(Debug)]

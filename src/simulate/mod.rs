@@ -172,12 +172,7 @@ impl<'a> Run<'a> {
                 meters: self.state.meters(deployment, &self.config.settings).reading(),
                 learned_refusals: learned_refusals.clone(),
             });
-        Ok(Report {
-            duration: duration,
-            deployments: rows.collect(),
-            clients: clients.into_report(),
-            returned,
-        })
+        Ok(Report { duration, deployments: rows.collect(), clients: clients.into_report(), returned })
     }
 
     /// Sends requests until `until`. Returns the first request that is due later.

@@ -20,10 +20,10 @@ use super::{
     limiter::{ServerWindow, WindowLimiter},
 };
 use crate::{
-    body::Wire,
+    body::UpstreamBody,
     config::{Config, Deployment, TokenAccounting},
     deployment::upstream::{Call, Calling, Upstream},
-    error::WireError,
+    error::TransportError,
 };
 
 /// Standard deviation of the logarithm of the response time.
@@ -278,7 +278,7 @@ impl SimulatedUpstream {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(self: Arc<Self>, body: Bytes, sent: Instant) -> Response<Wire> {
+    async fn answer(self: Arc<Self>, body: Bytes, sent: Instant) -> Response<UpstreamBody> {
         let there = self.rules().network_delay(self.jitter);
         sleep(there).await;
         let answer = match self.admit(&body) {
@@ -343,7 +343,7 @@ impl Upstream for SimulatedConnection {
         Box::pin(async move {
             match server {
                 Some(server) => Ok(server.answer(body, sent).await),
-                None => Err(WireError {
+                None => Err(TransportError {
                     sent: false,
                     timed_out: false,
                     evidence: true,
@@ -356,7 +356,7 @@ impl Upstream for SimulatedConnection {
 
 /// Returns the response. Its id is the time at which the call left the gateway, so that the client can compute the
 /// wait.
-fn answered(cost: &Cost, sent: Duration) -> Response<Wire> {
+fn answered(cost: &Cost, sent: Duration) -> Response<UpstreamBody> {
     let (prompt, output) = (cost.prompt, cost.output);
     let usage =
         json!({"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output});
@@ -369,7 +369,7 @@ fn answered(cost: &Cost, sent: Duration) -> Response<Wire> {
 }
 
 /// Returns the refusal. `Retry-After` is in whole seconds, as from most servers.
-fn refused(&Refusal { status, wait }: &Refusal) -> Response<Wire> {
+fn refused(&Refusal { status, wait }: &Refusal) -> Response<UpstreamBody> {
     let error = json!({"message": "Refused by the simulated upstream.", "type": "error", "param": null, "code": status.as_str()});
     let mut response = respond(status, &json!({"error": error}));
     if let Some(wait) = wait {
@@ -379,8 +379,8 @@ fn refused(&Refusal { status, wait }: &Refusal) -> Response<Wire> {
     response
 }
 
-fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Wire> {
-    let mut response = Response::new(Wire::full(body.to_string()));
+fn respond(status: StatusCode, body: &serde_json::Value) -> Response<UpstreamBody> {
+    let mut response = Response::new(UpstreamBody::full(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,14 +1,14 @@
 //! Where a request goes when a group has done all it could: the policies of Fallback and ContextWindowFallback.
 //!
 //! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
-//! error, asks the [`Trail`](crate::request::Trail) for the next group on the walk, and rewrites the request.
+//! error, asks the [`RequestContext`](crate::request::Trail) for the next group on the walk, and rewrites the request.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use tollgate_layers::{Class, Ending, context_window::Preflight, fallback::Next};
+use tollgate_layers::{Class, Outcome, context_window::Preflight, fallback::Next};
 
 use crate::{
     config::{Config, Deployment, FallbackTarget, Fallbacks, Pattern, Patterns, Settings},
@@ -71,16 +71,16 @@ impl Policy {
     }
 
     /// Another group, whatever has gone wrong with this one; but first what is left of this one.
-    fn another(&self, request: &Request, ending: &Ending) -> Option<Request> {
-        if let Some(same) = self.next_tier(request, ending) {
+    fn another(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
+        if let Some(same) = self.next_tier(request, outcome) {
             return Some(same);
         }
-        let own = match ending.class() {
+        let own = match outcome.class() {
             Class::Success => return None,
             Class::ContextWindow => self.special(request, Special::ContextWindow)?,
             Class::ContentPolicy => self.special(request, Special::ContentPolicy)?,
             // There is no such model: a slip is told, and no other answers in its name.
-            Class::Caller if ending.is_refusal() => return None,
+            Class::Caller if outcome.is_refusal() => return None,
             Class::Caller
             | Class::Unauthorized
             | Class::RateLimited
@@ -92,21 +92,21 @@ impl Policy {
 
     /// The same group, where deployments of a later `order` are left: whoever orders the deployments of a group means
     /// the later ones to help out before any other group, retries or not.
-    fn next_tier(&self, request: &Request, ending: &Ending) -> Option<Request> {
-        let trail = &request.trail;
-        let refused = ending.is_refusal() || !ending.class().worth_another();
+    fn next_tier(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
+        let context = &request.context;
+        let refused = outcome.is_refusal() || !outcome.class().worth_another();
         if refused || request.head.overrides.disable_fallbacks || self.spent(request) {
             return None;
         }
         let deployments = self.inner.tiered.get(&self.serving(request.group()))?;
-        (trail.tried_here() < *deployments).then(|| {
-            trail.attempts.begin_untried();
+        (context.tried_here() < *deployments).then(|| {
+            context.attempts.begin_untried();
             request.clone()
         })
     }
 
     fn spent(&self, request: &Request) -> bool {
-        request.trail.attempts.made() >= self.inner.max_attempts.of(request)
+        request.context.attempts.made() >= self.inner.max_attempts.of(request)
     }
 
     /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
@@ -170,7 +170,7 @@ impl Policy {
         // By the names of the groups, so that none is asked twice under two names.
         let own = own.into_iter().map(|other| FallbackTarget { model: self.group(&other.model), ..other });
         request
-            .trail
+            .context
             .next_group(&self.group(request.group()), own.collect(), deepest)
             .map(|alternative| redirected(request, alternative))
     }
@@ -191,8 +191,8 @@ impl Policy {
 }
 
 impl Next<Request> for Policy {
-    fn next(&self, request: &Request, ending: &Ending) -> Option<Request> {
-        self.another(request, ending)
+    fn next(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
+        self.another(request, outcome)
     }
 }
 
@@ -214,7 +214,7 @@ impl Larger {
 
 impl Next<Request> for Larger {
     /// A larger group, for a request that did not fit this one.
-    fn next(&self, request: &Request, _: &Ending) -> Option<Request> {
+    fn next(&self, request: &Request, _: &Outcome) -> Option<Request> {
         self.after(request)
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a stream that breaks after its first content: [`ContinueLayer`], opt-in.
+//! What becomes of a stream that breaks after its first content: [`MidstreamFallbackLayer`], opt-in.
 //!
 //! By default it ends with an error event: nothing is made up. With `midstream_fallback: continue`, in the settings or
 //! in the request, another deployment (or, where all of the group have been called or none would do better, the next fallback group) gets the
@@ -33,15 +33,15 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tollgate_layers::{Ending, fallback::Next};
+use tollgate_layers::{Outcome, fallback::Next};
 use tower::{Layer, Service, ServiceExt};
 
 use super::fallbacks::Policy;
 use crate::{
     Error,
-    body::{Answering, Onward},
+    body::{BoxResponseFuture, Onward},
     config::{Config, Midstream},
-    request::{Request, Response, Route},
+    request::{Operation, Request, Response},
 };
 
 /// How often one answer may be gone on with.
@@ -49,7 +49,7 @@ const MOST: u8 = 3;
 
 /// Lets streams that break go on. See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct ContinueLayer {
+pub(crate) struct MidstreamFallbackLayer {
     whither: Arc<Whither>,
 }
 
@@ -61,7 +61,7 @@ struct Whither {
     sizes: HashMap<Arc<str>, usize>,
 }
 
-impl ContinueLayer {
+impl MidstreamFallbackLayer {
     /// Goes to the groups of `config`, and on from one to the next as `policy` says.
     pub(crate) fn new(config: &Config, policy: Policy) -> Self {
         let sizes =
@@ -70,22 +70,22 @@ impl ContinueLayer {
     }
 }
 
-impl<S> Layer<S> for ContinueLayer {
-    type Service = Continue<S>;
+impl<S> Layer<S> for MidstreamFallbackLayer {
+    type Service = MidstreamFallback<S>;
 
-    fn layer(&self, inner: S) -> Continue<S> {
-        Continue { inner, whither: Arc::clone(&self.whither) }
+    fn layer(&self, inner: S) -> MidstreamFallback<S> {
+        MidstreamFallback { inner, whither: Arc::clone(&self.whither) }
     }
 }
 
-/// See [`ContinueLayer`].
+/// See [`MidstreamFallbackLayer`].
 #[derive(Clone, Debug)]
-pub(crate) struct Continue<S> {
+pub(crate) struct MidstreamFallback<S> {
     inner: S,
     whither: Arc<Whither>,
 }
 
-impl<S> Service<Request> for Continue<S>
+impl<S> Service<Request> for MidstreamFallback<S>
 where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + 'static,
     S::Future: Send,
@@ -121,7 +121,7 @@ fn mode(request: &Request) -> Option<Mode> {
     }
     match request.midstream {
         Midstream::Off => None,
-        Midstream::Continue => (head.route == Route::Chat).then_some(Mode::Rest),
+        Midstream::Continue => (head.operation == Operation::Chat).then_some(Mode::Rest),
         Midstream::Restart => Some(Mode::Anew),
     }
 }
@@ -139,35 +139,35 @@ where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + 'static,
     S::Future: Send,
 {
-    fn ask(&mut self, prefix: Option<Arc<str>>, ending: &Ending) -> Option<Answering> {
+    fn ask(&mut self, prefix: Option<Arc<str>>, outcome: &Outcome) -> Option<BoxResponseFuture> {
         self.left = self.left.checked_sub(1)?;
         let mut request = self.request.clone();
         request.change().prefix = prefix;
-        let request = self.whither.next(request, ending)?;
+        let request = self.whither.next(request, outcome)?;
         Some(Box::pin(self.inner.clone().oneshot(request)))
     }
 }
 
 impl Whither {
     /// To a deployment of the same group that was not called yet and may do better, else to the next group.
-    fn next(&self, mut request: Request, ending: &Ending) -> Option<Request> {
-        let trail = Arc::clone(&request.trail);
-        if trail.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+    fn next(&self, mut request: Request, outcome: &Outcome) -> Option<Request> {
+        let context = Arc::clone(&request.context);
+        if context.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return None;
         }
-        if let Some(last) = trail.last_group() {
+        if let Some(last) = context.last_group() {
             request.change().instead = Some(last);
         }
         let size = self.sizes.get(&self.policy.serving(request.group())).copied().unwrap_or(1);
-        if ending.class().worth_another() && trail.tried_here() < size {
+        if outcome.class().worth_another() && context.tried_here() < size {
             return Some(request);
         }
-        self.policy.next(&request, ending)
+        self.policy.next(&request, outcome)
     }
 }
 
 pin_project! {
-    /// The future of [`Continue`].
+    /// The future of [`MidstreamFallback`].
     pub(crate) struct ResponseFuture<S>
     where
         S: Service<Request>,
@@ -189,9 +189,9 @@ where
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
         if let Some((mode, mut again)) = this.again.take()
-            && response.body().ending().is_success()
+            && response.body().outcome().is_success()
         {
-            let ask = Box::new(move |prefix, ending: &Ending| again.ask(prefix, ending));
+            let ask = Box::new(move |prefix, outcome: &Outcome| again.ask(prefix, outcome));
             response.body_mut().go_on(match mode {
                 Mode::Rest => Onward::with_the_rest(ask),
                 Mode::Anew => Onward::anew(ask),

@@ -11,9 +11,9 @@ use tower::Service;
 
 use crate::{
     Error,
-    body::{Answering, Response},
+    body::{BoxResponseFuture, Response},
     config::{Config, Deployment, Group, Pattern, Patterns},
-    group::Stack,
+    group::ArcService,
     request::Request,
 };
 
@@ -28,8 +28,8 @@ pub(crate) struct Router {
 
 #[derive(Debug)]
 struct Names {
-    groups: HashMap<Arc<str>, Stack>,
-    patterns: Patterns<Stack>,
+    groups: HashMap<Arc<str>, ArcService>,
+    patterns: Patterns<ArcService>,
 }
 
 impl Router {
@@ -41,7 +41,7 @@ impl Router {
     pub(crate) fn new<D: Clone, E>(
         config: &Config,
         deployment: impl Fn(&Deployment) -> Result<D, E>,
-        group: impl Fn(&Group, Vec<D>) -> Stack,
+        group: impl Fn(&Group, Vec<D>) -> ArcService,
     ) -> Result<Self, E> {
         let (mut named, mut single, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
         for g in &config.groups {
@@ -66,7 +66,7 @@ impl Router {
         Ok(Self { names: Arc::new(Names { groups: named, patterns }) })
     }
 
-    fn find(&self, name: &str) -> Option<&Stack> {
+    fn find(&self, name: &str) -> Option<&ArcService> {
         let Names { groups, patterns } = &*self.names;
         groups.get(name).or_else(|| patterns.find(name))
     }
@@ -80,13 +80,13 @@ impl Router {
 impl Service<Request> for Router {
     type Response = Response;
     type Error = Error;
-    type Future = Answering;
+    type Future = BoxResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Answering {
+    fn call(&mut self, request: Request) -> BoxResponseFuture {
         match self.find(request.group()) {
             Some(group) => group.ask(request),
             None => {

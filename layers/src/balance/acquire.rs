@@ -99,7 +99,7 @@ impl<S, T, R> Shared<S, T, R> {
         R: Reads<Req>,
     {
         // A wait without a bound is a day.
-        let expires = now + self.patience.min(Duration::from_secs(86_400));
+        let expires = now + self.max_wait.min(Duration::from_secs(86_400));
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 

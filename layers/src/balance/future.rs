@@ -17,7 +17,7 @@ use super::{
     picker::Picked,
     service::{Reads, Shared},
 };
-use crate::{Attempts, Endpoint, Track, attempts::Directive};
+use crate::{Attempts, Endpoint, TrackOutcome, attempts::Directive};
 
 pin_project! {
     /// Finds an endpoint with room, waiting for it where there is none, and calls it.
@@ -66,7 +66,7 @@ impl<S, Req, T, R> Future for ResponseFuture<S, Req, T, R>
 where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
-    T: Track<InFlight, S::Response, S::Error>,
+    T: TrackOutcome<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -98,19 +98,19 @@ where
                     call(this.shared, late, ready, this.req.take())
                 }
                 StateProj::Calling { inner, in_flight } => {
-                    let outcome = ready!(inner.poll(cx));
+                    let result = ready!(inner.poll(cx));
                     Err(match in_flight.take() {
-                        Some(in_flight) => attach(this.shared, in_flight, outcome),
-                        None => outcome,
+                        Some(in_flight) => attach(this.shared, in_flight, result),
+                        None => result,
                     })
                 }
                 StateProj::Over => return Poll::Pending,
             };
             match next {
                 Ok(state) => this.state.set(state),
-                Err(outcome) => {
+                Err(result) => {
                     this.state.set(State::Over);
-                    return Poll::Ready(outcome);
+                    return Poll::Ready(result);
                 }
             }
         }
@@ -121,17 +121,17 @@ where
 fn attach<S, T, R, Res, Err>(
     shared: &Shared<S, T, R>,
     mut in_flight: InFlight,
-    outcome: Result<Res, Err>,
+    result: Result<Res, Err>,
 ) -> Result<Res, Err>
 where
-    T: Track<InFlight, Res, Err>,
+    T: TrackOutcome<InFlight, Res, Err>,
 {
     let begun = in_flight.head();
-    let outcome = shared.track.track(in_flight, outcome);
+    let result = shared.track.track(in_flight, result);
     if let Some(begun) = begun {
         begun.record();
     }
-    outcome
+    result
 }
 
 /// Calls the picked clone where it lies; or its error is the outcome.
@@ -143,7 +143,7 @@ fn call<S, Req, T, R>(
 ) -> Next<S, Req>
 where
     S: Service<Req>,
-    T: Track<InFlight, S::Response, S::Error>,
+    T: TrackOutcome<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     let Some(req) = req else { return Ok(State::Over) };

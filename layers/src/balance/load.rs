@@ -15,8 +15,8 @@ use super::{
     strategy::{Candidate, Strategy, WeightedIndex, choose, penalty, weights},
 };
 use crate::{
-    Class, Ending, Hear,
-    endpoint::Share,
+    Class, OnComplete, Outcome,
+    endpoint::EndpointWeight,
     sync::{Mutex, MutexGuard},
 };
 
@@ -25,7 +25,7 @@ const MEMORY: f64 = 10.0;
 /// The kind of calls that begin to answer before all is done.
 const STREAMED: usize = 1;
 
-/// What the endpoints of one group carry. One short lock, taken once for each choice, once for each ending, and once when a
+/// What the endpoints of one group carry. One short lock, taken once for each choice, once for each outcome, and once when a
 /// stream begins.
 #[derive(Debug)]
 pub(super) struct Loads {
@@ -33,7 +33,7 @@ pub(super) struct Loads {
     pub(super) weights: Vec<f64>,
     /// Draws the sample of a large tier: by weight where the strategy goes by weight, else evenly.
     pub(super) sampling: WeightedIndex,
-    pub(super) shares: Vec<Share>,
+    pub(super) shares: Vec<EndpointWeight>,
     table: Mutex<Table>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Call {
 }
 
 impl Loads {
-    pub(super) fn new(strategy: Strategy, shares: Vec<Share>) -> Self {
+    pub(super) fn new(strategy: Strategy, shares: Vec<EndpointWeight>) -> Self {
         let load = Load { calls: 0, work: 0.0, lately: 0.0, errors: 0.0, picked: 0 };
         let table = Table {
             loads: vec![load; shares.len()],
@@ -191,7 +191,7 @@ impl Decay {
 
 /// A call under way: it counts as load at its endpoint until the answer has ended, and measures how fast that was.
 ///
-/// Dropped without an ending it only stops counting: a caller who left says nothing about an endpoint.
+/// Dropped without an outcome it only stops counting: a caller who left says nothing about an endpoint.
 #[derive(Debug)]
 pub struct InFlight {
     loads: Arc<Loads>,
@@ -273,16 +273,16 @@ impl Begun {
     }
 }
 
-impl Hear for InFlight {
-    fn end(mut self, ending: &Ending) {
+impl OnComplete for InFlight {
+    fn complete(mut self, outcome: &Outcome) {
         self.finished = true;
         let unrecorded = self.take_unrecorded();
         let mut table = self.loads.table();
         table.advance_to(Instant::now());
-        if ending.is_evidence() {
-            table.judge(self.counted.index, failed(ending.class()));
+        if outcome.is_evidence() {
+            table.judge(self.counted.index, failed(outcome.class()));
         }
-        if let (Some(head), true) = (self.head, ending.is_success() && unrecorded) {
+        if let (Some(head), true) = (self.head, outcome.is_success() && unrecorded) {
             let now = table.decay.now;
             table.latencies.sample(&self.sample(head), now);
         }

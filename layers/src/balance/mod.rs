@@ -27,8 +27,8 @@
 //! well before its bench was over.
 //!
 //! ```
-//! use tollgate_layers::{AtHead, Class, Ending, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
-//!     endpoint::Share, quota::{Limits, Meters, QuotaLayer}};
+//! use tollgate_layers::{AtResponse, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//!     endpoint::EndpointWeight, quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! #[derive(Debug)]
@@ -42,15 +42,15 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let track = AtHead(|outcome: Result<&u64, &Failed>| match outcome {
-//!     Ok(_) => Ending::of(Class::Success),
-//!     Err(Failed) => Ending::of(Class::Unavailable),
+//! let track = AtResponse(|result: Result<&u64, &Failed>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(Failed) => Outcome::new(Class::Unavailable),
 //! });
 //! let deployments = [6, 6, 1_440].map(|rpm| {
 //!     let limits = Limits { requests: Some(rpm), ..Limits::default() };
-//!     let share = Share { rpm: Some(rpm as f64), ..Share::default() };
+//!     let share = EndpointWeight { rpm: Some(rpm as f64), ..EndpointWeight::default() };
 //!     QuotaLayer::new(Meters::new(limits), track.clone())
-//!         .with_share(share)
+//!         .with_weight(share)
 //!         .layer(service_fn(move |_: &str| async move { Ok::<_, Failed>(rpm) }))
 //! });
 //! let group = ServiceBuilder::new()
@@ -74,7 +74,7 @@
 //! `BoxCloneSyncService` is, `BoxCloneService` is not.
 //!
 //! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
-//! semaphore would. A [`Track`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
+//! semaphore would. A [`TrackOutcome`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.
 
 mod acquire;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Attempts, Endpoint,
     attempts::{Directive, EndpointKey},
-    endpoint::{CapacityListener, Full, Health, Share, Until},
+    endpoint::{CapacityListener, EndpointWeight, Health, NoCapacity, NoCapacityReason},
     sync::AtomicU64,
 };
 
@@ -153,7 +153,7 @@ impl<S> Picker<S> {
 }
 
 impl Tiers {
-    fn new(shares: Vec<Share>, strategy: Strategy) -> Self {
+    fn new(shares: Vec<EndpointWeight>, strategy: Strategy) -> Self {
         // Endpoints without an order come last.
         let tier = |index: &usize| shares[*index].order.map_or((true, 0), |order| (false, order));
         let mut sequence: Vec<_> = (0..shares.len()).collect();
@@ -288,7 +288,7 @@ where
     /// Adds an endpoint with capacity.
     #[inline]
     fn add(&mut self, candidate: Candidate, tried: bool) {
-        if let Health::Benched(until) = candidate.score.health {
+        if let Health::CoolingDown(until) = candidate.score.health {
             return self.add_cooling(Cooling { tried, until, candidate });
         }
         match (tried, self.not_before) {
@@ -315,15 +315,18 @@ where
     }
 
     /// Adds an endpoint without capacity.
-    fn add_full(&mut self, full: &Until, tried: bool) {
+    fn add_full(&mut self, full: &NoCapacity, tried: bool) {
         if tried && self.untried_only {
             return;
         }
         let at = self.not_before.filter(|_| tried).map_or(full.at, |not_before| not_before.max(full.at));
         match full.why {
             // It was unhealthy a moment ago: rather another that is cooling down than waiting for this one.
-            Full::Probing => earlier(&mut self.unhealthy_at, at),
-            Full::Limit | Full::Cost | Full::InFlight | Full::Word => earlier(&mut self.healthy_at, at),
+            NoCapacityReason::Probing => earlier(&mut self.unhealthy_at, at),
+            NoCapacityReason::RateLimit
+            | NoCapacityReason::Cost
+            | NoCapacityReason::InFlight
+            | NoCapacityReason::ServerHold => earlier(&mut self.healthy_at, at),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     strategy::Strategy,
 };
 use crate::{
-    Attempts, Endpoint, Setting, Track, attempts::Alone, endpoint::CapacityListener, setting::Constant,
+    Attempts, Endpoint, Setting, TrackOutcome, attempts::Alone, endpoint::CapacityListener, setting::Constant,
 };
 
 /// Makes one service of many [`Endpoint`]s.
@@ -27,7 +27,7 @@ pub struct RateLimitBalanceLayer<T, A = Alone, D = Constant<Option<Instant>>, K 
     seed: Option<u64>,
     track: T,
     reads: Settings<A, D, K>,
-    patience: Duration,
+    max_wait: Duration,
     max_queue: usize,
 }
 
@@ -41,7 +41,7 @@ impl<T> RateLimitBalanceLayer<T> {
             seed: None,
             track,
             reads: Settings::NONE,
-            patience: Duration::from_secs(2),
+            max_wait: Duration::from_secs(2),
             max_queue: 1_000,
         }
     }
@@ -51,7 +51,7 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
     /// With how long a request may wait for room, and how many may at one time. Zero of either: none waits.
     #[must_use]
     pub const fn with_queue(mut self, timeout: Duration, max: usize) -> Self {
-        self.patience = timeout;
+        self.max_wait = timeout;
         self.max_queue = max;
         self
     }
@@ -88,8 +88,8 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
         self,
         how: impl FnOnce(Settings<A, D, K>) -> Settings<B, E, L>,
     ) -> RateLimitBalanceLayer<T, B, E, L> {
-        let Self { strategy, seed, track, reads, patience, max_queue } = self;
-        RateLimitBalanceLayer { strategy, seed, track, reads: how(reads), patience, max_queue }
+        let Self { strategy, seed, track, reads, max_wait, max_queue } = self;
+        RateLimitBalanceLayer { strategy, seed, track, reads: how(reads), max_wait, max_queue }
     }
 }
 
@@ -106,7 +106,7 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
                 queue,
                 track: self.track.clone(),
                 reads: self.reads.clone(),
-                patience: self.patience,
+                max_wait: self.max_wait,
                 max_queue: self.max_queue,
             }),
         }
@@ -126,7 +126,7 @@ pub(super) struct Shared<S, T, R> {
     pub(super) queue: Arc<WaitQueue>,
     pub(super) track: T,
     pub(super) reads: R,
-    pub(super) patience: Duration,
+    pub(super) max_wait: Duration,
     pub(super) max_queue: usize,
 }
 
@@ -141,7 +141,7 @@ impl<S, T, R, Req> Service<Req> for RateLimitBalance<S, T, R>
 where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
-    T: Track<InFlight, S::Response, S::Error>,
+    T: TrackOutcome<InFlight, S::Response, S::Error>,
     R: Reads<Req>,
 {
     type Response = S::Response;

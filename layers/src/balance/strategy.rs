@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::load::{Call, Loads, Table};
-use crate::endpoint::{Health, Score, Share};
+use crate::endpoint::{EndpointWeight, Health, Score};
 
 /// How to choose among the endpoints that have room, are well and were not tried by this request.
 ///
@@ -78,8 +78,8 @@ impl WeightedIndex {
 
 /// What each is meant to carry: the first of weight, requests and tokens per minute that any of them sets. Those that
 /// do not set it get the mean of the others, so that none starves.
-pub(super) fn weights(shares: &[Share]) -> Vec<f64> {
-    let of = |metric: fn(&Share) -> Option<f64>| {
+pub(super) fn weights(shares: &[EndpointWeight]) -> Vec<f64> {
+    let of = |metric: fn(&EndpointWeight) -> Option<f64>| {
         let given = |share| metric(share).filter(|weight| weight.is_finite() && *weight >= 0.0);
         let (mut sum, mut count) = (0.0, 0.0);
         for weight in shares.iter().filter_map(given) {
@@ -106,8 +106,8 @@ impl Candidate {
     /// What part of its weight it may carry.
     fn part(&self) -> f64 {
         match self.score.health {
-            Health::Well(part) => part,
-            Health::Probe | Health::Benched(_) => 1.0,
+            Health::Healthy(part) => part,
+            Health::HalfOpen | Health::CoolingDown(_) => 1.0,
         }
     }
 }

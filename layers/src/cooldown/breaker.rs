@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Policy, State};
-use crate::{Class, Ending, endpoint::Health, rolling::Rolling};
+use crate::{Class, Outcome, endpoint::Health, rolling::Rolling};
 
 /// Without `allowed_fails`: the number of failures in a row that begins a cooldown, and the number of calls in the
 /// rolling minute from which on a majority of failures begins one.
@@ -45,7 +45,7 @@ enum Phase {
     Probing { until: Instant, length: Duration },
 }
 
-/// The meaning of an ending for health.
+/// The meaning of an outcome for health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Good,
@@ -57,7 +57,7 @@ pub(super) enum Verdict {
 /// A call that has failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure<'a> {
-    pub(super) ending: &'a Ending,
+    pub(super) outcome: &'a Outcome,
     /// The number of cooldowns when it began.
     pub(super) begun: u32,
     /// Set for the probe.
@@ -65,11 +65,11 @@ pub(super) struct Failure<'a> {
 }
 
 impl Verdict {
-    pub(super) fn of(ending: &Ending) -> Self {
-        if !ending.is_evidence() {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        if !outcome.is_evidence() {
             return Self::Silent;
         }
-        match ending.class() {
+        match outcome.class() {
             Class::Success => Self::Good,
             Class::Unauthorized | Class::Timeout | Class::Unavailable => Self::Bad,
             // The caller's own errors; and a limit that is reached is a fact about capacity, for the meter.
@@ -100,13 +100,13 @@ impl Breaker {
 
     pub(super) fn health(&self, policy: &Policy, now: Instant) -> Health {
         match self.phase {
-            _ if policy.is_off() => Health::Well(1.0),
+            _ if policy.is_off() => Health::Healthy(1.0),
             Phase::Healthy { since } => {
-                Health::Well(since.map_or(1.0, |since| ramp(since, policy.slow_start, now)))
+                Health::Healthy(since.map_or(1.0, |since| ramp(since, policy.slow_start, now)))
             }
-            Phase::HalfOpen { .. } => Health::Probe,
+            Phase::HalfOpen { .. } => Health::HalfOpen,
             // While the probe is out it stays the least bad: the group may have nothing else.
-            Phase::CoolingDown { until, .. } | Phase::Probing { until, .. } => Health::Benched(until),
+            Phase::CoolingDown { until, .. } | Phase::Probing { until, .. } => Health::CoolingDown(until),
         }
     }
 
@@ -123,7 +123,7 @@ impl Breaker {
 
     /// Returns whether it has its whole weight, and keeps it until a call fails.
     pub(super) fn is_settled(&self, policy: &Policy, now: Instant) -> bool {
-        matches!(self.phase, Phase::Healthy { .. }) && self.health(policy, now) == Health::Well(1.0)
+        matches!(self.phase, Phase::Healthy { .. }) && self.health(policy, now) == Health::Healthy(1.0)
     }
 
     /// Takes the probe, if there is one to take. Returns the number of its cooldown.
@@ -156,7 +156,7 @@ impl Breaker {
         self.minute.add(BAD);
         self.row += 1;
         match self.phase {
-            Phase::Healthy { .. } if !self.trips(policy, failure.ending) => {}
+            Phase::Healthy { .. } if !self.trips(policy, failure.outcome) => {}
             Phase::Healthy { .. } => self.cool_down(policy, now),
             _ if failure.probe => self.cool_down(policy, now),
             Phase::CoolingDown { until, length } | Phase::HalfOpen { until, length } => {
@@ -206,11 +206,11 @@ impl Breaker {
         self.cooldowns
     }
 
-    fn trips(&self, policy: &Policy, ending: &Ending) -> bool {
+    fn trips(&self, policy: &Policy, outcome: &Outcome) -> bool {
         let [good, bad] = self.minute.sum();
-        match (policy.allows(ending), policy.allowed_fails) {
+        match (policy.allows(outcome), policy.allowed_fails) {
             (Some(allowed), _) => bad > allowed,
-            (None, _) if ending.class() == Class::Unauthorized => true,
+            (None, _) if outcome.class() == Class::Unauthorized => true,
             (None, Some(allowed)) => bad > allowed,
             (None, None) => self.row >= FEW || (bad + good >= FEW && bad > good),
         }

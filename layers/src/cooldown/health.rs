@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Failure, Verdict};
 use crate::{
-    Ending, Hear, Until,
-    endpoint::{CapacityListener, Full, Health, Score},
-    listeners::Listeners,
+    NoCapacity, OnComplete, Outcome,
+    capacity::CapacityListeners,
+    endpoint::{CapacityListener, Health, NoCapacityReason, Score},
     sync::{AtomicBool, AtomicU32, Mutex},
 };
 
@@ -26,7 +26,7 @@ pub struct Policy {
     pub(super) slow_start: Duration,
 }
 
-type Allowance = Arc<dyn Fn(&Ending) -> Option<u32> + Send + Sync>;
+type Allowance = Arc<dyn Fn(&Outcome) -> Option<u32> + Send + Sync>;
 
 impl Default for Policy {
     /// Cools down for 5 s, as LiteLLM does.
@@ -61,7 +61,7 @@ impl Policy {
     #[must_use]
     pub fn with_allowance<F>(mut self, allowance: F) -> Self
     where
-        F: Fn(&Ending) -> Option<u32> + Send + Sync + 'static,
+        F: Fn(&Outcome) -> Option<u32> + Send + Sync + 'static,
     {
         self.allowance = Some(Arc::new(allowance));
         self
@@ -85,8 +85,8 @@ impl Policy {
         self.cooldown_time.is_zero()
     }
 
-    pub(super) fn allows(&self, ending: &Ending) -> Option<u32> {
-        self.allowance.as_ref().and_then(|allowance| allowance(ending))
+    pub(super) fn allows(&self, outcome: &Outcome) -> Option<u32> {
+        self.allowance.as_ref().and_then(|allowance| allowance(outcome))
     }
 }
 
@@ -111,7 +111,7 @@ struct Shared {
     cooldowns: AtomicU32,
     judged: Mutex<Judged>,
     /// Told when a cooldown ends before its time.
-    listeners: Listeners,
+    listeners: CapacityListeners,
 }
 
 struct Judged {
@@ -153,7 +153,9 @@ impl HealthState {
     pub fn new(policy: Policy) -> Self {
         let judged = Mutex::new(Judged { policy, breaker: Breaker::new() });
         let (settled, cooldowns) = (AtomicBool::new(true), AtomicU32::new(0));
-        Self { shared: Arc::new(Shared { settled, cooldowns, judged, listeners: Listeners::default() }) }
+        Self {
+            shared: Arc::new(Shared { settled, cooldowns, judged, listeners: CapacityListeners::default() }),
+        }
     }
 
     /// Judges by another policy from now on; the state stays.
@@ -170,7 +172,7 @@ impl HealthState {
     #[inline]
     pub(super) fn health_at(&self, now: Instant) -> Health {
         if self.is_settled() {
-            return Health::Well(1.0);
+            return Health::Healthy(1.0);
         }
         self.with(now, |judged| judged.health(now))
     }
@@ -190,8 +192,8 @@ impl HealthState {
     /// Takes the probe, if the cooldown is over and no other call has it.
     ///
     /// # Errors
-    /// [`Until`], when `seen` had it and another call has taken it since.
-    pub(super) fn take_probe(&self, seen: &Score, now: Instant) -> Result<Option<Probe>, Until> {
+    /// [`NoCapacity`], when `seen` had it and another call has taken it since.
+    pub(super) fn take_probe(&self, seen: &Score, now: Instant) -> Result<Option<Probe>, NoCapacity> {
         if self.is_settled() {
             return Ok(None);
         }
@@ -201,8 +203,8 @@ impl HealthState {
         }
         // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
         // again, it says that it is avoided.
-        let lost = seen.health == Health::Probe && matches!(self.health_at(now), Health::Benched(_));
-        if lost { Err(Until { at: now, why: Full::Probing }) } else { Ok(None) }
+        let lost = seen.health == Health::HalfOpen && matches!(self.health_at(now), Health::CoolingDown(_));
+        if lost { Err(NoCapacity { at: now, why: NoCapacityReason::Probing }) } else { Ok(None) }
     }
 
     pub(super) fn guard(&self, probe: Option<Probe>) -> HealthGuard {
@@ -239,7 +241,7 @@ impl Judged {
     }
 
     fn is_avoided(&self, now: Instant) -> bool {
-        matches!(self.health(now), Health::Benched(_))
+        matches!(self.health(now), Health::CoolingDown(_))
     }
 }
 
@@ -275,8 +277,8 @@ pub struct HealthGuard {
 
 impl HealthGuard {
     /// Notes the head of the answer. A good one ends the cooldown now, and not at the end of a long body.
-    pub(super) fn head(&mut self, ending: &Ending) {
-        if Verdict::of(ending) == Verdict::Good {
+    pub(super) fn head(&mut self, outcome: &Outcome) {
+        if Verdict::of(outcome) == Verdict::Good {
             // Mostly there is no cooldown to end, and one that begins now is none of this call's.
             if !self.health.is_settled() {
                 let now = Instant::now();
@@ -295,14 +297,14 @@ impl HealthGuard {
     }
 }
 
-impl Hear for HealthGuard {
-    fn end(self, ending: &Ending) {
+impl OnComplete for HealthGuard {
+    fn complete(self, outcome: &Outcome) {
         let now = Instant::now();
-        self.health.with(now, |Judged { policy, breaker }| match Verdict::of(ending) {
+        self.health.with(now, |Judged { policy, breaker }| match Verdict::of(outcome) {
             _ if policy.is_off() => {}
             Verdict::Good => breaker.succeeded(self.begun, now),
             Verdict::Bad => {
-                let failure = Failure { ending, begun: self.begun, probe: self.probe.is_some() };
+                let failure = Failure { outcome, begun: self.begun, probe: self.probe.is_some() };
                 breaker.failed(policy, failure, now);
             }
             Verdict::Silent => {}

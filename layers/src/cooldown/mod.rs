@@ -7,7 +7,7 @@
 //!
 //! What counts is what the backend did: failures (in `poll_ready` too), timeouts, and at once a credential or
 //! resource that is no good there. The caller's own errors never count; nor does a limit that is reached, which is the
-//! meter's to know; nor what says nothing ([`Ending::is_evidence`](crate::Ending::is_evidence)): a call that was
+//! meter's to know; nor what says nothing ([`Outcome::is_evidence`](crate::Outcome::is_evidence)): a call that was
 //! cancelled, or cut by the caller's own shorter limit.
 //!
 //! ```text
@@ -29,17 +29,17 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tollgate_layers::{AtHead, Class, Ending, cooldown::{CooldownLayer, HealthState, Policy, State}};
+//! use tollgate_layers::{AtResponse, Class, Outcome, cooldown::{CooldownLayer, HealthState, Policy, State}};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let classify = |outcome: Result<&u32, &std::io::Error>| match outcome {
-//!     Ok(_) => Ending::of(Class::Success),
-//!     Err(_) => Ending::of(Class::Unavailable),
+//! let classify = |result: Result<&u32, &std::io::Error>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let health = HealthState::new(Policy::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
 //! let mut service = ServiceBuilder::new()
-//!     .layer(CooldownLayer::new(health.clone(), AtHead(classify)))
+//!     .layer(CooldownLayer::new(health.clone(), AtResponse(classify)))
 //!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
 //! let _ = service.ready().await?.call(0).await;
 //! assert_eq!(health.snapshot().state, State::CoolingDown);
@@ -50,7 +50,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: alone it only records, for those who ask the [`HealthState`]. With a [`Track`] that waits for the end of the
+//! Hazards: alone it only records, for those who ask the [`HealthState`]. With a [`TrackOutcome`] that waits for the end of the
 //! body, a long stream keeps its probe as long; give [`CooldownLayer::with_head`] the classifier of heads too. And a
 //! call that hangs keeps it until a timeout below ends it.
 
@@ -73,8 +73,8 @@ use tower_service::Service;
 use self::health::Probe;
 pub use self::health::{HealthGuard, HealthState, Policy, Snapshot, State};
 use crate::{
-    Class, Classify, Ending, Endpoint, Score, Track, Until,
-    endpoint::{CapacityListener, Health, Horizon, Share},
+    Class, Classify, Endpoint, NoCapacity, Outcome, Score, TrackOutcome,
+    endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
 };
 
 /// Makes a [`Cooldown`].
@@ -90,13 +90,13 @@ pub struct CooldownLayer<T, C = Unjudged> {
 pub struct Unjudged;
 
 impl<Res, Err> Classify<Res, Err> for Unjudged {
-    fn classify(&self, _: Result<&Res, &Err>) -> Ending {
-        Ending::of(Class::Success).no_evidence()
+    fn classify(&self, _: Result<&Res, &Err>) -> Outcome {
+        Outcome::new(Class::Success).without_evidence()
     }
 }
 
 impl<T> CooldownLayer<T> {
-    /// Records in `health` the endings that `track` reports.
+    /// Records in `health` the outcomes that `track` reports.
     pub const fn new(health: HealthState, track: T) -> Self {
         Self { health, track, head: Unjudged }
     }
@@ -149,7 +149,7 @@ impl<S, T, C> Cooldown<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
 where
     S: Service<Req>,
-    T: Track<HealthGuard, S::Response, S::Error> + Clone,
+    T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
@@ -173,16 +173,16 @@ where
 impl<S, T, C, Req> Endpoint<Req> for Cooldown<S, T, C>
 where
     S: Endpoint<Req>,
-    T: Track<HealthGuard, S::Response, S::Error> + Clone,
+    T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
-    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         let mut score = self.inner.score(req, now)?;
         score.health = worse(score.health, self.health.health_at(now));
         Ok(score)
     }
 
-    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), Until> {
+    fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), NoCapacity> {
         // First here, because a probe that is taken for nothing is given back by its drop.
         let probe = self.health.take_probe(seen, now)?;
         self.inner.reserve(req, seen, now)?;
@@ -190,7 +190,7 @@ where
         Ok(())
     }
 
-    fn share(&self) -> Share {
+    fn share(&self) -> EndpointWeight {
         self.inner.share()
     }
 
@@ -210,7 +210,7 @@ where
 fn worse(one: Health, other: Health) -> Health {
     match (one, other) {
         // Parts of a weight: less is worse. Else the order is that of preference.
-        (Health::Well(one), Health::Well(other)) => Health::Well(one.min(other)),
+        (Health::Healthy(one), Health::Healthy(other)) => Health::Healthy(one.min(other)),
         (one, other) if one > other => one,
         (_, other) => other,
     }
@@ -232,18 +232,18 @@ pin_project! {
 impl<F, T, C, Res, Err> Future for ResponseFuture<F, T, C>
 where
     F: Future<Output = Result<Res, Err>>,
-    T: Track<HealthGuard, Res, Err>,
+    T: TrackOutcome<HealthGuard, Res, Err>,
     C: Classify<Res, Err>,
 {
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready!(this.inner.poll(cx));
+        let result = ready!(this.inner.poll(cx));
         let Some(mut guard) = this.guard.take() else {
-            return Poll::Ready(outcome);
+            return Poll::Ready(result);
         };
-        guard.head(&this.head.classify(outcome.as_ref()));
-        Poll::Ready(this.track.track(guard, outcome))
+        guard.head(&this.head.classify(result.as_ref()));
+        Poll::Ready(this.track.track(guard, result))
     }
 }

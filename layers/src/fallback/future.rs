@@ -12,15 +12,15 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Next;
-use crate::{Classify, Ending, Setting, again::Again};
+use crate::{Classify, Outcome, Setting, shared_clone::SharedClone};
 
 /// The decisions of the loop.
 pub trait FallbackPolicy<Req, Res, Err> {
     /// Returns the outcome of a call.
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
     /// Returns the next request after `req` had this outcome. `redirected` is true if `req` is not the caller's
     /// request.
-    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req>;
+    fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req>;
 }
 
 /// The configuration of a layer: the policy, and the outcomes for which it is called. Shared by the clones of a
@@ -30,7 +30,7 @@ pub struct FallbackConfig<P, C, D> {
     pub(crate) policy: P,
     pub(crate) classify: C,
     pub(crate) deadline: D,
-    pub(crate) acts: fn(&Ending, redirected: bool) -> bool,
+    pub(crate) acts: fn(&Outcome, redirected: bool) -> bool,
 }
 
 impl<P, C, D> FallbackConfig<P, C, D> {
@@ -46,13 +46,13 @@ where
     C: Classify<Res, Err>,
     D: for<'a> Setting<&'a Req, Value = Option<Instant>>,
 {
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
-        self.classify.classify(outcome)
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        self.classify.classify(result)
     }
 
-    fn next(&self, req: &Req, ending: &Ending, redirected: bool) -> Option<Req> {
+    fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req> {
         let in_time = || self.deadline.get(req).is_none_or(|deadline| Instant::now() < deadline);
-        if (self.acts)(ending, redirected) && in_time() { self.policy.next(req, ending) } else { None }
+        if (self.acts)(outcome, redirected) && in_time() { self.policy.next(req, outcome) } else { None }
     }
 }
 
@@ -62,7 +62,7 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        again: Again<S, G>,
+        again: SharedClone<S, G>,
         // None if there was no second call yet.
         other: Option<S>,
         // The request that is called now or next.
@@ -88,7 +88,7 @@ where
     Req: Clone,
 {
     /// Calls `inner`, which must be ready. `redirected` is true if `req` is not the caller's request.
-    pub(crate) fn new(inner: &mut S, again: Again<S, G>, req: Req, redirected: bool) -> Self {
+    pub(crate) fn new(inner: &mut S, again: SharedClone<S, G>, req: Req, redirected: bool) -> Self {
         let state = State::Calling { future: inner.call(req.clone()) };
         Self { again, other: None, req, redirected, first: None, state }
     }
@@ -107,16 +107,16 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
-                    let outcome = ready!(future.poll(cx));
+                    let result = ready!(future.poll(cx));
                     // The finished future is dropped before another call begins.
                     this.state.set(State::Preparing);
-                    let ending = this.again.classify(outcome.as_ref());
-                    if ending.is_success() {
-                        return Poll::Ready(outcome);
+                    let outcome = this.again.classify(result.as_ref());
+                    if outcome.is_success() {
+                        return Poll::Ready(result);
                     }
-                    let next = this.again.next(this.req, &ending, *this.redirected);
+                    let next = this.again.next(this.req, &outcome, *this.redirected);
                     // Later failures are dropped: the caller gets the result of its own request.
-                    let first = this.first.take().unwrap_or(outcome);
+                    let first = this.first.take().unwrap_or(result);
                     let Some(next) = next else {
                         return Poll::Ready(first);
                     };

@@ -19,15 +19,15 @@
 //! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once.
 //!
 //! ```
-//! use tollgate_layers::{Class, Ending, fallback::FallbackLayer};
+//! use tollgate_layers::{Class, Outcome, fallback::FallbackLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! let classify = |outcome: Result<&String, &std::io::Error>| match outcome {
-//!     Ok(_) => Ending::of(Class::Success),
-//!     Err(_) => Ending::of(Class::Unavailable),
+//! let classify = |result: Result<&String, &std::io::Error>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
-//! let policy = |req: &&'static str, _: &Ending| (*req == "large").then_some("small");
+//! let policy = |req: &&'static str, _: &Outcome| (*req == "large").then_some("small");
 //! let mut service = ServiceBuilder::new()
 //!     .layer(FallbackLayer::new(policy, classify))
 //!     .service(service_fn(|model: &'static str| async move {
@@ -54,20 +54,20 @@ use tower_service::Service;
 
 use self::future::FallbackPolicy;
 pub use self::future::{FallbackConfig, ResponseFuture};
-use crate::{Ending, again::Again, setting::Constant};
+use crate::{Outcome, setting::Constant, shared_clone::SharedClone};
 
 /// A policy that returns the request to make after a failure. Closures implement it.
 pub trait Next<Req> {
     /// Returns the request to make after `req`, the latest one, had this outcome. `None` ends the loop.
-    fn next(&self, req: &Req, ending: &Ending) -> Option<Req>;
+    fn next(&self, req: &Req, outcome: &Outcome) -> Option<Req>;
 }
 
 impl<F, Req> Next<Req> for F
 where
-    F: Fn(&Req, &Ending) -> Option<Req>,
+    F: Fn(&Req, &Outcome) -> Option<Req>,
 {
-    fn next(&self, req: &Req, ending: &Ending) -> Option<Req> {
-        self(req, ending)
+    fn next(&self, req: &Req, outcome: &Outcome) -> Option<Req> {
+        self(req, outcome)
     }
 }
 
@@ -99,7 +99,7 @@ where
     type Service = Fallback<S, FallbackConfig<P, C, D>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Fallback { again: Again::new(&inner, self.config.clone()), inner }
+        Fallback { again: SharedClone::new(&inner, self.config.clone()), inner }
     }
 }
 
@@ -107,7 +107,7 @@ where
 #[derive(Debug)]
 pub struct Fallback<S, G> {
     inner: S,
-    again: Again<S, G>,
+    again: SharedClone<S, G>,
 }
 
 impl<S: Clone, G> Clone for Fallback<S, G> {

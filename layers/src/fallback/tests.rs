@@ -31,8 +31,8 @@ impl Request {
 
 type Failure = (Class, u8);
 
-fn classify(outcome: Result<&u8, &Failure>) -> Ending {
-    Ending::of(outcome.err().map_or(Class::Success, |(class, _)| *class))
+fn classify(result: Result<&u8, &Failure>) -> Outcome {
+    Outcome::new(result.err().map_or(Class::Success, |(class, _)| *class))
 }
 
 /// A service that responds with the number of the group, or fails with it.
@@ -51,7 +51,7 @@ fn groups(
 }
 
 /// Returns the next number up to 9 that was not called yet.
-fn next(req: &Request, _: &Ending) -> Option<Request> {
+fn next(req: &Request, _: &Outcome) -> Option<Request> {
     let group = (req.group + 1..=9).find(|group| !req.been().contains(group))?;
     Some(Request { group, ..req.clone() })
 }
@@ -74,9 +74,9 @@ async fn every_kind_of_failure_may_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn our_own_refusal_goes_on_too() {
-    let refused = |outcome: Result<&u8, &Failure>| match outcome {
-        Ok(_) => Ending::of(Class::Success),
-        Err(_) => Ending::of(Class::RateLimited).refused(),
+    let refused = |result: Result<&u8, &Failure>| match result {
+        Ok(_) => Outcome::new(Class::Success),
+        Err(_) => Outcome::new(Class::RateLimited).refused(),
     };
     let script = [(1, Some(Class::RateLimited)), (2, None)].into();
     let service = FallbackLayer::new(next, refused).layer(groups(script));
@@ -94,8 +94,9 @@ async fn when_all_have_failed_the_first_answer_is_given() {
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_hears_how_it_ended_and_may_refuse() {
-    let only_down =
-        |req: &Request, ending: &Ending| (ending.class() == Class::Unavailable).then(|| next(req, ending))?;
+    let only_down = |req: &Request, outcome: &Outcome| {
+        (outcome.class() == Class::Unavailable).then(|| next(req, outcome))?
+    };
     let script = [(1, Some(Class::Unavailable)), (2, Some(Class::Caller)), (3, None)].into();
     let service = FallbackLayer::new(only_down, classify).layer(groups(script));
     assert_eq!(service.oneshot(Request::to(1)).await, Err((Class::Unavailable, 1)));

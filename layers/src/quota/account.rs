@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::word::Word;
 use crate::{
-    Class, Ending,
+    Class, Outcome,
     sync::{AtomicU64, Mutex},
 };
 
@@ -30,8 +30,8 @@ pub struct Account {
 }
 
 struct Shared {
-    /// Whether an ending speaks of the account, and not of the deployment.
-    is_meant: fn(&Ending) -> bool,
+    /// Whether an outcome speaks of the account, and not of the deployment.
+    is_meant: fn(&Outcome) -> bool,
     /// Times inside are milliseconds since then.
     began: Instant,
     word: Mutex<Word>,
@@ -40,9 +40,9 @@ struct Shared {
 }
 
 impl Account {
-    /// An account that is spoken of by the endings that `is_meant` says. They should be [`Class::RateLimited`].
+    /// An account that is spoken of by the outcomes that `is_meant` says. They should be [`Class::RateLimited`].
     #[must_use]
-    pub fn new(is_meant: fn(&Ending) -> bool) -> Self {
+    pub fn new(is_meant: fn(&Outcome) -> bool) -> Self {
         let word = Mutex::new(Word::new(FIRST, LONGEST));
         let shared = Shared { is_meant, began: Instant::now(), word, until: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
@@ -58,19 +58,19 @@ impl Account {
             .filter(|at| *at > Instant::now())
     }
 
-    pub(super) fn is_meant(&self, ending: &Ending) -> bool {
-        (self.shared.is_meant)(ending)
+    pub(super) fn is_meant(&self, outcome: &Outcome) -> bool {
+        (self.shared.is_meant)(outcome)
     }
 
     /// A call sent at `sent` has ended like this.
-    pub(super) fn hear(&self, ending: &Ending, sent: Instant) {
+    pub(super) fn hear(&self, outcome: &Outcome, sent: Instant) {
         let was_closed = self.shared.until.load(Ordering::Relaxed) > 0;
-        if self.is_meant(ending) {
+        if self.is_meant(outcome) {
             let now = self.millis(Instant::now());
             let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
-            word.refused(ending.retry_after(), self.millis(sent), now);
+            word.refused(outcome.retry_after(), self.millis(sent), now);
             self.shared.until.store(word.until(), Ordering::Relaxed);
-        } else if was_closed && ending.class() == Class::Success {
+        } else if was_closed && outcome.class() == Class::Success {
             let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
             word.answered(self.millis(sent));
         }
@@ -101,29 +101,29 @@ mod tests {
 
     use super::super::{Limits, Meters, Window, meters::Meters as Handle};
     use super::*;
-    use crate::{Hear, endpoint::Horizon};
+    use crate::{OnComplete, endpoint::Horizon};
 
     const fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     /// Kind 1 speaks of the account.
-    fn used_up() -> Ending {
-        Ending::of(Class::RateLimited).with_kind(1)
+    fn used_up() -> Outcome {
+        Outcome::new(Class::RateLimited).with_kind(1)
     }
 
     fn account() -> Account {
-        Account::new(|ending| ending.kind() == 1)
+        Account::new(|outcome| outcome.kind() == 1)
     }
 
     fn paid_from(account: &Account) -> Meters {
         Meters::new(Limits { account: Some(account.clone()), requests: Some(600), ..Limits::default() })
     }
 
-    fn call(meters: &Handle, ending: &Ending) {
+    fn call(meters: &Handle, outcome: &Outcome) {
         let held =
             meters.reserve(1, Instant::now()).ok().and_then(super::super::reservation::Reservation::spend);
-        held.expect("there is room").end(ending);
+        held.expect("there is room").complete(outcome);
     }
 
     #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(meters.reading().closed_for, Some(secs(60 * minutes)));
             advance(secs(60 * minutes)).await;
         }
-        call(&meters, &Ending::of(Class::Success));
+        call(&meters, &Outcome::new(Class::Success));
         call(&meters, &used_up());
         assert_eq!(meters.reading().closed_for, Some(secs(60)));
     }
@@ -163,7 +163,7 @@ mod tests {
         call(&one, &used_up());
         assert_eq!(one.reading().window, None);
         advance(secs(60)).await;
-        call(&one, &Ending::of(Class::RateLimited).with_retry_after(Some(secs(9))));
+        call(&one, &Outcome::new(Class::RateLimited).with_retry_after(Some(secs(9))));
         assert_eq!(one.reading().window, Some(Window::S1));
         assert!(one.room(1, Instant::now()).is_err() && two.room(1, Instant::now()).is_ok());
     }

@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::reservation::Held;
-use crate::Track;
+use crate::TrackOutcome;
 
 pin_project! {
     /// Waits for the answer, and fastens to it what the call holds.
@@ -30,16 +30,16 @@ impl<F, T> ResponseFuture<F, T> {
 impl<F, T, Res, Err> Future for ResponseFuture<F, T>
 where
     F: Future<Output = Result<Res, Err>>,
-    T: Track<Held, Res, Err>,
+    T: TrackOutcome<Held, Res, Err>,
 {
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready!(this.inner.poll(cx));
+        let result = ready!(this.inner.poll(cx));
         Poll::Ready(match this.held.take() {
-            Some(held) => this.track.track(held, outcome),
-            None => outcome,
+            Some(held) => this.track.track(held, result),
+            None => result,
         })
     }
 }

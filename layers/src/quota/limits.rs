@@ -16,7 +16,7 @@ pub struct Limits {
     /// The window over which the backend judges its limit of requests, where that is known. Else it is learned.
     pub window: Option<Window>,
     /// Whether the reservation stands, or is settled to what the call really used.
-    pub settle: Settle,
+    pub settle: Accounting,
     /// The longest that a refusal which names no time may close the deployment: 5 s unless said otherwise.
     pub longest_guess: Duration,
     /// Whether what an answer tells of limits holds for the next call too, as it does unless said otherwise. One
@@ -33,7 +33,7 @@ impl Default for Limits {
             tokens: None,
             in_flight: None,
             window: None,
-            settle: Settle::default(),
+            settle: Accounting::default(),
             longest_guess: Duration::from_secs(5),
             learns: true,
             account: None,
@@ -70,10 +70,10 @@ impl Window {
 
 /// What a backend counts against a limit of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Settle {
+pub enum Accounting {
     /// Its own estimate on arrival; nothing is given back. Ours stands too.
-    Stands,
+    Estimated,
     /// What the answer says it used.
     #[default]
-    Billed,
+    Actual,
 }

@@ -14,9 +14,9 @@ use super::{
     state::{State, Taken},
 };
 use crate::{
-    Ending,
-    endpoint::{CapacityListener, Confidence, Full, Horizon, Until},
-    listeners::Listeners,
+    Outcome,
+    capacity::CapacityListeners,
+    endpoint::{CapacityListener, Confidence, Horizon, NoCapacity, NoCapacityReason},
     sync::{Mutex, MutexGuard},
 };
 
@@ -36,7 +36,7 @@ struct Shared {
     /// Times inside are milliseconds since then.
     began: Instant,
     state: Mutex<State>,
-    listeners: Listeners,
+    listeners: CapacityListeners,
 }
 
 /// What the meters show at one moment.
@@ -73,7 +73,7 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let account = limits.account.clone();
         let state = Mutex::new(State::new(limits));
-        let (began, listeners) = (Instant::now(), Listeners::default());
+        let (began, listeners) = (Instant::now(), CapacityListeners::default());
         Self { shared: Arc::new(Shared { account, began, state, listeners }) }
     }
 
@@ -110,16 +110,16 @@ impl Meters {
 
     /// Whether there is room for a call of this cost, else from when there may be.
     #[inline]
-    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, Until> {
+    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, NoCapacity> {
         let now = self.millis(now);
         let mut state = self.state();
         let room = state.check(cost, now).map(|()| Room { used: state.used() });
         drop(state);
-        self.unless_account_closed(room.map_err(|(at, why)| Until { at: self.instant(at), why }))
+        self.unless_account_closed(room.map_err(|(at, why)| NoCapacity { at: self.instant(at), why }))
     }
 
     /// Takes it.
-    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, Until> {
+    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, NoCapacity> {
         self.unless_account_closed(Ok(()))?;
         let now = self.millis(now);
         let mut state = self.state();
@@ -129,7 +129,7 @@ impl Meters {
                 drop(state);
                 Ok(Reservation::new(self.clone(), taken))
             }
-            Err((at, why)) => Err(Until { at: self.instant(at), why }),
+            Err((at, why)) => Err(NoCapacity { at: self.instant(at), why }),
         }
     }
 
@@ -150,11 +150,11 @@ impl Meters {
     }
 
     /// A call that took this has ended.
-    pub(super) fn ended(&self, taken: &Taken, ending: &Ending) {
+    pub(super) fn ended(&self, taken: &Taken, outcome: &Outcome) {
         if let Some(account) = &self.shared.account {
-            account.hear(ending, self.instant(taken.at));
+            account.hear(outcome, self.instant(taken.at));
         }
-        self.change(|state, now| state.ended(taken, ending, now));
+        self.change(|state, now| state.ended(taken, outcome, now));
     }
 
     fn account_closed_until(&self) -> Option<Instant> {
@@ -163,10 +163,10 @@ impl Meters {
 
     /// Of two reasons to wait the longer one.
     #[inline]
-    fn unless_account_closed<T>(&self, room: Result<T, Until>) -> Result<T, Until> {
+    fn unless_account_closed<T>(&self, room: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
         match (self.account_closed_until(), room) {
             (Some(at), Err(until)) if until.at > at => Err(until),
-            (Some(at), _) => Err(Until { at, why: Full::Word }),
+            (Some(at), _) => Err(NoCapacity { at, why: NoCapacityReason::ServerHold }),
             (None, room) => room,
         }
     }

@@ -22,19 +22,19 @@
 //! *Account*: deployments that are paid from one [`Account`] are closed together when it is used up.
 //!
 //! ```
-//! use tollgate_layers::{AtHead, BoxError, Class, Ending, quota::{Limits, Meters, QuotaLayer}};
+//! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let classify = |outcome: Result<&u16, &BoxError>| match outcome {
-//!     Ok(200) => Ending::of(Class::Success),
-//!     Ok(429) => Ending::of(Class::RateLimited),
-//!     Ok(_) | Err(_) => Ending::of(Class::Unavailable),
+//! let classify = |result: Result<&u16, &BoxError>| match result {
+//!     Ok(200) => Outcome::new(Class::Success),
+//!     Ok(429) => Outcome::new(Class::RateLimited),
+//!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let meters = Meters::new(Limits { requests: Some(600), in_flight: Some(8), ..Limits::default() });
 //! let deployment = ServiceBuilder::new()
-//!     .layer(QuotaLayer::new(meters.clone(), AtHead(classify)).with_cost(|prompt: &&str| prompt.len() as u64 / 4))
+//!     .layer(QuotaLayer::new(meters.clone(), AtResponse(classify)).with_cost(|prompt: &&str| prompt.len() as u64 / 4))
 //!     .service(service_fn(|_: &str| async { Ok::<_, BoxError>(200) }));
 //!
 //! assert_eq!(deployment.oneshot("Good morning").await.ok(), Some(200));
@@ -63,7 +63,7 @@ mod word;
 
 pub use account::Account;
 pub use future::ResponseFuture;
-pub use limits::{Limits, Settle, Window};
+pub use limits::{Accounting, Limits, Window};
 pub use meters::{Meters, Reading};
 pub use reservation::Held;
 pub use service::{Quota, QuotaLayer};

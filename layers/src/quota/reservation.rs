@@ -1,7 +1,7 @@
 //! What a call has taken: [`Reservation`] before it is made, [`Held`] from then on.
 
 use super::{meters::Meters, state::Taken};
-use crate::{Ending, Hear};
+use crate::{OnComplete, Outcome};
 
 /// Taken for a call that is not made yet. Dropped, all of it goes back.
 #[derive(Debug)]
@@ -39,10 +39,10 @@ pub struct Held {
     heard: bool,
 }
 
-impl Hear for Held {
-    fn end(mut self, ending: &Ending) {
+impl OnComplete for Held {
+    fn complete(mut self, outcome: &Outcome) {
         self.heard = true;
-        self.meters.ended(&self.taken, ending);
+        self.meters.ended(&self.taken, outcome);
     }
 }
 

@@ -15,8 +15,8 @@ use super::{
     reservation::{Held, Reservation},
 };
 use crate::{
-    Endpoint, Setting, Track,
-    endpoint::{CapacityListener, Health, Horizon, Score, Share, Until},
+    Endpoint, Setting, TrackOutcome,
+    endpoint::{CapacityListener, EndpointWeight, Health, Horizon, NoCapacity, Score},
     setting::Constant,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct QuotaLayer<T, C = Constant<u64>> {
     meters: Meters,
-    share: Share,
+    share: EndpointWeight,
     track: T,
     cost: C,
 }
@@ -39,7 +39,8 @@ impl<T> QuotaLayer<T> {
     }
 }
 
-const NO_SHARE: Share = Share { weight: None, rpm: None, tpm: None, order: None, price: None };
+const NO_SHARE: EndpointWeight =
+    EndpointWeight { weight: None, rpm: None, tpm: None, order: None, price: None };
 
 impl<T, C> QuotaLayer<T, C> {
     /// With what a request costs. Asked more than once for each call: it should only read.
@@ -49,7 +50,7 @@ impl<T, C> QuotaLayer<T, C> {
 
     /// With the share of its group's work that this deployment is meant to have.
     #[must_use]
-    pub const fn with_share(mut self, share: Share) -> Self {
+    pub const fn with_weight(mut self, share: EndpointWeight) -> Self {
         self.share = share;
         self
     }
@@ -83,7 +84,7 @@ pub struct Quota<S, T, C = Constant<u64>> {
 #[derive(Debug)]
 struct Kept {
     meters: Meters,
-    share: Share,
+    share: EndpointWeight,
 }
 
 /// A clone shares the meters and holds nothing.
@@ -106,7 +107,7 @@ impl<S, T, C> Quota<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
 where
     S: Service<Req>,
-    T: Track<Held, S::Response, S::Error> + Clone,
+    T: TrackOutcome<Held, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64>,
 {
     type Response = S::Response;
@@ -128,21 +129,21 @@ where
 impl<S, T, C, Req> Endpoint<Req> for Quota<S, T, C>
 where
     S: Service<Req> + Clone,
-    T: Track<Held, S::Response, S::Error> + Clone,
+    T: TrackOutcome<Held, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64> + Clone,
 {
-    fn score(&self, req: &Req, now: Instant) -> Result<Score, Until> {
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         let cost = self.cost.get(req);
         let room = self.kept.meters.room(cost, now)?;
-        Ok(Score { health: Health::Well(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
+        Ok(Score { health: Health::Healthy(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
     }
 
-    fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), Until> {
+    fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), NoCapacity> {
         self.reserved = Some(self.kept.meters.reserve(self.cost.get(req), now)?);
         Ok(())
     }
 
-    fn share(&self) -> Share {
+    fn share(&self) -> EndpointWeight {
         self.kept.share
     }
 

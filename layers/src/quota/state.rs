@@ -5,14 +5,14 @@ mod anew;
 use std::time::Duration;
 
 use super::{
-    limits::{Limits, Settle},
+    limits::{Accounting, Limits},
     meters::Reading,
     requests::{Requests, as_f64, whole},
     tokens::Tokens,
     told::Told,
     word::Word,
 };
-use crate::{Class, Ending, ending::Seen, endpoint::Full};
+use crate::{Class, Outcome, endpoint::NoCapacityReason, outcome::ReportedLimit};
 
 /// How long a refusal that names no time closes, the first time.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
@@ -81,30 +81,30 @@ impl State {
     }
 
     /// Whether a call of this estimate may begin now, else when and why not.
-    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
+    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
         let checked = self.look(estimate, now);
         self.refused |= checked.is_err();
         checked
     }
 
-    fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, Full)> {
+    fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
         let cost = self.correction.apply(estimate);
-        let mut full = (now, Full::Limit);
+        let mut full = (now, NoCapacityReason::RateLimit);
         let mut later = |at: u64, why| {
             if at > full.0 {
                 full = (at, why);
             }
         };
         if let Some(requests) = &mut self.requests {
-            requests.check(now).unwrap_or_else(|at| later(at, Full::Limit));
+            requests.check(now).unwrap_or_else(|at| later(at, NoCapacityReason::RateLimit));
         }
         if let Some(tokens) = &mut self.tokens {
-            tokens.check(cost, now).unwrap_or_else(|at| later(at, Full::Cost));
+            tokens.check(cost, now).unwrap_or_else(|at| later(at, NoCapacityReason::Cost));
         }
         if self.flights.full() {
-            later(now + self.flights.next_ends(), Full::InFlight);
+            later(now + self.flights.next_ends(), NoCapacityReason::InFlight);
         }
-        later(self.word.until(), Full::Word);
+        later(self.word.until(), NoCapacityReason::ServerHold);
         if full.0 > now { Err(full) } else { Ok(()) }
     }
 
@@ -148,19 +148,19 @@ impl State {
     }
 
     /// It has ended like this.
-    pub(super) fn ended(&mut self, taken: &Taken, ending: &Ending, now: u64) {
-        if !ending.was_sent() {
+    pub(super) fn ended(&mut self, taken: &Taken, outcome: &Outcome, now: u64) {
+        if !outcome.was_sent() {
             return self.refund(taken);
         }
         self.landed(taken);
-        let kept = self.settle(taken, ending, now);
+        let kept = self.settle(taken, outcome, now);
         if self.limits.learns {
-            self.hear((taken, kept), ending, now);
+            self.hear((taken, kept), outcome, now);
         }
-        match ending.class() {
+        match outcome.class() {
             // The account is used up, or one of many backends is: that says nothing about the limits of this deployment.
-            Class::RateLimited if !self.limits.learns || self.is_about_account(ending) => {}
-            Class::RateLimited => self.refused_by_server(taken, ending, now),
+            Class::RateLimited if !self.limits.learns || self.is_about_account(outcome) => {}
+            Class::RateLimited => self.refused_by_server(taken, outcome, now),
             Class::Success => {
                 self.word.answered(taken.at);
                 self.flights.took(now.saturating_sub(taken.at));
@@ -174,13 +174,15 @@ impl State {
         }
     }
 
-    fn is_about_account(&self, ending: &Ending) -> bool {
-        self.limits.account.as_ref().is_some_and(|account| account.is_meant(ending))
+    fn is_about_account(&self, outcome: &Outcome) -> bool {
+        self.limits.account.as_ref().is_some_and(|account| account.is_meant(outcome))
     }
 
     /// Puts right what it has cost. What is kept as its cost from now on.
-    fn settle(&mut self, taken: &Taken, ending: &Ending, now: u64) -> u64 {
-        let (Settle::Billed, Some(used)) = (self.limits.settle, ending.used()) else { return taken.reserved };
+    fn settle(&mut self, taken: &Taken, outcome: &Outcome, now: u64) -> u64 {
+        let (Accounting::Actual, Some(used)) = (self.limits.settle, outcome.used()) else {
+            return taken.reserved;
+        };
         let was = self.correction.factor();
         self.correction.learn(taken.estimate, used);
         if let (Some(tokens), Some(filed)) = (&mut self.tokens, taken.spent) {
@@ -197,14 +199,14 @@ impl State {
         used
     }
 
-    fn refused_by_server(&mut self, taken: &Taken, ending: &Ending, now: u64) {
-        self.word.refused(ending.retry_after(), taken.at, now);
+    fn refused_by_server(&mut self, taken: &Taken, outcome: &Outcome, now: u64) {
+        self.word.refused(outcome.retry_after(), taken.at, now);
         // Where the answer says that tokens have run out, it says nothing about the window of requests.
-        let of_tokens = ending.tokens().remaining == Some(0) && ending.requests().remaining != Some(0);
+        let of_tokens = outcome.tokens().remaining == Some(0) && outcome.requests().remaining != Some(0);
         if let (Some(requests), false) = (&mut self.requests, of_tokens) {
             requests.refused(taken.request.unwrap_or(taken.at), now);
         }
-        let of_requests = ending.requests().remaining == Some(0) && ending.tokens().remaining != Some(0);
+        let of_requests = outcome.requests().remaining == Some(0) && outcome.tokens().remaining != Some(0);
         if let (Some(tokens), false) = (&mut self.tokens, of_requests) {
             tokens.refused(now);
         }
@@ -213,8 +215,8 @@ impl State {
     /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
     ///
     /// Of the call itself so many tokens are `kept`.
-    fn hear(&mut self, (taken, kept): (&Taken, u64), ending: &Ending, now: u64) {
-        let (seen, pin) = (ending.requests(), self.limits.window);
+    fn hear(&mut self, (taken, kept): (&Taken, u64), outcome: &Outcome, now: u64) {
+        let (seen, pin) = (outcome.requests(), self.limits.window);
         if let Some(limit) = lower(&seen, self.limits.requests) {
             let requests = self.requests.get_or_insert_with(|| Requests::new(limit, pin, now));
             self.freed |= limit > requests.limit();
@@ -228,7 +230,7 @@ impl State {
                 requests.told = told;
             }
         }
-        let seen = ending.tokens();
+        let seen = outcome.tokens();
         if let Some(limit) = lower(&seen, self.limits.tokens) {
             let tokens = self.tokens.get_or_insert_with(|| Box::new(Tokens::new(limit)));
             self.freed |= limit > tokens.limit;
@@ -341,14 +343,14 @@ impl Correction {
 }
 
 /// The limit that holds when an answer told one: never more than was given.
-fn lower(seen: &Seen, given: Option<u64>) -> Option<u64> {
+fn lower(seen: &ReportedLimit, given: Option<u64>) -> Option<u64> {
     let told = seen.limit.filter(|limit| *limit > 0)?;
     Some(given.map_or(told, |given| told.min(given)))
 }
 
 /// What an answer told about what is left. It was true at some time after the call was sent; what was taken since is
 /// not in it.
-fn told(seen: &Seen, since: impl Fn() -> u64, sent: u64, now: u64) -> Option<Told> {
+fn told(seen: &ReportedLimit, since: impl Fn() -> u64, sent: u64, now: u64) -> Option<Told> {
     let left = as_f64(seen.remaining?) - as_f64(since());
     let reset = u64::try_from(seen.reset?.as_millis()).unwrap_or(u64::MAX).min(60_000);
     (sent + reset > now).then(|| Told::new(left, sent, sent + reset))

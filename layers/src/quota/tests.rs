@@ -8,8 +8,11 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{Held, Limits, Meters, QuotaLayer, Settle, Window};
-use crate::{AtHead, BoxError, Class, Ending, Endpoint, Hear, ending::Seen, endpoint::Full, testing::Strict};
+use super::{Accounting, Held, Limits, Meters, QuotaLayer, Window};
+use crate::{
+    AtResponse, BoxError, Class, Endpoint, OnComplete, Outcome, endpoint::NoCapacityReason,
+    outcome::ReportedLimit, testing::Strict,
+};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -34,12 +37,14 @@ fn begin(meters: &Meters, cost: u64) -> Option<Held> {
 
 /// How many calls there is room for at this instant; each ends well at once.
 fn burst(meters: &Meters, most: usize) -> usize {
-    (0..most).filter(|_| begin(meters, 1).map(|held| held.end(&Ending::of(Class::Success))).is_some()).count()
+    (0..most)
+        .filter(|_| begin(meters, 1).map(|held| held.complete(&Outcome::new(Class::Success))).is_some())
+        .count()
 }
 
 fn refuse(meters: &Meters, after: Option<Duration>) {
     let held = begin(meters, 1).expect("there is room");
-    held.end(&Ending::of(Class::RateLimited).with_retry_after(after));
+    held.complete(&Outcome::new(Class::RateLimited).with_retry_after(after));
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +66,7 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
     advance(secs(10)).await;
     assert_eq!(burst(&meters, 10), 3);
     let until = meters.room(1, Instant::now()).expect_err("full");
-    assert_eq!(until.why, Full::Limit);
+    assert_eq!(until.why, NoCapacityReason::RateLimit);
     tokio::time::sleep_until(until.at).await;
     assert_eq!(burst(&meters, 10), 3);
     advance(secs(10)).await;
@@ -140,7 +145,7 @@ async fn a_refusal_after_ten_busy_seconds_teaches_ten_and_a_second_one_teaches_o
     refuse(&meters, Some(ms(100)));
     assert_eq!(meters.reading().window, Some(Window::S10));
     // It was under way when the lesson was learned.
-    late.end(&Ending::of(Class::RateLimited).with_retry_after(Some(ms(100))));
+    late.complete(&Outcome::new(Class::RateLimited).with_retry_after(Some(ms(100))));
     assert_eq!(meters.reading().window, Some(Window::S10));
     advance(secs(11)).await;
     refuse(&meters, Some(ms(100)));
@@ -159,7 +164,10 @@ async fn the_servers_word_closes_exactly_so_long() {
     let meters = Meters::new(requests(600));
     refuse(&meters, Some(ms(2_500)));
     let until = meters.room(1, Instant::now()).expect_err("closed");
-    assert_eq!((until.why, until.at.duration_since(Instant::now())), (Full::Word, ms(2_500)));
+    assert_eq!(
+        (until.why, until.at.duration_since(Instant::now())),
+        (NoCapacityReason::ServerHold, ms(2_500))
+    );
     advance(ms(2_499)).await;
     assert!(meters.room(1, Instant::now()).is_err());
     advance(ms(1)).await;
@@ -180,7 +188,7 @@ async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
     let together = [begin(&meters, 1), begin(&meters, 1)];
     advance(ms(10)).await;
     for held in together.into_iter().flatten() {
-        held.end(&Ending::of(Class::RateLimited));
+        held.complete(&Outcome::new(Class::RateLimited));
         assert_eq!(
             meters.reading().closed_for,
             Some(secs(1)),
@@ -191,11 +199,11 @@ async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_settled_to_what_was_billed_or_stand() {
-    for (settle, left) in [(Settle::Billed, 40), (Settle::Stands, 1_000)] {
+    for (settle, left) in [(Accounting::Actual, 40), (Accounting::Estimated, 1_000)] {
         let meters = Meters::new(Limits { settle, ..tokens(10_000) });
         let held = begin(&meters, 1_000).expect("room");
         assert_eq!((meters.reading().tokens, meters.reading().reserved), (1_000, 1_000));
-        held.end(&Ending::of(Class::Success).with_used(Some(40)));
+        held.complete(&Outcome::new(Class::Success).with_used(Some(40)));
         assert_eq!((meters.reading().tokens, meters.reading().reserved), (left, 0));
     }
 }
@@ -206,8 +214,8 @@ async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
     let (long, lost) = (begin(&meters, 40).expect("room"), begin(&meters, 40).expect("room"));
     advance(secs(61)).await;
     drop(begin(&meters, 100).expect("room"));
-    long.end(&Ending::of(Class::Success).with_used(Some(1)));
-    lost.end(&Ending::of(Class::Unavailable).never_sent());
+    long.complete(&Outcome::new(Class::Success).with_used(Some(1)));
+    lost.complete(&Outcome::new(Class::Unavailable).never_sent());
     assert_eq!((meters.reading().requests, meters.reading().tokens), (1, 100));
 }
 
@@ -215,14 +223,14 @@ async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
 async fn a_refusal_teaches_that_tokens_are_counted_when_the_answer_is_done() {
     for (taught, kept) in [(false, 0), (true, 300)] {
         let meters = Meters::new(tokens(1_000));
-        begin(&meters, 600).expect("room").end(&Ending::of(Class::Success).with_used(Some(600)));
+        begin(&meters, 600).expect("room").complete(&Outcome::new(Class::Success).with_used(Some(600)));
         if taught {
             refuse(&meters, Some(secs(1)));
             advance(secs(1)).await;
         }
         let held = begin(&meters, 300).expect("room");
         advance(secs(20)).await;
-        held.end(&Ending::of(Class::Success).with_used(Some(300)));
+        held.complete(&Outcome::new(Class::Success).with_used(Some(300)));
         advance(secs(42)).await;
         assert_eq!(meters.reading().tokens, kept, "a minute after it was sent, not after it was done");
         advance(secs(20)).await;
@@ -236,9 +244,11 @@ async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() 
     let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
     drop(meters.reserve(7, Instant::now()));
     assert_eq!(spent(), (0, 0, 0));
-    begin(&meters, 7).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
+    begin(&meters, 7).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
     assert_eq!(spent(), (0, 0, 0));
-    begin(&meters, 7).expect("room").end(&Ending::of(Class::RateLimited).with_retry_after(Some(ms(1))));
+    begin(&meters, 7)
+        .expect("room")
+        .complete(&Outcome::new(Class::RateLimited).with_retry_after(Some(ms(1))));
     assert_eq!(spent(), (1, 7, 0));
     advance(secs(10)).await;
     drop(begin(&meters, 7).expect("room"));
@@ -259,7 +269,7 @@ async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
 async fn estimates_are_corrected_by_what_was_billed() {
     let meters = Meters::new(tokens(1_000_000));
     for _ in 0..200 {
-        begin(&meters, 100).expect("room").end(&Ending::of(Class::Success).with_used(Some(250)));
+        begin(&meters, 100).expect("room").complete(&Outcome::new(Class::Success).with_used(Some(250)));
     }
     let _held = begin(&meters, 1_000).expect("room");
     assert_eq!(meters.reading().reserved, 2_500);
@@ -267,23 +277,27 @@ async fn estimates_are_corrected_by_what_was_billed() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_lower_a_limit_and_never_raise_it_above_the_given() {
-    let told = |limit| Seen { limit: Some(limit), ..Seen::default() };
+    let told = |limit| ReportedLimit { limit: Some(limit), ..ReportedLimit::default() };
     let meters = Meters::new(requests(100));
     for (seen, holds) in [(60, 60), (500, 100), (80, 80)] {
-        let ending = Ending::of(Class::Success).with_seen(told(seen), Seen::default());
-        begin(&meters, 1).expect("room").end(&ending);
+        let outcome = Outcome::new(Class::Success).with_reported(told(seen), ReportedLimit::default());
+        begin(&meters, 1).expect("room").complete(&outcome);
         assert_eq!(meters.reading().request_limit, Some(holds));
     }
     let unlimited = Meters::new(Limits::default());
-    begin(&unlimited, 1).expect("room").end(&Ending::of(Class::Success).with_seen(told(30), told(9_000)));
+    begin(&unlimited, 1)
+        .expect("room")
+        .complete(&Outcome::new(Class::Success).with_reported(told(30), told(9_000)));
     assert_eq!((unlimited.reading().request_limit, unlimited.reading().token_limit), (Some(30), Some(9_000)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_server_says_is_left_is_a_cap_until_its_reset() {
     let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
-    let seen = Seen { limit: None, remaining: Some(2), reset: Some(secs(10)) };
-    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success).with_seen(seen, Seen::default()));
+    let seen = ReportedLimit { limit: None, remaining: Some(2), reset: Some(secs(10)) };
+    begin(&meters, 1)
+        .expect("room")
+        .complete(&Outcome::new(Class::Success).with_reported(seen, ReportedLimit::default()));
     assert_eq!(burst(&meters, 100), 2, "somebody else uses the same key");
     advance(secs(1)).await;
     assert_eq!(burst(&meters, 100), 1);
@@ -294,9 +308,9 @@ async fn what_the_server_says_is_left_is_a_cap_until_its_reset() {
 #[tokio::test(start_paused = true)]
 async fn passes_the_contract_and_a_clone_holds_nothing() {
     let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
-    let classify = |_: Result<&u8, &BoxError>| Ending::of(Class::Success);
+    let classify = |_: Result<&u8, &BoxError>| Outcome::new(Class::Success);
     let inner = Strict::new(service_fn(|n: u8| async move { Ok::<_, BoxError>(n) }));
-    let mut quota = QuotaLayer::new(meters.clone(), AtHead(classify)).layer(inner);
+    let mut quota = QuotaLayer::new(meters.clone(), AtResponse(classify)).layer(inner);
     for n in 0..3 {
         let score = quota.score(&n, Instant::now()).expect("room");
         quota.reserve(&n, &score, Instant::now()).expect("room");
@@ -380,7 +394,7 @@ async fn numbers_without_bounds_are_counted_without_overflow() {
         let two = meters.take(u64::MAX);
         let now = Instant::now();
         assert!(meters.slots(1, crate::endpoint::Horizon::likely(now, now + secs(600))) > 1);
-        one.end(&Ending::of(Class::Success).with_used(Some(u64::MAX)));
+        one.complete(&Outcome::new(Class::Success).with_used(Some(u64::MAX)));
         drop(two);
         assert_eq!(meters.reading().in_flight, 0);
     }
@@ -389,10 +403,10 @@ async fn numbers_without_bounds_are_counted_without_overflow() {
 #[tokio::test(start_paused = true)]
 async fn what_one_of_many_backends_says_holds_for_none_of_the_others() {
     let meters = Meters::new(Limits { learns: false, window: Some(Window::S60), ..requests(10) });
-    let gone = Seen { limit: Some(1), remaining: Some(0), reset: Some(secs(30)) };
-    let refused = Ending::of(Class::RateLimited).with_seen(gone, gone);
+    let gone = ReportedLimit { limit: Some(1), remaining: Some(0), reset: Some(secs(30)) };
+    let refused = Outcome::new(Class::RateLimited).with_reported(gone, gone);
     for after in [Some(secs(30)), None] {
-        begin(&meters, 1).expect("room").end(&refused.with_retry_after(after));
+        begin(&meters, 1).expect("room").complete(&refused.with_retry_after(after));
         assert_eq!(meters.reading().closed_for, None);
     }
     assert_eq!(burst(&meters, 20), 8, "what was given is kept");

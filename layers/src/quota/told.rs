@@ -57,7 +57,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::{Limits, Meters, Window};
-    use crate::{Class, Ending, Hear, ending::Seen, endpoint::CapacityListener};
+    use crate::{Class, OnComplete, Outcome, endpoint::CapacityListener, outcome::ReportedLimit};
 
     struct Counts(AtomicUsize);
 
@@ -68,17 +68,17 @@ mod tests {
     }
 
     /// An answer tells this of requests and of tokens, be there room for its call or not: it began before.
-    fn tell(meters: &Meters, [requests, tokens]: [Seen; 2]) {
-        let ending = Ending::of(Class::Success).with_used(Some(10)).with_seen(requests, tokens);
-        meters.take(10).spend().expect("taken").end(&ending);
+    fn tell(meters: &Meters, [requests, tokens]: [ReportedLimit; 2]) {
+        let outcome = Outcome::new(Class::Success).with_used(Some(10)).with_reported(requests, tokens);
+        meters.take(10).spend().expect("taken").complete(&outcome);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_tells_of_more_room_is_told_on() {
         let reset = Some(Duration::from_secs(30));
-        let limit = |limit| Seen { limit: Some(limit), ..Seen::default() };
-        let left = |remaining| Seen { remaining: Some(remaining), reset, ..limit(1_000) };
-        let nothing = Seen::default();
+        let limit = |limit| ReportedLimit { limit: Some(limit), ..ReportedLimit::default() };
+        let left = |remaining| ReportedLimit { remaining: Some(remaining), reset, ..limit(1_000) };
+        let nothing = ReportedLimit::default();
         for (before, after) in [
             ([left(0), nothing], [left(5), nothing]),
             ([nothing, left(0)], [nothing, left(500)]),

@@ -14,7 +14,7 @@ use super::{
     rules::Rules,
     session::{Session, Step},
 };
-use crate::{Ending, again::Again};
+use crate::{Outcome, shared_clone::SharedClone};
 
 pin_project! {
     /// The first good answer, or the last real one.
@@ -22,7 +22,7 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        again: Again<S, P>,
+        again: SharedClone<S, P>,
         // None: nobody was called again.
         other: Option<S>,
         req: Req,
@@ -34,8 +34,8 @@ pin_project! {
     }
 }
 
-type Outcome<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
-type Held<Res, Err> = (Result<Res, Err>, Ending);
+type CallResult<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+type Held<Res, Err> = (Result<Res, Err>, Outcome);
 
 pin_project! {
     #[project = StateProj]
@@ -52,7 +52,7 @@ where
     Req: Clone,
 {
     /// `inner` is ready.
-    pub(super) fn new(inner: &mut S, again: Again<S, P>, req: Req, session: Session) -> Self {
+    pub(super) fn new(inner: &mut S, again: SharedClone<S, P>, req: Req, session: Session) -> Self {
         let state = State::Calling { future: inner.call(req.clone()) };
         Self { again, other: None, req, session, held: None, state }
     }
@@ -64,15 +64,15 @@ where
     P: Rules<Req, S::Response, S::Error>,
     Req: Clone,
 {
-    type Output = Outcome<S, Req>;
+    type Output = CallResult<S, Req>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let mut this = self.as_mut().project();
             match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
-                    let outcome = ready!(future.poll(cx));
-                    if let Some(answer) = self.as_mut().judge(outcome) {
+                    let result = ready!(future.poll(cx));
+                    if let Some(answer) = self.as_mut().judge(result) {
                         return Poll::Ready(answer);
                     }
                 }
@@ -100,32 +100,32 @@ where
     P: Rules<Req, S::Response, S::Error>,
 {
     /// The answer to give, if this is the end. Else the outcome is held, and the state says what comes next.
-    fn judge(self: Pin<&mut Self>, outcome: Outcome<S, Req>) -> Option<Outcome<S, Req>> {
+    fn judge(self: Pin<&mut Self>, result: CallResult<S, Req>) -> Option<CallResult<S, Req>> {
         let mut this = self.project();
         // What was called is finished: nothing of it is kept over a wait.
         this.state.set(State::Readying);
         let rules = &**this.again;
-        let ending = rules.classify(outcome.as_ref());
-        let nowhere = this.session.ended(rules, this.req, &ending);
+        let outcome = rules.classify(result.as_ref());
+        let nowhere = this.session.ended(rules, this.req, &outcome);
         // By far the most: nothing is held, and nothing is to be made better.
-        let is_last = |ending: &Ending| ending.is_refusal() || !ending.class().worth_another();
-        if is_last(&ending) && this.held.is_none() {
-            return Some(outcome);
+        let is_last = |outcome: &Outcome| outcome.is_refusal() || !outcome.class().worth_another();
+        if is_last(&outcome) && this.held.is_none() {
+            return Some(result);
         }
-        let (outcome, ending) = match this.held.take() {
+        let (result, outcome) = match this.held.take() {
             Some(held) if nowhere => held,
-            Some((answer, _)) if ending.is_refusal() => return Some(answer),
-            Some(_) | None => (outcome, ending),
+            Some((answer, _)) if outcome.is_refusal() => return Some(answer),
+            Some(_) | None => (result, outcome),
         };
-        if is_last(&ending) {
-            return Some(outcome);
+        if is_last(&outcome) {
+            return Some(result);
         }
-        match this.session.next(rules, this.req, &ending) {
-            Step::Stop => return Some(outcome),
+        match this.session.next(rules, this.req, &outcome) {
+            Step::Stop => return Some(result),
             Step::Call => {}
             Step::Sleep(at) => this.state.set(State::Sleeping { sleep: sleep_until(at) }),
         }
-        *this.held = Some((outcome, ending));
+        *this.held = Some((result, outcome));
         None
     }
 }

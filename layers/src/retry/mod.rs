@@ -3,7 +3,7 @@
 //! It stands outside the balancer, so that every attempt picks again, and inside
 //! [`Fallback`](crate::fallback::Fallback), so that each group has retries of its own.
 //!
-//! What it does with an ending that is not a success:
+//! What it does with an outcome that is not a success:
 //!
 //! - **Our own refusal** is never repeated: nothing was called, and whoever refused has waited already.
 //! - **The caller's own error**, and what would not fit anywhere else, goes to the caller.
@@ -12,7 +12,7 @@
 //! - **Unauthorized**: a retry, but only on an endpoint that was not tried.
 //! - **Anything else**: a retry. An untried endpoint is called at once; one that was tried no earlier than after
 //!   backoff with full jitter, or after the time that it asked for.
-//! - **A wait longer than the caller is kept** ([`RetryLayer::with_patience`]), or past the deadline, is not waited
+//! - **A wait longer than the caller is kept** ([`RetryLayer::with_max_wait`]), or past the deadline, is not waited
 //!   for: an untried endpoint, or the end.
 //!
 //! When it gives up the caller gets the last answer that a backend gave, never the refusal that a repeat met.
@@ -38,13 +38,13 @@
 //!
 //! ```
 //! use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
-//! use tollgate_layers::{Class, Ending, retry::{Budget, RetryLayer}};
+//! use tollgate_layers::{Class, Outcome, retry::{Budget, RetryLayer}};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let classify = |outcome: Result<&u32, &std::io::Error>| match outcome {
-//!     Ok(_) => Ending::of(Class::Success),
-//!     Err(_) => Ending::of(Class::Unavailable),
+//! let classify = |result: Result<&u32, &std::io::Error>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let calls = Arc::new(AtomicU32::new(0));
 //! let flaky = service_fn(move |n: u32| {
@@ -91,10 +91,10 @@ use self::{
     rules::{Pace, Rules},
     session::Session,
 };
-use crate::{again::Again, attempts::Alone, setting::Constant};
+use crate::{attempts::Alone, setting::Constant, shared_clone::SharedClone};
 
 /// As long as the balancer's own bounded wait.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Makes a [`Retry`].
 #[derive(Clone, Debug)]
@@ -103,10 +103,10 @@ pub struct RetryLayer<R, C, A = Alone, D = Constant<Option<Instant>>, M = Consta
 }
 
 impl<R, C> RetryLayer<R, C> {
-    /// At most `retries` for one call (a `u32`, or a function of the request and the ending that is to be
+    /// At most `retries` for one call (a `u32`, or a function of the request and the outcome that is to be
     /// retried), of what `classify` says is worth another.
     pub fn new(retries: R, classify: C) -> Self {
-        let pace = Pace { budget: None, backoff: Backoff::default(), patience: PATIENCE };
+        let pace = Pace { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
         let (deadline, max_attempts) = (Constant(None), Constant(None));
         Self { policy: Policy { retries, classify, attempts: Alone, deadline, max_attempts, pace } }
     }
@@ -149,8 +149,8 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
     /// A backend that asks us to wait longer than this is not waited for; 2 s unless told. It should be what the
     /// balancer waits at most.
     #[must_use]
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.policy.pace.patience = patience;
+    pub const fn with_max_wait(mut self, max_wait: Duration) -> Self {
+        self.policy.pace.max_wait = max_wait;
         self
     }
 }
@@ -163,7 +163,7 @@ where
     type Service = Retry<S, Policy<R, C, A, D, M>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry { again: Again::new(&inner, self.policy.clone()), inner }
+        Retry { again: SharedClone::new(&inner, self.policy.clone()), inner }
     }
 }
 
@@ -171,7 +171,7 @@ where
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,
-    again: Again<S, P>,
+    again: SharedClone<S, P>,
 }
 
 impl<S: Clone, P> Clone for Retry<S, P> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Backoff, Budget};
-use crate::{Attempts, Classify, Ending, Setting};
+use crate::{Attempts, Classify, Outcome, Setting};
 
 /// All that a [`RetryLayer`](super::RetryLayer) was told, shared by the clones of the service it made.
 #[derive(Clone, Debug)]
@@ -23,15 +23,15 @@ pub struct Policy<R, C, A, D, M> {
 pub struct Pace {
     pub(super) budget: Option<Budget>,
     pub(super) backoff: Backoff,
-    pub(super) patience: Duration,
+    pub(super) max_wait: Duration,
 }
 
 /// A [`Policy`] as seen by the future that follows it.
 pub trait Rules<Req, Res, Err> {
     /// How this ended.
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending;
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
     /// How many retries there may be, given that it ended like this.
-    fn retries(&self, req: &Req, ending: &Ending) -> u32;
+    fn retries(&self, req: &Req, outcome: &Outcome) -> u32;
     /// The record of this request.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
     /// When all must be over.
@@ -44,18 +44,18 @@ pub trait Rules<Req, Res, Err> {
 
 impl<Req, Res, Err, R, C, A, D, M> Rules<Req, Res, Err> for Policy<R, C, A, D, M>
 where
-    R: for<'a> Setting<(&'a Req, &'a Ending), Value = u32>,
+    R: for<'a> Setting<(&'a Req, &'a Outcome), Value = u32>,
     C: Classify<Res, Err>,
     A: for<'a> Setting<&'a Req, Value = Option<&'a Attempts>>,
     D: for<'a> Setting<&'a Req, Value = Option<Instant>>,
     M: for<'a> Setting<&'a Req, Value = Option<u32>>,
 {
-    fn classify(&self, outcome: Result<&Res, &Err>) -> Ending {
-        self.classify.classify(outcome)
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        self.classify.classify(result)
     }
 
-    fn retries(&self, req: &Req, ending: &Ending) -> u32 {
-        self.retries.get((req, ending))
+    fn retries(&self, req: &Req, outcome: &Outcome) -> u32 {
+        self.retries.get((req, outcome))
     }
 
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts> {

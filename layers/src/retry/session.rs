@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::rules::Rules;
-use crate::{Attempts, Class, Ending, attempts::Directive};
+use crate::{Attempts, Class, Outcome, attempts::Directive};
 
 /// The repeats that one call has made so far, and the one that is under way.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ enum Repeat {
     /// At an endpoint that was not tried. Refused at once when there is none with room. Free, unless it is a retry.
     Elsewhere { is_retry: bool },
     /// At any endpoint; at one that was tried not before then.
-    Again(Instant),
+    SharedClone(Instant),
     /// The same, where no balancer is below that would wait.
     Sleep(Instant),
 }
@@ -81,10 +81,10 @@ impl Session {
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
         req: &Req,
-        ending: &Ending,
+        outcome: &Outcome,
     ) -> bool {
         let repeat = self.under_way.take();
-        if !ending.is_refusal() {
+        if !outcome.is_refusal() {
             (self.calls, self.drawn) = (self.calls + 1, None);
             let untaken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
             if matches!(repeat, Some(Repeat::Elsewhere { .. })) && rules.attempts(req).is_some_and(untaken) {
@@ -110,14 +110,14 @@ impl Session {
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
         req: &Req,
-        ending: &Ending,
+        outcome: &Outcome,
     ) -> Step {
         let attempts = rules.attempts(req);
         let made = attempts.map_or(0, Attempts::made).max(self.calls);
         if rules.max_attempts(req).is_some_and(|most| made >= most) {
             return Step::Stop;
         }
-        let Some(repeat) = self.plan(rules, req, ending) else {
+        let Some(repeat) = self.plan(rules, req, outcome) else {
             return Step::Stop;
         };
         if rules.pace().budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
@@ -129,7 +129,7 @@ impl Session {
                 self.retries += u32::from(is_retry);
                 (Directive::Untried, Step::Call)
             }
-            Repeat::Again(at) => (Directive::NotBefore(at), Step::Call),
+            Repeat::SharedClone(at) => (Directive::NotBefore(at), Step::Call),
             Repeat::Sleep(at) => (Directive::Any, Step::Sleep(at)),
         };
         if !matches!(repeat, Repeat::Elsewhere { .. }) {
@@ -146,7 +146,7 @@ impl Session {
         &mut self,
         rules: &impl Rules<Req, Res, Err>,
         req: &Req,
-        ending: &Ending,
+        outcome: &Outcome,
     ) -> Option<Repeat> {
         let now = Instant::now();
         let deadline = rules.deadline(req);
@@ -156,25 +156,25 @@ impl Session {
         let is_recorded = rules.attempts(req).is_some();
         let may_go_elsewhere = is_recorded && self.others == Others::Possible;
         let elsewhere = |is_retry| may_go_elsewhere.then_some(Repeat::Elsewhere { is_retry });
-        let may_be_free = ending.class() == Class::RateLimited || !ending.was_sent();
+        let may_be_free = outcome.class() == Class::RateLimited || !outcome.was_sent();
         if may_be_free && let Some(free) = elsewhere(false) {
             return Some(free);
         }
-        if self.retries >= rules.retries(req, ending) {
+        if self.retries >= rules.retries(req, outcome) {
             return None;
         }
         let pace = rules.pace();
         let waits = self.waits;
         let drawn = *self.drawn.get_or_insert_with(|| pace.backoff.draw(waits));
-        let asked = ending.retry_after().unwrap_or_default();
+        let asked = outcome.retry_after().unwrap_or_default();
         let at = now.checked_add(drawn.max(asked))?;
         let is_late = deadline.is_some_and(|deadline| at >= deadline);
-        let elsewhere_only = ending.class() == Class::Unauthorized || self.untried_only;
-        if elsewhere_only || asked > pace.patience || is_late {
+        let elsewhere_only = outcome.class() == Class::Unauthorized || self.untried_only;
+        if elsewhere_only || asked > pace.max_wait || is_late {
             return elsewhere(true);
         }
-        if is_recorded && drawn <= pace.patience {
-            return Some(Repeat::Again(at));
+        if is_recorded && drawn <= pace.max_wait {
+            return Some(Repeat::SharedClone(at));
         }
         // Longer than a balancer would keep it waiting, or there is none.
         elsewhere(true).or(Some(Repeat::Sleep(at)))

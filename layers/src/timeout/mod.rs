@@ -134,12 +134,12 @@ impl Limit {
     /// Returns the time until `deadline`, zero if it has passed. Reaching it is not evidence.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
-        Self::of(deadline.saturating_duration_since(Instant::now())).no_evidence()
+        Self::of(deadline.saturating_duration_since(Instant::now())).without_evidence()
     }
 
     /// Returns the limit without evidence.
     #[must_use]
-    pub const fn no_evidence(mut self) -> Self {
+    pub const fn without_evidence(mut self) -> Self {
         self.evidence = false;
         self
     }
@@ -275,9 +275,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(inner) = this.inner.as_mut().as_pin_mut()
-            && let Poll::Ready(outcome) = inner.poll(cx)
+            && let Poll::Ready(result) = inner.poll(cx)
         {
-            return Poll::Ready(outcome);
+            return Poll::Ready(result);
         }
         let Some((limit, at)) = *this.ends else {
             return Poll::Pending;

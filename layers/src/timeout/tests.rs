@@ -77,7 +77,7 @@ async fn no_limit_waits_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_may_depend_on_the_request() {
-    let half = |takes: &Duration| Some(Limit::of(*takes / 2).no_evidence());
+    let half = |takes: &Duration| Some(Limit::of(*takes / 2).without_evidence());
     let error = elapsed(service(half).oneshot(8 * SECOND).await.unwrap_err());
     assert_eq!((error.after(), error.is_evidence()), (4 * SECOND, false));
 }
@@ -87,8 +87,8 @@ async fn an_answer_at_the_first_poll_needs_no_timer() {
     let mut service = TimeoutLayer::new(SECOND)
         .layer(Strict::new(service_fn(|()| std::future::ready(Ok::<_, BoxError>(())))));
     let mut call = Box::pin(service.ready().await.unwrap().call(()));
-    let outcome = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await;
-    assert!(outcome.is_ok() && call.sleep.is_none());
+    let result = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await;
+    assert!(result.is_ok() && call.sleep.is_none());
 }
 
 #[tokio::test(start_paused = true)]

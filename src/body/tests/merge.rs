@@ -21,12 +21,12 @@ use tollgate_test_support::{self as support, Script, Scripted};
 
 use crate::{
     body::{
-        Clocks, Step, Wire,
+        AttemptTimeouts, ScriptStep, UpstreamBody,
         merge::{Merge, SHORT},
         testing::{data, peek, poll_once, says, sse},
     },
     deployment::pool::Pool,
-    request::Payload,
+    request::SplicedBody,
 };
 
 /// `None` is a poll in vain.
@@ -116,7 +116,7 @@ fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
 }
 
 /// Serves one answer whose frames are all there at once, and fetches it over a socket.
-async fn burst(events: usize) -> Wire {
+async fn burst(events: usize) -> UpstreamBody {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
@@ -133,8 +133,8 @@ async fn burst(events: usize) -> Wire {
     let dial =
         move || async move { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
     let pool = Arc::new(Pool::new(Duration::from_secs(50), dial));
-    let request = http::Request::new(Payload::new(Vec::new()));
-    let mut wire = Wire::from(pool.send(request).await.expect("an answer").into_body());
+    let request = http::Request::new(SplicedBody::new(Vec::new()));
+    let mut wire = UpstreamBody::from(pool.send(request).await.expect("an answer").into_body());
     wire.merge_bursts();
     wire
 }
@@ -166,7 +166,8 @@ async fn a_burst_over_a_socket_is_merged() {
 #[tokio::test]
 async fn the_first_content_does_not_wait_for_an_upstream_that_never_pauses() {
     let events = ["a", "b", "c"].map(|word| data(says(word)));
-    let answer = peek(true, Clocks::default(), sse(events.into_iter().chain([Step::Hang]))).await;
+    let answer =
+        peek(true, AttemptTimeouts::default(), sse(events.into_iter().chain([ScriptStep::Hang]))).await;
     let mut body = answer.expect("an answer").into_body();
     let Poll::Ready(Some(Ok(first))) = poll_once(&mut body) else { panic!("the head came with it") };
     assert_eq!(first, says("a"));
@@ -189,7 +190,8 @@ async fn a_slow_reader_is_not_the_upstreams_silence() {
     let wire = burst(3).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     tokio::time::pause();
-    let idle = Clocks { idle: Some(Limit::from(Duration::from_secs(1))), ..Clocks::default() };
+    let idle =
+        AttemptTimeouts { idle: Some(Limit::from(Duration::from_secs(1))), ..AttemptTimeouts::default() };
     let mut source = Box::pin(Source::new(wire, Running::start(&idle, false)));
     source.as_mut().clocks().life().expect("in time");
     // The reader takes nothing for an hour, and then all.

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use http::{Response, header};
-use tollgate_layers::{Class, Ending, setting::Constant};
+use tollgate_layers::{Class, Outcome, setting::Constant};
 
 use crate::{
     Error,
     body::{
-        Answering, Body, Clocks, Listener, Onward, Step,
+        AttemptTimeouts, Body, BoxResponseFuture, Listener, Onward, ScriptStep,
         testing::{DONE, Heard, JUDGE, ROLE, STOP, data, peek_for, poll_once, read, request, says, sse},
     },
     config::Midstream,
@@ -19,8 +19,8 @@ use crate::{
 type Asked = Arc<Mutex<Vec<Option<String>>>>;
 
 /// A part of an answer, remembered, and who listens to it.
-async fn part(steps: impl IntoIterator<Item = Step>) -> (Body, Heard) {
-    let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE);
+async fn part(steps: impl IntoIterator<Item = ScriptStep>) -> (Body, Heard) {
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE);
     let mut request = request(true);
     request.change().midstream = Midstream::Continue;
     let answer = peek_for(layer, request, sse(steps)).await;
@@ -29,26 +29,26 @@ async fn part(steps: impl IntoIterator<Item = Step>) -> (Body, Heard) {
     (body, heard)
 }
 
-fn answered(body: Body) -> Answering {
+fn answered(body: Body) -> BoxResponseFuture {
     answered_as("text/event-stream", body)
 }
 
-fn answered_as(kind: &str, body: Body) -> Answering {
+fn answered_as(kind: &str, body: Body) -> BoxResponseFuture {
     let answer = Response::builder().header(header::CONTENT_TYPE, kind).body(body);
     Box::pin(std::future::ready(Ok::<_, Error>(answer.expect("a valid head").into())))
 }
 
 /// An answer that is no stream.
-fn plain() -> Answering {
+fn plain() -> BoxResponseFuture {
     Box::pin(std::future::ready(Ok::<_, Error>(Response::new(Body::full("{}")).into())))
 }
 
 /// Asks for these, one behind the other.
-fn next(answers: Vec<Answering>) -> (Onward, Asked) {
+fn next(answers: Vec<BoxResponseFuture>) -> (Onward, Asked) {
     let asked = Asked::default();
     let (known, mut answers) = (Arc::clone(&asked), answers.into_iter());
-    let onward = Onward::with_the_rest(Box::new(move |prefix: Option<Arc<str>>, ending: &Ending| {
-        assert!(!ending.is_success());
+    let onward = Onward::with_the_rest(Box::new(move |prefix: Option<Arc<str>>, outcome: &Outcome| {
+        assert!(!outcome.is_success());
         known.lock().unwrap().push(prefix.as_deref().map(str::to_owned));
         answers.next()
     }));
@@ -57,7 +57,7 @@ fn next(answers: Vec<Answering>) -> (Onward, Asked) {
 
 /// The first part broke after "one ".
 async fn broken() -> (Body, Heard) {
-    part([data(ROLE), data(says("one ")), Step::Cut]).await
+    part([data(ROLE), data(says("one ")), ScriptStep::Cut]).await
 }
 
 fn all(body: &mut Body, onward: Onward) -> Heard {
@@ -101,7 +101,7 @@ async fn a_media_type_has_no_case() {
 #[tokio::test]
 async fn a_part_that_broke_before_it_said_a_word_is_gone_on_with_as_well() {
     let thinks = "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
-    let (second, _) = part([data(thinks), Step::Cut]).await;
+    let (second, _) = part([data(thinks), ScriptStep::Cut]).await;
     let (third, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
     let (mut body, _) = broken().await;
     let (onward, asked) = next(vec![answered(second), answered(third)]);
@@ -113,7 +113,7 @@ async fn a_part_that_broke_before_it_said_a_word_is_gone_on_with_as_well() {
 
 #[tokio::test]
 async fn when_nobody_goes_on_the_first_break_is_told_once() {
-    let failed: Answering = Box::pin(std::future::ready(Err(Error::Busy)));
+    let failed: BoxResponseFuture = Box::pin(std::future::ready(Err(Error::Busy)));
     for answers in [vec![], vec![failed], vec![plain()]] {
         let (mut body, of_first) = broken().await;
         let (onward, asked) = next(answers);
@@ -138,7 +138,7 @@ async fn who_leaves_while_another_is_asked_has_cancelled_all_of_it_and_not_the_p
 
 #[tokio::test]
 async fn who_leaves_in_a_later_part_cancels_that_and_all_of_it() {
-    let (second, of_second) = part([data(says("two")), Step::Hang]).await;
+    let (second, of_second) = part([data(says("two")), ScriptStep::Hang]).await;
     let (mut body, of_first) = broken().await;
     let of_all = all(&mut body, next(vec![answered(second)]).0);
     while poll_once(&mut body).is_ready() {}
@@ -149,7 +149,7 @@ async fn who_leaves_in_a_later_part_cancels_that_and_all_of_it() {
 
 #[tokio::test]
 async fn a_whole_stream_asks_nobody() {
-    let (mut body, of_first) = part([data(says("one")), data(STOP), data(DONE), Step::Hang]).await;
+    let (mut body, of_first) = part([data(says("one")), data(STOP), data(DONE), ScriptStep::Hang]).await;
     let (onward, asked) = next(vec![]);
     let of_all = all(&mut body, onward);
     tokio::time::pause();

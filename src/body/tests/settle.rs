@@ -5,15 +5,15 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http_body::Body as _;
 use tokio::sync::Semaphore;
-use tollgate_layers::{Class, Classify, Ending, Track, setting::Constant};
+use tollgate_layers::{Class, Classify, Outcome, TrackOutcome, setting::Constant};
 
 use crate::{
     body::{
-        Answer, Body, Clocks, Judge, Listener, Step,
+        AttemptTimeouts, Body, BodyOutcome, Classifier, Listener, ScriptStep,
         testing::{DONE, Heard, JUDGE, STOP, data, head, peek, peek_with, poll_once, read, says, sse},
     },
     deployment::peek::PeekLayer,
-    error::Fault,
+    error::BodyError,
     request::Response,
 };
 
@@ -24,12 +24,12 @@ struct Fastened {
 }
 
 impl Fastened {
-    fn to(outcome: Result<Response, Fault>) -> (Self, Result<Response, Fault>) {
+    fn to(result: Result<Response, BodyError>) -> (Self, Result<Response, BodyError>) {
         let this = Self { heard: Heard::default(), places: Arc::new(Semaphore::new(1)) };
         let permit = Arc::clone(&this.places).try_acquire_owned().expect("one is free");
-        let outcome = Answer.track(permit, outcome);
-        let outcome = Answer.track(Listener::new(this.heard.listening()), outcome);
-        (this, outcome)
+        let result = BodyOutcome.track(permit, result);
+        let result = BodyOutcome.track(Listener::new(this.heard.listening()), result);
+        (this, result)
     }
 
     fn assert(&self, heard: &[Option<Class>], what: &str) {
@@ -39,14 +39,14 @@ impl Fastened {
     }
 }
 
-async fn stream(steps: impl IntoIterator<Item = Step>) -> (Fastened, Body) {
-    let (fastened, answer) = Fastened::to(peek(true, Clocks::default(), sse(steps)).await);
+async fn stream(steps: impl IntoIterator<Item = ScriptStep>) -> (Fastened, Body) {
+    let (fastened, answer) = Fastened::to(peek(true, AttemptTimeouts::default(), sse(steps)).await);
     (fastened, answer.expect("an answer").into_body())
 }
 
 #[tokio::test]
 async fn dropped_unpolled_is_a_cancel() {
-    let (fastened, body) = stream([data(says("a")), Step::Hang]).await;
+    let (fastened, body) = stream([data(says("a")), ScriptStep::Hang]).await;
     fastened.assert(&[], "under way");
     drop(body);
     fastened.assert(&[None], "dropped");
@@ -54,7 +54,7 @@ async fn dropped_unpolled_is_a_cancel() {
 
 #[tokio::test]
 async fn dropped_midway_is_a_cancel() {
-    let (fastened, mut body) = stream([data(says("a")), Step::Hang]).await;
+    let (fastened, mut body) = stream([data(says("a")), ScriptStep::Hang]).await;
     assert!(poll_once(&mut body).is_ready());
     assert!(poll_once(&mut body).is_pending());
     fastened.assert(&[], "under way");
@@ -72,7 +72,7 @@ async fn a_stream_that_ends_well_is_heard_at_its_end() {
 
 #[tokio::test]
 async fn a_cut_is_heard_as_a_failure() {
-    let (fastened, body) = stream([data(says("a")), Step::Cut]).await;
+    let (fastened, body) = stream([data(says("a")), ScriptStep::Cut]).await;
     fastened.assert(&[], "under way");
     read(body).await;
     fastened.assert(&[Some(Class::Unavailable)], "read");
@@ -84,7 +84,7 @@ async fn a_body_of_known_length_is_heard_though_nobody_asks_for_its_end() {
     let mut wire =
         head(200, "application/json", [data(json[..90_000].to_owned()), data(json[90_000..].to_owned())]);
     wire.headers_mut().insert(http::header::CONTENT_LENGTH, json.len().into());
-    let (fastened, answer) = Fastened::to(peek(false, Clocks::default(), wire).await);
+    let (fastened, answer) = Fastened::to(peek(false, AttemptTimeouts::default(), wire).await);
     let mut body = answer.expect("an answer").into_body();
     let mut seen = 0;
     while !body.is_end_stream() {
@@ -102,23 +102,25 @@ async fn a_body_of_known_length_is_heard_though_nobody_asks_for_its_end() {
 
 #[tokio::test]
 async fn a_complete_answer_holds_nothing_from_the_start() {
-    let (fastened, _answer) =
-        Fastened::to(peek(false, Clocks::default(), head(200, "application/json", [data("{}")])).await);
+    let (fastened, _answer) = Fastened::to(
+        peek(false, AttemptTimeouts::default(), head(200, "application/json", [data("{}")])).await,
+    );
     fastened.assert(&[Some(Class::Success)], "a short success");
     let (fastened, _answer) =
-        Fastened::to(peek(false, Clocks::default(), head(500, "text/plain", [data("no")])).await);
+        Fastened::to(peek(false, AttemptTimeouts::default(), head(500, "text/plain", [data("no")])).await);
     fastened.assert(&[Some(Class::Unavailable)], "an error answer, as Fallback holds it");
-    let (fastened, answer) = Fastened::to(peek(true, Clocks::default(), sse([Step::Cut])).await);
+    let (fastened, answer) =
+        Fastened::to(peek(true, AttemptTimeouts::default(), sse([ScriptStep::Cut])).await);
     fastened.assert(&[Some(Class::Unavailable)], "an error");
-    assert_eq!(Answer.classify(answer.as_ref()).class(), Class::Unavailable);
+    assert_eq!(BodyOutcome.classify(answer.as_ref()).class(), Class::Unavailable);
 }
 
 #[tokio::test]
 async fn a_panic_while_polled_gives_everything_back() {
-    fn bug(_: &[u8], _: &HeaderMap) -> Option<Ending> {
+    fn bug(_: &[u8], _: &HeaderMap) -> Option<Outcome> {
         panic!("a bug")
     }
-    let layer = PeekLayer::new(Constant(Clocks::default()), Judge { event: bug, ..JUDGE });
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), Classifier { event: bug, ..JUDGE });
     let steps = [data(says("a")), data("data: {\"error\":{\"message\":\"x\"}}\n\n")];
     let (fastened, answer) = Fastened::to(peek_with(layer, true, sse(steps)).await);
     let body = answer.expect("an answer").into_body();
@@ -130,7 +132,8 @@ async fn a_panic_while_polled_gives_everything_back() {
 #[tokio::test]
 async fn more_handles_than_have_a_place_are_heard_all_the_same() {
     let heard = Heard::default();
-    let answer = peek(true, Clocks::default(), sse([data(says("a")), data(DONE)])).await.expect("an answer");
+    let answer =
+        peek(true, AttemptTimeouts::default(), sse([data(says("a")), data(DONE)])).await.expect("an answer");
     let mut body = answer.into_body();
     for _ in 0..20 {
         body.fasten(Listener::new(heard.listening()));

@@ -28,7 +28,7 @@ use tollgate_layers::{Class, setting::Constant};
 
 use crate::{
     body::{
-        Body, Clocks, Listener, Wire,
+        AttemptTimeouts, Body, Listener, UpstreamBody,
         testing::{Heard, JUDGE, peek_with, says},
     },
     deployment::peek::PeekLayer,
@@ -89,8 +89,9 @@ async fn gateway(upstream: SocketAddr, stream: bool) -> (SocketAddr, Heard, Arc<
 }
 
 async fn answer(upstream: SocketAddr, stream: bool, heard: &Heard, places: Arc<Semaphore>) -> Response<Body> {
-    let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE);
-    let mut answer = peek_with(layer, stream, get(upstream).await.map(Wire::from)).await.expect("an answer");
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE);
+    let mut answer =
+        peek_with(layer, stream, get(upstream).await.map(UpstreamBody::from)).await.expect("an answer");
     answer.body_mut().fasten(places.try_acquire_owned().expect("one is free"));
     answer.body_mut().fasten(Listener::new(heard.listening()));
     *answer

@@ -10,40 +10,40 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use tollgate_layers::{Class, Ending, setting::Constant};
+use tollgate_layers::{Class, Outcome, setting::Constant};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    body::{Body, Clocks, Judge, Listening, Step, Wire},
+    body::{AttemptTimeouts, Body, Classifier, Listening, ScriptStep, UpstreamBody},
     classify::OutcomeKind,
     deployment::peek::PeekLayer,
-    error::Fault,
-    request::{Head, Layout, Overrides, Prompt, Request, Route, Trail},
+    error::BodyError,
+    request::{Layout, Operation, Overrides, ParsedRequest, Request, RequestContext, RequestInfo},
 };
 
 /// Judges by the status alone, and takes every error object for an overload.
-pub(crate) const JUDGE: Judge = Judge { answer, event, success };
+pub(crate) const JUDGE: Classifier = Classifier { answer, event, success };
 
-fn kind(kind: OutcomeKind) -> Ending {
-    Ending::of(kind.class()).with_kind(kind as u8)
+fn kind(kind: OutcomeKind) -> Outcome {
+    Outcome::new(kind.class()).with_kind(kind as u8)
 }
 
-fn answer(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Ending {
+fn answer(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Outcome {
     kind(if status.is_server_error() { OutcomeKind::ServerError } else { OutcomeKind::BadRequest })
 }
 
-fn event(data: &[u8], _: &HeaderMap) -> Option<Ending> {
+fn event(data: &[u8], _: &HeaderMap) -> Option<Outcome> {
     (!data.starts_with(b"{\"error\":{\"harmless\"")).then(|| kind(OutcomeKind::Overloaded))
 }
 
-fn success(_: &HeaderMap) -> Ending {
-    Ending::of(Class::Success)
+fn success(_: &HeaderMap) -> Outcome {
+    Outcome::new(Class::Success)
 }
 
 /// A request that asks for a stream, or not.
 pub(crate) fn request(stream: bool) -> Request {
-    let head = Head {
-        route: Route::Chat,
+    let head = RequestInfo {
+        operation: Operation::Chat,
         model: "m".into(),
         stream,
         include_usage: None,
@@ -52,61 +52,65 @@ pub(crate) fn request(stream: bool) -> Request {
         prompt_tokens: 1,
         output_tokens: None,
     };
-    let trail = Trail::new(Instant::now(), None);
-    Request::from(Prompt::new(Bytes::new().into(), Arc::new(head), Arc::new(trail)))
+    let context = RequestContext::new(Instant::now(), None);
+    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
 }
 
 /// A head of this type, and this body.
-pub(crate) fn head(status: u16, kind: &str, steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+pub(crate) fn head(
+    status: u16,
+    kind: &str,
+    steps: impl IntoIterator<Item = ScriptStep>,
+) -> Response<UpstreamBody> {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, kind)
-        .body(Wire::canned(steps))
+        .body(UpstreamBody::scripted(steps))
         .expect("a valid head")
 }
 
-pub(crate) fn sse(steps: impl IntoIterator<Item = Step>) -> Response<Wire> {
+pub(crate) fn sse(steps: impl IntoIterator<Item = ScriptStep>) -> Response<UpstreamBody> {
     head(200, "text/event-stream; charset=utf-8", steps)
 }
 
-pub(crate) fn data(bytes: impl Into<Bytes>) -> Step {
-    Step::Data(bytes.into())
+pub(crate) fn data(bytes: impl Into<Bytes>) -> ScriptStep {
+    ScriptStep::Data(bytes.into())
 }
 
 /// Peeks at an answer.
 pub(crate) async fn peek(
     stream: bool,
-    clocks: Clocks,
-    wire: Response<Wire>,
-) -> Result<crate::request::Response, Fault> {
+    clocks: AttemptTimeouts,
+    wire: Response<UpstreamBody>,
+) -> Result<crate::request::Response, BodyError> {
     peek_with(PeekLayer::new(Constant(clocks), JUDGE), stream, wire).await
 }
 
 pub(crate) async fn peek_with(
-    layer: PeekLayer<Constant<Clocks>>,
+    layer: PeekLayer<Constant<AttemptTimeouts>>,
     stream: bool,
-    wire: Response<Wire>,
-) -> Result<crate::request::Response, Fault> {
+    wire: Response<UpstreamBody>,
+) -> Result<crate::request::Response, BodyError> {
     peek_for(layer, request(stream), wire).await
 }
 
 pub(crate) async fn peek_for(
-    layer: PeekLayer<Constant<Clocks>>,
+    layer: PeekLayer<Constant<AttemptTimeouts>>,
     request: Request,
-    wire: Response<Wire>,
-) -> Result<crate::request::Response, Fault> {
+    wire: Response<UpstreamBody>,
+) -> Result<crate::request::Response, BodyError> {
     layer.layer(Once(Some(wire))).oneshot(request).await
 }
 
 /// Answers once.
-pub(crate) struct Once(pub(crate) Option<Response<Wire>>);
+pub(crate) struct Once(pub(crate) Option<Response<UpstreamBody>>);
 
 impl Service<Request> for Once {
-    type Response = Response<Wire>;
-    type Error = Fault;
-    type Future = std::future::Ready<Result<Response<Wire>, Fault>>;
+    type Response = Response<UpstreamBody>;
+    type Error = BodyError;
+    type Future = std::future::Ready<Result<Response<UpstreamBody>, BodyError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -116,7 +120,7 @@ impl Service<Request> for Once {
 }
 
 /// What a client sees of a body: the bytes, and the error that cut it.
-pub(crate) async fn read(body: Body) -> (String, Option<Fault>) {
+pub(crate) async fn read(body: Body) -> (String, Option<BodyError>) {
     let mut body = body;
     let mut seen = Vec::new();
     let fault = loop {
@@ -136,8 +140,8 @@ pub(crate) struct Heard(Arc<Mutex<Vec<Option<Class>>>>);
 impl Heard {
     pub(crate) fn listening(&self) -> Listening {
         let heard = self.clone();
-        Arc::new(move |ending| {
-            let class = ending.map(Ending::class);
+        Arc::new(move |outcome| {
+            let class = outcome.map(Outcome::class);
             heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(class);
         })
     }
@@ -148,7 +152,7 @@ impl Heard {
 }
 
 /// One poll.
-pub(crate) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, Fault>>> {
+pub(crate) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, BodyError>>> {
     let frame =
         http_body::Body::poll_frame(Pin::new(body), &mut Context::from_waker(std::task::Waker::noop()));
     frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().expect("no trailers"))))

@@ -8,12 +8,12 @@ use tollgate_layers::{Class, setting::Constant};
 
 use crate::{
     body::{
-        Body, Clocks, Listener, Step,
+        AttemptTimeouts, Body, Listener, ScriptStep,
         sse::Framer,
         testing::{DONE, Heard, JUDGE, ROLE, STOP, USAGE, data, peek, peek_with, read, says, sse},
     },
     deployment::peek::PeekLayer,
-    error::Fault,
+    error::BodyError,
 };
 
 fn run<F: Future>(future: F) -> F::Output {
@@ -129,14 +129,14 @@ proptest! {
         let mut stream = says("first") + if finish { STOP } else { "" };
         stream.extend(lines.iter().flat_map(|(line, end)| [line.as_str(), end]));
         stream.push_str(&last);
-        let steps = split(&stream, &cuts).into_iter().map(Step::Data);
-        let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE).with_broken_events(true);
-        let (seen, ending) = run(seen(layer, sse(steps)));
+        let steps = split(&stream, &cuts).into_iter().map(ScriptStep::Data);
+        let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE).with_broken_events(true);
+        let (seen, outcome) = run(seen(layer, sse(steps)));
         let same = seen.bytes().zip(stream.bytes()).take_while(|(seen, sent)| seen == sent).count();
         // What is ours may begin with the same letters as what it replaces.
         let ours = seen.rfind(if finish { DONE } else { "data: {\"error\":" });
         prop_assert!(ours.is_some_and(|ours| ours <= same || seen[same..ours].trim().is_empty()), "{seen:?}");
-        prop_assert_eq!(ending.0, if finish { Class::Success } else { Class::Unavailable });
+        prop_assert_eq!(outcome.0, if finish { Class::Success } else { Class::Unavailable });
         if finish {
             prop_assert!(seen.starts_with(&stream));
         }
@@ -147,8 +147,8 @@ proptest! {
         (stream, ends) in model_stream(),
         cuts in proptest::collection::vec(0..=1000_usize, 0..12),
     ) {
-        let steps = split(&stream, &cuts).into_iter().map(Step::Data);
-        let (seen, ending) = run(seen(PeekLayer::new(Constant(Clocks::default()), JUDGE), sse(steps)));
+        let steps = split(&stream, &cuts).into_iter().map(ScriptStep::Data);
+        let (seen, outcome) = run(seen(PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE), sse(steps)));
         let tail = seen.strip_prefix(&stream).expect("the stream comes first, byte for byte");
         if !ends {
             prop_assert!(tail.starts_with("data: {\"error\":") && tail.matches("data:").count() == 1, "{}", tail);
@@ -158,22 +158,22 @@ proptest! {
             prop_assert_eq!(tail, DONE);
         }
         let used = stream.contains("total_tokens").then_some(7);
-        prop_assert_eq!(ending, (if ends { Class::Success } else { Class::Unavailable }, used));
+        prop_assert_eq!(outcome, (if ends { Class::Success } else { Class::Unavailable }, used));
     }
 }
 
 /// What a client sees, and how it ended: class and tokens.
 async fn seen(
-    layer: PeekLayer<Constant<Clocks>>,
-    wire: http::Response<crate::body::Wire>,
+    layer: PeekLayer<Constant<AttemptTimeouts>>,
+    wire: http::Response<crate::body::UpstreamBody>,
 ) -> (String, (Class, Option<u64>)) {
     let mut body = peek_with(layer, true, wire).await.expect("committed").into_body();
     let mut seen = Vec::new();
     while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
         seen.extend_from_slice(&frame.expect("no fault").into_data().expect("data"));
     }
-    let ending = (body.ending().class(), body.ending().used());
-    (String::from_utf8(seen).expect("utf-8"), ending)
+    let outcome = (body.outcome().class(), body.outcome().used());
+    (String::from_utf8(seen).expect("utf-8"), outcome)
 }
 
 /// About 4 KB of a model's stream.
@@ -191,15 +191,19 @@ fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
     for cut in 0..stream.len() {
         // Cut the hard way: the connection broke.
         let before = Bytes::copy_from_slice(&stream.as_bytes()[..cut]);
-        let steps = [Step::Data(before.clone()), Step::Wait(std::time::Duration::from_millis(1)), Step::Cut];
-        match run(peek(true, Clocks::default(), sse(steps))) {
-            Err(fault) => assert_eq!(fault, Fault::Cut, "{cut}"),
+        let steps = [
+            ScriptStep::Data(before.clone()),
+            ScriptStep::Wait(std::time::Duration::from_millis(1)),
+            ScriptStep::Cut,
+        ];
+        match run(peek(true, AttemptTimeouts::default(), sse(steps))) {
+            Err(fault) => assert_eq!(fault, BodyError::Cut, "{cut}"),
             Ok(answer) => assert_honest(answer.into_body(), &stream, cut >= done + "data: [DONE]\n\n".len()),
         }
         // Cut the mean way: the connection ended well.
-        match run(peek(true, Clocks::default(), sse([Step::Data(before)]))) {
+        match run(peek(true, AttemptTimeouts::default(), sse([ScriptStep::Data(before)]))) {
             Err(fault) => assert!(
-                matches!(fault, Fault::Empty | Fault::Unfinished | Fault::NotAStream),
+                matches!(fault, BodyError::Empty | BodyError::Unfinished | BodyError::NotAStream),
                 "{cut}: {fault}"
             ),
             Ok(answer) => {
@@ -229,7 +233,7 @@ fn assert_honest(mut body: Body, stream: &str, complete: bool) {
 #[test]
 fn taking_out_our_usage_leaves_all_else_as_it_was() {
     let stream = four_kilobytes();
-    let layer = PeekLayer::new(Constant(Clocks::default()), JUDGE).with_injected_usage(true);
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE).with_injected_usage(true);
     for size in [1, 7, 100, 1000, 10_000] {
         let steps: Vec<_> = stream.as_bytes().chunks(size).map(|piece| data(piece.to_vec())).collect();
         let answer = run(peek_with(layer.clone(), true, sse(steps))).expect("committed");

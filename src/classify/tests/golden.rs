@@ -7,7 +7,7 @@
 mod peeked;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use crate::classify::{answer, event, kind_of};
 
@@ -39,11 +39,11 @@ fn headers(lines: &[&str]) -> HeaderMap {
     lines.iter().map(pair).collect()
 }
 
-fn verdict(ending: &Ending) -> String {
-    assert_eq!(ending.class(), kind_of(ending).class());
-    match ending.retry_after() {
-        Some(wait) => format!("{:?} {}", kind_of(ending), wait.as_millis()),
-        None => format!("{:?}", kind_of(ending)),
+fn verdict(outcome: &Outcome) -> String {
+    assert_eq!(outcome.class(), kind_of(outcome).class());
+    match outcome.retry_after() {
+        Some(wait) => format!("{:?} {}", kind_of(outcome), wait.as_millis()),
+        None => format!("{:?}", kind_of(outcome)),
     }
 }
 
@@ -74,7 +74,7 @@ fn each_error_inside_a_200_is_classified_as_the_golden_table_says() {
     assert!(rows.len() >= 30, "{} events", rows.len());
     let wrong = wrong(&rows, |row| {
         event(row.body.as_bytes(), &headers(&row.head))
-            .map_or_else(|| "nothing".into(), |ending| verdict(&ending))
+            .map_or_else(|| "nothing".into(), |outcome| verdict(&outcome))
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -2,7 +2,7 @@ mod golden;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
-use tollgate_layers::{Class, ending::Seen};
+use tollgate_layers::{Class, outcome::ReportedLimit};
 
 use super::*;
 
@@ -21,16 +21,16 @@ fn secs(count: u64) -> Option<std::time::Duration> {
 fn an_outcome_keeps_its_kind() {
     for kind in OutcomeKind::ALL {
         assert_eq!(OutcomeKind::ALL[kind as usize], kind);
-        assert_eq!(kind_of(&kind.ending()), kind);
+        assert_eq!(kind_of(&kind.outcome()), kind);
     }
 }
 
 #[test]
 fn an_outcome_without_a_tag_has_the_general_kind_of_its_class() {
     for class in Class::ALL {
-        assert_eq!(kind_of(&Ending::of(class)).class(), class);
+        assert_eq!(kind_of(&Outcome::new(class)).class(), class);
     }
-    assert_eq!(kind_of(&Ending::of(Class::Timeout).with_kind(200)), OutcomeKind::Timeout);
+    assert_eq!(kind_of(&Outcome::new(Class::Timeout).with_kind(200)), OutcomeKind::Timeout);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_gateways_own_errors_are_classified_as_their_kind() {
 
 #[test]
 fn a_success_reports_openai_rate_limit_headers() {
-    let ending = success(&headers(&[
+    let outcome = success(&headers(&[
         ("x-ratelimit-limit-requests", "60"),
         ("x-ratelimit-remaining-requests", "59"),
         ("x-ratelimit-reset-requests", "1s"),
@@ -81,23 +81,23 @@ fn a_success_reports_openai_rate_limit_headers() {
         ("x-ratelimit-remaining-tokens", "149984"),
         ("x-ratelimit-reset-tokens", "6ms"),
     ]));
-    assert_eq!(kind_of(&ending), OutcomeKind::Success);
-    assert_eq!(ending.requests(), Seen { limit: Some(60), remaining: Some(59), reset: secs(1) });
-    assert_eq!(ending.tokens().remaining, Some(149_984));
-    assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(6)));
-    assert_eq!(ending.retry_after(), None);
+    assert_eq!(kind_of(&outcome), OutcomeKind::Success);
+    assert_eq!(outcome.requests(), ReportedLimit { limit: Some(60), remaining: Some(59), reset: secs(1) });
+    assert_eq!(outcome.tokens().remaining, Some(149_984));
+    assert_eq!(outcome.tokens().reset, Some(std::time::Duration::from_millis(6)));
+    assert_eq!(outcome.retry_after(), None);
 }
 
 #[test]
 fn unknown_azure_rate_limits_are_none() {
-    let ending = success(&headers(&[
+    let outcome = success(&headers(&[
         ("x-ratelimit-remaining-requests", "79"),
         ("x-ratelimit-limit-tokens", "-1"),
         ("x-ratelimit-remaining-tokens", "-1"),
         ("x-ratelimit-reset-tokens", "0"),
     ]));
-    assert_eq!(ending.requests(), Seen { limit: None, remaining: Some(79), reset: None });
-    assert!(ending.tokens().is_empty());
+    assert_eq!(outcome.requests(), ReportedLimit { limit: None, remaining: Some(79), reset: None });
+    assert!(outcome.tokens().is_empty());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_groq_rate_limit_per_day_is_not_a_limit_per_minute() {
 
 #[test]
 fn anthropic_rate_limit_resets_are_times() {
-    let ending = success(&headers(&[
+    let outcome = success(&headers(&[
         ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
         ("anthropic-ratelimit-requests-limit", "50"),
         ("anthropic-ratelimit-requests-remaining", "49"),
@@ -129,8 +129,8 @@ fn anthropic_rate_limit_resets_are_times() {
         ("anthropic-ratelimit-input-tokens-remaining", "29000"),
         ("anthropic-ratelimit-input-tokens-reset", "2026-01-01T00:00:01.5+00:00"),
     ]));
-    assert_eq!(ending.requests(), Seen { limit: Some(50), remaining: Some(49), reset: secs(2) });
-    assert_eq!(ending.tokens().reset, Some(std::time::Duration::from_millis(1500)));
+    assert_eq!(outcome.requests(), ReportedLimit { limit: Some(50), remaining: Some(49), reset: secs(2) });
+    assert_eq!(outcome.tokens().reset, Some(std::time::Duration::from_millis(1500)));
 }
 
 #[test]
@@ -188,8 +188,8 @@ proptest! {
             ("retry-after", &wait), ("retry-after-ms", &wait), ("x-ratelimit-remaining-requests", "0"),
             ("x-ratelimit-reset-requests", &wait), ("date", &wait),
         ]);
-        for ending in [Some(answer(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
-            prop_assert!(ending.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= moment::LONGEST));
+        for outcome in [Some(answer(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
+            prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= moment::LONGEST));
         }
     }
 
@@ -197,9 +197,9 @@ proptest! {
     fn a_400_is_never_a_429_for_its_text(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
         let text = format!("{before} rate limit reached (429 Too Many Requests), try again in 20s {after}");
         let body = serde_json::json!({"error": {"message": text, "type": "invalid_request_error", "code": null}});
-        let ending = answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
-        prop_assert_ne!(ending.class(), Class::RateLimited);
-        prop_assert_eq!(ending.retry_after(), None);
+        let outcome = answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
+        prop_assert_ne!(outcome.class(), Class::RateLimited);
+        prop_assert_eq!(outcome.retry_after(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{
     config::{BaseUrl, Target, VENDORS},
     provider::Encoder,
-    request::Route,
+    request::Operation,
 };
 
 use super::{CANARY, deployment, read, read_with};
@@ -13,7 +13,7 @@ fn target(params: &str, env: &[(&str, &str)]) -> (Target, String, String) {
     let text = format!("model_list:\n- model_name: g\n  litellm_params: {{{params}}}\n");
     let (config, warnings) = read_with(&text, env).unwrap_or_else(|errors| panic!("{errors}"));
     let deployment = &config.groups[0].deployments[0];
-    let chat = Encoder::new(deployment).unwrap().uri(Route::Chat).to_string();
+    let chat = Encoder::new(deployment).unwrap().uri(Operation::Chat).to_string();
     (deployment.target.clone(), chat, warnings.to_string())
 }
 

@@ -13,9 +13,9 @@ use crate::{
     body::{
         clocks::{Running, Timer},
         terms::Terms,
-        wire::Wire,
+        wire::UpstreamBody,
     },
-    error::Fault,
+    error::BodyError,
 };
 
 pin_project! {
@@ -48,8 +48,8 @@ impl<F> ResponseFuture<F> {
 
 impl<F, E> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<Wire>, E>>,
-    E: From<Fault>,
+    F: Future<Output = Result<Response<UpstreamBody>, E>>,
+    E: From<BodyError>,
 {
     type Output = Result<crate::request::Response, E>;
 

@@ -40,14 +40,14 @@ pub(crate) use future::ResponseFuture;
 
 use crate::{
     body::{
-        clocks::{Clocks, Running},
+        clocks::{AttemptTimeouts, Running},
         secrets::Secrets,
-        terms::{Judge, Rules, Terms},
-        wire::Wire,
+        terms::{Classifier, Rules, Terms},
+        wire::UpstreamBody,
     },
     config::Midstream,
-    error::Fault,
-    request::{Request, Route},
+    error::BodyError,
+    request::{Operation, Request},
 };
 
 /// Holds each answer until it is known what it is worth. See the [module](self).
@@ -65,7 +65,7 @@ struct Settings<C> {
 
 impl<C: Clone> PeekLayer<C> {
     /// Asks `clocks` for each request what limits its answer, and `judge` what an answer means.
-    pub(crate) fn new(clocks: C, judge: Judge) -> Self {
+    pub(crate) fn new(clocks: C, judge: Classifier) -> Self {
         let rules = Arc::new(Rules::new(judge));
         Self { settings: Arc::new(Settings { clocks, rules, injects_usage: false }) }
     }
@@ -130,9 +130,9 @@ impl<S: Clone, C> Clone for Peek<S, C> {
 
 impl<S, C> Service<Request> for Peek<S, C>
 where
-    S: Service<Request, Response = Response<Wire>>,
-    S::Error: From<Fault>,
-    C: for<'a> Setting<&'a Request, Value = Clocks>,
+    S: Service<Request, Response = Response<UpstreamBody>>,
+    S::Error: From<BodyError>,
+    C: for<'a> Setting<&'a Request, Value = AttemptTimeouts>,
 {
     type Response = crate::request::Response;
     type Error = S::Error;
@@ -145,7 +145,7 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let head = &request.head;
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
-        let continues = head.route == Route::Chat && request.midstream == Midstream::Continue;
+        let continues = head.operation == Operation::Chat && request.midstream == Midstream::Continue;
         let terms = Terms {
             rules: Arc::clone(&self.settings.rules),
             strip_usage: self.settings.injects_usage && stream && !asked,

@@ -17,9 +17,9 @@ use crate::{
         plain::Plain,
         source::Source,
         terms::Terms,
-        wire::Wire,
+        wire::UpstreamBody,
     },
-    error::{Break, Fault},
+    error::{BodyError, StreamBreak},
     request,
 };
 
@@ -53,7 +53,7 @@ enum Sort {
 }
 
 impl Reading {
-    pub(super) fn of(head: Response<Wire>, terms: &Terms, mut clocks: Running, stream: bool) -> Self {
+    pub(super) fn of(head: Response<UpstreamBody>, terms: &Terms, mut clocks: Running, stream: bool) -> Self {
         // What frames it is still among the headers: `headers::write` lets none of that through.
         let (parts, wire) = head.into_parts();
         let (events, encoded) = (is_events(&parts.headers), verdict::is_encoded(&parts.headers));
@@ -100,17 +100,17 @@ impl Reading {
     }
 
     /// The answer, committed; or what it is instead.
-    pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, Fault> {
+    pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, BodyError> {
         let Self { parts, sort, stream, .. } = self;
         match sort {
             // Nobody has asked for another protocol, and to pass that on would end the client's connection.
             Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
-            Sort::Error(_) if parts.status.is_redirection() => Err(Fault::Redirect),
+            Sort::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
             Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
             Sort::Error(mut live) => {
                 let bytes = live.content.drain();
-                let ending = (terms.rules.judge.answer)(parts.status, &parts.headers, &bytes);
-                Ok(verdict::error(parts, bytes, ending, terms))
+                let outcome = (terms.rules.judge.answer)(parts.status, &parts.headers, &bytes);
+                Ok(verdict::error(parts, bytes, outcome, terms))
             }
             Sort::Plain(live) => plain(parts, live, terms, stream),
             Sort::Events(live) => events(parts, live, terms),
@@ -127,11 +127,13 @@ fn plain(
     mut live: Box<Live<Plain>>,
     terms: &Terms,
     stream: bool,
-) -> Result<request::Response, Fault> {
+) -> Result<request::Response, BodyError> {
     match live.over.take() {
         Some(Ok(())) => verdict::whole(parts, live.content.drain(), terms, stream),
-        Some(Err(Break::Fault(fault))) => Err(fault),
-        Some(Err(Break::Upstream(data, ending))) => Ok(verdict::refusal(parts, &data, *ending, terms)),
+        Some(Err(StreamBreak::Body(fault))) => Err(fault),
+        Some(Err(StreamBreak::Upstream(data, outcome))) => {
+            Ok(verdict::refusal(parts, &data, *outcome, terms))
+        }
         None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
             let so_far = (terms.rules.judge.success)(&parts.headers);
@@ -147,7 +149,11 @@ fn plain(
     }
 }
 
-fn events(mut parts: Parts, mut live: Box<Live<Events>>, terms: &Terms) -> Result<request::Response, Fault> {
+fn events(
+    mut parts: Parts,
+    mut live: Box<Live<Events>>,
+    terms: &Terms,
+) -> Result<request::Response, BodyError> {
     let so_far = (terms.rules.judge.success)(&parts.headers);
     let facts = *live.content.facts();
     if live.over.is_none() || facts.answered() {
@@ -155,25 +161,25 @@ fn events(mut parts: Parts, mut live: Box<Live<Events>>, terms: &Terms) -> Resul
         live.clocks().let_go();
         if let Some(Ok(())) = live.over {
             let content = &mut live.content;
-            let ending = content.conclude(&Ok(()), so_far);
-            return Ok(Response::from_parts(parts, Body::ended(content.drain(), ending)).into());
+            let outcome = content.conclude(&Ok(()), so_far);
+            return Ok(Response::from_parts(parts, Body::ended(content.drain(), outcome)).into());
         }
         live.commit();
         return Ok(Response::from_parts(parts, Body::events(live, so_far)).into());
     }
     match live.over.take() {
-        Some(Err(Break::Upstream(data, ending))) => {
+        Some(Err(StreamBreak::Upstream(data, outcome))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
-            let ending = (terms.rules.judge.event)(&data, &parts.headers).unwrap_or(*ending);
-            Ok(verdict::refusal(parts, &data, ending, terms))
+            let outcome = (terms.rules.judge.event)(&data, &parts.headers).unwrap_or(*outcome);
+            Ok(verdict::refusal(parts, &data, outcome, terms))
         }
-        Some(Err(Break::Fault(Fault::Unfinished))) if !facts.any => {
+        Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !facts.any => {
             let raw = live.content.raw();
             parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
             verdict::whole(parts, raw, terms, true)
         }
         // How the connection ends after the terminal event says nothing about what stood before that.
-        Some(Err(Break::Fault(fault))) if !facts.done => Err(fault),
-        Some(Err(Break::Fault(_)) | Ok(())) | None => Err(Fault::Empty),
+        Some(Err(StreamBreak::Body(fault))) if !facts.done => Err(fault),
+        Some(Err(StreamBreak::Body(_)) | Ok(())) | None => Err(BodyError::Empty),
     }
 }

@@ -16,52 +16,62 @@ use tollgate_layers::{Class, setting::Constant};
 use super::PeekLayer;
 use crate::{
     body::{
-        Clocks, Step,
+        AttemptTimeouts, ScriptStep,
         testing::{DONE, JUDGE, ROLE, STOP, USAGE, data, head, peek, peek_with, read, says, sse},
     },
-    error::{Clock, Fault},
+    error::{BodyError, TimeoutKind},
 };
 
-fn layer() -> PeekLayer<Constant<Clocks>> {
-    PeekLayer::new(Constant(Clocks::default()), JUDGE)
+fn layer() -> PeekLayer<Constant<AttemptTimeouts>> {
+    PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_before_content_is_an_error_that_can_be_retried() {
     let html = "<html><body>busy</body></html>";
     let cases: [(bool, _, _); 14] = [
-        (true, sse([Step::Cut]), Fault::Cut),
-        (true, sse([data(ROLE), Step::Cut]), Fault::Cut),
-        (true, sse([]), Fault::Empty),
-        (true, sse([data(": ping\n\n")]), Fault::Empty),
-        (true, sse([data(ROLE)]), Fault::Unfinished),
-        (true, sse([data(says("a").trim_end().to_owned() + "\n")]), Fault::Unfinished),
-        (true, sse([data(ROLE), data(DONE)]), Fault::Empty),
-        (true, sse([data(DONE), Step::Hang]), Fault::Empty),
-        (true, sse([data(html)]), Fault::NotAStream),
-        (true, head(200, "text/html", [data(html)]), Fault::NotAStream),
-        (true, head(200, "text/plain", [data(says("a"))]), Fault::NotAStream),
-        (false, head(200, "application/json", [data(html)]), Fault::NotJson),
-        (false, head(200, "application/json", [data("\n\n")]), Fault::Empty),
-        (false, head(200, "application/json", [data("{\"choices\":["), Step::Cut]), Fault::Cut),
+        (true, sse([ScriptStep::Cut]), BodyError::Cut),
+        (true, sse([data(ROLE), ScriptStep::Cut]), BodyError::Cut),
+        (true, sse([]), BodyError::Empty),
+        (true, sse([data(": ping\n\n")]), BodyError::Empty),
+        (true, sse([data(ROLE)]), BodyError::Unfinished),
+        (true, sse([data(says("a").trim_end().to_owned() + "\n")]), BodyError::Unfinished),
+        (true, sse([data(ROLE), data(DONE)]), BodyError::Empty),
+        (true, sse([data(DONE), ScriptStep::Hang]), BodyError::Empty),
+        (true, sse([data(html)]), BodyError::NotAStream),
+        (true, head(200, "text/html", [data(html)]), BodyError::NotAStream),
+        (true, head(200, "text/plain", [data(says("a"))]), BodyError::NotAStream),
+        (false, head(200, "application/json", [data(html)]), BodyError::NotJson),
+        (false, head(200, "application/json", [data("\n\n")]), BodyError::Empty),
+        (false, head(200, "application/json", [data("{\"choices\":["), ScriptStep::Cut]), BodyError::Cut),
     ];
     for (stream, wire, expected) in cases {
         let what = format!("{:?} {:?}", wire.headers(), wire.body());
-        assert_eq!(peek(stream, Clocks::default(), wire).await.expect_err("a fault"), expected, "{what}");
+        assert_eq!(
+            peek(stream, AttemptTimeouts::default(), wire).await.expect_err("a fault"),
+            expected,
+            "{what}"
+        );
     }
 }
 
 #[tokio::test]
 async fn json_that_stops_within_itself_is_truncated_though_the_connection_ended_well() {
     let wire = head(200, "application/json", [data("{\"choices\":[")]);
-    assert_eq!(peek(false, Clocks::default(), wire).await.expect_err("a fault"), Fault::Truncated);
+    assert_eq!(
+        peek(false, AttemptTimeouts::default(), wire).await.expect_err("a fault"),
+        BodyError::Truncated
+    );
 }
 
 #[tokio::test]
 async fn an_answer_shorter_than_it_announced_is_truncated() {
     let mut wire = head(200, "application/json", [data("{}")]);
     wire.headers_mut().insert(header::CONTENT_LENGTH, 10.into());
-    assert_eq!(peek(false, Clocks::default(), wire).await.expect_err("a fault"), Fault::Truncated);
+    assert_eq!(
+        peek(false, AttemptTimeouts::default(), wire).await.expect_err("a fault"),
+        BodyError::Truncated
+    );
 }
 
 #[tokio::test]
@@ -76,11 +86,11 @@ async fn an_error_object_in_a_200_is_an_error_answer_of_its_kind() {
         (false, head(200, "application/json", [data(error)])),
     ];
     for (stream, wire) in cases {
-        let answer = peek(stream, Clocks::default(), wire).await.expect("an answer");
+        let answer = peek(stream, AttemptTimeouts::default(), wire).await.expect("an answer");
         assert_eq!(answer.status(), 503);
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
         assert!(answer.body().has_ended(), "it holds nothing");
-        assert_eq!(answer.body().ending().class(), Class::Unavailable);
+        assert_eq!(answer.body().outcome().class(), Class::Unavailable);
         assert_eq!(read(answer.into_body()).await, (error.to_owned(), None));
     }
 }
@@ -88,19 +98,21 @@ async fn an_error_object_in_a_200_is_an_error_answer_of_its_kind() {
 #[tokio::test]
 async fn what_only_looks_like_an_error_is_an_answer() {
     let json = "{\"error\":{\"harmless\":1},\"choices\":[]}";
-    let answer =
-        peek(false, Clocks::default(), head(200, "application/json", [data(json)])).await.expect("an answer");
+    let answer = peek(false, AttemptTimeouts::default(), head(200, "application/json", [data(json)]))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 200);
     assert_eq!(read(answer.into_body()).await.0, json);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_keeps_its_status_and_bytes_even_when_its_body_never_ends() {
-    for last in [Step::Cut, Step::Hang] {
+    for last in [ScriptStep::Cut, ScriptStep::Hang] {
         let began = Instant::now();
-        let answer = peek(true, Clocks::default(), head(500, "text/plain", [data("oh no"), last])).await;
+        let answer =
+            peek(true, AttemptTimeouts::default(), head(500, "text/plain", [data("oh no"), last])).await;
         let answer = answer.expect("an answer");
-        assert_eq!((answer.status().as_u16(), answer.body().ending().class()), (500, Class::Unavailable));
+        assert_eq!((answer.status().as_u16(), answer.body().outcome().class()), (500, Class::Unavailable));
         assert_eq!(read(answer.into_body()).await.0, "oh no");
         assert!(began.elapsed() <= Duration::from_secs(6));
     }
@@ -108,11 +120,11 @@ async fn a_refusal_keeps_its_status_and_bytes_even_when_its_body_never_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn the_head_comes_with_the_first_content_and_not_before() {
-    let wait = || Step::Wait(Duration::from_secs(3));
+    let wait = || ScriptStep::Wait(Duration::from_secs(3));
     let steps =
         [data(ROLE), wait(), data(": ping\n\n"), wait(), data(says("a")), wait(), data(STOP), data(DONE)];
     let began = Instant::now();
-    let answer = peek(true, Clocks::default(), sse(steps)).await.expect("an answer");
+    let answer = peek(true, AttemptTimeouts::default(), sse(steps)).await.expect("an answer");
     assert_eq!(began.elapsed().as_secs(), 6);
     assert!(!answer.body().has_ended());
     let expected = format!("{ROLE}: ping\n\n{}{STOP}{DONE}", says("a"));
@@ -122,9 +134,9 @@ async fn the_head_comes_with_the_first_content_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn without_a_clock_a_stream_that_lives_is_held_for_thirty_seconds() {
     let mut steps: Vec<_> =
-        (0..84).flat_map(|_| [data(": ping\n\n"), Step::Wait(Duration::from_secs(10))]).collect();
+        (0..84).flat_map(|_| [data(": ping\n\n"), ScriptStep::Wait(Duration::from_secs(10))]).collect();
     steps.extend([data(says("a")), data(STOP), data(DONE)]);
-    let idle = Clocks { idle: Some(Duration::from_secs(30).into()), ..Clocks::default() };
+    let idle = AttemptTimeouts { idle: Some(Duration::from_secs(30).into()), ..AttemptTimeouts::default() };
     let began = Instant::now();
     let answer = peek(true, idle, sse(steps)).await.expect("an answer");
     assert_eq!(began.elapsed().as_secs(), 30);
@@ -135,16 +147,16 @@ async fn without_a_clock_a_stream_that_lives_is_held_for_thirty_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_silent_is_held_until_it_lives() {
-    let steps = [Step::Wait(Duration::from_secs(50)), data(": ping\n\n"), Step::Hang];
+    let steps = [ScriptStep::Wait(Duration::from_secs(50)), data(": ping\n\n"), ScriptStep::Hang];
     let began = Instant::now();
-    peek(true, Clocks::default(), sse(steps)).await.expect("an answer");
+    peek(true, AttemptTimeouts::default(), sse(steps)).await.expect("an answer");
     assert_eq!(began.elapsed().as_secs(), 50);
 }
 
 #[tokio::test]
 async fn a_stream_of_nothing_is_held_up_to_its_bound() {
-    let steps = (0..1000).map(|_| data(ROLE)).chain([Step::Hang]);
-    let answer = peek(true, Clocks::default(), sse(steps)).await.expect("an answer");
+    let steps = (0..1000).map(|_| data(ROLE)).chain([ScriptStep::Hang]);
+    let answer = peek(true, AttemptTimeouts::default(), sse(steps)).await.expect("an answer");
     assert!(!answer.body().has_ended());
 }
 
@@ -152,9 +164,10 @@ async fn a_stream_of_nothing_is_held_up_to_its_bound() {
 async fn whole_json_is_passed_to_one_who_asked_for_a_stream() {
     let json = "\n\n{\"choices\":[],\"usage\":{\"total_tokens\":9}}";
     for kind in ["application/json", "text/event-stream"] {
-        let answer = peek(true, Clocks::default(), head(200, kind, [data(json)])).await.expect("an answer");
+        let answer =
+            peek(true, AttemptTimeouts::default(), head(200, kind, [data(json)])).await.expect("an answer");
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
-        assert_eq!(answer.body().ending().used(), Some(9));
+        assert_eq!(answer.body().outcome().used(), Some(9));
         assert_eq!(answer.body().size_hint().exact(), Some(json.len() as u64));
         assert_eq!(read(answer.into_body()).await.0, json);
     }
@@ -166,7 +179,7 @@ async fn a_long_plain_answer_passes_by_and_its_usage_is_found() {
     let pieces: Vec<_> = long.as_bytes().chunks(16_000).map(|piece| data(piece.to_vec())).collect();
     let mut wire = head(200, "application/json", pieces);
     wire.headers_mut().insert(header::CONTENT_LENGTH, long.len().into());
-    let answer = peek(false, Clocks::default(), wire).await.expect("an answer");
+    let answer = peek(false, AttemptTimeouts::default(), wire).await.expect("an answer");
     let mut body = answer.into_body();
     assert_eq!(body.size_hint().exact(), Some(long.len() as u64));
     let mut seen = Vec::new();
@@ -175,32 +188,32 @@ async fn a_long_plain_answer_passes_by_and_its_usage_is_found() {
         seen.extend_from_slice(&frame.into_data().expect("data"));
     }
     assert_eq!(seen, long.as_bytes());
-    assert_eq!(body.ending().used(), Some(8), "settled without being asked for its end");
+    assert_eq!(body.outcome().used(), Some(8), "settled without being asked for its end");
 }
 
 #[tokio::test]
 async fn a_long_plain_answer_that_stops_early_is_cut_for_the_client_too() {
     let mut wire = head(200, "application/json", [data(format!("[{}", "1,".repeat(50_000))), data("1")]);
-    let answer = peek(false, Clocks::default(), wire).await.expect("an answer");
-    assert_eq!(read(answer.into_body()).await.1, Some(Fault::Truncated));
+    let answer = peek(false, AttemptTimeouts::default(), wire).await.expect("an answer");
+    assert_eq!(read(answer.into_body()).await.1, Some(BodyError::Truncated));
 
-    wire = head(200, "application/json", [data(format!("[{}", "1,".repeat(50_000))), Step::Cut]);
-    let answer = peek(false, Clocks::default(), wire).await.expect("an answer");
-    assert_eq!(read(answer.into_body()).await.1, Some(Fault::Cut));
+    wire = head(200, "application/json", [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Cut]);
+    let answer = peek(false, AttemptTimeouts::default(), wire).await.expect("an answer");
+    assert_eq!(read(answer.into_body()).await.1, Some(BodyError::Cut));
 }
 
 #[tokio::test]
 async fn a_break_after_content_is_one_error_event_and_no_done() {
     let error = "data: {\"error\":{\"message\":\"busy\",\"type\":\"overloaded_error\",\"code\":529}}\n\n";
     let cases = [
-        (sse([data(says("a")), Step::Cut]), "stream_cut"),
+        (sse([data(says("a")), ScriptStep::Cut]), "stream_cut"),
         (sse([data(says("a"))]), "stream_unfinished"),
         (sse([data(says("a") + "data: {\"choices\":[{\"del")]), "stream_unfinished"),
         (sse([data(says("a")), data(error), data(DONE)]), "529"),
         (sse([data(says("a") + error + DONE)]), "529"),
     ];
     for (wire, code) in cases {
-        let answer = peek(true, Clocks::default(), wire).await.expect("committed");
+        let answer = peek(true, AttemptTimeouts::default(), wire).await.expect("committed");
         assert_eq!(answer.status(), 200);
         let (seen, fault) = read(answer.into_body()).await;
         let tail = seen.strip_prefix(&says("a")).expect("the content first");
@@ -215,20 +228,21 @@ async fn a_finish_reason_and_a_clean_end_without_done_are_complete() {
     let stream = says("a") + STOP;
     for cut in [0, 1, 2] {
         let steps = [data(stream[..stream.len() - cut].to_owned())];
-        let answer = peek(true, Clocks::default(), sse(steps)).await.expect("an answer");
+        let answer = peek(true, AttemptTimeouts::default(), sse(steps)).await.expect("an answer");
         let body = answer.into_body();
-        assert!(body.ending().is_success());
+        assert!(body.outcome().is_success());
         assert_eq!(read(body).await, (stream.clone() + DONE, None), "{cut} line ends forgotten");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_done_nothing_is_missing_however_the_connection_ends() {
-    for last in [Step::Cut, Step::Hang] {
+    for last in [ScriptStep::Cut, ScriptStep::Hang] {
         let stream = says("a") + STOP + DONE;
         let began = Instant::now();
-        let answer =
-            peek(true, Clocks::default(), sse([data(stream.clone()), last])).await.expect("an answer");
+        let answer = peek(true, AttemptTimeouts::default(), sse([data(stream.clone()), last]))
+            .await
+            .expect("an answer");
         assert_eq!(read(answer.into_body()).await, (stream, None));
         assert!(began.elapsed() <= Duration::from_secs(2));
     }
@@ -238,8 +252,9 @@ async fn after_done_nothing_is_missing_however_the_connection_ends() {
 async fn an_error_after_done_is_not_told() {
     let stream = says("a") + STOP + DONE;
     let error = "data: {\"error\":{\"message\":\"bad key sk-secret-1\"}}\n\n";
-    let answer = peek(true, Clocks::default(), sse([data(stream.clone() + error)])).await.expect("an answer");
-    assert!(answer.body().ending().is_success());
+    let answer =
+        peek(true, AttemptTimeouts::default(), sse([data(stream.clone() + error)])).await.expect("an answer");
+    assert!(answer.body().outcome().is_success());
     assert_eq!(read(answer.into_body()).await, (stream, None));
 }
 
@@ -261,10 +276,12 @@ async fn an_event_of_broken_json_is_dropped_and_counted_or_passed_when_told() {
 #[tokio::test]
 async fn half_a_surrogate_pair_is_no_broken_json() {
     let stream = says("a") + &says("\\ud83d") + STOP + DONE;
-    let answer = peek(true, Clocks::default(), sse([data(stream.clone())])).await.expect("an answer");
+    let answer =
+        peek(true, AttemptTimeouts::default(), sse([data(stream.clone())])).await.expect("an answer");
     assert_eq!(read(answer.into_body()).await.0, stream);
     for json in ["{\"choices\":[{\"text\":\"\\ud83d\"}]}", "{\"type\":\"message\",\"role\":\"\\udc00\"}"] {
-        let answer = peek(false, Clocks::default(), head(200, "application/json", [data(json)])).await;
+        let answer =
+            peek(false, AttemptTimeouts::default(), head(200, "application/json", [data(json)])).await;
         assert_eq!(read(answer.expect("an answer").into_body()).await.0, json);
     }
 }
@@ -277,7 +294,7 @@ async fn usage_that_only_we_asked_for_is_read_and_taken_out() {
         let answer = peek_with(layer, true, sse([data(stream.clone())])).await.expect("an answer");
         let (body, expected) =
             (answer.into_body(), if injected { says("a") + STOP + DONE } else { stream.clone() });
-        assert_eq!(body.ending().used(), Some(7));
+        assert_eq!(body.outcome().used(), Some(7));
         assert_eq!(read(body).await.0, expected);
     }
 }
@@ -297,8 +314,10 @@ async fn an_event_too_large_ends_the_stream_with_an_error_event() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_answer_to_a_stream_request_has_no_first_content() {
-    let clocks = Clocks { first_content: Some(Duration::from_secs(1).into()), ..Clocks::default() };
-    let steps = [data(format!("[{}", "1,".repeat(50_000))), Step::Wait(Duration::from_secs(2)), data("1]")];
+    let clocks =
+        AttemptTimeouts { first_content: Some(Duration::from_secs(1).into()), ..AttemptTimeouts::default() };
+    let steps =
+        [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Wait(Duration::from_secs(2)), data("1]")];
     let answer = peek(true, clocks, head(200, "application/json", steps)).await.expect("an answer");
     assert_eq!(read(answer.into_body()).await.1, None);
 }
@@ -308,7 +327,7 @@ async fn a_compressed_answer_is_passed_on_unread() {
     for (size, kind) in [(10, "application/json"), (100_000, "application/json"), (10, "text/event-stream")] {
         let mut wire = head(200, kind, [data(vec![b'z'; size]), data("z")]);
         wire.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
-        let answer = peek(true, Clocks::default(), wire).await.expect("an answer");
+        let answer = peek(true, AttemptTimeouts::default(), wire).await.expect("an answer");
         let (seen, fault) = read(answer.into_body()).await;
         assert_eq!((seen.len(), fault), (size + 1, None));
     }
@@ -317,11 +336,11 @@ async fn a_compressed_answer_is_passed_on_unread() {
 #[tokio::test(start_paused = true)]
 async fn an_encoding_of_none_is_no_encoding() {
     for encoding in ["", "none", "Identity", "identity, none"] {
-        let steps = [data(says("a")), Step::Wait(Duration::from_secs(5)), data(STOP), data(DONE)];
+        let steps = [data(says("a")), ScriptStep::Wait(Duration::from_secs(5)), data(STOP), data(DONE)];
         let mut wire = sse(steps);
         wire.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
         let began = Instant::now();
-        let answer = peek(true, Clocks::default(), wire).await.expect("an answer");
+        let answer = peek(true, AttemptTimeouts::default(), wire).await.expect("an answer");
         assert_eq!(began.elapsed().as_secs(), 0, "{encoding}");
         assert_eq!(read(answer.into_body()).await, (says("a") + STOP + DONE, None));
     }
@@ -330,8 +349,8 @@ async fn an_encoding_of_none_is_no_encoding() {
 #[tokio::test(start_paused = true)]
 async fn a_compressed_stream_is_not_withheld_to_its_end() {
     let second = Some(Duration::from_secs(1).into());
-    let clocks = Clocks { first_content: second, attempt: second, ..Clocks::default() };
-    let mut wire = sse([data("zz"), Step::Wait(Duration::from_secs(5)), data("z")]);
+    let clocks = AttemptTimeouts { first_content: second, attempt: second, ..AttemptTimeouts::default() };
+    let mut wire = sse([data("zz"), ScriptStep::Wait(Duration::from_secs(5)), data("z")]);
     wire.headers_mut().append(header::CONTENT_ENCODING, http::HeaderValue::from_static("identity"));
     wire.headers_mut().append(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
     let began = Instant::now();
@@ -355,11 +374,12 @@ async fn it_is_as_strict_about_readiness_as_what_it_wraps() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_content_clock_is_not_fooled_by_pings() {
-    let clocks = Clocks { first_content: Some(Duration::from_secs(10).into()), ..Clocks::default() };
-    let pings =
-        (0..1000).flat_map(|_| [data(": ping\n\n"), data(ROLE), Step::Wait(Duration::from_millis(200))]);
+    let clocks =
+        AttemptTimeouts { first_content: Some(Duration::from_secs(10).into()), ..AttemptTimeouts::default() };
+    let pings = (0..1000)
+        .flat_map(|_| [data(": ping\n\n"), data(ROLE), ScriptStep::Wait(Duration::from_millis(200))]);
     let began = Instant::now();
     let fault = peek(true, clocks, sse(pings)).await.expect_err("a fault");
-    assert!(matches!(fault, Fault::Clock { clock: Clock::FirstContent, .. }), "{fault}");
+    assert!(matches!(fault, BodyError::Timeout { clock: TimeoutKind::FirstContent, .. }), "{fault}");
     assert!((10_000..10_050).contains(&began.elapsed().as_millis()));
 }

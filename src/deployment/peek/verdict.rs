@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 
 use crate::{
     body::{Body, terms::Terms, watch::Meaning},
     classify::{self, OutcomeKind},
-    error::{ErrorObject, Fault, body_of},
+    error::{BodyError, ErrorObject, body_of},
     request,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn whole(
     bytes: Bytes,
     terms: &Terms,
     stream: bool,
-) -> Result<request::Response, Fault> {
+) -> Result<request::Response, BodyError> {
     let so_far = (terms.rules.judge.success)(&parts.headers);
     if is_encoded(&parts.headers) {
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
@@ -28,43 +28,43 @@ pub(super) fn whole(
     let text = bytes.trim_ascii();
     let opens = matches!(text.first(), Some(b'{' | b'['));
     if !opens && text.split(|byte| *byte == b'\n').all(is_comment) {
-        return Err(Fault::Empty);
+        return Err(BodyError::Empty);
     }
     let Some(meaning) = Meaning::read(text) else {
-        return Err(if opens { Fault::Truncated } else { no_json(stream) });
+        return Err(if opens { BodyError::Truncated } else { no_json(stream) });
     };
     if meaning.error
-        && let Some(ending) = (terms.rules.judge.event)(text, &parts.headers)
+        && let Some(outcome) = (terms.rules.judge.event)(text, &parts.headers)
     {
-        return Ok(refusal(parts, text, ending, terms));
+        return Ok(refusal(parts, text, outcome, terms));
     }
-    let ending = so_far.with_used(meaning.usage.map(|usage| usage.total()));
-    Ok(Response::from_parts(parts, Body::ended(bytes, ending)).into())
+    let outcome = so_far.with_used(meaning.usage.map(|usage| usage.total()));
+    Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
 }
 
 /// An error that came in a 200: an answer of its kind's status, with what the upstream said.
-pub(super) fn refusal(mut parts: Parts, data: &[u8], ending: Ending, terms: &Terms) -> request::Response {
-    parts.status = status(ending);
+pub(super) fn refusal(mut parts: Parts, data: &[u8], outcome: Outcome, terms: &Terms) -> request::Response {
+    parts.status = status(outcome);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    error(parts, body_of(data), ending, terms)
+    error(parts, body_of(data), outcome, terms)
 }
 
 /// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,
 /// the answer says so: the client's own key opened our door, and there is nothing wrong with it.
-pub(super) fn error(mut parts: Parts, bytes: Bytes, ending: Ending, terms: &Terms) -> request::Response {
+pub(super) fn error(mut parts: Parts, bytes: Bytes, outcome: Outcome, terms: &Terms) -> request::Response {
     terms.rules.secrets.clean(&mut parts.headers);
     let mut body = terms.rules.secrets.cleaned(bytes);
-    if let Some((what, code)) = refused(ending) {
-        let kind = classify::openai_type(classify::kind_of(&ending));
+    if let Some((what, code)) = refused(outcome) {
+        let kind = classify::openai_type(classify::kind_of(&outcome));
         let said = ErrorObject::read(&body);
         body = ErrorObject::new(format!("{what}: {}", said.message()), kind, code).body().into();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
     }
-    Response::from_parts(parts, Body::ended(body, ending)).into()
+    Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
-    match classify::kind_of(&ending) {
+fn refused(outcome: Outcome) -> Option<(&'static str, &'static str)> {
+    match classify::kind_of(&outcome) {
         OutcomeKind::Unauthorized => {
             Some(("The upstream refused the gateway's own credential, not yours", "upstream_unauthorized"))
         }
@@ -90,21 +90,21 @@ fn refused(ending: Ending) -> Option<(&'static str, &'static str)> {
 /// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
 /// nor can the client be expected to read it.
 pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
-    let ending = (terms.rules.judge.answer)(parts.status, &parts.headers, b"");
+    let outcome = (terms.rules.judge.answer)(parts.status, &parts.headers, b"");
     let message = format!(
         "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
         parts.status.as_u16()
     );
-    let kind = classify::openai_type(classify::kind_of(&ending));
+    let kind = classify::openai_type(classify::kind_of(&outcome));
     let body = ErrorObject::new(message, kind, "compressed_error").body();
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
     terms.rules.secrets.clean(&mut parts.headers);
-    Response::from_parts(parts, Body::ended(body, ending)).into()
+    Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-pub(super) const fn no_json(stream: bool) -> Fault {
-    if stream { Fault::NotAStream } else { Fault::NotJson }
+pub(super) const fn no_json(stream: bool) -> BodyError {
+    if stream { BodyError::NotAStream } else { BodyError::NotJson }
 }
 
 /// We ask for no compression; one that compresses all the same is not looked into. Some say that they do not.
@@ -124,8 +124,8 @@ fn is_comment(line: &[u8]) -> bool {
     line.is_empty() || line.starts_with(b":")
 }
 
-/// The status that an ending's kind would have come with: never a success.
-fn status(ending: Ending) -> StatusCode {
-    let status = classify::status_of(classify::kind_of(&ending));
+/// The status that an outcome's kind would have come with: never a success.
+fn status(outcome: Outcome) -> StatusCode {
+    let status = classify::status_of(classify::kind_of(&outcome));
     if status.is_success() { StatusCode::BAD_GATEWAY } else { status }
 }

@@ -5,7 +5,7 @@ use std::{error::Error, io, io::ErrorKind};
 use tollgate_layers::timeout::Elapsed;
 
 use super::CONNECT;
-use crate::error::WireError;
+use crate::error::TransportError;
 
 /// `EMFILE` and `ENFILE` on every Unix: no file is left for the process, or for the machine.
 const NO_FILES: [i32; 2] = [24, 23];
@@ -64,7 +64,7 @@ fn said(error: &hyper::Error) -> Option<&'static str> {
 
 /// There is no connection, because of `error`. TLS tells of a bad certificate, or of a server that speaks no TLS, as of
 /// invalid data or of something else.
-pub(super) fn dial(error: &(dyn Error + 'static)) -> WireError {
+pub(super) fn dial(error: &(dyn Error + 'static)) -> TransportError {
     let known = Known::of(error);
     // The clock of one address may strike before that of all.
     let timed_out = known.timed_out || known.kind == Some(ErrorKind::TimedOut);
@@ -80,16 +80,16 @@ pub(super) fn dial(error: &(dyn Error + 'static)) -> WireError {
         (_, Some(kind)) => format!("The upstream cannot be reached: {kind}."),
         (_, None) => "The upstream cannot be reached.".to_owned(),
     };
-    WireError { sent: false, timed_out, evidence: known.short_of.is_none(), what: what.into() }
+    TransportError { sent: false, timed_out, evidence: known.short_of.is_none(), what: what.into() }
 }
 
 /// The connection broke before there was an answer, because of `error`.
-pub(super) fn call(error: &(dyn Error + 'static)) -> WireError {
+pub(super) fn call(error: &(dyn Error + 'static)) -> TransportError {
     let known = Known::of(error);
     let what = match (known.said, known.kind) {
         (Some(said), _) => format!("The upstream cannot be understood: {said}."),
         (_, Some(kind)) => format!("The connection to the upstream broke before its answer: {kind}."),
         (_, None) => "The connection to the upstream broke before its answer.".to_owned(),
     };
-    WireError { sent: true, timed_out: known.timed_out, evidence: true, what: what.into() }
+    TransportError { sent: true, timed_out: known.timed_out, evidence: true, what: what.into() }
 }

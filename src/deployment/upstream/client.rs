@@ -19,11 +19,11 @@ use super::{
     turn::InTurn,
 };
 use crate::{
-    body::Wire,
+    body::UpstreamBody,
     deployment::pool::{Failed, Io, Pool},
-    error::WireError,
+    error::TransportError,
     provider::origin_form,
-    request::Payload,
+    request::SplicedBody,
 };
 
 /// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
@@ -33,7 +33,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(50);
 /// in its own requests, never in the connection.
 pub(crate) struct Client {
     connector: Connector,
-    origins: Mutex<HashMap<Uri, Arc<Pool<Io, Payload>>>>,
+    origins: Mutex<HashMap<Uri, Arc<Pool<Io, SplicedBody>>>>,
     http2: Arc<Http2>,
 }
 
@@ -80,7 +80,7 @@ fn root(base: &Uri) -> Uri {
 }
 
 /// One deployment's way to its server: connections that it shares with others.
-struct Http1(Arc<Pool<Io, Payload>>);
+struct Http1(Arc<Pool<Io, SplicedBody>>);
 
 impl Upstream for Http1 {
     fn call(&self, call: Call) -> Calling {
@@ -88,11 +88,11 @@ impl Upstream for Http1 {
         if request.uri().scheme().is_some() {
             *request.uri_mut() = origin_form(request.uri());
         }
-        let answer = Arc::clone(&self.0).send(request).map(|outcome| match outcome {
-            Ok(answer) => Ok(answer.map(Wire::from)),
+        let answer = Arc::clone(&self.0).send(request).map(|result| match result {
+            Ok(answer) => Ok(answer.map(UpstreamBody::from)),
             Err(Failed::Connect(error)) => Err(broken::dial(&*error)),
             Err(Failed::Broken(error)) => Err(broken::call(&error)),
-            Err(Failed::Gone(error)) => Err(WireError { evidence: false, ..broken::call(&error) }),
+            Err(Failed::Gone(error)) => Err(TransportError { evidence: false, ..broken::call(&error) }),
         });
         Box::pin(InTurn::new(answer, call.stream))
     }

@@ -11,7 +11,7 @@ use super::{
     client::IDLE,
     connect::{Connector, GONE, QUIET},
 };
-use crate::{body::Wire, request::Payload};
+use crate::{body::UpstreamBody, request::SplicedBody};
 
 /// What a server may send ahead of a stream's reader, and of all its readers together: one who takes nothing holds up its
 /// own stream, and no other before there are 128 of them. By default two and a half would do.
@@ -22,7 +22,7 @@ const CONNECTION: u32 = 128 * STREAM;
 /// own. A server that does not take up the offer of HTTP/2 is spoken to in HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Http2 {
-    inner: legacy::Client<Connector, Payload>,
+    inner: legacy::Client<Connector, SplicedBody>,
 }
 
 impl Http2 {
@@ -48,7 +48,7 @@ impl Upstream for Http2 {
         let answer = self.inner.request(request);
         Box::pin(async move {
             match answer.await {
-                Ok(answer) => Ok(answer.map(Wire::from)),
+                Ok(answer) => Ok(answer.map(UpstreamBody::from)),
                 Err(error) if error.is_connect() => Err(broken::dial(&error)),
                 Err(error) => Err(broken::call(&error)),
             }

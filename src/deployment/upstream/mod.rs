@@ -25,25 +25,25 @@ use tower::Service;
 pub(crate) use self::{client::Client, connect::CONNECT};
 use crate::{
     Error,
-    body::Wire,
-    error::WireError,
+    body::UpstreamBody,
+    error::TransportError,
     provider::Encoder,
-    request::{Payload, Request, Route},
+    request::{Operation, Request, SplicedBody},
 };
 
 /// What goes out, and what a canned answer must know to look like a real one.
 #[derive(Debug)]
 pub struct Call {
     /// The request in the upstream's dialect.
-    pub request: http::Request<Payload>,
+    pub request: http::Request<SplicedBody>,
     /// Which endpoint was called.
-    pub route: Route,
+    pub operation: Operation,
     /// Whether a stream is asked for.
     pub stream: bool,
 }
 
 /// An upstream's answer on its way.
-pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<Wire>, WireError>> + Send>>;
+pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<UpstreamBody>, TransportError>> + Send>>;
 
 /// Whatever answers in an upstream's dialect: the gateway's own client, a mock, or an embedder's own.
 pub trait Upstream: Send + Sync {
@@ -85,17 +85,17 @@ impl Deployed {
 }
 
 impl Service<Request> for Deployed {
-    type Response = http::Response<Wire>;
+    type Response = http::Response<UpstreamBody>;
     type Error = Error;
-    type Future = MapErr<Calling, fn(WireError) -> Error>;
+    type Future = MapErr<Calling, fn(TransportError) -> Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (route, stream) = (request.head.route, request.head.stream);
+        let (operation, stream) = (request.head.operation, request.head.stream);
         let request = self.inner.encoder.encode(&request, self.inner.usage);
-        self.inner.upstream.call(Call { request, route, stream }).map_err(Error::Wire as fn(_) -> _)
+        self.inner.upstream.call(Call { request, operation, stream }).map_err(Error::Transport as fn(_) -> _)
     }
 }

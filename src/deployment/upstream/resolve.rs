@@ -206,8 +206,8 @@ mod tests {
         let ask = machine.asker();
         for (name, said) in [("gone", "no such name"), ("panic", "panicked"), ("gone", "no such name")] {
             machine.told.notify_one();
-            for outcome in join_all([ask(name), ask(name)]).await {
-                let cause = outcome.unwrap_err().source().unwrap().to_string();
+            for result in join_all([ask(name), ask(name)]).await {
+                let cause = result.unwrap_err().source().unwrap().to_string();
                 assert!(cause.contains(said), "{cause}");
             }
         }

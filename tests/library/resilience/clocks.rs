@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tollgate::upstream::Step;
+use tollgate::upstream::ScriptStep;
 
 use super::world::{Act, Answer, Plan, error, ms, said};
 
@@ -58,7 +58,7 @@ async fn each_timeout_is_on_time_and_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_body_that_does_not_end_is_cut_by_the_attempt_timeout() {
-    let steps = vec![Step::Data(Bytes::from_static(b"{\"choices\":")), Step::Hang];
+    let steps = vec![ScriptStep::Data(Bytes::from_static(b"{\"choices\":")), ScriptStep::Hang];
     let never = Act::Stream(steps);
     let plan = Plan::of("m: a").always("a", never).settings("num_retries: 0, timeout: 0.5");
     let (_, answer) = plan.ask().await;
@@ -68,7 +68,7 @@ async fn a_plain_body_that_does_not_end_is_cut_by_the_attempt_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_ends_by_the_idle_timeout_with_an_event_that_names_it() {
-    let steps = vec![Step::Data(Bytes::from_static(CONTENT.as_bytes())), Step::Hang];
+    let steps = vec![ScriptStep::Data(Bytes::from_static(CONTENT.as_bytes())), ScriptStep::Hang];
     let plan =
         Plan::of("m: a").always("a", Act::Stream(steps)).settings("stream_idle_timeout: 5, timeout: 1");
     let world = plan.start();
@@ -81,12 +81,12 @@ async fn a_silent_stream_ends_by_the_idle_timeout_with_an_event_that_names_it() 
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_cuts_a_stream_that_has_begun_and_the_attempt_timeout_does_not() {
-    let word = || Step::Data(Bytes::from_static(CONTENT.as_bytes()));
+    let word = || ScriptStep::Data(Bytes::from_static(CONTENT.as_bytes()));
     let mut steps = vec![word()];
     for _ in 0..20 {
-        steps.extend([Step::Wait(ms(500)), word()]);
+        steps.extend([ScriptStep::Wait(ms(500)), word()]);
     }
-    steps.push(Step::Data(Bytes::from_static(b"data: [DONE]\n\n")));
+    steps.push(ScriptStep::Data(Bytes::from_static(b"data: [DONE]\n\n")));
     let plan = || Plan::of("m: a").always("a", Act::Stream(steps.clone()));
     let world = plan().settings("timeout: 1").start();
     let whole = world.ask(json!({"stream": true})).await;

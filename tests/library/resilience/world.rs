@@ -17,7 +17,7 @@ use tollgate::{
     config::{Config, Deployment},
     stack,
     state::State,
-    upstream::{Call, Calling, Step, Upstream, Wire, WireError},
+    upstream::{Call, Calling, ScriptStep, TransportError, Upstream, UpstreamBody},
 };
 use tower::ServiceExt;
 
@@ -27,7 +27,7 @@ pub(crate) enum Act {
     /// Answers with this status, these headers and this body.
     Say(u16, Vec<(&'static str, String)>, String),
     /// Answers 200 with an event stream of these steps.
-    Stream(Vec<Step>),
+    Stream(Vec<ScriptStep>),
     /// Refuses the connection.
     Refuse,
     /// Does not answer the connection: the connect clock has run out.
@@ -213,20 +213,20 @@ impl Upstream for Scripted {
     }
 }
 
-async fn perform(act: Act) -> Result<Response<Wire>, WireError> {
+async fn perform(act: Act) -> Result<Response<UpstreamBody>, TransportError> {
     let failed =
-        |sent, timed_out| WireError { sent, timed_out, evidence: true, what: "The wire broke.".into() };
+        |sent, timed_out| TransportError { sent, timed_out, evidence: true, what: "The wire broke.".into() };
     match act {
         Act::Say(status, headers, body) => {
             let mut response = Response::builder().status(status).header("content-type", "application/json");
             for (name, value) in headers {
                 response = response.header(name, value);
             }
-            Ok(response.body(Wire::full(body)).unwrap())
+            Ok(response.body(UpstreamBody::full(body)).unwrap())
         }
         Act::Stream(steps) => {
             let response = Response::builder().header("content-type", "text/event-stream");
-            Ok(response.body(Wire::canned(steps)).unwrap())
+            Ok(response.body(UpstreamBody::scripted(steps)).unwrap())
         }
         Act::Refuse => Err(failed(false, false)),
         Act::NoConnection => Err(failed(false, true)),

@@ -13,7 +13,7 @@ fn benched_by_one(
     bench: Duration,
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
     let policy = Policy::new(bench).with_allowed_fails(Some(0));
-    let quota = deployment(server, &Meters::new(Limits::default()), Share::default());
+    let quota = deployment(server, &Meters::new(Limits::default()), EndpointWeight::default());
     CooldownLayer::new(HealthState::new(policy), TRACK).layer(quota)
 }
 
@@ -66,7 +66,7 @@ async fn among_those_that_are_benched_the_untried_come_first_though_a_tried_one_
 async fn what_is_full_for_a_dear_call_is_found_for_a_cheap_one() {
     let servers = servers(ms(1));
     let meters = || Meters::new(Limits { tokens: Some(100), ..Limits::default() });
-    let endpoints = servers.iter().map(|server| deployment(server, &meters(), Share::default()));
+    let endpoints = servers.iter().map(|server| deployment(server, &meters(), EndpointWeight::default()));
     let balance = layer(Strategy::Adaptive).with_queue(Duration::ZERO, 0).layer(endpoints.collect());
     let costs = |cost| Ask { cost, ..Ask::default() };
     for cost in [60, 30, 10] {
@@ -124,8 +124,8 @@ async fn one_that_is_closed_for_long_keeps_nobody_from_waiting_for_the_others() 
     let balance = one_closed().await;
     let mut calls: Vec<_> = (0..4 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
     for (n, one) in calls.iter_mut().enumerate() {
-        if let std::task::Poll::Ready(outcome) = one.poll() {
-            outcome.unwrap_or_else(|refused| panic!("{n} of 99 in each second: {refused:?}"));
+        if let std::task::Poll::Ready(result) = one.poll() {
+            result.unwrap_or_else(|refused| panic!("{n} of 99 in each second: {refused:?}"));
         }
     }
 }
@@ -135,7 +135,7 @@ async fn nobody_waits_for_more_than_many_can_serve_in_time() {
     let balance = one_closed().await;
     let mut calls: Vec<_> = (0..10 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
     let refused = calls.iter_mut().filter_map(|one| match one.poll() {
-        std::task::Poll::Ready(outcome) => outcome.err(),
+        std::task::Poll::Ready(result) => result.err(),
         std::task::Poll::Pending => None,
     });
     let refused: Vec<_> = refused.map(|refused| refused.retry_after()).collect();

@@ -1,7 +1,7 @@
 //! What the stories of the balancer share: a request, an upstream, and a group of them.
 
-mod endings;
 mod many;
+mod outcomes;
 mod queue;
 mod random;
 mod simulation;
@@ -24,12 +24,12 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Exhausted, InFlight, RateLimitBalanceLayer, Strategy};
 use crate::{
-    Attempts, Class, Ending, Endpoint, Hear, Track,
+    Attempts, Class, Endpoint, OnComplete, Outcome, TrackOutcome,
     attempts::Directive,
-    endpoint::Share,
+    endpoint::EndpointWeight,
     quota::{Held, Limits, Meters, QuotaLayer, Window},
     testing::Strict,
-    track::AtHead,
+    track::AtResponse,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -55,19 +55,19 @@ impl Ask {
 
 #[derive(Debug, PartialEq)]
 enum Failed {
-    Full(Exhausted),
+    NoCapacityReason(Exhausted),
 }
 
 impl From<Exhausted> for Failed {
     fn from(exhausted: Exhausted) -> Self {
-        Self::Full(exhausted)
+        Self::NoCapacityReason(exhausted)
     }
 }
 
 impl Failed {
     fn retry_after(&self) -> Duration {
         match self {
-            Self::Full(exhausted) => exhausted.retry_after().expect("a time"),
+            Self::NoCapacityReason(exhausted) => exhausted.retry_after().expect("a time"),
         }
     }
 }
@@ -76,20 +76,20 @@ impl Failed {
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     by: usize,
-    ending: Ending,
+    outcome: Outcome,
 }
 
-fn classify(outcome: Result<&Answer, &Failed>) -> Ending {
-    match outcome {
-        Ok(answer) => answer.ending,
-        Err(Failed::Full(full)) => {
-            Ending::of(Class::RateLimited).refused().with_retry_after(full.retry_after())
+fn classify(result: Result<&Answer, &Failed>) -> Outcome {
+    match result {
+        Ok(answer) => answer.outcome,
+        Err(Failed::NoCapacityReason(full)) => {
+            Outcome::new(Class::RateLimited).refused().with_retry_after(full.retry_after())
         }
     }
 }
 
-type Classifier = fn(Result<&Answer, &Failed>) -> Ending;
-const TRACK: AtHead<Classifier> = AtHead(classify);
+type Classifier = fn(Result<&Answer, &Failed>) -> Outcome;
+const TRACK: AtResponse<Classifier> = AtResponse(classify);
 
 /// An upstream that takes its time, and may judge a limit of its own.
 #[derive(Debug)]
@@ -152,13 +152,13 @@ impl Server {
         self.called.fetch_add(1, Ordering::Relaxed);
         if let Some(after) = self.verdict() {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            let ending = Ending::of(Class::RateLimited).with_retry_after(Some(after));
-            return Ok(Answer { by: self.by, ending });
+            let outcome = Outcome::new(Class::RateLimited).with_retry_after(Some(after));
+            return Ok(Answer { by: self.by, outcome });
         }
         let takes = *self.takes.lock().unwrap();
         sleep(takes).await;
         let class = self.broken.lock().unwrap().unwrap_or(Class::Success);
-        Ok(Answer { by: self.by, ending: Ending::of(class) })
+        Ok(Answer { by: self.by, outcome: Outcome::new(class) })
     }
 
     /// When to come back, in whole seconds, if this was too much.
@@ -179,7 +179,7 @@ impl Server {
 fn deployment(
     server: &Arc<Server>,
     meters: &Meters,
-    share: Share,
+    share: EndpointWeight,
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
     let server = Arc::clone(server);
     let inner = service_fn(move |_: Ask| {
@@ -188,12 +188,12 @@ fn deployment(
     });
     QuotaLayer::new(meters.clone(), TRACK)
         .with_cost(|ask: &Ask| ask.cost.max(1))
-        .with_share(share)
+        .with_weight(share)
         .layer(Strict::new(inner))
 }
 
-fn rpm(limit: u64) -> Share {
-    Share { rpm: Some(limit as f64), ..Share::default() }
+fn rpm(limit: u64) -> EndpointWeight {
+    EndpointWeight { rpm: Some(limit as f64), ..EndpointWeight::default() }
 }
 
 fn meters(limit: u64) -> Meters {
@@ -205,7 +205,7 @@ fn bursting(limit: u64) -> Meters {
     Meters::new(Limits { requests: Some(limit), window: Some(Window::S60), ..Limits::default() })
 }
 
-fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtHead<Classifier>> {
+fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtResponse<Classifier>> {
     RateLimitBalanceLayer::new(strategy, TRACK).with_seed(7)
 }
 

@@ -37,7 +37,7 @@ async fn who_would_wait_too_long_is_refused_at_once_with_the_time_of_the_next_fr
     }
     let mut calls: Vec<_> = (0..25).map(|_| spawn(call(&balance, Ask::default()))).collect();
     let mut refused = calls.iter_mut().filter_map(|call| match call.poll() {
-        std::task::Poll::Ready(outcome) => Some(outcome.expect_err("full").retry_after()),
+        std::task::Poll::Ready(result) => Some(result.expect_err("full").retry_after()),
         std::task::Poll::Pending => None,
     });
     let after = refused.next().expect("one in two seconds, twenty in all");
@@ -87,7 +87,8 @@ async fn who_leaves_gives_up_its_place() {
 async fn a_retry_that_waits_for_one_endpoint_does_not_hold_up_those_who_take_another() {
     let servers: Vec<_> = (0..2).map(|by| Server::new(by, Duration::ZERO)).collect();
     let all = [bursting(1), bursting(100)];
-    let made = servers.iter().zip(&all).map(|(one, meters)| deployment(one, meters, Share::default()));
+    let made =
+        servers.iter().zip(&all).map(|(one, meters)| deployment(one, meters, EndpointWeight::default()));
     let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(made.collect());
     while servers[0].called() == 0 {
         call(&balance, Ask::default()).await.expect("room");
@@ -113,11 +114,11 @@ async fn one_that_would_take_nothing_but_an_untried_endpoint_is_not_told_when_to
     call(&balance, hurried.clone()).await.expect("room");
     hurried.attempts.direct(Directive::Untried);
     let alone = call(&balance, hurried.clone()).await;
-    assert_eq!(alone.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
+    assert_eq!(alone.expect_err("none is untried"), Failed::NoCapacityReason(Exhausted::new(None)));
     call(&balance, Ask::default()).await.expect("room");
     let mut waits = spawn(call(&balance, Ask::default()));
     assert_pending!(waits.poll());
     hurried.attempts.direct(Directive::Untried);
     let behind = call(&balance, hurried).await;
-    assert_eq!(behind.expect_err("none is untried"), Failed::Full(Exhausted::new(None)));
+    assert_eq!(behind.expect_err("none is untried"), Failed::NoCapacityReason(Exhausted::new(None)));
 }

@@ -10,7 +10,7 @@ use super::{Strategy, *};
 use crate::{
     cooldown::{CooldownLayer, HealthState, Policy},
     endpoint::Health,
-    quota::Settle,
+    quota::Accounting,
 };
 
 #[derive(Clone, Debug)]
@@ -33,16 +33,16 @@ enum Event {
 }
 
 /// What a call ends with.
-fn ending(how: usize) -> Ending {
+fn outcome(how: usize) -> Outcome {
     let late = Some(ms(1_500));
     match how {
-        0..4 => Ending::of(Class::Success),
-        4 => Ending::of(Class::Unavailable),
-        5 => Ending::of(Class::Unavailable).never_sent(),
-        6 => Ending::of(Class::RateLimited).with_retry_after(late),
-        7 => Ending::of(Class::RateLimited),
-        8 => Ending::of(Class::Unauthorized),
-        _ => Ending::of(Class::Caller),
+        0..4 => Outcome::new(Class::Success),
+        4 => Outcome::new(Class::Unavailable),
+        5 => Outcome::new(Class::Unavailable).never_sent(),
+        6 => Outcome::new(Class::RateLimited).with_retry_after(late),
+        7 => Outcome::new(Class::RateLimited),
+        8 => Outcome::new(Class::Unauthorized),
+        _ => Outcome::new(Class::Caller),
     }
 }
 
@@ -57,15 +57,15 @@ fn event(most: usize) -> impl Generate<Value = Event> {
 
 /// What a server saw of one call.
 #[derive(Debug)]
-struct Seen {
+struct ReportedLimit {
     by: usize,
     at: Instant,
     cost: u64,
-    answer: Option<oneshot::Sender<Ending>>,
+    answer: Option<oneshot::Sender<Outcome>>,
     refunded: bool,
 }
 
-type Log = Arc<Mutex<Vec<Seen>>>;
+type Log = Arc<Mutex<Vec<ReportedLimit>>>;
 type Call = Pin<Box<dyn Future<Output = Result<Answer, Failed>>>>;
 
 /// A request under way, and its number in the log once a server has it.
@@ -96,13 +96,14 @@ fn endpoint(
     let log = Arc::clone(log);
     let inner = service_fn(move |ask: Ask| {
         let (answer, answered) = oneshot::channel();
-        let seen = Seen { by, at: Instant::now(), cost: ask.cost, answer: Some(answer), refunded: false };
+        let seen =
+            ReportedLimit { by, at: Instant::now(), cost: ask.cost, answer: Some(answer), refunded: false };
         log.lock().unwrap().push(seen);
-        async move { Ok::<_, Failed>(Answer { by, ending: answered.await.expect("an ending") }) }
+        async move { Ok::<_, Failed>(Answer { by, outcome: answered.await.expect("an ending") }) }
     });
     let quota = QuotaLayer::new(meters.clone(), TRACK)
         .with_cost(|ask: &Ask| ask.cost)
-        .with_share(rpm(meters.limits().requests.unwrap_or(60)))
+        .with_weight(rpm(meters.limits().requests.unwrap_or(60)))
         .layer(Strict::new(inner));
     CooldownLayer::new(HealthState::new(Policy::default().with_allowed_fails(Some(1))), TRACK).layer(quota)
 }
@@ -116,7 +117,7 @@ where
         let fit = |by: &usize| {
             let score = self.endpoints[*by].score(ask, Instant::now());
             !tries.contains(by)
-                && score.is_ok_and(|score| matches!(score.health, Health::Well(_) | Health::Probe))
+                && score.is_ok_and(|score| matches!(score.health, Health::Healthy(_) | Health::HalfOpen))
         };
         (0..self.endpoints.len()).filter(fit).collect()
     }
@@ -147,11 +148,11 @@ where
             self.live[which].call.is_some() || eligible.is_empty() || !alone,
             "it was not called, and nobody waits, though there are {eligible:?}"
         );
-        let Poll::Ready(outcome) = poll else { return Ok(()) };
+        let Poll::Ready(result) = poll else { return Ok(()) };
         let live = self.live.remove(which);
-        match outcome {
+        match result {
             // As a retry would, to another.
-            Ok(answer) if !answer.ending.is_success() && live.tries.len() < 3 => {
+            Ok(answer) if !answer.outcome.is_success() && live.tries.len() < 3 => {
                 let task = spawn((self.begin)(live.ask.clone()));
                 self.live.push(Live { task, call: None, ..live });
                 self.poll(self.live.len() - 1)
@@ -177,14 +178,14 @@ where
         (!called.is_empty()).then(|| called[nth % called.len()])
     }
 
-    fn end(&mut self, which: usize, ending: Ending) -> Result<(), TestCaseError> {
+    fn end(&mut self, which: usize, outcome: Outcome) -> Result<(), TestCaseError> {
         if let Some(call) = self.live[which].call {
             let mut log = self.log.lock().unwrap();
-            log[call].refunded = !ending.was_sent();
+            log[call].refunded = !outcome.was_sent();
             let answer = log[call].answer.take();
             drop(log);
             if let Some(answer) = answer {
-                answer.send(ending).expect("somebody waits");
+                answer.send(outcome).expect("somebody waits");
             }
         }
         self.poll_woken()
@@ -210,7 +211,7 @@ where
             }
             Event::End { which, how } => {
                 if let Some(which) = self.called(which) {
-                    self.end(which, ending(how))?;
+                    self.end(which, outcome(how))?;
                 }
             }
             Event::Cancel { which } if !self.live.is_empty() => self.cancel(which % self.live.len()),
@@ -222,7 +223,7 @@ where
 }
 
 /// The newest call broke no limit of that endpoint.
-fn within(limits: &Limits, log: &[Seen], by: usize, cost: u64) -> Result<(), TestCaseError> {
+fn within(limits: &Limits, log: &[ReportedLimit], by: usize, cost: u64) -> Result<(), TestCaseError> {
     let mine = || log.iter().filter(|seen| seen.by == by && !seen.refunded);
     let minute = || mine().filter(|seen| seen.at.elapsed() < secs(60));
     let in_flight = mine().filter(|seen| seen.answer.is_some()).count();
@@ -274,7 +275,7 @@ fn limits() -> impl Generate<Value = Limits> {
     (requests, tokens, prop::option::of(1_u32..5), window).prop_map(
         |(requests, tokens, in_flight, window)| {
             // What the server counts on arrival is what the log can count.
-            Limits { requests, tokens, in_flight, window, settle: Settle::Stands, ..Limits::default() }
+            Limits { requests, tokens, in_flight, window, settle: Accounting::Estimated, ..Limits::default() }
         },
     )
 }
@@ -289,7 +290,7 @@ fn small_limits() -> impl Generate<Value = Limits> {
         tokens,
         in_flight,
         window,
-        settle: Settle::Stands,
+        settle: Accounting::Estimated,
         ..Limits::default()
     })
 }

@@ -49,7 +49,7 @@ async fn simulate(load: f64, window: Duration, seed: u64) -> Figures {
             let began = Instant::now();
             for _ in 0..3 {
                 match call(&balance, ask.clone()).await {
-                    Ok(answer) if answer.ending.is_success() => return (true, began.elapsed() - ms(300)),
+                    Ok(answer) if answer.outcome.is_success() => return (true, began.elapsed() - ms(300)),
                     Ok(_) => {}
                     Err(_) => break,
                 }

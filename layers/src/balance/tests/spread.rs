@@ -8,14 +8,14 @@ fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
     servers.iter().map(|server| server.called()).collect()
 }
 
-fn weighted(weight: f64) -> Share {
-    Share { weight: Some(weight), ..Share::default() }
+fn weighted(weight: f64) -> EndpointWeight {
+    EndpointWeight { weight: Some(weight), ..EndpointWeight::default() }
 }
 
 /// A group whose endpoints have these shares and no limits.
 fn group(
     strategy: Strategy,
-    shares: &[Share],
+    shares: &[EndpointWeight],
 ) -> (
     Vec<Arc<Server>>,
     impl Service<Ask, Response = Answer, Error = Failed, Future: Send> + Clone + Send + use<>,
@@ -114,7 +114,7 @@ fn shuffle(
         let (endpoint, health) =
             patient(deployment(server, &Meters::new(Limits::default()), weighted(*weight)));
         if benched == Some(server.by) {
-            *health.lock().unwrap() = Health::Benched(Instant::now() + secs(3_600));
+            *health.lock().unwrap() = Health::CoolingDown(Instant::now() + secs(3_600));
         }
         endpoint
     });
@@ -145,7 +145,7 @@ async fn the_share_of_one_that_is_out_goes_to_the_others_by_weight() {
 
 #[tokio::test(start_paused = true)]
 async fn adaptive_shares_follow_the_weights_at_low_load_and_whoever_has_none_gets_the_mean() {
-    let shares = [weighted(6.0), weighted(2.0), Share::default()];
+    let shares = [weighted(6.0), weighted(2.0), EndpointWeight::default()];
     let (servers, balance) = group(Strategy::Adaptive, &shares);
     for _ in 0..1_200 {
         call(&balance, Ask::default()).await.expect("room");
@@ -158,7 +158,7 @@ async fn adaptive_shares_follow_the_weights_at_low_load_and_whoever_has_none_get
 
 #[tokio::test(start_paused = true)]
 async fn least_busy_takes_the_one_with_the_fewest_in_flight() {
-    let (servers, balance) = group(Strategy::LeastBusy, &[Share::default(); 3]);
+    let (servers, balance) = group(Strategy::LeastBusy, &[EndpointWeight::default(); 3]);
     servers[0].set_takes(secs(100));
     let mut slow = 0;
     for _ in 0..300 {
@@ -184,7 +184,7 @@ async fn usage_follows_how_much_of_each_limit_is_used() {
 
 #[tokio::test(start_paused = true)]
 async fn latency_takes_the_fast_ones_and_cost_the_cheap_one() {
-    let (servers, balance) = group(Strategy::LatencyBased { buffer: 0.2 }, &[Share::default(); 3]);
+    let (servers, balance) = group(Strategy::LatencyBased { buffer: 0.2 }, &[EndpointWeight::default(); 3]);
     servers[0].set_takes(ms(100));
     servers[1].set_takes(ms(110));
     servers[2].set_takes(ms(500));
@@ -194,7 +194,7 @@ async fn latency_takes_the_fast_ones_and_cost_the_cheap_one() {
     let fast = counts(&servers);
     assert!(fast[2] <= 2 && fast[0] > 50 && fast[1] > 50, "{fast:?}");
 
-    let price = |price| Share { price, ..Share::default() };
+    let price = |price| EndpointWeight { price, ..EndpointWeight::default() };
     let (servers, balance) = group(Strategy::CostBased, &[price(None), price(Some(2.0)), price(Some(1.0))]);
     for _ in 0..20 {
         call(&balance, Ask::default()).await.expect("room");
@@ -204,7 +204,7 @@ async fn latency_takes_the_fast_ones_and_cost_the_cheap_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
-    let (servers, balance) = group(Strategy::Adaptive, &[Share::default(); 3]);
+    let (servers, balance) = group(Strategy::Adaptive, &[EndpointWeight::default(); 3]);
     let set = |slow: bool| {
         for (by, server) in servers.iter().enumerate() {
             server.set_takes(ms(if slow && by == 0 { 2_000 } else { 200 }));
@@ -235,7 +235,7 @@ async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_gets_less() {
-    let (servers, balance) = group(Strategy::Adaptive, &[Share::default(); 2]);
+    let (servers, balance) = group(Strategy::Adaptive, &[EndpointWeight::default(); 2]);
     servers[0].set_broken(Some(Class::Unavailable));
     for _ in 0..600 {
         call(&balance, Ask::default()).await.expect("an answer");
@@ -248,7 +248,7 @@ async fn one_that_fails_gets_less() {
 async fn the_same_seed_makes_the_same_choices() {
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let (_, balance) = group(Strategy::SimpleShuffle, &[Share::default(); 100]);
+        let (_, balance) = group(Strategy::SimpleShuffle, &[EndpointWeight::default(); 100]);
         let mut run = Vec::new();
         for _ in 0..200 {
             run.push(call(&balance, Ask::default()).await.expect("room").by);
@@ -277,18 +277,18 @@ async fn how_fast_a_stream_begins_is_known_before_it_ends() {
     /// Keeps the flights of what succeeds, as streams do; what failed has ended.
     #[derive(Clone, Default)]
     struct Streams(Arc<Mutex<Vec<InFlight>>>);
-    impl Track<InFlight, Answer, Failed> for Streams {
-        fn track(&self, flight: InFlight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
-            match &outcome {
-                Ok(answer) if !answer.ending.is_success() => flight.end(&answer.ending),
+    impl TrackOutcome<InFlight, Answer, Failed> for Streams {
+        fn track(&self, flight: InFlight, result: Result<Answer, Failed>) -> Result<Answer, Failed> {
+            match &result {
+                Ok(answer) if !answer.outcome.is_success() => flight.complete(&answer.outcome),
                 _ => self.0.lock().unwrap().push(flight),
             }
-            outcome
+            result
         }
     }
     let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(100))).collect();
     let unlimited = || Meters::new(Limits::default());
-    let made = servers.iter().map(|one| deployment(one, &unlimited(), Share::default()));
+    let made = servers.iter().map(|one| deployment(one, &unlimited(), EndpointWeight::default()));
     let strategy = Strategy::LatencyBased { buffer: 0.1 };
     let balance = RateLimitBalanceLayer::new(strategy, Streams::default()).with_seed(7);
     let balance = balance.with_kind(1_u8).layer(made.collect());

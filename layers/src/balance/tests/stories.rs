@@ -6,7 +6,7 @@ use tokio_test::{assert_pending, assert_ready, task::spawn};
 
 use super::*;
 use crate::{
-    Until,
+    NoCapacity,
     endpoint::{Health, Score},
     setting::Constant,
 };
@@ -33,33 +33,33 @@ impl<S: Service<Ask>> Service<Ask> for Patient<S> {
 }
 
 impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
-    fn score(&self, ask: &Ask, now: Instant) -> Result<Score, Until> {
+    fn score(&self, ask: &Ask, now: Instant) -> Result<Score, NoCapacity> {
         let score = self.inner.score(ask, now)?;
         Ok(Score { health: *self.health.lock().unwrap(), ..score })
     }
 
-    fn reserve(&mut self, ask: &Ask, seen: &Score, now: Instant) -> Result<(), Until> {
+    fn reserve(&mut self, ask: &Ask, seen: &Score, now: Instant) -> Result<(), NoCapacity> {
         self.inner.reserve(ask, seen, now)
     }
 
-    fn share(&self) -> Share {
+    fn share(&self) -> EndpointWeight {
         self.inner.share()
     }
 }
 
 pub(super) fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {
-    let health = Arc::new(Mutex::new(Health::Well(1.0)));
+    let health = Arc::new(Mutex::new(Health::Healthy(1.0)));
     (Patient { inner, health: Arc::clone(&health) }, health)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_group_refuses_every_call() {
     let (server, meters) = (Server::new(0, ms(1)), meters(1));
-    let mut endpoints = vec![deployment(&server, &meters, Share::default())];
+    let mut endpoints = vec![deployment(&server, &meters, EndpointWeight::default())];
     endpoints.clear();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
     let refused = call(&balance, Ask::default()).await.expect_err("nobody is there");
-    assert_eq!(refused, Failed::Full(Exhausted::new(None)));
+    assert_eq!(refused, Failed::NoCapacityReason(Exhausted::new(None)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +70,7 @@ async fn a_thousand_calls_at_one_instant_and_no_queue_admit_exactly_the_limit() 
         let balance = balance.layer(vec![deployment(&server, &meters, rpm(limit as u64))]);
         let mut calls: Vec<_> = (0..1_000).map(|_| spawn(call(&balance, Ask::default()))).collect();
         let refused = calls.iter_mut().filter_map(|call| match call.poll() {
-            Poll::Ready(outcome) => Some(outcome.expect_err("refused").retry_after()),
+            Poll::Ready(result) => Some(result.expect_err("refused").retry_after()),
             Poll::Pending => None,
         });
         let refused: Vec<_> = refused.collect();
@@ -95,10 +95,9 @@ async fn a_lone_caller_who_returns_when_told_is_admitted() {
 #[tokio::test(start_paused = true)]
 async fn a_lower_order_with_room_is_used_alone() {
     let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(1))).collect();
-    let endpoints = servers
-        .iter()
-        .zip([None, Some(2), Some(1)])
-        .map(|(server, order)| deployment(server, &bursting(5), Share { order, ..Share::default() }));
+    let endpoints = servers.iter().zip([None, Some(2), Some(1)]).map(|(server, order)| {
+        deployment(server, &bursting(5), EndpointWeight { order, ..EndpointWeight::default() })
+    });
     let balance = layer(Strategy::Adaptive).layer(endpoints.collect());
     let mut order = Vec::new();
     for _ in 0..15 {
@@ -110,7 +109,7 @@ async fn a_lower_order_with_room_is_used_alone() {
 #[tokio::test(start_paused = true)]
 async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_time() {
     let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
-    let endpoints = servers.iter().map(|server| deployment(server, &meters(600), Share::default()));
+    let endpoints = servers.iter().map(|server| deployment(server, &meters(600), EndpointWeight::default()));
     let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
     let ask = Ask::default();
     let first = call(&balance, ask.clone()).await.expect("room").by;
@@ -126,7 +125,7 @@ async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_ti
 
     ask.attempts.direct(Directive::Untried);
     let refused = call(&balance, ask.clone()).await;
-    assert!(matches!(refused, Err(Failed::Full(_))));
+    assert!(matches!(refused, Err(Failed::NoCapacityReason(_))));
     assert_eq!(ask.attempts.made(), 3);
 }
 
@@ -134,19 +133,21 @@ async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_ti
 async fn a_benched_endpoint_is_called_only_when_no_other_is_well_and_then_at_once() {
     let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
     let limits = [bursting(3), bursting(100)];
-    let made =
-        servers.iter().zip(&limits).map(|(one, meters)| patient(deployment(one, meters, Share::default())));
+    let made = servers
+        .iter()
+        .zip(&limits)
+        .map(|(one, meters)| patient(deployment(one, meters, EndpointWeight::default())));
     let (endpoints, health): (Vec<_>, Vec<_>) = made.unzip();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
-    *health[1].lock().unwrap() = Health::Benched(Instant::now() + secs(30));
+    *health[1].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(30));
     for by in [0, 0, 0, 1] {
         let began = Instant::now();
         assert_eq!(call(&balance, Ask::default()).await.expect("room").by, by);
         assert_eq!(began.elapsed(), ms(1), "health closes no group");
     }
     sleep(secs(61)).await;
-    *health[0].lock().unwrap() = Health::Benched(Instant::now() + secs(5));
-    *health[1].lock().unwrap() = Health::Benched(Instant::now() + secs(4));
+    *health[0].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(5));
+    *health[1].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(4));
     assert_eq!(call(&balance, Ask::default()).await.expect("room").by, 1, "the bench that ends first");
 }
 
@@ -155,7 +156,7 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
     let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
     let bad = service_fn(|ask: Ask| {
         assert_ne!(ask.cost, 13, "a panic on purpose");
-        async { Ok::<_, Failed>(Answer { by: 0, ending: Ending::of(Class::Success) }) }
+        async { Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) }) }
     });
     let endpoint = QuotaLayer::new(meters.clone(), TRACK).layer(bad);
     let balance = layer(Strategy::Adaptive).with_deadline(Constant(None)).layer(vec![endpoint]);
@@ -174,21 +175,22 @@ async fn a_stream_holds_its_place_until_it_ends() {
     type Kept = (Option<Held>, Option<InFlight>);
     #[derive(Clone, Default)]
     struct Open(Arc<Mutex<Vec<Kept>>>);
-    impl Track<Held, Answer, Failed> for Open {
-        fn track(&self, held: Held, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+    impl TrackOutcome<Held, Answer, Failed> for Open {
+        fn track(&self, held: Held, result: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((Some(held), None));
-            outcome
+            result
         }
     }
-    impl Track<InFlight, Answer, Failed> for Open {
-        fn track(&self, flight: InFlight, outcome: Result<Answer, Failed>) -> Result<Answer, Failed> {
+    impl TrackOutcome<InFlight, Answer, Failed> for Open {
+        fn track(&self, flight: InFlight, result: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((None, Some(flight)));
-            outcome
+            result
         }
     }
     let (open, meters) = (Open::default(), Meters::new(Limits { in_flight: Some(1), ..Limits::default() }));
-    let inner =
-        service_fn(|_: Ask| async { Ok::<_, Failed>(Answer { by: 0, ending: Ending::of(Class::Success) }) });
+    let inner = service_fn(|_: Ask| async {
+        Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) })
+    });
     let endpoint = QuotaLayer::new(meters.clone(), open.clone()).layer(inner);
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, open.clone()).layer(vec![endpoint]);
     call(&balance, Ask::default()).await.expect("room");
@@ -196,7 +198,7 @@ async fn a_stream_holds_its_place_until_it_ends() {
     assert_pending!(next.poll());
     for (held, flight) in std::mem::take(&mut *open.0.lock().unwrap()) {
         if let Some(held) = held {
-            held.end(&Ending::of(Class::Success));
+            held.complete(&Outcome::new(Class::Success));
         }
         drop(flight);
     }

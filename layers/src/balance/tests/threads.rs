@@ -30,7 +30,7 @@ fn narrow(
                 yield_now().await;
             }
             inside[0].fetch_sub(1, Ordering::Relaxed);
-            Ok::<_, Failed>(Answer { by: 0, ending: Ending::of(Class::Success) })
+            Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) })
         }
     });
     let endpoint = QuotaLayer::new(meters.clone(), TRACK).layer(Strict::new(inner));

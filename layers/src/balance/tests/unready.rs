@@ -41,19 +41,19 @@ impl Service<Ask> for Backend {
     }
 }
 
-type Outcomes = fn(Result<&usize, &Lost>) -> Ending;
-const OUTCOMES: AtHead<Outcomes> =
-    AtHead(|outcome| Ending::of(if outcome.is_ok() { Class::Success } else { Class::Unavailable }));
+type Results = fn(Result<&usize, &Lost>) -> Outcome;
+const RESULTS: AtResponse<Results> =
+    AtResponse(|result| Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable }));
 
 /// Of two, the first has failed.
-fn backends(meters: &Meters) -> [Quota<Backend, AtHead<Outcomes>>; 2] {
-    [0, 1].map(|by| QuotaLayer::new(meters.clone(), OUTCOMES).layer(Backend { by, failed: by == 0 }))
+fn backends(meters: &Meters) -> [Quota<Backend, AtResponse<Results>>; 2] {
+    [0, 1].map(|by| QuotaLayer::new(meters.clone(), RESULTS).layer(Backend { by, failed: by == 0 }))
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held() {
     let meters = meters(60);
-    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, OUTCOMES).with_attempts(Ask::attempts);
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, RESULTS).with_attempts(Ask::attempts);
     let balance = balance.layer(Vec::from(backends(&meters)));
     let ask = Ask::default();
     balance.clone().oneshot(ask.clone()).await.expect_err("the first of equals");
@@ -66,8 +66,8 @@ async fn one_that_fails_before_it_is_called_is_benched() {
     let bench = HealthState::new(Policy::default().with_allowed_fails(Some(0)));
     let benches = [bench.clone(), HealthState::new(Policy::default())];
     let endpoints = backends(&meters(60)).into_iter().zip(benches);
-    let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, OUTCOMES).layer(quota));
-    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, OUTCOMES).layer(endpoints.collect());
+    let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, RESULTS).layer(quota));
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, RESULTS).layer(endpoints.collect());
     balance.clone().oneshot(Ask::default()).await.expect_err("the first of equals");
     assert_eq!(bench.snapshot().state, State::CoolingDown);
     for _ in 0..3 {

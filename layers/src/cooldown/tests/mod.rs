@@ -11,41 +11,41 @@ use tower::{ServiceExt as _, service_fn};
 
 use self::roomy::Roomy;
 use super::*;
-use crate::{AtHead, Hear, endpoint::Full, testing::Strict};
+use crate::{AtResponse, OnComplete, endpoint::NoCapacityReason, testing::Strict};
 
 const SECOND: Duration = Duration::from_secs(1);
-const BAD: Ending = Ending::of(Class::Unavailable);
-const GOOD: Ending = Ending::of(Class::Success);
+const BAD: Outcome = Outcome::new(Class::Unavailable);
+const GOOD: Outcome = Outcome::new(Class::Success);
 
-/// How a call will end, and how long it takes. The answer is its own ending.
+/// How a call will end, and how long it takes. The answer is its own outcome.
 #[derive(Clone, Copy, Debug)]
-struct Ask(Ending, Duration);
+struct Ask(Outcome, Duration);
 
-fn classify(outcome: Result<&Ending, &Infallible>) -> Ending {
-    outcome.copied().unwrap_or(BAD)
+fn classify(result: Result<&Outcome, &Infallible>) -> Outcome {
+    result.copied().unwrap_or(BAD)
 }
 
-fn endpoint(health: &HealthState) -> impl Endpoint<Ask, Response = Ending, Error = Infallible> + use<> {
-    let backend = service_fn(|Ask(ending, takes)| async move {
+fn endpoint(health: &HealthState) -> impl Endpoint<Ask, Response = Outcome, Error = Infallible> + use<> {
+    let backend = service_fn(|Ask(outcome, takes)| async move {
         sleep(takes).await;
-        Ok::<_, Infallible>(ending)
+        Ok::<_, Infallible>(outcome)
     });
-    CooldownLayer::new(health.clone(), AtHead(classify)).layer(Roomy::new(Strict::new(backend)))
+    CooldownLayer::new(health.clone(), AtResponse(classify)).layer(Roomy::new(Strict::new(backend)))
 }
 
 /// A call as any plain caller makes it.
-async fn call(health: &HealthState, ending: Ending) {
-    let answer = endpoint(health).oneshot(Ask(ending, Duration::ZERO)).await;
-    assert_eq!(answer, Ok(ending));
+async fn call(health: &HealthState, outcome: Outcome) {
+    let answer = endpoint(health).oneshot(Ask(outcome, Duration::ZERO)).await;
+    assert_eq!(answer, Ok(outcome));
 }
 
 /// A call as a balancer makes it.
-async fn picked(health: &HealthState, ending: Ending) -> Result<(), Until> {
-    let ask = Ask(ending, Duration::ZERO);
+async fn picked(health: &HealthState, outcome: Outcome) -> Result<(), NoCapacity> {
+    let ask = Ask(outcome, Duration::ZERO);
     let mut endpoint = endpoint(health);
     let seen = endpoint.score(&ask, Instant::now())?;
     endpoint.reserve(&ask, &seen, Instant::now())?;
-    assert_eq!(endpoint.ready().await.unwrap().call(ask).await, Ok(ending));
+    assert_eq!(endpoint.ready().await.unwrap().call(ask).await, Ok(outcome));
     Ok(())
 }
 
@@ -109,16 +109,16 @@ async fn unless_told_five_in_a_row_bench_and_four_do_not() {
 #[tokio::test(start_paused = true)]
 async fn unless_told_more_than_half_of_at_least_five_bench() {
     let health = HealthState::new(Policy::default());
-    for ending in [BAD, GOOD, BAD, GOOD] {
-        call(&health, ending).await;
+    for outcome in [BAD, GOOD, BAD, GOOD] {
+        call(&health, outcome).await;
     }
     assert_eq!(state(&health), State::Healthy);
     call(&health, BAD).await;
     assert_eq!(state(&health), State::CoolingDown);
 
     let health = HealthState::new(Policy::default());
-    for ending in [BAD, GOOD, GOOD, BAD, GOOD, BAD] {
-        call(&health, ending).await;
+    for outcome in [BAD, GOOD, GOOD, BAD, GOOD, BAD] {
+        call(&health, outcome).await;
     }
     assert_eq!(state(&health), State::Healthy, "half is not more than half");
 }
@@ -126,19 +126,19 @@ async fn unless_told_more_than_half_of_at_least_five_bench() {
 #[tokio::test(start_paused = true)]
 async fn unauthorized_benches_at_once() {
     let health = HealthState::new(Policy::default().with_allowed_fails(Some(100)));
-    call(&health, Ending::of(Class::Unauthorized)).await;
+    call(&health, Outcome::new(Class::Unauthorized)).await;
     assert_eq!(state(&health), State::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
-    let allowance = |ending: &Ending| (ending.kind() == 7).then_some(2);
+    let allowance = |outcome: &Outcome| (outcome.kind() == 7).then_some(2);
     let health = HealthState::new(Policy::default().with_allowed_fails(Some(0)).with_allowance(allowance));
     for _ in 0..2 {
-        call(&health, Ending::of(Class::Unauthorized).with_kind(7)).await;
+        call(&health, Outcome::new(Class::Unauthorized).with_kind(7)).await;
     }
     assert_eq!(state(&health), State::Healthy);
-    call(&health, Ending::of(Class::Unauthorized).with_kind(7)).await;
+    call(&health, Outcome::new(Class::Unauthorized).with_kind(7)).await;
     assert_eq!(state(&health), State::CoolingDown);
 }
 
@@ -146,10 +146,10 @@ async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
 async fn what_says_nothing_about_health_never_counts() {
     let health = strict();
     for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy, Class::RateLimited] {
-        call(&health, Ending::of(class)).await;
+        call(&health, Outcome::new(class)).await;
     }
-    call(&health, BAD.no_evidence()).await;
-    call(&health, Ending::of(Class::Timeout).no_evidence()).await;
+    call(&health, BAD.without_evidence()).await;
+    call(&health, Outcome::new(Class::Timeout).without_evidence()).await;
     call(&health, BAD.refused()).await;
     let mut left = task::spawn(endpoint(&health).oneshot(Ask(BAD, SECOND)));
     assert_pending!(left.poll());
@@ -161,10 +161,10 @@ async fn what_says_nothing_about_health_never_counts() {
 async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
     use crate::timeout::{Elapsed, Limit, TimeoutLayer};
 
-    let classify = |outcome: Result<&(), &Elapsed>| match outcome {
+    let classify = |result: Result<&(), &Elapsed>| match result {
         Ok(()) => GOOD,
-        Err(elapsed) if elapsed.is_evidence() => Ending::of(Class::Timeout),
-        Err(_) => Ending::of(Class::Timeout).no_evidence(),
+        Err(elapsed) if elapsed.is_evidence() => Outcome::new(Class::Timeout),
+        Err(_) => Outcome::new(Class::Timeout).without_evidence(),
     };
     let slow = service_fn(|_: Limit| async {
         sleep(10 * SECOND).await;
@@ -172,9 +172,9 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
     });
     let health = strict();
     // Outside the timeout, or it would be dropped before it could hear of it.
-    let attempt = CooldownLayer::new(health.clone(), AtHead(classify))
+    let attempt = CooldownLayer::new(health.clone(), AtResponse(classify))
         .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
-    attempt.clone().oneshot(Limit::of(SECOND).no_evidence()).await.unwrap_err();
+    attempt.clone().oneshot(Limit::of(SECOND).without_evidence()).await.unwrap_err();
     assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 0));
     attempt.oneshot(Limit::of(SECOND)).await.unwrap_err();
     assert_eq!(state(&health), State::CoolingDown);
@@ -184,8 +184,8 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
 async fn a_cooldown_time_of_zero_never_benches() {
     let health = HealthState::new(Policy::new(Duration::ZERO).with_allowed_fails(Some(0)));
     call(&health, BAD).await;
-    call(&health, Ending::of(Class::Unauthorized)).await;
-    assert_eq!(health.health(), Health::Well(1.0));
+    call(&health, Outcome::new(Class::Unauthorized)).await;
+    assert_eq!(health.health(), Health::Healthy(1.0));
     health.set_policy(Policy::default().with_allowed_fails(Some(0)));
     call(&health, BAD).await;
     assert_eq!(state(&health), State::CoolingDown);
@@ -196,7 +196,7 @@ async fn a_benched_endpoint_can_still_be_called_and_a_failure_there_renews_its_b
     let health = strict();
     call(&health, BAD).await;
     advance(3 * SECOND).await;
-    assert!(matches!(health.health(), Health::Benched(_)));
+    assert!(matches!(health.health(), Health::CoolingDown(_)));
     assert_eq!(picked(&health, BAD).await, Ok(()));
     // Renewed, not doubled: it was asked because there was no other.
     assert_eq!((left(&health), health.snapshot().cooldowns), (5 * SECOND, 1));
@@ -228,12 +228,12 @@ async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
     let ask = Ask(GOOD, SECOND);
     let (mut first, mut second, mut third) = (endpoint(&health), endpoint(&health), endpoint(&health));
     let seen = first.score(&ask, Instant::now()).unwrap();
-    assert_eq!((seen.health, state(&health)), (Health::Probe, State::HalfOpen));
+    assert_eq!((seen.health, state(&health)), (Health::HalfOpen, State::HalfOpen));
     assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
-    assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Probing);
+    assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::Probing);
     // As the least bad it may be called meanwhile.
     let seen = third.score(&ask, Instant::now()).unwrap();
-    assert!(matches!(seen.health, Health::Benched(_)));
+    assert!(matches!(seen.health, Health::CoolingDown(_)));
     assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&health)), (Ok(()), State::Probing));
     assert_eq!(first.ready().await.unwrap().call(ask).await, Ok(GOOD));
     assert_eq!(state(&health), State::SlowStart);
@@ -262,7 +262,7 @@ async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
     drop(running);
     assert_eq!(state(&health), State::HalfOpen);
 
-    for silent in [GOOD.no_evidence(), Ending::of(Class::Caller), Ending::of(Class::RateLimited)] {
+    for silent in [GOOD.without_evidence(), Outcome::new(Class::Caller), Outcome::new(Class::RateLimited)] {
         picked(&health, silent).await.unwrap();
         assert_eq!(state(&health), State::HalfOpen);
     }
@@ -284,25 +284,26 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
         }
     }
     impl<S: Endpoint<Ask>> Endpoint<Ask> for FullUp<S> {
-        fn score(&self, ask: &Ask, now: Instant) -> Result<Score, Until> {
+        fn score(&self, ask: &Ask, now: Instant) -> Result<Score, NoCapacity> {
             self.0.score(ask, now)
         }
-        fn reserve(&mut self, _: &Ask, _: &Score, _: Instant) -> Result<(), Until> {
-            Err(Until { at: Instant::now(), why: Full::Limit })
+        fn reserve(&mut self, _: &Ask, _: &Score, _: Instant) -> Result<(), NoCapacity> {
+            Err(NoCapacity { at: Instant::now(), why: NoCapacityReason::RateLimit })
         }
-        fn share(&self) -> Share {
+        fn share(&self) -> EndpointWeight {
             self.0.share()
         }
     }
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
-    let unheard = CooldownLayer::new(HealthState::new(Policy::default()), AtHead(classify));
-    let below = Roomy::new(service_fn(|Ask(ending, _)| std::future::ready(Ok::<_, Infallible>(ending))));
-    let mut full = CooldownLayer::new(health.clone(), AtHead(classify)).layer(FullUp(unheard.layer(below)));
+    let unheard = CooldownLayer::new(HealthState::new(Policy::default()), AtResponse(classify));
+    let below = Roomy::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
+    let mut full =
+        CooldownLayer::new(health.clone(), AtResponse(classify)).layer(FullUp(unheard.layer(below)));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
-    assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, Full::Limit);
+    assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::RateLimit);
     assert_eq!(state(&health), State::HalfOpen);
 }
 
@@ -358,7 +359,7 @@ async fn after_a_bench_its_weight_grows_for_ten_seconds() {
     picked(&health, GOOD).await.unwrap();
     for (after, part) in [(0, 0.1), (5, 0.5), (4, 0.9), (1, 1.0)] {
         advance(after * SECOND).await;
-        assert_eq!(health.health(), Health::Well(part));
+        assert_eq!(health.health(), Health::Healthy(part));
     }
     assert_eq!(state(&health), State::Healthy);
 }
@@ -368,21 +369,22 @@ async fn a_good_head_ends_the_bench_before_the_body_does() {
     /// Keeps the handle, as a body would.
     #[derive(Clone, Default)]
     struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<HealthGuard>>>);
-    impl Track<HealthGuard, Ending, Infallible> for AtEnd {
+    impl TrackOutcome<HealthGuard, Outcome, Infallible> for AtEnd {
         fn track(
             &self,
             handle: HealthGuard,
-            outcome: Result<Ending, Infallible>,
-        ) -> Result<Ending, Infallible> {
+            result: Result<Outcome, Infallible>,
+        ) -> Result<Outcome, Infallible> {
             self.0.lock().unwrap().push(handle);
-            outcome
+            result
         }
     }
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
     let bodies = AtEnd::default();
-    let backend = || Roomy::new(service_fn(|Ask(ending, _)| std::future::ready(Ok::<_, Infallible>(ending))));
+    let backend =
+        || Roomy::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
     let ask = Ask(GOOD, SECOND);
 
     let mut unjudged = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
@@ -398,6 +400,6 @@ async fn a_good_head_ends_the_bench_before_the_body_does() {
     assert_eq!(state(&health), State::SlowStart);
     // The body breaks all the same.
     let handle = bodies.0.lock().unwrap().pop().unwrap();
-    handle.end(&BAD);
+    handle.complete(&BAD);
     assert_eq!((state(&health), left(&health)), (State::CoolingDown, 10 * SECOND));
 }

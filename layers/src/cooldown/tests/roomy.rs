@@ -36,15 +36,15 @@ impl<S, Req> Endpoint<Req> for Roomy<S>
 where
     S: Service<Req> + Clone,
 {
-    fn score(&self, _: &Req, _: Instant) -> Result<Score, Until> {
-        Ok(Score { health: Health::Well(1.0), cost: 1.0, used: 0.0 })
+    fn score(&self, _: &Req, _: Instant) -> Result<Score, NoCapacity> {
+        Ok(Score { health: Health::Healthy(1.0), cost: 1.0, used: 0.0 })
     }
 
-    fn reserve(&mut self, _: &Req, _: &Score, _: Instant) -> Result<(), Until> {
+    fn reserve(&mut self, _: &Req, _: &Score, _: Instant) -> Result<(), NoCapacity> {
         Ok(())
     }
 
-    fn share(&self) -> Share {
-        Share::default()
+    fn share(&self) -> EndpointWeight {
+        EndpointWeight::default()
     }
 }

@@ -30,9 +30,9 @@ async fn play(event: Event, health: &HealthState, open: &mut Vec<HealthGuard>) {
     match event {
         Event::Wait(ms) => advance(Duration::from_millis(ms)).await,
         Event::Picked(class, evidence) => {
-            let ending = Ending::of(class);
+            let outcome = Outcome::new(class);
             // Refused only when the probe went to another between the two, which cannot happen here.
-            picked(health, if evidence { ending } else { ending.no_evidence() }).await.unwrap();
+            picked(health, if evidence { outcome } else { outcome.without_evidence() }).await.unwrap();
         }
         Event::Begin => {
             let seen = Score { health: health.health(), cost: 1.0, used: 0.0 };
@@ -41,7 +41,7 @@ async fn play(event: Event, health: &HealthState, open: &mut Vec<HealthGuard>) {
         }
         Event::Finish(class) => {
             if let Some(watch) = open.pop() {
-                watch.end(&Ending::of(class));
+                watch.complete(&Outcome::new(class));
             }
         }
         Event::Drop => drop((!open.is_empty()).then(|| open.remove(0))),

@@ -14,7 +14,7 @@ use crate::sync::explore;
 fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
     explore(4, 1_000, || {
         let health = strict();
-        health.guard(None).end(&BAD);
+        health.guard(None).complete(&BAD);
         block_on(advance(5 * SECOND));
         let (inside, taken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..3)
@@ -29,7 +29,7 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
                     inside.fetch_sub(1, Ordering::Relaxed);
                     let watch = health.guard(Some(probe));
                     // One finds that it is well, the others leave.
-                    if n == 0 { watch.end(&GOOD) } else { drop(watch) }
+                    if n == 0 { watch.complete(&GOOD) } else { drop(watch) }
                 })
             })
             .collect();
@@ -45,8 +45,8 @@ fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
         let health = strict();
         let (ill, well) = (health.clone(), health.clone());
         let callers = [
-            thread::spawn(move || ill.guard(None).end(&BAD)),
-            thread::spawn(move || well.guard(None).end(&GOOD)),
+            thread::spawn(move || ill.guard(None).complete(&BAD)),
+            thread::spawn(move || well.guard(None).complete(&GOOD)),
             {
                 let health = health.clone();
                 thread::spawn(move || _ = health.health())
@@ -55,7 +55,7 @@ fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
         // The good one may have begun before the cooldown or after it; either way what is seen is what is known.
         assert_eq!(
-            matches!(health.health(), Health::Benched(_)),
+            matches!(health.health(), Health::CoolingDown(_)),
             health.snapshot().state == State::CoolingDown
         );
         assert_eq!(health.snapshot().cooldowns, 1);

@@ -4,9 +4,9 @@ use super::*;
 use crate::endpoint::Horizon;
 
 /// An answer that says how many tokens are left, and how many were billed.
-fn left(tokens: u64, used: u64) -> Ending {
-    let seen = Seen { limit: None, remaining: Some(tokens), reset: Some(secs(30)) };
-    Ending::of(Class::Success).with_used(Some(used)).with_seen(Seen::default(), seen)
+fn left(tokens: u64, used: u64) -> Outcome {
+    let seen = ReportedLimit { limit: None, remaining: Some(tokens), reset: Some(secs(30)) };
+    Outcome::new(Class::Success).with_used(Some(used)).with_reported(ReportedLimit::default(), seen)
 }
 
 #[tokio::test(start_paused = true)]
@@ -15,7 +15,7 @@ async fn what_others_took_meanwhile_is_not_left_however_dear_the_call_itself_was
         let meters = Meters::new(tokens(100_000));
         let mine = begin(&meters, 4_000).expect("room");
         let _others = begin(&meters, 5_000).expect("room");
-        mine.end(&left(20_000, used));
+        mine.complete(&left(20_000, used));
         // 5,000 of those 20,000 may have gone since. What was learned of estimates makes a token another number.
         let room = |tokens: u64| meters.room(tokens * 4_000 / used, Instant::now()).is_ok();
         assert_eq!((room(14_900), room(15_100)), (true, false), "{used}");
@@ -26,14 +26,14 @@ async fn what_others_took_meanwhile_is_not_left_however_dear_the_call_itself_was
 async fn calls_that_began_before_there_was_a_limit_take_nothing_back_from_others() {
     let meters = Meters::new(Limits::default());
     let before: Vec<_> = (0..10).map(|_| begin(&meters, 4_000).expect("no limit")).collect();
-    let told = Seen { limit: Some(100_000), ..Seen::default() };
-    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success).with_seen(told, told));
+    let told = ReportedLimit { limit: Some(100_000), ..ReportedLimit::default() };
+    begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Success).with_reported(told, told));
     advance(ms(10)).await;
     let _filed = begin(&meters, 60_000).expect("room");
     let (requests, tokens) = (meters.reading().requests, meters.reading().tokens);
     for (held, sent) in before.into_iter().zip([true, false].into_iter().cycle()) {
-        let ending = Ending::of(Class::Success).with_used(Some(4_000));
-        held.end(&if sent { ending } else { Ending::of(Class::Unavailable).never_sent() });
+        let outcome = Outcome::new(Class::Success).with_used(Some(4_000));
+        held.complete(&if sent { outcome } else { Outcome::new(Class::Unavailable).never_sent() });
     }
     assert_eq!((meters.reading().requests, meters.reading().tokens), (requests, tokens));
 }
@@ -46,10 +46,10 @@ async fn an_answer_to_a_call_that_began_before_the_refusal_does_not_shorten_the_
         advance(ms(1)).await;
         refuse(&meters, None);
         assert_eq!(meters.reading().closed_for, Some(secs(guess)));
-        old.end(&Ending::of(Class::Success));
+        old.complete(&Outcome::new(Class::Success));
         advance(secs(guess)).await;
     }
-    begin(&meters, 1).expect("room").end(&Ending::of(Class::Success));
+    begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Success));
     refuse(&meters, None);
     assert_eq!(meters.reading().closed_for, Some(secs(1)));
 }
@@ -58,7 +58,7 @@ async fn an_answer_to_a_call_that_began_before_the_refusal_does_not_shorten_the_
 async fn calls_that_never_left_do_not_cost_the_log_its_exactness() {
     let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
     for _ in 0..300 {
-        begin(&meters, 1).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
+        begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
         advance(ms(60)).await;
     }
     for _ in 0..30 {
@@ -76,14 +76,14 @@ async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_
     let meters = Meters::new(Limits { in_flight: Some(20), ..Limits::default() });
     let full = || {
         let until = meters.room(1, Instant::now()).expect_err("full");
-        assert_eq!(until.why, Full::InFlight);
+        assert_eq!(until.why, NoCapacityReason::InFlight);
         until.at.duration_since(Instant::now())
     };
     let twenty = || (0..20).filter_map(|_| begin(&meters, 1)).collect::<Vec<_>>();
     let held = twenty();
     assert_eq!(full(), ms(50), "one takes a second, before any has ended");
     advance(secs(10)).await;
-    held.into_iter().for_each(|held| held.end(&Ending::of(Class::Success)));
+    held.into_iter().for_each(|held| held.complete(&Outcome::new(Class::Success)));
     let _held = twenty();
     assert_eq!(full(), ms(500));
     // In two seconds four will have ended as likely as not, and none surely.
@@ -101,8 +101,8 @@ async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
     let meters = Meters::new(tokens(1_000));
     let free = begin(&meters, 0).expect("room");
     advance(secs(1)).await;
-    begin(&meters, 100).expect("room").end(&Ending::of(Class::Unavailable).never_sent());
-    free.end(&Ending::of(Class::Success).with_used(Some(50)));
+    begin(&meters, 100).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
+    free.complete(&Outcome::new(Class::Success).with_used(Some(50)));
     assert_eq!(meters.reading().tokens, 50);
 }
 
@@ -119,10 +119,13 @@ async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
     let twelve = Limits { requests: Some(12), ..given };
     assert_eq!(room(Limits { longest_guess: secs(9), ..twelve.clone() }, 100), None);
     assert_eq!((meters.reading().requests, meters.reading().tokens), (4, 400));
-    assert_eq!(room(Limits { tokens: Some(450), ..twelve.clone() }, 100), Some(Full::Cost));
-    assert_eq!(room(Limits { in_flight: Some(4), ..twelve.clone() }, 100), Some(Full::InFlight));
-    assert_eq!(room(Limits { requests: Some(3), ..twelve.clone() }, 100), Some(Full::Limit));
-    assert_eq!(room(Limits { window: Some(Window::S1), ..twelve.clone() }, 100), Some(Full::Limit));
+    assert_eq!(room(Limits { tokens: Some(450), ..twelve.clone() }, 100), Some(NoCapacityReason::Cost));
+    assert_eq!(room(Limits { in_flight: Some(4), ..twelve.clone() }, 100), Some(NoCapacityReason::InFlight));
+    assert_eq!(room(Limits { requests: Some(3), ..twelve.clone() }, 100), Some(NoCapacityReason::RateLimit));
+    assert_eq!(
+        room(Limits { window: Some(Window::S1), ..twelve.clone() }, 100),
+        Some(NoCapacityReason::RateLimit)
+    );
     assert_eq!(room(Limits { window: Some(Window::S60), ..twelve }, 100), None);
     drop(held);
     assert_eq!(room(Limits::default(), 1_000_000), None, "no limit, nothing to keep");

@@ -7,7 +7,7 @@ use tokio_test::{assert_pending, task};
 use super::*;
 
 /// A backend that gives these answers, and the times at which it was called.
-fn backend(script: &[Ending]) -> (Strict<BoxService>, Arc<Mutex<Vec<Duration>>>) {
+fn backend(script: &[Outcome]) -> (Strict<BoxService>, Arc<Mutex<Vec<Duration>>>) {
     let script: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(script.iter().copied().collect()));
     let log: Arc<Mutex<Vec<_>>> = Arc::default();
     let (seen, start) = (Arc::clone(&log), Instant::now());
@@ -18,7 +18,7 @@ fn backend(script: &[Ending]) -> (Strict<BoxService>, Arc<Mutex<Vec<Duration>>>)
     (Strict::new(BoxService::new(service)), log)
 }
 
-async fn times(script: &[Ending], backoff: Backoff) -> Vec<f64> {
+async fn times(script: &[Outcome], backoff: Backoff) -> Vec<f64> {
     let (service, log) = backend(script);
     let layer = RetryLayer::new(5u32, classify).with_backoff(backoff);
     layer.layer(service).oneshot(Ask::default()).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_service_that_fails_to_be_ready_leaves_the_last_real_answer() {
             std::future::ready(Ok(Answer(Some(0), DOWN)))
         }
     }
-    let classify = |outcome: Result<&Answer, &&'static str>| outcome.map_or(DOWN, |answer| answer.1);
+    let classify = |result: Result<&Answer, &&'static str>| result.map_or(DOWN, |answer| answer.1);
     let service = RetryLayer::new(5u32, classify).layer(Strict::new(Once(0)));
     assert_eq!(service.oneshot(Ask::default()).await, Ok(Answer(Some(0), DOWN)));
     let broken = RetryLayer::new(5u32, classify).layer(Strict::new(Once(1)));

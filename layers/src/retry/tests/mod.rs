@@ -15,29 +15,29 @@ use tower::{ServiceExt as _, service_fn};
 
 use super::*;
 use crate::{
-    Attempts, Class, Ending,
+    Attempts, Class, Outcome,
     attempts::{Directive, EndpointKey},
     testing::Strict,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const GOOD: Ending = Ending::of(Class::Success);
-const DOWN: Ending = Ending::of(Class::Unavailable);
-const NEVER_SENT: Ending = DOWN.never_sent();
-const LIMITED: Ending = Ending::of(Class::RateLimited);
-const DENIED: Ending = Ending::of(Class::Unauthorized);
-const REFUSED: Ending = LIMITED.refused();
+const GOOD: Outcome = Outcome::new(Class::Success);
+const DOWN: Outcome = Outcome::new(Class::Unavailable);
+const NEVER_SENT: Outcome = DOWN.never_sent();
+const LIMITED: Outcome = Outcome::new(Class::RateLimited);
+const DENIED: Outcome = Outcome::new(Class::Unauthorized);
+const REFUSED: Outcome = LIMITED.refused();
 
-fn limited_for(wait: Duration) -> Ending {
+fn limited_for(wait: Duration) -> Outcome {
     LIMITED.with_retry_after(Some(wait))
 }
 
 /// Who answered, and how. The refusal of the balancer is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Answer(Option<usize>, Ending);
+struct Answer(Option<usize>, Outcome);
 
-fn classify(outcome: Result<&Answer, &Infallible>) -> Ending {
-    outcome.map_or(DOWN, |answer| answer.1)
+fn classify(result: Result<&Answer, &Infallible>) -> Outcome {
+    result.map_or(DOWN, |answer| answer.1)
 }
 
 /// A request carries its record.
@@ -50,7 +50,7 @@ fn attempts(ask: &Ask) -> Option<&Attempts> {
 /// A backend: what it will answer, call by call; then it answers well.
 #[derive(Debug, Default)]
 struct Backend {
-    script: Mutex<VecDeque<Ending>>,
+    script: Mutex<VecDeque<Outcome>>,
     /// No room before that.
     full: Option<Instant>,
 }
@@ -69,9 +69,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Group {
-    fn of<const N: usize>(scripts: [&[Ending]; N]) -> Self {
+    fn of<const N: usize>(scripts: [&[Outcome]; N]) -> Self {
         let backend =
-            |script: &[Ending]| Backend { script: Mutex::new(script.iter().copied().collect()), full: None };
+            |script: &[Outcome]| Backend { script: Mutex::new(script.iter().copied().collect()), full: None };
         Self {
             backends: scripts.into_iter().map(backend).collect(),
             log: Arc::default(),
@@ -81,8 +81,8 @@ impl Group {
     }
 
     /// The same answer from all, for ever (nearly).
-    fn always(endings: &[Ending]) -> Self {
-        let scripts: Vec<_> = endings.iter().map(|ending| [*ending; 100]).collect();
+    fn always(outcomes: &[Outcome]) -> Self {
+        let scripts: Vec<_> = outcomes.iter().map(|outcome| [*outcome; 100]).collect();
         let mut group = Self::of::<0>([]);
         group.backends = scripts
             .iter()
@@ -111,9 +111,9 @@ impl Group {
         sleep_until(when).await;
         ask.picked(EndpointKey::of(&self.backends[at]));
         lock(&self.log).push((at, self.start.elapsed()));
-        let ending = lock(&self.backends[at].script).pop_front().unwrap_or(GOOD);
+        let outcome = lock(&self.backends[at].script).pop_front().unwrap_or(GOOD);
         sleep(self.takes).await;
-        Ok(Answer(Some(at), ending))
+        Ok(Answer(Some(at), outcome))
     }
 
     /// One request through this layer.

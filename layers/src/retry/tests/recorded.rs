@@ -2,10 +2,10 @@
 
 use super::*;
 
-type Recorded = RetryLayer<u32, fn(Result<&Answer, &Infallible>) -> Ending, fn(&Ask) -> Option<&Attempts>>;
+type Recorded = RetryLayer<u32, fn(Result<&Answer, &Infallible>) -> Outcome, fn(&Ask) -> Option<&Attempts>>;
 
 fn retry(retries: u32) -> Recorded {
-    RetryLayer::new(retries, classify as fn(Result<&Answer, &Infallible>) -> Ending)
+    RetryLayer::new(retries, classify as fn(Result<&Answer, &Infallible>) -> Outcome)
         .with_attempts(attempts as fn(&Ask) -> Option<&Attempts>)
         .with_backoff(Backoff::default().with_seed(1))
 }
@@ -20,8 +20,8 @@ async fn a_good_answer_is_asked_for_once() {
 #[tokio::test(start_paused = true)]
 async fn the_callers_own_errors_are_not_retried() {
     for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy] {
-        let group = Group::always(&[Ending::of(class), GOOD]);
-        assert_eq!(group.once(&retry(9)).await, Answer(Some(0), Ending::of(class)));
+        let group = Group::always(&[Outcome::new(class), GOOD]);
+        assert_eq!(group.once(&retry(9)).await, Answer(Some(0), Outcome::new(class)));
         assert_eq!(group.calls(), [0]);
     }
 }
@@ -35,7 +35,7 @@ async fn our_own_refusal_is_not_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn an_untried_endpoint_is_called_at_once() {
-    let group = Group::of([&[DOWN], &[Ending::of(Class::Timeout)], &[]]);
+    let group = Group::of([&[DOWN], &[Outcome::new(Class::Timeout)], &[]]);
     assert_eq!(group.once(&retry(2)).await, Answer(Some(2), GOOD));
     assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
 }
@@ -110,7 +110,7 @@ async fn a_repeat_that_is_refused_leaves_the_last_real_answer() {
     group.takes = SECOND;
     // What was asked of the one endpoint is longer than the balancer waits, but not than this layer does.
     let layer =
-        retry(3).with_patience(10 * SECOND).with_backoff(Backoff::new(SECOND, SECOND).with_floor(9 * SECOND));
+        retry(3).with_max_wait(10 * SECOND).with_backoff(Backoff::new(SECOND, SECOND).with_floor(9 * SECOND));
     assert_eq!(group.once(&layer).await, Answer(Some(0), DOWN));
     assert_eq!((group.calls(), group.start.elapsed()), (vec![0], SECOND));
 }
@@ -238,7 +238,7 @@ async fn a_balancer_that_does_not_heed_the_record_cannot_make_it_move_for_ever()
 
 #[tokio::test(start_paused = true)]
 async fn the_number_of_retries_may_depend_on_the_ending() {
-    let retries = |(_, ending): (&Ask, &Ending)| if ending.kind() == 1 { 3 } else { 0 };
+    let retries = |(_, outcome): (&Ask, &Outcome)| if outcome.kind() == 1 { 3 } else { 0 };
     let layer = RetryLayer::new(retries, classify).with_attempts(attempts);
     let group = Group::always(&[DOWN.with_kind(1)]);
     group.once(&layer).await;

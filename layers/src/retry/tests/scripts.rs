@@ -6,24 +6,24 @@ use super::*;
 
 #[derive(Clone, Debug)]
 struct Script {
-    backends: Vec<(Vec<Ending>, bool)>,
+    backends: Vec<(Vec<Outcome>, bool)>,
     retries: u32,
     deadline: Option<u64>,
     most: Option<u32>,
     takes: u64,
 }
 
-fn ending() -> impl Strategy<Value = Ending> {
+fn outcome() -> impl Strategy<Value = Outcome> {
     let class = prop_oneof![
-        3 => prop::sample::select(vec![DOWN, NEVER_SENT, LIMITED, DENIED, Ending::of(Class::Timeout)]),
-        1 => prop::sample::select(vec![GOOD, Ending::of(Class::Caller)]),
+        3 => prop::sample::select(vec![DOWN, NEVER_SENT, LIMITED, DENIED, Outcome::new(Class::Timeout)]),
+        1 => prop::sample::select(vec![GOOD, Outcome::new(Class::Caller)]),
     ];
     (class, prop::option::of(0u64..4_000))
-        .prop_map(|(ending, after)| ending.with_retry_after(after.map(Duration::from_millis)))
+        .prop_map(|(outcome, after)| outcome.with_retry_after(after.map(Duration::from_millis)))
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    let backend = (prop::collection::vec(ending(), 0..8), prop::bool::weighted(0.1));
+    let backend = (prop::collection::vec(outcome(), 0..8), prop::bool::weighted(0.1));
     let backends = prop::collection::vec(backend, 1..6);
     let deadline = prop::option::of(0u64..8_000);
     (backends, 0u32..5, deadline, prop::option::of(1u32..6), 0u64..1_000).prop_map(
@@ -37,8 +37,8 @@ async fn play(script: Script) {
     group.backends = script
         .backends
         .iter()
-        .map(|(endings, full)| Backend {
-            script: Mutex::new(endings.iter().copied().collect()),
+        .map(|(outcomes, full)| Backend {
+            script: Mutex::new(outcomes.iter().copied().collect()),
             full: full.then_some(far),
         })
         .collect();

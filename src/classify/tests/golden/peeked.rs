@@ -11,19 +11,19 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Row, headers, rows, verdict};
 use crate::{
-    body::{Clocks, Judge, Wire},
+    body::{AttemptTimeouts, Classifier, UpstreamBody},
     classify::{answer, event, success},
     deployment::peek::PeekLayer,
-    error::Fault,
-    request::{self, Head, Layout, Overrides, Prompt, Request, Route, Trail},
+    error::BodyError,
+    request::{self, Layout, Operation, Overrides, ParsedRequest, Request, RequestContext, RequestInfo},
 };
 
 const EVENTS: &str = "text/event-stream";
 const CONTENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
 
 fn request(stream: bool) -> Request {
-    let head = Head {
-        route: Route::Chat,
+    let head = RequestInfo {
+        operation: Operation::Chat,
         model: "m".into(),
         stream,
         include_usage: None,
@@ -32,21 +32,21 @@ fn request(stream: bool) -> Request {
         prompt_tokens: 1,
         output_tokens: None,
     };
-    let trail = Trail::new(Instant::now(), None);
-    Request::from(Prompt::new(Bytes::new().into(), Arc::new(head), Arc::new(trail)))
+    let context = RequestContext::new(Instant::now(), None);
+    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
 }
 
 /// What becomes of a 200 with the headers of this row.
 async fn peek(row: &Row<'_>, kind: &'static str, body: String) -> request::Response {
-    let mut head = Response::new(Wire::full(body));
+    let mut head = Response::new(UpstreamBody::full(body));
     *head.headers_mut() = headers(&row.head);
     head.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     let mut head = Some(head);
     let inner = service_fn(move |_| {
         let head = head.take().expect("called once");
-        std::future::ready(Ok::<_, Fault>(head))
+        std::future::ready(Ok::<_, BodyError>(head))
     });
-    let layer = PeekLayer::new(Constant(Clocks::default()), Judge { answer, event, success });
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), Classifier { answer, event, success });
     let answer = layer.layer(inner).oneshot(request(kind == EVENTS)).await;
     answer.unwrap_or_else(|fault| panic!("{}: {fault}", row.name))
 }
@@ -63,7 +63,7 @@ async fn an_error_in_a_200_is_a_refusal_of_its_kind_whether_it_comes_plain_or_as
         let plain = peek(row, "application/json", row.body.to_owned()).await;
         let event = peek(row, EVENTS, one_event(row) + "data: [DONE]\n\n").await;
         for answer in [plain, event] {
-            let got = verdict(answer.body().ending());
+            let got = verdict(answer.body().outcome());
             if answer.status() == StatusCode::OK || got != row.wanted {
                 wrong.push(format!("{}: {} {got}, not {}", row.name, answer.status(), row.wanted));
             }
@@ -85,6 +85,6 @@ async fn an_error_behind_content_breaks_the_stream() {
         let seen = String::from_utf8(seen).expect("utf-8");
         let tail = seen.strip_prefix(CONTENT).unwrap_or_else(|| panic!("{}: {seen}", row.name));
         assert!(tail.starts_with("data: {\"error\":{") && !tail.contains("[DONE]"), "{}: {tail}", row.name);
-        assert!(!body.ending().is_success(), "{}", row.name);
+        assert!(!body.outcome().is_success(), "{}", row.name);
     }
 }

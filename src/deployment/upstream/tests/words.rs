@@ -10,7 +10,7 @@ use tokio::{
 use super::call;
 use crate::{
     deployment::upstream::{Client, broken},
-    error::{self, Judged, WireError},
+    error::{self, HasOutcome, TransportError},
 };
 
 /// As hyper-util wraps what a dial fails with.
@@ -29,8 +29,8 @@ impl Error for Opening {
     }
 }
 
-fn is_evidence(wire: WireError) -> bool {
-    error::Error::Wire(wire).ending().is_evidence()
+fn is_evidence(wire: TransportError) -> bool {
+    error::Error::Transport(wire).outcome().is_evidence()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_clock_that_strikes_in_the_kernel_is_the_connect_clock_too() {
 }
 
 /// What a call makes of a server that says this.
-async fn heard(said: String) -> WireError {
+async fn heard(said: String) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let server = async move {

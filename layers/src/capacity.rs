@@ -1,4 +1,4 @@
-//! Those that are notified of capacity that comes early: [`Listeners`].
+//! Those that are notified of capacity that comes early: [`CapacityListeners`].
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -9,12 +9,12 @@ use crate::{
 
 /// The subscribers of one endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners {
+pub(crate) struct CapacityListeners {
     // Behind an `Arc`, so that they are notified without the lock: what they wake may end a call of ours.
     all: Mutex<Arc<Vec<Weak<dyn CapacityListener>>>>,
 }
 
-impl Listeners {
+impl CapacityListeners {
     /// Adds a subscriber.
     pub(crate) fn add(&self, listener: &Weak<dyn CapacityListener>) {
         let mut all = self.all();

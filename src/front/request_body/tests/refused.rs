@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{super::read, chat, nested};
-use crate::request::Route;
+use crate::request::Operation;
 
 /// A chat body with these members beside `model` and `messages`.
 fn with(members: &str) -> String {
@@ -119,13 +119,13 @@ fn check(body: &str, param: Option<&str>, message: &str) {
 #[test]
 fn each_route_says_what_it_needs() {
     let body = Bytes::from_static(br#"{"model":"m"}"#);
-    for (route, needed) in
-        [(Route::Chat, "messages"), (Route::Completions, "prompt"), (Route::Embeddings, "input")]
+    for (operation, needed) in
+        [(Operation::Chat, "messages"), (Operation::Completions, "prompt"), (Operation::Embeddings, "input")]
     {
-        let rejected = read(route, &HeaderMap::new(), &body).unwrap_err();
+        let rejected = read(operation, &HeaderMap::new(), &body).unwrap_err();
         assert_eq!((rejected.param(), rejected.code()), (Some(needed), "missing_required_parameter"));
         let whole = Bytes::from(format!(r#"{{"model":"m","{needed}":"x"}}"#));
-        assert!(read(route, &HeaderMap::new(), &whole).is_ok());
+        assert!(read(operation, &HeaderMap::new(), &whole).is_ok());
     }
 }
 
@@ -175,7 +175,7 @@ fn each_bad_header_is_named() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        let rejected = read(Route::Chat, &headers, &body).unwrap_err();
+        let rejected = read(Operation::Chat, &headers, &body).unwrap_err();
         assert_eq!((rejected.status().as_u16(), rejected.param()), (400, Some(name)), "{rejected}");
     }
 }

@@ -1,4 +1,4 @@
-//! The services that change nothing of a call but its outcome: [`MapOutcome`].
+//! The services that change nothing of a call but its outcome: [`AroundCall`].
 //!
 //! Differs from tower's `MapResult` in that the future has a name, and in that each call has a state of its own.
 
@@ -11,8 +11,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tower::Service;
 
-/// Begins a call, which ends as [`Outcome`] says.
-pub(crate) trait Begin<Req> {
+/// Begins a call, which ends as [`EndCall`] says.
+pub(crate) trait BeginCall<Req> {
     /// The state of one call.
     type Call;
 
@@ -21,37 +21,37 @@ pub(crate) trait Begin<Req> {
 }
 
 /// Ends a call.
-pub(crate) trait Outcome<T, E> {
+pub(crate) trait EndCall<T, E> {
     /// The response of the outer service.
     type Response;
     /// The error of the outer service.
     type Error;
 
     /// Returns the outcome of the outer service, given that of the inner one.
-    fn end(self, outcome: Result<T, E>) -> Result<Self::Response, Self::Error>;
+    fn end(self, result: Result<T, E>) -> Result<Self::Response, Self::Error>;
 }
 
 /// Begins each call with `map`, and ends it as that says. See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct MapOutcome<S, M> {
+pub(crate) struct AroundCall<S, M> {
     inner: S,
     map: M,
 }
 
-impl<S, M> MapOutcome<S, M> {
+impl<S, M> AroundCall<S, M> {
     pub(crate) const fn new(inner: S, map: M) -> Self {
         Self { inner, map }
     }
 }
 
-impl<S, M, Req> Service<Req> for MapOutcome<S, M>
+impl<S, M, Req> Service<Req> for AroundCall<S, M>
 where
     S: Service<Req>,
-    M: Begin<Req>,
-    M::Call: Outcome<S::Response, S::Error>,
+    M: BeginCall<Req>,
+    M::Call: EndCall<S::Response, S::Error>,
 {
-    type Response = <M::Call as Outcome<S::Response, S::Error>>::Response;
-    type Error = <M::Call as Outcome<S::Response, S::Error>>::Error;
+    type Response = <M::Call as EndCall<S::Response, S::Error>>::Response;
+    type Error = <M::Call as EndCall<S::Response, S::Error>>::Error;
     type Future = ResponseFuture<S::Future, M::Call>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -67,7 +67,7 @@ where
 }
 
 pin_project! {
-    /// The future of [`MapOutcome`].
+    /// The future of [`AroundCall`].
     pub(crate) struct ResponseFuture<F, C> {
         #[pin]
         inner: F,
@@ -79,13 +79,13 @@ pin_project! {
 impl<F, C, T, E> Future for ResponseFuture<F, C>
 where
     F: Future<Output = Result<T, E>>,
-    C: Outcome<T, E>,
+    C: EndCall<T, E>,
 {
     type Output = Result<C::Response, C::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready!(this.inner.poll(cx));
-        this.call.take().map_or(Poll::Pending, |call| Poll::Ready(call.end(outcome)))
+        let result = ready!(this.inner.poll(cx));
+        this.call.take().map_or(Poll::Pending, |call| Poll::Ready(call.end(result)))
     }
 }

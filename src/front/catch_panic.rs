@@ -1,4 +1,4 @@
-//! A panic is an answer: [`Recover`].
+//! A panic is an answer: [`CatchPanic`].
 //!
 //! tower-http's `catch_panic` does the same and boxes the body of every answer for it; here the answer of a panic has the
 //! one body type, like all others, and what goes well costs nothing. It stands inside the request's id and the
@@ -17,28 +17,28 @@ use std::{
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::respond;
+use super::handle_error;
 use crate::request::Response;
 
-/// The layer of [`Recover`].
+/// The layer of [`CatchPanic`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RecoverLayer;
+pub(crate) struct CatchPanicLayer;
 
-impl<S> Layer<S> for RecoverLayer {
-    type Service = Recover<S>;
+impl<S> Layer<S> for CatchPanicLayer {
+    type Service = CatchPanic<S>;
 
-    fn layer(&self, inner: S) -> Recover<S> {
-        Recover { inner }
+    fn layer(&self, inner: S) -> CatchPanic<S> {
+        CatchPanic { inner }
     }
 }
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct Recover<S> {
+pub(crate) struct CatchPanic<S> {
     inner: S,
 }
 
-impl<S, Req> Service<Req> for Recover<S>
+impl<S, Req> Service<Req> for CatchPanic<S>
 where
     S: Service<Req, Response = Response>,
 {
@@ -57,7 +57,7 @@ where
 }
 
 pin_project! {
-    /// The future of [`Recover`].
+    /// The future of [`CatchPanic`].
     pub(crate) struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -76,17 +76,17 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             // Polled again after it was ready, which the contract of a future leaves open, or the call itself panicked.
             return if std::mem::take(this.panicked) {
-                Poll::Ready(Ok(respond::panicked()))
+                Poll::Ready(Ok(handle_error::panicked()))
             } else {
                 Poll::Pending
             };
         };
         Poll::Ready(match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(outcome) => ready!(outcome),
+            Ok(result) => ready!(result),
             Err(_) => {
                 // What it held is given back before the client hears of it.
                 this.inner.set(None);
-                Ok(respond::panicked())
+                Ok(handle_error::panicked())
             }
         })
     }
@@ -112,15 +112,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_future_or_in_the_call_is_a_500() {
-        let later = RecoverLayer.layer(service_fn(|()| dies()));
-        let at_once = RecoverLayer.layer(service_fn(dies_at_once));
+        let later = CatchPanicLayer.layer(service_fn(|()| dies()));
+        let at_once = CatchPanicLayer.layer(service_fn(dies_at_once));
         assert_eq!(later.oneshot(()).await.unwrap().status(), 500);
         assert_eq!(at_once.oneshot(()).await.unwrap().status(), 500);
     }
 
     #[test]
     fn polled_again_it_is_as_good_as_any_other() {
-        let mut future = tokio_test::task::spawn(RecoverLayer.layer(service_fn(|()| dies())).call(()));
+        let mut future = tokio_test::task::spawn(CatchPanicLayer.layer(service_fn(|()| dies())).call(()));
         assert_pending!(future.poll());
         assert_ready_ok!(future.poll());
         assert_pending!(future.poll());
@@ -135,7 +135,7 @@ mod tests {
         let inner = service_fn(|()| async {
             Ok::<_, Infallible>(Response::new(http::Response::new(Body::full("fine"))))
         });
-        let mut service = RecoverLayer.layer(Strict::new(inner));
+        let mut service = CatchPanicLayer.layer(Strict::new(inner));
         assert_eq!(service.ready().await.unwrap().call(()).await.unwrap().status(), 200);
     }
 }

@@ -4,21 +4,21 @@ use std::{future::ready, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use tollgate::upstream::{Call, Calling, Step, Upstream, Wire};
+use tollgate::upstream::{Call, Calling, ScriptStep, Upstream, UpstreamBody};
 
 /// Events of a stream before its `[DONE]`.
 const EVENTS: usize = 64;
 
 /// The answers, made once.
 #[derive(Clone)]
-pub(crate) struct Canned(Arc<Answers>);
+pub(crate) struct ScriptedBody(Arc<Answers>);
 
 struct Answers {
     whole: Bytes,
     events: Vec<Bytes>,
 }
 
-impl Canned {
+impl ScriptedBody {
     pub(crate) fn new() -> Self {
         let text = "The deployments answer in turn, and none is asked twice. ".repeat(13);
         let whole = format!(
@@ -44,14 +44,14 @@ impl Canned {
     }
 }
 
-impl Upstream for Canned {
+impl Upstream for ScriptedBody {
     fn call(&self, call: Call) -> Calling {
         let Self(answers) = self;
         let (media, frames) = match call.stream {
             true => ("text/event-stream", &*answers.events),
             false => ("application/json", std::slice::from_ref(&answers.whole)),
         };
-        let mut answer = Response::new(Wire::canned(frames.iter().cloned().map(Step::Data)));
+        let mut answer = Response::new(UpstreamBody::scripted(frames.iter().cloned().map(ScriptStep::Data)));
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(header::DATE, HeaderValue::from_static("Mon, 01 Dec 2025 00:00:00 GMT"));

@@ -1,14 +1,14 @@
-//! What can be wrong with an answer that had begun: [`Fault`].
+//! What can be wrong with an answer that had begun: [`BodyError`].
 
 use std::{error::Error, fmt};
 
-use tollgate_layers::{Ending, timeout::Limit};
+use tollgate_layers::{Outcome, timeout::Limit};
 
 use crate::classify::OutcomeKind;
 
 /// Which clock ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
+pub enum TimeoutKind {
     /// `stream_timeout`.
     FirstContent,
     /// `stream_idle_timeout`.
@@ -17,7 +17,7 @@ pub enum Clock {
     Attempt,
 }
 
-impl Clock {
+impl TimeoutKind {
     /// Its name in errors.
     pub(crate) const fn code(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Clock {
     }
 }
 
-impl fmt::Display for Clock {
+impl fmt::Display for TimeoutKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FirstContent => "the first content",
@@ -40,11 +40,11 @@ impl fmt::Display for Clock {
 
 /// Why an answer is no good. Names no upstream, no header and no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BodyError {
     /// One of the clocks ran out.
-    Clock {
+    Timeout {
         /// Which.
-        clock: Clock,
+        clock: TimeoutKind,
         /// How long it gave.
         limit: Limit,
     },
@@ -72,16 +72,16 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl BodyError {
     /// What it means for the record of the deployment.
-    pub(crate) const fn ending(&self) -> Ending {
+    pub(crate) const fn outcome(&self) -> Outcome {
         let kind = self.kind();
-        let ending = Ending::of(kind.class()).with_kind(kind as u8);
+        let outcome = Outcome::new(kind.class()).with_kind(kind as u8);
         match self {
-            Self::Clock { limit, .. } if !limit.evidence => ending.no_evidence(),
+            Self::Timeout { limit, .. } if !limit.evidence => outcome.without_evidence(),
             // The time was used up by the walk before this attempt as much as by the attempt.
-            Self::Deadline => ending.no_evidence(),
-            Self::Clock { .. }
+            Self::Deadline => outcome.without_evidence(),
+            Self::Timeout { .. }
             | Self::Cut
             | Self::Truncated
             | Self::Unfinished
@@ -89,14 +89,14 @@ impl Fault {
             | Self::NotAStream
             | Self::NotJson
             | Self::Redirect
-            | Self::TooLarge { .. } => ending,
+            | Self::TooLarge { .. } => outcome,
         }
     }
 
     /// Which of the finer kinds.
     pub(crate) const fn kind(&self) -> OutcomeKind {
         match self {
-            Self::Clock { .. } | Self::Deadline => OutcomeKind::Timeout,
+            Self::Timeout { .. } | Self::Deadline => OutcomeKind::Timeout,
             // Nothing lives at this address.
             Self::Redirect => OutcomeKind::NotFound,
             Self::Cut
@@ -112,7 +112,7 @@ impl Fault {
     /// A word for the `code` of a client-visible error, and for logs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Clock { clock, .. } => clock.code(),
+            Self::Timeout { clock, .. } => clock.code(),
             Self::Deadline => "deadline",
             Self::Cut => "stream_cut",
             Self::Truncated => "answer_truncated",
@@ -126,10 +126,10 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Clock { clock, limit } => write!(f, "{clock} took longer than {:?}", limit.after),
+            Self::Timeout { clock, limit } => write!(f, "{clock} took longer than {:?}", limit.after),
             Self::Deadline => f.write_str("the deadline of the whole request has passed"),
             Self::Cut => f.write_str("the upstream's connection broke before the end of its answer"),
             Self::Truncated => f.write_str("the upstream's answer is shorter than it should be"),
@@ -147,40 +147,40 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Error for Fault {}
+impl Error for BodyError {}
 
 /// How a stream broke off, for one whose answer is committed or is about to be.
 #[derive(Clone, Debug)]
-pub(crate) enum Break {
+pub(crate) enum StreamBreak {
     /// Something is wrong with it.
-    Fault(Fault),
+    Body(BodyError),
     /// The upstream said so: the data of its error event, and what the classifier made of it.
-    Upstream(bytes::Bytes, Box<Ending>),
+    Upstream(bytes::Bytes, Box<Outcome>),
 }
 
-impl Break {
-    pub(crate) fn ending(&self) -> Ending {
+impl StreamBreak {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Fault(fault) => fault.ending(),
-            Self::Upstream(_, ending) => **ending,
+            Self::Body(fault) => fault.outcome(),
+            Self::Upstream(_, outcome) => **outcome,
         }
     }
 }
 
-impl From<Fault> for Break {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<BodyError> for StreamBreak {
+    fn from(fault: BodyError) -> Self {
+        Self::Body(fault)
     }
 }
 
 /// An error that knows what it means: the gateway's own.
-pub(crate) trait Judged {
+pub(crate) trait HasOutcome {
     /// How the attempt ended that failed with this.
-    fn ending(&self) -> Ending;
+    fn outcome(&self) -> Outcome;
 }
 
-impl Judged for Fault {
-    fn ending(&self) -> Ending {
-        Self::ending(self)
+impl HasOutcome for BodyError {
+    fn outcome(&self) -> Outcome {
+        Self::outcome(self)
     }
 }

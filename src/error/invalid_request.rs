@@ -8,14 +8,14 @@ use http::StatusCode;
 ///
 /// It never repeats a value of the request, only names and places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rejected {
+pub(crate) struct InvalidRequest {
     status: StatusCode,
     code: &'static str,
     message: String,
     param: Option<Cow<'static, str>>,
 }
 
-impl Rejected {
+impl InvalidRequest {
     /// The body is larger than `limit` bytes: 413.
     pub(crate) fn too_large(limit: usize) -> Self {
         Self {
@@ -141,13 +141,13 @@ impl Rejected {
     }
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for InvalidRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl error::Error for Rejected {}
+impl error::Error for InvalidRequest {}
 
 /// `serde_json` counts lines and columns from one; a column is a number of bytes.
 fn offset(body: &[u8], error: &serde_json::Error) -> usize {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     json::{Cursor, MAX_DEPTH, Part, PushScanner, TextStats},
-    request::Frames,
+    request::BodyFrames,
 };
 
 /// How many keys the top level may have: each costs memory of ours many times its size in the body.
@@ -42,7 +42,7 @@ pub(super) struct Member<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text<'a> {
     One(&'a str),
-    Many(&'a Frames),
+    Many(&'a BodyFrames),
 }
 
 impl<'a> Text<'a> {

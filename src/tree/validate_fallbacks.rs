@@ -1,4 +1,4 @@
-//! Whether a request's own fallbacks lead anywhere: [`Known`].
+//! Whether a request's own fallbacks lead anywhere: [`ValidateFallbacks`].
 //!
 //! A name with a slip in it would go unnoticed until the day when the fallback is needed. The configuration's lists are
 //! checked when it is read; a request's own are checked here, before anybody is called. It stands outside Fallback, which
@@ -17,13 +17,13 @@ use super::router::Router;
 use crate::{
     Error,
     config::{self, Config},
-    error::Rejected,
+    error::InvalidRequest,
     request::{Overrides, Request, Response},
 };
 
-/// The layer of [`Known`].
+/// The layer of [`ValidateFallbacks`].
 #[derive(Clone, Debug)]
-pub(crate) struct KnownLayer {
+pub(crate) struct ValidateFallbacksLayer {
     names: Arc<Names>,
 }
 
@@ -34,7 +34,7 @@ struct Names {
     shown: Vec<Arc<str>>,
 }
 
-impl KnownLayer {
+impl ValidateFallbacksLayer {
     /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
     pub(crate) fn new(config: &Config, router: &Router) -> Self {
         Self {
@@ -46,24 +46,24 @@ impl KnownLayer {
     }
 }
 
-impl<S> Layer<S> for KnownLayer {
-    type Service = Known<S>;
+impl<S> Layer<S> for ValidateFallbacksLayer {
+    type Service = ValidateFallbacks<S>;
 
-    fn layer(&self, inner: S) -> Known<S> {
-        Known { inner, names: Arc::clone(&self.names) }
+    fn layer(&self, inner: S) -> ValidateFallbacks<S> {
+        ValidateFallbacks { inner, names: Arc::clone(&self.names) }
     }
 }
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct Known<S> {
+pub(crate) struct ValidateFallbacks<S> {
     inner: S,
     names: Arc<Names>,
 }
 
 impl Names {
     /// The first list of the request that leads nowhere, and why.
-    fn refused(&self, overrides: &Overrides) -> Option<Rejected> {
+    fn refused(&self, overrides: &Overrides) -> Option<InvalidRequest> {
         let context_window = overrides.context_window_fallbacks.as_ref().and_then(Option::as_ref);
         let content_policy = overrides.content_policy_fallbacks.as_ref().and_then(Option::as_ref);
         let lists = [
@@ -74,12 +74,12 @@ impl Names {
         lists.iter().find_map(|(param, list)| {
             let unknown = list.as_ref()?.targets().find(|other| !self.router.knows(&other.model))?;
             let near = config::nearest(&unknown.model, self.shown.iter().map(|name| &**name), 4);
-            Some(Rejected::unknown_model(param, &unknown.model, near))
+            Some(InvalidRequest::unknown_model(param, &unknown.model, near))
         })
     }
 }
 
-impl<S> Service<Request> for Known<S>
+impl<S> Service<Request> for ValidateFallbacks<S>
 where
     S: Service<Request, Response = Response, Error = Error>,
 {

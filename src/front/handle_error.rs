@@ -1,17 +1,17 @@
-//! The only place where an error becomes a response: [`Respond`], [`answer`].
+//! The only place where an error becomes a response: [`HandleError`], [`answer`].
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
-use tollgate_layers::Ending;
+use tollgate_layers::Outcome;
 use tower::Layer;
 
 use crate::{
     Error,
     body::{Body, Response},
     classify::OutcomeKind,
-    error::{ErrorObject, Judged},
-    request::{Begin, MapOutcome, Outcome},
+    error::{ErrorObject, HasOutcome},
+    request::{AroundCall, BeginCall, EndCall},
 };
 
 /// Milliseconds, more exact than `retry-after`; OpenAI's SDKs prefer it.
@@ -24,7 +24,7 @@ pub(crate) fn answer(error: &Error) -> Response {
         response.body_mut().set_origin(Arc::clone(origin));
         return response;
     }
-    let mut response = shaped(error.status(), error.ending(), &ErrorObject::of(error));
+    let mut response = shaped(error.status(), error.outcome(), &ErrorObject::of(error));
     match error {
         Error::Exhausted(exhausted) => {
             retry_after(&mut response, exhausted.retry_after().unwrap_or(Duration::from_secs(1)));
@@ -48,11 +48,11 @@ pub(crate) fn panicked() -> Response {
         "internal_server_error",
         "internal_error",
     );
-    shaped(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.ending(), &error)
+    shaped(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.outcome(), &error)
 }
 
-fn shaped(status: StatusCode, ending: Ending, error: &ErrorObject) -> Response {
-    json(status, Body::ended(error.body(), ending))
+fn shaped(status: StatusCode, outcome: Outcome, error: &ErrorObject) -> Response {
+    json(status, Body::ended(error.body(), outcome))
 }
 
 /// A JSON response with this body.
@@ -73,20 +73,20 @@ fn retry_after(response: &mut Response, after: Duration) {
 
 /// Turns errors into responses; above it nothing can fail.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RespondLayer;
+pub(crate) struct HandleErrorLayer;
 
-/// See [`RespondLayer`].
-pub(crate) type Respond<S> = MapOutcome<S, RespondLayer>;
+/// See [`HandleErrorLayer`].
+pub(crate) type HandleError<S> = AroundCall<S, HandleErrorLayer>;
 
-impl<S> Layer<S> for RespondLayer {
-    type Service = Respond<S>;
+impl<S> Layer<S> for HandleErrorLayer {
+    type Service = HandleError<S>;
 
-    fn layer(&self, inner: S) -> Respond<S> {
-        MapOutcome::new(inner, *self)
+    fn layer(&self, inner: S) -> HandleError<S> {
+        AroundCall::new(inner, *self)
     }
 }
 
-impl<Req> Begin<Req> for RespondLayer {
+impl<Req> BeginCall<Req> for HandleErrorLayer {
     type Call = Self;
 
     fn begin(&self, _: &Req) -> Self {
@@ -94,11 +94,11 @@ impl<Req> Begin<Req> for RespondLayer {
     }
 }
 
-impl Outcome<Response, Error> for RespondLayer {
+impl EndCall<Response, Error> for HandleErrorLayer {
     type Response = Response;
     type Error = Infallible;
 
-    fn end(self, outcome: Result<Response, Error>) -> Result<Response, Infallible> {
-        Ok(outcome.unwrap_or_else(|error| answer(&error)))
+    fn end(self, result: Result<Response, Error>) -> Result<Response, Infallible> {
+        Ok(result.unwrap_or_else(|error| answer(&error)))
     }
 }

@@ -1,4 +1,4 @@
-//! How an attempt ended, in plain numbers: [`Ending`].
+//! How an attempt ended, in plain numbers: [`Outcome`].
 //!
 //! This is all that a layer ever learns about an answer. Whoever makes it may have read headers, status codes or the
 //! last event of a stream; a layer only sees the numbers.
@@ -12,7 +12,7 @@ use crate::class::Class;
 /// Every layer that an answer passes moves it, so it is packed into 48 bytes. Counts saturate just below 2^32, and times
 /// until a limit is whole are kept in milliseconds, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ending {
+pub struct Outcome {
     class: Class,
     kind: u8,
     sent: bool,
@@ -21,13 +21,13 @@ pub struct Ending {
     used: Packed,
     /// In nanoseconds.
     retry_after: Option<NonZeroU64>,
-    requests: PackedSeen,
-    tokens: PackedSeen,
+    requests: PackedReport,
+    tokens: PackedReport,
 }
 
 /// What an answer told about one of the backend's limits. Each part may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReportedLimit {
     /// The limit per minute.
     pub limit: Option<u64>,
     /// How much of it is left.
@@ -36,7 +36,7 @@ pub struct Seen {
     pub reset: Option<Duration>,
 }
 
-impl Seen {
+impl ReportedLimit {
     /// Whether the answer told nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -44,19 +44,19 @@ impl Seen {
     }
 }
 
-/// [`Seen`] in twelve bytes.
+/// [`ReportedLimit`] in twelve bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PackedSeen {
+struct PackedReport {
     limit: Packed,
     remaining: Packed,
     /// In milliseconds.
     reset: Packed,
 }
 
-impl PackedSeen {
+impl PackedReport {
     const NOTHING: Self = Self { limit: Packed::UNKNOWN, remaining: Packed::UNKNOWN, reset: Packed::UNKNOWN };
 
-    const fn of(seen: Seen) -> Self {
+    const fn of(seen: ReportedLimit) -> Self {
         let reset = match seen.reset {
             // Less than 2^64 milliseconds in any duration that was ever told; more saturate here, and again below.
             Some(reset) => Some(saturated(reset.as_nanos().div_ceil(1_000_000))),
@@ -69,9 +69,9 @@ impl PackedSeen {
         }
     }
 
-    fn get(self) -> Seen {
+    fn get(self) -> ReportedLimit {
         let reset = self.reset.get().map(Duration::from_millis);
-        Seen { limit: self.limit.get(), remaining: self.remaining.get(), reset }
+        ReportedLimit { limit: self.limit.get(), remaining: self.remaining.get(), reset }
     }
 }
 
@@ -107,10 +107,10 @@ const fn saturated(number: u128) -> u64 {
     if number < u64::MAX as u128 { number as u64 } else { u64::MAX }
 }
 
-impl Ending {
-    /// An ending of this class, of an attempt that reached the backend, with nothing more known about it.
+impl Outcome {
+    /// An outcome of this class, of an attempt that reached the backend, with nothing more known about it.
     #[must_use]
-    pub const fn of(class: Class) -> Self {
+    pub const fn new(class: Class) -> Self {
         Self {
             class,
             kind: 0,
@@ -119,12 +119,12 @@ impl Ending {
             refused: false,
             retry_after: None,
             used: Packed::UNKNOWN,
-            requests: PackedSeen::NOTHING,
-            tokens: PackedSeen::NOTHING,
+            requests: PackedReport::NOTHING,
+            tokens: PackedReport::NOTHING,
         }
     }
 
-    /// With a tag that the layers carry and never read: the finer kind, for the one who made the ending.
+    /// With a tag that the layers carry and never read: the finer kind, for the one who made the outcome.
     #[must_use]
     pub const fn with_kind(mut self, kind: u8) -> Self {
         self.kind = kind;
@@ -141,12 +141,12 @@ impl Ending {
 
     /// Says nothing about the health of the endpoint: it was cut short by the caller's own wish.
     #[must_use]
-    pub const fn no_evidence(mut self) -> Self {
+    pub const fn without_evidence(mut self) -> Self {
         self.evidence = false;
         self
     }
 
-    /// Our own refusal: no endpoint was called. Such an ending is not retried; it goes straight to a fallback.
+    /// Our own refusal: no endpoint was called. Such an outcome is not retried; it goes straight to a fallback.
     #[must_use]
     pub const fn refused(mut self) -> Self {
         self.refused = true;
@@ -174,9 +174,9 @@ impl Ending {
 
     /// With what the answer told about the backend's limits of requests and of tokens.
     #[must_use]
-    pub const fn with_seen(mut self, requests: Seen, tokens: Seen) -> Self {
-        self.requests = PackedSeen::of(requests);
-        self.tokens = PackedSeen::of(tokens);
+    pub const fn with_reported(mut self, requests: ReportedLimit, tokens: ReportedLimit) -> Self {
+        self.requests = PackedReport::of(requests);
+        self.tokens = PackedReport::of(tokens);
         self
     }
 
@@ -186,7 +186,7 @@ impl Ending {
         self.class
     }
 
-    /// The tag given by [`Ending::with_kind`].
+    /// The tag given by [`Outcome::with_kind`].
     #[must_use]
     pub const fn kind(&self) -> u8 {
         self.kind
@@ -230,13 +230,13 @@ impl Ending {
 
     /// What was told about the limit of requests.
     #[must_use]
-    pub fn requests(&self) -> Seen {
+    pub fn requests(&self) -> ReportedLimit {
         self.requests.get()
     }
 
     /// What was told about the limit of tokens.
     #[must_use]
-    pub fn tokens(&self) -> Seen {
+    pub fn tokens(&self) -> ReportedLimit {
         self.tokens.get()
     }
 }
@@ -247,21 +247,21 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_again() {
-        assert_eq!(size_of::<Ending>(), 48);
-        let of = |limit, remaining, reset| Seen { limit, remaining, reset };
+        assert_eq!(size_of::<Outcome>(), 48);
+        let of = |limit, remaining, reset| ReportedLimit { limit, remaining, reset };
         let requests = of(Some(60), Some(0), Some(Duration::from_micros(1_500)));
         let tokens = of(None, Some(u64::MAX), Some(Duration::MAX));
-        let ending = Ending::of(Class::RateLimited).with_seen(requests, tokens).with_used(Some(0));
-        assert_eq!(ending.requests(), of(Some(60), Some(0), Some(Duration::from_millis(2))));
+        let outcome = Outcome::new(Class::RateLimited).with_reported(requests, tokens).with_used(Some(0));
+        assert_eq!(outcome.requests(), of(Some(60), Some(0), Some(Duration::from_millis(2))));
         let most = u64::from(u32::MAX) - 1;
-        assert_eq!(ending.tokens(), of(None, Some(most), Some(Duration::from_millis(most))));
-        assert_eq!((ending.used(), ending.with_used(None).used()), (Some(0), None));
-        assert!(Ending::of(Class::Success).requests().is_empty());
+        assert_eq!(outcome.tokens(), of(None, Some(most), Some(Duration::from_millis(most))));
+        assert_eq!((outcome.used(), outcome.with_used(None).used()), (Some(0), None));
+        assert!(Outcome::new(Class::Success).requests().is_empty());
     }
 
     #[test]
     fn a_time_to_wait_is_exact_and_never_zero() {
-        let told = |after| Ending::of(Class::RateLimited).with_retry_after(after).retry_after();
+        let told = |after| Outcome::new(Class::RateLimited).with_retry_after(after).retry_after();
         let odd = Some(Duration::new(1, 1));
         assert_eq!([told(odd), told(Some(Duration::ZERO)), told(None)], [odd, None, None]);
     }

@@ -1,9 +1,9 @@
 //! Reading a request: once, at the front door, and never again.
 //!
-//! [`read`] makes a [`Head`](crate::request::Head) out of a body and its headers. It reads the top level of the JSON
+//! [`read`] makes a [`RequestInfo`](crate::request::Head) out of a body and its headers. It reads the top level of the JSON
 //! strictly and looks into nested values only for what it must know; nothing is turned into a tree of values, and
 //! what goes upstream is later cut and spliced out of the very bytes that came in
-//! ([`Prompt::payload`](crate::request::Prompt::payload)). [`Intake`] does the same frame by frame while a body comes
+//! ([`ParsedRequest::payload`](crate::request::Prompt::payload)). [`ReadRequest`] does the same frame by frame while a body comes
 //! in, and the frames stay where they are.
 //!
 //! What is judged here: UTF-8, the grammar, nesting of at most 128, an object at the top with at most 1,024 keys,
@@ -33,4 +33,4 @@ mod tests;
 
 #[cfg(test)]
 use read::read;
-pub(crate) use service::{Intake, Rules};
+pub(crate) use service::{ReadRequest, Rules};

@@ -1,4 +1,4 @@
-//! Body in, [`Prompt`] on: [`Intake`].
+//! Body in, [`ParsedRequest`] on: [`ReadRequest`].
 //!
 //! Above it a request is a stream of bytes with the client's headers; below it, it is a value that is cheap to clone
 //! and carries none of them. On the way out it writes what the operator wants to know into the answer's headers.
@@ -25,21 +25,21 @@ use crate::{
     config::{Midstream, Settings},
     front::{
         admission::{Admitted, BUFFER_UNIT, Call},
-        headers, respond,
+        handle_error, headers,
     },
-    group::Stack,
-    request::{Frames, Head, Prompt, Request, Response, Trail},
+    group::ArcService,
+    request::{BodyFrames, ParsedRequest, Request, RequestContext, RequestInfo, Response},
 };
 
 /// Takes in bodies, and hands prompts to the tree.
 #[derive(Clone, Debug)]
-pub(crate) struct Intake {
+pub(crate) struct ReadRequest {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    tree: Stack,
+    tree: ArcService,
     buffered: Arc<Semaphore>,
     rules: Rules,
 }
@@ -79,15 +79,15 @@ impl Rules {
     }
 }
 
-impl Intake {
+impl ReadRequest {
     /// Hands to `tree`.
-    pub(crate) fn new(tree: Stack, rules: Rules) -> Self {
+    pub(crate) fn new(tree: ArcService, rules: Rules) -> Self {
         let buffered = Arc::new(Semaphore::new(rules.max_buffered / BUFFER_UNIT));
         Self { inner: Arc::new(Inner { tree, buffered, rules }) }
     }
 }
 
-impl<B> Service<Admitted<B>> for Intake
+impl<B> Service<Admitted<B>> for ReadRequest
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -103,18 +103,18 @@ where
     fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
         let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
         Box::pin(async move {
-            let Admitted { call: Call { route, request }, permit } = admitted;
+            let Admitted { call: Call { operation, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
             let room = (inner.rules.max_body, &inner.buffered);
             let mut reading = Reading::new();
             let buffered = upload(&parts.headers, body, room, &mut reading).await?;
-            let read = reading.end(route, &parts.headers)?;
+            let read = reading.end(operation, &parts.headers)?;
             drop(parts);
             let request = inner.request(read, arrival, buffered);
-            let trail = Arc::clone(&request.trail);
-            let outcome = inner.tree.ask(request).await;
-            let mut response = outcome.unwrap_or_else(|error| respond::answer(&error));
-            headers::write(&mut response, &trail, inner.rules.expose_upstreams);
+            let context = Arc::clone(&request.context);
+            let result = inner.tree.ask(request).await;
+            let mut response = result.unwrap_or_else(|error| handle_error::answer(&error));
+            headers::write(&mut response, &context, inner.rules.expose_upstreams);
             response.body_mut().fasten(permit);
             Ok(response)
         })
@@ -124,14 +124,15 @@ where
 impl Inner {
     fn request(
         &self,
-        (head, bytes): (Arc<Head>, Frames),
+        (head, bytes): (Arc<RequestInfo>, BodyFrames),
         arrival: Instant,
         buffered: Option<OwnedSemaphorePermit>,
     ) -> Request {
         let overrides = &head.overrides;
         let midstream = overrides.midstream.unwrap_or(self.rules.midstream);
         let retries = overrides.num_retries.unwrap_or(self.rules.retries);
-        let trail = Trail::new(arrival, self.rules.longest).with_buffered(buffered).with_retries(retries);
-        Request::from(Prompt { midstream, ..Prompt::new(bytes, head, Arc::new(trail)) })
+        let context =
+            RequestContext::new(arrival, self.rules.longest).with_buffered(buffered).with_retries(retries);
+        Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, head, Arc::new(context)) })
     }
 }

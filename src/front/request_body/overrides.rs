@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Fallbacks, InRequest, Midstream, in_request},
-    error::Rejected,
+    error::InvalidRequest,
     request::Overrides,
 };
 
@@ -34,7 +34,7 @@ static HEADER_MIDSTREAM: HeaderName = HeaderName::from_static("x-tollgate-midstr
 const LONGEST: f64 = u32::MAX as f64;
 
 /// Reads the settings; a header overwrites its key of the body.
-pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, Rejected> {
+pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
     let mut found = Found::default();
     for member in &object.members {
         let fate = in_request(&member.key);
@@ -65,7 +65,7 @@ struct Found {
 
 impl Found {
     /// What the headers say, which overwrites what the body says.
-    fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), Rejected> {
+    fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), InvalidRequest> {
         if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
             self.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
         }
@@ -81,7 +81,7 @@ impl Found {
         Ok(())
     }
 
-    fn take(&mut self, key: &str, fate: InRequest, value: &str) -> Result<(), Rejected> {
+    fn take(&mut self, key: &str, fate: InRequest, value: &str) -> Result<(), InvalidRequest> {
         let set = value != "null";
         let into = &mut self.overrides;
         match key {
@@ -99,7 +99,10 @@ impl Found {
             key if set && fate == InRequest::Refused => {
                 // A key is as long as the caller likes, an error is not.
                 let key: String = key.chars().take(64).collect();
-                return Err(Rejected::value(key, "may not be set by a request: it is the configuration's"));
+                return Err(InvalidRequest::value(
+                    key,
+                    "may not be set by a request: it is the configuration's",
+                ));
             }
             _ => {}
         }
@@ -108,25 +111,25 @@ impl Found {
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, Rejected> {
+pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, InvalidRequest> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Rejected::value(name, "must be true or false")),
+        _ => Err(InvalidRequest::value(name, "must be true or false")),
     }
 }
 
-fn midstream(name: &'static str, text: &str) -> Result<Midstream, Rejected> {
-    Midstream::named(text).ok_or_else(|| Rejected::value(name, "must be off, continue or restart"))
+fn midstream(name: &'static str, text: &str) -> Result<Midstream, InvalidRequest> {
+    Midstream::named(text).ok_or_else(|| InvalidRequest::value(name, "must be off, continue or restart"))
 }
 
-fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, Rejected> {
+fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, InvalidRequest> {
     if value == "null" { Ok(None) } else { fallbacks::read(name, value).map(Some) }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>, Rejected> {
+fn header<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>, InvalidRequest> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    value.to_str().map(Some).map_err(|_| Rejected::value(name.as_str(), "must be a number"))
+    value.to_str().map(Some).map_err(|_| InvalidRequest::value(name.as_str(), "must be a number"))
 }
 
 /// A number may stand in quotes.
@@ -135,7 +138,7 @@ fn literal(value: &str) -> Cow<'_, str> {
 }
 
 /// A whole number from zero up; `2.0` is one.
-fn count(name: &'static str, text: &str) -> Result<u32, Rejected> {
+fn count(name: &'static str, text: &str) -> Result<u32, InvalidRequest> {
     let text = text.trim();
     if let Ok(count) = text.parse() {
         return Ok(count);
@@ -149,12 +152,12 @@ fn count(name: &'static str, text: &str) -> Result<u32, Rejected> {
         Ok(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
             Ok(number as u32)
         }
-        _ => Err(Rejected::value(name, "must be a whole number, zero or more")),
+        _ => Err(InvalidRequest::value(name, "must be a whole number, zero or more")),
     }
 }
 
 /// Seconds, or none for zero.
-fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, Rejected> {
+fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, InvalidRequest> {
     let rule = "must be a number of seconds, zero or more";
     match text.trim().parse::<f64>() {
         Ok(0.0) => Ok(None),
@@ -162,6 +165,6 @@ fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, Rejected>
         Ok(number) if number.is_finite() && number > 0.0 => {
             Ok(Some(Duration::from_secs_f64(number.min(LONGEST)).max(Duration::from_nanos(1))))
         }
-        _ => Err(Rejected::value(name, rule)),
+        _ => Err(InvalidRequest::value(name, rule)),
     }
 }

@@ -13,15 +13,15 @@ use super::{
     instead, sent,
 };
 use crate::{
-    error::Rejected,
-    request::{Frames, Head, Prompt, Route, Trail},
+    error::InvalidRequest,
+    request::{BodyFrames, Operation, ParsedRequest, RequestContext, RequestInfo},
 };
 
 /// What is read of these frames, those of so many bytes kept as they are.
-fn read_in(frames: &[Bytes], worth: usize) -> Result<(Arc<Head>, Frames), Rejected> {
+fn read_in(frames: &[Bytes], worth: usize) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
     let mut reading = Reading::keeping(worth);
     frames.iter().cloned().for_each(|frame| reading.take(frame));
-    reading.end(Route::Chat, &HeaderMap::new())
+    reading.end(Operation::Chat, &HeaderMap::new())
 }
 
 fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
@@ -32,14 +32,14 @@ fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
     places.into_iter().map(&mut frame).collect()
 }
 
-fn prompt((head, bytes): (Arc<Head>, Frames)) -> Prompt {
-    let trail = Arc::new(Trail::new(Instant::now(), None));
-    Prompt { instead: instead(&[("messages", "[3]")]), ..Prompt::new(bytes, head, trail) }
+fn prompt((head, bytes): (Arc<RequestInfo>, BodyFrames)) -> ParsedRequest {
+    let context = Arc::new(RequestContext::new(Instant::now(), None));
+    ParsedRequest { instead: instead(&[("messages", "[3]")]), ..ParsedRequest::new(bytes, head, context) }
 }
 
 /// The same head and the same bytes upstream, or the same words about the same place.
 fn same(body: &Bytes, frames: &[Bytes], worth: usize) -> Result<(), TestCaseError> {
-    let whole = read(Route::Chat, &HeaderMap::new(), body);
+    let whole = read(Operation::Chat, &HeaderMap::new(), body);
     match (whole, read_in(frames, worth)) {
         (Ok(head), Ok(read)) => {
             prop_assert_eq!(format!("{head:?}"), format!("{:?}", read.0));
@@ -50,7 +50,7 @@ fn same(body: &Bytes, frames: &[Bytes], worth: usize) -> Result<(), TestCaseErro
             let usage = whole.payload_with_usage("n", &[]).to_bytes();
             prop_assert_eq!(cut.payload_with_usage("n", &[]).to_bytes(), usage);
             (cut.instead, cut.prefix) = (None, Some("so far".into()));
-            let whole = Prompt { prefix: cut.prefix.clone(), instead: None, ..whole };
+            let whole = ParsedRequest { prefix: cut.prefix.clone(), instead: None, ..whole };
             prop_assert_eq!(sent(&cut, "n", &[]), sent(&whole, "n", &[]));
         }
         (whole, cut) => prop_assert_eq!(whole.err(), cut.err()),
@@ -120,12 +120,12 @@ fn large_frames_stay_where_they_are() {
     let body = long(40_000);
     let mut reading = Reading::new();
     cut(&body, vec![3_000, 20_000]).into_iter().for_each(|frame| reading.take(frame));
-    let (head, frames) = reading.end(Route::Chat, &HeaderMap::new()).unwrap();
+    let (head, frames) = reading.end(Operation::Chat, &HeaderMap::new()).unwrap();
     let inside = |frame: &Bytes| body.as_ptr_range().contains(&frame.as_ptr());
     let kept =
-        |frames: &Frames| frames.slices(0..frames.len()).map(|frame| inside(&frame)).collect::<Vec<_>>();
+        |frames: &BodyFrames| frames.slices(0..frames.len()).map(|frame| inside(&frame)).collect::<Vec<_>>();
     assert_eq!(kept(&frames), [false, true, true], "the first is too small to hold its buffer");
-    let prompt = Prompt { instead: None, ..prompt((head, frames)) };
+    let prompt = ParsedRequest { instead: None, ..prompt((head, frames)) };
     assert_eq!(sent(&prompt, "m", &[]).as_bytes(), body);
 }
 
@@ -144,7 +144,7 @@ fn small_frames_do_not_hold_the_buffers_that_they_came_in() {
         .unzip();
     let mut reading = Reading::new();
     frames.into_iter().for_each(|frame| reading.take(frame));
-    let (_, frames) = reading.end(Route::Chat, &HeaderMap::new()).unwrap();
+    let (_, frames) = reading.end(Operation::Chat, &HeaderMap::new()).unwrap();
     assert!(held.iter().all(Bytes::is_unique), "a buffer is held");
     assert_eq!(frames.flat(), body);
     assert!(frames.slices(0..frames.len()).count() <= 4);

@@ -1,4 +1,4 @@
-//! What all calls of a layer share that may call again: [`Again`].
+//! What all calls of a layer share that may call again: [`SharedClone`].
 
 use std::{
     ops::Deref,
@@ -10,7 +10,7 @@ use std::{
 /// The first call goes to the service that was polled ready. Another needs one that the future may keep, and nearly no
 /// request needs that: cloned for each, as tower's own layers do, it is counted up and down with all that is below it.
 #[derive(Debug)]
-pub(crate) struct Again<S, R>(Arc<Shared<S, R>>);
+pub(crate) struct SharedClone<S, R>(Arc<Shared<S, R>>);
 
 #[derive(Debug)]
 struct Shared<S, R> {
@@ -19,7 +19,7 @@ struct Shared<S, R> {
     spare: Mutex<S>,
 }
 
-impl<S: Clone, R> Again<S, R> {
+impl<S: Clone, R> SharedClone<S, R> {
     pub(crate) fn new(inner: &S, rules: R) -> Self {
         Self(Arc::new(Shared { rules, spare: Mutex::new(inner.clone()) }))
     }
@@ -30,13 +30,13 @@ impl<S: Clone, R> Again<S, R> {
     }
 }
 
-impl<S, R> Clone for Again<S, R> {
+impl<S, R> Clone for SharedClone<S, R> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S, R> Deref for Again<S, R> {
+impl<S, R> Deref for SharedClone<S, R> {
     type Target = R;
 
     fn deref(&self) -> &R {
@@ -56,7 +56,8 @@ mod tests {
     use tower_service::Service;
 
     use crate::{
-        Class, Ending, context_window::ContextWindowFallbackLayer, fallback::FallbackLayer, retry::RetryLayer,
+        Class, Outcome, context_window::ContextWindowFallbackLayer, fallback::FallbackLayer,
+        retry::RetryLayer,
     };
 
     static CLONES: AtomicU32 = AtomicU32::new(0);
@@ -85,13 +86,13 @@ mod tests {
         }
     }
 
-    fn classify(outcome: Result<&(), &()>) -> Ending {
-        Ending::of(outcome.map_or(Class::ContextWindow, |()| Class::Success))
+    fn classify(result: Result<&(), &()>) -> Outcome {
+        Outcome::new(result.map_or(Class::ContextWindow, |()| Class::Success))
     }
 
     #[tokio::test]
     async fn only_a_request_that_is_made_again_has_the_service_cloned() {
-        let next = |_: &bool, _: &Ending| Some(true);
+        let next = |_: &bool, _: &Outcome| Some(true);
         let mut service = FallbackLayer::new(next, classify).layer(
             ContextWindowFallbackLayer::new(next, classify)
                 .layer(RetryLayer::new(1u32, classify).layer(Counted)),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{super::read, chat, instead, parameters, prompt, sent};
 use crate::{
     config::{FallbackTarget, Fallbacks},
-    request::{Overrides, Prompt, Route},
+    request::{Operation, Overrides, ParsedRequest},
 };
 
 const SIMPLE: &str = r#" {
@@ -127,7 +127,7 @@ fn a_header_overwrites_the_body() {
     );
     let with = |pairs: &[(&'static str, &'static str)]| {
         let pair = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        read(Route::Chat, &pairs.iter().map(pair).collect::<HeaderMap>(), &body).unwrap().overrides
+        read(Operation::Chat, &pairs.iter().map(pair).collect::<HeaderMap>(), &body).unwrap().overrides
     };
     let all = with(&[
         ("x-litellm-num-retries", "4"),
@@ -183,7 +183,7 @@ fn a_fallback_overrules_both() {
 
 #[test]
 fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
-    let sent = |prompt: &Prompt, defaults: &[(&str, &str)]| -> Value {
+    let sent = |prompt: &ParsedRequest, defaults: &[(&str, &str)]| -> Value {
         let bytes = prompt.payload_with_usage("m", &parameters(defaults)).to_bytes();
         serde_json::from_slice::<Value>(&bytes).unwrap()["stream_options"].take()
     };
@@ -213,7 +213,7 @@ fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
 
 #[test]
 fn a_body_too_large_is_413() {
-    let rejected = super::Rejected::too_large(100);
+    let rejected = super::InvalidRequest::too_large(100);
     assert_eq!((rejected.status().as_u16(), rejected.code()), (413, "request_too_large"));
     assert!(rejected.to_string().contains("100 bytes"));
 }

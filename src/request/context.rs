@@ -1,4 +1,4 @@
-//! What one request has tried so far: [`Trail`].
+//! What one request has tried so far: [`RequestContext`].
 //!
 //! It rides behind an `Arc` in the request, through retries and fallbacks. The balancers write the endpoints they
 //! picked, the fallback policies the groups they went to; Intake reads it when the answer goes out.
@@ -15,11 +15,11 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tollgate_layers::{Attempts, timeout::Limit};
 
 use super::Request;
-use crate::{config::FallbackTarget, error::Fault};
+use crate::{config::FallbackTarget, error::BodyError};
 
 /// What one request has tried, and by when it must be done.
 #[derive(Debug)]
-pub(crate) struct Trail {
+pub(crate) struct RequestContext {
     /// Endpoints tried and attempts made.
     pub attempts: Attempts,
     /// When it came in.
@@ -59,7 +59,7 @@ struct List {
     rest: std::vec::IntoIter<FallbackTarget>,
 }
 
-impl Trail {
+impl RequestContext {
     /// The trail of a request that came in at `arrival`.
     pub(crate) fn new(arrival: Instant, longest: Option<Duration>) -> Self {
         Self {
@@ -186,17 +186,17 @@ impl Walk {
 
 /// What the request has tried so far.
 pub(crate) fn attempts(request: &Request) -> Option<&Attempts> {
-    Some(&request.trail.attempts)
+    Some(&request.context.attempts)
 }
 
 /// When the request must be done.
 pub(crate) fn deadline(request: &Request) -> Option<Instant> {
-    request.trail.deadline
+    request.context.deadline
 }
 
 /// How long the whole request may take: what is left until its deadline.
 pub(crate) fn whole(request: &Request) -> Option<Limit> {
-    deadline(request).map(|at| Limit::until(at).named(Fault::Deadline.code()))
+    deadline(request).map(|at| Limit::until(at).named(BodyError::Deadline.code()))
 }
 
 #[cfg(test)]
@@ -207,13 +207,13 @@ mod tests {
         names.iter().map(|name| FallbackTarget { model: (*name).into(), parameters: Vec::new() }).collect()
     }
 
-    fn trail() -> Trail {
-        Trail::new(Instant::now(), None)
+    fn context() -> RequestContext {
+        RequestContext::new(Instant::now(), None)
     }
 
     #[tokio::test]
     async fn a_failed_groups_own_list_comes_first_then_the_list_it_was_reached_from() {
-        let trail = trail();
+        let context = context();
         let mut seen = Vec::new();
         let mut failed: Arc<str> = "a".into();
         let own = |name: &str| match name {
@@ -221,33 +221,33 @@ mod tests {
             "b" => list(&["c"]),
             _ => Vec::new(),
         };
-        while let Some(next) = trail.next_group(&failed, own(&failed), 5) {
+        while let Some(next) = context.next_group(&failed, own(&failed), 5) {
             failed = Arc::clone(&next.model);
             seen.push(next.model.to_string());
         }
         assert_eq!(seen, ["b", "c", "d"]);
-        assert_eq!(trail.fallbacks(), 3);
+        assert_eq!(context.fallbacks(), 3);
     }
 
     #[tokio::test]
     async fn a_cycle_ends() {
-        let trail = trail();
-        assert!(trail.next_group(&"a".into(), list(&["b"]), 5).is_some());
-        assert!(trail.next_group(&"b".into(), list(&["a", "b"]), 5).is_none());
+        let context = context();
+        assert!(context.next_group(&"a".into(), list(&["b"]), 5).is_some());
+        assert!(context.next_group(&"b".into(), list(&["a", "b"]), 5).is_none());
     }
 
     #[tokio::test]
     async fn a_chain_goes_no_deeper_than_it_may_while_siblings_are_not_counted() {
-        let trail = trail();
-        assert!(trail.next_group(&"a".into(), list(&["b", "x", "y"]), 1).is_some());
+        let context = context();
+        assert!(context.next_group(&"a".into(), list(&["b", "x", "y"]), 1).is_some());
         assert_eq!(
-            trail.next_group(&"b".into(), list(&["c"]), 1).map(|next| next.model.clone()),
+            context.next_group(&"b".into(), list(&["c"]), 1).map(|next| next.model.clone()),
             Some("x".into())
         );
         assert_eq!(
-            trail.next_group(&"x".into(), list(&["c"]), 1).map(|next| next.model.clone()),
+            context.next_group(&"x".into(), list(&["c"]), 1).map(|next| next.model.clone()),
             Some("y".into())
         );
-        assert!(trail.next_group(&"y".into(), list(&["c"]), 1).is_none());
+        assert!(context.next_group(&"y".into(), list(&["c"]), 1).is_none());
     }
 }

@@ -11,9 +11,9 @@ use super::{
     scan::{MAX_KEYS, Object, Text},
 };
 use crate::{
-    error::Rejected,
+    error::InvalidRequest,
     json::PushScanner,
-    request::{Frames, Head, Route},
+    request::{BodyFrames, Operation, RequestInfo},
 };
 
 /// What is known of the frames that have come.
@@ -65,19 +65,23 @@ impl Reading {
     }
 
     /// What the body says, and the body.
-    pub(super) fn end(self, route: Route, headers: &HeaderMap) -> Result<(Arc<Head>, Frames), Rejected> {
-        let frames = self.only.map_or_else(|| self.kept.end(), Frames::from);
+    pub(super) fn end(
+        self,
+        operation: Operation,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
+        let frames = self.only.map_or_else(|| self.kept.end(), BodyFrames::from);
         let text = match frames.only() {
             Some(only) => from_utf8(only).ok().map(Text::One),
             None => self.text.and_then(Utf8::end).map(|()| Text::Many(&frames)),
         };
         if let (Some(text), Some((parts, close))) = (text, self.outline.and_then(PushScanner::end)) {
-            let head = head(route, headers, &Object::new(text, &parts, close), &[])?;
+            let head = head(operation, headers, &Object::new(text, &parts, close), &[])?;
             return Ok((Arc::new(head), frames));
         }
         let whole = frames.flat();
         drop(frames);
-        Ok((Arc::new(read(route, headers, &whole)?), whole.into()))
+        Ok((Arc::new(read(operation, headers, &whole)?), whole.into()))
     }
 }
 
@@ -122,7 +126,7 @@ impl Kept {
         }
     }
 
-    fn end(mut self) -> Frames {
+    fn end(mut self) -> BodyFrames {
         self.seal();
         self.frames.into_iter().collect()
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::scan::{Member, Object};
 use crate::{
     config::{InRequest, in_request},
-    request::{Keys, Layout},
+    request::{Layout, TopLevelKeys},
 };
 
 /// Lays out `object`; `commas` are the trailing ones.
@@ -23,7 +23,7 @@ pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize])
 ///
 /// Either takes exactly the commas that the run no longer needs.
 fn divided(members: &[Member<'_>]) -> Layout {
-    let (mut cuts, mut keys) = (Vec::new(), Keys::with_capacity(members.len()));
+    let (mut cuts, mut keys) = (Vec::new(), TopLevelKeys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
         if in_request(&member.key) != InRequest::Pass {

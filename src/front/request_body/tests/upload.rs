@@ -19,10 +19,10 @@ use crate::{
     config::Midstream,
     front::{
         admission::{Admitted, Call},
-        intake::{Intake, Rules},
+        request_body::{ReadRequest, Rules},
     },
-    group::Stack,
-    request::{Request, Response, Route},
+    group::ArcService,
+    request::{Operation, Request, Response},
 };
 
 /// What comes of the upload, and when.
@@ -35,7 +35,7 @@ async fn sent<B>(request: http::Request<B>, max_body: usize) -> (Result<Response
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let tree = Stack::layer().layer(service_fn(|_: Request| async {
+    let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
     let rules = Rules {
@@ -48,8 +48,8 @@ where
     };
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let intake = Intake::new(tree, rules);
-    let call = Call { route: Route::Chat, request };
+    let intake = ReadRequest::new(tree, rules);
+    let call = Call { operation: Operation::Chat, request };
     (intake.oneshot(Admitted { call, permit }).await, start.elapsed())
 }
 
@@ -58,9 +58,9 @@ fn pieces(of: usize) -> Vec<Bytes> {
     body.as_bytes().chunks(of).map(Bytes::copy_from_slice).collect()
 }
 
-fn stalled(outcome: &(Result<Response, Error>, Duration)) {
-    match outcome {
-        (Err(Error::Rejected(rejected)), after) => {
+fn stalled(result: &(Result<Response, Error>, Duration)) {
+    match result {
+        (Err(Error::InvalidRequest(rejected)), after) => {
             assert_eq!((rejected.status().as_u16(), after.as_secs()), (408, 30));
         }
         other => panic!("{other:?}"),
@@ -82,7 +82,7 @@ async fn silence_after_a_slow_line_is_not_waited_for_either() {
     let slow = Script::paced(Duration::from_secs(1), pieces(100)).then(Step::Hang);
     match upload(slow).await {
         // At 33 s it had sent its third kilobyte, and never sent a fourth.
-        (Err(Error::Rejected(rejected)), after) => {
+        (Err(Error::InvalidRequest(rejected)), after) => {
             assert_eq!((rejected.status().as_u16(), after.as_secs()), (408, 63));
         }
         other => panic!("{other:?}"),
@@ -91,16 +91,16 @@ async fn silence_after_a_slow_line_is_not_waited_for_either() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_line_is_waited_for_however_long_it_takes() {
-    let (outcome, took) = upload(Script::paced(Duration::from_secs(1), pieces(100))).await;
-    assert!(outcome.is_ok() && took > Duration::from_secs(40), "{outcome:?} {took:?}");
+    let (result, took) = upload(Script::paced(Duration::from_secs(1), pieces(100))).await;
+    assert!(result.is_ok() && took > Duration::from_secs(40), "{result:?} {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_length_that_is_only_announced_takes_no_memory() {
     let mut request = http::Request::new(Script::paced(Duration::from_millis(1), pieces(1000)).into_body());
     request.headers_mut().insert("content-length", usize::MAX.into());
-    let (outcome, _) = sent(request, usize::MAX).await;
-    assert!(outcome.is_ok(), "{outcome:?}");
+    let (result, _) = sent(request, usize::MAX).await;
+    assert!(result.is_ok(), "{result:?}");
 }
 
 /// A body that tells its end with its last frame, and must not be asked for more.
@@ -150,7 +150,7 @@ impl Body for Announced {
 #[tokio::test]
 async fn a_length_beyond_the_limit_is_refused_before_a_byte_is_read() {
     match sent(http::Request::new(Announced(1001)), 1000).await.0 {
-        Err(Error::Rejected(rejected)) => assert_eq!(rejected.status().as_u16(), 413),
+        Err(Error::InvalidRequest(rejected)) => assert_eq!(rejected.status().as_u16(), 413),
         other => panic!("{other:?}"),
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::reading::Reading;
-use crate::{Error, error::Rejected, front::admission::BUFFER_UNIT};
+use crate::{Error, error::InvalidRequest, front::admission::BUFFER_UNIT};
 
 /// Reads a body of at most so many bytes into `reading`, and takes the room that it needs at the front door.
 pub(super) async fn upload<B>(
@@ -32,15 +32,15 @@ where
 {
     // A length that was announced is judged before a byte of it is read.
     if body.size_hint().lower() > most as u64 {
-        return Err(Rejected::too_large(most).into());
+        return Err(InvalidRequest::too_large(most).into());
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        return Err(Rejected::encoded().into());
+        return Err(InvalidRequest::encoded().into());
     }
     let mut body = std::pin::pin!(Paced::new(body));
     let mut held = Held { room, permit: None, most, total: 0 };
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(held.total, cx)).await? {
-        let frame = frame.map_err(|_| Rejected::broken_off())?;
+        let frame = frame.map_err(|_| InvalidRequest::broken_off())?;
         if let Ok(data) = frame.into_data() {
             held.grow(data.len())?;
             reading.take(data);
@@ -77,7 +77,11 @@ impl<B: HttpBody<Data = Bytes>> Paced<B> {
     }
 
     /// What comes next; `total` bytes are there.
-    fn poll(self: Pin<&mut Self>, total: usize, cx: &mut Context<'_>) -> Poll<Result<Next<B>, Rejected>> {
+    fn poll(
+        self: Pin<&mut Self>,
+        total: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Next<B>, InvalidRequest>> {
         let mut this = self.project();
         // It need not be asked for an end that it has told.
         if this.body.is_end_stream() {
@@ -103,7 +107,7 @@ impl<B: HttpBody<Data = Bytes>> Paced<B> {
                 ready!(timer.poll(cx));
             }
         }
-        Poll::Ready(Err(Rejected::stalled(Self::LEAST, Self::WITHIN)))
+        Poll::Ready(Err(InvalidRequest::stalled(Self::LEAST, Self::WITHIN)))
     }
 }
 
@@ -119,7 +123,7 @@ impl Held<'_> {
     fn grow(&mut self, by: usize) -> Result<(), Error> {
         self.total += by;
         if self.total > self.most {
-            return Err(Rejected::too_large(self.most).into());
+            return Err(InvalidRequest::too_large(self.most).into());
         }
         let units = self.total / BUFFER_UNIT;
         let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

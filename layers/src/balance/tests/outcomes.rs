@@ -23,10 +23,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn end(self, ending: Ending) {
-        self.held.into_iter().for_each(|held| held.end(&ending));
-        self.watch.into_iter().for_each(|watch| watch.end(&ending));
-        self.flight.into_iter().for_each(|flight| flight.end(&ending));
+    fn end(self, outcome: Outcome) {
+        self.held.into_iter().for_each(|held| held.complete(&outcome));
+        self.watch.into_iter().for_each(|watch| watch.complete(&outcome));
+        self.flight.into_iter().for_each(|flight| flight.complete(&outcome));
     }
 }
 
@@ -44,19 +44,19 @@ impl From<Exhausted> for Broken {
 struct Fasten;
 
 impl Classify<Stream, Broken> for Fasten {
-    fn classify(&self, outcome: Result<&Stream, &Broken>) -> Ending {
-        Ending::of(if outcome.is_ok() { Class::Success } else { Class::Unavailable })
+    fn classify(&self, result: Result<&Stream, &Broken>) -> Outcome {
+        Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable })
     }
 }
 
 macro_rules! fastens {
     ($($handle:ty => $field:ident),*) => {$(
-        impl Track<$handle, Stream, Broken> for Fasten {
-            fn track(&self, handle: $handle, outcome: Result<Stream, Broken>) -> Result<Stream, Broken> {
-                match outcome {
+        impl TrackOutcome<$handle, Stream, Broken> for Fasten {
+            fn track(&self, handle: $handle, result: Result<Stream, Broken>) -> Result<Stream, Broken> {
+                match result {
                     Ok(stream) => Ok(Stream { $field: Some(handle), ..stream }),
                     Err(broken) => {
-                        handle.end(&Ending::of(Class::Unavailable));
+                        handle.complete(&Outcome::new(Class::Unavailable));
                         Err(broken)
                     }
                 }
@@ -145,10 +145,12 @@ where
         }
         Fate::Ends | Fate::Fails | Fate::Breaks | Fate::NeverSent | Fate::CancelledStreaming => {
             match call.poll() {
-                Poll::Ready(Ok(stream)) if fate == Fate::Ends => stream.end(Ending::of(Class::Success)),
-                Poll::Ready(Ok(stream)) if fate == Fate::Breaks => stream.end(Ending::of(Class::Unavailable)),
+                Poll::Ready(Ok(stream)) if fate == Fate::Ends => stream.end(Outcome::new(Class::Success)),
+                Poll::Ready(Ok(stream)) if fate == Fate::Breaks => {
+                    stream.end(Outcome::new(Class::Unavailable))
+                }
                 Poll::Ready(Ok(stream)) if fate == Fate::NeverSent => {
-                    stream.end(Ending::of(Class::Unavailable).never_sent());
+                    stream.end(Outcome::new(Class::Unavailable).never_sent());
                 }
                 Poll::Ready(Ok(stream)) => drop(stream),
                 Poll::Ready(Err(Broken)) => assert_eq!(fate, Fate::Fails),

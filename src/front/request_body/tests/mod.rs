@@ -14,21 +14,21 @@ use tokio::time::Instant;
 use super::read;
 use crate::{
     config::FallbackTarget,
-    error::Rejected,
-    request::{Head, Prompt, Route, Trail},
+    error::InvalidRequest,
+    request::{Operation, ParsedRequest, RequestContext, RequestInfo},
 };
 
-fn chat(body: impl Into<Bytes>) -> Result<Head, Rejected> {
-    read(Route::Chat, &HeaderMap::new(), &body.into())
+fn chat(body: impl Into<Bytes>) -> Result<RequestInfo, InvalidRequest> {
+    read(Operation::Chat, &HeaderMap::new(), &body.into())
 }
 
-fn prompt(body: impl Into<Bytes>) -> Prompt {
+fn prompt(body: impl Into<Bytes>) -> ParsedRequest {
     let bytes = body.into();
     let head = match chat(bytes.clone()) {
         Ok(head) => head,
         Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
     };
-    Prompt::new(bytes.into(), Arc::new(head), Arc::new(Trail::new(Instant::now(), None)))
+    ParsedRequest::new(bytes.into(), Arc::new(head), Arc::new(RequestContext::new(Instant::now(), None)))
 }
 
 /// A fallback that replaces these.
@@ -37,7 +37,7 @@ fn instead(of: &[(&str, &str)]) -> Option<Arc<FallbackTarget>> {
 }
 
 /// What goes upstream, as text.
-fn sent(prompt: &Prompt, model: &str, defaults: &[(&str, &str)]) -> String {
+fn sent(prompt: &ParsedRequest, model: &str, defaults: &[(&str, &str)]) -> String {
     String::from_utf8(prompt.payload(model, &parameters(defaults)).to_bytes().into()).unwrap()
 }
 

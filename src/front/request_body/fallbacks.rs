@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::scan::{self, Object, string};
 use crate::{
     config::{FallbackTarget, Fallbacks, InRequest, in_request},
-    error::Rejected,
+    error::InvalidRequest,
 };
 
 /// How long one list may be: far more than anybody walks through, and few enough to keep.
@@ -21,7 +21,7 @@ const MOST_PARAMETERS: usize = 64;
 const FIXED: [&str; 2] = ["stream", "stream_options"];
 
 /// Reads the value of the parameter `name`, which is not null.
-pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Rejected> {
+pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, InvalidRequest> {
     let mut fallbacks = Fallbacks::default();
     for entry in entries(name, value)? {
         match object(name, entry)? {
@@ -33,7 +33,7 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Rejecte
         }
     }
     if fallbacks.flat.is_some() && !(fallbacks.by_group.is_empty() && fallbacks.default.is_empty()) {
-        return Err(Rejected::value(
+        return Err(InvalidRequest::value(
             name,
             "must be either one list for all models or a list by model, not both",
         ));
@@ -41,18 +41,19 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Rejecte
     Ok(fallbacks)
 }
 
-fn entries<'a>(name: &'static str, value: &'a str) -> Result<Vec<&'a str>, Rejected> {
-    scan::list(value, MOST_ENTRIES)
-        .ok_or_else(|| Rejected::value(name, "must be a list of at most 256 model names or objects, or null"))
+fn entries<'a>(name: &'static str, value: &'a str) -> Result<Vec<&'a str>, InvalidRequest> {
+    scan::list(value, MOST_ENTRIES).ok_or_else(|| {
+        InvalidRequest::value(name, "must be a list of at most 256 model names or objects, or null")
+    })
 }
 
-fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, Rejected> {
+fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, InvalidRequest> {
     if !entry.starts_with('{') {
         return Ok(None);
     }
     match scan::object(entry) {
         Ok(object) if object.members.len() <= MOST_PARAMETERS => Ok(Some(object)),
-        _ => Err(Rejected::value(name, "has an object of more than 64 keys")),
+        _ => Err(InvalidRequest::value(name, "has an object of more than 64 keys")),
     }
 }
 
@@ -61,16 +62,16 @@ fn is_alternative(object: &Object<'_>) -> bool {
     object.members.iter().any(|member| member.key == "model" && !object.value(member).starts_with('['))
 }
 
-fn named(name: &'static str, entry: &str) -> Result<FallbackTarget, Rejected> {
+fn named(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
     match string(entry) {
         Some(model) if !model.is_empty() => {
             Ok(FallbackTarget { model: model.into(), parameters: Vec::new() })
         }
-        _ => Err(Rejected::value(name, "has an entry that is neither a model name nor an object")),
+        _ => Err(InvalidRequest::value(name, "has an entry that is neither a model name nor an object")),
     }
 }
 
-fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTarget, Rejected> {
+fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTarget, InvalidRequest> {
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
     for member in &object.members {
@@ -79,38 +80,43 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTa
         if parameters.iter().any(|(known, _)| **known == *member.key)
             || (member.key == "model" && model.is_some())
         {
-            return Err(Rejected::duplicate(at()));
+            return Err(InvalidRequest::duplicate(at()));
         }
         match &*member.key {
             "model" => model = Some(named(name, &object.value(member))?.model),
-            key if FIXED.contains(&key) => return Err(Rejected::value(at(), "may not differ in a fallback")),
+            key if FIXED.contains(&key) => {
+                return Err(InvalidRequest::value(at(), "may not differ in a fallback"));
+            }
             key => match in_request(key) {
                 InRequest::Pass => parameters.push((key.into(), object.value(member).into())),
                 InRequest::Cut | InRequest::Refused => {
-                    return Err(Rejected::value(at(), "may not be set by a request"));
+                    return Err(InvalidRequest::value(at(), "may not be set by a request"));
                 }
                 InRequest::Override => {
-                    return Err(Rejected::value(at(), "belongs to the request, not to one of its fallbacks"));
+                    return Err(InvalidRequest::value(
+                        at(),
+                        "belongs to the request, not to one of its fallbacks",
+                    ));
                 }
             },
         }
     }
     model.map_or_else(
-        || Err(Rejected::value(name, "has an entry without a model")),
+        || Err(InvalidRequest::value(name, "has an entry without a model")),
         |model| Ok(FallbackTarget { model, parameters }),
     )
 }
 
-fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), Rejected> {
+fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), InvalidRequest> {
     let [group] = &*object.members else {
-        return Err(Rejected::value(
+        return Err(InvalidRequest::value(
             name,
             "has an object that is not of the form {\"asked\": [\"instead\"]}",
         ));
     };
     let value = object.value(group);
     if !value.starts_with('[') {
-        return Err(Rejected::value(name, "has an object whose value is not a list"));
+        return Err(InvalidRequest::value(name, "has an object whose value is not a list"));
     }
     let list = entries(name, &value)?.into_iter().map(|entry| alternative(name, entry));
     let list = list.collect::<Result<Vec<_>, _>>()?;
@@ -122,7 +128,7 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
     Ok(())
 }
 
-fn alternative(name: &'static str, entry: &str) -> Result<FallbackTarget, Rejected> {
+fn alternative(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
     match object(name, entry)? {
         Some(object) => with_parameters(name, &object),
         None => named(name, entry),

@@ -1,0 +1,38 @@
+//! Of what class our own errors are: the second of the two places where [`Error`] is matched without `_`.
+
+use std::convert::Infallible;
+
+use tollgate_layers::{Class, Outcome};
+
+use crate::{Error, classify::OutcomeKind, error::HasOutcome};
+
+impl HasOutcome for Error {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::InvalidRequest(_)
+            | Self::Unauthenticated { .. }
+            | Self::NoRoute
+            | Self::Method(_)
+            | Self::UnknownModel(_) => OutcomeKind::BadRequest.outcome().refused(),
+            Self::Busy => OutcomeKind::Overloaded.outcome().refused(),
+            Self::Elapsed(elapsed) if elapsed.is_evidence() => OutcomeKind::Timeout.outcome(),
+            Self::Elapsed(_) => OutcomeKind::Timeout.outcome().without_evidence(),
+            Self::Exhausted(exhausted) => {
+                OutcomeKind::RateLimited.outcome().refused().with_retry_after(exhausted.retry_after())
+            }
+            Self::Transport(wire) => {
+                let kind = if wire.timed_out { OutcomeKind::Timeout } else { OutcomeKind::Network };
+                let outcome = if wire.sent { kind.outcome() } else { kind.outcome().never_sent() };
+                if wire.evidence { outcome } else { outcome.without_evidence() }
+            }
+            Self::Body(fault) => fault.outcome(),
+            Self::Attempt(_, error) => error.outcome(),
+        }
+    }
+}
+
+impl HasOutcome for Infallible {
+    fn outcome(&self) -> Outcome {
+        Outcome::new(Class::Success)
+    }
+}
