@@ -1,47 +1,48 @@
-//! Times as providers write them: `6m0s`, `7 seconds`, RFC 3339, HTTP dates. No wait is longer than [`LONGEST`].
+//! Parsing of times and durations of providers: `6m0s`, `7 seconds`, RFC 3339, HTTP dates. Each wait is at most
+//! [`LONGEST`].
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, header};
 
-/// The longest wait that is believed: beyond an hour a header is more likely wrong than helpful.
+/// The longest wait that is accepted: a header with more than an hour is more likely wrong than helpful.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
-/// So many seconds; none for zero, the past and what is no number.
+/// Returns a duration of this many seconds. Returns none for zero, a negative number and NaN.
 pub(super) fn seconds(count: f64) -> Option<Duration> {
-    // A NaN compares false, so it is none as well.
+    // A comparison with NaN is false, so NaN gives none as well.
     (count > 0.0).then(|| Duration::try_from_secs_f64(count.min(LONGEST.as_secs_f64())).ok()).flatten()
 }
 
-/// A plain number, whole or with a fraction; never infinite.
+/// Parses a plain, finite number, whole or with a fraction.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// When the answer was made, in Unix seconds, by its own `date`, so that a clock that differs from ours does not
-/// matter; by our clock where it has none.
+/// Returns the time of the response in Unix seconds, from its `date` header, so that a difference between the clocks
+/// has no effect. Without the header it is the time of the gateway's clock.
 pub(super) fn now(headers: &HeaderMap) -> f64 {
     let told = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
     told.unwrap_or_else(|| unix(SystemTime::now()))
 }
 
-/// An absolute time, in Unix seconds.
+/// Parses an absolute time. Returns Unix seconds.
 pub(super) fn date(text: &str) -> Option<f64> {
     http_date(text).or_else(|| rfc3339(text))
 }
 
-/// The whole text as a duration with units: `12ms`, `2m59.56s`, `1h0m0s`.
+/// Parses the whole text as a duration with units: `12ms`, `2m59.56s`, `1h0m0s`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let (length, rest) = spans(text.trim())?;
     rest.is_empty().then(|| seconds(length)).flatten()
 }
 
-/// The duration that the text begins with, as sentences have it: `7 seconds.`, `1 minute 30 seconds or`.
+/// Parses the duration at the beginning of a sentence: `7 seconds.`, `1 minute 30 seconds or`.
 pub(super) fn leading_duration(text: &str) -> Option<Duration> {
     spans(text).and_then(|(length, _)| seconds(length))
 }
 
-/// As many pairs of number and unit as there are, in seconds, and what follows them.
+/// Parses as many pairs of number and unit as possible. Returns their sum in seconds, and the rest of the text.
 fn spans(text: &str) -> Option<(f64, &str)> {
     let mut sum = None;
     let mut rest = text;
@@ -62,7 +63,7 @@ fn span(text: &str) -> Option<(f64, &str)> {
     Some((number.parse::<f64>().ok()? * scale(unit)?, rest))
 }
 
-/// The seconds in a unit.
+/// Returns the number of seconds in a unit.
 fn scale(unit: &str) -> Option<f64> {
     Some(match unit.to_ascii_lowercase().as_str() {
         "ns" => 1e-9,
@@ -84,7 +85,7 @@ fn unix(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// `1994-11-06T08:49:37.5Z`, or with an offset, as Anthropic writes its resets.
+/// Parses `1994-11-06T08:49:37.5Z`, or a time with an offset, as in Anthropic's resets.
 fn rfc3339(text: &str) -> Option<f64> {
     let (day, time) = text.trim().split_once(['T', 't', ' '])?;
     let mut parts = day.splitn(3, '-');
@@ -102,7 +103,7 @@ fn rfc3339(text: &str) -> Option<f64> {
     Some(day + clock(time)? - offset)
 }
 
-/// Seconds since midnight, of `08:49`, `08:49:37` or `08:49:37.25`.
+/// Returns the seconds since midnight for `08:49`, `08:49:37` or `08:49:37.25`.
 fn clock(text: &str) -> Option<f64> {
     let mut parts = text.splitn(3, ':');
     let (hour, minute) = (integer(parts.next()?)?, integer(parts.next()?)?);
@@ -115,7 +116,7 @@ fn integer(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// The Unix seconds of a day's midnight, in the Gregorian calendar: years begin in March, so that the leap day is the
+/// Returns the Unix seconds of midnight, in the Gregorian calendar. Years begin in March, so that the leap day is the
 /// last of its year.
 fn day_number(year: i64, month: i64, day: i64) -> Option<f64> {
     let sane = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);

@@ -21,7 +21,7 @@ pub(super) struct RawConfig<'e> {
     pub(super) env: Environment<'e>,
 }
 
-/// One entry of `model_list`.
+/// An entry of `model_list`.
 #[derive(Debug)]
 pub(super) struct ModelEntry {
     pub(super) at: Location,

@@ -1,8 +1,8 @@
-//! The golden table: what real providers say, and what it must be taken for.
+//! The golden table: responses of real providers, and their expected classification.
 //!
-//! `answers.http` holds answers with a status of their own, `events.http` errors inside a 200. Each entry is a name
-//! behind `###`, the status (answers only), headers, an empty line, the body, and behind `=>` the kind and the wait
-//! in milliseconds.
+//! `answers.http` contains responses with an error status, `events.http` errors inside of a 200. Each entry has a
+//! name after `###`, the status (responses only), headers, an empty line, the body, and after `=>` the kind and the
+//! wait in milliseconds.
 
 mod peeked;
 
@@ -47,7 +47,7 @@ fn verdict(outcome: &Outcome) -> String {
     }
 }
 
-/// All rows that are judged otherwise, so that one run shows them all.
+/// All rows with another classification than expected, so that one run shows all of them.
 fn wrong(rows: &[Row<'_>], judge: impl Fn(&Row<'_>) -> String) -> Vec<String> {
     let judged = rows.iter().map(|row| (row, judge(row)));
     judged

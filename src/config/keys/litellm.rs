@@ -138,8 +138,8 @@ static PREFIXES: [Row; 11] = [
 
 /// All names, in the order of the alphabet.
 ///
-/// Passed in a request are those that upstreams know too, as `user`, `metadata` and `store` are OpenAI's, `priority` is
-/// vLLM's and `ttl` is LM Studio's, and settings that nobody writes there.
+/// A request may pass names that upstreams know too (`user`, `metadata` and `store` are OpenAI's, `priority` is
+/// vLLM's, `ttl` is LM Studio's), and settings that never occur in requests.
 static KEYS: [Row; 269] = [
     ("additional_drop_params", Param, Cut),
     ("admin_only_routes", Setting, Pass),

@@ -1,4 +1,4 @@
-//! What the classifier knows for an error reaches it, in whatever answer it comes.
+//! The classifier gets the details of an error from every form of response.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn request(stream: bool) -> Request {
     Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
 }
 
-/// What becomes of a 200 with the headers of this row.
+/// Returns the outcome of a 200 with the headers of this row.
 async fn peek(row: &Row<'_>, kind: &'static str, body: String) -> request::Response {
     let mut head = Response::new(UpstreamBody::full(body));
     *head.headers_mut() = headers(&row.head);
