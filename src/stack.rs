@@ -159,7 +159,7 @@ fn deployment(
 
 /// Who judges what comes off the wire.
 const JUDGE: Classifier =
-    Classifier { answer: classify::answer, event: classify::event, success: classify::success };
+    Classifier { response: classify::answer, event: classify::event, success: classify::success };
 
 /// What a deployment's stack is to the balancer.
 trait Guarded:

@@ -11,13 +11,13 @@ use http::{HeaderMap, header};
 use tollgate_layers::Outcome;
 
 use super::{
-    clocks::Running,
-    live::Content,
-    pieces::Pieces,
-    said::Said,
+    active::Decoder,
+    byte_queue::ByteQueue,
     sse::{Framer, TooLong},
-    terms::Terms,
-    watch::{Event, Facts, Reader},
+    timeouts::RunningTimeouts,
+    transcript::Transcript,
+    watch::{Event, StreamState, TemplateReader},
+    watch_config::WatchConfig,
 };
 use crate::error::{BodyError, ErrorObject, StreamBreak};
 
@@ -28,19 +28,19 @@ const DONE_EVENT: &str = "data: [DONE]\n\n";
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Events {
-    facts: Facts,
+    state: StreamState,
     framer: Framer,
-    ready: Pieces,
-    reader: Reader,
-    said: Option<Said>,
-    terms: Terms,
+    ready: ByteQueue,
+    reader: TemplateReader,
+    said: Option<Transcript>,
+    config: WatchConfig,
 }
 
 /// What becomes of one event.
-enum Verdict {
+enum EventAction {
     Pass,
     Drop,
-    StreamBreak(StreamBreak),
+    Break(StreamBreak),
 }
 
 /// Whether an answer says that it is a stream of events.
@@ -51,19 +51,19 @@ pub(crate) fn is_events(headers: &HeaderMap) -> bool {
 }
 
 impl Events {
-    pub(crate) fn new(terms: Terms) -> Self {
+    pub(crate) fn new(config: WatchConfig) -> Self {
         Self {
-            facts: Facts::default(),
-            framer: Framer::new(terms.rules.event_limit),
-            ready: Pieces::default(),
-            reader: Reader::default(),
-            said: terms.remembers.then(Said::default),
-            terms,
+            state: StreamState::default(),
+            framer: Framer::new(config.peek.event_limit),
+            ready: ByteQueue::default(),
+            reader: TemplateReader::default(),
+            said: config.keeps_transcript.then(Transcript::default),
+            config,
         }
     }
 
-    pub(crate) const fn facts(&self) -> &Facts {
-        &self.facts
+    pub(crate) const fn state(&self) -> &StreamState {
+        &self.state
     }
 
     /// What was said so far, where it was kept in mind and is text alone.
@@ -88,14 +88,14 @@ impl Events {
     pub(crate) fn conclude(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         let outcome = match over {
             // After the terminal event nothing is missing, however the connection ended.
-            Err(broken) if !self.facts.done => {
+            Err(broken) if !self.state.done => {
                 self.ready.push(ErrorObject::of_break(broken).event());
                 // What the head told about limits stays true.
                 broken.outcome().with_reported(so_far.requests(), so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
         };
-        outcome.with_used(self.facts.usage.map(|usage| usage.total()))
+        outcome.with_used(self.state.usage.map(|usage| usage.total()))
     }
 
     /// Whether nothing is ready to be given.
@@ -115,14 +115,14 @@ impl Events {
     }
 }
 
-impl Content for Events {
+impl Decoder for Events {
     fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak> {
         self.framer.push(piece);
         let mut from = self.framer.start();
         loop {
             let to = self.framer.start();
-            let unit = match self.framer.next_unit() {
-                Ok(Some(unit)) => unit,
+            let block = match self.framer.next_block() {
+                Ok(Some(block)) => block,
                 Ok(None) => {
                     let given = self.framer.give(from);
                     if !given.is_empty() {
@@ -132,17 +132,17 @@ impl Content for Events {
                 }
                 Err(TooLong) => {
                     self.pass(from, to);
-                    return Err(BodyError::TooLarge { limit: self.terms.rules.event_limit }.into());
+                    return Err(BodyError::TooLarge { limit: self.config.peek.event_limit }.into());
                 }
             };
-            match judge(&mut self.reader, (&mut self.facts, &mut self.said), &self.terms, unit.data) {
-                Verdict::Pass => {}
-                Verdict::Drop => {
-                    let end = unit.end;
+            match classifier(&mut self.reader, (&mut self.state, &mut self.said), &self.config, block.data) {
+                EventAction::Pass => {}
+                EventAction::Drop => {
+                    let end = block.end;
                     self.pass(from, to);
                     from = end;
                 }
-                Verdict::StreamBreak(broken) => {
+                EventAction::Break(broken) => {
                     self.pass(from, to);
                     return Err(broken);
                 }
@@ -154,25 +154,25 @@ impl Content for Events {
         let mut missing = "";
         let mut passed = None;
         // What lacks its blank line is given only where with it all is there; elsewhere it was never said.
-        let mut facts = self.facts;
+        let mut state = self.state;
         let from = self.framer.start();
-        if let Some(unit) = self.framer.rest() {
-            let end = unit.end;
-            match judge(&mut self.reader, (&mut facts, &mut None), &self.terms, unit.data) {
-                Verdict::Pass => (missing, passed) = (unit.missing, Some(end)),
-                Verdict::Drop => {}
-                Verdict::StreamBreak(broken) => return Err(broken),
+        if let Some(block) = self.framer.rest() {
+            let end = block.end;
+            match classifier(&mut self.reader, (&mut state, &mut None), &self.config, block.data) {
+                EventAction::Pass => (missing, passed) = (block.missing, Some(end)),
+                EventAction::Drop => {}
+                EventAction::Break(broken) => return Err(broken),
             }
         }
-        if !facts.done && !facts.finished() {
-            self.facts.any = facts.any;
+        if !state.done && !state.finished() {
+            self.state.any = state.any;
             return Err(BodyError::Unfinished.into());
         }
-        self.facts = facts;
+        self.state = state;
         if let Some(end) = passed {
             self.pass(from, end);
         }
-        if !self.facts.done {
+        if !self.state.done {
             let done =
                 if missing.is_empty() { DONE_EVENT.into() } else { format!("{missing}{DONE_EVENT}").into() };
             self.ready.push(done);
@@ -184,53 +184,55 @@ impl Content for Events {
         self.ready.pop()
     }
 
-    fn mark(&mut self, clocks: &mut Running) {
-        if std::mem::take(&mut self.facts.fresh) {
-            clocks.progress();
+    fn mark(&mut self, timeouts: &mut RunningTimeouts) {
+        if std::mem::take(&mut self.state.fresh) {
+            timeouts.progress();
         }
-        if self.facts.answered() {
-            clocks.content();
+        if self.state.answered() {
+            timeouts.content();
         }
-        if self.facts.done {
-            clocks.done();
+        if self.state.done {
+            timeouts.done();
         }
     }
 }
 
-fn judge(
-    reader: &mut Reader,
-    (facts, said): (&mut Facts, &mut Option<Said>),
-    terms: &Terms,
+fn classifier(
+    reader: &mut TemplateReader,
+    (state, said): (&mut StreamState, &mut Option<Transcript>),
+    config: &WatchConfig,
     data: Option<Cow<'_, [u8]>>,
-) -> Verdict {
-    let Some(data) = data else { return Verdict::Pass };
+) -> EventAction {
+    let Some(data) = data else { return EventAction::Pass };
     let event = reader.read(&data);
     if let Event::Chunk(chunk) = &event
         && chunk.error
-        && let Some(outcome) = (terms.rules.judge.event)(&data, &HeaderMap::new())
+        && let Some(outcome) = (config.peek.classifier.event)(&data, &HeaderMap::new())
     {
-        if facts.done {
+        if state.done {
             // It comes too late to be one, and may repeat our credential.
-            return Verdict::Drop;
+            return EventAction::Drop;
         }
-        facts.any = true;
-        let told = terms.rules.secrets.cleaned(Bytes::copy_from_slice(&data));
-        return Verdict::StreamBreak(StreamBreak::Upstream(told, Box::new(outcome)));
+        state.any = true;
+        let told = config.peek.secrets.redact(Bytes::copy_from_slice(&data));
+        return EventAction::Break(StreamBreak::Upstream(told, Box::new(outcome)));
     }
-    facts.note(&event);
+    state.note(&event);
     match event {
         Event::Broken => {
-            terms.rules.count_broken();
-            if terms.rules.pass_broken { Verdict::Pass } else { Verdict::Drop }
+            config.peek.count_broken();
+            if config.peek.pass_broken { EventAction::Pass } else { EventAction::Drop }
         }
-        Event::Chunk(chunk) if chunk.only_usage && terms.strip_usage => Verdict::Drop,
-        Event::Chunk(chunk) if terms.goes_on && chunk.only_opens() && !facts.content => Verdict::Drop,
-        Event::Again | Event::Chunk(_) => {
+        Event::Chunk(chunk) if chunk.only_usage && config.strip_usage => EventAction::Drop,
+        Event::Chunk(chunk) if config.is_continuation && chunk.only_opens() && !state.content => {
+            EventAction::Drop
+        }
+        Event::Repeat | Event::Chunk(_) => {
             if let Some(said) = said {
                 said.note(&data);
             }
-            Verdict::Pass
+            EventAction::Pass
         }
-        Event::Done | Event::Empty => Verdict::Pass,
+        Event::Done | Event::Empty => EventAction::Pass,
     }
 }

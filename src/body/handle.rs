@@ -18,7 +18,7 @@ pub(crate) enum OutcomeHandle {
     /// A meter's: one of its scope is under way.
     Count(RequestMetrics),
     /// Any other: an embedder's own log.
-    Listener(Listener),
+    Callback(OutcomeCallback),
     /// A place at the front door: given back, whatever the end.
     Permit(OwnedSemaphorePermit),
 }
@@ -30,7 +30,7 @@ impl OnComplete for OutcomeHandle {
             Self::Quota(held) => held.complete(outcome),
             Self::Cooldown(watch) => watch.complete(outcome),
             Self::Count(count) => count.complete(outcome),
-            Self::Listener(listener) => listener.complete(outcome),
+            Self::Callback(listener) => listener.complete(outcome),
             Self::Permit(permit) => drop(permit),
         }
     }
@@ -43,7 +43,7 @@ impl fmt::Debug for OutcomeHandle {
             Self::Quota(_) => "Quota",
             Self::Cooldown(_) => "Cooldown",
             Self::Count(_) => "Count",
-            Self::Listener(_) => "Listener",
+            Self::Callback(_) => "Callback",
             Self::Permit(_) => "Permit",
         })
     }
@@ -59,26 +59,26 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, RequestMetrics => Count, Listener => Listener, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, RequestMetrics => Count, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
-/// What a [`Listener`] tells: how it ended, or `None` when it did not end but was cancelled.
+/// What a [`OutcomeCallback`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///
 /// Made once, when the tree is built; a clone for each request is a count.
-pub(crate) type Listening = Arc<dyn Fn(Option<&Outcome>) + Send + Sync>;
+pub(crate) type OutcomeFn = Arc<dyn Fn(Option<&Outcome>) + Send + Sync>;
 
 /// A function that hears the end of one answer, exactly once.
-pub(crate) struct Listener {
-    hear: Option<Listening>,
+pub(crate) struct OutcomeCallback {
+    hear: Option<OutcomeFn>,
 }
 
-impl Listener {
+impl OutcomeCallback {
     /// Will tell `hear`.
-    pub(crate) const fn new(hear: Listening) -> Self {
+    pub(crate) const fn new(hear: OutcomeFn) -> Self {
         Self { hear: Some(hear) }
     }
 }
 
-impl OnComplete for Listener {
+impl OnComplete for OutcomeCallback {
     fn complete(mut self, outcome: &Outcome) {
         if let Some(hear) = self.hear.take() {
             hear(Some(outcome));
@@ -86,7 +86,7 @@ impl OnComplete for Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for OutcomeCallback {
     fn drop(&mut self) {
         if let Some(hear) = self.hear.take() {
             hear(None);
@@ -94,9 +94,9 @@ impl Drop for Listener {
     }
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for OutcomeCallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
+        f.write_str("OutcomeCallback")
     }
 }
 

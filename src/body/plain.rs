@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tollgate_layers::Outcome;
 
-use super::{live::Content, pieces::Pieces, watch::Usage};
+use super::{active::Decoder, byte_queue::ByteQueue, watch::Usage};
 use crate::error::{BodyError, StreamBreak};
 
 /// How much of the end is kept to find the usage in: that object and what commonly follows it.
@@ -12,7 +12,7 @@ const TAIL: usize = 2048;
 /// A plain answer.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    ready: Pieces,
+    ready: ByteQueue,
     total: u64,
     given: u64,
     expected: Option<u64>,
@@ -25,7 +25,7 @@ pub(crate) struct Plain {
 impl Plain {
     /// An answer that announced so many bytes; `opaque` when it is compressed.
     pub(crate) fn new(expected: Option<u64>, opaque: bool) -> Self {
-        Self { ready: Pieces::default(), total: 0, given: 0, expected, opaque, tail: None }
+        Self { ready: ByteQueue::default(), total: 0, given: 0, expected, opaque, tail: None }
     }
 
     /// How many bytes came.
@@ -65,7 +65,7 @@ impl Plain {
     }
 }
 
-impl Content for Plain {
+impl Decoder for Plain {
     fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak> {
         self.total += piece.len() as u64;
         if let Some(tail) = &mut self.tail {

@@ -46,7 +46,7 @@ impl Secrets {
     }
 
     /// The same without secrets. Not copied when there are none in it.
-    pub(crate) fn cleaned(&self, mut bytes: Bytes) -> Bytes {
+    pub(crate) fn redact(&self, mut bytes: Bytes) -> Bytes {
         for secret in self.0.iter().map(|secret| secret.expose_secret().as_bytes()) {
             let mut found = places(&bytes, secret).peekable();
             if found.peek().is_none() {
@@ -66,7 +66,7 @@ impl Secrets {
     }
 
     /// Takes off every header that holds one.
-    pub(crate) fn clean(&self, headers: &mut HeaderMap) {
+    pub(crate) fn remove_from_headers(&self, headers: &mut HeaderMap) {
         let holds = |value: &[u8]| {
             self.0.iter().any(|secret| places(value, secret.expose_secret().as_bytes()).next().is_some())
         };
@@ -154,10 +154,10 @@ mod tests {
     #[test]
     fn every_occurrence_is_replaced_and_nothing_else() {
         let secrets = secrets(&["sk-secret-1", "token-two"]);
-        let said = |text: &'static str| secrets.cleaned(Bytes::from_static(text.as_bytes()));
+        let said = |text: &'static str| secrets.redact(Bytes::from_static(text.as_bytes()));
         assert_eq!(said("sk-secret-1sk-secret-1 x token-two"), "[redacted][redacted] x [redacted]");
         let plain = Bytes::from_static(b"sk-secret-");
-        assert_eq!(secrets.cleaned(plain.clone()).as_ptr(), plain.as_ptr(), "not copied");
+        assert_eq!(secrets.redact(plain.clone()).as_ptr(), plain.as_ptr(), "not copied");
     }
 
     #[test]
@@ -172,11 +172,11 @@ mod tests {
             "sk%252Fa%252Bb%253Dcd%2526e%252522f",
         ] {
             let text = format!("{{\"error\":\"key {escaped}.\"}}");
-            let told = secrets.cleaned(text.into());
+            let told = secrets.redact(text.into());
             assert_eq!(told, "{\"error\":\"key [redacted].\"}", "{escaped}");
         }
         for other in [r"sk\", r"sk\u00", "sk%2", "sk%25", "sk%2Fa%2bb%3Dcd%26e%21f", r"sk\u012fa+b=cd&e"] {
-            assert_eq!(secrets.cleaned(Bytes::from_static(other.as_bytes())), other);
+            assert_eq!(secrets.redact(Bytes::from_static(other.as_bytes())), other);
         }
     }
 
@@ -184,16 +184,16 @@ mod tests {
     fn one_with_a_percent_sign_is_found_as_it_is_and_in_a_url() {
         let secrets = secrets(&["key%25/a%b"]);
         for text in ["key%25/a%b", "key%2525%2Fa%25b", "key%252525%252Fa%2525b", r"key%25\/a\u0025b"] {
-            assert_eq!(secrets.cleaned(Bytes::from(format!("<{text}>"))), "<[redacted]>", "{text}");
+            assert_eq!(secrets.redact(Bytes::from(format!("<{text}>"))), "<[redacted]>", "{text}");
         }
         let other = "key%25/a%2b";
-        assert_eq!(secrets.cleaned(other.into()), other);
+        assert_eq!(secrets.redact(other.into()), other);
     }
 
     #[test]
     fn one_that_begins_another_does_not_leave_its_tail() {
         let secrets = secrets(&["sk-secret", "sk-secret-and-more"]);
-        assert_eq!(secrets.cleaned("sk-secret-and-more sk-secret".into()), "[redacted] [redacted]");
+        assert_eq!(secrets.redact("sk-secret-and-more sk-secret".into()), "[redacted] [redacted]");
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("www-authenticate", http::HeaderValue::from_static("Bearer error=\"sk-secret-1\""));
         headers.insert("x-request-id", http::HeaderValue::from_static("1"));
-        secrets(&["sk-secret-1"]).clean(&mut headers);
+        secrets(&["sk-secret-1"]).remove_from_headers(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-request-id"]);
     }
 

@@ -9,76 +9,76 @@ use bytes::Bytes;
 use http_body::Body;
 
 use super::{
-    clocks::{Due, Running, Timer},
-    wire::UpstreamBody,
+    timeouts::{Due, RunningTimeouts, Timer},
+    upstream_body::UpstreamBody,
 };
 use crate::error::BodyError;
 
 /// A wire and its clocks.
-// In this order: see [`Running`].
+// In this order: see [`RunningTimeouts`].
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Source {
     timer: Timer,
-    clocks: Running,
-    wire: UpstreamBody,
+    timeouts: RunningTimeouts,
+    upstream: UpstreamBody,
 }
 
 /// What happens next.
 #[derive(Debug)]
-pub(crate) enum Beat {
+pub(crate) enum SourceEvent {
     /// Bytes came; `true`: the last ones.
     Data(Bytes, bool),
     /// There is no more, and that is as it should be.
     End,
     /// The head was held long enough. Told once.
-    Held,
+    HoldElapsed,
     /// The wire broke, or a clock ran out.
-    BodyError(BodyError),
+    Error(BodyError),
 }
 
 impl Source {
-    pub(crate) fn new(wire: UpstreamBody, clocks: Running) -> Self {
-        Self { timer: Timer::default(), clocks, wire }
+    pub(crate) fn new(upstream: UpstreamBody, timeouts: RunningTimeouts) -> Self {
+        Self { timer: Timer::default(), timeouts, upstream }
     }
 
     /// The clocks that run.
-    pub(crate) fn clocks(&mut self) -> &mut Running {
-        &mut self.clocks
+    pub(crate) fn timeouts(&mut self) -> &mut RunningTimeouts {
+        &mut self.timeouts
     }
 
     /// The answer is committed.
     pub(crate) fn commit(&mut self) {
-        self.wire.merge_bursts();
+        self.upstream.coalesce_bursts();
     }
 
     /// Whether there is no use in looking: nothing has come since somebody looked for this task, which will be woken when
     /// something does, or is due.
-    pub(crate) fn rests(&self, task: &Waker) -> bool {
-        self.wire.rests(task) && self.clocks.rest(&self.timer, task)
+    pub(crate) fn is_idle(&self, task: &Waker) -> bool {
+        self.upstream.is_idle(task) && self.timeouts.rest(&self.timer, task)
     }
 
-    pub(crate) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SourceEvent> {
         loop {
-            match Pin::new(&mut self.wire).poll_frame(cx) {
+            match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(fault) = self.clocks.life() {
-                        return Poll::Ready(Beat::BodyError(fault));
+                    if let Err(error) = self.timeouts.life() {
+                        return Poll::Ready(SourceEvent::Error(error));
                     }
                     if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Beat::Data(data, self.wire.is_end_stream()));
+                        return Poll::Ready(SourceEvent::Data(data, self.upstream.is_end_stream()));
                     }
                 }
-                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Beat::BodyError(fault)),
-                Poll::Ready(None) => return Poll::Ready(Beat::End),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(SourceEvent::Error(error)),
+                Poll::Ready(None) => return Poll::Ready(SourceEvent::End),
                 Poll::Pending => break,
             }
         }
-        self.clocks.poll(&mut self.timer, cx).map(|due| match due {
-            Due::BodyError(fault) => Beat::BodyError(fault),
+        self.timeouts.poll(&mut self.timer, cx).map(|due| match due {
+            Due::Error(error) => SourceEvent::Error(error),
             Due::Hold => {
-                self.clocks.let_go();
-                Beat::Held
+                self.timeouts.release_hold();
+                SourceEvent::HoldElapsed
             }
         })
     }

@@ -39,7 +39,7 @@ struct Block {
 
 /// One block.
 #[derive(Debug)]
-pub(crate) struct Unit<'a> {
+pub(crate) struct EventBlock<'a> {
     /// Where it ends, as a place for [`Framer::slice`].
     pub end: usize,
     /// Its data, lines joined by LF; `None` when it has no data line.
@@ -89,7 +89,7 @@ impl Framer {
     ///
     /// # Errors
     /// [`TooLong`], when a block is longer than the limit, whole or not.
-    pub(crate) fn next_unit(&mut self) -> Result<Option<Unit<'_>>, TooLong> {
+    pub(crate) fn next_block(&mut self) -> Result<Option<EventBlock<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {
                 None => break false,
@@ -106,11 +106,11 @@ impl Framer {
         let (from, block) = (self.start, std::mem::take(&mut self.block));
         self.start += self.at;
         (self.line, self.at) = (0, 0);
-        Ok(Some(Unit { end: self.start, data: block.data(&self.buf[from..self.start]), missing: "" }))
+        Ok(Some(EventBlock { end: self.start, data: block.data(&self.buf[from..self.start]), missing: "" }))
     }
 
     /// What is left at the end of the stream, read as if its blank line had come. Takes nothing away.
-    pub(crate) fn rest(&mut self) -> Option<Unit<'_>> {
+    pub(crate) fn rest(&mut self) -> Option<EventBlock<'_>> {
         let length = self.buf.len() - self.start;
         if length == 0 {
             return None;
@@ -123,7 +123,7 @@ impl Framer {
             self.line = length;
         }
         let block = std::mem::take(&mut self.block);
-        Some(Unit { end: self.buf.len(), data: block.data(&self.buf[self.start..]), missing })
+        Some(EventBlock { end: self.buf.len(), data: block.data(&self.buf[self.start..]), missing })
     }
 
     /// Where the block that is not yet whole begins.
@@ -256,9 +256,9 @@ mod tests {
             framer.push(Bytes::copy_from_slice(piece.as_bytes()));
             loop {
                 let from = framer.start();
-                let Some(unit) = framer.next_unit().expect("short") else { break };
-                let data = unit.data.map(|data| String::from_utf8(data.into_owned()).expect("utf-8"));
-                let end = unit.end;
+                let Some(block) = framer.next_block().expect("short") else { break };
+                let data = block.data.map(|data| String::from_utf8(data.into_owned()).expect("utf-8"));
+                let end = block.end;
                 out.push((String::from_utf8(framer.slice(from..end).to_vec()).expect("utf-8"), data));
             }
         }
@@ -310,27 +310,27 @@ mod tests {
         let mut framer = Framer::new(64);
         let bytes = "data: é\n\n".as_bytes();
         framer.push(Bytes::copy_from_slice(&bytes[..7]));
-        assert!(framer.next_unit().expect("short").is_none());
+        assert!(framer.next_block().expect("short").is_none());
         framer.push(Bytes::copy_from_slice(&bytes[7..]));
-        let unit = framer.next_unit().expect("short").expect("whole");
-        assert_eq!(unit.data.as_deref(), Some("é".as_bytes()));
+        let block = framer.next_block().expect("short").expect("whole");
+        assert_eq!(block.data.as_deref(), Some("é".as_bytes()));
     }
 
     #[test]
     fn an_event_over_the_limit_is_refused_before_it_is_whole() {
         let mut framer = Framer::new(16);
         framer.push(Bytes::from_static(b"data: a\n\ndata: 0123456789"));
-        assert!(framer.next_unit().is_ok());
-        assert_eq!(framer.next_unit().map(|_| ()), Ok(()), "16 bytes are allowed");
+        assert!(framer.next_block().is_ok());
+        assert_eq!(framer.next_block().map(|_| ()), Ok(()), "16 bytes are allowed");
         framer.push(Bytes::from_static(b"x"));
-        assert_eq!(framer.next_unit().map(|_| ()), Err(TooLong));
+        assert_eq!(framer.next_block().map(|_| ()), Err(TooLong));
     }
 
     #[test]
     fn what_is_left_at_the_end_says_what_it_lacks() {
         let mut framer = Framer::new(64);
         framer.push(Bytes::from_static(b"data: [DONE]"));
-        assert!(framer.next_unit().expect("short").is_none());
+        assert!(framer.next_block().expect("short").is_none());
         let rest = framer.rest().expect("some");
         assert_eq!((rest.data.as_deref(), rest.missing), (Some(&b"[DONE]"[..]), "\n\n"));
     }
@@ -340,7 +340,7 @@ mod tests {
         for (end, missing) in [("\n", "\n"), ("\r\n", "\n"), ("\r", "\n\n")] {
             let mut framer = Framer::new(64);
             framer.push(format!("data: a{end}").into());
-            assert!(framer.next_unit().expect("short").is_none());
+            assert!(framer.next_block().expect("short").is_none());
             assert_eq!(framer.rest().expect("some").missing, missing, "{end:?}");
         }
     }
@@ -350,7 +350,7 @@ mod tests {
         let piece = Bytes::from_static(b"data: a\n\n");
         let mut framer = Framer::new(64);
         framer.push(piece.clone());
-        let end = framer.next_unit().expect("short").expect("whole").end;
+        let end = framer.next_block().expect("short").expect("whole").end;
         assert_eq!(framer.slice(0..end).as_ptr(), piece.as_ptr());
     }
 }

@@ -26,7 +26,7 @@ where
     fn track(&self, handle: H, mut result: Result<Response, E>) -> Result<Response, E> {
         // Where it lies: an answer's head is some hundred bytes, and several handles are fastened to each.
         match &mut result {
-            Ok(response) => response.body_mut().fasten(handle),
+            Ok(response) => response.body_mut().attach(handle),
             Err(error) => handle.into().complete(&error.outcome()),
         }
         result

@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{Listener, Response},
+    body::{OutcomeCallback, Response},
     classify::kind_of,
     error::{HasOutcome, Origin},
     request::{Request, RequestContext},
@@ -105,8 +105,8 @@ fn tell(origin: &Origin, result: &Result<Response, Error>) {
 }
 
 /// The same for one that fails when its head has gone.
-fn teller(origin: Arc<Origin>) -> Listener {
-    Listener::new(Arc::new(move |outcome| {
+fn teller(origin: Arc<Origin>) -> OutcomeCallback {
+    OutcomeCallback::new(Arc::new(move |outcome| {
         // One that was cancelled has not failed.
         if let Some(outcome) = outcome.filter(|outcome| !outcome.is_success()) {
             let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(outcome));
@@ -133,7 +133,7 @@ where
                 Ok(mut response) => {
                     let body = response.body_mut();
                     if !body.has_ended() && tracing::enabled!(tracing::Level::INFO) {
-                        body.fasten(teller(Arc::clone(&origin)));
+                        body.attach(teller(Arc::clone(&origin)));
                     }
                     body.set_origin(origin);
                     Ok(response)

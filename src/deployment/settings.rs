@@ -32,7 +32,7 @@ pub(crate) fn clocks(
 ) -> impl Fn(&Request) -> AttemptTimeouts + Clone + use<> {
     let own = Attempt::new(settings, deployment);
     let idle = deployment.timeouts.idle.unwrap_or(settings.stream_idle_timeout);
-    let pings_are_nothing = !settings.pings_keep_alive;
+    let ignore_pings = !settings.pings_keep_alive;
     move |request: &Request| {
         let limit = own.limit(request);
         AttemptTimeouts {
@@ -40,7 +40,7 @@ pub(crate) fn clocks(
             first_content: own.watches_content(request).then_some(limit),
             idle: Some(Limit::of(idle)),
             whole: deadline(request),
-            pings_are_nothing,
+            ignore_pings,
         }
     }
 }

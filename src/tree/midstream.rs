@@ -39,7 +39,7 @@ use tower::{Layer, Service, ServiceExt};
 use super::fallbacks::Policy;
 use crate::{
     Error,
-    body::{BoxResponseFuture, Onward},
+    body::{BoxResponseFuture, Resume},
     config::{Config, Midstream},
     request::{Operation, Request, Response},
 };
@@ -192,9 +192,9 @@ where
             && response.body().outcome().is_success()
         {
             let ask = Box::new(move |prefix, outcome: &Outcome| again.ask(prefix, outcome));
-            response.body_mut().go_on(match mode {
-                Mode::Rest => Onward::with_the_rest(ask),
-                Mode::Anew => Onward::anew(ask),
+            response.body_mut().resume_with(match mode {
+                Mode::Rest => Resume::continuing(ask),
+                Mode::Anew => Resume::restarting(ask),
             });
         }
         Poll::Ready(Ok(response))

@@ -28,8 +28,8 @@ use tollgate_layers::{Class, setting::Constant};
 
 use crate::{
     body::{
-        AttemptTimeouts, Body, Listener, UpstreamBody,
-        testing::{Heard, JUDGE, peek_with, says},
+        AttemptTimeouts, Body, OutcomeCallback, UpstreamBody,
+        testing::{CLASSIFIER, RecordedOutcomes, peek_with, says},
     },
     deployment::peek::PeekLayer,
 };
@@ -37,7 +37,7 @@ use crate::{
 type Sent = Response<BoxBody<Bytes, Infallible>>;
 
 /// Serves every request with this answer.
-async fn serve<A, B>(answer: A) -> SocketAddr
+async fn serve<A, B>(response: A) -> SocketAddr
 where
     A: Fn() -> B + Clone + Send + 'static,
     B: Future<Output = Sent> + Send,
@@ -46,10 +46,10 @@ where
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let answer = answer.clone();
+            let response = response.clone();
             let serve = service_fn(move |_| {
-                let answer = answer();
-                async move { Ok::<_, Infallible>(answer.await) }
+                let response = response();
+                async move { Ok::<_, Infallible>(response.await) }
             });
             tokio::spawn(
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve),
@@ -68,8 +68,8 @@ async fn get(address: SocketAddr) -> Response<Incoming> {
 }
 
 /// Serves what that upstream answers, peeked at, with a permit and a listener fastened to each answer.
-async fn gateway(upstream: SocketAddr, stream: bool) -> (SocketAddr, Heard, Arc<Semaphore>) {
-    let (heard, places) = (Heard::default(), Arc::new(Semaphore::new(1)));
+async fn gateway(upstream: SocketAddr, stream: bool) -> (SocketAddr, RecordedOutcomes, Arc<Semaphore>) {
+    let (heard, places) = (RecordedOutcomes::default(), Arc::new(Semaphore::new(1)));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (hearing, taken) = (heard.clone(), Arc::clone(&places));
@@ -78,7 +78,7 @@ async fn gateway(upstream: SocketAddr, stream: bool) -> (SocketAddr, Heard, Arc<
             let (hearing, taken) = (hearing.clone(), Arc::clone(&taken));
             let serve = service_fn(move |_| {
                 let (hearing, taken) = (hearing.clone(), Arc::clone(&taken));
-                async move { Ok::<_, Infallible>(answer(upstream, stream, &hearing, taken).await) }
+                async move { Ok::<_, Infallible>(response(upstream, stream, &hearing, taken).await) }
             });
             tokio::spawn(
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve),
@@ -88,17 +88,22 @@ async fn gateway(upstream: SocketAddr, stream: bool) -> (SocketAddr, Heard, Arc<
     (address, heard, places)
 }
 
-async fn answer(upstream: SocketAddr, stream: bool, heard: &Heard, places: Arc<Semaphore>) -> Response<Body> {
-    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE);
-    let mut answer =
+async fn response(
+    upstream: SocketAddr,
+    stream: bool,
+    heard: &RecordedOutcomes,
+    places: Arc<Semaphore>,
+) -> Response<Body> {
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER);
+    let mut response =
         peek_with(layer, stream, get(upstream).await.map(UpstreamBody::from)).await.expect("an answer");
-    answer.body_mut().fasten(places.try_acquire_owned().expect("one is free"));
-    answer.body_mut().fasten(Listener::new(heard.listening()));
-    *answer
+    response.body_mut().attach(places.try_acquire_owned().expect("one is free"));
+    response.body_mut().attach(OutcomeCallback::new(heard.listening()));
+    *response
 }
 
 /// Waits until this many have heard, for at most 100 ms.
-async fn heard(heard: &Heard, places: &Semaphore, count: usize) -> Vec<Option<Class>> {
+async fn heard(heard: &RecordedOutcomes, places: &Semaphore, count: usize) -> Vec<Option<Class>> {
     let began = Instant::now();
     while heard.all().len() < count && began.elapsed() < Duration::from_millis(100) {
         sleep(Duration::from_millis(1)).await;
@@ -118,9 +123,9 @@ async fn a_plain_answer_of_known_length_is_heard_each_time() {
     .await;
     let (address, hearing, places) = gateway(upstream, false).await;
     for round in 1..=3 {
-        let answer = get(address).await;
-        assert_eq!(answer.headers()["content-length"], length.to_string().as_str(), "its length is kept");
-        assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes().len(), length);
+        let response = get(address).await;
+        assert_eq!(response.headers()["content-length"], length.to_string().as_str(), "its length is kept");
+        assert_eq!(response.into_body().collect().await.expect("whole").to_bytes().len(), length);
         assert_eq!(heard(&hearing, &places, round).await, vec![Some(Class::Success); round]);
     }
 }
@@ -138,10 +143,10 @@ async fn when_the_client_leaves_the_upstream_sees_it_and_all_is_given_back() {
     })
     .await;
     let (address, hearing, places) = gateway(upstream, true).await;
-    let mut answer = get(address).await;
-    assert!(answer.frame().await.is_some());
+    let mut response = get(address).await;
+    assert!(response.frame().await.is_some());
     assert!(hearing.all().is_empty() && places.available_permits() == 0, "under way");
-    drop(answer);
+    drop(response);
     assert_eq!(heard(&hearing, &places, 1).await, [None], "cancelled");
     let gone = timeout(Duration::from_millis(100), dropped.recv()).await;
     assert_eq!(gone.expect("the upstream's body is gone"), None);

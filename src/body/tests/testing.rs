@@ -14,7 +14,7 @@ use tollgate_layers::{Class, Outcome, setting::Constant};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    body::{AttemptTimeouts, Body, Classifier, Listening, ScriptStep, UpstreamBody},
+    body::{AttemptTimeouts, Body, Classifier, OutcomeFn, ScriptStep, UpstreamBody},
     classify::OutcomeKind,
     deployment::peek::PeekLayer,
     error::BodyError,
@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// Judges by the status alone, and takes every error object for an overload.
-pub(crate) const JUDGE: Classifier = Classifier { answer, event, success };
+pub(crate) const CLASSIFIER: Classifier = Classifier { response, event, success };
 
 fn kind(kind: OutcomeKind) -> Outcome {
     Outcome::new(kind.class()).with_kind(kind as u8)
 }
 
-fn answer(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Outcome {
+fn response(status: StatusCode, _: &HeaderMap, _: &[u8]) -> Outcome {
     kind(if status.is_server_error() { OutcomeKind::ServerError } else { OutcomeKind::BadRequest })
 }
 
@@ -80,26 +80,26 @@ pub(crate) fn data(bytes: impl Into<Bytes>) -> ScriptStep {
 /// Peeks at an answer.
 pub(crate) async fn peek(
     stream: bool,
-    clocks: AttemptTimeouts,
-    wire: Response<UpstreamBody>,
+    timeouts: AttemptTimeouts,
+    upstream: Response<UpstreamBody>,
 ) -> Result<crate::request::Response, BodyError> {
-    peek_with(PeekLayer::new(Constant(clocks), JUDGE), stream, wire).await
+    peek_with(PeekLayer::new(Constant(timeouts), CLASSIFIER), stream, upstream).await
 }
 
 pub(crate) async fn peek_with(
     layer: PeekLayer<Constant<AttemptTimeouts>>,
     stream: bool,
-    wire: Response<UpstreamBody>,
+    upstream: Response<UpstreamBody>,
 ) -> Result<crate::request::Response, BodyError> {
-    peek_for(layer, request(stream), wire).await
+    peek_for(layer, request(stream), upstream).await
 }
 
 pub(crate) async fn peek_for(
     layer: PeekLayer<Constant<AttemptTimeouts>>,
     request: Request,
-    wire: Response<UpstreamBody>,
+    upstream: Response<UpstreamBody>,
 ) -> Result<crate::request::Response, BodyError> {
-    layer.layer(Once(Some(wire))).oneshot(request).await
+    layer.layer(Once(Some(upstream))).oneshot(request).await
 }
 
 /// Answers once.
@@ -122,23 +122,23 @@ impl Service<Request> for Once {
 /// What a client sees of a body: the bytes, and the error that cut it.
 pub(crate) async fn read(body: Body) -> (String, Option<BodyError>) {
     let mut body = body;
-    let mut seen = Vec::new();
-    let fault = loop {
+    let mut received = Vec::new();
+    let error = loop {
         match body.frame().await {
-            Some(Ok(frame)) => seen.extend_from_slice(&frame.into_data().expect("no trailers")),
-            Some(Err(fault)) => break Some(fault),
+            Some(Ok(frame)) => received.extend_from_slice(&frame.into_data().expect("no trailers")),
+            Some(Err(error)) => break Some(error),
             None => break None,
         }
     };
-    (String::from_utf8(seen).expect("utf-8"), fault)
+    (String::from_utf8(received).expect("utf-8"), error)
 }
 
 /// What a listener heard: `None` for a cancel.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<Option<Class>>>>);
+pub(crate) struct RecordedOutcomes(Arc<Mutex<Vec<Option<Class>>>>);
 
-impl Heard {
-    pub(crate) fn listening(&self) -> Listening {
+impl RecordedOutcomes {
+    pub(crate) fn listening(&self) -> OutcomeFn {
         let heard = self.clone();
         Arc::new(move |outcome| {
             let class = outcome.map(Outcome::class);

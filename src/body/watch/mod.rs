@@ -1,15 +1,15 @@
-//! What an event means: [`Event::read`], and [`Reader`] for those of one stream.
+//! What an event means: [`Event::read`], and [`TemplateReader`] for those of one stream.
 //!
 //! A pass over the event's JSON without a tree: a few names are looked for, all else is skipped, whatever its type. A
 //! field of a strange type is ignored, never an error: this watches, it does not validate.
 
-mod alike;
-mod meaning;
+mod chunk_info;
 mod quick;
 mod scan;
+mod template;
 
-pub(crate) use alike::Reader;
-pub(crate) use meaning::{Meaning, Usage};
+pub(crate) use chunk_info::{ChunkInfo, Usage};
+pub(crate) use template::TemplateReader;
 
 /// The end marker of the OpenAI dialect.
 pub(crate) const DONE: &[u8] = b"[DONE]";
@@ -24,19 +24,19 @@ pub(crate) enum Event {
     /// Neither of these, and not JSON.
     Broken,
     /// JSON, and what it means.
-    Chunk(Meaning),
-    /// A chunk that says something, and nothing else that an earlier one of its stream has not told: see [`Reader`].
-    Again,
+    Chunk(ChunkInfo),
+    /// A chunk that says something, and nothing else that an earlier one of its stream has not told: see [`TemplateReader`].
+    Repeat,
 }
 
 impl Event {
     /// Reads an event's data.
     #[cfg(test)]
     pub(crate) fn read(data: &[u8]) -> Self {
-        Self::read_by(data, Meaning::read)
+        Self::read_by(data, ChunkInfo::read)
     }
 
-    fn read_by(data: &[u8], read: impl FnOnce(&[u8]) -> Option<Meaning>) -> Self {
+    fn read_by(data: &[u8], read: impl FnOnce(&[u8]) -> Option<ChunkInfo>) -> Self {
         match data.trim_ascii() {
             [] => Self::Empty,
             DONE => Self::Done,
@@ -47,7 +47,7 @@ impl Event {
 
 /// What is known of a stream's choices so far: constant size, however many events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct StreamState {
     /// There was an event with data, whatever it said.
     pub any: bool,
     /// Something was said since this was last looked at.
@@ -62,13 +62,13 @@ pub(crate) struct Facts {
     finished: u128,
 }
 
-impl Facts {
+impl StreamState {
     /// Notes what an event said.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Empty => return,
             Event::Done => (self.fresh, self.done) = (true, true),
-            Event::Again => self.fresh = true,
+            Event::Repeat => self.fresh = true,
             Event::Broken => {}
             Event::Chunk(chunk) => {
                 self.fresh |= !chunk.only_opens();
@@ -97,10 +97,10 @@ impl Facts {
 mod tests {
     use super::*;
 
-    fn chunk(json: &str) -> Meaning {
+    fn chunk(json: &str) -> ChunkInfo {
         match Event::read(json.as_bytes()) {
-            Event::Chunk(meaning) => meaning,
-            other @ (Event::Empty | Event::Done | Event::Broken | Event::Again) => {
+            Event::Chunk(info) => info,
+            other @ (Event::Empty | Event::Done | Event::Broken | Event::Repeat) => {
                 panic!("{json}: {other:?}")
             }
         }
@@ -137,8 +137,8 @@ mod tests {
             "{}",
             "17",
         ] {
-            let meaning = chunk(json);
-            assert!(!meaning.content && meaning.finished == 0 && !meaning.error, "{json}");
+            let info = chunk(json);
+            assert!(!info.content && info.finished == 0 && !info.error, "{json}");
         }
     }
 
@@ -158,16 +158,16 @@ mod tests {
 
     #[test]
     fn usage_that_holds_no_number_takes_nothing_back() {
-        let mut facts = Facts::default();
-        facts.note(&Event::read(br#"{"choices":[],"usage":{"total_tokens":7}}"#));
+        let mut state = StreamState::default();
+        state.note(&Event::read(br#"{"choices":[],"usage":{"total_tokens":7}}"#));
         for empty in [
             r#"{"usage":{"prompt_tokens":null,"completion_tokens":null,"total_tokens":null}}"#,
             r#"{"usage":{"total_tokens":"many"}}"#,
             r#"{"usage":{"total_tokens":-1}}"#,
             r#"{"usage":{}}"#,
         ] {
-            facts.note(&Event::read(empty.as_bytes()));
-            assert_eq!(facts.usage.map(|usage| usage.total()), Some(7), "{empty}");
+            state.note(&Event::read(empty.as_bytes()));
+            assert_eq!(state.usage.map(|usage| usage.total()), Some(7), "{empty}");
         }
     }
 
@@ -213,15 +213,15 @@ mod tests {
 
     #[test]
     fn one_choice_of_two_may_be_done_before_the_other() {
-        let mut facts = Facts::default();
+        let mut state = StreamState::default();
         for json in [
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
             r#"{"choices":[{"finish_reason":"stop","index":0}]}"#,
         ] {
-            facts.note(&Event::read(json.as_bytes()));
+            state.note(&Event::read(json.as_bytes()));
         }
-        assert!(!facts.finished());
-        facts.note(&Event::read(br#"{"choices":[{"index":1,"finish_reason":"length"}]}"#));
-        assert!(facts.finished());
+        assert!(!state.finished());
+        state.note(&Event::read(br#"{"choices":[{"index":1,"finish_reason":"length"}]}"#));
+        assert!(state.finished());
     }
 }

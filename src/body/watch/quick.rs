@@ -6,29 +6,29 @@
 
 use std::ops::Range;
 
-use super::{Meaning, Usage, meaning::is_speech};
+use super::{ChunkInfo, Usage, chunk_info::is_speech};
 use crate::json::{Cursor, Key};
 
 /// What a chunk says, and where the last string stands that says something, if one does; `None` when it is not certain.
-pub(super) fn read(json: &[u8]) -> Option<(Meaning, Option<Range<usize>>)> {
+pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
-    let (mut meaning, mut no_choice, mut said) = (Meaning::default(), false, None);
+    let (mut info, mut no_choice, mut said) = (ChunkInfo::default(), false, None);
     if cursor.peek()? != b'{' {
         return None;
     }
     cursor.object(|cursor, key| match plain(key)? {
-        b"choices" => choices(cursor, &mut meaning, &mut no_choice, &mut said),
-        b"usage" => usage(cursor, &mut meaning.usage),
-        b"x_groq" => wrapped(cursor, &mut meaning.usage),
-        b"error" | b"errors" => filled(cursor, &mut meaning.error),
+        b"choices" => choices(cursor, &mut info, &mut no_choice, &mut said),
+        b"usage" => usage(cursor, &mut info.usage),
+        b"x_groq" => wrapped(cursor, &mut info.usage),
+        b"error" | b"errors" => filled(cursor, &mut info.error),
         b"object" => word(cursor).filter(|word| *word != "error").map(drop),
         // Other dialects say by it what they are.
         b"type" => None,
         _ => cursor.value(),
     })?;
     cursor.end()?;
-    meaning.only_usage = no_choice && meaning.usage.is_some();
-    Some((meaning, said))
+    info.only_usage = no_choice && info.usage.is_some();
+    Some((info, said))
 }
 
 fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
@@ -45,7 +45,7 @@ fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
 
 fn choices(
     cursor: &mut Cursor<'_>,
-    meaning: &mut Meaning,
+    info: &mut ChunkInfo,
     no_choice: &mut bool,
     text: &mut Option<Range<usize>>,
 ) -> Option<()> {
@@ -61,15 +61,15 @@ fn choices(
             b"index" => cursor.count().map(|count| index = count),
             b"text" => speech(cursor, &mut said, text),
             b"delta" => delta(cursor, &mut said, text),
-            b"finish_reason" => reason(cursor, &mut finish, &mut meaning.error),
-            b"error" => filled(cursor, &mut meaning.error),
+            b"finish_reason" => reason(cursor, &mut finish, &mut info.error),
+            b"error" => filled(cursor, &mut info.error),
             _ => cursor.value(),
         })?;
         let bit = 1_u128 << index.min(127);
-        meaning.begun |= bit;
-        meaning.content |= said;
+        info.begun |= bit;
+        info.content |= said;
         if finish {
-            meaning.finished |= bit;
+            info.finished |= bit;
         }
         Some(())
     })?;
@@ -244,10 +244,10 @@ mod tests {
                 let at = place.index(json.len());
                 json[at] = byte;
             }
-            if let Some((meaning, _)) = read(&json) {
+            if let Some((info, _)) = read(&json) {
                 let text = String::from_utf8_lossy(&json);
                 prop_assert!(scan::is_json(&json), "{}", text);
-                prop_assert_eq!(Some(meaning), scan::read(&json), "{}", text);
+                prop_assert_eq!(Some(info), scan::read(&json), "{}", text);
             }
         }
     }

@@ -8,21 +8,21 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Number, value::RawValue};
 
-use super::{Meaning, Usage, meaning::is_speech};
+use super::{ChunkInfo, Usage, chunk_info::is_speech};
 
 /// Reads a JSON text of any shape. `None` for what is no JSON, or where half a surrogate pair stands for a name, a type
 /// or a finish reason.
-pub(super) fn read(json: &[u8]) -> Option<Meaning> {
+pub(super) fn read(json: &[u8]) -> Option<ChunkInfo> {
     // In JSON, bytes that are no UTF-8 can only stand within strings, and spoil nothing else.
     let text = String::from_utf8_lossy(json);
     let value: &RawValue = serde_json::from_str(&text).ok()?;
     let Some(items) = list(value.get()) else { return chunk(value.get()) };
-    let mut meaning = Meaning::default();
+    let mut info = ChunkInfo::default();
     for item in items {
         // Some wrap an error in a list of one. Nothing else comes in a list.
-        meaning.error |= chunk(item.get())?.error;
+        info.error |= chunk(item.get())?.error;
     }
-    Some(meaning)
+    Some(info)
 }
 
 /// Returns whether this is a JSON text, though it may hold what is no value, such as half a surrogate pair.
@@ -38,33 +38,33 @@ pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
     found
 }
 
-fn chunk(json: &str) -> Option<Meaning> {
-    let (mut meaning, mut no_choice) = (Meaning::default(), false);
+fn chunk(json: &str) -> Option<ChunkInfo> {
+    let (mut info, mut no_choice) = (ChunkInfo::default(), false);
     let (mut object, mut kind) = (String::new(), String::new());
     for (name, value) in members(json)? {
         match &*name {
-            "choices" => choices(value, &mut meaning, &mut no_choice)?,
-            "usage" => usage(value, &mut meaning.usage)?,
+            "choices" => choices(value, &mut info, &mut no_choice)?,
+            "usage" => usage(value, &mut info.usage)?,
             // Groq has the usage in an object of its own.
             "x_groq" => {
                 for (_, value) in members(value)?.iter().filter(|(name, _)| name == "usage") {
-                    usage(value, &mut meaning.usage)?;
+                    usage(value, &mut info.usage)?;
                 }
             }
-            "error" | "errors" => meaning.error |= is_filled(value),
+            "error" | "errors" => info.error |= is_filled(value),
             "object" => object = text(value)?.unwrap_or(object),
             "type" => kind = text(value)?.unwrap_or(kind),
             _ => {}
         }
     }
-    meaning.content |= kind.ends_with("delta");
-    meaning.error |= object == "error" || kind == "error";
-    meaning.terminal = matches!(&*kind, "message_stop" | "response.completed" | "response.incomplete");
-    meaning.only_usage = no_choice && meaning.usage.is_some();
-    Some(meaning)
+    info.content |= kind.ends_with("delta");
+    info.error |= object == "error" || kind == "error";
+    info.terminal = matches!(&*kind, "message_stop" | "response.completed" | "response.incomplete");
+    info.only_usage = no_choice && info.usage.is_some();
+    Some(info)
 }
 
-fn choices(json: &str, meaning: &mut Meaning, no_choice: &mut bool) -> Option<()> {
+fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()> {
     let Some(items) = list(json) else { return Some(()) };
     *no_choice |= items.is_empty();
     for item in items {
@@ -80,16 +80,16 @@ fn choices(json: &str, meaning: &mut Meaning, no_choice: &mut bool) -> Option<()
                 }
                 "finish_reason" => {
                     finished |= is_filled(value);
-                    meaning.error |= text(value)?.is_some_and(|reason| reason == "error");
+                    info.error |= text(value)?.is_some_and(|reason| reason == "error");
                 }
-                "error" => meaning.error |= is_filled(value),
+                "error" => info.error |= is_filled(value),
                 _ => {}
             }
         }
         let bit = 1_u128 << index.min(127);
-        meaning.begun |= bit;
-        meaning.content |= said;
-        meaning.finished |= if finished { bit } else { 0 };
+        info.begun |= bit;
+        info.content |= said;
+        info.finished |= if finished { bit } else { 0 };
     }
     Some(())
 }

@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 use super::reading::Reading;
 use crate::{
     body::{
-        clocks::{Running, Timer},
-        terms::Terms,
-        wire::UpstreamBody,
+        timeouts::{RunningTimeouts, Timer},
+        upstream_body::UpstreamBody,
+        watch_config::WatchConfig,
     },
     error::BodyError,
 };
@@ -25,8 +25,8 @@ pin_project! {
         #[pin]
         state: State<F>,
         timer: Timer,
-        clocks: Running,
-        terms: Terms,
+        clocks: RunningTimeouts,
+        config: WatchConfig,
         stream: bool,
     }
 }
@@ -41,8 +41,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, terms: Terms, clocks: Running, stream: bool) -> Self {
-        Self { state: State::Head { inner }, timer: Timer::default(), clocks, terms, stream }
+    pub(super) fn new(inner: F, config: WatchConfig, clocks: RunningTimeouts, stream: bool) -> Self {
+        Self { state: State::Head { inner }, timer: Timer::default(), clocks, config, stream }
     }
 }
 
@@ -61,7 +61,7 @@ where
                     let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
                     return Poll::Ready(Err(fault.into()));
                 };
-                let mut reading = Reading::of(head?, this.terms, *this.clocks, *this.stream);
+                let mut reading = Reading::of(head?, this.config, *this.clocks, *this.stream);
                 // The call's future goes here, and with it what it held of the prompt.
                 this.state.set(State::Body { reading: None });
                 *this.timer = Timer::default();
@@ -70,13 +70,13 @@ where
                     this.state.set(State::Body { reading: Some(reading) });
                     return Poll::Pending;
                 }
-                Poll::Ready(reading.into_answer(this.terms).map_err(E::from))
+                Poll::Ready(reading.into_answer(this.config).map_err(E::from))
             }
             StateProj::Body { reading } => {
                 let Some(under_way) = reading else { return Poll::Pending };
                 ready!(under_way.poll_known(cx));
                 let Some(known) = reading.take() else { return Poll::Pending };
-                Poll::Ready(known.into_answer(this.terms).map_err(E::from))
+                Poll::Ready(known.into_answer(this.config).map_err(E::from))
             }
         }
     }

@@ -40,10 +40,10 @@ pub(crate) use future::ResponseFuture;
 
 use crate::{
     body::{
-        clocks::{AttemptTimeouts, Running},
         secrets::Secrets,
-        terms::{Classifier, Rules, Terms},
-        wire::UpstreamBody,
+        timeouts::{AttemptTimeouts, RunningTimeouts},
+        upstream_body::UpstreamBody,
+        watch_config::{Classifier, PeekConfig, WatchConfig},
     },
     config::Midstream,
     error::BodyError,
@@ -59,19 +59,19 @@ pub(crate) struct PeekLayer<C> {
 #[derive(Clone, Debug)]
 struct Settings<C> {
     clocks: C,
-    rules: Arc<Rules>,
+    peek: Arc<PeekConfig>,
     injects_usage: bool,
 }
 
 impl<C: Clone> PeekLayer<C> {
-    /// Asks `clocks` for each request what limits its answer, and `judge` what an answer means.
-    pub(crate) fn new(clocks: C, judge: Classifier) -> Self {
-        let rules = Arc::new(Rules::new(judge));
-        Self { settings: Arc::new(Settings { clocks, rules, injects_usage: false }) }
+    /// Asks `clocks` for each request what limits its answer, and `classifier` what an answer means.
+    pub(crate) fn new(clocks: C, classifier: Classifier) -> Self {
+        let peek = Arc::new(PeekConfig::new(classifier));
+        Self { settings: Arc::new(Settings { clocks, peek, injects_usage: false }) }
     }
 
-    fn rules(&mut self) -> &mut Rules {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.settings).rules)
+    fn config(&mut self) -> &mut PeekConfig {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.settings).peek)
     }
 
     /// The provider asks every stream for its usage: where the client did not, the chunk that carries nothing else is
@@ -83,26 +83,26 @@ impl<C: Clone> PeekLayer<C> {
 
     /// Passes events with broken JSON on, instead of dropping them.
     pub(crate) fn with_broken_events(mut self, pass: bool) -> Self {
-        self.rules().pass_broken = pass;
+        self.config().pass_broken = pass;
         self
     }
 
     /// Counts events with broken JSON here.
     pub(crate) fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
-        self.rules().broken = Some(count);
+        self.config().broken = Some(count);
         self
     }
 
     /// Keeps these out of errors: upstreams repeat the key that they refuse.
     pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
-        self.rules().secrets = secrets;
+        self.config().secrets = secrets;
         self
     }
 
     /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
     #[cfg(test)]
     pub(crate) fn with_event_limit(mut self, bytes: usize) -> Self {
-        self.rules().event_limit = bytes;
+        self.config().event_limit = bytes;
         self
     }
 }
@@ -146,13 +146,13 @@ where
         let head = &request.head;
         let (stream, asked) = (head.stream, head.include_usage == Some(true));
         let continues = head.operation == Operation::Chat && request.midstream == Midstream::Continue;
-        let terms = Terms {
-            rules: Arc::clone(&self.settings.rules),
+        let config = WatchConfig {
+            peek: Arc::clone(&self.settings.peek),
             strip_usage: self.settings.injects_usage && stream && !asked,
-            remembers: stream && continues,
-            goes_on: request.prefix.is_some(),
+            keeps_transcript: stream && continues,
+            is_continuation: request.prefix.is_some(),
         };
-        let clocks = Running::start(&self.settings.clocks.get(&request), stream);
-        ResponseFuture::new(self.inner.call(request), terms, clocks, stream)
+        let clocks = RunningTimeouts::start(&self.settings.clocks.get(&request), stream);
+        ResponseFuture::new(self.inner.call(request), config, clocks, stream)
     }
 }

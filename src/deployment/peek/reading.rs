@@ -11,13 +11,13 @@ use super::verdict;
 use crate::{
     body::{
         Body,
-        clocks::Running,
+        active::{ActiveBody, Progress},
         events::{Events, is_events},
-        live::{Live, Progress},
         plain::Plain,
         source::Source,
-        terms::Terms,
-        wire::UpstreamBody,
+        timeouts::RunningTimeouts,
+        upstream_body::UpstreamBody,
+        watch_config::WatchConfig,
     },
     error::{BodyError, StreamBreak},
     request,
@@ -47,26 +47,31 @@ pub(super) struct Reading {
 
 #[derive(Debug)]
 enum Sort {
-    Error(Box<Live<Plain>>),
-    Events(Box<Live<Events>>),
-    Plain(Box<Live<Plain>>),
+    Error(Box<ActiveBody<Plain>>),
+    Events(Box<ActiveBody<Events>>),
+    Plain(Box<ActiveBody<Plain>>),
 }
 
 impl Reading {
-    pub(super) fn of(head: Response<UpstreamBody>, terms: &Terms, mut clocks: Running, stream: bool) -> Self {
+    pub(super) fn of(
+        head: Response<UpstreamBody>,
+        config: &WatchConfig,
+        mut clocks: RunningTimeouts,
+        stream: bool,
+    ) -> Self {
         // What frames it is still among the headers: `headers::write` lets none of that through.
         let (parts, wire) = head.into_parts();
         let (events, encoded) = (is_events(&parts.headers), verdict::is_encoded(&parts.headers));
         let sort = if !parts.status.is_success() {
             clocks.hold(ERROR_FOR);
-            Sort::Error(Live::new(Source::new(wire, clocks), Plain::new(None, true)))
+            Sort::Error(ActiveBody::new(Source::new(wire, clocks), Plain::new(None, true)))
         } else if events && !encoded {
             clocks.hold_unless_timed(HOLD_FOR);
-            Sort::Events(Live::new(Source::new(wire, clocks), Events::new(terms.clone())))
+            Sort::Events(ActiveBody::new(Source::new(wire, clocks), Events::new(config.clone())))
         } else {
             let length = parts.headers.get(header::CONTENT_LENGTH);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            Sort::Plain(Live::new(Source::new(wire, clocks), Plain::new(length, encoded)))
+            Sort::Plain(ActiveBody::new(Source::new(wire, clocks), Plain::new(length, encoded)))
         };
         Self { parts, sort, events, overdue: false, stream }
     }
@@ -75,111 +80,111 @@ impl Reading {
     pub(super) fn poll_known(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_known() {
             let progress = match &mut self.sort {
-                Sort::Error(live) | Sort::Plain(live) => ready!(live.poll_progress(cx)),
-                Sort::Events(live) => ready!(live.poll_progress(cx)),
+                Sort::Error(active) | Sort::Plain(active) => ready!(active.poll_progress(cx)),
+                Sort::Events(active) => ready!(active.poll_progress(cx)),
             };
-            self.overdue |= progress == Progress::Held;
+            self.overdue |= progress == Progress::HoldElapsed;
         }
         Poll::Ready(())
     }
 
     fn is_known(&mut self) -> bool {
         match &mut self.sort {
-            Sort::Error(live) => self.overdue || is_over(live) || live.content.total() >= ERROR as u64,
+            Sort::Error(active) => self.overdue || is_over(active) || active.content.total() >= ERROR as u64,
             // Of a stream that cannot be read nothing more is to be learnt.
-            Sort::Plain(live) if self.events && live.content.total() > 0 => true,
-            Sort::Plain(live) => is_over(live) || live.content.total() > HOLD as u64,
-            Sort::Events(live) => {
-                let alive = live.clocks().is_alive();
-                is_over(live)
-                    || live.content.facts().answered()
-                    || live.content.held() > HOLD
+            Sort::Plain(active) if self.events && active.content.total() > 0 => true,
+            Sort::Plain(active) => is_over(active) || active.content.total() > HOLD as u64,
+            Sort::Events(active) => {
+                let alive = active.timeouts().has_received();
+                is_over(active)
+                    || active.content.state().answered()
+                    || active.content.held() > HOLD
                     || (self.overdue && alive)
             }
         }
     }
 
     /// The answer, committed; or what it is instead.
-    pub(super) fn into_answer(self, terms: &Terms) -> Result<request::Response, BodyError> {
+    pub(super) fn into_answer(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
         let Self { parts, sort, stream, .. } = self;
         match sort {
             // Nobody has asked for another protocol, and to pass that on would end the client's connection.
             Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
             Sort::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
-            Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, terms)),
-            Sort::Error(mut live) => {
-                let bytes = live.content.drain();
-                let outcome = (terms.rules.judge.answer)(parts.status, &parts.headers, &bytes);
-                Ok(verdict::error(parts, bytes, outcome, terms))
+            Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, config)),
+            Sort::Error(mut active) => {
+                let bytes = active.content.drain();
+                let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, &bytes);
+                Ok(verdict::error(parts, bytes, outcome, config))
             }
-            Sort::Plain(live) => plain(parts, live, terms, stream),
-            Sort::Events(live) => events(parts, live, terms),
+            Sort::Plain(active) => plain(parts, active, config, stream),
+            Sort::Events(active) => events(parts, active, config),
         }
     }
 }
 
-fn is_over<C>(live: &Live<C>) -> bool {
-    live.over.is_some()
+fn is_over<C>(active: &ActiveBody<C>) -> bool {
+    active.over.is_some()
 }
 
 fn plain(
     parts: Parts,
-    mut live: Box<Live<Plain>>,
-    terms: &Terms,
+    mut active: Box<ActiveBody<Plain>>,
+    config: &WatchConfig,
     stream: bool,
 ) -> Result<request::Response, BodyError> {
-    match live.over.take() {
-        Some(Ok(())) => verdict::whole(parts, live.content.drain(), terms, stream),
+    match active.over.take() {
+        Some(Ok(())) => verdict::whole(parts, active.content.drain(), config, stream),
         Some(Err(StreamBreak::Body(fault))) => Err(fault),
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
-            Ok(verdict::refusal(parts, &data, *outcome, terms))
+            Ok(verdict::refusal(parts, &data, *outcome, config))
         }
-        None if !live.content.opens_like_json() => Err(verdict::no_json(stream)),
+        None if !active.content.opens_like_json() => Err(verdict::no_json(stream)),
         None => {
-            let so_far = (terms.rules.judge.success)(&parts.headers);
+            let so_far = (config.peek.classifier.success)(&parts.headers);
             if is_events(&parts.headers) {
-                live.clocks().content();
+                active.timeouts().content();
             } else {
-                live.clocks().plain();
+                active.timeouts().plain();
             }
-            live.content.commit();
-            live.commit();
-            Ok(Response::from_parts(parts, Body::plain(live, so_far)).into())
+            active.content.commit();
+            active.commit();
+            Ok(Response::from_parts(parts, Body::plain(active, so_far)).into())
         }
     }
 }
 
 fn events(
     mut parts: Parts,
-    mut live: Box<Live<Events>>,
-    terms: &Terms,
+    mut active: Box<ActiveBody<Events>>,
+    config: &WatchConfig,
 ) -> Result<request::Response, BodyError> {
-    let so_far = (terms.rules.judge.success)(&parts.headers);
-    let facts = *live.content.facts();
-    if live.over.is_none() || facts.answered() {
+    let so_far = (config.peek.classifier.success)(&parts.headers);
+    let state = *active.content.state();
+    if active.over.is_none() || state.answered() {
         // What broke after the first content breaks for the client too, however fast it came.
-        live.clocks().let_go();
-        if let Some(Ok(())) = live.over {
-            let content = &mut live.content;
+        active.timeouts().release_hold();
+        if let Some(Ok(())) = active.over {
+            let content = &mut active.content;
             let outcome = content.conclude(&Ok(()), so_far);
             return Ok(Response::from_parts(parts, Body::ended(content.drain(), outcome)).into());
         }
-        live.commit();
-        return Ok(Response::from_parts(parts, Body::events(live, so_far)).into());
+        active.commit();
+        return Ok(Response::from_parts(parts, Body::events(active, so_far)).into());
     }
-    match live.over.take() {
+    match active.over.take() {
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
-            let outcome = (terms.rules.judge.event)(&data, &parts.headers).unwrap_or(*outcome);
-            Ok(verdict::refusal(parts, &data, outcome, terms))
+            let outcome = (config.peek.classifier.event)(&data, &parts.headers).unwrap_or(*outcome);
+            Ok(verdict::refusal(parts, &data, outcome, config))
         }
-        Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !facts.any => {
-            let raw = live.content.raw();
+        Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !state.any => {
+            let raw = active.content.raw();
             parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
-            verdict::whole(parts, raw, terms, true)
+            verdict::whole(parts, raw, config, true)
         }
         // How the connection ends after the terminal event says nothing about what stood before that.
-        Some(Err(StreamBreak::Body(fault))) if !facts.done => Err(fault),
+        Some(Err(StreamBreak::Body(fault))) if !state.done => Err(fault),
         Some(Err(StreamBreak::Body(_)) | Ok(())) | None => Err(BodyError::Empty),
     }
 }

@@ -17,13 +17,13 @@ use super::PeekLayer;
 use crate::{
     body::{
         AttemptTimeouts, ScriptStep,
-        testing::{DONE, JUDGE, ROLE, STOP, USAGE, data, head, peek, peek_with, read, says, sse},
+        testing::{CLASSIFIER, DONE, ROLE, STOP, USAGE, data, head, peek, peek_with, read, says, sse},
     },
     error::{BodyError, TimeoutKind},
 };
 
 fn layer() -> PeekLayer<Constant<AttemptTimeouts>> {
-    PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE)
+    PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER)
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts
 use tollgate_layers::Outcome;
 
 use crate::{
-    body::{Body, terms::Terms, watch::Meaning},
+    body::{Body, watch::ChunkInfo, watch_config::WatchConfig},
     classify::{self, OutcomeKind},
     error::{BodyError, ErrorObject, body_of},
     request,
@@ -17,10 +17,10 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(super) fn whole(
     parts: Parts,
     bytes: Bytes,
-    terms: &Terms,
+    config: &WatchConfig,
     stream: bool,
 ) -> Result<request::Response, BodyError> {
-    let so_far = (terms.rules.judge.success)(&parts.headers);
+    let so_far = (config.peek.classifier.success)(&parts.headers);
     if is_encoded(&parts.headers) {
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }
@@ -30,30 +30,40 @@ pub(super) fn whole(
     if !opens && text.split(|byte| *byte == b'\n').all(is_comment) {
         return Err(BodyError::Empty);
     }
-    let Some(meaning) = Meaning::read(text) else {
+    let Some(info) = ChunkInfo::read(text) else {
         return Err(if opens { BodyError::Truncated } else { no_json(stream) });
     };
-    if meaning.error
-        && let Some(outcome) = (terms.rules.judge.event)(text, &parts.headers)
+    if info.error
+        && let Some(outcome) = (config.peek.classifier.event)(text, &parts.headers)
     {
-        return Ok(refusal(parts, text, outcome, terms));
+        return Ok(refusal(parts, text, outcome, config));
     }
-    let outcome = so_far.with_used(meaning.usage.map(|usage| usage.total()));
+    let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
     Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
 }
 
 /// An error that came in a 200: an answer of its kind's status, with what the upstream said.
-pub(super) fn refusal(mut parts: Parts, data: &[u8], outcome: Outcome, terms: &Terms) -> request::Response {
+pub(super) fn refusal(
+    mut parts: Parts,
+    data: &[u8],
+    outcome: Outcome,
+    config: &WatchConfig,
+) -> request::Response {
     parts.status = status(outcome);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    error(parts, body_of(data), outcome, terms)
+    error(parts, body_of(data), outcome, config)
 }
 
 /// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,
 /// the answer says so: the client's own key opened our door, and there is nothing wrong with it.
-pub(super) fn error(mut parts: Parts, bytes: Bytes, outcome: Outcome, terms: &Terms) -> request::Response {
-    terms.rules.secrets.clean(&mut parts.headers);
-    let mut body = terms.rules.secrets.cleaned(bytes);
+pub(super) fn error(
+    mut parts: Parts,
+    bytes: Bytes,
+    outcome: Outcome,
+    config: &WatchConfig,
+) -> request::Response {
+    config.peek.secrets.remove_from_headers(&mut parts.headers);
+    let mut body = config.peek.secrets.redact(bytes);
     if let Some((what, code)) = refused(outcome) {
         let kind = classify::openai_type(classify::kind_of(&outcome));
         let said = ErrorObject::read(&body);
@@ -89,8 +99,8 @@ fn refused(outcome: Outcome) -> Option<(&'static str, &'static str)> {
 
 /// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
 /// nor can the client be expected to read it.
-pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
-    let outcome = (terms.rules.judge.answer)(parts.status, &parts.headers, b"");
+pub(super) fn unreadable(mut parts: Parts, config: &WatchConfig) -> request::Response {
+    let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
         "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
         parts.status.as_u16()
@@ -99,7 +109,7 @@ pub(super) fn unreadable(mut parts: Parts, terms: &Terms) -> request::Response {
     let body = ErrorObject::new(message, kind, "compressed_error").body();
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
-    terms.rules.secrets.clean(&mut parts.headers);
+    config.peek.secrets.remove_from_headers(&mut parts.headers);
     Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 

@@ -71,8 +71,8 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    fn rests(&self, task: &Waker) -> bool {
-        self.link.as_ref().is_some_and(|link| link.rests(task))
+    fn is_idle(&self, task: &Waker) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_idle(task))
     }
 }
 

@@ -121,7 +121,7 @@ where
     }
 
     /// Whether nothing was woken since it was driven for this task in vain.
-    pub(super) fn rests(&self, task: &Waker) -> bool {
+    pub(super) fn is_idle(&self, task: &Waker) -> bool {
         self.wakes.sleep(task)
     }
 

@@ -115,7 +115,7 @@ where
             let result = inner.tree.ask(request).await;
             let mut response = result.unwrap_or_else(|error| handle_error::answer(&error));
             headers::write(&mut response, &context, inner.rules.expose_upstreams);
-            response.body_mut().fasten(permit);
+            response.body_mut().attach(permit);
             Ok(response)
         })
     }

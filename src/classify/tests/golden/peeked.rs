@@ -46,7 +46,8 @@ async fn peek(row: &Row<'_>, kind: &'static str, body: String) -> request::Respo
         let head = head.take().expect("called once");
         std::future::ready(Ok::<_, BodyError>(head))
     });
-    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), Classifier { answer, event, success });
+    let layer =
+        PeekLayer::new(Constant(AttemptTimeouts::default()), Classifier { response: answer, event, success });
     let answer = layer.layer(inner).oneshot(request(kind == EVENTS)).await;
     answer.unwrap_or_else(|fault| panic!("{}: {fault}", row.name))
 }

@@ -1,4 +1,4 @@
-//! A stream that may go on with another when it breaks: [`Onward`]. See [`midstream`](crate::tree::midstream).
+//! A stream that may go on with another when it breaks: [`Resume`]. See [`midstream`](crate::tree::midstream).
 
 use std::{
     sync::Arc,
@@ -10,14 +10,14 @@ use tollgate_layers::Outcome;
 
 use super::{
     BoxResponseFuture, Response,
-    answer::Streamed,
+    active::{ActiveBody, Output},
     events::{Events, is_events},
     handle::Handles,
-    live::{Live, Pop},
+    response_body::StreamPart,
 };
 use crate::{Error, error::StreamBreak};
 
-type Streaming = Box<Live<Events>>;
+type Streaming = Box<ActiveBody<Events>>;
 
 /// Before what begins anew.
 const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
@@ -26,44 +26,44 @@ const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
 type Ask = Box<dyn FnMut(Option<Arc<str>>, &Outcome) -> Option<BoxResponseFuture> + Send>;
 
 /// How a stream goes on when it breaks.
-pub(crate) struct Onward {
-    anew: bool,
+pub(crate) struct Resume {
+    restart: bool,
     ask: Ask,
 }
 
-impl Onward {
+impl Resume {
     /// With the words that follow those that were said.
-    pub(crate) fn with_the_rest(ask: Ask) -> Self {
-        Self { anew: false, ask }
+    pub(crate) fn continuing(ask: Ask) -> Self {
+        Self { restart: false, ask }
     }
 
     /// With all of it again, behind a mark.
-    pub(crate) fn anew(ask: Ask) -> Self {
-        Self { anew: true, ask }
+    pub(crate) fn restarting(ask: Ask) -> Self {
+        Self { restart: true, ask }
     }
 }
 
-impl std::fmt::Debug for Onward {
+impl std::fmt::Debug for Resume {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Onward").field("anew", &self.anew).finish_non_exhaustive()
+        f.debug_struct("Resume").field("restart", &self.restart).finish_non_exhaustive()
     }
 }
 
 /// A stream in parts, of which each but the last broke off.
-pub(super) struct Continued {
+pub(super) struct ResumedStream {
     now: Now,
     /// What came before a break and is still to be given.
     rest: Bytes,
     /// What the parts that are over have said.
     prefix: String,
-    onward: Onward,
+    resume: Resume,
     handles: Handles,
 }
 
 enum Now {
     Part(Streaming),
     /// The last one broke; the next one is on its way.
-    Asking(BoxResponseFuture, Broken),
+    Waiting(BoxResponseFuture, Broken),
     Over,
 }
 
@@ -74,13 +74,13 @@ struct Broken {
 }
 
 /// What goes to the client.
-pub(super) struct Given {
+pub(super) struct ResumedOutput {
     pub(super) data: Bytes,
     /// All is known: what is left to give, and how it ended.
     pub(super) over: Option<(Bytes, Outcome)>,
 }
 
-impl Given {
+impl ResumedOutput {
     const fn more(data: Bytes) -> Self {
         Self { data, over: None }
     }
@@ -90,13 +90,13 @@ impl Given {
     }
 }
 
-impl Continued {
-    pub(super) fn new(first: Streaming, onward: Onward) -> Self {
+impl ResumedStream {
+    pub(super) fn new(first: Streaming, resume: Resume) -> Self {
         Self {
             now: Now::Part(first),
             rest: Bytes::new(),
             prefix: String::new(),
-            onward,
+            resume,
             handles: Handles::default(),
         }
     }
@@ -107,29 +107,29 @@ impl Continued {
     }
 
     /// What goes to the client next. `so_far` is what the head of the current part said.
-    pub(super) fn poll_given(&mut self, cx: &mut Context<'_>, so_far: &mut Outcome) -> Poll<Given> {
+    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, so_far: &mut Outcome) -> Poll<ResumedOutput> {
         loop {
             match &mut self.now {
-                Now::Over => return Poll::Ready(Given::over(Bytes::new(), *so_far)),
-                Now::Part(live) => {
-                    let (data, over) = match ready!(live.poll_pop(cx)) {
-                        Pop::Data(data) => match live.over.take() {
-                            None => return Poll::Ready(Given::more(data)),
+                Now::Over => return Poll::Ready(ResumedOutput::over(Bytes::new(), *so_far)),
+                Now::Part(active) => {
+                    let (data, over) = match ready!(active.poll_output(cx)) {
+                        Output::Data(data) => match active.over.take() {
+                            None => return Poll::Ready(ResumedOutput::more(data)),
                             Some(over) => (data, over),
                         },
-                        Pop::Over(over) => (Bytes::new(), over),
+                        Output::Over(over) => (Bytes::new(), over),
                     };
                     let over = self.end(&over, *so_far);
                     if over.is_some() || !data.is_empty() {
-                        return Poll::Ready(Given { data, over });
+                        return Poll::Ready(ResumedOutput { data, over });
                     }
                 }
-                Now::Asking(..) if !self.rest.is_empty() => {
-                    return Poll::Ready(Given::more(std::mem::take(&mut self.rest)));
+                Now::Waiting(..) if !self.rest.is_empty() => {
+                    return Poll::Ready(ResumedOutput::more(std::mem::take(&mut self.rest)));
                 }
-                Now::Asking(answer, _) => {
-                    let answer = ready!(answer.as_mut().poll(cx));
-                    if let Some(given) = self.answered(answer, so_far) {
+                Now::Waiting(response, _) => {
+                    let response = ready!(response.as_mut().poll(cx));
+                    if let Some(given) = self.answered(response, so_far) {
                         return Poll::Ready(given);
                     }
                 }
@@ -139,22 +139,22 @@ impl Continued {
 
     /// The upstream's side of a part is over: whether with it all is.
     fn end(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Option<(Bytes, Outcome)> {
-        let Now::Part(mut live) = std::mem::replace(&mut self.now, Now::Over) else { return None };
-        let broke = over.is_err() && !live.content.facts().done && !live.content.facts().finished();
-        let mut handles = std::mem::take(live.handles());
-        let content = &mut live.content;
+        let Now::Part(mut active) = std::mem::replace(&mut self.now, Now::Over) else { return None };
+        let broke = over.is_err() && !active.content.state().done && !active.content.state().finished();
+        let mut handles = std::mem::take(active.handles());
+        let content = &mut active.content;
         let rest = content.drain();
         let outcome = content.conclude(over, so_far);
         let last = content.drain();
         let is_text = content.said().map(|said| self.prefix.push_str(said)).is_some();
         // The connection goes first, then who listened to this part hears: only so is a place free for the next.
-        drop(live);
+        drop(active);
         handles.complete(&outcome);
         let next = if broke { self.ask(is_text, &outcome) } else { None };
         match next {
-            Some(answer) => {
+            Some(response) => {
                 self.rest = rest;
-                self.now = Now::Asking(answer, Broken { complaint: last, outcome });
+                self.now = Now::Waiting(response, Broken { complaint: last, outcome });
                 None
             }
             None => Some((joined(&rest, last), outcome)),
@@ -163,36 +163,38 @@ impl Continued {
 
     /// `is_text`: the part that is over said nothing but text.
     fn ask(&mut self, is_text: bool, outcome: &Outcome) -> Option<BoxResponseFuture> {
-        let prefix = if self.onward.anew {
+        let prefix = if self.resume.restart {
             None
         } else if is_text && !self.prefix.is_empty() {
             Some(self.prefix.as_str().into())
         } else {
             return None;
         };
-        (self.onward.ask)(prefix, outcome)
+        (self.resume.ask)(prefix, outcome)
     }
 
     /// Somebody goes on, or nobody does: then the break is told as if nobody had been asked.
-    fn answered(&mut self, answer: Result<Response, Error>, so_far: &mut Outcome) -> Option<Given> {
-        let Now::Asking(_, broken) = std::mem::replace(&mut self.now, Now::Over) else { return None };
-        let mark = if self.onward.anew { RESTART } else { Bytes::new() };
-        match answer.ok().and_then(streamed) {
-            Some(Streamed::Live(live, outcome)) => {
-                self.now = Now::Part(live);
+    fn answered(&mut self, response: Result<Response, Error>, so_far: &mut Outcome) -> Option<ResumedOutput> {
+        let Now::Waiting(_, broken) = std::mem::replace(&mut self.now, Now::Over) else { return None };
+        let mark = if self.resume.restart { RESTART } else { Bytes::new() };
+        match response.ok().and_then(streamed) {
+            Some(StreamPart::Active(active, outcome)) => {
+                self.now = Now::Part(active);
                 *so_far = outcome;
-                (!mark.is_empty()).then(|| Given::more(mark))
+                (!mark.is_empty()).then(|| ResumedOutput::more(mark))
             }
-            Some(Streamed::Full(bytes, outcome)) => Some(Given::over(joined(&mark, bytes), outcome)),
-            None => Some(Given::over(broken.complaint, broken.outcome)),
+            Some(StreamPart::Full(bytes, outcome)) => {
+                Some(ResumedOutput::over(joined(&mark, bytes), outcome))
+            }
+            None => Some(ResumedOutput::over(broken.complaint, broken.outcome)),
         }
     }
 }
 
 /// An answer that can stand in a stream.
-fn streamed(answer: Response) -> Option<Streamed> {
-    let events = is_events(answer.headers());
-    let body = answer.into_body();
+fn streamed(response: Response) -> Option<StreamPart> {
+    let events = is_events(response.headers());
+    let body = response.into_body();
     if events && body.outcome().is_success() { body.into_stream() } else { None }
 }
 

@@ -1,4 +1,4 @@
-//! On what terms an answer is watched: [`Terms`], and who judges it: [`Classifier`].
+//! On what terms an answer is watched: [`WatchConfig`], and who judges it: [`Classifier`].
 
 use std::sync::{
     Arc,
@@ -14,7 +14,7 @@ use super::secrets::Secrets;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Classifier {
     /// What an answer that is no success means, by its status, headers and body.
-    pub answer: fn(StatusCode, &HeaderMap, &[u8]) -> Outcome,
+    pub response: fn(StatusCode, &HeaderMap, &[u8]) -> Outcome,
     /// What the data of an event (or the body of a 200) means that looks like an error; `None` when it is none.
     pub event: fn(&[u8], &HeaderMap) -> Option<Outcome>,
     /// What a success means so far: what its headers tell about limits.
@@ -23,8 +23,8 @@ pub(crate) struct Classifier {
 
 /// How the answers of a deployment are watched.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) judge: Classifier,
+pub(crate) struct PeekConfig {
+    pub(crate) classifier: Classifier,
     /// `broken_events: pass`.
     pub(crate) pass_broken: bool,
     pub(crate) event_limit: usize,
@@ -34,13 +34,13 @@ pub(crate) struct Rules {
     pub(crate) secrets: Secrets,
 }
 
-impl Rules {
+impl PeekConfig {
     /// 16 MB: larger than any event seen (images in base64), small enough for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
-    pub(crate) fn new(judge: Classifier) -> Self {
+    pub(crate) fn new(classifier: Classifier) -> Self {
         Self {
-            judge,
+            classifier,
             pass_broken: false,
             event_limit: Self::EVENT_LIMIT,
             broken: None,
@@ -57,12 +57,12 @@ impl Rules {
 
 /// How one answer is watched.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) rules: Arc<Rules>,
+pub(crate) struct WatchConfig {
+    pub(crate) peek: Arc<PeekConfig>,
     /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
     pub(crate) strip_usage: bool,
     /// What is said is kept in mind, so that another can go on with it.
-    pub(crate) remembers: bool,
+    pub(crate) keeps_transcript: bool,
     /// The answer goes on with another: what only opens a stream is left out.
-    pub(crate) goes_on: bool,
+    pub(crate) is_continuation: bool,
 }

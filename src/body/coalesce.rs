@@ -1,4 +1,4 @@
-//! Merging without delay: [`Merge`].
+//! Merging without delay: [`Coalesce`].
 //!
 //! A burst of 64 events lies in the connection's buffer as 64 chunks, and hyper hands them over one by one; each would
 //! cost its own way through the tree, and its own write. So the innermost body takes all that is there and passes it on
@@ -17,7 +17,7 @@ const BATCH: usize = 4 * 1024;
 
 /// A body whose frames are merged as far as they are there. Trailers are dropped.
 #[derive(Debug)]
-pub(super) struct Merge<B: Body> {
+pub(super) struct Coalesce<B: Body> {
     inner: B,
     begun: bool,
     held: Held,
@@ -83,7 +83,7 @@ impl Held {
     }
 }
 
-impl<B: Body> Merge<B> {
+impl<B: Body> Coalesce<B> {
     /// Gives the frames of `inner`, and merges none before [`begin`](Self::begin).
     pub(super) const fn new(inner: B) -> Self {
         Self { inner, begun: false, held: Held::Nothing, end: None }
@@ -108,7 +108,7 @@ impl<B: Body> Merge<B> {
     }
 }
 
-impl<B> Body for Merge<B>
+impl<B> Body for Coalesce<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Unpin,

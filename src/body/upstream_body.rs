@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::merge::Merge;
+use super::coalesce::Coalesce;
 use crate::error::BodyError;
 
 /// The body of an upstream's answer, as it comes.
@@ -23,7 +23,7 @@ pub struct UpstreamBody(Inner);
 #[derive(Debug)]
 enum Inner {
     /// From a connection, its bursts merged.
-    Connection(Merge<Box<dyn Connection>>),
+    Connection(Coalesce<Box<dyn Connection>>),
     /// From a script: a `mock_response`, or a test.
     ScriptedBody(ScriptedBody),
 }
@@ -34,12 +34,12 @@ pub(crate) trait Connection:
 {
     /// Returns true when nothing has come since `task` asked for a frame and `task` is woken when something does, and
     /// false when that is not known.
-    fn rests(&self, task: &Waker) -> bool;
+    fn is_idle(&self, task: &Waker) -> bool;
 }
 
 /// HTTP/2 shares a connection among many answers.
 impl Connection for Incoming {
-    fn rests(&self, _: &Waker) -> bool {
+    fn is_idle(&self, _: &Waker) -> bool {
         false
     }
 }
@@ -59,24 +59,24 @@ impl UpstreamBody {
 
     /// Whether nothing has come since this task looked last, which will be woken when something does. Where that cannot be
     /// told it is not so.
-    pub(super) fn rests(&self, task: &Waker) -> bool {
+    pub(super) fn is_idle(&self, task: &Waker) -> bool {
         match &self.0 {
-            Inner::Connection(merge) => merge.is_empty() && merge.inner().rests(task),
+            Inner::Connection(coalesce) => coalesce.is_empty() && coalesce.inner().is_idle(task),
             Inner::ScriptedBody(_) => false,
         }
     }
 
     /// From now on bursts are merged: the first content has gone.
-    pub(super) const fn merge_bursts(&mut self) {
-        if let Inner::Connection(merge) = &mut self.0 {
-            merge.begin();
+    pub(super) const fn coalesce_bursts(&mut self) {
+        if let Inner::Connection(coalesce) = &mut self.0 {
+            coalesce.begin();
         }
     }
 }
 
 impl<C: Connection + 'static> From<C> for UpstreamBody {
     fn from(connection: C) -> Self {
-        Self(Inner::Connection(Merge::new(Box::new(connection))))
+        Self(Inner::Connection(Coalesce::new(Box::new(connection))))
     }
 }
 
@@ -90,7 +90,7 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().0 {
             // What hyper says about it may name addresses; all that matters is that there is no more.
-            Inner::Connection(merge) => Pin::new(merge).poll_frame(cx).map_err(|_| BodyError::Cut),
+            Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|_| BodyError::Cut),
             Inner::ScriptedBody(scripted) => {
                 scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))
             }
@@ -99,14 +99,14 @@ impl Body for UpstreamBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Inner::Connection(merge) => merge.is_end_stream(),
+            Inner::Connection(coalesce) => coalesce.is_end_stream(),
             Inner::ScriptedBody(scripted) => scripted.steps.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Inner::Connection(merge) => merge.size_hint(),
+            Inner::Connection(coalesce) => coalesce.size_hint(),
             Inner::ScriptedBody(_) => SizeHint::default(),
         }
     }
@@ -133,7 +133,7 @@ struct ScriptedBody {
 
 impl fmt::Debug for ScriptedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Canned").field("steps", &self.steps.len()).finish()
+        f.debug_struct("ScriptedBody").field("steps", &self.steps.len()).finish()
     }
 }
 

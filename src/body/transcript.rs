@@ -1,4 +1,4 @@
-//! What a stream has said, kept in mind so that another can go on with it: [`Said`].
+//! What a stream has said, kept in mind so that another can go on with it: [`Transcript`].
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, de::IgnoredAny};
 /// The text of one choice. Anything that cannot be put into an assistant's message as text makes it none: what cannot
 /// be gone on with is better broken off.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Transcript {
     text: String,
     unfit: bool,
 }
 
-impl Said {
+impl Transcript {
     /// So much text is kept at most, in bytes: longer than any answer of today's models.
     const MOST: usize = 1 << 20;
 
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn said(chunks: &[&str]) -> Option<String> {
-        let mut said = Said::default();
+        let mut said = Transcript::default();
         chunks.iter().for_each(|chunk| said.note(chunk.as_bytes()));
         said.text().map(str::to_owned)
     }

@@ -1,18 +1,18 @@
-//! An answer under way: [`Live`] joins where the bytes come from and what they are.
+//! An answer under way: [`ActiveBody`] joins where the bytes come from and what they are.
 
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
 use super::{
-    clocks::Running,
     handle::Handles,
-    source::{Beat, Source},
+    source::{Source, SourceEvent},
+    timeouts::RunningTimeouts,
 };
 use crate::error::StreamBreak;
 
 /// What an answer's bytes are taken for. Pure: no I/O, no clock.
-pub(crate) trait Content {
+pub(crate) trait Decoder {
     /// Takes what came.
     fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak>;
     /// The connection says that this was all: whether it was.
@@ -20,8 +20,8 @@ pub(crate) trait Content {
     /// Gives what goes to the client next.
     fn pop(&mut self) -> Option<Bytes>;
     /// Tells the clocks what was seen.
-    fn mark(&mut self, clocks: &mut Running) {
-        clocks.progress();
+    fn mark(&mut self, timeouts: &mut RunningTimeouts) {
+        timeouts.progress();
     }
 }
 
@@ -29,7 +29,7 @@ pub(crate) trait Content {
 // In this order: what each event looks at lies together, on few lines of the cache.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Live<C> {
+pub(crate) struct ActiveBody<C> {
     source: Source,
     /// How the upstream's side ended. What it gave may still have to go out.
     pub(crate) over: Option<Result<(), StreamBreak>>,
@@ -42,32 +42,32 @@ pub(crate) struct Live<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Something came, or it is over: see there.
-    Some,
+    Advanced,
     /// The head was held long enough.
-    Held,
+    HoldElapsed,
 }
 
 /// What goes to the client.
 #[derive(Debug)]
-pub(crate) enum Pop {
+pub(crate) enum Output {
     Data(Bytes),
     Over(Result<(), StreamBreak>),
 }
 
-impl<C: Content> Live<C> {
+impl<C: Decoder> ActiveBody<C> {
     pub(crate) fn new(source: Source, content: C) -> Box<Self> {
         Box::new(Self { source, over: None, content, handles: Handles::default() })
     }
 
     /// Takes in what comes next.
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        let over = match ready!(self.source.poll_beat(cx)) {
-            Beat::Held => return Poll::Ready(Progress::Held),
-            Beat::BodyError(fault) => Some(Err(fault.into())),
-            Beat::End => Some(self.content.close()),
-            Beat::Data(piece, last) => {
+        let over = match ready!(self.source.poll_event(cx)) {
+            SourceEvent::HoldElapsed => return Poll::Ready(Progress::HoldElapsed),
+            SourceEvent::Error(error) => Some(Err(error.into())),
+            SourceEvent::End => Some(self.content.close()),
+            SourceEvent::Data(piece, last) => {
                 let taken = self.content.take(piece);
-                self.content.mark(self.source.clocks());
+                self.content.mark(self.source.timeouts());
                 match taken {
                     Err(broken) => Some(Err(broken)),
                     Ok(()) if last => Some(self.content.close()),
@@ -76,20 +76,20 @@ impl<C: Content> Live<C> {
             }
         };
         self.over = over;
-        Poll::Ready(Progress::Some)
+        Poll::Ready(Progress::Advanced)
     }
 
     /// Gives what goes to the client next.
-    pub(crate) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Pop> {
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
         loop {
             if let Some(data) = self.content.pop() {
-                return Poll::Ready(Pop::Data(data));
+                return Poll::Ready(Output::Data(data));
             }
             if let Some(over) = self.over.take() {
-                return Poll::Ready(Pop::Over(over));
+                return Poll::Ready(Output::Over(over));
             }
             // A server asks three times for each event, and after the first there is nothing new.
-            if self.source.rests(cx.waker()) {
+            if self.source.is_idle(cx.waker()) {
                 return Poll::Pending;
             }
             ready!(self.poll_progress(cx));
@@ -107,7 +107,7 @@ impl<C: Content> Live<C> {
     }
 
     /// The clocks that run.
-    pub(crate) fn clocks(&mut self) -> &mut Running {
-        self.source.clocks()
+    pub(crate) fn timeouts(&mut self) -> &mut RunningTimeouts {
+        self.source.timeouts()
     }
 }

@@ -1,10 +1,10 @@
-//! What one chunk says: [`Meaning`].
+//! What one chunk says: [`ChunkInfo`].
 
 use super::{quick, scan};
 
 /// What one chunk says, as far as a gateway must know.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Meaning {
+pub(crate) struct ChunkInfo {
     /// It carries something that the model said.
     pub content: bool,
     /// It looks like an error object; whether it is one, the classifier says.
@@ -71,7 +71,7 @@ pub(super) const fn is_speech(name: &[u8]) -> bool {
     )
 }
 
-impl Meaning {
+impl ChunkInfo {
     /// It says nothing, but who will speak.
     pub(crate) const fn only_opens(&self) -> bool {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
@@ -79,7 +79,7 @@ impl Meaning {
 
     /// Reads a JSON text; `None` when it is none.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
-        quick::read(json).map(|(meaning, _)| meaning).or_else(|| Self::read_slowly(json))
+        quick::read(json).map(|(info, _)| info).or_else(|| Self::read_slowly(json))
     }
 
     /// The same of what the quick pass has declined.

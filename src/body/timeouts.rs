@@ -40,14 +40,14 @@ pub(crate) struct AttemptTimeouts {
     /// When the whole request must be done. Looked at from the head on, too.
     pub whole: Option<Instant>,
     /// `pings_keep_alive: false`: comments and events that say nothing are no sign of life for the idle clock.
-    pub pings_are_nothing: bool,
+    pub ignore_pings: bool,
 }
 
 /// The clocks of one attempt, running.
 // In this order, with the timer before it: what each event looks at is one line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub(crate) struct Running {
+pub(crate) struct RunningTimeouts {
     last_life: Option<Instant>,
     /// When the timer fires: nothing is due before.
     armed: Option<Instant>,
@@ -55,7 +55,7 @@ pub(crate) struct Running {
     alive: bool,
     /// A stream's first content came.
     answered: bool,
-    pings_are_nothing: bool,
+    ignore_pings: bool,
     /// Something may be due sooner than what the timer was last armed for.
     sooner: bool,
     first: Option<(Instant, Limit)>,
@@ -71,20 +71,20 @@ pub(crate) enum Due {
     /// The head was held long enough.
     Hold,
     /// Too late.
-    BodyError(BodyError),
+    Error(BodyError),
 }
 
-impl Running {
-    pub(crate) fn start(clocks: &AttemptTimeouts, stream: bool) -> Self {
+impl RunningTimeouts {
+    pub(crate) fn start(timeouts: &AttemptTimeouts, stream: bool) -> Self {
         let now = Instant::now();
         // A limit too long to be a time is none.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
         Self {
-            first: clocks.first_content.filter(|_| stream).and_then(from_now),
-            attempt: clocks.attempt.and_then(from_now),
-            idle: clocks.idle,
-            whole: clocks.whole,
-            pings_are_nothing: clocks.pings_are_nothing,
+            first: timeouts.first_content.filter(|_| stream).and_then(from_now),
+            attempt: timeouts.attempt.and_then(from_now),
+            idle: timeouts.idle,
+            whole: timeouts.whole,
+            ignore_pings: timeouts.ignore_pings,
             ..Self::default()
         }
     }
@@ -94,7 +94,7 @@ impl Running {
     pub(crate) fn life(&mut self) -> Result<(), BodyError> {
         let now = Instant::now();
         self.alive = true;
-        if !self.pings_are_nothing {
+        if !self.ignore_pings {
             self.lives(now);
         }
         let late = self.armed.is_none_or(|at| now >= at) && self.whole.is_some_and(|at| now >= at);
@@ -104,7 +104,7 @@ impl Running {
     /// What came says something.
     pub(crate) fn progress(&mut self) {
         // Where every byte is life, that was noted when it came.
-        if self.pings_are_nothing {
+        if self.ignore_pings {
             self.lives(Instant::now());
         }
     }
@@ -116,7 +116,7 @@ impl Running {
     }
 
     /// Whether any came.
-    pub(crate) const fn is_alive(&self) -> bool {
+    pub(crate) const fn has_received(&self) -> bool {
         self.alive
     }
 
@@ -159,19 +159,19 @@ impl Running {
     }
 
     /// The head is not held any longer.
-    pub(crate) const fn let_go(&mut self) {
+    pub(crate) const fn release_hold(&mut self) {
         self.hold = None;
     }
 
     fn due(&self) -> Option<(Instant, Due)> {
-        let clock = |clock, (at, limit)| (at, Due::BodyError(BodyError::Timeout { clock, limit }));
+        let clock = |clock, (at, limit)| (at, Due::Error(BodyError::Timeout { clock, limit }));
         let idle = self.idle.zip(self.last_life);
         let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
         [
             self.first.map(|first| clock(TimeoutKind::FirstContent, first)),
             self.attempt.map(|attempt| clock(TimeoutKind::Attempt, attempt)),
             idle.map(|idle| clock(TimeoutKind::Idle, idle)),
-            self.whole.map(|at| (at, Due::BodyError(BodyError::Deadline))),
+            self.whole.map(|at| (at, Due::Error(BodyError::Deadline))),
             self.hold.map(|at| (at, Due::Hold)),
         ]
         .into_iter()

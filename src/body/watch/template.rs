@@ -1,4 +1,4 @@
-//! Chunks that differ in a word: [`Reader`].
+//! Chunks that differ in a word: [`TemplateReader`].
 //!
 //! A model speaks in hundreds of chunks that are alike to the byte but for one string. What the first of them means
 //! the others mean too, as long as that string is one and says something: two comparisons tell, at a tenth of the price
@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{Event, Meaning, quick};
+use super::{ChunkInfo, Event, quick};
 use crate::json::string;
 
 /// A longer chunk is no word of a stream of many, in bytes; so much is kept for each stream at most.
@@ -15,28 +15,28 @@ const LONGEST: usize = 1024;
 
 /// Reads the events of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct TemplateReader {
     /// The last chunk that was read whole and said something.
     chunk: Vec<u8>,
     /// Where in it the string stands that says it, without its quotes. Empty: there is no chunk.
     said: Range<usize>,
 }
 
-impl Reader {
+impl TemplateReader {
     /// Reads one event's data.
     pub(crate) fn read(&mut self, data: &[u8]) -> Event {
         if self.is_alike(data) {
-            return Event::Again;
+            return Event::Repeat;
         }
         Event::read_by(data, |json| match quick::read(json) {
-            Some((meaning, said)) => {
+            Some((info, said)) => {
                 // Usage counts up from chunk to chunk, and each error is one.
-                if let Some(said) = said.filter(|_| meaning.usage.is_none() && !meaning.error) {
+                if let Some(said) = said.filter(|_| info.usage.is_none() && !info.error) {
                     self.learn(json, said);
                 }
-                Some(meaning)
+                Some(info)
             }
-            None => Meaning::read_slowly(json),
+            None => ChunkInfo::read_slowly(json),
         })
     }
 
@@ -71,7 +71,7 @@ fn says(data: &[u8], inner: Range<usize>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::Facts, *};
+    use super::{super::StreamState, *};
 
     fn chunk(content: &str, rest: &str) -> String {
         format!(
@@ -80,8 +80,8 @@ mod tests {
     }
 
     /// A reader that knows a chunk.
-    fn reader() -> Reader {
-        let mut reader = Reader::default();
+    fn reader() -> TemplateReader {
+        let mut reader = TemplateReader::default();
         reader.read(chunk("Once", "").as_bytes());
         reader
     }
@@ -111,7 +111,7 @@ mod tests {
             assert!(!reader.is_alike(other.as_bytes()), "{other}");
         }
         assert!(!reader.is_alike(b""));
-        assert!(!Reader::default().is_alike(b"{}"));
+        assert!(!TemplateReader::default().is_alike(b"{}"));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
                 1..6,
             ),
         ) {
-            let (mut reader, mut facts) = (Reader::default(), Facts::default());
+            let (mut reader, mut state) = (TemplateReader::default(), StreamState::default());
             for (content, rest, blow) in events {
                 let mut data = chunk(content, rest).into_bytes();
                 if let Some((place, byte)) = blow {
@@ -145,12 +145,12 @@ mod tests {
                     data[at] = byte;
                 }
                 let (text, event, alone) = (String::from_utf8_lossy(&data), reader.read(&data), Event::read(&data));
-                let mut told = facts;
+                let mut told = state;
                 told.note(&alone);
-                facts.note(&event);
-                prop_assert_eq!(facts, told, "{}", text);
+                state.note(&event);
+                prop_assert_eq!(state, told, "{}", text);
                 match (event, alone) {
-                    (Event::Again, Event::Chunk(chunk)) => prop_assert!(chunk.content && !chunk.error, "{}", text),
+                    (Event::Repeat, Event::Chunk(chunk)) => prop_assert!(chunk.content && !chunk.error, "{}", text),
                     _ => prop_assert_eq!(event, alone, "{}", text),
                 }
             }

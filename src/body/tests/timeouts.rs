@@ -20,10 +20,10 @@ fn all_but(edit: impl FnOnce(&mut AttemptTimeouts)) -> AttemptTimeouts {
     // Long enough that only the edited one can fire.
     let long = Some(Limit::from(Duration::from_secs(1000)));
     let whole = Some(Instant::now() + Duration::from_secs(1000));
-    let mut clocks =
-        AttemptTimeouts { first_content: long, idle: long, attempt: long, whole, pings_are_nothing: false };
-    edit(&mut clocks);
-    clocks
+    let mut timeouts =
+        AttemptTimeouts { first_content: long, idle: long, attempt: long, whole, ignore_pings: false };
+    edit(&mut timeouts);
+    timeouts
 }
 
 fn assert_second(began: Instant, at: Duration) {
@@ -31,82 +31,83 @@ fn assert_second(began: Instant, at: Duration) {
     assert!(late <= Duration::from_millis(50), "{late:?} late");
 }
 
-fn code(seen: &str) -> &str {
-    seen.rsplit("\"code\":\"").next().and_then(|rest| rest.split('"').next()).expect("a code")
+fn code(received: &str) -> &str {
+    received.rsplit("\"code\":\"").next().and_then(|rest| rest.split('"').next()).expect("a code")
 }
 
 #[tokio::test(start_paused = true)]
 async fn first_content_fires_before_content_and_never_after() {
-    let clocks = all_but(|clocks| clocks.first_content = Some(SECOND.into()));
+    let timeouts = all_but(|timeouts| timeouts.first_content = Some(SECOND.into()));
     let began = Instant::now();
-    let fault = peek(true, clocks, sse([ScriptStep::Hang])).await.expect_err("a fault");
+    let error = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault");
     assert_second(began, SECOND);
-    assert!(matches!(fault, BodyError::Timeout { clock: TimeoutKind::FirstContent, .. }), "{fault:?}");
-    assert_eq!(fault.to_string(), "the first content took longer than 1s");
+    assert!(matches!(error, BodyError::Timeout { clock: TimeoutKind::FirstContent, .. }), "{error:?}");
+    assert_eq!(error.to_string(), "the first content took longer than 1s");
 
     let steps = [data(says("a")), ScriptStep::Wait(5 * SECOND), data(says("b") + "data: [DONE]\n\n")];
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    assert!(read(answer.into_body()).await.0.ends_with("[DONE]\n\n"));
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    assert!(read(response.into_body()).await.0.ends_with("[DONE]\n\n"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_fires_between_events_and_pings_are_life() {
-    let clocks = all_but(|clocks| clocks.idle = Some(SECOND.into()));
+    let timeouts = all_but(|timeouts| timeouts.idle = Some(SECOND.into()));
     let ping = || [ScriptStep::Wait(SECOND * 9 / 10), data(": ping\n\n")];
     let steps = [data(says("a"))].into_iter().chain((0..3).flat_map(|_| ping())).chain([ScriptStep::Hang]);
     let began = Instant::now();
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    let (seen, _) = read(answer.into_body()).await;
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    let (received, _) = read(response.into_body()).await;
     assert_second(began, SECOND * 27 / 10 + SECOND);
-    assert_eq!(code(&seen), "idle_timeout");
+    assert_eq!(code(&received), "idle_timeout");
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_fires_though_the_timer_was_set_for_a_head_that_is_not_held_any_longer() {
-    let clocks = all_but(|clocks| (clocks.first_content, clocks.idle) = (None, Some((60 * SECOND).into())));
+    let timeouts =
+        all_but(|timeouts| (timeouts.first_content, timeouts.idle) = (None, Some((60 * SECOND).into())));
     let steps = [ScriptStep::Wait(SECOND), data(says("a")), ScriptStep::Hang];
     let began = Instant::now();
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    let (seen, _) = read(answer.into_body()).await;
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    let (received, _) = read(response.into_body()).await;
     assert_second(began, 61 * SECOND);
-    assert_eq!(code(&seen), "idle_timeout");
+    assert_eq!(code(&received), "idle_timeout");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_attempt_fires_within_a_plain_body_past_its_head() {
-    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let began = Instant::now();
-    let held = peek(false, clocks, head(200, "application/json", [data("{"), ScriptStep::Hang])).await;
+    let held = peek(false, timeouts, head(200, "application/json", [data("{"), ScriptStep::Hang])).await;
     assert_second(began, SECOND);
     assert!(matches!(held.expect_err("a fault"), BodyError::Timeout { clock: TimeoutKind::Attempt, .. }));
 
     let began = Instant::now();
     let long = [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Hang];
-    let answer = peek(false, clocks, head(200, "application/json", long)).await.expect("committed");
-    let (_, fault) = read(answer.into_body()).await;
+    let response = peek(false, timeouts, head(200, "application/json", long)).await.expect("committed");
+    let (_, error) = read(response.into_body()).await;
     assert_second(began, SECOND);
-    assert!(matches!(fault, Some(BodyError::Timeout { clock: TimeoutKind::Attempt, .. })));
+    assert!(matches!(error, Some(BodyError::Timeout { clock: TimeoutKind::Attempt, .. })));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_attempt_does_not_bound_a_stream_that_has_begun() {
-    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let steps = [data(says("a")), ScriptStep::Wait(5 * SECOND), data("data: [DONE]\n\n")];
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    assert!(read(answer.into_body()).await.0.ends_with("[DONE]\n\n"));
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    assert!(read(response.into_body()).await.0.ends_with("[DONE]\n\n"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_fires_on_a_stream_that_never_stops() {
     let began = Instant::now();
-    let clocks = all_but(|clocks| clocks.whole = Some(began + 2 * SECOND));
+    let timeouts = all_but(|timeouts| timeouts.whole = Some(began + 2 * SECOND));
     let steps = (0..1000).flat_map(|_| [data(says("a")), ScriptStep::Wait(SECOND / 7)]);
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    let (seen, _) = read(answer.into_body()).await;
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    let (received, _) = read(response.into_body()).await;
     assert_second(began, 2 * SECOND);
-    assert_eq!(code(&seen), "deadline");
+    assert_eq!(code(&received), "deadline");
 
-    let late = peek(true, clocks, sse([ScriptStep::Hang])).await.expect_err("a fault");
+    let late = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault");
     assert_eq!(late, BodyError::Deadline);
     assert!(!late.outcome().is_evidence(), "the walk before may have used up the time");
 }
@@ -114,9 +115,9 @@ async fn the_whole_fires_on_a_stream_that_never_stops() {
 #[tokio::test(start_paused = true)]
 async fn the_whole_fires_for_a_client_that_takes_little_at_a_time() {
     let began = Instant::now();
-    let clocks = all_but(|clocks| clocks.whole = Some(began + 2 * SECOND));
+    let timeouts = all_but(|timeouts| timeouts.whole = Some(began + 2 * SECOND));
     let steps = (0..100).map(|_| data(says("a")));
-    let mut body = peek(true, clocks, sse(steps)).await.expect("an answer").into_body();
+    let mut body = peek(true, timeouts, sse(steps)).await.expect("an answer").into_body();
     let mut last = String::new();
     while let Some(frame) = body.frame().await {
         last = String::from_utf8(frame.expect("no fault").into_data().expect("data").into()).expect("utf-8");
@@ -129,23 +130,23 @@ async fn the_whole_fires_for_a_client_that_takes_little_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_the_request_asked_for_is_no_evidence() {
     let impatient = Limit::of(SECOND).without_evidence();
-    let clocks = all_but(|clocks| clocks.first_content = Some(impatient));
-    let outcome = peek(true, clocks, sse([ScriptStep::Hang])).await.expect_err("a fault").outcome();
+    let timeouts = all_but(|timeouts| timeouts.first_content = Some(impatient));
+    let outcome = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault").outcome();
     assert_eq!((outcome.class(), outcome.is_evidence()), (Class::Timeout, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn how_long_a_committed_plain_answer_takes_is_the_clients_doing_as_well() {
-    let clocks = all_but(|clocks| clocks.attempt = Some(SECOND.into()));
+    let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let long = [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Hang];
-    let answer = peek(false, clocks, head(200, "application/json", long)).await.expect("committed");
-    let fault = read(answer.into_body()).await.1.expect("a fault");
-    assert_eq!((fault.outcome().class(), fault.outcome().is_evidence()), (Class::Timeout, false));
+    let response = peek(false, timeouts, head(200, "application/json", long)).await.expect("committed");
+    let error = read(response.into_body()).await.1.expect("a fault");
+    assert_eq!((error.outcome().class(), error.outcome().is_evidence()), (Class::Timeout, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_follows_the_terminal_event_is_waited_for_from_there_on() {
-    let clocks = all_but(|clocks| clocks.pings_are_nothing = true);
+    let timeouts = all_but(|timeouts| timeouts.ignore_pings = true);
     let steps = [
         data(says("a")),
         ScriptStep::Wait(5 * SECOND),
@@ -153,19 +154,19 @@ async fn what_follows_the_terminal_event_is_waited_for_from_there_on() {
         ScriptStep::Wait(SECOND / 2),
         data(": bye\n\n"),
     ];
-    let answer = peek(true, clocks, sse(steps)).await.expect("an answer");
-    assert_eq!(read(answer.into_body()).await.0, says("a") + DONE + ": bye\n\n");
+    let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
+    assert_eq!(read(response.into_body()).await.0, says("a") + DONE + ": bye\n\n");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_beyond_all_time_never_fires() {
     let forever = Some(Limit::from(Duration::MAX));
-    let clocks = AttemptTimeouts {
+    let timeouts = AttemptTimeouts {
         first_content: forever,
         idle: forever,
         attempt: forever,
         ..AttemptTimeouts::default()
     };
     let steps = [ScriptStep::Wait(Duration::from_secs(100_000)), data(says("a")), data("data: [DONE]\n\n")];
-    peek(true, clocks, sse(steps)).await.expect("an answer");
+    peek(true, timeouts, sse(steps)).await.expect("an answer");
 }

@@ -12,11 +12,11 @@ use http_body::{Frame, SizeHint};
 use tollgate_layers::{Class, OnComplete, Outcome};
 
 use super::{
+    active::{ActiveBody, Output},
     events::Events,
     handle::OutcomeHandle,
-    live::{Live, Pop},
-    onward::{Continued, Given, Onward},
     plain::Plain,
+    resume::{Resume, ResumedOutput, ResumedStream},
 };
 use crate::error::{BodyError, Origin, StreamBreak};
 
@@ -38,14 +38,14 @@ pub struct Body {
 enum State {
     Done,
     Full(Bytes),
-    Events(Box<Live<Events>>),
-    Plain(Box<Live<Plain>>),
-    Continued(Box<Continued>),
+    Events(Box<ActiveBody<Events>>),
+    Plain(Box<ActiveBody<Plain>>),
+    Resumed(Box<ResumedStream>),
 }
 
 /// What a stream is that may go on with another.
-pub(crate) enum Streamed {
-    Live(Box<Live<Events>>, Outcome),
+pub(crate) enum StreamPart {
+    Active(Box<ActiveBody<Events>>, Outcome),
     Full(Bytes, Outcome),
 }
 
@@ -68,32 +68,34 @@ impl Body {
     }
 
     /// A stream whose head looks like this.
-    pub(crate) fn events(live: Box<Live<Events>>, so_far: Outcome) -> Self {
-        Self { state: State::Events(live), opening: true, outcome: so_far, origin: None }
+    pub(crate) fn events(active: Box<ActiveBody<Events>>, so_far: Outcome) -> Self {
+        Self { state: State::Events(active), opening: true, outcome: so_far, origin: None }
     }
 
     /// A plain answer, too long to be held, whose head looks like this.
-    pub(crate) fn plain(live: Box<Live<Plain>>, so_far: Outcome) -> Self {
-        Self { state: State::Plain(live), opening: false, outcome: so_far, origin: None }
+    pub(crate) fn plain(active: Box<ActiveBody<Plain>>, so_far: Outcome) -> Self {
+        Self { state: State::Plain(active), opening: false, outcome: so_far, origin: None }
     }
 
-    /// When this stream breaks, it goes on as `onward` says. The handles that are fastened from now on hear the end of
+    /// When this stream breaks, it goes on as `resume` says. The handles that are fastened from now on hear the end of
     /// all of it, those before only the end of what this upstream gives.
-    pub(crate) fn go_on(&mut self, onward: Onward) {
+    pub(crate) fn resume_with(&mut self, resume: Resume) {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Events(live) => self.state = State::Continued(Box::new(Continued::new(live, onward))),
-            other @ (State::Done | State::Full(_) | State::Plain(_) | State::Continued(_)) => {
+            State::Events(active) => {
+                self.state = State::Resumed(Box::new(ResumedStream::new(active, resume)))
+            }
+            other @ (State::Done | State::Full(_) | State::Plain(_) | State::Resumed(_)) => {
                 self.state = other;
             }
         }
     }
 
     /// As the second part of a stream.
-    pub(crate) fn into_stream(self) -> Option<Streamed> {
+    pub(crate) fn into_stream(self) -> Option<StreamPart> {
         match self.state {
-            State::Events(live) => Some(Streamed::Live(live, self.outcome)),
-            State::Full(bytes) => Some(Streamed::Full(bytes, self.outcome)),
-            State::Done | State::Plain(_) | State::Continued(_) => None,
+            State::Events(active) => Some(StreamPart::Active(active, self.outcome)),
+            State::Full(bytes) => Some(StreamPart::Full(bytes, self.outcome)),
+            State::Done | State::Plain(_) | State::Resumed(_) => None,
         }
     }
 
@@ -116,17 +118,17 @@ impl Body {
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
-            State::Events(_) | State::Plain(_) | State::Continued(_) => false,
+            State::Events(_) | State::Plain(_) | State::Resumed(_) => false,
         }
     }
 
     /// Fastens a handle, which hears the end: at once, if it was there already.
-    pub(crate) fn fasten(&mut self, handle: impl Into<OutcomeHandle>) {
+    pub(crate) fn attach(&mut self, handle: impl Into<OutcomeHandle>) {
         match &mut self.state {
             State::Done | State::Full(_) => handle.into().complete(&self.outcome),
-            State::Events(live) => live.handles().add(handle.into()),
-            State::Plain(live) => live.handles().add(handle.into()),
-            State::Continued(continued) => continued.handles().add(handle.into()),
+            State::Events(active) => active.handles().add(handle.into()),
+            State::Plain(active) => active.handles().add(handle.into()),
+            State::Resumed(continued) => continued.handles().add(handle.into()),
         }
     }
 
@@ -134,9 +136,9 @@ impl Body {
     fn settle(&mut self, rest: Bytes, outcome: Outcome) {
         let mut handles = match &mut self.state {
             State::Done | State::Full(_) => return,
-            State::Events(live) => std::mem::take(live.handles()),
-            State::Plain(live) => std::mem::take(live.handles()),
-            State::Continued(continued) => std::mem::take(continued.handles()),
+            State::Events(active) => std::mem::take(active.handles()),
+            State::Plain(active) => std::mem::take(active.handles()),
+            State::Resumed(continued) => std::mem::take(continued.handles()),
         };
         // The connection goes first: who hears that a place is free must find it free.
         self.state = State::rest(rest);
@@ -147,40 +149,40 @@ impl Body {
     /// Settles as soon as nothing more is to be learnt.
     fn settle_early(&mut self) {
         let (rest, outcome) = match &mut self.state {
-            State::Events(live) => match live.over.take() {
-                Some(over) => conclude(&mut live.content, &over, self.outcome),
+            State::Events(active) => match active.over.take() {
+                Some(over) => conclude(&mut active.content, &over, self.outcome),
                 None => return,
             },
             // A plain answer that broke is cut by an error, after the bytes that came.
-            State::Plain(live) => match &live.over {
+            State::Plain(active) => match &active.over {
                 Some(Ok(())) => {
-                    let content = &mut live.content;
+                    let content = &mut active.content;
                     let outcome = content.conclude(&Ok(()), self.outcome);
                     (content.drain(), outcome)
                 }
                 Some(Err(_)) | None => return,
             },
-            State::Done | State::Full(_) | State::Continued(_) => return,
+            State::Done | State::Full(_) | State::Resumed(_) => return,
         };
         self.settle(rest, outcome);
     }
 
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let State::Events(live) = &mut self.state else { return Poll::Ready(None) };
-        if self.opening && live.content.is_empty() && live.over.is_none() {
+        let State::Events(active) = &mut self.state else { return Poll::Ready(None) };
+        if self.opening && active.content.is_empty() && active.over.is_none() {
             self.opening = false;
             // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
             // content would go out with the last.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match ready!(live.poll_pop(cx)) {
-            Pop::Data(data) => {
+        match ready!(active.poll_output(cx)) {
+            Output::Data(data) => {
                 self.settle_early();
                 Poll::Ready(Some(Ok(data)))
             }
-            Pop::Over(over) => {
-                let (rest, outcome) = conclude(&mut live.content, &over, self.outcome);
+            Output::Over(over) => {
+                let (rest, outcome) = conclude(&mut active.content, &over, self.outcome);
                 self.settle(rest, outcome);
                 Poll::Ready(self.state.take_full().map(Ok))
             }
@@ -188,18 +190,18 @@ impl Body {
     }
 
     fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let State::Plain(live) = &mut self.state else { return Poll::Ready(None) };
-        match ready!(live.poll_pop(cx)) {
-            Pop::Data(data) => {
+        let State::Plain(active) = &mut self.state else { return Poll::Ready(None) };
+        match ready!(active.poll_output(cx)) {
+            Output::Data(data) => {
                 self.settle_early();
                 Poll::Ready(Some(Ok(data)))
             }
-            Pop::Over(over) => {
-                let outcome = live.content.conclude(&over, self.outcome);
+            Output::Over(over) => {
+                let outcome = active.content.conclude(&over, self.outcome);
                 self.settle(Bytes::new(), outcome);
                 Poll::Ready(match over {
                     Ok(()) => None,
-                    Err(StreamBreak::Body(fault)) => Some(Err(fault)),
+                    Err(StreamBreak::Body(error)) => Some(Err(error)),
                     // Plain content never says so; were it to, the answer is cut all the same.
                     Err(StreamBreak::Upstream(..)) => Some(Err(BodyError::Truncated)),
                 })
@@ -208,8 +210,8 @@ impl Body {
     }
 
     fn poll_continued(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let State::Continued(continued) = &mut self.state else { return Poll::Ready(None) };
-        let Given { data, over } = ready!(continued.poll_given(cx, &mut self.outcome));
+        let State::Resumed(continued) = &mut self.state else { return Poll::Ready(None) };
+        let ResumedOutput { data, over } = ready!(continued.poll_output(cx, &mut self.outcome));
         if let Some((rest, outcome)) = over {
             self.settle(rest, outcome);
         }
@@ -231,7 +233,7 @@ impl State {
     fn take_full(&mut self) -> Option<Bytes> {
         match std::mem::replace(self, Self::Done) {
             Self::Full(bytes) => Some(bytes),
-            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Continued(_)) => {
+            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Resumed(_)) => {
                 *self = other;
                 None
             }
@@ -253,7 +255,7 @@ impl http_body::Body for Body {
             State::Full(_) => this.state.take_full().map(Ok),
             State::Events(_) => ready!(this.poll_events(cx)),
             State::Plain(_) => ready!(this.poll_plain(cx)),
-            State::Continued(_) => ready!(this.poll_continued(cx)).map(Ok),
+            State::Resumed(_) => ready!(this.poll_continued(cx)).map(Ok),
         };
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
@@ -266,8 +268,8 @@ impl http_body::Body for Body {
         match &self.state {
             State::Done => SizeHint::with_exact(0),
             State::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            State::Plain(live) => live.content.left().map(SizeHint::with_exact).unwrap_or_default(),
-            State::Events(_) | State::Continued(_) => SizeHint::default(),
+            State::Plain(active) => active.content.left().map(SizeHint::with_exact).unwrap_or_default(),
+            State::Events(_) | State::Resumed(_) => SizeHint::default(),
         }
     }
 }

@@ -8,9 +8,11 @@ use tollgate_layers::{Class, setting::Constant};
 
 use crate::{
     body::{
-        AttemptTimeouts, Body, Listener, ScriptStep,
+        AttemptTimeouts, Body, OutcomeCallback, ScriptStep,
         sse::Framer,
-        testing::{DONE, Heard, JUDGE, ROLE, STOP, USAGE, data, peek, peek_with, read, says, sse},
+        testing::{
+            CLASSIFIER, DONE, ROLE, RecordedOutcomes, STOP, USAGE, data, peek, peek_with, read, says, sse,
+        },
     },
     deployment::peek::PeekLayer,
     error::BodyError,
@@ -39,11 +41,11 @@ fn framed(pieces: &[Bytes]) -> (Vec<String>, Vec<u8>) {
         framer.push(piece.clone());
         loop {
             let from = framer.start();
-            let Some(unit) = framer.next_unit().expect("short") else { break };
-            if let Some(data) = unit.data {
+            let Some(block) = framer.next_block().expect("short") else { break };
+            if let Some(data) = block.data {
                 events.push(String::from_utf8(data.into_owned()).expect("utf-8"));
             }
-            let end = unit.end;
+            let end = block.end;
             bytes.extend_from_slice(&framer.slice(from..end));
         }
     }
@@ -130,15 +132,15 @@ proptest! {
         stream.extend(lines.iter().flat_map(|(line, end)| [line.as_str(), end]));
         stream.push_str(&last);
         let steps = split(&stream, &cuts).into_iter().map(ScriptStep::Data);
-        let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE).with_broken_events(true);
-        let (seen, outcome) = run(seen(layer, sse(steps)));
-        let same = seen.bytes().zip(stream.bytes()).take_while(|(seen, sent)| seen == sent).count();
+        let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER).with_broken_events(true);
+        let (received, outcome) = run(received(layer, sse(steps)));
+        let same = received.bytes().zip(stream.bytes()).take_while(|(received, sent)| received == sent).count();
         // What is ours may begin with the same letters as what it replaces.
-        let ours = seen.rfind(if finish { DONE } else { "data: {\"error\":" });
-        prop_assert!(ours.is_some_and(|ours| ours <= same || seen[same..ours].trim().is_empty()), "{seen:?}");
+        let ours = received.rfind(if finish { DONE } else { "data: {\"error\":" });
+        prop_assert!(ours.is_some_and(|ours| ours <= same || received[same..ours].trim().is_empty()), "{received:?}");
         prop_assert_eq!(outcome.0, if finish { Class::Success } else { Class::Unavailable });
         if finish {
-            prop_assert!(seen.starts_with(&stream));
+            prop_assert!(received.starts_with(&stream));
         }
     }
 
@@ -148,8 +150,8 @@ proptest! {
         cuts in proptest::collection::vec(0..=1000_usize, 0..12),
     ) {
         let steps = split(&stream, &cuts).into_iter().map(ScriptStep::Data);
-        let (seen, outcome) = run(seen(PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE), sse(steps)));
-        let tail = seen.strip_prefix(&stream).expect("the stream comes first, byte for byte");
+        let (received, outcome) = run(received(PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER), sse(steps)));
+        let tail = received.strip_prefix(&stream).expect("the stream comes first, byte for byte");
         if !ends {
             prop_assert!(tail.starts_with("data: {\"error\":") && tail.matches("data:").count() == 1, "{}", tail);
         } else if stream.contains("[DONE]") {
@@ -163,17 +165,17 @@ proptest! {
 }
 
 /// What a client sees, and how it ended: class and tokens.
-async fn seen(
+async fn received(
     layer: PeekLayer<Constant<AttemptTimeouts>>,
-    wire: http::Response<crate::body::UpstreamBody>,
+    upstream: http::Response<crate::body::UpstreamBody>,
 ) -> (String, (Class, Option<u64>)) {
-    let mut body = peek_with(layer, true, wire).await.expect("committed").into_body();
-    let mut seen = Vec::new();
+    let mut body = peek_with(layer, true, upstream).await.expect("committed").into_body();
+    let mut received = Vec::new();
     while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
-        seen.extend_from_slice(&frame.expect("no fault").into_data().expect("data"));
+        received.extend_from_slice(&frame.expect("no fault").into_data().expect("data"));
     }
     let outcome = (body.outcome().class(), body.outcome().used());
-    (String::from_utf8(seen).expect("utf-8"), outcome)
+    (String::from_utf8(received).expect("utf-8"), outcome)
 }
 
 /// About 4 KB of a model's stream.
@@ -197,46 +199,48 @@ fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
             ScriptStep::Cut,
         ];
         match run(peek(true, AttemptTimeouts::default(), sse(steps))) {
-            Err(fault) => assert_eq!(fault, BodyError::Cut, "{cut}"),
-            Ok(answer) => assert_honest(answer.into_body(), &stream, cut >= done + "data: [DONE]\n\n".len()),
+            Err(error) => assert_eq!(error, BodyError::Cut, "{cut}"),
+            Ok(response) => {
+                assert_honest(response.into_body(), &stream, cut >= done + "data: [DONE]\n\n".len())
+            }
         }
         // Cut the mean way: the connection ended well.
         match run(peek(true, AttemptTimeouts::default(), sse([ScriptStep::Data(before)]))) {
-            Err(fault) => assert!(
-                matches!(fault, BodyError::Empty | BodyError::Unfinished | BodyError::NotAStream),
-                "{cut}: {fault}"
+            Err(error) => assert!(
+                matches!(error, BodyError::Empty | BodyError::Unfinished | BodyError::NotAStream),
+                "{cut}: {error}"
             ),
-            Ok(answer) => {
+            Ok(response) => {
                 let finished = stream.find("\"stop\"}]}").expect("it has one") + "\"stop\"}]}".len();
-                assert_honest(answer.into_body(), &stream, cut >= finished);
+                assert_honest(response.into_body(), &stream, cut >= finished);
             }
         }
     }
 }
 
 fn assert_honest(mut body: Body, stream: &str, complete: bool) {
-    let heard = Heard::default();
-    body.fasten(Listener::new(heard.listening()));
-    let (seen, fault) = run(read(body));
-    assert_eq!(fault, None);
+    let heard = RecordedOutcomes::default();
+    body.attach(OutcomeCallback::new(heard.listening()));
+    let (received, error) = run(read(body));
+    assert_eq!(error, None);
     if complete {
-        assert!(seen.trim_end().ends_with("data: [DONE]") && !seen.contains("error"), "{seen}");
+        assert!(received.trim_end().ends_with("data: [DONE]") && !received.contains("error"), "{received}");
         assert_eq!(heard.all(), [Some(Class::Success)]);
         return;
     }
-    let at = seen.find("data: {\"error\":").unwrap_or_else(|| panic!("looks complete: {seen}"));
-    assert!(stream.starts_with(&seen[..at]), "{seen}");
-    assert!(!seen.contains("[DONE]"), "{seen}");
+    let at = received.find("data: {\"error\":").unwrap_or_else(|| panic!("looks complete: {received}"));
+    assert!(stream.starts_with(&received[..at]), "{received}");
+    assert!(!received.contains("[DONE]"), "{received}");
     assert_eq!(heard.all(), [Some(Class::Unavailable)]);
 }
 
 #[test]
 fn taking_out_our_usage_leaves_all_else_as_it_was() {
     let stream = four_kilobytes();
-    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), JUDGE).with_injected_usage(true);
+    let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER).with_injected_usage(true);
     for size in [1, 7, 100, 1000, 10_000] {
         let steps: Vec<_> = stream.as_bytes().chunks(size).map(|piece| data(piece.to_vec())).collect();
-        let answer = run(peek_with(layer.clone(), true, sse(steps))).expect("committed");
-        assert_eq!(run(read(answer.into_body())).0, stream.replace(USAGE, ""), "{size}");
+        let response = run(peek_with(layer.clone(), true, sse(steps))).expect("committed");
+        assert_eq!(run(read(response.into_body())).0, stream.replace(USAGE, ""), "{size}");
     }
 }

@@ -22,7 +22,7 @@ use tollgate_test_support::{self as support, Script, Scripted};
 use crate::{
     body::{
         AttemptTimeouts, ScriptStep, UpstreamBody,
-        merge::{Merge, SHORT},
+        coalesce::{Coalesce, SHORT},
         testing::{data, peek, poll_once, says, sse},
     },
     deployment::pool::Pool,
@@ -36,13 +36,13 @@ fn script(frames: impl IntoIterator<Item = Option<Bytes>>) -> Scripted {
     frames.into_iter().map(step).collect::<Script>().into_body()
 }
 
-fn merge(frames: impl IntoIterator<Item = Option<Bytes>>) -> Merge<Scripted> {
-    let mut merge = Merge::new(script(frames));
-    merge.begin();
-    merge
+fn coalesce(frames: impl IntoIterator<Item = Option<Bytes>>) -> Coalesce<Scripted> {
+    let mut coalesce = Coalesce::new(script(frames));
+    coalesce.begin();
+    coalesce
 }
 
-fn poll(body: &mut Merge<Scripted>) -> Poll<Option<Bytes>> {
+fn poll(body: &mut Coalesce<Scripted>) -> Poll<Option<Bytes>> {
     let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
     frame.map(|frame| {
         frame.map(|frame| frame.unwrap_or_else(|never| match never {}).into_data().expect("data"))
@@ -57,7 +57,7 @@ fn letter(letter: &'static str) -> Option<Bytes> {
 fn a_lone_frame_goes_at_once_and_a_long_one_is_not_copied() {
     for length in [1, SHORT, SHORT + 1] {
         let lone = Bytes::from(vec![b'x'; length]);
-        let mut body = merge([Some(lone.clone()), None, None]);
+        let mut body = coalesce([Some(lone.clone()), None, None]);
         let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("nothing is waited for") };
         assert_eq!(data, lone);
         assert_eq!(data.as_ptr() == lone.as_ptr(), length > SHORT);
@@ -78,7 +78,7 @@ fn a_short_frame_leaves_the_buffer_that_it_came_in_free_for_the_next() {
         buffer.extend_from_slice(b"event");
         Poll::Ready(Some(Ok::<_, Infallible>(Frame::data(buffer.split().freeze()))))
     }));
-    let mut body = Merge::new(events);
+    let mut body = Coalesce::new(events);
     body.begin();
     let mut kept = Vec::new();
     for _ in 0..10 {
@@ -90,14 +90,14 @@ fn a_short_frame_leaves_the_buffer_that_it_came_in_free_for_the_next() {
 
 #[test]
 fn what_is_there_together_goes_out_as_one() {
-    let mut body = merge([letter("a"), letter("b"), letter("c"), None, letter("d"), None]);
+    let mut body = coalesce([letter("a"), letter("b"), letter("c"), None, letter("d"), None]);
     assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("abc"))));
     assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("d"))));
 }
 
 #[test]
 fn before_the_head_has_gone_nothing_is_kept_for_company() {
-    let mut body = Merge::new(script([letter("a"), letter("b"), letter("c"), letter("d"), None]));
+    let mut body = Coalesce::new(script([letter("a"), letter("b"), letter("c"), letter("d"), None]));
     for expected in ["a", "b"] {
         assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
     }
@@ -108,7 +108,7 @@ fn before_the_head_has_gone_nothing_is_kept_for_company() {
 #[test]
 fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
     let piece = Bytes::from(vec![0; 2_500]);
-    let mut body = merge([Some(piece.clone()), Some(piece.clone()), Some(piece)]);
+    let mut body = coalesce([Some(piece.clone()), Some(piece.clone()), Some(piece)]);
     assert_eq!(poll(&mut body).map(|data| data.map(|data| data.len())), Poll::Ready(Some(5_000)));
     assert_eq!(poll(&mut body).map(|data| data.map(|data| data.len())), Poll::Ready(Some(2_500)));
     assert!(body.is_end_stream());
@@ -134,9 +134,9 @@ async fn burst(events: usize) -> UpstreamBody {
         move || async move { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
     let pool = Arc::new(Pool::new(Duration::from_secs(50), dial));
     let request = http::Request::new(SplicedBody::new(Vec::new()));
-    let mut wire = UpstreamBody::from(pool.send(request).await.expect("an answer").into_body());
-    wire.merge_bursts();
-    wire
+    let mut upstream = UpstreamBody::from(pool.send(request).await.expect("an answer").into_body());
+    upstream.coalesce_bursts();
+    upstream
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,8 +147,8 @@ async fn a_burst_over_a_socket_is_merged() {
     for _ in 0..20 {
         // In a task of its own, as a server's connection polls it.
         let (pieces, bytes) = tokio::spawn(async {
-            let (mut wire, mut pieces, mut bytes) = (burst(EVENTS).await, 0, 0);
-            while let Some(frame) = wire.frame().await {
+            let (mut upstream, mut pieces, mut bytes) = (burst(EVENTS).await, 0, 0);
+            while let Some(frame) = upstream.frame().await {
                 pieces += 1;
                 bytes += frame.expect("no fault").into_data().expect("data").len();
             }
@@ -166,9 +166,9 @@ async fn a_burst_over_a_socket_is_merged() {
 #[tokio::test]
 async fn the_first_content_does_not_wait_for_an_upstream_that_never_pauses() {
     let events = ["a", "b", "c"].map(|word| data(says(word)));
-    let answer =
+    let response =
         peek(true, AttemptTimeouts::default(), sse(events.into_iter().chain([ScriptStep::Hang]))).await;
-    let mut body = answer.expect("an answer").into_body();
+    let mut body = response.expect("an answer").into_body();
     let Poll::Ready(Some(Ok(first))) = poll_once(&mut body) else { panic!("the head came with it") };
     assert_eq!(first, says("a"));
     assert!(poll_once(&mut body).is_pending(), "now a server writes what it has");
@@ -182,20 +182,20 @@ async fn a_slow_reader_is_not_the_upstreams_silence() {
     use tollgate_layers::timeout::Limit;
 
     use crate::body::{
-        clocks::Running,
-        source::{Beat, Source},
+        source::{Source, SourceEvent},
+        timeouts::RunningTimeouts,
     };
 
     tokio::time::resume(); // a socket is crossed
-    let wire = burst(3).await;
+    let upstream = burst(3).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     tokio::time::pause();
     let idle =
         AttemptTimeouts { idle: Some(Limit::from(Duration::from_secs(1))), ..AttemptTimeouts::default() };
-    let mut source = Box::pin(Source::new(wire, Running::start(&idle, false)));
-    source.as_mut().clocks().life().expect("in time");
+    let mut source = Box::pin(Source::new(upstream, RunningTimeouts::start(&idle, false)));
+    source.as_mut().timeouts().life().expect("in time");
     // The reader takes nothing for an hour, and then all.
     tokio::time::advance(Duration::from_secs(3600)).await;
-    let beat = std::future::poll_fn(|cx| source.as_mut().poll_beat(cx)).await;
-    assert!(matches!(beat, Beat::Data(..)), "{beat:?}");
+    let event = std::future::poll_fn(|cx| source.as_mut().poll_event(cx)).await;
+    assert!(matches!(event, SourceEvent::Data(..)), "{event:?}");
 }

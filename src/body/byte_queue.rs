@@ -1,4 +1,4 @@
-//! Bytes in a row, mostly of one piece: [`Pieces`].
+//! Bytes in a row, mostly of one piece: [`ByteQueue`].
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 
 /// A queue that allocates for the second piece only: one event at a time is what most streams are.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct ByteQueue {
     first: Option<Bytes>,
     /// Empty where there is no first.
     more: VecDeque<Bytes>,
 }
 
-impl Pieces {
+impl ByteQueue {
     pub(super) const fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -58,8 +58,8 @@ impl Pieces {
 mod tests {
     use super::*;
 
-    fn pieces(all: &[&'static str]) -> Pieces {
-        let mut pieces = Pieces::default();
+    fn pieces(all: &[&'static str]) -> ByteQueue {
+        let mut pieces = ByteQueue::default();
         all.iter().for_each(|piece| pieces.push(Bytes::from_static(piece.as_bytes())));
         pieces
     }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_lone_piece_is_not_copied() {
         let piece = Bytes::from(vec![b'a'; 3]);
-        let mut pieces = Pieces::default();
+        let mut pieces = ByteQueue::default();
         pieces.push(piece.clone());
         assert_eq!(pieces.gather().as_ptr(), piece.as_ptr());
     }
