@@ -27,7 +27,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-/// A body that is known from end to end: one frame of [`ByteSlices`].
+/// A body that is known from end to end: one frame of slices.
 #[derive(Clone, Debug)]
 pub struct SplicedBody {
     slices: ByteSlices,
