@@ -20,10 +20,10 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use tollgate_layers::{
     BoxError, Class, Outcome,
     balance::{RateLimitBalance, RateLimitBalanceLayer, Strategy},
-    cooldown::{Cooldown, CooldownLayer, HealthState, Policy},
+    cooldown::{Cooldown, CooldownConfig, CooldownLayer, EndpointHealth},
     endpoint::Endpoint,
     fallback::FallbackLayer,
-    quota::{Limits, Meters, Quota, QuotaLayer, Window},
+    quota::{Limits, Meters, Quota, QuotaLayer, RateWindow},
     retry::RetryLayer,
     timeout::TimeoutLayer,
     track::AtResponse,
@@ -117,7 +117,11 @@ fn retry(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn cooldown(bencher: Bencher<'_, '_>) {
-    time(bencher, &CooldownLayer::new(HealthState::new(Policy::default()), TRACK).layer(LEAF), REFUSED);
+    time(
+        bencher,
+        &CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), TRACK).layer(LEAF),
+        REFUSED,
+    );
 }
 
 /// Takes, and settles.
@@ -159,7 +163,7 @@ fn roomy() -> Meters {
 
 fn deployment(meters: Meters, leaf: Leaf) -> Deployment {
     let quota = QuotaLayer::new(meters, TRACK).layer(leaf);
-    CooldownLayer::new(HealthState::new(Policy::default()), TRACK).layer(quota)
+    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), TRACK).layer(quota)
 }
 
 fn group(deployments: Vec<Deployment>) -> Group {
@@ -220,7 +224,7 @@ fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
 
 /// Endpoints for three calls a minute each.
 fn small(endpoints: usize) -> Group {
-    let three = || Limits { requests: Some(3), window: Some(Window::S60), ..Limits::default() };
+    let three = || Limits { requests: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
     group((0..endpoints).map(|_| deployment(Meters::new(three()), LEAF)).collect())
 }
 
@@ -255,7 +259,7 @@ fn saturated_queue(bencher: Bencher<'_, '_>, endpoints: usize) {
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
     assert!(clock.is_ok(), "there is none");
     let _entered = clock.as_ref().map(tokio::runtime::Runtime::enter);
-    let three = || Limits { requests: Some(3), window: Some(Window::S60), ..Limits::default() };
+    let three = || Limits { requests: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
     let all = (0..endpoints).map(|_| deployment(Meters::new(three()), LEAF));
     let patient = RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(WEEK, 1_000);
     let group = patient.layer(all.collect::<Vec<_>>());

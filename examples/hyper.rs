@@ -13,7 +13,7 @@ use tollgate_layers::{
     AtResponse, Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     context_window::ContextWindowFallbackLayer,
-    cooldown::{CooldownLayer, HealthState, Policy},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     fallback::FallbackLayer,
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
@@ -53,7 +53,7 @@ fn both(
     let group = |address: SocketAddr| {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = ServiceBuilder::new()
-            .layer(CooldownLayer::new(HealthState::new(Policy::default()), AtResponse(judge)))
+            .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), AtResponse(judge)))
             .layer(QuotaLayer::new(Meters::new(Limits::default()), AtResponse(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(5)))
             .service(service_fn(move |call: Call| {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tollgate_layers::{
     AtResponse, Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
-    cooldown::{CooldownLayer, HealthState, Policy},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
     timeout::TimeoutLayer,
@@ -56,11 +56,11 @@ fn judge(result: Result<&Greeting, &BoxError>) -> Outcome {
 pub fn greeter(
     channels: impl IntoIterator<Item = Channel>,
 ) -> impl Service<Call, Response = Greeting, Error = BoxError, Future: Send> + Clone + Send {
-    let health = Policy::default().with_allowed_fails(Some(2));
+    let health = CooldownConfig::default().with_allowed_fails(Some(2));
     let limits = Limits { in_flight: Some(64), ..Limits::default() };
     let guarded = channels.into_iter().map(|channel| {
         ServiceBuilder::new()
-            .layer(CooldownLayer::new(HealthState::new(health.clone()), AtResponse(judge)))
+            .layer(CooldownLayer::new(EndpointHealth::new(health.clone()), AtResponse(judge)))
             .layer(QuotaLayer::new(Meters::new(limits.clone()), AtResponse(judge)))
             .layer(TimeoutLayer::new(Duration::from_secs(2)))
             .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))

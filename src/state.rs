@@ -12,8 +12,8 @@ use std::{
 
 use tollgate_layers::{
     BoxError, Outcome,
-    cooldown::{HealthState, Policy},
-    quota::{Account, Accounting, Limits, Meters, Window},
+    cooldown::{CooldownConfig, EndpointHealth},
+    quota::{Account, Accounting, Limits, Meters, RateWindow},
     retry::Budget,
 };
 
@@ -53,7 +53,7 @@ impl fmt::Debug for State {
 struct Kept {
     meters: HashMap<Arc<str>, Meters>,
     /// With the fingerprint of the target that each was filled by.
-    health: HashMap<Arc<str>, (u64, HealthState)>,
+    health: HashMap<Arc<str>, (u64, EndpointHealth)>,
     accounts: HashMap<Paying, Account>,
 }
 
@@ -134,17 +134,17 @@ impl State {
 
     /// Returns the health of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
     /// another key since then has a clean record: whoever corrects a key need not wait.
-    pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> HealthState {
+    pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> EndpointHealth {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.health.get(&deployment.id) {
             Some((known, health)) if *known == fingerprint => {
-                health.set_policy(policy);
+                health.set_config(policy);
                 health.clone()
             }
             Some(_) | None => {
-                let health = HealthState::new(policy);
+                let health = EndpointHealth::new(policy);
                 kept.health.insert(Arc::clone(&deployment.id), (fingerprint, health.clone()));
                 health
             }
@@ -172,9 +172,9 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
         tokens: limits.tpm,
         in_flight: limits.parallel,
         window: limits.rate_window.map(|seconds| match seconds {
-            ..=1 => Window::S1,
-            2..=10 => Window::S10,
-            11.. => Window::S60,
+            ..=1 => RateWindow::S1,
+            2..=10 => RateWindow::S10,
+            11.. => RateWindow::S60,
         }),
         settle: match limits.accounting {
             TokenAccounting::Azure => Accounting::Estimated,
@@ -187,11 +187,11 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
     }
 }
 
-fn policy(deployment: &Deployment, settings: &Settings) -> Policy {
+fn policy(deployment: &Deployment, settings: &Settings) -> CooldownConfig {
     let by_error = settings.allowed_fails_policy.clone();
     // One name that does not exist says nothing about the others that a pattern serves.
     let never = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
-    Policy::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
+    CooldownConfig::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
         .with_allowance(move |outcome| counted(&by_error, kind_of(outcome)))
 }

@@ -46,9 +46,9 @@
 //! let backend = QuotaLayer::new(meters.clone(), AtEnd)
 //!     .layer(service_fn(|()| async { Ok::<_, BoxError>(Pieces { left: vec!["world", "hello"], hear: vec![] }) }));
 //! let pieces = backend.oneshot(()).await?;
-//! assert_eq!(meters.reading().in_flight, 1, "the head is there, and the place is still taken");
+//! assert_eq!(meters.snapshot().in_flight, 1, "the head is there, and the slot in flight is still taken");
 //! assert_eq!(pieces.collect::<Vec<_>>(), ["hello", "world"]);
-//! assert_eq!(meters.reading().in_flight, 0);
+//! assert_eq!(meters.snapshot().in_flight, 0);
 //! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

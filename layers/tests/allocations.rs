@@ -11,8 +11,8 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tollgate_layers::{
     AtResponse, BoxError, Class, Outcome,
     balance::{RateLimitBalanceLayer, Strategy},
-    cooldown::{CooldownLayer, HealthState, Policy},
-    quota::{Limits, Meters, QuotaLayer, Window},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
+    quota::{Limits, Meters, QuotaLayer, RateWindow},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -36,11 +36,11 @@ fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
             let limits = Limits {
                 requests: Some(each),
                 tokens: Some(1_000_000),
-                window: Some(Window::S60),
+                window: Some(RateWindow::S60),
                 ..Limits::default()
             };
             let quota = QuotaLayer::new(Meters::new(limits), track).layer(service_fn(answer));
-            CooldownLayer::new(HealthState::new(Policy::default()), track).layer(quota)
+            CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), track).layer(quota)
         })
         .collect();
     let calls = each * endpoints.len() as u64;

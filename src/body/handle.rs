@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
-use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGuard, quota::Held};
+use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGuard, quota::QuotaGuard};
 
 use crate::metrics::RequestMetrics;
 
@@ -12,7 +12,7 @@ pub(crate) enum OutcomeHandle {
     /// The balancer's: work in flight, and how fast it was.
     Balance(InFlight),
     /// The quota's: what was reserved.
-    Quota(Held),
+    Quota(QuotaGuard),
     /// The cooldown's: whether the deployment is well.
     Cooldown(HealthGuard),
     /// A meter's: one of its scope is under way.
@@ -59,7 +59,7 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, Held => Quota, HealthGuard => Cooldown, RequestMetrics => Count, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
 /// What a [`OutcomeCallback`] tells: how it ended, or `None` when it did not end but was cancelled.
 ///

@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
                 rpm: deployment.limits.rpm,
                 tpm: deployment.limits.tpm,
                 seconds: self.simulated.seconds(deployment, duration),
-                meters: self.state.meters(deployment, &self.config.settings).reading(),
+                meters: self.state.meters(deployment, &self.config.settings).snapshot(),
                 learned_refusals: learned_refusals.clone(),
             });
         Ok(Report { duration, deployments: rows.collect(), clients: clients.into_report(), returned })
@@ -234,7 +234,7 @@ impl<'a> Run<'a> {
         let second = self.start.elapsed().as_secs();
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
         for (deployment, learned_refusals) in deployments.zip(&mut self.learned_refusals) {
-            let total = self.state.meters(deployment, &self.config.settings).lessons();
+            let total = self.state.meters(deployment, &self.config.settings).learned_refusals();
             learned_refusals.resize(usize::try_from(total).unwrap_or(usize::MAX), second);
         }
     }

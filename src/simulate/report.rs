@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tollgate_layers::quota::Reading;
+use tollgate_layers::quota::MeterSnapshot;
 
 use super::{arrivals::count, chart, upstreams::SecondStats};
 
@@ -53,7 +53,7 @@ pub struct DeploymentReport {
     /// The counts of the upstream, one entry for each second.
     pub seconds: Vec<SecondStats>,
     /// The meters of the deployment after the last response.
-    pub meters: Reading,
+    pub meters: MeterSnapshot,
     /// The seconds at which a refusal made the meter widen a window, counted from the start.
     pub learned_refusals: Vec<u64>,
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Policy, State};
+use super::{CooldownConfig, HealthState};
 use crate::{Class, Outcome, endpoint::Health, rolling::Rolling};
 
 /// Without `allowed_fails`: the number of failures in a row that begins a cooldown, and the number of calls in the
 /// rolling minute from which on a majority of failures begins one.
-const FEW: u32 = 5;
+const MIN_CALLS: u32 = 5;
 /// The part of its weight with which a slow start begins: enough to be picked at all.
-const LEAST: f64 = 0.1;
+const MIN_WEIGHT: f64 = 0.1;
 /// The healthy time after which the next cooldown is half as long.
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -25,7 +25,7 @@ pub(super) struct Breaker {
     phase: Phase,
     minute: Rolling<60>,
     /// Failures in a row.
-    row: u32,
+    consecutive_failures: u32,
     /// The next cooldown is the base length doubled so often.
     doublings: u32,
     /// The number of cooldowns so far, by which a call can tell whether one began after it did.
@@ -47,11 +47,11 @@ enum Phase {
 
 /// The meaning of an outcome for health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Evidence {
     Good,
     Bad,
     /// No evidence.
-    Silent,
+    None,
 }
 
 /// A call that has failed.
@@ -59,21 +59,21 @@ pub(super) enum Verdict {
 pub(super) struct Failure<'a> {
     pub(super) outcome: &'a Outcome,
     /// The number of cooldowns when it began.
-    pub(super) begun: u32,
+    pub(super) generation: u32,
     /// Set for the probe.
     pub(super) probe: bool,
 }
 
-impl Verdict {
+impl Evidence {
     pub(super) fn of(outcome: &Outcome) -> Self {
         if !outcome.is_evidence() {
-            return Self::Silent;
+            return Self::None;
         }
         match outcome.class() {
             Class::Success => Self::Good,
             Class::Unauthorized | Class::Timeout | Class::Unavailable => Self::Bad,
             // The caller's own errors; and a limit that is reached is a fact about capacity, for the meter.
-            Class::Caller | Class::ContextWindow | Class::ContentPolicy | Class::RateLimited => Self::Silent,
+            Class::Caller | Class::ContextWindow | Class::ContentPolicy | Class::RateLimited => Self::None,
         }
     }
 }
@@ -83,7 +83,7 @@ impl Breaker {
         Self {
             phase: Phase::Healthy { since: None },
             minute: Rolling::new(Duration::from_secs(1)),
-            row: 0,
+            consecutive_failures: 0,
             doublings: 0,
             cooldowns: 0,
         }
@@ -98,11 +98,11 @@ impl Breaker {
         }
     }
 
-    pub(super) fn health(&self, policy: &Policy, now: Instant) -> Health {
+    pub(super) fn health(&self, config: &CooldownConfig, now: Instant) -> Health {
         match self.phase {
-            _ if policy.is_off() => Health::Healthy(1.0),
+            _ if config.is_off() => Health::Healthy(1.0),
             Phase::Healthy { since } => {
-                Health::Healthy(since.map_or(1.0, |since| ramp(since, policy.slow_start, now)))
+                Health::Healthy(since.map_or(1.0, |since| slow_start_weight(since, config.slow_start, now)))
             }
             Phase::HalfOpen { .. } => Health::HalfOpen,
             // While the probe is out it stays the least bad: the group may have nothing else.
@@ -110,26 +110,26 @@ impl Breaker {
         }
     }
 
-    pub(super) fn state(&self, policy: &Policy, now: Instant) -> State {
+    pub(super) fn state(&self, config: &CooldownConfig, now: Instant) -> HealthState {
         match self.phase {
-            Phase::Healthy { .. } if !self.is_settled(policy, now) => State::SlowStart,
-            Phase::Healthy { .. } => State::Healthy,
-            _ if policy.is_off() => State::Healthy,
-            Phase::CoolingDown { .. } => State::CoolingDown,
-            Phase::HalfOpen { .. } => State::HalfOpen,
-            Phase::Probing { .. } => State::Probing,
+            Phase::Healthy { .. } if !self.is_settled(config, now) => HealthState::SlowStart,
+            Phase::Healthy { .. } => HealthState::Healthy,
+            _ if config.is_off() => HealthState::Healthy,
+            Phase::CoolingDown { .. } => HealthState::CoolingDown,
+            Phase::HalfOpen { .. } => HealthState::HalfOpen,
+            Phase::Probing { .. } => HealthState::Probing,
         }
     }
 
     /// Returns whether it has its whole weight, and keeps it until a call fails.
-    pub(super) fn is_settled(&self, policy: &Policy, now: Instant) -> bool {
-        matches!(self.phase, Phase::Healthy { .. }) && self.health(policy, now) == Health::Healthy(1.0)
+    pub(super) fn is_settled(&self, config: &CooldownConfig, now: Instant) -> bool {
+        matches!(self.phase, Phase::Healthy { .. }) && self.health(config, now) == Health::Healthy(1.0)
     }
 
     /// Takes the probe, if there is one to take. Returns the number of its cooldown.
-    pub(super) fn take_probe(&mut self, policy: &Policy) -> Option<u32> {
+    pub(super) fn take_probe(&mut self, config: &CooldownConfig) -> Option<u32> {
         let Phase::HalfOpen { until, length } = self.phase else { return None };
-        if policy.is_off() {
+        if config.is_off() {
             return None;
         }
         self.phase = Phase::Probing { until, length };
@@ -137,7 +137,7 @@ impl Breaker {
     }
 
     /// Gives back the probe of that cooldown. Another one may have begun since, whose probe is another.
-    pub(super) fn give_back_probe(&mut self, of: u32, now: Instant) {
+    pub(super) fn return_probe(&mut self, of: u32, now: Instant) {
         if let Phase::Probing { until, length } = self.phase
             && of == self.cooldowns
         {
@@ -148,17 +148,17 @@ impl Breaker {
 
     /// Counts a failure. A call that began before the last cooldown says nothing about now: of many that were under way
     /// when a backend stalled, the last may time out when the endpoint has long been healthy again.
-    pub(super) fn failed(&mut self, policy: &Policy, failure: Failure<'_>, now: Instant) {
-        if failure.begun != self.cooldowns {
+    pub(super) fn failed(&mut self, config: &CooldownConfig, failure: Failure<'_>, now: Instant) {
+        if failure.generation != self.cooldowns {
             return;
         }
         self.minute.move_to(now);
         self.minute.add(BAD);
-        self.row += 1;
+        self.consecutive_failures += 1;
         match self.phase {
-            Phase::Healthy { .. } if !self.trips(policy, failure.outcome) => {}
-            Phase::Healthy { .. } => self.cool_down(policy, now),
-            _ if failure.probe => self.cool_down(policy, now),
+            Phase::Healthy { .. } if !self.trips(config, failure.outcome) => {}
+            Phase::Healthy { .. } => self.cool_down(config, now),
+            _ if failure.probe => self.cool_down(config, now),
             Phase::CoolingDown { until, length } | Phase::HalfOpen { until, length } => {
                 self.phase = Phase::CoolingDown { until: renewed(until, length, now), length };
             }
@@ -169,18 +169,18 @@ impl Breaker {
     }
 
     /// Counts a call that began after so many cooldowns and went well to its end.
-    pub(super) fn succeeded(&mut self, begun: u32, now: Instant) {
-        self.answers(begun, now);
+    pub(super) fn succeeded(&mut self, generation: u32, now: Instant) {
+        self.end_cooldown(generation, now);
         self.minute.move_to(now);
         self.minute.add(GOOD);
-        self.row = 0;
+        self.consecutive_failures = 0;
     }
 
     /// Ends the cooldown when a call that began in it is being answered. One that began earlier says nothing about now.
-    pub(super) fn answers(&mut self, begun: u32, now: Instant) {
-        if self.until().is_some() && begun == self.cooldowns {
+    pub(super) fn end_cooldown(&mut self, generation: u32, now: Instant) {
+        if self.until().is_some() && generation == self.cooldowns {
             self.phase = Phase::Healthy { since: Some(now) };
-            self.row = 0;
+            self.consecutive_failures = 0;
             self.minute.clear();
         }
     }
@@ -206,31 +206,31 @@ impl Breaker {
         self.cooldowns
     }
 
-    fn trips(&self, policy: &Policy, outcome: &Outcome) -> bool {
+    fn trips(&self, config: &CooldownConfig, outcome: &Outcome) -> bool {
         let [good, bad] = self.minute.sum();
-        match (policy.allows(outcome), policy.allowed_fails) {
+        match (config.allows(outcome), config.allowed_fails) {
             (Some(allowed), _) => bad > allowed,
             (None, _) if outcome.class() == Class::Unauthorized => true,
             (None, Some(allowed)) => bad > allowed,
-            (None, None) => self.row >= FEW || (bad + good >= FEW && bad > good),
+            (None, None) => self.consecutive_failures >= MIN_CALLS || (bad + good >= MIN_CALLS && bad > good),
         }
     }
 
     /// Begins a cooldown.
-    fn cool_down(&mut self, policy: &Policy, now: Instant) {
+    fn cool_down(&mut self, config: &CooldownConfig, now: Instant) {
         if let Phase::Healthy { since: Some(since) } = self.phase {
             let clean = now.saturating_duration_since(since).as_secs() / RECOVERY.as_secs();
             self.doublings = self.doublings.saturating_sub(u32::try_from(clean).unwrap_or(u32::MAX));
         }
-        let longest = policy.longest.max(policy.cooldown_time);
-        let length = policy.cooldown_time.saturating_mul(1 << self.doublings.min(31)).min(longest);
-        if length < longest {
+        let max_cooldown = config.max_cooldown.max(config.cooldown_time);
+        let length = config.cooldown_time.saturating_mul(1 << self.doublings.min(31)).min(max_cooldown);
+        if length < max_cooldown {
             self.doublings += 1;
         }
         let until = renewed(self.until().unwrap_or(now), length, now);
         self.phase = Phase::CoolingDown { until, length };
         self.cooldowns += 1;
-        self.row = 0;
+        self.consecutive_failures = 0;
         self.minute.clear();
     }
 }
@@ -240,7 +240,7 @@ fn renewed(until: Instant, length: Duration, now: Instant) -> Instant {
     now.checked_add(length).map_or(until, |renewed| renewed.max(until))
 }
 
-fn ramp(since: Instant, slow_start: Duration, now: Instant) -> f64 {
+fn slow_start_weight(since: Instant, slow_start: Duration, now: Instant) -> f64 {
     let passed = now.saturating_duration_since(since);
-    if passed >= slow_start { 1.0 } else { passed.div_duration_f64(slow_start).max(LEAST) }
+    if passed >= slow_start { 1.0 } else { passed.div_duration_f64(slow_start).max(MIN_WEIGHT) }
 }

@@ -1,4 +1,4 @@
-//! The handle on one endpoint's health, and the guard of one call: [`HealthState`], [`HealthGuard`].
+//! The handle on one endpoint's health, and the guard of one call: [`EndpointHealth`], [`HealthGuard`].
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Failure, Verdict};
+use super::breaker::{Breaker, Evidence, Failure};
 use crate::{
     NoCapacity, OnComplete, Outcome,
     capacity::CapacityListeners,
@@ -18,24 +18,24 @@ use crate::{
 
 /// The rule by which an endpoint is unhealthy, and for how long it cools down.
 #[derive(Clone)]
-pub struct Policy {
+pub struct CooldownConfig {
     pub(super) cooldown_time: Duration,
     pub(super) allowed_fails: Option<u32>,
     pub(super) allowance: Option<Allowance>,
-    pub(super) longest: Duration,
+    pub(super) max_cooldown: Duration,
     pub(super) slow_start: Duration,
 }
 
 type Allowance = Arc<dyn Fn(&Outcome) -> Option<u32> + Send + Sync>;
 
-impl Default for Policy {
+impl Default for CooldownConfig {
     /// Cools down for 5 s, as LiteLLM does.
     fn default() -> Self {
         Self::new(Duration::from_secs(5))
     }
 }
 
-impl Policy {
+impl CooldownConfig {
     /// Cools down for this long at first; with zero never.
     #[must_use]
     pub const fn new(cooldown_time: Duration) -> Self {
@@ -43,7 +43,7 @@ impl Policy {
             cooldown_time,
             allowed_fails: None,
             allowance: None,
-            longest: Duration::from_secs(300),
+            max_cooldown: Duration::from_secs(300),
             slow_start: Duration::from_secs(10),
         }
     }
@@ -57,7 +57,7 @@ impl Policy {
     }
 
     /// Allows another number of failures (of any kind) in the rolling minute when a call ends in a way for which this
-    /// gives one. Asked of failures only; must not look at the [`HealthState`].
+    /// gives one. Asked of failures only; must not look at the [`EndpointHealth`].
     #[must_use]
     pub fn with_allowance<F>(mut self, allowance: F) -> Self
     where
@@ -69,8 +69,8 @@ impl Policy {
 
     /// Doubles a repeated cooldown up to this; 5 minutes by default.
     #[must_use]
-    pub const fn with_longest(mut self, longest: Duration) -> Self {
-        self.longest = longest;
+    pub const fn with_max_cooldown(mut self, max_cooldown: Duration) -> Self {
+        self.max_cooldown = max_cooldown;
         self
     }
 
@@ -90,7 +90,7 @@ impl Policy {
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for CooldownConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("cooldown_time", &self.cooldown_time)
@@ -101,7 +101,7 @@ impl fmt::Debug for Policy {
 
 /// A handle on the health of one endpoint. Clones share one state, which outlives the services that use it.
 #[derive(Clone)]
-pub struct HealthState {
+pub struct EndpointHealth {
     shared: Arc<Shared>,
 }
 
@@ -109,19 +109,19 @@ pub struct HealthState {
 struct Shared {
     settled: AtomicBool,
     cooldowns: AtomicU32,
-    judged: Mutex<Judged>,
+    inner: Mutex<Inner>,
     /// Told when a cooldown ends before its time.
     listeners: CapacityListeners,
 }
 
-struct Judged {
-    policy: Policy,
+struct Inner {
+    config: CooldownConfig,
     breaker: Breaker,
 }
 
 /// The state of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum HealthState {
     /// Healthy, or not called yet.
     Healthy,
     /// Healthy again, and not yet at its whole weight.
@@ -134,11 +134,11 @@ pub enum State {
     Probing,
 }
 
-/// The contents of a [`HealthState`] at one moment.
+/// The contents of a [`EndpointHealth`] at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct HealthSnapshot {
     /// The state.
-    pub state: State,
+    pub state: HealthState,
     /// The end of the cooldown, past or to come; `None` when it is healthy.
     pub until: Option<Instant>,
     /// Failures in the rolling minute, or since the last cooldown began or ended.
@@ -147,20 +147,20 @@ pub struct Snapshot {
     pub cooldowns: u32,
 }
 
-impl HealthState {
+impl EndpointHealth {
     /// Returns the state of an endpoint that was not called yet.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        let judged = Mutex::new(Judged { policy, breaker: Breaker::new() });
+    pub fn new(config: CooldownConfig) -> Self {
+        let inner = Mutex::new(Inner { config, breaker: Breaker::new() });
         let (settled, cooldowns) = (AtomicBool::new(true), AtomicU32::new(0));
         Self {
-            shared: Arc::new(Shared { settled, cooldowns, judged, listeners: CapacityListeners::default() }),
+            shared: Arc::new(Shared { settled, cooldowns, inner, listeners: CapacityListeners::default() }),
         }
     }
 
     /// Judges by another policy from now on; the state stays.
-    pub fn set_policy(&self, policy: Policy) {
-        self.with(Instant::now(), |judged| judged.policy = policy);
+    pub fn set_config(&self, config: CooldownConfig) {
+        self.with(Instant::now(), |inner| inner.config = config);
     }
 
     /// Returns the health that a balancer goes by.
@@ -174,16 +174,16 @@ impl HealthState {
         if self.is_settled() {
             return Health::Healthy(1.0);
         }
-        self.with(now, |judged| judged.health(now))
+        self.with(now, |inner| inner.health(now))
     }
 
     /// Returns the contents, for a status page or metrics.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> HealthSnapshot {
         let now = Instant::now();
-        self.with(now, |Judged { policy, breaker }| Snapshot {
-            state: breaker.state(policy, now),
-            until: breaker.until().filter(|_| !policy.is_off()),
+        self.with(now, |Inner { config, breaker }| HealthSnapshot {
+            state: breaker.state(config, now),
+            until: breaker.until().filter(|_| !config.is_off()),
             fails: breaker.minute(now).0,
             cooldowns: breaker.cooldowns(),
         })
@@ -197,7 +197,7 @@ impl HealthState {
         if self.is_settled() {
             return Ok(None);
         }
-        let taken = self.with(now, |judged| judged.breaker.take_probe(&judged.policy));
+        let taken = self.with(now, |inner| inner.breaker.take_probe(&inner.config));
         if let Some(of) = taken {
             return Ok(Some(Probe { health: self.clone(), of }));
         }
@@ -208,7 +208,7 @@ impl HealthState {
     }
 
     pub(super) fn guard(&self, probe: Option<Probe>) -> HealthGuard {
-        HealthGuard { health: self.clone(), begun: self.shared.cooldowns.load(Ordering::Acquire), probe }
+        HealthGuard { health: self.clone(), generation: self.shared.cooldowns.load(Ordering::Acquire), probe }
     }
 
     pub(super) fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
@@ -219,15 +219,15 @@ impl HealthState {
         self.shared.settled.load(Ordering::Acquire)
     }
 
-    fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Judged) -> T) -> T {
-        let mut judged = self.shared.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        judged.breaker.advance(now);
-        let was_avoided = judged.is_avoided(now);
-        let result = f(&mut judged);
-        self.shared.settled.store(judged.breaker.is_settled(&judged.policy, now), Ordering::Release);
-        self.shared.cooldowns.store(judged.breaker.cooldowns(), Ordering::Release);
-        let freed = was_avoided && !judged.is_avoided(now);
-        drop(judged);
+    fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.breaker.advance(now);
+        let was_avoided = inner.is_avoided(now);
+        let result = f(&mut inner);
+        self.shared.settled.store(inner.breaker.is_settled(&inner.config, now), Ordering::Release);
+        self.shared.cooldowns.store(inner.breaker.cooldowns(), Ordering::Release);
+        let freed = was_avoided && !inner.is_avoided(now);
+        drop(inner);
         if freed {
             self.shared.listeners.notify();
         }
@@ -235,9 +235,9 @@ impl HealthState {
     }
 }
 
-impl Judged {
+impl Inner {
     fn health(&self, now: Instant) -> Health {
-        self.breaker.health(&self.policy, now)
+        self.breaker.health(&self.config, now)
     }
 
     fn is_avoided(&self, now: Instant) -> bool {
@@ -245,7 +245,7 @@ impl Judged {
     }
 }
 
-impl fmt::Debug for HealthState {
+impl fmt::Debug for EndpointHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("HealthState").field(&self.snapshot()).finish()
     }
@@ -254,7 +254,7 @@ impl fmt::Debug for HealthState {
 /// The one probe after a cooldown, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Probe {
-    health: HealthState,
+    health: EndpointHealth,
     /// The number of the cooldown that it is the probe of.
     of: u32,
 }
@@ -262,27 +262,27 @@ pub(super) struct Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.health.with(now, |judged| judged.breaker.give_back_probe(self.of, now));
+        self.health.with(now, |inner| inner.breaker.return_probe(self.of, now));
     }
 }
 
 /// Records how one call ended. Dropped before, it records nothing, and gives back the probe if it held it.
 #[derive(Debug)]
 pub struct HealthGuard {
-    health: HealthState,
+    health: EndpointHealth,
     /// The number of cooldowns when the call began.
-    begun: u32,
+    generation: u32,
     probe: Option<Probe>,
 }
 
 impl HealthGuard {
     /// Notes the head of the answer. A good one ends the cooldown now, and not at the end of a long body.
-    pub(super) fn head(&mut self, outcome: &Outcome) {
-        if Verdict::of(outcome) == Verdict::Good {
+    pub(super) fn response_head(&mut self, outcome: &Outcome) {
+        if Evidence::of(outcome) == Evidence::Good {
             // Mostly there is no cooldown to end, and one that begins now is none of this call's.
             if !self.health.is_settled() {
                 let now = Instant::now();
-                self.health.with(now, |judged| judged.breaker.answers(self.begun, now));
+                self.health.with(now, |inner| inner.breaker.end_cooldown(self.generation, now));
             }
             self.probe = None;
         }
@@ -293,21 +293,21 @@ impl HealthGuard {
 impl HealthGuard {
     /// Returns whether it holds the probe of the present cooldown.
     pub(super) fn is_probe(&self) -> bool {
-        self.probe.is_some() && self.begun == self.health.snapshot().cooldowns
+        self.probe.is_some() && self.generation == self.health.snapshot().cooldowns
     }
 }
 
 impl OnComplete for HealthGuard {
     fn complete(self, outcome: &Outcome) {
         let now = Instant::now();
-        self.health.with(now, |Judged { policy, breaker }| match Verdict::of(outcome) {
-            _ if policy.is_off() => {}
-            Verdict::Good => breaker.succeeded(self.begun, now),
-            Verdict::Bad => {
-                let failure = Failure { outcome, begun: self.begun, probe: self.probe.is_some() };
-                breaker.failed(policy, failure, now);
+        self.health.with(now, |Inner { config, breaker }| match Evidence::of(outcome) {
+            _ if config.is_off() => {}
+            Evidence::Good => breaker.succeeded(self.generation, now),
+            Evidence::Bad => {
+                let failure = Failure { outcome, generation: self.generation, probe: self.probe.is_some() };
+                breaker.failed(config, failure, now);
             }
-            Verdict::Silent => {}
+            Evidence::None => {}
         });
     }
 }

@@ -15,7 +15,7 @@
 //! healthy ─────────────────────────► cooling down ─────────────────────────► half-open ──taken──► probing
 //!  ▲  ▲                               ▲  │ ▲                                  ▲                  │  │  │
 //!  │  │                               │  └─┘ a failure renews it              └─dropped unended──┘  │  │
-//!  │  └─────a call begun meanwhile────┘  ▲                                                          │  │
+//!  │  └─────a call generation meanwhile────┘  ▲                                                          │  │
 //!  │        is answered                  └────────────────failed: twice as long─────────────────────┘  │
 //!  └──10 s──  slow start  ◄────────────────────────────────answered────────────────────────────────────┘
 //! ```
@@ -29,7 +29,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tollgate_layers::{AtResponse, Class, Outcome, cooldown::{CooldownLayer, HealthState, Policy, State}};
+//! use tollgate_layers::{AtResponse, Class, Outcome, cooldown::{CooldownLayer, EndpointHealth, CooldownConfig, HealthState}};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -37,20 +37,20 @@
 //!     Ok(_) => Outcome::new(Class::Success),
 //!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
-//! let health = HealthState::new(Policy::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
+//! let health = EndpointHealth::new(CooldownConfig::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
 //! let mut service = ServiceBuilder::new()
 //!     .layer(CooldownLayer::new(health.clone(), AtResponse(classify)))
 //!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
 //! let _ = service.ready().await?.call(0).await;
-//! assert_eq!(health.snapshot().state, State::CoolingDown);
+//! assert_eq!(health.snapshot().state, HealthState::CoolingDown);
 //! // All the same it is called, if there is no other.
 //! assert_eq!(service.ready().await?.call(1).await?, 1);
-//! assert_eq!(health.snapshot().state, State::SlowStart);
+//! assert_eq!(health.snapshot().state, HealthState::SlowStart);
 //! # Ok::<(), std::io::Error>(()) })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: alone it only records, for those who ask the [`HealthState`]. With a [`TrackOutcome`] that waits for the end of the
+//! Hazards: alone it only records, for those who ask the [`EndpointHealth`]. With a [`TrackOutcome`] that waits for the end of the
 //! body, a long stream keeps its probe as long; give [`CooldownLayer::with_head`] the classifier of heads too. And a
 //! call that hangs keeps it until a timeout below ends it.
 
@@ -71,7 +71,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::health::Probe;
-pub use self::health::{HealthGuard, HealthState, Policy, Snapshot, State};
+pub use self::health::{CooldownConfig, EndpointHealth, HealthGuard, HealthSnapshot, HealthState};
 use crate::{
     Class, Classify, Endpoint, NoCapacity, Outcome, Score, TrackOutcome,
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
@@ -79,17 +79,17 @@ use crate::{
 
 /// Makes a [`Cooldown`].
 #[derive(Clone, Debug)]
-pub struct CooldownLayer<T, C = Unjudged> {
-    health: HealthState,
+pub struct CooldownLayer<T, C = NoHeadClassifier> {
+    health: EndpointHealth,
     track: T,
     head: C,
 }
 
 /// Says nothing about any head: all is heard at the end.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unjudged;
+pub struct NoHeadClassifier;
 
-impl<Res, Err> Classify<Res, Err> for Unjudged {
+impl<Res, Err> Classify<Res, Err> for NoHeadClassifier {
     fn classify(&self, _: Result<&Res, &Err>) -> Outcome {
         Outcome::new(Class::Success).without_evidence()
     }
@@ -97,8 +97,8 @@ impl<Res, Err> Classify<Res, Err> for Unjudged {
 
 impl<T> CooldownLayer<T> {
     /// Records in `health` the outcomes that `track` reports.
-    pub const fn new(health: HealthState, track: T) -> Self {
-        Self { health, track, head: Unjudged }
+    pub const fn new(health: EndpointHealth, track: T) -> Self {
+        Self { health, track, head: NoHeadClassifier }
     }
 }
 
@@ -120,9 +120,9 @@ impl<S, T: Clone, C: Clone> Layer<S> for CooldownLayer<T, C> {
 
 /// Records the health of `S`.
 #[derive(Debug)]
-pub struct Cooldown<S, T, C = Unjudged> {
+pub struct Cooldown<S, T, C = NoHeadClassifier> {
     inner: S,
-    health: HealthState,
+    health: EndpointHealth,
     track: T,
     head: C,
     // Taken by `reserve`, spent by `call`.
@@ -243,7 +243,7 @@ where
         let Some(mut guard) = this.guard.take() else {
             return Poll::Ready(result);
         };
-        guard.head(&this.head.classify(result.as_ref()));
+        guard.response_head(&this.head.classify(result.as_ref()));
         Poll::Ready(this.track.track(guard, result))
     }
 }

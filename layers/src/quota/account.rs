@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::word::Word;
+use super::server_hold::ServerHold;
 use crate::{
     Class, Outcome,
     sync::{AtomicU64, Mutex},
@@ -16,9 +16,9 @@ use crate::{
 
 /// How long an account that is used up closes its deployments, where the server names no time: money does not come
 /// back in a second, and a minute is not long to wait for whoever has just paid.
-const FIRST: Duration = Duration::from_secs(60);
+const FIRST_HOLD: Duration = Duration::from_secs(60);
 /// It doubles up to this, as benches do.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
 /// One account at a provider: a key, a bill, a quota. When it is used up, all deployments that are paid from it are
 /// closed together, until the server said, or for a minute and then longer.
@@ -31,20 +31,21 @@ pub struct Account {
 
 struct Shared {
     /// Whether an outcome speaks of the account, and not of the deployment.
-    is_meant: fn(&Outcome) -> bool,
+    is_about_account: fn(&Outcome) -> bool,
     /// Times inside are milliseconds since then.
-    began: Instant,
-    word: Mutex<Word>,
+    start: Instant,
+    server_hold: Mutex<ServerHold>,
     /// The word's, for those who only ask: every choice does.
     until: AtomicU64,
 }
 
 impl Account {
-    /// An account that is spoken of by the outcomes that `is_meant` says. They should be [`Class::RateLimited`].
+    /// An account that is spoken of by the outcomes that `is_about_account` says. They should be [`Class::RateLimited`].
     #[must_use]
-    pub fn new(is_meant: fn(&Outcome) -> bool) -> Self {
-        let word = Mutex::new(Word::new(FIRST, LONGEST));
-        let shared = Shared { is_meant, began: Instant::now(), word, until: AtomicU64::new(0) };
+    pub fn new(is_about_account: fn(&Outcome) -> bool) -> Self {
+        let server_hold = Mutex::new(ServerHold::new(FIRST_HOLD, LONGEST_HOLD));
+        let shared =
+            Shared { is_about_account, start: Instant::now(), server_hold, until: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -54,30 +55,30 @@ impl Account {
         let until = self.shared.until.load(Ordering::Relaxed);
         // Most accounts are never used up: no look at the clock.
         (until > 0)
-            .then(|| self.shared.began + Duration::from_millis(until))
+            .then(|| self.shared.start + Duration::from_millis(until))
             .filter(|at| *at > Instant::now())
     }
 
-    pub(super) fn is_meant(&self, outcome: &Outcome) -> bool {
-        (self.shared.is_meant)(outcome)
+    pub(super) fn is_about_account(&self, outcome: &Outcome) -> bool {
+        (self.shared.is_about_account)(outcome)
     }
 
     /// A call sent at `sent` has ended like this.
-    pub(super) fn hear(&self, outcome: &Outcome, sent: Instant) {
+    pub(super) fn record(&self, outcome: &Outcome, sent: Instant) {
         let was_closed = self.shared.until.load(Ordering::Relaxed) > 0;
-        if self.is_meant(outcome) {
+        if self.is_about_account(outcome) {
             let now = self.millis(Instant::now());
-            let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
-            word.refused(outcome.retry_after(), self.millis(sent), now);
-            self.shared.until.store(word.until(), Ordering::Relaxed);
+            let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
+            server_hold.refused(outcome.retry_after(), self.millis(sent), now);
+            self.shared.until.store(server_hold.until(), Ordering::Relaxed);
         } else if was_closed && outcome.class() == Class::Success {
-            let mut word = self.shared.word.lock().unwrap_or_else(PoisonError::into_inner);
-            word.answered(self.millis(sent));
+            let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
+            server_hold.succeeded(self.millis(sent));
         }
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.shared.began).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(at.saturating_duration_since(self.shared.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -99,7 +100,7 @@ impl fmt::Debug for Account {
 mod tests {
     use tokio::time::advance;
 
-    use super::super::{Limits, Meters, Window, meters::Meters as Handle};
+    use super::super::{Limits, Meters, RateWindow, meters::Meters as Handle};
     use super::*;
     use crate::{OnComplete, endpoint::Horizon};
 
@@ -132,15 +133,15 @@ mod tests {
         let (one, two, other) = (paid_from(&shared), paid_from(&shared), paid_from(&account()));
         call(&one, &used_up().with_retry_after(Some(secs(30))));
         assert!(
-            one.room(1, Instant::now()).is_err()
-                && two.room(1, Instant::now()).is_err()
+            one.check(1, Instant::now()).is_err()
+                && two.check(1, Instant::now()).is_err()
                 && two.reserve(1, Instant::now()).is_err()
         );
-        assert_eq!(two.reading().closed_for, Some(secs(30)));
+        assert_eq!(two.snapshot().closed_for, Some(secs(30)));
         assert_eq!(two.slots(1, Horizon::likely(Instant::now(), Instant::now() + secs(29))), 0);
-        assert!(other.room(1, Instant::now()).is_ok());
+        assert!(other.check(1, Instant::now()).is_ok());
         advance(secs(30)).await;
-        assert!(one.room(1, Instant::now()).is_ok() && two.room(1, Instant::now()).is_ok());
+        assert!(one.check(1, Instant::now()).is_ok() && two.check(1, Instant::now()).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,12 +149,12 @@ mod tests {
         let meters = paid_from(&account());
         for minutes in [1, 2, 4, 5, 5] {
             call(&meters, &used_up());
-            assert_eq!(meters.reading().closed_for, Some(secs(60 * minutes)));
+            assert_eq!(meters.snapshot().closed_for, Some(secs(60 * minutes)));
             advance(secs(60 * minutes)).await;
         }
         call(&meters, &Outcome::new(Class::Success));
         call(&meters, &used_up());
-        assert_eq!(meters.reading().closed_for, Some(secs(60)));
+        assert_eq!(meters.snapshot().closed_for, Some(secs(60)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,10 +162,10 @@ mod tests {
         let shared = account();
         let (one, two) = (paid_from(&shared), paid_from(&shared));
         call(&one, &used_up());
-        assert_eq!(one.reading().window, None);
+        assert_eq!(one.snapshot().window, None);
         advance(secs(60)).await;
         call(&one, &Outcome::new(Class::RateLimited).with_retry_after(Some(secs(9))));
-        assert_eq!(one.reading().window, Some(Window::S1));
-        assert!(one.room(1, Instant::now()).is_err() && two.room(1, Instant::now()).is_ok());
+        assert_eq!(one.snapshot().window, Some(RateWindow::S1));
+        assert!(one.check(1, Instant::now()).is_err() && two.check(1, Instant::now()).is_ok());
     }
 }

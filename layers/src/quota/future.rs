@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::reservation::Held;
+use super::reservation::QuotaGuard;
 use crate::TrackOutcome;
 
 pin_project! {
@@ -16,13 +16,13 @@ pin_project! {
     pub struct ResponseFuture<F, T> {
         #[pin]
         inner: F,
-        held: Option<Held>,
+        held: Option<QuotaGuard>,
         track: T,
     }
 }
 
 impl<F, T> ResponseFuture<F, T> {
-    pub(super) const fn new(inner: F, held: Option<Held>, track: T) -> Self {
+    pub(super) const fn new(inner: F, held: Option<QuotaGuard>, track: T) -> Self {
         Self { inner, held, track }
     }
 }
@@ -30,7 +30,7 @@ impl<F, T> ResponseFuture<F, T> {
 impl<F, T, Res, Err> Future for ResponseFuture<F, T>
 where
     F: Future<Output = Result<Res, Err>>,
-    T: TrackOutcome<Held, Res, Err>,
+    T: TrackOutcome<QuotaGuard, Res, Err>,
 {
     type Output = Result<Res, Err>;
 

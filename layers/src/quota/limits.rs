@@ -14,7 +14,7 @@ pub struct Limits {
     /// Calls in flight at one time.
     pub in_flight: Option<u32>,
     /// The window over which the backend judges its limit of requests, where that is known. Else it is learned.
-    pub window: Option<Window>,
+    pub window: Option<RateWindow>,
     /// Whether the reservation stands, or is settled to what the call really used.
     pub settle: Accounting,
     /// The longest that a refusal which names no time may close the deployment: 5 s unless said otherwise.
@@ -43,7 +43,7 @@ impl Default for Limits {
 
 /// The window over which a backend judges a limit that is given per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Window {
+pub enum RateWindow {
     /// One second: 600 a minute are ten in every second.
     S1,
     /// Ten seconds.
@@ -52,7 +52,7 @@ pub enum Window {
     S60,
 }
 
-impl Window {
+impl RateWindow {
     /// How long it is, in milliseconds.
     pub(super) const fn millis(self) -> u64 {
         match self {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::{
     account::Account,
-    limits::{Limits, Window},
+    limits::{Limits, RateWindow},
     reservation::Reservation,
-    state::{State, Taken},
+    state::{Charge, MeterState},
 };
 use crate::{
     Outcome,
@@ -34,14 +34,14 @@ struct Shared {
     /// What it is paid from: the state's own, for those who only look.
     account: Option<Account>,
     /// Times inside are milliseconds since then.
-    began: Instant,
-    state: Mutex<State>,
+    start: Instant,
+    state: Mutex<MeterState>,
     listeners: CapacityListeners,
 }
 
 /// What the meters show at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reading {
+pub struct MeterSnapshot {
     /// The limit of requests per minute that holds now: given, or lowered or learned by what answers told.
     pub request_limit: Option<u64>,
     /// Requests admitted in the last minute.
@@ -55,14 +55,14 @@ pub struct Reading {
     /// Tokens reserved by calls that have not ended yet.
     pub reserved: u64,
     /// The window that is kept, pinned or learned. `None` until a refusal has taught one.
-    pub window: Option<Window>,
+    pub window: Option<RateWindow>,
     /// How long the server's word closes the deployment from now on.
     pub closed_for: Option<Duration>,
 }
 
 /// What there is for a call that costs so much.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct CapacityCheck {
     /// The fullest meter, 0.0 to 1.0.
     pub(super) used: f64,
 }
@@ -72,9 +72,9 @@ impl Meters {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let account = limits.account.clone();
-        let state = Mutex::new(State::new(limits));
-        let (began, listeners) = (Instant::now(), CapacityListeners::default());
-        Self { shared: Arc::new(Shared { account, began, state, listeners }) }
+        let state = Mutex::new(MeterState::new(limits));
+        let (start, listeners) = (Instant::now(), CapacityListeners::default());
+        Self { shared: Arc::new(Shared { account, start, state, listeners }) }
     }
 
     /// The limits that were given.
@@ -94,28 +94,28 @@ impl Meters {
 
     /// What they show now.
     #[must_use]
-    pub fn reading(&self) -> Reading {
+    pub fn snapshot(&self) -> MeterSnapshot {
         let now = self.now();
-        let reading = self.state().reading(now);
+        let snapshot = self.state().snapshot(now);
         let account = self.account_closed_until().map(|at| at.saturating_duration_since(Instant::now()));
-        Reading { closed_for: reading.closed_for.max(account), ..reading }
+        MeterSnapshot { closed_for: snapshot.closed_for.max(account), ..snapshot }
     }
 
     /// How many refusals have taught a window so far: each cost a call, and more than one in ten minutes is a sign that
     /// somebody else spends the same limit.
     #[must_use]
-    pub fn lessons(&self) -> u64 {
-        self.state().lessons()
+    pub fn learned_refusals(&self) -> u64 {
+        self.state().learned_refusals()
     }
 
     /// Whether there is room for a call of this cost, else from when there may be.
     #[inline]
-    pub(super) fn room(&self, cost: u64, now: Instant) -> Result<Room, NoCapacity> {
+    pub(super) fn check(&self, cost: u64, now: Instant) -> Result<CapacityCheck, NoCapacity> {
         let now = self.millis(now);
         let mut state = self.state();
-        let room = state.check(cost, now).map(|()| Room { used: state.used() });
+        let check = state.check(cost, now).map(|()| CapacityCheck { used: state.used() });
         drop(state);
-        self.unless_account_closed(room.map_err(|(at, why)| NoCapacity { at: self.instant(at), why }))
+        self.unless_account_closed(check.map_err(|(at, why)| NoCapacity { at: self.instant(at), why }))
     }
 
     /// Takes it.
@@ -125,9 +125,9 @@ impl Meters {
         let mut state = self.state();
         match state.check(cost, now) {
             Ok(()) => {
-                let taken = state.take(cost, now);
+                let charge = state.take(cost, now);
                 drop(state);
-                Ok(Reservation::new(self.clone(), taken))
+                Ok(Reservation::new(self.clone(), charge))
             }
             Err((at, why)) => Err(NoCapacity { at: self.instant(at), why }),
         }
@@ -136,8 +136,8 @@ impl Meters {
     /// Takes it even where there is none.
     pub(super) fn take(&self, cost: u64) -> Reservation {
         let now = self.now();
-        let taken = self.state().take(cost, now);
-        Reservation::new(self.clone(), taken)
+        let charge = self.state().take(cost, now);
+        Reservation::new(self.clone(), charge)
     }
 
     /// How many calls of this cost could begin until then.
@@ -150,11 +150,11 @@ impl Meters {
     }
 
     /// A call that took this has ended.
-    pub(super) fn ended(&self, taken: &Taken, outcome: &Outcome) {
+    pub(super) fn completed(&self, charge: &Charge, outcome: &Outcome) {
         if let Some(account) = &self.shared.account {
-            account.hear(outcome, self.instant(taken.at));
+            account.record(outcome, self.instant(charge.at));
         }
-        self.change(|state, now| state.ended(taken, outcome, now));
+        self.change(|state, now| state.completed(charge, outcome, now));
     }
 
     fn account_closed_until(&self) -> Option<Instant> {
@@ -163,16 +163,16 @@ impl Meters {
 
     /// Of two reasons to wait the longer one.
     #[inline]
-    fn unless_account_closed<T>(&self, room: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
-        match (self.account_closed_until(), room) {
+    fn unless_account_closed<T>(&self, check: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
+        match (self.account_closed_until(), check) {
             (Some(at), Err(until)) if until.at > at => Err(until),
             (Some(at), _) => Err(NoCapacity { at, why: NoCapacityReason::ServerHold }),
-            (None, room) => room,
+            (None, check) => check,
         }
     }
 
     /// Changes the state, and tells those who wait if that may have made room.
-    pub(super) fn change(&self, change: impl FnOnce(&mut State, u64)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut MeterState, u64)) {
         let now = self.now();
         let mut state = self.state();
         change(&mut state, now);
@@ -187,7 +187,7 @@ impl Meters {
         self.shared.listeners.add(listener);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MeterState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,11 +197,11 @@ impl Meters {
 
     #[inline]
     fn millis(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.shared.began);
+        let since = at.saturating_duration_since(self.shared.start);
         since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))
     }
 
     fn instant(&self, millis: u64) -> Instant {
-        self.shared.began + Duration::from_millis(millis)
+        self.shared.start + Duration::from_millis(millis)
     }
 }

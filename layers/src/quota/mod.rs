@@ -14,7 +14,7 @@
 //!
 //! # The rules
 //! *Minute*: never more than the limit in any 60 s. *Bucket*, until a refusal has taught more: ten seconds' worth at
-//! once, refilled evenly. *Window*: from the first refusal that was not foreseen, never more than a window's share in
+//! once, refilled evenly. *RateWindow*: from the first refusal that was not foreseen, never more than a window's share in
 //! any one or ten seconds; ten clean minutes make it one step longer. Some backends judge a limit per minute over
 //! one second and count refused calls too, others refill evenly, others let the whole minute come at once: none of
 //! them says which it is, and every lesson costs a refusal.
@@ -38,7 +38,7 @@
 //!     .service(service_fn(|_: &str| async { Ok::<_, BoxError>(200) }));
 //!
 //! assert_eq!(deployment.oneshot("Good morning").await.ok(), Some(200));
-//! assert_eq!((meters.reading().requests, meters.reading().in_flight), (1, 0));
+//! assert_eq!((meters.snapshot().requests, meters.snapshot().in_flight), (1, 0));
 //! # }
 //! ```
 //!
@@ -49,21 +49,21 @@
 mod account;
 mod future;
 mod limits;
-mod log;
 mod meters;
+mod remaining;
 mod requests;
 mod reservation;
+mod server_hold;
 mod service;
+mod sliding_window;
 mod state;
 #[cfg(test)]
 mod tests;
 mod tokens;
-mod told;
-mod word;
 
 pub use account::Account;
 pub use future::ResponseFuture;
-pub use limits::{Accounting, Limits, Window};
-pub use meters::{Meters, Reading};
-pub use reservation::Held;
+pub use limits::{Accounting, Limits, RateWindow};
+pub use meters::{MeterSnapshot, Meters};
+pub use reservation::QuotaGuard;
 pub use service::{Quota, QuotaLayer};

@@ -1,36 +1,36 @@
-//! The meter of requests: [`Requests`].
+//! The meter of requests: [`RequestMeter`].
 
 use super::{
-    limits::Window,
-    log::{Log, SLOTS},
-    told::Told,
+    limits::RateWindow,
+    remaining::RemainingEstimate,
+    sliding_window::{SLOTS, SlidingWindow},
 };
 
 /// A window that drew no refusal for so long is made one step longer.
-pub(super) const CLEAN: u64 = 10 * 60_000;
+pub(super) const CLEAN_TIME: u64 = 10 * 60_000;
 /// Within so long it is mostly seen whether the backend bears the longer one.
-const TRIAL: u64 = 10_000;
+const TRIAL_TIME: u64 = 10_000;
 /// If it does not, a refusal closes the deployment for about so long: one second or two, as they are told whole.
-const CLOSED: u64 = 2_000;
+const TRIAL_HOLD: u64 = 2_000;
 
 /// How many requests there were lately, and by which rules the next may come.
 ///
 /// The minute rule always holds. Of the other two one does: the bucket until a refusal has taught the window.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(super) struct RequestMeter {
     limit: u64,
-    minute: Log,
+    minute: SlidingWindow,
     rule: Rule,
     /// What the bucket holds, and when that was worked out.
     level: f64,
-    filled: u64,
+    level_at: u64,
     /// Before this, time has nothing to add.
-    fresh: u64,
+    next_refresh: u64,
     /// The last lesson, or the last step up from one.
     clean_since: u64,
     /// How many refusals taught a window.
-    pub(super) lessons: u64,
-    pub(super) told: Told,
+    pub(super) learned_refusals: u64,
+    pub(super) remaining: RemainingEstimate,
 }
 
 #[derive(Debug)]
@@ -40,39 +40,39 @@ enum Rule {
     Bucket,
     /// A window shorter than the minute, and what was admitted in it. It was learned, or pinned.
     Window {
-        window: Window,
-        log: Box<Log>,
+        window: RateWindow,
+        admitted: Box<SlidingWindow>,
         pinned: bool,
     },
 }
 
 impl Rule {
     /// Of what is known beforehand.
-    fn of(pin: Option<Window>, minute: &Log, now: u64) -> Self {
+    fn of(pin: Option<RateWindow>, minute: &SlidingWindow, now: u64) -> Self {
         match pin {
             None => Self::Bucket,
-            Some(Window::S60) => Self::Minute,
+            Some(RateWindow::S60) => Self::Minute,
             Some(window) => {
-                let log = Box::new(Log::from_longer(minute, window.span(), now));
-                Self::Window { window, log, pinned: true }
+                let admitted = Box::new(SlidingWindow::from_longer(minute, window.span(), now));
+                Self::Window { window, admitted, pinned: true }
             }
         }
     }
 }
 
-impl Requests {
-    pub(super) fn new(limit: u64, pin: Option<Window>, now: u64) -> Self {
-        let minute = Log::new(Window::S60.span());
+impl RequestMeter {
+    pub(super) fn new(limit: u64, pin: Option<RateWindow>, now: u64) -> Self {
+        let minute = SlidingWindow::new(RateWindow::S60.span());
         Self {
             limit,
             rule: Rule::of(pin, &minute, now),
             minute,
             level: bucket(limit),
-            filled: now,
-            fresh: 0,
+            level_at: now,
+            next_refresh: 0,
             clean_since: now,
-            lessons: 0,
-            told: Told::default(),
+            learned_refusals: 0,
+            remaining: RemainingEstimate::default(),
         }
     }
 
@@ -83,19 +83,19 @@ impl Requests {
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.level = self.level.min(bucket(limit));
-        self.fresh = 0;
+        self.next_refresh = 0;
     }
 
     /// The same, as if it always had been this: what a larger bucket would have held is there.
-    pub(super) fn give(&mut self, limit: u64) {
+    pub(super) fn set_configured_limit(&mut self, limit: u64) {
         self.level += (bucket(limit) - bucket(self.limit)).max(0.0);
         self.set_limit(limit);
     }
 
     /// From now on this is the window that is known, or none.
-    pub(super) fn pin(&mut self, pin: Option<Window>, now: u64) {
+    pub(super) fn pin(&mut self, pin: Option<RateWindow>, now: u64) {
         self.rule = Rule::of(pin, &self.minute, now);
-        self.fresh = 0;
+        self.next_refresh = 0;
     }
 
     /// What was admitted in the last minute.
@@ -104,9 +104,9 @@ impl Requests {
     }
 
     /// The window that was learned or pinned.
-    pub(super) const fn window(&self) -> Option<Window> {
+    pub(super) const fn window(&self) -> Option<RateWindow> {
         match &self.rule {
-            Rule::Minute => Some(Window::S60),
+            Rule::Minute => Some(RateWindow::S60),
             Rule::Bucket => None,
             Rule::Window { window, .. } => Some(*window),
         }
@@ -120,13 +120,13 @@ impl Requests {
             Rule::Minute => {}
             Rule::Bucket if self.level >= 1.0 - 1e-6 => {}
             Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.rate())),
-            Rule::Window { window, log, pinned } => {
-                let free = wait(log, share(self.limit, *window), now);
+            Rule::Window { window, admitted, pinned } => {
+                let free = wait(admitted, share(self.limit, *window), now);
                 // A longer window may have room for it as soon as it holds.
-                at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN) });
+                at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN_TIME) });
             }
         }
-        at = at.max(self.told.wait(1.0, self.rate(), now));
+        at = at.max(self.remaining.wait(1.0, self.rate(), now));
         if at > now { Err(at) } else { Ok(()) }
     }
 
@@ -134,27 +134,27 @@ impl Requests {
     pub(super) fn take(&mut self, now: u64) -> u64 {
         self.refresh(now);
         self.level -= 1.0;
-        self.told.take(1.0);
+        self.remaining.take(1.0);
         // A time is rounded down to its millisecond; what is filed is rounded up, so that it never leaves too early.
-        if let Rule::Window { window, log, .. } = &mut self.rule {
-            log.add(now + 1, 1, grain(log, share(self.limit, *window)));
+        if let Rule::Window { window, admitted, .. } = &mut self.rule {
+            admitted.add(now + 1, 1, grain(admitted, share(self.limit, *window)));
         }
         self.minute.add(now + 1, 1, grain(&self.minute, self.limit))
     }
 
     /// Takes back one that never left us.
-    pub(super) fn refund(&mut self, filed: u64) {
-        self.minute.correct(filed, 1, 0);
+    pub(super) fn refund(&mut self, recorded_at: u64) {
+        self.minute.correct(recorded_at, 1, 0);
         self.level += 1.0;
-        self.told.take(-1.0);
-        if let Rule::Window { log, .. } = &mut self.rule {
-            log.correct(filed, 1, 0);
+        self.remaining.take(-1.0);
+        if let Rule::Window { admitted, .. } = &mut self.rule {
+            admitted.correct(recorded_at, 1, 0);
         }
     }
 
-    /// A call filed at `filed` was refused although there had been room. That teaches a window, but not where the call was
+    /// A call filed at `recorded_at` was refused although there had been room. That teaches a window, but not where the call was
     /// under way when the last lesson was learned.
-    pub(super) fn refused(&mut self, filed: u64, now: u64) {
+    pub(super) fn refused(&mut self, recorded_at: u64, now: u64) {
         self.refresh(now);
         if self.minute.sum() > self.limit {
             // The answer told a lower limit than we had been given, and that is reason enough.
@@ -163,12 +163,12 @@ impl Requests {
         let burst = self.minute.since((now + 1).saturating_sub(10_000)) * 6 > self.limit;
         let next = match &self.rule {
             Rule::Minute | Rule::Window { pinned: true, .. } => return,
-            Rule::Window { .. } if filed <= self.clean_since + 1 => return,
-            Rule::Bucket if burst => Window::S10,
-            Rule::Bucket | Rule::Window { .. } => Window::S1,
+            Rule::Window { .. } if recorded_at <= self.clean_since + 1 => return,
+            Rule::Bucket if burst => RateWindow::S10,
+            Rule::Bucket | Rule::Window { .. } => RateWindow::S1,
         };
         self.clean_since = now;
-        self.lessons += 1;
+        self.learned_refusals += 1;
         self.learn(next, now);
     }
 
@@ -180,18 +180,18 @@ impl Requests {
             Rule::Minute => minute,
             Rule::Bucket if bucket(self.limit) >= as_f64(self.limit) => minute,
             Rule::Bucket => whole(self.level + as_f64(by - now) * self.rate()),
-            Rule::Window { window, log, .. } => slots(log, share(self.limit, *window), now, by),
+            Rule::Window { window, admitted, .. } => slots(admitted, share(self.limit, *window), now, by),
         };
-        minute.min(other).min(self.told.slots(1.0, self.rate(), by))
+        minute.min(other).min(self.remaining.slots(1.0, self.rate(), by))
     }
 
     /// How many surely could: where a longer window is on trial, its first refusal may come between.
-    pub(super) fn sure_slots(&mut self, now: u64, by: u64) -> u64 {
+    pub(super) fn certain_slots(&mut self, now: u64, by: u64) -> u64 {
         self.refresh(now);
-        let learned = self.lessons > 0 && !matches!(&self.rule, Rule::Window { pinned: true, .. });
-        let steps = matches!(&self.rule, Rule::Window { .. }) && self.clean_since + CLEAN <= by;
-        let on_trial = learned && (steps || now < self.clean_since + TRIAL);
-        let by = if on_trial { by.saturating_sub(CLOSED) } else { by };
+        let learned = self.learned_refusals > 0 && !matches!(&self.rule, Rule::Window { pinned: true, .. });
+        let steps = matches!(&self.rule, Rule::Window { .. }) && self.clean_since + CLEAN_TIME <= by;
+        let on_trial = learned && (steps || now < self.clean_since + TRIAL_TIME);
+        let by = if on_trial { by.saturating_sub(TRIAL_HOLD) } else { by };
         if by < now { 0 } else { self.slots(now, by) }
     }
 
@@ -206,47 +206,47 @@ impl Requests {
 
     /// Brings all to `now`.
     fn refresh(&mut self, now: u64) {
-        if now < self.fresh {
+        if now < self.next_refresh {
             return;
         }
-        self.fresh = now + 1;
+        self.next_refresh = now + 1;
         let (limit, rate, full) = (self.limit, self.rate(), bucket(self.limit));
-        let mut level = (self.level + as_f64(now.saturating_sub(self.filled)) * rate).min(full);
+        let mut level = (self.level + as_f64(now.saturating_sub(self.level_at)) * rate).min(full);
         // The bucket never holds more than the minute had left, at any time since; else a minute spent early would be
         // followed by a burst, and that by another blackout. One it may always hold: the next, when its slot frees.
         self.minute.expire(now, |at, kept| {
             level = level.min(as_f64(limit.saturating_sub(kept)).max(1.0) + as_f64(now - at) * rate);
         });
         self.level = level.min(as_f64(limit.saturating_sub(self.minute.sum())).max(1.0));
-        self.filled = self.filled.max(now);
+        self.level_at = self.level_at.max(now);
         if full >= as_f64(limit) {
             // As large as the limit itself: the minute says it all.
             self.level = full;
         }
-        if let Rule::Window { log, .. } = &mut self.rule {
-            log.expire(now, |_, _| {});
+        if let Rule::Window { admitted, .. } = &mut self.rule {
+            admitted.expire(now, |_, _| {});
         }
-        self.step_up(now);
+        self.lengthen_window(now);
     }
 
-    fn step_up(&mut self, now: u64) {
+    fn lengthen_window(&mut self, now: u64) {
         let Rule::Window { window, pinned: false, .. } = &self.rule else { return };
-        if now.saturating_sub(self.clean_since) < CLEAN {
+        if now.saturating_sub(self.clean_since) < CLEAN_TIME {
             return;
         }
         self.clean_since = now;
         match window {
-            Window::S1 => self.learn(Window::S10, now),
-            Window::S10 | Window::S60 => {
+            RateWindow::S1 => self.learn(RateWindow::S10, now),
+            RateWindow::S10 | RateWindow::S60 => {
                 self.rule = Rule::Bucket;
                 self.level = 1.0;
             }
         }
     }
 
-    fn learn(&mut self, window: Window, now: u64) {
-        let log = Box::new(Log::from_longer(&self.minute, window.span(), now));
-        self.rule = Rule::Window { window, log, pinned: false };
+    fn learn(&mut self, window: RateWindow, now: u64) {
+        let admitted = Box::new(SlidingWindow::from_longer(&self.minute, window.span(), now));
+        self.rule = Rule::Window { window, admitted, pinned: false };
     }
 }
 
@@ -256,29 +256,29 @@ fn bucket(limit: u64) -> f64 {
 }
 
 /// What a backend that judges over `window` lets through in it.
-fn share(limit: u64, window: Window) -> u64 {
+fn share(limit: u64, window: RateWindow) -> u64 {
     (limit / 60_000 * window.millis() + limit % 60_000 * window.millis() / 60_000).max(1)
 }
 
-/// When `log` holds less than `limit`.
-fn wait(log: &Log, limit: u64, now: u64) -> u64 {
-    match (log.sum() + 1).checked_sub(limit) {
+/// When `admitted` holds less than `limit`.
+fn wait(admitted: &SlidingWindow, limit: u64, now: u64) -> u64 {
+    match (admitted.sum() + 1).checked_sub(limit) {
         None | Some(0) => now,
         // A limit of nothing never frees.
-        Some(over) => log.freed(over).unwrap_or(now + log.span()),
+        Some(over) => admitted.freed_at(over).unwrap_or(now + admitted.span()),
     }
 }
 
 /// If each slot is taken again as it frees, what happens in one span happens again in the next.
-pub(super) fn slots(log: &Log, limit: u64, now: u64, by: u64) -> u64 {
+pub(super) fn slots(admitted: &SlidingWindow, limit: u64, now: u64, by: u64) -> u64 {
     let ahead = by.saturating_sub(now);
-    let kept = log.kept_at(now + ahead % log.span());
-    (ahead / log.span()).saturating_mul(limit).saturating_add(limit.saturating_sub(kept))
+    let kept = admitted.sum_at(now + ahead % admitted.span());
+    (ahead / admitted.span()).saturating_mul(limit).saturating_add(limit.saturating_sub(kept))
 }
 
 /// None, where each may have a slot of its own.
-fn grain(log: &Log, limit: u64) -> u64 {
-    if limit <= SLOTS as u64 { 0 } else { log.span().div_ceil(SLOTS as u64 - 1) }
+fn grain(admitted: &SlidingWindow, limit: u64) -> u64 {
+    if limit <= SLOTS as u64 { 0 } else { admitted.span().div_ceil(SLOTS as u64 - 1) }
 }
 
 /// How long until `amount` has come, in whole milliseconds.

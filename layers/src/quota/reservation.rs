@@ -1,21 +1,21 @@
-//! What a call has taken: [`Reservation`] before it is made, [`Held`] from then on.
+//! What a call has taken: [`Reservation`] before it is made, [`QuotaGuard`] from then on.
 
-use super::{meters::Meters, state::Taken};
+use super::{meters::Meters, state::Charge};
 use crate::{OnComplete, Outcome};
 
 /// Taken for a call that is not made yet. Dropped, all of it goes back.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    held: Option<Held>,
+    held: Option<QuotaGuard>,
 }
 
 impl Reservation {
-    pub(super) const fn new(meters: Meters, taken: Taken) -> Self {
-        Self { held: Some(Held { meters, taken, heard: false }) }
+    pub(super) const fn new(meters: Meters, charge: Charge) -> Self {
+        Self { held: Some(QuotaGuard { meters, charge, settled: false }) }
     }
 
     /// The call is made now.
-    pub(super) fn spend(mut self) -> Option<Held> {
+    pub(super) fn spend(mut self) -> Option<QuotaGuard> {
         self.held.take()
     }
 }
@@ -23,8 +23,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(mut held) = self.held.take() {
-            held.heard = true;
-            held.meters.change(|state, _| state.refund(&held.taken));
+            held.settled = true;
+            held.meters.change(|state, _| state.refund(&held.charge));
         }
     }
 }
@@ -33,23 +33,23 @@ impl Drop for Reservation {
 ///
 /// Dropped unheard, the call was cancelled: its place in flight is free again, and what it reserved is spent.
 #[derive(Debug)]
-pub struct Held {
+pub struct QuotaGuard {
     meters: Meters,
-    taken: Taken,
-    heard: bool,
+    charge: Charge,
+    settled: bool,
 }
 
-impl OnComplete for Held {
+impl OnComplete for QuotaGuard {
     fn complete(mut self, outcome: &Outcome) {
-        self.heard = true;
-        self.meters.ended(&self.taken, outcome);
+        self.settled = true;
+        self.meters.completed(&self.charge, outcome);
     }
 }
 
-impl Drop for Held {
+impl Drop for QuotaGuard {
     fn drop(&mut self) {
-        if !self.heard {
-            self.meters.change(|state, _| state.landed(&self.taken));
+        if !self.settled {
+            self.meters.change(|state, _| state.finished(&self.charge));
         }
     }
 }

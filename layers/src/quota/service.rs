@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{
     future::ResponseFuture,
     meters::Meters,
-    reservation::{Held, Reservation},
+    reservation::{QuotaGuard, Reservation},
 };
 use crate::{
     Endpoint, Setting, TrackOutcome,
@@ -35,11 +35,11 @@ pub struct QuotaLayer<T, C = Constant<u64>> {
 impl<T> QuotaLayer<T> {
     /// Counts on these meters, and hears of each answer's end by `track`.
     pub const fn new(meters: Meters, track: T) -> Self {
-        Self { meters, share: NO_SHARE, track, cost: Constant(1) }
+        Self { meters, share: NO_WEIGHT, track, cost: Constant(1) }
     }
 }
 
-const NO_SHARE: EndpointWeight =
+const NO_WEIGHT: EndpointWeight =
     EndpointWeight { weight: None, rpm: None, tpm: None, order: None, price: None };
 
 impl<T, C> QuotaLayer<T, C> {
@@ -62,7 +62,7 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
     fn layer(&self, inner: S) -> Self::Service {
         Quota {
             inner,
-            kept: Arc::new(Kept { meters: self.meters.clone(), share: self.share }),
+            kept: Arc::new(Config { meters: self.meters.clone(), share: self.share }),
             track: self.track.clone(),
             cost: self.cost.clone(),
             reserved: None,
@@ -74,7 +74,7 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
 #[derive(Debug)]
 pub struct Quota<S, T, C = Constant<u64>> {
     inner: S,
-    kept: Arc<Kept>,
+    kept: Arc<Config>,
     track: T,
     cost: C,
     reserved: Option<Reservation>,
@@ -82,7 +82,7 @@ pub struct Quota<S, T, C = Constant<u64>> {
 
 /// What all clones share. Each call is made on a clone, and copies nothing of this.
 #[derive(Debug)]
-struct Kept {
+struct Config {
     meters: Meters,
     share: EndpointWeight,
 }
@@ -107,7 +107,7 @@ impl<S, T, C> Quota<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
 where
     S: Service<Req>,
-    T: TrackOutcome<Held, S::Response, S::Error> + Clone,
+    T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64>,
 {
     type Response = S::Response;
@@ -129,13 +129,13 @@ where
 impl<S, T, C, Req> Endpoint<Req> for Quota<S, T, C>
 where
     S: Service<Req> + Clone,
-    T: TrackOutcome<Held, S::Response, S::Error> + Clone,
+    T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64> + Clone,
 {
     fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         let cost = self.cost.get(req);
-        let room = self.kept.meters.room(cost, now)?;
-        Ok(Score { health: Health::Healthy(1.0), cost: cost.max(1) as f64, used: room.used.min(1.0) })
+        let check = self.kept.meters.check(cost, now)?;
+        Ok(Score { health: Health::Healthy(1.0), cost: cost.max(1) as f64, used: check.used.min(1.0) })
     }
 
     fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), NoCapacity> {

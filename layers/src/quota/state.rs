@@ -1,16 +1,16 @@
-//! All that is counted for one deployment, under one lock: [`State`].
+//! All that is counted for one deployment, under one lock: [`MeterState`].
 
-mod anew;
+mod reconfigure;
 
 use std::time::Duration;
 
 use super::{
     limits::{Accounting, Limits},
-    meters::Reading,
-    requests::{Requests, as_f64, whole},
-    tokens::Tokens,
-    told::Told,
-    word::Word,
+    meters::MeterSnapshot,
+    remaining::RemainingEstimate,
+    requests::{RequestMeter, as_f64, whole},
+    server_hold::ServerHold,
+    tokens::TokenMeter,
 };
 use crate::{Class, Outcome, endpoint::NoCapacityReason, outcome::ReportedLimit};
 
@@ -19,14 +19,14 @@ const FIRST_GUESS: Duration = Duration::from_secs(1);
 
 /// What is counted. Times are milliseconds since the meters began.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct MeterState {
     limits: Limits,
-    requests: Option<Requests>,
+    requests: Option<RequestMeter>,
     // Apart, since most have no such limit, and a log takes as much as all the rest.
-    tokens: Option<Box<Tokens>>,
-    flights: Flights,
-    word: Word,
-    correction: Correction,
+    tokens: Option<Box<TokenMeter>>,
+    in_flight: InFlightCalls,
+    server_hold: ServerHold,
+    correction: CostCorrection,
     /// Somebody was told to wait, and has not been told since that there is room.
     refused: bool,
     /// Something was given back that somebody may wait for.
@@ -35,7 +35,7 @@ pub(super) struct State {
 
 /// What one call took.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
+pub(super) struct Charge {
     /// When, and the times under which it was filed; none, where there was no such limit yet.
     pub(super) at: u64,
     request: Option<u64>,
@@ -47,7 +47,7 @@ pub(super) struct Taken {
 
 /// Calls in flight.
 #[derive(Debug)]
-struct Flights {
+struct InFlightCalls {
     limit: Option<u32>,
     now: u32,
     reserved: u64,
@@ -57,19 +57,19 @@ struct Flights {
 
 /// What calls really cost, against what they were thought to: both decay together, so that dear calls weigh more.
 #[derive(Debug)]
-struct Correction {
+struct CostCorrection {
     used: f64,
-    thought: f64,
+    estimated: f64,
 }
 
-impl State {
+impl MeterState {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            requests: limits.requests.map(|limit| Requests::new(limit, limits.window, 0)),
-            tokens: limits.tokens.map(Tokens::new).map(Box::new),
-            flights: Flights { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
-            word: Word::new(FIRST_GUESS, limits.longest_guess),
-            correction: Correction { used: 0.0, thought: 0.0 },
+            requests: limits.requests.map(|limit| RequestMeter::new(limit, limits.window, 0)),
+            tokens: limits.tokens.map(TokenMeter::new).map(Box::new),
+            in_flight: InFlightCalls { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
+            server_hold: ServerHold::new(FIRST_GUESS, limits.longest_guess),
+            correction: CostCorrection { used: 0.0, estimated: 0.0 },
             refused: false,
             freed: false,
             limits,
@@ -101,10 +101,10 @@ impl State {
         if let Some(tokens) = &mut self.tokens {
             tokens.check(cost, now).unwrap_or_else(|at| later(at, NoCapacityReason::Cost));
         }
-        if self.flights.full() {
-            later(now + self.flights.next_ends(), NoCapacityReason::InFlight);
+        if self.in_flight.full() {
+            later(now + self.in_flight.next_ends(), NoCapacityReason::InFlight);
         }
-        later(self.word.until(), NoCapacityReason::ServerHold);
+        later(self.server_hold.until(), NoCapacityReason::ServerHold);
         if full.0 > now { Err(full) } else { Ok(()) }
     }
 
@@ -115,11 +115,11 @@ impl State {
         requests.max(tokens)
     }
 
-    pub(super) fn take(&mut self, estimate: u64, now: u64) -> Taken {
+    pub(super) fn take(&mut self, estimate: u64, now: u64) -> Charge {
         let reserved = self.correction.apply(estimate);
-        self.flights.now += 1;
-        self.flights.reserved = self.flights.reserved.saturating_add(reserved);
-        Taken {
+        self.in_flight.now += 1;
+        self.in_flight.reserved = self.in_flight.reserved.saturating_add(reserved);
+        Charge {
             at: now,
             request: self.requests.as_mut().map(|requests| requests.take(now)),
             spent: self.tokens.as_mut().map(|tokens| tokens.take(reserved, now)),
@@ -129,41 +129,41 @@ impl State {
     }
 
     /// It never left us: all comes back.
-    pub(super) fn refund(&mut self, taken: &Taken) {
-        if let (Some(requests), Some(filed)) = (&mut self.requests, taken.request) {
-            requests.refund(filed);
+    pub(super) fn refund(&mut self, charge: &Charge) {
+        if let (Some(requests), Some(recorded_at)) = (&mut self.requests, charge.request) {
+            requests.refund(recorded_at);
         }
-        if let (Some(tokens), Some(filed)) = (&mut self.tokens, taken.spent) {
-            tokens.correct(filed, taken.reserved, 0);
+        if let (Some(tokens), Some(recorded_at)) = (&mut self.tokens, charge.spent) {
+            tokens.correct(recorded_at, charge.reserved, 0);
         }
-        self.landed(taken);
+        self.finished(charge);
         self.freed = true;
     }
 
     /// It is over, and nobody heard how: what it took is spent.
-    pub(super) fn landed(&mut self, taken: &Taken) {
-        self.flights.now = self.flights.now.saturating_sub(1);
-        self.flights.reserved = self.flights.reserved.saturating_sub(taken.reserved);
-        self.freed |= self.flights.limit.is_some();
+    pub(super) fn finished(&mut self, charge: &Charge) {
+        self.in_flight.now = self.in_flight.now.saturating_sub(1);
+        self.in_flight.reserved = self.in_flight.reserved.saturating_sub(charge.reserved);
+        self.freed |= self.in_flight.limit.is_some();
     }
 
     /// It has ended like this.
-    pub(super) fn ended(&mut self, taken: &Taken, outcome: &Outcome, now: u64) {
+    pub(super) fn completed(&mut self, charge: &Charge, outcome: &Outcome, now: u64) {
         if !outcome.was_sent() {
-            return self.refund(taken);
+            return self.refund(charge);
         }
-        self.landed(taken);
-        let kept = self.settle(taken, outcome, now);
+        self.finished(charge);
+        let kept = self.settle(charge, outcome, now);
         if self.limits.learns {
-            self.hear((taken, kept), outcome, now);
+            self.apply_reported((charge, kept), outcome, now);
         }
         match outcome.class() {
             // The account is used up, or one of many backends is: that says nothing about the limits of this deployment.
             Class::RateLimited if !self.limits.learns || self.is_about_account(outcome) => {}
-            Class::RateLimited => self.refused_by_server(taken, outcome, now),
+            Class::RateLimited => self.refused_by_server(charge, outcome, now),
             Class::Success => {
-                self.word.answered(taken.at);
-                self.flights.took(now.saturating_sub(taken.at));
+                self.server_hold.succeeded(charge.at);
+                self.in_flight.took(now.saturating_sub(charge.at));
             }
             Class::Caller
             | Class::ContextWindow
@@ -175,39 +175,39 @@ impl State {
     }
 
     fn is_about_account(&self, outcome: &Outcome) -> bool {
-        self.limits.account.as_ref().is_some_and(|account| account.is_meant(outcome))
+        self.limits.account.as_ref().is_some_and(|account| account.is_about_account(outcome))
     }
 
     /// Puts right what it has cost. What is kept as its cost from now on.
-    fn settle(&mut self, taken: &Taken, outcome: &Outcome, now: u64) -> u64 {
+    fn settle(&mut self, charge: &Charge, outcome: &Outcome, now: u64) -> u64 {
         let (Accounting::Actual, Some(used)) = (self.limits.settle, outcome.used()) else {
-            return taken.reserved;
+            return charge.reserved;
         };
         let was = self.correction.factor();
-        self.correction.learn(taken.estimate, used);
-        if let (Some(tokens), Some(filed)) = (&mut self.tokens, taken.spent) {
+        self.correction.learn(charge.estimate, used);
+        if let (Some(tokens), Some(recorded_at)) = (&mut self.tokens, charge.spent) {
             // When all calls are thought to be cheaper, that is room too.
             self.freed |= self.correction.factor() < was;
             if tokens.counts_late(now) {
-                tokens.correct(filed, taken.reserved, 0);
+                tokens.correct(recorded_at, charge.reserved, 0);
                 tokens.take(used, now);
             } else {
-                tokens.correct(filed, taken.reserved, used);
+                tokens.correct(recorded_at, charge.reserved, used);
             }
-            self.freed |= used < taken.reserved;
+            self.freed |= used < charge.reserved;
         }
         used
     }
 
-    fn refused_by_server(&mut self, taken: &Taken, outcome: &Outcome, now: u64) {
-        self.word.refused(outcome.retry_after(), taken.at, now);
+    fn refused_by_server(&mut self, charge: &Charge, outcome: &Outcome, now: u64) {
+        self.server_hold.refused(outcome.retry_after(), charge.at, now);
         // Where the answer says that tokens have run out, it says nothing about the window of requests.
-        let of_tokens = outcome.tokens().remaining == Some(0) && outcome.requests().remaining != Some(0);
-        if let (Some(requests), false) = (&mut self.requests, of_tokens) {
-            requests.refused(taken.request.unwrap_or(taken.at), now);
+        let only_tokens = outcome.tokens().remaining == Some(0) && outcome.requests().remaining != Some(0);
+        if let (Some(requests), false) = (&mut self.requests, only_tokens) {
+            requests.refused(charge.request.unwrap_or(charge.at), now);
         }
-        let of_requests = outcome.requests().remaining == Some(0) && outcome.tokens().remaining != Some(0);
-        if let (Some(tokens), false) = (&mut self.tokens, of_requests) {
+        let only_requests = outcome.requests().remaining == Some(0) && outcome.tokens().remaining != Some(0);
+        if let (Some(tokens), false) = (&mut self.tokens, only_requests) {
             tokens.refused(now);
         }
     }
@@ -215,49 +215,49 @@ impl State {
     /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
     ///
     /// Of the call itself so many tokens are `kept`.
-    fn hear(&mut self, (taken, kept): (&Taken, u64), outcome: &Outcome, now: u64) {
+    fn apply_reported(&mut self, (charge, kept): (&Charge, u64), outcome: &Outcome, now: u64) {
         let (seen, pin) = (outcome.requests(), self.limits.window);
         if let Some(limit) = lower(&seen, self.limits.requests) {
-            let requests = self.requests.get_or_insert_with(|| Requests::new(limit, pin, now));
+            let requests = self.requests.get_or_insert_with(|| RequestMeter::new(limit, pin, now));
             self.freed |= limit > requests.limit();
             requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
-            let (from, own) = taken.request.map_or((taken.at, 0), |filed| (filed, 1));
+            let (from, own) = charge.request.map_or((charge.at, 0), |recorded_at| (recorded_at, 1));
             let since = || requests.since(from).saturating_sub(own);
-            if let Some(told) = told(&seen, since, taken.at, now) {
-                self.freed |= told.allows_more_than(&requests.told, requests.rate(), now);
-                requests.told = told;
+            if let Some(remaining) = remaining_estimate(&seen, since, charge.at, now) {
+                self.freed |= remaining.allows_more_than(&requests.remaining, requests.rate(), now);
+                requests.remaining = remaining;
             }
         }
         let seen = outcome.tokens();
         if let Some(limit) = lower(&seen, self.limits.tokens) {
-            let tokens = self.tokens.get_or_insert_with(|| Box::new(Tokens::new(limit)));
+            let tokens = self.tokens.get_or_insert_with(|| Box::new(TokenMeter::new(limit)));
             self.freed |= limit > tokens.limit;
             tokens.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
-            let (from, own) = taken.spent.map_or((taken.at, 0), |filed| (filed, kept));
+            let (from, own) = charge.spent.map_or((charge.at, 0), |recorded_at| (recorded_at, kept));
             let since = || tokens.since(from).saturating_sub(own);
-            if let Some(told) = told(&seen, since, taken.at, now) {
-                self.freed |= told.allows_more_than(&tokens.told, tokens.rate(), now);
-                tokens.told = told;
+            if let Some(remaining) = remaining_estimate(&seen, since, charge.at, now) {
+                self.freed |= remaining.allows_more_than(&tokens.remaining, tokens.rate(), now);
+                tokens.remaining = remaining;
             }
         }
     }
 
-    /// How many such calls could begin until `by`; only those that surely can, if `sure`.
-    pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), sure: bool) -> u64 {
+    /// How many such calls could begin until `by`; only those that surely can, if `certain`.
+    pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), certain: bool) -> u64 {
         let cost = self.correction.apply(estimate);
-        if by < now || self.word.until() > by {
+        if by < now || self.server_hold.until() > by {
             return 0;
         }
-        let slots = |requests: &mut Requests| {
-            if sure { requests.sure_slots(now, by) } else { requests.slots(now, by) }
+        let slots = |requests: &mut RequestMeter| {
+            if certain { requests.certain_slots(now, by) } else { requests.slots(now, by) }
         };
         let requests = self.requests.as_mut().map_or(u64::MAX, slots);
         let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
-        requests.min(tokens).min(self.flights.slots(by - now, sure))
+        requests.min(tokens).min(self.in_flight.slots(by - now, certain))
     }
 
     /// Whether those who wait should look again; asked once.
@@ -268,27 +268,27 @@ impl State {
         tell
     }
 
-    pub(super) fn lessons(&self) -> u64 {
-        self.requests.as_ref().map_or(0, |requests| requests.lessons)
+    pub(super) fn learned_refusals(&self) -> u64 {
+        self.requests.as_ref().map_or(0, |requests| requests.learned_refusals)
     }
 
-    pub(super) fn reading(&mut self, now: u64) -> Reading {
+    pub(super) fn snapshot(&mut self, now: u64) -> MeterSnapshot {
         // Looking brings the logs to the present.
         let _ = self.look(1, now);
-        Reading {
-            request_limit: self.requests.as_ref().map(Requests::limit),
-            requests: self.requests.as_ref().map_or(0, Requests::used),
+        MeterSnapshot {
+            request_limit: self.requests.as_ref().map(RequestMeter::limit),
+            requests: self.requests.as_ref().map_or(0, RequestMeter::used),
             token_limit: self.tokens.as_ref().map(|tokens| tokens.limit),
             tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.used()),
-            in_flight: self.flights.now,
-            reserved: self.flights.reserved,
-            window: self.requests.as_ref().and_then(Requests::window),
-            closed_for: self.word.closed_for(now),
+            in_flight: self.in_flight.now,
+            reserved: self.in_flight.reserved,
+            window: self.requests.as_ref().and_then(RequestMeter::window),
+            closed_for: self.server_hold.closed_for(now),
         }
     }
 }
 
-impl Flights {
+impl InFlightCalls {
     fn full(&self) -> bool {
         self.limit.is_some_and(|limit| self.now >= limit)
     }
@@ -314,31 +314,34 @@ impl Flights {
     }
 
     /// How many places there will be. It is sure only that all of them have ended once the longest way is over.
-    fn slots(&self, ahead: u64, sure: bool) -> u64 {
+    fn slots(&self, ahead: u64, certain: bool) -> u64 {
         let Some(limit) = self.limit.map(u64::from) else { return u64::MAX };
         let free = limit.saturating_sub(self.now.into());
-        let ended =
-            if sure { limit * (ahead / self.length()) } else { limit.saturating_mul(ahead) / self.length() };
-        free.saturating_add(ended)
+        let completed = if certain {
+            limit * (ahead / self.length())
+        } else {
+            limit.saturating_mul(ahead) / self.length()
+        };
+        free.saturating_add(completed)
     }
 }
 
-impl Correction {
+impl CostCorrection {
     fn apply(&self, estimate: u64) -> u64 {
         // Where nothing was learned nothing is worked out: this is asked at every look.
-        if self.thought > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
+        if self.estimated > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
     }
 
     /// How many times the estimate a call costs, for all that is known.
     fn factor(&self) -> f64 {
         // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
-        if self.thought > 0.0 { (self.used / self.thought).clamp(0.05, 20.0) } else { 1.0 }
+        if self.estimated > 0.0 { (self.used / self.estimated).clamp(0.05, 20.0) } else { 1.0 }
     }
 
     fn learn(&mut self, estimate: u64, used: u64) {
         const MEMORY: f64 = 0.98;
         self.used = self.used * MEMORY + as_f64(used);
-        self.thought = self.thought * MEMORY + as_f64(estimate);
+        self.estimated = self.estimated * MEMORY + as_f64(estimate);
     }
 }
 
@@ -350,10 +353,15 @@ fn lower(seen: &ReportedLimit, given: Option<u64>) -> Option<u64> {
 
 /// What an answer told about what is left. It was true at some time after the call was sent; what was taken since is
 /// not in it.
-fn told(seen: &ReportedLimit, since: impl Fn() -> u64, sent: u64, now: u64) -> Option<Told> {
+fn remaining_estimate(
+    seen: &ReportedLimit,
+    since: impl Fn() -> u64,
+    sent: u64,
+    now: u64,
+) -> Option<RemainingEstimate> {
     let left = as_f64(seen.remaining?) - as_f64(since());
     let reset = u64::try_from(seen.reset?.as_millis()).unwrap_or(u64::MAX).min(60_000);
-    (sent + reset > now).then(|| Told::new(left, sent, sent + reset))
+    (sent + reset > now).then(|| RemainingEstimate::new(left, sent, sent + reset))
 }
 
 fn part(used: u64, limit: u64) -> f64 {

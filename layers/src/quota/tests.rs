@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{Accounting, Held, Limits, Meters, QuotaLayer, Window};
+use super::{Accounting, Limits, Meters, QuotaGuard, QuotaLayer, RateWindow};
 use crate::{
     AtResponse, BoxError, Class, Endpoint, OnComplete, Outcome, endpoint::NoCapacityReason,
     outcome::ReportedLimit, testing::Strict,
@@ -31,7 +31,7 @@ fn tokens(limit: u64) -> Limits {
 }
 
 /// Makes a call that has begun, if there is room.
-fn begin(meters: &Meters, cost: u64) -> Option<Held> {
+fn begin(meters: &Meters, cost: u64) -> Option<QuotaGuard> {
     meters.reserve(cost, Instant::now()).ok().and_then(super::reservation::Reservation::spend)
 }
 
@@ -50,7 +50,7 @@ fn refuse(meters: &Meters, after: Option<Duration>) {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_at_one_instant_get_exactly_the_limit() {
     for limit in [1, 2, 6, 100, 127, 128, 255, 256, 257, 600, 999] {
-        let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(limit) });
+        let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(limit) });
         assert_eq!(burst(&meters, 1_000) as u64, limit);
         advance(secs(60)).await;
         assert_eq!(burst(&meters, 1_000), 0, "the minute is lengthened for jitter on the way");
@@ -65,7 +65,7 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
     assert_eq!(burst(&meters, 3), 3);
     advance(secs(10)).await;
     assert_eq!(burst(&meters, 10), 3);
-    let until = meters.room(1, Instant::now()).expect_err("full");
+    let until = meters.check(1, Instant::now()).expect_err("full");
     assert_eq!(until.why, NoCapacityReason::RateLimit);
     tokio::time::sleep_until(until.at).await;
     assert_eq!(burst(&meters, 10), 3);
@@ -76,15 +76,15 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
 #[tokio::test(start_paused = true)]
 async fn what_until_says_is_when_there_is_room_and_not_before() {
     for limits in
-        [requests(6), requests(600), Limits { window: Some(Window::S1), ..requests(600) }, tokens(60)]
+        [requests(6), requests(600), Limits { window: Some(RateWindow::S1), ..requests(600) }, tokens(60)]
     {
         let meters = Meters::new(limits);
         for _ in 0..300 {
-            let Err(until) = meters.room(1, Instant::now()).map(|_| burst(&meters, 1)) else { continue };
+            let Err(until) = meters.check(1, Instant::now()).map(|_| burst(&meters, 1)) else { continue };
             advance(until.at.duration_since(Instant::now()) - ms(1)).await;
-            assert!(meters.room(1, Instant::now()).is_err(), "too late: {until:?}");
+            assert!(meters.check(1, Instant::now()).is_err(), "too late: {until:?}");
             advance(ms(1)).await;
-            assert!(meters.room(1, Instant::now()).is_ok(), "too early: {until:?}");
+            assert!(meters.check(1, Instant::now()).is_ok(), "too early: {until:?}");
         }
     }
 }
@@ -124,16 +124,16 @@ async fn the_first_refusal_teaches_the_window_and_clean_minutes_unteach_it() {
     advance(secs(60)).await;
     assert_eq!(burst(&meters, 20), 20);
     refuse(&meters, Some(secs(1)));
-    assert_eq!(meters.reading().window, Some(Window::S1));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S1));
     advance(secs(5)).await;
     assert_eq!(burst(&meters, 100), 10);
     advance(ms(1_023)).await;
     assert_eq!(burst(&meters, 100), 10);
 
     advance(secs(600)).await;
-    assert_eq!(meters.reading().window, Some(Window::S10));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S10));
     advance(secs(600)).await;
-    assert_eq!(meters.reading().window, None);
+    assert_eq!(meters.snapshot().window, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,37 +143,37 @@ async fn a_refusal_after_ten_busy_seconds_teaches_ten_and_a_second_one_teaches_o
     advance(ms(300)).await;
     let late = begin(&meters, 1).expect("refilled");
     refuse(&meters, Some(ms(100)));
-    assert_eq!(meters.reading().window, Some(Window::S10));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S10));
     // It was under way when the lesson was learned.
     late.complete(&Outcome::new(Class::RateLimited).with_retry_after(Some(ms(100))));
-    assert_eq!(meters.reading().window, Some(Window::S10));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S10));
     advance(secs(11)).await;
     refuse(&meters, Some(ms(100)));
-    assert_eq!(meters.reading().window, Some(Window::S1));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pinned_window_learns_nothing() {
-    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(600) });
+    let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(600) });
     refuse(&meters, Some(secs(1)));
-    assert_eq!(meters.reading().window, Some(Window::S60));
+    assert_eq!(meters.snapshot().window, Some(RateWindow::S60));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_servers_word_closes_exactly_so_long() {
     let meters = Meters::new(requests(600));
     refuse(&meters, Some(ms(2_500)));
-    let until = meters.room(1, Instant::now()).expect_err("closed");
+    let until = meters.check(1, Instant::now()).expect_err("closed");
     assert_eq!(
         (until.why, until.at.duration_since(Instant::now())),
         (NoCapacityReason::ServerHold, ms(2_500))
     );
     advance(ms(2_499)).await;
-    assert!(meters.room(1, Instant::now()).is_err());
+    assert!(meters.check(1, Instant::now()).is_err());
     advance(ms(1)).await;
-    assert!(meters.room(1, Instant::now()).is_ok());
+    assert!(meters.check(1, Instant::now()).is_ok());
     refuse(&meters, Some(secs(100_000)));
-    assert_eq!(meters.reading().closed_for, Some(secs(3_600)), "a word is believed for an hour");
+    assert_eq!(meters.snapshot().closed_for, Some(secs(3_600)), "a word is believed for an hour");
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +181,7 @@ async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
     let meters = Meters::new(requests(60_000));
     for closed in [1, 2, 4, 5, 5] {
         refuse(&meters, None);
-        assert_eq!(meters.reading().closed_for, Some(secs(closed)));
+        assert_eq!(meters.snapshot().closed_for, Some(secs(closed)));
         advance(secs(closed)).await;
     }
     assert_eq!(burst(&meters, 1), 1);
@@ -190,7 +190,7 @@ async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
     for held in together.into_iter().flatten() {
         held.complete(&Outcome::new(Class::RateLimited));
         assert_eq!(
-            meters.reading().closed_for,
+            meters.snapshot().closed_for,
             Some(secs(1)),
             "refused together, they are one piece of news"
         );
@@ -202,21 +202,21 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
     for (settle, left) in [(Accounting::Actual, 40), (Accounting::Estimated, 1_000)] {
         let meters = Meters::new(Limits { settle, ..tokens(10_000) });
         let held = begin(&meters, 1_000).expect("room");
-        assert_eq!((meters.reading().tokens, meters.reading().reserved), (1_000, 1_000));
+        assert_eq!((meters.snapshot().tokens, meters.snapshot().reserved), (1_000, 1_000));
         held.complete(&Outcome::new(Class::Success).with_used(Some(40)));
-        assert_eq!((meters.reading().tokens, meters.reading().reserved), (left, 0));
+        assert_eq!((meters.snapshot().tokens, meters.snapshot().reserved), (left, 0));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
-    let meters = Meters::new(Limits { tokens: Some(100), window: Some(Window::S60), ..requests(2) });
+    let meters = Meters::new(Limits { tokens: Some(100), window: Some(RateWindow::S60), ..requests(2) });
     let (long, lost) = (begin(&meters, 40).expect("room"), begin(&meters, 40).expect("room"));
     advance(secs(61)).await;
     drop(begin(&meters, 100).expect("room"));
     long.complete(&Outcome::new(Class::Success).with_used(Some(1)));
     lost.complete(&Outcome::new(Class::Unavailable).never_sent());
-    assert_eq!((meters.reading().requests, meters.reading().tokens), (1, 100));
+    assert_eq!((meters.snapshot().requests, meters.snapshot().tokens), (1, 100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,16 +232,16 @@ async fn a_refusal_teaches_that_tokens_are_counted_when_the_answer_is_done() {
         advance(secs(20)).await;
         held.complete(&Outcome::new(Class::Success).with_used(Some(300)));
         advance(secs(42)).await;
-        assert_eq!(meters.reading().tokens, kept, "a minute after it was sent, not after it was done");
+        assert_eq!(meters.snapshot().tokens, kept, "a minute after it was sent, not after it was done");
         advance(secs(20)).await;
-        assert_eq!(meters.reading().tokens, 0);
+        assert_eq!(meters.snapshot().tokens, 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
     let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
-    let spent = || (meters.reading().requests, meters.reading().tokens, meters.reading().in_flight);
+    let spent = || (meters.snapshot().requests, meters.snapshot().tokens, meters.snapshot().in_flight);
     drop(meters.reserve(7, Instant::now()));
     assert_eq!(spent(), (0, 0, 0));
     begin(&meters, 7).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
@@ -259,10 +259,10 @@ async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() 
 async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
     let meters = Meters::new(tokens(1_000));
     drop(begin(&meters, 1));
-    let until = meters.room(5_000, Instant::now()).expect_err("not alone");
+    let until = meters.check(5_000, Instant::now()).expect_err("not alone");
     tokio::time::sleep_until(until.at).await;
     drop(begin(&meters, 5_000).expect("alone"));
-    assert!(meters.room(1, Instant::now()).is_err());
+    assert!(meters.check(1, Instant::now()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +272,7 @@ async fn estimates_are_corrected_by_what_was_billed() {
         begin(&meters, 100).expect("room").complete(&Outcome::new(Class::Success).with_used(Some(250)));
     }
     let _held = begin(&meters, 1_000).expect("room");
-    assert_eq!(meters.reading().reserved, 2_500);
+    assert_eq!(meters.snapshot().reserved, 2_500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,18 +282,21 @@ async fn answers_lower_a_limit_and_never_raise_it_above_the_given() {
     for (seen, holds) in [(60, 60), (500, 100), (80, 80)] {
         let outcome = Outcome::new(Class::Success).with_reported(told(seen), ReportedLimit::default());
         begin(&meters, 1).expect("room").complete(&outcome);
-        assert_eq!(meters.reading().request_limit, Some(holds));
+        assert_eq!(meters.snapshot().request_limit, Some(holds));
     }
     let unlimited = Meters::new(Limits::default());
     begin(&unlimited, 1)
         .expect("room")
         .complete(&Outcome::new(Class::Success).with_reported(told(30), told(9_000)));
-    assert_eq!((unlimited.reading().request_limit, unlimited.reading().token_limit), (Some(30), Some(9_000)));
+    assert_eq!(
+        (unlimited.snapshot().request_limit, unlimited.snapshot().token_limit),
+        (Some(30), Some(9_000))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_server_says_is_left_is_a_cap_until_its_reset() {
-    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
+    let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(60) });
     let seen = ReportedLimit { limit: None, remaining: Some(2), reset: Some(secs(10)) };
     begin(&meters, 1)
         .expect("room")
@@ -315,11 +318,11 @@ async fn passes_the_contract_and_a_clone_holds_nothing() {
         let score = quota.score(&n, Instant::now()).expect("room");
         quota.reserve(&n, &score, Instant::now()).expect("room");
         let copy = quota.clone();
-        assert_eq!(meters.reading().in_flight, 1);
+        assert_eq!(meters.snapshot().in_flight, 1);
         drop(copy);
-        assert_eq!(meters.reading().in_flight, 1);
+        assert_eq!(meters.snapshot().in_flight, 1);
         assert_eq!(quota.ready().await.expect("ready").call(n).await.expect("answered"), n);
-        assert_eq!(meters.reading().in_flight, 0);
+        assert_eq!(meters.snapshot().in_flight, 0);
     }
 }
 
@@ -355,7 +358,7 @@ proptest! {
     #[test]
     fn never_more_requests_than_the_limit_in_any_minute(
         limit in 1_u64..400,
-        pin in prop::sample::select(vec![None, Some(Window::S1), Some(Window::S10), Some(Window::S60)]),
+        pin in prop::sample::select(vec![None, Some(RateWindow::S1), Some(RateWindow::S10), Some(RateWindow::S60)]),
         gaps in prop::collection::vec((0_u64..400_000, 1_u64..2), 1..1_500),
     ) {
         let (admitted, meters) = run(Limits { window: pin, ..requests(limit) }, &gaps);
@@ -364,7 +367,7 @@ proptest! {
             let share = (limit * window.millis() / 60_000).max(1);
             prop_assert!(!exceeds(&admitted, share, window.millis() * 1_000));
         }
-        prop_assert!(meters.reading().requests <= limit);
+        prop_assert!(meters.snapshot().requests <= limit);
     }
 
     #[test]
@@ -373,13 +376,13 @@ proptest! {
     ) {
         let (admitted, meters) = run(tokens(2_000), &gaps);
         prop_assert!(!exceeds(&admitted, 2_000, MINUTE));
-        prop_assert_eq!((meters.reading().reserved, meters.reading().in_flight), (0, 0));
+        prop_assert_eq!((meters.snapshot().reserved, meters.snapshot().in_flight), (0, 0));
     }
 
     #[test]
     fn at_most_one_part_in_a_hundred_of_a_busy_minute_is_lost(limit in 1_u64..2_000) {
         let gaps = vec![(10_000, 1); 30_000];
-        let (admitted, _) = run(Limits { window: Some(Window::S60), ..requests(limit) }, &gaps);
+        let (admitted, _) = run(Limits { window: Some(RateWindow::S60), ..requests(limit) }, &gaps);
         // Five minutes: five times the limit, but for the lengthening and one slot of the ring in each.
         prop_assert!(admitted.len() as f64 >= 4.95 * limit as f64, "{} of {}", admitted.len(), 5 * limit);
     }
@@ -387,7 +390,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn numbers_without_bounds_are_counted_without_overflow() {
-    for window in [None, Some(Window::S1), Some(Window::S10), Some(Window::S60)] {
+    for window in [None, Some(RateWindow::S1), Some(RateWindow::S10), Some(RateWindow::S60)] {
         let limits = Limits { requests: Some(u64::MAX), tokens: Some(u64::MAX), window, ..Limits::default() };
         let meters = Meters::new(limits);
         let one = begin(&meters, u64::MAX).expect("the minute is empty");
@@ -396,18 +399,18 @@ async fn numbers_without_bounds_are_counted_without_overflow() {
         assert!(meters.slots(1, crate::endpoint::Horizon::likely(now, now + secs(600))) > 1);
         one.complete(&Outcome::new(Class::Success).with_used(Some(u64::MAX)));
         drop(two);
-        assert_eq!(meters.reading().in_flight, 0);
+        assert_eq!(meters.snapshot().in_flight, 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_one_of_many_backends_says_holds_for_none_of_the_others() {
-    let meters = Meters::new(Limits { learns: false, window: Some(Window::S60), ..requests(10) });
+    let meters = Meters::new(Limits { learns: false, window: Some(RateWindow::S60), ..requests(10) });
     let gone = ReportedLimit { limit: Some(1), remaining: Some(0), reset: Some(secs(30)) };
     let refused = Outcome::new(Class::RateLimited).with_reported(gone, gone);
     for after in [Some(secs(30)), None] {
         begin(&meters, 1).expect("room").complete(&refused.with_retry_after(after));
-        assert_eq!(meters.reading().closed_for, None);
+        assert_eq!(meters.snapshot().closed_for, None);
     }
     assert_eq!(burst(&meters, 20), 8, "what was given is kept");
 }

@@ -1,10 +1,10 @@
-//! The meter of tokens: [`Tokens`].
+//! The meter of tokens: [`TokenMeter`].
 
 use super::{
-    limits::Window,
-    log::{Log, SLOTS},
-    requests::{CLEAN, as_f64, slots},
-    told::Told,
+    limits::RateWindow,
+    remaining::RemainingEstimate,
+    requests::{CLEAN_TIME, as_f64, slots},
+    sliding_window::{SLOTS, SlidingWindow},
 };
 
 /// How many tokens were spent lately. The minute rule alone holds: nobody judges tokens over less.
@@ -13,16 +13,21 @@ use super::{
 /// counts when the answer is done: then what is settled is filed anew at its end. That keeps it for longer by as long
 /// as answers take, so it is not done unasked; ten clean minutes end it.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(super) struct TokenMeter {
     pub(super) limit: u64,
-    minute: Log,
+    minute: SlidingWindow,
     late_until: u64,
-    pub(super) told: Told,
+    pub(super) remaining: RemainingEstimate,
 }
 
-impl Tokens {
+impl TokenMeter {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, minute: Log::new(Window::S60.span()), late_until: 0, told: Told::default() }
+        Self {
+            limit,
+            minute: SlidingWindow::new(RateWindow::S60.span()),
+            late_until: 0,
+            remaining: RemainingEstimate::default(),
+        }
     }
 
     pub(super) const fn used(&self) -> u64 {
@@ -33,23 +38,23 @@ impl Tokens {
     pub(super) fn check(&mut self, cost: u64, now: u64) -> Result<(), u64> {
         self.minute.expire(now, |_, _| {});
         let over = self.minute.sum().saturating_add(cost.min(self.limit)).saturating_sub(self.limit);
-        let at = if over == 0 { now } else { self.minute.freed(over).unwrap_or(now + self.minute.span()) };
-        let at = at.max(self.told.wait(as_f64(cost.min(self.limit)), self.rate(), now));
+        let at = if over == 0 { now } else { self.minute.freed_at(over).unwrap_or(now + self.minute.span()) };
+        let at = at.max(self.remaining.wait(as_f64(cost.min(self.limit)), self.rate(), now));
         if at > now { Err(at) } else { Ok(()) }
     }
 
     /// Reserves so many. Returns the time under which they were filed.
     pub(super) fn take(&mut self, cost: u64, now: u64) -> u64 {
         self.minute.expire(now, |_, _| {});
-        self.told.take(as_f64(cost));
+        self.remaining.take(as_f64(cost));
         let grain = self.minute.span().div_ceil(SLOTS as u64 - 1);
         self.minute.add(now + 1, u32::try_from(cost).unwrap_or(u32::MAX), grain)
     }
 
     /// What was filed as `was` proves to be `is`.
-    pub(super) fn correct(&mut self, filed: u64, was: u64, is: u64) {
-        self.minute.correct(filed, was, is);
-        self.told.take(as_f64(is) - as_f64(was));
+    pub(super) fn correct(&mut self, recorded_at: u64, was: u64, is: u64) {
+        self.minute.correct(recorded_at, was, is);
+        self.remaining.take(as_f64(is) - as_f64(was));
     }
 
     /// Whether the backend is known to count when the answer is done.
@@ -61,7 +66,7 @@ impl Tokens {
     /// tokens.
     pub(super) fn refused(&mut self, now: u64) {
         if self.used() > self.limit / 2 {
-            self.late_until = now + CLEAN;
+            self.late_until = now + CLEAN_TIME;
         }
     }
 
@@ -69,8 +74,8 @@ impl Tokens {
     pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
         self.minute.expire(now, |_, _| {});
         let cost = cost.clamp(1, self.limit.max(1));
-        let told = self.told.slots(as_f64(cost), self.rate(), by);
-        (slots(&self.minute, self.limit, now, by) / cost).min(told)
+        let remaining = self.remaining.slots(as_f64(cost), self.rate(), by);
+        (slots(&self.minute, self.limit, now, by) / cost).min(remaining)
     }
 
     pub(super) fn since(&self, at: u64) -> u64 {

@@ -11,8 +11,8 @@ use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use super::{
-    rules::Rules,
-    session::{Session, Step},
+    policy::RetryPolicy,
+    session::{Decision, Session},
 };
 use crate::{Outcome, shared_clone::SharedClone};
 
@@ -22,24 +22,24 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        again: SharedClone<S, P>,
+        shared: SharedClone<S, P>,
         // None: nobody was called again.
-        other: Option<S>,
+        next: Option<S>,
         req: Req,
         session: Session,
         // The last answer that a backend gave, while the next is awaited.
-        held: Option<Held<S::Response, S::Error>>,
+        previous: Option<Previous<S::Response, S::Error>>,
         #[pin]
-        state: State<S::Future>,
+        state: ResponseState<S::Future>,
     }
 }
 
 type CallResult<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
-type Held<Res, Err> = (Result<Res, Err>, Outcome);
+type Previous<Res, Err> = (Result<Res, Err>, Outcome);
 
 pin_project! {
-    #[project = StateProj]
-    enum State<F> {
+    #[project = ResponseStateProj]
+    enum ResponseState<F> {
         Calling { #[pin] future: F },
         Sleeping { #[pin] sleep: Sleep },
         Readying,
@@ -52,16 +52,16 @@ where
     Req: Clone,
 {
     /// `inner` is ready.
-    pub(super) fn new(inner: &mut S, again: SharedClone<S, P>, req: Req, session: Session) -> Self {
-        let state = State::Calling { future: inner.call(req.clone()) };
-        Self { again, other: None, req, session, held: None, state }
+    pub(super) fn new(inner: &mut S, shared: SharedClone<S, P>, req: Req, session: Session) -> Self {
+        let state = ResponseState::Calling { future: inner.call(req.clone()) };
+        Self { shared, next: None, req, session, previous: None, state }
     }
 }
 
 impl<S, P, Req> Future for ResponseFuture<S, P, Req>
 where
     S: Service<Req> + Clone,
-    P: Rules<Req, S::Response, S::Error>,
+    P: RetryPolicy<Req, S::Response, S::Error>,
     Req: Clone,
 {
     type Output = CallResult<S, Req>;
@@ -70,24 +70,26 @@ where
         loop {
             let mut this = self.as_mut().project();
             match this.state.as_mut().project() {
-                StateProj::Calling { future } => {
+                ResponseStateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
-                    if let Some(answer) = self.as_mut().judge(result) {
-                        return Poll::Ready(answer);
+                    if let Some(response) = self.as_mut().on_result(result) {
+                        return Poll::Ready(response);
                     }
                 }
-                StateProj::Sleeping { sleep } => {
+                ResponseStateProj::Sleeping { sleep } => {
                     ready!(sleep.poll(cx));
-                    this.state.set(State::Readying);
+                    this.state.set(ResponseState::Readying);
                 }
-                StateProj::Readying => {
-                    let other = this.other.get_or_insert_with(|| this.again.service());
-                    if let Err(error) = ready!(other.poll_ready(cx)) {
+                ResponseStateProj::Readying => {
+                    let next = this.next.get_or_insert_with(|| this.shared.service());
+                    if let Err(error) = ready!(next.poll_ready(cx)) {
                         // A service that is not ready has not answered.
-                        return Poll::Ready(this.held.take().map_or(Err(error), |(answer, _)| answer));
+                        return Poll::Ready(
+                            this.previous.take().map_or(Err(error), |(response, _)| response),
+                        );
                     }
-                    let future = other.call(this.req.clone());
-                    this.state.set(State::Calling { future });
+                    let future = next.call(this.req.clone());
+                    this.state.set(ResponseState::Calling { future });
                 }
             }
         }
@@ -97,35 +99,35 @@ where
 impl<S, P, Req> ResponseFuture<S, P, Req>
 where
     S: Service<Req> + Clone,
-    P: Rules<Req, S::Response, S::Error>,
+    P: RetryPolicy<Req, S::Response, S::Error>,
 {
     /// The answer to give, if this is the end. Else the outcome is held, and the state says what comes next.
-    fn judge(self: Pin<&mut Self>, result: CallResult<S, Req>) -> Option<CallResult<S, Req>> {
+    fn on_result(self: Pin<&mut Self>, result: CallResult<S, Req>) -> Option<CallResult<S, Req>> {
         let mut this = self.project();
         // What was called is finished: nothing of it is kept over a wait.
-        this.state.set(State::Readying);
-        let rules = &**this.again;
-        let outcome = rules.classify(result.as_ref());
-        let nowhere = this.session.ended(rules, this.req, &outcome);
+        this.state.set(ResponseState::Readying);
+        let policy = &**this.shared;
+        let outcome = policy.classify(result.as_ref());
+        let found_no_endpoint = this.session.completed(policy, this.req, &outcome);
         // By far the most: nothing is held, and nothing is to be made better.
         let is_last = |outcome: &Outcome| outcome.is_refusal() || !outcome.class().worth_another();
-        if is_last(&outcome) && this.held.is_none() {
+        if is_last(&outcome) && this.previous.is_none() {
             return Some(result);
         }
-        let (result, outcome) = match this.held.take() {
-            Some(held) if nowhere => held,
-            Some((answer, _)) if outcome.is_refusal() => return Some(answer),
+        let (result, outcome) = match this.previous.take() {
+            Some(previous) if found_no_endpoint => previous,
+            Some((response, _)) if outcome.is_refusal() => return Some(response),
             Some(_) | None => (result, outcome),
         };
         if is_last(&outcome) {
             return Some(result);
         }
-        match this.session.next(rules, this.req, &outcome) {
-            Step::Stop => return Some(result),
-            Step::Call => {}
-            Step::Sleep(at) => this.state.set(State::Sleeping { sleep: sleep_until(at) }),
+        match this.session.next(policy, this.req, &outcome) {
+            Decision::Stop => return Some(result),
+            Decision::Call => {}
+            Decision::Sleep(at) => this.state.set(ResponseState::Sleeping { sleep: sleep_until(at) }),
         }
-        *this.held = Some((result, outcome));
+        *this.previous = Some((result, outcome));
         None
     }
 }

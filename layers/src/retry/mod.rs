@@ -67,7 +67,7 @@
 mod backoff;
 mod budget;
 mod future;
-mod rules;
+mod policy;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -85,10 +85,10 @@ pub use self::{
     backoff::Backoff,
     budget::{Budget, Counts},
     future::ResponseFuture,
-    rules::Policy,
+    policy::RetryConfig,
 };
 use self::{
-    rules::{Pace, Rules},
+    policy::{Pacing, RetryPolicy},
     session::Session,
 };
 use crate::{attempts::Alone, setting::Constant, shared_clone::SharedClone};
@@ -99,50 +99,50 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Makes a [`Retry`].
 #[derive(Clone, Debug)]
 pub struct RetryLayer<R, C, A = Alone, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
-    policy: Policy<R, C, A, D, M>,
+    config: RetryConfig<R, C, A, D, M>,
 }
 
 impl<R, C> RetryLayer<R, C> {
     /// At most `retries` for one call (a `u32`, or a function of the request and the outcome that is to be
     /// retried), of what `classify` says is worth another.
     pub fn new(retries: R, classify: C) -> Self {
-        let pace = Pace { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
+        let pacing = Pacing { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
         let (deadline, max_attempts) = (Constant(None), Constant(None));
-        Self { policy: Policy { retries, classify, attempts: Alone, deadline, max_attempts, pace } }
+        Self { config: RetryConfig { retries, classify, attempts: Alone, deadline, max_attempts, pacing } }
     }
 }
 
 impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
     /// Where a request's record of attempts is found: a function `fn(&Req) -> Option<&Attempts>`.
     pub fn with_attempts<B>(self, attempts: B) -> RetryLayer<R, C, B, D, M> {
-        let Policy { retries, classify, deadline, max_attempts, pace, .. } = self.policy;
-        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+        let RetryConfig { retries, classify, deadline, max_attempts, pacing, .. } = self.config;
+        RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
     /// When all must be over: a function of the request to an `Option<Instant>`.
     pub fn with_deadline<B>(self, deadline: B) -> RetryLayer<R, C, A, B, M> {
-        let Policy { retries, classify, attempts, max_attempts, pace, .. } = self.policy;
-        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+        let RetryConfig { retries, classify, attempts, max_attempts, pacing, .. } = self.config;
+        RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
     /// How many attempts a request may make in all, whatever its retries: an `Option<u32>`, or a function of the
     /// request to one. With a record it counts the attempts made over all groups.
     pub fn with_max_attempts<B>(self, max_attempts: B) -> RetryLayer<R, C, A, D, B> {
-        let Policy { retries, classify, attempts, deadline, pace, .. } = self.policy;
-        RetryLayer { policy: Policy { retries, classify, attempts, deadline, max_attempts, pace } }
+        let RetryConfig { retries, classify, attempts, deadline, pacing, .. } = self.config;
+        RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
     /// Every repeat, free or not, is taken from this budget. Without one there is no bound over all requests.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.policy.pace.budget = Some(budget);
+        self.config.pacing.budget = Some(budget);
         self
     }
 
     /// How long to wait before the same endpoint is called again.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
-        self.policy.pace.backoff = backoff;
+        self.config.pacing.backoff = backoff;
         self
     }
 
@@ -150,7 +150,7 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
     /// balancer waits at most.
     #[must_use]
     pub const fn with_max_wait(mut self, max_wait: Duration) -> Self {
-        self.policy.pace.max_wait = max_wait;
+        self.config.pacing.max_wait = max_wait;
         self
     }
 }
@@ -158,12 +158,12 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
 impl<S, R, C, A, D, M> Layer<S> for RetryLayer<R, C, A, D, M>
 where
     S: Clone,
-    Policy<R, C, A, D, M>: Clone,
+    RetryConfig<R, C, A, D, M>: Clone,
 {
-    type Service = Retry<S, Policy<R, C, A, D, M>>;
+    type Service = Retry<S, RetryConfig<R, C, A, D, M>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry { again: SharedClone::new(&inner, self.policy.clone()), inner }
+        Retry { shared: SharedClone::new(&inner, self.config.clone()), inner }
     }
 }
 
@@ -171,12 +171,12 @@ where
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,
-    again: SharedClone<S, P>,
+    shared: SharedClone<S, P>,
 }
 
 impl<S: Clone, P> Clone for Retry<S, P> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), again: self.again.clone() }
+        Self { inner: self.inner.clone(), shared: self.shared.clone() }
     }
 }
 
@@ -187,7 +187,7 @@ impl<S, P> Retry<S, P> {
 impl<S, P, Req> Service<Req> for Retry<S, P>
 where
     S: Service<Req> + Clone,
-    P: Rules<Req, S::Response, S::Error>,
+    P: RetryPolicy<Req, S::Response, S::Error>,
     Req: Clone,
 {
     type Response = S::Response;
@@ -199,7 +199,7 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let session = Session::begin(&*self.again, &req);
-        ResponseFuture::new(&mut self.inner, self.again.clone(), req, session)
+        let session = Session::begin(&*self.shared, &req);
+        ResponseFuture::new(&mut self.inner, self.shared.clone(), req, session)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rules::Rules;
+use super::policy::RetryPolicy;
 use crate::{Attempts, Class, Outcome, attempts::Directive};
 
 /// The repeats that one call has made so far, and the one that is under way.
@@ -29,7 +29,7 @@ enum Repeat {
     /// At an endpoint that was not tried. Refused at once when there is none with room. Free, unless it is a retry.
     Elsewhere { is_retry: bool },
     /// At any endpoint; at one that was tried not before then.
-    SharedClone(Instant),
+    NotBefore(Instant),
     /// The same, where no balancer is below that would wait.
     Sleep(Instant),
 }
@@ -48,7 +48,7 @@ enum Others {
 
 /// What the future does next.
 #[derive(Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum Decision {
     /// Gives the answer at hand.
     Stop,
     /// Calls now.
@@ -59,15 +59,15 @@ pub(super) enum Step {
 
 impl Session {
     /// Begins, before the first call.
-    pub(super) fn begin<Req, Res, Err>(rules: &impl Rules<Req, Res, Err>, req: &Req) -> Self {
-        let attempts = rules.attempts(req);
+    pub(super) fn begin<Req, Res, Err>(policy: &impl RetryPolicy<Req, Res, Err>, req: &Req) -> Self {
+        let attempts = policy.attempts(req);
         let mut session = Self::default();
         if let Some(attempts) = attempts.filter(|attempts| attempts.made() > 0) {
             session.untried_only = attempts.take_begin_untried();
             // Said in either case: a session before this one may have been dropped before its repeat was called.
             attempts.direct(if session.untried_only { Directive::Untried } else { Directive::Any });
         } else if attempts.is_none_or(Attempts::begins)
-            && let Some(budget) = &rules.pace().budget
+            && let Some(budget) = &policy.pacing().budget
         {
             // Once for each request: a fallback's first attempt is free, and earns nothing either.
             budget.deposit();
@@ -77,9 +77,9 @@ impl Session {
 
     /// Notes that a call has ended. Returns whether it was a repeat elsewhere that found no endpoint, so that the answer
     /// before it is to be judged again.
-    pub(super) fn ended<Req, Res, Err>(
+    pub(super) fn completed<Req, Res, Err>(
         &mut self,
-        rules: &impl Rules<Req, Res, Err>,
+        policy: &impl RetryPolicy<Req, Res, Err>,
         req: &Req,
         outcome: &Outcome,
     ) -> bool {
@@ -87,7 +87,7 @@ impl Session {
         if !outcome.is_refusal() {
             (self.calls, self.drawn) = (self.calls + 1, None);
             let untaken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
-            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && rules.attempts(req).is_some_and(untaken) {
+            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && policy.attempts(req).is_some_and(untaken) {
                 self.others = Others::Unreachable;
             } else if self.others == Others::NoRoom {
                 self.others = Others::Possible;
@@ -95,7 +95,7 @@ impl Session {
             return false;
         }
         let Some(repeat) = repeat else { return false };
-        if let Some(budget) = &rules.pace().budget {
+        if let Some(budget) = &policy.pacing().budget {
             // Nothing was called.
             budget.put_back();
         }
@@ -108,29 +108,29 @@ impl Session {
     /// Decides what comes after an answer that is worth another.
     pub(super) fn next<Req, Res, Err>(
         &mut self,
-        rules: &impl Rules<Req, Res, Err>,
+        policy: &impl RetryPolicy<Req, Res, Err>,
         req: &Req,
         outcome: &Outcome,
-    ) -> Step {
-        let attempts = rules.attempts(req);
+    ) -> Decision {
+        let attempts = policy.attempts(req);
         let made = attempts.map_or(0, Attempts::made).max(self.calls);
-        if rules.max_attempts(req).is_some_and(|most| made >= most) {
-            return Step::Stop;
+        if policy.max_attempts(req).is_some_and(|most| made >= most) {
+            return Decision::Stop;
         }
-        let Some(repeat) = self.plan(rules, req, outcome) else {
-            return Step::Stop;
+        let Some(repeat) = self.plan(policy, req, outcome) else {
+            return Decision::Stop;
         };
-        if rules.pace().budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
-            return Step::Stop;
+        if policy.pacing().budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
+            return Decision::Stop;
         }
         self.under_way = Some(repeat);
-        let (directive, step) = match repeat {
+        let (directive, decision) = match repeat {
             Repeat::Elsewhere { is_retry } => {
                 self.retries += u32::from(is_retry);
-                (Directive::Untried, Step::Call)
+                (Directive::Untried, Decision::Call)
             }
-            Repeat::SharedClone(at) => (Directive::NotBefore(at), Step::Call),
-            Repeat::Sleep(at) => (Directive::Any, Step::Sleep(at)),
+            Repeat::NotBefore(at) => (Directive::NotBefore(at), Decision::Call),
+            Repeat::Sleep(at) => (Directive::Any, Decision::Sleep(at)),
         };
         if !matches!(repeat, Repeat::Elsewhere { .. }) {
             (self.retries, self.waits) = (self.retries + 1, self.waits + 1);
@@ -138,43 +138,43 @@ impl Session {
         if let Some(attempts) = attempts {
             attempts.direct(directive);
         }
-        step
+        decision
     }
 
     /// Returns the repeat that would be right, if any.
     fn plan<Req, Res, Err>(
         &mut self,
-        rules: &impl Rules<Req, Res, Err>,
+        policy: &impl RetryPolicy<Req, Res, Err>,
         req: &Req,
         outcome: &Outcome,
     ) -> Option<Repeat> {
         let now = Instant::now();
-        let deadline = rules.deadline(req);
+        let deadline = policy.deadline(req);
         if deadline.is_some_and(|deadline| now >= deadline) {
             return None;
         }
-        let is_recorded = rules.attempts(req).is_some();
+        let is_recorded = policy.attempts(req).is_some();
         let may_go_elsewhere = is_recorded && self.others == Others::Possible;
         let elsewhere = |is_retry| may_go_elsewhere.then_some(Repeat::Elsewhere { is_retry });
         let may_be_free = outcome.class() == Class::RateLimited || !outcome.was_sent();
         if may_be_free && let Some(free) = elsewhere(false) {
             return Some(free);
         }
-        if self.retries >= rules.retries(req, outcome) {
+        if self.retries >= policy.retries(req, outcome) {
             return None;
         }
-        let pace = rules.pace();
+        let pacing = policy.pacing();
         let waits = self.waits;
-        let drawn = *self.drawn.get_or_insert_with(|| pace.backoff.draw(waits));
+        let drawn = *self.drawn.get_or_insert_with(|| pacing.backoff.draw(waits));
         let asked = outcome.retry_after().unwrap_or_default();
         let at = now.checked_add(drawn.max(asked))?;
         let is_late = deadline.is_some_and(|deadline| at >= deadline);
         let elsewhere_only = outcome.class() == Class::Unauthorized || self.untried_only;
-        if elsewhere_only || asked > pace.max_wait || is_late {
+        if elsewhere_only || asked > pacing.max_wait || is_late {
             return elsewhere(true);
         }
-        if is_recorded && drawn <= pace.max_wait {
-            return Some(Repeat::SharedClone(at));
+        if is_recorded && drawn <= pacing.max_wait {
+            return Some(Repeat::NotBefore(at));
         }
         // Longer than a balancer would keep it waiting, or there is none.
         elsewhere(true).or(Some(Repeat::Sleep(at)))

@@ -3,7 +3,7 @@
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 
 use super::*;
-use crate::cooldown::{CooldownLayer, HealthState, Policy};
+use crate::cooldown::{CooldownConfig, CooldownLayer, EndpointHealth};
 
 const MANY: usize = 100;
 
@@ -12,9 +12,9 @@ fn benched_by_one(
     server: &Arc<Server>,
     bench: Duration,
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
-    let policy = Policy::new(bench).with_allowed_fails(Some(0));
+    let policy = CooldownConfig::new(bench).with_allowed_fails(Some(0));
     let quota = deployment(server, &Meters::new(Limits::default()), EndpointWeight::default());
-    CooldownLayer::new(HealthState::new(policy), TRACK).layer(quota)
+    CooldownLayer::new(EndpointHealth::new(policy), TRACK).layer(quota)
 }
 
 fn servers(takes: Duration) -> Vec<Arc<Server>> {
@@ -110,7 +110,7 @@ async fn one_closed()
 -> impl Service<Ask, Response = Answer, Error = Failed, Future: Send> + Clone + Send + use<> {
     let mut servers = servers(Duration::ZERO);
     servers[0] = Server::judging(0, Duration::ZERO, 1, secs(3_600));
-    let limits = || Limits { requests: Some(60), window: Some(Window::S1), ..Limits::default() };
+    let limits = || Limits { requests: Some(60), window: Some(RateWindow::S1), ..Limits::default() };
     let endpoints: Vec<_> =
         servers.iter().map(|server| deployment(server, &Meters::new(limits()), rpm(60))).collect();
     for _ in 0..2 {

@@ -27,7 +27,7 @@ use crate::{
     Attempts, Class, Endpoint, OnComplete, Outcome, TrackOutcome,
     attempts::Directive,
     endpoint::EndpointWeight,
-    quota::{Held, Limits, Meters, QuotaLayer, Window},
+    quota::{Limits, Meters, QuotaGuard, QuotaLayer, RateWindow},
     testing::Strict,
     track::AtResponse,
 };
@@ -202,7 +202,7 @@ fn meters(limit: u64) -> Meters {
 
 /// Meters that let the whole minute's limit come at once.
 fn bursting(limit: u64) -> Meters {
-    Meters::new(Limits { requests: Some(limit), window: Some(Window::S60), ..Limits::default() })
+    Meters::new(Limits { requests: Some(limit), window: Some(RateWindow::S60), ..Limits::default() })
 }
 
 fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtResponse<Classifier>> {

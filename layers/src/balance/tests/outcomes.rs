@@ -11,13 +11,13 @@ use tokio_test::{assert_pending, task::spawn};
 use super::*;
 use crate::{
     Classify,
-    cooldown::{CooldownLayer, HealthGuard, HealthState, Policy, State},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth, HealthGuard, HealthState},
 };
 
 /// A streamed answer, which owns what hears its end.
 #[derive(Debug, Default)]
 struct Stream {
-    held: Option<Held>,
+    held: Option<QuotaGuard>,
     watch: Option<HealthGuard>,
     flight: Option<InFlight>,
 }
@@ -65,7 +65,7 @@ macro_rules! fastens {
     )*};
 }
 
-fastens!(Held => held, HealthGuard => watch, InFlight => flight);
+fastens!(QuotaGuard => held, HealthGuard => watch, InFlight => flight);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,7 +171,7 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_w
     let limits = Limits { in_flight: Some(2), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
     let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
     let benches: Vec<_> =
-        (0..3).map(|_| HealthState::new(Policy::default().with_allowed_fails(Some(0)))).collect();
+        (0..3).map(|_| EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)))).collect();
     let stuck = Arc::new(AtomicBool::new(false));
     let made = all.iter().zip(&benches).map(|(meters, bench)| {
         let inner = service_fn(|fate: Fate| {
@@ -192,10 +192,13 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_w
             sleep(ms(rng.u64(..20_000))).await;
         }
         for meters in &all {
-            let reading = meters.reading();
+            let reading = meters.snapshot();
             assert_eq!((reading.in_flight, reading.reserved), (0, 0), "seed 7, call {n}");
         }
-        assert!(benches.iter().all(|bench| bench.snapshot().state != State::Probing), "seed 7, call {n}");
+        assert!(
+            benches.iter().all(|bench| bench.snapshot().state != HealthState::Probing),
+            "seed 7, call {n}"
+        );
     }
     let _ = std::panic::take_hook();
 }

@@ -8,7 +8,7 @@ use tokio_test::task::{Spawn, spawn};
 
 use super::{Strategy, *};
 use crate::{
-    cooldown::{CooldownLayer, HealthState, Policy},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     endpoint::Health,
     quota::Accounting,
 };
@@ -105,7 +105,8 @@ fn endpoint(
         .with_cost(|ask: &Ask| ask.cost)
         .with_weight(rpm(meters.limits().requests.unwrap_or(60)))
         .layer(Strict::new(inner));
-    CooldownLayer::new(HealthState::new(Policy::default().with_allowed_fails(Some(1))), TRACK).layer(quota)
+    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(1))), TRACK)
+        .layer(quota)
 }
 
 impl<E> World<E>
@@ -256,13 +257,13 @@ fn run(
             world.happens(event).await?;
             for (limits, meters) in world.limits.iter().zip(&world.meters) {
                 let most = limits.in_flight.unwrap_or(u32::MAX).min(u32::try_from(world.live.len()).unwrap());
-                prop_assert!(meters.reading().in_flight <= most, "more in flight than there are calls");
+                prop_assert!(meters.snapshot().in_flight <= most, "more in flight than there are calls");
             }
         }
         while !world.live.is_empty() {
             world.cancel(0);
         }
-        for reading in world.meters.iter().map(Meters::reading) {
+        for reading in world.meters.iter().map(Meters::snapshot) {
             prop_assert_eq!((reading.in_flight, reading.reserved), (0, 0));
         }
         Ok(world.trace)
@@ -270,7 +271,8 @@ fn run(
 }
 
 fn limits() -> impl Generate<Value = Limits> {
-    let window = prop::sample::select(vec![None, Some(Window::S1), Some(Window::S10), Some(Window::S60)]);
+    let window =
+        prop::sample::select(vec![None, Some(RateWindow::S1), Some(RateWindow::S10), Some(RateWindow::S60)]);
     let (requests, tokens) = (prop::option::of(1_u64..30), prop::option::of(20_u64..300));
     (requests, tokens, prop::option::of(1_u32..5), window).prop_map(
         |(requests, tokens, in_flight, window)| {
@@ -282,7 +284,7 @@ fn limits() -> impl Generate<Value = Limits> {
 
 /// Such that a few hundred calls fill many of them.
 fn small_limits() -> impl Generate<Value = Limits> {
-    let window = prop::sample::select(vec![None, Some(Window::S1), Some(Window::S60)]);
+    let window = prop::sample::select(vec![None, Some(RateWindow::S1), Some(RateWindow::S60)]);
     let (requests, tokens) = (prop::option::weighted(0.7, 1_u64..4), prop::option::of(20_u64..80));
     let limits = (requests, tokens, prop::option::weighted(0.7, 1_u32..3), window);
     limits.prop_map(|(requests, tokens, in_flight, window)| Limits {

@@ -164,7 +164,7 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
         let one = balance.clone();
         let panicked = tokio::spawn(async move { call(&one, Ask { cost: 13, ..Ask::default() }).await });
         assert!(panicked.await.expect_err("a panic").is_panic());
-        assert_eq!(meters.reading().in_flight, 0);
+        assert_eq!(meters.snapshot().in_flight, 0);
         call(&balance, Ask::default()).await.expect("room again");
     }
 }
@@ -172,11 +172,11 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_holds_its_place_until_it_ends() {
     /// Keeps the handles, as a body would.
-    type Kept = (Option<Held>, Option<InFlight>);
+    type Kept = (Option<QuotaGuard>, Option<InFlight>);
     #[derive(Clone, Default)]
     struct Open(Arc<Mutex<Vec<Kept>>>);
-    impl TrackOutcome<Held, Answer, Failed> for Open {
-        fn track(&self, held: Held, result: Result<Answer, Failed>) -> Result<Answer, Failed> {
+    impl TrackOutcome<QuotaGuard, Answer, Failed> for Open {
+        fn track(&self, held: QuotaGuard, result: Result<Answer, Failed>) -> Result<Answer, Failed> {
             self.0.lock().unwrap().push((Some(held), None));
             result
         }

@@ -55,7 +55,7 @@ fn whoever_waits_for_a_place_in_flight_is_woken_and_no_place_is_given_twice() {
             assert_eq!(caller.join().expect("no panic").by, 0);
         }
         assert_eq!(inside[1].load(Ordering::Relaxed), 1);
-        assert_eq!((meters.reading().in_flight, meters.reading().reserved), (0, 0));
+        assert_eq!((meters.snapshot().in_flight, meters.snapshot().reserved), (0, 0));
     });
 }
 
@@ -82,7 +82,7 @@ fn one_who_leaves_the_queue_takes_nobodys_turn_with_it() {
             })
             .collect();
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
-        assert_eq!((meters.reading().in_flight, meters.reading().reserved), (0, 0));
+        assert_eq!((meters.snapshot().in_flight, meters.snapshot().reserved), (0, 0));
     });
 }
 
@@ -90,7 +90,7 @@ fn one_who_leaves_the_queue_takes_nobodys_turn_with_it() {
 fn threads_that_come_together_get_exactly_the_limit() {
     explore(3, 1_000, || {
         let limits =
-            Limits { requests: Some(3), tokens: Some(3), window: Some(Window::S60), ..Limits::default() };
+            Limits { requests: Some(3), tokens: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
         let (meters, _, balance) = narrow(limits);
         let callers: Vec<_> = (0..4)
             .map(|_| {
@@ -113,7 +113,7 @@ fn threads_that_come_together_get_exactly_the_limit() {
             .collect();
         let admitted =
             callers.into_iter().filter_map(|caller| caller.join().ok()).filter(|done| *done).count();
-        let reading = meters.reading();
+        let reading = meters.snapshot();
         assert_eq!((admitted, reading.requests, reading.tokens, reading.in_flight), (2, 3, 3, 0));
     });
 }

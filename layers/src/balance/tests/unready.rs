@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 use crate::{
-    cooldown::{CooldownLayer, HealthState, Policy, State},
+    cooldown::{CooldownConfig, CooldownLayer, EndpointHealth, HealthState},
     quota::Quota,
 };
 
@@ -57,23 +57,23 @@ async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held
     let balance = balance.layer(Vec::from(backends(&meters)));
     let ask = Ask::default();
     balance.clone().oneshot(ask.clone()).await.expect_err("the first of equals");
-    assert_eq!((ask.attempts.made(), meters.reading().requests), (1, 0));
+    assert_eq!((ask.attempts.made(), meters.snapshot().requests), (1, 0));
     assert_eq!(balance.oneshot(ask).await.expect("the other one"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_before_it_is_called_is_benched() {
-    let bench = HealthState::new(Policy::default().with_allowed_fails(Some(0)));
-    let benches = [bench.clone(), HealthState::new(Policy::default())];
+    let bench = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
+    let benches = [bench.clone(), EndpointHealth::new(CooldownConfig::default())];
     let endpoints = backends(&meters(60)).into_iter().zip(benches);
     let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, RESULTS).layer(quota));
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, RESULTS).layer(endpoints.collect());
     balance.clone().oneshot(Ask::default()).await.expect_err("the first of equals");
-    assert_eq!(bench.snapshot().state, State::CoolingDown);
+    assert_eq!(bench.snapshot().state, HealthState::CoolingDown);
     for _ in 0..3 {
         assert_eq!(balance.clone().oneshot(Ask::default()).await.expect("the other one"), 1);
     }
     sleep(secs(5)).await;
     balance.oneshot(Ask::default()).await.expect_err("the probe");
-    assert_eq!((bench.snapshot().state, bench.snapshot().cooldowns), (State::CoolingDown, 2));
+    assert_eq!((bench.snapshot().state, bench.snapshot().cooldowns), (HealthState::CoolingDown, 2));
 }

@@ -1,7 +1,7 @@
-mod old;
-mod roomy;
-mod scripts;
+mod properties;
+mod stale_calls;
 mod threads;
+mod unlimited;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, task};
 use tower::{ServiceExt as _, service_fn};
 
-use self::roomy::Roomy;
+use self::unlimited::Unlimited;
 use super::*;
 use crate::{AtResponse, OnComplete, endpoint::NoCapacityReason, testing::Strict};
 
@@ -25,22 +25,22 @@ fn classify(result: Result<&Outcome, &Infallible>) -> Outcome {
     result.copied().unwrap_or(BAD)
 }
 
-fn endpoint(health: &HealthState) -> impl Endpoint<Ask, Response = Outcome, Error = Infallible> + use<> {
+fn endpoint(health: &EndpointHealth) -> impl Endpoint<Ask, Response = Outcome, Error = Infallible> + use<> {
     let backend = service_fn(|Ask(outcome, takes)| async move {
         sleep(takes).await;
         Ok::<_, Infallible>(outcome)
     });
-    CooldownLayer::new(health.clone(), AtResponse(classify)).layer(Roomy::new(Strict::new(backend)))
+    CooldownLayer::new(health.clone(), AtResponse(classify)).layer(Unlimited::new(Strict::new(backend)))
 }
 
 /// A call as any plain caller makes it.
-async fn call(health: &HealthState, outcome: Outcome) {
+async fn call(health: &EndpointHealth, outcome: Outcome) {
     let answer = endpoint(health).oneshot(Ask(outcome, Duration::ZERO)).await;
     assert_eq!(answer, Ok(outcome));
 }
 
 /// A call as a balancer makes it.
-async fn picked(health: &HealthState, outcome: Outcome) -> Result<(), NoCapacity> {
+async fn picked(health: &EndpointHealth, outcome: Outcome) -> Result<(), NoCapacity> {
     let ask = Ask(outcome, Duration::ZERO);
     let mut endpoint = endpoint(health);
     let seen = endpoint.score(&ask, Instant::now())?;
@@ -50,96 +50,97 @@ async fn picked(health: &HealthState, outcome: Outcome) -> Result<(), NoCapacity
 }
 
 /// Benched for five seconds by any failure.
-fn strict() -> HealthState {
-    HealthState::new(Policy::default().with_allowed_fails(Some(0)))
+fn strict() -> EndpointHealth {
+    EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)))
 }
 
-fn state(health: &HealthState) -> State {
+fn state(health: &EndpointHealth) -> HealthState {
     health.snapshot().state
 }
 
 /// The rest of the present cooldown.
-fn left(health: &HealthState) -> Duration {
+fn left(health: &EndpointHealth) -> Duration {
     health.snapshot().until.unwrap().saturating_duration_since(Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_failures_than_allowed_bench_for_the_cooldown_time() {
-    let health = HealthState::new(Policy::default().with_allowed_fails(Some(2)));
+    let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(2)));
     for _ in 0..2 {
         call(&health, BAD).await;
-        assert_eq!(state(&health), State::Healthy);
+        assert_eq!(state(&health), HealthState::Healthy);
     }
     call(&health, BAD).await;
-    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 5 * SECOND));
+    assert_eq!((state(&health), left(&health)), (HealthState::CoolingDown, 5 * SECOND));
     assert_eq!(health.snapshot().cooldowns, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_forgotten_after_a_minute() {
-    let health = HealthState::new(Policy::default().with_allowed_fails(Some(1)));
+    let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(1)));
     call(&health, BAD).await;
     advance(60 * SECOND).await;
     call(&health, BAD).await;
-    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 1));
+    assert_eq!((state(&health), health.snapshot().fails), (HealthState::Healthy, 1));
     advance(58 * SECOND).await;
     call(&health, BAD).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unless_told_five_in_a_row_bench_and_four_do_not() {
-    let health = HealthState::new(Policy::default());
+    let health = EndpointHealth::new(CooldownConfig::default());
     for _ in 0..20 {
         call(&health, GOOD).await;
     }
     for _ in 0..4 {
         call(&health, BAD).await;
     }
-    assert_eq!(state(&health), State::Healthy);
+    assert_eq!(state(&health), HealthState::Healthy);
     call(&health, GOOD).await;
     for _ in 0..4 {
         call(&health, BAD).await;
     }
-    assert_eq!(state(&health), State::Healthy);
+    assert_eq!(state(&health), HealthState::Healthy);
     call(&health, BAD).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unless_told_more_than_half_of_at_least_five_bench() {
-    let health = HealthState::new(Policy::default());
+    let health = EndpointHealth::new(CooldownConfig::default());
     for outcome in [BAD, GOOD, BAD, GOOD] {
         call(&health, outcome).await;
     }
-    assert_eq!(state(&health), State::Healthy);
+    assert_eq!(state(&health), HealthState::Healthy);
     call(&health, BAD).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 
-    let health = HealthState::new(Policy::default());
+    let health = EndpointHealth::new(CooldownConfig::default());
     for outcome in [BAD, GOOD, GOOD, BAD, GOOD, BAD] {
         call(&health, outcome).await;
     }
-    assert_eq!(state(&health), State::Healthy, "half is not more than half");
+    assert_eq!(state(&health), HealthState::Healthy, "half is not more than half");
 }
 
 #[tokio::test(start_paused = true)]
 async fn unauthorized_benches_at_once() {
-    let health = HealthState::new(Policy::default().with_allowed_fails(Some(100)));
+    let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(100)));
     call(&health, Outcome::new(Class::Unauthorized)).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
     let allowance = |outcome: &Outcome| (outcome.kind() == 7).then_some(2);
-    let health = HealthState::new(Policy::default().with_allowed_fails(Some(0)).with_allowance(allowance));
+    let health =
+        EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)).with_allowance(allowance));
     for _ in 0..2 {
         call(&health, Outcome::new(Class::Unauthorized).with_kind(7)).await;
     }
-    assert_eq!(state(&health), State::Healthy);
+    assert_eq!(state(&health), HealthState::Healthy);
     call(&health, Outcome::new(Class::Unauthorized).with_kind(7)).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,7 +155,7 @@ async fn what_says_nothing_about_health_never_counts() {
     let mut left = task::spawn(endpoint(&health).oneshot(Ask(BAD, SECOND)));
     assert_pending!(left.poll());
     drop(left);
-    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 0));
+    assert_eq!((state(&health), health.snapshot().fails), (HealthState::Healthy, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,20 +176,20 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
     let attempt = CooldownLayer::new(health.clone(), AtResponse(classify))
         .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
     attempt.clone().oneshot(Limit::of(SECOND).without_evidence()).await.unwrap_err();
-    assert_eq!((state(&health), health.snapshot().fails), (State::Healthy, 0));
+    assert_eq!((state(&health), health.snapshot().fails), (HealthState::Healthy, 0));
     attempt.oneshot(Limit::of(SECOND)).await.unwrap_err();
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cooldown_time_of_zero_never_benches() {
-    let health = HealthState::new(Policy::new(Duration::ZERO).with_allowed_fails(Some(0)));
+    let health = EndpointHealth::new(CooldownConfig::new(Duration::ZERO).with_allowed_fails(Some(0)));
     call(&health, BAD).await;
     call(&health, Outcome::new(Class::Unauthorized)).await;
     assert_eq!(health.health(), Health::Healthy(1.0));
-    health.set_policy(Policy::default().with_allowed_fails(Some(0)));
+    health.set_config(CooldownConfig::default().with_allowed_fails(Some(0)));
     call(&health, BAD).await;
-    assert_eq!(state(&health), State::CoolingDown);
+    assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +208,7 @@ async fn an_answer_to_a_call_that_began_on_the_bench_ends_it() {
     let health = strict();
     call(&health, BAD).await;
     assert_eq!(picked(&health, GOOD).await, Ok(()));
-    assert_eq!(state(&health), State::SlowStart);
+    assert_eq!(state(&health), HealthState::SlowStart);
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +218,7 @@ async fn an_answer_to_a_call_that_began_before_the_bench_does_not_end_it() {
     assert_pending!(old.poll());
     call(&health, BAD).await;
     old.await.unwrap();
-    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 4 * SECOND));
+    assert_eq!((state(&health), left(&health)), (HealthState::CoolingDown, 4 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,15 +229,15 @@ async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
     let ask = Ask(GOOD, SECOND);
     let (mut first, mut second, mut third) = (endpoint(&health), endpoint(&health), endpoint(&health));
     let seen = first.score(&ask, Instant::now()).unwrap();
-    assert_eq!((seen.health, state(&health)), (Health::HalfOpen, State::HalfOpen));
+    assert_eq!((seen.health, state(&health)), (Health::HalfOpen, HealthState::HalfOpen));
     assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
     assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::Probing);
     // As the least bad it may be called meanwhile.
     let seen = third.score(&ask, Instant::now()).unwrap();
     assert!(matches!(seen.health, Health::CoolingDown(_)));
-    assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&health)), (Ok(()), State::Probing));
+    assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&health)), (Ok(()), HealthState::Probing));
     assert_eq!(first.ready().await.unwrap().call(ask).await, Ok(GOOD));
-    assert_eq!(state(&health), State::SlowStart);
+    assert_eq!(state(&health), HealthState::SlowStart);
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,22 +250,22 @@ async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
 
     let mut dropped = endpoint(&health);
     dropped.reserve(&ask, &seen, Instant::now()).unwrap();
-    assert_eq!(state(&health), State::Probing);
+    assert_eq!(state(&health), HealthState::Probing);
     drop(dropped.clone());
-    assert_eq!(state(&health), State::Probing, "a clone does not hold it");
+    assert_eq!(state(&health), HealthState::Probing, "a clone does not hold it");
     drop(dropped);
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
 
     let mut cancelled = endpoint(&health);
     cancelled.reserve(&ask, &seen, Instant::now()).unwrap();
     let mut running = task::spawn(cancelled.ready().await.unwrap().call(ask));
     assert_pending!(running.poll());
     drop(running);
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
 
     for silent in [GOOD.without_evidence(), Outcome::new(Class::Caller), Outcome::new(Class::RateLimited)] {
         picked(&health, silent).await.unwrap();
-        assert_eq!(state(&health), State::HalfOpen);
+        assert_eq!(state(&health), HealthState::HalfOpen);
     }
 }
 
@@ -297,14 +298,15 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
-    let unheard = CooldownLayer::new(HealthState::new(Policy::default()), AtResponse(classify));
-    let below = Roomy::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
+    let unheard = CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), AtResponse(classify));
+    let below =
+        Unlimited::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
     let mut full =
         CooldownLayer::new(health.clone(), AtResponse(classify)).layer(FullUp(unheard.layer(below)));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
     assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::RateLimit);
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,7 +348,7 @@ async fn an_idle_endpoint_is_not_taken_for_a_well_one() {
     let health = strict();
     call(&health, BAD).await;
     advance(3_600 * SECOND).await;
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
     picked(&health, BAD).await.unwrap();
     assert_eq!(left(&health), 10 * SECOND);
 }
@@ -361,7 +363,7 @@ async fn after_a_bench_its_weight_grows_for_ten_seconds() {
         advance(after * SECOND).await;
         assert_eq!(health.health(), Health::Healthy(part));
     }
-    assert_eq!(state(&health), State::Healthy);
+    assert_eq!(state(&health), HealthState::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,22 +386,22 @@ async fn a_good_head_ends_the_bench_before_the_body_does() {
     advance(5 * SECOND).await;
     let bodies = AtEnd::default();
     let backend =
-        || Roomy::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
+        || Unlimited::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
     let ask = Ask(GOOD, SECOND);
 
     let mut unjudged = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
     unjudged.reserve(&ask, &unjudged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     unjudged.call(ask).await.unwrap();
-    assert_eq!(state(&health), State::Probing);
+    assert_eq!(state(&health), HealthState::Probing);
     bodies.0.lock().unwrap().clear();
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
 
-    let mut judged = CooldownLayer::new(health.clone(), bodies.clone()).with_head(classify).layer(backend());
-    judged.reserve(&ask, &judged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
-    judged.call(ask).await.unwrap();
-    assert_eq!(state(&health), State::SlowStart);
+    let mut inner = CooldownLayer::new(health.clone(), bodies.clone()).with_head(classify).layer(backend());
+    inner.reserve(&ask, &inner.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
+    inner.call(ask).await.unwrap();
+    assert_eq!(state(&health), HealthState::SlowStart);
     // The body breaks all the same.
     let handle = bodies.0.lock().unwrap().pop().unwrap();
     handle.complete(&BAD);
-    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 10 * SECOND));
+    assert_eq!((state(&health), left(&health)), (HealthState::CoolingDown, 10 * SECOND));
 }

@@ -27,15 +27,15 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
                     assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "two probes");
                     thread::yield_now();
                     inside.fetch_sub(1, Ordering::Relaxed);
-                    let watch = health.guard(Some(probe));
+                    let guard = health.guard(Some(probe));
                     // One finds that it is well, the others leave.
-                    if n == 0 { watch.complete(&GOOD) } else { drop(watch) }
+                    if n == 0 { guard.complete(&GOOD) } else { drop(guard) }
                 })
             })
             .collect();
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
         assert!(taken.load(Ordering::Relaxed) >= 1);
-        assert!(matches!(state(&health), State::HalfOpen | State::SlowStart), "{health:?}");
+        assert!(matches!(state(&health), HealthState::HalfOpen | HealthState::SlowStart), "{health:?}");
     });
 }
 
@@ -56,7 +56,7 @@ fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
         // The good one may have begun before the cooldown or after it; either way what is seen is what is known.
         assert_eq!(
             matches!(health.health(), Health::CoolingDown(_)),
-            health.snapshot().state == State::CoolingDown
+            health.snapshot().state == HealthState::CoolingDown
         );
         assert_eq!(health.snapshot().cooldowns, 1);
     });

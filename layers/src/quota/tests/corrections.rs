@@ -17,8 +17,8 @@ async fn what_others_took_meanwhile_is_not_left_however_dear_the_call_itself_was
         let _others = begin(&meters, 5_000).expect("room");
         mine.complete(&left(20_000, used));
         // 5,000 of those 20,000 may have gone since. What was learned of estimates makes a token another number.
-        let room = |tokens: u64| meters.room(tokens * 4_000 / used, Instant::now()).is_ok();
-        assert_eq!((room(14_900), room(15_100)), (true, false), "{used}");
+        let check = |tokens: u64| meters.check(tokens * 4_000 / used, Instant::now()).is_ok();
+        assert_eq!((check(14_900), check(15_100)), (true, false), "{used}");
     }
 }
 
@@ -30,12 +30,12 @@ async fn calls_that_began_before_there_was_a_limit_take_nothing_back_from_others
     begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Success).with_reported(told, told));
     advance(ms(10)).await;
     let _filed = begin(&meters, 60_000).expect("room");
-    let (requests, tokens) = (meters.reading().requests, meters.reading().tokens);
+    let (requests, tokens) = (meters.snapshot().requests, meters.snapshot().tokens);
     for (held, sent) in before.into_iter().zip([true, false].into_iter().cycle()) {
         let outcome = Outcome::new(Class::Success).with_used(Some(4_000));
         held.complete(&if sent { outcome } else { Outcome::new(Class::Unavailable).never_sent() });
     }
-    assert_eq!((meters.reading().requests, meters.reading().tokens), (requests, tokens));
+    assert_eq!((meters.snapshot().requests, meters.snapshot().tokens), (requests, tokens));
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,18 +45,18 @@ async fn an_answer_to_a_call_that_began_before_the_refusal_does_not_shorten_the_
         let old = begin(&meters, 1).expect("room");
         advance(ms(1)).await;
         refuse(&meters, None);
-        assert_eq!(meters.reading().closed_for, Some(secs(guess)));
+        assert_eq!(meters.snapshot().closed_for, Some(secs(guess)));
         old.complete(&Outcome::new(Class::Success));
         advance(secs(guess)).await;
     }
     begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Success));
     refuse(&meters, None);
-    assert_eq!(meters.reading().closed_for, Some(secs(1)));
+    assert_eq!(meters.snapshot().closed_for, Some(secs(1)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_never_left_do_not_cost_the_log_its_exactness() {
-    let meters = Meters::new(Limits { window: Some(Window::S60), ..requests(60) });
+    let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(60) });
     for _ in 0..300 {
         begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
         advance(ms(60)).await;
@@ -75,7 +75,7 @@ async fn calls_that_never_left_do_not_cost_the_log_its_exactness() {
 async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_are() {
     let meters = Meters::new(Limits { in_flight: Some(20), ..Limits::default() });
     let full = || {
-        let until = meters.room(1, Instant::now()).expect_err("full");
+        let until = meters.check(1, Instant::now()).expect_err("full");
         assert_eq!(until.why, NoCapacityReason::InFlight);
         until.at.duration_since(Instant::now())
     };
@@ -103,7 +103,7 @@ async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
     advance(secs(1)).await;
     begin(&meters, 100).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
     free.complete(&Outcome::new(Class::Success).with_used(Some(50)));
-    assert_eq!(meters.reading().tokens, 50);
+    assert_eq!(meters.snapshot().tokens, 50);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,30 +112,30 @@ async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
     let meters = Meters::new(given.clone());
     let held: Vec<_> = (0..4).map(|_| begin(&meters, 100).expect("room")).collect();
     assert!(begin(&meters, 100).is_none(), "four are used");
-    let room = |more: Limits, cost: u64| {
+    let check = |more: Limits, cost: u64| {
         meters.set_limits(more);
-        meters.room(cost, Instant::now()).map_err(|until| until.why).err()
+        meters.check(cost, Instant::now()).map_err(|until| until.why).err()
     };
     let twelve = Limits { requests: Some(12), ..given };
-    assert_eq!(room(Limits { longest_guess: secs(9), ..twelve.clone() }, 100), None);
-    assert_eq!((meters.reading().requests, meters.reading().tokens), (4, 400));
-    assert_eq!(room(Limits { tokens: Some(450), ..twelve.clone() }, 100), Some(NoCapacityReason::Cost));
-    assert_eq!(room(Limits { in_flight: Some(4), ..twelve.clone() }, 100), Some(NoCapacityReason::InFlight));
-    assert_eq!(room(Limits { requests: Some(3), ..twelve.clone() }, 100), Some(NoCapacityReason::RateLimit));
+    assert_eq!(check(Limits { longest_guess: secs(9), ..twelve.clone() }, 100), None);
+    assert_eq!((meters.snapshot().requests, meters.snapshot().tokens), (4, 400));
+    assert_eq!(check(Limits { tokens: Some(450), ..twelve.clone() }, 100), Some(NoCapacityReason::Cost));
+    assert_eq!(check(Limits { in_flight: Some(4), ..twelve.clone() }, 100), Some(NoCapacityReason::InFlight));
+    assert_eq!(check(Limits { requests: Some(3), ..twelve.clone() }, 100), Some(NoCapacityReason::RateLimit));
     assert_eq!(
-        room(Limits { window: Some(Window::S1), ..twelve.clone() }, 100),
+        check(Limits { window: Some(RateWindow::S1), ..twelve.clone() }, 100),
         Some(NoCapacityReason::RateLimit)
     );
-    assert_eq!(room(Limits { window: Some(Window::S60), ..twelve }, 100), None);
+    assert_eq!(check(Limits { window: Some(RateWindow::S60), ..twelve }, 100), None);
     drop(held);
-    assert_eq!(room(Limits::default(), 1_000_000), None, "no limit, nothing to keep");
+    assert_eq!(check(Limits::default(), 1_000_000), None, "no limit, nothing to keep");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_server_said_stands_when_limits_are_set_anew() {
     let meters = Meters::new(requests(60));
     refuse(&meters, Some(secs(30)));
-    let taught = meters.reading().window;
+    let taught = meters.snapshot().window;
     meters.set_limits(Limits { longest_guess: secs(1), ..requests(60) });
-    assert_eq!((meters.reading().closed_for, meters.reading().window), (Some(secs(30)), taught));
+    assert_eq!((meters.snapshot().closed_for, meters.snapshot().window), (Some(secs(30)), taught));
 }

@@ -1,8 +1,8 @@
 //! A small balancer to play against; the stories are in the files beside this one.
 
-mod alone;
-mod recorded;
-mod scripts;
+mod properties;
+mod with_attempts;
+mod without_attempts;
 
 use std::{
     collections::VecDeque,

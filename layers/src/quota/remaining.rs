@@ -1,4 +1,4 @@
-//! What the backend said was left: [`Told`].
+//! What the backend said was left: [`RemainingEstimate`].
 
 use super::requests::{millis_for, whole};
 
@@ -7,13 +7,13 @@ use super::requests::{millis_for, whole};
 /// It only ever lowers a meter. It is void when the backend's own time of reset has come, and a backend that refills
 /// all at once and not little by little corrects us with one refusal.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct RemainingEstimate {
     left: f64,
     at: u64,
     until: u64,
 }
 
-impl Told {
+impl RemainingEstimate {
     /// `left` was left at `at`, and all will be whole at `until`.
     pub(super) const fn new(left: f64, at: u64, until: u64) -> Self {
         Self { left, at, until }
@@ -56,7 +56,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::{Limits, Meters, Window};
+    use super::super::{Limits, Meters, RateWindow};
     use crate::{Class, OnComplete, Outcome, endpoint::CapacityListener, outcome::ReportedLimit};
 
     struct Counts(AtomicUsize);
@@ -85,17 +85,17 @@ mod tests {
             ([limit(1), nothing], [limit(100), nothing]),
             ([nothing, limit(10)], [nothing, limit(1_000)]),
         ] {
-            let limits = Limits { window: Some(Window::S60), ..Limits::default() };
+            let limits = Limits { window: Some(RateWindow::S60), ..Limits::default() };
             let (meters, counts) = (Meters::new(limits), Arc::new(Counts(AtomicUsize::new(0))));
             let told: Arc<dyn CapacityListener> = Arc::<Counts>::clone(&counts);
             meters.subscribe(&Arc::downgrade(&told));
             // The first makes the meter, on which the second counts.
             tell(&meters, before);
             tell(&meters, before);
-            assert!(meters.room(10, Instant::now()).is_err(), "{before:?}");
+            assert!(meters.check(10, Instant::now()).is_err(), "{before:?}");
             assert_eq!(counts.0.load(Ordering::Relaxed), 0, "{before:?}");
             tell(&meters, after);
-            assert!(meters.room(10, Instant::now()).is_ok(), "{after:?}");
+            assert!(meters.check(10, Instant::now()).is_ok(), "{after:?}");
             assert_eq!(counts.0.load(Ordering::Relaxed), 1, "{after:?}");
         }
     }

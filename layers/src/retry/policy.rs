@@ -9,25 +9,25 @@ use crate::{Attempts, Classify, Outcome, Setting};
 
 /// All that a [`RetryLayer`](super::RetryLayer) was told, shared by the clones of the service it made.
 #[derive(Clone, Debug)]
-pub struct Policy<R, C, A, D, M> {
+pub struct RetryConfig<R, C, A, D, M> {
     pub(super) retries: R,
     pub(super) classify: C,
     pub(super) attempts: A,
     pub(super) deadline: D,
     pub(super) max_attempts: M,
-    pub(super) pace: Pace,
+    pub(super) pacing: Pacing,
 }
 
 /// The part that does not depend on the request.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct Pacing {
     pub(super) budget: Option<Budget>,
     pub(super) backoff: Backoff,
     pub(super) max_wait: Duration,
 }
 
-/// A [`Policy`] as seen by the future that follows it.
-pub trait Rules<Req, Res, Err> {
+/// A [`RetryConfig`] as seen by the future that follows it.
+pub trait RetryPolicy<Req, Res, Err> {
     /// How this ended.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
     /// How many retries there may be, given that it ended like this.
@@ -39,10 +39,10 @@ pub trait Rules<Req, Res, Err> {
     /// How many attempts there may be in all.
     fn max_attempts(&self, req: &Req) -> Option<u32>;
     /// The part that does not depend on the request.
-    fn pace(&self) -> &Pace;
+    fn pacing(&self) -> &Pacing;
 }
 
-impl<Req, Res, Err, R, C, A, D, M> Rules<Req, Res, Err> for Policy<R, C, A, D, M>
+impl<Req, Res, Err, R, C, A, D, M> RetryPolicy<Req, Res, Err> for RetryConfig<R, C, A, D, M>
 where
     R: for<'a> Setting<(&'a Req, &'a Outcome), Value = u32>,
     C: Classify<Res, Err>,
@@ -70,7 +70,7 @@ where
         self.max_attempts.get(req)
     }
 
-    fn pace(&self) -> &Pace {
-        &self.pace
+    fn pacing(&self) -> &Pacing {
+        &self.pacing
     }
 }

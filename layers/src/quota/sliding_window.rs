@@ -1,4 +1,4 @@
-//! What was admitted lately: [`Log`].
+//! What was admitted lately: [`SlidingWindow`].
 
 /// How many slots a log has: of six bytes each, so that a log is one and a half kilobytes.
 pub(super) const SLOTS: usize = 256;
@@ -12,29 +12,29 @@ pub(super) const SLOTS: usize = 256;
 /// Times are milliseconds since the meter began. A slot keeps the low quarter of its time, which goes round in 65 s: what
 /// is kept when something is added is no older than the span, so the rest is known.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct SlidingWindow {
     span: u64,
     sum: u64,
     /// When the newest slot was opened, and when it was last added to.
-    opened: u64,
+    slot_started: u64,
     newest: u64,
     /// When the newest of those that have left was last added to.
-    gone: u64,
+    expired: u64,
     first: usize,
     len: usize,
     at: [u16; SLOTS],
     amount: [u32; SLOTS],
 }
 
-impl Log {
+impl SlidingWindow {
     /// An empty log, as far back as `span` milliseconds.
     pub(super) const fn new(span: u64) -> Self {
         Self {
             span,
             sum: 0,
-            opened: 0,
+            slot_started: 0,
             newest: 0,
-            gone: 0,
+            expired: 0,
             first: 0,
             len: 0,
             at: [0; SLOTS],
@@ -44,16 +44,16 @@ impl Log {
 
     /// The same amounts as in `other`, as far as they are younger than `span`.
     pub(super) fn from_longer(other: &Self, span: u64, now: u64) -> Self {
-        let mut log = Self::new(span);
-        log.gone = other.gone;
+        let mut shorter = Self::new(span);
+        shorter.expired = other.expired;
         for (at, amount) in other.slots() {
             if at + span > now {
-                log.add(at, amount, 0);
+                shorter.add(at, amount, 0);
             } else {
-                log.gone = at;
+                shorter.expired = at;
             }
         }
-        log
+        shorter
     }
 
     /// What is kept.
@@ -61,16 +61,16 @@ impl Log {
         self.sum
     }
 
-    /// Forgets what has left the span by `now`. `leaving` is told, for each slot, when it left and what the sum had
+    /// Forgets what has left the span by `now`. `on_expire` is told, for each slot, when it left and what the sum had
     /// been until then.
-    pub(super) fn expire(&mut self, now: u64, mut leaving: impl FnMut(u64, u64)) {
+    pub(super) fn expire(&mut self, now: u64, mut on_expire: impl FnMut(u64, u64)) {
         while self.len > 0 {
-            let leaves = self.time(self.first) + self.span;
-            if leaves > now {
+            let expires = self.time(self.first) + self.span;
+            if expires > now {
                 return;
             }
-            leaving(leaves, self.sum);
-            self.gone = leaves - self.span;
+            on_expire(expires, self.sum);
+            self.expired = expires - self.span;
             self.sum -= u64::from(self.amount[self.first]);
             self.first = (self.first + 1) % SLOTS;
             self.len -= 1;
@@ -85,10 +85,10 @@ impl Log {
         // Calls that never left must not use up the slots. One that is still to be corrected is found in the next slot.
         while self.len > 0 && self.amount[self.last()] == 0 {
             self.len -= 1;
-            self.opened = 0;
+            self.slot_started = 0;
         }
         let last = self.last();
-        let same = self.len > 0 && (at == self.time(last) || at < self.opened + grain);
+        let same = self.len > 0 && (at == self.time(last) || at < self.slot_started + grain);
         let fits = || self.amount[last].checked_add(amount);
         if let (true, Some(sum)) = (same || self.len == SLOTS, fits()) {
             self.amount[last] = sum;
@@ -97,7 +97,7 @@ impl Log {
             let next = (self.first + self.len) % SLOTS;
             (self.at[next], self.amount[next]) = (low(at), amount);
             self.len += 1;
-            self.opened = at;
+            self.slot_started = at;
         } else {
             // More than four thousand million in one slot: no meter lets that happen.
             return at;
@@ -109,15 +109,15 @@ impl Log {
 
     /// Makes what was added at `at` dearer or cheaper, if it is still kept.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
-        if at <= self.gone {
+        if at <= self.expired {
             // What is kept are others.
             return;
         }
-        let place = self.place(at);
-        if place == self.len {
+        let index = self.index(at);
+        if index == self.len {
             return;
         }
-        let slot = (self.first + place) % SLOTS;
+        let slot = (self.first + index) % SLOTS;
         let amount = u64::from(self.amount[slot]);
         let corrected = u32::try_from(amount.saturating_add(is).saturating_sub(was)).unwrap_or(u32::MAX);
         self.sum = self.sum + u64::from(corrected) - amount;
@@ -131,17 +131,17 @@ impl Log {
 
     /// What was added at `at` or later.
     pub(super) fn since(&self, at: u64) -> u64 {
-        let slots = (self.place(at)..self.len).map(|place| (self.first + place) % SLOTS);
+        let slots = (self.index(at)..self.len).map(|index| (self.first + index) % SLOTS);
         slots.map(|slot| u64::from(self.amount[slot])).sum()
     }
 
     /// What of it will still be kept at `at`.
-    pub(super) fn kept_at(&self, at: u64) -> u64 {
+    pub(super) fn sum_at(&self, at: u64) -> u64 {
         self.since((at + 1).saturating_sub(self.span))
     }
 
     /// When `amount` of what is kept will have left; `None` if there is not so much.
-    pub(super) fn freed(&self, amount: u64) -> Option<u64> {
+    pub(super) fn freed_at(&self, amount: u64) -> Option<u64> {
         let mut left = amount;
         self.slots().find_map(|(at, amount)| {
             left = left.saturating_sub(u64::from(amount));
@@ -154,13 +154,13 @@ impl Log {
     }
 
     /// The first slot that was last added to no earlier than that: what was added at `at` is in it.
-    fn place(&self, at: u64) -> usize {
-        let (mut place, mut end) = (0, self.len);
-        while place < end {
-            let middle = usize::midpoint(place, end);
-            if self.time((self.first + middle) % SLOTS) < at { place = middle + 1 } else { end = middle }
+    fn index(&self, at: u64) -> usize {
+        let (mut index, mut end) = (0, self.len);
+        while index < end {
+            let middle = usize::midpoint(index, end);
+            if self.time((self.first + middle) % SLOTS) < at { index = middle + 1 } else { end = middle }
         }
-        place
+        index
     }
 
     fn order(&self) -> impl Iterator<Item = usize> + use<> {

@@ -1,11 +1,11 @@
-//! Limits that are set anew: [`State::set_limits`].
+//! Limits that are set anew: [`MeterState::set_limits`].
 
 use std::mem;
 
-use super::State;
-use crate::quota::{Limits, requests::Requests, tokens::Tokens};
+use super::MeterState;
+use crate::quota::{Limits, requests::RequestMeter, tokens::TokenMeter};
 
-impl State {
+impl MeterState {
     /// From now on these limits hold. What was used stays used, and what answers told of those that are as before is
     /// still known.
     pub(in crate::quota) fn set_limits(&mut self, limits: Limits, now: u64) {
@@ -14,8 +14,8 @@ impl State {
         if requests != was.requests {
             let kept = self.requests.take();
             self.requests = requests.map(|limit| {
-                let mut meter = kept.unwrap_or_else(|| Requests::new(limit, window, now));
-                meter.give(limit);
+                let mut meter = kept.unwrap_or_else(|| RequestMeter::new(limit, window, now));
+                meter.set_configured_limit(limit);
                 meter
             });
         }
@@ -25,13 +25,13 @@ impl State {
         if tokens != was.tokens {
             let kept = self.tokens.take();
             self.tokens = tokens.map(|limit| {
-                let mut meter = kept.unwrap_or_else(|| Box::new(Tokens::new(limit)));
+                let mut meter = kept.unwrap_or_else(|| Box::new(TokenMeter::new(limit)));
                 meter.limit = limit;
                 meter
             });
         }
-        self.flights.limit = in_flight;
-        self.word.set_longest_guess(longest_guess);
+        self.in_flight.limit = in_flight;
+        self.server_hold.set_longest_guess(longest_guess);
         self.freed = true;
     }
 }

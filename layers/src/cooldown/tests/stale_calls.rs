@@ -14,13 +14,13 @@ async fn failures_of_calls_that_began_before_the_bench_say_nothing_any_more() {
         .into();
     call(&health, BAD).await;
     old.remove(0).await.unwrap();
-    assert_eq!((state(&health), left(&health)), (State::CoolingDown, 4 * SECOND), "it is not renewed");
+    assert_eq!((state(&health), left(&health)), (HealthState::CoolingDown, 4 * SECOND), "it is not renewed");
     advance(4 * SECOND).await;
     picked(&health, GOOD).await.unwrap();
     old.remove(0).await.unwrap();
-    assert_eq!((state(&health), health.snapshot().fails), (State::SlowStart, 0), "it is well since");
+    assert_eq!((state(&health), health.snapshot().fails), (HealthState::SlowStart, 0), "it is well since");
     call(&health, BAD).await;
-    assert_eq!(state(&health), State::CoolingDown, "but what fails now counts");
+    assert_eq!(state(&health), HealthState::CoolingDown, "but what fails now counts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,13 +38,13 @@ async fn a_probe_that_hangs_is_not_the_probe_of_the_next_bench() {
     call(&health, BAD).await;
     let length = left(&health);
     advance(length).await;
-    assert_eq!(state(&health), State::HalfOpen);
+    assert_eq!(state(&health), HealthState::HalfOpen);
     let mut next = endpoint(&health);
     next.reserve(&ask, &next.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     hangs.await.unwrap();
     assert_eq!(
         (state(&health), health.snapshot().cooldowns),
-        (State::Probing, 2),
+        (HealthState::Probing, 2),
         "what the first finds is old"
     );
 }

@@ -4,18 +4,18 @@ use super::*;
 
 /// Makes an [`Endpoint`] of any service: always well, with room for everything.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Roomy<S> {
+pub(super) struct Unlimited<S> {
     inner: S,
 }
 
-impl<S> Roomy<S> {
+impl<S> Unlimited<S> {
     /// Gives `inner` endless room.
     pub(super) const fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S, Req> Service<Req> for Roomy<S>
+impl<S, Req> Service<Req> for Unlimited<S>
 where
     S: Service<Req>,
 {
@@ -32,7 +32,7 @@ where
     }
 }
 
-impl<S, Req> Endpoint<Req> for Roomy<S>
+impl<S, Req> Endpoint<Req> for Unlimited<S>
 where
     S: Service<Req> + Clone,
 {

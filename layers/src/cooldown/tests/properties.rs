@@ -26,7 +26,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// Plays one event; `open` holds the calls that are under way.
-async fn play(event: Event, health: &HealthState, open: &mut Vec<HealthGuard>) {
+async fn play(event: Event, health: &EndpointHealth, open: &mut Vec<HealthGuard>) {
     match event {
         Event::Wait(ms) => advance(Duration::from_millis(ms)).await,
         Event::Picked(class, evidence) => {
@@ -40,8 +40,8 @@ async fn play(event: Event, health: &HealthState, open: &mut Vec<HealthGuard>) {
             open.push(health.guard(probe));
         }
         Event::Finish(class) => {
-            if let Some(watch) = open.pop() {
-                watch.complete(&Outcome::new(class));
+            if let Some(guard) = open.pop() {
+                guard.complete(&Outcome::new(class));
             }
         }
         Event::Drop => drop((!open.is_empty()).then(|| open.remove(0))),
@@ -53,7 +53,7 @@ proptest! {
     fn a_bench_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let health = HealthState::new(Policy::default().with_allowed_fails(allowed));
+            let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(allowed));
             let mut open: Vec<HealthGuard> = vec![];
             let mut before = health.snapshot();
             for event in events {
@@ -64,14 +64,14 @@ proptest! {
                     assert!(new <= Instant::now().max(old) + 300 * SECOND);
                 }
                 assert!(after.cooldowns >= before.cooldowns);
-                assert!(open.iter().filter(|watch| watch.is_probe()).count() <= 1);
-                if after.state == State::HalfOpen {
+                assert!(open.iter().filter(|guard| guard.is_probe()).count() <= 1);
+                if after.state == HealthState::HalfOpen {
                     assert!(!open.iter().any(HealthGuard::is_probe));
                 }
                 before = after;
             }
             drop(open);
-            assert_ne!(health.snapshot().state, State::Probing, "every probe is given back");
+            assert_ne!(health.snapshot().state, HealthState::Probing, "every probe is given back");
         });
     }
 }
