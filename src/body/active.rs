@@ -26,9 +26,7 @@ pub(crate) trait Decoder {
 }
 
 /// An answer under way.
-// In this order: what each event looks at lies together, on few lines of the cache.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct ActiveBody<C> {
     source: Source,
     /// How the upstream's side ended. What it gave may still have to go out.
@@ -87,10 +85,6 @@ impl<C: Decoder> ActiveBody<C> {
             }
             if let Some(over) = self.over.take() {
                 return Poll::Ready(Output::Over(over));
-            }
-            // A server asks three times for each event, and after the first there is nothing new.
-            if self.source.is_idle(cx.waker()) {
-                return Poll::Pending;
             }
             ready!(self.poll_progress(cx));
         }

@@ -94,15 +94,6 @@ impl<B: Body> Coalesce<B> {
         self.begun = true;
     }
 
-    pub(super) const fn inner(&self) -> &B {
-        &self.inner
-    }
-
-    /// Whether nothing is in hand, and the end has not come.
-    pub(super) const fn is_empty(&self) -> bool {
-        matches!(self.held, Held::Nothing) && self.end.is_none()
-    }
-
     fn takes_more(&self) -> bool {
         self.end.is_none() && self.held.len() < if self.begun { BATCH } else { 1 }
     }

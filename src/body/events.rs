@@ -24,9 +24,7 @@ use crate::error::{BodyError, ErrorObject, StreamBreak};
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
 /// A streamed answer.
-// In this order: what each event looks at lies together.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Events {
     state: StreamState,
     framer: Framer,

@@ -46,7 +46,6 @@ pub(crate) use secrets::Secrets;
 pub(crate) use tests::testing;
 pub(crate) use timeouts::AttemptTimeouts;
 pub(crate) use track::BodyOutcome;
-pub(crate) use upstream_body::Connection;
 pub use upstream_body::{ScriptStep, UpstreamBody};
 pub(crate) use watch_config::Classifier;
 

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -15,9 +15,7 @@ use super::{
 use crate::error::BodyError;
 
 /// A wire and its clocks.
-// In this order: see [`RunningTimeouts`].
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Source {
     timer: Timer,
     timeouts: RunningTimeouts,
@@ -50,12 +48,6 @@ impl Source {
     /// The answer is committed.
     pub(crate) fn commit(&mut self) {
         self.upstream.coalesce_bursts();
-    }
-
-    /// Whether there is no use in looking: nothing has come since somebody looked for this task, which will be woken when
-    /// something does, or is due.
-    pub(crate) fn is_idle(&self, task: &Waker) -> bool {
-        self.upstream.is_idle(task) && self.timeouts.rest(&self.timer, task)
     }
 
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SourceEvent> {

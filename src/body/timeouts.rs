@@ -13,7 +13,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -44,20 +44,14 @@ pub(crate) struct AttemptTimeouts {
 }
 
 /// The clocks of one attempt, running.
-// In this order, with the timer before it: what each event looks at is one line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
 pub(crate) struct RunningTimeouts {
     last_life: Option<Instant>,
-    /// When the timer fires: nothing is due before.
-    armed: Option<Instant>,
     /// Bytes came, whatever they were.
     alive: bool,
     /// A stream's first content came.
     answered: bool,
     ignore_pings: bool,
-    /// Something may be due sooner than what the timer was last armed for.
-    sooner: bool,
     first: Option<(Instant, Limit)>,
     attempt: Option<(Instant, Limit)>,
     idle: Option<Limit>,
@@ -97,8 +91,7 @@ impl RunningTimeouts {
         if !self.ignore_pings {
             self.lives(now);
         }
-        let late = self.armed.is_none_or(|at| now >= at) && self.whole.is_some_and(|at| now >= at);
-        if late { Err(BodyError::Deadline) } else { Ok(()) }
+        if self.whole.is_some_and(|at| now >= at) { Err(BodyError::Deadline) } else { Ok(()) }
     }
 
     /// What came says something.
@@ -110,8 +103,6 @@ impl RunningTimeouts {
     }
 
     fn lives(&mut self, now: Instant) {
-        // From the first on the idle clock runs; by each other it is put off.
-        self.sooner |= self.last_life.is_none();
         self.last_life = Some(now);
     }
 
@@ -140,7 +131,6 @@ impl RunningTimeouts {
     pub(crate) fn done(&mut self) {
         let linger = Limit::of(LINGER).without_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
-        self.sooner = true;
     }
 
     /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
@@ -149,13 +139,11 @@ impl RunningTimeouts {
             None => Instant::now().checked_add(after),
             Some(_) => None,
         };
-        self.sooner = true;
     }
 
     /// Tells when this much time has passed.
     pub(crate) fn hold(&mut self, after: Duration) {
         self.hold = Instant::now().checked_add(after);
-        self.sooner = true;
     }
 
     /// The head is not held any longer.
@@ -179,24 +167,10 @@ impl RunningTimeouts {
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the timer wakes this task early enough: after most events all that is due is due later than before.
-    pub(crate) fn rest(&self, timer: &Timer, task: &Waker) -> bool {
-        !self.sooner && timer.wakes(task) && self.armed.is_some_and(|at| Instant::now() < at)
-    }
-
     /// Waits for the first that is due.
-    pub(crate) fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
-        if self.rest(timer, cx.waker()) {
-            return Poll::Pending;
-        }
-        self.sooner = false;
-        self.armed = None;
+    pub(crate) fn poll(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
         let Some((at, due)) = self.due() else { return Poll::Pending };
-        if timer.poll_at(at, cx).is_ready() {
-            return Poll::Ready(due);
-        }
-        self.armed = timer.deadline();
-        Poll::Pending
+        timer.poll_at(at, cx).map(|()| due)
     }
 
     /// The same while the head is awaited, when the attempt and the whole are the business of a
@@ -210,31 +184,17 @@ impl RunningTimeouts {
 /// One timer, made when it is first polled.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
-    /// Whom it wakes.
-    task: Option<Waker>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
-    /// Whether it is armed, and wakes this task when it fires.
-    fn wakes(&self, task: &Waker) -> bool {
-        self.task.as_ref().is_some_and(|known| known.will_wake(task))
-    }
-
-    /// When it fires: for what it is asked for, or for what was due before.
-    fn deadline(&self) -> Option<Instant> {
-        self.sleep.as_ref().map(|sleep| sleep.deadline())
-    }
-
     fn poll_at(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.task = None;
         let armed = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
         loop {
             if armed.deadline() > at {
                 armed.as_mut().reset(at);
             }
             if armed.as_mut().poll(cx).is_pending() {
-                self.task = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             if Instant::now() >= at {

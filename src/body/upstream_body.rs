@@ -4,13 +4,12 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::coalesce::Coalesce;
@@ -28,21 +27,13 @@ enum Inner {
     ScriptedBody(ScriptedBody),
 }
 
-/// The body of an answer on a connection.
-pub(crate) trait Connection:
+/// The body of a response that a connection delivers.
+pub(super) trait Connection:
     Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin
 {
-    /// Returns true when nothing has come since `task` asked for a frame and `task` is woken when something does, and
-    /// false when that is not known.
-    fn is_idle(&self, task: &Waker) -> bool;
 }
 
-/// HTTP/2 shares a connection among many answers.
-impl Connection for Incoming {
-    fn is_idle(&self, _: &Waker) -> bool {
-        false
-    }
-}
+impl<B> Connection for B where B: Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin {}
 
 impl UpstreamBody {
     /// A scripted body, for answers that need no connection.
@@ -55,15 +46,6 @@ impl UpstreamBody {
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::scripted([ScriptStep::Data(bytes.into())])
-    }
-
-    /// Whether nothing has come since this task looked last, which will be woken when something does. Where that cannot be
-    /// told it is not so.
-    pub(super) fn is_idle(&self, task: &Waker) -> bool {
-        match &self.0 {
-            Inner::Connection(coalesce) => coalesce.is_empty() && coalesce.inner().is_idle(task),
-            Inner::ScriptedBody(_) => false,
-        }
     }
 
     /// From now on bursts are merged: the first content has gone.

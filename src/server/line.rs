@@ -16,7 +16,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::outbox::{Outbox, Written};
+use super::outbox::Outbox;
 use crate::front::paths::Draining;
 
 /// A client that takes not a byte for so long, while there is something for it, has gone: nginx's `send_timeout`.
@@ -48,7 +48,7 @@ impl Reset for TcpStream {
 /// which for what a model says costs more than to copy it: measured, two or three hundredths of a chat's CPU.
 pub(super) struct Line<T> {
     inner: TokioIo<T>,
-    written: Written,
+    outbox: Outbox,
     draining: Draining,
     /// Runs while the client takes nothing, and while it is waited for at the end.
     patience: Option<Pin<Box<Sleep>>>,
@@ -58,13 +58,7 @@ pub(super) struct Line<T> {
 
 impl<T> Line<T> {
     pub(super) fn new(inner: T, outbox: Outbox, draining: Draining) -> Self {
-        Self {
-            inner: TokioIo::new(inner),
-            written: Written::new(outbox),
-            draining,
-            patience: None,
-            shut: false,
-        }
+        Self { inner: TokioIo::new(inner), outbox, draining, patience: None, shut: false }
     }
 }
 
@@ -90,9 +84,8 @@ impl<T: AsyncRead + Unpin> Line<T> {
 impl<T: Reset> Line<T> {
     /// What comes of a write: an error, when it has been tried in vain for too long.
     fn bear(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(bytes) = &written {
+        if written.is_ready() {
             self.patience = None;
-            self.written.put(bytes.as_ref().map_or(0, |bytes| *bytes));
             return written;
         }
         ready!(self.patience.get_or_insert_with(|| Box::pin(sleep(SEND))).as_mut().poll(cx));
@@ -122,7 +115,7 @@ impl<T: AsyncRead + AsyncWrite + Reset + Unpin> Write for Line<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        if self.written.all() {
+        if self.outbox.flushed() {
             // hyper does not ask a body again that had nothing to say, and it is the task of this connection that asks.
             cx.waker().wake_by_ref();
         }

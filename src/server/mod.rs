@@ -1,38 +1,37 @@
 //! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
 
-mod desk;
-mod head_clock;
 mod line;
 mod listener;
 mod outbox;
-mod serving;
 #[cfg(test)]
 mod tests;
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::server::graceful::GracefulConnection;
+use hyper_util::{
+    rt::TokioTimer,
+    server::graceful::{GracefulConnection, GracefulShutdown},
+    service::TowerToHyperService,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
 use tollgate_layers::BoxError;
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
+pub use self::{line::SEND, listener::Listener};
 use self::{
-    desk::Desk,
-    head_clock::HeadClock,
     line::{Line, Reset},
     listener::Crowd,
     outbox::Outbox,
-    serving::Leaving,
 };
-pub use self::{line::SEND, listener::Listener};
 pub use crate::front::paths::Draining;
 use crate::{front::headers, gateway::Gateway};
 
@@ -114,7 +113,7 @@ pub async fn serve<E: Edge>(
     leave: impl Future<Output = Duration>,
 ) -> bool {
     let house = House { draining: draining.clone(), crowd: listener.crowd() };
-    let connections = Leaving::new(draining.clone());
+    let connections = GracefulShutdown::new();
     let mut entrance = Entrance { listener, service: edge.into_service(), house, connections };
     let notice = tokio::select! {
         notice = leave => notice,
@@ -124,7 +123,7 @@ pub async fn serve<E: Edge>(
     let _over = timeout(notice, entrance.let_in()).await;
     let Entrance { listener, connections, .. } = entrance;
     drop(listener);
-    timeout(DRAIN, connections.leave()).await.is_ok()
+    timeout(DRAIN, connections.shutdown()).await.is_ok()
 }
 
 /// Where clients come in.
@@ -132,7 +131,7 @@ struct Entrance<S> {
     listener: Listener,
     service: S,
     house: House,
-    connections: Leaving,
+    connections: GracefulShutdown,
 }
 
 impl<S: Edge> Entrance<S> {
@@ -140,7 +139,14 @@ impl<S: Edge> Entrance<S> {
         loop {
             let (stream, place) = self.listener.accept().await;
             let connection = connection(stream, self.service.clone(), self.house.clone());
-            tokio::spawn(self.connections.serve(connection, place));
+            let served = self.connections.watch(connection).map(move |ended| {
+                // A connection that breaks is its client's business; what it had in flight has been dropped.
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                drop(place);
+            });
+            tokio::spawn(served);
         }
     }
 }
@@ -160,10 +166,11 @@ where
 {
     let outbox = Outbox::new(house.crowd);
     let line = Line::new(stream, outbox.clone(), house.draining);
+    let service = edge.into_service().map_response(move |answer| outbox.paced(answer));
     http1::Builder::new()
-        .timer(HeadClock::default())
+        .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_header_size(HEAD_SIZE)
         .max_buf_size(READ_AHEAD)
-        .serve_connection(line, Desk::new(edge.into_service(), outbox))
+        .serve_connection(line, TowerToHyperService::new(service))
 }

@@ -32,13 +32,6 @@ pub(super) const AHEAD: usize = 4 * 1024;
 /// And so many with that: hyper's buffer begins with 8 KB, and with the head and the frames of chunks this leaves it there.
 pub(super) const MOST: usize = 7 * 1024;
 
-/// So little is not told: a body and its line count for themselves, and look at what they share once in so many bytes, for
-/// a stream of events once in a few.
-///
-/// Who waits is not forgotten by that. A body waits when it has told [`AHEAD`]; of that it may have given less than this
-/// before the line said last that all was gone, so that the line has more than this to write until all is gone again.
-const UNTOLD: usize = 1024;
-
 /// What the answers of one connection share, and no other connection: each has a clone.
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
@@ -47,7 +40,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 struct Shared {
-    /// The bytes that were given to hyper since its queue was last empty, as far as they were told.
+    /// The bytes that were given to hyper since its queue was last empty.
     ///
     /// Read and written by the task of that connection alone: it is atomic only because tasks change threads.
     given: AtomicUsize,
@@ -63,93 +56,29 @@ impl Outbox {
     /// for this one's place.
     pub(super) fn paced<B>(self, answer: Response<B>) -> Response<Paced<B>> {
         let crowded = self.shared.crowd.is_there();
-        let mut answer = answer.map(|inner| Paced { inner, rest: Bytes::new(), given: Given::new(self) });
+        let mut answer = answer.map(|inner| Paced { inner, rest: Bytes::new(), outbox: self });
         if crowded {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
 
-    /// All of it is with the kernel. Whether a body may be waiting for that.
-    fn empty(&self) -> bool {
-        self.shared.given.swap(0, Relaxed) >= AHEAD
-    }
-
-    /// So much more was given: how much that is in all.
-    fn tell(&self, bytes: usize) -> usize {
-        let given = self.shared.given.load(Relaxed) + bytes;
-        self.shared.given.store(given, Relaxed);
-        given
-    }
-}
-
-/// What the line has written.
-#[derive(Debug)]
-pub(super) struct Written {
-    outbox: Outbox,
-    untold: usize,
-}
-
-impl Written {
-    pub(super) const fn new(outbox: Outbox) -> Self {
-        Self { outbox, untold: 0 }
-    }
-
-    pub(super) const fn put(&mut self, bytes: usize) {
-        self.untold += bytes;
-    }
-
-    /// All of it is with the kernel. Whether a body may be waiting for that.
-    pub(super) fn all(&mut self) -> bool {
-        self.untold >= UNTOLD && {
-            self.untold = 0;
-            self.outbox.empty()
+    /// Notes that the kernel has taken all of it. Returns true if a body may be waiting for that.
+    pub(super) fn flushed(&self) -> bool {
+        let given = self.given();
+        if given > 0 {
+            self.shared.given.store(0, Relaxed);
         }
-    }
-}
-
-/// What a body has given.
-#[derive(Debug)]
-struct Given {
-    outbox: Outbox,
-    untold: usize,
-    /// It waits until all is gone.
-    full: bool,
-}
-
-impl Given {
-    const fn new(outbox: Outbox) -> Self {
-        // What the last answer gave may still lie there.
-        Self { outbox, untold: 0, full: true }
+        given >= AHEAD
     }
 
-    /// Tells; how much is given in all.
-    fn tell(&mut self) -> usize {
-        let given = self.outbox.tell(std::mem::take(&mut self.untold));
-        self.full = given >= AHEAD;
-        given
+    fn given(&self) -> usize {
+        self.shared.given.load(Relaxed)
     }
 
-    fn is_full(&mut self) -> bool {
-        self.full && self.tell() >= AHEAD
-    }
-
-    /// How much of so many bytes may be given, while it is not full.
-    fn room(&mut self, bytes: usize) -> usize {
-        if bytes < UNTOLD { bytes } else { bytes.min(MOST - self.tell()) }
-    }
-
-    fn put(&mut self, bytes: usize) {
-        self.untold += bytes;
-        if self.untold >= UNTOLD {
-            self.tell();
-        }
-    }
-}
-
-impl Drop for Given {
-    fn drop(&mut self) {
-        self.tell();
+    /// So much more is given to hyper.
+    fn give(&self, bytes: usize) {
+        self.shared.given.store(self.given() + bytes, Relaxed);
     }
 }
 
@@ -161,7 +90,7 @@ pin_project! {
         inner: B,
         // What is still to be given of the last frame.
         rest: Bytes,
-        given: Given,
+        outbox: Outbox,
     }
 }
 
@@ -177,7 +106,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        if this.given.is_full() {
+        let given = this.outbox.given();
+        if given >= AHEAD {
             // The task is woken when the connection has been flushed, by the line.
             return Poll::Pending;
         }
@@ -189,10 +119,10 @@ where
                 None => return Poll::Ready(None),
             }
         }
-        let room = this.given.room(this.rest.len());
+        let room = MOST - given;
         let piece =
             if this.rest.len() <= room { std::mem::take(this.rest) } else { this.rest.split_to(room) };
-        this.given.put(piece.len());
+        this.outbox.give(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

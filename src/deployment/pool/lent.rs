@@ -1,10 +1,10 @@
 //! The body of an answer, and the connection it comes from: [`Lent`].
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -16,13 +16,10 @@ use hyper::{
 use tollgate_layers::BoxError;
 
 use super::{Pool, link::Link};
-use crate::body::Connection;
 
 /// The body of an answer. It polls its connection, and gives it back at its end; dropped before, it closes it.
 pub(crate) struct Lent<T: Read + Write, B: Body + 'static> {
     incoming: Incoming,
-    /// The head came with what is there of the body by then: hyper reads both at one turn.
-    fresh: bool,
     /// None: given back, or closed.
     link: Option<Link<T, B>>,
     home: Arc<Pool<T, B>>,
@@ -42,7 +39,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(incoming: Incoming, link: Link<T, B>, home: Arc<Pool<T, B>>) -> Self {
-        let mut lent = Self { incoming, fresh: true, link: Some(link), home };
+        let mut lent = Self { incoming, link: Some(link), home };
         lent.give_back_at_end();
         lent
     }
@@ -64,18 +61,6 @@ where
     }
 }
 
-impl<T, B> Connection for Lent<T, B>
-where
-    T: Read + Write + Unpin + Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    fn is_idle(&self, task: &Waker) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_idle(task))
-    }
-}
-
 impl<T, B> Body for Lent<T, B>
 where
     T: Read + Write + Unpin + Send + 'static,
@@ -93,12 +78,7 @@ where
         let this = self.get_mut();
         let Some(link) = &mut this.link else { return Poll::Ready(None) };
         let incoming = &mut this.incoming;
-        let mut user = |cx: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(cx);
-        let at_once = if mem::take(&mut this.fresh) { link.look(cx, &mut user) } else { Poll::Pending };
-        let frame = match at_once {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => ready!(link.drive(cx, user)),
-        };
+        let frame = ready!(link.drive(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)));
         match frame {
             Some(Ok(_)) => this.give_back_at_end(),
             Some(Err(_)) => this.link = None,

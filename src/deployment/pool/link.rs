@@ -80,20 +80,6 @@ where
         poll_fn(|cx| self.drive(cx, |cx| answer.as_mut().poll(cx))).await
     }
 
-    /// Polls what an earlier turn of the connection may have something for.
-    pub(super) fn look<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        user: impl FnOnce(&mut Context<'_>) -> Poll<R>,
-    ) -> Poll<R> {
-        if !self.wakes.enter(cx.waker()) {
-            return Poll::Pending;
-        }
-        let looked = user(&mut Context::from_waker(Waker::noop()));
-        self.wakes.leave();
-        looked
-    }
-
     /// Polls the connection, and then what waits for it, until neither gets any further.
     ///
     /// What waits is given nobody to wake: nothing but a turn of the connection has anything for it.
@@ -118,11 +104,6 @@ where
         self.wakes.leave();
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Whether nothing was woken since it was driven for this task in vain.
-    pub(super) fn is_idle(&self, task: &Waker) -> bool {
-        self.wakes.sleep(task)
     }
 
     /// Whether another request can be sent once its user has gone.

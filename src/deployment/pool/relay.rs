@@ -1,7 +1,6 @@
 //! Wakes that tell a poll under way apart from a task asleep: [`Relay`], and [`Wakes`], which its connection has.
 
 use std::{
-    ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -24,20 +23,6 @@ struct Relay {
     task: Mutex<Option<Waker>>,
 }
 
-/// Which task the relay wakes: what [`Waker::will_wake`] goes by, without a count of the task's. It means that task for as
-/// long as the relay has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
-    data: usize,
-    vtable: usize,
-}
-
-impl Known {
-    fn of(task: &Waker) -> Self {
-        Self { data: task.data().addr(), vtable: ptr::from_ref(task.vtable()).addr() }
-    }
-}
-
 /// Nobody polls, and there may be something to poll for.
 const IDLE: u8 = 0;
 /// A poll is under way, and nothing was woken since it last looked.
@@ -55,7 +40,7 @@ pub(super) struct Wakes {
     relay: Arc<Relay>,
     waker: Waker,
     /// The task that the relay wakes.
-    task: Option<Known>,
+    task: Option<Waker>,
 }
 
 impl Default for Wakes {
@@ -73,21 +58,22 @@ impl Wakes {
 
     /// A poll begins, on behalf of `task`. False: there is no use in it, and `task` will be woken when there is.
     pub(super) fn enter(&mut self, task: &Waker) -> bool {
-        if self.sleep(task) {
+        let known = self.wakes(task);
+        if known && self.relay.phase.load(Acquire) == ASLEEP {
             return false;
         }
-        if self.task != Some(Known::of(task)) {
+        if !known {
             *self.relay.task() = Some(task.clone());
-            self.task = Some(Known::of(task));
+            self.task = Some(task.clone());
         }
         // Whoever woke before this had something ready before: the poll will find it.
         self.relay.phase.swap(POLLING, AcqRel);
         true
     }
 
-    /// Whether a poll found that all wait, and `task` will be woken when there is any use in another.
-    pub(super) fn sleep(&self, task: &Waker) -> bool {
-        self.relay.phase.load(Acquire) == ASLEEP && self.task == Some(Known::of(task))
+    /// Whether the relay wakes this task.
+    fn wakes(&self, task: &Waker) -> bool {
+        self.task.as_ref().is_some_and(|known| known.will_wake(task))
     }
 
     /// Whether the poll may end: nothing was woken since it began, or since this was asked last.

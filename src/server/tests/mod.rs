@@ -3,6 +3,7 @@
 mod clocks;
 mod leaving;
 mod reading;
+mod ready;
 mod stuck;
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
