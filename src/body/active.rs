@@ -1,4 +1,4 @@
-//! An answer under way: [`ActiveBody`] joins where the bytes come from and what they are.
+//! A response body in progress: [`ActiveBody`] joins a source of bytes with a decoder.
 
 use std::task::{Context, Poll, ready};
 
@@ -11,41 +11,48 @@ use super::{
 };
 use crate::error::StreamBreak;
 
-/// What an answer's bytes are taken for. Pure: no I/O, no clock.
+/// The interpretation of a body's bytes. Does no I/O and reads no clock.
 pub(crate) trait Decoder {
-    /// Takes what came.
+    /// Decodes the next bytes.
+    ///
+    /// # Errors
+    /// The reason why the stream must end here.
     fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak>;
-    /// The connection says that this was all: whether it was.
+    /// Handles the end of the body.
+    ///
+    /// # Errors
+    /// [`BodyError::Unfinished`](crate::error::BodyError::Unfinished) or
+    /// [`BodyError::Truncated`](crate::error::BodyError::Truncated) if the response is not complete.
     fn close(&mut self) -> Result<(), StreamBreak>;
-    /// Gives what goes to the client next.
+    /// Returns the next bytes for the client.
     fn pop(&mut self) -> Option<Bytes>;
-    /// Tells the clocks what was seen.
+    /// Reports the decoded progress to the timeouts.
     fn mark(&mut self, timeouts: &mut RunningTimeouts) {
         timeouts.progress();
     }
 }
 
-/// An answer under way.
+/// A response body in progress.
 #[derive(Debug)]
 pub(crate) struct ActiveBody<C> {
     source: Source,
-    /// How the upstream's side ended. What it gave may still have to go out.
+    /// The end of the upstream's part. Decoded bytes may still have to be sent.
     pub(crate) over: Option<Result<(), StreamBreak>>,
     pub(crate) content: C,
-    // After the source, so that a connection is free before anybody hears so.
+    // Dropped after the source, so that the connection is free before a handle is notified.
     handles: Handles,
 }
 
-/// What came of one look.
+/// The result of one poll of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Something came, or it is over: see there.
+    /// Bytes were decoded, or the upstream's part is over: see [`ActiveBody::over`].
     Advanced,
-    /// The head was held long enough.
+    /// The longest hold of the head has passed.
     HoldElapsed,
 }
 
-/// What goes to the client.
+/// The next output for the client.
 #[derive(Debug)]
 pub(crate) enum Output {
     Data(Bytes),
@@ -57,7 +64,7 @@ impl<C: Decoder> ActiveBody<C> {
         Box::new(Self { source, over: None, content, handles: Handles::default() })
     }
 
-    /// Takes in what comes next.
+    /// Reads and decodes the next event of the source.
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let over = match ready!(self.source.poll_event(cx)) {
             SourceEvent::HoldElapsed => return Poll::Ready(Progress::HoldElapsed),
@@ -77,7 +84,7 @@ impl<C: Decoder> ActiveBody<C> {
         Poll::Ready(Progress::Advanced)
     }
 
-    /// Gives what goes to the client next.
+    /// Returns the next bytes for the client.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
         loop {
             if let Some(data) = self.content.pop() {
@@ -90,17 +97,17 @@ impl<C: Decoder> ActiveBody<C> {
         }
     }
 
-    /// Who hears the end.
+    /// Returns the handles that are notified of the outcome.
     pub(super) fn handles(&mut self) -> &mut Handles {
         &mut self.handles
     }
 
-    /// The answer is committed.
+    /// Marks the response as committed.
     pub(crate) fn commit(&mut self) {
         self.source.commit();
     }
 
-    /// The clocks that run.
+    /// Returns the timeouts.
     pub(crate) fn timeouts(&mut self) -> &mut RunningTimeouts {
         self.source.timeouts()
     }

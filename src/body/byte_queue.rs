@@ -1,14 +1,14 @@
-//! Bytes in a row, mostly of one piece: [`ByteQueue`].
+//! A queue of byte slices: [`ByteQueue`].
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// A queue that allocates for the second piece only: one event at a time is what most streams are.
+/// A queue that allocates only for a second piece. Most streams arrive one event at a time.
 #[derive(Debug, Default)]
 pub(super) struct ByteQueue {
     first: Option<Bytes>,
-    /// Empty where there is no first.
+    /// Empty if there is no first piece.
     more: VecDeque<Bytes>,
 }
 
@@ -37,12 +37,12 @@ impl ByteQueue {
         self.first.iter().chain(&self.more)
     }
 
-    /// How many bytes they are.
+    /// Returns the total number of bytes.
     pub(super) fn len(&self) -> usize {
         self.iter().map(Bytes::len).sum()
     }
 
-    /// All of them as one; a lone one is not copied.
+    /// Removes all pieces and returns them as one. A single piece is not copied.
     pub(super) fn gather(&mut self) -> Bytes {
         if self.more.is_empty() {
             return self.first.take().unwrap_or_default();

@@ -1,8 +1,9 @@
-//! Merging without delay: [`Coalesce`].
+//! Coalescing of small frames, without delay: [`Coalesce`].
 //!
-//! A burst of 64 events lies in the connection's buffer as 64 chunks, and hyper hands them over one by one; each would
-//! cost its own way through the tree, and its own write. So the innermost body takes all that is there and passes it on
-//! as one frame. Nothing is waited for: no timer, no turn of the scheduler. A test counts the pieces of a burst over a socket.
+//! A burst of 64 events is in the connection's buffer as 64 chunks, and hyper returns them one by one; each would cost
+//! its own way through the tree, and its own write. So the innermost body reads all frames that are ready and returns
+//! them as one. It never waits for a frame: no timer, no yield to the scheduler. A test counts the pieces of a burst
+//! over a socket.
 
 use std::{
     pin::Pin,
@@ -12,25 +13,25 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-/// How many bytes end a batch: what a reader who takes nothing costs grows with it.
+/// The size that ends a batch, in bytes. The memory of a client that does not read grows with it.
 const BATCH: usize = 4 * 1024;
 
-/// A body whose frames are merged as far as they are there. Trailers are dropped.
+/// A body that joins the frames that are ready. It drops trailers.
 #[derive(Debug)]
 pub(super) struct Coalesce<B: Body> {
     inner: B,
     begun: bool,
     held: Held,
-    /// What came after the frames in hand, to be told once they are gone.
+    /// The end or the error after the held frames, returned once they are gone.
     end: Option<Result<(), B::Error>>,
 }
 
-/// So short a frame is copied before another is asked for. It is a slice of the buffer that hyper reads into: as long as
-/// one is held hyper reads into a new buffer of 8 KB, which for a stream that comes event by event is one for each event,
-/// and costs ten times the copy.
+/// The longest frame, in bytes, that is copied before the next one is read. A frame is a slice of the buffer that hyper
+/// reads into. While a slice is held hyper reads into a new buffer of 8 KB: for a stream that arrives event by event
+/// this is one buffer for each event, and costs ten times the copy.
 pub(super) const SHORT: usize = 2 * 1024;
 
-/// How long a body is of which so many bytes are in hand, and so much is still to come.
+/// Returns the size hint of a body with `held` bytes in front of the `rest`.
 pub(crate) fn with_held(mut rest: SizeHint, held: usize) -> SizeHint {
     let held = held as u64;
     if let Some(upper) = rest.upper() {
@@ -40,7 +41,8 @@ pub(crate) fn with_held(mut rest: SizeHint, held: usize) -> SizeHint {
     rest
 }
 
-/// A frame in hand, copied if it is short, or when a second one joins it; the buffer goes away with the batch.
+/// The held frames. A frame is copied if it is short, or when a second one joins it; the buffer is freed with the
+/// batch.
 #[derive(Debug)]
 enum Held {
     Nothing,
@@ -84,12 +86,12 @@ impl Held {
 }
 
 impl<B: Body> Coalesce<B> {
-    /// Gives the frames of `inner`, and merges none before [`begin`](Self::begin).
+    /// Wraps `inner`. Frames are not coalesced before [`begin`](Self::begin).
     pub(super) const fn new(inner: B) -> Self {
         Self { inner, begun: false, held: Held::Nothing, end: None }
     }
 
-    /// From now on bursts are merged.
+    /// Starts the coalescing of bursts.
     pub(super) const fn begin(&mut self) {
         self.begun = true;
     }

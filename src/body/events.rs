@@ -1,8 +1,7 @@
-//! A streamed answer, from the upstream's bytes to the client's: [`Events`].
+//! The decoder of an event stream: [`Events`].
 //!
-//! No I/O and no clock: bytes in, bytes out. Only whole events are passed on, so that whatever is added at the end (an
-//! error event, `[DONE]`) stands alone. What is passed on is slices of what came; a piece of many events stays one
-//! slice.
+//! Does no I/O and reads no clock: bytes in, bytes out. It passes whole events only, so that an appended event (an
+//! error event, `[DONE]`) stands alone. The output is slices of the input; a piece with many events stays one slice.
 
 use std::borrow::Cow;
 
@@ -23,7 +22,7 @@ use crate::error::{BodyError, ErrorObject, StreamBreak};
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
 
-/// A streamed answer.
+/// The decoder of an event stream.
 #[derive(Debug)]
 pub(crate) struct Events {
     state: StreamState,
@@ -34,14 +33,14 @@ pub(crate) struct Events {
     config: WatchConfig,
 }
 
-/// What becomes of one event.
+/// The handling of one event.
 enum EventAction {
     Pass,
     Drop,
     Break(StreamBreak),
 }
 
-/// Whether an answer says that it is a stream of events.
+/// Returns true if the content type is `text/event-stream`.
 pub(crate) fn is_events(headers: &HeaderMap) -> bool {
     const EVENTS: &str = "text/event-stream";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -64,17 +63,18 @@ impl Events {
         &self.state
     }
 
-    /// What was said so far, where it was kept in mind and is text alone.
+    /// Returns the text so far, if it is recorded and the stream has text alone.
     pub(crate) fn said(&self) -> Option<&str> {
         self.said.as_ref()?.text()
     }
 
-    /// How many bytes are in hand.
+    /// Returns the number of bytes that are held.
     pub(crate) fn held(&self) -> usize {
         self.ready.len() + self.framer.unfinished().len()
     }
 
-    /// All that came, when nothing of it was passed on or dropped: for an answer that turned out to be no stream.
+    /// Returns all received bytes, if none was passed on or dropped: for a response that is not an event stream after
+    /// all.
     pub(crate) fn raw(&self) -> Bytes {
         let mut whole = BytesMut::new();
         self.ready.iter().for_each(|piece| whole.extend_from_slice(piece));
@@ -82,13 +82,14 @@ impl Events {
         whole.freeze()
     }
 
-    /// Writes the last word, and says how it all ended. `so_far` is what the head said.
+    /// Adds an error event if the stream broke, and returns the outcome. `so_far` is the outcome by the response's
+    /// head.
     pub(crate) fn conclude(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         let outcome = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.state.done => {
                 self.ready.push(ErrorObject::of_break(broken).event());
-                // What the head told about limits stays true.
+                // The limits that the head has reported stay valid.
                 broken.outcome().with_reported(so_far.requests(), so_far.tokens())
             }
             Err(_) | Ok(()) => so_far,
@@ -96,12 +97,12 @@ impl Events {
         outcome.with_used(self.state.usage.map(|usage| usage.total()))
     }
 
-    /// Whether nothing is ready to be given.
+    /// Returns true if no bytes are ready.
     pub(crate) const fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
 
-    /// All that is left to give, as one.
+    /// Removes and returns all remaining bytes as one.
     pub(crate) fn drain(&mut self) -> Bytes {
         self.ready.gather()
     }
@@ -151,7 +152,7 @@ impl Decoder for Events {
     fn close(&mut self) -> Result<(), StreamBreak> {
         let mut missing = "";
         let mut passed = None;
-        // What lacks its blank line is given only where with it all is there; elsewhere it was never said.
+        // An event without its blank line is passed on only if it completes the stream; otherwise it is ignored.
         let mut state = self.state;
         let from = self.framer.start();
         if let Some(block) = self.framer.rest() {
@@ -208,7 +209,7 @@ fn classifier(
         && let Some(outcome) = (config.peek.classifier.event)(&data, &HeaderMap::new())
     {
         if state.done {
-            // It comes too late to be one, and may repeat our credential.
+            // An error after the terminal event is not the outcome, and it may contain our credential.
             return EventAction::Drop;
         }
         state.any = true;

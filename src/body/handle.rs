@@ -1,4 +1,4 @@
-//! Who hears the end of an answer: [`OutcomeHandle`].
+//! Handles that are notified of the outcome of a response: [`OutcomeHandle`].
 
 use std::{fmt, sync::Arc};
 
@@ -7,19 +7,20 @@ use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGu
 
 use crate::metrics::RequestMetrics;
 
-/// One who hears how an attempt ended, or that it was cancelled: an enum, so that fastening one boxes nothing.
+/// A handle that is notified of an attempt's outcome, or dropped when the attempt is cancelled. An enum, so that
+/// attaching a handle does not allocate.
 pub(crate) enum OutcomeHandle {
-    /// The balancer's: work in flight, and how fast it was.
+    /// The balancer's: the call in flight, and its latency.
     Balance(InFlight),
-    /// The quota's: what was reserved.
+    /// The quota's: the reservation.
     Quota(QuotaGuard),
-    /// The cooldown's: whether the deployment is well.
+    /// The cooldown's: the health of the deployment.
     Cooldown(HealthGuard),
-    /// A meter's: one of its scope is under way.
+    /// A metric: the requests under way in its scope.
     Count(RequestMetrics),
-    /// Any other: an embedder's own log.
+    /// A callback, for example a late failure's log line.
     Callback(OutcomeCallback),
-    /// A place at the front door: given back, whatever the end.
+    /// A permit of admission control, released whatever the outcome is.
     Permit(OwnedSemaphorePermit),
 }
 
@@ -61,18 +62,18 @@ macro_rules! from {
 
 from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
-/// What a [`OutcomeCallback`] tells: how it ended, or `None` when it did not end but was cancelled.
+/// The function of an [`OutcomeCallback`]. Its argument is the outcome, or `None` if the response was cancelled.
 ///
-/// Made once, when the tree is built; a clone for each request is a count.
+/// Made once, when the tree is built; a clone for each request increments a reference count.
 pub(crate) type OutcomeFn = Arc<dyn Fn(Option<&Outcome>) + Send + Sync>;
 
-/// A function that hears the end of one answer, exactly once.
+/// A function that is called exactly once with the outcome of one response.
 pub(crate) struct OutcomeCallback {
     hear: Option<OutcomeFn>,
 }
 
 impl OutcomeCallback {
-    /// Will tell `hear`.
+    /// Makes a handle that calls `hear`.
     pub(crate) const fn new(hear: OutcomeFn) -> Self {
         Self { hear: Some(hear) }
     }
@@ -100,12 +101,12 @@ impl fmt::Debug for OutcomeCallback {
     }
 }
 
-/// The handles of one answer under way; one that is held whole before it goes on never has any.
+/// The handles of one active response. A response that is held whole before it is returned never has any.
 #[derive(Debug, Default)]
 pub(super) struct Handles(Vec<OutcomeHandle>);
 
 impl Handles {
-    /// One attempt fastens four, the tree above it three.
+    /// The usual number of handles: one attempt attaches four, the tree above it three.
     const COMMONLY: usize = 7;
 
     pub(super) fn add(&mut self, handle: OutcomeHandle) {
@@ -115,7 +116,7 @@ impl Handles {
         self.0.push(handle);
     }
 
-    /// Tells all of them, the innermost first.
+    /// Notifies all handles, the innermost first.
     pub(super) fn complete(&mut self, outcome: &Outcome) {
         std::mem::take(&mut self.0).into_iter().for_each(|handle| handle.complete(outcome));
     }

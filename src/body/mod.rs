@@ -1,17 +1,18 @@
-//! The bodies of answers, from the wire to the client.
+//! Response bodies, from the upstream's connection to the client.
 //!
 //! ```text
 //! connection -> Coalesce -> UpstreamBody -> Source (+ timeouts) -> Events | Plain -> Body -> client
 //! ```
 //!
-//! [`UpstreamBody`] is what an upstream client gives. [`Peek`](crate::deployment::peek::Peek) reads of it as much as it must know before it commits
-//! the answer, and makes a [`Body`], the only body type above it: it owns the handles that want to hear the end, how
-//! the answer ended, and the one watcher. Nothing wraps it again. [`BodyOutcome`] lets the layers read it.
+//! [`UpstreamBody`] is the body that the upstream client returns. [`Peek`](crate::deployment::peek::Peek) reads as much
+//! of it as it needs before it commits the response, and makes a [`Body`]. [`Body`] is the only body type above Peek:
+//! it owns the handles that are notified of the outcome, the outcome, and the decoder. No layer wraps it again. The
+//! layers read the outcome through [`BodyOutcome`].
 //!
-//! Only where a client or the operator asked for it, a stream that broke goes on with another ([`Resume`]): its parts have
-//! handles of their own, and the whole has some too.
+//! A stream that breaks continues with another one ([`Resume`]) only if the client or the operator has configured that.
+//! Each part then has handles of its own, and the whole stream has handles too.
 //!
-//! All is polled: no task, no channel. What a client does not take is not read from the upstream.
+//! Everything is polled: no task, no channel. Bytes that the client does not take are not read from the upstream.
 
 pub(crate) mod active;
 mod byte_queue;
@@ -51,10 +52,10 @@ pub(crate) use watch_config::Classifier;
 
 use crate::Error;
 
-/// An answer, at every level of the tree; one pointer, and an `http::Response` again at the gateway's border.
+/// A response, at every level of the tree. A box: one pointer, and again an `http::Response` at the gateway's boundary.
 ///
 /// Head and body are 216 bytes, and each future on the way up would move them at least once.
 pub(crate) type Response = Box<http::Response<Body>>;
 
-/// An answer on its way.
+/// A boxed future of a response.
 pub(crate) type BoxResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;

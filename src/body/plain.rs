@@ -1,4 +1,4 @@
-//! An answer that is no stream of events: [`Plain`].
+//! The decoder of a response that is not an event stream: [`Plain`].
 
 use bytes::Bytes;
 use tollgate_layers::Outcome;
@@ -6,57 +6,58 @@ use tollgate_layers::Outcome;
 use super::{active::Decoder, byte_queue::ByteQueue, watch::Usage};
 use crate::error::{BodyError, StreamBreak};
 
-/// How much of the end is kept to find the usage in: that object and what commonly follows it.
+/// The size of the kept end of a response, in bytes: enough for the usage object and the members that commonly follow
+/// it.
 const TAIL: usize = 2048;
 
-/// A plain answer.
+/// The decoder of a plain response.
 #[derive(Debug)]
 pub(crate) struct Plain {
     ready: ByteQueue,
     total: u64,
     given: u64,
     expected: Option<u64>,
-    /// It is compressed, so that nothing can be read in it.
+    /// True for a compressed response, which cannot be read.
     opaque: bool,
-    /// The last bytes, once the answer is committed and passes by.
+    /// The last bytes, once the response is committed.
     tail: Option<Vec<u8>>,
 }
 
 impl Plain {
-    /// An answer that announced so many bytes; `opaque` when it is compressed.
+    /// Makes a decoder for a response of `expected` bytes; `opaque` if it is compressed.
     pub(crate) fn new(expected: Option<u64>, opaque: bool) -> Self {
         Self { ready: ByteQueue::default(), total: 0, given: 0, expected, opaque, tail: None }
     }
 
-    /// How many bytes came.
+    /// Returns the number of received bytes.
     pub(crate) const fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many bytes are still to be given, if that is known.
+    /// Returns the number of bytes that are still to be sent, if it is known.
     pub(crate) fn left(&self) -> Option<u64> {
         self.expected.map(|expected| expected.saturating_sub(self.given))
     }
 
-    /// Whether what came so far looks like JSON, or cannot be looked at.
+    /// Returns true if the received bytes look like JSON, or cannot be read.
     pub(crate) fn opens_like_json(&self) -> bool {
         let first = self.ready.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
         self.opaque || matches!(first, Some(b'{' | b'['))
     }
 
-    /// From now on the bytes pass by.
+    /// Marks the response as committed: only its end is kept.
     pub(crate) fn commit(&mut self) {
         let mut tail = Vec::with_capacity(2 * TAIL);
         self.ready.iter().for_each(|piece| keep(&mut tail, piece));
         self.tail = Some(tail);
     }
 
-    /// All that came and was not given away yet.
+    /// Removes and returns all bytes that were not sent yet.
     pub(crate) fn drain(&mut self) -> Bytes {
         self.ready.gather()
     }
 
-    /// How it all ended. `so_far` is what the head said.
+    /// Returns the outcome. `so_far` is the outcome by the response's head.
     pub(crate) fn conclude(&self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         match over {
             Err(broken) => broken.outcome(),
@@ -77,7 +78,7 @@ impl Decoder for Plain {
 
     fn close(&mut self) -> Result<(), StreamBreak> {
         let whole = self.expected.is_none_or(|expected| expected == self.total);
-        // JSON without an announced length may stop anywhere and look clean to the connection.
+        // JSON without a content length may be cut anywhere while the connection ends cleanly.
         let last = self.tail.as_ref().map(|tail| tail.trim_ascii_end().last());
         let closed = self.opaque || last.is_none_or(|last| matches!(last, Some(b'}' | b']')));
         if whole && closed { Ok(()) } else { Err(BodyError::Truncated.into()) }
@@ -97,7 +98,8 @@ fn keep(tail: &mut Vec<u8>, piece: &[u8]) {
     }
 }
 
-/// The last usage object in these bytes. Inside a string the name's quotes would be escaped, so it is not mistaken.
+/// Returns the last usage object in these bytes. The quotes of the name would be escaped inside of a string, so text of
+/// the model is never mistaken for it.
 fn usage_in(tail: &[u8]) -> Option<Usage> {
     const NAME: &[u8] = b"\"usage\"";
     let after = memchr::memmem::rfind(tail, NAME)? + NAME.len();

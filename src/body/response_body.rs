@@ -1,4 +1,4 @@
-//! The one body type of answers: [`Body`].
+//! The body type of all responses: [`Body`].
 
 use std::{
     fmt,
@@ -20,21 +20,21 @@ use super::{
 };
 use crate::error::{BodyError, Origin, StreamBreak};
 
-/// An answer's body: its bytes, how it ended (or how it looks so far), and who wants to hear the end.
+/// A response's body: its bytes, its outcome (or its outcome so far), and the handles that are notified of the outcome.
 ///
-/// It *settles* once, as soon as the upstream's side is over and all is known: at a frame after which nothing is left
-/// (hyper drops a body of known length without asking for its end), at the end, at an error. One that is dropped
-/// before has been cancelled, and its handles are dropped unheard. One that is complete from the start has settled:
-/// it holds nothing, and a handle that is fastened to it hears at once.
+/// A body *settles* once, as soon as the upstream has finished and the outcome is known: at a frame after which nothing
+/// is left (hyper drops a body of known length without polling for its end), at the end, or at an error. A body that is
+/// dropped before that is cancelled, and its handles are dropped without an outcome. A body that is complete from the
+/// start has settled: it holds nothing, and a handle that is attached to it is notified at once.
 pub struct Body {
     state: State,
-    /// A stream that has given nothing yet but what it began with.
+    /// True for a stream that has returned nothing since it was made.
     opening: bool,
     outcome: Outcome,
     origin: Option<Arc<Origin>>,
 }
 
-// The handles live with what is under way: an answer that is complete has none, and stays small on its way up.
+// The handles are part of the active body: a complete response has none, and stays small on its way up.
 enum State {
     Done,
     Full(Bytes),
@@ -43,42 +43,42 @@ enum State {
     Resumed(Box<ResumedStream>),
 }
 
-/// What a stream is that may go on with another.
+/// The part of a stream that continues another one.
 pub(crate) enum StreamPart {
     Active(Box<ActiveBody<Events>>, Outcome),
     Full(Bytes, Outcome),
 }
 
 impl Body {
-    /// Nothing, well ended.
+    /// Returns an empty body whose outcome is a success.
     #[must_use]
     pub fn empty() -> Self {
         Self::full(Bytes::new())
     }
 
-    /// These bytes, well ended.
+    /// Returns a body of these bytes whose outcome is a success.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::ended(bytes, Outcome::new(Class::Success))
     }
 
-    /// A complete answer that ended like this: what Retry and Fallback may hold without holding anything else.
+    /// Returns a complete body with this outcome. Retry and Fallback can hold it without holding a connection.
     pub(crate) fn ended(bytes: impl Into<Bytes>, outcome: Outcome) -> Self {
         Self { state: State::rest(bytes.into()), opening: false, outcome, origin: None }
     }
 
-    /// A stream whose head looks like this.
+    /// Returns the body of an event stream; `so_far` is the outcome by its head.
     pub(crate) fn events(active: Box<ActiveBody<Events>>, so_far: Outcome) -> Self {
         Self { state: State::Events(active), opening: true, outcome: so_far, origin: None }
     }
 
-    /// A plain answer, too long to be held, whose head looks like this.
+    /// Returns the body of a plain response that is too long to be held; `so_far` is the outcome by its head.
     pub(crate) fn plain(active: Box<ActiveBody<Plain>>, so_far: Outcome) -> Self {
         Self { state: State::Plain(active), opening: false, outcome: so_far, origin: None }
     }
 
-    /// When this stream breaks, it goes on as `resume` says. The handles that are fastened from now on hear the end of
-    /// all of it, those before only the end of what this upstream gives.
+    /// Sets how this stream continues when it breaks. Handles that are attached later are notified of the outcome of
+    /// the whole stream, those attached before only of the outcome of this upstream's part.
     pub(crate) fn resume_with(&mut self, resume: Resume) {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Events(active) => {
@@ -90,7 +90,7 @@ impl Body {
         }
     }
 
-    /// As the second part of a stream.
+    /// Converts the body into a part of a resumed stream. Returns `None` for a body that is not a stream.
     pub(crate) fn into_stream(self) -> Option<StreamPart> {
         match self.state {
             State::Events(active) => Some(StreamPart::Active(active, self.outcome)),
@@ -99,22 +99,22 @@ impl Body {
         }
     }
 
-    /// How it ended; for one under way, how it looks so far.
+    /// Returns the outcome; for an active body, the outcome so far.
     pub(crate) const fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// Whose answer it is, if a deployment's.
+    /// Returns the deployment that has sent the response, if any.
     pub(crate) const fn origin(&self) -> Option<&Arc<Origin>> {
         self.origin.as_ref()
     }
 
-    /// Notes whose answer it is.
+    /// Sets the deployment that has sent the response.
     pub(crate) fn set_origin(&mut self, origin: Arc<Origin>) {
         self.origin = Some(origin);
     }
 
-    /// Whether all is known about how it ended.
+    /// Returns true if the outcome is final.
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
@@ -122,7 +122,7 @@ impl Body {
         }
     }
 
-    /// Fastens a handle, which hears the end: at once, if it was there already.
+    /// Attaches a handle, which is notified of the outcome: at once, if the outcome is final already.
     pub(crate) fn attach(&mut self, handle: impl Into<OutcomeHandle>) {
         match &mut self.state {
             State::Done | State::Full(_) => handle.into().complete(&self.outcome),
@@ -132,7 +132,7 @@ impl Body {
         }
     }
 
-    /// The upstream's side is over: what is left to give, and how it ended.
+    /// Stores the remaining bytes and the final outcome, and notifies the handles.
     fn settle(&mut self, rest: Bytes, outcome: Outcome) {
         let mut handles = match &mut self.state {
             State::Done | State::Full(_) => return,
@@ -140,20 +140,21 @@ impl Body {
             State::Plain(active) => std::mem::take(active.handles()),
             State::Resumed(continued) => std::mem::take(continued.handles()),
         };
-        // The connection goes first: who hears that a place is free must find it free.
+        // The connection is released before the handles are notified: a handle that announces free capacity must find
+        // it free.
         self.state = State::rest(rest);
         self.outcome = outcome;
         handles.complete(&outcome);
     }
 
-    /// Settles as soon as nothing more is to be learnt.
+    /// Settles if the outcome is final.
     fn settle_early(&mut self) {
         let (rest, outcome) = match &mut self.state {
             State::Events(active) => match active.over.take() {
                 Some(over) => conclude(&mut active.content, &over, self.outcome),
                 None => return,
             },
-            // A plain answer that broke is cut by an error, after the bytes that came.
+            // A plain response that broke ends with an error, after the bytes that were received.
             State::Plain(active) => match &active.over {
                 Some(Ok(())) => {
                     let content = &mut active.content;
@@ -171,8 +172,8 @@ impl Body {
         let State::Events(active) = &mut self.state else { return Poll::Ready(None) };
         if self.opening && active.content.is_empty() && active.over.is_none() {
             self.opening = false;
-            // A server writes when a body has nothing to say. Of an upstream that gives as fast as we take, the first
-            // content would go out with the last.
+            // hyper flushes when a body is pending. Without this, the first content of an upstream that sends as fast
+            // as the client reads would be written together with the last.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -202,7 +203,7 @@ impl Body {
                 Poll::Ready(match over {
                     Ok(()) => None,
                     Err(StreamBreak::Body(error)) => Some(Err(error)),
-                    // Plain content never says so; were it to, the answer is cut all the same.
+                    // The plain decoder never returns this error. If it did, the response would be cut all the same.
                     Err(StreamBreak::Upstream(..)) => Some(Err(BodyError::Truncated)),
                 })
             }
@@ -219,7 +220,7 @@ impl Body {
     }
 }
 
-/// A stream's last words and its outcome.
+/// Returns the remaining bytes of a stream and its outcome.
 fn conclude(content: &mut Events, over: &Result<(), StreamBreak>, so_far: Outcome) -> (Bytes, Outcome) {
     let outcome = content.conclude(over, so_far);
     (content.drain(), outcome)

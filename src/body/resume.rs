@@ -1,4 +1,4 @@
-//! A stream that may go on with another when it breaks: [`Resume`]. See [`midstream`](crate::tree::midstream).
+//! Continuation of a broken stream by another one: [`Resume`]. See [`midstream`](crate::tree::midstream).
 
 use std::{
     sync::Arc,
@@ -19,25 +19,26 @@ use crate::{Error, error::StreamBreak};
 
 type Streaming = Box<ActiveBody<Events>>;
 
-/// Before what begins anew.
+/// The comment that precedes a restarted response.
 const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
 
-/// Asks for what comes after a break, given what was said (none: all of it is wanted again) and how it broke.
+/// Calls the model for the part after a break. Takes the text sent so far (`None` to ask for the whole response again)
+/// and the outcome of the broken part.
 type Ask = Box<dyn FnMut(Option<Arc<str>>, &Outcome) -> Option<BoxResponseFuture> + Send>;
 
-/// How a stream goes on when it breaks.
+/// The means to continue a stream that breaks.
 pub(crate) struct Resume {
     restart: bool,
     ask: Ask,
 }
 
 impl Resume {
-    /// With the words that follow those that were said.
+    /// Continues with the rest of the text.
     pub(crate) fn continuing(ask: Ask) -> Self {
         Self { restart: false, ask }
     }
 
-    /// With all of it again, behind a mark.
+    /// Restarts the response, after a comment that marks the restart.
     pub(crate) fn restarting(ask: Ask) -> Self {
         Self { restart: true, ask }
     }
@@ -49,12 +50,12 @@ impl std::fmt::Debug for Resume {
     }
 }
 
-/// A stream in parts, of which each but the last broke off.
+/// A stream of several parts. Each part but the last broke.
 pub(super) struct ResumedStream {
     now: Now,
-    /// What came before a break and is still to be given.
+    /// Bytes that were decoded before the break and are still to be sent.
     rest: Bytes,
-    /// What the parts that are over have said.
+    /// The text of the finished parts.
     prefix: String,
     resume: Resume,
     handles: Handles,
@@ -62,21 +63,21 @@ pub(super) struct ResumedStream {
 
 enum Now {
     Part(Streaming),
-    /// The last one broke; the next one is on its way.
+    /// The last part broke, and the call for the next one is pending.
     Waiting(BoxResponseFuture, Broken),
     Over,
 }
 
-/// What the client is told, and all who listen, if nobody goes on.
+/// The error event and the outcome of the broken part, used if no other part follows.
 struct Broken {
     complaint: Bytes,
     outcome: Outcome,
 }
 
-/// What goes to the client.
+/// The next output for the client.
 pub(super) struct ResumedOutput {
     pub(super) data: Bytes,
-    /// All is known: what is left to give, and how it ended.
+    /// The remaining bytes and the outcome, once the outcome is final.
     pub(super) over: Option<(Bytes, Outcome)>,
 }
 
@@ -101,12 +102,12 @@ impl ResumedStream {
         }
     }
 
-    /// Who hears the end of all of it.
+    /// Returns the handles that are notified of the outcome of the whole stream.
     pub(super) const fn handles(&mut self) -> &mut Handles {
         &mut self.handles
     }
 
-    /// What goes to the client next. `so_far` is what the head of the current part said.
+    /// Returns the next output. `so_far` is the outcome by the current part's head.
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, so_far: &mut Outcome) -> Poll<ResumedOutput> {
         loop {
             match &mut self.now {
@@ -137,7 +138,7 @@ impl ResumedStream {
         }
     }
 
-    /// The upstream's side of a part is over: whether with it all is.
+    /// Ends a part. Returns the remaining bytes and the outcome if the whole stream is over.
     fn end(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Option<(Bytes, Outcome)> {
         let Now::Part(mut active) = std::mem::replace(&mut self.now, Now::Over) else { return None };
         let broke = over.is_err() && !active.content.state().done && !active.content.state().finished();
@@ -147,7 +148,8 @@ impl ResumedStream {
         let outcome = content.conclude(over, so_far);
         let last = content.drain();
         let is_text = content.said().map(|said| self.prefix.push_str(said)).is_some();
-        // The connection goes first, then who listened to this part hears: only so is a place free for the next.
+        // The connection is released before the handles of the part are notified: only then is capacity free for the
+        // next part.
         drop(active);
         handles.complete(&outcome);
         let next = if broke { self.ask(is_text, &outcome) } else { None };
@@ -161,7 +163,7 @@ impl ResumedStream {
         }
     }
 
-    /// `is_text`: the part that is over said nothing but text.
+    /// Calls for the next part. `is_text` is true if the broken part contained text only.
     fn ask(&mut self, is_text: bool, outcome: &Outcome) -> Option<BoxResponseFuture> {
         let prefix = if self.resume.restart {
             None
@@ -173,7 +175,8 @@ impl ResumedStream {
         (self.resume.ask)(prefix, outcome)
     }
 
-    /// Somebody goes on, or nobody does: then the break is told as if nobody had been asked.
+    /// Handles the response to the call. If it cannot continue the stream, the stream ends with the error of the broken
+    /// part.
     fn answered(&mut self, response: Result<Response, Error>, so_far: &mut Outcome) -> Option<ResumedOutput> {
         let Now::Waiting(_, broken) = std::mem::replace(&mut self.now, Now::Over) else { return None };
         let mark = if self.resume.restart { RESTART } else { Bytes::new() };
@@ -191,7 +194,7 @@ impl ResumedStream {
     }
 }
 
-/// An answer that can stand in a stream.
+/// Returns the response as a part of a stream, if it is a successful event stream.
 fn streamed(response: Response) -> Option<StreamPart> {
     let events = is_events(response.headers());
     let body = response.into_body();

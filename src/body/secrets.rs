@@ -1,9 +1,10 @@
-//! Our own credentials, taken out of what an upstream says went wrong: [`Secrets`].
+//! Redaction of the gateway's credentials in errors of an upstream: [`Secrets`].
 //!
-//! Some servers repeat the key that they refuse (`Incorrect API key provided: ...`), and an error is passed on as it
-//! came. The key is the operator's and not the client's. Only errors are searched: what goes well passes untouched. An
-//! error may quote a request that was escaped before, so each character of a credential is also found as JSON or a URL
-//! writes it (`\/`, `\u002b`, `%2B`), also when that was done again. A compressed error is not passed on at all.
+//! Some servers repeat the key that they refuse (`Incorrect API key provided: ...`), and an error is passed on as
+//! received. The key belongs to the operator, not to the client. Only errors are searched: a success passes unchanged.
+//! An error may quote a request that was escaped before, so each character of a credential is also matched in its JSON
+//! and URL escapes (`\/`, `\u002b`, `%2B`), also when it was escaped repeatedly. A compressed error is not passed on at
+//! all.
 //!
 //! Hazards: a credential that the upstream has masked, or encoded as a whole (base64), is not found.
 
@@ -15,24 +16,25 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Target;
 
-/// What one deployment is paid with.
+/// The credentials of one deployment.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<[SecretString]>);
 
 impl Secrets {
-    /// What stands in place of a secret.
+    /// The replacement of a secret.
     const REDACTED: &[u8] = b"[redacted]";
 
-    /// A shorter one is a placeholder (`none`, `EMPTY`), and would be found in the words of any message.
+    /// The shortest secret, in bytes. A shorter value is a placeholder (`none`, `EMPTY`), and would match text of any
+    /// message.
     const SHORTEST: usize = 8;
 
-    /// The key of this target, what those of its headers hold that are named like credentials, and its organization:
-    /// that is no secret to the provider, who names it where a limit is reached, but not the client's business.
+    /// Returns the secrets of a target: its key, the values of its headers with the name of a credential, and its
+    /// organization. The provider reports the organization in rate limit errors, but the client must not see it.
     pub(crate) fn of(target: &Target) -> Self {
         let key = target.key.iter().map(ExposeSecret::expose_secret);
         let headers = target.headers.iter().filter(|(name, _)| is_credential(name));
         let headers = headers.filter_map(|(_, value)| value.to_str().ok());
-        // `Bearer` and its like are no secret, and are too short to be taken for one.
+        // `Bearer` and similar schemes are not secret, and too short to count as one.
         let organization = target.organization.iter().filter_map(|name| name.to_str().ok());
         let words = key.chain(headers).chain(organization).flat_map(str::split_whitespace);
         Self::new(words.filter(|word| word.len() >= Self::SHORTEST))
@@ -40,12 +42,12 @@ impl Secrets {
 
     fn new<'a>(words: impl Iterator<Item = &'a str>) -> Self {
         let mut words: Vec<_> = words.collect();
-        // One may begin another, whose rest would stay.
+        // The longest first: a secret may be the prefix of another, whose rest would stay.
         words.sort_unstable_by_key(|word| Reverse(word.len()));
         Self(words.into_iter().map(SecretString::from).collect())
     }
 
-    /// The same without secrets. Not copied when there are none in it.
+    /// Returns the bytes with each secret replaced. Bytes without a secret are not copied.
     pub(crate) fn redact(&self, mut bytes: Bytes) -> Bytes {
         for secret in self.0.iter().map(|secret| secret.expose_secret().as_bytes()) {
             let mut found = places(&bytes, secret).peekable();
@@ -65,7 +67,7 @@ impl Secrets {
         bytes
     }
 
-    /// Takes off every header that holds one.
+    /// Removes every header whose value contains a secret.
     pub(crate) fn remove_from_headers(&self, headers: &mut HeaderMap) {
         let holds = |value: &[u8]| {
             self.0.iter().any(|secret| places(value, secret.expose_secret().as_bytes()).next().is_some())
@@ -84,7 +86,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Where `secret` stands in `text`, as it is or escaped.
+/// Returns the ranges of `secret` in `text`, verbatim or escaped.
 fn places<'a>(text: &'a [u8], secret: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -100,14 +102,14 @@ fn places<'a>(text: &'a [u8], secret: &'a [u8]) -> impl Iterator<Item = Range<us
     })
 }
 
-/// Where `secret` ends that begins at `at`, if it does.
+/// Returns the end of a `secret` that begins at `at`.
 fn end_of(text: &[u8], mut at: usize, secret: &[u8]) -> Option<usize> {
     for (place, byte) in secret.iter().enumerate() {
         let rest = text.get(at..)?;
         if let [b'%', rest @ ..] = rest
             && *byte == b'%'
         {
-            // It is itself, or written `%25`, or that again: what follows tells.
+            // The percent sign is verbatim, or written `%25` once or repeatedly: the following bytes decide.
             let again = rest.chunks(2).take(DEEPEST).take_while(|two| *two == b"25").count();
             return (0..=again).find_map(|again| end_of(text, at + 1 + 2 * again, &secret[place + 1..]));
         }
@@ -116,12 +118,12 @@ fn end_of(text: &[u8], mut at: usize, secret: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// So many backslashes are looked at: an escape that was escaped three times has 15. Without a bound a page of them
-/// would cost the square of its length.
+/// The largest number of backslashes of one escape: an escape that was escaped three times has 15. Without a bound a
+/// page of backslashes would cost the square of its length.
 const DEEPEST: usize = 16;
 
-/// How long the escape is that stands for `byte` at the beginning of `text`. What was escaped twice has more
-/// backslashes, or a percent sign that is itself written `%25`.
+/// Returns the length of the escape at the beginning of `text` that stands for `byte`. A character that was escaped
+/// twice has more backslashes, or a percent sign that is itself written `%25`.
 fn escaped(text: &[u8], byte: u8) -> Option<usize> {
     let slashes = text.iter().take(DEEPEST).take_while(|byte| **byte == b'\\').count();
     let (start, digits) = match (slashes, &text[slashes..]) {
@@ -138,7 +140,7 @@ fn escaped(text: &[u8], byte: u8) -> Option<usize> {
     (code == u32::from(byte)).then_some(start + digits.len())
 }
 
-/// Whether a header of that name commonly holds one.
+/// Returns true if a header of this name commonly contains a credential.
 fn is_credential(name: &HeaderName) -> bool {
     ["auth", "cookie", "key", "secret", "token"].iter().any(|word| name.as_str().contains(word))
 }

@@ -1,4 +1,4 @@
-//! Where an answer's bytes come from, and the clocks that watch over it: [`Source`].
+//! An upstream body with its timeouts: [`Source`].
 
 use std::{
     pin::Pin,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::BodyError;
 
-/// A wire and its clocks.
+/// An upstream body with its timeouts.
 #[derive(Debug)]
 pub(crate) struct Source {
     timer: Timer,
@@ -22,16 +22,16 @@ pub(crate) struct Source {
     upstream: UpstreamBody,
 }
 
-/// What happens next.
+/// The next event of a source.
 #[derive(Debug)]
 pub(crate) enum SourceEvent {
-    /// Bytes came; `true`: the last ones.
+    /// A data frame; `true` for the last one.
     Data(Bytes, bool),
-    /// There is no more, and that is as it should be.
+    /// The regular end of the body.
     End,
-    /// The head was held long enough. Told once.
+    /// The longest hold of the head has passed. Reported once.
     HoldElapsed,
-    /// The wire broke, or a clock ran out.
+    /// The connection failed, or a timeout expired.
     Error(BodyError),
 }
 
@@ -40,12 +40,12 @@ impl Source {
         Self { timer: Timer::default(), timeouts, upstream }
     }
 
-    /// The clocks that run.
+    /// Returns the timeouts.
     pub(crate) fn timeouts(&mut self) -> &mut RunningTimeouts {
         &mut self.timeouts
     }
 
-    /// The answer is committed.
+    /// Marks the response as committed: bursts are coalesced from here on.
     pub(crate) fn commit(&mut self) {
         self.upstream.coalesce_bursts();
     }

@@ -1,59 +1,59 @@
-//! Server-sent events, watched: [`Framer`] says where each event ends and what its data is, and changes no byte.
+//! A framer for server-sent events: [`Framer`] finds the end and the data of each event, and changes no byte.
 //!
-//! It takes the stream in any pieces, with any line ends (LF, CRLF, CR, mixed), and looks at each byte once. What it
-//! reports is a *block*: an event up to its blank line, or a comment line or a blank line that stands alone. Those two
-//! are let go at once, so that a keep-alive is not held until the next event.
+//! It takes the stream in pieces of any size, with any line ends (LF, CRLF, CR, mixed), and reads each byte once. Its
+//! unit is a *block*: an event up to its blank line, or a comment line or a blank line outside of an event. Comments
+//! and blank lines are returned at once, so that a keep-alive is not held until the next event.
 
 use std::{borrow::Cow, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
 
-/// Finds the events in a stream of bytes.
+/// Splits a stream of bytes into blocks.
 #[derive(Debug)]
 pub(crate) struct Framer {
     buf: Bytes,
-    /// Where the block that is not yet whole begins in `buf`. All other places count from there.
+    /// The start of the incomplete block in `buf`.
     start: usize,
-    /// Where its current line begins.
+    /// The start of the current line, relative to `start`.
     line: usize,
-    /// How far it was looked at.
+    /// The end of the scanned bytes, relative to `start`.
     at: usize,
     block: Block,
-    /// The last byte seen was a CR: if an LF follows, it belongs to it.
+    /// True after a CR: a following LF belongs to it.
     after_cr: bool,
-    /// Nothing was seen yet: a byte order mark may stand here.
+    /// True before the first line, which may begin with a byte order mark.
     opening: bool,
     limit: usize,
 }
 
 #[derive(Debug, Default)]
 struct Block {
-    /// Whether a field was seen, so that only a blank line ends it.
+    /// True after a field: only a blank line ends the block then.
     fields: bool,
     data: Option<Range<usize>>,
-    /// There are further data lines. They hardly ever occur and are looked for again: to keep the places of millions
-    /// would cost more than the event.
+    /// True for several data lines. They are rare and are searched again at the end: storing the ranges of millions of
+    /// lines would cost more than the event.
     more: bool,
 }
 
-/// One block.
+/// One block of the stream.
 #[derive(Debug)]
 pub(crate) struct EventBlock<'a> {
-    /// Where it ends, as a place for [`Framer::slice`].
+    /// The end of the block, as an offset for [`Framer::slice`].
     pub end: usize,
-    /// Its data, lines joined by LF; `None` when it has no data line.
+    /// The data, lines joined by LF; `None` without a data line.
     pub data: Option<Cow<'a, [u8]>>,
-    /// What it lacks to be whole: empty but for the last one of a stream that broke off, or forgot its line ends.
+    /// The line ends that are missing. Empty but for the last block of a stream that was cut or lacks its line ends.
     pub missing: &'static str,
 }
 
-/// One event is longer than we are willing to hold.
+/// The error for a block that is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
 impl Framer {
-    /// Holds events of at most `limit` bytes.
+    /// Makes a framer that holds blocks of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             buf: Bytes::new(),
@@ -67,15 +67,15 @@ impl Framer {
         }
     }
 
-    /// Takes the next piece of the stream. A piece that begins with an event is not copied.
+    /// Adds the next piece of the stream. A piece that begins with an event is not copied.
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.compact();
         if self.buf.is_empty() {
             self.buf = piece;
             return;
         }
-        // What is ours alone grows in place, so that a long event in many pieces is copied a few times, not for
-        // each piece.
+        // A buffer without other references grows in place, so that a long event in many pieces is copied a few times,
+        // not for each piece.
         let mut whole = std::mem::take(&mut self.buf).try_into_mut().unwrap_or_else(|shared| {
             let mut copy = BytesMut::with_capacity(shared.len() + piece.len());
             copy.extend_from_slice(&shared);
@@ -85,10 +85,7 @@ impl Framer {
         self.buf = whole.freeze();
     }
 
-    /// The next whole block.
-    ///
-    /// # Errors
-    /// [`TooLong`], when a block is longer than the limit, whole or not.
+    /// Returns the next complete block.
     pub(crate) fn next_block(&mut self) -> Result<Option<EventBlock<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {
@@ -109,13 +106,13 @@ impl Framer {
         Ok(Some(EventBlock { end: self.start, data: block.data(&self.buf[from..self.start]), missing: "" }))
     }
 
-    /// What is left at the end of the stream, read as if its blank line had come. Takes nothing away.
+    /// Returns the incomplete block at the end of the stream, read as if its blank line had arrived. Consumes nothing.
     pub(crate) fn rest(&mut self) -> Option<EventBlock<'_>> {
         let length = self.buf.len() - self.start;
         if length == 0 {
             return None;
         }
-        // Behind a CR one LF would only be the rest of its line end.
+        // After a CR, one LF would only complete its line end.
         let mut missing = if self.after_cr { "\n\n" } else { "\n" };
         if self.line < length {
             missing = "\n\n";
@@ -126,22 +123,23 @@ impl Framer {
         Some(EventBlock { end: self.buf.len(), data: block.data(&self.buf[self.start..]), missing })
     }
 
-    /// Where the block that is not yet whole begins.
+    /// Returns the start of the incomplete block.
     pub(crate) const fn start(&self) -> usize {
         self.start
     }
 
-    /// These bytes, as they came. Places are good until the next [`Framer::push`].
+    /// Returns bytes of the stream. Offsets are valid until the next [`Framer::push`].
     pub(crate) fn slice(&self, range: Range<usize>) -> Bytes {
         self.buf.slice(range)
     }
 
-    /// The bytes of the block that is not yet whole.
+    /// Returns the bytes of the incomplete block.
     pub(crate) fn unfinished(&self) -> Bytes {
         self.buf.slice(self.start..)
     }
 
-    /// Gives the whole blocks from `from` on, and lets go of all of them. What is all that there is costs no count.
+    /// Returns the complete blocks from `from` on, and discards all complete blocks. Returning the whole buffer costs
+    /// no reference count.
     pub(crate) fn give(&mut self, from: usize) -> Bytes {
         if from == 0 && self.start == self.buf.len() {
             self.start = 0;
@@ -152,7 +150,7 @@ impl Framer {
         given
     }
 
-    /// Lets go of the whole blocks. A short rest is copied, so that it does not keep a large piece alive.
+    /// Discards the complete blocks. A short rest is copied, so that it does not keep a large piece alive.
     pub(crate) fn compact(&mut self) {
         if self.start == 0 {
             return;
@@ -162,7 +160,7 @@ impl Framer {
         self.buf = Bytes::copy_from_slice(&self.buf);
     }
 
-    /// Looks at one more line: whether it ends the block, or `None` when it is not all there.
+    /// Reads one more line. Returns true if it ends the block, and `None` if it is incomplete.
     fn next_line(&mut self) -> Option<bool> {
         let block = &self.buf[self.start..];
         if self.after_cr && self.at < block.len() {
@@ -193,7 +191,7 @@ impl Framer {
         Some(self.field(line))
     }
 
-    /// Reads one line: whether it ends the block.
+    /// Reads one line. Returns true if it ends the block.
     fn field(&mut self, mut line: Range<usize>) -> bool {
         let block = &self.buf[self.start..];
         if std::mem::take(&mut self.opening) && block[line.clone()].starts_with("\u{feff}".as_bytes()) {
@@ -226,7 +224,7 @@ impl Block {
             return Some(Cow::Borrowed(value));
         }
         let mut joined = value.to_vec();
-        // Between CR and LF stands an empty line more, which is no data.
+        // Between CR and LF is an empty line, which is not data.
         for value in behind.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(data_of) {
             joined.push(b'\n');
             joined.extend_from_slice(value);
@@ -235,7 +233,7 @@ impl Block {
     }
 }
 
-/// What a line says, if it is a data line.
+/// Returns the value of a data line.
 fn data_of(line: &[u8]) -> Option<&[u8]> {
     let value = match line.strip_prefix(b"data")? {
         [] => &[],

@@ -1,15 +1,16 @@
-//! The clocks of an answer: [`AttemptTimeouts`], and how they run.
+//! Timeouts of a response: their limits ([`AttemptTimeouts`]) and their state ([`RunningTimeouts`]).
 //!
-//! | clock | starts | ends | fault |
+//! | timeout | starts | ends | error |
 //! |---|---|---|---|
-//! | first content | the attempt, when it asks for a stream | the first content event | [`TimeoutKind::FirstContent`] |
+//! | first content | the attempt, when the request asks for a stream | the first content event | [`TimeoutKind::FirstContent`] |
 //! | attempt | the attempt | a stream's first content; the end of any other body | [`TimeoutKind::Attempt`] |
-//! | idle | each sign of life | the next | [`TimeoutKind::Idle`] |
+//! | idle | each received frame | the next frame | [`TimeoutKind::Idle`] |
 //! | whole | the request's arrival | the end of the body | [`BodyError::Deadline`] |
 //!
-//! The fifth clock, connect, is the upstream client's. Comments and pings are life, so they move the idle clock (not with
-//! `pings_keep_alive: false`, which finds models that are stuck behind a proxy that pings); they are never first content. All four run on one timer, armed for the first that is due and only moved when it fires
-//! too early: an event costs a look at the clock, not a timer.
+//! The fifth timeout, connect, is part of the upstream client. Comments and pings restart the idle timeout; with
+//! `pings_keep_alive: false` they do not, which detects a model that hangs behind a proxy that pings. They are never
+//! first content. All four timeouts share one timer. It is armed for the earliest deadline and only moved when it fires
+//! too early: an event costs a reading of the clock, not a timer.
 
 use std::{
     pin::Pin,
@@ -23,33 +24,33 @@ use tollgate_layers::timeout::Limit;
 
 use crate::error::{BodyError, TimeoutKind};
 
-/// How long an upstream may stay silent once it has sent the terminal event: the answer is there, only the end of the
-/// connection's body is missing.
+/// The longest silence of an upstream after the terminal event. The response is complete then; only the end of the body
+/// is missing.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What limits one attempt. Each may be absent.
+/// The time limits of one attempt. Each is optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AttemptTimeouts {
-    /// From the start of a streamed attempt to its first content event.
+    /// The limit from the start of a streamed attempt to its first content event.
     pub first_content: Option<Limit>,
-    /// Between two signs of life of an answer that has begun.
+    /// The limit between two frames of a response that has begun.
     pub idle: Option<Limit>,
-    /// From the start of the attempt to a stream's first content, or to the end of any other body. Looked at from the
-    /// head on: before it, that is what the [`Timeout`](tollgate_layers::timeout) layer is for.
+    /// The limit from the start of the attempt to a stream's first content, or to the end of any other body. It is
+    /// checked from the response head on; before the head, the [`Timeout`](tollgate_layers::timeout) layer applies it.
     pub attempt: Option<Limit>,
-    /// When the whole request must be done. Looked at from the head on, too.
+    /// The deadline of the whole request. It is checked from the response head on, too.
     pub whole: Option<Instant>,
-    /// `pings_keep_alive: false`: comments and events that say nothing are no sign of life for the idle clock.
+    /// True for `pings_keep_alive: false`: comments and events without content do not restart the idle timeout.
     pub ignore_pings: bool,
 }
 
-/// The clocks of one attempt, running.
+/// The state of the timeouts of one attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunningTimeouts {
     last_life: Option<Instant>,
-    /// Bytes came, whatever they were.
+    /// True after any frame was received.
     alive: bool,
-    /// A stream's first content came.
+    /// True after a stream's first content.
     answered: bool,
     ignore_pings: bool,
     first: Option<(Instant, Limit)>,
@@ -59,19 +60,19 @@ pub(crate) struct RunningTimeouts {
     hold: Option<Instant>,
 }
 
-/// What is due first, and when.
+/// The kind of deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The head was held long enough.
+    /// The longest hold of the head has passed.
     Hold,
-    /// Too late.
+    /// A timeout has expired.
     Error(BodyError),
 }
 
 impl RunningTimeouts {
     pub(crate) fn start(timeouts: &AttemptTimeouts, stream: bool) -> Self {
         let now = Instant::now();
-        // A limit too long to be a time is none.
+        // A limit that overflows `Instant` never expires.
         let from_now = |limit: Limit| Some((now.checked_add(limit.after)?, limit));
         Self {
             first: timeouts.first_content.filter(|_| stream).and_then(from_now),
@@ -83,8 +84,13 @@ impl RunningTimeouts {
         }
     }
 
-    /// Bytes came: in time, if not later than the whole should have taken. Who takes little at a time finds something
-    /// whenever they look, so that the timer is never asked.
+    /// Records a received frame.
+    ///
+    /// The deadline of the whole request is checked here too: a client that reads slowly always finds data ready, so
+    /// the timer would never be polled.
+    ///
+    /// # Errors
+    /// [`BodyError::Deadline`] if the deadline of the whole request has passed.
     pub(crate) fn life(&mut self) -> Result<(), BodyError> {
         let now = Instant::now();
         self.alive = true;
@@ -94,9 +100,9 @@ impl RunningTimeouts {
         if self.whole.is_some_and(|at| now >= at) { Err(BodyError::Deadline) } else { Ok(()) }
     }
 
-    /// What came says something.
+    /// Records a frame that makes progress: more than a ping.
     pub(crate) fn progress(&mut self) {
-        // Where every byte is life, that was noted when it came.
+        // Otherwise `life` has restarted the idle timeout.
         if self.ignore_pings {
             self.lives(Instant::now());
         }
@@ -106,34 +112,34 @@ impl RunningTimeouts {
         self.last_life = Some(now);
     }
 
-    /// Whether any came.
+    /// Returns true if any frame was received.
     pub(crate) const fn has_received(&self) -> bool {
         self.alive
     }
 
-    /// A stream's first content came.
+    /// Records a stream's first content.
     pub(crate) const fn content(&mut self) {
-        // Told with each event, and only the first time there is anything to write.
+        // Called for each event; only the first call changes anything.
         if !self.answered {
             self.answered = true;
             (self.first, self.attempt) = (None, None);
         }
     }
 
-    /// A plain answer is committed, whatever was asked for: only the attempt bounds it, and how long that takes is from
-    /// now on the client's doing as well.
+    /// Marks a plain response as committed: only the attempt limit applies, without evidence against the deployment,
+    /// because from here on the client's reading speed counts too.
     pub(crate) fn plain(&mut self) {
         self.first = None;
         self.attempt = self.attempt.map(|(at, limit)| (at, limit.without_evidence()));
     }
 
-    /// The terminal event came.
+    /// Records the terminal event: the rest of the body may be silent for at most one second.
     pub(crate) fn done(&mut self) {
         let linger = Limit::of(LINGER).without_evidence();
         self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
     }
 
-    /// Until first content comes, tells when this much time has passed; unless a clock for first content runs.
+    /// Starts a hold of the head of at most `after`, unless a first-content limit is set.
     pub(crate) fn hold_unless_timed(&mut self, after: Duration) {
         self.hold = match self.first {
             None => Instant::now().checked_add(after),
@@ -141,12 +147,12 @@ impl RunningTimeouts {
         };
     }
 
-    /// Tells when this much time has passed.
+    /// Starts a hold of the head of at most `after`.
     pub(crate) fn hold(&mut self, after: Duration) {
         self.hold = Instant::now().checked_add(after);
     }
 
-    /// The head is not held any longer.
+    /// Ends the hold of the head.
     pub(crate) const fn release_hold(&mut self) {
         self.hold = None;
     }
@@ -167,21 +173,22 @@ impl RunningTimeouts {
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Waits for the first that is due.
+    /// Returns the earliest deadline once it has passed.
     pub(crate) fn poll(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
         let Some((at, due)) = self.due() else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| due)
     }
 
-    /// The same while the head is awaited, when the attempt and the whole are the business of a
-    /// [`Timeout`](tollgate_layers::timeout) further out: two timers for one moment would be one too many.
+    /// Polls the first-content limit while the response head is pending. The attempt limit and the deadline are
+    /// enforced by an outer [`Timeout`](tollgate_layers::timeout) then: a second timer for the same moment would be
+    /// redundant.
     pub(crate) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<BodyError> {
         let Some((at, limit)) = self.first else { return Poll::Pending };
         timer.poll_at(at, cx).map(|()| BodyError::Timeout { clock: TimeoutKind::FirstContent, limit })
     }
 }
 
-/// One timer, made when it is first polled.
+/// A timer that is allocated at the first poll.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -200,7 +207,7 @@ impl Timer {
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
-            // Fired for what was due before: there has been life since.
+            // The timer fired for an earlier deadline, which has been moved since.
             armed.as_mut().reset(at);
         }
     }

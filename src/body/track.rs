@@ -1,11 +1,11 @@
-//! What the gateway's answers tell the layers: [`BodyOutcome`].
+//! Response tracking for the layers: [`BodyOutcome`].
 
 use tollgate_layers::{Classify, OnComplete, Outcome, TrackOutcome};
 
 use super::{Response, handle::OutcomeHandle};
 use crate::error::HasOutcome;
 
-/// Reads an answer's outcome out of its body, and fastens handles to it. The outcome was made once, at the leaf.
+/// Reads a response's outcome from its body, and attaches handles to the body. The outcome is computed once, by Peek.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BodyOutcome;
 
@@ -24,7 +24,7 @@ where
     E: HasOutcome,
 {
     fn track(&self, handle: H, mut result: Result<Response, E>) -> Result<Response, E> {
-        // Where it lies: an answer's head is some hundred bytes, and several handles are fastened to each.
+        // In place: a response head is some hundred bytes, and several handles are attached to each.
         match &mut result {
             Ok(response) => response.body_mut().attach(handle),
             Err(error) => handle.into().complete(&error.outcome()),

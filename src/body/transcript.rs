@@ -1,11 +1,11 @@
-//! What a stream has said, kept in mind so that another can go on with it: [`Transcript`].
+//! The text that a stream has sent, kept so that another model can continue it: [`Transcript`].
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-/// The text of one choice. Anything that cannot be put into an assistant's message as text makes it none: what cannot
-/// be gone on with is better broken off.
+/// The text of one choice. There is no transcript of a stream with anything that cannot be an assistant message's text:
+/// such a stream is not continued.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
     text: String,
@@ -13,10 +13,10 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    /// So much text is kept at most, in bytes: longer than any answer of today's models.
+    /// The longest transcript, in bytes: longer than any response of today's models.
     const MOST: usize = 1 << 20;
 
-    /// Notes a chunk that passes.
+    /// Records a chunk that is passed on.
     pub(super) fn note(&mut self, data: &[u8]) {
         if self.unfit {
             return;
@@ -34,7 +34,7 @@ impl Transcript {
         choice.index == 0 && delta.is_text()
     }
 
-    /// The text, which may be none yet, if there was nothing else.
+    /// Returns the text, which may be empty. Returns `None` if the stream had anything else.
     pub(super) fn text(&self) -> Option<&str> {
         (!self.unfit).then_some(&*self.text)
     }

@@ -1,4 +1,4 @@
-//! What an upstream client gives: [`UpstreamBody`].
+//! The response body of an upstream client: [`UpstreamBody`].
 
 use std::{
     collections::VecDeque,
@@ -15,15 +15,15 @@ use tokio::time::{Sleep, sleep};
 use super::coalesce::Coalesce;
 use crate::error::BodyError;
 
-/// The body of an upstream's answer, as it comes.
+/// The body of an upstream's response, as received.
 #[derive(Debug)]
 pub struct UpstreamBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    /// From a connection, its bursts merged.
+    /// The body of a connection, with its bursts coalesced.
     Connection(Coalesce<Box<dyn Connection>>),
-    /// From a script: a `mock_response`, or a test.
+    /// A script, for a `mock_response` or a test.
     ScriptedBody(ScriptedBody),
 }
 
@@ -36,19 +36,19 @@ pub(super) trait Connection:
 impl<B> Connection for B where B: Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin {}
 
 impl UpstreamBody {
-    /// A scripted body, for answers that need no connection.
+    /// Makes a scripted body, for responses without a connection.
     #[must_use]
     pub fn scripted(steps: impl IntoIterator<Item = ScriptStep>) -> Self {
         Self(Inner::ScriptedBody(ScriptedBody { steps: steps.into_iter().collect(), pause: None }))
     }
 
-    /// A scripted body that is there at once.
+    /// Makes a scripted body of these bytes, ready at once.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::scripted([ScriptStep::Data(bytes.into())])
     }
 
-    /// From now on bursts are merged: the first content has gone.
+    /// Starts the coalescing of bursts, after the first content was sent.
     pub(super) const fn coalesce_bursts(&mut self) {
         if let Inner::Connection(coalesce) = &mut self.0 {
             coalesce.begin();
@@ -71,7 +71,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().0 {
-            // What hyper says about it may name addresses; all that matters is that there is no more.
+            // hyper's error may contain addresses, and every error means the same here: the body is cut.
             Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|_| BodyError::Cut),
             Inner::ScriptedBody(scripted) => {
                 scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))
@@ -97,13 +97,13 @@ impl Body for UpstreamBody {
 /// One step of a scripted body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptStep {
-    /// These bytes come.
+    /// Returns these bytes.
     Data(Bytes),
-    /// Nothing comes for so long.
+    /// Waits for this time.
     Wait(Duration),
-    /// Nothing comes any more, and no end either.
+    /// Stays pending for ever.
     Hang,
-    /// The connection breaks.
+    /// Returns a connection error.
     Cut,
 }
 

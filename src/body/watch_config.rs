@@ -1,4 +1,4 @@
-//! On what terms an answer is watched: [`WatchConfig`], and who judges it: [`Classifier`].
+//! Configuration of the watching of response bodies: [`WatchConfig`], and the [`Classifier`].
 
 use std::sync::{
     Arc,
@@ -10,32 +10,34 @@ use tollgate_layers::Outcome;
 
 use super::secrets::Secrets;
 
-/// Judges an answer: the gateway's classifier, as plain functions.
+/// The gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Classifier {
-    /// What an answer that is no success means, by its status, headers and body.
+    /// Returns the outcome of a response that is not a success, by its status, headers and body.
     pub response: fn(StatusCode, &HeaderMap, &[u8]) -> Outcome,
-    /// What the data of an event (or the body of a 200) means that looks like an error; `None` when it is none.
+    /// Returns the outcome of an event's data (or the body of a 200) that looks like an error; `None` if it is not an
+    /// error.
     pub event: fn(&[u8], &HeaderMap) -> Option<Outcome>,
-    /// What a success means so far: what its headers tell about limits.
+    /// Returns the outcome so far of a success: the limits that its headers report.
     pub success: fn(&HeaderMap) -> Outcome,
 }
 
-/// How the answers of a deployment are watched.
+/// The configuration of a deployment's Peek layer.
 #[derive(Clone, Debug)]
 pub(crate) struct PeekConfig {
     pub(crate) classifier: Classifier,
-    /// `broken_events: pass`.
+    /// True for `broken_events: pass`: events with broken JSON are passed on.
     pub(crate) pass_broken: bool,
     pub(crate) event_limit: usize,
-    /// Counts the events with broken JSON.
+    /// The number of events with broken JSON, for the metrics.
     pub(crate) broken: Option<Arc<AtomicU64>>,
-    /// What no error may tell.
+    /// The credentials that are removed from errors.
     pub(crate) secrets: Secrets,
 }
 
 impl PeekConfig {
-    /// 16 MB: larger than any event seen (images in base64), small enough for one request.
+    /// The default limit of one event, in bytes: 16 MB, larger than any event seen (images in base64), and affordable
+    /// for one request.
     const EVENT_LIMIT: usize = 16 << 20;
 
     pub(crate) fn new(classifier: Classifier) -> Self {
@@ -55,14 +57,14 @@ impl PeekConfig {
     }
 }
 
-/// How one answer is watched.
+/// The configuration for one response.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchConfig {
     pub(crate) peek: Arc<PeekConfig>,
-    /// We asked for usage and the client did not: the chunk that carries nothing else is taken out.
+    /// True if the gateway asked for usage and the client did not: a chunk with usage alone is removed.
     pub(crate) strip_usage: bool,
-    /// What is said is kept in mind, so that another can go on with it.
+    /// True if the text is recorded, so that another model can continue it.
     pub(crate) keeps_transcript: bool,
-    /// The answer goes on with another: what only opens a stream is left out.
+    /// True if the response continues another one: chunks that only open a stream are removed.
     pub(crate) is_continuation: bool,
 }

@@ -1,27 +1,27 @@
-//! What one chunk says: [`ChunkInfo`].
+//! The information in one chunk: [`ChunkInfo`].
 
 use super::{quick, scan};
 
-/// What one chunk says, as far as a gateway must know.
+/// The information in one chunk that the gateway needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ChunkInfo {
-    /// It carries something that the model said.
+    /// True for a chunk with output of the model.
     pub content: bool,
-    /// It looks like an error object; whether it is one, the classifier says.
+    /// True for a chunk that looks like an error object; the classifier decides.
     pub error: bool,
-    /// It ends the stream, in a dialect that has no `[DONE]`.
+    /// True for a chunk that ends the stream, in a dialect without `[DONE]`.
     pub terminal: bool,
-    /// It carries usage and not a single choice.
+    /// True for a chunk with usage and without choices.
     pub only_usage: bool,
-    /// The tokens it tells.
+    /// The reported usage.
     pub usage: Option<Usage>,
-    /// The choices it speaks of, one bit each. Those past 127 share the last one.
+    /// The choices in the chunk, one bit each. Choices past 127 share the last bit.
     pub begun: u128,
-    /// The choices it gives a finish reason for.
+    /// The choices with a finish reason.
     pub finished: u128,
 }
 
-/// Tokens, as an answer tells them.
+/// The token counts of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     total: Option<u64>,
@@ -30,11 +30,11 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// The names that count.
+    /// The names of the members that are counted.
     pub(super) const NAMES: [&'static str; 5] =
         ["total_tokens", "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"];
 
-    /// Notes what stands under one of [`NAMES`](Self::NAMES).
+    /// Sets the count with one of the [`NAMES`](Self::NAMES).
     pub(super) fn set(&mut self, name: &str, tokens: u64) {
         match name {
             "total_tokens" => self.total = Some(tokens),
@@ -43,7 +43,7 @@ impl Usage {
         }
     }
 
-    /// All tokens of the call.
+    /// Returns the total number of tokens of the call.
     pub(crate) fn total(&self) -> u64 {
         self.total.unwrap_or(self.input.saturating_add(self.output))
     }
@@ -54,7 +54,7 @@ impl Usage {
     }
 }
 
-/// Returns whether a delta's member of this name holds something that the model said.
+/// Returns true if a delta's member of this name contains output of the model.
 pub(super) const fn is_speech(name: &[u8]) -> bool {
     matches!(
         name,
@@ -72,19 +72,19 @@ pub(super) const fn is_speech(name: &[u8]) -> bool {
 }
 
 impl ChunkInfo {
-    /// It says nothing, but who will speak.
+    /// Returns true if the chunk opens a message and has no content: a role at most.
     pub(crate) const fn only_opens(&self) -> bool {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
     }
 
-    /// Reads a JSON text; `None` when it is none.
+    /// Reads a JSON text. Returns `None` if it is not JSON.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         quick::read(json).map(|(info, _)| info).or_else(|| Self::read_slowly(json))
     }
 
-    /// The same of what the quick pass has declined.
+    /// Reads a JSON text that the quick reader has declined.
     pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
-        // What has no value is for the client to judge: that it is said is enough.
+        // A string without a value is left to the client: it counts as content.
         scan::read(json).or_else(|| scan::is_json(json).then(|| Self { content: true, ..Self::default() }))
     }
 }

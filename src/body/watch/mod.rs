@@ -1,7 +1,7 @@
-//! What an event means: [`Event::read`], and [`TemplateReader`] for those of one stream.
+//! Readers of the JSON of stream events: [`Event::read`] for one event, [`TemplateReader`] for those of one stream.
 //!
-//! A pass over the event's JSON without a tree: a few names are looked for, all else is skipped, whatever its type. A
-//! field of a strange type is ignored, never an error: this watches, it does not validate.
+//! The readers build no tree: they look for a few names and skip all other values, of any type. A field with an
+//! unexpected type is ignored and never an error: they do not validate.
 
 mod chunk_info;
 mod quick;
@@ -14,18 +14,18 @@ pub(crate) use template::TemplateReader;
 /// The end marker of the OpenAI dialect.
 pub(crate) const DONE: &[u8] = b"[DONE]";
 
-/// What one event's data is.
+/// The content of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Event {
-    /// No data to speak of.
+    /// An event without data.
     Empty,
     /// `[DONE]`.
     Done,
-    /// Neither of these, and not JSON.
+    /// Any other data that is not JSON.
     Broken,
-    /// JSON, and what it means.
+    /// A JSON chunk.
     Chunk(ChunkInfo),
-    /// A chunk that says something, and nothing else that an earlier one of its stream has not told: see [`TemplateReader`].
+    /// A chunk with content, and without any other news since an earlier chunk of its stream: see [`TemplateReader`].
     Repeat,
 }
 
@@ -45,25 +45,25 @@ impl Event {
     }
 }
 
-/// What is known of a stream's choices so far: constant size, however many events.
+/// The state of a stream. Its size is constant, however many events follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamState {
-    /// There was an event with data, whatever it said.
+    /// True after an event with data.
     pub any: bool,
-    /// Something was said since this was last looked at.
+    /// True if the stream has made progress since this was last reset.
     pub fresh: bool,
-    /// There was content.
+    /// True after the first content.
     pub content: bool,
-    /// The terminal event was seen.
+    /// True after the terminal event.
     pub done: bool,
-    /// The last usage that was told; where it is told on every chunk, it counts up.
+    /// The last reported usage. A stream that reports usage in every chunk counts up.
     pub usage: Option<Usage>,
     begun: u128,
     finished: u128,
 }
 
 impl StreamState {
-    /// Notes what an event said.
+    /// Updates the state with an event.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Empty => return,
@@ -82,12 +82,12 @@ impl StreamState {
         self.any = true;
     }
 
-    /// Every choice that began has its finish reason. With several choices one may be done while others still speak.
+    /// Returns true if every choice that began has its finish reason. A choice may finish while others continue.
     pub(crate) const fn finished(&self) -> bool {
         self.finished != 0 && self.begun & !self.finished == 0
     }
 
-    /// The upstream has shown that it generates: content, or a finish reason without any.
+    /// Returns true if the upstream has begun to generate: content, or a finish reason without any.
     pub(crate) const fn answered(&self) -> bool {
         self.content || self.finished != 0
     }
@@ -203,7 +203,7 @@ mod tests {
                 .usage
                 .is_none()
         );
-        // What it says cannot be told; that it says something is believed.
+        // The string has no value, but the chunk counts as content.
         assert!(chunk(r#"{"type":"\ud800","usage":{"total_tokens":1}}"#).content);
         assert!(matches!(Event::read(br#"{"type":"\ud800","choices":[{"#), Event::Broken));
         assert!(matches!(Event::read(br#"{"choices":[{"#), Event::Broken));

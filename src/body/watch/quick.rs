@@ -1,15 +1,16 @@
-//! The same pass without serde: [`read`].
+//! A fast reader of one event's JSON, without serde: [`read`].
 //!
-//! Every event of every stream is read, so this is the dearest step of a paced stream that is ours. It takes the
-//! chunks that upstreams write; whatever is not plain (an escape in a name, a float where a count is expected,
-//! broken JSON) is left to the slow pass, which is also its proof.
+//! Every event of every stream is read, so this is the most expensive step of the gateway in a slow stream. It reads
+//! chunks in the form that upstreams usually write; any other form (an escape in a name, a float for a count, broken
+//! JSON) is declined and left to [`scan`](super::scan). The tests compare both.
 
 use std::ops::Range;
 
 use super::{ChunkInfo, Usage, chunk_info::is_speech};
 use crate::json::{Cursor, Key};
 
-/// What a chunk says, and where the last string stands that says something, if one does; `None` when it is not certain.
+/// Returns the chunk's information and the range of its last non-empty content string, if any. Returns `None` for a
+/// form that it declines.
 pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
     let (mut info, mut no_choice, mut said) = (ChunkInfo::default(), false, None);
@@ -22,7 +23,7 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
         b"x_groq" => wrapped(cursor, &mut info.usage),
         b"error" | b"errors" => filled(cursor, &mut info.error),
         b"object" => word(cursor).filter(|word| *word != "error").map(drop),
-        // Other dialects say by it what they are.
+        // The other dialects have a `type`.
         b"type" => None,
         _ => cursor.value(),
     })?;
@@ -35,7 +36,7 @@ fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
     (!key.escaped).then_some(key.inner)
 }
 
-/// The text of a string without escapes.
+/// Reads a string without escapes.
 fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
     let from = cursor.at();
     let text = cursor.string().filter(|text| !text.escaped)?;
@@ -77,7 +78,7 @@ fn choices(
     Some(())
 }
 
-/// A finish reason: whether it is one, and whether it is that something failed.
+/// Reads a finish reason: sets `finish` if there is one, and `error` if it is `error`.
 fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, error: &mut bool) -> Option<()> {
     if cursor.peek()? != b'"' {
         return filled(cursor, finish);
@@ -98,7 +99,7 @@ fn delta(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize
     })
 }
 
-/// What a model says: whether anything, and where, if in a string.
+/// Reads output of the model: sets `said` if it is not empty, and `text` to its range if it is a string.
 fn speech(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
     let from = cursor.at();
     filled(cursor, said)?;
@@ -134,12 +135,12 @@ fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
     })
 }
 
-/// Passes over a value where the slow pass looks into it, too.
+/// Skips a value where the slow reader would look into it, too.
 fn pass(cursor: &mut Cursor<'_>) -> Option<()> {
     filled(cursor, &mut false)
 }
 
-/// Whether a value is neither null, false nor empty; once one was, it stays so.
+/// Sets `into` if the value is neither null, false nor empty. Never clears it.
 fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
     match cursor.peek()? {
         b'"' => {
@@ -217,7 +218,7 @@ mod tests {
         "con\\u0074ent",
     ];
 
-    /// Chunks as upstreams write them, and others that are near.
+    /// Chunks in the usual form, and similar ones.
     fn chunks() -> impl Strategy<Value = String> {
         let member = (prop::sample::select(NAMES.to_vec()), prop::sample::select(VALUES.to_vec()));
         let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));

@@ -1,7 +1,7 @@
-//! The reading of one event's JSON with serde: [`read`].
+//! A reader of one event's JSON with serde: [`read`].
 //!
-//! Takes what [`quick`](super::quick) declines, whatever its shape, and is what the tests of that compare it with. An
-//! object is split into its members, and only those that mean something are split again.
+//! It reads the chunks that [`quick`](super::quick) declines, of any shape, and is the reference in the tests of
+//! `quick`. It splits an object into its members, and splits only relevant members again.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use serde_json::{Number, value::RawValue};
 
 use super::{ChunkInfo, Usage, chunk_info::is_speech};
 
-/// Reads a JSON text of any shape. `None` for what is no JSON, or where half a surrogate pair stands for a name, a type
-/// or a finish reason.
+/// Reads a JSON text of any shape. Returns `None` for text that is not JSON, and for half a surrogate pair in a name, a
+/// type or a finish reason.
 pub(super) fn read(json: &[u8]) -> Option<ChunkInfo> {
-    // In JSON, bytes that are no UTF-8 can only stand within strings, and spoil nothing else.
+    // Invalid UTF-8 can only be inside of strings, and does not affect anything else.
     let text = String::from_utf8_lossy(json);
     let value: &RawValue = serde_json::from_str(&text).ok()?;
     let Some(items) = list(value.get()) else { return chunk(value.get()) };
     let mut info = ChunkInfo::default();
     for item in items {
-        // Some wrap an error in a list of one. Nothing else comes in a list.
+        // Some upstreams wrap an error in a list of one. Other chunks are never in a list.
         info.error |= chunk(item.get())?.error;
     }
     Some(info)
 }
 
-/// Returns whether this is a JSON text, though it may hold what is no value, such as half a surrogate pair.
+/// Returns true for a JSON text, also if it contains a string without a value, such as half a surrogate pair.
 pub(super) fn is_json(json: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(json).is_ok()
 }
 
-/// Reads the usage object at the start of `json`, whatever follows it.
+/// Reads the usage object at the start of `json`. Ignores the rest.
 pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
     let first = serde_json::Deserializer::from_slice(json).into_iter::<&RawValue>().next()?;
     let mut found = None;
@@ -45,7 +45,7 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
         match &*name {
             "choices" => choices(value, &mut info, &mut no_choice)?,
             "usage" => usage(value, &mut info.usage)?,
-            // Groq has the usage in an object of its own.
+            // Groq has the usage in a nested object.
             "x_groq" => {
                 for (_, value) in members(value)?.iter().filter(|(name, _)| name == "usage") {
                     usage(value, &mut info.usage)?;
@@ -103,7 +103,7 @@ fn usage(json: &str, into: &mut Option<Usage>) -> Option<()> {
     Some(())
 }
 
-/// Splits an object into its members, repeated names included. Anything else has none.
+/// Splits an object into its members, including repeated names. Returns no members for any other value.
 fn members(json: &str) -> Option<Vec<(String, &str)>> {
     struct Members;
 
@@ -128,18 +128,19 @@ fn members(json: &str) -> Option<Vec<(String, &str)>> {
     serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
 }
 
-/// Splits a list into its items. `None` for anything else.
+/// Splits a list into its items. Returns `None` for any other value.
 fn list(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
-/// Reads a count of tokens or the number of a choice. Some count in floats, and a negative float is zero.
+/// Reads a count of tokens or the index of a choice. Some upstreams count in floats; a negative float is zero.
 fn count(json: &str) -> Option<u64> {
     let number = serde_json::from_str::<Number>(json).ok()?;
     number.as_u64().or_else(|| number.as_f64().filter(|_| number.is_f64()).map(|float| float as u64))
 }
 
-/// Reads a string; `Some(None)` for an empty one and for anything else. `None` when it has no value.
+/// Reads a string. Returns `Some(None)` for an empty string and any other type, and `None` for a string without a
+/// value.
 fn text(json: &str) -> Option<Option<String>> {
     if json == "\"\"" || !json.starts_with('"') {
         return Some(None);
@@ -147,7 +148,7 @@ fn text(json: &str) -> Option<Option<String>> {
     serde_json::from_str(json).ok().map(Some)
 }
 
-/// Returns whether a value is neither null, false nor empty.
+/// Returns true if a value is neither null, false nor empty.
 fn is_filled(json: &str) -> bool {
     let inner = json.strip_prefix(['[', '{']).map(str::trim_ascii_start);
     !matches!(json, "null" | "false" | "\"\"") && !matches!(inner, Some("]" | "}"))

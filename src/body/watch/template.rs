@@ -1,24 +1,24 @@
-//! Chunks that differ in a word: [`TemplateReader`].
+//! A reader that recognises chunks which differ in one string: [`TemplateReader`].
 //!
-//! A model speaks in hundreds of chunks that are alike to the byte but for one string. What the first of them means
-//! the others mean too, as long as that string is one and says something: two comparisons tell, at a tenth of the price
-//! of reading them, and what the first has told need not be noted again. Chunks that differ elsewhere as well are read,
-//! each for itself.
+//! A model sends hundreds of chunks that are equal to the byte but for one string. They have the information of the
+//! first, as long as that string is one valid string and not empty: two comparisons decide that, at a tenth of the cost
+//! of a parse, and the state of the stream needs no update. Chunks with other differences are parsed.
 
 use std::ops::Range;
 
 use super::{ChunkInfo, Event, quick};
 use crate::json::string;
 
-/// A longer chunk is no word of a stream of many, in bytes; so much is kept for each stream at most.
+/// The longest template, in bytes. Longer chunks are not the short deltas of a long stream. Each stream keeps at most
+/// this much.
 const LONGEST: usize = 1024;
 
-/// Reads the events of one stream.
+/// A reader for the events of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct TemplateReader {
-    /// The last chunk that was read whole and said something.
+    /// The template: the last parsed chunk with content.
     chunk: Vec<u8>,
-    /// Where in it the string stands that says it, without its quotes. Empty: there is no chunk.
+    /// The range of the content string in the template, without its quotes. Empty: there is no template.
     said: Range<usize>,
 }
 
@@ -30,7 +30,7 @@ impl TemplateReader {
         }
         Event::read_by(data, |json| match quick::read(json) {
             Some((info, said)) => {
-                // Usage counts up from chunk to chunk, and each error is one.
+                // Usage changes from chunk to chunk, and each error counts.
                 if let Some(said) = said.filter(|_| info.usage.is_none() && !info.error) {
                     self.learn(json, said);
                 }
@@ -48,9 +48,9 @@ impl TemplateReader {
         }
     }
 
-    /// Whether this is the chunk that is known, but for what its string says.
+    /// Returns true if the data equals the template but for its content string.
     fn is_alike(&self, data: &[u8]) -> bool {
-        // Both with a quote of the string.
+        // Both include a quote of the string.
         let (head, tail) = (&self.chunk[..self.said.start], &self.chunk[self.said.end..]);
         !head.is_empty()
             && data.len() > head.len() + tail.len()
@@ -60,7 +60,7 @@ impl TemplateReader {
     }
 }
 
-/// Whether what stands here, between two quotes, is one string.
+/// Returns true if the bytes between the two quotes are one valid string.
 fn says(data: &[u8], inner: Range<usize>) -> bool {
     let text = &data[inner.clone()];
     (text.is_ascii() || std::str::from_utf8(text).is_ok())
@@ -79,7 +79,7 @@ mod tests {
         )
     }
 
-    /// A reader that knows a chunk.
+    /// A reader that has a template.
     fn reader() -> TemplateReader {
         let mut reader = TemplateReader::default();
         reader.read(chunk("Once", "").as_bytes());
@@ -125,7 +125,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Whatever came before, an event means what it means alone.
+        /// Earlier events do not change the information of an event.
         #[test]
         fn what_was_read_before_changes_no_meaning(
             events in prop::collection::vec(
