@@ -1,8 +1,8 @@
-//! What one request has tried so far: [`Attempts`].
+//! The record of the attempts of one request: [`Attempts`].
 //!
-//! One such record rides in a request, behind an `Arc`, through all its retries and fallbacks. The balancer writes the
-//! endpoints that it picked. Retry gives one [`Directive`] with each repeat, which the balancer takes. Layers reach the
-//! record by a [`Setting`]; without one, each call stands alone.
+//! A request carries one record, behind an `Arc`, through all its retries and fallbacks. The balancer adds the endpoints
+//! that it picks. Retry writes one [`Directive`] before each repeat, and the balancer takes it. Layers read the record
+//! through a [`Setting`]; without one, each call is independent of earlier calls.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use crate::Setting;
 
-/// The record of one request: which endpoints were tried, how many attempts were made, and where the next may go.
+/// The endpoints that one request has tried, its number of attempts, and the directive for the next attempt.
 ///
-/// Its lock is touched by one request alone, so it is never waited for.
+/// Only one request uses the lock of a record, so that it is never contended.
 #[derive(Debug, Default)]
 pub struct Attempts {
     made: AtomicU32,
@@ -32,35 +32,35 @@ struct Record {
     begin_untried: bool,
 }
 
-/// Which endpoint the next attempt may go to.
+/// The endpoints that the next attempt may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Directive {
-    /// Any, untried ones first.
+    /// Any endpoint; untried endpoints are preferred.
     #[default]
     Any,
-    /// An untried one. A balancer that has none with room refuses at once.
+    /// Only untried endpoints. A balancer without an untried endpoint that has capacity refuses at once.
     Untried,
-    /// Any, but one that was tried no earlier than this.
+    /// Any endpoint, but one that was already tried no earlier than this time.
     NotBefore(Instant),
 }
 
-/// An endpoint, as told apart from all others alive in this process.
+/// The identity of an endpoint among all that exist in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointKey(usize);
 
 impl EndpointKey {
-    /// The key of whatever lives at this place for as long as the request does.
+    /// Returns the key of the value at this address. The value must stay there for as long as the request lasts.
     #[must_use]
-    pub fn of<T>(place: &T) -> Self {
-        Self(std::ptr::from_ref(place).addr())
+    pub fn of<T>(value: &T) -> Self {
+        Self(std::ptr::from_ref(value).addr())
     }
 }
 
-/// The [`Setting`] of those who keep no record: each call stands alone.
+/// The [`Setting`] for requests without a record of attempts: each call is independent of earlier calls.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
+pub struct NoAttempts;
 
-impl<'a, Req> Setting<&'a Req> for Alone {
+impl<'a, Req> Setting<&'a Req> for NoAttempts {
     type Value = Option<&'a Attempts>;
 
     fn get(&self, _: &'a Req) -> Option<&'a Attempts> {
@@ -69,16 +69,16 @@ impl<'a, Req> Setting<&'a Req> for Alone {
 }
 
 impl Attempts {
-    /// An empty record.
+    /// Returns an empty record.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes that this endpoint is called now, or failed when it was to be.
+    /// Records an attempt at this endpoint: a call, or a failure to become ready for the call.
     pub fn picked(&self, endpoint: EndpointKey) {
         let mut record = self.record();
-        // Written under the lock alone.
+        // Only written under the lock.
         self.made.store(self.made() + 1, Ordering::Relaxed);
         if record.contains(endpoint) {
             return;
@@ -89,50 +89,51 @@ impl Attempts {
         }
     }
 
-    /// Whether this endpoint was called before by this request.
+    /// Returns true if this request has tried this endpoint before.
     #[must_use]
     pub fn tried(&self, endpoint: EndpointKey) -> bool {
         self.made() > 0 && self.record().contains(endpoint)
     }
 
-    /// How many attempts this request has made, over all groups.
+    /// Returns the number of attempts of this request, over all groups.
     #[must_use]
     pub fn made(&self) -> u32 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody has asked this before: a caller comes once, whatever groups it is sent on to.
+    /// Returns true on the first call only. Used to count each request once, even if a fallback sends it to other groups.
     pub(crate) fn begins(&self) -> bool {
-        // The layers of one request run one after another.
+        // The layers of one request run one after another, so that a load and a store are enough.
         let begins = !self.begun.load(Ordering::Relaxed);
         self.begun.store(true, Ordering::Relaxed);
         begins
     }
 
-    /// Says where the next attempt may go.
+    /// Sets the directive for the next attempt.
     pub fn direct(&self, next: Directive) {
         self.record().next = next;
     }
 
-    /// Takes what was said of the next attempt, once. Called by a balancer as soon as it is called.
+    /// Takes the directive for the next attempt, and resets it to [`Directive::Any`]. A balancer calls this as soon as it
+    /// is called itself.
     pub fn take_directive(&self) -> Directive {
-        // Nothing is said of a first attempt, which most are: its record need not be opened.
+        // A first attempt has no directive. Most attempts are the first one: they need not take the lock.
         if self.made() == 0 { Directive::Any } else { std::mem::take(&mut self.record().next) }
     }
 
-    /// Has the next round of attempts go to untried endpoints alone: for a fallback that sends a request back to where it
-    /// failed, because there are others there. Unlike a [`Directive`] it is said before the round begins, and holds for
-    /// all of it.
+    /// Restricts the next round of attempts to untried endpoints. For a fallback that sends a request back to the group in
+    /// which it failed, because other endpoints of the group may succeed. Unlike a [`Directive`], this is set before the
+    /// round begins, and applies to all of its attempts.
     pub fn begin_untried(&self) {
         self.record().begin_untried = true;
     }
 
-    /// What [`Attempts::begin_untried`] asked for, once.
+    /// Returns true once after [`Attempts::begin_untried`] was called.
     pub(crate) fn take_begin_untried(&self) -> bool {
         std::mem::take(&mut self.record().begin_untried)
     }
 
-    /// How many different endpoints were called.
+    /// Returns the number of different endpoints that were tried.
     #[must_use]
     pub fn endpoints(&self) -> usize {
         let record = self.record();

@@ -1,4 +1,4 @@
-//! Those that are notified of capacity that comes early: [`CapacityListeners`].
+//! The listeners that an endpoint notifies of capacity that returns early: [`CapacityListeners`].
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -10,7 +10,8 @@ use crate::{
 /// The subscribers of one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct CapacityListeners {
-    // Behind an `Arc`, so that they are notified without the lock: what they wake may end a call of ours.
+    // Behind an `Arc`, so that the lock is not held while they are notified: a task that a listener wakes may end a call
+    // of this endpoint, which notifies the listeners again.
     all: Mutex<Arc<Vec<Weak<dyn CapacityListener>>>>,
 }
 
@@ -19,7 +20,7 @@ impl CapacityListeners {
     pub(crate) fn add(&self, listener: &Weak<dyn CapacityListener>) {
         let mut all = self.all();
         let all = Arc::make_mut(&mut all);
-        // Those of earlier trees are gone.
+        // The balancers of earlier trees were dropped.
         all.retain(|known| known.strong_count() > 0);
         all.push(listener.clone());
     }

@@ -11,7 +11,7 @@ pub use crate::class::Class;
 /// Classifies the response head or the error of an attempt.
 ///
 /// For a response with a pending body, [`Class::Success`] means "successful so far"; later failures reach the layers
-/// through [`TrackOutcome`](crate::Track).
+/// through [`TrackOutcome`](crate::TrackOutcome).
 ///
 /// Closures implement this trait:
 ///

@@ -1,155 +1,161 @@
-//! What a balancer asks of the services it balances over: [`Endpoint`].
+//! The trait of the services that a balancer chooses from: [`Endpoint`].
 //!
-//! `tower::Service` cannot say how much room a backend has for *this* request, nor hold that room between the
-//! choice and the call. `Endpoint` adds both, and nothing else. [`Quota`](crate::quota::Quota) is the innermost
-//! one; [`Cooldown`](crate::cooldown::Cooldown) decorates any other.
+//! A `tower::Service` can neither report the capacity of a backend for *this* request, nor reserve that capacity between
+//! the choice and the call. `Endpoint` adds both, and nothing else. [`Quota`](crate::quota::Quota) is the innermost
+//! endpoint; [`Cooldown`](crate::cooldown::Cooldown) wraps any other endpoint.
 
 use std::sync::Weak;
 
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// A service that knows its own room.
+/// A service that reports its own capacity.
 ///
-/// The protocol: many are asked for their [`score`](Endpoint::score); a clone of the chosen one
-/// [`reserve`](Endpoint::reserve)s; that same clone is polled ready and called. What was reserved is kept in the
-/// clone, spent by `call`, and given back when the clone is dropped uncalled, as tower's `ConcurrencyLimit` does
-/// with its permit. After a successful `reserve`, `call` never refuses.
+/// The protocol: the balancer calls [`score`](Endpoint::score) on many endpoints, calls [`reserve`](Endpoint::reserve) on
+/// a clone of the one that it chooses, then polls that same clone ready and calls it. The clone keeps the reservation:
+/// `call` uses it up, and a clone that is dropped without a call releases it, as tower's `ConcurrencyLimit` does with its
+/// permit. After a successful `reserve`, `call` never refuses for lack of capacity.
 pub trait Endpoint<Req>: Service<Req> + Clone {
-    /// Whether there is room for this request now, and how well this endpoint is. Only reads; what it says may be
-    /// a moment old. `now` is passed because many are asked at one time, and a clock is dear.
+    /// Returns the health, cost and usage of this endpoint for this request.
+    ///
+    /// Changes nothing, and may be slightly out of date. `now` is an argument because a balancer calls this on many
+    /// endpoints at one time, and reading the clock is expensive.
     ///
     /// # Errors
-    /// [`NoCapacity`], when there is no room: from when there may be.
+    /// [`NoCapacity`] if the endpoint has no capacity for this request now.
     fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity>;
 
-    /// Takes all that the call needs, for this clone. `seen` is the score that the choice was made on.
+    /// Reserves all that the call needs, for this clone. `seen` is the score that the choice was based on.
     ///
     /// # Errors
-    /// [`NoCapacity`], when the room has gone since it was asked for; nothing is held then.
+    /// [`NoCapacity`] if the capacity was taken since the score was read. Nothing is reserved then.
     fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), NoCapacity>;
 
-    /// What share of the group's work this endpoint is meant to have. Constant for the life of the endpoint.
-    fn share(&self) -> EndpointWeight;
+    /// Returns the weight of this endpoint in its group. Constant for the lifetime of the endpoint.
+    fn weight(&self) -> EndpointWeight;
 
-    /// Returns how many calls like this one could begin until `horizon.by`, if each began as early as it may. Only reads.
+    /// Returns the number of calls like this one that could start by `horizon.by`, if each started as early as possible.
     ///
-    /// By default it is one, from the time that [`score`](Endpoint::score) gives.
+    /// Changes nothing. The default implementation returns one from the time on at which [`score`](Endpoint::score)
+    /// expects capacity, and zero before.
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
         match self.score(req, horizon.now) {
             Ok(_) => 1,
-            Err(until) => u64::from(until.at <= horizon.by),
+            Err(full) => u64::from(full.until <= horizon.by),
         }
     }
 
-    /// Has `listener` notified whenever there may be room, or the endpoint may be healthy, earlier than was said last.
-    /// A decorator passes it on.
+    /// Subscribes `listener` to capacity, or health, that returns earlier than this endpoint last reported.
+    ///
+    /// The endpoint must not notify the listener from within `score`, which may run under a lock of the listener.
+    /// A wrapper forwards the subscription to its inner endpoint. The default implementation never notifies.
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
         let _ = listener;
     }
 }
 
-/// A time ahead, for which calls are counted that could begin until then.
+/// A period of time in which calls that could start are counted, from now on.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon {
-    /// The present. It is passed because many are asked at one time, and a clock is dear.
+    /// The present time. Passed along because reading the clock once for each endpoint is expensive.
     pub now: Instant,
-    /// The end of the time ahead.
+    /// The end of the period.
     pub by: Instant,
-    /// The calls that count.
+    /// The certainty with which a call must be able to start to be counted.
     pub confidence: Confidence,
 }
 
 impl Horizon {
-    /// Returns the horizon of the calls that are expected to begin from `now` until `by`.
+    /// Returns a horizon that counts the calls expected to start from `now` until `by`.
     #[must_use]
     pub const fn likely(now: Instant, by: Instant) -> Self {
         Self { now, by, confidence: Confidence::Likely }
     }
 
-    /// Returns the horizon of the calls that surely can begin from `now` until `by`.
+    /// Returns a horizon that counts the calls certain to be able to start from `now` until `by`.
     #[must_use]
     pub const fn certain(now: Instant, by: Instant) -> Self {
         Self { now, by, confidence: Confidence::Certain }
     }
 }
 
-/// How sure it must be that a call can begin.
+/// The certainty with which a call can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confidence {
-    /// It is to be expected. By this it is decided whether a request waits.
+    /// The call is expected to start. The balancer lets a request wait on this.
     Likely,
-    /// It is sure, as far as anybody knows: where it is about to be seen whether the backend bears more than it did, a
-    /// refusal may come between. By this a caller is given a time to come back.
+    /// The call can start even if the backend refuses a call meanwhile: a quota that is about to find out if its backend
+    /// accepts more than before expects such a refusal. The balancer computes `retry_after` from this.
     Certain,
 }
 
-/// Learns that an endpoint may have capacity, or be healthy, earlier than it had said.
+/// Receives a notification when an endpoint may have capacity, or be healthy, earlier than it last reported.
 pub trait CapacityListener: Send + Sync {
-    /// Notifies it. Must neither block nor call the endpoint.
+    /// Handles the notification. Must neither block nor call the endpoint.
     fn capacity_freed(&self);
 }
 
-/// What an endpoint says about itself at the moment of choice.
+/// The state of an endpoint with capacity, as reported to the balancer when it chooses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Its health.
+    /// The health of the endpoint.
     pub health: Health,
-    /// What the call will cost, in the unit of the tightest limit (tokens where known, else 1 per request).
+    /// The cost of the call, in the unit of the tightest limit (tokens where known, else 1 per request).
     pub cost: f64,
-    /// How much of its rate limit is used, 0.0 to 1.0; for strategies that go by usage.
+    /// The part of the rate limit that is in use, from 0.0 to 1.0; for strategies that choose by usage.
     pub used: f64,
 }
 
-/// An endpoint's health. The order is the order of preference.
+/// The health of an endpoint. The variants are in the order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub enum Health {
-    /// Well. The number is the part of its weight it may carry, above 0 and up to 1.0: less than 1 during the slow start after a
-    /// bench.
+    /// Healthy. The number is the part of the weight that applies, above 0.0 and up to 1.0: below 1.0 during the slow start
+    /// after a cooldown.
     Healthy(f64),
-    /// Its bench is over, and one call may find out whether it is well again. Taken by `reserve`, which fails for a
-    /// second one.
+    /// The cooldown is over, and one call, the probe, may find out if the endpoint is healthy again. `reserve` takes the
+    /// probe, and fails for a second call.
     HalfOpen,
-    /// Benched for its health until then. Health never closes a group: it is called all the same when all others
-    /// are benched too.
+    /// Cooling down until this time. Health never closes a group: when all endpoints are cooling down, the balancer calls
+    /// one of them nevertheless.
     CoolingDown(Instant),
 }
 
-/// There is no room before that.
+/// The refusal of an endpoint without capacity for a request: the earliest time for the next attempt, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoCapacity {
-    /// The earliest time at which there may be room. For calls in flight, which end when they like, an estimate.
-    pub at: Instant,
-    /// Why there is none.
-    pub why: NoCapacityReason,
+    /// The earliest time at which there may be capacity. An estimate where that depends on the end of calls in flight.
+    pub until: Instant,
+    /// The limit that is reached.
+    pub reason: NoCapacityReason,
 }
 
-/// Why an endpoint has no room.
+/// The reason for which an endpoint has no capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoCapacityReason {
-    /// Its rate limit is reached, for any call.
+    /// The rate limit is reached, for any call.
     RateLimit,
-    /// Its limit of what calls cost is reached, for one as dear as this; a cheaper one may have room before.
+    /// The limit of the cost of calls is reached for a call as expensive as this one; a cheaper call may have capacity
+    /// earlier.
     Cost,
-    /// As many calls are in flight as it may have; freed at a time that nobody knows.
+    /// The limit of calls in flight is reached. The time at which one ends is not known.
     InFlight,
-    /// The backend said so.
+    /// The backend has closed the endpoint until a time, for example with a Retry-After header.
     ServerHold,
-    /// The one probe after a bench is under way.
+    /// The single probe after a cooldown is in flight.
     Probing,
 }
 
-/// How an endpoint is weighed against the others of its group.
+/// The weight, limits, order and price of an endpoint, by which a balancer distributes work over a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EndpointWeight {
-    /// The weight that was given to it.
+    /// The configured weight.
     pub weight: Option<f64>,
-    /// Its limit of requests per minute.
+    /// The limit of requests per minute.
     pub rpm: Option<f64>,
-    /// Its limit of tokens per minute.
+    /// The limit of tokens per minute.
     pub tpm: Option<f64>,
-    /// Its tier: the lowest one with room is used alone. Without one it stands behind those that have one.
+    /// The tier. Only the lowest tier with capacity is used. Endpoints without an order form the last tier.
     pub order: Option<i64>,
-    /// What a unit of work costs there, for a strategy that goes by cost.
+    /// The price of a unit of work, for strategies that choose by cost.
     pub price: Option<f64>,
 }

@@ -1,25 +1,25 @@
-//! Tower layers for one job: many unequal, rate-limited, unreliable backends that must look like one good one.
+//! Tower layers that make one reliable service of many backends with different rate limits and failures.
 //!
 //! Every layer is generic over request, response and error, and can be used alone in any hyper, axum or tonic
-//! application. None of them knows HTTP, JSON, or what a model is. What they need to know about an answer they are
-//! told by one [`Classify`], as one [`Outcome`] in plain numbers.
+//! application. The layers know nothing of HTTP, JSON or models. They learn about a response from a [`Classify`], which
+//! returns an [`Outcome`] of plain numbers.
 //!
-//! From the outside in, this is the order they are made for:
+//! The layers are designed for this order, from the outside in:
 //!
-//! | layer | what it does |
+//! | layer | purpose |
 //! |---|---|
-//! | [`FallbackLayer`](fallback::FallbackLayer) | asks another service when this one has done all it could |
-//! | [`ContextWindowFallbackLayer`](context_window::ContextWindowFallbackLayer) | asks a larger one when the request did not fit |
+//! | [`FallbackLayer`](fallback::FallbackLayer) | calls another service when this one has failed |
+//! | [`ContextWindowFallbackLayer`](context_window::ContextWindowFallbackLayer) | calls a service with a larger context window when the request did not fit |
 //! | [`RetryLayer`](retry::RetryLayer) | calls again, so that the balancer picks again |
 //! | [`RateLimitBalanceLayer`](balance::RateLimitBalanceLayer) | makes one service of many endpoints |
 //! | [`CooldownLayer`](cooldown::CooldownLayer) | lets an unhealthy endpoint cool down |
-//! | [`QuotaLayer`](quota::QuotaLayer) | keeps an endpoint's rate limits: the innermost [`Endpoint`] |
+//! | [`QuotaLayer`](quota::QuotaLayer) | keeps the rate limits of an endpoint: the innermost [`Endpoint`] |
 //! | [`TimeoutLayer`](timeout::TimeoutLayer) | ends an attempt that takes too long |
 //!
-//! # One alone
-//! [`Timeout`](timeout), [`Retry`](retry) and the two fallbacks do all of their work alone. [`Quota`](quota) and
-//! [`Cooldown`](cooldown) keep an account, and refuse nobody: it is the balancer that asks them before it calls. So one backend
-//! with a limit is a group of one.
+//! # Use of a single layer
+//! [`Timeout`](timeout), [`Retry`](retry) and the two fallbacks work without the others. [`Quota`](quota) and
+//! [`Cooldown`](cooldown) only keep accounts, and refuse no call: the balancer consults them before it calls. A single
+//! backend with a limit is therefore a group with one endpoint.
 //!
 //! ```
 //! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
@@ -27,16 +27,16 @@
 //! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let judge = |result: Result<&u16, &BoxError>| match result {
+//! let classify = |result: Result<&u16, &BoxError>| match result {
 //!     Ok(429) => Outcome::new(Class::RateLimited),
 //!     Ok(..500) => Outcome::new(Class::Success),
 //!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let limits = Limits { requests: Some(2), ..Limits::default() };
-//! let backend = QuotaLayer::new(Meters::new(limits), AtResponse(judge))
+//! let backend = QuotaLayer::new(Meters::new(limits), AtResponse(classify))
 //!     .layer(service_fn(|()| async { Ok::<_, BoxError>(200) }));
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtResponse(judge)))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtResponse(classify)))
 //!     .service(vec![backend]);
 //! for _ in 0..2 {
 //!     assert_eq!(service.clone().oneshot(()).await?, 200);
@@ -48,15 +48,15 @@
 //! ```
 //!
 //! # Errors
-//! A layer does not change the error type of what it stands round: [`Elapsed`](timeout::Elapsed) and
-//! [`Exhausted`](balance::Exhausted) join it by [`From`], which there is for [`BoxError`], and which an enum of your own can have.
-//! Round a service whose error has room for nothing else, such as axum's routes or hyper's client, put
-//! `map_err(BoxError::from)` below.
+//! A layer keeps the error type of its inner service. [`Elapsed`](timeout::Elapsed) and [`Exhausted`](balance::Exhausted)
+//! are converted to that type by [`From`]: [`BoxError`] implements it, and an application's own error enum can. Below a
+//! layer, add `map_err(BoxError::from)` to a service whose error type has no such conversion, such as axum's routes or
+//! hyper's client.
 //!
 //! # Features
-//! `testing`: `testing::Strict`, over which a layer of your own should pass too.
+//! `testing`: `testing::Strict`, a service that checks that a layer follows the contract of `tower::Service`.
 //!
-//! All time is tokio time, so that a test can pause it; they run where its timer is enabled.
+//! All time is tokio time, so that a test can pause it. The layers need a runtime whose timer is enabled.
 
 #[macro_use]
 mod macros;
@@ -93,5 +93,5 @@ pub use track::{AtResponse, OnComplete, TrackOutcome};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The error type of tower's own middleware.
+/// The boxed error type of tower's own middleware.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

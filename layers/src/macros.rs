@@ -1,8 +1,8 @@
-//! Code that every service with one inner service repeats.
+//! The macro for the accessors of a service's inner service.
 
-/// Gives a service access to the service that it wraps, in its field `inner` of type `S`.
+/// Implements the accessors of the inner service, which is the field `inner` of type `S`.
 ///
-/// Write `mut` where a change of `inner` reaches all calls: not where copies of it are kept for calls that come later.
+/// Use `mut` only if a change of `inner` affects all later calls: not if the service keeps clones of it for those.
 macro_rules! inner_accessors {
     () => {
         /// Returns the inner service.
@@ -18,7 +18,7 @@ macro_rules! inner_accessors {
     (mut) => {
         inner_accessors!();
 
-        /// Returns the inner service, to be changed.
+        /// Returns a mutable reference to the inner service.
         pub const fn get_mut(&mut self) -> &mut S {
             &mut self.inner
         }

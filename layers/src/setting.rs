@@ -11,16 +11,16 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use tollgate_layers::Setting;
 ///
-/// struct Request { patience: Option<Duration> }
+/// struct Request { timeout: Option<Duration> }
 ///
 /// fn limit<'a, S: Setting<&'a Request, Value = Duration>>(setting: &S, request: &'a Request) -> Duration {
 ///     setting.get(request)
 /// }
 ///
-/// let request = Request { patience: Some(Duration::from_secs(1)) };
+/// let request = Request { timeout: Some(Duration::from_secs(1)) };
 /// assert_eq!(limit(&Duration::from_secs(60), &request), Duration::from_secs(60));
 ///
-/// let per_request = |request: &Request| request.patience.unwrap_or(Duration::from_secs(60));
+/// let per_request = |request: &Request| request.timeout.unwrap_or(Duration::from_secs(60));
 /// assert_eq!(limit(&per_request, &request), Duration::from_secs(1));
 /// ```
 pub trait Setting<In> {

@@ -1,46 +1,47 @@
-//! What all calls of a layer share that may call again: [`SharedClone`].
+//! The service and configuration shared by all calls of a layer that may repeat a call: [`SharedClone`].
 
 use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A layer's rules, and a service to call again.
+/// The configuration of a layer, and a clone of its inner service for repeated calls.
 ///
-/// The first call goes to the service that was polled ready. Another needs one that the future may keep, and nearly no
-/// request needs that: cloned for each, as tower's own layers do, it is counted up and down with all that is below it.
+/// The first call goes to the service that was polled ready. A repeated call needs a service that the future owns, but
+/// few requests repeat a call. A clone for each request, as in tower's own layers, would increment and decrement the
+/// reference counts of all services below; this clone is made once and shared.
 #[derive(Debug)]
-pub(crate) struct SharedClone<S, R>(Arc<Shared<S, R>>);
+pub(crate) struct SharedClone<S, C>(Arc<Shared<S, C>>);
 
 #[derive(Debug)]
-struct Shared<S, R> {
-    rules: R,
-    // Behind a lock, so that a service that is not `Sync` will do.
+struct Shared<S, C> {
+    config: C,
+    // Behind a lock, so that a service need not be `Sync`.
     spare: Mutex<S>,
 }
 
-impl<S: Clone, R> SharedClone<S, R> {
-    pub(crate) fn new(inner: &S, rules: R) -> Self {
-        Self(Arc::new(Shared { rules, spare: Mutex::new(inner.clone()) }))
+impl<S: Clone, C> SharedClone<S, C> {
+    pub(crate) fn new(inner: &S, config: C) -> Self {
+        Self(Arc::new(Shared { config, spare: Mutex::new(inner.clone()) }))
     }
 
-    /// Another service, which nobody has polled.
+    /// Returns a clone of the service, which has not been polled ready.
     pub(crate) fn service(&self) -> S {
         self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl<S, R> Clone for SharedClone<S, R> {
+impl<S, C> Clone for SharedClone<S, C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S, R> Deref for SharedClone<S, R> {
-    type Target = R;
+impl<S, C> Deref for SharedClone<S, C> {
+    type Target = C;
 
-    fn deref(&self) -> &R {
-        &self.0.rules
+    fn deref(&self) -> &C {
+        &self.0.config
     }
 }
 
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_request_that_is_made_again_has_the_service_cloned() {
+    async fn the_service_is_cloned_only_for_a_repeated_request() {
         let next = |_: &bool, _: &Outcome| Some(true);
         let mut service = FallbackLayer::new(next, classify).layer(
             ContextWindowFallbackLayer::new(next, classify)

@@ -1,8 +1,9 @@
-//! The locks and counters that the requests of a group share, and those of its endpoints: std's. A request's own record,
-//! and what Retry shares, stand alone, and take std's as they are.
+//! The locks and atomics of the state that requests share: those of std, instrumented in tests.
 //!
-//! In the tests of this package each use of one is also a point at which [`explore`] may let another thread go on, so
-//! that a test can go through thousands of interleavings of the very types that run in production.
+//! A group and its endpoints use these. The record of a single request and the state of Retry use std directly.
+//!
+//! In the tests of this package each use is also a point at which [`explore`] may switch to another thread, so that a test
+//! explores thousands of interleavings of the types that run in production.
 
 #[cfg(not(test))]
 pub(crate) use std::sync::{
@@ -28,24 +29,24 @@ mod switching {
         static EXPLORING: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Runs `story` so many times on a paused clock, its threads interleaved each time at random by this seed. A
-    /// failure prints the schedule that led to it; threads that all wait for each other are one.
+    /// Runs `test` this number of times on a paused clock, each time with another random interleaving of its threads.
+    /// A failure prints the schedule that led to it. A deadlock is a failure.
     ///
-    /// Orders of memory weaker than one after the other are not explored.
-    pub(crate) fn explore(seed: u64, times: usize, story: impl Fn() + Send + Sync + 'static) {
+    /// Memory orders weaker than sequential consistency are not explored.
+    pub(crate) fn explore(seed: u64, times: usize, test: impl Fn() + Send + Sync + 'static) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
         let _entered = runtime.enter();
-        // All threads of a story run on this one.
+        // shuttle runs all threads of a test on this one.
         EXPLORING.set(true);
         println!("seed {seed}");
-        Runner::new(RandomScheduler::new_from_seed(seed, times), Config::new()).run(story);
+        Runner::new(RandomScheduler::new_from_seed(seed, times), Config::new()).run(test);
         EXPLORING.set(false);
     }
 
-    fn point() {
+    fn switch_point() {
         if EXPLORING.get() {
-            // Not `yield_now`: that would also wake the task that is being polled, and no wake-up could be lost.
+            // Not `yield_now`, which would also wake the task that is being polled: a lost wake-up would go unnoticed.
             threads::sleep(Duration::ZERO);
         }
     }
@@ -59,12 +60,12 @@ mod switching {
         }
 
         pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-            point();
+            switch_point();
             while EXPLORING.get() {
                 match self.0.try_lock() {
                     Ok(guard) => return Ok(guard),
                     Err(TryLockError::Poisoned(poisoned)) => return Err(poisoned),
-                    Err(TryLockError::WouldBlock) => point(),
+                    Err(TryLockError::WouldBlock) => switch_point(),
                 }
             }
             self.0.lock()
@@ -82,12 +83,12 @@ mod switching {
                 }
 
                 pub(crate) fn load(&self, order: Ordering) -> $value {
-                    point();
+                    switch_point();
                     self.0.load(order)
                 }
 
                 pub(crate) fn store(&self, value: $value, order: Ordering) {
-                    point();
+                    switch_point();
                     self.0.store(value, order);
                 }
             }
@@ -98,7 +99,7 @@ mod switching {
 
     impl AtomicU64 {
         pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-            point();
+            switch_point();
             self.0.fetch_add(value, order)
         }
     }

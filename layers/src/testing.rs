@@ -1,8 +1,8 @@
-//! The contract test that every layer passes: [`Strict`].
+//! A test service that enforces the contract of `tower::Service`: [`Strict`].
 //!
-//! `tower::Service` asks a caller to poll a service ready before each call, on the very value that is called.
-//! Most services forgive those who do not. `Strict` does not: it loses its readiness when it is cloned or called, and
-//! panics when it is called without. A layer that passes over `Strict` passes over everything.
+//! A caller of a `tower::Service` must poll the service ready before each call, on the value that it then calls. Most
+//! services tolerate violations. `Strict` does not: a clone is not ready, a call uses the readiness up, and a call without
+//! readiness panics. Every layer of this crate is tested over `Strict`.
 
 use std::{
     sync::Weak,
@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::endpoint::{CapacityListener, Endpoint, EndpointWeight, Horizon, NoCapacity, Score};
 
-/// Panics when it is called without having been polled ready since it was last cloned or called.
+/// A service that panics if it is called without having been polled ready since it was last cloned or called.
 #[derive(Debug)]
 pub struct Strict<S> {
     inner: S,
@@ -22,7 +22,7 @@ pub struct Strict<S> {
 }
 
 impl<S> Strict<S> {
-    /// Watches over `inner`.
+    /// Wraps `inner`.
     pub const fn new(inner: S) -> Self {
         Self { inner, ready: false }
     }
@@ -67,8 +67,8 @@ where
         self.inner.reserve(req, seen, now)
     }
 
-    fn share(&self) -> EndpointWeight {
-        self.inner.share()
+    fn weight(&self) -> EndpointWeight {
+        self.inner.weight()
     }
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {

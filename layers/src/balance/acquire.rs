@@ -1,4 +1,4 @@
-//! How a request gets an endpoint, at once or after a wait: [`Acquire`].
+//! The acquisition of an endpoint for a request, at once or after a wait in the queue: [`Acquire`].
 
 use std::{
     pin::Pin,
@@ -14,14 +14,14 @@ use super::{
     forecast::{has_slots, next_slot},
     picker::{Pick, PickRequest, Picked},
     queue::Ticket,
-    service::{Reads, Shared},
+    service::{RequestReader, Shared},
 };
 use crate::{Endpoint, attempts::Directive};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pin_project! {
-    /// A request on its way to an endpoint.
+    /// The state of a request that does not have an endpoint yet.
     pub(super) struct Acquire {
         directive: Directive,
         ticket: Option<Ticket>,
@@ -30,9 +30,11 @@ pin_project! {
     }
 }
 
-/// What a request does next.
-enum Turn {
-    Go,
+/// The next action of a request without an endpoint.
+enum Step {
+    /// Call the picked endpoint.
+    Call,
+    /// Sleep until this time, then try again.
     Sleep(Instant),
 }
 
@@ -41,7 +43,10 @@ impl Acquire {
         Self { directive, ticket: None, sleep: None }
     }
 
-    /// Completes with a clone that holds all it needs, written to `picked`, or with a refusal.
+    /// Polls for an endpoint. Completes when a clone with a reservation was written to `picked`.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if no endpoint has capacity in time.
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
         (shared, req): (&Shared<S, T, R>, &Req),
@@ -50,29 +55,30 @@ impl Acquire {
     ) -> Poll<Result<(), Exhausted>>
     where
         S: Endpoint<Req>,
-        R: Reads<Req>,
+        R: RequestReader<Req>,
     {
         let mut this = self.project();
         loop {
             let Some(ticket) = this.ticket.as_ref() else {
-                // A time that a server has just named may be all that the request would wait: a look, not an older one.
+                // The current time, not the time of an earlier read: a server may just have named a time that is exactly as far
+                // away as the request may wait.
                 let now = Instant::now();
-                let want = shared.want(req, *this.directive, shared.expires(req, now));
-                match shared.arrive(&want, now, picked) {
-                    Ok(Turn::Go) => return Poll::Ready(Ok(())),
-                    Ok(Turn::Sleep(_)) => {}
+                let request = shared.pick_request(req, *this.directive, shared.expires(req, now));
+                match shared.arrive(&request, now, picked) {
+                    Ok(Step::Call) => return Poll::Ready(Ok(())),
+                    Ok(Step::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
                 }
-                *this.ticket = shared.join(&want);
+                *this.ticket = shared.join(&request);
                 if this.ticket.is_none() {
-                    return Poll::Ready(Err(shared.refuse(&want, None, None)));
+                    return Poll::Ready(Err(shared.refuse(&request, None, None)));
                 }
                 continue;
             };
-            let want = shared.want(req, *this.directive, ticket.expires);
-            let at = match shared.turn((&want, cx.waker()), ticket, picked) {
-                Ok(Turn::Sleep(at)) => at,
-                Ok(Turn::Go) => {
+            let request = shared.pick_request(req, *this.directive, ticket.expires);
+            let at = match shared.try_queued((&request, cx.waker()), ticket, picked) {
+                Ok(Step::Sleep(at)) => at,
+                Ok(Step::Call) => {
                     *this.ticket = None;
                     return Poll::Ready(Ok(()));
                 }
@@ -96,100 +102,107 @@ impl Acquire {
 impl<S, T, R> Shared<S, T, R> {
     fn expires<Req>(&self, req: &Req, now: Instant) -> Instant
     where
-        R: Reads<Req>,
+        R: RequestReader<Req>,
     {
-        // A wait without a bound is a day.
+        // An unlimited wait is limited to a day, so that the addition cannot overflow.
         let expires = now + self.max_wait.min(Duration::from_secs(86_400));
         self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
-    fn want<'a, Req>(&self, req: &'a Req, directive: Directive, expires: Instant) -> PickRequest<'a, Req>
+    fn pick_request<'a, Req>(
+        &self,
+        req: &'a Req,
+        directive: Directive,
+        expires: Instant,
+    ) -> PickRequest<'a, Req>
     where
-        R: Reads<Req>,
+        R: RequestReader<Req>,
     {
         let (attempts, kind) = (self.reads.attempts(req), self.reads.kind(req));
         PickRequest { req, attempts, directive, kind, expires }
     }
 
-    /// Decides for a newcomer. It does not overtake the requests that wait, and does not join them in vain.
+    /// Decides for a request that arrives. It does not overtake the requests in the queue, and joins them only if it is
+    /// likely to be served in time.
     fn arrive<Req>(
         &self,
-        want: &PickRequest<'_, Req>,
+        request: &PickRequest<'_, Req>,
         now: Instant,
         picked: &mut Option<Picked<S>>,
-    ) -> Result<Turn, Exhausted>
+    ) -> Result<Step, Exhausted>
     where
         S: Endpoint<Req>,
     {
         if let Some(waiting) = self.queue.owed(now) {
-            if want.directive == Directive::Untried {
-                return Err(self.refuse(want, None, None));
+            if request.directive == Directive::Untried {
+                return Err(self.refuse(request, None, None));
             }
-            let in_time = has_slots(self.picker.endpoints(), want.req, waiting + 1, (now, want.expires));
+            let in_time =
+                has_slots(self.picker.endpoints(), request.req, waiting + 1, (now, request.expires));
             return if in_time {
-                Ok(Turn::Sleep(want.expires))
+                Ok(Step::Sleep(request.expires))
             } else {
-                Err(self.refuse(want, None, Some(want.expires)))
+                Err(self.refuse(request, None, Some(request.expires)))
             };
         }
-        match self.picker.pick(want, now, picked) {
-            Pick::Picked => Ok(Turn::Go),
-            Pick::Later(at) => Ok(Turn::Sleep(at)),
-            Pick::Never(at) => Err(self.refuse(want, None, at)),
+        match self.picker.pick(request, now, picked) {
+            Pick::Picked => Ok(Step::Call),
+            Pick::Later(at) => Ok(Step::Sleep(at)),
+            Pick::Never(at) => Err(self.refuse(request, None, at)),
         }
     }
 
-    fn join<Req>(&self, want: &PickRequest<'_, Req>) -> Option<Ticket> {
-        let excludes = want.attempts.is_some_and(|attempts| attempts.made() > 0);
-        self.queue.join(excludes, want.expires, self.max_queue)
+    fn join<Req>(&self, request: &PickRequest<'_, Req>) -> Option<Ticket> {
+        let excludes = request.attempts.is_some_and(|attempts| attempts.made() > 0);
+        self.queue.join(excludes, request.expires, self.max_queue)
     }
 
-    /// Decides for a request that waits.
-    fn turn<Req>(
+    /// Decides for a request in the queue.
+    fn try_queued<Req>(
         &self,
-        (want, waker): (&PickRequest<'_, Req>, &Waker),
+        (request, waker): (&PickRequest<'_, Req>, &Waker),
         ticket: &Ticket,
         picked: &mut Option<Picked<S>>,
-    ) -> Result<Turn, Exhausted>
+    ) -> Result<Step, Exhausted>
     where
         S: Endpoint<Req>,
     {
-        let expires = want.expires;
+        let expires = request.expires;
         loop {
             let now = Instant::now();
             if let Err(until) = ticket.turn(now, waker) {
                 if now >= expires {
-                    return Err(self.refuse(want, Some(ticket), None));
+                    return Err(self.refuse(request, Some(ticket), None));
                 }
-                return Ok(Turn::Sleep((until + MILLISECOND).min(expires)));
+                return Ok(Step::Sleep((until + MILLISECOND).min(expires)));
             }
-            let at = match self.picker.pick(want, now, picked) {
-                Pick::Picked => return Ok(Turn::Go),
+            let at = match self.picker.pick(request, now, picked) {
+                Pick::Picked => return Ok(Step::Call),
                 Pick::Later(at) => at.max(now + MILLISECOND),
-                Pick::Never(at) => return Err(self.refuse(want, Some(ticket), at)),
+                Pick::Never(at) => return Err(self.refuse(request, Some(ticket), at)),
             };
             if now >= expires {
-                return Err(self.refuse(want, Some(ticket), Some(at)));
+                return Err(self.refuse(request, Some(ticket), Some(at)));
             }
             if ticket.none_before(at).is_ok() {
-                return Ok(Turn::Sleep(at.min(expires)));
+                return Ok(Step::Sleep(at.min(expires)));
             }
         }
     }
 
-    /// Refuses a request. `earliest` is the time at which there may be capacity for one like it at its place, where that
-    /// is known.
+    /// Returns the refusal of a request. `earliest` is the time at which there may be capacity for this request at its
+    /// position in the queue, if known.
     fn refuse<Req>(
         &self,
-        want: &PickRequest<'_, Req>,
+        request: &PickRequest<'_, Req>,
         ticket: Option<&Ticket>,
         earliest: Option<Instant>,
     ) -> Exhausted
     where
         S: Endpoint<Req>,
     {
-        if want.directive == Directive::Untried {
-            // It does not come back: the answer before it is judged again.
+        if request.directive == Directive::Untried {
+            // A retry that accepts only untried endpoints does not wait: the previous response is returned instead.
             return Exhausted::new(earliest.map(until));
         }
         let waiting = match ticket {
@@ -197,11 +210,11 @@ impl<S, T, R> Shared<S, T, R> {
             Some(ticket) => ticket.ahead(),
             None => self.queue.len(),
         };
-        Exhausted::new(next_slot(self.picker.endpoints(), want.req, waiting, earliest).map(until))
+        Exhausted::new(next_slot(self.picker.endpoints(), request.req, waiting, earliest).map(until))
     }
 }
 
-/// Returns how long it is until then, at least a millisecond.
+/// Returns the time from now until `at`, at least a millisecond.
 fn until(at: Instant) -> Duration {
     at.saturating_duration_since(Instant::now()).max(MILLISECOND)
 }

@@ -1,8 +1,8 @@
-//! The balancer's own refusal: [`Exhausted`].
+//! The error of a balancer without capacity: [`Exhausted`].
 
 use std::{error::Error, fmt, time::Duration};
 
-/// No endpoint has room, and none will in time.
+/// The error for a request that no endpoint has capacity for in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
     retry_after: Option<Duration>,
@@ -13,9 +13,11 @@ impl Exhausted {
         Self { retry_after }
     }
 
-    /// When a lone caller who returns will be admitted: as soon as all who wait now have been served, and one more
-    /// slot frees. Arrivals to come are not counted. Never zero; `None` where there is no endpoint at all, or none that the
-    /// request was [still ready to take](crate::attempts::Directive::Untried).
+    /// Returns the time after which a new request is admitted: all requests that wait now are served by then, and one more
+    /// slot is free. Requests that arrive meanwhile are not taken into account.
+    ///
+    /// Never zero. `None` if there is no endpoint, or none that the request's
+    /// [directive](crate::attempts::Directive::Untried) permits.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -25,7 +27,7 @@ impl Exhausted {
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after {
-            Some(after) => write!(f, "no endpoint has room; try again in {} ms", after.as_millis()),
+            Some(after) => write!(f, "no endpoint has capacity; try again in {} ms", after.as_millis()),
             None => f.write_str("there is no endpoint to call"),
         }
     }

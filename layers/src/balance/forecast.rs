@@ -8,10 +8,10 @@ use super::picker::ASK_ALL;
 use crate::{Endpoint, endpoint::Horizon};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// The longest time that a server closes an endpoint for.
+/// The longest time for which a server can close an endpoint.
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Returns whether the endpoints are likely to take `count` calls like this one until `by`.
+/// Returns true if the endpoints are likely to accept `count` calls like this one by `by`.
 pub(super) fn has_slots<S, Req>(
     endpoints: &[S],
     req: &Req,
@@ -24,11 +24,11 @@ where
     reaches(endpoints.iter(), req, count, Horizon::likely(now, by))
 }
 
-/// Returns the time from which there is capacity for one more than `waiting` calls; `None` where there is no endpoint.
-/// Before `earliest` there is none.
+/// Returns the time from which there is capacity for one more than `waiting` calls; `None` if there is no endpoint. There
+/// is no capacity before `earliest`.
 ///
-/// The time is searched for between those at which each endpoint has its first slot. Each step asks all that have one
-/// by then, so a time need not be exact: to 1/256 of the wait among a few endpoints, to 1/16 among very many.
+/// A binary search between the times at which the endpoints have their first slots. Each step queries all endpoints that
+/// have a slot by then, so the precision is limited: 1/256 of the wait among a few endpoints, 1/16 among very many.
 pub(super) fn next_slot<S, Req>(
     endpoints: &[S],
     req: &Req,
@@ -44,9 +44,10 @@ where
         return Some(soonest);
     }
     let count = waiting + 1;
-    let first = |endpoint: &S| endpoint.score(req, now).map_or_else(|full| full.at, |_| now);
+    let first = |endpoint: &S| endpoint.score(req, now).map_or_else(|full| full.until, |_| now);
     let mut slots: Vec<_> = endpoints.iter().map(|endpoint| (first(endpoint), endpoint)).collect();
-    // Each endpoint has one slot at its time: so many of them are enough, unless they only hope for it.
+    // Each endpoint has at least one slot at its own time, so `count` endpoints are enough, unless such a time is only an
+    // estimate.
     let nth = count.min(slots.len()).checked_sub(1)?;
     let (mut long, _) = *slots.select_nth_unstable_by_key(nth, |(at, _)| *at).1;
     let mut short = slots[..nth].iter().map(|(at, _)| *at).fold(long, Instant::min);
@@ -69,7 +70,7 @@ where
     }
 }
 
-/// Returns whether the slots of these endpoints come to `count`. Asks no more of them than that takes.
+/// Returns true if these endpoints have at least `count` slots. Queries only as many of them as that takes.
 fn reaches<'a, S, Req>(
     endpoints: impl Iterator<Item = &'a S>,
     req: &Req,

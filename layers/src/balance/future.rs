@@ -1,4 +1,4 @@
-//! The future of [`RateLimitBalance`](super::RateLimitBalance).
+//! The response future of [`RateLimitBalance`](super::RateLimitBalance).
 
 use std::{
     fmt,
@@ -15,12 +15,12 @@ use super::{
     exhausted::Exhausted,
     load::InFlight,
     picker::Picked,
-    service::{Reads, Shared},
+    service::{RequestReader, Shared},
 };
 use crate::{Attempts, Endpoint, TrackOutcome, attempts::Directive};
 
 pin_project! {
-    /// Finds an endpoint with room, waiting for it where there is none, and calls it.
+    /// A future that picks an endpoint with capacity, waits for one if there is none, and calls it.
     pub struct ResponseFuture<S, Req, T, R>
     where
         S: Service<Req>,
@@ -42,7 +42,7 @@ pin_project! {
     }
 }
 
-/// The state that follows, or the outcome.
+/// The next state, or the result of the call.
 type Next<S, Req> = Result<
     State<S, <S as Service<Req>>::Future>,
     Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>,
@@ -54,9 +54,9 @@ where
 {
     pub(super) fn new(shared: Arc<Shared<S, T, R>>, req: Req) -> Self
     where
-        R: Reads<Req>,
+        R: RequestReader<Req>,
     {
-        // Taken at once, so that nothing is left of a call that is dropped.
+        // Taken at once: a future that is dropped without a poll must not leave the directive to a later call.
         let directive = shared.reads.attempts(&req).map_or(Directive::Any, Attempts::take_directive);
         Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::new(directive) } }
     }
@@ -67,7 +67,7 @@ where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
     T: TrackOutcome<InFlight, S::Response, S::Error>,
-    R: Reads<Req>,
+    R: RequestReader<Req>,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -82,20 +82,21 @@ where
                         this.state.set(State::Over);
                         return Poll::Ready(Err(exhausted.into()));
                     }
-                    let Some(at_once) = picked.as_mut() else { return Poll::Pending };
-                    // Mostly it is ready, and is not put away before it is called.
-                    let Poll::Ready(ready) = at_once.service.poll_ready(cx) else {
+                    let Some(acquired) = picked.as_mut() else { return Poll::Pending };
+                    // Usually the clone is ready, and is called without a move into the state.
+                    let Poll::Ready(ready) = acquired.service.poll_ready(cx) else {
                         this.state.set(State::Readying { picked });
                         return Poll::Pending;
                     };
-                    call(this.shared, at_once, ready, this.req.take())
+                    call(this.shared, acquired, ready, this.req.take())
                 }
                 StateProj::Readying { picked } => {
-                    let Some(late) = picked.as_mut() else { return Poll::Pending };
-                    let ready = ready!(late.service.poll_ready(cx));
-                    // What was before is not the endpoint's time. A clock is dear, and mostly nothing was.
-                    late.in_flight.iter_mut().for_each(InFlight::called);
-                    call(this.shared, late, ready, this.req.take())
+                    let Some(waiting) = picked.as_mut() else { return Poll::Pending };
+                    let ready = ready!(waiting.service.poll_ready(cx));
+                    // The wait for readiness is not part of the latency. Only this path reads the clock again, because that is
+                    // expensive, and usually there is no such wait.
+                    waiting.in_flight.iter_mut().for_each(InFlight::called);
+                    call(this.shared, waiting, ready, this.req.take())
                 }
                 StateProj::Calling { inner, in_flight } => {
                     let result = ready!(inner.poll(cx));
@@ -117,7 +118,7 @@ where
     }
 }
 
-/// Attaches the handle to an answer whose head is there.
+/// Attaches the handle of a call to its response.
 fn attach<S, T, R, Res, Err>(
     shared: &Shared<S, T, R>,
     mut in_flight: InFlight,
@@ -134,7 +135,7 @@ where
     result
 }
 
-/// Calls the picked clone where it lies; or its error is the outcome.
+/// Calls the picked clone in place, or returns the error with which it failed to become ready.
 fn call<S, Req, T, R>(
     shared: &Shared<S, T, R>,
     picked: &mut Picked<S>,
@@ -144,10 +145,10 @@ fn call<S, Req, T, R>(
 where
     S: Service<Req>,
     T: TrackOutcome<InFlight, S::Response, S::Error>,
-    R: Reads<Req>,
+    R: RequestReader<Req>,
 {
     let Some(req) = req else { return Ok(State::Over) };
-    // One that fails before it is called was tried too: a retry is to go elsewhere.
+    // An endpoint that fails before the call counts as tried too, so that a retry uses another one.
     if let Some(attempts) = shared.reads.attempts(&req) {
         attempts.picked(picked.key);
     }

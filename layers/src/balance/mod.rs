@@ -14,7 +14,7 @@
 //! A full endpoint is not *unready* but full *until*, so there is a wait with an end, and a refusal with a time in it.
 //!
 //! # The choice
-//! The lowest [order](crate::endpoint::Share::order) with room; those that this request has not
+//! The lowest [order](crate::endpoint::EndpointWeight::order) with room; those that this request has not
 //! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
 //! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to 64 endpoints
 //! of an order are all asked; of more, 16 that are drawn, and if none of these will do, all. A benched endpoint is
@@ -74,7 +74,7 @@
 //! `BoxCloneSyncService` is, `BoxCloneService` is not.
 //!
 //! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
-//! semaphore would. A [`TrackOutcome`](crate::Track) that takes the head for the end lets a streamed answer weigh nothing
+//! semaphore would. A [`TrackOutcome`](crate::TrackOutcome) that takes the head for the end lets a streamed answer weigh nothing
 //! while it streams.
 
 mod acquire;
@@ -93,5 +93,5 @@ mod tests;
 pub use exhausted::Exhausted;
 pub use future::ResponseFuture;
 pub use load::InFlight;
-pub use service::{RateLimitBalance, RateLimitBalanceLayer, Reads, Settings};
+pub use service::{RateLimitBalance, RateLimitBalanceLayer, RequestReader, RequestSettings};
 pub use strategy::Strategy;

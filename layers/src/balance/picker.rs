@@ -38,7 +38,7 @@ pub(super) struct Picker<S> {
     tiers: OnceLock<Tiers>,
 }
 
-/// The endpoints in the sequence of their [order](crate::endpoint::Share::order). Indices count in this sequence.
+/// The endpoints in the sequence of their [order](crate::endpoint::EndpointWeight::order). Indices count in this sequence.
 #[derive(Debug)]
 struct Tiers {
     sequence: Vec<usize>,
@@ -127,7 +127,7 @@ impl<S> Picker<S> {
             if let Some(void) = picked.take().and_then(|picked| picked.in_flight) {
                 void.undo();
             }
-            soonest = soonest.min(full.at);
+            soonest = soonest.min(full.until);
             now = Instant::now();
         }
         // Other requests were faster each time; the next capacity may be this one's.
@@ -141,7 +141,7 @@ impl<S> Picker<S> {
     {
         self.tiers.get_or_init(|| {
             self.endpoints.iter().for_each(|endpoint| endpoint.subscribe(&self.listener));
-            Tiers::new(self.endpoints.iter().map(Endpoint::share).collect(), self.strategy)
+            Tiers::new(self.endpoints.iter().map(Endpoint::weight).collect(), self.strategy)
         })
     }
 
@@ -319,8 +319,9 @@ where
         if tried && self.untried_only {
             return;
         }
-        let at = self.not_before.filter(|_| tried).map_or(full.at, |not_before| not_before.max(full.at));
-        match full.why {
+        let at =
+            self.not_before.filter(|_| tried).map_or(full.until, |not_before| not_before.max(full.until));
+        match full.reason {
             // It was unhealthy a moment ago: rather another that is cooling down than waiting for this one.
             NoCapacityReason::Probing => earlier(&mut self.unhealthy_at, at),
             NoCapacityReason::RateLimit

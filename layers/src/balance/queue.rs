@@ -81,7 +81,7 @@ impl Ticket {
     }
 
     /// See [`Queue::none_before`].
-    pub(super) fn none_before(&self, at: Instant) -> Result<(), SharedClone> {
+    pub(super) fn none_before(&self, at: Instant) -> Result<(), Notified> {
         self.queue.with(|queue| queue.none_before(self.number, at)).map(wake)
     }
 
@@ -131,7 +131,7 @@ struct Waiter {
 
 /// The waiter was notified while it tried.
 #[derive(Debug)]
-pub(super) struct SharedClone;
+pub(super) struct Notified;
 
 impl Waiter {
     /// Whether it is about to try; one that has given up stands in no other's way.
@@ -203,12 +203,12 @@ impl Queue {
 
     /// Notes that the waiter tried, and found no capacity before `at`. Returns the one to wake now, or an error if the
     /// waiter was notified meanwhile and must try again.
-    fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, SharedClone> {
+    fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, Notified> {
         let place = self.place(number);
         let Some(waiter) = self.waiters.get_mut(place) else { return Ok(None) };
         waiter.at = at;
         if waiter.notified {
-            return Err(SharedClone);
+            return Err(Notified);
         }
         // If this waiter excludes endpoints, the next may be able to use the capacity. If not, no other can; but the
         // first of those that let this one go first has yet to learn when its own time comes.

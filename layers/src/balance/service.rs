@@ -15,18 +15,19 @@ use super::{
     strategy::Strategy,
 };
 use crate::{
-    Attempts, Endpoint, Setting, TrackOutcome, attempts::Alone, endpoint::CapacityListener, setting::Constant,
+    Attempts, Endpoint, Setting, TrackOutcome, attempts::NoAttempts, endpoint::CapacityListener,
+    setting::Constant,
 };
 
 /// Makes one service of many [`Endpoint`]s.
 ///
 /// `T` fastens an [`InFlight`] to each answer; the other parameters say how a request is read.
 #[derive(Clone, Debug)]
-pub struct RateLimitBalanceLayer<T, A = Alone, D = Constant<Option<Instant>>, K = Constant<u8>> {
+pub struct RateLimitBalanceLayer<T, A = NoAttempts, D = Constant<Option<Instant>>, K = Constant<u8>> {
     strategy: Strategy,
     seed: Option<u64>,
     track: T,
-    reads: Settings<A, D, K>,
+    reads: RequestSettings<A, D, K>,
     max_wait: Duration,
     max_queue: usize,
 }
@@ -40,7 +41,7 @@ impl<T> RateLimitBalanceLayer<T> {
             strategy,
             seed: None,
             track,
-            reads: Settings::NONE,
+            reads: RequestSettings::NONE,
             max_wait: Duration::from_secs(2),
             max_queue: 1_000,
         }
@@ -67,26 +68,30 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
     /// [`Setting`](crate::Setting)`<&Req, Value = Option<&Attempts>>`. A function will do; a closure cannot say
     /// that what it returns lives in the request.
     pub fn with_attempts<B>(self, attempts: B) -> RateLimitBalanceLayer<T, B, D, K> {
-        self.reading(|Settings { deadline, kind, .. }| Settings { attempts, deadline, kind })
+        self.reading(|RequestSettings { deadline, kind, .. }| RequestSettings { attempts, deadline, kind })
     }
 
     /// With when a request need not be answered any more: a
     /// [`Setting`](crate::Setting)`<&Req, Value = Option<Instant>>`.
     pub fn with_deadline<E>(self, deadline: E) -> RateLimitBalanceLayer<T, A, E, K> {
-        self.reading(|Settings { attempts, kind, .. }| Settings { attempts, deadline, kind })
+        self.reading(|RequestSettings { attempts, kind, .. }| RequestSettings { attempts, deadline, kind })
     }
 
     /// With of which kind a request is, where speed is compared: 0 for one whose head comes when all of it is done,
     /// so that its time is divided by its cost, 1 for one that begins to answer at once. A
     /// [`Setting`](crate::Setting)`<&Req, Value = u8>`.
     pub fn with_kind<L>(self, kind: L) -> RateLimitBalanceLayer<T, A, D, L> {
-        self.reading(|Settings { attempts, deadline, .. }| Settings { attempts, deadline, kind })
+        self.reading(|RequestSettings { attempts, deadline, .. }| RequestSettings {
+            attempts,
+            deadline,
+            kind,
+        })
     }
 
     /// The same, with requests read otherwise.
     fn reading<B, E, L>(
         self,
-        how: impl FnOnce(Settings<A, D, K>) -> Settings<B, E, L>,
+        how: impl FnOnce(RequestSettings<A, D, K>) -> RequestSettings<B, E, L>,
     ) -> RateLimitBalanceLayer<T, B, E, L> {
         let Self { strategy, seed, track, reads, max_wait, max_queue } = self;
         RateLimitBalanceLayer { strategy, seed, track, reads: how(reads), max_wait, max_queue }
@@ -94,7 +99,7 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
 }
 
 impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalanceLayer<T, A, D, K> {
-    type Service = RateLimitBalance<S, T, Settings<A, D, K>>;
+    type Service = RateLimitBalance<S, T, RequestSettings<A, D, K>>;
 
     fn layer(&self, endpoints: Vec<S>) -> Self::Service {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -115,7 +120,7 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
 
 /// Spreads requests over endpoints: see [`RateLimitBalanceLayer`].
 #[derive(Debug)]
-pub struct RateLimitBalance<S, T, R = Settings> {
+pub struct RateLimitBalance<S, T, R = RequestSettings> {
     shared: Arc<Shared<S, T, R>>,
 }
 
@@ -142,7 +147,7 @@ where
     S: Endpoint<Req>,
     S::Error: From<Exhausted>,
     T: TrackOutcome<InFlight, S::Response, S::Error>,
-    R: Reads<Req>,
+    R: RequestReader<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -160,18 +165,18 @@ where
 
 /// The settings by which the balancer reads a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings<A = Alone, D = Constant<Option<Instant>>, K = Constant<u8>> {
+pub struct RequestSettings<A = NoAttempts, D = Constant<Option<Instant>>, K = Constant<u8>> {
     pub(super) attempts: A,
     pub(super) deadline: D,
     pub(super) kind: K,
 }
 
-impl Settings {
-    pub(super) const NONE: Self = Self { attempts: Alone, deadline: Constant(None), kind: Constant(0) };
+impl RequestSettings {
+    pub(super) const NONE: Self = Self { attempts: NoAttempts, deadline: Constant(None), kind: Constant(0) };
 }
 
-/// What [`Settings`] of the right kinds say about a request. Implemented for those alone.
-pub trait Reads<Req> {
+/// What [`RequestSettings`] of the right kinds say about a request. Implemented for those alone.
+pub trait RequestReader<Req> {
     /// What it has tried so far.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
 
@@ -182,7 +187,7 @@ pub trait Reads<Req> {
     fn kind(&self, req: &Req) -> usize;
 }
 
-impl<Req, A, D, K> Reads<Req> for Settings<A, D, K>
+impl<Req, A, D, K> RequestReader<Req> for RequestSettings<A, D, K>
 where
     A: for<'a> Setting<&'a Req, Value = Option<&'a Attempts>>,
     D: for<'a> Setting<&'a Req, Value = Option<Instant>>,

@@ -204,7 +204,7 @@ impl EndpointHealth {
         // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
         // again, it says that it is avoided.
         let lost = seen.health == Health::HalfOpen && matches!(self.health_at(now), Health::CoolingDown(_));
-        if lost { Err(NoCapacity { at: now, why: NoCapacityReason::Probing }) } else { Ok(None) }
+        if lost { Err(NoCapacity { until: now, reason: NoCapacityReason::Probing }) } else { Ok(None) }
     }
 
     pub(super) fn guard(&self, probe: Option<Probe>) -> HealthGuard {

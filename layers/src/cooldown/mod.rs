@@ -190,8 +190,8 @@ where
         Ok(())
     }
 
-    fn share(&self) -> EndpointWeight {
-        self.inner.share()
+    fn weight(&self) -> EndpointWeight {
+        self.inner.weight()
     }
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {

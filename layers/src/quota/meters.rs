@@ -115,7 +115,9 @@ impl Meters {
         let mut state = self.state();
         let check = state.check(cost, now).map(|()| CapacityCheck { used: state.used() });
         drop(state);
-        self.unless_account_closed(check.map_err(|(at, why)| NoCapacity { at: self.instant(at), why }))
+        self.unless_account_closed(
+            check.map_err(|(at, why)| NoCapacity { until: self.instant(at), reason: why }),
+        )
     }
 
     /// Takes it.
@@ -129,7 +131,7 @@ impl Meters {
                 drop(state);
                 Ok(Reservation::new(self.clone(), charge))
             }
-            Err((at, why)) => Err(NoCapacity { at: self.instant(at), why }),
+            Err((at, why)) => Err(NoCapacity { until: self.instant(at), reason: why }),
         }
     }
 
@@ -165,8 +167,8 @@ impl Meters {
     #[inline]
     fn unless_account_closed<T>(&self, check: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
         match (self.account_closed_until(), check) {
-            (Some(at), Err(until)) if until.at > at => Err(until),
-            (Some(at), _) => Err(NoCapacity { at, why: NoCapacityReason::ServerHold }),
+            (Some(at), Err(full)) if full.until > at => Err(full),
+            (Some(at), _) => Err(NoCapacity { until: at, reason: NoCapacityReason::ServerHold }),
             (None, check) => check,
         }
     }

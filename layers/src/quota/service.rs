@@ -143,7 +143,7 @@ where
         Ok(())
     }
 
-    fn share(&self) -> EndpointWeight {
+    fn weight(&self) -> EndpointWeight {
         self.kept.share
     }
 

@@ -66,8 +66,8 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
     advance(secs(10)).await;
     assert_eq!(burst(&meters, 10), 3);
     let until = meters.check(1, Instant::now()).expect_err("full");
-    assert_eq!(until.why, NoCapacityReason::RateLimit);
-    tokio::time::sleep_until(until.at).await;
+    assert_eq!(until.reason, NoCapacityReason::RateLimit);
+    tokio::time::sleep_until(until.until).await;
     assert_eq!(burst(&meters, 10), 3);
     advance(secs(10)).await;
     assert_eq!(burst(&meters, 10), 3);
@@ -81,7 +81,7 @@ async fn what_until_says_is_when_there_is_room_and_not_before() {
         let meters = Meters::new(limits);
         for _ in 0..300 {
             let Err(until) = meters.check(1, Instant::now()).map(|_| burst(&meters, 1)) else { continue };
-            advance(until.at.duration_since(Instant::now()) - ms(1)).await;
+            advance(until.until.duration_since(Instant::now()) - ms(1)).await;
             assert!(meters.check(1, Instant::now()).is_err(), "too late: {until:?}");
             advance(ms(1)).await;
             assert!(meters.check(1, Instant::now()).is_ok(), "too early: {until:?}");
@@ -165,7 +165,7 @@ async fn the_servers_word_closes_exactly_so_long() {
     refuse(&meters, Some(ms(2_500)));
     let until = meters.check(1, Instant::now()).expect_err("closed");
     assert_eq!(
-        (until.why, until.at.duration_since(Instant::now())),
+        (until.reason, until.until.duration_since(Instant::now())),
         (NoCapacityReason::ServerHold, ms(2_500))
     );
     advance(ms(2_499)).await;
@@ -260,7 +260,7 @@ async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
     let meters = Meters::new(tokens(1_000));
     drop(begin(&meters, 1));
     let until = meters.check(5_000, Instant::now()).expect_err("not alone");
-    tokio::time::sleep_until(until.at).await;
+    tokio::time::sleep_until(until.until).await;
     drop(begin(&meters, 5_000).expect("alone"));
     assert!(meters.check(1, Instant::now()).is_err());
 }

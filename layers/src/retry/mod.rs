@@ -91,14 +91,14 @@ use self::{
     policy::{Pacing, RetryPolicy},
     session::Session,
 };
-use crate::{attempts::Alone, setting::Constant, shared_clone::SharedClone};
+use crate::{attempts::NoAttempts, setting::Constant, shared_clone::SharedClone};
 
 /// As long as the balancer's own bounded wait.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Makes a [`Retry`].
 #[derive(Clone, Debug)]
-pub struct RetryLayer<R, C, A = Alone, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
+pub struct RetryLayer<R, C, A = NoAttempts, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
     config: RetryConfig<R, C, A, D, M>,
 }
 
@@ -108,7 +108,9 @@ impl<R, C> RetryLayer<R, C> {
     pub fn new(retries: R, classify: C) -> Self {
         let pacing = Pacing { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
         let (deadline, max_attempts) = (Constant(None), Constant(None));
-        Self { config: RetryConfig { retries, classify, attempts: Alone, deadline, max_attempts, pacing } }
+        Self {
+            config: RetryConfig { retries, classify, attempts: NoAttempts, deadline, max_attempts, pacing },
+        }
     }
 }
 

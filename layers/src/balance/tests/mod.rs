@@ -55,19 +55,19 @@ impl Ask {
 
 #[derive(Debug, PartialEq)]
 enum Failed {
-    NoCapacityReason(Exhausted),
+    Exhausted(Exhausted),
 }
 
 impl From<Exhausted> for Failed {
     fn from(exhausted: Exhausted) -> Self {
-        Self::NoCapacityReason(exhausted)
+        Self::Exhausted(exhausted)
     }
 }
 
 impl Failed {
     fn retry_after(&self) -> Duration {
         match self {
-            Self::NoCapacityReason(exhausted) => exhausted.retry_after().expect("a time"),
+            Self::Exhausted(exhausted) => exhausted.retry_after().expect("a time"),
         }
     }
 }
@@ -82,7 +82,7 @@ struct Answer {
 fn classify(result: Result<&Answer, &Failed>) -> Outcome {
     match result {
         Ok(answer) => answer.outcome,
-        Err(Failed::NoCapacityReason(full)) => {
+        Err(Failed::Exhausted(full)) => {
             Outcome::new(Class::RateLimited).refused().with_retry_after(full.retry_after())
         }
     }

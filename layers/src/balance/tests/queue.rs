@@ -114,11 +114,11 @@ async fn one_that_would_take_nothing_but_an_untried_endpoint_is_not_told_when_to
     call(&balance, hurried.clone()).await.expect("room");
     hurried.attempts.direct(Directive::Untried);
     let alone = call(&balance, hurried.clone()).await;
-    assert_eq!(alone.expect_err("none is untried"), Failed::NoCapacityReason(Exhausted::new(None)));
+    assert_eq!(alone.expect_err("none is untried"), Failed::Exhausted(Exhausted::new(None)));
     call(&balance, Ask::default()).await.expect("room");
     let mut waits = spawn(call(&balance, Ask::default()));
     assert_pending!(waits.poll());
     hurried.attempts.direct(Directive::Untried);
     let behind = call(&balance, hurried).await;
-    assert_eq!(behind.expect_err("none is untried"), Failed::NoCapacityReason(Exhausted::new(None)));
+    assert_eq!(behind.expect_err("none is untried"), Failed::Exhausted(Exhausted::new(None)));
 }

@@ -57,7 +57,7 @@ fn event(most: usize) -> impl Generate<Value = Event> {
 
 /// What a server saw of one call.
 #[derive(Debug)]
-struct ReportedLimit {
+struct ReceivedCall {
     by: usize,
     at: Instant,
     cost: u64,
@@ -65,7 +65,7 @@ struct ReportedLimit {
     refunded: bool,
 }
 
-type Log = Arc<Mutex<Vec<ReportedLimit>>>;
+type Log = Arc<Mutex<Vec<ReceivedCall>>>;
 type Call = Pin<Box<dyn Future<Output = Result<Answer, Failed>>>>;
 
 /// A request under way, and its number in the log once a server has it.
@@ -97,7 +97,7 @@ fn endpoint(
     let inner = service_fn(move |ask: Ask| {
         let (answer, answered) = oneshot::channel();
         let seen =
-            ReportedLimit { by, at: Instant::now(), cost: ask.cost, answer: Some(answer), refunded: false };
+            ReceivedCall { by, at: Instant::now(), cost: ask.cost, answer: Some(answer), refunded: false };
         log.lock().unwrap().push(seen);
         async move { Ok::<_, Failed>(Answer { by, outcome: answered.await.expect("an ending") }) }
     });
@@ -224,7 +224,7 @@ where
 }
 
 /// The newest call broke no limit of that endpoint.
-fn within(limits: &Limits, log: &[ReportedLimit], by: usize, cost: u64) -> Result<(), TestCaseError> {
+fn within(limits: &Limits, log: &[ReceivedCall], by: usize, cost: u64) -> Result<(), TestCaseError> {
     let mine = || log.iter().filter(|seen| seen.by == by && !seen.refunded);
     let minute = || mine().filter(|seen| seen.at.elapsed() < secs(60));
     let in_flight = mine().filter(|seen| seen.answer.is_some()).count();

@@ -42,8 +42,8 @@ impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
         self.inner.reserve(ask, seen, now)
     }
 
-    fn share(&self) -> EndpointWeight {
-        self.inner.share()
+    fn weight(&self) -> EndpointWeight {
+        self.inner.weight()
     }
 }
 
@@ -59,7 +59,7 @@ async fn an_empty_group_refuses_every_call() {
     endpoints.clear();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
     let refused = call(&balance, Ask::default()).await.expect_err("nobody is there");
-    assert_eq!(refused, Failed::NoCapacityReason(Exhausted::new(None)));
+    assert_eq!(refused, Failed::Exhausted(Exhausted::new(None)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_ti
 
     ask.attempts.direct(Directive::Untried);
     let refused = call(&balance, ask.clone()).await;
-    assert!(matches!(refused, Err(Failed::NoCapacityReason(_))));
+    assert!(matches!(refused, Err(Failed::Exhausted(_))));
     assert_eq!(ask.attempts.made(), 3);
 }
 

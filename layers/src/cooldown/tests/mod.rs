@@ -231,7 +231,7 @@ async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
     let seen = first.score(&ask, Instant::now()).unwrap();
     assert_eq!((seen.health, state(&health)), (Health::HalfOpen, HealthState::HalfOpen));
     assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
-    assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::Probing);
+    assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().reason, NoCapacityReason::Probing);
     // As the least bad it may be called meanwhile.
     let seen = third.score(&ask, Instant::now()).unwrap();
     assert!(matches!(seen.health, Health::CoolingDown(_)));
@@ -289,10 +289,10 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
             self.0.score(ask, now)
         }
         fn reserve(&mut self, _: &Ask, _: &Score, _: Instant) -> Result<(), NoCapacity> {
-            Err(NoCapacity { at: Instant::now(), why: NoCapacityReason::RateLimit })
+            Err(NoCapacity { until: Instant::now(), reason: NoCapacityReason::RateLimit })
         }
-        fn share(&self) -> EndpointWeight {
-            self.0.share()
+        fn weight(&self) -> EndpointWeight {
+            self.0.weight()
         }
     }
     let health = strict();
@@ -305,7 +305,7 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
         CooldownLayer::new(health.clone(), AtResponse(classify)).layer(FullUp(unheard.layer(below)));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
-    assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().why, NoCapacityReason::RateLimit);
+    assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().reason, NoCapacityReason::RateLimit);
     assert_eq!(state(&health), HealthState::HalfOpen);
 }
 

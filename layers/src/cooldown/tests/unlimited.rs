@@ -44,7 +44,7 @@ where
         Ok(())
     }
 
-    fn share(&self) -> EndpointWeight {
+    fn weight(&self) -> EndpointWeight {
         EndpointWeight::default()
     }
 }

@@ -76,8 +76,8 @@ async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_
     let meters = Meters::new(Limits { in_flight: Some(20), ..Limits::default() });
     let full = || {
         let until = meters.check(1, Instant::now()).expect_err("full");
-        assert_eq!(until.why, NoCapacityReason::InFlight);
-        until.at.duration_since(Instant::now())
+        assert_eq!(until.reason, NoCapacityReason::InFlight);
+        until.until.duration_since(Instant::now())
     };
     let twenty = || (0..20).filter_map(|_| begin(&meters, 1)).collect::<Vec<_>>();
     let held = twenty();
@@ -114,7 +114,7 @@ async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
     assert!(begin(&meters, 100).is_none(), "four are used");
     let check = |more: Limits, cost: u64| {
         meters.set_limits(more);
-        meters.check(cost, Instant::now()).map_err(|until| until.why).err()
+        meters.check(cost, Instant::now()).map_err(|until| until.reason).err()
     };
     let twelve = Limits { requests: Some(12), ..given };
     assert_eq!(check(Limits { longest_guess: secs(9), ..twelve.clone() }, 100), None);
