@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::picker::ASK_ALL;
+use super::picker::QUERY_ALL;
 use crate::{Endpoint, endpoint::Horizon};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -61,7 +61,7 @@ where
     }
     loop {
         slots.retain(|(at, _)| *at <= long);
-        let part = if slots.len() <= ASK_ALL { 256 } else { 16 };
+        let part = if slots.len() <= QUERY_ALL { 256 } else { 16 };
         if long - short <= ((long - now) / part).max(MILLISECOND) {
             return Some(long);
         }

@@ -1,30 +1,30 @@
-//! How long each endpoint takes to answer, relative to its group: [`Latencies`].
+//! The latency of each endpoint, relative to the median of its group: [`Latencies`].
 
-/// Kinds of calls, which are not to be compared with each other.
+/// The number of kinds of calls: plain and streamed. Latencies of different kinds are not compared.
 pub(super) const KINDS: usize = 2;
 
-/// A sample older than this says nothing any more.
+/// The age in seconds from which a sample is ignored.
 const STALE: f64 = 60.0;
-/// A median is believed for so long, and is not sought again for each answer.
+/// The time in seconds for which a median is kept, so that it is not computed for each choice.
 const MEDIAN: f64 = 0.1;
 
-/// How long the answers of each endpoint take, by kind, and the group's median. Times are seconds since the group began.
+/// The mean latencies of all endpoints by kind, and the medians of the group. Times are seconds since the group began.
 #[derive(Debug)]
 pub(super) struct Latencies {
     times: [Vec<Mean>; KINDS],
     medians: [Median; KINDS],
-    // Where the median is sought, so that this never allocates.
+    // The buffer for the computation of a median, so that it never allocates.
     scratch: Vec<f64>,
 }
 
-/// A mean in which the old fades; zero while nothing is known.
+/// An exponentially weighted mean. `seconds` is zero until the first sample; `at` is the time of the last sample.
 #[derive(Clone, Copy, Debug)]
 struct Mean {
     seconds: f64,
     at: f64,
 }
 
-/// When it was sought last, and how many samples there were since; zero while nothing is known.
+/// A median, the time of its last computation, and the number of samples since. `seconds` is zero until the first one.
 #[derive(Clone, Copy, Debug)]
 struct Median {
     seconds: f64,
@@ -32,7 +32,7 @@ struct Median {
     samples: usize,
 }
 
-/// How long one answer took.
+/// The measured latency of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     pub(super) which: usize,
@@ -47,13 +47,13 @@ impl Latencies {
         Self { times: [none(), none()], medians: [median; KINDS], scratch: Vec::with_capacity(len) }
     }
 
-    /// How long answers take there, where that is known.
+    /// Returns the mean latency of an endpoint, if it has a recent sample.
     pub(super) fn seconds(&self, which: usize, kind: usize, now: f64) -> Option<f64> {
         self.times[kind][which].known(now)
     }
 
-    /// How much slower than the group, 1 to 10.
-    pub(super) fn slowness(&self, which: usize, kind: usize, now: f64) -> f64 {
+    /// Returns the ratio of an endpoint's latency to the median of the group, limited to 1..=10; 1 if not known.
+    pub(super) fn relative_latency(&self, which: usize, kind: usize, now: f64) -> f64 {
         let median = self.medians[kind].seconds;
         match self.seconds(which, kind, now) {
             Some(seconds) if median > 0.0 => (seconds / median).clamp(1.0, 10.0),
@@ -64,19 +64,20 @@ impl Latencies {
     pub(super) fn sample(&mut self, sample: &Sample, now: f64) {
         let Sample { which, kind, seconds } = *sample;
         let mean = &mut self.times[kind][which];
-        // Never zero, which stands for nothing known.
+        // Never zero, which means that there is no sample.
         let seconds = seconds.max(1e-9);
         let age = now - mean.at;
-        // One in five, more when there was none for long: what gets little traffic must be able to recover.
+        // A sample counts for a fifth, and for more after a long time without one: an endpoint with little traffic must be
+        // able to recover.
         let part = if mean.seconds > 0.0 { (1.0 - (-age / 5.0).exp()).max(0.2) } else { 1.0 };
         *mean = Mean { seconds: mean.seconds + part * (seconds - mean.seconds), at: now };
         self.medians[kind].samples += 1;
     }
 
-    /// Seeks the median again, if it is time.
+    /// Computes the median again if it is outdated.
     pub(super) fn refresh(&mut self, kind: usize, now: f64) {
         let Median { at, samples, .. } = self.medians[kind];
-        // In a large group one sample moves it little.
+        // In a large group a single sample hardly changes the median.
         if samples > self.times[kind].len() / 16 && now - at >= MEDIAN {
             self.find_median(kind, now);
             (self.medians[kind].at, self.medians[kind].samples) = (now, 0);
@@ -96,7 +97,7 @@ impl Latencies {
 }
 
 impl Mean {
-    /// Where it says something.
+    /// Returns the mean if it has a recent sample.
     fn known(&self, now: f64) -> Option<f64> {
         (now - self.at < STALE && self.seconds > 0.0).then_some(self.seconds)
     }
@@ -107,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_that_were_slow_long_ago_do_not_make_the_others_fast() {
+    fn stale_latencies_do_not_count_for_the_median() {
         let mut latencies = Latencies::new(5);
         let mut sample = |(which, seconds), now| latencies.sample(&Sample { which, kind: 0, seconds }, now);
         [(0, 10.0), (1, 10.0), (2, 10.0)].into_iter().for_each(|slow| sample(slow, 0.0));
         [(3, 1.0), (4, 3.0)].into_iter().for_each(|other| sample(other, 100.0));
         latencies.refresh(0, 100.0);
-        assert_eq!([3, 4].map(|which| latencies.slowness(which, 0, 100.0)), [1.0, 1.5]);
+        assert_eq!([3, 4].map(|which| latencies.relative_latency(which, 0, 100.0)), [1.0, 1.5]);
     }
 }

@@ -1,4 +1,4 @@
-//! The load of each endpoint, and the calls that make it: [`Loads`], [`InFlight`].
+//! The load of each endpoint, and the handle of a call in flight: [`Loads`], [`InFlight`].
 
 use std::{
     sync::{
@@ -20,18 +20,18 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// With what time constant work given lately, and errors, are forgotten: 10 s.
+/// The time constant in seconds with which recent work and errors decay.
 const MEMORY: f64 = 10.0;
-/// The kind of calls that begin to answer before all is done.
+/// The kind of calls that respond before all of their work is done.
 const STREAMED: usize = 1;
 
-/// What the endpoints of one group carry. One short lock, taken once for each choice, once for each outcome, and once when a
-/// stream begins.
+/// The loads of the endpoints of one group, behind one lock. It is held briefly: once for each choice, once for each
+/// outcome, and once when a stream begins.
 #[derive(Debug)]
 pub(super) struct Loads {
     pub(super) strategy: Strategy,
     pub(super) weights: Vec<f64>,
-    /// Draws the sample of a large tier: by weight where the strategy goes by weight, else evenly.
+    /// The index from which the sample of a large tier is drawn: by weight if the strategy uses weights, else evenly.
     pub(super) sampling: WeightedIndex,
     pub(super) shares: Vec<EndpointWeight>,
     table: Mutex<Table>,
@@ -45,23 +45,24 @@ pub(super) struct Table {
     picks: u64,
 }
 
-/// What one endpoint carries.
+/// The load of one endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
-    /// Calls in flight and their work.
+    /// The number of calls in flight.
     pub(super) calls: u32,
     work: f64,
-    // What both come to now is in `Decay`.
-    lately: f64,
+    // Both are relative to the epoch of `Decay`, which gives their present values.
+    recent: f64,
     errors: f64,
-    /// The number of the last choice that fell on it.
+    /// The number of the last choice of this endpoint.
     pub(super) picked: u64,
 }
 
-/// The part of what was noted at the `epoch` that is left by now.
+/// An exponential decay: the part of an amount recorded at the `epoch` that is left now.
 ///
-/// All notes decay alike, so a later one is made larger by as much as it has to decay less: to read any number of them
-/// takes one exponential, and none within a millisecond. Times are seconds since the group began.
+/// All amounts decay alike. An amount recorded later is scaled up by the decay since the epoch, so that one factor applies
+/// to all of them: to read any number of amounts takes one exponential, and none within a millisecond. Times are seconds
+/// since the group began.
 #[derive(Debug)]
 pub(super) struct Decay {
     began: Instant,
@@ -70,7 +71,7 @@ pub(super) struct Decay {
     factor: f64,
 }
 
-/// What there is to know of one call when the choice is made.
+/// The properties of a call that the choice depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) now: Instant,
@@ -81,7 +82,7 @@ pub(super) struct Call {
 
 impl Loads {
     pub(super) fn new(strategy: Strategy, shares: Vec<EndpointWeight>) -> Self {
-        let load = Load { calls: 0, work: 0.0, lately: 0.0, errors: 0.0, picked: 0 };
+        let load = Load { calls: 0, work: 0.0, recent: 0.0, errors: 0.0, picked: 0 };
         let table = Table {
             loads: vec![load; shares.len()],
             latencies: Latencies::new(shares.len()),
@@ -89,12 +90,12 @@ impl Loads {
             picks: 0,
         };
         let weights = weights(&shares);
-        let even = |weight: &f64| if strategy.weighs() { *weight } else { 1.0 };
+        let even = |weight: &f64| if strategy.is_weighted() { *weight } else { 1.0 };
         let sampling = WeightedIndex::new(weights.iter().map(even));
         Self { strategy, sampling, weights, shares, table: Mutex::new(table) }
     }
 
-    /// Chooses one of these and counts the call there.
+    /// Chooses one of these endpoints, and adds the call to its load.
     pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, InFlight)> {
         let mut table = self.table();
         table.advance_to(call.now);
@@ -110,7 +111,7 @@ impl Loads {
         load.picked = picked;
         load.calls += 1;
         load.work += work;
-        load.lately += noted;
+        load.recent += noted;
         drop(table);
         let counted = Counted { index: chosen.index, work, given };
         Some((chosen, InFlight::new(Arc::clone(self), counted, call)))
@@ -122,27 +123,27 @@ impl Loads {
 }
 
 impl Table {
-    /// Brings what fades to this time.
+    /// Advances the decay of recent work and errors to this time.
     pub(super) fn advance_to(&mut self, now: Instant) {
         if self.decay.advance_to(now) {
             let factor = std::mem::replace(&mut self.decay.factor, 1.0);
             self.decay.epoch = self.decay.now;
             for load in &mut self.loads {
-                load.lately *= factor;
+                load.recent *= factor;
                 load.errors *= factor;
             }
         }
     }
 
-    /// Takes back work that was never called for.
+    /// Subtracts the recent work of a call that was never made.
     fn take_back(&mut self, counted: &Counted) {
         let noted = self.decay.noted(counted.given);
-        let lately = &mut self.loads[counted.index].lately;
-        *lately = (*lately - noted).max(0.0);
+        let recent = &mut self.loads[counted.index].recent;
+        *recent = (*recent - noted).max(0.0);
     }
 
-    /// Notes that a call has ended there, well or not, at the time that all was brought to.
-    fn judge(&mut self, index: usize, failed: bool) {
+    /// Records the success or failure of a call, at the time that the decay was advanced to.
+    fn record_result(&mut self, index: usize, failed: bool) {
         let noted = self.decay.noted(if failed { 0.1 } else { 0.0 });
         let errors = &mut self.loads[index].errors;
         *errors = *errors * 0.9 + noted;
@@ -150,31 +151,31 @@ impl Table {
 }
 
 impl Load {
-    /// Work in flight.
+    /// Returns the work in flight.
     pub(super) const fn work(&self) -> f64 {
         self.work
     }
 
-    /// Work given lately, each piece of it as heavy as the endpoint was slow when it was given.
-    pub(super) fn lately(&self, decay: &Decay) -> f64 {
-        self.lately * decay.factor
+    /// Returns the recent work, each call weighted by the penalty of the endpoint when the call was made.
+    pub(super) fn recent(&self, decay: &Decay) -> f64 {
+        self.recent * decay.factor
     }
 
-    /// One where nothing fails, six where all does.
+    /// Returns 1 if no call fails, up to 6 if all calls fail.
     pub(super) fn error_factor(&self, decay: &Decay) -> f64 {
         1.0 + 5.0 * self.errors * decay.factor
     }
 
-    /// Notes that a call is no longer under way.
+    /// Removes a call that has ended.
     fn finish(&mut self, work: f64) {
         self.calls = self.calls.saturating_sub(1);
-        // Sums of fractions drift; nothing in flight is nothing.
+        // Sums of fractions accumulate rounding errors: without calls in flight the work is exactly zero.
         self.work = if self.calls == 0 { 0.0 } else { self.work - work };
     }
 }
 
 impl Decay {
-    /// Whether it is time for a new epoch: before what is noted becomes too large.
+    /// Advances to this time. Returns true if a new epoch must begin, before the scaled amounts become too large.
     fn advance_to(&mut self, now: Instant) -> bool {
         let now = now.saturating_duration_since(self.began).as_secs_f64();
         if now - self.now >= 0.001 {
@@ -184,14 +185,17 @@ impl Decay {
         self.now - self.epoch > 20.0 * MEMORY
     }
 
+    /// Returns an amount recorded now, relative to the epoch.
     fn noted(&self, amount: f64) -> f64 {
         amount / self.factor
     }
 }
 
-/// A call under way: it counts as load at its endpoint until the answer has ended, and measures how fast that was.
+/// The handle of a call in flight. The call counts as load of its endpoint until the handle completes or is dropped, and
+/// the handle measures the latency.
 ///
-/// Dropped without an outcome it only stops counting: a caller who left says nothing about an endpoint.
+/// Dropped without an outcome, the handle only removes the load: a client that disconnects is not evidence about an
+/// endpoint.
 #[derive(Debug)]
 pub struct InFlight {
     loads: Arc<Loads>,
@@ -199,12 +203,12 @@ pub struct InFlight {
     kind: usize,
     began: Instant,
     head: Option<Duration>,
-    /// Of a stream, from its head on: whether its latency was recorded, or never will be.
+    /// Set for a stream once its head has arrived: true when its latency was recorded, or must not be recorded.
     recorded: Option<Arc<AtomicBool>>,
     finished: bool,
 }
 
-/// The endpoint at which a call was counted, and the work that it was counted as.
+/// The endpoint of a call, its work, and the recent work that was added for it.
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     index: usize,
@@ -212,7 +216,7 @@ struct Counted {
     given: f64,
 }
 
-/// The latency of a stream whose head has come, kept until the handle was attached to the answer.
+/// The latency of a stream whose head has arrived, kept until the handle is attached to the response.
 #[derive(Debug)]
 pub(super) struct Begun {
     loads: Arc<Loads>,
@@ -225,13 +229,13 @@ impl InFlight {
         Self { loads, counted, kind: call.kind, began: call.now, head: None, recorded: None, finished: false }
     }
 
-    /// Notes that the call is made now: the time before was not the endpoint's.
+    /// Restarts the latency measurement: the call is made now.
     pub(super) fn called(&mut self) {
         self.began = Instant::now();
     }
 
-    /// Notes that the head of the answer is there. Of a stream, returns its latency, to be recorded once this handle was
-    /// attached to the answer.
+    /// Measures the latency, now that the head of the response has arrived. For a stream, returns it, to be recorded once
+    /// this handle is attached to the response.
     pub(super) fn head(&mut self) -> Option<Begun> {
         let head = Instant::now().saturating_duration_since(self.began);
         self.head = Some(head);
@@ -242,26 +246,26 @@ impl InFlight {
         })
     }
 
-    /// Takes back a choice that is void: the endpoint had no capacity after all.
+    /// Reverts the choice of an endpoint that had no capacity after all.
     pub(super) fn undo(self) {
         self.loads.table().take_back(&self.counted);
     }
 
     fn sample(&self, head: Duration) -> Sample {
-        // A stream's first content comes when it comes; a plain answer takes as long as there is work in it.
+        // The time to the first content of a stream does not depend on its work; the time of a plain response does.
         let per = if self.kind == STREAMED { 1.0 } else { self.counted.work };
         Sample { which: self.counted.index, kind: self.kind, seconds: head.as_secs_f64() / per }
     }
 
-    /// Returns whether its latency is still to be recorded, and is not any more.
+    /// Returns true once if the latency was not recorded yet, and marks it as recorded.
     fn take_unrecorded(&self) -> bool {
         self.recorded.as_ref().is_none_or(|recorded| !recorded.swap(true, Ordering::Relaxed))
     }
 }
 
 impl Begun {
-    /// Records the latency, if the call has not ended by now: a stream has begun well. An answer that failed is complete,
-    /// and its handle has ended.
+    /// Records the latency if the call is still in flight: the stream has begun successfully. The handle of a failed
+    /// response has completed by now.
     pub(super) fn record(self) {
         if self.recorded.swap(true, Ordering::Relaxed) {
             return;
@@ -280,7 +284,7 @@ impl OnComplete for InFlight {
         let mut table = self.loads.table();
         table.advance_to(Instant::now());
         if outcome.is_evidence() {
-            table.judge(self.counted.index, failed(outcome.class()));
+            table.record_result(self.counted.index, failed(outcome.class()));
         }
         if let (Some(head), true) = (self.head, outcome.is_success() && unrecorded) {
             let now = table.decay.now;

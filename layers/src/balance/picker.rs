@@ -19,11 +19,11 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// The largest tier of which every endpoint is asked.
-pub(super) const ASK_ALL: usize = 64;
+/// The size of the largest tier whose endpoints are all queried.
+pub(super) const QUERY_ALL: usize = 64;
 /// The number of endpoints that are drawn from a larger tier.
 const SAMPLE: usize = 16;
-/// How often a choice is repeated when another request took the capacity first.
+/// The maximum number of choices for one pick, when other requests reserve the capacity first.
 const ATTEMPTS: usize = 8;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -34,11 +34,11 @@ pub(super) struct Picker<S> {
     strategy: Strategy,
     random: AtomicU64,
     listener: Weak<dyn CapacityListener>,
-    // Made by the first request: only then is the type known by which an endpoint tells its share.
+    // Created by the first request: `Endpoint<Req>` reports the weight, and `Req` is not known before.
     tiers: OnceLock<Tiers>,
 }
 
-/// The endpoints in the sequence of their [order](crate::endpoint::EndpointWeight::order). Indices count in this sequence.
+/// The endpoints, sorted by their [order](crate::endpoint::EndpointWeight::order). Indices refer to this sequence.
 #[derive(Debug)]
 struct Tiers {
     sequence: Vec<usize>,
@@ -58,11 +58,11 @@ pub(super) struct PickRequest<'a, Req> {
     pub(super) expires: Instant,
 }
 
-/// A clone of the chosen endpoint that holds all that the call needs.
+/// A clone of the chosen endpoint, with the reservation for the call.
 #[derive(Debug)]
 pub(super) struct Picked<S> {
     pub(super) service: S,
-    /// `None` once the call is made.
+    /// The handle of the call; `None` once the call is made.
     pub(super) in_flight: Option<InFlight>,
     pub(super) key: EndpointKey,
 }
@@ -70,15 +70,16 @@ pub(super) struct Picked<S> {
 /// The result of [`Picker::pick`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pick {
+    /// An endpoint was picked.
     Picked,
-    /// None now, but one may have capacity at this time, and the request can wait for it.
+    /// No endpoint has capacity now, but one may at this time, and the request can wait until then.
     Later(Instant),
-    /// None in time. The time at which one may have capacity, if any ever does.
+    /// No endpoint has capacity in time. Contains the time at which one may have capacity, if known.
     Never(Option<Instant>),
 }
 
 impl<S> Picker<S> {
-    /// Returns a picker whose endpoints tell `listener` of capacity that comes early.
+    /// Returns a picker whose endpoints notify `listener` of capacity that returns early.
     pub(super) const fn new(
         endpoints: Vec<S>,
         strategy: Strategy,
@@ -92,11 +93,11 @@ impl<S> Picker<S> {
         &self.endpoints
     }
 
-    /// Chooses an endpoint and reserves on a clone of it, which is written to `picked`: it is large, and each return
-    /// would copy it.
+    /// Chooses an endpoint, and reserves on a clone of it. The clone is written to `picked` instead of returned, because
+    /// it is large and each return would copy it.
     pub(super) fn pick<Req>(
         &self,
-        want: &PickRequest<'_, Req>,
+        request: &PickRequest<'_, Req>,
         now: Instant,
         picked: &mut Option<Picked<S>>,
     ) -> Pick
@@ -104,24 +105,24 @@ impl<S> Picker<S> {
         S: Endpoint<Req>,
     {
         let tiers = self.tiers();
-        let (mut soonest, mut now) = (want.expires, now);
+        let (mut soonest, mut now) = (request.expires, now);
         for _ in 0..ATTEMPTS {
-            let mut candidates = Candidates::new(self, want, now);
-            candidates.ask_tiers();
-            let among = match candidates.best(want.expires) {
+            let mut candidates = Candidates::new(self, request, now);
+            candidates.query_tiers();
+            let among = match candidates.best(request.expires) {
                 Best::Among(among) => among,
                 Best::Later(at) => return Pick::Later(at),
                 Best::Never(at) => return Pick::Never(at),
             };
-            let random = if self.strategy.draws() { self.random() } else { 0 };
-            let call = Call { now, kind: want.kind, random };
+            let random = if self.strategy.is_random() { self.random() } else { 0 };
+            let call = Call { now, kind: request.kind, random };
             let Some((chosen, in_flight)) = tiers.loads.begin(among, &call) else { break };
             let reserved = picked.insert(Picked {
                 service: self.endpoints[tiers.sequence[chosen.index]].clone(),
                 in_flight: Some(in_flight),
                 key: tiers.key(chosen.index),
             });
-            let Err(full) = reserved.service.reserve(want.req, &chosen.score, now) else {
+            let Err(full) = reserved.service.reserve(request.req, &chosen.score, now) else {
                 return Pick::Picked;
             };
             if let Some(void) = picked.take().and_then(|picked| picked.in_flight) {
@@ -130,9 +131,9 @@ impl<S> Picker<S> {
             soonest = soonest.min(full.until);
             now = Instant::now();
         }
-        // Other requests were faster each time; the next capacity may be this one's.
+        // Other requests reserved first each time. Wait for the next capacity.
         let at = soonest.max(Instant::now() + MILLISECOND);
-        if at <= want.expires { Pick::Later(at) } else { Pick::Never(Some(at)) }
+        if at <= request.expires { Pick::Later(at) } else { Pick::Never(Some(at)) }
     }
 
     fn tiers<Req>(&self) -> &Tiers
@@ -145,7 +146,7 @@ impl<S> Picker<S> {
         })
     }
 
-    /// Returns a random number. A counter needs no lock, and is as good a seed as any.
+    /// Returns a random number, seeded from a counter: unlike the state of a generator, that needs no lock.
     fn random(&self) -> u64 {
         let seed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         fastrand::Rng::with_seed(seed).u64(..)
@@ -174,24 +175,25 @@ impl Tiers {
     }
 }
 
-/// The answers of the endpoints that one request asks.
+/// The scores and refusals of the endpoints that are queried for one request.
 #[derive(Debug)]
 struct Candidates<'a, S, Req> {
     picker: &'a Picker<S>,
     tiers: &'a Tiers,
-    want: &'a PickRequest<'a, Req>,
+    request: &'a PickRequest<'a, Req>,
     now: Instant,
-    /// Healthy endpoints with capacity: untried ones, or as long as there is none, tried ones of one tier.
+    /// The healthy endpoints with capacity: untried endpoints, or while there is none, the tried endpoints of one tier.
     open: Vec<Candidate>,
     are_untried: bool,
-    /// The tried ones of a tier are complete; those of later tiers are not wanted.
+    /// True if `open` contains the tried endpoints of a tier, so that those of later tiers are ignored.
     complete: bool,
-    /// The least bad of the endpoints that are cooling down.
+    /// The best endpoint that is cooling down: untried first, then the earliest end of the cooldown.
     cooling: Option<Cooling>,
-    /// The earliest times at which a healthy endpoint, and one that is not, may have capacity.
+    /// The earliest time at which a healthy endpoint may have capacity.
     healthy_at: Option<Instant>,
+    /// The earliest time at which an unhealthy endpoint may have capacity.
     unhealthy_at: Option<Instant>,
-    /// The earliest time at which a tried endpoint may be called again, if that is still to come.
+    /// The earliest time at which a tried endpoint may be called again, if that is in the future.
     not_before: Option<Instant>,
     untried_only: bool,
 }
@@ -216,15 +218,15 @@ where
     S: Endpoint<Req>,
 {
     #[inline]
-    fn new(picker: &'a Picker<S>, want: &'a PickRequest<'a, Req>, now: Instant) -> Self {
-        let not_before = match want.directive {
+    fn new(picker: &'a Picker<S>, request: &'a PickRequest<'a, Req>, now: Instant) -> Self {
+        let not_before = match request.directive {
             Directive::NotBefore(at) if at > now => Some(at),
             Directive::NotBefore(_) | Directive::Any | Directive::Untried => None,
         };
         Self {
             picker,
             tiers: picker.tiers(),
-            want,
+            request,
             now,
             open: Vec::new(),
             are_untried: false,
@@ -233,19 +235,19 @@ where
             healthy_at: None,
             unhealthy_at: None,
             not_before,
-            untried_only: want.directive == Directive::Untried,
+            untried_only: request.directive == Directive::Untried,
         }
     }
 
-    /// Asks tier after tier, until one has an endpoint with capacity that the request has not tried.
-    fn ask_tiers(&mut self) {
+    /// Queries the tiers in order, until one has an untried endpoint with capacity.
+    fn query_tiers(&mut self) {
         for tier in &self.tiers.ranges {
-            if tier.len() > ASK_ALL {
-                self.ask_sample(tier);
+            if tier.len() > QUERY_ALL {
+                self.query_sample(tier);
             }
             if !self.are_untried {
                 self.begin_tier(tier.len());
-                tier.clone().for_each(|index| self.ask(index));
+                tier.clone().for_each(|index| self.query(index));
             }
             if self.are_untried {
                 return;
@@ -254,32 +256,32 @@ where
         }
     }
 
-    /// Asks a sample of a large tier.
+    /// Queries a sample of a large tier.
     ///
-    /// A strategy that is itself a draw by weight takes the first of the sample that can be called: a draw by weight
-    /// from a sample by weight would favour the heavy twice.
-    fn ask_sample(&mut self, tier: &Range<usize>) {
+    /// A strategy that is itself a draw by weight takes the first endpoint of the sample that can be called: a draw by
+    /// weight from a sample by weight would apply the weights twice.
+    fn query_sample(&mut self, tier: &Range<usize>) {
         self.begin_tier(SAMPLE);
         let mut rng = fastrand::Rng::with_seed(self.picker.random());
         for _ in 0..SAMPLE {
-            self.ask(self.tiers.loads.sampling.sample(tier, &mut rng));
+            self.query(self.tiers.loads.sampling.sample(tier, &mut rng));
             if self.are_untried && self.picker.strategy == Strategy::SimpleShuffle {
                 return;
             }
         }
     }
 
-    /// Makes place for the answers of a tier, and forgets what a sample of it gave.
-    fn begin_tier(&mut self, asked: usize) {
+    /// Prepares for the candidates of a tier, and discards those of a sample of it.
+    fn begin_tier(&mut self, queried: usize) {
         if !self.complete {
             self.open.clear();
-            self.open.reserve(asked.min(ASK_ALL));
+            self.open.reserve(queried.min(QUERY_ALL));
         }
     }
 
-    fn ask(&mut self, index: usize) {
-        let tried = self.want.attempts.is_some_and(|attempts| attempts.tried(self.tiers.key(index)));
-        match self.picker.endpoints[self.tiers.sequence[index]].score(self.want.req, self.now) {
+    fn query(&mut self, index: usize) {
+        let tried = self.request.attempts.is_some_and(|attempts| attempts.tried(self.tiers.key(index)));
+        match self.picker.endpoints[self.tiers.sequence[index]].score(self.request.req, self.now) {
             Ok(score) => self.add(Candidate { index, score }, tried),
             Err(full) => self.add_full(&full, tried),
         }
@@ -322,7 +324,7 @@ where
         let at =
             self.not_before.filter(|_| tried).map_or(full.until, |not_before| not_before.max(full.until));
         match full.reason {
-            // It was unhealthy a moment ago: rather another that is cooling down than waiting for this one.
+            // The endpoint was unhealthy until now: calling another one that is cooling down is better than to wait for it.
             NoCapacityReason::Probing => earlier(&mut self.unhealthy_at, at),
             NoCapacityReason::RateLimit
             | NoCapacityReason::Cost
@@ -331,8 +333,8 @@ where
         }
     }
 
-    /// Untried before tried; then healthy before cooling down, waiting included. Health closes no group: a cooldown is
-    /// only as strong as there are others.
+    /// Returns the best candidates: untried before tried, then healthy before cooling down, even if the request must wait
+    /// for a healthy endpoint. Health closes no group: an endpoint that is cooling down is called if no other can be.
     fn best(&self, expires: Instant) -> Best<'_> {
         if !self.open.is_empty() {
             return Best::Among(&self.open);

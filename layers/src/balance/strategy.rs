@@ -1,46 +1,47 @@
-//! How to choose among the endpoints with capacity: [`Strategy`].
+//! The strategies for the choice among endpoints with capacity: [`Strategy`].
 
 use std::ops::Range;
 
 use super::load::{Call, Loads, Table};
 use crate::endpoint::{EndpointWeight, Health, Score};
 
-/// How to choose among the endpoints that have room, are well and were not tried by this request.
+/// The choice among the endpoints that have capacity, are healthy and were not tried by this request.
 ///
-/// Limits, benches and tiers hold under every one of them. Of more than 64 endpoints of one order a sample of 16 is
-/// asked, drawn by weight or, under the strategies that do not go by weight, evenly; all are, where none of the sample
-/// can be called. So the cheapest or the fastest of very many is preferred, but not always found; weights are kept.
+/// Limits, cooldowns and tiers apply under every strategy. In a tier of more than 64 endpoints, a sample of 16 is queried:
+/// drawn by weight, or evenly for the strategies that ignore weights. All endpoints are queried only if none of the sample
+/// can be called. The cheapest or fastest of very many endpoints is therefore preferred, but not always found; the weights
+/// are always respected.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Strategy {
-    /// Least work in flight and given lately, for its weight, its speed and its errors.
+    /// The endpoint with the least work in flight and in the last seconds, relative to its weight, latency and errors.
     #[default]
     Adaptive,
-    /// A draw, weighted.
+    /// A random endpoint, drawn by weight.
     SimpleShuffle,
-    /// Fewest calls in flight.
+    /// The endpoint with the fewest calls in flight.
     LeastBusy,
-    /// Least of its limit used.
+    /// The endpoint that has used the smallest part of its limit.
     UsageBased,
-    /// One of the fastest: any that is slower than the fastest by no more than this part of its time.
+    /// A random endpoint among the fastest.
     LatencyBased {
-        /// 0.1 takes all that are at most a tenth slower.
+        /// The part by which an endpoint may be slower than the fastest: 0.1 accepts all that are at most a tenth slower.
         buffer: f64,
     },
-    /// The cheapest. Those without a price come last.
+    /// The cheapest endpoint. Endpoints without a price come last.
     CostBased,
 }
 
 impl Strategy {
-    /// Whether it goes by weight.
-    pub(super) const fn weighs(self) -> bool {
+    /// Returns true if the strategy uses weights.
+    pub(super) const fn is_weighted(self) -> bool {
         match self {
             Self::Adaptive | Self::SimpleShuffle | Self::UsageBased => true,
             Self::LeastBusy | Self::LatencyBased { .. } | Self::CostBased => false,
         }
     }
 
-    /// Whether it draws lots.
-    pub(super) const fn draws(self) -> bool {
+    /// Returns true if the strategy draws at random.
+    pub(super) const fn is_random(self) -> bool {
         match self {
             Self::SimpleShuffle | Self::LatencyBased { .. } => true,
             Self::Adaptive | Self::LeastBusy | Self::UsageBased | Self::CostBased => false,
@@ -48,7 +49,7 @@ impl Strategy {
     }
 }
 
-/// Cumulative weights, of which an index is drawn in proportion to its weight, as by rand's `WeightedIndex`.
+/// Cumulative weights, from which an index is drawn in proportion to its weight, as in rand's `WeightedIndex`.
 #[derive(Debug)]
 pub(super) struct WeightedIndex {
     sums: Vec<f64>,
@@ -63,7 +64,7 @@ impl WeightedIndex {
         Self { sums: std::iter::once(0.0).chain(sums).collect() }
     }
 
-    /// Draws one of `among`; evenly, where all weigh nothing.
+    /// Draws an index from `among`; evenly if all weights are zero.
     pub(super) fn sample(&self, among: &Range<usize>, rng: &mut fastrand::Rng) -> usize {
         let (start, end) = (self.sums[among.start], self.sums[among.end]);
         if end <= start {
@@ -71,13 +72,13 @@ impl WeightedIndex {
         }
         let place = start + rng.f64() * (end - start);
         let drawn = self.sums[among.start + 1..=among.end].partition_point(|sum| *sum <= place);
-        // Rounding may lead past the end.
+        // Rounding can lead past the end.
         among.start + drawn.min(among.len() - 1)
     }
 }
 
-/// What each is meant to carry: the first of weight, requests and tokens per minute that any of them sets. Those that
-/// do not set it get the mean of the others, so that none starves.
+/// Returns the weight of each endpoint: the first of weight, requests and tokens per minute that any endpoint sets.
+/// Endpoints that do not set it get the mean of the others, so that none starves.
 pub(super) fn weights(shares: &[EndpointWeight]) -> Vec<f64> {
     let of = |metric: fn(&EndpointWeight) -> Option<f64>| {
         let given = |share| metric(share).filter(|weight| weight.is_finite() && *weight >= 0.0);
@@ -86,7 +87,7 @@ pub(super) fn weights(shares: &[EndpointWeight]) -> Vec<f64> {
             sum += weight;
             count += 1.0;
         }
-        // LiteLLM too takes the first metric of which there is any above nothing.
+        // LiteLLM also uses the first metric that is above zero anywhere.
         (sum > 0.0).then(|| shares.iter().map(|share| given(share).unwrap_or(sum / count)).collect())
     };
     of(|share| share.weight)
@@ -103,7 +104,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// What part of its weight it may carry.
+    /// Returns the part of the endpoint's weight that applies, below 1 during a slow start.
     fn part(&self) -> f64 {
         match self.score.health {
             Health::Healthy(part) => part,
@@ -112,7 +113,7 @@ impl Candidate {
     }
 }
 
-/// The one to call.
+/// Returns the endpoint to call.
 pub(super) fn choose<'a>(
     loads: &Loads,
     table: &Table,
@@ -124,7 +125,8 @@ pub(super) fn choose<'a>(
             draw(among, call.random, |candidate| loads.weights[candidate.index] * candidate.part())
         }
         Strategy::LatencyBased { buffer } => {
-            // Nothing known is as good as the best: it is tried, without being swamped before it has answered.
+            // An endpoint without a sample counts as fast, so that it is tried, but not as faster than the others: it is not
+            // flooded before its first response.
             let time = |candidate: &Candidate| {
                 let seconds = table.latencies.seconds(candidate.index, call.kind, table.decay.now)?;
                 Some(seconds * table.loads[candidate.index].error_factor(&table.decay))
@@ -154,7 +156,7 @@ fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call)
             .fold((0.0, 0.0), |(sum, count), one| (sum + one.score.used, count + 1.0));
         if count > 0.0 { sum / count } else { 0.0 }
     };
-    // Without a limit nothing is ever used of it; such a one stands in the middle instead of taking all.
+    // An endpoint without a limit always has zero usage. It counts with the mean usage, else it would receive all calls.
     let usage = if loads.strategy == Strategy::UsageBased { usage() } else { 0.0 };
     let first = |candidate: &Candidate| match loads.strategy {
         Strategy::LeastBusy => f64::from(table.loads[candidate.index].calls),
@@ -178,26 +180,26 @@ fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call)
     best.map(|(_, _, candidate)| candidate)
 }
 
-/// What it carries and would carry, for its weight.
+/// Returns the load of an endpoint with this call added, relative to its weight.
 ///
-/// What was given lately weighs as it did when it was given: an endpoint that becomes slow gets less from then on, but
-/// is not cut off until the past is made up for, and one that recovers is not flooded.
+/// Recent work keeps the penalty of the time when it was given: an endpoint that becomes slow receives less from then on,
+/// but is not cut off until its past work has decayed, and an endpoint that recovers is not flooded.
 fn adaptive(loads: &Loads, table: &Table, candidate: &Candidate, call: &Call) -> f64 {
     let load = &table.loads[candidate.index];
     let in_flight = (load.work() + candidate.score.cost) * penalty(table, candidate, call);
-    (in_flight + load.lately(&table.decay)) / loads.weights[candidate.index].max(1e-9)
+    (in_flight + load.recent(&table.decay)) / loads.weights[candidate.index].max(1e-9)
 }
 
-/// How much heavier than usual work is there: how slow it is against the group, how often it fails, and what part of
-/// its weight it may carry.
+/// Returns the factor by which work counts more at an endpoint: its relative latency and its error factor, divided by the
+/// part of its weight that applies.
 pub(super) fn penalty(table: &Table, candidate: &Candidate, call: &Call) -> f64 {
-    let slowness = table.latencies.slowness(candidate.index, call.kind, table.decay.now);
-    slowness * table.loads[candidate.index].error_factor(&table.decay) / candidate.part().max(0.01)
+    let relative_latency = table.latencies.relative_latency(candidate.index, call.kind, table.decay.now);
+    relative_latency * table.loads[candidate.index].error_factor(&table.decay) / candidate.part().max(0.01)
 }
 
-/// A draw by weight; where all weigh nothing, an even one.
+/// Draws an endpoint by weight; evenly if all weights are zero.
 fn draw(among: &[Candidate], random: u64, weight: impl Fn(&Candidate) -> f64) -> Option<&Candidate> {
-    // The upper 53 bits, as a fraction of one.
+    // The upper 53 bits as a number from 0.0 up to 1.0: an f64 has a precision of 53 bits.
     let part = (random >> 11) as f64 / (1_u64 << 53) as f64;
     let total: f64 = among.iter().map(&weight).sum();
     if total <= 0.0 {
@@ -208,7 +210,7 @@ fn draw(among: &[Candidate], random: u64, weight: impl Fn(&Candidate) -> f64) ->
         left -= weight(candidate);
         left < 0.0
     });
-    // Rounding may leave a trace at the end.
+    // Rounding can leave a positive rest at the end.
     drawn.or_else(|| among.iter().rev().find(|candidate| weight(candidate) > 0.0))
 }
 
@@ -218,7 +220,7 @@ mod tests {
 
     const DRAWS: u32 = 20_000;
 
-    /// The part of all draws that falls on each.
+    /// Returns the part of all draws that falls on each index.
     fn parts(weights: &[f64], among: &Range<usize>) -> Vec<f64> {
         let (index, mut rng) = (WeightedIndex::new(weights.iter().copied()), fastrand::Rng::with_seed(7));
         let mut parts = vec![0.0; weights.len()];
@@ -233,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn each_is_drawn_by_its_weight() {
+    fn a_weighted_index_draws_each_index_by_its_weight() {
         let parts = parts(&[1000.0, 6.0, 3.0, 1.0, 1000.0], &(1..4));
         assert!(near(parts[1], 0.6) && near(parts[2], 0.3) && near(parts[3], 0.1), "{parts:?}");
         assert_eq!((parts[0], parts[4]), (0.0, 0.0));
     }
 
     #[test]
-    fn one_that_weighs_nothing_is_drawn_only_where_all_do() {
+    fn a_weighted_index_draws_a_zero_weight_only_if_all_weights_are_zero() {
         let some = parts(&[5.0, 0.0, 5.0, 0.0], &(0..4));
         assert_eq!((some[1], some[3]), (0.0, 0.0));
         let none = parts(&[0.0; 4], &(0..4));
