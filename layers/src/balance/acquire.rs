@@ -13,7 +13,7 @@ use super::{
     exhausted::Exhausted,
     forecast::{has_slots, next_slot},
     picker::{Pick, PickRequest, Picked},
-    queue::Ticket,
+    queue::QueueTicket,
     service::{RequestReader, Shared},
 };
 use crate::{Endpoint, attempts::Directive};
@@ -24,7 +24,7 @@ pin_project! {
     /// The state of a request that does not have an endpoint yet.
     pub(super) struct Acquire {
         directive: Directive,
-        ticket: Option<Ticket>,
+        ticket: Option<QueueTicket>,
         #[pin]
         sleep: Option<Sleep>,
     }
@@ -106,7 +106,7 @@ impl<S, T, R> Shared<S, T, R> {
     {
         // An unlimited wait is limited to a day, so that the addition cannot overflow.
         let expires = now + self.max_wait.min(Duration::from_secs(86_400));
-        self.reads.deadline(req).map_or(expires, |deadline| deadline.min(expires))
+        self.reader.deadline(req).map_or(expires, |deadline| deadline.min(expires))
     }
 
     fn pick_request<'a, Req>(
@@ -118,7 +118,7 @@ impl<S, T, R> Shared<S, T, R> {
     where
         R: RequestReader<Req>,
     {
-        let (attempts, kind) = (self.reads.attempts(req), self.reads.kind(req));
+        let (attempts, kind) = (self.reader.attempts(req), self.reader.kind(req));
         PickRequest { req, attempts, directive, kind, expires }
     }
 
@@ -133,7 +133,7 @@ impl<S, T, R> Shared<S, T, R> {
     where
         S: Endpoint<Req>,
     {
-        if let Some(waiting) = self.queue.owed(now) {
+        if let Some(waiting) = self.queue.waiting_before(now) {
             if request.directive == Directive::Untried {
                 return Err(self.refuse(request, None, None));
             }
@@ -152,7 +152,7 @@ impl<S, T, R> Shared<S, T, R> {
         }
     }
 
-    fn join<Req>(&self, request: &PickRequest<'_, Req>) -> Option<Ticket> {
+    fn join<Req>(&self, request: &PickRequest<'_, Req>) -> Option<QueueTicket> {
         let excludes = request.attempts.is_some_and(|attempts| attempts.made() > 0);
         self.queue.join(excludes, request.expires, self.max_queue)
     }
@@ -161,7 +161,7 @@ impl<S, T, R> Shared<S, T, R> {
     fn try_queued<Req>(
         &self,
         (request, waker): (&PickRequest<'_, Req>, &Waker),
-        ticket: &Ticket,
+        ticket: &QueueTicket,
         picked: &mut Option<Picked<S>>,
     ) -> Result<Step, Exhausted>
     where
@@ -170,7 +170,7 @@ impl<S, T, R> Shared<S, T, R> {
         let expires = request.expires;
         loop {
             let now = Instant::now();
-            if let Err(until) = ticket.turn(now, waker) {
+            if let Err(until) = ticket.try_next(now, waker) {
                 if now >= expires {
                     return Err(self.refuse(request, Some(ticket), None));
                 }
@@ -195,7 +195,7 @@ impl<S, T, R> Shared<S, T, R> {
     fn refuse<Req>(
         &self,
         request: &PickRequest<'_, Req>,
-        ticket: Option<&Ticket>,
+        ticket: Option<&QueueTicket>,
         earliest: Option<Instant>,
     ) -> Exhausted
     where

@@ -57,7 +57,7 @@ where
         R: RequestReader<Req>,
     {
         // Taken at once: a future that is dropped without a poll must not leave the directive to a later call.
-        let directive = shared.reads.attempts(&req).map_or(Directive::Any, Attempts::take_directive);
+        let directive = shared.reader.attempts(&req).map_or(Directive::Any, Attempts::take_directive);
         Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::new(directive) } }
     }
 }
@@ -149,7 +149,7 @@ where
 {
     let Some(req) = req else { return Ok(State::Over) };
     // An endpoint that fails before the call counts as tried too, so that a retry uses another one.
-    if let Some(attempts) = shared.reads.attempts(&req) {
+    if let Some(attempts) = shared.reader.attempts(&req) {
         attempts.picked(picked.key);
     }
     match (ready, picked.in_flight.take()) {

@@ -1,30 +1,31 @@
-//! Many unequal endpoints as one service: [`RateLimitBalanceLayer`].
+//! A load balancer over rate-limited endpoints: [`RateLimitBalanceLayer`].
 //!
-//! It promises all of the capacity that the endpoints were given, and no refusal that could have been foreseen. For
-//! each request it asks its [`Endpoint`](crate::Endpoint)s, all or a few, whether they have room, chooses among those that
-//! have, takes what the call needs on a clone of the chosen one, and calls that clone. When none has room the request waits for the
-//! earliest free slot, if that comes in time; else it is refused at once, and told when to come back.
+//! The balancer uses all configured capacity of its endpoints, and avoids every refusal that can be foreseen. For each
+//! request it queries the capacity of its [`Endpoint`](crate::Endpoint)s, all or a sample, chooses among those with
+//! capacity, reserves on a clone of the chosen endpoint, and calls that clone. If no endpoint has capacity, the request
+//! waits for the earliest free slot if that comes in time. Otherwise it is refused at once, with a time for the next
+//! attempt.
 //!
-//! It stands inside `Retry`, so that every attempt picks again, and outside `Cooldown` and [`quota`](crate::quota),
-//! whose answers it goes by: it is the line where many become one.
+//! The layer belongs inside `Retry`, so that every attempt picks again, and outside `Cooldown` and
+//! [`quota`](crate::quota), which report health and capacity to it.
 //!
 //! # How it differs from tower's `balance`
-//! tower's `p2c::Balance` chooses in `poll_ready`, when there is no request yet, among those that are ready: it cannot
-//! know what a request costs or what it has tried. This one is always ready and chooses in the future that it returns.
-//! A full endpoint is not *unready* but full *until*, so there is a wait with an end, and a refusal with a time in it.
+//! tower's `p2c::Balance` chooses among the ready services in `poll_ready`, before there is a request: it cannot consider
+//! the cost of a request or its earlier attempts. This balancer is always ready, and chooses in the future that it returns.
+//! A full endpoint reports the time at which it has capacity again, so that waits are bounded, and refusals contain a time.
 //!
 //! # The choice
-//! The lowest [order](crate::endpoint::EndpointWeight::order) with room; those that this request has not
-//! [tried](crate::Attempts) before those that it has; then the [`Strategy`]. By default that is the least work in
-//! flight and given in the last ten seconds, for its weight, heavier where answers are slow or fail. Up to 64 endpoints
-//! of an order are all asked; of more, 16 that are drawn, and if none of these will do, all. A benched endpoint is
-//! called only when none is well in time, and then at once.
+//! The lowest [order](crate::endpoint::EndpointWeight::order) with capacity comes first; then endpoints that this request
+//! has not [tried](crate::Attempts); then the [`Strategy`]. The default strategy prefers the least work in flight and in the
+//! last ten seconds, relative to the weight, with a penalty for slow or failed responses. Up to 64 endpoints of an order
+//! are all queried; of more, a random sample of 16, and all only if none of the sample can be called. An endpoint that is
+//! cooling down is called only if no healthy endpoint has capacity in time, and then at once.
 //!
 //! # The queue
-//! First in, first out, bounded in time and length. A newcomer does not overtake those who wait for any endpoint; nor
-//! does a cheap request overtake a dear one, which would else never find enough. Who waits is woken by the clock, by
-//! the place of one that leaves, and by an endpoint that has room early (a call ended, a reservation came back) or is
-//! well before its bench was over.
+//! The queue is first in, first out, and bounded in time and length. A new request does not overtake waiting requests that
+//! accept any endpoint. A cheap request does not overtake an expensive one, which would otherwise starve. A waiting request
+//! is woken by a timer, when a request in front of it leaves the queue, and when an endpoint has capacity early (a call
+//! ended, a reservation was released) or is healthy before the end of its cooldown.
 //!
 //! ```
 //! use tollgate_layers::{AtResponse, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
@@ -66,15 +67,15 @@
 //! ```
 //!
 //! # Hazards
-//! Whoever is chosen is polled ready on a clone, and the request stays with it until it is: one that is not ready for
-//! long keeps its requests from the others. Below, readiness should not wait for capacity; a limit belongs to the
-//! [meters](crate::quota), which are asked first.
+//! The chosen clone is polled ready, and the request stays with it until then: an endpoint that is not ready for a long
+//! time delays its requests, although others could serve them. Readiness should therefore not depend on capacity. Put
+//! limits into the [meters](crate::quota), which are checked before the choice.
 //!
-//! The endpoints are shared by all calls. Where the future is to be `Send`, each must be `Sync`: tower's
-//! `BoxCloneSyncService` is, `BoxCloneService` is not.
+//! All calls share the endpoints. For the future to be `Send`, an endpoint must be `Sync`: tower's `BoxCloneSyncService`
+//! is `Sync`, `BoxCloneService` is not.
 //!
-//! Two requests that wait and are not polled hold up those behind them until they expire, as a permit of tokio's
-//! semaphore would. A [`TrackOutcome`](crate::TrackOutcome) that takes the head for the end lets a streamed answer weigh nothing
+//! Waiting requests that are not polled delay the requests behind them until they expire, as with tokio's semaphore. With a
+//! [`TrackOutcome`](crate::TrackOutcome) that completes at the response head, a streamed response does not count as load
 //! while it streams.
 
 mod acquire;

@@ -1,4 +1,4 @@
-//! The requests that wait for capacity: [`WaitQueue`].
+//! The queue of the requests that wait for capacity: [`WaitQueue`].
 
 use std::{
     collections::VecDeque,
@@ -13,19 +13,19 @@ use crate::{
     sync::{AtomicUsize, Mutex},
 };
 
-/// The queue of a group. Endpoints tell it of capacity that comes early.
+/// The queue of a group. Endpoints notify it of capacity that returns early.
 #[derive(Debug)]
 pub(super) struct WaitQueue {
     len: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
-/// A place in the queue, given up when dropped.
+/// The position of a request in the queue. Leaves the queue when dropped.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct QueueTicket {
     queue: Arc<WaitQueue>,
     number: u64,
-    /// The time at which it gives up.
+    /// The time until which the request waits.
     pub(super) expires: Instant,
 }
 
@@ -39,19 +39,24 @@ impl WaitQueue {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Returns how many wait, if a newcomer would overtake one of them.
-    pub(super) fn owed(&self, now: Instant) -> Option<usize> {
+    /// Returns the length of the queue if a new request would overtake a waiting one; otherwise `None`.
+    pub(super) fn waiting_before(&self, now: Instant) -> Option<usize> {
         if self.len() == 0 {
             return None;
         }
-        self.with(|queue| queue.is_owed(now).then(|| queue.len()))
+        self.with(|queue| queue.would_overtake(now).then(|| queue.len()))
     }
 
-    /// Joins the end of the queue, unless `max` wait already. See [`Queue::join`].
-    pub(super) fn join(self: &Arc<Self>, excludes: bool, expires: Instant, max: usize) -> Option<Ticket> {
+    /// Joins the end of the queue, unless it has `max` requests already. See [`Queue::join`].
+    pub(super) fn join(
+        self: &Arc<Self>,
+        excludes: bool,
+        expires: Instant,
+        max: usize,
+    ) -> Option<QueueTicket> {
         let now = Instant::now();
         let number = self.with(|queue| (queue.len() < max).then(|| queue.join(excludes, now, expires)))?;
-        Some(Ticket { queue: Arc::clone(self), number, expires })
+        Some(QueueTicket { queue: Arc::clone(self), number, expires })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
@@ -70,30 +75,30 @@ impl CapacityListener for WaitQueue {
     }
 }
 
-impl Ticket {
-    /// See [`Queue::turn`].
-    pub(super) fn turn(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
-        let turn = self.queue.with(|queue| queue.turn(self.number, now, waker));
-        turn.map_err(|(until, next)| {
+impl QueueTicket {
+    /// Returns `Ok` if the request may try now, else the time until which it may be blocked. See [`Queue::try_next`].
+    pub(super) fn try_next(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
+        let permitted = self.queue.with(|queue| queue.try_next(self.number, now, waker));
+        permitted.map_err(|(until, next)| {
             wake(next);
             until
         })
     }
 
-    /// See [`Queue::none_before`].
+    /// Records that the request found no capacity before `at`. See [`Queue::none_before`].
     pub(super) fn none_before(&self, at: Instant) -> Result<(), Notified> {
         self.queue.with(|queue| queue.none_before(self.number, at)).map(wake)
     }
 
-    /// Returns the number of requests in front of it.
+    /// Returns the number of requests in front of this one.
     pub(super) fn ahead(&self) -> usize {
-        self.queue.with(|queue| queue.place(self.number))
+        self.queue.with(|queue| queue.position(self.number))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for QueueTicket {
     fn drop(&mut self) {
-        wake(self.queue.with(|queue| queue.leave(self.number)));
+        wake(self.queue.with(|queue| queue.remove(self.number)));
     }
 }
 
@@ -105,9 +110,9 @@ fn wake(waker: Option<Waker>) {
 
 /// A first-in-first-out queue.
 ///
-/// Freed capacity wakes the first, and each that has tried wakes the next. Of all waiters that accept any endpoint
-/// only the first watches the clock; one that excludes endpoints watches it for itself. So a slot that frees costs two
-/// polls, however many wait.
+/// Freed capacity wakes the first waiter, and each waiter that has tried wakes the next. Of all waiters that accept any
+/// endpoint, only the first sets a timer; a waiter that excludes endpoints sets its own. A freed slot therefore costs two
+/// polls, independent of the length of the queue.
 #[derive(Debug, Default)]
 struct Queue {
     waiters: VecDeque<Waiter>,
@@ -117,29 +122,30 @@ struct Queue {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    /// It has tried endpoints before, and may not accept one that the others would.
+    /// True if the request has tried endpoints before, so that it may not accept an endpoint that others accept.
     excludes: bool,
-    /// The time at which it expects capacity, and that at which it gives up.
+    /// The time at which the waiter expects capacity.
     at: Instant,
+    /// The time until which the waiter waits.
     expires: Instant,
-    /// It was notified, and has not tried since.
+    /// True if the waiter was notified, and has not tried since.
     notified: bool,
-    /// It wanted to try, and let one in front of it go first.
+    /// True if the waiter wanted to try, but a waiter in front of it had to try first.
     deferred: bool,
     waker: Option<Waker>,
 }
 
-/// The waiter was notified while it tried.
+/// The error for a waiter that was notified while it tried, and must try again.
 #[derive(Debug)]
 pub(super) struct Notified;
 
 impl Waiter {
-    /// Whether it is about to try; one that has given up stands in no other's way.
+    /// Returns true if the waiter is about to try. An expired waiter does not block others.
     fn due(&self, now: Instant) -> bool {
-        (self.notified || self.at <= now) && !self.gone(now)
+        (self.notified || self.at <= now) && !self.is_expired(now)
     }
 
-    fn gone(&self, now: Instant) -> bool {
+    fn is_expired(&self, now: Instant) -> bool {
         self.expires < now
     }
 
@@ -154,12 +160,12 @@ impl Queue {
         self.waiters.len()
     }
 
-    /// Whether a newcomer would overtake another.
-    fn is_owed(&self, now: Instant) -> bool {
-        self.waiters.iter().any(|waiter| waiter.due(now) || !waiter.excludes && !waiter.gone(now))
+    /// Returns true if a new request would overtake a waiting one.
+    fn would_overtake(&self, now: Instant) -> bool {
+        self.waiters.iter().any(|waiter| waiter.due(now) || !waiter.excludes && !waiter.is_expired(now))
     }
 
-    /// Joins the end, notified at once: capacity may have come since the newcomer tried.
+    /// Adds a waiter at the end, already notified: capacity may have become free since the request tried.
     fn join(&mut self, excludes: bool, now: Instant, expires: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -175,14 +181,15 @@ impl Queue {
         number
     }
 
-    /// Returns whether this waiter may try now; else the time until which one in front may keep it from that, and the
-    /// one to wake in its stead.
-    fn turn(&mut self, number: u64, now: Instant, waker: &Waker) -> Result<(), (Instant, Option<Waker>)> {
-        let place = self.place(number);
-        let Some(excludes) = self.waiters.get(place).map(|waiter| waiter.excludes) else { return Ok(()) };
-        let before = |waiter: &&Waiter| waiter.due(now) || !excludes && !waiter.excludes && !waiter.gone(now);
-        let blocker = self.waiters.iter().take(place).find(before).map(|waiter| waiter.expires);
-        let Some(waiter) = self.waiters.get_mut(place) else { return Ok(()) };
+    /// Returns `Ok` if this waiter may try now. Otherwise returns the time until which a waiter in front may block it, and
+    /// the waker of the waiter to wake instead.
+    fn try_next(&mut self, number: u64, now: Instant, waker: &Waker) -> Result<(), (Instant, Option<Waker>)> {
+        let position = self.position(number);
+        let Some(excludes) = self.waiters.get(position).map(|waiter| waiter.excludes) else { return Ok(()) };
+        let before =
+            |waiter: &&Waiter| waiter.due(now) || !excludes && !waiter.excludes && !waiter.is_expired(now);
+        let blocker = self.waiters.iter().take(position).find(before).map(|waiter| waiter.expires);
+        let Some(waiter) = self.waiters.get_mut(position) else { return Ok(()) };
         if !waiter.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             waiter.waker = Some(waker.clone());
         }
@@ -192,52 +199,55 @@ impl Queue {
                 Ok(())
             }
             Some(until) => {
-                // It is notified again when it is its turn; its notification goes on to one whose turn it may be.
-                let hands_on = waiter.notified && !waiter.excludes;
+                // This waiter is notified again when it may try; until then its notification goes to a deferred waiter.
+                let forwards = waiter.notified && !waiter.excludes;
                 (waiter.notified, waiter.deferred) = (false, waiter.excludes);
                 waiter.at = waiter.expires;
-                Err((until, if hands_on { self.notify_deferred(place) } else { None }))
+                Err((until, if forwards { self.notify_deferred(position) } else { None }))
             }
         }
     }
 
-    /// Notes that the waiter tried, and found no capacity before `at`. Returns the one to wake now, or an error if the
-    /// waiter was notified meanwhile and must try again.
+    /// Records that the waiter tried, and found no capacity before `at`. Returns the waker of the waiter to wake now.
+    ///
+    /// # Errors
+    /// [`Notified`] if the waiter was notified meanwhile, and must try again.
     fn none_before(&mut self, number: u64, at: Instant) -> Result<Option<Waker>, Notified> {
-        let place = self.place(number);
-        let Some(waiter) = self.waiters.get_mut(place) else { return Ok(None) };
+        let position = self.position(number);
+        let Some(waiter) = self.waiters.get_mut(position) else { return Ok(None) };
         waiter.at = at;
         if waiter.notified {
             return Err(Notified);
         }
-        // If this waiter excludes endpoints, the next may be able to use the capacity. If not, no other can; but the
-        // first of those that let this one go first has yet to learn when its own time comes.
-        Ok(if waiter.excludes { self.notify(place + 1) } else { self.notify_deferred(place) })
+        // If this waiter excludes endpoints, the next waiter may still be able to use the capacity. If not, no other waiter
+        // can, but the first waiter that was deferred for this one must be woken to set its own timer.
+        Ok(if waiter.excludes { self.notify(position + 1) } else { self.notify_deferred(position) })
     }
 
-    /// Removes a waiter, with an endpoint or without.
-    fn leave(&mut self, number: u64) -> Option<Waker> {
-        let place = self.place(number);
-        self.waiters.remove(place);
-        self.notify(place)
+    /// Removes a waiter that has an endpoint or gives up, and notifies the next one.
+    fn remove(&mut self, number: u64) -> Option<Waker> {
+        let position = self.position(number);
+        self.waiters.remove(position);
+        self.notify(position)
     }
 
     fn capacity_freed(&mut self) -> Option<Waker> {
         self.notify(0)
     }
 
-    /// Returns the one to wake once the queue is no longer locked: to wake may end a task, and that may leave the queue.
-    fn notify(&mut self, place: usize) -> Option<Waker> {
-        self.waiters.get_mut(place)?.notify()
+    /// Notifies the waiter at this position. Returns its waker, to be called after the lock is released: a wake can drop a
+    /// task, and with it a ticket of this queue.
+    fn notify(&mut self, position: usize) -> Option<Waker> {
+        self.waiters.get_mut(position)?.notify()
     }
 
-    /// Notifies the first behind this place that let another go first.
-    fn notify_deferred(&mut self, place: usize) -> Option<Waker> {
-        self.waiters.iter_mut().skip(place + 1).find(|waiter| waiter.deferred)?.notify()
+    /// Notifies the first deferred waiter behind this position.
+    fn notify_deferred(&mut self, position: usize) -> Option<Waker> {
+        self.waiters.iter_mut().skip(position + 1).find(|waiter| waiter.deferred)?.notify()
     }
 
     /// Returns the number of waiters in front of this one.
-    fn place(&self, number: u64) -> usize {
+    fn position(&self, number: u64) -> usize {
         self.waiters.partition_point(|waiter| waiter.number < number)
     }
 }
@@ -265,19 +275,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_let_others_go_first_is_told_though_one_between_them_may_not_look() {
+    async fn a_queue_notifies_deferred_waiters_across_a_waiter_that_must_not_try() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         let later = now + Duration::from_secs(1);
         let woken: [Arc<Woken>; 4] = Default::default();
         let wakers = woken.each_ref().map(|woken| Waker::from(Arc::clone(woken)));
         let numbers = [false, true, false, true].map(|excludes| queue.join(excludes, now, later));
-        // The first is yet to look, so that all others let it go first.
+        // The first waiter has not tried yet, so that all others are deferred.
         for (number, waker) in numbers.iter().zip(&wakers).skip(1) {
-            queue.turn(*number, now, waker).expect_err("the first is due");
+            queue.try_next(*number, now, waker).expect_err("the first is due");
         }
         for nth in 0..4 {
-            assert!(nth == 0 || woken[nth].0.load(Ordering::Relaxed), "{nth} is told by one before it");
-            let next = match queue.turn(numbers[nth], now, &wakers[nth]) {
+            assert!(
+                nth == 0 || woken[nth].0.load(Ordering::Relaxed),
+                "waiter {nth} was not notified by one in front of it"
+            );
+            let next = match queue.try_next(numbers[nth], now, &wakers[nth]) {
                 Ok(()) => queue.none_before(numbers[nth], later).expect("no news"),
                 Err((_, next)) => next,
             };

@@ -19,29 +19,29 @@ use crate::{
     setting::Constant,
 };
 
-/// Makes one service of many [`Endpoint`]s.
+/// The layer that balances requests over many [`Endpoint`]s.
 ///
-/// `T` fastens an [`InFlight`] to each answer; the other parameters say how a request is read.
+/// `T` attaches an [`InFlight`] handle to each response. The other parameters are the settings that read a request.
 #[derive(Clone, Debug)]
 pub struct RateLimitBalanceLayer<T, A = NoAttempts, D = Constant<Option<Instant>>, K = Constant<u8>> {
     strategy: Strategy,
     seed: Option<u64>,
     track: T,
-    reads: RequestSettings<A, D, K>,
+    reader: RequestSettings<A, D, K>,
     max_wait: Duration,
     max_queue: usize,
 }
 
 impl<T> RateLimitBalanceLayer<T> {
-    /// Chooses by `strategy`, and hears of each answer's end by `track`.
+    /// Returns a layer that chooses by `strategy` and receives the outcome of each call through `track`.
     ///
-    /// A request that finds no room waits for up to 2 s, as one of at most 1,000.
+    /// A request without capacity waits for up to 2 s, in a queue of at most 1,000 requests.
     pub const fn new(strategy: Strategy, track: T) -> Self {
         Self {
             strategy,
             seed: None,
             track,
-            reads: RequestSettings::NONE,
+            reader: RequestSettings::NONE,
             max_wait: Duration::from_secs(2),
             max_queue: 1_000,
         }
@@ -49,7 +49,8 @@ impl<T> RateLimitBalanceLayer<T> {
 }
 
 impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
-    /// With how long a request may wait for room, and how many may at one time. Zero of either: none waits.
+    /// Sets the maximum wait of a request for capacity, and the maximum length of the queue. If either is zero, no request
+    /// waits.
     #[must_use]
     pub const fn with_queue(mut self, timeout: Duration, max: usize) -> Self {
         self.max_wait = timeout;
@@ -57,44 +58,44 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
         self
     }
 
-    /// With the seed of all that is drawn: the same seed and the same calls give the same choices.
+    /// Sets the seed of all random choices: the same seed and the same calls give the same choices.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// With where a request keeps what it has tried: a
-    /// [`Setting`](crate::Setting)`<&Req, Value = Option<&Attempts>>`. A function will do; a closure cannot say
-    /// that what it returns lives in the request.
+    /// Sets the access to the attempts of a request: a
+    /// [`Setting`](crate::Setting)`<&Req, Value = Option<&Attempts>>`. Use a function: the compiler does not infer for a
+    /// closure that the result borrows from the request.
     pub fn with_attempts<B>(self, attempts: B) -> RateLimitBalanceLayer<T, B, D, K> {
-        self.reading(|RequestSettings { deadline, kind, .. }| RequestSettings { attempts, deadline, kind })
+        self.map_reader(|RequestSettings { deadline, kind, .. }| RequestSettings { attempts, deadline, kind })
     }
 
-    /// With when a request need not be answered any more: a
+    /// Sets the deadline of a request, after which it needs no response: a
     /// [`Setting`](crate::Setting)`<&Req, Value = Option<Instant>>`.
     pub fn with_deadline<E>(self, deadline: E) -> RateLimitBalanceLayer<T, A, E, K> {
-        self.reading(|RequestSettings { attempts, kind, .. }| RequestSettings { attempts, deadline, kind })
+        self.map_reader(|RequestSettings { attempts, kind, .. }| RequestSettings { attempts, deadline, kind })
     }
 
-    /// With of which kind a request is, where speed is compared: 0 for one whose head comes when all of it is done,
-    /// so that its time is divided by its cost, 1 for one that begins to answer at once. A
+    /// Sets the kind of a request for the comparison of latencies: 0 if the response head arrives when all work is done, so
+    /// that the latency is divided by the cost; 1 if the response starts before, as a stream does. A
     /// [`Setting`](crate::Setting)`<&Req, Value = u8>`.
     pub fn with_kind<L>(self, kind: L) -> RateLimitBalanceLayer<T, A, D, L> {
-        self.reading(|RequestSettings { attempts, deadline, .. }| RequestSettings {
+        self.map_reader(|RequestSettings { attempts, deadline, .. }| RequestSettings {
             attempts,
             deadline,
             kind,
         })
     }
 
-    /// The same, with requests read otherwise.
-    fn reading<B, E, L>(
+    /// Replaces the settings that read a request.
+    fn map_reader<B, E, L>(
         self,
-        how: impl FnOnce(RequestSettings<A, D, K>) -> RequestSettings<B, E, L>,
+        map: impl FnOnce(RequestSettings<A, D, K>) -> RequestSettings<B, E, L>,
     ) -> RateLimitBalanceLayer<T, B, E, L> {
-        let Self { strategy, seed, track, reads, max_wait, max_queue } = self;
-        RateLimitBalanceLayer { strategy, seed, track, reads: how(reads), max_wait, max_queue }
+        let Self { strategy, seed, track, reader, max_wait, max_queue } = self;
+        RateLimitBalanceLayer { strategy, seed, track, reader: map(reader), max_wait, max_queue }
     }
 }
 
@@ -110,7 +111,7 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
                 picker: Picker::new(endpoints, self.strategy, seed, Arc::downgrade(&listener)),
                 queue,
                 track: self.track.clone(),
-                reads: self.reads.clone(),
+                reader: self.reader.clone(),
                 max_wait: self.max_wait,
                 max_queue: self.max_queue,
             }),
@@ -118,24 +119,24 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
     }
 }
 
-/// Spreads requests over endpoints: see [`RateLimitBalanceLayer`].
+/// The service that balances requests over endpoints: see [`RateLimitBalanceLayer`].
 #[derive(Debug)]
 pub struct RateLimitBalance<S, T, R = RequestSettings> {
     shared: Arc<Shared<S, T, R>>,
 }
 
-/// What all clones, and all requests under way, share.
+/// The state shared by all clones and all response futures.
 #[derive(Debug)]
 pub(super) struct Shared<S, T, R> {
     pub(super) picker: Picker<S>,
     pub(super) queue: Arc<WaitQueue>,
     pub(super) track: T,
-    pub(super) reads: R,
+    pub(super) reader: R,
     pub(super) max_wait: Duration,
     pub(super) max_queue: usize,
 }
 
-/// A clone is a count.
+/// A clone only increments a reference count.
 impl<S, T, R> Clone for RateLimitBalance<S, T, R> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
@@ -153,7 +154,7 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, Req, T, R>;
 
-    /// Always ready: which endpoint will do depends on the request.
+    /// Returns ready always: the choice of an endpoint depends on the request, and is made in the future.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -163,7 +164,7 @@ where
     }
 }
 
-/// The settings by which the balancer reads a request.
+/// The settings through which the balancer reads a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSettings<A = NoAttempts, D = Constant<Option<Instant>>, K = Constant<u8>> {
     pub(super) attempts: A,
@@ -175,15 +176,15 @@ impl RequestSettings {
     pub(super) const NONE: Self = Self { attempts: NoAttempts, deadline: Constant(None), kind: Constant(0) };
 }
 
-/// What [`RequestSettings`] of the right kinds say about a request. Implemented for those alone.
+/// The properties of a request that the balancer reads. Implemented by [`RequestSettings`] of suitable types.
 pub trait RequestReader<Req> {
-    /// What it has tried so far.
+    /// Returns the attempts of the request so far, if it keeps a record.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
 
-    /// After which it need not be answered.
+    /// Returns the time after which the request needs no response.
     fn deadline(&self, req: &Req) -> Option<Instant>;
 
-    /// 0 or 1: of which kind it is, where speed is compared.
+    /// Returns the kind of the request for the comparison of latencies, 0 or 1.
     fn kind(&self, req: &Req) -> usize;
 }
 
