@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_go_in_the_order_they_came() {
+    fn byte_queue_is_first_in_first_out() {
         let mut pieces = pieces(&["a", "b", "c"]);
         assert_eq!(pieces.pop().unwrap(), "a");
         pieces.push(Bytes::from_static(b"d"));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_them_are_one_and_then_gone() {
+    fn byte_queue_gathers_all_pieces_and_is_empty_then() {
         for all in [&[][..], &["a"], &["a", "b", "c"]] {
             let mut pieces = pieces(all);
             assert_eq!(pieces.gather(), all.concat());
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_piece_is_not_copied() {
+    fn byte_queue_does_not_copy_a_single_piece() {
         let piece = Bytes::from(vec![b'a'; 3]);
         let mut pieces = ByteQueue::default();
         pieces.push(piece.clone());

@@ -29,7 +29,7 @@ pub(crate) struct Events {
     framer: Framer,
     ready: ByteQueue,
     reader: TemplateReader,
-    said: Option<Transcript>,
+    transcript: Option<Transcript>,
     config: WatchConfig,
 }
 
@@ -54,7 +54,7 @@ impl Events {
             framer: Framer::new(config.peek.event_limit),
             ready: ByteQueue::default(),
             reader: TemplateReader::default(),
-            said: config.keeps_transcript.then(Transcript::default),
+            transcript: config.keeps_transcript.then(Transcript::default),
             config,
         }
     }
@@ -64,8 +64,8 @@ impl Events {
     }
 
     /// Returns the text so far, if it is recorded and the stream has text alone.
-    pub(crate) fn said(&self) -> Option<&str> {
-        self.said.as_ref()?.text()
+    pub(crate) fn transcript(&self) -> Option<&str> {
+        self.transcript.as_ref()?.text()
     }
 
     /// Returns the number of bytes that are held.
@@ -123,9 +123,9 @@ impl Decoder for Events {
             let block = match self.framer.next_block() {
                 Ok(Some(block)) => block,
                 Ok(None) => {
-                    let given = self.framer.give(from);
-                    if !given.is_empty() {
-                        self.ready.push(given);
+                    let complete = self.framer.take_blocks(from);
+                    if !complete.is_empty() {
+                        self.ready.push(complete);
                     }
                     return Ok(());
                 }
@@ -134,7 +134,8 @@ impl Decoder for Events {
                     return Err(BodyError::TooLarge { limit: self.config.peek.event_limit }.into());
                 }
             };
-            match classifier(&mut self.reader, (&mut self.state, &mut self.said), &self.config, block.data) {
+            match inspect(&mut self.reader, (&mut self.state, &mut self.transcript), &self.config, block.data)
+            {
                 EventAction::Pass => {}
                 EventAction::Drop => {
                     let end = block.end;
@@ -157,7 +158,7 @@ impl Decoder for Events {
         let from = self.framer.start();
         if let Some(block) = self.framer.rest() {
             let end = block.end;
-            match classifier(&mut self.reader, (&mut state, &mut None), &self.config, block.data) {
+            match inspect(&mut self.reader, (&mut state, &mut None), &self.config, block.data) {
                 EventAction::Pass => (missing, passed) = (block.missing, Some(end)),
                 EventAction::Drop => {}
                 EventAction::Break(broken) => return Err(broken),
@@ -196,9 +197,9 @@ impl Decoder for Events {
     }
 }
 
-fn classifier(
+fn inspect(
     reader: &mut TemplateReader,
-    (state, said): (&mut StreamState, &mut Option<Transcript>),
+    (state, transcript): (&mut StreamState, &mut Option<Transcript>),
     config: &WatchConfig,
     data: Option<Cow<'_, [u8]>>,
 ) -> EventAction {
@@ -213,8 +214,8 @@ fn classifier(
             return EventAction::Drop;
         }
         state.any = true;
-        let told = config.peek.secrets.redact(Bytes::copy_from_slice(&data));
-        return EventAction::Break(StreamBreak::Upstream(told, Box::new(outcome)));
+        let redacted = config.peek.secrets.redact(Bytes::copy_from_slice(&data));
+        return EventAction::Break(StreamBreak::Upstream(redacted, Box::new(outcome)));
     }
     state.note(&event);
     match event {
@@ -227,8 +228,8 @@ fn classifier(
             EventAction::Drop
         }
         Event::Repeat | Event::Chunk(_) => {
-            if let Some(said) = said {
-                said.note(&data);
+            if let Some(transcript) = transcript {
+                transcript.record(&data);
             }
             EventAction::Pass
         }

@@ -69,28 +69,28 @@ pub(crate) type OutcomeFn = Arc<dyn Fn(Option<&Outcome>) + Send + Sync>;
 
 /// A function that is called exactly once with the outcome of one response.
 pub(crate) struct OutcomeCallback {
-    hear: Option<OutcomeFn>,
+    callback: Option<OutcomeFn>,
 }
 
 impl OutcomeCallback {
-    /// Makes a handle that calls `hear`.
-    pub(crate) const fn new(hear: OutcomeFn) -> Self {
-        Self { hear: Some(hear) }
+    /// Makes a handle that calls `callback`.
+    pub(crate) const fn new(callback: OutcomeFn) -> Self {
+        Self { callback: Some(callback) }
     }
 }
 
 impl OnComplete for OutcomeCallback {
     fn complete(mut self, outcome: &Outcome) {
-        if let Some(hear) = self.hear.take() {
-            hear(Some(outcome));
+        if let Some(callback) = self.callback.take() {
+            callback(Some(outcome));
         }
     }
 }
 
 impl Drop for OutcomeCallback {
     fn drop(&mut self) {
-        if let Some(hear) = self.hear.take() {
-            hear(None);
+        if let Some(callback) = self.callback.take() {
+            callback(None);
         }
     }
 }

@@ -112,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_is_found_at_the_end_and_not_in_what_the_model_says() {
+    fn usage_is_found_at_the_end_and_not_in_text_of_the_model() {
         let json = br#"{"choices":[{"message":{"content":"\"usage\": {\"total_tokens\": 9}"}}],"usage" : {"total_tokens":7},"id":"x"}"#;
         assert_eq!(usage_in(json).map(|usage| usage.total()), Some(7));
         assert_eq!(usage_in(&json[..75]), None);
     }
 
     #[test]
-    fn only_the_end_is_kept() {
+    fn plain_decoder_keeps_only_the_end() {
         let mut tail = Vec::new();
         for _ in 0..100 {
             keep(&mut tail, &[b'x'; 1000]);

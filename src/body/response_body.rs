@@ -43,7 +43,7 @@ enum State {
     Resumed(Box<ResumedStream>),
 }
 
-/// The part of a stream that continues another one.
+/// A part of a stream that continues another part.
 pub(crate) enum StreamPart {
     Active(Box<ActiveBody<Events>>, Outcome),
     Full(Bytes, Outcome),

@@ -17,30 +17,30 @@ use super::{
 };
 use crate::{Error, error::StreamBreak};
 
-type Streaming = Box<ActiveBody<Events>>;
+type ActivePart = Box<ActiveBody<Events>>;
 
 /// The comment that precedes a restarted response.
 const RESTART: Bytes = Bytes::from_static(b": tollgate restart\n\n");
 
 /// Calls the model for the part after a break. Takes the text sent so far (`None` to ask for the whole response again)
 /// and the outcome of the broken part.
-type Ask = Box<dyn FnMut(Option<Arc<str>>, &Outcome) -> Option<BoxResponseFuture> + Send>;
+type CallNext = Box<dyn FnMut(Option<Arc<str>>, &Outcome) -> Option<BoxResponseFuture> + Send>;
 
 /// The means to continue a stream that breaks.
 pub(crate) struct Resume {
     restart: bool,
-    ask: Ask,
+    call: CallNext,
 }
 
 impl Resume {
     /// Continues with the rest of the text.
-    pub(crate) fn continuing(ask: Ask) -> Self {
-        Self { restart: false, ask }
+    pub(crate) fn continuing(call: CallNext) -> Self {
+        Self { restart: false, call }
     }
 
     /// Restarts the response, after a comment that marks the restart.
-    pub(crate) fn restarting(ask: Ask) -> Self {
-        Self { restart: true, ask }
+    pub(crate) fn restarting(call: CallNext) -> Self {
+        Self { restart: true, call }
     }
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Resume {
 
 /// A stream of several parts. Each part but the last broke.
 pub(super) struct ResumedStream {
-    now: Now,
+    phase: Phase,
     /// Bytes that were decoded before the break and are still to be sent.
     rest: Bytes,
     /// The text of the finished parts.
@@ -61,16 +61,16 @@ pub(super) struct ResumedStream {
     handles: Handles,
 }
 
-enum Now {
-    Part(Streaming),
+enum Phase {
+    Part(ActivePart),
     /// The last part broke, and the call for the next one is pending.
-    Waiting(BoxResponseFuture, Broken),
+    Waiting(BoxResponseFuture, BrokenPart),
     Over,
 }
 
 /// The error event and the outcome of the broken part, used if no other part follows.
-struct Broken {
-    complaint: Bytes,
+struct BrokenPart {
+    error_event: Bytes,
     outcome: Outcome,
 }
 
@@ -92,9 +92,9 @@ impl ResumedOutput {
 }
 
 impl ResumedStream {
-    pub(super) fn new(first: Streaming, resume: Resume) -> Self {
+    pub(super) fn new(first: ActivePart, resume: Resume) -> Self {
         Self {
-            now: Now::Part(first),
+            phase: Phase::Part(first),
             rest: Bytes::new(),
             prefix: String::new(),
             resume,
@@ -110,9 +110,9 @@ impl ResumedStream {
     /// Returns the next output. `so_far` is the outcome by the current part's head.
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, so_far: &mut Outcome) -> Poll<ResumedOutput> {
         loop {
-            match &mut self.now {
-                Now::Over => return Poll::Ready(ResumedOutput::over(Bytes::new(), *so_far)),
-                Now::Part(active) => {
+            match &mut self.phase {
+                Phase::Over => return Poll::Ready(ResumedOutput::over(Bytes::new(), *so_far)),
+                Phase::Part(active) => {
                     let (data, over) = match ready!(active.poll_output(cx)) {
                         Output::Data(data) => match active.over.take() {
                             None => return Poll::Ready(ResumedOutput::more(data)),
@@ -125,13 +125,13 @@ impl ResumedStream {
                         return Poll::Ready(ResumedOutput { data, over });
                     }
                 }
-                Now::Waiting(..) if !self.rest.is_empty() => {
+                Phase::Waiting(..) if !self.rest.is_empty() => {
                     return Poll::Ready(ResumedOutput::more(std::mem::take(&mut self.rest)));
                 }
-                Now::Waiting(response, _) => {
+                Phase::Waiting(response, _) => {
                     let response = ready!(response.as_mut().poll(cx));
-                    if let Some(given) = self.answered(response, so_far) {
-                        return Poll::Ready(given);
+                    if let Some(output) = self.on_response(response, so_far) {
+                        return Poll::Ready(output);
                     }
                 }
             }
@@ -140,23 +140,23 @@ impl ResumedStream {
 
     /// Ends a part. Returns the remaining bytes and the outcome if the whole stream is over.
     fn end(&mut self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Option<(Bytes, Outcome)> {
-        let Now::Part(mut active) = std::mem::replace(&mut self.now, Now::Over) else { return None };
+        let Phase::Part(mut active) = std::mem::replace(&mut self.phase, Phase::Over) else { return None };
         let broke = over.is_err() && !active.content.state().done && !active.content.state().finished();
         let mut handles = std::mem::take(active.handles());
         let content = &mut active.content;
         let rest = content.drain();
         let outcome = content.conclude(over, so_far);
         let last = content.drain();
-        let is_text = content.said().map(|said| self.prefix.push_str(said)).is_some();
+        let is_text = content.transcript().map(|text| self.prefix.push_str(text)).is_some();
         // The connection is released before the handles of the part are notified: only then is capacity free for the
         // next part.
         drop(active);
         handles.complete(&outcome);
-        let next = if broke { self.ask(is_text, &outcome) } else { None };
+        let next = if broke { self.call(is_text, &outcome) } else { None };
         match next {
             Some(response) => {
                 self.rest = rest;
-                self.now = Now::Waiting(response, Broken { complaint: last, outcome });
+                self.phase = Phase::Waiting(response, BrokenPart { error_event: last, outcome });
                 None
             }
             None => Some((joined(&rest, last), outcome)),
@@ -164,7 +164,7 @@ impl ResumedStream {
     }
 
     /// Calls for the next part. `is_text` is true if the broken part contained text only.
-    fn ask(&mut self, is_text: bool, outcome: &Outcome) -> Option<BoxResponseFuture> {
+    fn call(&mut self, is_text: bool, outcome: &Outcome) -> Option<BoxResponseFuture> {
         let prefix = if self.resume.restart {
             None
         } else if is_text && !self.prefix.is_empty() {
@@ -172,24 +172,28 @@ impl ResumedStream {
         } else {
             return None;
         };
-        (self.resume.ask)(prefix, outcome)
+        (self.resume.call)(prefix, outcome)
     }
 
     /// Handles the response to the call. If it cannot continue the stream, the stream ends with the error of the broken
     /// part.
-    fn answered(&mut self, response: Result<Response, Error>, so_far: &mut Outcome) -> Option<ResumedOutput> {
-        let Now::Waiting(_, broken) = std::mem::replace(&mut self.now, Now::Over) else { return None };
+    fn on_response(
+        &mut self,
+        response: Result<Response, Error>,
+        so_far: &mut Outcome,
+    ) -> Option<ResumedOutput> {
+        let Phase::Waiting(_, broken) = std::mem::replace(&mut self.phase, Phase::Over) else { return None };
         let mark = if self.resume.restart { RESTART } else { Bytes::new() };
         match response.ok().and_then(streamed) {
             Some(StreamPart::Active(active, outcome)) => {
-                self.now = Now::Part(active);
+                self.phase = Phase::Part(active);
                 *so_far = outcome;
                 (!mark.is_empty()).then(|| ResumedOutput::more(mark))
             }
             Some(StreamPart::Full(bytes, outcome)) => {
                 Some(ResumedOutput::over(joined(&mark, bytes), outcome))
             }
-            None => Some(ResumedOutput::over(broken.complaint, broken.outcome)),
+            None => Some(ResumedOutput::over(broken.error_event, broken.outcome)),
         }
     }
 }

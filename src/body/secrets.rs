@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_occurrence_is_replaced_and_nothing_else() {
+    fn secrets_are_replaced_at_every_occurrence_and_nothing_else() {
         let secrets = secrets(&["sk-secret-1", "token-two"]);
         let said = |text: &'static str| secrets.redact(Bytes::from_static(text.as_bytes()));
         assert_eq!(said("sk-secret-1sk-secret-1 x token-two"), "[redacted][redacted] x [redacted]");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_escaped_is_found_however_often_it_was() {
+    fn escaped_secrets_are_found_at_every_escape_depth() {
         let secrets = secrets(&["sk/a+b=cd&e\"f"]);
         for escaped in [
             r#"sk/a+b=cd&e\"f"#,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_of_them() {
+    fn secrets_debug_shows_only_their_number() {
         assert_eq!(format!("{:?}", secrets(&["sk-secret-1"])), "Secrets(1)");
     }
 }

@@ -54,7 +54,7 @@ impl Source {
         loop {
             match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(error) = self.timeouts.life() {
+                    if let Err(error) = self.timeouts.record_frame() {
                         return Poll::Ready(SourceEvent::Error(error));
                     }
                     if let Ok(data) = frame.into_data() {

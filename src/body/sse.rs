@@ -140,14 +140,14 @@ impl Framer {
 
     /// Returns the complete blocks from `from` on, and discards all complete blocks. Returning the whole buffer costs
     /// no reference count.
-    pub(crate) fn give(&mut self, from: usize) -> Bytes {
+    pub(crate) fn take_blocks(&mut self, from: usize) -> Bytes {
         if from == 0 && self.start == self.buf.len() {
             self.start = 0;
             return std::mem::take(&mut self.buf);
         }
-        let given = self.slice(from..self.start);
+        let blocks = self.slice(from..self.start);
         self.compact();
-        given
+        blocks
     }
 
     /// Discards the complete blocks. A short rest is copied, so that it does not keep a large piece alive.
@@ -169,7 +169,7 @@ impl Framer {
                 self.at += 1;
                 self.line = self.at;
                 if self.at == 1 {
-                    return Some(true); // the CR ended a block that is gone: its LF goes alone
+                    return Some(true); // the CR has ended a block that was returned: its LF is a block of its own
                 }
             }
         }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_end_ends_a_line() {
+    fn framer_accepts_every_line_end() {
         for end in ["\n", "\r\n", "\r"] {
             let stream = format!("data: a{end}{end}data:b{end}{end}");
             assert_eq!(data(&[&stream]), ["a", "b"], "{end:?}");
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_ended_by_a_bare_cr_does_not_wait_for_what_follows() {
+    fn framer_returns_an_event_ended_by_a_bare_cr_at_once() {
         assert_eq!(blocks(&["data: a\r\r"]).len(), 1);
         let split = blocks(&["data: a\r\n\r", "\ndata: b\n\n"]);
         let bytes: String = split.iter().map(|(bytes, _)| bytes.as_str()).collect();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn several_data_lines_are_joined_and_only_one_space_is_cut() {
+    fn framer_joins_data_lines_and_removes_one_space() {
         for end in ["\n", "\r\n", "\r"] {
             let stream = "data: a\ndata:b\nid: 1\ndata\n: c\ndata:  c\n\ndata: d\n\n".replace('\n', end);
             assert_eq!(data(&[&stream]), ["a\nb\n\n c", "d"], "{end:?}");
@@ -293,18 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_by_once() {
+    fn framer_skips_one_byte_order_mark() {
         assert_eq!(data(&["\u{feff}data: a\n\n\u{feff}data: b\n\n"]), ["a"]);
     }
 
     #[test]
-    fn a_comment_between_events_is_let_go_at_its_own_line_end() {
+    fn framer_returns_a_comment_between_events_at_its_line_end() {
         assert_eq!(blocks(&[": keep-alive\n"]), [(": keep-alive\n".to_owned(), None)]);
         assert_eq!(blocks(&["data: a\n: inside\n"]), [], "one inside an event belongs to it");
     }
 
     #[test]
-    fn a_letter_split_in_two_is_whole_again() {
+    fn framer_joins_a_split_character() {
         let mut framer = Framer::new(64);
         let bytes = "data: é\n\n".as_bytes();
         framer.push(Bytes::copy_from_slice(&bytes[..7]));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_over_the_limit_is_refused_before_it_is_whole() {
+    fn framer_refuses_an_event_over_the_limit_before_it_is_complete() {
         let mut framer = Framer::new(16);
         framer.push(Bytes::from_static(b"data: a\n\ndata: 0123456789"));
         assert!(framer.next_block().is_ok());
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_at_the_end_says_what_it_lacks() {
+    fn framer_reports_the_missing_line_ends_of_the_rest() {
         let mut framer = Framer::new(64);
         framer.push(Bytes::from_static(b"data: [DONE]"));
         assert!(framer.next_block().expect("short").is_none());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cr_at_the_end_is_no_half_of_the_blank_line_that_is_missing() {
+    fn framer_does_not_count_a_final_cr_as_half_of_a_blank_line() {
         for (end, missing) in [("\n", "\n"), ("\r\n", "\n"), ("\r", "\n\n")] {
             let mut framer = Framer::new(64);
             framer.push(format!("data: a{end}").into());
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_begins_with_an_event_is_not_copied() {
+    fn framer_does_not_copy_a_piece_that_begins_with_an_event() {
         let piece = Bytes::from_static(b"data: a\n\n");
         let mut framer = Framer::new(64);
         framer.push(piece.clone());

@@ -47,11 +47,11 @@ pub(crate) struct AttemptTimeouts {
 /// The state of the timeouts of one attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunningTimeouts {
-    last_life: Option<Instant>,
+    last_frame: Option<Instant>,
     /// True after any frame was received.
-    alive: bool,
+    received: bool,
     /// True after a stream's first content.
-    answered: bool,
+    has_content: bool,
     ignore_pings: bool,
     first: Option<(Instant, Limit)>,
     attempt: Option<(Instant, Limit)>,
@@ -91,37 +91,37 @@ impl RunningTimeouts {
     ///
     /// # Errors
     /// [`BodyError::Deadline`] if the deadline of the whole request has passed.
-    pub(crate) fn life(&mut self) -> Result<(), BodyError> {
+    pub(crate) fn record_frame(&mut self) -> Result<(), BodyError> {
         let now = Instant::now();
-        self.alive = true;
+        self.received = true;
         if !self.ignore_pings {
-            self.lives(now);
+            self.restart_idle(now);
         }
         if self.whole.is_some_and(|at| now >= at) { Err(BodyError::Deadline) } else { Ok(()) }
     }
 
     /// Records a frame that makes progress: more than a ping.
     pub(crate) fn progress(&mut self) {
-        // Otherwise `life` has restarted the idle timeout.
+        // Otherwise `record_frame` has restarted the idle timeout.
         if self.ignore_pings {
-            self.lives(Instant::now());
+            self.restart_idle(Instant::now());
         }
     }
 
-    fn lives(&mut self, now: Instant) {
-        self.last_life = Some(now);
+    fn restart_idle(&mut self, now: Instant) {
+        self.last_frame = Some(now);
     }
 
     /// Returns true if any frame was received.
     pub(crate) const fn has_received(&self) -> bool {
-        self.alive
+        self.received
     }
 
     /// Records a stream's first content.
     pub(crate) const fn content(&mut self) {
         // Called for each event; only the first call changes anything.
-        if !self.answered {
-            self.answered = true;
+        if !self.has_content {
+            self.has_content = true;
             (self.first, self.attempt) = (None, None);
         }
     }
@@ -159,7 +159,7 @@ impl RunningTimeouts {
 
     fn due(&self) -> Option<(Instant, Due)> {
         let clock = |clock, (at, limit)| (at, Due::Error(BodyError::Timeout { clock, limit }));
-        let idle = self.idle.zip(self.last_life);
+        let idle = self.idle.zip(self.last_frame);
         let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
         [
             self.first.map(|first| clock(TimeoutKind::FirstContent, first)),

@@ -14,21 +14,21 @@ pub(super) struct Transcript {
 
 impl Transcript {
     /// The longest transcript, in bytes: longer than any response of today's models.
-    const MOST: usize = 1 << 20;
+    const MAX_BYTES: usize = 1 << 20;
 
     /// Records a chunk that is passed on.
-    pub(super) fn note(&mut self, data: &[u8]) {
+    pub(super) fn record(&mut self, data: &[u8]) {
         if self.unfit {
             return;
         }
         let chunk = serde_json::from_slice::<Chunk<'_>>(data);
-        let fit = chunk.is_ok_and(|chunk| chunk.choices.unwrap_or_default().iter().all(|c| self.take(c)));
-        if !fit || self.text.len() > Self::MOST {
+        let fit = chunk.is_ok_and(|chunk| chunk.choices.unwrap_or_default().iter().all(|c| self.add(c)));
+        if !fit || self.text.len() > Self::MAX_BYTES {
             *self = Self { text: String::new(), unfit: true };
         }
     }
 
-    fn take(&mut self, choice: &Choice<'_>) -> bool {
+    fn add(&mut self, choice: &Choice<'_>) -> bool {
         let Some(delta) = &choice.delta else { return choice.index == 0 };
         self.text.push_str(delta.content.as_deref().unwrap_or_default());
         choice.index == 0 && delta.is_text()
@@ -75,14 +75,14 @@ impl Delta<'_> {
 mod tests {
     use super::*;
 
-    fn said(chunks: &[&str]) -> Option<String> {
-        let mut said = Transcript::default();
-        chunks.iter().for_each(|chunk| said.note(chunk.as_bytes()));
-        said.text().map(str::to_owned)
+    fn transcript(chunks: &[&str]) -> Option<String> {
+        let mut transcript = Transcript::default();
+        chunks.iter().for_each(|chunk| transcript.record(chunk.as_bytes()));
+        transcript.text().map(str::to_owned)
     }
 
     #[test]
-    fn text_is_joined_and_thoughts_are_not_part_of_it() {
+    fn transcript_joins_text_and_excludes_reasoning() {
         let chunks = [
             r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"","tool_calls":null}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#,
@@ -90,12 +90,12 @@ mod tests {
             r#"{"choices":[],"usage":null}"#,
             r#"{"choices":[{"index":0,"delta":{"content":"\u00e9","refusal":null}}]}"#,
         ];
-        assert_eq!(said(&chunks).as_deref(), Some("a \"b\"\n\u{e9}"));
-        assert_eq!(said(&chunks[..2]).as_deref(), Some(""), "nothing was said yet");
+        assert_eq!(transcript(&chunks).as_deref(), Some("a \"b\"\n\u{e9}"));
+        assert_eq!(transcript(&chunks[..2]).as_deref(), Some(""), "nothing was said yet");
     }
 
     #[test]
-    fn what_is_not_one_text_cannot_be_gone_on_with() {
+    fn transcript_is_none_for_anything_but_one_text() {
         for other in [
             r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0}]}}]}"#,
@@ -104,7 +104,7 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text"}]}}]}"#,
         ] {
             let text = r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
-            assert_eq!(said(&[text, other, text]), None, "{other}");
+            assert_eq!(transcript(&[text, other, text]), None, "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bursts are merged, lone frames go at once, and a slow reader is not taken for a silent upstream.
+//! Bursts are coalesced, a single frame is returned at once, and a slow reader does not count as a silent upstream.
 
 use std::{
     convert::Infallible,
@@ -29,8 +29,7 @@ use crate::{
     request::SplicedBody,
 };
 
-/// `None` is a poll in vain.
-/// A body of these frames; a poll finds nothing where there is none.
+/// Returns a body of these frames; `None` is a poll that finds no frame.
 fn script(frames: impl IntoIterator<Item = Option<Bytes>>) -> Scripted {
     let step = |frame: Option<Bytes>| frame.map_or(support::Step::Pending, support::Step::Data);
     frames.into_iter().map(step).collect::<Script>().into_body()
@@ -54,11 +53,11 @@ fn letter(letter: &'static str) -> Option<Bytes> {
 }
 
 #[test]
-fn a_lone_frame_goes_at_once_and_a_long_one_is_not_copied() {
+fn coalesce_returns_a_single_frame_at_once_and_copies_no_long_one() {
     for length in [1, SHORT, SHORT + 1] {
         let lone = Bytes::from(vec![b'x'; length]);
         let mut body = coalesce([Some(lone.clone()), None, None]);
-        let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("nothing is waited for") };
+        let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("no wait") };
         assert_eq!(data, lone);
         assert_eq!(data.as_ptr() == lone.as_ptr(), length > SHORT);
         assert!(poll(&mut body).is_pending());
@@ -66,9 +65,10 @@ fn a_lone_frame_goes_at_once_and_a_long_one_is_not_copied() {
 }
 
 #[test]
-fn a_short_frame_leaves_the_buffer_that_it_came_in_free_for_the_next() {
+fn coalesce_releases_the_read_buffer_of_a_short_frame() {
     const FULL: usize = 8 * 1024;
-    // Frames that are slices of one buffer, as hyper's are, and whether that was free each time when one was asked for.
+    // The frames are slices of one buffer, like hyper's. `free` records for each poll whether the buffer could be
+    // reused.
     let (mut buffer, mut free) = (BytesMut::with_capacity(FULL), Vec::new());
     let events = StreamBody::new(poll_fn(|_| {
         free.push(buffer.try_reclaim(FULL));
@@ -89,14 +89,14 @@ fn a_short_frame_leaves_the_buffer_that_it_came_in_free_for_the_next() {
 }
 
 #[test]
-fn what_is_there_together_goes_out_as_one() {
+fn coalesce_joins_frames_that_are_ready_together() {
     let mut body = coalesce([letter("a"), letter("b"), letter("c"), None, letter("d"), None]);
     assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("abc"))));
     assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from("d"))));
 }
 
 #[test]
-fn before_the_head_has_gone_nothing_is_kept_for_company() {
+fn coalesce_joins_no_frames_before_it_has_begun() {
     let mut body = Coalesce::new(script([letter("a"), letter("b"), letter("c"), letter("d"), None]));
     for expected in ["a", "b"] {
         assert_eq!(poll(&mut body), Poll::Ready(Some(Bytes::from(expected))));
@@ -106,7 +106,7 @@ fn before_the_head_has_gone_nothing_is_kept_for_company() {
 }
 
 #[test]
-fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
+fn coalesce_bounds_a_batch_and_reports_the_end_with_the_last_one() {
     let piece = Bytes::from(vec![0; 2_500]);
     let mut body = coalesce([Some(piece.clone()), Some(piece.clone()), Some(piece)]);
     assert_eq!(poll(&mut body).map(|data| data.map(|data| data.len())), Poll::Ready(Some(5_000)));
@@ -115,7 +115,7 @@ fn a_batch_is_bounded_and_the_end_is_declared_with_the_last() {
     assert_eq!(poll(&mut body), Poll::Ready(None));
 }
 
-/// Serves one answer whose frames are all there at once, and fetches it over a socket.
+/// Serves one response whose frames are all ready at once, and fetches it over a socket.
 async fn burst(events: usize) -> UpstreamBody {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -126,7 +126,7 @@ async fn burst(events: usize) -> UpstreamBody {
                 (0..events).map(|i| Ok::<_, Infallible>(Frame::data(Bytes::from(says(&i.to_string())))));
             Ok::<_, Infallible>(Response::new(StreamBody::new(futures_util::stream::iter(frames))))
         });
-        // The client hangs up when the test is done.
+        // The client disconnects at the end of the test.
         let _ =
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), serve).await;
     });
@@ -140,12 +140,12 @@ async fn burst(events: usize) -> UpstreamBody {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_over_a_socket_is_merged() {
+async fn coalesce_joins_a_burst_over_a_socket() {
     const EVENTS: usize = 64;
     let mut counts = Vec::new();
-    // How a single one is cut into packets is not ours to say: most must be good.
+    // The kernel decides the packets of a single burst: the median must be good.
     for _ in 0..20 {
-        // In a task of its own, as a server's connection polls it.
+        // In a separate task, like a server's connection.
         let (pieces, bytes) = tokio::spawn(async {
             let (mut upstream, mut pieces, mut bytes) = (burst(EVENTS).await, 0, 0);
             while let Some(frame) = upstream.frame().await {
@@ -160,7 +160,7 @@ async fn a_burst_over_a_socket_is_merged() {
         counts.push(pieces);
     }
     counts.sort_unstable();
-    assert!(counts[10] <= EVENTS / 8, "pieces of {EVENTS} events: {counts:?}: merging has rotted");
+    assert!(counts[10] <= EVENTS / 8, "pieces of {EVENTS} events: {counts:?}: coalescing does not work");
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn the_first_content_does_not_wait_for_an_upstream_that_never_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_is_not_the_upstreams_silence() {
+async fn idle_timeout_does_not_fire_for_a_slow_reader() {
     use tollgate_layers::timeout::Limit;
 
     use crate::body::{
@@ -193,8 +193,8 @@ async fn a_slow_reader_is_not_the_upstreams_silence() {
     let idle =
         AttemptTimeouts { idle: Some(Limit::from(Duration::from_secs(1))), ..AttemptTimeouts::default() };
     let mut source = Box::pin(Source::new(upstream, RunningTimeouts::start(&idle, false)));
-    source.as_mut().timeouts().life().expect("in time");
-    // The reader takes nothing for an hour, and then all.
+    source.as_mut().timeouts().record_frame().expect("in time");
+    // The reader takes nothing for an hour, and then everything.
     tokio::time::advance(Duration::from_secs(3600)).await;
     let event = std::future::poll_fn(|cx| source.as_mut().poll_event(cx)).await;
     assert!(matches!(event, SourceEvent::Data(..)), "{event:?}");

@@ -1,4 +1,4 @@
-//! A stream is passed on byte for byte, and none that was truncated looks complete.
+//! A stream is passed on byte for byte, and no truncated stream looks complete.
 
 use bytes::Bytes;
 use eventsource_stream::Eventsource;
@@ -27,14 +27,14 @@ fn run<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// The data of all events, as an independent parser sees them.
-fn oracle(stream: &str) -> Vec<String> {
+/// Returns the data of all events, read by an independent parser.
+fn reference_events(stream: &str) -> Vec<String> {
     let whole = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(stream.to_owned())]);
     let events = run(whole.eventsource().collect::<Vec<_>>());
     events.into_iter().map(|event| event.expect("a valid stream").data).collect()
 }
 
-/// The same as [`Framer`] sees them, in these pieces; and the bytes that it let go.
+/// Returns the data of all events as read by [`Framer`] from these pieces, and the bytes that it returned.
 fn framed(pieces: &[Bytes]) -> (Vec<String>, Vec<u8>) {
     let (mut framer, mut events, mut bytes) = (Framer::new(1 << 20), Vec::new(), Vec::new());
     for piece in pieces {
@@ -53,7 +53,7 @@ fn framed(pieces: &[Bytes]) -> (Vec<String>, Vec<u8>) {
     (events, bytes)
 }
 
-/// Cuts a stream at these places, counted in thousandths of its length.
+/// Cuts a stream at these offsets, in thousandths of its length.
 fn split(stream: &str, at: &[usize]) -> Vec<Bytes> {
     let mut cuts: Vec<_> = at.iter().map(|cut| cut * stream.len() / 1000).collect();
     cuts.extend([0, stream.len()]);
@@ -76,7 +76,7 @@ fn line_end() -> impl Strategy<Value = &'static str> {
     prop_oneof![Just("\n"), Just("\r\n"), Just("\r")]
 }
 
-/// An event of a model, or what an upstream may send between two of them.
+/// An event of a model, or other lines that an upstream may send between two events.
 fn event() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => "[a-zé☃]{0,8}".prop_map(|text| says(&text)),
@@ -104,15 +104,15 @@ fn model_stream() -> impl Strategy<Value = (String, bool)> {
 
 proptest! {
     #[test]
-    fn the_framer_sees_what_an_independent_parser_sees(
+    fn sse_framer_agrees_with_an_independent_parser(
         lines in proptest::collection::vec((line(), line_end()), 0..40),
         bom in any::<bool>(),
         cuts in proptest::collection::vec(0..=1000_usize, 0..12),
     ) {
         let mut stream: String = lines.iter().flat_map(|(line, end)| [line.as_str(), end]).collect();
-        // The last line end is LF: the oracle waits behind a CR for the LF that may follow.
+        // The last line end is LF: after a CR the reference parser waits for an LF.
         stream.push('\n');
-        let expected = oracle(&stream); // which cannot stand a byte order mark
+        let expected = reference_events(&stream); // which cannot stand a byte order mark
         if bom {
             stream.insert(0, '\u{feff}');
         }
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_after_content_is_passed_on_with_at_most_one_event_more(
+    fn stream_of_any_lines_is_passed_on_with_at_most_one_added_event(
         lines in proptest::collection::vec((line(), line_end()), 0..40),
         last in "(data: )?[a-z]{0,3}",
         finish in any::<bool>(),
@@ -135,7 +135,7 @@ proptest! {
         let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER).with_broken_events(true);
         let (received, outcome) = run(received(layer, sse(steps)));
         let same = received.bytes().zip(stream.bytes()).take_while(|(received, sent)| received == sent).count();
-        // What is ours may begin with the same letters as what it replaces.
+        // The added event may begin with the same letters as the bytes that it replaces.
         let ours = received.rfind(if finish { DONE } else { "data: {\"error\":" });
         prop_assert!(ours.is_some_and(|ours| ours <= same || received[same..ours].trim().is_empty()), "{received:?}");
         prop_assert_eq!(outcome.0, if finish { Class::Success } else { Class::Unavailable });
@@ -145,7 +145,7 @@ proptest! {
     }
 
     #[test]
-    fn a_client_gets_the_bytes_and_at_most_one_event_more(
+    fn stream_of_a_model_is_passed_on_with_at_most_one_added_event(
         (stream, ends) in model_stream(),
         cuts in proptest::collection::vec(0..=1000_usize, 0..12),
     ) {
@@ -164,7 +164,7 @@ proptest! {
     }
 }
 
-/// What a client sees, and how it ended: class and tokens.
+/// Returns the client's bytes, and the class and the tokens of the outcome.
 async fn received(
     layer: PeekLayer<Constant<AttemptTimeouts>>,
     upstream: http::Response<crate::body::UpstreamBody>,
@@ -178,7 +178,7 @@ async fn received(
     (String::from_utf8(received).expect("utf-8"), outcome)
 }
 
-/// About 4 KB of a model's stream.
+/// Returns about 4 KB of a stream.
 fn four_kilobytes() -> String {
     let words: String = (0..50).map(|i| says(&format!("wörd {i} {}", "x".repeat(12)))).collect();
     let stream = format!(": hello\n\n{ROLE}{words}{STOP}{USAGE}{DONE}");
@@ -187,11 +187,11 @@ fn four_kilobytes() -> String {
 }
 
 #[test]
-fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
+fn stream_cut_at_any_byte_is_complete_or_ends_with_an_error() {
     let stream = four_kilobytes();
     let done = stream.find("data: [DONE]").expect("it has one");
     for cut in 0..stream.len() {
-        // Cut the hard way: the connection broke.
+        // The connection breaks.
         let before = Bytes::copy_from_slice(&stream.as_bytes()[..cut]);
         let steps = [
             ScriptStep::Data(before.clone()),
@@ -200,11 +200,13 @@ fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
         ];
         match run(peek(true, AttemptTimeouts::default(), sse(steps))) {
             Err(error) => assert_eq!(error, BodyError::Cut, "{cut}"),
-            Ok(response) => {
-                assert_honest(response.into_body(), &stream, cut >= done + "data: [DONE]\n\n".len())
-            }
+            Ok(response) => assert_complete_or_error(
+                response.into_body(),
+                &stream,
+                cut >= done + "data: [DONE]\n\n".len(),
+            ),
         }
-        // Cut the mean way: the connection ended well.
+        // The connection ends cleanly.
         match run(peek(true, AttemptTimeouts::default(), sse([ScriptStep::Data(before)]))) {
             Err(error) => assert!(
                 matches!(error, BodyError::Empty | BodyError::Unfinished | BodyError::NotAStream),
@@ -212,30 +214,30 @@ fn cut_at_every_byte_it_is_complete_or_says_that_it_is_not() {
             ),
             Ok(response) => {
                 let finished = stream.find("\"stop\"}]}").expect("it has one") + "\"stop\"}]}".len();
-                assert_honest(response.into_body(), &stream, cut >= finished);
+                assert_complete_or_error(response.into_body(), &stream, cut >= finished);
             }
         }
     }
 }
 
-fn assert_honest(mut body: Body, stream: &str, complete: bool) {
-    let heard = RecordedOutcomes::default();
-    body.attach(OutcomeCallback::new(heard.listening()));
+fn assert_complete_or_error(mut body: Body, stream: &str, complete: bool) {
+    let outcomes = RecordedOutcomes::default();
+    body.attach(OutcomeCallback::new(outcomes.callback()));
     let (received, error) = run(read(body));
     assert_eq!(error, None);
     if complete {
         assert!(received.trim_end().ends_with("data: [DONE]") && !received.contains("error"), "{received}");
-        assert_eq!(heard.all(), [Some(Class::Success)]);
+        assert_eq!(outcomes.all(), [Some(Class::Success)]);
         return;
     }
     let at = received.find("data: {\"error\":").unwrap_or_else(|| panic!("looks complete: {received}"));
     assert!(stream.starts_with(&received[..at]), "{received}");
     assert!(!received.contains("[DONE]"), "{received}");
-    assert_eq!(heard.all(), [Some(Class::Unavailable)]);
+    assert_eq!(outcomes.all(), [Some(Class::Unavailable)]);
 }
 
 #[test]
-fn taking_out_our_usage_leaves_all_else_as_it_was() {
+fn removing_the_injected_usage_chunk_changes_no_other_byte() {
     let stream = four_kilobytes();
     let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER).with_injected_usage(true);
     for size in [1, 7, 100, 1000, 10_000] {

@@ -1,4 +1,4 @@
-//! Tests of the answer bodies as a whole. Those of one part stand in its own file.
+//! Tests of response bodies as a whole. The tests of one part are in its own file.
 
 mod coalesce;
 mod fidelity;
@@ -9,14 +9,14 @@ pub(crate) mod testing;
 mod timeouts;
 
 #[test]
-fn an_open_stream_is_small() {
+fn active_stream_is_small() {
     use std::mem::size_of;
 
     use super::{Body, active::ActiveBody, events::Events, plain::Plain};
 
-    // Beside the 32 KB of its two connections, what we add to a stream must not show.
+    // The size of a stream must be small compared to the 32 KB of its two connections.
     let stream = size_of::<ActiveBody<Events>>().max(size_of::<ActiveBody<Plain>>()) + size_of::<Body>();
     assert!(stream <= 2048, "{stream} bytes");
-    // It is moved at each level of the tree.
+    // The body is moved at each level of the tree.
     assert!(size_of::<Body>() <= 112, "{} bytes", size_of::<Body>());
 }

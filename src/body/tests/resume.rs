@@ -1,4 +1,5 @@
-//! A stream in several parts: whoever listens to a part hears the end of that, whoever listens to all of it the last.
+//! Resumed streams: handles of a part are notified of the outcome of that part, handles of the whole stream of the last
+//! outcome.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,18 +19,18 @@ use crate::{
     deployment::peek::PeekLayer,
 };
 
-/// What the next part was asked with.
+/// The prefixes of the calls for the next part.
 type Asked = Arc<Mutex<Vec<Option<String>>>>;
 
-/// A part of an answer, remembered, and who listens to it.
+/// Makes a part of a response with a transcript, and records its outcomes.
 async fn part(steps: impl IntoIterator<Item = ScriptStep>) -> (Body, RecordedOutcomes) {
     let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER);
     let mut request = request(true);
     request.change().midstream = Midstream::Continue;
     let response = peek_for(layer, request, sse(steps)).await;
-    let (mut body, heard) = (response.expect("an answer").into_body(), RecordedOutcomes::default());
-    body.attach(OutcomeCallback::new(heard.listening()));
-    (body, heard)
+    let (mut body, outcomes) = (response.expect("an answer").into_body(), RecordedOutcomes::default());
+    body.attach(OutcomeCallback::new(outcomes.callback()));
+    (body, outcomes)
 }
 
 fn answered(body: Body) -> BoxResponseFuture {
@@ -41,12 +42,12 @@ fn answered_as(kind: &str, body: Body) -> BoxResponseFuture {
     Box::pin(std::future::ready(Ok::<_, Error>(response.expect("a valid head").into())))
 }
 
-/// An answer that is no stream.
+/// Makes a response that is not a stream.
 fn plain() -> BoxResponseFuture {
     Box::pin(std::future::ready(Ok::<_, Error>(Response::new(Body::full("{}")).into())))
 }
 
-/// Asks for these, one behind the other.
+/// Returns these responses, one after the other, and records the calls.
 fn next(answers: Vec<BoxResponseFuture>) -> (Resume, Asked) {
     let asked = Asked::default();
     let (known, mut answers) = (Arc::clone(&asked), answers.into_iter());
@@ -58,20 +59,20 @@ fn next(answers: Vec<BoxResponseFuture>) -> (Resume, Asked) {
     (resume, asked)
 }
 
-/// The first part broke after "one ".
+/// Makes a first part that breaks after "one ".
 async fn broken() -> (Body, RecordedOutcomes) {
     part([data(ROLE), data(says("one ")), ScriptStep::Cut]).await
 }
 
 fn all(body: &mut Body, resume: Resume) -> RecordedOutcomes {
-    let heard = RecordedOutcomes::default();
+    let outcomes = RecordedOutcomes::default();
     body.resume_with(resume);
-    body.attach(OutcomeCallback::new(heard.listening()));
-    heard
+    body.attach(OutcomeCallback::new(outcomes.callback()));
+    outcomes
 }
 
 #[tokio::test]
-async fn each_hears_the_end_of_its_own() {
+async fn resumed_stream_notifies_each_part_of_its_own_outcome() {
     let (second, of_second) = part([data(says("two")), data(STOP), data(DONE)]).await;
     let (mut body, of_first) = broken().await;
     let (resume, asked) = next(vec![answered(second)]);
@@ -84,7 +85,7 @@ async fn each_hears_the_end_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_the_client_never_saw_is_not_gone_on_with() {
+async fn resume_prefix_excludes_text_that_the_client_did_not_get() {
     let (second, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
     let (mut body, _) = part([data(says("one ")), data(says("lost").trim_end().to_owned())]).await;
     let (resume, asked) = next(vec![answered(second)]);
@@ -94,7 +95,7 @@ async fn what_the_client_never_saw_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_media_type_has_no_case() {
+async fn resume_ignores_the_case_of_the_media_type() {
     let (second, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
     let (mut body, _) = broken().await;
     body.resume_with(next(vec![answered_as("Text/Event-Stream; charset=utf-8", second)]).0);
@@ -102,7 +103,7 @@ async fn a_media_type_has_no_case() {
 }
 
 #[tokio::test]
-async fn a_part_that_broke_before_it_said_a_word_is_gone_on_with_as_well() {
+async fn resume_continues_after_a_part_that_broke_without_text() {
     let thinks = "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
     let (second, _) = part([data(thinks), ScriptStep::Cut]).await;
     let (third, _) = part([data(says("two")), data(STOP), data(DONE)]).await;
@@ -115,7 +116,7 @@ async fn a_part_that_broke_before_it_said_a_word_is_gone_on_with_as_well() {
 }
 
 #[tokio::test]
-async fn when_nobody_goes_on_the_first_break_is_told_once() {
+async fn resume_reports_the_first_break_once_when_no_part_follows() {
     let failed: BoxResponseFuture = Box::pin(std::future::ready(Err(Error::Busy)));
     for answers in [vec![], vec![failed], vec![plain()]] {
         let (mut body, of_first) = broken().await;
@@ -134,7 +135,7 @@ async fn when_nobody_goes_on_the_first_break_is_told_once() {
 }
 
 #[tokio::test]
-async fn who_leaves_while_another_is_asked_has_cancelled_all_of_it_and_not_the_part_that_broke() {
+async fn resume_cancelled_during_the_call_cancels_the_whole_stream_and_not_the_broken_part() {
     let (mut body, of_first) = broken().await;
     let of_all = all(&mut body, next(vec![Box::pin(std::future::pending())]).0);
     while poll_once(&mut body).is_ready() {}
@@ -144,7 +145,7 @@ async fn who_leaves_while_another_is_asked_has_cancelled_all_of_it_and_not_the_p
 }
 
 #[tokio::test]
-async fn who_leaves_in_a_later_part_cancels_that_and_all_of_it() {
+async fn resume_cancelled_in_a_later_part_cancels_that_part_and_the_whole_stream() {
     let (second, of_second) = part([data(says("two")), ScriptStep::Hang]).await;
     let (mut body, of_first) = broken().await;
     let of_all = all(&mut body, next(vec![answered(second)]).0);
@@ -155,7 +156,7 @@ async fn who_leaves_in_a_later_part_cancels_that_and_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_whole_stream_asks_nobody() {
+async fn resume_makes_no_call_after_a_complete_stream() {
     let (mut body, of_first) = part([data(says("one")), data(STOP), data(DONE), ScriptStep::Hang]).await;
     let (resume, asked) = next(vec![]);
     let of_all = all(&mut body, resume);

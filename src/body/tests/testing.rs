@@ -1,4 +1,4 @@
-//! What the tests of this module share.
+//! Helpers of the body and peek tests.
 
 use std::{
     pin::Pin,
@@ -21,7 +21,7 @@ use crate::{
     request::{Layout, Operation, Overrides, ParsedRequest, Request, RequestContext, RequestInfo},
 };
 
-/// Judges by the status alone, and takes every error object for an overload.
+/// Classifies by the status alone; every error object is an overload.
 pub(crate) const CLASSIFIER: Classifier = Classifier { response, event, success };
 
 fn kind(kind: OutcomeKind) -> Outcome {
@@ -40,7 +40,7 @@ fn success(_: &HeaderMap) -> Outcome {
     Outcome::new(Class::Success)
 }
 
-/// A request that asks for a stream, or not.
+/// Makes a request with or without `stream`.
 pub(crate) fn request(stream: bool) -> Request {
     let head = RequestInfo {
         operation: Operation::Chat,
@@ -56,7 +56,7 @@ pub(crate) fn request(stream: bool) -> Request {
     Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
 }
 
-/// A head of this type, and this body.
+/// Makes a response with this status, content type and body.
 pub(crate) fn head(
     status: u16,
     kind: &str,
@@ -77,7 +77,7 @@ pub(crate) fn data(bytes: impl Into<Bytes>) -> ScriptStep {
     ScriptStep::Data(bytes.into())
 }
 
-/// Peeks at an answer.
+/// Sends a response through Peek.
 pub(crate) async fn peek(
     stream: bool,
     timeouts: AttemptTimeouts,
@@ -102,7 +102,7 @@ pub(crate) async fn peek_for(
     layer.layer(Once(Some(upstream))).oneshot(request).await
 }
 
-/// Answers once.
+/// A service that returns one response.
 pub(crate) struct Once(pub(crate) Option<Response<UpstreamBody>>);
 
 impl Service<Request> for Once {
@@ -119,7 +119,7 @@ impl Service<Request> for Once {
     }
 }
 
-/// What a client sees of a body: the bytes, and the error that cut it.
+/// Reads a body to its end. Returns the client's bytes, and the error that cut it.
 pub(crate) async fn read(body: Body) -> (String, Option<BodyError>) {
     let mut body = body;
     let mut received = Vec::new();
@@ -133,16 +133,16 @@ pub(crate) async fn read(body: Body) -> (String, Option<BodyError>) {
     (String::from_utf8(received).expect("utf-8"), error)
 }
 
-/// What a listener heard: `None` for a cancel.
+/// The classes of the recorded outcomes; `None` for a cancelled response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordedOutcomes(Arc<Mutex<Vec<Option<Class>>>>);
 
 impl RecordedOutcomes {
-    pub(crate) fn listening(&self) -> OutcomeFn {
-        let heard = self.clone();
+    pub(crate) fn callback(&self) -> OutcomeFn {
+        let outcomes = self.clone();
         Arc::new(move |outcome| {
             let class = outcome.map(Outcome::class);
-            heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(class);
+            outcomes.0.lock().unwrap_or_else(PoisonError::into_inner).push(class);
         })
     }
 
@@ -151,14 +151,14 @@ impl RecordedOutcomes {
     }
 }
 
-/// One poll.
+/// Polls a body once.
 pub(crate) fn poll_once(body: &mut Body) -> Poll<Option<Result<Bytes, BodyError>>> {
     let frame =
         http_body::Body::poll_frame(Pin::new(body), &mut Context::from_waker(std::task::Waker::noop()));
     frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().expect("no trailers"))))
 }
 
-/// An event with this content.
+/// Returns an event with this content.
 pub(crate) fn says(content: &str) -> String {
     format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
 }

@@ -1,4 +1,4 @@
-//! Each clock fires on the fault that only it can catch, and says its name.
+//! Each timeout fires for the failure that only it detects, and is named in the error.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn all_but(edit: impl FnOnce(&mut AttemptTimeouts)) -> AttemptTimeouts {
-    // Long enough that only the edited one can fire.
+    // Long enough that only the edited limit can fire.
     let long = Some(Limit::from(Duration::from_secs(1000)));
     let whole = Some(Instant::now() + Duration::from_secs(1000));
     let mut timeouts =
@@ -36,7 +36,7 @@ fn code(received: &str) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_content_fires_before_content_and_never_after() {
+async fn first_content_timeout_fires_before_content_and_never_after() {
     let timeouts = all_but(|timeouts| timeouts.first_content = Some(SECOND.into()));
     let began = Instant::now();
     let error = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault");
@@ -50,7 +50,7 @@ async fn first_content_fires_before_content_and_never_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_fires_between_events_and_pings_are_life() {
+async fn idle_timeout_fires_between_events_and_is_restarted_by_pings() {
     let timeouts = all_but(|timeouts| timeouts.idle = Some(SECOND.into()));
     let ping = || [ScriptStep::Wait(SECOND * 9 / 10), data(": ping\n\n")];
     let steps = [data(says("a"))].into_iter().chain((0..3).flat_map(|_| ping())).chain([ScriptStep::Hang]);
@@ -62,7 +62,7 @@ async fn idle_fires_between_events_and_pings_are_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_fires_though_the_timer_was_set_for_a_head_that_is_not_held_any_longer() {
+async fn idle_timeout_fires_after_the_timer_was_armed_for_a_hold_that_ended() {
     let timeouts =
         all_but(|timeouts| (timeouts.first_content, timeouts.idle) = (None, Some((60 * SECOND).into())));
     let steps = [ScriptStep::Wait(SECOND), data(says("a")), ScriptStep::Hang];
@@ -74,7 +74,7 @@ async fn idle_fires_though_the_timer_was_set_for_a_head_that_is_not_held_any_lon
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempt_fires_within_a_plain_body_past_its_head() {
+async fn attempt_timeout_fires_within_a_plain_body_after_its_head() {
     let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let began = Instant::now();
     let held = peek(false, timeouts, head(200, "application/json", [data("{"), ScriptStep::Hang])).await;
@@ -90,7 +90,7 @@ async fn the_attempt_fires_within_a_plain_body_past_its_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempt_does_not_bound_a_stream_that_has_begun() {
+async fn attempt_timeout_does_not_limit_a_stream_after_first_content() {
     let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let steps = [data(says("a")), ScriptStep::Wait(5 * SECOND), data("data: [DONE]\n\n")];
     let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
@@ -98,7 +98,7 @@ async fn the_attempt_does_not_bound_a_stream_that_has_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_fires_on_a_stream_that_never_stops() {
+async fn deadline_fires_on_an_endless_stream() {
     let began = Instant::now();
     let timeouts = all_but(|timeouts| timeouts.whole = Some(began + 2 * SECOND));
     let steps = (0..1000).flat_map(|_| [data(says("a")), ScriptStep::Wait(SECOND / 7)]);
@@ -109,11 +109,11 @@ async fn the_whole_fires_on_a_stream_that_never_stops() {
 
     let late = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault");
     assert_eq!(late, BodyError::Deadline);
-    assert!(!late.outcome().is_evidence(), "the walk before may have used up the time");
+    assert!(!late.outcome().is_evidence(), "earlier attempts may have used up the time");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_fires_for_a_client_that_takes_little_at_a_time() {
+async fn deadline_fires_for_a_slow_client() {
     let began = Instant::now();
     let timeouts = all_but(|timeouts| timeouts.whole = Some(began + 2 * SECOND));
     let steps = (0..100).map(|_| data(says("a")));
@@ -128,7 +128,7 @@ async fn the_whole_fires_for_a_client_that_takes_little_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_the_request_asked_for_is_no_evidence() {
+async fn timeout_set_by_the_request_is_not_evidence() {
     let impatient = Limit::of(SECOND).without_evidence();
     let timeouts = all_but(|timeouts| timeouts.first_content = Some(impatient));
     let outcome = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault").outcome();
@@ -136,7 +136,7 @@ async fn a_limit_that_the_request_asked_for_is_no_evidence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_long_a_committed_plain_answer_takes_is_the_clients_doing_as_well() {
+async fn attempt_timeout_of_a_committed_plain_response_is_not_evidence() {
     let timeouts = all_but(|timeouts| timeouts.attempt = Some(SECOND.into()));
     let long = [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Hang];
     let response = peek(false, timeouts, head(200, "application/json", long)).await.expect("committed");
@@ -145,7 +145,7 @@ async fn how_long_a_committed_plain_answer_takes_is_the_clients_doing_as_well() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_follows_the_terminal_event_is_waited_for_from_there_on() {
+async fn linger_timeout_starts_at_the_terminal_event() {
     let timeouts = all_but(|timeouts| timeouts.ignore_pings = true);
     let steps = [
         data(says("a")),
@@ -159,7 +159,7 @@ async fn what_follows_the_terminal_event_is_waited_for_from_there_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_beyond_all_time_never_fires() {
+async fn timeout_beyond_the_clock_range_never_fires() {
     let forever = Some(Limit::from(Duration::MAX));
     let timeouts = AttemptTimeouts {
         first_content: forever,

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_whatever_the_model_says() {
+    fn content_is_any_output_of_the_model() {
         for delta in [
             r#""content":"a""#,
             r#""content":[{"type":"text","text":"a"}]"#,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_empty_choices_and_pings_are_no_content() {
+    fn roles_empty_choices_and_pings_are_not_content() {
         for json in [
             r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
             r#"{"choices":[{"delta":{"content":null,"tool_calls":[],"refusal":null}}]}"#,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_found_wherever_it_stands_and_a_chunk_of_nothing_else_is_known() {
+    fn usage_is_found_in_every_place_and_a_usage_only_chunk_is_recognised() {
         let last =
             chunk(r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#);
         assert_eq!(last.usage.map(|usage| usage.total()), Some(7));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_that_holds_no_number_takes_nothing_back() {
+    fn usage_without_numbers_does_not_reset_the_last_usage() {
         let mut state = StreamState::default();
         state.note(&Event::read(br#"{"choices":[],"usage":{"total_tokens":7}}"#));
         for empty in [
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_known_in_each_dialect() {
+    fn errors_are_recognised_in_each_dialect() {
         for json in [
             r#"{"error":{"message":"no"}}"#,
             r#"{"object":"error","message":"no"}"#,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_types_doubled_and_escaped_names_are_no_broken_json() {
+    fn unexpected_types_and_repeated_or_escaped_names_are_not_broken_json() {
         assert!(
             chunk(r#"{"a\nb":1,"usage":3,"usage":[],"choices":{"x":1},"object":5,"type":null}"#)
                 .usage
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn one_choice_of_two_may_be_done_before_the_other() {
+    fn stream_is_finished_when_every_choice_has_a_finish_reason() {
         let mut state = StreamState::default();
         for json in [
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,

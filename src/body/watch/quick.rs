@@ -13,12 +13,12 @@ use crate::json::{Cursor, Key};
 /// form that it declines.
 pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
-    let (mut info, mut no_choice, mut said) = (ChunkInfo::default(), false, None);
+    let (mut info, mut no_choice, mut content) = (ChunkInfo::default(), false, None);
     if cursor.peek()? != b'{' {
         return None;
     }
     cursor.object(|cursor, key| match plain(key)? {
-        b"choices" => choices(cursor, &mut info, &mut no_choice, &mut said),
+        b"choices" => choices(cursor, &mut info, &mut no_choice, &mut content),
         b"usage" => usage(cursor, &mut info.usage),
         b"x_groq" => wrapped(cursor, &mut info.usage),
         b"error" | b"errors" => filled(cursor, &mut info.error),
@@ -29,7 +29,7 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     })?;
     cursor.end()?;
     info.only_usage = no_choice && info.usage.is_some();
-    Some((info, said))
+    Some((info, content))
 }
 
 fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
@@ -54,21 +54,21 @@ fn choices(
         return pass(cursor);
     }
     let any = cursor.list(|cursor| {
-        let (mut index, mut said, mut finish) = (0, false, false);
+        let (mut index, mut content, mut finish) = (0, false, false);
         if cursor.peek()? != b'{' {
             return None;
         }
         cursor.object(|cursor, key| match plain(key)? {
             b"index" => cursor.count().map(|count| index = count),
-            b"text" => speech(cursor, &mut said, text),
-            b"delta" => delta(cursor, &mut said, text),
+            b"text" => speech(cursor, &mut content, text),
+            b"delta" => delta(cursor, &mut content, text),
             b"finish_reason" => reason(cursor, &mut finish, &mut info.error),
             b"error" => filled(cursor, &mut info.error),
             _ => cursor.value(),
         })?;
         let bit = 1_u128 << index.min(127);
         info.begun |= bit;
-        info.content |= said;
+        info.content |= content;
         if finish {
             info.finished |= bit;
         }
@@ -89,20 +89,20 @@ fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, error: &mut bool) -> Optio
     Some(())
 }
 
-fn delta(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
+fn delta(cursor: &mut Cursor<'_>, content: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
     if cursor.peek()? != b'{' {
         return pass(cursor);
     }
     cursor.object(|cursor, key| match plain(key)? {
-        name if is_speech(name) => speech(cursor, said, text),
+        name if is_speech(name) => speech(cursor, content, text),
         _ => cursor.value(),
     })
 }
 
-/// Reads output of the model: sets `said` if it is not empty, and `text` to its range if it is a string.
-fn speech(cursor: &mut Cursor<'_>, said: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
+/// Reads output of the model: sets `content` if it is not empty, and `text` to its range if it is a string.
+fn speech(cursor: &mut Cursor<'_>, content: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
     let from = cursor.at();
-    filled(cursor, said)?;
+    filled(cursor, content)?;
     let inner = from + 1..cursor.at() - 1;
     if cursor.slice(from).starts_with('"') && !inner.is_empty() {
         *text = Some(inner);
@@ -236,7 +236,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
         #[test]
-        fn what_is_read_quickly_is_read_the_same_slowly(
+        fn quick_reader_agrees_with_the_scan_reader(
             chunk in chunks(),
             blow in prop::option::weighted(0.2, (any::<prop::sample::Index>(), any::<u8>())),
         ) {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_upstreams_write_is_read_quickly() {
+    fn quick_reader_accepts_usual_chunks() {
         for json in [
             r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" \u4e2d\n"},"logprobs":null,"finish_reason":null}]}"#,
             r#"{"id":"a","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}}"#,

@@ -68,15 +68,15 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
     let Some(items) = list(json) else { return Some(()) };
     *no_choice |= items.is_empty();
     for item in items {
-        let (mut index, mut said, mut finished) = (0, false, false);
+        let (mut index, mut content, mut finished) = (0, false, false);
         for (name, value) in members(item.get())? {
             match &*name {
                 "index" => index = count(value).unwrap_or(index),
-                "text" => said |= is_filled(value),
+                "text" => content |= is_filled(value),
                 "delta" => {
                     let mut spoken =
                         members(value)?.into_iter().filter(|(name, _)| is_speech(name.as_bytes()));
-                    said |= spoken.any(|(_, value)| is_filled(value));
+                    content |= spoken.any(|(_, value)| is_filled(value));
                 }
                 "finish_reason" => {
                     finished |= is_filled(value);
@@ -88,7 +88,7 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
         }
         let bit = 1_u128 << index.min(127);
         info.begun |= bit;
-        info.content |= said;
+        info.content |= content;
         info.finished |= if finished { bit } else { 0 };
     }
     Some(())

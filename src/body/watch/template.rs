@@ -11,28 +11,28 @@ use crate::json::string;
 
 /// The longest template, in bytes. Longer chunks are not the short deltas of a long stream. Each stream keeps at most
 /// this much.
-const LONGEST: usize = 1024;
+const MAX_LENGTH: usize = 1024;
 
 /// A reader for the events of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct TemplateReader {
     /// The template: the last parsed chunk with content.
-    chunk: Vec<u8>,
+    template: Vec<u8>,
     /// The range of the content string in the template, without its quotes. Empty: there is no template.
-    said: Range<usize>,
+    content: Range<usize>,
 }
 
 impl TemplateReader {
     /// Reads one event's data.
     pub(crate) fn read(&mut self, data: &[u8]) -> Event {
-        if self.is_alike(data) {
+        if self.matches_template(data) {
             return Event::Repeat;
         }
         Event::read_by(data, |json| match quick::read(json) {
-            Some((info, said)) => {
+            Some((info, content)) => {
                 // Usage changes from chunk to chunk, and each error counts.
-                if let Some(said) = said.filter(|_| info.usage.is_none() && !info.error) {
-                    self.learn(json, said);
+                if let Some(content) = content.filter(|_| info.usage.is_none() && !info.error) {
+                    self.learn(json, content);
                 }
                 Some(info)
             }
@@ -40,28 +40,28 @@ impl TemplateReader {
         })
     }
 
-    fn learn(&mut self, json: &[u8], said: Range<usize>) {
-        if json.len() <= LONGEST {
-            self.chunk.clear();
-            self.chunk.extend_from_slice(json);
-            self.said = said;
+    fn learn(&mut self, json: &[u8], content: Range<usize>) {
+        if json.len() <= MAX_LENGTH {
+            self.template.clear();
+            self.template.extend_from_slice(json);
+            self.content = content;
         }
     }
 
     /// Returns true if the data equals the template but for its content string.
-    fn is_alike(&self, data: &[u8]) -> bool {
+    fn matches_template(&self, data: &[u8]) -> bool {
         // Both include a quote of the string.
-        let (head, tail) = (&self.chunk[..self.said.start], &self.chunk[self.said.end..]);
+        let (head, tail) = (&self.template[..self.content.start], &self.template[self.content.end..]);
         !head.is_empty()
             && data.len() > head.len() + tail.len()
             && data.starts_with(head)
             && data.ends_with(tail)
-            && says(data, head.len()..data.len() - tail.len())
+            && is_one_string(data, head.len()..data.len() - tail.len())
     }
 }
 
 /// Returns true if the bytes between the two quotes are one valid string.
-fn says(data: &[u8], inner: Range<usize>) -> bool {
+fn is_one_string(data: &[u8], inner: Range<usize>) -> bool {
     let text = &data[inner.clone()];
     (text.is_ascii() || std::str::from_utf8(text).is_ok())
         && string(data, inner.start - 1).is_some_and(|text| text.inner == inner)
@@ -87,17 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_differs_in_what_it_says_is_known() {
+    fn template_matches_a_chunk_with_another_content_string() {
         let reader = reader();
         for content in
             ["upon", " a", "\\n", "\\\"time\\\"", "\u{e9}", "\\u00e9", "\\ud800", "there was a longer one"]
         {
-            assert!(reader.is_alike(chunk(content, "").as_bytes()), "{content}");
+            assert!(reader.matches_template(chunk(content, "").as_bytes()), "{content}");
         }
     }
 
     #[test]
-    fn a_chunk_that_differs_in_more_is_read() {
+    fn template_does_not_match_a_chunk_with_other_differences() {
         let reader = reader();
         for other in [
             chunk("", ""),
@@ -108,18 +108,18 @@ mod tests {
             chunk("upon", "").replace("\"index\":0", "\"index\":1"),
             chunk("upon", "").trim_end_matches('}').to_owned(),
         ] {
-            assert!(!reader.is_alike(other.as_bytes()), "{other}");
+            assert!(!reader.matches_template(other.as_bytes()), "{other}");
         }
-        assert!(!reader.is_alike(b""));
-        assert!(!TemplateReader::default().is_alike(b"{}"));
+        assert!(!reader.matches_template(b""));
+        assert!(!TemplateReader::default().matches_template(b"{}"));
     }
 
     #[test]
-    fn a_letter_that_is_cut_in_two_is_no_string() {
+    fn template_does_not_match_invalid_utf8() {
         let mut broken = chunk("\u{e9}", "").into_bytes();
         let at = broken.iter().position(|&byte| byte == 0xc3).unwrap();
         broken.remove(at);
-        assert!(!reader().is_alike(&broken));
+        assert!(!reader().matches_template(&broken));
     }
 
     proptest! {
@@ -127,7 +127,7 @@ mod tests {
 
         /// Earlier events do not change the information of an event.
         #[test]
-        fn what_was_read_before_changes_no_meaning(
+        fn template_reader_agrees_with_the_reader_of_single_events(
             events in prop::collection::vec(
                 (
                     prop::sample::select(vec!["a", "", "\\n", "\\\"", "\\ud83d\\ude00", "\\ud800", "\u{e9}", "\"", "b\\"]),
@@ -145,10 +145,10 @@ mod tests {
                     data[at] = byte;
                 }
                 let (text, event, alone) = (String::from_utf8_lossy(&data), reader.read(&data), Event::read(&data));
-                let mut told = state;
-                told.note(&alone);
+                let mut expected = state;
+                expected.note(&alone);
                 state.note(&event);
-                prop_assert_eq!(state, told, "{}", text);
+                prop_assert_eq!(state, expected, "{}", text);
                 match (event, alone) {
                     (Event::Repeat, Event::Chunk(chunk)) => prop_assert!(chunk.content && !chunk.error, "{}", text),
                     _ => prop_assert_eq!(event, alone, "{}", text),
