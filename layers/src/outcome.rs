@@ -1,16 +1,16 @@
-//! How an attempt ended, in plain numbers: [`Outcome`].
+//! The result of one attempt as the layers see it: [`Outcome`].
 //!
-//! This is all that a layer ever learns about an answer. Whoever makes it may have read headers, status codes or the
-//! last event of a stream; a layer only sees the numbers.
+//! An outcome is all that a layer learns about a response. The code that makes it may read headers, status codes or the
+//! last event of a stream; a layer sees only numbers.
 
 use std::{fmt, num::NonZeroU64, time::Duration};
 
 use crate::class::Class;
 
-/// How one attempt ended.
+/// The class and the numbers of one finished attempt.
 ///
-/// Every layer that an answer passes moves it, so it is packed into 48 bytes. Counts saturate just below 2^32, and times
-/// until a limit is whole are kept in milliseconds, rounded up.
+/// An outcome is packed into 48 bytes, because every layer moves it. Counts saturate at 2^32 - 2. Times until a limit
+/// resets are stored in milliseconds, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     class: Class,
@@ -25,19 +25,19 @@ pub struct Outcome {
     tokens: PackedReport,
 }
 
-/// What an answer told about one of the backend's limits. Each part may be unknown.
+/// The state of one rate limit as a response reported it. Each part may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReportedLimit {
     /// The limit per minute.
     pub limit: Option<u64>,
-    /// How much of it is left.
+    /// The part of the limit that remains.
     pub remaining: Option<u64>,
-    /// How long until it is whole again, or at least until there is some.
+    /// The time until the limit is restored, in full or in part.
     pub reset: Option<Duration>,
 }
 
 impl ReportedLimit {
-    /// Whether the answer told nothing.
+    /// Returns true if the response reported nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.limit.is_none() && self.remaining.is_none() && self.reset.is_none()
@@ -54,17 +54,17 @@ struct PackedReport {
 }
 
 impl PackedReport {
-    const NOTHING: Self = Self { limit: Packed::UNKNOWN, remaining: Packed::UNKNOWN, reset: Packed::UNKNOWN };
+    const EMPTY: Self = Self { limit: Packed::UNKNOWN, remaining: Packed::UNKNOWN, reset: Packed::UNKNOWN };
 
-    const fn of(seen: ReportedLimit) -> Self {
-        let reset = match seen.reset {
-            // Less than 2^64 milliseconds in any duration that was ever told; more saturate here, and again below.
+    const fn of(reported: ReportedLimit) -> Self {
+        let reset = match reported.reset {
+            // A longer duration saturates here, and again in `Packed::of`.
             Some(reset) => Some(saturated(reset.as_nanos().div_ceil(1_000_000))),
             None => None,
         };
         Self {
-            limit: Packed::of(seen.limit),
-            remaining: Packed::of(seen.remaining),
+            limit: Packed::of(reported.limit),
+            remaining: Packed::of(reported.remaining),
             reset: Packed::of(reset),
         }
     }
@@ -108,7 +108,7 @@ const fn saturated(number: u128) -> u64 {
 }
 
 impl Outcome {
-    /// An outcome of this class, of an attempt that reached the backend, with nothing more known about it.
+    /// Returns an outcome of `class`, of an attempt that reached the backend, with nothing else known.
     #[must_use]
     pub const fn new(class: Class) -> Self {
         Self {
@@ -119,34 +119,35 @@ impl Outcome {
             refused: false,
             retry_after: None,
             used: Packed::UNKNOWN,
-            requests: PackedReport::NOTHING,
-            tokens: PackedReport::NOTHING,
+            requests: PackedReport::EMPTY,
+            tokens: PackedReport::EMPTY,
         }
     }
 
-    /// With a tag that the layers carry and never read: the finer kind, for the one who made the outcome.
+    /// Sets a tag that the layers carry and never read: a finer kind, for the code that makes the outcome.
     #[must_use]
     pub const fn with_kind(mut self, kind: u8) -> Self {
         self.kind = kind;
         self
     }
 
-    /// The attempt never left us (refused, no route, a pooled connection that was gone): it cost the backend
-    /// nothing, and may be made again elsewhere at once.
+    /// Marks an attempt that was not sent (connection refused, no route, a stale pooled connection). The attempt cost
+    /// the backend nothing, and may be repeated elsewhere at once.
     #[must_use]
     pub const fn never_sent(mut self) -> Self {
         self.sent = false;
         self
     }
 
-    /// Says nothing about the health of the endpoint: it was cut short by the caller's own wish.
+    /// Marks an outcome that is no evidence about the endpoint's health, such as a timeout shorter than the configured
+    /// one that the client asked for.
     #[must_use]
     pub const fn without_evidence(mut self) -> Self {
         self.evidence = false;
         self
     }
 
-    /// Our own refusal: no endpoint was called. Such an outcome is not retried; it goes straight to a fallback.
+    /// Marks a local refusal: no endpoint was called. A refusal is not retried; it goes to a fallback directly.
     #[must_use]
     pub const fn refused(mut self) -> Self {
         self.refused = true;
@@ -155,7 +156,7 @@ impl Outcome {
         self
     }
 
-    /// With the time that the backend (or our own refusal) asks us to wait. Zero means none was given.
+    /// Sets the time to wait that the backend, or a local refusal, asked for. Zero counts as none.
     #[must_use]
     pub const fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = match after {
@@ -165,14 +166,14 @@ impl Outcome {
         self
     }
 
-    /// With what the call really cost, in the units that were reserved (tokens).
+    /// Sets the actual cost of the call, in the unit that was reserved (tokens).
     #[must_use]
     pub const fn with_used(mut self, used: Option<u64>) -> Self {
         self.used = Packed::of(used);
         self
     }
 
-    /// With what the answer told about the backend's limits of requests and of tokens.
+    /// Sets the limits of requests and of tokens that the response reported.
     #[must_use]
     pub const fn with_reported(mut self, requests: ReportedLimit, tokens: ReportedLimit) -> Self {
         self.requests = PackedReport::of(requests);
@@ -180,61 +181,61 @@ impl Outcome {
         self
     }
 
-    /// Of which of the eight kinds.
+    /// Returns the class.
     #[must_use]
     pub const fn class(&self) -> Class {
         self.class
     }
 
-    /// The tag given by [`Outcome::with_kind`].
+    /// Returns the tag that [`Outcome::with_kind`] set; 0 by default.
     #[must_use]
     pub const fn kind(&self) -> u8 {
         self.kind
     }
 
-    /// Whether the backend may have seen the request.
+    /// Returns true if the backend may have received the request.
     #[must_use]
     pub const fn was_sent(&self) -> bool {
         self.sent
     }
 
-    /// Whether this counts for or against the endpoint's health.
+    /// Returns true if the outcome counts for or against the endpoint's health.
     #[must_use]
     pub const fn is_evidence(&self) -> bool {
         self.evidence
     }
 
-    /// Whether this is our own refusal, made without calling any endpoint.
+    /// Returns true for a local refusal, made without calling an endpoint.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         self.refused
     }
 
-    /// Whether it went well, as far as is known.
+    /// Returns true if the class is [`Class::Success`].
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.class == Class::Success
     }
 
-    /// How long we were asked to wait; never zero.
+    /// Returns the time to wait that was asked for; never zero.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after.map(|nanos| Duration::from_nanos(nanos.get()))
     }
 
-    /// What the call really cost, where the answer said so.
+    /// Returns the actual cost of the call, if the response reported one.
     #[must_use]
     pub fn used(&self) -> Option<u64> {
         self.used.get()
     }
 
-    /// What was told about the limit of requests.
+    /// Returns the limit of requests that the response reported.
     #[must_use]
     pub fn requests(&self) -> ReportedLimit {
         self.requests.get()
     }
 
-    /// What was told about the limit of tokens.
+    /// Returns the limit of tokens that the response reported.
     #[must_use]
     pub fn tokens(&self) -> ReportedLimit {
         self.tokens.get()
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_comes_out_again() {
+    fn an_outcome_returns_the_limits_and_the_cost_that_were_packed() {
         assert_eq!(size_of::<Outcome>(), 48);
         let of = |limit, remaining, reset| ReportedLimit { limit, remaining, reset };
         let requests = of(Some(60), Some(0), Some(Duration::from_micros(1_500)));
@@ -260,9 +261,12 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_wait_is_exact_and_never_zero() {
-        let told = |after| Outcome::new(Class::RateLimited).with_retry_after(after).retry_after();
+    fn a_retry_after_is_exact_and_never_zero() {
+        let retry_after = |after| Outcome::new(Class::RateLimited).with_retry_after(after).retry_after();
         let odd = Some(Duration::new(1, 1));
-        assert_eq!([told(odd), told(Some(Duration::ZERO)), told(None)], [odd, None, None]);
+        assert_eq!(
+            [retry_after(odd), retry_after(Some(Duration::ZERO)), retry_after(None)],
+            [odd, None, None]
+        );
     }
 }

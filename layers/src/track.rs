@@ -1,10 +1,10 @@
-//! Hearing how an answer really ends: [`OnComplete`], [`TrackOutcome`], and [`AtResponse`] for those who need no more than the head.
+//! Notification of the outcome of a response: [`OnComplete`], [`TrackOutcome`], and [`AtResponse`] for whole responses.
 //!
-//! A streamed answer is well at its head and may break a minute later. A layer that counts, meters or judges fastens
-//! a handle to the answer, and the handle hears the end. tower's `load::TrackCompletion` does the same for its load
-//! measure, but its handle can only be dropped: it never learns *how* the answer ended.
+//! A streamed response may begin well and break a minute later. A layer that counts calls or records health attaches a
+//! handle to the response, and the handle is notified of the end. tower's `load::TrackCompletion` does the same for its
+//! load measure, but its handle is only dropped: it does not receive the outcome.
 //!
-//! An answer in pieces that owns what hears its end, as a body does:
+//! A response in pieces that owns its handles, as a streamed body does:
 //!
 //! ```
 //! use tollgate_layers::{BoxError, Class, Outcome, OnComplete, TrackOutcome, quota::{Limits, Meters, QuotaLayer}};
@@ -12,7 +12,7 @@
 //!
 //! struct Pieces {
 //!     left: Vec<&'static str>,
-//!     hear: Vec<Box<dyn FnOnce(&Outcome) + Send>>,
+//!     handles: Vec<Box<dyn FnOnce(&Outcome) + Send>>,
 //! }
 //!
 //! impl Iterator for Pieces {
@@ -21,7 +21,7 @@
 //!     fn next(&mut self) -> Option<&'static str> {
 //!         let piece = self.left.pop();
 //!         if piece.is_none() {
-//!             self.hear.drain(..).for_each(|hear| hear(&Outcome::new(Class::Success)));
+//!             self.handles.drain(..).for_each(|complete| complete(&Outcome::new(Class::Success)));
 //!         }
 //!         piece
 //!     }
@@ -36,7 +36,7 @@
 //!             handle.complete(&Outcome::new(Class::Unavailable));
 //!             return result;
 //!         };
-//!         pieces.hear.push(Box::new(move |outcome| handle.complete(outcome)));
+//!         pieces.handles.push(Box::new(move |outcome| handle.complete(outcome)));
 //!         Ok(pieces)
 //!     }
 //! }
@@ -44,9 +44,9 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
 //! let backend = QuotaLayer::new(meters.clone(), AtEnd)
-//!     .layer(service_fn(|()| async { Ok::<_, BoxError>(Pieces { left: vec!["world", "hello"], hear: vec![] }) }));
+//!     .layer(service_fn(|()| async { Ok::<_, BoxError>(Pieces { left: vec!["world", "hello"], handles: vec![] }) }));
 //! let pieces = backend.oneshot(()).await?;
-//! assert_eq!(meters.snapshot().in_flight, 1, "the head is there, and the slot in flight is still taken");
+//! assert_eq!(meters.snapshot().in_flight, 1, "the response is there, and the slot in flight is still taken");
 //! assert_eq!(pieces.collect::<Vec<_>>(), ["hello", "world"]);
 //! assert_eq!(meters.snapshot().in_flight, 0);
 //! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
@@ -55,28 +55,28 @@
 
 use crate::{Classify, Outcome};
 
-/// A handle that hears the end of one attempt.
+/// A handle that is notified when one attempt completes, at most once.
 ///
-/// It is told at most once. Dropped unheard means that the attempt was cancelled: the caller has left.
+/// A handle that is dropped without notification means that the attempt was cancelled.
 pub trait OnComplete {
-    /// The attempt has ended like this.
+    /// Records that the attempt has completed with `outcome`.
     fn complete(self, outcome: &Outcome);
 }
 
-/// Fastens a handle `H` to an outcome, so that it hears [`OnComplete::complete`] exactly once: at the end of the answer's body,
-/// or at its break, or at once where there is nothing more to come (an error, an answer held whole).
+/// Attaches a handle `H` to a response, so that [`OnComplete::complete`] is called exactly once: when the body ends or
+/// breaks, or at once if there is nothing more to come (an error, a response without a stream).
 pub trait TrackOutcome<H, Res, Err> {
-    /// The outcome, with the handle fastened to it.
+    /// Returns `result` with the handle attached.
     ///
     /// # Errors
-    /// None of its own: an error passes through, and `handle` has heard it.
+    /// Returns the error of `result`, after `handle` was notified of it.
     fn track(&self, handle: H, result: Result<Res, Err>) -> Result<Res, Err>;
 }
 
-/// Takes the head of an answer for its end: right for answers that are complete when they arrive.
+/// Completes the handle as soon as the inner future resolves: right for responses that are whole by then.
 ///
-/// Hazard: for a streamed answer the handle is gone while the stream runs on, so a limit of calls in flight is not
-/// held for its length, and a break is not heard.
+/// Hazard: for a streamed response the handle is gone while the stream runs, so the call leaves the limit of calls in
+/// flight too early, and a break of the stream is not recorded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AtResponse<C>(pub C);
 

@@ -1,4 +1,4 @@
-//! What several deployments are paid from: [`Account`].
+//! A billing account that several deployments share: [`Account`].
 
 use std::{
     fmt,
@@ -14,33 +14,34 @@ use crate::{
     sync::{AtomicU64, Mutex},
 };
 
-/// How long an account that is used up closes its deployments, where the server names no time: money does not come
-/// back in a second, and a minute is not long to wait for whoever has just paid.
+/// The time for which a used-up account closes its deployments, if the server names none. An account is not refilled
+/// within a second, and a client that has just paid can wait for a minute.
 const FIRST_HOLD: Duration = Duration::from_secs(60);
-/// It doubles up to this, as benches do.
+/// The longest such time: each further refusal doubles it up to this, as for cooldowns.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
-/// One account at a provider: a key, a bill, a quota. When it is used up, all deployments that are paid from it are
-/// closed together, until the server said, or for a minute and then longer.
+/// An account at a provider: a key, a bill, a quota. When the account is used up, all its deployments are closed
+/// together: for the time that the server named, or for a minute and then longer.
 ///
-/// A handle: clones are the same account, and only they are equal.
+/// Clones are the same account, and only clones are equal.
 #[derive(Clone)]
 pub struct Account {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Whether an outcome speaks of the account, and not of the deployment.
+    /// Returns true if an outcome is about the account, not about the deployment.
     is_about_account: fn(&Outcome) -> bool,
-    /// Times inside are milliseconds since then.
+    /// The origin of the times, which are milliseconds since then.
     start: Instant,
     server_hold: Mutex<ServerHold>,
-    /// The word's, for those who only ask: every choice does.
+    /// The end of the hold, readable without the lock: every pick reads it.
     until: AtomicU64,
 }
 
 impl Account {
-    /// An account that is spoken of by the outcomes that `is_about_account` says. They should be [`Class::RateLimited`].
+    /// Returns an account that is used up when `is_about_account` returns true for an outcome. Such outcomes should be of
+    /// [`Class::RateLimited`].
     #[must_use]
     pub fn new(is_about_account: fn(&Outcome) -> bool) -> Self {
         let server_hold = Mutex::new(ServerHold::new(FIRST_HOLD, LONGEST_HOLD));
@@ -49,11 +50,11 @@ impl Account {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Until when it is used up, if it is.
+    /// Returns the end of the hold, if the account is used up.
     #[must_use]
     pub fn closed_until(&self) -> Option<Instant> {
         let until = self.shared.until.load(Ordering::Relaxed);
-        // Most accounts are never used up: no look at the clock.
+        // Most accounts are never used up: skip reading the clock.
         (until > 0)
             .then(|| self.shared.start + Duration::from_millis(until))
             .filter(|at| *at > Instant::now())
@@ -63,7 +64,7 @@ impl Account {
         (self.shared.is_about_account)(outcome)
     }
 
-    /// A call sent at `sent` has ended like this.
+    /// Records the outcome of a call that was sent at `sent`.
     pub(super) fn record(&self, outcome: &Outcome, sent: Instant) {
         let was_closed = self.shared.until.load(Ordering::Relaxed) > 0;
         if self.is_about_account(outcome) {
@@ -108,7 +109,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Kind 1 speaks of the account.
+    /// Kind 1 is about the account.
     fn used_up() -> Outcome {
         Outcome::new(Class::RateLimited).with_kind(1)
     }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_share_it_are_closed_together_and_nobody_else() {
+    async fn deployments_of_one_account_are_closed_together_and_no_others() {
         let shared = account();
         let (one, two, other) = (paid_from(&shared), paid_from(&shared), paid_from(&account()));
         call(&one, &used_up().with_retry_after(Some(secs(30))));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_time_it_closes_for_a_minute_and_then_longer_until_it_answers() {
+    async fn an_account_without_retry_after_closes_for_a_minute_and_then_longer_until_a_success() {
         let meters = paid_from(&account());
         for minutes in [1, 2, 4, 5, 5] {
             call(&meters, &used_up());
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_teaches_nothing_about_the_limit_of_requests_and_a_plain_refusal_nothing_about_it() {
+    async fn a_used_up_account_sets_no_window_and_a_plain_refusal_does_not_close_the_account() {
         let shared = account();
         let (one, two) = (paid_from(&shared), paid_from(&shared));
         call(&one, &used_up());

@@ -11,7 +11,7 @@ use super::reservation::QuotaGuard;
 use crate::TrackOutcome;
 
 pin_project! {
-    /// Waits for the answer, and fastens to it what the call holds.
+    /// Response future of [`Quota`](super::Quota): attaches the [`QuotaGuard`] to the response.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T> {
         #[pin]

@@ -1,4 +1,4 @@
-//! What a deployment may be asked for: [`Limits`].
+//! The configured limits of one deployment: [`Limits`].
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use super::account::Account;
 pub struct Limits {
     /// Requests per minute.
     pub requests: Option<u64>,
-    /// Tokens (or whatever a call costs) per minute.
+    /// Tokens per minute, or another unit in which the cost of a call is given.
     pub tokens: Option<u64>,
     /// Calls in flight at one time.
     pub in_flight: Option<u32>,
-    /// The window over which the backend judges its limit of requests, where that is known. Else it is learned.
+    /// The window over which the backend enforces its limit of requests. `None`: the window is learned from refusals.
     pub window: Option<RateWindow>,
-    /// Whether the reservation stands, or is settled to what the call really used.
+    /// The way in which the backend counts tokens: the estimate, or the actual usage.
     pub settle: Accounting,
-    /// The longest that a refusal which names no time may close the deployment: 5 s unless said otherwise.
+    /// The longest time for which a refusal without Retry-After closes the deployment; 5 s by default.
     pub longest_guess: Duration,
-    /// Whether what an answer tells of limits holds for the next call too, as it does unless said otherwise. One
-    /// deployment may stand for many backends, each with limits of its own: then only what is given is kept.
+    /// Set if the limits that a response reports hold for the next call too; true by default. False if the deployment
+    /// stands for many backends with separate limits: then only the configured limits are kept.
     pub learns: bool,
-    /// What it is paid from, perhaps together with others.
+    /// The account that pays for the deployment; several deployments may share one.
     pub account: Option<Account>,
 }
 
@@ -41,19 +41,19 @@ impl Default for Limits {
     }
 }
 
-/// The window over which a backend judges a limit that is given per minute.
+/// The window over which a backend enforces a limit that is given per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RateWindow {
-    /// One second: 600 a minute are ten in every second.
+    /// One second: 600 per minute are at most ten in any second.
     S1,
     /// Ten seconds.
     S10,
-    /// The whole minute: all of the limit may come at once.
+    /// The whole minute: the full limit may be used at once.
     S60,
 }
 
 impl RateWindow {
-    /// How long it is, in milliseconds.
+    /// Returns the length, in milliseconds.
     pub(super) const fn millis(self) -> u64 {
         match self {
             Self::S1 => 1_000,
@@ -62,18 +62,19 @@ impl RateWindow {
         }
     }
 
-    /// How long we take it to be: 0.2 % and 20 ms more, for two calls that come closer together on their way.
+    /// Returns the length that is enforced, in milliseconds: 0.2 % and 20 ms more than the window, because network jitter
+    /// can bring two calls closer together.
     pub(super) const fn span(self) -> u64 {
         self.millis() + self.millis() / 500 + 20
     }
 }
 
-/// What a backend counts against a limit of tokens.
+/// The number that a backend counts against its limit of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Accounting {
-    /// Its own estimate on arrival; nothing is given back. Ours stands too.
+    /// The estimate on arrival, without a correction afterwards. The reservation is not corrected either.
     Estimated,
-    /// What the answer says it used.
+    /// The usage that the response reports. The reservation is corrected to it.
     #[default]
     Actual,
 }

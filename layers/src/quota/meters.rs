@@ -20,10 +20,10 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// The meters of one deployment: requests, tokens, calls in flight, and the server's word.
+/// The meters of one deployment: requests, tokens, calls in flight, and the server hold.
 ///
-/// A handle: clones share the same meters. It outlives the services that are built with it, so that a deployment's
-/// meters survive a change of the configuration.
+/// Clones share the same meters. The meters outlive the services that are built with them, so that they survive a
+/// change of the configuration.
 #[derive(Clone, Debug)]
 pub struct Meters {
     shared: Arc<Shared>,
@@ -31,44 +31,44 @@ pub struct Meters {
 
 #[derive(Debug)]
 struct Shared {
-    /// What it is paid from: the state's own, for those who only look.
+    /// The account of the limits, kept outside of the lock.
     account: Option<Account>,
-    /// Times inside are milliseconds since then.
+    /// The origin of the times in `state`, which are milliseconds since then.
     start: Instant,
     state: Mutex<MeterState>,
     listeners: CapacityListeners,
 }
 
-/// What the meters show at one moment.
+/// The values of [`Meters`] at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MeterSnapshot {
-    /// The limit of requests per minute that holds now: given, or lowered or learned by what answers told.
+    /// The present limit of requests per minute: configured, or lowered or learned from responses.
     pub request_limit: Option<u64>,
     /// Requests admitted in the last minute.
     pub requests: u64,
-    /// The limit of tokens per minute that holds now.
+    /// The present limit of tokens per minute.
     pub token_limit: Option<u64>,
     /// Tokens spent or reserved in the last minute.
     pub tokens: u64,
     /// Calls reserved or in flight.
     pub in_flight: u32,
-    /// Tokens reserved by calls that have not ended yet.
+    /// Tokens reserved by calls that have not completed.
     pub reserved: u64,
-    /// The window that is kept, pinned or learned. `None` until a refusal has taught one.
+    /// The window that is enforced, configured or learned. `None` until a refusal has shown one.
     pub window: Option<RateWindow>,
-    /// How long the server's word closes the deployment from now on.
+    /// The rest of the server hold. `None` if the deployment is open.
     pub closed_for: Option<Duration>,
 }
 
-/// What there is for a call that costs so much.
+/// The result of a check for capacity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CapacityCheck {
-    /// The fullest meter, 0.0 to 1.0.
+    /// The used part of the fullest meter, 0.0 to 1.0.
     pub(super) used: f64,
 }
 
 impl Meters {
-    /// Meters that nothing was counted on yet.
+    /// Returns meters without any usage.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let account = limits.account.clone();
@@ -77,14 +77,14 @@ impl Meters {
         Self { shared: Arc::new(Shared { account, start, state, listeners }) }
     }
 
-    /// The limits that were given.
+    /// Returns the configured limits.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.state().limits().clone()
     }
 
-    /// From now on these limits hold, as if they always had: what was used stays used, and the server's word stands.
-    /// The account alone is the one that they were made with: what is paid from another has other meters.
+    /// Replaces the limits. The recorded usage and the server hold stay. The account does not change: a deployment with
+    /// another account has other meters.
     pub fn set_limits(&self, limits: Limits) {
         let limits = Limits { account: self.shared.account.clone(), ..limits };
         if *self.state().limits() != limits {
@@ -92,7 +92,7 @@ impl Meters {
         }
     }
 
-    /// What they show now.
+    /// Returns the present values.
     #[must_use]
     pub fn snapshot(&self) -> MeterSnapshot {
         let now = self.now();
@@ -101,14 +101,14 @@ impl Meters {
         MeterSnapshot { closed_for: snapshot.closed_for.max(account), ..snapshot }
     }
 
-    /// How many refusals have taught a window so far: each cost a call, and more than one in ten minutes is a sign that
-    /// somebody else spends the same limit.
+    /// Returns the number of refusals from which a window was learned. Each cost a call; more than one in ten minutes
+    /// suggests that another client uses the same limit.
     #[must_use]
     pub fn learned_refusals(&self) -> u64 {
         self.state().learned_refusals()
     }
 
-    /// Whether there is room for a call of this cost, else from when there may be.
+    /// Returns the capacity for a call of this cost, or the earliest time at which there may be some.
     #[inline]
     pub(super) fn check(&self, cost: u64, now: Instant) -> Result<CapacityCheck, NoCapacity> {
         let now = self.millis(now);
@@ -120,7 +120,7 @@ impl Meters {
         )
     }
 
-    /// Takes it.
+    /// Reserves capacity for a call of this cost, if there is some.
     pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, NoCapacity> {
         self.unless_account_closed(Ok(()))?;
         let now = self.millis(now);
@@ -135,14 +135,14 @@ impl Meters {
         }
     }
 
-    /// Takes it even where there is none.
+    /// Reserves capacity even if a limit is exceeded.
     pub(super) fn take(&self, cost: u64) -> Reservation {
         let now = self.now();
         let charge = self.state().take(cost, now);
         Reservation::new(self.clone(), charge)
     }
 
-    /// How many calls of this cost could begin until then.
+    /// Returns the number of calls of this cost that could begin before the horizon.
     pub(super) fn slots(&self, cost: u64, horizon: Horizon) -> u64 {
         if self.account_closed_until().is_some_and(|until| until > horizon.by) {
             return 0;
@@ -151,7 +151,7 @@ impl Meters {
         self.state().slots(cost, times, horizon.confidence == Confidence::Certain)
     }
 
-    /// A call that took this has ended.
+    /// Records the outcome of the call with this charge.
     pub(super) fn completed(&self, charge: &Charge, outcome: &Outcome) {
         if let Some(account) = &self.shared.account {
             account.record(outcome, self.instant(charge.at));
@@ -163,7 +163,7 @@ impl Meters {
         self.shared.account.as_ref().and_then(Account::closed_until)
     }
 
-    /// Of two reasons to wait the longer one.
+    /// Adds the hold of the account; of two reasons to wait the longer one is returned.
     #[inline]
     fn unless_account_closed<T>(&self, check: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
         match (self.account_closed_until(), check) {
@@ -173,7 +173,7 @@ impl Meters {
         }
     }
 
-    /// Changes the state, and tells those who wait if that may have made room.
+    /// Changes the state, and notifies the listeners if that may have freed capacity.
     pub(super) fn change(&self, change: impl FnOnce(&mut MeterState, u64)) {
         let now = self.now();
         let mut state = self.state();

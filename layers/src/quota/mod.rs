@@ -1,16 +1,15 @@
-//! A deployment's limits, kept before they are refused: [`QuotaLayer`], [`Meters`].
+//! Rate limits of one deployment, kept before the backend refuses a call: [`QuotaLayer`], [`Meters`].
 //!
-//! Each deployment has meters for requests and tokens per minute and for calls in flight. A call reserves what it
-//! needs *before* it is sent, so that no refusal comes which could have been foreseen, and what it took is settled
-//! when its answer has really ended.
+//! Each deployment has meters for requests and tokens per minute and for calls in flight. A call reserves its cost
+//! *before* it is sent, so that foreseeable refusals do not happen. The charge is settled when the response completes.
 //!
-//! It is the innermost [`Endpoint`](crate::Endpoint): below it any plain service will do, above it stand `Cooldown` and
-//! the balancer.
+//! [`Quota`] is the innermost [`Endpoint`](crate::Endpoint): it wraps any service, and `Cooldown` and the balancer
+//! wrap it.
 //!
 //! # How it differs from tower's `RateLimit` and `ConcurrencyLimit`
-//! Those make the caller wait in `poll_ready`, before there is a request: a balancer cannot ask *when* there will be
-//! room, nor for what. Their window is fixed and starts when they like, so that twice the limit may pass within one
-//! minute. And tower's `ConcurrencyLimit` lets go at the head of an answer, not at its end.
+//! tower's limits make the caller wait in `poll_ready`, before there is a request: a balancer cannot find out *when*
+//! there will be capacity, nor for which request. Their window is fixed, so that twice the limit may pass within one
+//! minute. `ConcurrencyLimit` frees its permit when the inner future resolves, not when the body ends.
 //!
 //! # The rules
 //! *Minute*: never more than the limit in any 60 s. *Bucket*, until a refusal has taught more: ten seconds' worth at
@@ -19,7 +18,7 @@
 //! one second and count refused calls too, others refill evenly, others let the whole minute come at once: none of
 //! them says which it is, and every lesson costs a refusal.
 //!
-//! *Account*: deployments that are paid from one [`Account`] are closed together when it is used up.
+//! *Account*: deployments that share an [`Account`] are closed together when it is used up.
 //!
 //! ```
 //! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, quota::{Limits, Meters, QuotaLayer}};
@@ -34,7 +33,7 @@
 //! };
 //! let meters = Meters::new(Limits { requests: Some(600), in_flight: Some(8), ..Limits::default() });
 //! let deployment = ServiceBuilder::new()
-//!     .layer(QuotaLayer::new(meters.clone(), AtResponse(classify)).with_cost(|prompt: &&str| prompt.len() as u64 / 4))
+//!     .layer(QuotaLayer::new(meters.clone(), AtResponse(classify)).with_cost(|text: &&str| text.len() as u64 / 4))
 //!     .service(service_fn(|_: &str| async { Ok::<_, BoxError>(200) }));
 //!
 //! assert_eq!(deployment.oneshot("Good morning").await.ok(), Some(200));
@@ -43,8 +42,9 @@
 //! ```
 //!
 //! # Hazards
-//! Called without having reserved, as in this example, it counts the call and holds nothing back: only a balancer
-//! asks first, and one deployment alone is a [group of one](crate#one-alone). A wrong cost makes a limit of tokens leak or starve, until answers have taught better.
+//! A call without a reservation, as in this example, is counted and never refused: only a balancer reserves first, and a
+//! single deployment is a [group of one](crate#one-alone). A wrong cost makes the token limit too loose or too strict,
+//! until reported usage has corrected it.
 
 mod account;
 mod future;

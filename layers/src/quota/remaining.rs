@@ -1,11 +1,11 @@
-//! What the backend said was left: [`RemainingEstimate`].
+//! The remaining quota that a backend reported, kept up to date: [`RemainingEstimate`].
 
 use super::requests::{millis_for, whole};
 
-/// How much the backend said was left, carried on: less what we took since, plus what came back since.
+/// The reported remaining quota, less the charges since then, plus the refill since then.
 ///
-/// It only ever lowers a meter. It is void when the backend's own time of reset has come, and a backend that refills
-/// all at once and not little by little corrects us with one refusal.
+/// The estimate only lowers a meter. It expires at the reported reset. If a backend refills all at once and not evenly,
+/// one refusal corrects the meter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RemainingEstimate {
     left: f64,
@@ -14,7 +14,7 @@ pub(super) struct RemainingEstimate {
 }
 
 impl RemainingEstimate {
-    /// `left` was left at `at`, and all will be whole at `until`.
+    /// Returns the estimate of a limit of which `left` remained at `at`, and which resets at `until`.
     pub(super) const fn new(left: f64, at: u64, until: u64) -> Self {
         Self { left, at, until }
     }
@@ -23,18 +23,18 @@ impl RemainingEstimate {
         self.left -= amount;
     }
 
-    /// When so much is there.
+    /// Returns the time at which `amount` is available.
     pub(super) fn wait(&self, amount: f64, rate: f64, now: u64) -> u64 {
         let there = self.there(rate, now);
         if there >= amount - 1e-6 { now } else { (now + millis_for(amount - there, rate)).min(self.until) }
     }
 
-    /// Whether somebody may come earlier by this than by `other`.
+    /// Returns true if a call may begin earlier by this estimate than by `other`.
     pub(super) fn allows_more_than(&self, other: &Self, rate: f64, now: u64) -> bool {
         self.there(rate, now) > other.there(rate, now) || self.until < other.until
     }
 
-    /// How often `amount` can be taken until `by`.
+    /// Returns the number of times that `amount` can be charged until `by`.
     pub(super) fn slots(&self, amount: f64, rate: f64, by: u64) -> u64 {
         if by >= self.until { u64::MAX } else { whole(self.there(rate, by) / amount) }
     }
@@ -67,14 +67,15 @@ mod tests {
         }
     }
 
-    /// An answer tells this of requests and of tokens, be there room for its call or not: it began before.
-    fn tell(meters: &Meters, [requests, tokens]: [ReportedLimit; 2]) {
+    /// Completes a call with a response that reports these limits of requests and of tokens. The call needs no capacity,
+    /// because it began before.
+    fn report(meters: &Meters, [requests, tokens]: [ReportedLimit; 2]) {
         let outcome = Outcome::new(Class::Success).with_used(Some(10)).with_reported(requests, tokens);
         meters.take(10).spend().expect("taken").complete(&outcome);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_tells_of_more_room_is_told_on() {
+    async fn a_response_that_reports_more_remaining_quota_notifies_the_listeners() {
         let reset = Some(Duration::from_secs(30));
         let limit = |limit| ReportedLimit { limit: Some(limit), ..ReportedLimit::default() };
         let left = |remaining| ReportedLimit { remaining: Some(remaining), reset, ..limit(1_000) };
@@ -87,14 +88,14 @@ mod tests {
         ] {
             let limits = Limits { window: Some(RateWindow::S60), ..Limits::default() };
             let (meters, counts) = (Meters::new(limits), Arc::new(Counts(AtomicUsize::new(0))));
-            let told: Arc<dyn CapacityListener> = Arc::<Counts>::clone(&counts);
-            meters.subscribe(&Arc::downgrade(&told));
+            let listener: Arc<dyn CapacityListener> = Arc::<Counts>::clone(&counts);
+            meters.subscribe(&Arc::downgrade(&listener));
             // The first makes the meter, on which the second counts.
-            tell(&meters, before);
-            tell(&meters, before);
+            report(&meters, before);
+            report(&meters, before);
             assert!(meters.check(10, Instant::now()).is_err(), "{before:?}");
             assert_eq!(counts.0.load(Ordering::Relaxed), 0, "{before:?}");
-            tell(&meters, after);
+            report(&meters, after);
             assert!(meters.check(10, Instant::now()).is_ok(), "{after:?}");
             assert_eq!(counts.0.load(Ordering::Relaxed), 1, "{after:?}");
         }

@@ -1,9 +1,9 @@
-//! What a call has taken: [`Reservation`] before it is made, [`QuotaGuard`] from then on.
+//! The charge of one call: [`Reservation`] before the call begins, [`QuotaGuard`] while it is in flight.
 
 use super::{meters::Meters, state::Charge};
 use crate::{OnComplete, Outcome};
 
-/// Taken for a call that is not made yet. Dropped, all of it goes back.
+/// The charge of a call that has not begun. The charge is refunded when this is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     held: Option<QuotaGuard>,
@@ -14,7 +14,7 @@ impl Reservation {
         Self { held: Some(QuotaGuard { meters, charge, settled: false }) }
     }
 
-    /// The call is made now.
+    /// Returns the guard for the call, which begins now.
     pub(super) fn spend(mut self) -> Option<QuotaGuard> {
         self.held.take()
     }
@@ -29,9 +29,10 @@ impl Drop for Reservation {
     }
 }
 
-/// What a call that was made holds until its answer has ended: fastened to the answer, it settles the meters.
+/// The charge of a call in flight, attached to the response; settles the meters when the response completes.
 ///
-/// Dropped unheard, the call was cancelled: its place in flight is free again, and what it reserved is spent.
+/// A guard that is dropped before that means a cancelled call: the slot in flight is freed, and the reserved cost counts
+/// as spent.
 #[derive(Debug)]
 pub struct QuotaGuard {
     meters: Meters,

@@ -1,26 +1,27 @@
-//! The server's word: [`ServerHold`].
+//! The hold that a Retry-After time puts on a deployment: [`ServerHold`].
 
 use std::time::Duration;
 
-/// No word closes a deployment for longer than an hour.
+/// The longest hold: an hour, in milliseconds.
 const LONGEST: u64 = 3_600_000;
 
-/// Until when the server has said that it takes nothing.
+/// The time until which the server accepts no calls.
 ///
-/// A fact about capacity, not about health: it ends exactly when the server said, and is neither stretched nor probed.
+/// A hold is about capacity, not about health: it ends exactly when the server said, without a probe.
 #[derive(Debug)]
 pub(super) struct ServerHold {
     until: u64,
-    /// How long a refusal that names no time closes: the first, the next, and at most.
+    /// The hold after a refusal without a time, in milliseconds: the first, the next, and the longest.
     first_guess: u64,
     guess: u64,
     longest_guess: u64,
-    /// When the last one was heard.
+    /// The time of the last refusal.
     last_refusal: Option<u64>,
 }
 
 impl ServerHold {
-    /// A refusal that names no time closes for the first of these, then for twice as long, up to the second.
+    /// Returns an open hold. A refusal without a time closes for `first_guess`, then for twice as long each time, up to
+    /// `longest_guess`.
     pub(super) fn new(first_guess: Duration, longest_guess: Duration) -> Self {
         let first_guess = millis(first_guess);
         Self {
@@ -44,12 +45,12 @@ impl ServerHold {
         self.until.checked_sub(now).filter(|left| *left > 0).map(Duration::from_millis)
     }
 
-    /// A call sent at `sent` was refused.
+    /// Records that a call sent at `sent` was refused, with the time that the server named.
     pub(super) fn refused(&mut self, after: Option<Duration>, sent: u64, now: u64) {
         let closed = match after {
-            // Rounded up, as all that is told to others.
+            // Rounded up, as all times that are reported to clients.
             Some(after) => millis(after.saturating_add(Duration::from_nanos(999_999))).min(LONGEST),
-            // Of many calls that were refused together only the first is news.
+            // Of many calls that were refused together only the first counts.
             None if self.last_refusal.is_some_and(|last_refusal| sent < last_refusal) => return,
             None => {
                 let guess = self.guess.min(self.longest_guess);
@@ -61,8 +62,8 @@ impl ServerHold {
         self.until = self.until.max(now + closed);
     }
 
-    /// A call sent at `sent` was answered. One that was under way when the last refusal was heard says nothing of what
-    /// comes after it.
+    /// Records that a call sent at `sent` succeeded. A call from before the last refusal is no evidence for the time after
+    /// the refusal.
     pub(super) fn succeeded(&mut self, sent: u64) {
         if self.last_refusal.is_none_or(|last_refusal| sent >= last_refusal) {
             self.guess = self.first_guess;

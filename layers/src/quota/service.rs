@@ -1,4 +1,4 @@
-//! The layer and its service: [`QuotaLayer`], [`Quota`].
+//! The quota layer and its service: [`QuotaLayer`], [`Quota`].
 
 use std::{
     sync::{Arc, Weak},
@@ -20,10 +20,10 @@ use crate::{
     setting::Constant,
 };
 
-/// Keeps a deployment within its limits: makes an [`Endpoint`] of any service.
+/// Keeps a deployment within its limits, and makes an [`Endpoint`] of any service.
 ///
-/// `T` fastens what a call holds to its answer. `C` says what a request costs, in tokens or in whatever the limit of
-/// tokens counts; without it each call costs one.
+/// `T` ([`TrackOutcome`]) attaches the [`QuotaGuard`] of a call to its response. `C` returns the cost of a request, in
+/// the unit of the token limit; the default cost is 1.
 #[derive(Clone, Debug)]
 pub struct QuotaLayer<T, C = Constant<u64>> {
     meters: Meters,
@@ -33,7 +33,7 @@ pub struct QuotaLayer<T, C = Constant<u64>> {
 }
 
 impl<T> QuotaLayer<T> {
-    /// Counts on these meters, and hears of each answer's end by `track`.
+    /// Returns a layer that counts on `meters`; `track` attaches the guard of each call to its response.
     pub const fn new(meters: Meters, track: T) -> Self {
         Self { meters, share: NO_WEIGHT, track, cost: Constant(1) }
     }
@@ -43,12 +43,13 @@ const NO_WEIGHT: EndpointWeight =
     EndpointWeight { weight: None, rpm: None, tpm: None, order: None, price: None };
 
 impl<T, C> QuotaLayer<T, C> {
-    /// With what a request costs. Asked more than once for each call: it should only read.
+    /// Sets the function that returns the cost of a request. It is called more than once per call, so it must be cheap
+    /// and free of side effects.
     pub fn with_cost<D>(self, cost: D) -> QuotaLayer<T, D> {
         QuotaLayer { meters: self.meters, share: self.share, track: self.track, cost }
     }
 
-    /// With the share of its group's work that this deployment is meant to have.
+    /// Sets the weight of this deployment in its group.
     #[must_use]
     pub const fn with_weight(mut self, share: EndpointWeight) -> Self {
         self.share = share;
@@ -70,7 +71,7 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
     }
 }
 
-/// A service with meters: see [`QuotaLayer`].
+/// Service made by [`QuotaLayer`].
 #[derive(Debug)]
 pub struct Quota<S, T, C = Constant<u64>> {
     inner: S,
@@ -80,14 +81,14 @@ pub struct Quota<S, T, C = Constant<u64>> {
     reserved: Option<Reservation>,
 }
 
-/// What all clones share. Each call is made on a clone, and copies nothing of this.
+/// The part that all clones share, so that the clone for each call is cheap.
 #[derive(Debug)]
 struct Config {
     meters: Meters,
     share: EndpointWeight,
 }
 
-/// A clone shares the meters and holds nothing.
+/// A clone shares the meters, but not the reservation.
 impl<S: Clone, T: Clone, C: Clone> Clone for Quota<S, T, C> {
     fn clone(&self) -> Self {
         Self {
@@ -120,7 +121,7 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         let reserved = self.reserved.take().unwrap_or_else(|| self.kept.meters.take(self.cost.get(&req)));
-        // Before the call: should that panic, the place in flight is free again.
+        // Before the inner call: if that panics, the guard still frees the slot in flight.
         let held = reserved.spend();
         ResponseFuture::new(self.inner.call(req), held, self.track.clone())
     }

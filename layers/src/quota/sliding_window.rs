@@ -1,24 +1,24 @@
-//! What was admitted lately: [`SlidingWindow`].
+//! A sliding window of recent charges: [`SlidingWindow`].
 
-/// How many slots a log has: of six bytes each, so that a log is one and a half kilobytes.
+/// The number of slots. A slot takes six bytes, a window 1.5 KB.
 pub(super) const SLOTS: usize = 256;
 
-/// Amounts and when they were admitted, as far back as a span of time.
+/// Amounts with the times of their admission, over the last `span` milliseconds.
 ///
-/// A slot holds all that was admitted within one `grain` and leaves when the *last* of it does: a log forgets up to
-/// one grain (0.4 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
+/// A slot holds the amounts of one `grain` of time and expires with the *last* of them: an amount expires up to one
+/// grain (0.4 % of the span) too late, never too early. A limit that fits the slots needs no grain: each slot
 /// is then one exact millisecond.
 ///
-/// Times are milliseconds since the meter began. A slot keeps the low quarter of its time, which goes round in 65 s: what
-/// is kept when something is added is no older than the span, so the rest is known.
+/// Times are milliseconds since the meter began. A slot stores the low 16 bits of its time, which wrap after 65 s: no slot
+/// is older than the span when an amount is added, so the high bits are known.
 #[derive(Debug)]
 pub(super) struct SlidingWindow {
     span: u64,
     sum: u64,
-    /// When the newest slot was opened, and when it was last added to.
+    /// The times of the first and of the last amount in the newest slot.
     slot_started: u64,
     newest: u64,
-    /// When the newest of those that have left was last added to.
+    /// The time of the last amount in the newest expired slot.
     expired: u64,
     first: usize,
     len: usize,
@@ -27,7 +27,7 @@ pub(super) struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// An empty log, as far back as `span` milliseconds.
+    /// Returns an empty window of `span` milliseconds.
     pub(super) const fn new(span: u64) -> Self {
         Self {
             span,
@@ -42,7 +42,7 @@ impl SlidingWindow {
         }
     }
 
-    /// The same amounts as in `other`, as far as they are younger than `span`.
+    /// Returns a shorter window with the amounts of `other` that are younger than `span`.
     pub(super) fn from_longer(other: &Self, span: u64, now: u64) -> Self {
         let mut shorter = Self::new(span);
         shorter.expired = other.expired;
@@ -56,13 +56,13 @@ impl SlidingWindow {
         shorter
     }
 
-    /// What is kept.
+    /// Returns the sum of the amounts.
     pub(super) const fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// Forgets what has left the span by `now`. `on_expire` is told, for each slot, when it left and what the sum had
-    /// been until then.
+    /// Removes the slots that have expired by `now`. Calls `on_expire` for each slot with its time of expiry and the sum
+    /// before it.
     pub(super) fn expire(&mut self, now: u64, mut on_expire: impl FnMut(u64, u64)) {
         while self.len > 0 {
             let expires = self.time(self.first) + self.span;
@@ -77,12 +77,12 @@ impl SlidingWindow {
         }
     }
 
-    /// Adds `amount` at `at`, in the newest slot if that was opened less than `grain` ago.
+    /// Adds `amount` at `at`, to the newest slot if that began less than `grain` ago. Returns the time of the entry.
     ///
-    /// The log has been expired until then.
+    /// [`SlidingWindow::expire`] must have been called for `at`.
     pub(super) fn add(&mut self, at: u64, amount: u32, grain: u64) -> u64 {
         let at = at.max(self.newest);
-        // Calls that never left must not use up the slots. One that is still to be corrected is found in the next slot.
+        // Refunded calls must not use up the slots. A later correction of such a call finds the next slot.
         while self.len > 0 && self.amount[self.last()] == 0 {
             self.len -= 1;
             self.slot_started = 0;
@@ -99,7 +99,7 @@ impl SlidingWindow {
             self.len += 1;
             self.slot_started = at;
         } else {
-            // More than four thousand million in one slot: no meter lets that happen.
+            // More than 2^32 in one slot: no meter admits that much.
             return at;
         }
         self.newest = at;
@@ -107,10 +107,10 @@ impl SlidingWindow {
         at
     }
 
-    /// Makes what was added at `at` dearer or cheaper, if it is still kept.
+    /// Replaces the amount `was` that was added at `at` by `is`, unless it has expired.
     pub(super) fn correct(&mut self, at: u64, was: u64, is: u64) {
         if at <= self.expired {
-            // What is kept are others.
+            // The entry has expired.
             return;
         }
         let index = self.index(at);
@@ -124,23 +124,23 @@ impl SlidingWindow {
         self.amount[slot] = corrected;
     }
 
-    /// The newest slot, if there is one.
+    /// Returns the index of the newest slot, if there is one.
     const fn last(&self) -> usize {
         (self.first + self.len).wrapping_sub(1) % SLOTS
     }
 
-    /// What was added at `at` or later.
+    /// Returns the sum of the amounts added at `at` or later.
     pub(super) fn since(&self, at: u64) -> u64 {
         let slots = (self.index(at)..self.len).map(|index| (self.first + index) % SLOTS);
         slots.map(|slot| u64::from(self.amount[slot])).sum()
     }
 
-    /// What of it will still be kept at `at`.
+    /// Returns the part of the sum that will not have expired at `at`.
     pub(super) fn sum_at(&self, at: u64) -> u64 {
         self.since((at + 1).saturating_sub(self.span))
     }
 
-    /// When `amount` of what is kept will have left; `None` if there is not so much.
+    /// Returns the time at which `amount` of the sum will have expired; `None` if the sum is smaller.
     pub(super) fn freed_at(&self, amount: u64) -> Option<u64> {
         let mut left = amount;
         self.slots().find_map(|(at, amount)| {
@@ -153,7 +153,7 @@ impl SlidingWindow {
         self.span
     }
 
-    /// The first slot that was last added to no earlier than that: what was added at `at` is in it.
+    /// Returns the position of the slot that holds the amount added at `at`: the first whose last amount is not earlier.
     fn index(&self, at: u64) -> usize {
         let (mut index, mut end) = (0, self.len);
         while index < end {
@@ -177,7 +177,7 @@ impl SlidingWindow {
     }
 }
 
-/// The low quarter of a time.
+/// Returns the low 16 bits of a time.
 const fn low(at: u64) -> u16 {
     (at & 0xffff) as u16
 }
