@@ -235,7 +235,7 @@ impl Breaker {
     }
 }
 
-/// Returns the end of a cooldown that begins anew: it only ever moves away.
+/// Returns the end of a renewed cooldown, which is never earlier than `until`.
 fn renewed(until: Instant, length: Duration, now: Instant) -> Instant {
     now.checked_add(length).map_or(until, |renewed| renewed.max(until))
 }

@@ -110,7 +110,7 @@ struct Shared {
     settled: AtomicBool,
     cooldowns: AtomicU32,
     inner: Mutex<Inner>,
-    /// Told when a cooldown ends before its time.
+    /// The listeners, notified when a cooldown ends before its time.
     listeners: CapacityListeners,
 }
 

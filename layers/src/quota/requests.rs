@@ -13,7 +13,7 @@ const TRIAL_TIME: u64 = 10_000;
 /// If it does not, a refusal closes the deployment for about so long: one second or two, as they are told whole.
 const TRIAL_HOLD: u64 = 2_000;
 
-/// How many requests there were lately, and by which rules the next may come.
+/// Counts the requests of the last minute, and decides when the next may begin.
 ///
 /// The minute rule always holds. Of the other two one does: the bucket until a refusal has taught the window.
 #[derive(Debug)]
@@ -98,12 +98,12 @@ impl RequestMeter {
         self.next_refresh = 0;
     }
 
-    /// What was admitted in the last minute.
+    /// Returns the number of requests admitted in the last minute.
     pub(super) const fn used(&self) -> u64 {
         self.minute.sum()
     }
 
-    /// The window that was learned or pinned.
+    /// Returns the window that was learned or configured.
     pub(super) const fn window(&self) -> Option<RateWindow> {
         match &self.rule {
             Rule::Minute => Some(RateWindow::S60),
@@ -112,7 +112,10 @@ impl RequestMeter {
         }
     }
 
-    /// Whether one more may come now; else when.
+    /// Checks if one more request may begin now.
+    ///
+    /// # Errors
+    /// Returns the earliest time at which one may.
     pub(super) fn check(&mut self, now: u64) -> Result<(), u64> {
         self.refresh(now);
         let mut at = wait(&self.minute, self.limit, now);
@@ -142,7 +145,7 @@ impl RequestMeter {
         self.minute.add(now + 1, 1, grain(&self.minute, self.limit))
     }
 
-    /// Takes back one that never left us.
+    /// Refunds a request that was not sent.
     pub(super) fn refund(&mut self, recorded_at: u64) {
         self.minute.correct(recorded_at, 1, 0);
         self.level += 1.0;
@@ -172,7 +175,7 @@ impl RequestMeter {
         self.learn(next, now);
     }
 
-    /// How many could come until `by`, if each came as early as it may.
+    /// Returns the number of requests that could begin until `by`, each as early as possible.
     pub(super) fn slots(&mut self, now: u64, by: u64) -> u64 {
         self.refresh(now);
         let minute = slots(&self.minute, self.limit, now, by);
@@ -199,12 +202,12 @@ impl RequestMeter {
         self.minute.since(at)
     }
 
-    /// Per millisecond.
+    /// Returns the limit per millisecond.
     pub(super) fn rate(&self) -> f64 {
         as_f64(self.limit) / 60_000.0
     }
 
-    /// Brings all to `now`.
+    /// Advances all counts to `now`.
     fn refresh(&mut self, now: u64) {
         if now < self.next_refresh {
             return;
@@ -281,7 +284,7 @@ fn grain(admitted: &SlidingWindow, limit: u64) -> u64 {
     if limit <= SLOTS as u64 { 0 } else { admitted.span().div_ceil(SLOTS as u64 - 1) }
 }
 
-/// How long until `amount` has come, in whole milliseconds.
+/// Returns the time in which `amount` is refilled, in whole milliseconds.
 pub(super) fn millis_for(amount: f64, rate: f64) -> u64 {
     // The cast saturates; a rate of nothing gives an hour.
     if rate > 0.0 { ((amount / rate).ceil() as u64).clamp(1, 3_600_000) } else { 3_600_000 }

@@ -1,4 +1,4 @@
-//! All that is counted for one deployment, under one lock: [`MeterState`].
+//! The state of the meters of one deployment, under one lock: [`MeterState`].
 
 mod reconfigure;
 
@@ -27,9 +27,9 @@ pub(super) struct MeterState {
     in_flight: InFlightCalls,
     server_hold: ServerHold,
     correction: CostCorrection,
-    /// Somebody was told to wait, and has not been told since that there is room.
+    /// Set if a check has failed, and the listeners were not notified since.
     refused: bool,
-    /// Something was given back that somebody may wait for.
+    /// Set if capacity was freed since the last notification.
     freed: bool,
 }
 
@@ -80,7 +80,10 @@ impl MeterState {
         &self.limits
     }
 
-    /// Whether a call of this estimate may begin now, else when and why not.
+    /// Checks if a call of this estimated cost may begin now.
+    ///
+    /// # Errors
+    /// Returns the earliest time at which one may, and the limit that is reached.
     pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
         let checked = self.look(estimate, now);
         self.refused |= checked.is_err();
@@ -128,7 +131,7 @@ impl MeterState {
         }
     }
 
-    /// It never left us: all comes back.
+    /// Refunds the charge of a call that was not sent.
     pub(super) fn refund(&mut self, charge: &Charge) {
         if let (Some(requests), Some(recorded_at)) = (&mut self.requests, charge.request) {
             requests.refund(recorded_at);
@@ -140,14 +143,14 @@ impl MeterState {
         self.freed = true;
     }
 
-    /// It is over, and nobody heard how: what it took is spent.
+    /// Ends a call whose outcome is unknown: the charge counts as spent.
     pub(super) fn finished(&mut self, charge: &Charge) {
         self.in_flight.now = self.in_flight.now.saturating_sub(1);
         self.in_flight.reserved = self.in_flight.reserved.saturating_sub(charge.reserved);
         self.freed |= self.in_flight.limit.is_some();
     }
 
-    /// It has ended like this.
+    /// Records the outcome of a call.
     pub(super) fn completed(&mut self, charge: &Charge, outcome: &Outcome, now: u64) {
         if !outcome.was_sent() {
             return self.refund(charge);
@@ -260,7 +263,7 @@ impl MeterState {
         requests.min(tokens).min(self.in_flight.slots(by - now, certain))
     }
 
-    /// Whether those who wait should look again; asked once.
+    /// Returns true once if the listeners should be notified of freed capacity.
     pub(super) fn freed(&mut self) -> bool {
         let tell = self.freed && self.refused;
         self.freed = false;

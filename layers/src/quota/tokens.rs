@@ -7,7 +7,7 @@ use super::{
     sliding_window::{SLOTS, SlidingWindow},
 };
 
-/// How many tokens were spent lately. The minute rule alone holds: nobody judges tokens over less.
+/// Counts the tokens of the last minute. Only the minute rule holds: no backend is known to use a shorter window.
 ///
 /// What a call spends is filed when it is sent, until a refusal that was not foreseen has taught that the backend
 /// counts when the answer is done: then what is settled is filed anew at its end. That keeps it for longer by as long
@@ -57,7 +57,7 @@ impl TokenMeter {
         self.remaining.take(as_f64(is) - as_f64(was));
     }
 
-    /// Whether the backend is known to count when the answer is done.
+    /// Returns true if the backend is known to count tokens when the response completes.
     pub(super) const fn counts_late(&self, now: u64) -> bool {
         now < self.late_until
     }
@@ -70,7 +70,7 @@ impl TokenMeter {
         }
     }
 
-    /// How many such calls could come until `by`.
+    /// Returns the number of calls of this cost that could begin until `by`.
     pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
         self.minute.expire(now, |_, _| {});
         let cost = cost.clamp(1, self.limit.max(1));
@@ -82,7 +82,7 @@ impl TokenMeter {
         self.minute.since(at)
     }
 
-    /// Per millisecond.
+    /// Returns the limit per millisecond.
     pub(super) fn rate(&self) -> f64 {
         as_f64(self.limit) / 60_000.0
     }

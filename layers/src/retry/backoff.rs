@@ -1,14 +1,14 @@
-//! How long to wait before the same endpoint is asked again: [`Backoff`].
+//! The wait before a call to the same endpoint is repeated: [`Backoff`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-/// Full jitter: anything from nothing to a bound that starts at 0.5 s and doubles to 8 s.
+/// Exponential backoff with full jitter: a wait between zero and a bound that starts at 0.5 s and doubles up to 8 s.
 ///
-/// tower's `ExponentialBackoff` gives every session the same sequence, so that clients which failed together come
-/// back together. Here each wait is drawn anew.
+/// tower's `ExponentialBackoff` gives every session the same sequence, so that clients which failed together retry
+/// together. Here each wait is random.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -30,27 +30,27 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// With this bound for the first wait, and this one that it doubles up to.
+    /// Returns a backoff with the bound `first` for the first wait, which doubles up to `most`.
     #[must_use]
     pub fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, ..Self::default() }
     }
 
-    /// Never shorter than this, whatever is drawn.
+    /// Sets the shortest wait.
     #[must_use]
     pub const fn with_floor(mut self, floor: Duration) -> Self {
         self.floor = floor;
         self
     }
 
-    /// Drawn from this seed on, for tests. All sessions share the one sequence, so they still differ.
+    /// Seeds the random numbers, for tests. All clones share one sequence, so their waits differ.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.rng = Some(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
         self
     }
 
-    /// A wait, after so many before it.
+    /// Returns a random wait, after `before` earlier ones.
     pub(super) fn draw(&self, before: u32) -> Duration {
         let doubled = self.first.saturating_mul(1u32.checked_shl(before).unwrap_or(u32::MAX));
         let part = match &self.rng {

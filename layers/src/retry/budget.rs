@@ -1,4 +1,4 @@
-//! How many repeats there may be, whatever fails: [`Budget`].
+//! The retry budget, which bounds the repeats of all requests: [`Budget`].
 
 use std::{
     fmt,
@@ -13,16 +13,16 @@ use tokio::time::Instant;
 
 use crate::rolling::Rolling;
 
-/// The rolling window, 10 s as in Finagle and linkerd, moves in steps of this.
+/// The step of the rolling window, which is 10 s as in Finagle and linkerd.
 const TICK: Duration = Duration::from_millis(250);
-/// One more than 10 s has: the present one is never whole.
+/// The number of steps in 10 s, and one more because the present step is incomplete.
 const SLOTS: usize = 41;
 
-/// One allowance of repeats, shared by all its clones: in any 10 seconds at most a share of the first attempts,
-/// plus a constant. So it starts full, and a process that has failed for hours adds little fuel.
+/// A budget of repeats, shared by all clones: in any 10 seconds at most a percentage of the first attempts, plus a
+/// constant reserve. The budget starts full. During a long outage repeats add little load.
 ///
-/// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one says what it did, and its
-/// share is not rounded to a whole fraction. A first attempt costs one atomic exchange; only a repeat takes a lock.
+/// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one reports its counts, and its
+/// percentage is exact. A first attempt costs one atomic exchange; only a repeat takes a lock.
 #[derive(Clone)]
 pub struct Budget {
     shared: Arc<Shared>,
@@ -35,26 +35,26 @@ struct Shared {
     repeats: Mutex<Repeats>,
 }
 
-/// What a [`Budget`] has done since it was made.
+/// The totals of a [`Budget`] since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// First attempts.
     pub deposits: u64,
-    /// Repeats that were let through and made.
+    /// Repeats that were allowed and made.
     pub withdrawals: u64,
-    /// Repeats that were not let through.
+    /// Repeats that were refused.
     pub refused: u64,
 }
 
 impl Default for Budget {
-    /// 20 % of the first attempts, and 100 more.
+    /// Returns a budget of 20 % of the first attempts and a reserve of 100.
     fn default() -> Self {
         Self::new(20, 100)
     }
 }
 
 impl Budget {
-    /// At most `percent` of the first attempts of the last 10 seconds, plus `reserve`.
+    /// Returns a budget of `percent` of the first attempts of the last 10 seconds, plus `reserve`.
     #[must_use]
     pub fn new(percent: u32, reserve: u32) -> Self {
         let repeats = Repeats { rolling: Rolling::new(TICK), made: 0, refused: 0 };
@@ -68,18 +68,18 @@ impl Budget {
         }
     }
 
-    /// From now on it allows so much; what it has seen stays.
+    /// Replaces the percentage and the reserve. The counts stay.
     pub fn set(&self, percent: u32, reserve: u32) {
         self.shared.percent.store(percent, Ordering::Relaxed);
         self.shared.reserve.store(reserve, Ordering::Relaxed);
     }
 
-    /// Notes a first attempt. Takes no lock: every request comes by here.
+    /// Records a first attempt. Takes no lock, because every request calls this.
     pub fn deposit(&self) {
         self.shared.deposits.add(Instant::now());
     }
 
-    /// Asks for one repeat. Whether it may be made.
+    /// Withdraws one repeat. Returns true if the repeat may be made.
     #[must_use]
     pub fn withdraw(&self) -> bool {
         self.with(|repeats, left| {
@@ -93,7 +93,7 @@ impl Budget {
         })
     }
 
-    /// Gives back what was withdrawn for a repeat that was then not made.
+    /// Returns a withdrawn repeat that was not made.
     pub fn put_back(&self) {
         self.with(|repeats, _| {
             repeats.made = repeats.made.saturating_sub(1);
@@ -101,13 +101,13 @@ impl Budget {
         });
     }
 
-    /// How many repeats it would let through now.
+    /// Returns the number of repeats that would be allowed now.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.with(|_, left| left)
     }
 
-    /// What it has done so far.
+    /// Returns the totals.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let deposits = self.shared.deposits.total();
@@ -141,20 +141,20 @@ impl Shared {
     }
 }
 
-/// Repeats are few, and must be counted exactly: under a lock, of the first kind of a [`Rolling`] count.
+/// The repeats, counted exactly under a lock, as the first kind of a [`Rolling`] count.
 struct Repeats {
     rolling: Rolling<SLOTS>,
     made: u64,
     refused: u64,
 }
 
-/// First attempts of the last ten seconds, and of all time. Each slot holds its tick in the upper half and the count
-/// of that tick in the lower, so that one atomic tells both.
+/// The first attempts of the last ten seconds, and of all time. Each slot holds its tick in the upper half and the count
+/// of that tick in the lower, so that one atomic holds both.
 struct Deposits {
     // Set by the first use, so that to make a budget needs no time.
     start: OnceLock<Instant>,
     slots: [AtomicU64; SLOTS],
-    /// Those whose slot has been used again.
+    /// The count of attempts whose slot has been reused.
     older: AtomicU64,
 }
 
@@ -169,7 +169,7 @@ impl Deposits {
         let mut seen = slot.load(Ordering::Relaxed);
         loop {
             let (of, count) = split(seen);
-            // One who was held up for ten seconds on his way here finds the slot used again, and counts there.
+            // A thread that was delayed for ten seconds finds the slot reused, and counts there.
             let next = if of < tick { join(tick, 1) } else { join(of, count.saturating_add(1)) };
             match slot.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) if of < tick => {
@@ -193,7 +193,7 @@ impl Deposits {
         self.older.load(Ordering::Relaxed) + counts.sum::<u64>()
     }
 
-    /// Ticks since the start; enough for 34 years.
+    /// Returns the ticks since the start; 32 bits last for 34 years.
     fn tick(&self, now: Instant) -> u32 {
         let since = now.saturating_duration_since(*self.start.get_or_init(|| now));
         u32::try_from(since.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX - SLOTS as u32)

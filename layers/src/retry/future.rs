@@ -17,13 +17,13 @@ use super::{
 use crate::{Outcome, shared_clone::SharedClone};
 
 pin_project! {
-    /// The first good answer, or the last real one.
+    /// Response future of [`Retry`](super::Retry): the first success, or the last response of a backend.
     pub struct ResponseFuture<S, P, Req>
     where
         S: Service<Req>,
     {
         shared: SharedClone<S, P>,
-        // None: nobody was called again.
+        // None until a call is repeated.
         next: Option<S>,
         req: Req,
         session: Session,

@@ -1,12 +1,12 @@
-//! Calls again when a call has failed and another may do better: [`RetryLayer`].
+//! Retries of failed calls, on another endpoint if there is one: [`RetryLayer`].
 //!
-//! It stands outside the balancer, so that every attempt picks again, and inside
+//! The layer stands outside the balancer, so that every attempt picks again, and inside
 //! [`Fallback`](crate::fallback::Fallback), so that each group has retries of its own.
 //!
-//! What it does with an outcome that is not a success:
+//! The layer treats an outcome that is not a success as follows:
 //!
-//! - **Our own refusal** is never repeated: nothing was called, and whoever refused has waited already.
-//! - **The caller's own error**, and what would not fit anywhere else, goes to the caller.
+//! - **A local refusal** is never repeated: nothing was called, and the balancer has waited already.
+//! - **A client error**, or a request that is too long for any endpoint of the group, is returned to the caller.
 //! - **Rate limited, or never sent**: moves on to an endpoint that this request has not tried, if one has room. This
 //!   spends no retry (it does spend the [`Budget`]), and happens at most once per endpoint.
 //! - **Unauthorized**: a retry, but only on an endpoint that was not tried.
@@ -15,7 +15,7 @@
 //! - **A wait longer than the caller is kept** ([`RetryLayer::with_max_wait`]), or past the deadline, is not waited
 //!   for: an untried endpoint, or the end.
 //!
-//! When it gives up the caller gets the last answer that a backend gave, never the refusal that a repeat met.
+//! When the layer gives up, the caller receives the last response of a backend, never the refusal of a repeat.
 //!
 //! ```text
 //!             ┌────────── another ready ◄────── its time has come ─┐
@@ -28,8 +28,8 @@
 //! ```
 //!
 //! With a record of [`Attempts`](crate::Attempts) it does not sleep. It leaves a
-//! [`Directive`](crate::attempts::Directive) in the record and calls at once; the balancer, which alone knows who has
-//! room, takes it, and gives an untried endpoint now, and a tried one no earlier than it may be called. (Only a backoff
+//! [`Directive`](crate::attempts::Directive) in the record and calls at once; the balancer, which alone knows the free
+//! capacity, takes it, and gives an untried endpoint now, and a tried one no earlier than it may be called. (Only a backoff
 //! longer than the balancer waits is slept here.) Without a record every repeat is taken to meet the same endpoint: it
 //! sleeps first, and there are no free moves.
 //!
@@ -93,7 +93,7 @@ use self::{
 };
 use crate::{attempts::NoAttempts, setting::Constant, shared_clone::SharedClone};
 
-/// As long as the balancer's own bounded wait.
+/// The default of the longest wait, equal to the balancer's.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Makes a [`Retry`].
@@ -115,41 +115,41 @@ impl<R, C> RetryLayer<R, C> {
 }
 
 impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
-    /// Where a request's record of attempts is found: a function `fn(&Req) -> Option<&Attempts>`.
+    /// Sets the function that returns a request's record of attempts: `fn(&Req) -> Option<&Attempts>`.
     pub fn with_attempts<B>(self, attempts: B) -> RetryLayer<R, C, B, D, M> {
         let RetryConfig { retries, classify, deadline, max_attempts, pacing, .. } = self.config;
         RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
-    /// When all must be over: a function of the request to an `Option<Instant>`.
+    /// Sets the deadline: a function of the request that returns an `Option<Instant>`.
     pub fn with_deadline<B>(self, deadline: B) -> RetryLayer<R, C, A, B, M> {
         let RetryConfig { retries, classify, attempts, max_attempts, pacing, .. } = self.config;
         RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
-    /// How many attempts a request may make in all, whatever its retries: an `Option<u32>`, or a function of the
+    /// Sets the limit of attempts per request, including the first: an `Option<u32>`, or a function of the
     /// request to one. With a record it counts the attempts made over all groups.
     pub fn with_max_attempts<B>(self, max_attempts: B) -> RetryLayer<R, C, A, D, B> {
         let RetryConfig { retries, classify, attempts, deadline, pacing, .. } = self.config;
         RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
-    /// Every repeat, free or not, is taken from this budget. Without one there is no bound over all requests.
+    /// Sets the budget from which every repeat is withdrawn. Without one there is no bound over all requests.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.config.pacing.budget = Some(budget);
         self
     }
 
-    /// How long to wait before the same endpoint is called again.
+    /// Sets the wait before a call to the same endpoint.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.config.pacing.backoff = backoff;
         self
     }
 
-    /// A backend that asks us to wait longer than this is not waited for; 2 s unless told. It should be what the
-    /// balancer waits at most.
+    /// Sets the longest Retry-After time that is waited for; 2 s by default. This should equal the longest wait of the
+    /// balancer.
     #[must_use]
     pub const fn with_max_wait(mut self, max_wait: Duration) -> Self {
         self.config.pacing.max_wait = max_wait;
@@ -169,7 +169,7 @@ where
     }
 }
 
-/// Calls `S` again when a call has failed and another may do better.
+/// Repeats failed calls to `S`.
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,

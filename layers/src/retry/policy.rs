@@ -1,4 +1,4 @@
-//! What a [`Retry`](super::Retry) is told, behind one trait, so that the bounds are written once.
+//! The configuration of [`Retry`](super::Retry), behind one trait, so that the bounds are written once.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Backoff, Budget};
 use crate::{Attempts, Classify, Outcome, Setting};
 
-/// All that a [`RetryLayer`](super::RetryLayer) was told, shared by the clones of the service it made.
+/// The configuration of a [`RetryLayer`](super::RetryLayer), shared by the clones of its service.
 #[derive(Clone, Debug)]
 pub struct RetryConfig<R, C, A, D, M> {
     pub(super) retries: R,
@@ -18,7 +18,7 @@ pub struct RetryConfig<R, C, A, D, M> {
     pub(super) pacing: Pacing,
 }
 
-/// The part that does not depend on the request.
+/// The settings that do not depend on the request.
 #[derive(Clone, Debug)]
 pub struct Pacing {
     pub(super) budget: Option<Budget>,
@@ -28,17 +28,17 @@ pub struct Pacing {
 
 /// A [`RetryConfig`] as seen by the future that follows it.
 pub trait RetryPolicy<Req, Res, Err> {
-    /// How this ended.
+    /// Returns the outcome of a result.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
-    /// How many retries there may be, given that it ended like this.
+    /// Returns the number of retries that are allowed after this outcome.
     fn retries(&self, req: &Req, outcome: &Outcome) -> u32;
-    /// The record of this request.
+    /// Returns the record of attempts of the request.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
-    /// When all must be over.
+    /// Returns the deadline of the request.
     fn deadline(&self, req: &Req) -> Option<Instant>;
-    /// How many attempts there may be in all.
+    /// Returns the limit of attempts in all.
     fn max_attempts(&self, req: &Req) -> Option<u32>;
-    /// The part that does not depend on the request.
+    /// Returns the settings that do not depend on the request.
     fn pacing(&self) -> &Pacing;
 }
 

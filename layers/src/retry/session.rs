@@ -19,25 +19,25 @@ pub(super) struct Session {
     drawn: Option<Duration>,
     under_way: Option<Repeat>,
     others: Others,
-    /// This session was sent here for the untried endpoints: it repeats nothing at the others.
+    /// Set if this session may call untried endpoints only.
     untried_only: bool,
 }
 
 /// A kind of repeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Repeat {
-    /// At an endpoint that was not tried. Refused at once when there is none with room. Free, unless it is a retry.
+    /// At an endpoint that was not tried. Refused at once if none has capacity. Free, unless it is a retry.
     Elsewhere { is_retry: bool },
     /// At any endpoint; at one that was tried not before then.
     NotBefore(Instant),
-    /// The same, where no balancer is below that would wait.
+    /// At any endpoint, after a sleep until then: no balancer below would wait.
     Sleep(Instant),
 }
 
-/// What is known of endpoints that were not tried.
+/// The state of the endpoints that were not tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Others {
-    /// There may be one with room.
+    /// One of them may have capacity.
     #[default]
     Possible,
     /// None had room, when the answer that is judged now asked for one.
@@ -46,7 +46,7 @@ enum Others {
     Unreachable,
 }
 
-/// What the future does next.
+/// The next action of the future.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision {
     /// Gives the answer at hand.

@@ -1,4 +1,4 @@
-//! Limits that are set anew: [`MeterState::set_limits`].
+//! Replacement of the limits at run time: [`MeterState::set_limits`].
 
 use std::mem;
 
@@ -6,8 +6,7 @@ use super::MeterState;
 use crate::quota::{Limits, requests::RequestMeter, tokens::TokenMeter};
 
 impl MeterState {
-    /// From now on these limits hold. What was used stays used, and what answers told of those that are as before is
-    /// still known.
+    /// Replaces the limits. The recorded usage stays, and so do the reported values of the limits that are unchanged.
     pub(in crate::quota) fn set_limits(&mut self, limits: Limits, now: u64) {
         let was = mem::replace(&mut self.limits, limits);
         let Limits { requests, tokens, in_flight, window, longest_guess, .. } = self.limits;
