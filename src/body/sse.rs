@@ -37,7 +37,7 @@ struct Block {
     more: bool,
 }
 
-/// One block of the stream.
+/// A block of the stream.
 #[derive(Debug)]
 pub(crate) struct EventBlock<'a> {
     /// The end of the block, as an offset for [`Framer::slice`].

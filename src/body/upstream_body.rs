@@ -94,7 +94,7 @@ impl Body for UpstreamBody {
     }
 }
 
-/// One step of a scripted body.
+/// A step of a scripted body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptStep {
     /// Returns these bytes.
