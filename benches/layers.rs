@@ -1,13 +1,12 @@
-//! Single layers, with their allocations: `cargo bench -p tollgate-layers`.
+//! Benchmarks of single layers, with their allocations: `cargo bench -p tollgate-layers`.
 //!
-//! Each layer stands alone over a leaf that answers at once, is cloned as in a tree, called, and polled to its end.
-//! What the leaf itself costs is the first line: subtract it.
+//! Each layer wraps a leaf service that responds at once; it is cloned as in a tree, called, and polled to its end.
+//! The first line is the cost of the leaf itself: subtract it.
 //!
-//! `pick` is the balancer's choice and nothing else: from the call to the endpoint that has reserved what it needs, in
-//! a group where all have room and in one where nineteen of twenty are full. `balance` is the same call to its end, and
-//! settled. `filled` takes every slot of a group, and its time is that of one call; `saturated` is what a refusal
-//! costs, and `saturated_queue` what it costs while as many wait as may. A pick allocates once: the list of
-//! those that have room.
+//! `pick` is only the choice of the balancer: from the call to the reservation at an endpoint, in a group where all
+//! endpoints have capacity, and in a group where nineteen of twenty are full. `balance` is the same call to its end,
+//! accounting included. `filled` uses every slot of a group, and reports the time of one call; `saturated` is the cost of a
+//! refusal, and `saturated_queue` its cost while the queue is full. A pick allocates once: the list of candidates.
 
 use std::{
     future::{Ready, ready},
@@ -37,14 +36,14 @@ fn main() {
     divan::main();
 }
 
-/// Below this number the leaf refuses; above, it answers with it.
+/// The least number that counts as a success; smaller responses are classified as rate limited.
 const REFUSED: u32 = 10;
-/// Longer than anybody waits here.
+/// A wait longer than any in these benchmarks.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
-/// How many endpoints a group has.
+/// The numbers of endpoints of a group.
 const ALL: [usize; 4] = [3, 16, 64, 1_000];
 
-/// Answers at once, or is never ready to.
+/// A service that responds at once, or is never ready.
 #[derive(Clone, Copy, Debug)]
 struct Leaf {
     ready: bool,
@@ -77,7 +76,7 @@ fn classify(result: Result<&u32, &BoxError>) -> Outcome {
     }
 }
 
-/// Times `service` with one request again and again.
+/// Measures repeated calls of `service` with one request.
 fn time<S>(bencher: Bencher<'_, '_>, service: &S, request: u32)
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone + Sync,
@@ -86,7 +85,7 @@ where
     bencher.bench(|| once(service, black_box(request)));
 }
 
-/// One call of a clone; nothing here has a reason to wait.
+/// Calls a clone and polls it once, since nothing here has to wait.
 fn once<S>(service: &S, request: u32) -> Poll<Result<u32, BoxError>>
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
@@ -124,7 +123,7 @@ fn cooldown(bencher: Bencher<'_, '_>) {
     );
 }
 
-/// Takes, and settles.
+/// A reservation and its accounting.
 #[divan::bench]
 fn quota(bencher: Bencher<'_, '_>) {
     time(bencher, &QuotaLayer::new(roomy(), TRACK).layer(LEAF), REFUSED);
@@ -135,7 +134,7 @@ fn fallback(bencher: Bencher<'_, '_>) {
     time(bencher, &FallbackLayer::new(next, classify).layer(LEAF), REFUSED);
 }
 
-/// The first call is refused, the second answered.
+/// The first call is refused, the second succeeds.
 #[divan::bench]
 fn fallback_taken(bencher: Bencher<'_, '_>) {
     time(bencher, &FallbackLayer::new(next, classify).layer(LEAF), REFUSED - 1);
@@ -145,7 +144,7 @@ fn next(request: &u32, _: &Outcome) -> Option<u32> {
     Some(request + 1)
 }
 
-/// Three layers of a group, around one another.
+/// Three nested layers of a group.
 #[divan::bench]
 fn fallback_retry_timeout(bencher: Bencher<'_, '_>) {
     let attempt = TimeoutLayer::new(Duration::from_secs(60)).layer(LEAF);
@@ -156,7 +155,7 @@ fn fallback_retry_timeout(bencher: Bencher<'_, '_>) {
 type Deployment = Cooldown<Quota<Leaf, AtResponse<Classifier>>, AtResponse<Classifier>>;
 type Group = RateLimitBalance<Deployment, AtResponse<Classifier>>;
 
-/// Limits that are counted but never met.
+/// Limits that are counted but never reached.
 fn roomy() -> Meters {
     Meters::new(Limits { requests: Some(1_000_000_000), ..Limits::default() })
 }
@@ -170,9 +169,9 @@ fn group(deployments: Vec<Deployment>) -> Group {
     RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(Duration::ZERO, 0).layer(deployments)
 }
 
-/// The choice alone, of a group whose endpoints reserve and are then never ready.
+/// Measures only the choice, in a group whose endpoints reserve and are then never ready.
 fn choice(bencher: Bencher<'_, '_>, group: &Group) {
-    // What the group grows by is not a pick's.
+    // The growth of the group's own buffers does not belong to a pick.
     let warm = || {
         let mut call = Box::pin(group.clone().call(REFUSED));
         assert!(
@@ -193,7 +192,7 @@ fn pick(bencher: Bencher<'_, '_>, endpoints: usize) {
     choice(bencher, &group(all.collect()));
 }
 
-/// Nineteen of twenty have no room.
+/// Nineteen of twenty endpoints have no capacity.
 #[divan::bench(args = ALL, threads = [1, 2], sample_size = 64, sample_count = 2_000)]
 fn pick_nearly_full(bencher: Bencher<'_, '_>, endpoints: usize) {
     let (mut held, now) = (Vec::new(), tokio::time::Instant::now());
@@ -222,7 +221,7 @@ fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
     time(bencher, &group(all.collect()), REFUSED);
 }
 
-/// Endpoints for three calls a minute each.
+/// Endpoints with a limit of three calls per minute.
 fn small(endpoints: usize) -> Group {
     let three = || Limits { requests: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
     group((0..endpoints).map(|_| deployment(Meters::new(three()), LEAF)).collect())
@@ -252,17 +251,17 @@ fn saturated(bencher: Bencher<'_, '_>, endpoints: usize) {
     });
 }
 
-/// A thousand wait, and a newcomer is told when the slot behind theirs frees.
+/// A thousand requests wait, and a new request is refused with the time of the slot after theirs.
 #[divan::bench(args = ALL)]
 fn saturated_queue(bencher: Bencher<'_, '_>, endpoints: usize) {
-    // Those who wait sleep on a clock.
+    // Waiting requests need a timer.
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    assert!(clock.is_ok(), "there is none");
+    assert!(clock.is_ok(), "no runtime");
     let _entered = clock.as_ref().map(tokio::runtime::Runtime::enter);
     let three = || Limits { requests: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
     let all = (0..endpoints).map(|_| deployment(Meters::new(three()), LEAF));
-    let patient = RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(WEEK, 1_000);
-    let group = patient.layer(all.collect::<Vec<_>>());
+    let queued = RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(WEEK, 1_000);
+    let group = queued.layer(all.collect::<Vec<_>>());
     fill(&group, endpoints);
     let mut waiting: Vec<_> = (0..1_000).map(|_| Box::pin(group.clone().call(REFUSED))).collect();
     for call in &mut waiting {

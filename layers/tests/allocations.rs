@@ -1,4 +1,4 @@
-//! A pick allocates once. Alone in its process, because allocations are counted for all of it.
+//! A test of the allocations of a pick. It has its own test binary, because allocations are counted for the process.
 
 use std::{
     alloc::System,
@@ -27,8 +27,8 @@ fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
     ready(Ok(n))
 }
 
-/// How many allocations there are for each call, from the pick to its end, in a group of so many, each of which may be
-/// called so often.
+/// Returns the number of allocations per call, from the pick to the end, in a group of `endpoints` that accept `each` calls
+/// each.
 fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
     let track = AtResponse(classify);
     let endpoints: Vec<_> = (0..endpoints)
@@ -49,7 +49,7 @@ fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
         let result = pin!(balance.clone().call(1)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(result, Poll::Ready(Ok(1))), "there is room");
     };
-    // The plan of the group is made by its first call.
+    // The first call creates the tiers of the group.
     one();
     let region = Region::new(ALLOCATOR);
     for _ in 1..calls {
@@ -64,7 +64,7 @@ fn a_pick_allocates_once() {
     for strategy in [Strategy::Adaptive, Strategy::SimpleShuffle, Strategy::UsageBased, latency] {
         // To the last slot.
         for (endpoints, each) in [(1, 100), (3, 1_000), (16, 100), (2_000, 3)] {
-            // The list of those with room. The harness may be at work beside us, so the least counts.
+            // The list of the candidates. The test harness may allocate at the same time, so the least count is used.
             let least = (0..3).map(|_| allocations(endpoints, each, strategy)).min();
             assert_eq!(least, Some(1), "{strategy:?} among {endpoints}");
         }

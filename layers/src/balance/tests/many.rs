@@ -1,4 +1,4 @@
-//! Groups of which only a sample is asked first.
+//! Tests of groups so large that only a sample is queried first.
 
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 
@@ -7,8 +7,8 @@ use crate::cooldown::{CooldownConfig, CooldownLayer, EndpointHealth};
 
 const MANY: usize = 100;
 
-/// One that is benched for so long by its first failure.
-fn benched_by_one(
+/// Returns an endpoint that cools down for this time after its first failure.
+fn cooling_after_one_failure(
     server: &Arc<Server>,
     bench: Duration,
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
@@ -22,19 +22,20 @@ fn servers(takes: Duration) -> Vec<Arc<Server>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_whose_bench_ends_early_is_called_at_once() {
+async fn an_endpoint_whose_cooldown_ends_early_is_called_at_once() {
     let servers = servers(ms(1));
     servers.iter().for_each(|server| server.set_broken(Some(Class::Unavailable)));
-    let endpoints: Vec<_> = servers.iter().map(|server| benched_by_one(server, secs(60))).collect();
+    let endpoints: Vec<_> =
+        servers.iter().map(|server| cooling_after_one_failure(server, secs(60))).collect();
     let (last, balance) = (endpoints[MANY - 1].clone(), layer(Strategy::Adaptive).layer(endpoints));
     for _ in 0..MANY {
         call(&balance, Ask::default()).await.expect("an answer");
     }
-    assert!(servers.iter().all(|server| server.called() == 1), "each is benched by its first call");
-    // Two, so that the one whose bench ends early is not the least bad all the same.
+    assert!(servers.iter().all(|server| server.called() == 1), "each cools down after its first call");
+    // Two calls, so that the endpoint whose cooldown ends early is not the best one anyway.
     call(&balance, Ask::default()).await.expect("the least bad one");
     servers.iter().for_each(|server| server.set_broken(None));
-    last.oneshot(Ask::default()).await.expect("it is well again");
+    last.oneshot(Ask::default()).await.expect("it is healthy again");
     for _ in 0..3 {
         let by = call(&balance, Ask::default()).await.expect("an answer").by;
         assert_eq!(by, MANY - 1);
@@ -42,11 +43,11 @@ async fn one_whose_bench_ends_early_is_called_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn among_those_that_are_benched_the_untried_come_first_though_a_tried_one_returns_sooner() {
+async fn among_endpoints_that_cool_down_untried_ones_come_first_though_a_tried_one_returns_sooner() {
     let servers = servers(ms(1));
     servers.iter().for_each(|server| server.set_broken(Some(Class::Unavailable)));
     let bench = |by: usize| secs(if by == 7 { 1 } else { 60 });
-    let endpoints = servers.iter().map(|server| benched_by_one(server, bench(server.by)));
+    let endpoints = servers.iter().map(|server| cooling_after_one_failure(server, bench(server.by)));
     let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
     for _ in 0..MANY {
         call(&balance, Ask::default()).await.expect("an answer");
@@ -63,7 +64,7 @@ async fn among_those_that_are_benched_the_untried_come_first_though_a_tried_one_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_full_for_a_dear_call_is_found_for_a_cheap_one() {
+async fn an_endpoint_that_is_full_for_an_expensive_call_is_found_for_a_cheap_one() {
     let servers = servers(ms(1));
     let meters = || Meters::new(Limits { tokens: Some(100), ..Limits::default() });
     let endpoints = servers.iter().map(|server| deployment(server, &meters(), EndpointWeight::default()));
@@ -73,7 +74,9 @@ async fn what_is_full_for_a_dear_call_is_found_for_a_cheap_one() {
         for _ in 0..MANY {
             call(&balance, costs(cost)).await.expect("each has room for one");
         }
-        call(&balance, costs(cost + 1)).await.expect_err("nobody has room for another that is dearer");
+        call(&balance, costs(cost + 1))
+            .await
+            .expect_err("no endpoint has capacity for a more expensive call");
     }
     let told = call(&balance, costs(1)).await.expect_err("all is spent").retry_after();
     sleep(told).await;
@@ -81,7 +84,7 @@ async fn what_is_full_for_a_dear_call_is_found_for_a_cheap_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_while_others_wait_is_told_a_time_at_which_it_is_served_at_once() {
+async fn a_request_refused_while_others_wait_gets_a_retry_after_at_which_it_is_served_at_once() {
     let servers = servers(Duration::ZERO);
     let endpoints: Vec<_> = servers.iter().map(|server| deployment(server, &bursting(1), rpm(1))).collect();
     let balance = layer(Strategy::Adaptive).with_queue(secs(70), 10).layer(endpoints);
@@ -120,7 +123,7 @@ async fn one_closed()
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_closed_for_long_keeps_nobody_from_waiting_for_the_others() {
+async fn an_endpoint_closed_for_long_does_not_keep_requests_from_waiting_for_the_others() {
     let balance = one_closed().await;
     let mut calls: Vec<_> = (0..4 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
     for (n, one) in calls.iter_mut().enumerate() {
@@ -131,7 +134,7 @@ async fn one_that_is_closed_for_long_keeps_nobody_from_waiting_for_the_others() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_more_than_many_can_serve_in_time() {
+async fn no_request_waits_for_more_than_many_endpoints_can_serve_in_time() {
     let balance = one_closed().await;
     let mut calls: Vec<_> = (0..10 * MANY).map(|_| spawn(call(&balance, Ask::default()))).collect();
     let refused = calls.iter_mut().filter_map(|one| match one.poll() {

@@ -1,4 +1,4 @@
-//! What the stories of the balancer share: a request, an upstream, and a group of them.
+//! The balancer's tests, and their common request, upstream and group.
 
 mod many;
 mod outcomes;
@@ -72,7 +72,7 @@ impl Failed {
     }
 }
 
-/// An answer says by whom, and how it ended.
+/// A response, with the index of its server and the outcome of the call.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     by: usize,
@@ -91,7 +91,7 @@ fn classify(result: Result<&Answer, &Failed>) -> Outcome {
 type Classifier = fn(Result<&Answer, &Failed>) -> Outcome;
 const TRACK: AtResponse<Classifier> = AtResponse(classify);
 
-/// An upstream that takes its time, and may judge a limit of its own.
+/// An upstream with a latency, and optionally a rate limit of its own.
 #[derive(Debug)]
 struct Server {
     by: usize,
@@ -109,7 +109,7 @@ impl Server {
         Arc::new(Self::made(by, takes))
     }
 
-    /// One that takes so many in any window, and counts those that it refuses.
+    /// Returns a server that accepts `most` calls in any window, and counts the calls that it refuses.
     fn judging(by: usize, takes: Duration, most: u64, window: Duration) -> Arc<Self> {
         Arc::new(Self { judge: Some((most, window)), ..Self::made(by, takes) })
     }
@@ -161,7 +161,7 @@ impl Server {
         Ok(Answer { by: self.by, outcome: Outcome::new(class) })
     }
 
-    /// When to come back, in whole seconds, if this was too much.
+    /// Returns the Retry-After in whole seconds if this call exceeds the limit.
     fn verdict(&self) -> Option<Duration> {
         let (most, window) = self.judge?;
         let (mut seen, now) = (self.seen.lock().unwrap(), Instant::now());
@@ -209,7 +209,7 @@ fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtResponse<Classifier>> {
     RateLimitBalanceLayer::new(strategy, TRACK).with_seed(7)
 }
 
-/// One call from beginning to end.
+/// Makes one call, from start to end.
 async fn call<S>(balance: &S, ask: Ask) -> Result<Answer, Failed>
 where
     S: Service<Ask, Response = Answer, Error = Failed> + Clone,

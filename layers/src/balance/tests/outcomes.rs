@@ -1,4 +1,4 @@
-//! However a call ends, it leaves nothing behind.
+//! Tests that no outcome of a call leaks a reservation or load.
 
 use std::{
     future::pending,
@@ -14,7 +14,7 @@ use crate::{
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth, HealthGuard, HealthState},
 };
 
-/// A streamed answer, which owns what hears its end.
+/// A streamed response, which owns the handles that receive its outcome.
 #[derive(Debug, Default)]
 struct Stream {
     held: Option<QuotaGuard>,
@@ -39,7 +39,7 @@ impl From<Exhausted> for Broken {
     }
 }
 
-/// Fastens handles to streams; an error has ended.
+/// Attaches handles to streams. An error completes at once.
 #[derive(Clone, Copy, Debug)]
 struct Fasten;
 
@@ -67,7 +67,7 @@ macro_rules! fastens {
 
 fastens!(QuotaGuard => held, HealthGuard => watch, InFlight => flight);
 
-/// What becomes of a call.
+/// The course of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Ends,
@@ -97,7 +97,7 @@ const FATES: [Fate; 11] = [
     Fate::PanicsLater,
 ];
 
-/// Is ready unless the call is to be cancelled before that.
+/// A service that is ready unless the call is cancelled before.
 #[derive(Clone, Debug)]
 struct Unready<S> {
     inner: S,
@@ -161,7 +161,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_in_flight_after_ten_thousand_calls_that_each_ended_another_way() {
+async fn nothing_is_in_flight_after_ten_thousand_calls_with_all_kinds_of_outcomes() {
     // Panics on purpose would fill the screen.
     std::panic::set_hook(Box::new(|info| {
         if !info.to_string().contains("on purpose") {

@@ -1,11 +1,11 @@
-//! Those who wait.
+//! Tests of the queue.
 
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_are_served_in_order_and_no_newcomer_overtakes_them() {
+async fn queued_requests_are_served_in_order_and_no_new_request_overtakes_them() {
     let (server, meters) = (Server::new(0, Duration::ZERO), meters(600));
     let balance = layer(Strategy::Adaptive).layer(vec![deployment(&server, &meters, rpm(600))]);
     for _ in 0..100 {
@@ -29,7 +29,7 @@ async fn those_who_wait_are_served_in_order_and_no_newcomer_overtakes_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_would_wait_too_long_is_refused_at_once_with_the_time_of_the_next_free_slot() {
+async fn a_request_that_would_wait_too_long_is_refused_at_once_with_the_time_of_the_next_free_slot() {
     let (server, meters) = (Server::new(0, Duration::ZERO), meters(600));
     let balance = layer(Strategy::Adaptive).layer(vec![deployment(&server, &meters, rpm(600))]);
     for _ in 0..100 {
@@ -46,7 +46,7 @@ async fn who_would_wait_too_long_is_refused_at_once_with_the_time_of_the_next_fr
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_bounds_the_wait_and_a_full_queue_takes_nobody() {
+async fn a_deadline_bounds_the_wait_and_a_full_queue_accepts_no_request() {
     let (server, meters) = (Server::new(0, Duration::ZERO), bursting(1));
     let deadline = |ask: &Ask| ask.deadline;
     let balance = layer(Strategy::Adaptive).with_queue(secs(120), 2).with_deadline(deadline);
@@ -63,7 +63,7 @@ async fn a_deadline_bounds_the_wait_and_a_full_queue_takes_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_gives_up_its_place() {
+async fn a_dropped_request_leaves_the_queue() {
     let (server, meters) = (Server::new(0, Duration::ZERO), meters(600));
     let balance = layer(Strategy::Adaptive).with_queue(secs(2), 3);
     let balance = balance.layer(vec![deployment(&server, &meters, rpm(600))]);
@@ -84,7 +84,7 @@ async fn who_leaves_gives_up_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_waits_for_one_endpoint_does_not_hold_up_those_who_take_another() {
+async fn a_retry_that_waits_for_one_endpoint_does_not_delay_requests_that_accept_another() {
     let servers: Vec<_> = (0..2).map(|by| Server::new(by, Duration::ZERO)).collect();
     let all = [bursting(1), bursting(100)];
     let made =
@@ -106,7 +106,7 @@ async fn a_retry_that_waits_for_one_endpoint_does_not_hold_up_those_who_take_ano
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_would_take_nothing_but_an_untried_endpoint_is_not_told_when_to_come_back() {
+async fn a_request_that_accepts_only_untried_endpoints_gets_no_retry_after() {
     let (server, meters) = (Server::new(0, Duration::ZERO), bursting(2));
     let balance = layer(Strategy::Adaptive).with_queue(secs(120), 8).with_attempts(Ask::attempts);
     let balance = balance.layer(vec![deployment(&server, &meters, rpm(2))]);

@@ -1,4 +1,4 @@
-//! Random sequences of events over a whole group, judged by what its servers saw.
+//! Property tests: random sequences of events over a group, checked against the calls that its servers received.
 
 use std::{pin::Pin, task::Poll};
 
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// So many of this cost, at one instant.
+    /// This number of calls of this cost, at one instant.
     Arrive {
         calls: usize,
         cost: u64,
@@ -32,7 +32,7 @@ enum Event {
     },
 }
 
-/// What a call ends with.
+/// Returns the outcome of a call.
 fn outcome(how: usize) -> Outcome {
     let late = Some(ms(1_500));
     match how {
@@ -55,7 +55,7 @@ fn event(most: usize) -> impl Generate<Value = Event> {
     ]
 }
 
-/// What a server saw of one call.
+/// A call that a server received.
 #[derive(Debug)]
 struct ReceivedCall {
     by: usize,
@@ -80,7 +80,7 @@ struct World<E> {
     limits: Vec<Limits>,
     meters: Vec<Meters>,
     endpoints: Vec<E>,
-    /// Makes the call; with it each is made anew for a retry.
+    /// Makes a call; used again for each retry.
     begin: Box<dyn Fn(Ask) -> Call>,
     log: Log,
     live: Vec<Live>,
@@ -113,7 +113,7 @@ impl<E> World<E>
 where
     E: Endpoint<Ask>,
 {
-    /// Those that a request should be given to now.
+    /// Returns the endpoints that should receive the request now.
     fn eligible(&self, ask: &Ask, tries: &[usize]) -> Vec<usize> {
         let fit = |by: &usize| {
             let score = self.endpoints[*by].score(ask, Instant::now());
@@ -123,7 +123,7 @@ where
         (0..self.endpoints.len()).filter(fit).collect()
     }
 
-    /// Polls one of the requests, and judges where it went.
+    /// Polls one of the requests, and checks the endpoint that it went to.
     fn poll(&mut self, which: usize) -> Result<(), TestCaseError> {
         let live = &self.live[which];
         let eligible = if live.call.is_none() { self.eligible(&live.ask, &live.tries) } else { Vec::new() };
@@ -147,7 +147,7 @@ where
         let alone = self.live.iter().filter(|live| live.call.is_none()).count() == 1;
         prop_assert!(
             self.live[which].call.is_some() || eligible.is_empty() || !alone,
-            "it was not called, and nobody waits, though there are {eligible:?}"
+            "it was not called, and no request waits, though there are {eligible:?}"
         );
         let Poll::Ready(result) = poll else { return Ok(()) };
         let live = self.live.remove(which);
@@ -173,7 +173,7 @@ where
         Ok(())
     }
 
-    /// The nth of those that a server has.
+    /// Returns the nth of the requests that a server has received.
     fn called(&self, nth: usize) -> Option<usize> {
         let called: Vec<_> = (0..self.live.len()).filter(|which| self.live[*which].call.is_some()).collect();
         (!called.is_empty()).then(|| called[nth % called.len()])
@@ -186,7 +186,7 @@ where
             let answer = log[call].answer.take();
             drop(log);
             if let Some(answer) = answer {
-                answer.send(outcome).expect("somebody waits");
+                answer.send(outcome).expect("a request waits");
             }
         }
         self.poll_woken()
@@ -223,7 +223,7 @@ where
     }
 }
 
-/// The newest call broke no limit of that endpoint.
+/// Checks that the newest call exceeds no limit of its endpoint.
 fn within(limits: &Limits, log: &[ReceivedCall], by: usize, cost: u64) -> Result<(), TestCaseError> {
     let mine = || log.iter().filter(|seen| seen.by == by && !seen.refunded);
     let minute = || mine().filter(|seen| seen.at.elapsed() < secs(60));
@@ -282,7 +282,7 @@ fn limits() -> impl Generate<Value = Limits> {
     )
 }
 
-/// Such that a few hundred calls fill many of them.
+/// Generates limits so small that a few hundred calls reach many of them.
 fn small_limits() -> impl Generate<Value = Limits> {
     let window = prop::sample::select(vec![None, Some(RateWindow::S1), Some(RateWindow::S60)]);
     let (requests, tokens) = (prop::option::weighted(0.7, 1_u64..4), prop::option::of(20_u64..80));
@@ -312,7 +312,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn no_limit_is_passed_the_best_is_taken_nothing_is_left_and_the_same_seed_does_the_same(
+    fn no_limit_is_exceeded_the_best_endpoint_is_called_nothing_leaks_and_a_seed_is_reproducible(
         limits in prop::collection::vec(limits(), 1..17),
         strategy in strategies(),
         seed in any::<u64>(),
@@ -323,7 +323,7 @@ proptest! {
     }
 
     #[test]
-    fn all_of_that_holds_in_a_group_of_which_only_some_are_asked(
+    fn limits_and_choices_hold_in_a_large_group_of_which_only_a_sample_is_queried(
         limits in prop::collection::vec(small_limits(), 65..=200),
         strategy in strategies(),
         seed in any::<u64>(),

@@ -1,8 +1,8 @@
-//! Minutes of traffic on a paused clock.
+//! Simulations of minutes of traffic on a paused clock.
 
 use super::*;
 
-/// What came of a run.
+/// The results of a simulation.
 #[derive(Debug, Default)]
 struct Figures {
     sent: usize,
@@ -69,7 +69,7 @@ async fn simulate(load: f64, window: Duration, seed: u64) -> Figures {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_ninety_percent_few_are_refused_and_none_fails_whatever_window_the_server_has() {
+async fn at_ninety_percent_load_few_calls_are_refused_and_none_fails_for_any_window_of_the_server() {
     for (window, most_refused, longest) in
         [(secs(1), 3.0, ms(900)), (secs(10), 3.0, ms(600)), (secs(60), 1.0, ms(50))]
     {
@@ -86,7 +86,7 @@ async fn at_ninety_percent_few_are_refused_and_none_fails_whatever_window_the_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_a_hundred_and_twenty_percent_nearly_all_of_the_limit_is_served() {
+async fn at_a_hundred_and_twenty_percent_load_nearly_all_of_the_limit_is_served() {
     for (window, least) in [(secs(1), 0.97), (secs(10), 0.99)] {
         let figures = simulate(1.2, window, 5).await;
         let served = figures.waits.len() - figures.failed;

@@ -1,9 +1,9 @@
-//! Who gets how much.
+//! Tests of the distribution of calls over endpoints.
 
-use super::{stories::patient, *};
+use super::{stories::with_health, *};
 use crate::endpoint::Health;
 
-/// How many calls each got.
+/// Returns the number of calls of each server.
 fn counts(servers: &[Arc<Server>]) -> Vec<usize> {
     servers.iter().map(|server| server.called()).collect()
 }
@@ -27,8 +27,8 @@ fn group(
     (servers, balance)
 }
 
-/// How far counts are from what they should be; 13.8 is passed by chance once in a thousand times with two degrees
-/// of freedom, 10.8 with one.
+/// Returns the chi-square statistic of the counts. By chance it exceeds 13.8 once in a thousand times with two degrees of
+/// freedom, and 10.8 with one.
 fn chi_square(counts: &[usize], weights: &[f64]) -> f64 {
     let (calls, sum) = (counts.iter().sum::<usize>() as f64, weights.iter().sum::<f64>());
     counts
@@ -58,7 +58,7 @@ async fn the_large_deployment_takes_what_the_small_ones_cannot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_large_deployment_takes_them_under_every_strategy() {
+async fn the_large_deployment_takes_what_the_small_ones_cannot_under_every_strategy() {
     let latency = Strategy::LatencyBased { buffer: 0.5 };
     for strategy in
         [Strategy::SimpleShuffle, Strategy::LeastBusy, Strategy::UsageBased, latency, Strategy::CostBased]
@@ -91,7 +91,7 @@ async fn a_shuffle_draws_by_weight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_share_of_one_that_is_benched_goes_to_the_others_by_weight() {
+async fn the_share_of_an_endpoint_that_cools_down_goes_to_the_others_by_weight() {
     for seed in 1..=5 {
         let (servers, balance) = shuffle(&[6.0, 3.0, 1.0], Some(0), seed);
         for _ in 0..3_000 {
@@ -103,17 +103,17 @@ async fn the_share_of_one_that_is_benched_goes_to_the_others_by_weight() {
     }
 }
 
-/// A group that draws by weight, one of which may be benched for the length of the test.
+/// Returns a group that draws by weight, of which one endpoint may cool down for the length of the test.
 fn shuffle(
     weights: &[f64],
-    benched: Option<usize>,
+    cooling: Option<usize>,
     seed: u64,
 ) -> (Vec<Arc<Server>>, impl Service<Ask, Response = Answer, Error = Failed> + Clone + use<>) {
     let servers: Vec<_> = (0..weights.len()).map(|by| Server::new(by, ms(1))).collect();
     let made = servers.iter().zip(weights).map(|(server, weight)| {
         let (endpoint, health) =
-            patient(deployment(server, &Meters::new(Limits::default()), weighted(*weight)));
-        if benched == Some(server.by) {
+            with_health(deployment(server, &Meters::new(Limits::default()), weighted(*weight)));
+        if cooling == Some(server.by) {
             *health.lock().unwrap() = Health::CoolingDown(Instant::now() + secs(3_600));
         }
         endpoint
@@ -123,7 +123,7 @@ fn shuffle(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_share_of_one_that_is_out_goes_to_the_others_by_weight() {
+async fn the_share_of_a_tried_endpoint_goes_to_the_others_by_weight() {
     let shares = [6.0, 3.0, 1.0].map(weighted);
     let (servers, balance) = group(Strategy::SimpleShuffle, &shares);
     let mut spared = 0;
@@ -144,7 +144,7 @@ async fn the_share_of_one_that_is_out_goes_to_the_others_by_weight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn adaptive_shares_follow_the_weights_at_low_load_and_whoever_has_none_gets_the_mean() {
+async fn adaptive_shares_follow_the_weights_at_low_load_and_the_default_weight_is_the_mean() {
     let shares = [weighted(6.0), weighted(2.0), EndpointWeight::default()];
     let (servers, balance) = group(Strategy::Adaptive, &shares);
     for _ in 0..1_200 {
@@ -234,7 +234,7 @@ async fn a_slow_deployment_loses_its_share_within_seconds_and_regains_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_gets_less() {
+async fn an_endpoint_that_fails_gets_less() {
     let (servers, balance) = group(Strategy::Adaptive, &[EndpointWeight::default(); 2]);
     servers[0].set_broken(Some(Class::Unavailable));
     for _ in 0..600 {
@@ -273,7 +273,7 @@ async fn every_slot_of_a_large_group_is_found_and_the_next_one_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_fast_a_stream_begins_is_known_before_it_ends() {
+async fn the_latency_of_a_stream_is_known_before_the_stream_ends() {
     /// Keeps the flights of what succeeds, as streams do; what failed has ended.
     #[derive(Clone, Default)]
     struct Streams(Arc<Mutex<Vec<InFlight>>>);
@@ -323,7 +323,7 @@ async fn among_many(strategy: Strategy, many: usize) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn among_many_too_a_shuffle_draws_by_weight() {
+async fn a_shuffle_among_many_endpoints_draws_by_weight() {
     // All of the few are asked, and a sample of the many.
     for (many, heavy, light) in
         [(18, 1_940..=2_060, 5..=40), (100, 1_900..=2_100, 5..=40), (1_000, 1_850..=2_150, 3..=45)]
@@ -336,7 +336,7 @@ async fn among_many_too_a_shuffle_draws_by_weight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn among_many_too_work_goes_by_weight() {
+async fn adaptive_work_among_many_endpoints_follows_the_weights() {
     // The call itself makes a difference to the light, and none to the heavy: where each of very many has little, that
     // is a part of it.
     for (many, heavy) in [(18, 1_900..=2_100), (100, 1_900..=2_100), (1_000, 1_900..=2_250)] {

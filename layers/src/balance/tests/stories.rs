@@ -1,4 +1,4 @@
-//! Who is called, in which order, and what is left behind.
+//! Tests of the choice of an endpoint, its order, and the state after a call.
 
 use std::task::Poll;
 
@@ -11,14 +11,14 @@ use crate::{
     setting::Constant,
 };
 
-/// An endpoint whose health is whatever it is set to.
+/// An endpoint with an adjustable health.
 #[derive(Clone, Debug)]
-pub(super) struct Patient<S> {
+pub(super) struct WithHealth<S> {
     inner: S,
     health: Arc<Mutex<Health>>,
 }
 
-impl<S: Service<Ask>> Service<Ask> for Patient<S> {
+impl<S: Service<Ask>> Service<Ask> for WithHealth<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -32,7 +32,7 @@ impl<S: Service<Ask>> Service<Ask> for Patient<S> {
     }
 }
 
-impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
+impl<S: Endpoint<Ask>> Endpoint<Ask> for WithHealth<S> {
     fn score(&self, ask: &Ask, now: Instant) -> Result<Score, NoCapacity> {
         let score = self.inner.score(ask, now)?;
         Ok(Score { health: *self.health.lock().unwrap(), ..score })
@@ -47,9 +47,9 @@ impl<S: Endpoint<Ask>> Endpoint<Ask> for Patient<S> {
     }
 }
 
-pub(super) fn patient<S>(inner: S) -> (Patient<S>, Arc<Mutex<Health>>) {
+pub(super) fn with_health<S>(inner: S) -> (WithHealth<S>, Arc<Mutex<Health>>) {
     let health = Arc::new(Mutex::new(Health::Healthy(1.0)));
-    (Patient { inner, health: Arc::clone(&health) }, health)
+    (WithHealth { inner, health: Arc::clone(&health) }, health)
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +58,7 @@ async fn an_empty_group_refuses_every_call() {
     let mut endpoints = vec![deployment(&server, &meters, EndpointWeight::default())];
     endpoints.clear();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
-    let refused = call(&balance, Ask::default()).await.expect_err("nobody is there");
+    let refused = call(&balance, Ask::default()).await.expect_err("there is no endpoint");
     assert_eq!(refused, Failed::Exhausted(Exhausted::new(None)));
 }
 
@@ -80,7 +80,7 @@ async fn a_thousand_calls_at_one_instant_and_no_queue_admit_exactly_the_limit() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_caller_who_returns_when_told_is_admitted() {
+async fn a_request_repeated_after_its_retry_after_is_admitted() {
     let (server, meters) = (Server::new(0, ms(1)), meters(600));
     let balance = layer(Strategy::Adaptive).with_queue(Duration::ZERO, 0);
     let balance = balance.layer(vec![deployment(&server, &meters, rpm(600))]);
@@ -93,7 +93,7 @@ async fn a_lone_caller_who_returns_when_told_is_admitted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lower_order_with_room_is_used_alone() {
+async fn only_the_lowest_order_with_capacity_is_used() {
     let servers: Vec<_> = (0..3).map(|by| Server::new(by, ms(1))).collect();
     let endpoints = servers.iter().zip([None, Some(2), Some(1)]).map(|(server, order)| {
         deployment(server, &bursting(5), EndpointWeight { order, ..EndpointWeight::default() })
@@ -130,13 +130,13 @@ async fn an_untried_endpoint_comes_before_a_tried_one_and_that_not_before_its_ti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_benched_endpoint_is_called_only_when_no_other_is_well_and_then_at_once() {
+async fn an_endpoint_that_cools_down_is_called_only_when_no_other_is_healthy_and_then_at_once() {
     let servers: Vec<_> = (0..2).map(|by| Server::new(by, ms(1))).collect();
     let limits = [bursting(3), bursting(100)];
     let made = servers
         .iter()
         .zip(&limits)
-        .map(|(one, meters)| patient(deployment(one, meters, EndpointWeight::default())));
+        .map(|(one, meters)| with_health(deployment(one, meters, EndpointWeight::default())));
     let (endpoints, health): (Vec<_>, Vec<_>) = made.unzip();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
     *health[1].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(30));
@@ -148,7 +148,7 @@ async fn a_benched_endpoint_is_called_only_when_no_other_is_well_and_then_at_onc
     sleep(secs(61)).await;
     *health[0].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(5));
     *health[1].lock().unwrap() = Health::CoolingDown(Instant::now() + secs(4));
-    assert_eq!(call(&balance, Ask::default()).await.expect("room").by, 1, "the bench that ends first");
+    assert_eq!(call(&balance, Ask::default()).await.expect("room").by, 1, "the cooldown that ends first");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +170,7 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_holds_its_place_until_it_ends() {
+async fn a_stream_stays_in_flight_until_it_ends() {
     /// Keeps the handles, as a body would.
     type Kept = (Option<QuotaGuard>, Option<InFlight>);
     #[derive(Clone, Default)]
@@ -202,6 +202,6 @@ async fn a_stream_holds_its_place_until_it_ends() {
         }
         drop(flight);
     }
-    assert!(next.is_woken(), "freed capacity wakes those who wait");
+    assert!(next.is_woken(), "freed capacity wakes waiting requests");
     assert!(assert_ready!(next.poll()).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Threads that meet at one group, interleaved in thousands of ways.
+//! Tests of concurrent threads at one group, in thousands of interleavings.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -41,13 +41,13 @@ fn narrow(
 }
 
 #[test]
-fn whoever_waits_for_a_place_in_flight_is_woken_and_no_place_is_given_twice() {
+fn a_request_that_waits_for_an_in_flight_slot_is_woken_and_no_slot_is_given_twice() {
     explore(1, 1_000, || {
         let (meters, inside, balance) = narrow(Limits { in_flight: Some(1), ..Limits::default() });
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 let balance = balance.clone();
-                // Nothing moves the clock: one who is not woken waits for ever, and that is a deadlock.
+                // Nothing advances the clock: a request that is not woken waits forever, which is a deadlock.
                 thread::spawn(move || block_on(call(&balance, Ask::default())).expect("in the end"))
             })
             .collect();
@@ -60,7 +60,7 @@ fn whoever_waits_for_a_place_in_flight_is_woken_and_no_place_is_given_twice() {
 }
 
 #[test]
-fn one_who_leaves_the_queue_takes_nobodys_turn_with_it() {
+fn a_request_that_leaves_the_queue_loses_no_wakeup_of_another() {
     explore(2, 1_000, || {
         let (meters, _, balance) = narrow(Limits { in_flight: Some(1), ..Limits::default() });
         let callers: Vec<_> = (0..3)
@@ -87,7 +87,7 @@ fn one_who_leaves_the_queue_takes_nobodys_turn_with_it() {
 }
 
 #[test]
-fn threads_that_come_together_get_exactly_the_limit() {
+fn concurrent_threads_get_exactly_the_limit() {
     explore(3, 1_000, || {
         let limits =
             Limits { requests: Some(3), tokens: Some(3), window: Some(RateWindow::S60), ..Limits::default() };

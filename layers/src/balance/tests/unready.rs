@@ -1,4 +1,4 @@
-//! Endpoints that are not ready when they are to be called.
+//! Tests of endpoints that fail to become ready for a call.
 
 use std::{
     future::{Ready, ready},
@@ -11,7 +11,7 @@ use crate::{
     quota::Quota,
 };
 
-/// Never ready for a call, where it has failed.
+/// A backend that fails to become ready if it has failed.
 #[derive(Clone, Debug)]
 struct Backend {
     by: usize,
@@ -45,13 +45,13 @@ type Results = fn(Result<&usize, &Lost>) -> Outcome;
 const RESULTS: AtResponse<Results> =
     AtResponse(|result| Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable }));
 
-/// Of two, the first has failed.
+/// Returns two backends, of which the first has failed.
 fn backends(meters: &Meters) -> [Quota<Backend, AtResponse<Results>>; 2] {
     [0, 1].map(|by| QuotaLayer::new(meters.clone(), RESULTS).layer(Backend { by, failed: by == 0 }))
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held() {
+async fn an_endpoint_that_fails_before_the_call_counts_as_tried_and_releases_its_reservation() {
     let meters = meters(60);
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, RESULTS).with_attempts(Ask::attempts);
     let balance = balance.layer(Vec::from(backends(&meters)));
@@ -62,7 +62,7 @@ async fn one_that_fails_before_it_is_called_was_tried_and_gave_back_what_it_held
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_before_it_is_called_is_benched() {
+async fn an_endpoint_that_fails_before_the_call_cools_down() {
     let bench = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
     let benches = [bench.clone(), EndpointHealth::new(CooldownConfig::default())];
     let endpoints = backends(&meters(60)).into_iter().zip(benches);
