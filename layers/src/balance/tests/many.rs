@@ -10,9 +10,9 @@ const MANY: usize = 100;
 /// Returns an endpoint that cools down for this time after its first failure.
 fn cooling_after_one_failure(
     server: &Arc<Server>,
-    bench: Duration,
+    cooldown: Duration,
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
-    let policy = CooldownConfig::new(bench).with_allowed_fails(Some(0));
+    let policy = CooldownConfig::new(cooldown).with_allowed_fails(Some(0));
     let quota = deployment(server, &Meters::new(Limits::default()), EndpointWeight::default());
     CooldownLayer::new(EndpointHealth::new(policy), TRACK).layer(quota)
 }
@@ -46,8 +46,8 @@ async fn an_endpoint_whose_cooldown_ends_early_is_called_at_once() {
 async fn among_endpoints_that_cool_down_untried_ones_come_first_though_a_tried_one_returns_sooner() {
     let servers = servers(ms(1));
     servers.iter().for_each(|server| server.set_broken(Some(Class::Unavailable)));
-    let bench = |by: usize| secs(if by == 7 { 1 } else { 60 });
-    let endpoints = servers.iter().map(|server| cooling_after_one_failure(server, bench(server.by)));
+    let cooldown = |by: usize| secs(if by == 7 { 1 } else { 60 });
+    let endpoints = servers.iter().map(|server| cooling_after_one_failure(server, cooldown(server.by)));
     let balance = layer(Strategy::Adaptive).with_attempts(Ask::attempts).layer(endpoints.collect());
     for _ in 0..MANY {
         call(&balance, Ask::default()).await.expect("an answer");
@@ -78,9 +78,9 @@ async fn an_endpoint_that_is_full_for_an_expensive_call_is_found_for_a_cheap_one
             .await
             .expect_err("no endpoint has capacity for a more expensive call");
     }
-    let told = call(&balance, costs(1)).await.expect_err("all is spent").retry_after();
-    sleep(told).await;
-    call(&balance, costs(1)).await.expect("as it was told");
+    let after = call(&balance, costs(1)).await.expect_err("all is spent").retry_after();
+    sleep(after).await;
+    call(&balance, costs(1)).await.expect("as retry_after stated");
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,15 +95,15 @@ async fn a_request_refused_while_others_wait_gets_a_retry_after_at_which_it_is_s
     let mut waiting: Vec<_> = (0..10).map(|_| spawn(call(&balance, Ask::default()))).collect();
     waiting.iter_mut().for_each(|one| assert_pending!(one.poll()));
     let began = Instant::now();
-    let told = call(&balance, Ask::default()).await.expect_err("the queue is full").retry_after();
-    // The first slot frees 60.141 s after the first call, and ten more a tenth of a second apart; what is told is a
+    let after = call(&balance, Ask::default()).await.expect_err("the queue is full").retry_after();
+    // The first slot frees 60.141 s after the first call, and ten more a tenth of a second apart; retry_after is a
     // little late.
     let truth = ms(60_141 - 10_000 + 1_000);
-    assert!((truth..truth + ms(70) + truth / 256).contains(&told), "{told:?}");
+    assert!((truth..truth + ms(70) + truth / 256).contains(&after), "{after:?}");
     for one in &mut waiting {
         (&mut *one).await.expect("it is served before");
     }
-    sleep((began + told).saturating_duration_since(Instant::now())).await;
+    sleep((began + after).saturating_duration_since(Instant::now())).await;
     let mut back = spawn(call(&balance, Ask::default()));
     assert!(assert_ready!(back.poll()).is_ok(), "at once");
 }

@@ -41,17 +41,17 @@ impl From<Exhausted> for Broken {
 
 /// Attaches handles to streams. An error completes at once.
 #[derive(Clone, Copy, Debug)]
-struct Fasten;
+struct Attach;
 
-impl Classify<Stream, Broken> for Fasten {
+impl Classify<Stream, Broken> for Attach {
     fn classify(&self, result: Result<&Stream, &Broken>) -> Outcome {
         Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable })
     }
 }
 
-macro_rules! fastens {
+macro_rules! attach_handles {
     ($($handle:ty => $field:ident),*) => {$(
-        impl TrackOutcome<$handle, Stream, Broken> for Fasten {
+        impl TrackOutcome<$handle, Stream, Broken> for Attach {
             fn track(&self, handle: $handle, result: Result<Stream, Broken>) -> Result<Stream, Broken> {
                 match result {
                     Ok(stream) => Ok(Stream { $field: Some(handle), ..stream }),
@@ -65,7 +65,7 @@ macro_rules! fastens {
     )*};
 }
 
-fastens!(QuotaGuard => held, HealthGuard => watch, InFlight => flight);
+attach_handles!(QuotaGuard => held, HealthGuard => watch, InFlight => flight);
 
 /// The course of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,19 +170,19 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_with_all_kinds_of_outcome
     }));
     let limits = Limits { in_flight: Some(2), tokens: Some(u64::from(u32::MAX)), ..Limits::default() };
     let all: Vec<_> = (0..3).map(|_| Meters::new(limits.clone())).collect();
-    let benches: Vec<_> =
+    let healths: Vec<_> =
         (0..3).map(|_| EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)))).collect();
     let stuck = Arc::new(AtomicBool::new(false));
-    let made = all.iter().zip(&benches).map(|(meters, bench)| {
+    let made = all.iter().zip(&healths).map(|(meters, health)| {
         let inner = service_fn(|fate: Fate| {
             assert_ne!(fate, Fate::PanicsWhenCalled, "on purpose");
             server(fate)
         });
         let inner = Unready { inner, stuck: Arc::clone(&stuck) };
-        let quota = QuotaLayer::new(meters.clone(), Fasten).with_cost(|_: &Fate| 7_u64).layer(inner);
-        CooldownLayer::new(bench.clone(), Fasten).with_head(Fasten).layer(quota)
+        let quota = QuotaLayer::new(meters.clone(), Attach).with_cost(|_: &Fate| 7_u64).layer(inner);
+        CooldownLayer::new(health.clone(), Attach).with_head(Attach).layer(quota)
     });
-    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, Fasten).with_seed(7).layer(made.collect());
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, Attach).with_seed(7).layer(made.collect());
     let mut rng = fastrand::Rng::with_seed(7);
     for n in 0..10_000_usize {
         let fate = FATES[n % FATES.len()];
@@ -196,7 +196,7 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_with_all_kinds_of_outcome
             assert_eq!((reading.in_flight, reading.reserved), (0, 0), "seed 7, call {n}");
         }
         assert!(
-            benches.iter().all(|bench| bench.snapshot().state != HealthState::Probing),
+            healths.iter().all(|health| health.snapshot().state != HealthState::Probing),
             "seed 7, call {n}"
         );
     }

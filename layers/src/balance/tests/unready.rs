@@ -63,17 +63,17 @@ async fn an_endpoint_that_fails_before_the_call_counts_as_tried_and_releases_its
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_before_the_call_cools_down() {
-    let bench = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
-    let benches = [bench.clone(), EndpointHealth::new(CooldownConfig::default())];
-    let endpoints = backends(&meters(60)).into_iter().zip(benches);
-    let endpoints = endpoints.map(|(quota, bench)| CooldownLayer::new(bench, RESULTS).layer(quota));
+    let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
+    let healths = [health.clone(), EndpointHealth::new(CooldownConfig::default())];
+    let endpoints = backends(&meters(60)).into_iter().zip(healths);
+    let endpoints = endpoints.map(|(quota, health)| CooldownLayer::new(health, RESULTS).layer(quota));
     let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, RESULTS).layer(endpoints.collect());
     balance.clone().oneshot(Ask::default()).await.expect_err("the first of equals");
-    assert_eq!(bench.snapshot().state, HealthState::CoolingDown);
+    assert_eq!(health.snapshot().state, HealthState::CoolingDown);
     for _ in 0..3 {
         assert_eq!(balance.clone().oneshot(Ask::default()).await.expect("the other one"), 1);
     }
     sleep(secs(5)).await;
     balance.oneshot(Ask::default()).await.expect_err("the probe");
-    assert_eq!((bench.snapshot().state, bench.snapshot().cooldowns), (HealthState::CoolingDown, 2));
+    assert_eq!((health.snapshot().state, health.snapshot().cooldowns), (HealthState::CoolingDown, 2));
 }
