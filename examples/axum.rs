@@ -1,4 +1,4 @@
-//! A gateway inside an axum application, beside a route of its own.
+//! A gateway as the fallback service of an axum application that has a route of its own.
 //!
 //! `cargo run --example axum`, then
 //! `curl http://127.0.0.1:8000/v1/chat/completions -d '{"model": "greeter", "messages": []}'`.

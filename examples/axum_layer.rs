@@ -1,4 +1,4 @@
-//! One layer alone, in an axum application of one's own: how long a request may take depends on the request.
+//! A single layer in an axum application: a timeout that depends on the request.
 //!
 //! `cargo run --example axum_layer`, then `curl -i http://127.0.0.1:8000/patient` and `/hasty`.
 
@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, time::sleep};
 use tollgate_layers::timeout::{Elapsed, TimeoutLayer};
 use tower::ServiceBuilder;
 
-/// Both routes take the same time, and one has less.
+/// Returns an application with two routes that take equally long; `/hasty` has the shorter timeout.
 pub fn application() -> Router {
     let slow = || async {
         sleep(Duration::from_millis(100)).await;
@@ -21,7 +21,7 @@ pub fn application() -> Router {
         "/hasty" => Duration::from_millis(10),
         _ => Duration::from_secs(60),
     };
-    // axum's routes cannot fail. So below the layer its error is made possible, and above it becomes a response.
+    // axum's routes are infallible: `map_err` gives them an error type, and `HandleErrorLayer` makes a response of it.
     let layers = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(too_late))
         .layer(TimeoutLayer::new(limit))

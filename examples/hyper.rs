@@ -1,5 +1,5 @@
 //! All the layers round two plain HTTP servers, a smaller on port 8001 and a larger on 8002, which become one on 8000.
-//! No gateway, no configuration: closures say what an answer means, and a request is any request.
+//! There is no gateway and no configuration: closures classify the responses, and a request may be any HTTP request.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use tollgate_layers::{
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn, steer::Steer};
 
-/// A request that can be sent again, where it has been, and which of the two it is for.
+/// A request that can be repeated, its record of attempts, and the choice of the server.
 #[derive(Clone)]
 struct Call {
     request: Request<Full<Bytes>>,
@@ -35,7 +35,7 @@ fn attempts(call: &Call) -> Option<&Attempts> {
     Some(&call.attempts)
 }
 
-/// Both servers as one. What went wrong with the smaller is asked of the larger; that is all the policy there is.
+/// Returns one service of both servers: a request that fails on the smaller is sent to the larger.
 fn both(
     smaller: SocketAddr,
     larger: SocketAddr,
@@ -76,7 +76,7 @@ fn both(
         .service(Steer::new([group(smaller), group(larger)], |call: &Call, _: &[_]| usize::from(call.larger)))
 }
 
-/// Serves both as one, for ever.
+/// Serves both servers on one listener, until the task is dropped.
 pub async fn serve(listener: TcpListener, smaller: SocketAddr, larger: SocketAddr) -> Result<(), BoxError> {
     let both = both(smaller, larger);
     let front = hyper::service::service_fn(move |request: Request<Incoming>| {

@@ -24,24 +24,24 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-/// What is sent, and what comes back.
+/// The message of the request and of the response.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Greeting {
-    /// The words.
+    /// The text of the greeting.
     #[prost(string, tag = "1")]
     pub text: String,
 }
 
-/// A greeting, and where it has been: every attempt goes somewhere new.
+/// A greeting with its record of attempts, so that every attempt goes to an untried server.
 pub type Call = (Greeting, Arc<Attempts>);
 
-/// The one place that knows what a code means.
+/// Classifies a result by its gRPC code.
 fn judge(result: Result<&Greeting, &BoxError>) -> Outcome {
     let Err(error) = result else { return Outcome::new(Class::Success) };
     if error.is::<Exhausted>() {
         return Outcome::new(Class::RateLimited).refused();
     }
-    // What is no status is the timeout's.
+    // An error that is not a `Status` is a timeout.
     let code = error.downcast_ref::<Status>().map_or(Code::DeadlineExceeded, Status::code);
     Outcome::new(match code {
         Code::DeadlineExceeded => Class::Timeout,
@@ -52,7 +52,7 @@ fn judge(result: Result<&Greeting, &BoxError>) -> Outcome {
     })
 }
 
-/// One greeter made of many: retries pick again, each channel guards itself.
+/// Returns one greeter of many channels, with retries, and with a cooldown and limits for each channel.
 pub fn greeter(
     channels: impl IntoIterator<Item = Channel>,
 ) -> impl Service<Call, Response = Greeting, Error = BoxError, Future: Send> + Clone + Send {
@@ -75,7 +75,7 @@ fn attempts(call: &Call) -> Option<&Attempts> {
     Some(&call.1)
 }
 
-/// The client's side of the one method.
+/// Calls the method as a client.
 async fn greet(channel: Channel, greeting: Greeting) -> Result<Greeting, BoxError> {
     let mut grpc = client::Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -84,7 +84,7 @@ async fn greet(channel: Channel, greeting: Greeting) -> Result<Greeting, BoxErro
     Ok(answer.into_inner())
 }
 
-/// The server's side: answers with what `answer` says.
+/// Serves the method: `answer` returns the response.
 pub async fn serve(
     listener: TcpListener,
     answer: impl Fn(Greeting) -> Result<Greeting, Status> + Clone + Send + 'static,

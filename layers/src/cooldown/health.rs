@@ -276,7 +276,7 @@ pub struct HealthGuard {
 }
 
 impl HealthGuard {
-    /// Notes the head of the answer. A good one ends the cooldown now, and not at the end of a long body.
+    /// Records the begin of a response. A success ends the cooldown now, not at the end of a long body.
     pub(super) fn response_head(&mut self, outcome: &Outcome) {
         if Evidence::of(outcome) == Evidence::Good {
             // Mostly there is no cooldown to end, and one that begins now is none of this call's.

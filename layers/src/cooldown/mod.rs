@@ -1,6 +1,6 @@
-//! Lets an unhealthy endpoint cool down, and finds out when it is healthy again: [`CooldownLayer`].
+//! Cooldown of unhealthy endpoints, with a probe afterwards: [`CooldownLayer`].
 //!
-//! It stands around each endpoint, under the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an
+//! The layer stands around each endpoint, under the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an
 //! elapsed call counts, and outside [`Quota`](crate::quota::Quota), whose [`Endpoint`] it decorates. It never refuses
 //! a call. It tells the health of the endpoint ([`Health`]), and the balancer decides; so health never closes a group,
 //! and an endpoint that cools down is still called when there is no better one.
@@ -85,7 +85,7 @@ pub struct CooldownLayer<T, C = NoHeadClassifier> {
     head: C,
 }
 
-/// Says nothing about any head: all is heard at the end.
+/// Classifies no response early: health is recorded when a response completes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHeadClassifier;
 
@@ -103,7 +103,7 @@ impl<T> CooldownLayer<T> {
 }
 
 impl<T, C> CooldownLayer<T, C> {
-    /// Ends a cooldown as soon as the head of an answer is good, where `track` hears its end only.
+    /// Sets a classifier for the begin of a response, so that a success ends a cooldown before the body has ended.
     pub fn with_head<D>(self, head: D) -> CooldownLayer<T, D> {
         CooldownLayer { health: self.health, track: self.track, head }
     }
@@ -205,7 +205,7 @@ where
     }
 }
 
-/// Of two, the one less preferred.
+/// Returns the less preferred of two.
 #[inline]
 fn worse(one: Health, other: Health) -> Health {
     match (one, other) {

@@ -1,4 +1,4 @@
-//! The stories of the meters.
+//! Tests of the meters.
 
 mod corrections;
 
@@ -74,7 +74,7 @@ async fn six_a_minute_admits_six_together_and_then_each_as_its_slot_frees() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_until_says_is_when_there_is_room_and_not_before() {
+async fn the_time_of_no_capacity_is_when_there_is_capacity_and_not_before() {
     for limits in
         [requests(6), requests(600), Limits { window: Some(RateWindow::S1), ..requests(600) }, tokens(60)]
     {
@@ -160,7 +160,7 @@ async fn a_pinned_window_learns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_word_closes_exactly_so_long() {
+async fn a_server_hold_closes_for_exactly_the_time_of_retry_after() {
     let meters = Meters::new(requests(600));
     refuse(&meters, Some(ms(2_500)));
     let until = meters.check(1, Instant::now()).expect_err("closed");
@@ -173,11 +173,11 @@ async fn the_servers_word_closes_exactly_so_long() {
     advance(ms(1)).await;
     assert!(meters.check(1, Instant::now()).is_ok());
     refuse(&meters, Some(secs(100_000)));
-    assert_eq!(meters.snapshot().closed_for, Some(secs(3_600)), "a word is believed for an hour");
+    assert_eq!(meters.snapshot().closed_for, Some(secs(3_600)), "a hold lasts an hour at most");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
+async fn a_refusal_without_a_time_closes_longer_each_time_until_a_success() {
     let meters = Meters::new(requests(60_000));
     for closed in [1, 2, 4, 5, 5] {
         refuse(&meters, None);
@@ -189,16 +189,12 @@ async fn a_refusal_without_a_time_closes_longer_each_time_until_an_answer() {
     advance(ms(10)).await;
     for held in together.into_iter().flatten() {
         held.complete(&Outcome::new(Class::RateLimited));
-        assert_eq!(
-            meters.snapshot().closed_for,
-            Some(secs(1)),
-            "refused together, they are one piece of news"
-        );
+        assert_eq!(meters.snapshot().closed_for, Some(secs(1)), "calls that are refused together count once");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_are_settled_to_what_was_billed_or_stand() {
+async fn tokens_are_settled_to_the_reported_usage_or_stay_as_estimated() {
     for (settle, left) in [(Accounting::Actual, 40), (Accounting::Estimated, 1_000)] {
         let meters = Meters::new(Limits { settle, ..tokens(10_000) });
         let held = begin(&meters, 1_000).expect("room");
@@ -209,7 +205,7 @@ async fn tokens_are_settled_to_what_was_billed_or_stand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_settled_after_its_minute_takes_nothing_off_others() {
+async fn a_charge_that_is_settled_after_its_minute_does_not_change_other_charges() {
     let meters = Meters::new(Limits { tokens: Some(100), window: Some(RateWindow::S60), ..requests(2) });
     let (long, lost) = (begin(&meters, 40).expect("room"), begin(&meters, 40).expect("room"));
     advance(secs(61)).await;
@@ -239,7 +235,7 @@ async fn a_refusal_teaches_that_tokens_are_counted_when_the_answer_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() {
+async fn the_charge_of_an_unsent_call_is_refunded_and_of_a_refused_or_cancelled_one_is_not() {
     let meters = Meters::new(Limits { in_flight: Some(1), tokens: Some(1_000), ..requests(100) });
     let spent = || (meters.snapshot().requests, meters.snapshot().tokens, meters.snapshot().in_flight);
     drop(meters.reserve(7, Instant::now()));
@@ -256,7 +252,7 @@ async fn what_never_left_is_refunded_and_what_was_refused_or_cancelled_is_not() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_dearer_than_the_limit_goes_alone_when_the_minute_is_empty() {
+async fn a_call_costlier_than_the_limit_goes_alone_when_the_minute_is_empty() {
     let meters = Meters::new(tokens(1_000));
     drop(begin(&meters, 1));
     let until = meters.check(5_000, Instant::now()).expect_err("not alone");
@@ -295,13 +291,13 @@ async fn answers_lower_a_limit_and_never_raise_it_above_the_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_says_is_left_is_a_cap_until_its_reset() {
+async fn the_reported_remaining_quota_is_a_cap_until_its_reset() {
     let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(60) });
     let seen = ReportedLimit { limit: None, remaining: Some(2), reset: Some(secs(10)) };
     begin(&meters, 1)
         .expect("room")
         .complete(&Outcome::new(Class::Success).with_reported(seen, ReportedLimit::default()));
-    assert_eq!(burst(&meters, 100), 2, "somebody else uses the same key");
+    assert_eq!(burst(&meters, 100), 2, "another client uses the same key");
     advance(secs(1)).await;
     assert_eq!(burst(&meters, 100), 1);
     advance(secs(10)).await;
@@ -404,7 +400,7 @@ async fn numbers_without_bounds_are_counted_without_overflow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_of_many_backends_says_holds_for_none_of_the_others() {
+async fn the_limits_reported_by_one_of_many_backends_do_not_hold_for_the_others() {
     let meters = Meters::new(Limits { learns: false, window: Some(RateWindow::S60), ..requests(10) });
     let gone = ReportedLimit { limit: Some(1), remaining: Some(0), reset: Some(secs(30)) };
     let refused = Outcome::new(Class::RateLimited).with_reported(gone, gone);

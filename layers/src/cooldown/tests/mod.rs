@@ -49,7 +49,7 @@ async fn picked(health: &EndpointHealth, outcome: Outcome) -> Result<(), NoCapac
     Ok(())
 }
 
-/// Benched for five seconds by any failure.
+/// Cools down for five seconds after any failure.
 fn strict() -> EndpointHealth {
     EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)))
 }
@@ -64,7 +64,7 @@ fn left(health: &EndpointHealth) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_failures_than_allowed_bench_for_the_cooldown_time() {
+async fn more_failures_than_allowed_start_a_cooldown_for_the_cooldown_time() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(2)));
     for _ in 0..2 {
         call(&health, BAD).await;
@@ -88,7 +88,7 @@ async fn failures_are_forgotten_after_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unless_told_five_in_a_row_bench_and_four_do_not() {
+async fn by_default_five_failures_in_a_row_start_a_cooldown_and_four_do_not() {
     let health = EndpointHealth::new(CooldownConfig::default());
     for _ in 0..20 {
         call(&health, GOOD).await;
@@ -107,7 +107,7 @@ async fn unless_told_five_in_a_row_bench_and_four_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unless_told_more_than_half_of_at_least_five_bench() {
+async fn by_default_a_majority_of_at_least_five_starts_a_cooldown() {
     let health = EndpointHealth::new(CooldownConfig::default());
     for outcome in [BAD, GOOD, BAD, GOOD] {
         call(&health, outcome).await;
@@ -124,14 +124,14 @@ async fn unless_told_more_than_half_of_at_least_five_bench() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unauthorized_benches_at_once() {
+async fn unauthorized_starts_a_cooldown_at_once() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(100)));
     call(&health, Outcome::new(Class::Unauthorized)).await;
     assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
+async fn an_allowance_for_one_kind_of_outcome_goes_before_the_rule() {
     let allowance = |outcome: &Outcome| (outcome.kind() == 7).then_some(2);
     let health =
         EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)).with_allowance(allowance));
@@ -144,7 +144,7 @@ async fn an_allowance_for_one_kind_of_ending_goes_before_the_rule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_nothing_about_health_never_counts() {
+async fn outcomes_without_evidence_never_count() {
     let health = strict();
     for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy, Class::RateLimited] {
         call(&health, Outcome::new(class)).await;
@@ -182,7 +182,7 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cooldown_time_of_zero_never_benches() {
+async fn a_cooldown_time_of_zero_never_starts_a_cooldown() {
     let health = EndpointHealth::new(CooldownConfig::new(Duration::ZERO).with_allowed_fails(Some(0)));
     call(&health, BAD).await;
     call(&health, Outcome::new(Class::Unauthorized)).await;
@@ -193,7 +193,7 @@ async fn a_cooldown_time_of_zero_never_benches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_benched_endpoint_can_still_be_called_and_a_failure_there_renews_its_bench() {
+async fn an_endpoint_in_cooldown_can_still_be_called_and_a_failure_there_renews_its_cooldown() {
     let health = strict();
     call(&health, BAD).await;
     advance(3 * SECOND).await;
@@ -204,7 +204,7 @@ async fn a_benched_endpoint_can_still_be_called_and_a_failure_there_renews_its_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_that_began_on_the_bench_ends_it() {
+async fn an_answer_to_a_call_that_began_during_the_cooldown_ends_it() {
     let health = strict();
     call(&health, BAD).await;
     assert_eq!(picked(&health, GOOD).await, Ok(()));
@@ -212,7 +212,7 @@ async fn an_answer_to_a_call_that_began_on_the_bench_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_that_began_before_the_bench_does_not_end_it() {
+async fn an_answer_to_a_call_that_began_before_the_cooldown_does_not_end_it() {
     let health = strict();
     let mut old = task::spawn(endpoint(&health).oneshot(Ask(GOOD, SECOND)));
     assert_pending!(old.poll());
@@ -222,7 +222,7 @@ async fn an_answer_to_a_call_that_began_before_the_bench_does_not_end_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_bench_one_call_may_probe_and_the_second_is_told_so() {
+async fn after_the_cooldown_one_call_may_probe_and_the_second_is_told_so() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
@@ -310,7 +310,7 @@ async fn a_probe_is_given_back_when_there_is_no_room_below() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_fails_doubles_the_bench_up_to_five_minutes() {
+async fn a_probe_that_fails_doubles_the_cooldown_up_to_five_minutes() {
     let health = strict();
     call(&health, BAD).await;
     for expected in [10, 20, 40, 80, 160, 300, 300] {
@@ -318,7 +318,7 @@ async fn a_probe_that_fails_doubles_the_bench_up_to_five_minutes() {
         picked(&health, BAD).await.unwrap();
         assert_eq!(left(&health), expected * SECOND);
     }
-    // However long it was ill, one good minute is the first step back.
+    // However long it was unhealthy, one good minute is the first step back.
     advance(left(&health)).await;
     picked(&health, GOOD).await.unwrap();
     advance(60 * SECOND).await;
@@ -327,7 +327,7 @@ async fn a_probe_that_fails_doubles_the_bench_up_to_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_minute_that_it_is_well_halves_the_next_bench() {
+async fn each_minute_that_it_is_healthy_halves_the_next_cooldown() {
     let health = strict();
     call(&health, BAD).await;
     for _ in 0..3 {
@@ -344,7 +344,7 @@ async fn each_minute_that_it_is_well_halves_the_next_bench() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_endpoint_is_not_taken_for_a_well_one() {
+async fn an_idle_endpoint_is_not_taken_for_a_healthy_one() {
     let health = strict();
     call(&health, BAD).await;
     advance(3_600 * SECOND).await;
@@ -354,7 +354,7 @@ async fn an_idle_endpoint_is_not_taken_for_a_well_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_bench_its_weight_grows_for_ten_seconds() {
+async fn after_a_cooldown_its_weight_grows_for_ten_seconds() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
@@ -367,7 +367,7 @@ async fn after_a_bench_its_weight_grows_for_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_head_ends_the_bench_before_the_body_does() {
+async fn a_good_head_ends_the_cooldown_before_the_body_does() {
     /// Keeps the handle, as a body would.
     #[derive(Clone, Default)]
     struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<HealthGuard>>>);

@@ -1,4 +1,4 @@
-//! Whatever the calls do.
+//! Property tests of the cooldown state machine.
 
 use proptest::prelude::*;
 
@@ -50,7 +50,7 @@ async fn play(event: Event, health: &EndpointHealth, open: &mut Vec<HealthGuard>
 
 proptest! {
     #[test]
-    fn a_bench_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
+    fn a_cooldown_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(allowed));

@@ -1,9 +1,9 @@
-//! What calls find that began before all has changed.
+//! Outcomes of calls that began before the last change of health.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn failures_of_calls_that_began_before_the_bench_say_nothing_any_more() {
+async fn failures_of_calls_that_began_before_the_cooldown_say_nothing_any_more() {
     let health = strict();
     let mut old: Vec<_> = [SECOND, 9 * SECOND]
         .map(|takes| {
@@ -18,13 +18,17 @@ async fn failures_of_calls_that_began_before_the_bench_say_nothing_any_more() {
     advance(4 * SECOND).await;
     picked(&health, GOOD).await.unwrap();
     old.remove(0).await.unwrap();
-    assert_eq!((state(&health), health.snapshot().fails), (HealthState::SlowStart, 0), "it is well since");
+    assert_eq!(
+        (state(&health), health.snapshot().fails),
+        (HealthState::SlowStart, 0),
+        "it has been healthy since"
+    );
     call(&health, BAD).await;
     assert_eq!(state(&health), HealthState::CoolingDown, "but what fails now counts");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hangs_is_not_the_probe_of_the_next_bench() {
+async fn a_probe_that_hangs_is_not_the_probe_of_the_next_cooldown() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;

@@ -1,4 +1,4 @@
-//! Threads that meet at one endpoint's health.
+//! Concurrent use of one endpoint's health.
 
 use std::sync::{
     Arc,

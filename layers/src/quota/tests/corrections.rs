@@ -1,4 +1,4 @@
-//! What comes back, and what is put right when a call ends.
+//! Tests of refunds and corrections when a call completes.
 
 use super::*;
 use crate::endpoint::Horizon;
@@ -10,7 +10,7 @@ fn left(tokens: u64, used: u64) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_took_meanwhile_is_not_left_however_dear_the_call_itself_was() {
+async fn charges_of_other_calls_lower_the_reported_remaining_quota_whatever_the_call_cost() {
     for used in [200, 4_000, 9_000] {
         let meters = Meters::new(tokens(100_000));
         let mine = begin(&meters, 4_000).expect("room");
@@ -55,7 +55,7 @@ async fn an_answer_to_a_call_that_began_before_the_refusal_does_not_shorten_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_never_left_do_not_cost_the_log_its_exactness() {
+async fn unsent_calls_do_not_make_the_sliding_window_inexact() {
     let meters = Meters::new(Limits { window: Some(RateWindow::S60), ..requests(60) });
     for _ in 0..300 {
         begin(&meters, 1).expect("room").complete(&Outcome::new(Class::Unavailable).never_sent());
@@ -97,7 +97,7 @@ async fn the_first_of_many_in_flight_is_thought_to_end_the_sooner_the_more_they_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
+async fn a_call_with_an_estimate_of_zero_is_charged_although_others_were_not_sent() {
     let meters = Meters::new(tokens(1_000));
     let free = begin(&meters, 0).expect("room");
     advance(secs(1)).await;
@@ -107,7 +107,7 @@ async fn what_seemed_to_cost_nothing_is_billed_though_others_never_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
+async fn replaced_limits_hold_for_the_usage_recorded_before() {
     let given = Limits { requests: Some(4), tokens: Some(1_000), in_flight: Some(9), ..Limits::default() };
     let meters = Meters::new(given.clone());
     let held: Vec<_> = (0..4).map(|_| begin(&meters, 100).expect("room")).collect();
@@ -132,7 +132,7 @@ async fn limits_that_are_set_anew_hold_for_what_was_used_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_server_said_stands_when_limits_are_set_anew() {
+async fn a_server_hold_stays_when_limits_are_replaced() {
     let meters = Meters::new(requests(60));
     refuse(&meters, Some(secs(30)));
     let taught = meters.snapshot().window;

@@ -1,4 +1,4 @@
-//! A small balancer to play against; the stories are in the files beside this one.
+//! Tests of retries, and the small balancer that they use.
 
 mod properties;
 mod with_attempts;

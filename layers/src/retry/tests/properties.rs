@@ -1,4 +1,4 @@
-//! Whatever the backends do.
+//! Property tests of retries over random backends.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! With a record of attempts, over a balancer that heeds it.
+//! Retries with a record of attempts, over a balancer that reads it.
 
 use super::*;
 
@@ -116,7 +116,7 @@ async fn a_repeat_that_is_refused_leaves_the_last_real_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_for_too_long_a_wait_is_not_waited_for() {
+async fn a_retry_after_that_is_too_long_is_not_waited_for() {
     let group = Group::always(&[limited_for(3 * SECOND)]);
     assert_eq!(group.once(&retry(5)).await, Answer(Some(0), limited_for(3 * SECOND)));
     assert_eq!((group.calls(), group.start.elapsed()), (vec![0], Duration::ZERO));
@@ -200,7 +200,7 @@ async fn a_caller_that_full_groups_send_on_earns_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_of_a_repeat_is_lifted_afterwards() {
+async fn the_directive_of_a_repeat_is_cleared_afterwards() {
     let ask = Ask::default();
     Group::always(&[limited_for(SECOND), limited_for(SECOND)]).ask(&retry(1), &ask).await;
     assert_eq!(ask.take_directive(), Directive::Any);
@@ -225,19 +225,19 @@ async fn a_backoff_longer_than_the_balancer_waits_is_slept_here() {
 #[tokio::test(start_paused = true)]
 async fn a_balancer_that_does_not_heed_the_record_cannot_make_it_move_for_ever() {
     let calls = Arc::new(Mutex::new(0));
-    let deaf = service_fn(|ask: Ask| {
+    let unaware = service_fn(|ask: Ask| {
         *lock(&calls) += 1;
         ask.picked(EndpointKey::of(&calls));
         std::future::ready(Ok(Answer(Some(0), LIMITED)))
     });
-    let answer = retry(1).layer(Strict::new(deaf)).oneshot(Ask::default()).await;
+    let answer = retry(1).layer(Strict::new(unaware)).oneshot(Ask::default()).await;
     assert_eq!(answer, Ok(Answer(Some(0), LIMITED)));
     // The call, the move that was none, the retry.
     assert_eq!(*lock(&calls), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_number_of_retries_may_depend_on_the_ending() {
+async fn the_number_of_retries_may_depend_on_the_outcome() {
     let retries = |(_, outcome): (&Ask, &Outcome)| if outcome.kind() == 1 { 3 } else { 0 };
     let layer = RetryLayer::new(retries, classify).with_attempts(attempts);
     let group = Group::always(&[DOWN.with_kind(1)]);

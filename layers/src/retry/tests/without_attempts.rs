@@ -1,4 +1,4 @@
-//! Without a record: every repeat is taken to meet the same endpoint.
+//! Retries without a record of attempts: every repeat is assumed to reach the same endpoint.
 
 use std::task::{Context, Poll};
 
@@ -37,7 +37,7 @@ async fn it_sleeps_between_calls_longer_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_two_sessions_wait_alike() {
+async fn no_two_sessions_have_the_same_backoff() {
     let backoff = Backoff::default().with_seed(3);
     let first = times(&[DOWN; 3], backoff.clone()).await;
     assert_ne!(first, times(&[DOWN; 3], backoff).await);
@@ -74,7 +74,7 @@ async fn the_cap_counts_its_own_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_leaves_drops_everything() {
+async fn a_cancelled_retry_drops_everything() {
     let (service, log) = backend(&[DOWN; 9]);
     let layer = RetryLayer::new(5u32, classify).with_backoff(Backoff::default().with_floor(SECOND));
     let ask = Ask::default();
