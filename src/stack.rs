@@ -23,7 +23,8 @@ use crate::{
     classify,
     config::{Config, Deployment, Group, Settings},
     deployment::{
-        self, attribute::RecordOriginLayer, instrument::InstrumentLayer, peek::PeekLayer, upstream::Deployed,
+        self, instrument::InstrumentLayer, peek::PeekLayer, record_origin::RecordOriginLayer,
+        upstream::Deployed,
     },
     error::Origin,
     front::{
@@ -137,7 +138,7 @@ fn deployment(
     let upstream = state.upstream(d);
     let asks = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target); // a stream tells its usage when it is asked
     let meter = state.metrics.deployment(&d.group, &d.id);
-    let peek = PeekLayer::new(deployment::settings::clocks(settings, d), JUDGE)
+    let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), JUDGE)
         .with_injected_usage(asks)
         .with_secrets(Secrets::of(&d.target)) // an error that repeats our key must not tell it
         .with_broken_events(settings.pass_broken_events)
@@ -147,7 +148,7 @@ fn deployment(
         .layer(
             QuotaLayer::new(state.meters(d, settings), BodyOutcome) // capacity: rpm, tpm, calls in flight, the server's word
                 .with_cost(deployment::settings::cost)
-                .with_weight(deployment::settings::share(d)),
+                .with_weight(deployment::settings::endpoint_weight(d)),
         )
         .layer(InstrumentLayer::new(meter)) // one count per attempt
         .layer(RecordOriginLayer::new(Arc::new(Origin::of(d)))) // whose answer it is

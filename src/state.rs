@@ -21,7 +21,7 @@ use crate::{
     classify::{OutcomeKind, counted, kind_of},
     config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
-        mock::Mock,
+        mock::MockUpstream,
         upstream::{Client, Upstream},
     },
     front::paths::Draining,
@@ -72,7 +72,7 @@ impl State {
     pub fn new() -> Result<Self, BoxError> {
         let client = Client::new()?;
         Ok(Self::with_upstreams(move |deployment| match &deployment.mock {
-            Some(mock) => Arc::new(Mock::new(mock, Arc::clone(&deployment.target.model))),
+            Some(mock) => Arc::new(MockUpstream::new(mock, Arc::clone(&deployment.target.model))),
             None if deployment.target.http2 => client.http2(),
             None => client.http1(&deployment.target.base),
         }))

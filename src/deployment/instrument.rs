@@ -1,7 +1,7 @@
-//! Counts what passes, at three heights: gateway, group, deployment.
+//! A layer that counts requests, for the gateway, each group and each deployment: [`InstrumentLayer`].
 //!
-//! tower-http's trace and metrics layers see a status; this one hears the class that the leaf found, at the end
-//! of the body, so that a stream that breaks is counted as broken.
+//! tower-http's trace and metrics layers see a status. This layer sees the outcome at the end of the body, so that a
+//! stream that breaks is counted as broken.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::{
     request::{AroundCall, BeginCall, EndCall},
 };
 
-/// Counts the requests that pass, their classes, how many are under way, and how long they take.
+/// Counts requests by outcome, counts the requests in flight and measures their durations.
 #[derive(Clone, Debug)]
 pub(crate) struct InstrumentLayer {
-    meter: Arc<ScopeMetrics>,
+    metrics: Arc<ScopeMetrics>,
 }
 
 impl InstrumentLayer {
-    /// Counts into this meter.
-    pub(crate) const fn new(meter: Arc<ScopeMetrics>) -> Self {
-        Self { meter }
+    /// Creates a layer that counts in `metrics`.
+    pub(crate) const fn new(metrics: Arc<ScopeMetrics>) -> Self {
+        Self { metrics }
     }
 }
 
-/// See [`InstrumentLayer`].
+/// The service of [`InstrumentLayer`].
 pub(crate) type Instrument<S> = AroundCall<S, InstrumentLayer>;
 
 impl<S> Layer<S> for InstrumentLayer {
@@ -43,7 +43,7 @@ impl<Req> BeginCall<Req> for InstrumentLayer {
     type Call = RequestMetrics;
 
     fn begin(&self, _: &Req) -> RequestMetrics {
-        RequestMetrics::begin(Arc::clone(&self.meter))
+        RequestMetrics::begin(Arc::clone(&self.metrics))
     }
 }
 

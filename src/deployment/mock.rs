@@ -1,7 +1,8 @@
-//! `mock_response`: an upstream that needs no network, so that a configuration can be tried without a key.
+//! The upstream of `mock_response`, which needs no network: [`MockUpstream`].
 //!
-//! It speaks OpenAI's dialect, streams when asked to, and fails on request: a text that names one of LiteLLM's
-//! exceptions (`litellm.RateLimitError`) is answered with that error.
+//! A mock lets an operator try a configuration without a key. It responds in OpenAI's dialect and streams when the
+//! request asks for a stream. A text that names one of LiteLLM's exceptions (`litellm.RateLimitError`) makes it fail
+//! with that error.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,38 +19,38 @@ use crate::{
     request::Operation,
 };
 
-/// Answers with what the configuration says.
+/// An [`Upstream`] that responds with the text of the configuration.
 #[derive(Debug)]
-pub(crate) struct Mock {
+pub(crate) struct MockUpstream {
     text: Arc<str>,
     model: Arc<str>,
     delay: Duration,
-    fails: Option<OutcomeKind>,
+    failure: Option<OutcomeKind>,
 }
 
-impl Mock {
-    /// The mock of a deployment whose upstream model has this name.
+impl MockUpstream {
+    /// Creates the mock of a deployment; `model` is the name of its upstream model.
     pub(crate) fn new(mock: &config::MockResponse, model: Arc<str>) -> Self {
-        let fails = mock.text.strip_prefix("litellm.").and_then(OutcomeKind::from_exception);
-        Self { text: Arc::clone(&mock.text), model, delay: mock.delay, fails }
+        let failure = mock.text.strip_prefix("litellm.").and_then(OutcomeKind::from_exception);
+        Self { text: Arc::clone(&mock.text), model, delay: mock.delay, failure }
     }
 
-    fn answer(&self, operation: Operation, stream: bool) -> Response<UpstreamBody> {
-        match self.fails {
-            Some(kind) => self.failure(kind),
-            None if stream && operation != Operation::Embeddings => self.stream(operation),
-            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.whole(operation))]),
+    fn response(&self, operation: Operation, stream: bool) -> Response<UpstreamBody> {
+        match self.failure {
+            Some(kind) => self.error_response(kind),
+            None if stream && operation != Operation::Embeddings => self.stream_response(operation),
+            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.completion(operation))]),
         }
     }
 
-    fn failure(&self, kind: OutcomeKind) -> Response<UpstreamBody> {
+    fn error_response(&self, kind: OutcomeKind) -> Response<UpstreamBody> {
         let status = classify::status_of(kind);
         let message = format!("This deployment is a mock that fails: {}.", self.text);
         let error = ErrorObject::new(message, classify::openai_type(kind), status.as_str());
         respond(status, "application/json", vec![error.body().into()])
     }
 
-    fn whole(&self, operation: Operation) -> Value {
+    fn completion(&self, operation: Operation) -> Value {
         let tokens = self.text.split_whitespace().count();
         let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens});
         let choice = match operation {
@@ -72,8 +73,8 @@ impl Mock {
         })
     }
 
-    /// One event a word, so that a stream can be watched.
-    fn stream(&self, operation: Operation) -> Response<UpstreamBody> {
+    /// Returns a stream with one event per word.
+    fn stream_response(&self, operation: Operation) -> Response<UpstreamBody> {
         let chunk = |choice: Value| {
             let chunk = json!({
                 "id": "mock", "object": object(operation, true), "created": 0, "model": &*self.model,
@@ -104,7 +105,7 @@ impl Mock {
         respond(StatusCode::OK, "text/event-stream", events)
     }
 
-    /// A vector that is the same for the same text and differs for another.
+    /// Returns a vector that depends on the text alone.
     fn embedding(&self) -> Vec<f64> {
         let digest = ring::digest::digest(&ring::digest::SHA256, self.text.as_bytes());
         digest.as_ref()[..8].iter().map(|byte| f64::from(*byte) / 255.0).collect()
@@ -130,14 +131,14 @@ fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Respo
     response
 }
 
-impl Upstream for Mock {
+impl Upstream for MockUpstream {
     fn call(&self, call: Call) -> Calling {
-        let (answer, delay) = (self.answer(call.operation, call.stream), self.delay);
+        let (response, delay) = (self.response(call.operation, call.stream), self.delay);
         Box::pin(async move {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            Ok(answer)
+            Ok(response)
         })
     }
 }

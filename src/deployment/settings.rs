@@ -1,4 +1,4 @@
-//! The settings of a deployment's layers that a request may change: each function makes one
+//! The settings of a deployment's layers that a request may override: each function creates one
 //! [`Setting`](tollgate_layers::Setting).
 //!
 //! Precedence everywhere: request, then deployment, then the general settings, as in LiteLLM.
@@ -14,23 +14,23 @@ use crate::{
     request::{Request, deadline, whole},
 };
 
-/// How long one attempt may take until its head goes up: for a stream until its first content.
+/// Returns the time limit of one attempt until its response head: for a stream until its first content.
 ///
-/// An attempt cut by the request's own shorter limit, or by the deadline, says nothing about the deployment.
+/// An attempt that exceeds a shorter limit of the request, or the deadline, does not count against the deployment.
 pub(crate) fn attempt(
     settings: &Settings,
     deployment: &Deployment,
 ) -> impl Fn(&Request) -> Option<Limit> + Clone + use<> {
-    let own = Attempt::new(settings, deployment);
+    let own = AttemptLimits::new(settings, deployment);
     move |request: &Request| Some(own.limit(request).or_shorter(whole(request)))
 }
 
-/// The clocks that an answer's body carries on.
-pub(crate) fn clocks(
+/// Returns the timeouts that apply to the response body.
+pub(crate) fn timeouts(
     settings: &Settings,
     deployment: &Deployment,
 ) -> impl Fn(&Request) -> AttemptTimeouts + Clone + use<> {
-    let own = Attempt::new(settings, deployment);
+    let own = AttemptLimits::new(settings, deployment);
     let idle = deployment.timeouts.idle.unwrap_or(settings.stream_idle_timeout);
     let ignore_pings = !settings.pings_keep_alive;
     move |request: &Request| {
@@ -45,14 +45,14 @@ pub(crate) fn clocks(
     }
 }
 
-/// One deployment's limits of an attempt.
+/// The limits that a deployment sets for an attempt.
 #[derive(Clone, Copy)]
-struct Attempt {
+struct AttemptLimits {
     plain: Duration,
     stream: Option<Duration>,
 }
 
-impl Attempt {
+impl AttemptLimits {
     fn new(settings: &Settings, deployment: &Deployment) -> Self {
         Self {
             plain: deployment.timeouts.attempt.unwrap_or(settings.timeout),
@@ -60,27 +60,29 @@ impl Attempt {
         }
     }
 
-    /// What one attempt may take. Where the request asks for less than the deployment is given, it is cut by the
-    /// client's own wish, and says nothing about the deployment.
+    /// Returns the time limit of one attempt. If the request sets a shorter limit than the deployment, an attempt that
+    /// exceeds it does not count against the deployment.
     fn limit(&self, request: &Request) -> Limit {
-        let fair = self.fair(request);
-        let limit = match self.asked(request) {
-            Some(asked) if asked < fair => Limit::of(asked).without_evidence(),
-            Some(asked) => Limit::of(asked),
-            None => Limit::of(fair),
+        let deployment_limit = self.deployment_limit(request);
+        let limit = match self.request_limit(request) {
+            Some(request_limit) if request_limit < deployment_limit => {
+                Limit::of(request_limit).without_evidence()
+            }
+            Some(request_limit) => Limit::of(request_limit),
+            None => Limit::of(deployment_limit),
         };
         let clock =
             if self.watches_content(request) { TimeoutKind::FirstContent } else { TimeoutKind::Attempt };
         limit.named(clock.code())
     }
 
-    /// What the deployment may take, whoever asks.
-    fn fair(&self, request: &Request) -> Duration {
+    /// Returns the limit of the deployment, whatever the request allows.
+    fn deployment_limit(&self, request: &Request) -> Duration {
         if request.head.stream { self.stream.unwrap_or(self.plain) } else { self.plain }
     }
 
-    /// What this request allows, where it says so.
-    fn asked(&self, request: &Request) -> Option<Duration> {
+    /// Returns the limit that the request sets, if any.
+    fn request_limit(&self, request: &Request) -> Option<Duration> {
         let head = &request.head;
         match head.overrides.stream_timeout {
             Some(limit) if head.stream => Some(limit),
@@ -90,8 +92,8 @@ impl Attempt {
         }
     }
 
-    /// Whether anyone has set a clock for the first content: without one, a stream that shows signs of life is
-    /// not held back for ever.
+    /// Returns true if a timeout for the first content is set. Without one, a stream that sends pings is held for a
+    /// limited time only.
     fn watches_content(&self, request: &Request) -> bool {
         let head = &request.head;
         head.stream
@@ -101,17 +103,17 @@ impl Attempt {
     }
 }
 
-/// What a request costs in tokens, as far as it can be known before: its text, and the output that it may ask for.
+/// Returns the estimated tokens of a request: its text and its output limit.
 pub(crate) fn cost(request: &Request) -> u64 {
     let head = &request.head;
     head.prompt_tokens.saturating_add(head.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
 }
 
-/// The output of a request that names no limit, until the deployment's own answers have taught its meter better.
+/// The estimated output of a request without a limit, in tokens, until the meter has learned from responses.
 const UNKNOWN_OUTPUT: u64 = 256;
 
-/// How a deployment is weighed against the others of its group.
-pub(crate) fn share(deployment: &Deployment) -> EndpointWeight {
+/// Returns the weight of a deployment among the deployments of its group.
+pub(crate) fn endpoint_weight(deployment: &Deployment) -> EndpointWeight {
     let limits = &deployment.limits;
     // Exact below 2^53, which no limit reaches.
     #[expect(clippy::cast_precision_loss, reason = "a weight needs no more than 52 bits")]

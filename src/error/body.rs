@@ -1,4 +1,4 @@
-//! What can be wrong with an answer that had begun: [`BodyError`].
+//! Errors of a response body, and of a stream that broke off: [`BodyError`] and [`StreamBreak`].
 
 use std::{error::Error, fmt};
 
@@ -6,7 +6,7 @@ use tollgate_layers::{Outcome, timeout::Limit};
 
 use crate::classify::OutcomeKind;
 
-/// Which clock ran out.
+/// The timeout that ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutKind {
     /// `stream_timeout`.
@@ -18,7 +18,7 @@ pub enum TimeoutKind {
 }
 
 impl TimeoutKind {
-    /// Its name in errors.
+    /// Returns the `code` of this timeout in errors.
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::FirstContent => "first_content_timeout",
@@ -38,48 +38,48 @@ impl fmt::Display for TimeoutKind {
     }
 }
 
-/// Why an answer is no good. Names no upstream, no header and no key.
+/// The reason why an upstream response cannot be used. Its text names no upstream, no header and no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// One of the clocks ran out.
+    /// A timeout ran out.
     Timeout {
-        /// Which.
+        /// The timeout.
         clock: TimeoutKind,
-        /// How long it gave.
+        /// The limit that was exceeded.
         limit: Limit,
     },
     /// The deadline of the whole request has passed.
     Deadline,
-    /// The connection broke before the answer's end.
+    /// The connection broke before the end of the response.
     Cut,
-    /// The answer has fewer bytes than it announced, or stops within its JSON.
+    /// The response has fewer bytes than its Content-Length, or its JSON is incomplete.
     Truncated,
-    /// The stream ended, cleanly as far as the connection goes, without a finish reason or a terminal event.
+    /// The stream ended without a finish reason or a terminal event, although the connection ended cleanly.
     Unfinished,
-    /// There was nothing in the answer.
+    /// The response is empty.
     Empty,
-    /// A stream was asked for; this is neither one nor JSON.
+    /// A stream was requested; the response is neither an event stream nor JSON.
     NotAStream,
-    /// The answer is no JSON at all, such as a page of HTML.
+    /// The response is not JSON, for example an HTML page.
     NotJson,
-    /// The answer leads elsewhere, or says that nothing has changed. It is not followed: our credential is for this
-    /// address alone.
+    /// The response is a redirect or a 304. Redirects are not followed: the credential of the gateway belongs to this
+    /// address only.
     Redirect,
-    /// One event is longer than this many bytes.
+    /// An event is longer than `limit` bytes.
     TooLarge {
-        /// The cap.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
 impl BodyError {
-    /// What it means for the record of the deployment.
+    /// Returns the outcome that is recorded for the deployment.
     pub(crate) const fn outcome(&self) -> Outcome {
         let kind = self.kind();
         let outcome = Outcome::new(kind.class()).with_kind(kind as u8);
         match self {
             Self::Timeout { limit, .. } if !limit.evidence => outcome.without_evidence(),
-            // The time was used up by the walk before this attempt as much as by the attempt.
+            // Earlier attempts used up the deadline as much as this one.
             Self::Deadline => outcome.without_evidence(),
             Self::Timeout { .. }
             | Self::Cut
@@ -93,11 +93,11 @@ impl BodyError {
         }
     }
 
-    /// Which of the finer kinds.
+    /// Returns the kind of the outcome, which is finer than its class.
     pub(crate) const fn kind(&self) -> OutcomeKind {
         match self {
             Self::Timeout { .. } | Self::Deadline => OutcomeKind::Timeout,
-            // Nothing lives at this address.
+            // The address serves no API.
             Self::Redirect => OutcomeKind::NotFound,
             Self::Cut
             | Self::Truncated
@@ -109,7 +109,7 @@ impl BodyError {
         }
     }
 
-    /// A word for the `code` of a client-visible error, and for logs.
+    /// Returns the `code` of the error object, also used in logs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Timeout { clock, .. } => clock.code(),
@@ -149,12 +149,12 @@ impl fmt::Display for BodyError {
 
 impl Error for BodyError {}
 
-/// How a stream broke off, for one whose answer is committed or is about to be.
+/// The reason why a stream broke off, before or after its response was committed.
 #[derive(Clone, Debug)]
 pub(crate) enum StreamBreak {
-    /// Something is wrong with it.
+    /// The body is invalid, incomplete or too slow.
     Body(BodyError),
-    /// The upstream said so: the data of its error event, and what the classifier made of it.
+    /// The upstream sent an error event: its data, and the outcome that the classifier found in it.
     Upstream(bytes::Bytes, Box<Outcome>),
 }
 
@@ -173,9 +173,9 @@ impl From<BodyError> for StreamBreak {
     }
 }
 
-/// An error that knows what it means: the gateway's own.
+/// An error of the gateway that has an [`Outcome`] of its own.
 pub(crate) trait HasOutcome {
-    /// How the attempt ended that failed with this.
+    /// Returns the outcome of an attempt that failed with this error.
     fn outcome(&self) -> Outcome;
 }
 

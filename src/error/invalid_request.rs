@@ -1,12 +1,12 @@
-//! A request that is refused before anybody was asked.
+//! Requests that are refused before an upstream is called: [`InvalidRequest`].
 
 use std::{borrow::Cow, error, fmt, str::Utf8Error, time::Duration};
 
 use http::StatusCode;
 
-/// Why a request was refused: the caller's own fault, in words for the caller.
+/// The error of a request that is invalid, with a message for the client.
 ///
-/// It never repeats a value of the request, only names and places.
+/// The message never repeats a value of the request, only names and positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidRequest {
     status: StatusCode,
@@ -16,7 +16,7 @@ pub(crate) struct InvalidRequest {
 }
 
 impl InvalidRequest {
-    /// The body is larger than `limit` bytes: 413.
+    /// Returns the 413 of a body that is larger than `limit` bytes.
     pub(crate) fn too_large(limit: usize) -> Self {
         Self {
             status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -26,12 +26,12 @@ impl InvalidRequest {
         }
     }
 
-    /// The client stopped sending: 400, which hardly anybody will see.
+    /// Returns the 400 of a body whose upload broke off. The client has usually disconnected and does not read it.
     pub(crate) fn broken_off() -> Self {
         Self::body("The request body broke off.")
     }
 
-    /// The client hardly sends any more: 408.
+    /// Returns the 408 of an upload of less than `bytes` bytes `within` the period.
     pub(crate) fn stalled(bytes: usize, within: Duration) -> Self {
         Self {
             status: StatusCode::REQUEST_TIMEOUT,
@@ -44,7 +44,7 @@ impl InvalidRequest {
         }
     }
 
-    /// The body is compressed: 415, rather than a word about its grammar.
+    /// Returns the 415 of a body with a Content-Encoding, instead of an error of the JSON parser.
     pub(crate) fn encoded() -> Self {
         Self {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -54,13 +54,13 @@ impl InvalidRequest {
         }
     }
 
-    /// `param` names a model that is not here; `near` is the one that was probably meant.
+    /// Returns the 400 of a `param` that names an unknown model; `near` is the most similar name that exists.
     pub(crate) fn unknown_model(param: &'static str, name: &str, near: Option<&str>) -> Self {
-        // A name is as long as the caller likes, an error is not.
+        // The length of a name is not limited; the length of the message is.
         let name: String = name.chars().take(100).collect();
         let hint = match near {
             Some(near) => format!("Did you mean `{near}`?"),
-            None => "GET /v1/models lists those that are.".to_owned(),
+            None => "GET /v1/models lists the models.".to_owned(),
         };
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -70,27 +70,27 @@ impl InvalidRequest {
         }
     }
 
-    /// The status of the answer: 400, 408, 413 or 415.
+    /// Returns the status of the response: 400, 408, 413 or 415.
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The parameter or header that is wrong, if it is one.
+    /// Returns the parameter or header that is invalid, if the error belongs to one.
     pub(crate) fn param(&self) -> Option<&str> {
         self.param.as_deref()
     }
 
-    /// What kind of mistake it is, as a word for programs.
+    /// Returns the `code` of the error object.
     pub(crate) const fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The body as a whole cannot be read.
+    /// Returns the 400 of a body that cannot be read.
     pub(crate) fn body(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code: "invalid_json", message: message.into(), param: None }
     }
 
-    /// Broken at `offset` of `body`.
+    /// Returns the 400 of a syntax error at `offset` of `body`.
     pub(crate) fn at(body: &[u8], offset: usize, what: &str) -> Self {
         let before = body.get(..offset).unwrap_or(body);
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
@@ -129,7 +129,7 @@ impl InvalidRequest {
         }
     }
 
-    /// `param` has a value that it cannot have; `rule` says what it must be ("must be a string").
+    /// Returns the 400 of an invalid value of `param`; `rule` describes a valid one ("must be a string").
     pub(crate) fn value(param: impl Into<Cow<'static, str>>, rule: &str) -> Self {
         let param = param.into();
         Self {
@@ -149,7 +149,7 @@ impl fmt::Display for InvalidRequest {
 
 impl error::Error for InvalidRequest {}
 
-/// `serde_json` counts lines and columns from one; a column is a number of bytes.
+/// Returns the byte offset of an error. `serde_json` counts lines and columns from one; a column is a number of bytes.
 fn offset(body: &[u8], error: &serde_json::Error) -> usize {
     let start = match error.line().checked_sub(2) {
         Some(newlines) => memchr::memchr_iter(b'\n', body).nth(newlines).map_or(0, |newline| newline + 1),

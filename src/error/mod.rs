@@ -1,8 +1,8 @@
-//! All that can fail, in one enum: [`Error`].
+//! The error type of the gateway's services: [`Error`].
 //!
-//! An upstream's error *answer* is no `Error`: it is a response, passed on with its status and body. This enum is what
-//! we did, or what the wire did. It is matched without `_` in two places, `judged` (what class is it?) and
-//! `object` (what does the client see?), so that a new layer cannot be forgotten in either.
+//! An error *response* of an upstream is not an `Error`: it is passed on with its status and body. `Error` covers
+//! failures of the gateway and of its connections. Two modules match it without `_`, `outcome` (its class) and
+//! `object` (its status and error object), so that the compiler finds both when a variant is added.
 
 mod body;
 mod invalid_request;
@@ -21,47 +21,47 @@ pub(crate) use invalid_request::InvalidRequest;
 pub(crate) use object::{ErrorObject, body_of};
 pub(crate) use origin::Origin;
 
-/// Why there is no answer from upstream.
+/// A request that failed without a response of an upstream.
 #[derive(Clone, Debug)]
 pub(crate) enum Error {
-    /// The request is wrong: the client's fault.
+    /// The request is invalid.
     InvalidRequest(InvalidRequest),
     /// The key is missing or wrong.
     Unauthenticated {
-        /// Whether there was a key at all.
+        /// True if the request contained a key.
         given: bool,
     },
-    /// No such path.
+    /// The path does not exist.
     NoRoute,
-    /// The path exists, for another method: this one.
+    /// The path accepts only this method.
     Method(&'static str),
-    /// No such group.
+    /// The group does not exist.
     UnknownModel(Arc<str>),
-    /// The front door is full: too many requests, or too many bytes, are held already.
+    /// Admission control refused the request: the gateway is at its limit of requests or of buffered bytes.
     Busy,
     /// An attempt, or the whole request, took too long.
     Elapsed(Elapsed),
-    /// No deployment of the group has room in time.
+    /// No deployment of the group has capacity in time.
     Exhausted(Exhausted),
-    /// The upstream could not be called, or broke off before its head.
+    /// The connection could not be made, or broke before the response head.
     Transport(TransportError),
-    /// The answer was none, or broke off before it could be committed.
+    /// The response was invalid, or broke off before it was committed.
     Body(BodyError),
-    /// One of these, and whose attempt it was that failed with it.
+    /// The error of an attempt, with the deployment that was called.
     Attempt(Arc<Origin>, Box<Error>),
 }
 
-/// The wire failed before there was an answer.
+/// A connection failure before the response head.
 #[derive(Clone, Debug)]
 pub struct TransportError {
-    /// Whether the request may have reached the upstream.
+    /// True if the request may have reached the upstream.
     pub sent: bool,
-    /// Whether it was a clock that ended it: the connect clock.
+    /// True if the connect timeout ran out.
     pub timed_out: bool,
-    /// Whether it says anything about the upstream's health. Not so where this machine has no files or ports left, or where
-    /// the upstream closed a connection that had been idle.
+    /// True if the failure counts against the upstream's health. False if this machine has no files or ports left, or
+    /// if the upstream closed an idle connection.
     pub evidence: bool,
-    /// What happened, without any address in it.
+    /// The message for the client, without an address.
     pub what: Arc<str>,
 }
 
@@ -76,44 +76,44 @@ impl std::error::Error for TransportError {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidRequest(rejected) => rejected.fmt(f),
+            Self::InvalidRequest(invalid) => invalid.fmt(f),
             Self::Unauthenticated { given: false } => {
                 f.write_str("No API key was sent. Send it as `Authorization: Bearer KEY`.")
             }
             Self::Unauthenticated { given: true } => f.write_str("The API key is not valid here."),
             Self::NoRoute => f.write_str(
-                "There is no such path. Served are /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models.",
+                "There is no such path. Available paths are /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models.",
             ),
-            Self::Method(allowed) => write!(f, "This path takes {allowed} alone."),
+            Self::Method(allowed) => write!(f, "This path accepts only {allowed}."),
             Self::UnknownModel(name) => {
-                write!(f, "There is no model `{}`. GET /v1/models lists those that are.", shortened(name))
+                write!(f, "There is no model `{}`. GET /v1/models lists the models.", truncated(name))
             }
-            Self::Busy => f.write_str("The gateway holds as many requests as it may. Try again in a second."),
+            Self::Busy => f.write_str("The gateway is at its limit of concurrent requests. Try again in a second."),
             Self::Elapsed(elapsed) => elapsed.fmt(f),
             Self::Exhausted(exhausted) => match exhausted.retry_after() {
                 Some(after) => {
                     let seconds = after.as_millis().div_ceil(1000);
-                    write!(f, "No deployment of this model has room. Try again in {seconds} s.")
+                    write!(f, "No deployment of this model has capacity. Try again in {seconds} s.")
                 }
                 None => f.write_str("This model has no deployment."),
             },
-            Self::Transport(wire) => wire.fmt(f),
+            Self::Transport(transport) => transport.fmt(f),
             Self::Body(fault) => fault.fmt(f),
             Self::Attempt(_, error) => error.fmt(f),
         }
     }
 }
 
-/// A name from a request, short enough to be shown back.
-fn shortened(name: &str) -> &str {
+/// Returns the first 100 characters of a name from a request.
+fn truncated(name: &str) -> &str {
     name.char_indices().nth(100).map_or(name, |(end, _)| &name[..end])
 }
 
 impl std::error::Error for Error {}
 
 impl From<InvalidRequest> for Error {
-    fn from(rejected: InvalidRequest) -> Self {
-        Self::InvalidRequest(rejected)
+    fn from(invalid: InvalidRequest) -> Self {
+        Self::InvalidRequest(invalid)
     }
 }
 
@@ -130,8 +130,8 @@ impl From<Exhausted> for Error {
 }
 
 impl From<TransportError> for Error {
-    fn from(wire: TransportError) -> Self {
-        Self::Transport(wire)
+    fn from(transport: TransportError) -> Self {
+        Self::Transport(transport)
     }
 }
 

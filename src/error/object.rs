@@ -1,4 +1,4 @@
-//! OpenAI's error object: [`ErrorObject`], and the status that goes with each [`Error`].
+//! OpenAI's error object, [`ErrorObject`], and the HTTP status of each [`Error`].
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{BodyError, Error, StreamBreak};
 use crate::classify::{self, OutcomeKind};
 
-/// What a client is told of an error, in OpenAI's shape.
+/// An error in OpenAI's format, as the client receives it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ErrorObject {
     message: String,
@@ -23,23 +23,23 @@ struct Shape<'a> {
 }
 
 impl ErrorObject {
-    /// An error of our own.
+    /// Creates the object of an error of the gateway, without a `param`.
     pub(crate) fn new(message: impl Into<String>, kind: &str, code: &str) -> Self {
         Self { message: message.into(), r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
     }
 
-    /// The object of this error.
+    /// Returns the object of an [`Error`].
     pub(crate) fn of(error: &Error) -> Self {
-        let (_, kind, code) = face(error);
+        let (_, kind, code) = status_type_code(error);
         let param = match error {
-            Error::InvalidRequest(rejected) => rejected.param(),
+            Error::InvalidRequest(invalid) => invalid.param(),
             Error::UnknownModel(_) => Some("model"),
             _ => None,
         };
         Self { param: param.map(str::to_owned), ..Self::new(error.to_string(), kind, code) }
     }
 
-    /// The object of a stream that broke off.
+    /// Returns the object of a stream that broke off.
     pub(crate) fn of_break(broken: &StreamBreak) -> Self {
         match broken {
             StreamBreak::Body(fault) => {
@@ -51,14 +51,14 @@ impl ErrorObject {
         }
     }
 
-    /// What an upstream's error object says, in whichever dialect.
+    /// Reads the error object of an upstream, in any dialect.
     pub(crate) fn read(data: &[u8]) -> Self {
         Self::of_json(&serde_json::from_slice(data).unwrap_or_default())
     }
 
     fn of_json(json: &Value) -> Self {
         const PLACES: [&str; 3] = ["/error", "/choices/0/error", "/errors/0"];
-        // Some wrap it in a list of one.
+        // Some upstreams wrap the object in a list of one.
         let whole = json.get(0).unwrap_or(json);
         let error = PLACES.iter().find_map(|place| whole.pointer(place).filter(|error| error.is_object()));
         let error = error.unwrap_or(whole);
@@ -75,13 +75,13 @@ impl ErrorObject {
         &self.message
     }
 
-    /// The JSON body of an answer.
+    /// Returns the JSON body of a response.
     pub(crate) fn body(&self) -> Vec<u8> {
         // A struct of strings always serialises.
         serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
     }
 
-    /// One event of a stream.
+    /// Returns the object as a server-sent event.
     pub(crate) fn event(&self) -> Bytes {
         let mut event = b"data: ".to_vec();
         event.extend_from_slice(&self.body());
@@ -91,16 +91,16 @@ impl ErrorObject {
 }
 
 impl Error {
-    /// The status that the client sees.
+    /// Returns the HTTP status of the response.
     pub(crate) fn status(&self) -> StatusCode {
-        face(self).0
+        status_type_code(self).0
     }
 }
 
-/// What the client sees of an error: status, type and code.
-fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
+/// Returns the status, type and code of the response to an error.
+fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
-        Error::InvalidRequest(rejected) => (rejected.status(), "invalid_request_error", rejected.code()),
+        Error::InvalidRequest(invalid) => (invalid.status(), "invalid_request_error", invalid.code()),
         Error::Unauthenticated { .. } => {
             (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
         }
@@ -112,21 +112,21 @@ fn face(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.clock().unwrap_or("timeout"))
         }
         Error::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
-        Error::Transport(wire) if wire.timed_out => {
+        Error::Transport(transport) if transport.timed_out => {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", "connect_timeout")
         }
         Error::Transport(_) => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
-        // That nothing is there is the operator's business: to the client it is not a model that does not exist.
+        // A wrong `api_base` is a mistake of the operator: the client must not receive a 404 for its model.
         Error::Body(fault @ BodyError::Redirect) => (StatusCode::BAD_GATEWAY, "upstream_error", fault.code()),
         Error::Body(fault) => {
             let kind = fault.kind();
             (classify::status_of(kind), classify::openai_type(kind), fault.code())
         }
-        Error::Attempt(_, error) => face(error),
+        Error::Attempt(_, error) => status_type_code(error),
     }
 }
 
-/// The upstream's error object as a body: as it is, where it has the shape already.
+/// Returns the body of an upstream's error in OpenAI's format: unchanged if it has this format already.
 pub(crate) fn body_of(data: &[u8]) -> Bytes {
     let json: Value = serde_json::from_slice(data).unwrap_or_default();
     if json.get("error").is_some_and(Value::is_object) {
@@ -135,7 +135,7 @@ pub(crate) fn body_of(data: &[u8]) -> Bytes {
     ErrorObject::of_json(&json).body().into()
 }
 
-/// Codes come as numbers and as words.
+/// Returns a string or a number as text. Upstreams send codes as either.
 fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()),
@@ -148,12 +148,12 @@ fn text(value: Option<&Value>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(data: &str) -> String {
+    fn read_error(data: &str) -> String {
         String::from_utf8(ErrorObject::read(data.as_bytes()).body()).expect("utf-8")
     }
 
     #[test]
-    fn every_dialect_of_error_becomes_one_shape() {
+    fn an_error_object_of_any_dialect_gets_one_format() {
         let cases = [
             (
                 r#"{"error":{"message":"busy","type":"overloaded_error","code":529}}"#,
@@ -185,12 +185,12 @@ mod tests {
             ),
         ];
         for (upstream, ours) in cases {
-            assert_eq!(told(upstream), ours);
+            assert_eq!(read_error(upstream), ours);
         }
     }
 
     #[test]
-    fn one_that_has_the_shape_is_passed_on_as_it_is() {
+    fn an_error_object_in_openais_format_is_passed_on_unchanged() {
         let data = br#"{ "error": {"message": "x", "extra": 1} }"#;
         assert_eq!(&body_of(data)[..], data);
         for other in [r#"{"object":"error","message":"x"}"#, r#"[{"error":{"message":"x"}}]"#] {

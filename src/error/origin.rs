@@ -1,35 +1,35 @@
-//! Whose answer it is: [`Origin`].
+//! The deployment that a response or an error comes from: [`Origin`].
 
 use http::HeaderValue;
 
 use crate::config::Deployment;
 
-/// What the headers of an answer tell of its deployment, made once when the tree is built.
+/// The deployment as shown in the response headers, created once when the tree is built.
 #[derive(Debug)]
 pub(crate) struct Origin {
     /// The deployment's id.
     pub deployment: HeaderValue,
-    /// Its group.
+    /// The group of the deployment.
     pub group: HeaderValue,
-    /// Its `api_base`, shown only when the operator says so.
+    /// The `api_base` of the deployment, sent only if the operator enables it.
     pub base: HeaderValue,
-    /// Its own `num_retries`.
+    /// The `num_retries` of the deployment.
     pub retries: Option<u32>,
 }
 
 impl Origin {
-    /// Of this deployment. A name that cannot stand in a header is shown with what cannot left out.
+    /// Returns the origin of a deployment. Characters that are invalid in a header are removed from the names.
     pub(crate) fn of(deployment: &Deployment) -> Self {
         Self {
-            deployment: shown(&deployment.id),
-            group: shown(&deployment.group),
-            base: shown(&deployment.target.base.to_string()),
+            deployment: header_value(&deployment.id),
+            group: header_value(&deployment.group),
+            base: header_value(&deployment.target.base.to_string()),
             retries: deployment.num_retries,
         }
     }
 }
 
-fn shown(name: &str) -> HeaderValue {
+fn header_value(name: &str) -> HeaderValue {
     let visible: String = name.chars().filter(|char| matches!(char, ' '..='~')).collect();
     HeaderValue::try_from(visible).unwrap_or(HeaderValue::from_static("-"))
 }

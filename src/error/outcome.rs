@@ -1,4 +1,4 @@
-//! Of what class our own errors are: the second of the two places where [`Error`] is matched without `_`.
+//! The outcome of each [`Error`]: the second of the two places where it is matched without `_`.
 
 use std::convert::Infallible;
 
@@ -20,10 +20,10 @@ impl HasOutcome for Error {
             Self::Exhausted(exhausted) => {
                 OutcomeKind::RateLimited.outcome().refused().with_retry_after(exhausted.retry_after())
             }
-            Self::Transport(wire) => {
-                let kind = if wire.timed_out { OutcomeKind::Timeout } else { OutcomeKind::Network };
-                let outcome = if wire.sent { kind.outcome() } else { kind.outcome().never_sent() };
-                if wire.evidence { outcome } else { outcome.without_evidence() }
+            Self::Transport(transport) => {
+                let kind = if transport.timed_out { OutcomeKind::Timeout } else { OutcomeKind::Network };
+                let outcome = if transport.sent { kind.outcome() } else { kind.outcome().never_sent() };
+                if transport.evidence { outcome } else { outcome.without_evidence() }
             }
             Self::Body(fault) => fault.outcome(),
             Self::Attempt(_, error) => error.outcome(),

@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::reading::Reading;
+use super::held::HeldResponse;
 use crate::{
     body::{
         timeouts::{RunningTimeouts, Timer},
@@ -36,7 +36,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Head { #[pin] inner: F },
-        Body { reading: Option<Reading> },
+        Body { held: Option<HeldResponse> },
     }
 }
 
@@ -61,22 +61,22 @@ where
                     let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
                     return Poll::Ready(Err(fault.into()));
                 };
-                let mut reading = Reading::of(head?, this.config, *this.clocks, *this.stream);
+                let mut held = HeldResponse::of(head?, this.config, *this.clocks, *this.stream);
                 // The call's future goes here, and with it what it held of the prompt.
-                this.state.set(State::Body { reading: None });
+                this.state.set(State::Body { held: None });
                 *this.timer = Timer::default();
                 // Most answers are there with their heads, and are moved once less.
-                if reading.poll_known(cx).is_pending() {
-                    this.state.set(State::Body { reading: Some(reading) });
+                if held.poll_decided(cx).is_pending() {
+                    this.state.set(State::Body { held: Some(held) });
                     return Poll::Pending;
                 }
-                Poll::Ready(reading.into_answer(this.config).map_err(E::from))
+                Poll::Ready(held.into_response(this.config).map_err(E::from))
             }
-            StateProj::Body { reading } => {
-                let Some(under_way) = reading else { return Poll::Pending };
-                ready!(under_way.poll_known(cx));
-                let Some(known) = reading.take() else { return Poll::Pending };
-                Poll::Ready(known.into_answer(this.config).map_err(E::from))
+            StateProj::Body { held } => {
+                let Some(under_way) = held else { return Poll::Pending };
+                ready!(under_way.poll_decided(cx));
+                let Some(known) = held.take() else { return Poll::Pending };
+                Poll::Ready(known.into_response(this.config).map_err(E::from))
             }
         }
     }

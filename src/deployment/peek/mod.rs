@@ -22,10 +22,10 @@
 //! spinner waits longer. Without any clock a silent upstream holds the call for ever.
 
 mod future;
-mod reading;
+mod held;
+mod response;
 #[cfg(test)]
 mod tests;
-mod verdict;
 
 use std::{
     sync::{Arc, atomic::AtomicU64},

@@ -1,22 +1,22 @@
 //! HTTP/1 connections to one origin, each polled by the request that uses it: [`Pool`].
 //!
-//! hyper's connections are futures that must be polled for anything to happen. A client usually gives each a task, and
-//! talks to it through channels: every head, and every frame of a body, then costs two turns of the scheduler, and a
-//! burst comes out one frame at a time. Here whoever waits for an answer polls the connection it comes from. There is
-//! no task, a burst that lies in the read buffer is seen whole, and a caller that leaves closes the socket on the spot.
+//! hyper's connections are futures that make progress only when they are polled. A client usually spawns a task for each
+//! and communicates through channels: every head, and every body frame, then costs two scheduler turns, and a
+//! burst comes out one frame at a time. Here the request that waits for a response polls its connection. There is
+//! no task, a burst in the read buffer is read at once, and a cancelled request closes the socket immediately.
 //!
-//! It differs from hyper-util's legacy client in more than that: it knows one origin, dials only when no connection is
-//! idle, and never follows up a dial that nobody waits for any more. What it shares with it: the connection used last
-//! goes first, and a request that finds its connection gone before it left goes to another.
+//! The pool differs from hyper-util's legacy client in more than that: it has one origin, dials only when no connection
+//! is idle, and drops a dial when its request is cancelled. As in hyper-util, the connection that was used last is taken
+//! first, and a request whose connection was closed before it was sent uses another one.
 //!
-//! Hazards: while nobody polls the body, nothing is read, not even the other side's end; that is what back-pressure
-//! means. A body that is dropped before its end closes its connection.
+//! Hazards: while the body is not polled nothing is read, not even a close by the server; that is back-pressure.
+//! A body that is dropped before its end closes its connection.
 
-mod lent;
-mod link;
-mod relay;
+mod body;
+mod connection;
 #[cfg(test)]
 mod tests;
+mod waker;
 
 use std::{
     fmt,
@@ -42,27 +42,27 @@ use tokio::{
 };
 use tollgate_layers::BoxError;
 
-pub(crate) use self::lent::Lent;
-use self::link::Link;
+pub(crate) use self::body::PooledBody;
+use self::connection::PooledConnection;
 
-/// A connection over the network, in TLS or not.
+/// A TCP connection, with or without TLS.
 pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Makes a connection. It is boxed because that is rare.
+/// A function that opens a connection. Its future is boxed, because dials are rare.
 type Dial<T> = dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync;
 
-/// Connections to one origin.
+/// A pool of connections to one origin.
 pub(crate) struct Pool<T: Read + Write, B: Body + 'static> {
     idle: Mutex<Idle<T, B>>,
-    keep: Duration,
+    idle_timeout: Duration,
     dial: Box<Dial<T>>,
 }
 
 struct Idle<T: Read + Write, B: Body + 'static> {
-    /// Since when each is idle, the longest first.
-    links: Vec<(Instant, Link<T, B>)>,
-    /// Whether somebody closes those that are idle for too long.
-    reaped: bool,
+    /// The idle connections, each with the time since when it is idle, the oldest first.
+    connections: Vec<(Instant, PooledConnection<T, B>)>,
+    /// True while a task runs that closes expired connections.
+    has_reaper: bool,
 }
 
 impl<T: Read + Write, B: Body> fmt::Debug for Pool<T, B> {
@@ -71,15 +71,16 @@ impl<T: Read + Write, B: Body> fmt::Debug for Pool<T, B> {
     }
 }
 
-/// Why there is no answer.
+/// A request that failed before its response head.
 #[derive(Debug)]
-pub(crate) enum Failed {
-    /// There was no connection to be had. The request has not left.
+pub(crate) enum SendError {
+    /// The connection could not be opened. The request was not sent.
     Connect(BoxError),
-    /// The connection broke before the head of an answer.
+    /// The connection broke before the response head.
     Broken(hyper::Error),
-    /// The same of one that had been idle: its server may have closed it while the request was on its way.
-    Gone(hyper::Error),
+    /// A connection that had been idle broke before the response head: the server may have closed it while the request was
+    /// being sent.
+    StaleConnection(hyper::Error),
 }
 
 impl<T, B> Pool<T, B>
@@ -89,58 +90,61 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    /// No connection yet; `dial` makes them, and each is kept idle for so long at most.
-    pub(crate) fn new<F>(keep: Duration, dial: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// Creates an empty pool; `dial` opens connections, and each is closed after `idle_timeout` without use.
+    pub(crate) fn new<F>(idle_timeout: Duration, dial: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, BoxError>> + Send + 'static,
     {
-        let idle = Mutex::new(Idle { links: Vec::new(), reaped: false });
-        Self { idle, keep, dial: Box::new(move || Box::pin(dial())) }
+        let idle = Mutex::new(Idle { connections: Vec::new(), has_reaper: false });
+        Self { idle, idle_timeout, dial: Box::new(move || Box::pin(dial())) }
     }
 
-    /// Sends a request whose target and `host` are as the server expects them, over a connection that is idle or that is
-    /// dialled. An idle connection is taken at once, before the future is polled. Dropping the future, or the
-    /// body of the answer before its end, closes the connection.
+    /// Sends a request, whose target and `host` header the server must accept, over an idle connection or a new one.
+    /// An idle connection is taken immediately, before the future is polled. Dropping the future, or the response body
+    /// before its end, closes the connection.
     ///
     /// # Errors
-    /// [`Failed`].
+    /// [`SendError`], if there is no response head.
     pub(crate) fn send(
         self: Arc<Self>,
         request: Request<B>,
-    ) -> impl Future<Output = Result<Response<Lent<T, B>>, Failed>> {
-        // Handed over before the future is made: a future that begins with a request holds the place of two.
-        let begun = match self.take() {
-            Some(mut link) => Ok((link.hand_over(request), link)),
+    ) -> impl Future<Output = Result<Response<PooledBody<T, B>>, SendError>> {
+        // The request is started outside of the async block: a future that captures a request stores it twice.
+        let started = match self.take() {
+            Some(mut connection) => Ok((connection.start_request(request), connection)),
             None => Err(request),
         };
         async move {
-            let unsent = match begun {
-                Ok((answer, mut link)) => {
+            let unsent = match started {
+                Ok((answer, mut connection)) => {
                     let mut answer = pin!(answer);
-                    match poll_fn(|cx| link.drive(cx, |cx| answer.as_mut().poll(cx))).await {
-                        Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
-                        Err(error) => unsent(error).map_err(Failed::Gone)?,
+                    match poll_fn(|cx| connection.poll_with(cx, |cx| answer.as_mut().poll(cx))).await {
+                        Ok(answer) => return Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+                        Err(error) => unsent(error).map_err(SendError::StaleConnection)?,
                     }
                 }
                 Err(request) => request,
             };
-            // In a box, because it is rare and large: every call would move what a dial needs.
-            Box::pin(self.send_anyhow(unsent)).await
+            // Boxed, because dials are rare and their future is large: every call would move it.
+            Box::pin(self.send_or_dial(unsent)).await
         }
     }
 
-    async fn send_anyhow(self: Arc<Self>, mut request: Request<B>) -> Result<Response<Lent<T, B>>, Failed> {
-        while let Some(mut link) = self.take() {
-            match link.send(request).await {
-                Ok(answer) => return Ok(answer.map(|body| Lent::new(body, link, self))),
-                Err(error) => request = unsent(error).map_err(Failed::Gone)?,
+    async fn send_or_dial(
+        self: Arc<Self>,
+        mut request: Request<B>,
+    ) -> Result<Response<PooledBody<T, B>>, SendError> {
+        while let Some(mut connection) = self.take() {
+            match connection.send(request).await {
+                Ok(answer) => return Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+                Err(error) => request = unsent(error).map_err(SendError::StaleConnection)?,
             }
         }
-        let io = (self.dial)().await.map_err(Failed::Connect)?;
-        let mut link = Link::over(io).await.map_err(Failed::Broken)?;
-        match link.send(request).await {
-            Ok(answer) => Ok(answer.map(|body| Lent::new(body, link, self))),
-            Err(error) => Err(Failed::Broken(error.into_error())),
+        let io = (self.dial)().await.map_err(SendError::Connect)?;
+        let mut connection = PooledConnection::handshake(io).await.map_err(SendError::Broken)?;
+        match connection.send(request).await {
+            Ok(answer) => Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+            Err(error) => Err(SendError::Broken(error.into_error())),
         }
     }
 
@@ -148,51 +152,51 @@ where
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The open connection that was used last.
-    fn take(&self) -> Option<Link<T, B>> {
+    /// Takes the open connection that was used last.
+    fn take(&self) -> Option<PooledConnection<T, B>> {
         loop {
-            let taken = self.idle().links.pop();
-            let (since, mut link) = taken?;
-            // Whoever closes those that are too old may be late, or gone with the runtime it was spawned on.
-            if since + self.keep > Instant::now() && link.is_open() {
-                return Some(link);
+            let taken = self.idle().connections.pop();
+            let (since, mut connection) = taken?;
+            // The task that closes expired connections may be late, or stopped with its runtime.
+            if since + self.idle_timeout > Instant::now() && connection.is_open() {
+                return Some(connection);
             }
         }
     }
 
-    fn put(self: &Arc<Self>, link: Link<T, B>) {
+    fn put(self: &Arc<Self>, connection: PooledConnection<T, B>) {
         let now = Instant::now();
         let mut idle = self.idle();
-        idle.links.push((now, link));
-        if idle.reaped {
+        idle.connections.push((now, connection));
+        if idle.has_reaper {
             return;
         }
-        // Without a runtime nobody reads from a socket either.
+        // Without a runtime no socket works either.
         if let Ok(runtime) = Handle::try_current() {
-            idle.reaped = true;
-            runtime.spawn(reap(Arc::downgrade(self), now + self.keep));
+            idle.has_reaper = true;
+            runtime.spawn(reap(Arc::downgrade(self), now + self.idle_timeout));
         }
     }
 
-    /// Closes those that were idle for too long by `now`; when the next one will have been.
+    /// Closes the connections that have expired by `now`, and returns when the next one expires.
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle();
-        let old = idle.links.partition_point(|(since, _)| *since + self.keep <= now);
-        let expired: Vec<_> = idle.links.drain(..old).collect();
-        let next = idle.links.first().map(|(since, _)| *since + self.keep);
-        idle.reaped = next.is_some();
+        let old = idle.connections.partition_point(|(since, _)| *since + self.idle_timeout <= now);
+        let expired: Vec<_> = idle.connections.drain(..old).collect();
+        let next = idle.connections.first().map(|(since, _)| *since + self.idle_timeout);
+        idle.has_reaper = next.is_some();
         drop(idle); // sockets are closed without the lock
         drop(expired);
         next
     }
 }
 
-/// The request, where its connection was closed while it was idle.
+/// Returns the request if it was not sent, because its connection was closed while idle.
 fn unsent<B>(mut error: TrySendError<Request<B>>) -> hyper::Result<Request<B>> {
     error.take_message().ok_or_else(|| error.into_error())
 }
 
-/// Closes idle connections as they become too old, while there are any.
+/// Closes idle connections as they expire, until none is left.
 async fn reap<T, B>(pool: Weak<Pool<T, B>>, first: Instant)
 where
     T: Read + Write + Unpin + Send + 'static,

@@ -13,21 +13,22 @@ use tollgate_layers::BoxError;
 use tower::ServiceExt;
 
 use super::{
-    Call, Calling, Upstream, broken,
+    Call, Calling, Upstream,
     connect::{Connector, connector},
+    error::{call_error, connect_error},
     http2::Http2,
-    turn::InTurn,
+    yield_once::YieldOnce,
 };
 use crate::{
     body::UpstreamBody,
-    deployment::pool::{Failed, Io, Pool},
+    deployment::pool::{Io, Pool, SendError},
     error::TransportError,
     provider::origin_form,
     request::SplicedBody,
 };
 
 /// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
-pub(super) const IDLE: Duration = Duration::from_secs(50);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// Connects deployments with their servers. Those at one origin share its connections: a deployment's credentials ride
 /// in its own requests, never in the connection.
@@ -59,7 +60,7 @@ impl Client {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = origins.entry(root.clone()).or_insert_with(|| {
             let connector = self.connector.clone();
-            Arc::new(Pool::new(IDLE, move || connector.clone().oneshot(root.clone())))
+            Arc::new(Pool::new(IDLE_TIMEOUT, move || connector.clone().oneshot(root.clone())))
         });
         Arc::new(Http1(Arc::clone(pool)))
     }
@@ -90,11 +91,13 @@ impl Upstream for Http1 {
         }
         let answer = Arc::clone(&self.0).send(request).map(|result| match result {
             Ok(answer) => Ok(answer.map(UpstreamBody::from)),
-            Err(Failed::Connect(error)) => Err(broken::dial(&*error)),
-            Err(Failed::Broken(error)) => Err(broken::call(&error)),
-            Err(Failed::Gone(error)) => Err(TransportError { evidence: false, ..broken::call(&error) }),
+            Err(SendError::Connect(error)) => Err(connect_error(&*error)),
+            Err(SendError::Broken(error)) => Err(call_error(&error)),
+            Err(SendError::StaleConnection(error)) => {
+                Err(TransportError { evidence: false, ..call_error(&error) })
+            }
         });
-        Box::pin(InTurn::new(answer, call.stream))
+        Box::pin(YieldOnce::new(answer, call.stream))
     }
 
     fn takes_origin_form(&self) -> bool {

@@ -12,19 +12,19 @@ use super::resolve::Resolver;
 use crate::deployment::pool::Io;
 
 /// The connect clock: dial, and the handshake of TLS.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gives a connection to wherever a URL leads, within [`CONNECT`].
+/// Gives a connection to wherever a URL leads, within [`CONNECT_TIMEOUT`].
 pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
 
-/// A server that says nothing is asked whether it is still there after this, and then [`PROBES`] times.
-pub(super) const QUIET: Duration = Duration::from_secs(15);
-const PROBE: Duration = Duration::from_secs(5);
-const PROBES: u32 = 3;
+/// A server that says nothing is asked whether it is still there after this, and then [`KEEPALIVE_RETRIES`] times.
+pub(super) const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A server that has confirmed nothing for so long, neither what was sent nor a probe, is gone: its host has lost power,
 /// or something on the way has forgotten the connection. Left to itself the kernel waits for a quarter of an hour.
-pub(super) const GONE: Duration = Duration::from_secs(30);
+pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// With `http2` that protocol is offered by ALPN.
 pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
@@ -35,19 +35,21 @@ pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
     } else {
         tls.enable_http1().wrap_connector(tcp)
     };
-    Ok(BoxCloneSyncService::new(ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT)).service(https)))
+    Ok(BoxCloneSyncService::new(
+        ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT_TIMEOUT)).service(https),
+    ))
 }
 
 pub(super) fn tcp<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     // Of several addresses each gets its share, so that one that is dead leaves time for the next.
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.set_keepalive(Some(QUIET));
-    tcp.set_keepalive_interval(Some(PROBE));
-    tcp.set_keepalive_retries(Some(PROBES));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE_TIME));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    tcp.set_tcp_user_timeout(Some(GONE));
+    tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
     tcp
 }
 

@@ -3,14 +3,14 @@
 //! [`Deployed`] is the leaf of the tree: it encodes for one deployment and calls its upstream. That is the [`Client`],
 //! unless it is a mock, a simulation, or an embedder's own.
 
-mod broken;
 mod client;
 mod connect;
+mod error;
 mod http2;
 mod resolve;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod yield_once;
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ use std::{
 use futures_util::{TryFutureExt, future::MapErr};
 use tower::Service;
 
-pub(crate) use self::{client::Client, connect::CONNECT};
+pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT};
 use crate::{
     Error,
     body::UpstreamBody,

@@ -25,23 +25,23 @@ use tower::Service;
 #[derive(Clone, Debug)]
 pub(super) struct Resolver<R> {
     inner: R,
-    under_way: UnderWay,
+    pending: PendingLookups,
 }
 
 /// What is being looked up.
 #[derive(Clone, Default)]
-struct UnderWay(Arc<Mutex<HashMap<Name, Lookup>>>);
+struct PendingLookups(Arc<Mutex<HashMap<Name, Lookup>>>);
 
-type Lookup = Shared<BoxFuture<'static, Found>>;
-type Found = Result<Vec<SocketAddr>, Unknown>;
+type Lookup = Shared<BoxFuture<'static, ResolveResult>>;
+type ResolveResult = Result<Vec<SocketAddr>, ResolveError>;
 
-impl fmt::Debug for UnderWay {
+impl fmt::Debug for PendingLookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names().keys()).finish()
     }
 }
 
-impl UnderWay {
+impl PendingLookups {
     fn names(&self) -> MutexGuard<'_, HashMap<Name, Lookup>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,15 +49,15 @@ impl UnderWay {
 
 /// Why a name has no address.
 #[derive(Clone, Debug)]
-pub(super) struct Unknown(Arc<dyn Error + Send + Sync>);
+pub(super) struct ResolveError(Arc<dyn Error + Send + Sync>);
 
-impl fmt::Display for Unknown {
+impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no address is known")
     }
 }
 
-impl Error for Unknown {
+impl Error for ResolveError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.0)
     }
@@ -65,7 +65,7 @@ impl Error for Unknown {
 
 impl<R> Resolver<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, under_way: UnderWay::default() }
+        Self { inner, pending: PendingLookups::default() }
     }
 }
 
@@ -79,20 +79,20 @@ where
         >,
 {
     type Response = vec::IntoIter<SocketAddr>;
-    type Error = Unknown;
-    type Future = Map<Lookup, fn(Found) -> Result<vec::IntoIter<SocketAddr>, Unknown>>;
+    type Error = ResolveError;
+    type Future = Map<Lookup, fn(ResolveResult) -> Result<vec::IntoIter<SocketAddr>, ResolveError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unknown>> {
-        self.inner.poll_ready(cx).map_err(|error| Unknown(Arc::new(error)))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        self.inner.poll_ready(cx).map_err(|error| ResolveError(Arc::new(error)))
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let mut names = self.under_way.names();
+        let mut names = self.pending.names();
         let lookup = match names.get(&name) {
             Some(lookup) => lookup.clone(),
             None => {
-                let done = Done { name: name.clone(), under_way: self.under_way.clone() };
-                let lookup = look_up(self.inner.call(name.clone()), done);
+                let guard = RemoveOnDrop { name: name.clone(), pending: self.pending.clone() };
+                let lookup = look_up(self.inner.call(name.clone()), guard);
                 names.insert(name, lookup.clone());
                 lookup
             }
@@ -103,27 +103,30 @@ where
 }
 
 /// In a task of its own: who comes after all others have left finds it still under way.
-fn look_up<I, E>(looked_up: impl Future<Output = Result<I, E>> + Send + 'static, done: Done) -> Lookup
+fn look_up<I, E>(
+    looked_up: impl Future<Output = Result<I, E>> + Send + 'static,
+    guard: RemoveOnDrop,
+) -> Lookup
 where
     I: Iterator<Item = SocketAddr>,
     E: Error + Send + Sync + 'static,
 {
     let task = tokio::spawn(async move {
-        let _done = done;
-        looked_up.await.map(Iterator::collect).map_err(|error| Unknown(Arc::new(error)))
+        let _guard = guard;
+        looked_up.await.map(Iterator::collect).map_err(|error| ResolveError(Arc::new(error)))
     });
-    task.map(|ended| ended.unwrap_or_else(|panicked| Err(Unknown(Arc::new(panicked))))).boxed().shared()
+    task.map(|ended| ended.unwrap_or_else(|panicked| Err(ResolveError(Arc::new(panicked))))).boxed().shared()
 }
 
 /// However a lookup ends, the next who asks begins another.
-struct Done {
+struct RemoveOnDrop {
     name: Name,
-    under_way: UnderWay,
+    pending: PendingLookups,
 }
 
-impl Drop for Done {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        self.under_way.names().remove(&self.name);
+        self.pending.names().remove(&self.name);
     }
 }
 
@@ -161,7 +164,7 @@ mod tests {
         }
     }
 
-    type Asked = BoxFuture<'static, Result<vec::IntoIter<SocketAddr>, Unknown>>;
+    type Asked = BoxFuture<'static, Result<vec::IntoIter<SocketAddr>, ResolveError>>;
 
     impl Machine {
         /// Asks through one resolver.

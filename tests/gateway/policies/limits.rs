@@ -20,7 +20,7 @@ async fn all_of_a_small_rpm_may_be_used_at_once_and_then_no_more() {
     let refused = world.ask().await;
     refused.error(429);
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!(refused.text().contains(&format!("has room. Try again in {seconds} s.")), "{refused:?}");
+    assert!(refused.text().contains(&format!("has capacity. Try again in {seconds} s.")), "{refused:?}");
     assert!((50..=61).contains(&seconds), "the first of the six is a minute old in {seconds} s");
     assert_eq!(world.calls("a"), 6);
 }

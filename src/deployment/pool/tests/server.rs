@@ -26,11 +26,11 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use crate::deployment::pool::{Failed, Lent, Pool};
+use crate::deployment::pool::{Pool, PooledBody, SendError};
 
 pub(super) type Pipe = TokioIo<DuplexStream>;
 pub(super) type Sent = Full<Bytes>;
-pub(super) type Answer = Response<Lent<Pipe, Sent>>;
+pub(super) type Answer = Response<PooledBody<Pipe, Sent>>;
 
 /// A pool, and the server that it connects to.
 pub(super) struct Server {
@@ -58,12 +58,12 @@ impl Server {
     }
 
     /// Asks for `path`, which says how to answer: see [`answer`].
-    pub(super) async fn ask(&self, path: &str) -> Result<Answer, Failed> {
+    pub(super) async fn ask(&self, path: &str) -> Result<Answer, SendError> {
         self.post(path, "hello").await
     }
 
     /// Sends so much.
-    pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<Answer, Failed> {
+    pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<Answer, SendError> {
         let request = Request::post(path).header("host", "server").body(Full::new(body.into()));
         Arc::clone(&self.pool).send(request.expect("a request")).await
     }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tower::{ServiceExt, service_fn};
 
-use crate::deployment::upstream::connect::{CONNECT, GONE, QUIET, connector, tcp};
+use crate::deployment::upstream::connect::{CONNECT_TIMEOUT, KEEPALIVE_TIME, USER_TIMEOUT, connector, tcp};
 
 #[tokio::test]
 async fn a_quiet_server_is_asked_whether_it_is_still_there() {
@@ -23,11 +23,11 @@ async fn a_quiet_server_is_asked_whether_it_is_still_there() {
     let connected = connector(false).unwrap().oneshot(uri).await.unwrap();
     let MaybeHttpsStream::Http(socket) = &connected else { panic!("TLS, and nobody asked for it") };
     let socket = SockRef::from(socket.inner());
-    assert_eq!(socket.tcp_keepalive_time().unwrap(), QUIET);
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
     let probes = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
-    assert_eq!(QUIET + probes, GONE);
+    assert_eq!(KEEPALIVE_TIME + probes, USER_TIMEOUT);
     #[cfg(target_os = "linux")]
-    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(GONE));
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
 }
 
 /// Where connections are neither made nor refused: a queue of one that is full. Both must live on.
@@ -51,6 +51,7 @@ async fn a_dead_address_leaves_time_for_the_next() {
     pause();
     let uri = format!("http://two.test:{}", at.port()).parse().unwrap();
     let connecting = tcp(HttpConnector::new_with_resolver(resolver)).oneshot(uri);
-    let connected = timeout(CONNECT * 2 / 3, connecting).await.expect("time is left for TLS").unwrap();
+    let connected =
+        timeout(CONNECT_TIMEOUT * 2 / 3, connecting).await.expect("time is left for TLS").unwrap();
     assert_eq!(connected.inner().peer_addr().unwrap(), at);
 }

@@ -25,7 +25,7 @@ use tower::util::BoxCloneSyncService;
 use super::call;
 use crate::deployment::upstream::{
     Upstream,
-    connect::{GONE, tcp},
+    connect::{USER_TIMEOUT, tcp},
     http2::Http2,
 };
 
@@ -85,10 +85,10 @@ async fn a_server_that_is_gone_without_a_word_is_noticed() {
         _ = &mut answer => panic!("nobody has answered"),
         connection = silent => connection,
     };
-    let answer = timeout(10 * GONE, answer).await.expect("it is noticed");
+    let answer = timeout(10 * USER_TIMEOUT, answer).await.expect("it is noticed");
     assert!(answer.is_err());
     // Clocks tick in milliseconds.
-    assert!(since.elapsed() < GONE + Duration::from_millis(100), "{:?}", since.elapsed());
+    assert!(since.elapsed() < USER_TIMEOUT + Duration::from_millis(100), "{:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Dialling and what becomes of it, over real sockets.
 
 mod connect;
+mod error;
 mod http2;
-mod words;
 
 use bytes::Bytes;
 use http::{Request, Uri};

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::server::{Pipe, Sent, Server};
-use crate::deployment::pool::{Failed, Pool};
+use crate::deployment::pool::{Pool, SendError};
 
 #[tokio::test]
 async fn one_connection_serves_one_request_after_the_other() {
@@ -153,7 +153,7 @@ async fn a_connection_that_breaks_before_the_head_is_an_error_and_not_another_at
         read
     };
     let (asked, read) = tokio::join!(asked, hang_up);
-    assert!(matches!(asked, Err(Failed::Broken(_))), "{asked:?}");
+    assert!(matches!(asked, Err(SendError::Broken(_))), "{asked:?}");
     assert!(read.is_ok_and(|count| count > 0), "it may have arrived");
 }
 
@@ -169,7 +169,7 @@ async fn a_connection_that_had_been_idle_and_breaks_is_known_as_one() {
         drop(theirs);
     };
     let (second, ()) = tokio::join!(second, hang_up);
-    assert!(matches!(second, Err(Failed::Gone(_))), "{second:?}");
+    assert!(matches!(second, Err(SendError::StaleConnection(_))), "{second:?}");
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_connection_that_ends_with_its_answer_is_not_kept() {
     let (first, ()) = tokio::join!(Arc::clone(&pool).send(hello()), answer);
     drop(first.expect("an answer"));
     let second = pool.send(hello()).await;
-    assert!(matches!(second, Err(Failed::Connect(_))), "{second:?}");
+    assert!(matches!(second, Err(SendError::Connect(_))), "{second:?}");
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_dial_that_fails_says_so() {
     let request = Request::post("/").body(Full::default()).expect("a request");
     let asked = Arc::new(pool).send(request).await;
     assert!(
-        matches!(&asked, Err(Failed::Connect(error)) if error.to_string() == "nobody there"),
+        matches!(&asked, Err(SendError::Connect(error)) if error.to_string() == "nobody there"),
         "{asked:?}"
     );
 }

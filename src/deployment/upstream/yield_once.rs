@@ -1,4 +1,4 @@
-//! Reads before writes: [`InTurn`].
+//! Reads before writes: [`YieldOnce`].
 
 use std::{
     future::Future,
@@ -16,26 +16,26 @@ pin_project! {
     /// client gets by the way that has a task for each connection. Measured, it spares a busy core 4 % for short answers,
     /// and on a quiet one costs nothing; but under load it puts the first content of a stream off by about 25 us.
     #[derive(Debug)]
-    pub(super) struct InTurn<F> {
-        waits: bool,
+    pub(super) struct YieldOnce<F> {
+        yields: bool,
         #[pin]
         inner: F,
     }
 }
 
-impl<F> InTurn<F> {
-    /// Polls `inner` after a turn, or, if it is in haste, at once.
-    pub(super) const fn new(inner: F, haste: bool) -> Self {
-        Self { waits: !haste, inner }
+impl<F> YieldOnce<F> {
+    /// Polls `inner` after a turn, or, if it is in immediate, at once.
+    pub(super) const fn new(inner: F, immediate: bool) -> Self {
+        Self { yields: !immediate, inner }
     }
 }
 
-impl<F: Future> Future for InTurn<F> {
+impl<F: Future> Future for YieldOnce<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if std::mem::take(this.waits) {
+        if std::mem::take(this.yields) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn it_waits_for_one_turn_and_no_more() {
-        let mut slow = spawn(InTurn::new(ready(()), false));
+        let mut slow = spawn(YieldOnce::new(ready(()), false));
         assert_pending!(slow.poll());
         assert!(slow.is_woken());
         assert_ready!(slow.poll());
@@ -61,6 +61,6 @@ mod tests {
 
     #[test]
     fn what_is_in_haste_does_not_wait() {
-        assert_ready!(spawn(InTurn::new(ready(()), true)).poll());
+        assert_ready!(spawn(YieldOnce::new(ready(()), true)).poll());
     }
 }

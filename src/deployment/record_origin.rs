@@ -1,4 +1,4 @@
-//! Writes the deployment on each of its answers and errors: [`RecordOrigin`].
+//! A layer that records the deployment in its responses and errors: [`RecordOriginLayer`].
 
 use std::{
     future::Future,
@@ -19,14 +19,14 @@ use crate::{
     request::{Request, RequestContext},
 };
 
-/// Writes the deployment on each of its answers and errors, and the time it took on the request's trail.
+/// Records the deployment in each of its responses and errors, and the time it took in the request context.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordOriginLayer {
     origin: Arc<Origin>,
 }
 
 impl RecordOriginLayer {
-    /// Answers are this deployment's.
+    /// Creates the layer of one deployment.
     pub(crate) const fn new(origin: Arc<Origin>) -> Self {
         Self { origin }
     }
@@ -40,7 +40,7 @@ impl<S> Layer<S> for RecordOriginLayer {
     }
 }
 
-/// See [`RecordOriginLayer`].
+/// The service of [`RecordOriginLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct RecordOrigin<S> {
     inner: S,
@@ -83,9 +83,9 @@ pin_project! {
     }
 }
 
-/// One line for each attempt that failed, at `RUST_LOG=tollgate=info`: who and why. What the upstream said is not
-/// told: it may repeat the prompt.
-fn tell(origin: &Origin, result: &Result<Response, Error>) {
+/// Logs an attempt that failed, at level INFO: its deployment, group and kind. The body of the upstream is not logged,
+/// because it may repeat the prompt.
+fn log_failure(origin: &Origin, result: &Result<Response, Error>) {
     let outcome = match result {
         Ok(response) => *response.body().outcome(),
         Err(error) => error.outcome(),
@@ -104,10 +104,10 @@ fn tell(origin: &Origin, result: &Result<Response, Error>) {
     }
 }
 
-/// The same for one that fails when its head has gone.
-fn teller(origin: Arc<Origin>) -> OutcomeCallback {
+/// Returns a listener that logs an attempt that fails after its response head was passed on.
+fn log_late_failure(origin: Arc<Origin>) -> OutcomeCallback {
     OutcomeCallback::new(Arc::new(move |outcome| {
-        // One that was cancelled has not failed.
+        // A cancelled attempt has no outcome and did not fail.
         if let Some(outcome) = outcome.filter(|outcome| !outcome.is_success()) {
             let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(outcome));
             tracing::info!(?deployment, ?group, ?kind, "attempt failed under way");
@@ -123,17 +123,17 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Reading the answer, below, is the gateway's own time.
+        // Processing of the response, below, is not time of the upstream.
         let now = Instant::now();
         let mut result = ready!(this.inner.poll(cx));
         this.context.add_upstream(now.saturating_duration_since(*this.start));
         if let Some(origin) = this.origin.take() {
-            tell(&origin, &result);
+            log_failure(&origin, &result);
             result = match result {
                 Ok(mut response) => {
                     let body = response.body_mut();
                     if !body.has_ended() && tracing::enabled!(tracing::Level::INFO) {
-                        body.attach(teller(Arc::clone(&origin)));
+                        body.attach(log_late_failure(Arc::clone(&origin)));
                     }
                     body.set_origin(origin);
                     Ok(response)

@@ -14,7 +14,7 @@ use crate::{
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A 200 that is all there, and is no stream of events.
-pub(super) fn whole(
+pub(super) fn complete(
     parts: Parts,
     bytes: Bytes,
     config: &WatchConfig,
@@ -31,19 +31,19 @@ pub(super) fn whole(
         return Err(BodyError::Empty);
     }
     let Some(info) = ChunkInfo::read(text) else {
-        return Err(if opens { BodyError::Truncated } else { no_json(stream) });
+        return Err(if opens { BodyError::Truncated } else { not_json(stream) });
     };
     if info.error
         && let Some(outcome) = (config.peek.classifier.event)(text, &parts.headers)
     {
-        return Ok(refusal(parts, text, outcome, config));
+        return Ok(error_in_success(parts, text, outcome, config));
     }
     let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
     Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
 }
 
 /// An error that came in a 200: an answer of its kind's status, with what the upstream said.
-pub(super) fn refusal(
+pub(super) fn error_in_success(
     mut parts: Parts,
     data: &[u8],
     outcome: Outcome,
@@ -64,7 +64,7 @@ pub(super) fn error(
 ) -> request::Response {
     config.peek.secrets.remove_from_headers(&mut parts.headers);
     let mut body = config.peek.secrets.redact(bytes);
-    if let Some((what, code)) = refused(outcome) {
+    if let Some((what, code)) = credential_refusal(outcome) {
         let kind = classify::openai_type(classify::kind_of(&outcome));
         let said = ErrorObject::read(&body);
         body = ErrorObject::new(format!("{what}: {}", said.message()), kind, code).body().into();
@@ -73,7 +73,7 @@ pub(super) fn error(
     Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-fn refused(outcome: Outcome) -> Option<(&'static str, &'static str)> {
+fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> {
     match classify::kind_of(&outcome) {
         OutcomeKind::Unauthorized => {
             Some(("The upstream refused the gateway's own credential, not yours", "upstream_unauthorized"))
@@ -99,7 +99,7 @@ fn refused(outcome: Outcome) -> Option<(&'static str, &'static str)> {
 
 /// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
 /// nor can the client be expected to read it.
-pub(super) fn unreadable(mut parts: Parts, config: &WatchConfig) -> request::Response {
+pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> request::Response {
     let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
         "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
@@ -113,7 +113,7 @@ pub(super) fn unreadable(mut parts: Parts, config: &WatchConfig) -> request::Res
     Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-pub(super) const fn no_json(stream: bool) -> BodyError {
+pub(super) const fn not_json(stream: bool) -> BodyError {
     if stream { BodyError::NotAStream } else { BodyError::NotJson }
 }
 

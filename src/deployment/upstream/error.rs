@@ -4,48 +4,48 @@ use std::{error::Error, io, io::ErrorKind};
 
 use tollgate_layers::timeout::Elapsed;
 
-use super::CONNECT;
+use super::CONNECT_TIMEOUT;
 use crate::error::TransportError;
 
 /// `EMFILE` and `ENFILE` on every Unix: no file is left for the process, or for the machine.
-const NO_FILES: [i32; 2] = [24, 23];
+const FILE_LIMIT_ERRORS: [i32; 2] = [24, 23];
 
-/// What is known of an error.
+/// What is diagnosis of an error.
 #[derive(Default)]
-struct Known {
+struct Diagnosis {
     kind: Option<ErrorKind>,
     timed_out: bool,
     unresolved: bool,
     /// What this machine has run out of.
-    short_of: Option<&'static str>,
+    exhausted: Option<&'static str>,
     /// What is wrong with what the upstream says.
-    said: Option<&'static str>,
+    protocol: Option<&'static str>,
 }
 
-impl Known {
+impl Diagnosis {
     fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut known = Self::default();
+        let mut diagnosis = Self::default();
         let mut cause = Some(error);
         while let Some(error) = cause {
-            known.timed_out |= error.is::<Elapsed>();
+            diagnosis.timed_out |= error.is::<Elapsed>();
             // The resolver's io error has no kind; only the one that holds it tells what it is.
-            known.unresolved |= error.to_string().starts_with("dns error");
+            diagnosis.unresolved |= error.to_string().starts_with("dns error");
             if let Some(io) = error.downcast_ref::<io::Error>() {
-                known.kind = Some(io.kind());
-                known.short_of = known.short_of.or_else(|| short_of(io));
+                diagnosis.kind = Some(io.kind());
+                diagnosis.exhausted = diagnosis.exhausted.or_else(|| exhausted_resource(io));
             }
             if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
-                known.said = known.said.or_else(|| said(hyper));
+                diagnosis.protocol = diagnosis.protocol.or_else(|| protocol_error(hyper));
             }
             cause = error.source();
         }
-        known
+        diagnosis
     }
 }
 
-fn short_of(error: &io::Error) -> Option<&'static str> {
+fn exhausted_resource(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        _ if error.raw_os_error().is_some_and(|code| NO_FILES.contains(&code)) => {
+        _ if error.raw_os_error().is_some_and(|code| FILE_LIMIT_ERRORS.contains(&code)) => {
             Some("open files (ulimit -n)")
         }
         ErrorKind::AddrNotAvailable => Some("local ports"),
@@ -54,7 +54,7 @@ fn short_of(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-fn said(error: &hyper::Error) -> Option<&'static str> {
+fn protocol_error(error: &hyper::Error) -> Option<&'static str> {
     match error {
         _ if error.is_parse_too_large() => Some("the head of its answer is too long"),
         _ if error.is_parse() => Some("its answer is no HTTP"),
@@ -64,32 +64,34 @@ fn said(error: &hyper::Error) -> Option<&'static str> {
 
 /// There is no connection, because of `error`. TLS tells of a bad certificate, or of a server that speaks no TLS, as of
 /// invalid data or of something else.
-pub(super) fn dial(error: &(dyn Error + 'static)) -> TransportError {
-    let known = Known::of(error);
+pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
+    let diagnosis = Diagnosis::of(error);
     // The clock of one address may strike before that of all.
-    let timed_out = known.timed_out || known.kind == Some(ErrorKind::TimedOut);
-    let what = match (known.short_of, known.kind) {
+    let timed_out = diagnosis.timed_out || diagnosis.kind == Some(ErrorKind::TimedOut);
+    let what = match (diagnosis.exhausted, diagnosis.kind) {
         (Some(what), _) => format!("The upstream was not called: this machine is out of {what}."),
         _ if timed_out => {
-            format!("No connection to the upstream within {} s (connect clock).", CONNECT.as_secs())
+            format!("No connection to the upstream within {} s (connect clock).", CONNECT_TIMEOUT.as_secs())
         }
-        _ if known.unresolved => "The upstream cannot be reached: its host name does not resolve.".to_owned(),
+        _ if diagnosis.unresolved => {
+            "The upstream cannot be reached: its host name does not resolve.".to_owned()
+        }
         (_, Some(ErrorKind::InvalidData | ErrorKind::Other)) => {
             "The upstream cannot be reached: TLS fails (its certificate, or it speaks none).".to_owned()
         }
         (_, Some(kind)) => format!("The upstream cannot be reached: {kind}."),
         (_, None) => "The upstream cannot be reached.".to_owned(),
     };
-    TransportError { sent: false, timed_out, evidence: known.short_of.is_none(), what: what.into() }
+    TransportError { sent: false, timed_out, evidence: diagnosis.exhausted.is_none(), what: what.into() }
 }
 
 /// The connection broke before there was an answer, because of `error`.
-pub(super) fn call(error: &(dyn Error + 'static)) -> TransportError {
-    let known = Known::of(error);
-    let what = match (known.said, known.kind) {
-        (Some(said), _) => format!("The upstream cannot be understood: {said}."),
+pub(super) fn call_error(error: &(dyn Error + 'static)) -> TransportError {
+    let diagnosis = Diagnosis::of(error);
+    let what = match (diagnosis.protocol, diagnosis.kind) {
+        (Some(protocol), _) => format!("The upstream cannot be understood: {protocol}."),
         (_, Some(kind)) => format!("The connection to the upstream broke before its answer: {kind}."),
         (_, None) => "The connection to the upstream broke before its answer.".to_owned(),
     };
-    TransportError { sent: true, timed_out: known.timed_out, evidence: true, what: what.into() }
+    TransportError { sent: true, timed_out: diagnosis.timed_out, evidence: true, what: what.into() }
 }

@@ -1,4 +1,4 @@
-//! What is said of an error, and whether it is evidence against the upstream.
+//! What is response of an error, and whether it is evidence against the upstream.
 
 use std::{error::Error, fmt, io, io::ErrorKind};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use super::call;
 use crate::{
-    deployment::upstream::{Client, broken},
+    deployment::upstream::{Client, error::connect_error},
     error::{self, HasOutcome, TransportError},
 };
 
@@ -29,8 +29,8 @@ impl Error for Opening {
     }
 }
 
-fn is_evidence(wire: TransportError) -> bool {
-    error::Error::Transport(wire).outcome().is_evidence()
+fn is_evidence(error: TransportError) -> bool {
+    error::Error::Transport(error).outcome().is_evidence()
 }
 
 #[test]
@@ -42,28 +42,28 @@ fn what_this_machine_is_short_of_is_no_evidence_against_the_upstream() {
         (ErrorKind::OutOfMemory.into(), "memory"),
     ];
     for (error, what) in short {
-        let wire = broken::dial(&Opening(error));
-        assert!(wire.what.contains(what), "{}", wire.what);
-        assert!(!is_evidence(wire));
+        let error = connect_error(&Opening(error));
+        assert!(error.what.contains(what), "{}", error.what);
+        assert!(!is_evidence(error));
     }
-    assert!(is_evidence(broken::dial(&Opening(ErrorKind::ConnectionRefused.into()))));
+    assert!(is_evidence(connect_error(&Opening(ErrorKind::ConnectionRefused.into()))));
 }
 
 #[test]
 fn a_clock_that_strikes_in_the_kernel_is_the_connect_clock_too() {
-    let wire = broken::dial(&Opening(ErrorKind::TimedOut.into()));
-    assert!(wire.timed_out && wire.what.contains("connect clock"), "{}", wire.what);
+    let error = connect_error(&Opening(ErrorKind::TimedOut.into()));
+    assert!(error.timed_out && error.what.contains("connect clock"), "{}", error.what);
 }
 
 /// What a call makes of a server that says this.
-async fn heard(said: String) -> TransportError {
+async fn error_of(response: String) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let server = async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         assert_ne!(socket.read(&mut [0; 4096]).await.unwrap(), 0);
         // The client may have hung up in the middle.
-        let _written = socket.write_all(said.as_bytes()).await;
+        let _written = socket.write_all(response.as_bytes()).await;
         socket
     };
     let client = Client::new().unwrap();
@@ -74,11 +74,11 @@ async fn heard(said: String) -> TransportError {
 #[tokio::test]
 async fn an_answer_that_cannot_be_understood_is_told_from_a_connection_that_broke() {
     let long = format!("HTTP/1.1 200 OK\r\ncontent-security-policy: {}\r\n\r\n", "x".repeat(20_000));
-    for (said, what) in
+    for (response, what) in
         [(long, "the head of its answer is too long"), ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "no HTTP")]
     {
-        let wire = heard(said).await;
-        assert!(wire.what.contains(what), "{}", wire.what);
-        assert!(is_evidence(wire));
+        let error = error_of(response).await;
+        assert!(error.what.contains(what), "{}", error.what);
+        assert!(is_evidence(error));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading of a body as much as must be known before the answer is committed.
+//! HeldResponse of a body as much as must be known before the answer is committed.
 
 use std::{
     task::{Context, Poll, ready},
@@ -7,7 +7,7 @@ use std::{
 
 use http::{Response, header, response::Parts};
 
-use super::verdict;
+use super::response;
 use crate::{
     body::{
         Body,
@@ -24,19 +24,19 @@ use crate::{
 };
 
 /// How much of an answer is held at most before it is committed.
-const HOLD: usize = 64 * 1024;
+const HOLD_LIMIT: usize = 64 * 1024;
 /// How long a stream is held without a clock for its first content: most clients and proxies give up on a head after
 /// a minute.
-const HOLD_FOR: Duration = Duration::from_secs(30);
+const HOLD_TIME: Duration = Duration::from_secs(30);
 /// How much of an error's body is read, and for how long: its status is known, and another deployment may be waiting.
-const ERROR: usize = 1024 * 1024;
-const ERROR_FOR: Duration = Duration::from_secs(5);
+const ERROR_LIMIT: usize = 1024 * 1024;
+const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// An answer whose head is there.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct HeldResponse {
     parts: Parts,
-    sort: Sort,
+    form: ResponseForm,
     /// It says that it is a stream of events.
     events: bool,
     /// It was held long enough.
@@ -46,13 +46,13 @@ pub(super) struct Reading {
 }
 
 #[derive(Debug)]
-enum Sort {
+enum ResponseForm {
     Error(Box<ActiveBody<Plain>>),
     Events(Box<ActiveBody<Events>>),
     Plain(Box<ActiveBody<Plain>>),
 }
 
-impl Reading {
+impl HeldResponse {
     pub(super) fn of(
         head: Response<UpstreamBody>,
         config: &WatchConfig,
@@ -61,64 +61,68 @@ impl Reading {
     ) -> Self {
         // What frames it is still among the headers: `headers::write` lets none of that through.
         let (parts, wire) = head.into_parts();
-        let (events, encoded) = (is_events(&parts.headers), verdict::is_encoded(&parts.headers));
-        let sort = if !parts.status.is_success() {
-            clocks.hold(ERROR_FOR);
-            Sort::Error(ActiveBody::new(Source::new(wire, clocks), Plain::new(None, true)))
+        let (events, encoded) = (is_events(&parts.headers), response::is_encoded(&parts.headers));
+        let form = if !parts.status.is_success() {
+            clocks.hold(ERROR_TIME);
+            ResponseForm::Error(ActiveBody::new(Source::new(wire, clocks), Plain::new(None, true)))
         } else if events && !encoded {
-            clocks.hold_unless_timed(HOLD_FOR);
-            Sort::Events(ActiveBody::new(Source::new(wire, clocks), Events::new(config.clone())))
+            clocks.hold_unless_timed(HOLD_TIME);
+            ResponseForm::Events(ActiveBody::new(Source::new(wire, clocks), Events::new(config.clone())))
         } else {
             let length = parts.headers.get(header::CONTENT_LENGTH);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            Sort::Plain(ActiveBody::new(Source::new(wire, clocks), Plain::new(length, encoded)))
+            ResponseForm::Plain(ActiveBody::new(Source::new(wire, clocks), Plain::new(length, encoded)))
         };
-        Self { parts, sort, events, overdue: false, stream }
+        Self { parts, form, events, overdue: false, stream }
     }
 
     /// Ready when enough is known.
-    pub(super) fn poll_known(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.is_known() {
-            let progress = match &mut self.sort {
-                Sort::Error(active) | Sort::Plain(active) => ready!(active.poll_progress(cx)),
-                Sort::Events(active) => ready!(active.poll_progress(cx)),
+    pub(super) fn poll_decided(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_decided() {
+            let progress = match &mut self.form {
+                ResponseForm::Error(active) | ResponseForm::Plain(active) => ready!(active.poll_progress(cx)),
+                ResponseForm::Events(active) => ready!(active.poll_progress(cx)),
             };
             self.overdue |= progress == Progress::HoldElapsed;
         }
         Poll::Ready(())
     }
 
-    fn is_known(&mut self) -> bool {
-        match &mut self.sort {
-            Sort::Error(active) => self.overdue || is_over(active) || active.content.total() >= ERROR as u64,
+    fn is_decided(&mut self) -> bool {
+        match &mut self.form {
+            ResponseForm::Error(active) => {
+                self.overdue || is_over(active) || active.content.total() >= ERROR_LIMIT as u64
+            }
             // Of a stream that cannot be read nothing more is to be learnt.
-            Sort::Plain(active) if self.events && active.content.total() > 0 => true,
-            Sort::Plain(active) => is_over(active) || active.content.total() > HOLD as u64,
-            Sort::Events(active) => {
+            ResponseForm::Plain(active) if self.events && active.content.total() > 0 => true,
+            ResponseForm::Plain(active) => is_over(active) || active.content.total() > HOLD_LIMIT as u64,
+            ResponseForm::Events(active) => {
                 let alive = active.timeouts().has_received();
                 is_over(active)
                     || active.content.state().answered()
-                    || active.content.held() > HOLD
+                    || active.content.held() > HOLD_LIMIT
                     || (self.overdue && alive)
             }
         }
     }
 
     /// The answer, committed; or what it is instead.
-    pub(super) fn into_answer(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
-        let Self { parts, sort, stream, .. } = self;
-        match sort {
+    pub(super) fn into_response(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
+        let Self { parts, form, stream, .. } = self;
+        match form {
             // Nobody has asked for another protocol, and to pass that on would end the client's connection.
-            Sort::Error(_) if parts.status.is_informational() => Err(verdict::no_json(stream)),
-            Sort::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
-            Sort::Error(_) if verdict::is_encoded(&parts.headers) => Ok(verdict::unreadable(parts, config)),
-            Sort::Error(mut active) => {
+            ResponseForm::Error(_) if parts.status.is_informational() => Err(response::not_json(stream)),
+            ResponseForm::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
+            ResponseForm::Error(_) if response::is_encoded(&parts.headers) => {
+                Ok(response::compressed_error(parts, config))
+            }
+            ResponseForm::Error(mut active) => {
                 let bytes = active.content.drain();
                 let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, &bytes);
-                Ok(verdict::error(parts, bytes, outcome, config))
+                Ok(response::error(parts, bytes, outcome, config))
             }
-            Sort::Plain(active) => plain(parts, active, config, stream),
-            Sort::Events(active) => events(parts, active, config),
+            ResponseForm::Plain(active) => plain(parts, active, config, stream),
+            ResponseForm::Events(active) => events(parts, active, config),
         }
     }
 }
@@ -134,12 +138,12 @@ fn plain(
     stream: bool,
 ) -> Result<request::Response, BodyError> {
     match active.over.take() {
-        Some(Ok(())) => verdict::whole(parts, active.content.drain(), config, stream),
+        Some(Ok(())) => response::complete(parts, active.content.drain(), config, stream),
         Some(Err(StreamBreak::Body(fault))) => Err(fault),
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
-            Ok(verdict::refusal(parts, &data, *outcome, config))
+            Ok(response::error_in_success(parts, &data, *outcome, config))
         }
-        None if !active.content.opens_like_json() => Err(verdict::no_json(stream)),
+        None if !active.content.opens_like_json() => Err(response::not_json(stream)),
         None => {
             let so_far = (config.peek.classifier.success)(&parts.headers);
             if is_events(&parts.headers) {
@@ -176,12 +180,12 @@ fn events(
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
             // The head's headers may tell how long to wait; an event in a stream under way has none.
             let outcome = (config.peek.classifier.event)(&data, &parts.headers).unwrap_or(*outcome);
-            Ok(verdict::refusal(parts, &data, outcome, config))
+            Ok(response::error_in_success(parts, &data, outcome, config))
         }
         Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !state.any => {
             let raw = active.content.raw();
-            parts.headers.insert(header::CONTENT_TYPE, verdict::JSON);
-            verdict::whole(parts, raw, config, true)
+            parts.headers.insert(header::CONTENT_TYPE, response::JSON);
+            response::complete(parts, raw, config, true)
         }
         // How the connection ends after the terminal event says nothing about what stood before that.
         Some(Err(StreamBreak::Body(fault))) if !state.done => Err(fault),
