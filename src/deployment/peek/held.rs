@@ -1,4 +1,4 @@
-//! HeldResponse of a body as much as must be known before the answer is committed.
+//! A response whose body is read until it can be committed or refused: [`HeldResponse`].
 
 use std::{
     task::{Context, Poll, ready},
@@ -23,25 +23,25 @@ use crate::{
     request,
 };
 
-/// How much of an answer is held at most before it is committed.
+/// The bytes of a body that are held before it is committed.
 const HOLD_LIMIT: usize = 64 * 1024;
-/// How long a stream is held without a clock for its first content: most clients and proxies give up on a head after
-/// a minute.
+/// The time that a stream is held without a timeout for its first content: most clients and proxies wait a minute for
+/// a response head.
 const HOLD_TIME: Duration = Duration::from_secs(30);
-/// How much of an error's body is read, and for how long: its status is known, and another deployment may be waiting.
+/// The bytes of an error body that are read; the time for it is short, because another deployment can be called.
 const ERROR_LIMIT: usize = 1024 * 1024;
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
-/// An answer whose head is there.
+/// A response whose head was received.
 #[derive(Debug)]
 pub(super) struct HeldResponse {
     parts: Parts,
     form: ResponseForm,
-    /// It says that it is a stream of events.
+    /// True if its Content-Type is an event stream.
     events: bool,
-    /// It was held long enough.
+    /// True if the time to hold it is over.
     overdue: bool,
-    /// A stream was asked for.
+    /// True if the request asked for a stream.
     stream: bool,
 }
 
@@ -76,7 +76,7 @@ impl HeldResponse {
         Self { parts, form, events, overdue: false, stream }
     }
 
-    /// Ready when enough is known.
+    /// Polls the body until the response can be committed or refused.
     pub(super) fn poll_decided(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_decided() {
             let progress = match &mut self.form {
@@ -93,7 +93,7 @@ impl HeldResponse {
             ResponseForm::Error(active) => {
                 self.overdue || is_over(active) || active.content.total() >= ERROR_LIMIT as u64
             }
-            // Of a stream that cannot be read nothing more is to be learnt.
+            // More bytes of an encoded stream give no information.
             ResponseForm::Plain(active) if self.events && active.content.total() > 0 => true,
             ResponseForm::Plain(active) => is_over(active) || active.content.total() > HOLD_LIMIT as u64,
             ResponseForm::Events(active) => {
@@ -106,11 +106,11 @@ impl HeldResponse {
         }
     }
 
-    /// The answer, committed; or what it is instead.
+    /// Returns the committed response, or the error that it contains.
     pub(super) fn into_response(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
         let Self { parts, form, stream, .. } = self;
         match form {
-            // Nobody has asked for another protocol, and to pass that on would end the client's connection.
+            // An unrequested 1xx is invalid, and passing it on would end the client's connection.
             ResponseForm::Error(_) if parts.status.is_informational() => Err(response::not_json(stream)),
             ResponseForm::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
             ResponseForm::Error(_) if response::is_encoded(&parts.headers) => {
@@ -166,7 +166,7 @@ fn events(
     let so_far = (config.peek.classifier.success)(&parts.headers);
     let state = *active.content.state();
     if active.over.is_none() || state.answered() {
-        // What broke after the first content breaks for the client too, however fast it came.
+        // A break after the first content is passed on to the client, even if it is known already.
         active.timeouts().release_hold();
         if let Some(Ok(())) = active.over {
             let content = &mut active.content;
@@ -178,7 +178,7 @@ fn events(
     }
     match active.over.take() {
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
-            // The head's headers may tell how long to wait; an event in a stream under way has none.
+            // The response headers may contain Retry-After; a later event has no headers.
             let outcome = (config.peek.classifier.event)(&data, &parts.headers).unwrap_or(*outcome);
             Ok(response::error_in_success(parts, &data, outcome, config))
         }
@@ -187,7 +187,7 @@ fn events(
             parts.headers.insert(header::CONTENT_TYPE, response::JSON);
             response::complete(parts, raw, config, true)
         }
-        // How the connection ends after the terminal event says nothing about what stood before that.
+        // A connection error after the terminal event does not change the content before it.
         Some(Err(StreamBreak::Body(fault))) if !state.done => Err(fault),
         Some(Err(StreamBreak::Body(_)) | Ok(())) | None => Err(BodyError::Empty),
     }

@@ -50,7 +50,7 @@ use crate::{
     request::{Operation, Request},
 };
 
-/// Holds each answer until it is known what it is worth. See the [module](self).
+/// Holds each response until its first content. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct PeekLayer<C> {
     settings: Arc<Settings<C>>,
@@ -81,19 +81,19 @@ impl<C: Clone> PeekLayer<C> {
         self
     }
 
-    /// Passes events with broken JSON on, instead of dropping them.
+    /// Passes on events with invalid JSON instead of dropping them.
     pub(crate) fn with_broken_events(mut self, pass: bool) -> Self {
         self.config().pass_broken = pass;
         self
     }
 
-    /// Counts events with broken JSON here.
+    /// Sets the counter of events with invalid JSON.
     pub(crate) fn with_broken_count(mut self, count: Arc<AtomicU64>) -> Self {
         self.config().broken = Some(count);
         self
     }
 
-    /// Keeps these out of errors: upstreams repeat the key that they refuse.
+    /// Sets the secrets to remove from errors: upstreams repeat a key that they refuse.
     pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.config().secrets = secrets;
         self

@@ -1,4 +1,4 @@
-//! What a complete body is worth.
+//! Conversion of a complete upstream body into the response for the client.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A 200 that is all there, and is no stream of events.
+/// Returns the response to a complete 200 that is not an event stream.
 pub(super) fn complete(
     parts: Parts,
     bytes: Bytes,
@@ -24,7 +24,7 @@ pub(super) fn complete(
     if is_encoded(&parts.headers) {
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }
-    // Some upstreams send blank lines while they think.
+    // Some upstreams send blank lines as keep-alive.
     let text = bytes.trim_ascii();
     let opens = matches!(text.first(), Some(b'{' | b'['));
     if !opens && text.split(|byte| *byte == b'\n').all(is_comment) {
@@ -42,7 +42,7 @@ pub(super) fn complete(
     Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
 }
 
-/// An error that came in a 200: an answer of its kind's status, with what the upstream said.
+/// Returns the response to an error object in a 200, with the status of the error's kind.
 pub(super) fn error_in_success(
     mut parts: Parts,
     data: &[u8],
@@ -54,8 +54,8 @@ pub(super) fn error_in_success(
     error(parts, body_of(data), outcome, config)
 }
 
-/// What an upstream says went wrong: as it came, but for our credentials. Where it is one of those that is refused,
-/// the answer says so: the client's own key opened our door, and there is nothing wrong with it.
+/// Returns the response to an upstream's error: unchanged, except that credentials are removed. If the upstream refused
+/// the gateway's own credential, the message states so, because the client's key is valid.
 pub(super) fn error(
     mut parts: Parts,
     bytes: Bytes,
@@ -97,8 +97,8 @@ fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// An error that is compressed, though nobody has asked for that: what it says cannot be searched for our credentials,
-/// nor can the client be expected to read it.
+/// Returns the response to a compressed error, although no compression was requested: the body cannot be searched for
+/// credentials, and the client may not be able to read it.
 pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> request::Response {
     let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
@@ -117,10 +117,10 @@ pub(super) const fn not_json(stream: bool) -> BodyError {
     if stream { BodyError::NotAStream } else { BodyError::NotJson }
 }
 
-/// We ask for no compression; one that compresses all the same is not looked into. Some say that they do not.
+/// Returns true if the body is compressed, although no compression was requested. Some upstreams send `identity`.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     const NONE: [&[u8]; 3] = [b"", b"identity", b"none"];
-    // As a rule it is not there, and one look is enough.
+    // The header is usually absent.
     if !headers.contains_key(header::CONTENT_ENCODING) {
         return false;
     }
@@ -134,7 +134,7 @@ fn is_comment(line: &[u8]) -> bool {
     line.is_empty() || line.starts_with(b":")
 }
 
-/// The status that an outcome's kind would have come with: never a success.
+/// Returns the HTTP status of an outcome's kind, never a success.
 fn status(outcome: Outcome) -> StatusCode {
     let status = classify::status_of(classify::kind_of(&outcome));
     if status.is_success() { StatusCode::BAD_GATEWAY } else { status }

@@ -1,4 +1,4 @@
-//! The way to upstreams over the wire: [`Client`].
+//! The HTTP client for upstreams: [`Client`].
 
 use std::{
     collections::HashMap,
@@ -27,11 +27,11 @@ use crate::{
     request::SplicedBody,
 };
 
-/// An idle connection is kept for that long: below the 60 s after which common load balancers drop one silently.
+/// The time that an idle connection is kept: below the 60 s after which common load balancers drop one silently.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Connects deployments with their servers. Those at one origin share its connections: a deployment's credentials ride
-/// in its own requests, never in the connection.
+/// The HTTP client of all deployments. Deployments with the same origin share connections: credentials are part of the
+/// requests, never of the connection.
 pub(crate) struct Client {
     connector: Connector,
     origins: Mutex<HashMap<Uri, Arc<Pool<Io, SplicedBody>>>>,
@@ -45,16 +45,16 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that is connected with nobody yet.
+    /// Creates a client without connections.
     ///
     /// # Errors
-    /// When rustls refuses its own default protocol versions, which would be a fault of the build.
+    /// If rustls refuses its own default protocol versions, which would be a bug of the build.
     pub(crate) fn new() -> Result<Self, BoxError> {
         let http2 = Arc::new(Http2::new(connector(true)?));
         Ok(Self { connector: connector(false)?, origins: Mutex::default(), http2 })
     }
 
-    /// The server of `base`, an absolute http or https URL, in HTTP/1.1.
+    /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL.
     pub(crate) fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
         let root = root(base);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,22 +65,22 @@ impl Client {
         Arc::new(Http1(Arc::clone(pool)))
     }
 
-    /// Any server, with HTTP/2 offered by ALPN. One connection per authority is opened, and calls queue behind its limit
-    /// of streams.
+    /// Returns the upstream that offers HTTP/2 by ALPN. It opens one connection per authority, and calls wait for its
+    /// limit of streams.
     pub(crate) fn http2(&self) -> Arc<dyn Upstream> {
         Arc::clone(&self.http2) as Arc<dyn Upstream>
     }
 }
 
-/// Scheme and authority alone.
+/// Returns the scheme and authority of a URL, with the path `/`.
 fn root(base: &Uri) -> Uri {
     let mut parts = base.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static("/"));
-    // Without scheme or authority it leads nowhere: the connector says so.
+    // Without scheme or authority the connector returns an error.
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// One deployment's way to its server: connections that it shares with others.
+/// The HTTP/1.1 upstream of one origin, over its pool.
 struct Http1(Arc<Pool<Io, SplicedBody>>);
 
 impl Upstream for Http1 {

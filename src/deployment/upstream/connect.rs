@@ -1,4 +1,4 @@
-//! Dialling, with TLS where it is asked for: [`Connector`].
+//! The connector for TCP and TLS: [`Connector`].
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use super::resolve::Resolver;
 use crate::deployment::pool::Io;
 
-/// The connect clock: dial, and the handshake of TLS.
+/// The timeout of the dial and the TLS handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gives a connection to wherever a URL leads, within [`CONNECT_TIMEOUT`].
+/// A service that connects to the host of a URL within [`CONNECT_TIMEOUT`].
 pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
 
 /// A server that says nothing is asked whether it is still there after this, and then [`KEEPALIVE_RETRIES`] times.
@@ -26,7 +26,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// or something on the way has forgotten the connection. Left to itself the kernel waits for a quarter of an hour.
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// With `http2` that protocol is offered by ALPN.
+/// Creates a connector; `http2` offers that protocol by ALPN.
 pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
     let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
     let tls = tls()?.https_or_http();
@@ -43,7 +43,7 @@ pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
 pub(super) fn tcp<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    // Of several addresses each gets its share, so that one that is dead leaves time for the next.
+    // The timeout is divided among the addresses, so that a dead one leaves time for the next.
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(KEEPALIVE_TIME));
     tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
@@ -53,7 +53,7 @@ pub(super) fn tcp<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp
 }
 
-/// TLS with the machine's own roots, or with Mozilla's where the machine has none (an empty container).
+/// Returns TLS with the root certificates of the machine, or with Mozilla's if it has none (an empty container).
 fn tls() -> Result<HttpsConnectorBuilder<WantsSchemes>, BoxError> {
     let ring = rustls::crypto::ring::default_provider;
     match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring()) {

@@ -1,4 +1,4 @@
-//! What went wrong on the wire, in words that name no address.
+//! Messages for connection errors, without addresses: [`connect_error`] and [`call_error`].
 
 use std::{error::Error, io, io::ErrorKind};
 
@@ -7,18 +7,18 @@ use tollgate_layers::timeout::Elapsed;
 use super::CONNECT_TIMEOUT;
 use crate::error::TransportError;
 
-/// `EMFILE` and `ENFILE` on every Unix: no file is left for the process, or for the machine.
+/// `EMFILE` and `ENFILE` on every Unix: the process, or the machine, has reached its limit of open files.
 const FILE_LIMIT_ERRORS: [i32; 2] = [24, 23];
 
-/// What is diagnosis of an error.
+/// The facts found in an error and its sources.
 #[derive(Default)]
 struct Diagnosis {
     kind: Option<ErrorKind>,
     timed_out: bool,
     unresolved: bool,
-    /// What this machine has run out of.
+    /// The resource that this machine has run out of.
     exhausted: Option<&'static str>,
-    /// What is wrong with what the upstream says.
+    /// The reason why the response is not valid HTTP.
     protocol: Option<&'static str>,
 }
 
@@ -28,7 +28,7 @@ impl Diagnosis {
         let mut cause = Some(error);
         while let Some(error) = cause {
             diagnosis.timed_out |= error.is::<Elapsed>();
-            // The resolver's io error has no kind; only the one that holds it tells what it is.
+            // The resolver's io error has no kind; only the text of its wrapper shows the cause.
             diagnosis.unresolved |= error.to_string().starts_with("dns error");
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 diagnosis.kind = Some(io.kind());
@@ -62,11 +62,11 @@ fn protocol_error(error: &hyper::Error) -> Option<&'static str> {
     }
 }
 
-/// There is no connection, because of `error`. TLS tells of a bad certificate, or of a server that speaks no TLS, as of
-/// invalid data or of something else.
+/// Returns the error of a failed dial. TLS reports a bad certificate, or a server without TLS, as invalid data or as
+/// another error.
 pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
     let diagnosis = Diagnosis::of(error);
-    // The clock of one address may strike before that of all.
+    // The timeout of one address may run out before that of all.
     let timed_out = diagnosis.timed_out || diagnosis.kind == Some(ErrorKind::TimedOut);
     let what = match (diagnosis.exhausted, diagnosis.kind) {
         (Some(what), _) => format!("The upstream was not called: this machine is out of {what}."),
@@ -85,7 +85,7 @@ pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
     TransportError { sent: false, timed_out, evidence: diagnosis.exhausted.is_none(), what: what.into() }
 }
 
-/// The connection broke before there was an answer, because of `error`.
+/// Returns the error of a connection that broke before the response head.
 pub(super) fn call_error(error: &(dyn Error + 'static)) -> TransportError {
     let diagnosis = Diagnosis::of(error);
     let what = match (diagnosis.protocol, diagnosis.kind) {

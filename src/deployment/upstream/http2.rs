@@ -1,4 +1,4 @@
-//! HTTP/2, where a deployment asks for it: [`Http2`].
+//! The HTTP/2 client, for deployments that enable it: [`Http2`].
 
 use http::header;
 use hyper_util::{
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{body::UpstreamBody, request::SplicedBody};
 
-/// What a server may send ahead of a stream's reader, and of all its readers together: one who takes nothing holds up its
-/// own stream, and no other before there are 128 of them. By default two and a half would do.
+/// The flow-control windows of a stream and of a connection, in bytes. A reader that stops blocks its own stream; only
+/// 128 of them block the connection. With the defaults of hyper two and a half would be enough.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
-/// hyper-util's pooled client: one connection per authority that all requests share, which is why it has a task of its
-/// own. A server that does not take up the offer of HTTP/2 is spoken to in HTTP/1.1.
+/// hyper-util's pooled client: one connection per authority, shared by all requests and therefore polled by its own
+/// task. Servers without HTTP/2 are called in HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Http2 {
     inner: legacy::Client<Connector, SplicedBody>,
@@ -44,7 +44,7 @@ impl Http2 {
 impl Upstream for Http2 {
     fn call(&self, call: Call) -> Calling {
         let mut request = call.request;
-        // There the URL says it, and a server may want to hear it once.
+        // HTTP/2 sends the authority as a pseudo-header, and some servers refuse both.
         request.headers_mut().remove(header::HOST);
         let answer = self.inner.request(request);
         Box::pin(async move {

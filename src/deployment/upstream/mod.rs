@@ -1,4 +1,4 @@
-//! What answers for a deployment, and the second border where types are erased: [`Upstream`].
+//! The upstream of a deployment, the second boundary where types are erased: [`Upstream`].
 //!
 //! [`Deployed`] is the leaf of the tree: it encodes for one deployment and calls its upstream. That is the [`Client`],
 //! unless it is a mock, a simulation, or an embedder's own.
@@ -31,27 +31,27 @@ use crate::{
     request::{Operation, Request, SplicedBody},
 };
 
-/// What goes out, and what a canned answer must know to look like a real one.
+/// A call to an upstream.
 #[derive(Debug)]
 pub struct Call {
     /// The request in the upstream's dialect.
     pub request: http::Request<SplicedBody>,
-    /// Which endpoint was called.
+    /// The operation that was called.
     pub operation: Operation,
-    /// Whether a stream is asked for.
+    /// True if the request asks for a stream.
     pub stream: bool,
 }
 
-/// An upstream's answer on its way.
+/// The future of an upstream's response.
 pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<UpstreamBody>, TransportError>> + Send>>;
 
-/// Whatever answers in an upstream's dialect: the gateway's own client, a mock, or an embedder's own.
+/// A service that responds in an upstream's dialect: the client of the gateway, a mock, or one of an embedder.
 pub trait Upstream: Send + Sync {
     /// Sends the call. Dropping the future cancels it.
     fn call(&self, call: Call) -> Calling;
 
-    /// Whether it is a way to one server, so that calls may have their target in origin form: path and query alone. Else
-    /// they are given absolute ones.
+    /// Returns true if the upstream has one server, so that calls may have a target in origin form: path and query only.
+    /// Otherwise targets are absolute.
     fn takes_origin_form(&self) -> bool {
         false
     }
@@ -65,7 +65,7 @@ pub(crate) struct Deployed {
 
 struct Inner {
     encoder: Encoder,
-    /// Whether a stream's usage is asked for, to meter its tokens, where the client did not.
+    /// True if the usage of streams is requested for metering when the client did not request it.
     usage: bool,
     upstream: Arc<dyn Upstream>,
 }
@@ -77,7 +77,7 @@ impl std::fmt::Debug for Deployed {
 }
 
 impl Deployed {
-    /// Calls `upstream` in the dialect of `encoder`.
+    /// Creates the service that calls `upstream` in the dialect of `encoder`.
     pub(crate) fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
         let encoder = if upstream.takes_origin_form() { encoder.in_origin_form() } else { encoder };
         Self { inner: Arc::new(Inner { encoder, usage, upstream }) }

@@ -1,4 +1,4 @@
-//! Names to addresses, each name looked up once at a time: [`Resolver`].
+//! A DNS resolver that shares concurrent lookups of a name: [`Resolver`].
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use futures_util::{
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::Service;
 
-/// Asks `inner` for a name once, however many want to know it meanwhile.
+/// Looks up a name with `inner`; concurrent callers share the lookup.
 ///
 /// The machine's own resolver blocks a thread for as long as it waits, half a minute where no server answers, and
 /// whoever stops waiting frees nothing. Asked by each call to a name that does not resolve, it would soon hold all of the
@@ -28,7 +28,7 @@ pub(super) struct Resolver<R> {
     pending: PendingLookups,
 }
 
-/// What is being looked up.
+/// The lookups that have not ended, by name.
 #[derive(Clone, Default)]
 struct PendingLookups(Arc<Mutex<HashMap<Name, Lookup>>>);
 
@@ -47,7 +47,7 @@ impl PendingLookups {
     }
 }
 
-/// Why a name has no address.
+/// The error of a name without an address.
 #[derive(Clone, Debug)]
 pub(super) struct ResolveError(Arc<dyn Error + Send + Sync>);
 
@@ -102,7 +102,7 @@ where
     }
 }
 
-/// In a task of its own: who comes after all others have left finds it still under way.
+/// Starts a lookup in its own task, so that it continues when its callers are cancelled.
 fn look_up<I, E>(
     looked_up: impl Future<Output = Result<I, E>> + Send + 'static,
     guard: RemoveOnDrop,
@@ -118,7 +118,7 @@ where
     task.map(|ended| ended.unwrap_or_else(|panicked| Err(ResolveError(Arc::new(panicked))))).boxed().shared()
 }
 
-/// However a lookup ends, the next who asks begins another.
+/// Removes a lookup from the map when it ends, even by a panic, so that the next call starts another.
 struct RemoveOnDrop {
     name: Name,
     pending: PendingLookups,

@@ -1,4 +1,4 @@
-//! Reads before writes: [`YieldOnce`].
+//! A future that yields to the scheduler once before its first poll: [`YieldOnce`].
 
 use std::{
     future::Future,
@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A future that is polled only when all that is ready by now has had its turn.
+    /// A future that yields once, so that all tasks that are ready now run before it.
     ///
     /// A request that is written where it was read wakes an upstream, and the core that it is on, for itself. After a
     /// turn of the scheduler all that have come are read first, then all are written, and one wake does for many: what a
@@ -24,7 +24,7 @@ pin_project! {
 }
 
 impl<F> YieldOnce<F> {
-    /// Polls `inner` after a turn, or, if it is in immediate, at once.
+    /// Creates a future that polls `inner` after one yield, or without one if `immediate`.
     pub(super) const fn new(inner: F, immediate: bool) -> Self {
         Self { yields: !immediate, inner }
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_waits_for_one_turn_and_no_more() {
+    fn yield_once_yields_exactly_once() {
         let mut slow = spawn(YieldOnce::new(ready(()), false));
         assert_pending!(slow.poll());
         assert!(slow.is_woken());
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_haste_does_not_wait() {
+    fn yield_once_does_not_yield_if_immediate() {
         assert_ready!(spawn(YieldOnce::new(ready(()), true)).poll());
     }
 }
