@@ -1,7 +1,7 @@
-//! The table of contents: the whole gateway, one function per tier, each read from the outside in.
+//! The tower stack of the gateway: one function per tier, layers listed from the outermost to the innermost.
 //!
-//! A request comes in at the top of [`gateway`], goes down through `tree`, `group` and `deployment`, and leaves
-//! at the bottom. Building is pure: no I/O, no task, no clock; [`State`] holds what outlives a tree.
+//! A request enters at the top of [`gateway`], passes `tree`, `group` and `deployment`, and is sent to an upstream at
+//! the bottom. Building a stack does no I/O, spawns no task and reads no clock. [`State`] holds what outlives a tree.
 
 use std::sync::Arc;
 
@@ -43,132 +43,138 @@ use crate::{
     request::{self, Request},
     state::State,
     tree::{
-        fallbacks::Policy, max_attempts::MaxAttempts, midstream::MidstreamFallbackLayer, router::Router,
-        validate_fallbacks::ValidateFallbacksLayer,
+        fallbacks::FallbackRules, max_attempts::MaxAttempts, midstream::MidstreamFallbackLayer,
+        router::Router, validate_fallbacks::ValidateFallbacksLayer,
     },
 };
 
 pub use crate::provider::InvalidTarget;
 
-/// What is said on the command line, not in the file.
+/// Options of the command line that the configuration file does not have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Tell clients each answer's upstream.
+    /// True if each response names its upstream in `x-litellm-model-api-base`.
     pub expose_upstreams: bool,
 }
 
-/// From the socket to the prompt.
+/// Builds the gateway: from the HTTP request to the parsed request, then the `tree` below it.
 ///
 /// # Errors
-/// When a deployment's URL or credential cannot be written into a request.
+/// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
     let rules = Rules::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
-        .layer(CallIdLayer) // every answer can be asked about
-        .layer(CatchPanicLayer) // a panic is an answer too, with an id
-        .layer(HandleErrorLayer) // errors end here: above it nothing can fail
-        .layer(PathsLayer::new(state.draining.clone())) // health before auth; auth judges the route found here
-        .layer(AuthLayer::new(config.master_key.as_ref())) // before memory is spent on a body
-        .layer(AdminLayer::new(config, state.metrics.clone())) // the list of models, the counters: also when the door is full
-        .layer(InstrumentLayer::new(state.metrics.gateway())) // what callers of models saw, shed requests included
-        .layer(CatchPanicLayer) // here a panic is counted too
-        .layer(AdmissionControlLayer::new(config.settings.max_in_flight)) // the only backpressure; strangers cannot fill it
+        .layer(CallIdLayer) // outermost: every response has an id
+        .layer(CatchPanicLayer) // below the id: a panic becomes a 500 with an id
+        .layer(HandleErrorLayer) // errors become responses: nothing above can fail
+        .layer(PathsLayer::new(state.draining.clone())) // above auth: health needs no key; auth reads the route
+        .layer(AuthLayer::new(config.master_key.as_ref())) // before a body is read into memory
+        .layer(AdminLayer::new(config, state.metrics.clone())) // above admission control: responds under overload
+        .layer(InstrumentLayer::new(state.metrics.gateway())) // model calls only, including rejected ones
+        .layer(CatchPanicLayer) // again, inside Instrument: a panic is counted too
+        .layer(AdmissionControlLayer::new(config.settings.max_in_flight)) // below auth: only valid keys take slots
         .service(ReadRequest::new(tree(config, state)?, rules));
     Ok(Gateway::new(front))
 }
 
-/// From the prompt to a group.
+/// Builds the tree: from the parsed request to a group, over all fallbacks.
 fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
-    let (settings, most) = (&config.settings, MaxAttempts::new(config)); // over all groups: read once
+    let (settings, max_attempts) = (&config.settings, MaxAttempts::new(config)); // one limit over all groups
     let router = Router::new(
         config,
         |d| deployment(settings, d, state),
-        |g, deployments| group((settings, most), g, state, deployments),
+        |g, deployments| group((settings, max_attempts), g, state, deployments),
     )?;
-    let policy = Policy::new(config);
+    let rules = FallbackRules::new(config);
     let tree = ServiceBuilder::new()
-        .layer(ArcService::layer()) // so that a Gateway has a name
-        .layer(ValidateFallbacksLayer::new(config, &router)) // a request's own fallbacks lead somewhere, or it is refused
-        .layer(TimeoutLayer::new(request::whole)) // no walk through groups with no time left
-        .layer(MidstreamFallbackLayer::new(config, policy.clone())) // opt-in: outside all that ends with the head of an answer
-        .layer(FallbackLayer::new(policy.clone(), BodyOutcome).with_deadline(request::deadline))
-        // inside Fallback: a larger sibling is a better answer than another model
-        .layer(ContextWindowFallbackLayer::new(policy.larger(), BodyOutcome).with_preflight(policy.larger()))
+        .layer(ArcService::layer()) // erases the type: clones share one tree
+        .layer(ValidateFallbacksLayer::new(config, &router)) // outside Fallback: a 400 starts no fallback
+        .layer(TimeoutLayer::new(request::whole)) // outside Fallback: one deadline for all groups
+        .layer(MidstreamFallbackLayer::new(config, rules.clone())) // opt-in; calls Fallback again mid-stream
+        // outside Retry, which is in each group: every group has retries of its own
+        .layer(FallbackLayer::new(rules.clone(), BodyOutcome).with_deadline(request::deadline))
+        // inside Fallback: a larger context window is tried before the general fallbacks
+        .layer(ContextWindowFallbackLayer::new(rules.larger(), BodyOutcome).with_preflight(rules.larger()))
         .service(router);
     Ok(tree)
 }
 
-/// Retries pick again; the balancer decides where; each deployment guards itself.
+/// Builds a group: retries above a balancer above the deployments.
 fn group(
-    rules: (&Settings, MaxAttempts),
+    limits: (&Settings, MaxAttempts),
     g: &Group,
     state: &State,
-    deployments: Vec<impl Guarded>,
+    deployments: Vec<impl DeploymentStack>,
 ) -> ArcService {
-    let (settings, most) = rules;
+    let (settings, max_attempts) = limits;
     ServiceBuilder::new()
-        .layer(ArcService::layer()) // the border: types end here
-        .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // one count, however many attempts
+        .layer(ArcService::layer()) // erases the type: the router stores all groups in one map
+        .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // outside Retry: one count per call of the group
         .layer(
-            RetryLayer::new(group::settings::retries(settings, g), BodyOutcome) // outside the balancer: each attempt picks again
+            // outside the balancer: each attempt picks a deployment again
+            RetryLayer::new(group::settings::retries(settings, g), BodyOutcome)
                 .with_attempts(request::attempts)
-                .with_budget(state.budget(settings)) // one for all groups: no storm when all is down
+                .with_budget(state.budget(settings)) // one for all groups: an outage causes no retry storm
                 .with_backoff(Backoff::default().with_floor(settings.retry_after))
-                .with_max_wait(settings.queue_timeout) // as long as the balancer would keep it waiting
+                .with_max_wait(settings.queue_timeout) // no longer than the balancer queues a request
                 .with_deadline(request::deadline)
-                .with_max_attempts(most), // over retries and fallbacks
+                .with_max_attempts(max_attempts), // over retries and fallbacks together
         )
         .layer(
-            RateLimitBalanceLayer::new(group::settings::strategy(settings), BodyOutcome) // many become one
+            RateLimitBalanceLayer::new(group::settings::strategy(settings), BodyOutcome) // picks one deployment
                 .with_attempts(request::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
-                .with_kind(group::settings::kind) // a stream's first content is no measure for a plain answer
+                .with_kind(group::settings::kind) // latency: streams and plain responses are compared apart
                 .with_deadline(request::deadline),
         )
         .service(deployments)
 }
 
-/// One upstream with its guards. Recorders stand outside whatever can drop them: with Cooldown inside Timeout, a
-/// hanging deployment would never be benched.
+/// Builds a deployment: one upstream below the layers that protect and measure it.
+///
+/// Layers that record an outcome are outside the layer that can drop the call: inside Timeout, Cooldown would never see
+/// that a deployment hangs.
 fn deployment(
     settings: &Settings,
     d: &Deployment,
     state: &State,
-) -> Result<impl Guarded + use<>, InvalidTarget> {
+) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
     let upstream = state.upstream(d);
-    let asks = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target); // a stream tells its usage when it is asked
+    // The token meter needs the usage of a stream, which an upstream sends only on request.
+    let include_usage = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target);
     let meter = state.metrics.deployment(&d.group, &d.id);
-    let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), JUDGE)
-        .with_injected_usage(asks)
-        .with_secrets(Secrets::of(&d.target)) // an error that repeats our key must not tell it
+    let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
+        .with_injected_usage(include_usage)
+        .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
-        .layer(CooldownLayer::new(state.health(d, settings), BodyOutcome).with_head(BodyOutcome)) // health: lets the unhealthy cool down
+        // health: a failing deployment cools down
+        .layer(CooldownLayer::new(state.health(d, settings), BodyOutcome).with_head(BodyOutcome))
         .layer(
-            QuotaLayer::new(state.meters(d, settings), BodyOutcome) // capacity: rpm, tpm, calls in flight, the server's word
+            QuotaLayer::new(state.meters(d, settings), BodyOutcome) // capacity: rpm, tpm, calls in flight, Retry-After
                 .with_cost(deployment::settings::cost)
                 .with_weight(deployment::settings::endpoint_weight(d)),
         )
-        .layer(InstrumentLayer::new(meter)) // one count per attempt
-        .layer(RecordOriginLayer::new(Arc::new(Origin::of(d)))) // whose answer it is
-        .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // the attempt, or what is left of the deadline
-        .layer(peek) // nothing is committed before its first content
-        .service(Deployed::new(Encoder::new(d)?, asks, upstream)); // encode, send
+        .layer(InstrumentLayer::new(meter)) // outside Timeout: each attempt is counted once
+        .layer(RecordOriginLayer::new(Arc::new(Origin::of(d)))) // outside Timeout: a timeout names its deployment too
+        .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // attempt limit or deadline, the shorter
+        .layer(peek) // holds a stream until its first content: an error before it can be retried
+        .service(Deployed::new(Encoder::new(d)?, include_usage, upstream)); // encodes and sends
     Ok(deployment)
 }
 
-/// Who judges what comes off the wire.
-const JUDGE: Classifier =
+/// The functions that classify an upstream's responses and events.
+const CLASSIFIER: Classifier =
     Classifier { response: classify::answer, event: classify::event, success: classify::success };
 
-/// What a deployment's stack is to the balancer.
-trait Guarded:
+/// An alias for the bounds on a deployment's stack, which the balancer needs.
+trait DeploymentStack:
     Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
 {
 }
 
-impl<S> Guarded for S where
+impl<S> DeploymentStack for S where
     S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
 {
 }

@@ -1,4 +1,4 @@
-//! The border where types are erased: [`ArcService`].
+//! A type-erased, reference-counted tower `Service`: [`ArcService`].
 
 use std::{
     future::ready,
@@ -14,24 +14,25 @@ use crate::{
     request::Request,
 };
 
-/// A whole stack behind one pointer: a group's, or the tree's above the router.
+/// A type-erased service: the stack of a group, or the tree above the router.
 ///
-/// tower's `BoxCloneSyncService` allocates whenever it is cloned, and a fallback clones; here a clone is a count.
+/// A clone increments a reference count. tower's `BoxCloneSyncService` allocates on each clone, and Fallback clones.
 #[derive(Clone)]
-pub(crate) struct ArcService(Arc<dyn Ask>);
+pub(crate) struct ArcService(Arc<dyn CallShared>);
 
-trait Ask: Send + Sync {
-    fn ask(&self, request: Request) -> BoxResponseFuture;
+/// An object-safe call by shared reference, which clones the stack.
+trait CallShared: Send + Sync {
+    fn call_shared(&self, request: Request) -> BoxResponseFuture;
 }
 
-impl<S> Ask for S
+impl<S> CallShared for S
 where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    fn ask(&self, request: Request) -> BoxResponseFuture {
+    fn call_shared(&self, request: Request) -> BoxResponseFuture {
         let mut stack = self.clone();
-        // As a rule everything below the front door is ready; a future that asks costs a copy of all this.
+        // Everything below admission control is normally ready. `oneshot` would move the whole stack into its future.
         match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Box::pin(stack.call(request)),
             Poll::Ready(Err(error)) => Box::pin(ready(Err(error))),
@@ -41,24 +42,24 @@ where
 }
 
 impl ArcService {
-    /// The layer that makes a `ArcService` of whatever is below it.
+    /// Returns the layer that turns the service below it into an `ArcService`.
     pub(crate) const fn layer() -> ArcServiceLayer {
         ArcServiceLayer(())
     }
 
-    /// Asks it. It is always ready, as everything below the front door.
-    pub(crate) fn ask(&self, request: Request) -> BoxResponseFuture {
-        self.0.ask(request)
+    /// Calls the service, and waits inside the future if it is not ready.
+    pub(crate) fn call(&self, request: Request) -> BoxResponseFuture {
+        self.0.call_shared(request)
     }
 }
 
 impl std::fmt::Debug for ArcService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stack")
+        f.write_str("ArcService")
     }
 }
 
-/// See [`ArcService::layer`].
+/// The layer of [`ArcService`]: see [`ArcService::layer`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ArcServiceLayer(());
 

@@ -1,4 +1,4 @@
-//! What belongs to one model group: the border where its types are erased, and the settings of its layers.
+//! The parts of one model group: the type-erased service, and the settings of its layers.
 
 mod erased;
 pub(crate) mod settings;

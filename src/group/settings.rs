@@ -1,7 +1,7 @@
-//! The settings of a group's layers that a request may change: each function makes one
+//! Settings of a group's layers that a request may override. Each function returns one
 //! [`Setting`](tollgate_layers::Setting).
 //!
-//! Precedence everywhere: request, then deployment, then the general settings, as in LiteLLM.
+//! A request takes precedence over the deployment, and the deployment over the general settings, as in LiteLLM.
 
 use tollgate_layers::{Outcome, balance::Strategy};
 
@@ -11,28 +11,30 @@ use crate::{
     request::Request,
 };
 
-/// How often a failed call is made again: the request's number, else what the group's retry policy or the general one
-/// says of this error, else the deployment's that failed, else the general one.
+/// Returns the number of retries for a failed call. In order of precedence: `num_retries` of the request, the retry
+/// policy of the group (or else the general one) for this error, `num_retries` of the failed deployment, the general
+/// `num_retries`.
 pub(crate) fn retries(
     settings: &Settings,
     group: &Group,
 ) -> impl Fn((&Request, &Outcome)) -> u32 + Clone + use<> {
-    let of_group = settings.model_group_retry_policy.iter().find(|(name, _)| *name == group.name);
-    let policy = of_group.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
+    let group_policy = settings.model_group_retry_policy.iter().find(|(name, _)| *name == group.name);
+    let policy = group_policy.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
     let general = settings.num_retries;
     move |(request, outcome): (&Request, &Outcome)| {
-        let asked = request.head.overrides.num_retries;
-        let of_error = || counted(&policy, kind_of(outcome));
-        asked.or_else(of_error).or_else(|| request.context.deployment_retries()).unwrap_or(general)
+        let requested = request.head.overrides.num_retries;
+        let by_error = || counted(&policy, kind_of(outcome));
+        requested.or_else(by_error).or_else(|| request.context.deployment_retries()).unwrap_or(general)
     }
 }
 
-/// Streams and plain answers are compared with their own kind: the one by its first content, the other by its whole.
+/// Returns the kind of a request for latency statistics: 1 for a stream, whose latency is the time to its first
+/// content; 0 for any other request, whose latency is the time of the whole response.
 pub(crate) fn kind(request: &Request) -> u8 {
     u8::from(request.head.stream)
 }
 
-/// The strategy by its name in the file.
+/// Returns the balancing strategy of the settings.
 pub(crate) const fn strategy(settings: &Settings) -> Strategy {
     match settings.strategy {
         config::RoutingStrategy::Adaptive => Strategy::Adaptive,

@@ -1,7 +1,8 @@
-//! Where a request goes when a group has done all it could: the policies of Fallback and ContextWindowFallback.
+//! The rules for the next group after a failure: policies of the Fallback and ContextWindowFallback layers.
 //!
-//! The layers loop; what is here only answers "and now?": it finds the list that holds for this group and this
-//! error, asks the [`RequestContext`](crate::request::Trail) for the next group on the walk, and rewrites the request.
+//! The layers contain the loop. The rules here decide one step: they select the fallback list for the group and the
+//! error, ask the [`RequestContext`](crate::request::RequestContext) for the next group that the request has not tried,
+//! and rewrite the request.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,9 +17,9 @@ use crate::{
     tree::max_attempts::MaxAttempts,
 };
 
-/// The fallback lists of the configuration. A request may bring its own, which replace them whole.
+/// The fallback lists of the configuration. A list in a request replaces the configured list of the same kind.
 #[derive(Clone, Debug)]
-pub(crate) struct Policy {
+pub(crate) struct FallbackRules {
     inner: Arc<Inner>,
 }
 
@@ -27,22 +28,22 @@ struct Inner {
     general: Fallbacks,
     context_window: Option<Fallbacks>,
     content_policy: Option<Fallbacks>,
-    deepest: u32,
+    max_fallbacks: u32,
     max_attempts: MaxAttempts,
-    context_window_goes_on: bool,
+    fallback_on_context_window: bool,
     /// The group behind each alias.
     aliases: HashMap<Arc<str>, Arc<str>>,
     patterns: Patterns<Arc<str>>,
-    /// The groups that are asked for by their own name, where there is any pattern.
-    plain: HashSet<Arc<str>>,
-    /// What each group is known to take, where it is known of all its deployments.
-    windows: HashMap<Arc<str>, u64>,
-    /// The groups whose deployments differ in `order`, and how many deployments they have.
+    /// The names of all groups if any of them is a pattern, else empty.
+    exact_names: HashSet<Arc<str>>,
+    /// The largest input of each group, in tokens, for the groups whose deployments all state it.
+    max_input_tokens: HashMap<Arc<str>, u64>,
+    /// The number of deployments of each group whose deployments differ in `order`.
     tiered: HashMap<Arc<str>, usize>,
 }
 
-impl Policy {
-    /// The policy that this configuration asks for.
+impl FallbackRules {
+    /// Creates the rules of a configuration.
     pub(crate) fn new(config: &Config) -> Self {
         let settings: &Settings = &config.settings;
         let names = || config.groups.iter().map(|group| &group.name);
@@ -53,33 +54,34 @@ impl Policy {
                 general: settings.fallbacks.clone(),
                 context_window: settings.context_window_fallbacks.clone(),
                 content_policy: settings.content_policy_fallbacks.clone(),
-                deepest: settings.max_fallbacks,
+                max_fallbacks: settings.max_fallbacks,
                 max_attempts: MaxAttempts::new(config),
-                context_window_goes_on: settings.fallback_on_context_window,
+                fallback_on_context_window: settings.fallback_on_context_window,
                 aliases: aliases(config),
-                plain: if patterns.is_empty() { HashSet::new() } else { names().cloned().collect() },
+                exact_names: if patterns.is_empty() { HashSet::new() } else { names().cloned().collect() },
                 patterns,
-                windows: windows(config),
+                max_input_tokens: max_input_tokens(config),
                 tiered: tiered(config),
             }),
         }
     }
 
-    /// The same lists, asked only for larger groups.
-    pub(crate) fn larger(&self) -> Larger {
-        Larger(self.clone())
+    /// Returns the rules that use only the context window fallbacks.
+    pub(crate) fn larger(&self) -> LargerGroup {
+        LargerGroup(self.clone())
     }
 
-    /// Another group, whatever has gone wrong with this one; but first what is left of this one.
-    fn another(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
-        if let Some(same) = self.next_tier(request, outcome) {
-            return Some(same);
+    /// Returns the request for the next call after a failure: the same group while it has an untried `order` tier, else
+    /// the next fallback group.
+    fn next_request(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
+        if let Some(same_group) = self.next_tier(request, outcome) {
+            return Some(same_group);
         }
-        let own = match outcome.class() {
+        let targets = match outcome.class() {
             Class::Success => return None,
-            Class::ContextWindow => self.special(request, Special::ContextWindow)?,
-            Class::ContentPolicy => self.special(request, Special::ContentPolicy)?,
-            // There is no such model: a slip is told, and no other answers in its name.
+            Class::ContextWindow => self.targets_for(request, SpecialError::ContextWindow)?,
+            Class::ContentPolicy => self.targets_for(request, SpecialError::ContentPolicy)?,
+            // The model does not exist: the client must see the error, so no other model responds.
             Class::Caller if outcome.is_refusal() => return None,
             Class::Caller
             | Class::Unauthorized
@@ -87,36 +89,37 @@ impl Policy {
             | Class::Timeout
             | Class::Unavailable => self.general(request),
         };
-        self.walk(request, own)
+        self.next_group_for(request, targets)
     }
 
-    /// The same group, where deployments of a later `order` are left: whoever orders the deployments of a group means
-    /// the later ones to help out before any other group, retries or not.
+    /// Returns the request for the same group if it has untried deployments of a later `order`. These are called before
+    /// any other group, even without retries.
     fn next_tier(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
         let context = &request.context;
         let refused = outcome.is_refusal() || !outcome.class().worth_another();
-        if refused || request.head.overrides.disable_fallbacks || self.spent(request) {
+        if refused || request.head.overrides.disable_fallbacks || self.attempts_used_up(request) {
             return None;
         }
-        let deployments = self.inner.tiered.get(&self.serving(request.group()))?;
+        let deployments = self.inner.tiered.get(&self.serving_group(request.group()))?;
         (context.tried_here() < *deployments).then(|| {
             context.attempts.begin_untried();
             request.clone()
         })
     }
 
-    fn spent(&self, request: &Request) -> bool {
+    /// Returns true if the request has made all attempts that [`MaxAttempts`] allows.
+    fn attempts_used_up(&self, request: &Request) -> bool {
         request.context.attempts.made() >= self.inner.max_attempts.of(request)
     }
 
-    /// The list for an error that has lists of its own. Where there are such lists but none for this group, the
-    /// client sees the error, unless the configuration says that the ordinary fallbacks go on.
-    fn special(&self, request: &Request, special: Special) -> Option<Vec<FallbackTarget>> {
-        match self.lists(request, special) {
+    /// Returns the fallback list for an error that can have separate lists. If separate lists exist but none is for
+    /// this group, the client receives the error, unless `fallback_on_context_window` permits the general fallbacks.
+    fn targets_for(&self, request: &Request, error: SpecialError) -> Option<Vec<FallbackTarget>> {
+        match self.lists(request, error) {
             Lists::Flat(list) => Some(list.to_vec()),
             Lists::ByGroup(lists) => match self.entry(lists, request) {
                 Some(list) => Some(list),
-                None if special == Special::ContextWindow && self.inner.context_window_goes_on => {
+                None if error == SpecialError::ContextWindow && self.inner.fallback_on_context_window => {
                     Some(self.general(request))
                 }
                 None => None,
@@ -125,6 +128,7 @@ impl Policy {
         }
     }
 
+    /// Returns the general fallback list for the group of a request.
     fn general(&self, request: &Request) -> Vec<FallbackTarget> {
         let overrides = &request.head.overrides;
         let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
@@ -134,129 +138,140 @@ impl Policy {
         }
     }
 
-    fn lists<'a>(&'a self, request: &'a Request, special: Special) -> Lists<'a> {
+    /// Returns the separate lists for an error, of the request or else of the configuration.
+    fn lists<'a>(&'a self, request: &'a Request, error: SpecialError) -> Lists<'a> {
         let overrides = &request.head.overrides;
-        // A flat list in a request serves every error.
+        // A flat list in a request applies to every error.
         if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.as_ref()) {
             return Lists::Flat(flat);
         }
-        let (asked, configured) = match special {
-            Special::ContextWindow => (&overrides.context_window_fallbacks, &self.inner.context_window),
-            Special::ContentPolicy => (&overrides.content_policy_fallbacks, &self.inner.content_policy),
+        let (requested, configured) = match error {
+            SpecialError::ContextWindow => (&overrides.context_window_fallbacks, &self.inner.context_window),
+            SpecialError::ContentPolicy => (&overrides.content_policy_fallbacks, &self.inner.content_policy),
         };
-        match asked.as_ref().unwrap_or(configured) {
+        match requested.as_ref().unwrap_or(configured) {
             Some(Fallbacks { flat: Some(flat), .. }) => Lists::Flat(flat),
             Some(lists) => Lists::ByGroup(lists),
             None => Lists::None,
         }
     }
 
-    /// The list for the name that was asked for, else for the group behind that alias, else for all.
+    /// Returns the list for the requested name, else for the group that serves it, else the default list.
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<FallbackTarget>> {
-        let asked = request.group();
+        let requested = request.group();
         let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
-        of(asked)
-            .or_else(|| of(&self.serving(asked)))
+        of(requested)
+            .or_else(|| of(&self.serving_group(requested)))
             .map(|(_, list)| list.clone())
             .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
     }
 
-    fn walk(&self, request: &Request, own: Vec<FallbackTarget>) -> Option<Request> {
+    /// Returns the request for the next group that it has not tried: first from `targets`, then from the lists that led
+    /// to the failed group.
+    fn next_group_for(&self, request: &Request, targets: Vec<FallbackTarget>) -> Option<Request> {
         let overrides = &request.head.overrides;
-        if overrides.disable_fallbacks || self.spent(request) {
+        if overrides.disable_fallbacks || self.attempts_used_up(request) {
             return None;
         }
-        let deepest = overrides.max_fallbacks.unwrap_or(self.inner.deepest);
-        // By the names of the groups, so that none is asked twice under two names.
-        let own = own.into_iter().map(|other| FallbackTarget { model: self.group(&other.model), ..other });
+        let max_fallbacks = overrides.max_fallbacks.unwrap_or(self.inner.max_fallbacks);
+        // Aliases are resolved, so that no group is called twice under two names.
+        let targets = targets
+            .into_iter()
+            .map(|other| FallbackTarget { model: self.resolve_alias(&other.model), ..other });
         request
             .context
-            .next_group(&self.group(request.group()), own.collect(), deepest)
-            .map(|alternative| redirected(request, alternative))
+            .next_group(&self.resolve_alias(request.group()), targets.collect(), max_fallbacks)
+            .map(|target| redirected(request, target))
     }
 
-    /// The group that serves a name: behind an alias, or by a pattern.
-    pub(crate) fn serving(&self, name: &Arc<str>) -> Arc<str> {
-        let group = self.group(name);
-        if self.inner.patterns.is_empty() || self.inner.plain.contains(&group) {
+    /// Returns the name of the group that serves a model name: itself, the group behind an alias, or a pattern.
+    pub(crate) fn serving_group(&self, name: &Arc<str>) -> Arc<str> {
+        let group = self.resolve_alias(name);
+        if self.inner.patterns.is_empty() || self.inner.exact_names.contains(&group) {
             return group;
         }
         self.inner.patterns.find(&group).cloned().unwrap_or(group)
     }
 
-    /// The group behind an alias; any other name stands for itself.
-    fn group(&self, name: &Arc<str>) -> Arc<str> {
+    /// Returns the name of the group behind an alias; any other name is returned unchanged.
+    fn resolve_alias(&self, name: &Arc<str>) -> Arc<str> {
         Arc::clone(self.inner.aliases.get(name).unwrap_or(name))
     }
 }
 
-impl Next<Request> for Policy {
+impl Next<Request> for FallbackRules {
     fn next(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
-        self.another(request, outcome)
+        self.next_request(request, outcome)
     }
 }
 
-/// The way to a larger group alone: see [`Policy::larger`].
+/// The rules that use only the context window fallbacks: see [`FallbackRules::larger`].
 #[derive(Clone, Debug)]
-pub(crate) struct Larger(Policy);
+pub(crate) struct LargerGroup(FallbackRules);
 
-impl Larger {
-    fn after(&self, request: &Request) -> Option<Request> {
-        let Self(policy) = self;
-        let own = match policy.lists(request, Special::ContextWindow) {
+impl LargerGroup {
+    /// Returns the request for the next group of the context window fallbacks.
+    fn next_larger(&self, request: &Request) -> Option<Request> {
+        let Self(rules) = self;
+        let targets = match rules.lists(request, SpecialError::ContextWindow) {
             Lists::Flat(list) => list.to_vec(),
-            Lists::ByGroup(lists) => policy.entry(lists, request)?,
+            Lists::ByGroup(lists) => rules.entry(lists, request)?,
             Lists::None => return None,
         };
-        policy.walk(request, own)
+        rules.next_group_for(request, targets)
     }
 }
 
-impl Next<Request> for Larger {
-    /// A larger group, for a request that did not fit this one.
+impl Next<Request> for LargerGroup {
+    /// Returns the request for a larger group, after this group rejected it as too long.
     fn next(&self, request: &Request, _: &Outcome) -> Option<Request> {
-        self.after(request)
+        self.next_larger(request)
     }
 }
 
-impl Preflight<Request> for Larger {
-    /// A larger group at once, when it is known beforehand that the request does not fit this one.
+impl Preflight<Request> for LargerGroup {
+    /// Returns the request for a larger group if its estimated tokens exceed the known limit of this group.
     fn larger(&self, request: &Request) -> Option<Request> {
-        // As a rule none is known, and nobody need ask who serves.
-        let windows = Some(&self.0.inner.windows).filter(|windows| !windows.is_empty())?;
-        let window = windows.get(&self.0.serving(request.group()))?;
-        if request.head.prompt_tokens <= *window {
+        // Most configurations state no limits: then no name is resolved.
+        let limits = Some(&self.0.inner.max_input_tokens).filter(|limits| !limits.is_empty())?;
+        let limit = limits.get(&self.0.serving_group(request.group()))?;
+        if request.head.prompt_tokens <= *limit {
             return None;
         }
-        self.after(request)
+        self.next_larger(request)
     }
 }
 
+/// The errors that can have fallback lists of their own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Special {
+enum SpecialError {
     ContextWindow,
     ContentPolicy,
 }
 
+/// The fallback lists that apply to an error.
 enum Lists<'a> {
     Flat(&'a [FallbackTarget]),
     ByGroup(&'a Fallbacks),
     None,
 }
 
-fn redirected(request: &Request, alternative: Arc<FallbackTarget>) -> Request {
+/// Returns a copy of the request for another group.
+fn redirected(request: &Request, target: Arc<FallbackTarget>) -> Request {
     let mut request = request.clone();
-    request.change().instead = Some(alternative);
+    request.change().instead = Some(target);
     request
 }
 
-/// One hop: a group that hides behind an alias of its own name is reached by this name alone.
+/// Returns the group behind each alias. Only one step is followed; an alias whose group name is itself an alias is left
+/// out.
 fn aliases(config: &Config) -> HashMap<Arc<str>, Arc<str>> {
     let names: HashSet<_> = config.aliases.iter().map(|alias| &alias.name).collect();
     let last = config.aliases.iter().filter(|alias| !names.contains(&alias.group));
     last.map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
 }
 
+/// Returns the number of deployments of each group whose deployments differ in `order`.
 fn tiered(config: &Config) -> HashMap<Arc<str>, usize> {
     let differ = |deployments: &[Deployment]| {
         deployments.windows(2).any(|two| two[0].limits.order != two[1].limits.order)
@@ -265,11 +280,11 @@ fn tiered(config: &Config) -> HashMap<Arc<str>, usize> {
     groups.map(|group| (Arc::clone(&group.name), group.deployments.len())).collect()
 }
 
-/// The largest input that each group takes, for the groups whose deployments all say so.
-fn windows(config: &Config) -> HashMap<Arc<str>, u64> {
-    let window = |group: &crate::config::Group| {
+/// Returns the largest input of each group, in tokens, for the groups whose deployments all state it.
+fn max_input_tokens(config: &Config) -> HashMap<Arc<str>, u64> {
+    let limit = |group: &crate::config::Group| {
         let each = group.deployments.iter().map(|deployment| deployment.info.max_input_tokens);
         each.collect::<Option<Vec<u64>>>()?.into_iter().max()
     };
-    config.groups.iter().filter_map(|group| Some((Arc::clone(&group.name), window(group)?))).collect()
+    config.groups.iter().filter_map(|group| Some((Arc::clone(&group.name), limit(group)?))).collect()
 }

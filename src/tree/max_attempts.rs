@@ -1,20 +1,22 @@
-//! The bound on the attempts of one request: [`MaxAttempts`].
+//! The limit on all attempts of one request: [`MaxAttempts`].
 
 use tollgate_layers::Setting;
 
 use crate::{config::Config, request::Request};
 
-/// The bound on all attempts of one request, over retries and fallbacks.
+/// The limit on all attempts of one request, over retries and fallbacks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaxAttempts {
+    /// The value of `max_attempts`, if it is set.
     configured: Option<u32>,
-    /// The most retries that any group makes, whatever fails.
+    /// The most retries that the configuration allows for any group and any error.
     retries: u32,
+    /// The value of `max_fallbacks`.
     fallbacks: u32,
 }
 
 impl MaxAttempts {
-    /// The bound that this configuration sets, or that follows from it.
+    /// Creates the limit that the configuration sets, or that follows from its retries and fallbacks.
     pub(crate) fn new(config: &Config) -> Self {
         let settings = &config.settings;
         let policies = settings.model_group_retry_policy.iter().map(|(_, policy)| policy);
@@ -28,7 +30,8 @@ impl MaxAttempts {
         }
     }
 
-    /// How many attempts this request may make.
+    /// Returns the number of attempts that a request may make. Without `max_attempts` it is (retries + 1) times
+    /// (fallbacks + 1).
     pub(crate) fn of(&self, request: &Request) -> u32 {
         let overrides = &request.head.overrides;
         let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);

@@ -1,27 +1,31 @@
-//! What becomes of a stream that breaks after its first content: [`MidstreamFallbackLayer`], opt-in.
+//! An opt-in fallback for streams that break after their first content: [`MidstreamFallbackLayer`].
 //!
-//! By default it ends with an error event: nothing is made up. With `midstream_fallback: continue`, in the settings or
-//! in the request, another deployment (or, where all of the group have been called or none would do better, the next fallback group) gets the
-//! same messages with what was said so far as the last one, the assistant's, and its words go on in the client's
-//! stream. With the header `x-tollgate-midstream: restart` it is asked for all of it again, and the comment
-//! `: tollgate restart` stands before it: a client that asks for this must forget what it has seen at that mark.
+//! By default such a stream ends with an error event. With `midstream_fallback: continue`, in the settings or in the
+//! request, another deployment receives the same messages plus the text so far as a last message of the assistant, and
+//! its output is appended to the client's stream. If all deployments of the group have been called, or another would
+//! not help, the next fallback group is called. With the request header `x-tollgate-midstream: restart` the other
+//! deployment produces the whole response again, after the comment `: tollgate restart`: the client must discard what
+//! it received before that comment.
 //!
-//! It stands outside Fallback, because the break comes long after that has given its answer, and inside the timeout
-//! of the whole request, whose deadline its calls obey. It hands the [`Body`](crate::body::Body) the means to ask again and is not
-//! there any more; nobody else knows of it. tower has nothing like it.
+//! The layer is outside Fallback, because a stream breaks long after Fallback has returned its response. It is inside
+//! the timeout of the whole request, whose deadline also limits the later calls. It gives the
+//! [`Body`](crate::body::Body) a function that makes the next call, and has no other part in the stream.
 //!
-//! The price of `continue`, which is why it is off by default:
+//! `continue` is off by default because it has costs:
 //!
-//! * Another model may go on in another voice, and one that does not take an assistant's message as its own beginning
-//!   may start a new answer in the middle of the old one. One that refuses such a message costs a call, and the client
-//!   gets the error event that it would have had.
-//! * The prompt is kept as long as the answer lasts, and so is its text; every event is read once more for it.
-//! * The client sees the chunks of both, with two ids and perhaps two names of models. The usage is that of the last.
-//! * The limit on the output holds for each part.
-//! * While another is asked, and until its first content, the client hears nothing.
+//! * Another model may continue in another style. A model that does not treat a last assistant message as the beginning
+//!   of its own output may start a new response in the middle of the old one. A model that rejects such a message costs
+//!   a call, and the client receives the error event that it would have received without this layer.
+//! * The request and the text of the response stay in memory until the response ends, and each event is parsed for its
+//!   text.
+//! * The client receives chunks of both responses, with two ids and perhaps two model names. The usage is that of the
+//!   last.
+//! * The limit on output tokens applies to each part separately.
+//! * The client receives nothing from the break until the first content of the next response.
 //!
-//! What is no plain text (tool calls, refusals, several choices, thoughts alone) and text completions are not
-//! continued; they end as without it. So does what broke after its finish reason. `disable_fallbacks` switches it off.
+//! Only plain text of a chat can be continued. Tool calls, refusals, several choices, reasoning without text, and text
+//! completions end with the error event, and so does a stream that breaks after its finish reason. `disable_fallbacks`
+//! turns the layer off.
 
 use std::{
     collections::HashMap,
@@ -36,7 +40,7 @@ use tokio::time::Instant;
 use tollgate_layers::{Outcome, fallback::Next};
 use tower::{Layer, Service, ServiceExt};
 
-use super::fallbacks::Policy;
+use super::fallbacks::FallbackRules;
 use crate::{
     Error,
     body::{BoxResponseFuture, Resume},
@@ -44,29 +48,29 @@ use crate::{
     request::{Operation, Request, Response},
 };
 
-/// How often one answer may be gone on with.
-const MOST: u8 = 3;
+/// The most calls that may resume one response.
+const MAX_RESUMES: u8 = 3;
 
-/// Lets streams that break go on. See the [module](self).
+/// A layer that resumes broken streams with another deployment; see the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct MidstreamFallbackLayer {
-    whither: Arc<Whither>,
+    targets: Arc<ResumeTargets>,
 }
 
-/// Who may be asked next.
+/// The rules that select the next deployment or group for a broken stream.
 #[derive(Debug)]
-struct Whither {
-    policy: Policy,
-    /// How many deployments each group has.
-    sizes: HashMap<Arc<str>, usize>,
+struct ResumeTargets {
+    rules: FallbackRules,
+    /// The number of deployments of each group.
+    group_sizes: HashMap<Arc<str>, usize>,
 }
 
 impl MidstreamFallbackLayer {
-    /// Goes to the groups of `config`, and on from one to the next as `policy` says.
-    pub(crate) fn new(config: &Config, policy: Policy) -> Self {
-        let sizes =
+    /// Creates a layer for the groups of `config`; `rules` selects the fallback groups.
+    pub(crate) fn new(config: &Config, rules: FallbackRules) -> Self {
+        let group_sizes =
             config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
-        Self { whither: Arc::new(Whither { policy, sizes }) }
+        Self { targets: Arc::new(ResumeTargets { rules, group_sizes }) }
     }
 }
 
@@ -74,15 +78,15 @@ impl<S> Layer<S> for MidstreamFallbackLayer {
     type Service = MidstreamFallback<S>;
 
     fn layer(&self, inner: S) -> MidstreamFallback<S> {
-        MidstreamFallback { inner, whither: Arc::clone(&self.whither) }
+        MidstreamFallback { inner, targets: Arc::clone(&self.targets) }
     }
 }
 
-/// See [`MidstreamFallbackLayer`].
+/// The service of [`MidstreamFallbackLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct MidstreamFallback<S> {
     inner: S,
-    whither: Arc<Whither>,
+    targets: Arc<ResumeTargets>,
 }
 
 impl<S> Service<Request> for MidstreamFallback<S>
@@ -99,21 +103,25 @@ where
     }
 
     fn call(&mut self, request: Request) -> ResponseFuture<S> {
-        // The request is kept only where it may be needed.
-        let again = mode(&request).map(|mode| {
+        // The request is cloned only if its stream may be resumed.
+        let resume = mode(&request).map(|mode| {
             let (inner, request) = (self.inner.clone(), request.clone());
-            (mode, Again { inner, request, whither: Arc::clone(&self.whither), left: MOST })
+            (mode, ResumeCall { inner, request, targets: Arc::clone(&self.targets), remaining: MAX_RESUMES })
         });
-        ResponseFuture { inner: self.inner.call(request), again }
+        ResponseFuture { inner: self.inner.call(request), resume }
     }
 }
 
+/// The output that the next call produces.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
-    Rest,
-    Anew,
+    /// The text that follows what the client has received.
+    Continue,
+    /// The whole response again.
+    Restart,
 }
 
+/// Returns the mode of a request, or `None` if its response is never resumed.
 fn mode(request: &Request) -> Option<Mode> {
     let head = &request.head;
     if !head.stream || head.overrides.disable_fallbacks {
@@ -121,35 +129,37 @@ fn mode(request: &Request) -> Option<Mode> {
     }
     match request.midstream {
         Midstream::Off => None,
-        Midstream::Continue => (head.operation == Operation::Chat).then_some(Mode::Rest),
-        Midstream::Restart => Some(Mode::Anew),
+        Midstream::Continue => (head.operation == Operation::Chat).then_some(Mode::Continue),
+        Midstream::Restart => Some(Mode::Restart),
     }
 }
 
-/// All that is needed to ask once more.
-struct Again<S> {
+/// The service and the request for the calls that resume a response.
+struct ResumeCall<S> {
     inner: S,
     request: Request,
-    whither: Arc<Whither>,
-    left: u8,
+    targets: Arc<ResumeTargets>,
+    remaining: u8,
 }
 
-impl<S> Again<S>
+impl<S> ResumeCall<S>
 where
     S: Service<Request, Response = Response, Error = Error> + Clone + Send + 'static,
     S::Future: Send,
 {
-    fn ask(&mut self, prefix: Option<Arc<str>>, outcome: &Outcome) -> Option<BoxResponseFuture> {
-        self.left = self.left.checked_sub(1)?;
+    /// Calls the next deployment or group. Returns `None` if no call is left or nothing may be called.
+    fn call(&mut self, prefix: Option<Arc<str>>, outcome: &Outcome) -> Option<BoxResponseFuture> {
+        self.remaining = self.remaining.checked_sub(1)?;
         let mut request = self.request.clone();
         request.change().prefix = prefix;
-        let request = self.whither.next(request, outcome)?;
+        let request = self.targets.next(request, outcome)?;
         Some(Box::pin(self.inner.clone().oneshot(request)))
     }
 }
 
-impl Whither {
-    /// To a deployment of the same group that was not called yet and may do better, else to the next group.
+impl ResumeTargets {
+    /// Returns the request for the same group if it has an untried deployment that may succeed, else for the next
+    /// fallback group. Returns `None` after the deadline.
     fn next(&self, mut request: Request, outcome: &Outcome) -> Option<Request> {
         let context = Arc::clone(&request.context);
         if context.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -158,11 +168,11 @@ impl Whither {
         if let Some(last) = context.last_group() {
             request.change().instead = Some(last);
         }
-        let size = self.sizes.get(&self.policy.serving(request.group())).copied().unwrap_or(1);
+        let size = self.group_sizes.get(&self.rules.serving_group(request.group())).copied().unwrap_or(1);
         if outcome.class().worth_another() && context.tried_here() < size {
             return Some(request);
         }
-        self.policy.next(&request, outcome)
+        self.rules.next(&request, outcome)
     }
 }
 
@@ -174,7 +184,7 @@ pin_project! {
     {
         #[pin]
         inner: S::Future,
-        again: Option<(Mode, Again<S>)>,
+        resume: Option<(Mode, ResumeCall<S>)>,
     }
 }
 
@@ -188,13 +198,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        if let Some((mode, mut again)) = this.again.take()
+        if let Some((mode, mut resume)) = this.resume.take()
             && response.body().outcome().is_success()
         {
-            let ask = Box::new(move |prefix, outcome: &Outcome| again.ask(prefix, outcome));
+            let call = Box::new(move |prefix, outcome: &Outcome| resume.call(prefix, outcome));
             response.body_mut().resume_with(match mode {
-                Mode::Rest => Resume::continuing(ask),
-                Mode::Anew => Resume::restarting(ask),
+                Mode::Continue => Resume::continuing(call),
+                Mode::Restart => Resume::restarting(call),
             });
         }
         Poll::Ready(Ok(response))

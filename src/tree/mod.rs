@@ -1,4 +1,4 @@
-//! From a request to the groups that may answer it: the router, and the services and policies round it.
+//! The router from a model name to its group, and the services and fallback rules above it.
 
 pub(crate) mod fallbacks;
 pub(crate) mod max_attempts;

@@ -1,4 +1,4 @@
-//! Group name to group: [`Router`].
+//! A service that routes a request to the group with its model name: [`Router`].
 
 use std::{
     collections::HashMap,
@@ -17,27 +17,28 @@ use crate::{
     request::Request,
 };
 
-/// Finds the group that a request asks for.
+/// A service that passes a request to the group that its model name stands for.
 ///
-/// A name is looked up as a group, then as an alias (one step), then as a deployment's id: such a call goes to that
-/// deployment alone. What is none of these may fit a pattern.
+/// The lookup order is: alias (one step), group, id of a deployment, pattern. A request for the id of a deployment goes
+/// to that deployment alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Router {
-    names: Arc<Names>,
+    routes: Arc<RouteTable>,
 }
 
+/// The groups by exact name, and by pattern for names that have no exact entry.
 #[derive(Debug)]
-struct Names {
+struct RouteTable {
     groups: HashMap<Arc<str>, ArcService>,
     patterns: Patterns<ArcService>,
 }
 
 impl Router {
-    /// Routes every name that a client may ask for, over the groups of `config` as `group` builds them out of their
-    /// deployments: aliases before groups before single deployments by id before patterns.
+    /// Creates a router for all names of `config`. `deployment` builds each deployment, and `group` builds a group of
+    /// them.
     ///
     /// # Errors
-    /// The first of `deployment`.
+    /// Returns the first error of `deployment`.
     pub(crate) fn new<D: Clone, E>(
         config: &Config,
         deployment: impl Fn(&Deployment) -> Result<D, E>,
@@ -47,32 +48,33 @@ impl Router {
         for g in &config.groups {
             let deployments = g.deployments.iter().map(&deployment).collect::<Result<Vec<_>, _>>()?;
             if let Some(pattern) = Pattern::parse(&g.name) {
-                patterns.push((pattern, group(g, deployments))); // by id nothing would be captured
+                patterns.push((pattern, group(g, deployments))); // not by id: `*` would capture nothing
                 continue;
             }
             single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
             named.insert(Arc::clone(&g.name), group(g, deployments));
         }
-        let aliases = config.aliases.iter(); // one hop: an alias of an alias is no group
+        let aliases = config.aliases.iter(); // one step: an alias of an alias does not resolve
         let aliases =
             aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
         named.extend(aliases.collect::<Vec<_>>());
         for ((g, id), d) in single {
-            // the only one of a group is that group by another name
+            // a single deployment shares the stack of its group
             let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
             named.entry(Arc::clone(id)).or_insert_with(|| whole.unwrap_or_else(|| group(g, vec![d])));
         }
         let patterns = patterns.into_iter().collect();
-        Ok(Self { names: Arc::new(Names { groups: named, patterns }) })
+        Ok(Self { routes: Arc::new(RouteTable { groups: named, patterns }) })
     }
 
+    /// Returns the group that a name stands for.
     fn find(&self, name: &str) -> Option<&ArcService> {
-        let Names { groups, patterns } = &*self.names;
+        let RouteTable { groups, patterns } = &*self.routes;
         groups.get(name).or_else(|| patterns.find(name))
     }
 
-    /// Whether anything can be called by this name.
-    pub(crate) fn knows(&self, name: &str) -> bool {
+    /// Returns true if the name stands for a group.
+    pub(crate) fn has_route(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 }
@@ -88,7 +90,7 @@ impl Service<Request> for Router {
 
     fn call(&mut self, request: Request) -> BoxResponseFuture {
         match self.find(request.group()) {
-            Some(group) => group.ask(request),
+            Some(group) => group.call(request),
             None => {
                 let unknown = Error::UnknownModel(Arc::clone(request.group()));
                 Box::pin(ready(Err(unknown)))

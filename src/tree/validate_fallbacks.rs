@@ -1,8 +1,8 @@
-//! Whether a request's own fallbacks lead anywhere: [`ValidateFallbacks`].
+//! A service that rejects a request whose own fallbacks name unknown models: [`ValidateFallbacks`].
 //!
-//! A name with a slip in it would go unnoticed until the day when the fallback is needed. The configuration's lists are
-//! checked when it is read; a request's own are checked here, before anybody is called. It stands outside Fallback, which
-//! would take the refusal for a failure and walk the very list.
+//! Without the check, a misspelled name would go unnoticed until the fallback is needed. The lists of the configuration
+//! are checked when it is read; the lists of a request are checked here, before any upstream is called. The service is
+//! outside Fallback, which would treat the rejection as a failure and try the invalid list.
 
 use std::{
     future::{Ready, ready},
@@ -24,23 +24,25 @@ use crate::{
 /// The layer of [`ValidateFallbacks`].
 #[derive(Clone, Debug)]
 pub(crate) struct ValidateFallbacksLayer {
-    names: Arc<Names>,
+    names: Arc<KnownNames>,
 }
 
+/// The names that a fallback may have.
 #[derive(Debug)]
-struct Names {
+struct KnownNames {
     router: Router,
-    /// Those that a stranger may be told.
-    shown: Vec<Arc<str>>,
+    /// The names that an error may suggest: hidden aliases are not among them.
+    visible: Vec<Arc<str>>,
 }
 
 impl ValidateFallbacksLayer {
-    /// Whatever `router` finds is known. Only what `config` shows to clients is proposed.
+    /// Creates a layer that accepts all names that `router` has a route for. Its errors suggest only names that
+    /// `config` shows to clients.
     pub(crate) fn new(config: &Config, router: &Router) -> Self {
         Self {
-            names: Arc::new(Names {
+            names: Arc::new(KnownNames {
                 router: router.clone(),
-                shown: config.visible_names().cloned().collect(),
+                visible: config.visible_names().cloned().collect(),
             }),
         }
     }
@@ -54,16 +56,16 @@ impl<S> Layer<S> for ValidateFallbacksLayer {
     }
 }
 
-/// See the [module](self).
+/// The service of [`ValidateFallbacksLayer`]; see the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct ValidateFallbacks<S> {
     inner: S,
-    names: Arc<Names>,
+    names: Arc<KnownNames>,
 }
 
-impl Names {
-    /// The first list of the request that leads nowhere, and why.
-    fn refused(&self, overrides: &Overrides) -> Option<InvalidRequest> {
+impl KnownNames {
+    /// Returns the error for the first list of the request that names an unknown model.
+    fn first_invalid(&self, overrides: &Overrides) -> Option<InvalidRequest> {
         let context_window = overrides.context_window_fallbacks.as_ref().and_then(Option::as_ref);
         let content_policy = overrides.content_policy_fallbacks.as_ref().and_then(Option::as_ref);
         let lists = [
@@ -72,9 +74,9 @@ impl Names {
             ("content_policy_fallbacks", content_policy),
         ];
         lists.iter().find_map(|(param, list)| {
-            let unknown = list.as_ref()?.targets().find(|other| !self.router.knows(&other.model))?;
-            let near = config::nearest(&unknown.model, self.shown.iter().map(|name| &**name), 4);
-            Some(InvalidRequest::unknown_model(param, &unknown.model, near))
+            let unknown = list.as_ref()?.targets().find(|other| !self.router.has_route(&other.model))?;
+            let nearest = config::nearest(&unknown.model, self.visible.iter().map(|name| &**name), 4);
+            Some(InvalidRequest::unknown_model(param, &unknown.model, nearest))
         })
     }
 }
@@ -92,8 +94,8 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.names.refused(&request.head.overrides) {
-            Some(rejected) => Either::Left(ready(Err(rejected.into()))),
+        match self.names.first_invalid(&request.head.overrides) {
+            Some(invalid) => Either::Left(ready(Err(invalid.into()))),
             None => Either::Right(self.inner.call(request)),
         }
     }

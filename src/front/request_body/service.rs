@@ -112,7 +112,7 @@ where
             drop(parts);
             let request = inner.request(read, arrival, buffered);
             let context = Arc::clone(&request.context);
-            let result = inner.tree.ask(request).await;
+            let result = inner.tree.call(request).await;
             let mut response = result.unwrap_or_else(|error| handle_error::answer(&error));
             headers::write(&mut response, &context, inner.rules.expose_upstreams);
             response.body_mut().attach(permit);
