@@ -25,15 +25,15 @@ use crate::{
     },
 };
 
-/// What [`stack::gateway`](crate::stack::gateway) stacks above the tree.
+/// The type of the stack that [`stack::gateway`](crate::stack::gateway) builds above the tree.
 type Front = CallId<
     CatchPanic<HandleError<Paths<Auth<Admin<Instrument<CatchPanic<AdmissionControl<ReadRequest>>>>>>>>,
 >;
 
-/// A whole gateway: takes any HTTP request, always answers.
+/// A whole gateway: a tower `Service` that takes any HTTP request and never fails.
 ///
-/// Mount it in any hyper, axum or tower application; it is cheap to clone and always ready. Nothing in it is global:
-/// two gateways in one process do not meet.
+/// It can be mounted in any hyper, axum or tower application. It is cheap to clone and always ready. It has no global
+/// state: two gateways in one process are independent.
 ///
 /// ```
 /// use tollgate::{config::Config, stack, state::State};
@@ -47,7 +47,7 @@ type Front = CallId<
 /// let state = State::new()?;
 /// let gateway = stack::gateway(&config, &state, stack::Options::default())?;
 ///
-/// // Another tree over the same state, in place of the first: its meters and benches go on.
+/// // A new tree over the same state replaces the first one. Meters and cooldowns are kept.
 /// gateway.replace(&stack::gateway(&config, &state, stack::Options::default())?);
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
@@ -61,12 +61,12 @@ impl Gateway {
         Self { tree: Arc::new(ArcSwap::from_pointee(front)) }
     }
 
-    /// From now on this gateway and all its clones are what `other` is at this moment. A request that is under way ends
-    /// where it began: each sees one tree from its first byte to its last.
+    /// Replaces the tree of this gateway and of all its clones with the current tree of `other`. A request in flight
+    /// finishes on the tree on which it started.
     ///
-    /// What a [`State`](crate::state::State) keeps goes on where both were built over the same one. What belongs to a
-    /// tree begins anew: how quick each deployment was, who waits for room, and the count of what is held at the front
-    /// door, so that until the last request of the old tree has ended there may be `max_in_flight` of each.
+    /// If both were built over the same [`State`](crate::state::State), everything in it is kept. Everything else
+    /// belongs to a tree and starts from zero: latency statistics, queues, and the count of admission control. So there
+    /// may be `max_in_flight` requests on each tree until the last request on the old one has ended.
     pub fn replace(&self, other: &Self) {
         self.tree.store(other.tree.load_full());
     }
@@ -93,7 +93,7 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let mut front = Front::clone(&self.tree.load());
-        // It always is: what is full at the front door says so by an answer.
+        // Always ready: admission control rejects with a response, not with backpressure.
         let _ready =
             Service::<http::Request<B>>::poll_ready(&mut front, &mut Context::from_waker(Waker::noop()));
         ResponseFuture { inner: front.call(request) }
@@ -101,10 +101,10 @@ where
 }
 
 pin_project! {
-    /// The future of [`Gateway`].
+    /// The response future of [`Gateway`].
     pub struct ResponseFuture {
         #[pin]
-        // The same for every body of a request.
+        // The future type does not depend on the type of the request body.
         inner: <Front as Service<http::Request<Empty<Bytes>>>>::Future,
     }
 }
@@ -126,18 +126,18 @@ mod tests {
     use super::*;
     use crate::{config::Config, stack, state::State};
 
-    fn greeter(state: &State, says: &str) -> Gateway {
+    fn greeter(state: &State, mock: &str) -> Gateway {
         let yaml = format!(
-            "model_list: [{{model_name: greeter, litellm_params: {{model: openai/any, mock_response: {says}}}}}]"
+            "model_list: [{{model_name: greeter, litellm_params: {{model: openai/any, mock_response: {mock}}}}}]"
         );
         let (config, _) = Config::from_yaml(&yaml, "inline.yaml", &|_| None).unwrap();
         stack::gateway(&config, state, stack::Options::default()).unwrap()
     }
 
-    async fn said(gateway: &mut Gateway) -> String {
-        let ask = r#"{"model":"greeter","messages":[{"role":"user","content":"hello"}]}"#;
+    async fn response_text(gateway: &mut Gateway) -> String {
+        let body = r#"{"model":"greeter","messages":[{"role":"user","content":"hello"}]}"#;
         let request = http::Request::post("/v1/chat/completions").header("content-type", "application/json");
-        let request = request.body(Full::new(Bytes::from(ask))).unwrap();
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let gateway = ServiceExt::<http::Request<Full<Bytes>>>::ready(gateway).await.unwrap();
         let response = gateway.call(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -145,16 +145,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_clone_goes_on_with_the_new_tree_and_none_keeps_the_old_one() {
+    async fn replace_gives_every_clone_the_new_tree_and_drops_the_old_one() {
         let state = State::new().unwrap();
         let gateway = greeter(&state, "before");
         let old = Arc::downgrade(&gateway.tree.load_full());
-        let (mut called, mut uncalled) = (gateway.clone(), gateway.clone());
-        assert!(said(&mut called).await.contains("before"));
+        let (mut first_clone, mut second_clone) = (gateway.clone(), gateway.clone());
+        assert!(response_text(&mut first_clone).await.contains("before"));
 
         gateway.replace(&greeter(&state, "after"));
         assert!(old.upgrade().is_none());
-        assert!(said(&mut called).await.contains("after"));
-        assert!(said(&mut uncalled).await.contains("after"));
+        assert!(response_text(&mut first_clone).await.contains("after"));
+        assert!(response_text(&mut second_clone).await.contains("after"));
     }
 }

@@ -1,8 +1,8 @@
 //! A model gateway made of composable tower layers.
 //!
-//! A YAML file that LiteLLM's proxy understands becomes a tree of Services: every name that clients ask for is a
-//! *group*, every group balances over its *deployments*, every deployment is a hyper client with its own guards.
-//! Read [`stack`] first: it is the table of contents.
+//! A configuration in the YAML format of LiteLLM's proxy becomes a tree of tower Services. Each model name is a
+//! *group*, each group balances over its *deployments*, and each deployment is a hyper client below layers that protect
+//! and measure it. Read [`stack`] first: it lists all layers in order.
 
 mod body;
 mod classify;
@@ -29,7 +29,7 @@ pub use gateway::Gateway;
 
 pub(crate) use error::Error;
 
-/// A transport of one's own, in place of the gateway's client: see
+/// Types for a custom transport in place of the gateway's HTTP client: see
 /// [`State::with_upstreams`](state::State::with_upstreams).
 pub mod upstream {
     pub use crate::{

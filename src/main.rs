@@ -1,4 +1,4 @@
-//! The standalone server: see [`tollgate::cli`].
+//! The `tollgate` binary: see [`tollgate::cli`].
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! What outlives a tree: [`State`].
+//! The state that outlives a tree: [`State`].
 //!
-//! Meters, benches, connections and metric handles, keyed by the id of the deployment. A new tree over the same state
-//! remembers what was used, who is ill, and whom it is connected to.
+//! Quota meters, health, connections and metrics, keyed by the id of the deployment. A new tree over the same state
+//! keeps the used quota, the cooldowns and the open connections.
 
 use std::{
     collections::HashMap,
@@ -28,19 +28,19 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Finds the upstream of a deployment.
+/// A function that returns the upstream of a deployment.
 type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
 
-/// What outlives a tree. Two gateways with a state each share nothing.
+/// The state that outlives a tree. Two gateways with separate states share nothing.
 pub struct State {
-    /// What is counted.
+    /// The metrics of the gateway.
     pub(crate) metrics: Metrics,
-    /// The one retry budget of the gateway.
+    /// The retry budget that all groups of the gateway share.
     budget: Budget,
-    /// Whether the process is about to go.
+    /// The flag that the process is draining before its shutdown.
     pub draining: Draining,
     connect: Connect,
-    kept: Mutex<Kept>,
+    registry: Mutex<Registry>,
 }
 
 impl fmt::Debug for State {
@@ -49,26 +49,30 @@ impl fmt::Debug for State {
     }
 }
 
+/// The shared handles of each deployment, by the deployment's id.
 #[derive(Debug, Default)]
-struct Kept {
+struct Registry {
     meters: HashMap<Arc<str>, Meters>,
-    /// With the fingerprint of the target that each was filled by.
+    /// The health of each deployment, and the fingerprint of the target that it was recorded for.
     health: HashMap<Arc<str>, (u64, EndpointHealth)>,
-    accounts: HashMap<Paying, Account>,
+    accounts: HashMap<AccountKey, Account>,
 }
 
-/// Who is paid from an account: all of a `quota_group`, or one deployment.
+/// The key of an account: a `quota_group`, or a single deployment.
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum Paying {
+enum AccountKey {
+    /// The name of a `quota_group`, which its deployments share.
     Group(Arc<str>),
-    Alone(Arc<str>),
+    /// The id of a deployment without a `quota_group`.
+    Deployment(Arc<str>),
 }
 
 impl State {
-    /// Nothing used, nobody ill, no connection. Deployments are called over the wire, mocks answer themselves.
+    /// Creates a state without usage, cooldowns or connections. Deployments are called over HTTP; mock deployments
+    /// respond in the process.
     ///
     /// # Errors
-    /// When the TLS client cannot be made.
+    /// Returns an error if the TLS client cannot be set up.
     pub fn new() -> Result<Self, BoxError> {
         let client = Client::new()?;
         Ok(Self::with_upstreams(move |deployment| match &deployment.mock {
@@ -78,7 +82,8 @@ impl State {
         }))
     }
 
-    /// The same with upstreams of one's own: for a simulation, or an embedder with a transport of his own.
+    /// Creates a state whose upstreams `connect` returns: for a simulation, or for an application with its own
+    /// transport.
     pub fn with_upstreams(
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
     ) -> Self {
@@ -89,82 +94,82 @@ impl State {
             budget,
             draining: Draining::default(),
             connect: Box::new(connect),
-            kept: Mutex::default(),
+            registry: Mutex::default(),
         }
     }
 
     /// Returns all metrics in Prometheus' text format, as `/metrics` does.
     ///
     /// # Errors
-    /// When the encoder refuses a value, which would be a fault of the gateway.
+    /// Returns an error if the encoder rejects a value, which would be a bug in the gateway.
     pub fn render_metrics(&self) -> Result<String, fmt::Error> {
         self.metrics.render()
     }
 
-    /// The upstream of a deployment.
+    /// Returns the upstream of a deployment.
     pub(crate) fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
         (self.connect)(deployment)
     }
 
-    /// The retry budget, by the terms of today.
+    /// Returns the retry budget, set to the values of `settings`.
     pub(crate) fn budget(&self, settings: &Settings) -> Budget {
         let RetryBudget { percent, reserve } = settings.retry_budget;
         self.budget.set(percent, reserve);
         self.budget.clone()
     }
 
-    /// The meters of a deployment: the same as before, by the limits of today. One that is paid from another account
-    /// since then has used nothing of that.
+    /// Returns the quota meters of a deployment, with the limits of the current configuration. The meters keep their
+    /// usage, unless the deployment has moved to another account: then they start at zero.
     pub(crate) fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let account = Some(kept.account(deployment));
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = Some(registry.account(deployment));
         let limits = Limits { account, ..limits(deployment, settings) };
-        match kept.meters.get(&deployment.id) {
+        match registry.meters.get(&deployment.id) {
             Some(meters) if meters.limits().account == limits.account => {
                 meters.set_limits(limits);
                 meters.clone()
             }
             Some(_) | None => {
                 let meters = Meters::new(limits);
-                kept.meters.insert(Arc::clone(&deployment.id), meters.clone());
+                registry.meters.insert(Arc::clone(&deployment.id), meters.clone());
                 meters
             }
         }
     }
 
-    /// Returns the health of a deployment: the same as before, by the policy of today. One that is called elsewhere or with
-    /// another key since then has a clean record: whoever corrects a key need not wait.
+    /// Returns the health of a deployment, with the cooldown policy of the current configuration. If the deployment's
+    /// URL or key has changed, its health starts clean: a corrected key takes effect without waiting for a cooldown.
     pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> EndpointHealth {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.health.get(&deployment.id) {
-            Some((known, health)) if *known == fingerprint => {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        match registry.health.get(&deployment.id) {
+            Some((recorded, health)) if *recorded == fingerprint => {
                 health.set_config(policy);
                 health.clone()
             }
             Some(_) | None => {
                 let health = EndpointHealth::new(policy);
-                kept.health.insert(Arc::clone(&deployment.id), (fingerprint, health.clone()));
+                registry.health.insert(Arc::clone(&deployment.id), (fingerprint, health.clone()));
                 health
             }
         }
     }
 }
 
-impl Kept {
-    /// The account that a deployment is paid from: its own, unless it says with whom it shares one.
+impl Registry {
+    /// Returns the account of a deployment: its own, or the one of its `quota_group`.
     fn account(&mut self, deployment: &Deployment) -> Account {
-        let paying = match &deployment.info.quota_group {
-            Some(group) => Paying::Group(Arc::clone(group)),
-            None => Paying::Alone(Arc::clone(&deployment.id)),
+        let key = match &deployment.info.quota_group {
+            Some(group) => AccountKey::Group(Arc::clone(group)),
+            None => AccountKey::Deployment(Arc::clone(&deployment.id)),
         };
-        let used_up = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
-        self.accounts.entry(paying).or_insert_with(|| Account::new(used_up)).clone()
+        let quota_exhausted = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
+        self.accounts.entry(key).or_insert_with(|| Account::new(quota_exhausted)).clone()
     }
 }
 
-/// Without the account, which is shared.
+/// Returns the limits of a deployment, without its account.
 fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
     let limits = &deployment.limits;
     Limits {
@@ -181,17 +186,18 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
             TokenAccounting::Billed => Accounting::Actual,
         },
         longest_guess: deployment.cooldown_time.unwrap_or(settings.cooldown_time),
-        // Each model has limits of its own.
+        // Each model behind a pattern has limits of its own, so one model's limits must not be learned for all.
         learns: deployment.patterns().is_none(),
         account: None,
     }
 }
 
+/// Returns the cooldown policy of a deployment.
 fn policy(deployment: &Deployment, settings: &Settings) -> CooldownConfig {
     let by_error = settings.allowed_fails_policy.clone();
-    // One name that does not exist says nothing about the others that a pattern serves.
-    let never = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
-    CooldownConfig::new(deployment.cooldown_time.or_else(never).unwrap_or(settings.cooldown_time))
+    // A pattern serves many models: the error of one model must not close the deployment for the others.
+    let no_cooldown = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
+    CooldownConfig::new(deployment.cooldown_time.or_else(no_cooldown).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
         .with_allowance(move |outcome| counted(&by_error, kind_of(outcome)))
 }
@@ -202,7 +208,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn a_pattern_whose_model_is_one_closes_as_long_as_any_other_where_a_refusal_names_no_time() {
+    fn a_pattern_group_with_one_fixed_model_has_the_limits_of_a_plain_group() {
         let entry =
             |name, model| format!("- {{model_name: {name}, litellm_params: {{model: openai/{model}}}}}\n");
         let yaml = format!("model_list:\n{}{}", entry("all-*", "one"), entry("one", "one"));
