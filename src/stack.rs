@@ -35,7 +35,7 @@ use crate::{
         catch_panic::CatchPanicLayer,
         handle_error::HandleErrorLayer,
         paths::PathsLayer,
-        request_body::{ReadRequest, Rules},
+        request_body::{ReadRequest, ReadRequestConfig},
     },
     gateway::Gateway,
     group::{self, ArcService},
@@ -62,7 +62,7 @@ pub struct Options {
 /// # Errors
 /// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
-    let rules = Rules::new(&config.settings, options.expose_upstreams);
+    let rules = ReadRequestConfig::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
         .layer(CallIdLayer) // outermost: every response has an id
         .layer(CatchPanicLayer) // below the id: a panic becomes a 500 with an id

@@ -78,35 +78,35 @@ impl AttemptLimits {
 
     /// Returns the limit of the deployment, whatever the request allows.
     fn deployment_limit(&self, request: &Request) -> Duration {
-        if request.head.stream { self.stream.unwrap_or(self.plain) } else { self.plain }
+        if request.info.stream { self.stream.unwrap_or(self.plain) } else { self.plain }
     }
 
     /// Returns the limit that the request sets, if any.
     fn request_limit(&self, request: &Request) -> Option<Duration> {
-        let head = &request.head;
-        match head.overrides.stream_timeout {
-            Some(limit) if head.stream => Some(limit),
+        let info = &request.info;
+        match info.overrides.stream_timeout {
+            Some(limit) if info.stream => Some(limit),
             // A deployment's own limit for streams is more exact than a request's limit for all.
-            _ if head.stream && self.stream.is_some() => None,
-            _ => head.overrides.timeout,
+            _ if info.stream && self.stream.is_some() => None,
+            _ => info.overrides.timeout,
         }
     }
 
     /// Returns true if a timeout for the first content is set. Without one, a stream that sends pings is held for a
     /// limited time only.
     fn watches_content(&self, request: &Request) -> bool {
-        let head = &request.head;
-        head.stream
+        let info = &request.info;
+        info.stream
             && (self.stream.is_some()
-                || head.overrides.stream_timeout.is_some()
-                || head.overrides.timeout.is_some())
+                || info.overrides.stream_timeout.is_some()
+                || info.overrides.timeout.is_some())
     }
 }
 
 /// Returns the estimated tokens of a request: its text and its output limit.
 pub(crate) fn cost(request: &Request) -> u64 {
-    let head = &request.head;
-    head.prompt_tokens.saturating_add(head.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
+    let info = &request.info;
+    info.prompt_tokens.saturating_add(info.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
 }
 
 /// The estimated output of a request without a limit, in tokens, until the meter has learned from responses.

@@ -1,5 +1,7 @@
-//! What is answered without a model: the list of models and each of them, and the counters. [`Admin`] stands behind auth,
-//! and before the front door: when that is full, the operator looks all the more.
+//! The layer that serves the model list, single models and the metrics: [`Admin`].
+//!
+//! It stands inside auth and outside admission control, so that an operator can read the metrics of a gateway that is
+//! at its limit.
 
 use std::{
     future::{Ready, ready},
@@ -14,9 +16,9 @@ use serde::Serialize;
 use tower::{Layer, Service};
 
 use super::{
-    admission::Call,
+    admission::ModelCall,
     handle_error,
-    paths::{self, Endpoint, Routed},
+    paths::{self, RouteTarget, RoutedRequest},
 };
 use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
 
@@ -27,11 +29,11 @@ pub(crate) struct AdminLayer {
     metrics: Metrics,
 }
 
-/// What clients are told of.
+/// The models that a client may see.
 #[derive(Debug)]
 struct Listed {
     names: Vec<Arc<str>>,
-    /// The list as it is answered.
+    /// The JSON response of `GET /v1/models`.
     models: Bytes,
 }
 
@@ -50,7 +52,7 @@ struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// With LiteLLM's constants: nobody knows when a group was made.
+    /// Returns the entry of `id`. The time and the owner are LiteLLM's constants: a group has no time of creation.
     const fn of(id: &'a str) -> Self {
         Self { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
     }
@@ -74,7 +76,7 @@ impl<S> Layer<S> for AdminLayer {
     }
 }
 
-/// See the [module](self).
+/// The service of [`AdminLayer`]. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<S> {
     inner: S,
@@ -83,7 +85,11 @@ pub(crate) struct Admin<S> {
 }
 
 impl<S> Admin<S> {
-    /// One of the models that are listed.
+    /// Returns the response for one model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`] if the list does not contain the model.
     fn model(&self, path: &str) -> Result<Response, Error> {
         let name = decoded(paths::model(path).unwrap_or_default());
         let known = self.listed.names.iter().find(|known| known.as_bytes() == name);
@@ -94,12 +100,12 @@ impl<S> Admin<S> {
         Ok(handle_error::json(StatusCode::OK, Body::full(model)))
     }
 
-    fn counters(&self) -> Response {
+    fn metrics(&self) -> Response {
         let Ok(text) = self.metrics.render() else {
             return handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
         };
         let mut response = handle_error::json(StatusCode::OK, Body::full(text));
-        // OpenMetrics' own media type: Prometheus reads it since 2.5.
+        // The media type of OpenMetrics: Prometheus reads it since 2.5.
         const TEXT: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
@@ -107,7 +113,7 @@ impl<S> Admin<S> {
     }
 }
 
-/// A part of a path without its percent signs; one that encodes nothing stands for itself.
+/// Decodes the percent encoding of a part of a path. A percent sign without two hexadecimal digits stays as it is.
 fn decoded(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
@@ -127,9 +133,9 @@ fn decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-impl<S, B> Service<Routed<B>> for Admin<S>
+impl<S, B> Service<RoutedRequest<B>> for Admin<S>
 where
-    S: Service<Call<B>, Response = Response, Error = Error>,
+    S: Service<ModelCall<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
@@ -139,16 +145,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
-        let Routed { endpoint, request } = routed;
-        match endpoint {
-            Endpoint::Call(operation) => Either::Right(self.inner.call(Call { operation, request })),
-            Endpoint::Models => {
+    fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
+        let RoutedRequest { target, request } = routed;
+        match target {
+            RouteTarget::Call(operation) => Either::Right(self.inner.call(ModelCall { operation, request })),
+            RouteTarget::Models => {
                 let body = Body::full(self.listed.models.clone());
                 Either::Left(ready(Ok(handle_error::json(StatusCode::OK, body))))
             }
-            Endpoint::Model => Either::Left(ready(self.model(request.uri().path()))),
-            Endpoint::Metrics => Either::Left(ready(Ok(self.counters()))),
+            RouteTarget::Model => Either::Left(ready(self.model(request.uri().path()))),
+            RouteTarget::Metrics => Either::Left(ready(Ok(self.metrics()))),
         }
     }
 }

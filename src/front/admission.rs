@@ -1,4 +1,4 @@
-//! The only backpressure of the gateway: [`AdmissionControl`].
+//! A limit of concurrent calls that sheds what exceeds it: [`AdmissionControl`], the only load shedding of the gateway.
 
 use std::{
     future::{Ready, ready},
@@ -15,38 +15,38 @@ use crate::{
     request::{Operation, Response},
 };
 
-/// A call of a model.
+/// A request for a model, before admission.
 #[derive(Debug)]
-pub(crate) struct Call<B> {
-    /// Which endpoint is called.
+pub(crate) struct ModelCall<B> {
+    /// The operation that is called.
     pub operation: Operation,
-    /// The request as it came.
+    /// The request as the client sent it.
     pub request: http::Request<B>,
 }
 
-/// A call that was let in, and the permit that it holds until its answer has ended.
+/// A call that was admitted, and the permit that it holds until the body of its response has ended.
 #[derive(Debug)]
-pub(crate) struct Admitted<B> {
+pub(crate) struct AdmittedCall<B> {
     /// The call.
-    pub call: Call<B>,
-    /// Its place among those that are held.
+    pub call: ModelCall<B>,
+    /// The permit of the call. Dropping it frees capacity for another call.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// How many bytes of bodies a permit of the front door stands for: a semaphore counts no further than `u32` at once.
+/// The number of buffered bytes for which one permit stands. A semaphore acquires at most `u32::MAX` permits at once.
 pub(crate) const BUFFER_UNIT: usize = 1024;
 
-/// Holds at most so many calls at once, each until its answer's *body* has ended, and sheds the rest at once. tower's
-/// own `ConcurrencyLimit` lets go at the head.
+/// Limits the number of concurrent calls. A call counts until the *body* of its response has ended, and a call beyond
+/// the limit fails at once with [`Error::Busy`]. tower's `ConcurrencyLimit` releases its permit with the response head.
 #[derive(Clone, Debug)]
 pub(crate) struct AdmissionControlLayer {
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl AdmissionControlLayer {
-    /// At most this many; more than a semaphore counts is as good as no limit.
+    /// Limits the gateway to `most` calls. A number beyond [`Semaphore::MAX_PERMITS`] means that many.
     pub(crate) fn new(most: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
+        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
@@ -54,20 +54,20 @@ impl<S> Layer<S> for AdmissionControlLayer {
     type Service = AdmissionControl<S>;
 
     fn layer(&self, inner: S) -> AdmissionControl<S> {
-        AdmissionControl { inner, room: Arc::clone(&self.room) }
+        AdmissionControl { inner, permits: Arc::clone(&self.permits) }
     }
 }
 
-/// See [`AdmissionControlLayer`].
+/// The service of [`AdmissionControlLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct AdmissionControl<S> {
     inner: S,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl<S, B> Service<Call<B>> for AdmissionControl<S>
+impl<S, B> Service<ModelCall<B>> for AdmissionControl<S>
 where
-    S: Service<Admitted<B>, Response = Response, Error = Error>,
+    S: Service<AdmittedCall<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
@@ -77,9 +77,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call<B>) -> Self::Future {
-        match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(permit) => Either::Right(self.inner.call(Admitted { call, permit })),
+    fn call(&mut self, call: ModelCall<B>) -> Self::Future {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Either::Right(self.inner.call(AdmittedCall { call, permit })),
             Err(_) => Either::Left(ready(Err(Error::Busy))),
         }
     }
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_beyond_what_can_be_counted_is_no_limit() {
+    fn an_admission_limit_beyond_the_maximum_of_a_semaphore_is_capped() {
         let layer = AdmissionControlLayer::new(usize::MAX);
-        assert_eq!(layer.room.available_permits(), Semaphore::MAX_PERMITS);
+        assert_eq!(layer.permits.available_permits(), Semaphore::MAX_PERMITS);
     }
 }

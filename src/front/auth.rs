@@ -1,4 +1,4 @@
-//! The master key: [`Auth`].
+//! Authentication of clients by the master key: [`Auth`].
 
 use std::{
     future::{Ready, ready},
@@ -11,17 +11,17 @@ use ring::digest::{Digest, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, Service};
 
-use super::paths::Routed;
+use super::paths::RoutedRequest;
 use crate::{Error, request::Response};
 
-/// Lets in whoever presents the master key, or anybody where there is none.
+/// Accepts requests that present the master key; accepts every request if no master key is configured.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthLayer {
     key: Option<Digest>,
 }
 
 impl AuthLayer {
-    /// The key that is asked for. Only its digest is kept, and only digests are compared: how long that takes tells
+    /// Requires `key`. The layer keeps only its digest and compares only digests, so the time of a comparison reveals
     /// nothing about the key.
     pub(crate) fn new(key: Option<&SecretString>) -> Self {
         Self { key: key.map(|key| digest(&SHA256, key.expose_secret().as_bytes())) }
@@ -36,15 +36,15 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// See [`AuthLayer`].
+/// The service of [`AuthLayer`].
 #[derive(Clone, Debug)]
 pub(crate) struct Auth<S> {
     inner: S,
     key: Option<Digest>,
 }
 
-/// The key that a client presents: where LiteLLM's own clients put it, as `Authorization: Bearer`, or where other SDKs
-/// put theirs. The first that is there counts, in LiteLLM's order.
+/// Returns the key that a client presents: in `x-litellm-api-key`, in `Authorization: Bearer`, or in the headers of
+/// other SDKs. The first header that is present counts, in LiteLLM's order.
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     fn bare(value: &HeaderValue) -> &[u8] {
         let bytes = value.as_bytes();
@@ -60,9 +60,9 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     ["api-key", "x-api-key"].iter().find_map(|name| headers.get(*name)).map(bare)
 }
 
-impl<S, B> Service<Routed<B>> for Auth<S>
+impl<S, B> Service<RoutedRequest<B>> for Auth<S>
 where
-    S: Service<Routed<B>, Response = Response, Error = Error>,
+    S: Service<RoutedRequest<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
@@ -72,7 +72,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed<B>) -> Self::Future {
+    fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
         if let Some(key) = &self.key {
             let presented = presented(routed.request.headers());
             let digest = presented.map(|presented| digest(&SHA256, presented));
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn litellms_own_header_speaks_before_the_others() {
+    fn auth_prefers_litellms_own_header_to_the_others() {
         let names = ["x-litellm-api-key", "authorization", "api-key", "x-api-key"];
         for first in 0..names.len() {
             let header =

@@ -1,8 +1,8 @@
-//! An id for every request, so that every answer can be asked about: [`CallIdLayer`].
+//! A layer that gives every response an id by which it can be found in logs: [`CallIdLayer`].
 //!
-//! The client's own where it sends one, else a random UUID. tower-http's `request_id` does the same by way of the
-//! request's extensions and the operating system's random numbers, which costs six allocations and a system call each
-//! time; this id need not be a secret, only a name.
+//! The id is the client's own if the client sends one, else a random UUID. tower-http's `request_id` does the same
+//! through the request's extensions and the operating system's random numbers, which costs six allocations and a system
+//! call per request. This id is a name and need not be secret.
 
 use std::{
     cell::RefCell,
@@ -19,14 +19,14 @@ use crate::{
     request::{AroundCall, BeginCall, EndCall},
 };
 
-/// A longer id of a client, in bytes, is none.
+/// The largest length of a client's id, in bytes. A longer id is replaced.
 const LONGEST: usize = 256;
 
-/// Writes each request's id on its answer; the outermost layer, from which on that is an `http::Response`.
+/// Writes the id of each request into its response. As the outermost layer it returns an `http::Response`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallIdLayer;
 
-/// See [`CallIdLayer`].
+/// The service of [`CallIdLayer`].
 pub(crate) type CallId<S> = AroundCall<S, CallIdLayer>;
 
 impl<S> Layer<S> for CallIdLayer {
@@ -41,7 +41,7 @@ impl<B> BeginCall<Request<B>> for CallIdLayer {
     type Call = HeaderValue;
 
     fn begin(&self, request: &Request<B>) -> HeaderValue {
-        request.headers().get(CALL_ID).filter(|id| is_fit(id)).cloned().unwrap_or_else(random)
+        request.headers().get(CALL_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(random)
     }
 }
 
@@ -57,19 +57,19 @@ impl<E> EndCall<Response, E> for HeaderValue {
 }
 
 thread_local! {
-    /// Not fastrand's own: whoever seeds that, to have the same choices again, means the choices and not the ids.
+    /// The generator of ids. It is not fastrand's global one: seeding that to repeat choices must not repeat ids.
     static IDS: RefCell<Rng> = RefCell::new(Rng::with_seed(RandomState::new().hash_one(())));
 }
 
-/// Whether a client's own id may stand for its request: it ends in logs, of ours or of others.
-fn is_fit(id: &HeaderValue) -> bool {
+/// Returns true if a client's own id may be used. Ids are written to logs, so only visible ASCII is accepted.
+fn is_valid(id: &HeaderValue) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// A UUID of version 4, in its usual form.
+/// Returns a UUID of version 4 in its textual form.
 fn random() -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // The version and the variant stand at fixed places among the 122 random bits.
+    // The version and the variant have fixed positions among the 122 random bits.
     let bits = IDS.with_borrow_mut(|ids| ids.u128(..)) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let mut text = [b'-'; 36];
     let mut left = bits;
@@ -90,10 +90,10 @@ mod tests {
 
     use super::*;
 
-    async fn id(sent: Option<&'static str>, answered: Option<&'static str>) -> String {
+    async fn id(sent: Option<&'static str>, returned: Option<&'static str>) -> String {
         let service = CallIdLayer.layer(service_fn(move |_: Request<()>| async move {
             let mut response = Response::new(http::Response::new(Body::empty()));
-            response.headers_mut().extend(answered.map(|id| (CALL_ID, HeaderValue::from_static(id))));
+            response.headers_mut().extend(returned.map(|id| (CALL_ID, HeaderValue::from_static(id))));
             Ok::<_, Infallible>(response)
         }));
         let mut request = Request::new(());
@@ -103,26 +103,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_hears_its_own_id_again() {
+    async fn a_call_id_of_the_client_is_returned() {
         assert_eq!(id(Some("mine"), None).await, "mine");
     }
 
     #[tokio::test]
-    async fn a_client_whose_id_is_no_name_gets_another() {
+    async fn an_invalid_call_id_is_replaced() {
         let long: &'static str = "x".repeat(LONGEST + 1).leak();
-        for unfit in ["", "two words", "a\ttab", long] {
-            assert_eq!(id(Some(unfit), None).await.len(), 36, "{unfit}");
+        for invalid in ["", "two words", "a\ttab", long] {
+            assert_eq!(id(Some(invalid), None).await.len(), 36, "{invalid}");
         }
         assert_eq!(id(Some(&long[1..]), None).await, long[1..]);
     }
 
     #[tokio::test]
-    async fn an_answer_has_no_say_in_it() {
+    async fn a_call_id_in_the_response_is_overwritten() {
         assert_eq!(id(Some("mine"), Some("theirs")).await, "mine");
     }
 
     #[tokio::test]
-    async fn others_are_uuids_and_no_two_are_the_same() {
+    async fn generated_call_ids_are_distinct_uuids() {
         let mut seen = HashSet::new();
         for _ in 0..1000 {
             let id = id(None, None).await;

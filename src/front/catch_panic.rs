@@ -1,11 +1,11 @@
-//! A panic is an answer: [`CatchPanic`].
+//! A layer that turns a panic into a response with status 500: [`CatchPanic`].
 //!
-//! tower-http's `catch_panic` does the same and boxes the body of every answer for it; here the answer of a panic has the
-//! one body type, like all others, and what goes well costs nothing. It stands inside the request's id and the
-//! counters, so that a panic's 500 can be asked about and is counted, and outside all that could panic.
+//! tower-http's `catch_panic` does the same, but boxes the body of every response. Here the response to a panic has the
+//! gateway's body type, so a call without a panic costs nothing. The layer stands inside the call id and the metrics, so
+//! that the 500 has an id and is counted, and outside every layer that could panic.
 //!
-//! Hazards: a panic while a *body* is polled is not caught: its connection ends, and the guards run. What the panicking
-//! code held half changed stays so; every lock here is taken over from whoever panicked.
+//! Hazards: a panic while a *body* is polled is not caught: the connection closes, and the guards run. State that the
+//! panicking code had changed in part stays as it is; every lock of the gateway ignores poisoning.
 
 use std::{
     future::Future,
@@ -32,7 +32,7 @@ impl<S> Layer<S> for CatchPanicLayer {
     }
 }
 
-/// See the [module](self).
+/// The service of [`CatchPanicLayer`]. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct CatchPanic<S> {
     inner: S,
@@ -74,7 +74,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            // Polled again after it was ready, which the contract of a future leaves open, or the call itself panicked.
+            // The call itself panicked, or the future is polled after completion, for which `Future` allows any result.
             return if std::mem::take(this.panicked) {
                 Poll::Ready(Ok(handle_error::panicked()))
             } else {
@@ -84,7 +84,7 @@ where
         Poll::Ready(match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
             Ok(result) => ready!(result),
             Err(_) => {
-                // What it held is given back before the client hears of it.
+                // Drop the inner future first: it releases what it holds before the client receives the response.
                 this.inner.set(None);
                 Ok(handle_error::panicked())
             }
@@ -101,33 +101,33 @@ mod tests {
 
     use super::*;
 
-    async fn dies() -> Result<Response, Infallible> {
+    async fn panics() -> Result<Response, Infallible> {
         tokio::task::yield_now().await;
         panic!("a bug")
     }
 
-    fn dies_at_once(_: ()) -> Ready<Result<Response, Infallible>> {
+    fn panics_at_once(_: ()) -> Ready<Result<Response, Infallible>> {
         panic!("a bug")
     }
 
     #[tokio::test]
     async fn a_panic_in_the_future_or_in_the_call_is_a_500() {
-        let later = CatchPanicLayer.layer(service_fn(|()| dies()));
-        let at_once = CatchPanicLayer.layer(service_fn(dies_at_once));
+        let later = CatchPanicLayer.layer(service_fn(|()| panics()));
+        let at_once = CatchPanicLayer.layer(service_fn(panics_at_once));
         assert_eq!(later.oneshot(()).await.unwrap().status(), 500);
         assert_eq!(at_once.oneshot(()).await.unwrap().status(), 500);
     }
 
     #[test]
-    fn polled_again_it_is_as_good_as_any_other() {
-        let mut future = tokio_test::task::spawn(CatchPanicLayer.layer(service_fn(|()| dies())).call(()));
+    fn a_caught_panic_polled_again_is_pending() {
+        let mut future = tokio_test::task::spawn(CatchPanicLayer.layer(service_fn(|()| panics())).call(()));
         assert_pending!(future.poll());
         assert_ready_ok!(future.poll());
         assert_pending!(future.poll());
     }
 
     #[tokio::test]
-    async fn it_is_as_strict_about_readiness_as_what_it_wraps() {
+    async fn catch_panic_calls_only_a_service_that_is_ready() {
         use tollgate_layers::testing::Strict;
 
         use crate::body::Body;

@@ -1,4 +1,4 @@
-//! The only place where an error becomes a response: [`HandleError`], [`answer`].
+//! The layer that turns errors into responses: [`HandleError`], and [`error_response`], the only conversion.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,17 +14,17 @@ use crate::{
     request::{AroundCall, BeginCall, EndCall},
 };
 
-/// Milliseconds, more exact than `retry-after`; OpenAI's SDKs prefer it.
+/// The header `retry-after-ms`, in milliseconds. OpenAI's SDKs prefer it to `retry-after`.
 pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// The response that tells a client of this error.
-pub(crate) fn answer(error: &Error) -> Response {
+/// Returns the response that reports `error` to the client.
+pub(crate) fn error_response(error: &Error) -> Response {
     if let Error::Attempt(origin, error) = error {
-        let mut response = answer(error);
+        let mut response = error_response(error);
         response.body_mut().set_origin(Arc::clone(origin));
         return response;
     }
-    let mut response = shaped(error.status(), error.outcome(), &ErrorObject::of(error));
+    let mut response = with_error(error.status(), error.outcome(), &ErrorObject::of(error));
     match error {
         Error::Exhausted(exhausted) => {
             retry_after(&mut response, exhausted.retry_after().unwrap_or(Duration::from_secs(1)));
@@ -41,21 +41,21 @@ pub(crate) fn answer(error: &Error) -> Response {
     response
 }
 
-/// The response after a panic, which says nothing about it.
+/// Returns the response after a panic. It contains no detail of the panic.
 pub(crate) fn panicked() -> Response {
     let error = ErrorObject::new(
         "The gateway has failed on this request.",
         "internal_server_error",
         "internal_error",
     );
-    shaped(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.outcome(), &error)
+    with_error(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.outcome(), &error)
 }
 
-fn shaped(status: StatusCode, outcome: Outcome, error: &ErrorObject) -> Response {
+fn with_error(status: StatusCode, outcome: Outcome, error: &ErrorObject) -> Response {
     json(status, Body::ended(error.body(), outcome))
 }
 
-/// A JSON response with this body.
+/// Returns a JSON response with this status and body.
 pub(crate) fn json(status: StatusCode, body: Body) -> Response {
     let mut response = HttpResponse::new(body);
     *response.status_mut() = status;
@@ -63,7 +63,7 @@ pub(crate) fn json(status: StatusCode, body: Body) -> Response {
     response.into()
 }
 
-/// Both headers: whole seconds rounded up, so that nobody comes too early, and milliseconds.
+/// Writes `retry-after` in whole seconds, rounded up so that no client retries too early, and `retry-after-ms`.
 fn retry_after(response: &mut Response, after: Duration) {
     let millis = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
     let headers = response.headers_mut();
@@ -71,11 +71,11 @@ fn retry_after(response: &mut Response, after: Duration) {
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
 }
 
-/// Turns errors into responses; above it nothing can fail.
+/// Turns errors into responses. The service above it is infallible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HandleErrorLayer;
 
-/// See [`HandleErrorLayer`].
+/// The service of [`HandleErrorLayer`].
 pub(crate) type HandleError<S> = AroundCall<S, HandleErrorLayer>;
 
 impl<S> Layer<S> for HandleErrorLayer {
@@ -99,6 +99,6 @@ impl EndCall<Response, Error> for HandleErrorLayer {
     type Error = Infallible;
 
     fn end(self, result: Result<Response, Error>) -> Result<Response, Infallible> {
-        Ok(result.unwrap_or_else(|error| answer(&error)))
+        Ok(result.unwrap_or_else(|error| error_response(&error)))
     }
 }

@@ -1,4 +1,4 @@
-//! What an answer's headers tell the operator, under LiteLLM's names, so that dashboards keep working.
+//! Response headers: the filter of upstream headers, and the gateway's own under LiteLLM's names, for existing dashboards.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
@@ -6,7 +6,7 @@ use tollgate_layers::Class;
 
 use crate::request::{RequestContext, Response};
 
-/// The id of the request, made here or taken from the client.
+/// The id of the request: generated, or the client's own.
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
@@ -16,15 +16,15 @@ const MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries")
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
-/// The groups that were tried after the first, when all have failed.
+/// The groups that were tried after the first, written if all have failed.
 const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
-/// OpenAI's SDKs obey it: what we gave up must not be multiplied by them.
+/// OpenAI's SDKs obey this header. It keeps them from multiplying the retries of the gateway.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// How many headers an answer commonly has: what passes of the upstream's, and ours.
-const ROOM: usize = 16;
+/// The usual number of headers in a response: those of the upstream that pass, and those of the gateway.
+const CAPACITY: usize = 16;
 
-/// What no log may show.
+/// The headers that must not be logged.
 pub(crate) const SENSITIVE: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -34,70 +34,70 @@ pub(crate) const SENSITIVE: [HeaderName; 6] = [
     HeaderName::from_static("x-litellm-api-key"),
 ];
 
-/// What becomes of an upstream's header on its way to the client.
-enum Fate {
-    Passed,
-    Renamed(HeaderName),
-    Kept,
+/// The treatment of an upstream's header in the response to the client.
+enum HeaderAction {
+    Pass,
+    Rename(HeaderName),
+    Drop,
 }
 
-/// The one table of an upstream's headers. Three sorts pass: those that describe the message, those that a client
-/// acts by, and the ids under which a provider can be asked about an answer. Its rate limits get the names that
-/// LiteLLM gives them, because they are those of one deployment and a client that slowed down by them would slow down
-/// for all. Whatever is not here stays with us: it belongs to one hop or to the upstream's origin, tells of the
-/// operator's account (`openai-organization`) or of whose software answers, or is ours to say (`x-litellm-*`).
-fn fate(name: &HeaderName) -> Fate {
-    const fn renamed(name: &'static str) -> Fate {
-        Fate::Renamed(HeaderName::from_static(name))
+/// Returns the action for an upstream's header; this is the only such table. Three kinds pass: headers that describe the
+/// message, headers that a client acts by, and the ids that a provider's support requires. Rate limit headers get
+/// LiteLLM's names, because they describe one deployment: a client that slowed down by them would slow down for all.
+/// Every other header is dropped: it belongs to one hop or to the upstream's origin, reveals the operator's account
+/// (`openai-organization`) or the upstream's software, or is written by the gateway itself (`x-litellm-*`).
+fn action_for(name: &HeaderName) -> HeaderAction {
+    const fn rename(name: &'static str) -> HeaderAction {
+        HeaderAction::Rename(HeaderName::from_static(name))
     }
     match name.as_str() {
         "content-type" | "content-encoding" | "content-language" | "cache-control" | "x-accel-buffering" => {
-            Fate::Passed
+            HeaderAction::Pass
         }
-        "retry-after" | "retry-after-ms" => Fate::Passed,
-        "x-request-id" | "request-id" | "apim-request-id" | "x-amzn-requestid" => Fate::Passed,
-        "openai-processing-ms" | "openai-version" => Fate::Passed,
-        "x-ratelimit-limit-requests" => const { renamed("llm_provider-x-ratelimit-limit-requests") },
-        "x-ratelimit-limit-tokens" => const { renamed("llm_provider-x-ratelimit-limit-tokens") },
-        "x-ratelimit-remaining-requests" => const { renamed("llm_provider-x-ratelimit-remaining-requests") },
-        "x-ratelimit-remaining-tokens" => const { renamed("llm_provider-x-ratelimit-remaining-tokens") },
-        "x-ratelimit-reset-requests" => const { renamed("llm_provider-x-ratelimit-reset-requests") },
-        "x-ratelimit-reset-tokens" => const { renamed("llm_provider-x-ratelimit-reset-tokens") },
-        _ => Fate::Kept,
+        "retry-after" | "retry-after-ms" => HeaderAction::Pass,
+        "x-request-id" | "request-id" | "apim-request-id" | "x-amzn-requestid" => HeaderAction::Pass,
+        "openai-processing-ms" | "openai-version" => HeaderAction::Pass,
+        "x-ratelimit-limit-requests" => const { rename("llm_provider-x-ratelimit-limit-requests") },
+        "x-ratelimit-limit-tokens" => const { rename("llm_provider-x-ratelimit-limit-tokens") },
+        "x-ratelimit-remaining-requests" => const { rename("llm_provider-x-ratelimit-remaining-requests") },
+        "x-ratelimit-remaining-tokens" => const { rename("llm_provider-x-ratelimit-remaining-tokens") },
+        "x-ratelimit-reset-requests" => const { rename("llm_provider-x-ratelimit-reset-requests") },
+        "x-ratelimit-reset-tokens" => const { rename("llm_provider-x-ratelimit-reset-tokens") },
+        _ => HeaderAction::Drop,
     }
 }
 
-/// What is meant for the client, unless `connection` says that it was meant for us alone.
-fn sift(theirs: HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(ROOM);
-    let ours_alone: Vec<HeaderName> = theirs
+/// Returns the headers for the client: those that [`action_for`] passes and that `connection` does not list.
+fn client_headers(upstream: HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(CAPACITY);
+    let hop_by_hop: Vec<HeaderName> = upstream
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let mut goes_as = None;
-    for (name, value) in theirs {
-        // A name that stands for several values comes with the first of them.
+    let mut target = None;
+    for (name, value) in upstream {
+        // `HeaderMap` yields the name of several values only with the first of them.
         if let Some(name) = name {
-            goes_as = match fate(&name) {
-                Fate::Kept => None,
-                _ if ours_alone.contains(&name) => None,
-                Fate::Passed => Some(name),
-                Fate::Renamed(name) => Some(name),
+            target = match action_for(&name) {
+                HeaderAction::Drop => None,
+                _ if hop_by_hop.contains(&name) => None,
+                HeaderAction::Pass => Some(name),
+                HeaderAction::Rename(name) => Some(name),
             };
         }
-        if let Some(name) = &goes_as {
+        if let Some(name) = &target {
             headers.append(name, value);
         }
     }
     headers
 }
 
-/// Writes what this request has been through.
+/// Replaces the response's headers by those for the client, and adds those that describe the request's course.
 pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_upstreams: bool) {
-    let mut headers = sift(std::mem::take(response.headers_mut()));
+    let mut headers = client_headers(std::mem::take(response.headers_mut()));
     if let Some(origin) = response.body().origin() {
         headers.insert(MODEL_ID, origin.deployment.clone());
         headers.insert(MODEL_GROUP, origin.group.clone());
@@ -117,14 +117,14 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
     let outcome = response.body().outcome();
     if outcome.class() != Class::Success {
-        gave_up(&mut headers, context, outcome.is_refusal());
+        write_failure(&mut headers, context, outcome.is_refusal());
     }
     *response.headers_mut() = headers;
 }
 
-/// After at least one attempt upstream, whoever retries would only multiply ours. A refusal of our own says when to
-/// come back instead.
-fn gave_up(headers: &mut HeaderMap, context: &RequestContext, refused: bool) {
+/// Writes the headers of a failure. After at least one attempt upstream, a retry by the client would only multiply those
+/// of the gateway. A refusal of the gateway's own has `retry-after` instead.
+fn write_failure(headers: &mut HeaderMap, context: &RequestContext, refused: bool) {
     if context.attempts.made() > 0 && !refused {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
@@ -134,9 +134,9 @@ fn gave_up(headers: &mut HeaderMap, context: &RequestContext, refused: bool) {
     }
 }
 
-/// Milliseconds with three places, as LiteLLM writes them, without formatting.
+/// Formats milliseconds with three decimal places, as LiteLLM does, without `fmt`.
 fn millis(duration: std::time::Duration) -> HeaderValue {
-    // The three places, the point, and as many digits as a u64 has.
+    // Room for three decimal places, the point, and the 20 digits of a u64.
     let mut text = [b'0'; 24];
     let (mut from, mut rest) = (text.len(), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     for place in 0.. {
@@ -154,7 +154,7 @@ fn millis(duration: std::time::Duration) -> HeaderValue {
     HeaderValue::from_bytes(&text[from..]).unwrap_or(HeaderValue::from_static("0"))
 }
 
-/// A count, which is nearly always zero.
+/// Returns the header value of a count. Nearly all counts are zero, which needs no allocation.
 fn count(count: usize) -> HeaderValue {
     if count == 0 { HeaderValue::from_static("0") } else { count.into() }
 }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn milliseconds_have_three_places() {
+    fn milliseconds_in_headers_have_three_decimal_places() {
         for (micros, text) in
             [(0, "0.000"), (7, "0.007"), (999, "0.999"), (1000, "1.000"), (12_345_678, "12345.678")]
         {

@@ -1,7 +1,7 @@
-//! The gateway service above the tree: from any HTTP request to one call of a model.
+//! The layers outside the tree: they turn an HTTP request into one call of a model.
 //!
-//! In the order of [`stack::gateway`](crate::stack::gateway): the request's id, panics, errors as responses, paths, auth,
-//! the answers that need no model, admission, and the collection of the request's body.
+//! In the order of [`stack::gateway`](crate::stack::gateway): call id, panics, error responses, routing by path, auth, the
+//! model list and the metrics, admission control, and the reading of the request's body.
 
 pub(crate) mod admin;
 pub(crate) mod admission;

@@ -1,5 +1,7 @@
-//! Which path leads where: [`Paths`]. `/health/*` answers here, before auth; all else that is known goes on with the
-//! [`Endpoint`] that was found, the same one that auth judges; the rest is 404.
+//! The layer that routes a request by its path: [`Paths`].
+//!
+//! `/health/*` is served here, outside auth. Every other known path continues to the inner service with its
+//! [`RouteTarget`]. Unknown paths are 404.
 
 use std::{
     future::{Ready, ready},
@@ -22,66 +24,68 @@ use crate::{
     request::{Operation, Response},
 };
 
-/// A request with the endpoint that its path names.
+/// A request with the target that its path names.
 #[derive(Debug)]
-pub(crate) struct Routed<B> {
-    /// What is asked for.
-    pub endpoint: Endpoint,
-    /// The request as it came.
+pub(crate) struct RoutedRequest<B> {
+    /// The target of the request's path.
+    pub target: RouteTarget,
+    /// The request as the client sent it.
     pub request: http::Request<B>,
 }
 
-/// What a path names.
+/// The target of a path inside auth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub(crate) enum RouteTarget {
     /// A call of a model.
     Call(Operation),
     /// The list of models.
     Models,
-    /// One of them, whose name is the rest of the path.
+    /// One model; its name is the rest of the path.
     Model,
-    /// The counters.
+    /// The metrics.
     Metrics,
 }
 
-enum Found {
-    Endpoint(Endpoint),
+/// A path that is served: inside auth, or by this layer.
+enum Route {
+    Target(RouteTarget),
     Alive,
     Ready,
 }
 
-/// The name in the path of one model, as it is written there: it may have slashes in it.
+/// Returns the name in a path `/models/{name}`, still percent-encoded. A name may contain slashes.
 pub(crate) fn model(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     path.strip_prefix("/models/").filter(|name| !name.is_empty())
 }
 
-/// The paths that are served, whole and exact: what is not listed does not exist.
-fn find(path: &str) -> Option<(&'static str, Found)> {
-    use Endpoint::{Call, Metrics, Model, Models};
+/// Returns the method and the route of a path, or `None` for an unknown path. Paths match exactly.
+fn find(path: &str) -> Option<(&'static str, Route)> {
+    use RouteTarget::{Call, Metrics, Model, Models};
     Some(match path {
-        "/v1/chat/completions" | "/chat/completions" => ("POST", Found::Endpoint(Call(Operation::Chat))),
-        "/v1/completions" | "/completions" => ("POST", Found::Endpoint(Call(Operation::Completions))),
-        "/v1/embeddings" | "/embeddings" => ("POST", Found::Endpoint(Call(Operation::Embeddings))),
-        "/v1/models" | "/models" => ("GET", Found::Endpoint(Models)),
-        path if model(path).is_some() => ("GET", Found::Endpoint(Model)),
-        "/metrics" => ("GET", Found::Endpoint(Metrics)),
-        "/health/liveliness" | "/health/liveness" => ("GET", Found::Alive),
-        "/health/readiness" => ("GET", Found::Ready),
+        "/v1/chat/completions" | "/chat/completions" => ("POST", Route::Target(Call(Operation::Chat))),
+        "/v1/completions" | "/completions" => ("POST", Route::Target(Call(Operation::Completions))),
+        "/v1/embeddings" | "/embeddings" => ("POST", Route::Target(Call(Operation::Embeddings))),
+        "/v1/models" | "/models" => ("GET", Route::Target(Models)),
+        path if model(path).is_some() => ("GET", Route::Target(Model)),
+        "/metrics" => ("GET", Route::Target(Metrics)),
+        "/health/liveliness" | "/health/liveness" => ("GET", Route::Alive),
+        "/health/readiness" => ("GET", Route::Ready),
         _ => return None,
     })
 }
 
-/// Whether the process is about to go: readiness says so to whoever balances over gateways.
+/// The shutdown state that `/health/readiness` reports to the load balancer in front of the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 
 impl Draining {
-    /// From now on readiness is refused; requests are still served.
+    /// Starts draining: `/health/readiness` returns 503, and requests are still served.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Returns true if draining has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -94,7 +98,7 @@ pub(crate) struct PathsLayer {
 }
 
 impl PathsLayer {
-    /// Readiness ends with `draining`.
+    /// Reports readiness until `draining` begins.
     pub(crate) const fn new(draining: Draining) -> Self {
         Self { draining }
     }
@@ -108,7 +112,7 @@ impl<S> Layer<S> for PathsLayer {
     }
 }
 
-/// See the [module](self).
+/// The service of [`PathsLayer`]. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Paths<S> {
     inner: S,
@@ -117,7 +121,7 @@ pub(crate) struct Paths<S> {
 
 impl<S, B> Service<http::Request<B>> for Paths<S>
 where
-    S: Service<Routed<B>, Response = Response, Error = Error>,
+    S: Service<RoutedRequest<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
@@ -128,25 +132,26 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let Some((method, found)) = find(request.uri().path()) else {
+        let Some((method, route)) = find(request.uri().path()) else {
             return Either::Left(ready(Err(Error::NoRoute)));
         };
-        let asked = request.method();
-        if asked.as_str() != method && !(method == "GET" && asked == Method::HEAD) {
+        let sent = request.method();
+        if sent.as_str() != method && !(method == "GET" && sent == Method::HEAD) {
             return Either::Left(ready(Err(Error::Method(method))));
         }
-        match found {
-            Found::Endpoint(endpoint) => Either::Right(self.inner.call(Routed { endpoint, request })),
-            Found::Alive => Either::Left(ready(Ok(said(StatusCode::OK, "\"I'm alive!\"")))),
-            Found::Ready if self.draining.has_begun() => {
+        match route {
+            Route::Target(target) => Either::Right(self.inner.call(RoutedRequest { target, request })),
+            Route::Alive => Either::Left(ready(Ok(health(StatusCode::OK, "\"I'm alive!\"")))),
+            Route::Ready if self.draining.has_begun() => {
                 let text = r#"{"status":"shutting_down"}"#;
-                Either::Left(ready(Ok(said(StatusCode::SERVICE_UNAVAILABLE, text))))
+                Either::Left(ready(Ok(health(StatusCode::SERVICE_UNAVAILABLE, text))))
             }
-            Found::Ready => Either::Left(ready(Ok(said(StatusCode::OK, r#"{"status":"healthy"}"#)))),
+            Route::Ready => Either::Left(ready(Ok(health(StatusCode::OK, r#"{"status":"healthy"}"#)))),
         }
     }
 }
 
-fn said(status: StatusCode, text: &'static str) -> Response {
+/// Returns a JSON response of a health check.
+fn health(status: StatusCode, text: &'static str) -> Response {
     handle_error::json(status, Body::full(Bytes::from_static(text.as_bytes())))
 }

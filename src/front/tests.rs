@@ -1,5 +1,5 @@
-//! The contract that every layer of `layers/` passes, for those of the gateway: readiness is asked of the very value
-//! that is called, and lost when it is cloned.
+//! Tests of tower's readiness contract for the layers of `front`: each calls only the value that was polled ready, as a
+//! clone is not ready.
 
 use std::{convert::Infallible, fmt::Debug, future::Ready};
 
@@ -10,10 +10,10 @@ use crate::{
     deployment::instrument::InstrumentLayer,
     front::{
         admin::AdminLayer,
-        admission::{AdmissionControlLayer, Admitted, Call},
+        admission::{AdmissionControlLayer, AdmittedCall, ModelCall},
         auth::AuthLayer,
         handle_error::HandleErrorLayer,
-        paths::{Draining, Endpoint, PathsLayer, Routed},
+        paths::{Draining, PathsLayer, RouteTarget, RoutedRequest},
     },
     metrics::Metrics,
     request::{Operation, Response},
@@ -25,17 +25,17 @@ use tower::{Layer, Service, ServiceExt, util::ServiceFn};
 
 type Leaf<Req, E> = ServiceFn<fn(Req) -> Ready<Result<Response, E>>>;
 
-fn well<Req, E>(_: Req) -> Ready<Result<Response, E>> {
-    std::future::ready(Ok(http::Response::new(Body::full("well")).into()))
+fn success<Req, E>(_: Req) -> Ready<Result<Response, E>> {
+    std::future::ready(Ok(http::Response::new(Body::full("success")).into()))
 }
 
-/// Calls it twice on one value, and once on a clone.
+/// Calls the service twice on one value, and once on a clone.
 async fn passes<L, Req, E>(layer: L, request: impl Fn() -> Req)
 where
     L: Layer<Strict<Leaf<Req, E>>>,
     L::Service: Service<Req, Response = Response, Error: Debug> + Clone,
 {
-    passes_over(layer, request, well::<Req, E>).await;
+    passes_over(layer, request, success::<Req, E>).await;
 }
 
 async fn passes_over<L, Req, Inner, E>(
@@ -48,8 +48,8 @@ async fn passes_over<L, Req, Inner, E>(
 {
     let mut service = layer.layer(Strict::new(tower::service_fn(leaf)));
     for _ in 0..2 {
-        let answer = service.ready().await.unwrap().call(request()).await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.status());
+        let response = service.ready().await.unwrap().call(request()).await.unwrap();
+        assert!(response.status().is_success(), "{}", response.status());
     }
     let clone = service.clone();
     assert!(clone.oneshot(request()).await.unwrap().status().is_success());
@@ -59,12 +59,12 @@ fn chat() -> http::Request<Empty<Bytes>> {
     http::Request::post("/v1/chat/completions").body(Empty::new()).unwrap()
 }
 
-fn routed() -> Routed<Empty<Bytes>> {
-    Routed { endpoint: Endpoint::Call(Operation::Chat), request: chat() }
+fn routed() -> RoutedRequest<Empty<Bytes>> {
+    RoutedRequest { target: RouteTarget::Call(Operation::Chat), request: chat() }
 }
 
-fn call() -> Call<Empty<Bytes>> {
-    Call { operation: Operation::Chat, request: chat() }
+fn call() -> ModelCall<Empty<Bytes>> {
+    ModelCall { operation: Operation::Chat, request: chat() }
 }
 
 #[tokio::test]
@@ -73,13 +73,14 @@ async fn instrument_calls_only_a_service_that_is_ready() {
 }
 
 #[tokio::test]
-async fn respond_calls_only_a_service_that_is_ready() {
+async fn handle_error_calls_only_a_service_that_is_ready() {
     passes::<_, _, Error>(HandleErrorLayer, chat).await;
 }
 
 #[tokio::test]
 async fn paths_calls_only_a_service_that_is_ready() {
-    passes_over(PathsLayer::new(Draining::default()), chat, well::<Routed<Empty<Bytes>>, Error>).await;
+    passes_over(PathsLayer::new(Draining::default()), chat, success::<RoutedRequest<Empty<Bytes>>, Error>)
+        .await;
 }
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn auth_calls_only_a_service_that_is_ready() {
 
 #[tokio::test]
 async fn admission_calls_only_a_service_that_is_ready() {
-    passes_over(AdmissionControlLayer::new(1), call, well::<Admitted<Empty<Bytes>>, Error>).await;
+    passes_over(AdmissionControlLayer::new(1), call, success::<AdmittedCall<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]
@@ -97,5 +98,5 @@ async fn admin_calls_only_a_service_that_is_ready() {
     let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
     let layer = AdminLayer::new(&config, Metrics::default());
-    passes_over(layer, routed, well::<Call<Empty<Bytes>>, Error>).await;
+    passes_over(layer, routed, success::<ModelCall<Empty<Bytes>>, Error>).await;
 }

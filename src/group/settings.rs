@@ -22,7 +22,7 @@ pub(crate) fn retries(
     let policy = group_policy.map_or(&settings.retry_policy, |(_, policy)| policy).clone();
     let general = settings.num_retries;
     move |(request, outcome): (&Request, &Outcome)| {
-        let requested = request.head.overrides.num_retries;
+        let requested = request.info.overrides.num_retries;
         let by_error = || counted(&policy, kind_of(outcome));
         requested.or_else(by_error).or_else(|| request.context.deployment_retries()).unwrap_or(general)
     }
@@ -31,7 +31,7 @@ pub(crate) fn retries(
 /// Returns the kind of a request for latency statistics: 1 for a stream, whose latency is the time to its first
 /// content; 0 for any other request, whose latency is the time of the whole response.
 pub(crate) fn kind(request: &Request) -> u8 {
-    u8::from(request.head.stream)
+    u8::from(request.info.stream)
 }
 
 /// Returns the balancing strategy of the settings.

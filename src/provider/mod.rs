@@ -111,7 +111,7 @@ impl Encoder {
             true => prompt.payload_with_usage(model, &self.defaults),
             false => prompt.payload(model, &self.defaults),
         };
-        self.request(prompt.head.operation, body)
+        self.request(prompt.info.operation, body)
     }
 
     /// Returns the request for a body that was written with the model and the defaults of the deployment.

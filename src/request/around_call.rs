@@ -1,6 +1,6 @@
-//! The services that change nothing of a call but its outcome: [`AroundCall`].
+//! A service that sees each request and replaces its result: [`AroundCall`].
 //!
-//! Differs from tower's `MapResult` in that the future has a name, and in that each call has a state of its own.
+//! It differs from tower's `MapResult` in that its future has a name and that each call has a state of its own.
 
 use std::{
     future::Future,
@@ -11,27 +11,31 @@ use std::{
 use pin_project_lite::pin_project;
 use tower::Service;
 
-/// Begins a call, which ends as [`EndCall`] says.
+/// Creates the state of each call. The state is an [`EndCall`].
 pub(crate) trait BeginCall<Req> {
     /// The state of one call.
     type Call;
 
-    /// Called with the request, before the inner service is.
+    /// Returns the state of a call, before the inner service is called.
     fn begin(&self, request: &Req) -> Self::Call;
 }
 
-/// Ends a call.
+/// Replaces the result of a call.
 pub(crate) trait EndCall<T, E> {
     /// The response of the outer service.
     type Response;
     /// The error of the outer service.
     type Error;
 
-    /// Returns the outcome of the outer service, given that of the inner one.
+    /// Returns the result of the outer service for that of the inner one.
+    ///
+    /// # Errors
+    ///
+    /// The error of the outer service.
     fn end(self, result: Result<T, E>) -> Result<Self::Response, Self::Error>;
 }
 
-/// Begins each call with `map`, and ends it as that says. See the [module](self).
+/// A service that calls `map` before and its state after each call of the inner service. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct AroundCall<S, M> {
     inner: S,
@@ -39,6 +43,7 @@ pub(crate) struct AroundCall<S, M> {
 }
 
 impl<S, M> AroundCall<S, M> {
+    /// Wraps `inner`.
     pub(crate) const fn new(inner: S, map: M) -> Self {
         Self { inner, map }
     }
@@ -55,8 +60,8 @@ where
     type Future = ResponseFuture<S::Future, M::Call>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // In the gateway every service is always ready: an error could only be a fault of ours, and the call that
-        // follows would tell of it.
+        // Every service of the gateway is always ready. An error here could only be a defect, and the call that follows
+        // would report it.
         self.inner.poll_ready(cx).map(|_| Ok(()))
     }
 
@@ -71,7 +76,7 @@ pin_project! {
     pub(crate) struct ResponseFuture<F, C> {
         #[pin]
         inner: F,
-        // None: it is over.
+        // None after completion.
         call: Option<C>,
     }
 }

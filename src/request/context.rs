@@ -1,7 +1,7 @@
-//! What one request has tried so far: [`RequestContext`].
+//! The state that all attempts of one request share: [`RequestContext`].
 //!
-//! It rides behind an `Arc` in the request, through retries and fallbacks. The balancers write the endpoints they
-//! picked, the fallback policies the groups they went to; Intake reads it when the answer goes out.
+//! The request carries it in an `Arc` through retries and fallbacks. The balancers record the endpoints that they pick,
+//! the fallback policies the groups that they choose. `ReadRequest` writes the response headers from it.
 
 use std::{
     sync::{
@@ -17,50 +17,50 @@ use tollgate_layers::{Attempts, timeout::Limit};
 use super::Request;
 use crate::{config::FallbackTarget, error::BodyError};
 
-/// What one request has tried, and by when it must be done.
+/// The attempts, the fallbacks and the deadline of one request.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     /// Endpoints tried and attempts made.
     pub attempts: Attempts,
-    /// When it came in.
+    /// The time at which the request arrived.
     pub arrival: Instant,
-    /// When it must be done, if anything says so: arrival + `max_request_duration`.
+    /// The time at which the request fails: arrival + `max_request_duration`, if that is set.
     pub deadline: Option<Instant>,
-    /// How often a failed call is made again in each group.
+    /// The number of retries in each group.
     retries: u32,
-    /// The room that its body takes at the front door, given back with the last clone of the request.
+    /// The permit of the body's memory, released with the last clone of the request.
     buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
     /// `num_retries` of the deployment called last, or [`NONE`].
     deployment_retries: AtomicU32,
-    /// How many endpoints had been tried when the present group was gone to.
-    elsewhere: AtomicUsize,
-    /// How many groups were tried, so far as is noted in the walk.
+    /// The number of endpoints tried before the current group.
+    tried_before: AtomicUsize,
+    /// The number of groups in `walk.tried`.
     groups: AtomicUsize,
-    walk: Mutex<Walk>,
+    walk: Mutex<FallbackWalk>,
 }
 
-/// No number of retries.
+/// The value of `deployment_retries` for "not set".
 const NONE: u32 = u32::MAX;
 
-/// The walk over groups. Locked only where a group has failed.
+/// The walk over the fallback groups of a request. It is locked only after a group has failed.
 #[derive(Debug, Default)]
-struct Walk {
+struct FallbackWalk {
     tried: Vec<(Arc<str>, u32)>,
-    lists: Vec<List>,
-    /// The one gone to last.
-    at: Option<Arc<FallbackTarget>>,
+    lists: Vec<TargetList>,
+    /// The fallback chosen last.
+    last: Option<Arc<FallbackTarget>>,
 }
 
-/// A list of alternatives that is not used up, and how deep in the chain its groups stand.
+/// A fallback list with entries left, and the depth of its groups in the chain of fallbacks.
 #[derive(Debug)]
-struct List {
+struct TargetList {
     depth: u32,
     rest: std::vec::IntoIter<FallbackTarget>,
 }
 
 impl RequestContext {
-    /// The trail of a request that came in at `arrival`.
+    /// Returns the context of a request that arrived at `arrival` and may take `longest`.
     pub(crate) fn new(arrival: Instant, longest: Option<Duration>) -> Self {
         Self {
             attempts: Attempts::new(),
@@ -70,67 +70,67 @@ impl RequestContext {
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
             deployment_retries: AtomicU32::new(NONE),
-            elsewhere: AtomicUsize::new(0),
+            tried_before: AtomicUsize::new(0),
             groups: AtomicUsize::new(0),
             walk: Mutex::default(),
         }
     }
 
-    /// With the number of retries that each group may make.
+    /// Sets the number of retries in each group.
     pub(crate) const fn with_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// With the room that the request's body takes.
+    /// Sets the permit of the memory that the request's body takes.
     pub(crate) fn with_buffered(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
         self.buffered = permit;
         self
     }
 
-    /// Adds the time that an attempt spent waiting for its upstream.
+    /// Adds the time that an attempt has waited for its upstream.
     pub(crate) fn add_upstream(&self, spent: Duration) {
         self.upstream_nanos.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The time that all attempts spent waiting for an upstream.
+    /// Returns the time that all attempts have waited for an upstream.
     pub(crate) fn upstream(&self) -> Duration {
         Duration::from_nanos(self.upstream_nanos.load(Ordering::Relaxed))
     }
 
-    /// Notes that a deployment with this `num_retries` of its own is called now.
+    /// Records `num_retries` of the deployment that is called now.
     pub(crate) fn called(&self, retries: Option<u32>) {
         self.deployment_retries.store(retries.unwrap_or(NONE), Ordering::Relaxed);
     }
 
-    /// `num_retries` of the deployment called last, where it has its own.
+    /// Returns `num_retries` of the deployment called last, if it has its own.
     pub(crate) fn deployment_retries(&self) -> Option<u32> {
         Some(self.deployment_retries.load(Ordering::Relaxed)).filter(|retries| *retries != NONE)
     }
 
-    /// How many deployments of the present group were tried.
+    /// Returns the number of deployments tried in the current group.
     pub(crate) fn tried_here(&self) -> usize {
-        self.attempts.endpoints().saturating_sub(self.elsewhere.load(Ordering::Relaxed))
+        self.attempts.endpoints().saturating_sub(self.tried_before.load(Ordering::Relaxed))
     }
 
-    /// How many attempts were repeats within a group, and how many there might have been in each.
+    /// Returns the number of retries made, and the largest number of them in each group.
     pub(crate) fn repeats(&self) -> (usize, u32) {
         let made = usize::try_from(self.attempts.made()).unwrap_or(usize::MAX);
         (made.saturating_sub(1 + self.fallbacks()), self.retries)
     }
 
-    /// The groups gone to after the first, in order.
+    /// Returns the groups tried after the first, in order.
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.walk().tried.iter().skip(1).map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// How many groups were gone to after the first.
+    /// Returns the number of groups tried after the first.
     pub(crate) fn fallbacks(&self) -> usize {
         self.groups.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// Where to go now that `failed` has: into its own list first, then on in the lists it was reached from. No
-    /// group twice, and no deeper than `deepest`.
+    /// Returns the next fallback after the group `failed`: from the group's `own` list first, then from the lists that
+    /// led to it. No group is returned twice, and none deeper in the chain than `deepest`.
     pub(crate) fn next_group(
         &self,
         failed: &Arc<str>,
@@ -140,36 +140,36 @@ impl RequestContext {
         let mut walk = self.walk();
         let depth = walk.depth_of(failed);
         if depth < deepest && !own.is_empty() {
-            walk.lists.push(List { depth: depth + 1, rest: own.into_iter() });
+            walk.lists.push(TargetList { depth: depth + 1, rest: own.into_iter() });
         }
         while let Some(list) = walk.lists.last_mut() {
             let depth = list.depth;
             match list.rest.next() {
                 None => drop(walk.lists.pop()),
-                Some(alternative) if walk.tried(&alternative) => {}
-                Some(alternative) => {
-                    walk.tried.push((Arc::clone(&alternative.model), depth));
+                Some(target) if walk.tried(&target) => {}
+                Some(target) => {
+                    walk.tried.push((Arc::clone(&target.model), depth));
                     self.groups.store(walk.tried.len(), Ordering::Relaxed);
-                    self.elsewhere.store(self.attempts.endpoints(), Ordering::Relaxed);
-                    return Some(Arc::clone(walk.at.insert(Arc::new(alternative))));
+                    self.tried_before.store(self.attempts.endpoints(), Ordering::Relaxed);
+                    return Some(Arc::clone(walk.last.insert(Arc::new(target))));
                 }
             }
         }
         None
     }
 
-    /// The group gone to last and what was replaced for it, where it is not the first one.
+    /// Returns the fallback chosen last, or `None` in the first group.
     pub(crate) fn last_group(&self) -> Option<Arc<FallbackTarget>> {
-        self.walk().at.clone()
+        self.walk().last.clone()
     }
 
-    fn walk(&self) -> MutexGuard<'_, Walk> {
+    fn walk(&self) -> MutexGuard<'_, FallbackWalk> {
         self.walk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Walk {
-    /// How deep in the chain a group stands; the first one is noted when it first fails.
+impl FallbackWalk {
+    /// Returns the depth of a group in the chain. The first group is recorded when it fails.
     fn depth_of(&mut self, group: &Arc<str>) -> u32 {
         if let Some((_, depth)) = self.tried.iter().find(|(name, _)| name == group) {
             return *depth;
@@ -178,23 +178,23 @@ impl Walk {
         0
     }
 
-    /// Whether it leads nowhere new.
-    fn tried(&self, alternative: &FallbackTarget) -> bool {
-        self.tried.iter().any(|(name, _)| *name == alternative.model)
+    /// Returns true if the group of `target` was tried.
+    fn tried(&self, target: &FallbackTarget) -> bool {
+        self.tried.iter().any(|(name, _)| *name == target.model)
     }
 }
 
-/// What the request has tried so far.
+/// Returns the attempts of a request.
 pub(crate) fn attempts(request: &Request) -> Option<&Attempts> {
     Some(&request.context.attempts)
 }
 
-/// When the request must be done.
+/// Returns the deadline of a request.
 pub(crate) fn deadline(request: &Request) -> Option<Instant> {
     request.context.deadline
 }
 
-/// How long the whole request may take: what is left until its deadline.
+/// Returns the limit of a whole request: the time until its deadline.
 pub(crate) fn whole(request: &Request) -> Option<Limit> {
     deadline(request).map(|at| Limit::until(at).named(BodyError::Deadline.code()))
 }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_groups_own_list_comes_first_then_the_list_it_was_reached_from() {
+    async fn fallbacks_of_a_failed_group_come_before_those_of_its_list() {
         let context = context();
         let mut seen = Vec::new();
         let mut failed: Arc<str> = "a".into();
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cycle_ends() {
+    async fn a_cycle_of_fallbacks_ends() {
         let context = context();
         assert!(context.next_group(&"a".into(), list(&["b"]), 5).is_some());
         assert!(context.next_group(&"b".into(), list(&["a", "b"]), 5).is_none());
     }
 
     #[tokio::test]
-    async fn a_chain_goes_no_deeper_than_it_may_while_siblings_are_not_counted() {
+    async fn a_chain_of_fallbacks_is_limited_in_depth_but_not_in_siblings() {
         let context = context();
         assert!(context.next_group(&"a".into(), list(&["b", "x", "y"]), 1).is_some());
         assert_eq!(

@@ -1,12 +1,12 @@
-//! A body as it came: [`BodyFrames`].
+//! The frames of a request body: [`BodyFrames`].
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
-/// The frames of a body, one behind the other: what was read once is never copied to stand in one piece.
+/// The frames of a body, in order, without a copy into one buffer.
 ///
-/// A body of one frame is a [`Bytes`] and costs no more than that. A clone is a count.
+/// A body of one frame costs no more than a [`Bytes`]. A clone increments a reference count.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyFrames {
     kind: Kind,
@@ -15,12 +15,12 @@ pub(crate) struct BodyFrames {
 #[derive(Clone, Debug)]
 enum Kind {
     One(Bytes),
-    /// Two or more, none of them empty, each with the place where it ends.
+    /// Two or more frames, none of them empty, each with the offset of its end.
     Many(Arc<[(usize, Bytes)]>),
 }
 
 impl BodyFrames {
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     pub(crate) fn len(&self) -> usize {
         match &self.kind {
             Kind::One(bytes) => bytes.len(),
@@ -28,7 +28,7 @@ impl BodyFrames {
         }
     }
 
-    /// The only frame, if there is but one.
+    /// Returns the frame of a body that has only one.
     pub(crate) const fn only(&self) -> Option<&Bytes> {
         match &self.kind {
             Kind::One(bytes) => Some(bytes),
@@ -36,11 +36,11 @@ impl BodyFrames {
         }
     }
 
-    /// What stands in `range`, in slices of the frames.
+    /// Returns the bytes of `range` as slices of the frames.
     ///
     /// # Panics
     ///
-    /// When `range` is not within the body.
+    /// Panics if `range` is not within the body.
     pub(crate) fn slices(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
         let (one, many) = match &self.kind {
             Kind::One(bytes) => (Some(bytes.slice(range.clone())), None),
@@ -49,12 +49,12 @@ impl BodyFrames {
         one.into_iter().chain(many.into_iter().flatten().map(|(frame, part)| frame.slice(part)))
     }
 
-    /// What stands in `range`, in one piece: a copy only where it stands in more than one frame. What is no text in
-    /// UTF-8 is replaced, and no body that was read has any.
+    /// Returns the text of `range`; it is copied only if `range` spans more than one frame. Invalid UTF-8, which no parsed
+    /// body contains, is replaced.
     ///
     /// # Panics
     ///
-    /// When `range` is not within the body.
+    /// Panics if `range` is not within the body.
     pub(crate) fn text(&self, range: Range<usize>) -> Cow<'_, str> {
         let frames = match &self.kind {
             Kind::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
@@ -71,7 +71,7 @@ impl BodyFrames {
         Cow::Owned(String::from_utf8_lossy(&copy).into_owned())
     }
 
-    /// All of it in one piece: a copy, unless it is one frame.
+    /// Returns the body in one buffer. A body of more than one frame is copied.
     pub(crate) fn flat(&self) -> Bytes {
         let frames = match &self.kind {
             Kind::One(bytes) => return bytes.clone(),
@@ -83,7 +83,7 @@ impl BodyFrames {
     }
 }
 
-/// The frames that `range` touches, each with the part of it that it touches.
+/// Returns the frames that overlap with `range`, each with the overlapping part.
 fn within(frames: &[(usize, Bytes)], range: Range<usize>) -> impl Iterator<Item = (&Bytes, Range<usize>)> {
     let all = frames.last().map_or(0, |(end, _)| *end);
     assert!(range.end <= all, "nothing stands at {range:?}: {all} bytes are all");
@@ -124,7 +124,7 @@ mod tests {
 
     const WHOLE: &str = "abcdéfghijkl";
 
-    /// The same bytes, cut at these places.
+    /// Returns the bytes of [`WHOLE`] in frames, cut at `places`.
     fn cut(places: &[usize]) -> BodyFrames {
         let whole = Bytes::from_static(WHOLE.as_bytes());
         let ends = places.iter().copied().chain([whole.len()]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_is_found_wherever_the_borders_stand() {
+    fn frames_return_any_range_for_any_boundaries() {
         for places in [&[][..], &[3], &[5], &[0, 2, 2, 9], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]] {
             let frames = cut(places);
             assert_eq!((frames.len(), &*frames.flat()), (WHOLE.len(), WHOLE.as_bytes()));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_in_two_frames_is_copied() {
+    fn frames_copy_only_a_range_that_spans_two() {
         let frames = cut(&[6]);
         assert!(matches!(frames.text(0..6), Cow::Borrowed(_)));
         assert!(matches!(frames.text(6..9), Cow::Borrowed(_)));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_frames_are_none() {
+    fn frames_that_are_empty_are_dropped() {
         let frames: BodyFrames =
             ["", "a", "", ""].map(|text| Bytes::from_static(text.as_bytes())).into_iter().collect();
         assert_eq!(frames.only().map(|bytes| &**bytes), Some(&b"a"[..]));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "nothing stands at")]
-    fn nothing_stands_behind_the_end() {
+    fn frames_panic_beyond_the_end() {
         assert_eq!(cut(&[4]).slices(3..100).count(), 0);
     }
 }

@@ -1,42 +1,42 @@
-//! The keys of a body: [`TopLevelKeys`].
+//! The top-level keys of a request body: [`TopLevelKeys`].
 
 use std::ops::Range;
 
-/// The top-level keys of a body that go upstream, unescaped, in order, each with the range of its value.
+/// The top-level keys of a body that are sent upstream, without escapes, in order, each with the range of its value.
 ///
-/// All names lie in one string: a body has half a dozen, and an allocation for each would cost more than reading it.
+/// All names share one string: a body has about six, and an allocation for each would cost more than parsing the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TopLevelKeys {
     names: String,
-    /// Where the name stands among the names, and its value in the body.
+    /// The range of each name in `names`, and the range of its value in the body.
     members: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl TopLevelKeys {
-    /// No key, and room for so many.
+    /// Returns an empty list with capacity for `count` keys.
     pub(crate) fn with_capacity(count: usize) -> Self {
         // Few names are longer than `temperature` and `max_tokens`.
         Self { names: String::with_capacity(12 * count), members: Vec::with_capacity(count) }
     }
 
-    /// The next key.
+    /// Appends a key.
     pub(crate) fn push(&mut self, name: &str, value: Range<usize>) {
         let from = self.names.len();
         self.names.push_str(name);
         self.members.push((from..self.names.len(), value));
     }
 
-    /// Each name with the range of its value. A name may stand twice.
+    /// Returns each name with the range of its value. Names may repeat.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Range<usize>)> {
         self.members.iter().map(|(name, value)| (&self.names[name.clone()], value))
     }
 
-    /// The value that counts where a name stands twice: the last.
+    /// Returns the range of the last value with this name, which is the one that counts.
     pub(crate) fn last(&self, name: &str) -> Option<&Range<usize>> {
         self.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no keys.
     pub(crate) const fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_apart_and_the_last_of_two_counts() {
+    fn top_level_keys_stay_separate_and_the_last_of_two_counts() {
         let mut keys = TopLevelKeys::with_capacity(1);
         for (name, value) in [("a", 1..2), ("", 3..4), ("ab", 5..6), ("a", 7..8)] {
             keys.push(name, value);

@@ -1,4 +1,4 @@
-//! What travels through the tree: [`Request`] downwards, [`Response`] upwards, and what one request carries.
+//! The request and response types of the tree: [`Request`], [`Response`] and the parts of a request.
 
 mod around_call;
 mod context;
@@ -23,23 +23,23 @@ pub use payload::SplicedBody;
 pub(crate) use crate::body::Response;
 use crate::config::{FallbackTarget, Fallbacks, Midstream};
 
-/// A request below Intake: one pointer, so that every layer may move it, and keep a clone for a retry or a fallback.
+/// The request type of the tree: one pointer, cheap to move and to clone for a retry or a fallback.
 ///
-/// An `http::Request` round the prompt would bring along a method, a URL and an empty header map that nobody below
-/// Intake asks for: 224 bytes more to move at each of a dozen layers.
+/// An `http::Request<ParsedRequest>` would add a method, a URL and an empty header map that no layer of the tree reads:
+/// 224 more bytes to move at each of a dozen layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Request(Arc<ParsedRequest>);
 
 impl Request {
-    /// The prompt, to be changed; other clones keep what they have.
+    /// Returns the parsed request for a change. Other clones of the request do not change.
     pub(crate) fn change(&mut self) -> &mut ParsedRequest {
         Arc::make_mut(&mut self.0)
     }
 }
 
 impl From<ParsedRequest> for Request {
-    fn from(prompt: ParsedRequest) -> Self {
-        Self(Arc::new(prompt))
+    fn from(request: ParsedRequest) -> Self {
+        Self(Arc::new(request))
     }
 }
 
@@ -51,62 +51,62 @@ impl Deref for Request {
     }
 }
 
-/// A request's body, whole, and what was read out of it once.
+/// A request's whole body, and the info that was parsed from it once.
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedRequest {
-    /// The body as the client sent it, in the frames that it came in.
+    /// The body as the client sent it, in the frames in which it arrived.
     pub bytes: BodyFrames,
-    /// What it says.
-    pub head: Arc<RequestInfo>,
-    /// What this request has tried so far.
+    /// The info parsed from the body and the headers.
+    pub info: Arc<RequestInfo>,
+    /// The state that all attempts of the request share.
     pub context: Arc<RequestContext>,
-    /// What becomes of its stream if that breaks.
+    /// The handling of a stream that breaks.
     pub midstream: Midstream,
-    /// What a fallback asks for instead.
-    pub instead: Option<Arc<FallbackTarget>>,
-    /// What was said before the stream of another deployment broke off: the last message, to be gone on with.
+    /// The fallback that replaces the client's model, or `None` in the first group.
+    pub fallback: Option<Arc<FallbackTarget>>,
+    /// The text of a broken stream. It is sent as the last message, which the model continues.
     pub prefix: Option<Arc<str>>,
 }
 
 impl ParsedRequest {
-    /// A prompt as the client sent it.
-    pub(crate) const fn new(bytes: BodyFrames, head: Arc<RequestInfo>, context: Arc<RequestContext>) -> Self {
-        Self { bytes, head, context, midstream: Midstream::Off, instead: None, prefix: None }
+    /// Returns a request as the client sent it.
+    pub(crate) const fn new(bytes: BodyFrames, info: Arc<RequestInfo>, context: Arc<RequestContext>) -> Self {
+        Self { bytes, info, context, midstream: Midstream::Off, fallback: None, prefix: None }
     }
 
-    /// The group that is asked: the client's own `model`, or where a fallback led.
+    /// Returns the group that is called: the model of the fallback, or the client's `model`.
     pub(crate) fn group(&self) -> &Arc<str> {
-        self.instead.as_ref().map_or(&self.head.model, |instead| &instead.model)
+        self.fallback.as_ref().map_or(&self.info.model, |fallback| &fallback.model)
     }
 
-    /// What a fallback `{"model": .., overrides}` replaces in the body: name, and value as JSON text.
+    /// Returns the parameters that the fallback replaces in the body: names, and values as JSON text.
     pub(crate) fn replaced(&self) -> &[(Arc<str>, Arc<str>)] {
-        self.instead.as_ref().map_or(&[], |instead| &instead.parameters)
+        self.fallback.as_ref().map_or(&[], |fallback| &fallback.parameters)
     }
 }
 
-/// What Intake read out of the body and the headers.
+/// The info that was parsed from the body and the headers of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestInfo {
-    /// Which endpoint was called.
+    /// The operation that was called.
     pub operation: Operation,
-    /// The `model` that the client asked for.
+    /// The client's `model`.
     pub model: Arc<str>,
     /// `stream`.
     pub stream: bool,
-    /// `stream_options.include_usage`, if the request says so.
+    /// `stream_options.include_usage`, if the request contains it.
     pub include_usage: Option<bool>,
     /// The settings that came with the request.
     pub overrides: Overrides,
-    /// Where things stand in the body, for the splice.
+    /// The byte ranges of the body, for the upstream's body.
     pub layout: Layout,
-    /// An estimate of the tokens of all text in it: bytes / 4, data URIs left out, images flat.
+    /// The estimated input tokens: bytes / 4 without data URIs, and a constant for each image.
     pub prompt_tokens: u64,
-    /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, none where nothing is said.
+    /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, `None` if neither is set.
     pub output_tokens: Option<u64>,
 }
 
-/// The endpoints that are passed on.
+/// An API operation that the gateway forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `/chat/completions`.
@@ -118,7 +118,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The path behind an OpenAI-style base.
+    /// Returns the path after an OpenAI-style base URL.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -129,7 +129,7 @@ impl Operation {
     }
 }
 
-/// Settings sent by the client, in the body or in headers. They are cut out of what goes upstream.
+/// Settings that the client sent in the body or in headers. They are not sent upstream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Overrides {
     /// `num_retries`, `x-litellm-num-retries`.
@@ -142,7 +142,7 @@ pub(crate) struct Overrides {
     pub fallbacks: Option<Fallbacks>,
     /// `context_window_fallbacks`; `Some(None)` is an explicit null, which switches the configured list off.
     pub context_window_fallbacks: Option<Option<Fallbacks>>,
-    /// `content_policy_fallbacks`, likewise.
+    /// `content_policy_fallbacks`; `Some(None)` is an explicit null, which switches the configured list off.
     pub content_policy_fallbacks: Option<Option<Fallbacks>>,
     /// `disable_fallbacks`.
     pub disable_fallbacks: bool,
@@ -152,16 +152,16 @@ pub(crate) struct Overrides {
     pub midstream: Option<Midstream>,
 }
 
-/// Where things stand in a request's body: byte ranges of the original.
+/// Byte ranges of a request's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// What is cut out of what goes upstream (overrides and other keys of LiteLLM's own with one comma each,
-    /// trailing commas), in order, disjoint.
+    /// The ranges that are not sent upstream (overrides and other keys of LiteLLM with one comma each, trailing commas),
+    /// in order and disjoint.
     pub cuts: Vec<Range<usize>>,
     /// The value of `model`, quotes included.
     pub model: Range<usize>,
-    /// What stays.
+    /// The keys that are sent upstream.
     pub keys: TopLevelKeys,
-    /// Where the closing brace of the top level stands: what is added goes before it.
+    /// The offset of the closing brace of the top level. Parameters are added before it.
     pub close: usize,
 }

@@ -1,19 +1,19 @@
-//! The body of a request to an upstream: slices of what the client sent, with what we wrote between them.
+//! The body of a request to an upstream: slices of the client's body with the gateway's changes between them.
 //!
-//! Nothing is copied and the length is known, so the upstream gets a `content-length` and hyper writes all slices
-//! with one vectored write. Whoever tries again clones a count.
+//! The client's bytes are not copied and the length is known, so the upstream receives a `content-length` and hyper
+//! writes all slices with one vectored write. A clone for a retry increments a reference count.
 //!
-//! It differs from `http_body_util::Full` in that its data need not be contiguous, and from a stream of frames in
-//! that one frame holds everything: h1 sends the head and the whole body in one go.
+//! It differs from `http_body_util::Full` in that its data need not be contiguous, and from a stream of frames in that
+//! one frame contains the whole body: HTTP/1 sends the head and the body with one write.
 //!
 //! ```
 //! use bytes::Bytes;
 //! use http_body::Body;
 //! use tollgate::upstream::SplicedBody;
 //!
-//! let payload = SplicedBody::new(vec![Bytes::from_static(b"{\"a\":"), Bytes::from_static(b"1}")]);
-//! assert_eq!(payload.size_hint().exact(), Some(7));
-//! assert_eq!(payload.to_bytes(), "{\"a\":1}");
+//! let body = SplicedBody::new(vec![Bytes::from_static(b"{\"a\":"), Bytes::from_static(b"1}")]);
+//! assert_eq!(body.size_hint().exact(), Some(7));
+//! assert_eq!(body.to_bytes(), "{\"a\":1}");
 //! ```
 
 use std::{
@@ -27,7 +27,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-/// A body that is known from end to end: one frame of slices.
+/// A body of known length: one frame of slices.
 #[derive(Clone, Debug)]
 pub struct SplicedBody {
     slices: ByteSlices,
@@ -35,29 +35,29 @@ pub struct SplicedBody {
 }
 
 impl SplicedBody {
-    /// The slices, one behind the other.
+    /// Returns a body of these slices, in order.
     #[must_use]
     pub fn new(mut slices: Vec<Bytes>) -> Self {
-        // A `Buf` must not show an empty chunk while something remains.
+        // A `Buf` must not return an empty chunk while bytes remain.
         slices.retain(|slice| !slice.is_empty());
         let remaining = slices.iter().map(Bytes::len).sum();
         let slices = ByteSlices { slices: slices.into(), index: 0, offset: 0, remaining };
         Self { slices, done: remaining == 0 }
     }
 
-    /// How many bytes are still to be sent.
+    /// Returns the number of bytes that are still to be sent.
     #[must_use]
     pub fn len(&self) -> usize {
         if self.done { 0 } else { self.slices.remaining }
     }
 
-    /// Whether nothing is left to send.
+    /// Returns true if no byte is left to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of it in one piece: a copy, unless it is one slice.
+    /// Returns the body in one buffer. A body of more than one slice is copied.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         let mut slices = self.slices.clone();
@@ -95,18 +95,19 @@ impl Body for SplicedBody {
     }
 }
 
-/// Bytes that lie in several places, to be read as one.
+/// A [`Buf`] over several slices.
 #[derive(Clone, Debug)]
 pub struct ByteSlices {
-    /// None is empty.
+    /// The slices, none of them empty.
     slices: Arc<[Bytes]>,
-    /// The slice that is read now, and how much of it has been.
+    /// The current slice, and the number of its bytes that were read.
     index: usize,
     offset: usize,
     remaining: usize,
 }
 
 impl ByteSlices {
+    /// Returns the unread part of each slice.
     fn rest(&self) -> impl Iterator<Item = &[u8]> {
         let slices = self.slices.get(self.index..).unwrap_or_default();
         let skip = |(index, slice)| {
@@ -171,44 +172,44 @@ impl Buf for ByteSlices {
 mod tests {
     use super::*;
 
-    fn payload(parts: &[&'static str]) -> SplicedBody {
+    fn body(parts: &[&'static str]) -> SplicedBody {
         SplicedBody::new(parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect())
     }
 
-    fn frame(payload: &mut SplicedBody) -> Option<ByteSlices> {
+    fn frame(body: &mut SplicedBody) -> Option<ByteSlices> {
         let mut context = Context::from_waker(std::task::Waker::noop());
-        match Pin::new(payload).poll_frame(&mut context) {
+        match Pin::new(body).poll_frame(&mut context) {
             Poll::Ready(frame) => frame.map(|frame| frame.unwrap().into_data().unwrap()),
-            Poll::Pending => panic!("a payload never waits"),
+            Poll::Pending => panic!("a spliced body is never pending"),
         }
     }
 
     #[test]
-    fn one_frame_holds_everything_and_then_the_body_has_ended() {
-        let mut payload = payload(&["ab", "", "cde"]);
-        let again = payload.clone();
-        assert_eq!((payload.len(), payload.is_end_stream()), (5, false));
-        let slices = frame(&mut payload).unwrap();
+    fn a_spliced_body_is_one_frame() {
+        let mut body = body(&["ab", "", "cde"]);
+        let clone = body.clone();
+        assert_eq!((body.len(), body.is_end_stream()), (5, false));
+        let slices = frame(&mut body).unwrap();
         assert_eq!(slices.remaining(), 5);
-        assert_eq!((payload.len(), payload.is_end_stream()), (0, true));
-        assert_eq!(payload.size_hint().exact(), Some(0));
-        assert!(frame(&mut payload).is_none());
-        assert_eq!(again.to_bytes(), "abcde", "a clone is untouched");
+        assert_eq!((body.len(), body.is_end_stream()), (0, true));
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(frame(&mut body).is_none());
+        assert_eq!(clone.to_bytes(), "abcde", "a clone is untouched");
     }
 
     #[test]
-    fn an_empty_body_has_ended_from_the_start() {
-        let mut payload = payload(&["", ""]);
-        assert!(payload.is_empty() && payload.is_end_stream());
-        assert!(frame(&mut payload).is_none());
-        assert_eq!(payload.to_bytes(), "");
+    fn an_empty_spliced_body_has_ended_from_the_start() {
+        let mut body = body(&["", ""]);
+        assert!(body.is_empty() && body.is_end_stream());
+        assert!(frame(&mut body).is_none());
+        assert_eq!(body.to_bytes(), "");
     }
 
     #[test]
-    fn a_vectored_write_sees_every_slice_from_any_place() {
+    fn a_vectored_write_of_byte_slices_contains_the_rest_from_any_offset() {
         let whole = "abcdefghi";
         for from in 0..=whole.len() {
-            let mut slices = payload(&["abc", "d", "efg", "hi"]).slices;
+            let mut slices = body(&["abc", "d", "efg", "hi"]).slices;
             slices.advance(from);
             let mut parts = [IoSlice::new(&[]); 8];
             let count = slices.chunks_vectored(&mut parts);
@@ -222,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn any_part_can_be_copied_out() {
+    fn any_part_of_byte_slices_can_be_copied() {
         for (from, count) in (0..=9).flat_map(|from| (0..=9 - from).map(move |count| (from, count))) {
-            let mut slices = payload(&["abc", "d", "efg", "hi"]).slices;
+            let mut slices = body(&["abc", "d", "efg", "hi"]).slices;
             slices.advance(from);
             assert_eq!(slices.copy_to_bytes(count), "abcdefghi"[from..from + count]);
             assert_eq!(slices.remaining(), 9 - from - count);
@@ -233,18 +234,18 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "cannot advance past the end")]
-    fn nobody_reads_past_the_end() {
-        payload(&["abc"]).slices.advance(4);
+    fn byte_slices_panic_beyond_the_end() {
+        body(&["abc"]).slices.advance(4);
     }
 
     #[tokio::test]
-    async fn an_upstream_gets_the_length_and_the_bytes_in_order() {
+    async fn an_upstream_receives_the_length_and_the_bytes_of_a_spliced_body_in_order() {
         use tokio::io::AsyncReadExt;
 
         let (client, mut server) = tokio::io::duplex(1 << 16);
         let io = hyper_util::rt::TokioIo::new(client);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-        let request = http::Request::post("/").body(payload(&["{\"a\":", "1", "}"])).unwrap();
+        let request = http::Request::post("/").body(body(&["{\"a\":", "1", "}"])).unwrap();
         let exchange = async { drop(sender.send_request(request).await) };
         let serve = async {
             let (mut seen, mut chunk) = (Vec::new(), [0; 1024]);
@@ -257,7 +258,7 @@ mod tests {
         };
         let seen = tokio::select! {
             seen = serve => seen,
-            _ = async { tokio::join!(exchange, connection) } => panic!("nobody answered"),
+            _ = async { tokio::join!(exchange, connection) } => panic!("the upstream received no request"),
         };
         assert!(seen.contains("content-length: 7\r\n"), "{seen}");
         assert!(seen.ends_with("\r\n\r\n{\"a\":1}"), "{seen}");

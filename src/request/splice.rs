@@ -1,4 +1,4 @@
-//! What goes upstream: the client's own bytes, but for what had to change.
+//! The construction of an upstream's body: the client's bytes with the gateway's changes.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -15,33 +15,33 @@ const STREAM_OPTIONS: &str = "stream_options";
 const MESSAGES: &str = "messages";
 
 impl ParsedRequest {
-    /// The body for one deployment: `model` is its name there, `defaults` are added where the request says nothing.
+    /// Returns the body for one deployment. `model` is the upstream's name of the model; `defaults` are added unless the
+    /// request contains them.
     ///
-    /// What a fallback replaces is replaced, overrides and trailing commas are cut, and every other byte is the
-    /// client's own. The large parts are slices of the original; a body costs a few small allocations, whatever its
-    /// size.
+    /// The parameters of a fallback replace the client's; overrides and trailing commas are cut; every other byte is the
+    /// client's own. The large parts are slices of the original, so a body of any size costs a few small allocations.
     ///
     /// # Panics
     ///
-    /// When `head` was not read from `bytes`.
+    /// Panics if `info` was not parsed from `bytes`.
     pub(crate) fn payload(&self, model: &str, defaults: &[Parameter]) -> SplicedBody {
         self.spliced(model, self.replaced(), defaults)
     }
 
-    /// Like [`payload`](Self::payload), and asks a stream to end with its usage, unless the request says whether it
-    /// should. A request that is not streamed is left alone: upstreams refuse `stream_options` without a stream.
+    /// Returns the body as [`payload`](Self::payload) does, and sets `include_usage` of a stream unless the request
+    /// contains it. A request without `stream` does not change: upstreams refuse `stream_options` without a stream.
     ///
     /// # Panics
     ///
-    /// When `head` was not read from `bytes`.
+    /// Panics if `info` was not parsed from `bytes`.
     pub(crate) fn payload_with_usage(&self, model: &str, defaults: &[Parameter]) -> SplicedBody {
-        if !self.head.stream || self.head.include_usage.is_some() {
+        if !self.info.stream || self.info.include_usage.is_some() {
             return self.payload(model, defaults);
         }
-        let (theirs, mut replaced): (Vec<_>, Vec<_>) =
+        let (from_fallback, mut replaced): (Vec<_>, Vec<_>) =
             self.replaced().iter().cloned().partition(|(name, _)| **name == *STREAM_OPTIONS);
-        let said = self.head.layout.keys.last(STREAM_OPTIONS);
-        let options = match (theirs.first(), said) {
+        let from_client = self.info.layout.keys.last(STREAM_OPTIONS);
+        let options = match (from_fallback.first(), from_client) {
             (Some((_, value)), _) => Some(value.to_string()),
             (None, Some(value)) => Some(self.without_cuts(value)),
             (None, None) => named(defaults, STREAM_OPTIONS).map(str::to_owned),
@@ -53,7 +53,7 @@ impl ParsedRequest {
     fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> SplicedBody {
         let prefixed = self.prefixed(replaced);
         let replaced = prefixed.as_deref().unwrap_or(replaced);
-        let mut splice = Splice::new(&self.bytes, &self.head.layout);
+        let mut splice = Splice::new(&self.bytes, &self.info.layout);
         splice.model(model);
         for (name, value) in replaced {
             splice.replace(name, value);
@@ -62,12 +62,12 @@ impl ParsedRequest {
         splice.finish()
     }
 
-    /// What is replaced when the last message is what was said already.
+    /// Returns the replaced parameters with `prefix` as the last message, or `None` without a prefix.
     fn prefixed(&self, replaced: &[Parameter]) -> Option<Vec<Parameter>> {
         let prefix = self.prefix.as_deref()?;
         let messages = match named(replaced, MESSAGES) {
             Some(messages) => messages.to_owned(),
-            None => self.without_cuts(self.head.layout.keys.last(MESSAGES)?),
+            None => self.without_cuts(self.info.layout.keys.last(MESSAGES)?),
         };
         let list = messages.strip_suffix(']')?.trim_end();
         let comma = if list.ends_with('[') { "" } else { "," };
@@ -78,9 +78,9 @@ impl ParsedRequest {
         Some(others.chain([(MESSAGES.into(), messages.into())]).collect())
     }
 
-    /// A value as it goes upstream: its trailing commas gone.
+    /// Returns the JSON text of a value without its trailing commas.
     fn without_cuts(&self, value: &Range<usize>) -> String {
-        let cuts = self.head.layout.cuts.iter().filter(|cut| value.contains(&cut.start));
+        let cuts = self.info.layout.cuts.iter().filter(|cut| value.contains(&cut.start));
         let mut kept = String::with_capacity(value.len());
         let mut from = value.start;
         for cut in cuts {
@@ -96,7 +96,7 @@ fn named<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
     parameters.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
 }
 
-/// `options` with `include_usage: true`, unless they say already.
+/// Returns `options` with `include_usage: true`, unless they contain `include_usage`.
 fn with_usage(options: Option<&str>) -> String {
     let Some(options) = options.filter(|options| *options != "null") else {
         return "{\"include_usage\":true}".to_owned();
@@ -108,7 +108,7 @@ fn with_usage(options: Option<&str>) -> String {
             let comma = if members.is_empty() { "" } else { "," };
             format!("{}{comma}\"include_usage\":true{}", &options[..close], &options[close..])
         }
-        // A null says nothing, and a second key of that name would say too much.
+        // A null means "not set". It is replaced, because a second key would be a duplicate.
         Some(null @ "null") => {
             let at = null.as_ptr().addr() - options.as_ptr().addr();
             format!("{}true{}", &options[..at], &options[at + null.len()..])
@@ -117,7 +117,7 @@ fn with_usage(options: Option<&str>) -> String {
     }
 }
 
-/// Writes a string as JSON. Few names have anything to escape.
+/// Writes a string as JSON. The fast path is for strings without characters to escape, as most names are.
 fn quote(text: &str, into: &mut String) {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
@@ -127,11 +127,11 @@ fn quote(text: &str, into: &mut String) {
     }
 }
 
-/// A body in the making. What is new is written into one buffer, so that it is one allocation however much it is.
+/// The edits of a body. All new text is written into one buffer, which costs one allocation.
 struct Splice<'a> {
     bytes: &'a BodyFrames,
     layout: &'a Layout,
-    /// What is taken out of the body, and what of `new` takes its place.
+    /// The ranges of the body to remove, each with the range of `new` that replaces it.
     edits: Vec<(Range<usize>, Range<usize>)>,
     new: String,
 }
@@ -143,13 +143,14 @@ impl<'a> Splice<'a> {
         Self { bytes, layout, edits, new: String::with_capacity(128) }
     }
 
+    /// Replaces the value of `model`.
     fn model(&mut self, model: &str) {
         let from = self.new.len();
         quote(model, &mut self.new);
         self.edits.push((self.layout.model.clone(), from..self.new.len()));
     }
 
-    /// Every value that stands under this name: which of two counts is not ours to say.
+    /// Replaces every value with this name, because upstreams differ in which of two counts.
     fn replace(&mut self, name: &str, value: &str) {
         let layout = self.layout;
         for (_, range) in layout.keys.iter().filter(|(key, _)| *key == name && name != "model") {
@@ -159,14 +160,15 @@ impl<'a> Splice<'a> {
         }
     }
 
-    /// Writes what no key of the body says before its closing brace; a fallback's parameters come before `defaults`.
+    /// Adds the parameters that the body does not contain before its closing brace. A fallback's take precedence over
+    /// `defaults`.
     fn add(&mut self, replaced: &[Parameter], defaults: &[Parameter]) {
         let layout = self.layout;
-        let said = |name: &str| layout.keys.last(name).is_some();
+        let in_body = |name: &str| layout.keys.last(name).is_some();
         let defaults = defaults.iter().filter(|(name, _)| named(replaced, name).is_none());
         let from = self.new.len();
         let mut comma = !layout.keys.is_empty();
-        for (name, value) in replaced.iter().chain(defaults).filter(|(name, _)| !said(name)) {
+        for (name, value) in replaced.iter().chain(defaults).filter(|(name, _)| !in_body(name)) {
             if std::mem::replace(&mut comma, true) {
                 self.new.push(',');
             }
@@ -177,13 +179,14 @@ impl<'a> Splice<'a> {
         self.edits.push((layout.close..layout.close, from..self.new.len()));
     }
 
+    /// Returns the edited body.
     fn finish(mut self) -> SplicedBody {
         self.edits.sort_unstable_by_key(|(old, _)| old.start);
         let new = Bytes::from(self.new);
         let mut slices = Vec::with_capacity(2 * self.edits.len() + 1);
         let mut from = 0;
         for (old, replacement) in self.edits {
-            // A trailing comma inside a value that is replaced as a whole is gone already.
+            // A trailing comma inside a replaced value has been removed with it.
             if old.start < from {
                 continue;
             }

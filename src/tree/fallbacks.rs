@@ -97,7 +97,7 @@ impl FallbackRules {
     fn next_tier(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
         let context = &request.context;
         let refused = outcome.is_refusal() || !outcome.class().worth_another();
-        if refused || request.head.overrides.disable_fallbacks || self.attempts_used_up(request) {
+        if refused || request.info.overrides.disable_fallbacks || self.attempts_used_up(request) {
             return None;
         }
         let deployments = self.inner.tiered.get(&self.serving_group(request.group()))?;
@@ -130,7 +130,7 @@ impl FallbackRules {
 
     /// Returns the general fallback list for the group of a request.
     fn general(&self, request: &Request) -> Vec<FallbackTarget> {
-        let overrides = &request.head.overrides;
+        let overrides = &request.info.overrides;
         let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
         match &lists.flat {
             Some(flat) => flat.clone(),
@@ -140,7 +140,7 @@ impl FallbackRules {
 
     /// Returns the separate lists for an error, of the request or else of the configuration.
     fn lists<'a>(&'a self, request: &'a Request, error: SpecialError) -> Lists<'a> {
-        let overrides = &request.head.overrides;
+        let overrides = &request.info.overrides;
         // A flat list in a request applies to every error.
         if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.as_ref()) {
             return Lists::Flat(flat);
@@ -169,7 +169,7 @@ impl FallbackRules {
     /// Returns the request for the next group that it has not tried: first from `targets`, then from the lists that led
     /// to the failed group.
     fn next_group_for(&self, request: &Request, targets: Vec<FallbackTarget>) -> Option<Request> {
-        let overrides = &request.head.overrides;
+        let overrides = &request.info.overrides;
         if overrides.disable_fallbacks || self.attempts_used_up(request) {
             return None;
         }
@@ -235,7 +235,7 @@ impl Preflight<Request> for LargerGroup {
         // Most configurations state no limits: then no name is resolved.
         let limits = Some(&self.0.inner.max_input_tokens).filter(|limits| !limits.is_empty())?;
         let limit = limits.get(&self.0.serving_group(request.group()))?;
-        if request.head.prompt_tokens <= *limit {
+        if request.info.prompt_tokens <= *limit {
             return None;
         }
         self.next_larger(request)
@@ -259,7 +259,7 @@ enum Lists<'a> {
 /// Returns a copy of the request for another group.
 fn redirected(request: &Request, target: Arc<FallbackTarget>) -> Request {
     let mut request = request.clone();
-    request.change().instead = Some(target);
+    request.change().fallback = Some(target);
     request
 }
 

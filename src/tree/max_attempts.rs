@@ -33,7 +33,7 @@ impl MaxAttempts {
     /// Returns the number of attempts that a request may make. Without `max_attempts` it is (retries + 1) times
     /// (fallbacks + 1).
     pub(crate) fn of(&self, request: &Request) -> u32 {
-        let overrides = &request.head.overrides;
+        let overrides = &request.info.overrides;
         let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);
         let groups = overrides.max_fallbacks.unwrap_or(self.fallbacks).saturating_add(1);
         let all = retries.saturating_mul(groups);

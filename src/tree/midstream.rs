@@ -123,13 +123,13 @@ enum Mode {
 
 /// Returns the mode of a request, or `None` if its response is never resumed.
 fn mode(request: &Request) -> Option<Mode> {
-    let head = &request.head;
-    if !head.stream || head.overrides.disable_fallbacks {
+    let info = &request.info;
+    if !info.stream || info.overrides.disable_fallbacks {
         return None;
     }
     match request.midstream {
         Midstream::Off => None,
-        Midstream::Continue => (head.operation == Operation::Chat).then_some(Mode::Continue),
+        Midstream::Continue => (info.operation == Operation::Chat).then_some(Mode::Continue),
         Midstream::Restart => Some(Mode::Restart),
     }
 }
@@ -166,7 +166,7 @@ impl ResumeTargets {
             return None;
         }
         if let Some(last) = context.last_group() {
-            request.change().instead = Some(last);
+            request.change().fallback = Some(last);
         }
         let size = self.group_sizes.get(&self.rules.serving_group(request.group())).copied().unwrap_or(1);
         if outcome.class().worth_another() && context.tried_here() < size {

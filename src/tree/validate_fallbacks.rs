@@ -94,7 +94,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.names.first_invalid(&request.head.overrides) {
+        match self.names.first_invalid(&request.info.overrides) {
             Some(invalid) => Either::Left(ready(Err(invalid.into()))),
             None => Either::Right(self.inner.call(request)),
         }

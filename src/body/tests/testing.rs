@@ -42,7 +42,7 @@ fn success(_: &HeaderMap) -> Outcome {
 
 /// Makes a request with or without `stream`.
 pub(crate) fn request(stream: bool) -> Request {
-    let head = RequestInfo {
+    let info = RequestInfo {
         operation: Operation::Chat,
         model: "m".into(),
         stream,
@@ -53,7 +53,7 @@ pub(crate) fn request(stream: bool) -> Request {
         output_tokens: None,
     };
     let context = RequestContext::new(Instant::now(), None);
-    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
+    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(info), Arc::new(context)))
 }
 
 /// Makes a response with this status, content type and body.

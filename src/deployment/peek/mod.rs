@@ -143,9 +143,9 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let head = &request.head;
-        let (stream, asked) = (head.stream, head.include_usage == Some(true));
-        let continues = head.operation == Operation::Chat && request.midstream == Midstream::Continue;
+        let info = &request.info;
+        let (stream, asked) = (info.stream, info.include_usage == Some(true));
+        let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
             strip_usage: self.settings.injects_usage && stream && !asked,

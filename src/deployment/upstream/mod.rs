@@ -94,7 +94,7 @@ impl Service<Request> for Deployed {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (operation, stream) = (request.head.operation, request.head.stream);
+        let (operation, stream) = (request.info.operation, request.info.stream);
         let request = self.inner.encoder.encode(&request, self.inner.usage);
         self.inner.upstream.call(Call { request, operation, stream }).map_err(Error::Transport as fn(_) -> _)
     }

@@ -1,7 +1,7 @@
-//! The forms that a list of fallbacks may have in a request.
+//! The parser of a request's fallback lists.
 //!
-//! `["a", "b"]`, `[{"model": "a", "temperature": 0}]` and any mixture of the two is one flat list for every group.
-//! `[{"asked": ["a", {"model": "b"}]}]` says it by group, with `"*"` for all that are not named.
+//! `["a", "b"]`, `[{"model": "a", "temperature": 0}]` and a mixture of the two are one flat list for every group.
+//! `[{"group": ["a", {"model": "b"}]}]` is a list by group; `"*"` is the list of every group without its own.
 
 use std::sync::Arc;
 
@@ -11,22 +11,26 @@ use crate::{
     error::InvalidRequest,
 };
 
-/// How long one list may be: far more than anybody walks through, and few enough to keep.
+/// The largest number of entries in a list. It bounds the memory of a request; no chain of fallbacks is as long.
 const MOST_ENTRIES: usize = 256;
 
-/// How many parameters a fallback may set.
+/// The largest number of parameters that a fallback may set.
 const MOST_PARAMETERS: usize = 64;
 
-/// What would make the answer another than the one that the client waits for.
+/// Parameters that a fallback may not set, because they change the form of the response that the client expects.
 const FIXED: [&str; 2] = ["stream", "stream_options"];
 
-/// Reads the value of the parameter `name`, which is not null.
+/// Parses the value of the parameter `name`. The value is not null.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] if the list has another form, is too long, or sets a parameter that a fallback may not set.
 pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, InvalidRequest> {
     let mut fallbacks = Fallbacks::default();
     for entry in entries(name, value)? {
         match object(name, entry)? {
             None => fallbacks.flat.get_or_insert_default().push(named(name, entry)?),
-            Some(object) if is_alternative(&object) => {
+            Some(object) if is_target(&object) => {
                 fallbacks.flat.get_or_insert_default().push(with_parameters(name, &object)?);
             }
             Some(object) => by_group(name, &object, &mut fallbacks)?,
@@ -53,12 +57,12 @@ fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, 
     }
     match scan::object(entry) {
         Ok(object) if object.members.len() <= MOST_PARAMETERS => Ok(Some(object)),
-        _ => Err(InvalidRequest::value(name, "has an object of more than 64 keys")),
+        _ => Err(InvalidRequest::value(name, "has an entry that is not an object of at most 64 keys")),
     }
 }
 
-/// `{"model": "a"}` names a model, `{"model": ["a"]}` a group that is called `model`.
-fn is_alternative(object: &Object<'_>) -> bool {
+/// Returns true if `object` is a fallback: `{"model": "a"}` names a model, `{"model": ["a"]}` a group called `model`.
+fn is_target(object: &Object<'_>) -> bool {
     object.members.iter().any(|member| member.key == "model" && !object.value(member).starts_with('['))
 }
 
@@ -75,7 +79,7 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTa
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
     for member in &object.members {
-        // A key is as long as the caller likes, an error is not.
+        // The client's key may be of any length; the error shows its first 64 characters.
         let at = || format!("{name}[].{}", member.key.chars().take(64).collect::<String>());
         if parameters.iter().any(|(known, _)| **known == *member.key)
             || (member.key == "model" && model.is_some())
@@ -85,24 +89,27 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTa
         match &*member.key {
             "model" => model = Some(named(name, &object.value(member))?.model),
             key if FIXED.contains(&key) => {
-                return Err(InvalidRequest::value(at(), "may not differ in a fallback"));
+                return Err(InvalidRequest::value(at(), "may not differ in a fallback: remove it"));
             }
             key => match in_request(key) {
                 InRequest::Pass => parameters.push((key.into(), object.value(member).into())),
                 InRequest::Cut | InRequest::Refused => {
-                    return Err(InvalidRequest::value(at(), "may not be set by a request"));
+                    return Err(InvalidRequest::value(
+                        at(),
+                        "may not be set by a request: set it in the gateway's configuration",
+                    ));
                 }
                 InRequest::Override => {
                     return Err(InvalidRequest::value(
                         at(),
-                        "belongs to the request, not to one of its fallbacks",
+                        "belongs to the request, not to one of its fallbacks: move it to the top level of the body",
                     ));
                 }
             },
         }
     }
     model.map_or_else(
-        || Err(InvalidRequest::value(name, "has an entry without a model")),
+        || Err(InvalidRequest::value(name, "has an entry without a model: give each object a \"model\"")),
         |model| Ok(FallbackTarget { model, parameters }),
     )
 }
@@ -111,14 +118,14 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
     let [group] = &*object.members else {
         return Err(InvalidRequest::value(
             name,
-            "has an object that is not of the form {\"asked\": [\"instead\"]}",
+            "has an object that is not of the form {\"model\": [\"fallback\"]}",
         ));
     };
     let value = object.value(group);
     if !value.starts_with('[') {
         return Err(InvalidRequest::value(name, "has an object whose value is not a list"));
     }
-    let list = entries(name, &value)?.into_iter().map(|entry| alternative(name, entry));
+    let list = entries(name, &value)?.into_iter().map(|entry| target(name, entry));
     let list = list.collect::<Result<Vec<_>, _>>()?;
     if group.key == "*" {
         into.default.extend(list);
@@ -128,7 +135,7 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
     Ok(())
 }
 
-fn alternative(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
+fn target(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
     match object(name, entry)? {
         Some(object) => with_parameters(name, &object),
         None => named(name, entry),

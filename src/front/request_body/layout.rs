@@ -1,4 +1,4 @@
-//! What stays of a body, what is cut, and where.
+//! The layout of a request's body: the keys that are sent upstream and the ranges that are cut.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use crate::{
     request::{Layout, TopLevelKeys},
 };
 
-/// Lays out `object`; `commas` are the trailing ones.
+/// Returns the layout of `object`. `model` is the range of the model's value, `commas` are the trailing commas.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
-    let Layout { mut cuts, keys, .. } = divided(&object.members);
+    let Layout { mut cuts, keys, .. } = partition(&object.members);
     let inside = |cuts: &[Range<usize>], comma| cuts.iter().any(|cut| cut.contains(comma));
     let loose: Vec<_> = commas.iter().filter(|comma| !inside(&cuts, comma)).map(|&at| at..at + 1).collect();
     cuts.extend(loose);
@@ -18,11 +18,9 @@ pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize])
     Layout { cuts, model, keys, close: object.close }
 }
 
-/// The keys that stay, and one cut for each run of those that do not: up to the key behind it, or, at the end, from the
-/// value before it.
-///
-/// Either takes exactly the commas that the run no longer needs.
-fn divided(members: &[Member<'_>]) -> Layout {
+/// Returns the keys that are sent, and one cut for each run of keys that are not. A cut ends at the key after the run; at
+/// the end of the object it begins after the value before the run. Both forms include exactly the run's commas.
+fn partition(members: &[Member<'_>]) -> Layout {
     let (mut cuts, mut keys) = (Vec::new(), TopLevelKeys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {

@@ -1,21 +1,22 @@
-//! Reading a request: once, at the front door, and never again.
+//! The service that reads a request's body once: from [`AdmittedCall`](super::admission::AdmittedCall) to
+//! [`ParsedRequest`](crate::request::ParsedRequest).
 //!
-//! [`read`] makes a [`RequestInfo`](crate::request::Head) out of a body and its headers. It reads the top level of the JSON
-//! strictly and looks into nested values only for what it must know; nothing is turned into a tree of values, and
-//! what goes upstream is later cut and spliced out of the very bytes that came in
-//! ([`ParsedRequest::payload`](crate::request::Prompt::payload)). [`ReadRequest`] does the same frame by frame while a body comes
-//! in, and the frames stay where they are.
+//! [`read`](read::read) makes a [`RequestInfo`](crate::request::RequestInfo) out of a body and its headers. It reads the
+//! top level of the JSON strictly and looks into nested values only where the gateway needs them; it builds no tree of
+//! values. The body for an upstream is later spliced out of the original bytes
+//! ([`ParsedRequest::payload`](crate::request::ParsedRequest::payload)). [`ReadRequest`] reads frame by frame while the
+//! body arrives, and does not copy large frames.
 //!
-//! What is judged here: UTF-8, the grammar, nesting of at most 128, an object at the top with at most 1,024 keys,
-//! `model`, the part without which the route makes no sense, and the settings that are meant for the gateway.
-//! What a nested value says is the upstream's to judge.
+//! The gateway validates: UTF-8, the grammar, nesting of at most 128, an object at the top with at most 1,024 keys,
+//! `model`, the parameter that the operation requires, and the settings for the gateway. The upstream validates nested
+//! values.
 //!
-//! One mistake is forgiven, because people type it into curl: a comma before a closing bracket. Such commas are
-//! blanked in a copy (a space takes the place of each, so that every offset stays true), the copy is read as
-//! strictly as any other body, and the commas join what is cut. So what leaves is valid JSON or nothing leaves.
+//! One mistake is accepted, because it is common in hand-written JSON: a comma before a closing bracket. Such commas are
+//! replaced by spaces in a copy, so that every offset stays valid; the copy is read as strictly as any other body, and
+//! the commas are cut out of the upstream's body. An upstream therefore receives valid JSON or nothing.
 //!
-//! Hazards: of keys that stand twice, those we act on for the gateway (`model`, the overrides) are refused; of the
-//! others (`stream`, `max_tokens`) the last counts, as it does for most upstreams, and all are sent on.
+//! Hazards: a duplicate of a key that the gateway acts by (`model`, the overrides) is an error. Of duplicates of other
+//! keys (`stream`, `max_tokens`) the last counts, as with most upstreams, and all are sent.
 
 mod estimate;
 mod fallbacks;
@@ -33,4 +34,4 @@ mod tests;
 
 #[cfg(test)]
 use read::read;
-pub(crate) use service::{ReadRequest, Rules};
+pub(crate) use service::{ReadRequest, ReadRequestConfig};

@@ -1,4 +1,4 @@
-//! Settings that came with the request, in its body or in its headers.
+//! The parser of the settings that a client sends in the body or in headers.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -30,41 +30,45 @@ static HEADER_STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-st
 static HEADER_NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 static HEADER_MIDSTREAM: HeaderName = HeaderName::from_static("x-tollgate-midstream");
 
-/// "Never", for a clock: about 136 years. Longer ones would overflow what counts with them.
+/// The longest timeout in seconds, about 136 years. Larger values would overflow an `Instant`.
 const LONGEST: f64 = u32::MAX as f64;
 
-/// Reads the settings; a header overwrites its key of the body.
+/// Parses the settings. A header overrides the body.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] if a setting has an invalid value or may not be set by a request.
 pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
-    let mut found = Found::default();
+    let mut parsed = ParsedOverrides::default();
     for member in &object.members {
-        let fate = in_request(&member.key);
-        if matches!(fate, InRequest::Override | InRequest::Refused) {
-            found.take(&member.key, fate, &object.value(member))?;
+        let action = in_request(&member.key);
+        if matches!(action, InRequest::Override | InRequest::Refused) {
+            parsed.take(&member.key, action, &object.value(member))?;
         }
     }
-    // Few clients send any, and to see that costs less than to look four names up.
-    if headers.keys().any(may_be_ours) {
-        found.take_headers(headers)?;
+    // Few clients send such headers, and this test costs less than four lookups.
+    if headers.keys().any(may_be_setting) {
+        parsed.take_headers(headers)?;
     }
-    Ok(Overrides { timeout: found.timeout.or(found.request_timeout), ..found.overrides })
+    Ok(Overrides { timeout: parsed.timeout.or(parsed.request_timeout), ..parsed.overrides })
 }
 
-/// Whether a header may be one of our settings.
-fn may_be_ours(name: &HeaderName) -> bool {
+/// Returns true if a header may be a setting for the gateway.
+fn may_be_setting(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-litellm-") || name.starts_with("x-tollgate-")
 }
 
-/// What was found so far. Zero seconds count as not set, so the two names for one clock stay apart to the end.
+/// The settings parsed so far. Zero seconds mean "not set", so the two names of the timeout stay separate to the end.
 #[derive(Default)]
-struct Found {
+struct ParsedOverrides {
     overrides: Overrides,
     timeout: Option<Duration>,
     request_timeout: Option<Duration>,
 }
 
-impl Found {
-    /// What the headers say, which overwrites what the body says.
+impl ParsedOverrides {
+    /// Reads the headers, which override the body.
     fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), InvalidRequest> {
         if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
             self.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
@@ -81,7 +85,8 @@ impl Found {
         Ok(())
     }
 
-    fn take(&mut self, key: &str, fate: InRequest, value: &str) -> Result<(), InvalidRequest> {
+    /// Reads one key of the body.
+    fn take(&mut self, key: &str, action: InRequest, value: &str) -> Result<(), InvalidRequest> {
         let set = value != "null";
         let into = &mut self.overrides;
         match key {
@@ -92,16 +97,16 @@ impl Found {
             STREAM_TIMEOUT if set => into.stream_timeout = seconds(STREAM_TIMEOUT, &literal(value))?,
             DISABLE if set => into.disable_fallbacks = boolean(DISABLE, value)?,
             MIDSTREAM if set => into.midstream = Some(midstream(MIDSTREAM, &literal(value))?),
-            // An explicit null replaces the configured list by none.
+            // An explicit null replaces the configured list by an empty one.
             FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
             CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
             CONTENT_POLICY => into.content_policy_fallbacks = Some(list(CONTENT_POLICY, value)?),
-            key if set && fate == InRequest::Refused => {
-                // A key is as long as the caller likes, an error is not.
+            key if set && action == InRequest::Refused => {
+                // The client's key may be of any length; the error shows its first 64 characters.
                 let key: String = key.chars().take(64).collect();
                 return Err(InvalidRequest::value(
                     key,
-                    "may not be set by a request: it is the configuration's",
+                    "may not be set by a request: set it in the gateway's configuration",
                 ));
             }
             _ => {}
@@ -110,7 +115,7 @@ impl Found {
     }
 }
 
-/// `true` or `false`.
+/// Parses `true` or `false`.
 pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, InvalidRequest> {
     match value {
         "true" => Ok(true),
@@ -132,12 +137,12 @@ fn header<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Optio
     value.to_str().map(Some).map_err(|_| InvalidRequest::value(name.as_str(), "must be a number"))
 }
 
-/// A number may stand in quotes.
+/// Returns a number's text. Numbers may be in quotes.
 fn literal(value: &str) -> Cow<'_, str> {
     string(value).unwrap_or(Cow::Borrowed(value))
 }
 
-/// A whole number from zero up; `2.0` is one.
+/// Parses a whole number of zero or more; `2.0` is accepted.
 fn count(name: &'static str, text: &str) -> Result<u32, InvalidRequest> {
     let text = text.trim();
     if let Ok(count) = text.parse() {
@@ -156,12 +161,12 @@ fn count(name: &'static str, text: &str) -> Result<u32, InvalidRequest> {
     }
 }
 
-/// Seconds, or none for zero.
+/// Parses a number of seconds. Zero means "not set".
 fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, InvalidRequest> {
     let rule = "must be a number of seconds, zero or more";
     match text.trim().parse::<f64>() {
         Ok(0.0) => Ok(None),
-        // However short, it is not zero, which would mean "not set".
+        // A tiny timeout must not round to zero, which would mean "not set".
         Ok(number) if number.is_finite() && number > 0.0 => {
             Ok(Some(Duration::from_secs_f64(number.min(LONGEST)).max(Duration::from_nanos(1))))
         }

@@ -1,4 +1,4 @@
-//! From bytes to a [`RequestInfo`].
+//! The parser of a whole request body: from bytes to a [`RequestInfo`].
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -7,7 +7,7 @@ use super::{
     estimate,
     layout::layout,
     overrides::{self, boolean},
-    scan::{self, Fault, Member, Object},
+    scan::{self, Member, Object, ParseError},
     tolerant,
 };
 use crate::{
@@ -16,66 +16,66 @@ use crate::{
     request::{Operation, RequestInfo},
 };
 
-/// Reads a request's body and those of its headers that are settings.
+/// Parses a request's body, and those of its headers that are settings.
 ///
 /// # Errors
 ///
-/// When the body is not a JSON object (in UTF-8, nested at most 128 deep), names no `model`, lacks what `operation`
-/// needs, or has a setting of ours that cannot be obeyed.
+/// [`InvalidRequest`] if the body is not a JSON object in UTF-8 with a nesting of at most 128, if it has no `model` or
+/// lacks the parameter that `operation` requires, or if a setting for the gateway is invalid.
 pub(crate) fn read(
     operation: Operation,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<RequestInfo, InvalidRequest> {
     if body.is_empty() {
-        return Err(InvalidRequest::body("The request body is empty: a JSON object is expected."));
+        return Err(InvalidRequest::body("The request body is empty: send a JSON object."));
     }
     let text = std::str::from_utf8(body).map_err(|error| InvalidRequest::not_utf8(body, error))?;
-    let fault = match scan::object(text) {
-        Ok(object) => return head(operation, headers, &object, &[]),
-        Err(fault) => fault,
+    let error = match scan::object(text) {
+        Ok(object) => return info(operation, headers, &object, &[]),
+        Err(error) => error,
     };
-    let commas = match fault {
-        Fault::Syntax(_) => tolerant::trailing_commas(body),
-        Fault::NotAnObject | Fault::TooManyKeys | Fault::TooDeep(_) => Vec::new(),
+    let commas = match error {
+        ParseError::Syntax(_) => tolerant::trailing_commas(body),
+        ParseError::NotAnObject | ParseError::TooManyKeys | ParseError::TooDeep(_) => Vec::new(),
     };
     if commas.is_empty() {
-        return Err(rejected(body, &fault));
+        return Err(invalid(body, &error));
     }
     let copy = tolerant::blanked(text, &commas);
-    let object = scan::object(&copy).map_err(|fault| rejected(body, &fault))?;
-    head(operation, headers, &object, &commas)
+    let object = scan::object(&copy).map_err(|error| invalid(body, &error))?;
+    info(operation, headers, &object, &commas)
 }
 
-fn rejected(body: &[u8], fault: &Fault) -> InvalidRequest {
-    match fault {
-        Fault::Syntax(error) => InvalidRequest::json(body, error),
-        Fault::NotAnObject => InvalidRequest::body("The request body must be a JSON object."),
-        Fault::TooManyKeys => InvalidRequest::body(format!(
+fn invalid(body: &[u8], error: &ParseError) -> InvalidRequest {
+    match error {
+        ParseError::Syntax(error) => InvalidRequest::json(body, error),
+        ParseError::NotAnObject => InvalidRequest::body("The request body must be a JSON object."),
+        ParseError::TooManyKeys => InvalidRequest::body(format!(
             "The request body has more than {} keys at the top level.",
             scan::MAX_KEYS
         )),
-        &Fault::TooDeep(at) => InvalidRequest::at(body, at, "it is nested more than 128 deep"),
+        &ParseError::TooDeep(at) => InvalidRequest::at(body, at, "it is nested more than 128 deep"),
     }
 }
 
-/// What a body says, of which `object` is left when its trailing `commas` are gone.
-pub(super) fn head(
+/// Returns the info of a body; `object` is its content without the trailing `commas`.
+pub(super) fn info(
     operation: Operation,
     headers: &HeaderMap,
     object: &Object<'_>,
     commas: &[usize],
 ) -> Result<RequestInfo, InvalidRequest> {
-    once(object)?;
-    let Some(asked) = object.last_member("model") else { return Err(InvalidRequest::missing("model")) };
-    let model = match scan::string(&object.value(asked)) {
+    reject_duplicates(object)?;
+    let Some(member) = object.last_member("model") else { return Err(InvalidRequest::missing("model")) };
+    let model = match scan::string(&object.value(member)) {
         Some(model) if model.is_empty() => return Err(InvalidRequest::value("model", "must not be empty")),
         Some(model) => model.as_ref().into(),
         None => return Err(InvalidRequest::value("model", "must be a string")),
     };
-    let needed = needed(operation);
-    if object.last_member(needed).is_none() {
-        return Err(InvalidRequest::missing(needed));
+    let required = required(operation);
+    if object.last_member(required).is_none() {
+        return Err(InvalidRequest::missing(required));
     }
     Ok(RequestInfo {
         operation,
@@ -83,7 +83,7 @@ pub(super) fn head(
         stream: flag(object, "stream")?.unwrap_or(false),
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
-        layout: layout(object, asked.span.clone(), commas),
+        layout: layout(object, member.span.clone(), commas),
         prompt_tokens: estimate::prompt(object),
         output_tokens: match operation {
             Operation::Chat | Operation::Completions => estimate::output(object),
@@ -92,8 +92,8 @@ pub(super) fn head(
     })
 }
 
-/// The part of the body without which the route makes no sense.
-const fn needed(operation: Operation) -> &'static str {
+/// Returns the parameter that an operation requires beside `model`.
+const fn required(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "messages",
         Operation::Completions => "prompt",
@@ -101,10 +101,12 @@ const fn needed(operation: Operation) -> &'static str {
     }
 }
 
-/// Two readers of one body must not differ about what the gateway decides by: that is how a check is evaded.
-fn once(object: &Object<'_>) -> Result<(), InvalidRequest> {
-    let ours = |member: &Member<'_>| member.key == "model" || in_request(&member.key) == InRequest::Override;
-    for (index, member) in object.members.iter().enumerate().filter(|(_, member)| ours(member)) {
+/// Rejects duplicates of the keys that the gateway acts by. An upstream might take the other value, which would evade a
+/// check of the gateway.
+fn reject_duplicates(object: &Object<'_>) -> Result<(), InvalidRequest> {
+    let is_setting =
+        |member: &Member<'_>| member.key == "model" || in_request(&member.key) == InRequest::Override;
+    for (index, member) in object.members.iter().enumerate().filter(|(_, member)| is_setting(member)) {
         if object.members[..index].iter().any(|before| before.key == member.key) {
             return Err(InvalidRequest::duplicate(member.key.clone().into_owned()));
         }

@@ -1,4 +1,4 @@
-//! A body that is read while it comes: [`Reading`].
+//! The incremental reader of a request body: [`Reading`] scans each frame when it arrives.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use simdutf8::basic::from_utf8;
 
 use super::{
-    read::{head, read},
+    read::{info, read},
     scan::{MAX_KEYS, Object, Text},
 };
 use crate::{
@@ -16,38 +16,39 @@ use crate::{
     request::{BodyFrames, Operation, RequestInfo},
 };
 
-/// What is known of the frames that have come.
+/// The state of a body of which some frames have arrived.
 ///
-/// Each is walked when it comes, while it is warm. What the walk does not take is read once more when all is there, in
-/// one piece.
+/// Each frame is scanned on arrival, while it is in the cache. A body that the scanner does not accept is parsed again
+/// as a whole at its end, for its error or for its trailing commas.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// None: it is broken, or not as we take it.
-    outline: Option<PushScanner>,
-    /// None: it is no UTF-8.
+    /// The scanner, or `None` if it has rejected a frame.
+    scanner: Option<PushScanner>,
+    /// The check of the encoding, or `None` if the frames are not UTF-8.
     text: Option<Utf8>,
-    /// The first frame, while it is the only one: most bodies have no other, and are judged at the end.
+    /// The first frame, while there is no other. Most bodies have one frame, and its encoding is checked at the end.
     only: Option<Bytes>,
-    kept: Kept,
+    frames: FrameBuffer,
 }
 
 impl Reading {
+    /// Returns a reader of a body without frames.
     pub(super) fn new() -> Self {
-        Self::keeping(Kept::WORTH)
+        Self::keeping(FrameBuffer::MIN_FRAME)
     }
 
-    /// Of frames that are kept as they come if they have so many bytes.
-    pub(super) fn keeping(worth: usize) -> Self {
-        let kept = Kept { worth, frames: Vec::new(), small: BytesMut::new() };
-        Self { outline: Some(PushScanner::new(MAX_KEYS)), text: Some(Utf8::default()), only: None, kept }
+    /// Returns a reader that does not copy frames of `min_frame` bytes and more.
+    pub(super) fn keeping(min_frame: usize) -> Self {
+        let frames = FrameBuffer { min_frame, frames: Vec::new(), small: BytesMut::new() };
+        Self { scanner: Some(PushScanner::new(MAX_KEYS)), text: Some(Utf8::default()), only: None, frames }
     }
 
-    /// The next frame.
+    /// Reads the next frame.
     pub(super) fn take(&mut self, frame: Bytes) {
-        if self.outline.as_mut().is_some_and(|outline| outline.walk(&frame).is_none()) {
-            self.outline = None;
+        if self.scanner.as_mut().is_some_and(|scanner| scanner.walk(&frame).is_none()) {
+            self.scanner = None;
         }
-        if self.only.is_none() && self.kept.is_empty() {
+        if self.only.is_none() && self.frames.is_empty() {
             self.only = Some(frame);
             return;
         }
@@ -61,23 +62,27 @@ impl Reading {
         if self.text.as_mut().is_some_and(|text| text.take(&frame).is_none()) {
             self.text = None;
         }
-        self.kept.push(frame);
+        self.frames.push(frame);
     }
 
-    /// What the body says, and the body.
+    /// Ends the body. Returns its info and its frames.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] as from [`read`].
     pub(super) fn end(
         self,
         operation: Operation,
         headers: &HeaderMap,
     ) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
-        let frames = self.only.map_or_else(|| self.kept.end(), BodyFrames::from);
+        let frames = self.only.map_or_else(|| self.frames.end(), BodyFrames::from);
         let text = match frames.only() {
             Some(only) => from_utf8(only).ok().map(Text::One),
             None => self.text.and_then(Utf8::end).map(|()| Text::Many(&frames)),
         };
-        if let (Some(text), Some((parts, close))) = (text, self.outline.and_then(PushScanner::end)) {
-            let head = head(operation, headers, &Object::new(text, &parts, close), &[])?;
-            return Ok((Arc::new(head), frames));
+        if let (Some(text), Some((parts, close))) = (text, self.scanner.and_then(PushScanner::end)) {
+            let info = info(operation, headers, &Object::new(text, &parts, close), &[])?;
+            return Ok((Arc::new(info), frames));
         }
         let whole = frames.flat();
         drop(frames);
@@ -85,22 +90,22 @@ impl Reading {
     }
 }
 
-/// Frames that are kept as they came, but for small ones, which would hold much more memory than they fill: those are
-/// copied together.
+/// The frames of a body. Small frames are copied together, because each would keep a buffer alive that is much larger
+/// than the frame.
 #[derive(Debug)]
-struct Kept {
-    worth: usize,
+struct FrameBuffer {
+    min_frame: usize,
     frames: Vec<Bytes>,
     small: BytesMut,
 }
 
-impl Kept {
-    /// A frame holds the whole buffer that it was read into. hyper's least is of this size, and larger ones shrink when
-    /// a connection has twice brought less than half of what they hold: so what is held is soon a few times what was
-    /// sent, and no more.
-    const WORTH: usize = 8 * 1024;
+impl FrameBuffer {
+    /// The smallest frame that is not copied, in bytes. A frame keeps the whole buffer alive that it was read into.
+    /// hyper's smallest buffer has this size, and a larger one shrinks after two reads of less than its half, so the
+    /// memory of a body is at most a few times its length.
+    const MIN_FRAME: usize = 8 * 1024;
 
-    /// How much of small frames makes one.
+    /// The number of bytes of small frames that are joined to one frame.
     const BLOCK: usize = 64 * 1024;
 
     fn is_empty(&self) -> bool {
@@ -108,7 +113,7 @@ impl Kept {
     }
 
     fn push(&mut self, frame: Bytes) {
-        if frame.len() < self.worth {
+        if frame.len() < self.min_frame {
             self.small.extend_from_slice(&frame);
             if self.small.len() < Self::BLOCK {
                 return;
@@ -132,15 +137,15 @@ impl Kept {
     }
 }
 
-/// Whether bytes that come in pieces are UTF-8.
+/// An incremental check of UTF-8.
 #[derive(Debug, Default)]
 struct Utf8 {
-    /// The beginning of a character that the last piece did not end.
+    /// The beginning of a character that continues in the next piece.
     begun: Vec<u8>,
 }
 
 impl Utf8 {
-    /// None: they are not.
+    /// Checks the next piece. Returns `None` if it is not UTF-8.
     fn take(&mut self, mut piece: &[u8]) -> Option<()> {
         while !self.begun.is_empty() {
             let Some((&next, rest)) = piece.split_first() else { return Some(()) };
@@ -157,15 +162,15 @@ impl Utf8 {
         from_utf8(whole).ok().map(drop)
     }
 
-    /// None: they end within a character.
+    /// Returns `None` if the text ends within a character.
     fn end(self) -> Option<()> {
         self.begun.is_empty().then_some(())
     }
 }
 
-/// Where the character begins that this piece does not end, if there is one; else the end.
+/// Returns the offset of an incomplete character at the end of `piece`, or the length of `piece` if there is none.
 fn cut(piece: &[u8]) -> usize {
-    // Bytes that go on with a character begin with the bits 10; at most three bytes of one are here.
+    // Continuation bytes begin with the bits 10. An incomplete character has at most three bytes.
     let begins = |&(_, byte): &(usize, &u8)| !(0x80..0xC0).contains(byte);
     let Some((place, &byte)) = piece.iter().enumerate().rev().take(3).find(begins) else {
         return piece.len();

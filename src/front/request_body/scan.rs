@@ -1,6 +1,6 @@
-//! One strict pass over the top level of a JSON object.
+//! The strict parser of the top level of a JSON object.
 //!
-//! A [`PushScanner`] walks it; what that does not take, `serde_json` reads, which is slower and says what is wrong.
+//! A [`PushScanner`] reads it. What the scanner rejects is parsed by `serde_json`, which is slower and reports the error.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -13,32 +13,32 @@ use crate::{
     request::BodyFrames,
 };
 
-/// How many keys the top level may have: each costs memory of ours many times its size in the body.
+/// The largest number of keys at the top level. A key takes many times more memory than its bytes in the body.
 pub(super) const MAX_KEYS: usize = 1024;
 
-/// An object, its members in order.
+/// A JSON object with its members in order.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     text: Text<'a>,
     pub(super) members: Vec<Member<'a>>,
-    /// Where the closing brace stands.
+    /// The offset of the closing brace.
     pub(super) close: usize,
 }
 
-/// One key with its value.
+/// A key with its value.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
-    /// Unescaped.
+    /// The key without escapes.
     pub(super) key: Cow<'a, str>,
-    /// Where the key's opening quote stands.
+    /// The offset of the key's opening quote.
     pub(super) start: usize,
-    /// Where the value stands.
+    /// The range of the value.
     pub(super) span: Range<usize>,
-    /// What an estimate must know of the value.
+    /// The statistics of the value's text, for the estimate of its tokens.
     pub(super) tally: TextStats,
 }
 
-/// A text, in one piece or in several, of which any part can be had in one.
+/// A text in one piece or in frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text<'a> {
     One(&'a str),
@@ -46,6 +46,7 @@ pub(super) enum Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// Returns a part of the text in one piece.
     fn part(self, range: Range<usize>) -> Cow<'a, str> {
         match self {
             Self::One(text) => Cow::Borrowed(&text[range]),
@@ -55,7 +56,7 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// What stands in `text`, as the outline says.
+    /// Returns the object whose members the scanner has found in `text`.
     pub(super) fn new(text: Text<'a>, parts: &[Part], close: usize) -> Self {
         let member = |part: &Part| Member {
             key: key(text, part),
@@ -66,46 +67,50 @@ impl<'a> Object<'a> {
         Self { text, members: parts.iter().map(member).collect(), close }
     }
 
-    /// A member's value, as it is written.
+    /// Returns the JSON text of a member's value.
     pub(super) fn value(&self, member: &Member<'_>) -> Cow<'a, str> {
         self.text.part(member.span.clone())
     }
 
-    /// The value of the last member of that name.
+    /// Returns the value of the last member with this key.
     pub(super) fn last(&self, key: &str) -> Option<Cow<'a, str>> {
         self.last_member(key).map(|member| self.value(member))
     }
 
-    /// The last member of that name.
+    /// Returns the last member with this key.
     pub(super) fn last_member(&self, key: &str) -> Option<&Member<'a>> {
         self.members.iter().rev().find(|member| member.key == key)
     }
 }
 
-/// Why a text is not an object that we take.
+/// The reason why a text is rejected.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum ParseError {
     Syntax(serde_json::Error),
     NotAnObject,
     TooManyKeys,
-    /// With the bracket that is too much.
+    /// The nesting exceeds the limit at the bracket with this offset.
     TooDeep(usize),
 }
 
-/// Reads the members of the object that `text` is.
-pub(super) fn object(text: &str) -> Result<Object<'_>, Fault> {
-    walked(text).map_or_else(|| parsed(text), Ok)
+/// Parses a JSON object.
+///
+/// # Errors
+///
+/// [`ParseError`] if `text` is not valid JSON or not an object, or exceeds a limit.
+pub(super) fn object(text: &str) -> Result<Object<'_>, ParseError> {
+    scanned(text).map_or_else(|| parsed(text), Ok)
 }
 
-/// One walk over it. None: it is broken, or beyond what we take.
-pub(super) fn walked(text: &str) -> Option<Object<'_>> {
-    let mut outline = PushScanner::new(MAX_KEYS);
-    outline.walk(text.as_bytes())?;
-    let (parts, close) = outline.end()?;
+/// Parses `text` by the scanner. Returns `None` if `text` is not a valid object or exceeds a limit.
+pub(super) fn scanned(text: &str) -> Option<Object<'_>> {
+    let mut scanner = PushScanner::new(MAX_KEYS);
+    scanner.walk(text.as_bytes())?;
+    let (parts, close) = scanner.end()?;
     Some(Object::new(Text::One(text), &parts, close))
 }
 
-/// A key with half a surrogate pair is nobody's name: it stays as it is written.
+/// Returns a key without its escapes. A key with an unpaired surrogate, which no known key has, stays escaped.
 fn key<'a>(text: Text<'a>, part: &Part) -> Cow<'a, str> {
     let Range { start, end } = part.key;
     if !part.escaped {
@@ -117,33 +122,33 @@ fn key<'a>(text: Text<'a>, part: &Part) -> Cow<'a, str> {
     }
 }
 
-/// What `serde_json` says: the slow way, for bodies that are broken, and the proof of the other.
-pub(super) fn parsed(text: &str) -> Result<Object<'_>, Fault> {
+/// Parses `text` by `serde_json`: slower, for the errors of invalid bodies, and as the reference in tests of [`scanned`].
+pub(super) fn parsed(text: &str) -> Result<Object<'_>, ParseError> {
     let trimmed = text.trim_end_matches([' ', '\t', '\r', '\n']);
     if !matches!(text.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first(), Some(b'{')) {
-        // Whatever else is valid JSON is no object; whatever is not, serde_json says why.
+        // The text is valid JSON but not an object, or serde_json reports the error.
         return Err(match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) => Fault::NotAnObject,
-            Err(error) => Fault::Syntax(error),
+            Ok(_) => ParseError::NotAnObject,
+            Err(error) => ParseError::Syntax(error),
         });
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let members = deserializer
         .deserialize_map(Members { text })
         .and_then(|members| deserializer.end().map(|()| members))
-        .map_err(|error| if error.is_data() { Fault::TooManyKeys } else { Fault::Syntax(error) })?;
+        .map_err(|error| if error.is_data() { ParseError::TooManyKeys } else { ParseError::Syntax(error) })?;
     match deeper_than(text.as_bytes(), MAX_DEPTH) {
-        Some(bracket) => Err(Fault::TooDeep(bracket)),
+        Some(bracket) => Err(ParseError::TooDeep(bracket)),
         None => Ok(Object { text: Text::One(text), members, close: trimmed.len().saturating_sub(1) }),
     }
 }
 
-/// The entries of the list that `text` is, as they are written. None: it is no list, or has more than `limit`.
+/// Returns the JSON text of each entry of a list, or `None` if `text` is not a list or has more than `limit` entries.
 pub(super) fn list(text: &str, limit: usize) -> Option<Vec<&str>> {
     serde_json::Deserializer::from_str(text).deserialize_seq(Entries { limit }).ok()
 }
 
-/// The text of a JSON string. None: it is no string, or holds half of a surrogate pair.
+/// Returns the text of a JSON string, or `None` if `value` is not a string or has an unpaired surrogate.
 pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
@@ -152,7 +157,7 @@ pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(value).ok().map(Cow::Owned)
 }
 
-/// The place behind the string whose opening quote stands at `open`.
+/// Returns the offset after the string whose opening quote is at `open`.
 pub(super) fn after_string(bytes: &[u8], open: usize) -> usize {
     let mut at = open + 1;
     while let Some(step) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -165,6 +170,7 @@ pub(super) fn after_string(bytes: &[u8], open: usize) -> usize {
     bytes.len()
 }
 
+/// The `serde` visitor of an object's members.
 struct Members<'a> {
     text: &'a str,
 }
@@ -178,14 +184,14 @@ impl<'de> Visitor<'de> for Members<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(16);
-        // Raw values skip as fast as ignored ones here: the text is known to be UTF-8 and is not looked at twice.
+        // Raw values are skipped as fast as ignored ones: the text is known to be UTF-8 and is not validated again.
         while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
             if members.len() == MAX_KEYS {
                 return Err(de::Error::custom("too many keys"));
             }
             let (key, value) = (key.get(), value.get());
-            let (start, at) = (place(self.text, key), place(self.text, value));
-            // A key with half a surrogate pair is nobody's name: it stays as it is written.
+            let (start, at) = (offset(self.text, key), offset(self.text, value));
+            // A key with an unpaired surrogate, which no known key has, stays escaped.
             let key = string(key).unwrap_or(Cow::Borrowed(key));
             let mut cursor = Cursor::tallying(value);
             let tally = cursor.value().map(|()| cursor.noticed).unwrap_or_default();
@@ -195,6 +201,7 @@ impl<'de> Visitor<'de> for Members<'de> {
     }
 }
 
+/// The `serde` visitor of a list's entries.
 struct Entries {
     limit: usize,
 }
@@ -218,16 +225,16 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-/// Where `part` begins in `whole`, of which it is a slice.
-fn place(whole: &str, part: &str) -> usize {
+/// Returns the offset of `part` in `whole`, of which it is a slice.
+fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr().addr() - whole.as_ptr().addr()
 }
 
-/// The first bracket that opens a level deeper than `limit`, in valid JSON.
+/// Returns the offset of the first bracket that opens a level deeper than `limit`. The text is valid JSON.
 ///
-/// `serde_json` bounds the depth only of what it builds; what it skips it walks without recursion and without limit.
+/// `serde_json` limits the depth only of values that it builds; it skips others without recursion and without a limit.
 fn deeper_than(bytes: &[u8], limit: usize) -> Option<usize> {
-    // Most bodies have too few opening brackets to go too deep, and counting them costs next to nothing.
+    // Most bodies have fewer opening brackets than the limit, and counting them is cheap.
     memchr2_iter(b'[', b'{', bytes).nth(limit)?;
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = bytes.get(at) {

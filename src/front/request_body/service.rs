@@ -1,7 +1,7 @@
-//! Body in, [`ParsedRequest`] on: [`ReadRequest`].
+//! The service that reads a request's body and calls the tree with a [`ParsedRequest`]: [`ReadRequest`].
 //!
-//! Above it a request is a stream of bytes with the client's headers; below it, it is a value that is cheap to clone
-//! and carries none of them. On the way out it writes what the operator wants to know into the answer's headers.
+//! Its request is a stream of bytes with the client's headers; the tree's request is a value that is cheap to clone and
+//! has no headers. On the way back the service writes the response headers that describe the request's course.
 
 use std::{
     future::Future,
@@ -24,14 +24,14 @@ use crate::{
     Error,
     config::{Midstream, Settings},
     front::{
-        admission::{Admitted, BUFFER_UNIT, Call},
+        admission::{AdmittedCall, BUFFER_UNIT, ModelCall},
         handle_error, headers,
     },
     group::ArcService,
     request::{BodyFrames, ParsedRequest, Request, RequestContext, RequestInfo, Response},
 };
 
-/// Takes in bodies, and hands prompts to the tree.
+/// Reads bodies and calls the tree with the parsed requests.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadRequest {
     inner: Arc<Inner>,
@@ -41,35 +41,35 @@ pub(crate) struct ReadRequest {
 struct Inner {
     tree: ArcService,
     buffered: Arc<Semaphore>,
-    rules: Rules,
+    config: ReadRequestConfig,
 }
 
-/// What Intake is told.
+/// The configuration of [`ReadRequest`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    /// The largest body that is taken, in bytes.
+pub(crate) struct ReadRequestConfig {
+    /// The largest body that is accepted, in bytes.
     pub max_body: usize,
-    /// How much the bodies may take that are held at one time, in bytes.
+    /// The largest total of the bodies that are buffered at one time, in bytes.
     pub max_buffered: usize,
     /// `max_request_duration`.
     pub longest: Option<Duration>,
-    /// `num_retries`, for the answer's headers.
+    /// `num_retries`, for the response headers.
     pub retries: u32,
-    /// `midstream_fallback`, for requests that say nothing of it.
+    /// `midstream_fallback`, for requests that do not set it.
     pub midstream: Midstream,
-    /// Whether `x-litellm-model-api-base` is shown.
+    /// True if responses contain `x-litellm-model-api-base`.
     pub expose_upstreams: bool,
 }
 
-impl Rules {
-    /// What these settings say.
+impl ReadRequestConfig {
+    /// Returns the configuration for these settings.
     pub(crate) const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
         Self {
             max_body: settings.max_body,
             max_buffered: settings.max_buffered_bytes,
             longest: settings.max_request_duration,
             retries: settings.num_retries,
-            // A client must ask for it: it has to know the mark.
+            // Only a request may enable `restart`: the client has to know its marker.
             midstream: match settings.midstream {
                 Midstream::Restart => Midstream::Off,
                 other @ (Midstream::Off | Midstream::Continue) => other,
@@ -80,14 +80,14 @@ impl Rules {
 }
 
 impl ReadRequest {
-    /// Hands to `tree`.
-    pub(crate) fn new(tree: ArcService, rules: Rules) -> Self {
-        let buffered = Arc::new(Semaphore::new(rules.max_buffered / BUFFER_UNIT));
-        Self { inner: Arc::new(Inner { tree, buffered, rules }) }
+    /// Calls `tree`.
+    pub(crate) fn new(tree: ArcService, config: ReadRequestConfig) -> Self {
+        let buffered = Arc::new(Semaphore::new(config.max_buffered / BUFFER_UNIT));
+        Self { inner: Arc::new(Inner { tree, buffered, config }) }
     }
 }
 
-impl<B> Service<Admitted<B>> for ReadRequest
+impl<B> Service<AdmittedCall<B>> for ReadRequest
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -100,21 +100,21 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, admitted: Admitted<B>) -> Self::Future {
+    fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
         let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
         Box::pin(async move {
-            let Admitted { call: Call { operation, request }, permit } = admitted;
+            let AdmittedCall { call: ModelCall { operation, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
-            let room = (inner.rules.max_body, &inner.buffered);
+            let limits = (inner.config.max_body, &inner.buffered);
             let mut reading = Reading::new();
-            let buffered = upload(&parts.headers, body, room, &mut reading).await?;
+            let buffered = upload(&parts.headers, body, limits, &mut reading).await?;
             let read = reading.end(operation, &parts.headers)?;
             drop(parts);
             let request = inner.request(read, arrival, buffered);
             let context = Arc::clone(&request.context);
             let result = inner.tree.call(request).await;
-            let mut response = result.unwrap_or_else(|error| handle_error::answer(&error));
-            headers::write(&mut response, &context, inner.rules.expose_upstreams);
+            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
+            headers::write(&mut response, &context, inner.config.expose_upstreams);
             response.body_mut().attach(permit);
             Ok(response)
         })
@@ -122,17 +122,18 @@ where
 }
 
 impl Inner {
+    /// Returns the request for the tree.
     fn request(
         &self,
-        (head, bytes): (Arc<RequestInfo>, BodyFrames),
+        (info, bytes): (Arc<RequestInfo>, BodyFrames),
         arrival: Instant,
         buffered: Option<OwnedSemaphorePermit>,
     ) -> Request {
-        let overrides = &head.overrides;
-        let midstream = overrides.midstream.unwrap_or(self.rules.midstream);
-        let retries = overrides.num_retries.unwrap_or(self.rules.retries);
+        let overrides = &info.overrides;
+        let midstream = overrides.midstream.unwrap_or(self.config.midstream);
+        let retries = overrides.num_retries.unwrap_or(self.config.retries);
         let context =
-            RequestContext::new(arrival, self.rules.longest).with_buffered(buffered).with_retries(retries);
-        Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, head, Arc::new(context)) })
+            RequestContext::new(arrival, self.config.longest).with_buffered(buffered).with_retries(retries);
+        Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, info, Arc::new(context)) })
     }
 }

@@ -1,16 +1,16 @@
-//! Finding the one mistake that is forgiven: a comma before a closing bracket.
+//! The search for trailing commas, the only mistake in JSON that is accepted.
 
 use super::scan::after_string;
 
-/// How many are forgiven in one body. What is left over stays an error.
-const MOST: usize = 1024;
+/// The largest number of trailing commas in a body. Any further one is a syntax error.
+const MAX_COMMAS: usize = 1024;
 
-/// Where commas stand that follow a value and are followed by a closing bracket.
+/// Returns the offsets of the commas between a value and a closing bracket.
 ///
-/// The text need not be valid: this finds candidates, and the strict pass judges what is left when they are gone.
+/// The text need not be valid: the strict parser validates what remains without these commas.
 pub(super) fn trailing_commas(bytes: &[u8]) -> Vec<usize> {
     let mut found = Vec::new();
-    // The last byte that means something, and the comma that it is when a value stands before it.
+    // The last byte that is not white space, and its offset if it is a comma after a value.
     let (mut last, mut comma) = (b'[', None);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -22,7 +22,7 @@ pub(super) fn trailing_commas(bytes: &[u8]) -> Vec<usize> {
                 last = byte;
             }
             b']' | b'}' => {
-                if found.len() < MOST {
+                if found.len() < MAX_COMMAS {
                     found.extend(comma);
                 }
                 (last, comma) = (byte, None);
@@ -34,7 +34,7 @@ pub(super) fn trailing_commas(bytes: &[u8]) -> Vec<usize> {
     found
 }
 
-/// A copy with a space in place of each comma: as long as the original, so that every offset holds in both.
+/// Returns a copy with a space in place of each comma. It has the original's length, so offsets are valid in both.
 pub(super) fn blanked(text: &str, commas: &[usize]) -> String {
     let mut copy = String::with_capacity(text.len());
     let mut from = 0;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_comma_between_a_value_and_a_closing_bracket_is_found() {
+    fn trailing_commas_are_those_between_a_value_and_a_closing_bracket() {
         let cases: [(&str, &[usize]); 12] = [
             ("{}", &[]),
             ("[1,]", &[2]),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_keeps_its_length() {
+    fn a_copy_without_trailing_commas_keeps_its_length() {
         assert_eq!(blanked("[\"ü\",]", &[5]), "[\"ü\" ]");
     }
 }

@@ -1,4 +1,4 @@
-//! A body on its way in: how much of it, how fast, and what it holds of the front door's memory.
+//! The upload of a request body, with limits of its size, its speed and the memory of all buffered bodies.
 
 use std::{
     pin::Pin,
@@ -19,42 +19,47 @@ use tokio::{
 use super::reading::Reading;
 use crate::{Error, error::InvalidRequest, front::admission::BUFFER_UNIT};
 
-/// Reads a body of at most so many bytes into `reading`, and takes the room that it needs at the front door.
+/// Reads a body of at most `most` bytes into `reading`. Returns the permit of the memory that the body takes of `buffered`.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] if the body is too large, compressed, too slow or cut off; [`Error::Busy`] if `buffered` is used up.
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
-    (most, room): (usize, &Arc<Semaphore>),
+    (most, buffered): (usize, &Arc<Semaphore>),
     reading: &mut Reading,
 ) -> Result<Option<OwnedSemaphorePermit>, Error>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: std::fmt::Display,
 {
-    // A length that was announced is judged before a byte of it is read.
+    // A content-length beyond the limit is refused before a byte of the body is read.
     if body.size_hint().lower() > most as u64 {
         return Err(InvalidRequest::too_large(most).into());
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(InvalidRequest::encoded().into());
     }
-    let mut body = std::pin::pin!(Paced::new(body));
-    let mut held = Held { room, permit: None, most, total: 0 };
-    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(held.total, cx)).await? {
+    let mut body = std::pin::pin!(UploadBody::new(body));
+    let mut buffer = BufferPermit { buffered, permit: None, most, total: 0 };
+    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(buffer.total, cx)).await? {
         let frame = frame.map_err(|_| InvalidRequest::broken_off())?;
         if let Ok(data) = frame.into_data() {
-            held.grow(data.len())?;
+            buffer.grow(data.len())?;
             reading.take(data);
         }
     }
-    Ok(held.permit)
+    Ok(buffer.permit)
 }
 
 pin_project! {
-    /// A body and its clock. Whoever sends a byte now and then holds a place at the front door and no more.
+    /// A body with a minimum speed. Without it a client that sends a byte now and then would hold an admission permit
+    /// for as long as it likes.
     ///
-    /// The clock is looked at only when there is nothing to read, and its timer is moved only when it fires: most
-    /// bodies have neither.
-    struct Paced<B> {
+    /// The time is read only when the body is pending, and the timer is reset only when it fires: most bodies need
+    /// neither.
+    struct UploadBody<B> {
         #[pin]
         body: B,
         #[pin]
@@ -64,11 +69,11 @@ pin_project! {
     }
 }
 
-/// A frame, if another comes.
+/// The next frame, or `None` at the end of the body.
 type Next<B> = Option<Result<Frame<Bytes>, <B as HttpBody>::Error>>;
 
-impl<B: HttpBody<Data = Bytes>> Paced<B> {
-    /// A body has so long for each [`LEAST`](Self::LEAST) bytes.
+impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
+    /// The time in which at least [`LEAST`](Self::LEAST) bytes must arrive.
     const WITHIN: Duration = Duration::from_secs(30);
     const LEAST: usize = 1024;
 
@@ -76,14 +81,14 @@ impl<B: HttpBody<Data = Bytes>> Paced<B> {
         Self { body, timer: None, mark: 0, until: None }
     }
 
-    /// What comes next; `total` bytes are there.
+    /// Polls the next frame. `total` is the number of bytes read so far.
     fn poll(
         self: Pin<&mut Self>,
         total: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Next<B>, InvalidRequest>> {
         let mut this = self.project();
-        // It need not be asked for an end that it has told.
+        // A body that has reported its end need not be polled again.
         if this.body.is_end_stream() {
             return Poll::Ready(Ok(None));
         }
@@ -111,15 +116,16 @@ impl<B: HttpBody<Data = Bytes>> Paced<B> {
     }
 }
 
-/// The room that a body takes while it comes in.
-struct Held<'a> {
-    room: &'a Arc<Semaphore>,
+/// The memory that a body takes while it is read.
+struct BufferPermit<'a> {
+    buffered: &'a Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     most: usize,
     total: usize,
 }
 
-impl Held<'_> {
+impl BufferPermit<'_> {
+    /// Acquires the memory of `by` more bytes.
     fn grow(&mut self, by: usize) -> Result<(), Error> {
         self.total += by;
         if self.total > self.most {
@@ -128,9 +134,9 @@ impl Held<'_> {
         let units = self.total / BUFFER_UNIT;
         let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if units > had {
-            // A body within the limit has fewer units than a u32 counts.
+            // The number of units of a body within the limit fits a u32.
             let more = u32::try_from(units - had).unwrap_or(u32::MAX);
-            let more = Arc::clone(self.room).try_acquire_many_owned(more).map_err(|_| Error::Busy)?;
+            let more = Arc::clone(self.buffered).try_acquire_many_owned(more).map_err(|_| Error::Busy)?;
             match &mut self.permit {
                 Some(permit) => permit.merge(more),
                 None => self.permit = Some(more),

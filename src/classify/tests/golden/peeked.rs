@@ -22,7 +22,7 @@ const EVENTS: &str = "text/event-stream";
 const CONTENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
 
 fn request(stream: bool) -> Request {
-    let head = RequestInfo {
+    let info = RequestInfo {
         operation: Operation::Chat,
         model: "m".into(),
         stream,
@@ -33,7 +33,7 @@ fn request(stream: bool) -> Request {
         output_tokens: None,
     };
     let context = RequestContext::new(Instant::now(), None);
-    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(head), Arc::new(context)))
+    Request::from(ParsedRequest::new(Bytes::new().into(), Arc::new(info), Arc::new(context)))
 }
 
 /// Returns the outcome of a 200 with the headers of this row.

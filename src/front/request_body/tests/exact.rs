@@ -35,9 +35,9 @@ proptest! {
     fn without_overrides_only_the_model_changes(body in body(Just(false), 0..=0)) {
         let text = body.text(false);
         let prompt = prompt(text.clone());
-        prop_assert!(prompt.head.layout.cuts.is_empty());
+        prop_assert!(prompt.info.layout.cuts.is_empty());
         prop_assert_eq!(sent(&prompt, NEW, &[]), body.clone().with_model(NEW_JSON).text(false));
-        let same = &text[prompt.head.layout.model.clone()];
+        let same = &text[prompt.info.layout.model.clone()];
         let unchanged = sent(&prompt, &serde_json::from_str::<String>(same).unwrap(), &[]);
         prop_assert!(same.contains('\\') || unchanged == text);
     }
@@ -53,7 +53,7 @@ proptest! {
             expected.insert("model".to_owned(), NEW.into());
             prop_assert_eq!(sent, expected);
         }
-        let layout = &prompt.head.layout;
+        let layout = &prompt.info.layout;
         prop_assert!(layout.cuts.is_sorted_by(|a, b| a.end <= b.start) && layout.cuts.iter().all(|cut| !cut.is_empty()));
         prop_assert_eq!(layout.keys.iter().count(), body.members.iter().filter(|member| !member.ours).count());
     }
@@ -62,7 +62,7 @@ proptest! {
     fn commas_too_many_go_wherever_they_stand(body in body(any::<bool>(), 0..=3)) {
         let prompt = prompt(body.text(true));
         let sent = sent(&prompt, NEW, &[]);
-        prop_assert!(prompt.head.layout.cuts.is_sorted_by(|a, b| a.end <= b.start));
+        prop_assert!(prompt.info.layout.cuts.is_sorted_by(|a, b| a.end <= b.start));
         prop_assert_eq!(&sent, &body.with_model(NEW_JSON).without_ours().text(false));
         prop_assert!(is_strict(&sent));
     }
@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn what_a_fallback_sets_takes_the_place_of_what_was_there(body in body(any::<bool>(), 0..=9)) {
         let mut prompt = prompt(body.text(true));
-        prompt.instead = super::instead(&[("messages", "[ 0.10 ]"), ("new", "1")]);
+        prompt.fallback = super::fallback(&[("messages", "[ 0.10 ]"), ("new", "1")]);
         let sent = sent(&prompt, NEW, &[("new", "2")]);
         prop_assert!(is_strict(&sent), "{}", sent);
         let mut changed = body.with_model(NEW_JSON).without_ours();
@@ -103,7 +103,7 @@ proptest! {
         }
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let found = |object: scan::Object<'_>| (format!("{:?}", object.members), object.close);
-            prop_assert_eq!(scan::walked(text).map(found), scan::parsed(text).ok().map(found));
+            prop_assert_eq!(scan::scanned(text).map(found), scan::parsed(text).ok().map(found));
         }
     }
 

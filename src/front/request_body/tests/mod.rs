@@ -24,15 +24,15 @@ fn chat(body: impl Into<Bytes>) -> Result<RequestInfo, InvalidRequest> {
 
 fn prompt(body: impl Into<Bytes>) -> ParsedRequest {
     let bytes = body.into();
-    let head = match chat(bytes.clone()) {
-        Ok(head) => head,
+    let info = match chat(bytes.clone()) {
+        Ok(info) => info,
         Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
     };
-    ParsedRequest::new(bytes.into(), Arc::new(head), Arc::new(RequestContext::new(Instant::now(), None)))
+    ParsedRequest::new(bytes.into(), Arc::new(info), Arc::new(RequestContext::new(Instant::now(), None)))
 }
 
 /// A fallback that replaces these.
-fn instead(of: &[(&str, &str)]) -> Option<Arc<FallbackTarget>> {
+fn fallback(of: &[(&str, &str)]) -> Option<Arc<FallbackTarget>> {
     Some(Arc::new(FallbackTarget { model: "m".into(), parameters: parameters(of) }))
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{super::read, chat, instead, parameters, prompt, sent};
+use super::{super::read, chat, fallback, parameters, prompt, sent};
 use crate::{
     config::{FallbackTarget, Fallbacks},
     request::{Operation, Overrides, ParsedRequest},
@@ -67,7 +67,7 @@ fn the_owners_overrides_are_read_and_go() {
         context_window_fallbacks: Some(Some(list)),
         ..Overrides::default()
     };
-    assert_eq!(prompt.head.overrides, expected);
+    assert_eq!(prompt.info.overrides, expected);
     let sent = sent(&prompt, "gpt-4", &[]);
     let stays = DYNAMIC.find("],\n      \"fallbacks\"").unwrap() + 1;
     assert_eq!(sent, format!("{}\n    }}\n", &DYNAMIC[..stays]).replace("zephyr-beta", "gpt-4"));
@@ -142,14 +142,14 @@ fn a_header_overwrites_the_body() {
 
 #[test]
 fn the_head_says_what_the_body_says() {
-    let head = chat(
+    let info = chat(
         r#"{"model":"a\u002fb","messages":"0123456789abcdef","stream":true,"n":2,"max_tokens":10,
             "stream_options":{"include_usage":false},"max_completion_tokens":30,"seed":0.10}"#,
     )
     .unwrap();
-    assert_eq!((&*head.model, head.stream, head.include_usage), ("a/b", true, Some(false)));
-    assert_eq!((head.prompt_tokens, head.output_tokens), (18 / 4, Some(60)));
-    let keys: Vec<_> = head.layout.keys.iter().map(|(key, _)| key).collect();
+    assert_eq!((&*info.model, info.stream, info.include_usage), ("a/b", true, Some(false)));
+    assert_eq!((info.prompt_tokens, info.output_tokens), (18 / 4, Some(60)));
+    let keys: Vec<_> = info.layout.keys.iter().map(|(key, _)| key).collect();
     let expected =
         ["model", "messages", "stream", "n", "max_tokens", "stream_options", "max_completion_tokens", "seed"];
     assert_eq!(keys, expected);
@@ -160,8 +160,8 @@ fn of_other_keys_that_stand_twice_the_last_counts_and_both_are_sent() {
     let text =
         r#"{"model":"m","messages":1,"stream":true,"stream":false,"messages":2,"max_tokens":null,"n":"x"}"#;
     let prompt = prompt(text);
-    assert!(!prompt.head.stream);
-    assert_eq!(prompt.head.output_tokens, None);
+    assert!(!prompt.info.stream);
+    assert_eq!(prompt.info.output_tokens, None);
     assert_eq!(sent(&prompt, "m", &[]), text);
 }
 
@@ -176,7 +176,7 @@ fn what_a_deployment_adds_never_overrules_the_request() {
 #[test]
 fn a_fallback_overrules_both() {
     let mut prompt = prompt(r#"{"messages":[1,],"model":"m","messages":[2],"num_retries":1}"#);
-    prompt.instead = instead(&[("messages", "[3]"), ("top_p", "1"), ("model", "\"x\"")]);
+    prompt.fallback = fallback(&[("messages", "[3]"), ("top_p", "1"), ("model", "\"x\"")]);
     let expected = r#"{"messages":[3],"model":"n","messages":[3],"top_p":1}"#;
     assert_eq!(sent(&prompt, "n", &[("top_p", "0"), ("messages", "[4]")]), expected);
 }
@@ -207,7 +207,7 @@ fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
     let mut prompt = prompt(r#"{"model":"m","messages":[],"stream":true}"#);
     let defaults = [("stream_options", r#"{"b":1}"#)];
     assert_eq!(sent(&prompt, &defaults), json!({"b": 1, "include_usage": true}));
-    prompt.instead = instead(&[("stream_options", r#"{"c":1}"#)]);
+    prompt.fallback = fallback(&[("stream_options", r#"{"c":1}"#)]);
     assert_eq!(sent(&prompt, &defaults), json!({"c": 1, "include_usage": true}));
 }
 

@@ -1,4 +1,4 @@
-//! A body on its way in: who hardly sends any more is not waited for.
+//! Tests of the upload of a request body: a client that sends too slowly is refused.
 
 use std::{
     convert::Infallible,
@@ -18,19 +18,19 @@ use crate::{
     Error,
     config::Midstream,
     front::{
-        admission::{Admitted, Call},
-        request_body::{ReadRequest, Rules},
+        admission::{AdmittedCall, ModelCall},
+        request_body::{ReadRequest, ReadRequestConfig},
     },
     group::ArcService,
     request::{Operation, Request, Response},
 };
 
-/// What comes of the upload, and when.
+/// Uploads a body; returns the result and the time that it took.
 async fn upload(script: Script) -> (Result<Response, Error>, Duration) {
     sent(http::Request::new(script.into_body()), 1 << 20).await
 }
 
-/// The same, of a whole request and with a limit.
+/// Sends a request with a limit on its body; returns the result and the time that it took.
 async fn sent<B>(request: http::Request<B>, max_body: usize) -> (Result<Response, Error>, Duration)
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
@@ -38,7 +38,7 @@ where
     let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
-    let rules = Rules {
+    let config = ReadRequestConfig {
         max_body,
         max_buffered: 1 << 30,
         longest: None,
@@ -48,9 +48,9 @@ where
     };
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let intake = ReadRequest::new(tree, rules);
-    let call = Call { operation: Operation::Chat, request };
-    (intake.oneshot(Admitted { call, permit }).await, start.elapsed())
+    let service = ReadRequest::new(tree, config);
+    let call = ModelCall { operation: Operation::Chat, request };
+    (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
 
 fn pieces(of: usize) -> Vec<Bytes> {
@@ -68,17 +68,17 @@ fn stalled(result: &(Result<Response, Error>, Duration)) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_now_and_then_is_no_progress() {
+async fn an_upload_of_a_byte_now_and_then_is_refused() {
     stalled(&upload(Script::paced(Duration::from_secs(1), pieces(1))).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_after_the_first_bytes_is_not_waited_for() {
+async fn an_upload_that_stops_after_its_first_bytes_is_refused() {
     stalled(&upload(Script::paced(Duration::from_millis(1), pieces(1).drain(..20)).then(Step::Hang)).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_after_a_slow_line_is_not_waited_for_either() {
+async fn an_upload_that_stops_after_a_slow_start_is_refused() {
     let slow = Script::paced(Duration::from_secs(1), pieces(100)).then(Step::Hang);
     match upload(slow).await {
         // At 33 s it had sent its third kilobyte, and never sent a fourth.
@@ -90,20 +90,20 @@ async fn silence_after_a_slow_line_is_not_waited_for_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_line_is_waited_for_however_long_it_takes() {
+async fn a_slow_upload_with_steady_progress_is_read_to_its_end() {
     let (result, took) = upload(Script::paced(Duration::from_secs(1), pieces(100))).await;
     assert!(result.is_ok() && took > Duration::from_secs(40), "{result:?} {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_length_that_is_only_announced_takes_no_memory() {
+async fn an_upload_takes_no_memory_for_its_content_length_alone() {
     let mut request = http::Request::new(Script::paced(Duration::from_millis(1), pieces(1000)).into_body());
     request.headers_mut().insert("content-length", usize::MAX.into());
     let (result, _) = sent(request, usize::MAX).await;
     assert!(result.is_ok(), "{result:?}");
 }
 
-/// A body that tells its end with its last frame, and must not be asked for more.
+/// A body that reports its end with its last frame, and panics when it is polled again.
 struct Declared(Option<Bytes>);
 
 impl Body for Declared {
@@ -114,7 +114,7 @@ impl Body for Declared {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(Some(Ok(Frame::data(self.0.take().expect("asked once")))))
+        Poll::Ready(Some(Ok(Frame::data(self.0.take().expect("polled once")))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -123,12 +123,12 @@ impl Body for Declared {
 }
 
 #[tokio::test]
-async fn a_body_that_has_told_its_end_is_not_asked_for_it() {
+async fn an_upload_is_not_polled_after_its_end() {
     let body = Declared(Some(Bytes::from_static(br#"{"model":"m","messages":[]}"#)));
     assert!(sent(http::Request::new(body), 1000).await.0.is_ok());
 }
 
-/// A body that announces so many bytes, and must not be asked for any.
+/// A body with this size hint, which panics when it is polled.
 struct Announced(u64);
 
 impl Body for Announced {
@@ -148,7 +148,7 @@ impl Body for Announced {
 }
 
 #[tokio::test]
-async fn a_length_beyond_the_limit_is_refused_before_a_byte_is_read() {
+async fn an_upload_with_a_length_beyond_the_limit_is_refused_before_a_byte_is_read() {
     match sent(http::Request::new(Announced(1001)), 1000).await.0 {
         Err(Error::InvalidRequest(rejected)) => assert_eq!(rejected.status().as_u16(), 413),
         other => panic!("{other:?}"),
