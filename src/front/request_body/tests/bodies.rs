@@ -1,8 +1,8 @@
-//! Random bodies, kept as what they are made of, so that what should become of them can be said without a parser.
+//! Random request bodies as trees, so that the expected upstream body can be computed without a parser.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// A JSON value as it is written. The flag: a comma before the closing bracket.
+/// The text of a JSON value. The flag adds a comma before the closing bracket.
 #[derive(Clone, Debug)]
 pub(super) enum Tree {
     Leaf(String),
@@ -14,7 +14,7 @@ pub(super) enum Tree {
 pub(super) struct Spaced(&'static str, pub(super) Tree, &'static str);
 
 impl Tree {
-    /// Without a comma too many.
+    /// Returns the text without trailing commas.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, false);
@@ -64,7 +64,7 @@ impl Spaced {
     }
 }
 
-/// A member of the top level, with the white space before and behind its key and its value.
+/// A member of the top level, with the white space before and after its key and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) name: &'static str,
@@ -102,8 +102,8 @@ impl Body {
         self
     }
 
-    /// What stays: of the white space round what goes, only the outermost.
-    pub(super) fn without_ours(self) -> Self {
+    /// Returns the body without the gateway's keys. Of the white space around them only the outermost stays.
+    pub(super) fn without_gateway_keys(self) -> Self {
         let mut kept: Vec<Member> = Vec::new();
         let (mut before, mut after) = (None, None);
         for mut member in self.members {
@@ -144,7 +144,7 @@ fn leaf() -> impl Strategy<Value = Tree> {
     prop_oneof![string(), fixed].prop_map(Tree::Leaf)
 }
 
-/// Any value, with commas too many where `trailing` says so.
+/// Returns any value, with trailing commas where `trailing` is true.
 pub(super) fn tree(trailing: impl Strategy<Value = bool> + Clone + 'static) -> BoxedStrategy<Tree> {
     let grow = move |inner: BoxedStrategy<Tree>| {
         let spaced = (space(), inner, space()).prop_map(|(before, tree, after)| Spaced(before, tree, after));
@@ -176,7 +176,7 @@ fn overrides() -> Vec<(&'static str, &'static str, Tree)> {
     ]
 }
 
-/// A chat request: `model` and `messages` among any other keys, in any order, `ours` of the gateway's own among them.
+/// Returns a chat request: `model`, `messages`, any other keys and a number of the gateway's own (`ours`), in any order.
 pub(super) fn body(
     trailing: impl Strategy<Value = bool> + Clone + 'static,
     ours: std::ops::RangeInclusive<usize>,

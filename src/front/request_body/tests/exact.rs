@@ -1,4 +1,4 @@
-//! What leaves is what came in, byte for byte, but for what had to change.
+//! Tests of the upstream's body: it equals the client's byte for byte, except for the changes of the gateway.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn is_strict(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The values by key, where an arbitrary one can be told at all (1e400 and half a surrogate pair cannot).
+/// Returns the values by key, or `None` if `serde_json` cannot represent one (1e400, an unpaired surrogate).
 fn values(text: &str) -> Option<BTreeMap<String, Value>> {
     serde_json::from_str(text).ok()
 }
@@ -32,7 +32,7 @@ proptest! {
     #![proptest_config(Config::with_cases(400))]
 
     #[test]
-    fn without_overrides_only_the_model_changes(body in body(Just(false), 0..=0)) {
+    fn a_body_without_overrides_changes_only_in_its_model(body in body(Just(false), 0..=0)) {
         let text = body.text(false);
         let prompt = prompt(text.clone());
         prop_assert!(prompt.info.layout.cuts.is_empty());
@@ -43,10 +43,10 @@ proptest! {
     }
 
     #[test]
-    fn overrides_go_and_all_else_stays(body in body(Just(false), 1..=9)) {
+    fn overrides_are_cut_and_every_other_byte_stays(body in body(Just(false), 1..=9)) {
         let prompt = prompt(body.text(false));
         let sent = sent(&prompt, NEW, &[]);
-        prop_assert_eq!(&sent, &body.clone().with_model(NEW_JSON).without_ours().text(false));
+        prop_assert_eq!(&sent, &body.clone().with_model(NEW_JSON).without_gateway_keys().text(false));
         prop_assert!(is_strict(&sent));
         if let (Some(sent), Some(mut expected)) = (values(&sent), values(&body.text(false))) {
             expected.retain(|key, _| !body.members.iter().any(|member| member.ours && member.name == key));
@@ -59,30 +59,30 @@ proptest! {
     }
 
     #[test]
-    fn commas_too_many_go_wherever_they_stand(body in body(any::<bool>(), 0..=3)) {
+    fn trailing_commas_are_cut_at_any_depth(body in body(any::<bool>(), 0..=3)) {
         let prompt = prompt(body.text(true));
         let sent = sent(&prompt, NEW, &[]);
         prop_assert!(prompt.info.layout.cuts.is_sorted_by(|a, b| a.end <= b.start));
-        prop_assert_eq!(&sent, &body.with_model(NEW_JSON).without_ours().text(false));
+        prop_assert_eq!(&sent, &body.with_model(NEW_JSON).without_gateway_keys().text(false));
         prop_assert!(is_strict(&sent));
     }
 
     #[test]
-    fn what_is_added_stands_beside_what_was_there(body in body(any::<bool>(), 0..=9)) {
+    fn defaults_are_added_to_the_keys_of_the_body(body in body(any::<bool>(), 0..=9)) {
         let sent = sent(&prompt(body.text(true)), NEW, &[("messages", "7"), ("new", "[0.10]")]);
-        let plain = body.with_model(NEW_JSON).without_ours().text(false);
+        let plain = body.with_model(NEW_JSON).without_gateway_keys().text(false);
         let close = plain.rfind('}').unwrap();
         prop_assert_eq!(&sent, &format!("{},\"new\":[0.10]{}", &plain[..close], &plain[close..]));
         prop_assert!(is_strict(&sent));
     }
 
     #[test]
-    fn what_a_fallback_sets_takes_the_place_of_what_was_there(body in body(any::<bool>(), 0..=9)) {
+    fn parameters_of_a_fallback_replace_those_of_the_body(body in body(any::<bool>(), 0..=9)) {
         let mut prompt = prompt(body.text(true));
         prompt.fallback = super::fallback(&[("messages", "[ 0.10 ]"), ("new", "1")]);
         let sent = sent(&prompt, NEW, &[("new", "2")]);
         prop_assert!(is_strict(&sent), "{}", sent);
-        let mut changed = body.with_model(NEW_JSON).without_ours();
+        let mut changed = body.with_model(NEW_JSON).without_gateway_keys();
         let messages = changed.members.iter_mut().find(|member| member.name == "messages").unwrap();
         messages.value = Tree::Leaf("[ 0.10 ]".to_owned());
         let plain = changed.text(false);
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn the_walk_finds_what_serde_json_finds(
+    fn the_scanner_finds_the_same_members_as_serde_json(
         body in body(any::<bool>(), 0..=3),
         trailing in any::<bool>(),
         blows in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..3),
@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_never_panic_and_never_leave_as_invalid_json(
+    fn damaged_bodies_never_panic_and_are_never_sent_as_invalid_json(
         body in body(any::<bool>(), 0..=3),
         blows in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, damage()), 1..4),
     ) {
@@ -136,7 +136,7 @@ fn damage() -> impl Strategy<Value = u8> {
 }
 
 #[test]
-fn five_megabytes_leave_as_they_came() {
+fn a_body_of_five_megabytes_is_sent_unchanged() {
     for trailing in [false, true] {
         let mut runner = TestRunner::deterministic();
         let flags = if trailing { prop::bool::weighted(0.01).boxed() } else { Just(false).boxed() };
@@ -161,12 +161,12 @@ fn five_megabytes_leave_as_they_came() {
         assert!(text.len() > 5_000_000, "{}", text.len());
         let sent = sent(&prompt(text), NEW, &[]);
         assert!(is_strict(&sent));
-        assert!(sent == body.with_model(NEW_JSON).without_ours().text(false));
+        assert!(sent == body.with_model(NEW_JSON).without_gateway_keys().text(false));
     }
 }
 
 #[test]
-fn the_large_parts_are_not_copied() {
+fn the_large_parts_of_a_body_are_not_copied() {
     let text = format!(r#"{{"num_retries":1,"messages":"{}","model":"m","timeout":3}}"#, "a".repeat(1 << 20));
     let prompt = prompt(text);
     let original = prompt.bytes.only().unwrap().as_ptr_range();

@@ -1,3 +1,5 @@
+//! Tests of the reading of request bodies and of the bodies for upstreams.
+
 mod bodies;
 mod exact;
 mod frames;
@@ -31,12 +33,12 @@ fn prompt(body: impl Into<Bytes>) -> ParsedRequest {
     ParsedRequest::new(bytes.into(), Arc::new(info), Arc::new(RequestContext::new(Instant::now(), None)))
 }
 
-/// A fallback that replaces these.
+/// Returns a fallback that replaces these parameters.
 fn fallback(of: &[(&str, &str)]) -> Option<Arc<FallbackTarget>> {
     Some(Arc::new(FallbackTarget { model: "m".into(), parameters: parameters(of) }))
 }
 
-/// What goes upstream, as text.
+/// Returns the upstream's body as text.
 fn sent(prompt: &ParsedRequest, model: &str, defaults: &[(&str, &str)]) -> String {
     String::from_utf8(prompt.payload(model, &parameters(defaults)).to_bytes().into()).unwrap()
 }
@@ -45,7 +47,7 @@ fn parameters(of: &[(&str, &str)]) -> Vec<(Arc<str>, Arc<str>)> {
     of.iter().map(|&(name, value)| (name.into(), value.into())).collect()
 }
 
-/// A body of `{"model": .., "messages": <nested>}` whose brackets nest this deep.
+/// Returns a body `{"model": .., "messages": <nested>}` whose brackets nest to this depth.
 fn nested(depth: usize) -> String {
     let inner = depth - 1;
     format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(inner), "]".repeat(inner))

@@ -1,4 +1,4 @@
-//! Bad requests, and what they are told.
+//! Tests of invalid requests and their error messages.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{super::read, chat, nested};
 use crate::request::Operation;
 
-/// A chat body with these members beside `model` and `messages`.
+/// Returns a chat body with these members after `model` and `messages`.
 fn with(members: &str) -> String {
     format!(r#"{{"model":"m","messages":[],{members}}}"#)
 }
 
 #[test]
-fn each_bad_body_is_told_what_is_wrong_and_where() {
+fn an_invalid_body_is_refused_with_the_error_and_its_position() {
     #[rustfmt::skip]
     let cases: &[(&str, Option<&str>, &str)] = &[
         ("", None, "is empty"),
@@ -56,7 +56,7 @@ fn each_bad_body_is_told_what_is_wrong_and_where() {
 }
 
 #[test]
-fn each_bad_setting_is_named() {
+fn an_invalid_setting_is_refused_with_its_name() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str)] = &[
         (r#""num_retries":1,"num_retries":1"#, "num_retries", "more than once"),
@@ -108,39 +108,39 @@ fn each_bad_setting_is_named() {
 }
 
 fn check(body: &str, param: Option<&str>, message: &str) {
-    let rejected = chat(body.to_owned()).expect_err(body);
-    assert_eq!((rejected.status().as_u16(), rejected.param()), (400, param), "{body}: {rejected}");
-    assert!(rejected.to_string().contains(message), "{body}: {rejected}");
+    let error = chat(body.to_owned()).expect_err(body);
+    assert_eq!((error.status().as_u16(), error.param()), (400, param), "{body}: {error}");
+    assert!(error.to_string().contains(message), "{body}: {error}");
     for value in ["evil", "sk-1234"] {
-        assert!(!format!("{rejected:?}").contains(value), "a value of the request is repeated: {rejected:?}");
+        assert!(!format!("{error:?}").contains(value), "a value of the request is repeated: {error:?}");
     }
 }
 
 #[test]
-fn each_route_says_what_it_needs() {
+fn each_operation_names_the_parameter_that_it_requires() {
     let body = Bytes::from_static(br#"{"model":"m"}"#);
-    for (operation, needed) in
+    for (operation, required) in
         [(Operation::Chat, "messages"), (Operation::Completions, "prompt"), (Operation::Embeddings, "input")]
     {
-        let rejected = read(operation, &HeaderMap::new(), &body).unwrap_err();
-        assert_eq!((rejected.param(), rejected.code()), (Some(needed), "missing_required_parameter"));
-        let whole = Bytes::from(format!(r#"{{"model":"m","{needed}":"x"}}"#));
+        let error = read(operation, &HeaderMap::new(), &body).unwrap_err();
+        assert_eq!((error.param(), error.code()), (Some(required), "missing_required_parameter"));
+        let whole = Bytes::from(format!(r#"{{"model":"m","{required}":"x"}}"#));
         assert!(read(operation, &HeaderMap::new(), &whole).is_ok());
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused_where_they_stand() {
+fn a_body_that_is_not_utf8_is_refused_with_the_position() {
     let body = b"{\"model\":\"m\",\n\"messages\":[\"\xff\"]}";
-    let rejected = chat(&body[..]).unwrap_err();
-    assert!(rejected.to_string().contains("not UTF-8 (line 2, column 14, byte 27)"), "{rejected}");
+    let error = chat(&body[..]).unwrap_err();
+    assert!(error.to_string().contains("not UTF-8 (line 2, column 14, byte 27)"), "{error}");
 }
 
 #[test]
-fn brackets_nest_128_deep_and_no_deeper() {
+fn a_body_may_nest_128_deep_and_no_deeper() {
     assert!(chat(nested(128)).is_ok());
-    let rejected = chat(nested(129)).unwrap_err();
-    assert!(rejected.to_string().contains("nested more than 128 deep"), "{rejected}");
+    let error = chat(nested(129)).unwrap_err();
+    assert!(error.to_string().contains("nested more than 128 deep"), "{error}");
     assert!(chat(nested(100_000)).is_err());
     let trailing = |depth| nested(depth).replacen("[]", "[1,]", 1);
     assert!(chat(trailing(128)).is_ok());
@@ -150,7 +150,7 @@ fn brackets_nest_128_deep_and_no_deeper() {
 }
 
 #[test]
-fn what_would_cost_more_memory_than_it_is_worth_is_refused() {
+fn a_body_with_too_many_keys_commas_or_fallbacks_is_refused() {
     let keys = |count| (0..count).map(|key| format!("\"k{key}\":0")).collect::<Vec<_>>().join(",");
     assert!(chat(with(&keys(1022))).is_ok());
     assert!(chat(with(&keys(1023))).unwrap_err().to_string().contains("more than 1024 keys"));
@@ -163,7 +163,7 @@ fn what_would_cost_more_memory_than_it_is_worth_is_refused() {
 }
 
 #[test]
-fn each_bad_header_is_named() {
+fn an_invalid_header_is_refused_with_its_name() {
     let body = Bytes::from(with(r#""n":1"#));
     for (name, value) in [
         ("x-litellm-timeout", "soon"),
@@ -175,7 +175,7 @@ fn each_bad_header_is_named() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        let rejected = read(Operation::Chat, &headers, &body).unwrap_err();
-        assert_eq!((rejected.status().as_u16(), rejected.param()), (400, Some(name)), "{rejected}");
+        let error = read(Operation::Chat, &headers, &body).unwrap_err();
+        assert_eq!((error.status().as_u16(), error.param()), (400, Some(name)), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is read out of a request, and what becomes of the owner's own two.
+//! Tests of the info and the overrides of a request, with the two example requests of the project.
 
 use std::time::Duration;
 
@@ -47,14 +47,14 @@ fn overrides(members: &str) -> Overrides {
 }
 
 #[test]
-fn the_owners_trailing_comma_goes_and_nothing_else() {
+fn a_trailing_comma_is_cut_and_nothing_else() {
     let sent = sent(&prompt(SIMPLE), "gpt-4", &[]);
     assert_eq!(sent, SIMPLE.replace("gpt-3.5-turbo", "gpt-4").replace("],\n", "]\n"));
     assert!(serde_json::from_str::<Value>(&sent).is_ok());
 }
 
 #[test]
-fn the_owners_overrides_are_read_and_go() {
+fn overrides_are_parsed_and_cut() {
     let prompt = prompt(DYNAMIC);
     let list = Fallbacks {
         by_group: vec![("zephyr-beta".into(), vec![named("gpt-3.5-turbo")])],
@@ -94,13 +94,13 @@ fn every_form_of_a_list_is_understood() {
 }
 
 #[test]
-fn an_explicit_null_is_not_silence() {
+fn an_explicit_null_of_context_window_fallbacks_switches_them_off() {
     let said = overrides(r#""context_window_fallbacks":null,"num_retries":null,"timeout":null"#);
     assert_eq!(said, Overrides { context_window_fallbacks: Some(None), ..Overrides::default() });
 }
 
 #[test]
-fn numbers_may_stand_in_quotes_and_zero_seconds_mean_not_set() {
+fn overrides_may_be_in_quotes_and_zero_seconds_mean_not_set() {
     let read = overrides(
         r#""num_retries":"3","max_fallbacks":2.0,"timeout":0,"request_timeout":" 1.5 ","stream_timeout":"2e0","disable_fallbacks":true"#,
     );
@@ -121,7 +121,7 @@ fn numbers_may_stand_in_quotes_and_zero_seconds_mean_not_set() {
 }
 
 #[test]
-fn a_header_overwrites_the_body() {
+fn a_header_overrides_the_settings_of_the_body() {
     let body = Bytes::from(
         r#"{"model":"m","messages":[],"num_retries":1,"timeout":1,"request_timeout":9,"stream_timeout":1}"#,
     );
@@ -137,11 +137,15 @@ fn a_header_overwrites_the_body() {
     assert_eq!((all.num_retries, all.timeout), (Some(4), Some(Duration::from_millis(5500))));
     assert_eq!(all.stream_timeout, Some(Duration::from_secs(6)));
     let unset = with(&[("x-litellm-timeout", "0")]);
-    assert_eq!(unset.timeout, Some(Duration::from_secs(9)), "zero leaves the other name of the clock");
+    assert_eq!(
+        unset.timeout,
+        Some(Duration::from_secs(9)),
+        "zero leaves the other name of the timeout in force"
+    );
 }
 
 #[test]
-fn the_head_says_what_the_body_says() {
+fn the_request_info_contains_the_parameters_of_the_body() {
     let info = chat(
         r#"{"model":"a\u002fb","messages":"0123456789abcdef","stream":true,"n":2,"max_tokens":10,
             "stream_options":{"include_usage":false},"max_completion_tokens":30,"seed":0.10}"#,
@@ -156,7 +160,7 @@ fn the_head_says_what_the_body_says() {
 }
 
 #[test]
-fn of_other_keys_that_stand_twice_the_last_counts_and_both_are_sent() {
+fn of_duplicate_keys_the_last_counts_and_both_are_sent() {
     let text =
         r#"{"model":"m","messages":1,"stream":true,"stream":false,"messages":2,"max_tokens":null,"n":"x"}"#;
     let prompt = prompt(text);
@@ -166,7 +170,7 @@ fn of_other_keys_that_stand_twice_the_last_counts_and_both_are_sent() {
 }
 
 #[test]
-fn what_a_deployment_adds_never_overrules_the_request() {
+fn defaults_of_a_deployment_never_replace_keys_of_the_request() {
     let prompt = prompt(r#"{"model":"m","messages":[],"temperature":0.10,"timeout":1}"#);
     let defaults = [("temperature", "1"), ("model", "\"x\""), ("top_p", "0.5"), ("a\"b", "{}")];
     let expected = r#"{"model":"n","messages":[],"temperature":0.10,"top_p":0.5,"a\"b":{}}"#;
@@ -174,7 +178,7 @@ fn what_a_deployment_adds_never_overrules_the_request() {
 }
 
 #[test]
-fn a_fallback_overrules_both() {
+fn parameters_of_a_fallback_replace_both_request_and_defaults() {
     let mut prompt = prompt(r#"{"messages":[1,],"model":"m","messages":[2],"num_retries":1}"#);
     prompt.fallback = fallback(&[("messages", "[3]"), ("top_p", "1"), ("model", "\"x\"")]);
     let expected = r#"{"messages":[3],"model":"n","messages":[3],"top_p":1}"#;
@@ -182,7 +186,7 @@ fn a_fallback_overrules_both() {
 }
 
 #[test]
-fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
+fn include_usage_is_added_to_a_stream_that_does_not_set_it() {
     let sent = |prompt: &ParsedRequest, defaults: &[(&str, &str)]| -> Value {
         let bytes = prompt.payload_with_usage("m", &parameters(defaults)).to_bytes();
         serde_json::from_slice::<Value>(&bytes).unwrap()["stream_options"].take()
@@ -212,7 +216,7 @@ fn a_stream_is_asked_for_its_usage_where_it_does_not_say() {
 }
 
 #[test]
-fn a_body_too_large_is_413() {
+fn a_body_beyond_the_limit_is_a_413() {
     let rejected = super::InvalidRequest::too_large(100);
     assert_eq!((rejected.status().as_u16(), rejected.code()), (413, "request_too_large"));
     assert!(rejected.to_string().contains("100 bytes"));
