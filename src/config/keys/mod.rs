@@ -144,7 +144,9 @@ mod redaction;
 mod tests;
 
 pub(crate) use litellm::{InRequest, in_request};
-pub(super) use litellm::{instead_of, is_error_policy, is_litellm_param, is_litellm_setting};
+pub(super) use litellm::{
+    instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_model_info, slip,
+};
 pub(super) use openai::{OPENAI, is_openai};
 pub(super) use redaction::{Visibility, is_secret, is_visible, is_visible_key, redact};
 

@@ -72,26 +72,44 @@ pub(super) fn resembles_secret(name: &str) -> bool {
     likely_setting(name).is_some_and(|near| SECRET.contains(&near))
 }
 
-/// Returns true if the key is sent upstream. Warns if it is not, and if it is probably misspelled.
-fn is_parameter(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
+/// Warns of a setting that does not belong to a deployment or is not supported, and returns true for one.
+fn warned(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
     let name = key.at.last();
-    let ours = keys::own_key(name);
-    if keys::PARAMS.contains(&name) || ours.is_some_and(|o| o.deployment) {
-        return false;
-    }
-    if keys::is_openai(name) {
-        return true;
-    }
-    if ours.is_some() || keys::SETTINGS.contains(&name) {
+    if keys::own_key(name).is_some() || keys::SETTINGS.contains(&name) {
         sink.warning(&key.at, format!("`{name}` cannot be set for one deployment"))
             .help(format!("write `{name}` below `router_settings`"));
-        return false;
+        return true;
+    }
+    if keys::is_model_info(name) {
+        sink.warning(&key.at, format!("`{name}` belongs in `model_info`; it is not sent upstream"))
+            .help(format!("write `{name}` below `model_info`"));
+        return true;
+    }
+    if let Some(meant) = keys::slip(name) {
+        sink.warning(&key.at, format!("unknown key `{name}`; it is not sent upstream"))
+            .help(format!("did you mean `{meant}`?"));
+        return true;
     }
     if keys::is_litellm_param(name) {
         let entry = sink.warning(&key.at, format!("`{name}` is not supported yet; it is not sent upstream"));
         if name == "max_retries" {
             entry.help("`num_retries` sets how often a failed call is retried");
         }
+        return true;
+    }
+    false
+}
+
+/// Returns true if the key is sent upstream. Warns if it is not, and if it is probably misspelled.
+fn is_parameter(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
+    let name = key.at.last();
+    if keys::PARAMS.contains(&name) || keys::own_key(name).is_some_and(|o| o.deployment) {
+        return false;
+    }
+    if keys::is_openai(name) {
+        return true;
+    }
+    if warned(key, sink) {
         return false;
     }
     match likely_setting(name) {

@@ -1,175 +1,120 @@
-//! LiteLLM's keys: what each means in its configuration file, and what in a request.
+//! The rows for LiteLLM's keys.
 
-use InFile::{Both, No, Param, Setting};
-use InRequest::{Cut, Override, Pass, Refused};
-
-/// The meaning of a name in a file, where it is not one of the settings that are supported here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InFile {
-    /// Not a setting of LiteLLM's, or one that is supported.
-    No,
-    /// A setting in `litellm_params`: LiteLLM never sends it upstream.
-    Param,
-    /// A setting in a section of settings.
-    Setting,
-    Both,
-}
-
-/// The fate of a key in the body of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InRequest {
-    /// Sent upstream.
-    Pass,
-    /// Not sent upstream: it only tunes LiteLLM's own features, and an upstream may refuse it, as OpenAI does.
-    Cut,
-    /// Refused with the whole request: it would lead a request or a credential elsewhere, and where a request goes is the
-    /// configuration's alone.
-    Refused,
-    /// Obeyed by the gateway, and not sent upstream.
-    Override,
-}
-
-type Row = (&'static str, InFile, InRequest);
-
-/// Returns what becomes of a key in the body of a request.
-pub(crate) fn in_request(key: &str) -> InRequest {
-    if COMMON.contains(&key) {
-        return Pass;
-    }
-    match REQUEST_KEYS.binary_search_by_key(&(key.len(), key), |(name, _)| (name.len(), *name)) {
-        Ok(at) => REQUEST_KEYS[at].1,
-        Err(_) => REQUEST_PREFIXES
-            .iter()
-            .find(|(prefix, _)| key.starts_with(prefix))
-            .map_or(Pass, |(_, fate)| *fate),
-    }
-}
-
-/// Returns true if LiteLLM takes the key out of `litellm_params` for itself and never sends it upstream.
-pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
-    let param = |row: &Row| matches!(row.1, Param | Both);
-    KEYS.iter().any(|row| param(row) && row.0 == name)
-        || name.contains("_cost_per_")
-        || name.contains("_cost_above_")
-        || PREFIXES.iter().any(|row| param(row) && name.starts_with(row.0))
-}
-
-/// Returns true if LiteLLM knows the key in one of its settings sections.
-pub(in crate::config) fn is_litellm_setting(name: &str) -> bool {
-    KEYS.iter().any(|row| matches!(row.1, Setting | Both) && row.0 == name)
-}
-
-/// Returns true for a policy by the names of LiteLLM's exceptions.
-pub(in crate::config) fn is_error_policy(name: &str) -> bool {
-    ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"].contains(&name)
-}
-
-/// Describes the behavior in place of an unsupported setting of LiteLLM's that users may rely on.
-pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
-    match name {
-        "redis_host" | "redis_url" => {
-            Some("each process keeps the limits for itself: give each of N gateways an Nth of every limit")
-        }
-        "custom_auth"
-        | "database_url"
-        | "enable_jwt_auth"
-        | "enable_oauth2_auth"
-        | "enable_oauth2_proxy_auth" => Some("callers need the `master_key`; without one anybody may call"),
-        "global_max_parallel_requests" => Some("`max_in_flight` in `router_settings` bounds the gateway"),
-        _ => None,
-    }
-}
-
-/// The parameters that most requests consist of, which need no search.
-const COMMON: [&str; 8] =
-    ["model", "messages", "stream", "temperature", "max_tokens", "tools", "input", "prompt"];
-
-/// The rows of [`KEYS`] that mean something in a request, by length and then by name: most keys of a request differ from
-/// all of these in their length.
-pub(super) static REQUEST_KEYS: [(&str, InRequest); count(&KEYS)] = in_requests(&KEYS);
-
-pub(super) static REQUEST_PREFIXES: [(&str, InRequest); count(&PREFIXES)] = in_requests(&PREFIXES);
-
-/// Returns how many rows mean something in a request.
-const fn count(rows: &[Row]) -> usize {
-    let (mut count, mut row) = (0, 0);
-    while row < rows.len() {
-        if !matches!(rows[row].2, Pass) {
-            count += 1;
-        }
-        row += 1;
-    }
-    count
-}
-
-/// Orders the rows that mean something in a request by length; those of one length stay in their order.
-const fn in_requests<const N: usize>(rows: &[Row]) -> [(&'static str, InRequest); N] {
-    let mut ordered = [("", Pass); N];
-    let (mut length, mut found) = (0, 0);
-    while found < N {
-        let mut row = 0;
-        while row < rows.len() {
-            let (name, _, fate) = rows[row];
-            if name.len() == length && !matches!(fate, Pass) {
-                ordered[found] = (name, fate);
-                found += 1;
-            }
-            row += 1;
-        }
-        length += 1;
-    }
-    ordered
-}
+use super::{
+    InFile::{Both, No, Param, Setting},
+    InRequest::{Cut, Override, Pass, Refused},
+    Row,
+};
 
 /// Beginnings of names, which count for names that are not in [`KEYS`].
-static PREFIXES: [Row; 11] = [
+pub(super) static PREFIXES: [Row; 11] = [
     ("_litellm", No, Cut),
     ("_litellm_", Param, Cut),
     ("aws_", Param, Refused),
     ("azure_", Param, Refused),
-    ("langfuse_", Param, Pass),
+    ("langfuse_", Param, Cut),
     ("litellm_", Param, Cut),
     ("mock_", Param, Pass),
     ("mock_testing_", Param, Refused),
-    ("s3_", Param, Pass),
+    ("s3_", Param, Cut),
     ("vertex_", Param, Refused),
-    ("watsonx_", Param, Pass),
+    ("watsonx_", Param, Refused),
 ];
 
 /// All names, in the order of the alphabet.
 ///
 /// A request may pass names that upstreams know too (`user`, `metadata` and `store` are OpenAI's, `priority` is
 /// vLLM's, `ttl` is LM Studio's), and settings that never occur in requests.
-static KEYS: [Row; 269] = [
+pub(super) static KEYS: [Row; 416] = [
+    ("_agentic_loop_api_surface", Param, Cut),
+    ("_agentic_loop_depth", Param, Cut),
+    ("_agentic_loop_fingerprints", Param, Cut),
+    ("_code_interpreter_interception_active", Param, Cut),
+    ("_code_interpreter_interception_converted_stream", Param, Cut),
+    ("_code_interpreter_interception_sandbox_key", Param, Cut),
+    ("_code_interpreter_interception_session_scoped", Param, Cut),
+    ("_code_interpreter_interception_stream_options", Param, Cut),
+    ("_context_compaction_state", Param, Cut),
+    ("_encrypted_content_affinity_pinned", Param, Cut),
+    ("_headroom_interception_converted_stream", Param, Cut),
+    ("_headroom_interception_stream_options", Param, Cut),
+    ("_headroom_request_context", Param, Cut),
+    ("_router_weights", Param, Cut),
+    ("_websearch_interception_converted_stream", Param, Cut),
+    ("_websearch_interception_emit_native_blocks", Param, Cut),
+    ("_websearch_interception_stream_options", Param, Cut),
+    ("acompletion", Param, Cut),
+    ("adaptive_router_config", Param, Cut),
+    ("adaptive_router_default_model", Param, Cut),
     ("additional_drop_params", Param, Cut),
     ("admin_only_routes", Setting, Pass),
     ("admission_queue_timeout_seconds", Setting, Pass),
+    ("aembedding", Param, Cut),
+    ("aimg_generation", Param, Cut),
     ("alert_to_webhook_url", Setting, Pass),
     ("alert_types", Setting, Pass),
     ("alerting", Setting, Pass),
     ("alerting_args", Setting, Pass),
     ("alerting_config", Setting, Pass),
     ("alerting_threshold", Setting, Pass),
-    ("allow_client_keepalive_override", Param, Pass),
+    ("allm_passthrough_route", Param, Cut),
+    ("allow_client_keepalive_override", Param, Cut),
     ("allow_client_side_credentials", Setting, Pass),
+    ("allow_legacy_cloud_file_ids", Param, Cut),
     ("allow_requests_on_db_unavailable", Setting, Pass),
     ("allowed_fails_policy", Setting, Pass),
     ("allowed_model_region", Param, Cut),
     ("allowed_openai_params", Param, Cut),
     ("allowed_routes", Setting, Pass),
     ("always_include_stream_usage", Setting, Pass),
+    ("anthropic_disable_workload_identity_federation", Param, Refused),
+    ("anthropic_federation_rule_id", Param, Refused),
+    ("anthropic_federation_workspace_id", Param, Refused),
+    ("anthropic_identity_source", Param, Refused),
+    ("anthropic_identity_token", Param, Refused),
+    ("anthropic_identity_token_file", Param, Refused),
+    ("anthropic_issuer_audience", Param, Refused),
+    ("anthropic_issuer_signing_key_ref", Param, Refused),
+    ("anthropic_issuer_subject", Param, Refused),
+    ("anthropic_issuer_ttl_seconds", Param, Refused),
+    ("anthropic_issuer_url", Param, Refused),
+    ("anthropic_keycloak_auth_method", Param, Refused),
+    ("anthropic_keycloak_client_id", Param, Refused),
+    ("anthropic_keycloak_client_secret_ref", Param, Refused),
+    ("anthropic_keycloak_scope", Param, Refused),
+    ("anthropic_keycloak_token_url", Param, Refused),
+    ("anthropic_organization_id", Param, Refused),
+    ("anthropic_service_account_id", Param, Refused),
     ("api_base", No, Refused),
     ("api_key", No, Refused),
     ("api_type", No, Refused),
     ("api_version", No, Refused),
+    ("arize_api_key", Param, Cut),
+    ("arize_error_sampling_rate", Param, Cut),
+    ("arize_otlp_protocol", Param, Cut),
+    ("arize_space_id", Param, Cut),
+    ("arize_space_key", Param, Cut),
+    ("arize_success_sampling_rate", Param, Cut),
     ("assistant_continue_message", No, Cut),
+    ("async_call", Param, Cut),
+    ("atext_completion", Param, Cut),
+    ("attempted_targets", Param, Cut),
     ("audit_log_callbacks", Setting, Pass),
-    ("auto_router_config", Param, Pass),
+    ("auto_router_config", Param, Cut),
+    ("auto_router_config_path", Param, Cut),
+    ("auto_router_default_model", Param, Cut),
+    ("auto_router_embedding_model", Param, Cut),
+    ("auto_router_max_input_chars", Param, Cut),
+    ("auto_router_model_compression", Param, Cut),
+    ("auto_router_routing_compression", Param, Cut),
+    ("azure", Param, Cut),
     ("background_health_checks", Setting, Pass),
     ("base_model", Param, Pass),
     ("base_url", No, Refused),
+    ("bedrock_tags", Param, Cut),
     ("bos_token", Param, Pass),
-    ("budget_duration", Both, Pass),
+    ("bucket_name", Param, Cut),
+    ("budget_duration", Both, Cut),
     ("budget_rescheduler_max_time", Setting, Pass),
     ("budget_rescheduler_min_time", Setting, Pass),
     ("cache", Both, Cut),
@@ -178,18 +123,25 @@ static KEYS: [Row; 269] = [
     ("cache_params", Setting, Pass),
     ("cache_responses", Setting, Pass),
     ("caching", Param, Cut),
-    ("caching_groups", Setting, Pass),
+    ("caching_groups", Both, Cut),
     ("callbacks", Setting, Cut),
     ("cancel_on_disconnect", Setting, Pass),
-    ("client_id", Param, Pass),
-    ("client_secret", Param, Pass),
+    ("chatgpt_auth_file", Param, Refused),
+    ("client", Param, Cut),
+    ("client_id", Param, Refused),
+    ("client_secret", Param, Refused),
+    ("client_side_timeout", Param, Cut),
     ("client_ttl", Setting, Pass),
     ("complete_response", Param, Cut),
+    ("completion_call_id", Param, Cut),
     ("completion_model", Setting, Pass),
-    ("configurable_clientside_auth_params", Param, Pass),
+    ("complexity_router_config", Param, Cut),
+    ("complexity_router_default_model", Param, Cut),
+    ("configurable_clientside_auth_params", Param, Cut),
     ("content_policy_fallbacks", Param, Override),
     ("context_window_fallback_dict", Param, Cut),
     ("context_window_fallbacks", Param, Override),
+    ("cooldown_time", No, Cut),
     ("credentials", No, Refused),
     ("custom_auth", Setting, Pass),
     ("custom_key_generate", Setting, Pass),
@@ -197,13 +149,19 @@ static KEYS: [Row; 269] = [
     ("custom_prompt_dict", Param, Cut),
     ("custom_provider_map", Setting, Pass),
     ("custom_sso", Setting, Pass),
+    ("daily_reset_time", Param, Cut),
     ("dangerously_permit_weak_or_unset_master_key", Setting, Pass),
+    ("data_residency", Param, Cut),
     ("database_connection_pool_limit", Setting, Pass),
     ("database_connection_timeout", Setting, Pass),
     ("database_url", Setting, Pass),
+    ("dd_agent_host", Param, Cut),
+    ("dd_agent_port", Param, Cut),
+    ("dd_api_key", Param, Cut),
+    ("dd_site", Param, Cut),
     ("debug_level", Setting, Pass),
-    ("default_api_key_rpm_limit", Param, Pass),
-    ("default_api_key_tpm_limit", Param, Pass),
+    ("default_api_key_rpm_limit", Param, Cut),
+    ("default_api_key_tpm_limit", Param, Cut),
     ("default_in_memory_ttl", Setting, Pass),
     ("default_internal_user_params", Setting, Pass),
     ("default_key_generate_params", Setting, Pass),
@@ -218,7 +176,7 @@ static KEYS: [Row; 269] = [
     ("default_team_settings", Setting, Pass),
     ("deployment_affinity_ttl_seconds", Setting, Pass),
     ("deployment_url", No, Refused),
-    ("disable_add_transform_inline_image_block", Setting, Pass),
+    ("disable_add_transform_inline_image_block", Both, Pass),
     ("disable_add_user_agent_to_request_tags", Setting, Pass),
     ("disable_adding_master_key_hash_to_db", Setting, Pass),
     ("disable_copilot_system_to_assistant", Setting, Pass),
@@ -232,15 +190,16 @@ static KEYS: [Row; 269] = [
     ("disable_responses_id_security", Setting, Pass),
     ("disable_spend_logs", Setting, Pass),
     ("drop_params", Both, Cut),
-    ("embedding_model", Setting, Pass),
+    ("embedding_model", Both, Pass),
     ("enable_azure_ad_token_refresh", Setting, Pass),
     ("enable_health_check_routing", Setting, Pass),
-    ("enable_json_schema_validation", Setting, Pass),
+    ("enable_json_schema_validation", Both, Pass),
     ("enable_jwt_auth", Setting, Pass),
     ("enable_oauth2_auth", Setting, Pass),
     ("enable_oauth2_proxy_auth", Setting, Pass),
     ("enable_pre_call_checks", Setting, Pass),
     ("enable_preview_features", Setting, Pass),
+    ("enable_prompt_caching", Param, Cut),
     ("enable_tag_filtering", Setting, Cut),
     ("enable_weighted_failover", Setting, Pass),
     ("endpoint", No, Refused),
@@ -256,13 +215,20 @@ static KEYS: [Row; 269] = [
     ("fallback_depth", No, Cut),
     ("fallbacks", Param, Override),
     ("fastest_response", Param, Cut),
+    ("fedramp_uplift_multiplier", Param, Cut),
+    ("final_prompt_value", Param, Cut),
+    ("fireworks_forward_user_id", Param, Cut),
     ("force_ipv4", Setting, Pass),
     ("force_timeout", Param, Cut),
     ("forward_client_headers_to_llm_api", Setting, Pass),
     ("forward_llm_provider_auth_headers", Setting, Pass),
     ("forward_openai_org_id", Setting, Pass),
     ("forward_traceparent_to_llm_provider", Setting, Pass),
-    ("gcs_bucket_name", Param, Pass),
+    ("gcs_bucket_name", Param, Cut),
+    ("gcs_path_service_account", Param, Cut),
+    ("github_copilot_auth_type", Param, Refused),
+    ("github_copilot_host", Param, Refused),
+    ("github_copilot_user_session", Param, Refused),
     ("global_max_parallel_requests", Setting, Pass),
     ("guardrails", Param, Cut),
     ("headers", No, Refused),
@@ -270,33 +236,46 @@ static KEYS: [Row; 269] = [
     ("health_check_details", Setting, Pass),
     ("health_check_interval", Setting, Pass),
     ("hf_model_name", Param, Cut),
+    ("humanloop_api_key", Param, Cut),
     ("id", Param, Pass),
     ("ignore_invalid_deployments", Setting, Pass),
     ("image_generation_model", Setting, Pass),
     ("include_call_id_in_error_body", Setting, Pass),
     ("include_cost_in_streaming_usage", Setting, Pass),
     ("include_fallback_errors", No, Cut),
+    ("index_name", Param, Cut),
     ("infer_model_from_keys", Setting, Pass),
+    ("initial_prompt_value", Param, Cut),
     ("internal_user_budget_duration", Setting, Pass),
-    ("itpm", Param, Pass),
+    ("itpm", Param, Cut),
     ("json_logs", Setting, Pass),
     ("keepalive_seconds", Param, Cut),
     ("key_generation_settings", Setting, Pass),
     ("key_management_settings", Setting, Pass),
     ("key_management_system", Setting, Pass),
+    ("kubernetes_pod_discovery", Param, Refused),
     ("langfuse_default_tags", Setting, Pass),
+    ("langsmith_api_key", Param, Cut),
+    ("langsmith_base_url", Param, Cut),
+    ("langsmith_project", Param, Cut),
+    ("langsmith_sampling_rate", Param, Cut),
+    ("langsmith_tenant_id", Param, Cut),
     ("litellm_credential_name", No, Refused),
     ("litellm_embedding_config", No, Refused),
     ("litellm_jwtauth", Setting, Pass),
     ("litellm_key_header_name", Setting, Pass),
     ("litellm_params", No, Refused),
+    ("log_client_error_tracebacks", Param, Cut),
     ("log_raw_request_response", Setting, Pass),
-    ("max_budget", Both, Pass),
+    ("logger_fn", Param, Cut),
+    ("max_agentic_loops", Param, Cut),
+    ("max_budget", Both, Cut),
     ("max_end_user_budget", Setting, Pass),
     ("max_fallbacks", Param, Override),
+    ("max_file_size_mb", Param, Cut),
     ("max_in_flight_requests_per_worker", Setting, Pass),
     ("max_internal_user_budget", Setting, Pass),
-    ("max_parallel_requests", Setting, Pass),
+    ("max_parallel_requests", Setting, Cut),
     ("max_queued_requests_per_worker", Setting, Pass),
     ("max_response_size_mb", Setting, Pass),
     ("max_retries", Param, Cut),
@@ -305,12 +284,16 @@ static KEYS: [Row; 269] = [
     ("mcp_semantic_tool_filter", Setting, Pass),
     ("merge_reasoning_content_in_choices", Param, Cut),
     ("midstream_fallback", No, Override),
+    ("milvus_db_name", Param, Cut),
+    ("milvus_partition_names", Param, Cut),
+    ("milvus_text_field", Param, Cut),
     ("mock_delay", No, Cut),
     ("mock_response", No, Cut),
     ("mock_timeout", No, Cut),
     ("mock_tool_calls", No, Cut),
-    ("model_alias_map", Setting, Pass),
+    ("model_alias_map", Both, Cut),
     ("model_config", Param, Pass),
+    ("model_file_id_mapping", Param, Cut),
     ("model_group_affinity_config", Setting, Pass),
     ("model_group_retry_policy", Setting, Cut),
     ("model_info", Param, Refused),
@@ -318,25 +301,36 @@ static KEYS: [Row; 269] = [
     ("model_list_healthy_only", Setting, Pass),
     ("moderation_model", Setting, Pass),
     ("modify_params", Setting, Pass),
+    ("newrelic_api_key", Param, Cut),
+    ("newrelic_region", Param, Cut),
     ("no-log", Param, Cut),
     ("num_retries", No, Override),
     ("num_retries_per_request", Setting, Pass),
+    ("openai_identity_provider_id", Param, Refused),
+    ("openai_identity_token_file", Param, Refused),
+    ("openai_service_account_id", Param, Refused),
     ("optional_pre_call_checks", Setting, Pass),
+    ("order", No, Cut),
     ("organization", No, Refused),
-    ("otpm", Param, Pass),
+    ("otpm", Param, Cut),
+    ("output_vector_size", Param, Cut),
     ("pass_through_endpoints", Setting, Pass),
     ("pass_through_request_timeout", Setting, Pass),
     ("plugins", Setting, Pass),
     ("polling_interval", Setting, Pass),
+    ("posthog_api_key", Param, Cut),
+    ("posthog_api_url", Param, Cut),
     ("preset_cache_key", Param, Cut),
     ("priority_reservation", Setting, Pass),
     ("priority_reservation_settings", Setting, Pass),
     ("prometheus_initialize_budget_metrics", Setting, Pass),
     ("prometheus_metrics_config", Setting, Pass),
+    ("prompt_environment", Param, Cut),
     ("prompt_id", Param, Cut),
     ("prompt_label", Param, Cut),
     ("prompt_variables", Param, Cut),
     ("prompt_version", Param, Cut),
+    ("provider_affinity_header", Param, Cut),
     ("provider_budget_config", Setting, Pass),
     ("provider_specific_header", Param, Refused),
     ("proxy_batch_write_at", Setting, Pass),
@@ -344,6 +338,8 @@ static KEYS: [Row; 269] = [
     ("proxy_budget_rescheduler_min_time", Setting, Pass),
     ("proxy_server_request", No, Cut),
     ("public_routes", Setting, Pass),
+    ("quality_router_config", Param, Cut),
+    ("quality_router_default_model", Param, Cut),
     ("redact_messages_in_exceptions", Setting, Pass),
     ("redact_user_api_key_info", Setting, Pass),
     ("redis_db", Setting, Pass),
@@ -352,7 +348,11 @@ static KEYS: [Row; 269] = [
     ("redis_port", Setting, Pass),
     ("redis_url", Setting, Pass),
     ("region_name", Param, Refused),
+    ("regional_endpoint_uplift_multiplier", Param, Cut),
+    ("regional_processing_uplift_multiplier_eu", Param, Cut),
+    ("regional_processing_uplift_multiplier_us", Param, Cut),
     ("request_timeout", No, Override),
+    ("responses_api_version", Param, Cut),
     ("retry_policy", Both, Cut),
     ("retry_strategy", Param, Cut),
     ("roles", Param, Pass),
@@ -360,35 +360,54 @@ static KEYS: [Row; 269] = [
     ("routing_groups", Setting, Pass),
     ("routing_strategy", Param, Cut),
     ("routing_strategy_args", Setting, Pass),
+    ("rpd", Param, Cut),
+    ("rpm", No, Cut),
+    ("rust", Param, Cut),
     ("s3_callback_params", Setting, Pass),
     ("s3_endpoint_url", No, Refused),
     ("sagemaker_base_url", No, Refused),
+    ("search_tool_name", Param, Cut),
     ("secret_fields", No, Cut),
+    ("self", Param, Cut),
     ("service_account_settings", Setting, Pass),
     ("service_callback", Setting, Cut),
     ("set_verbose", Setting, Pass),
-    ("silent_model", Param, Pass),
+    ("shared_session", Param, Cut),
+    ("signoz_ingestion_endpoint", Param, Cut),
+    ("signoz_ingestion_key", Param, Cut),
+    ("silent_model", Param, Cut),
     ("specific_deployment", No, Cut),
     ("ssl_verify", Both, Refused),
     ("standard_logging_object", No, Cut),
     ("store_model_in_db", Setting, Pass),
     ("store_prompts_in_spend_logs", Setting, Pass),
+    ("stream_chunk_size", Param, Cut),
     ("stream_response", Param, Cut),
     ("stream_timeout", No, Override),
-    ("stream_timeout_by_service_tier", Param, Pass),
+    ("stream_timeout_by_service_tier", Param, Cut),
     ("success_callback", Setting, Pass),
     ("supported_db_objects", Setting, Pass),
     ("supports_system_message", Param, Cut),
+    ("switchyard_router_config", Param, Cut),
     ("tag_budget_config", Setting, Pass),
     ("tag_filtering_match_any", Setting, Pass),
-    ("tag_regex", Param, Pass),
+    ("tag_regex", Param, Cut),
     ("tag_routing_prefix", Setting, Pass),
     ("tags", Param, Cut),
     ("telemetry", Setting, Pass),
-    ("tenant_id", Param, Pass),
+    ("tenant_id", Param, Refused),
+    ("text_completion", Param, Cut),
+    ("thought_signature_in_tool_call_id", Param, Cut),
+    ("tiered_pricing", Param, Cut),
     ("timeout", No, Override),
-    ("timeout_by_service_tier", Param, Pass),
+    ("timeout_by_service_tier", Param, Cut),
+    ("token_exchange_audience", Param, Refused),
+    ("token_exchange_endpoint", Param, Refused),
+    ("token_exchange_profile", Param, Refused),
+    ("token_exchange_scope", Param, Refused),
     ("token_rate_limit_type", Setting, Pass),
+    ("tpd", Param, Cut),
+    ("tpm", No, Cut),
     ("ttl", Param, Pass),
     ("turn_off_message_logging", Both, Cut),
     ("ui_access_mode", Setting, Pass),
@@ -398,44 +417,29 @@ static KEYS: [Row; 269] = [
     ("use_azure_key_vault", Setting, Pass),
     ("use_chat_completions_api", Param, Cut),
     ("use_chat_completions_url_for_anthropic_messages", Setting, Pass),
+    ("use_client", Param, Cut),
     ("use_google_kms", Setting, Pass),
-    ("use_in_pass_through", Param, Pass),
-    ("use_litellm_proxy", Param, Pass),
+    ("use_in_pass_through", Param, Cut),
+    ("use_litellm_proxy", Param, Cut),
     ("use_shared_health_check", Setting, Pass),
     ("use_x_forwarded_for", Setting, Pass),
+    ("use_xai_oauth", Param, Refused),
     ("user_api_key_cache_ttl", Setting, Pass),
     ("user_config", No, Refused),
     ("user_continue_message", No, Cut),
     ("user_header_mappings", Setting, Pass),
     ("user_header_name", Setting, Pass),
+    ("valkey_embedding_field", Param, Cut),
+    ("valkey_host", Param, Cut),
+    ("valkey_password", Param, Cut),
+    ("valkey_port", Param, Cut),
+    ("valkey_ssl", Param, Cut),
+    ("valkey_text_field", Param, Cut),
+    ("vector_bucket_name", Param, Cut),
+    ("vector_store_id", Param, Cut),
     ("verbose", Param, Pass),
+    ("wandb_api_key", Param, Cut),
     ("watsonx_url", No, Refused),
+    ("weave_project_id", Param, Cut),
+    ("weight", No, Cut),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_key_is_found_where_it_stands() {
-        assert!(KEYS.is_sorted_by_key(|(name, ..)| name));
-        assert!(REQUEST_KEYS.is_sorted_by_key(|(name, _)| (name.len(), *name)));
-        for (name, _, expected) in KEYS.iter().filter(|row| row.2 != Pass) {
-            assert_eq!(in_request(name), *expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_upstreams_know_is_left_to_them() {
-        for name in ["user", "metadata", "store", "priority", "ttl", "cache_prompt", "", "x"] {
-            assert_eq!(in_request(name), Pass, "{name}");
-        }
-        for name in COMMON {
-            assert!(KEYS.iter().all(|(known, ..)| *known != name), "{name}");
-            assert!(PREFIXES.iter().all(|(prefix, ..)| !name.starts_with(prefix)), "{name}");
-        }
-        assert_eq!(in_request("litellm_session_id"), Cut);
-        assert_eq!(in_request("litellm_params"), Refused, "it may hold an api_base");
-        assert_eq!(in_request("aws_secret_access_key"), Refused);
-    }
-}
