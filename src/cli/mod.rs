@@ -25,7 +25,7 @@ struct Command {
     serve: Option<serve::Arguments>,
 }
 
-/// What there is besides serving.
+/// The subcommands; without one the gateway is served.
 #[derive(Debug, clap::Subcommand)]
 enum Other {
     /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams

@@ -118,13 +118,13 @@ async fn run(arguments: Arguments, config: &Config) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What it takes to read the file again and put another tree in the place of the one that serves.
+/// Reads the configuration file again and replaces the tree that serves.
 struct Reload {
     arguments: Arguments,
     state: State,
     gateway: Gateway,
     at: SocketAddr,
-    /// What the file said when the listener was made.
+    /// The value of the file when the listener was created.
     max_connections: Option<usize>,
 }
 
@@ -138,7 +138,7 @@ impl Reload {
         }
     }
 
-    /// What is wrong is said, and the tree that serves stays.
+    /// Prints the errors of an invalid file; the tree that serves stays.
     fn now(&self) {
         let told = match read(&self.arguments.config) {
             Err(_) => "the configuration stays as it was".to_owned(),
@@ -157,7 +157,7 @@ impl Reload {
         eprintln!("tollgate: {told}");
     }
 
-    /// What a start would have warned about, and what only a start can change.
+    /// Prints the warnings of a start, and names the settings that only a restart changes.
     fn warn(&self, config: &Config) {
         warn_open(self.at, config);
         if config.settings.max_connections != self.max_connections {
@@ -166,7 +166,7 @@ impl Reload {
     }
 }
 
-/// How many clients may be connected at once. The shell's limit of open files, often 1,024, is raised as far as we may.
+/// Returns the limit of concurrent client connections. The shell's limit of open files, often 1,024, is raised as far as we may.
 fn connections(config: &Config) -> usize {
     // Where it cannot be asked for, it is the least that is common.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -180,7 +180,7 @@ fn connections(config: &Config) -> usize {
     most
 }
 
-/// One line: where, and which groups.
+/// Prints the address and the groups in one line.
 fn announce(at: SocketAddr, config: &Config) {
     println!("tollgate listening on http://{at}, serving {}", groups(config));
     warn_open(at, config);

@@ -31,7 +31,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection that can be given up without a word.
 pub(super) trait Reset {
-    /// From now on closing it throws away what it has not sent.
+    /// Makes a close discard the bytes that are not sent yet.
     fn reset(&self);
 }
 

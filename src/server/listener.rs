@@ -54,7 +54,7 @@ impl Listener {
         if fitting < USUAL { fitting } else { USUAL }
     }
 
-    /// Whether who comes now has to wait.
+    /// Returns true if a new client has to wait.
     pub(super) fn crowd(&self) -> Crowd {
         self.crowd.clone()
     }

@@ -58,7 +58,7 @@ pub trait Edge: Clone + Send + 'static {
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
     /// An answer on its way.
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
-    /// The same as a tower Service.
+    /// Converts into a tower Service.
     type Service: Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future = Self::Future>
         + Clone
         + Send
@@ -105,7 +105,7 @@ pub fn traced(gateway: Gateway) -> impl Edge {
 /// Serves until `leave` resolves, with how long clients may still come: whoever sends them here must first hear from
 /// `/health/readiness` that he should not. Then finishes what is in flight, at most [`DRAIN`] long.
 ///
-/// Whether all was finished.
+/// Returns true if all requests were finished.
 pub async fn serve<E: Edge>(
     listener: Listener,
     edge: E,
@@ -151,14 +151,14 @@ impl<S: Edge> Entrance<S> {
     }
 }
 
-/// What a connection should know of the server.
+/// The part of the server's state that each connection needs.
 #[derive(Clone, Debug, Default)]
 struct House {
     draining: Draining,
     crowd: Crowd,
 }
 
-/// One client's connection, served when it is polled.
+/// The connection of a client, served when it is polled.
 fn connection<T, E>(stream: T, edge: E, house: House) -> impl GracefulConnection<Error = hyper::Error> + Send
 where
     T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,

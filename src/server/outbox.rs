@@ -1,4 +1,4 @@
-//! How far an answer may run ahead of its reader: [`Outbox`], and the body that keeps to it, [`Paced`].
+//! The limit of response bytes that wait for a client: [`Outbox`], and the body that keeps it, [`Paced`].
 //!
 //! hyper has one number for what it reads ahead and for what it queues for a slow reader, and asks a body for more until
 //! the queue holds that much. Prompts want it large, readers who take nothing want it small. So the queue is bounded
@@ -26,13 +26,13 @@ use pin_project_lite::pin_project;
 use super::listener::Crowd;
 use crate::body::with_held;
 
-/// So many bytes may wait for a reader, and the piece that exceeds it.
+/// The number of bytes that may wait for a reader, besides the piece that exceeds it.
 pub(super) const AHEAD: usize = 4 * 1024;
 
 /// And so many with that: hyper's buffer begins with 8 KB, and with the head and the frames of chunks this leaves it there.
 pub(super) const MOST: usize = 7 * 1024;
 
-/// What the answers of one connection share, and no other connection: each has a clone.
+/// The state that the responses of one connection share; each has a clone.
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ impl Outbox {
         self.shared.given.load(Relaxed)
     }
 
-    /// So much more is given to hyper.
+    /// Counts bytes that are passed to hyper.
     fn give(&self, bytes: usize) {
         self.shared.given.store(self.given() + bytes, Relaxed);
     }

@@ -21,14 +21,14 @@ pub(super) struct RequestMeter {
     limit: u64,
     minute: SlidingWindow,
     rule: Rule,
-    /// What the bucket holds, and when that was worked out.
+    /// The level of the bucket, and the time of its last update.
     level: f64,
     level_at: u64,
     /// Before this, time has nothing to add.
     next_refresh: u64,
     /// The last lesson, or the last step up from one.
     clean_since: u64,
-    /// How many refusals taught a window.
+    /// The number of refusals that taught a window.
     pub(super) learned_refusals: u64,
     pub(super) remaining: RemainingEstimate,
 }

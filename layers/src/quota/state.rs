@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{Class, Outcome, endpoint::NoCapacityReason, outcome::ReportedLimit};
 
-/// How long a refusal that names no time closes, the first time.
+/// The length of the first server hold after a refusal without a time.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
 
-/// What is counted. Times are milliseconds since the meters began.
+/// The counters of one endpoint. Times are milliseconds since the meters began.
 #[derive(Debug)]
 pub(super) struct MeterState {
     limits: Limits,
@@ -33,14 +33,14 @@ pub(super) struct MeterState {
     freed: bool,
 }
 
-/// What one call took.
+/// The charge of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charge {
     /// When, and the times under which it was filed; none, where there was no such limit yet.
     pub(super) at: u64,
     request: Option<u64>,
     spent: Option<u64>,
-    /// What the call was thought to cost, and what was reserved for that.
+    /// The estimated cost of the call, and the amount reserved for it.
     estimate: u64,
     reserved: u64,
 }
@@ -55,7 +55,7 @@ struct InFlightCalls {
     median: f64,
 }
 
-/// What calls really cost, against what they were thought to: both decay together, so that dear calls weigh more.
+/// The ratio of actual to estimated cost: both sums decay together, so that expensive calls weigh more.
 #[derive(Debug)]
 struct CostCorrection {
     used: f64,
@@ -111,7 +111,7 @@ impl MeterState {
         if full.0 > now { Err(full) } else { Ok(()) }
     }
 
-    /// How full the fullest meter is, 0.0 to 1.0, as of the last check.
+    /// Returns the utilisation of the fullest meter, 0.0 to 1.0, as of the last check.
     pub(super) fn used(&self) -> f64 {
         let requests = self.requests.as_ref().map_or(0.0, |requests| part(requests.used(), requests.limit()));
         let tokens = self.tokens.as_ref().map_or(0.0, |tokens| part(tokens.used(), tokens.limit));
@@ -249,7 +249,7 @@ impl MeterState {
         }
     }
 
-    /// How many such calls could begin until `by`; only those that surely can, if `certain`.
+    /// Returns the number of such calls that could begin until `by`; with `certain`, only those that surely can.
     pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), certain: bool) -> u64 {
         let cost = self.correction.apply(estimate);
         if by < now || self.server_hold.until() > by {
@@ -335,7 +335,7 @@ impl CostCorrection {
         if self.estimated > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
     }
 
-    /// How many times the estimate a call costs, for all that is known.
+    /// Returns the factor from the estimate of a call to its expected cost.
     fn factor(&self) -> f64 {
         // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
         if self.estimated > 0.0 { (self.used / self.estimated).clamp(0.05, 20.0) } else { 1.0 }

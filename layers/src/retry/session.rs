@@ -37,7 +37,7 @@ enum Repeat {
 /// The state of the endpoints that were not tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Others {
-    /// One of them may have capacity.
+    /// At least one untried endpoint may have capacity.
     #[default]
     Possible,
     /// None had room, when the answer that is judged now asked for one.
