@@ -114,7 +114,10 @@ async fn run(arguments: Arguments, config: &Config) -> ExitCode {
     if finished {
         return ExitCode::SUCCESS;
     }
-    eprintln!("tollgate: {} s have passed: what is still in flight is dropped", server::DRAIN.as_secs());
+    eprintln!(
+        "tollgate: {} s have passed: what is still in flight is dropped",
+        server::DRAIN_TIMEOUT.as_secs()
+    );
     ExitCode::FAILURE
 }
 
@@ -171,7 +174,7 @@ fn connections(config: &Config) -> usize {
     // Where it cannot be asked for, it is the least that is common.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let most = config.settings.max_connections.unwrap_or(Listener::fitting(files));
+    let most = config.settings.max_connections.unwrap_or(Listener::default_max_connections(files));
     if most.saturating_mul(2) > files {
         eprintln!(
             "warning: max_connections is {most}, and each may take two files, but only {files} may be open (ulimit -n)."

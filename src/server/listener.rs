@@ -1,4 +1,4 @@
-//! The door: at most so many clients at once, [`Listener`].
+//! The TCP listener of the server, [`Listener`]: accepts a limited number of concurrent connections.
 
 use std::{
     fmt,
@@ -15,113 +15,121 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Files that are neither a client nor an upstream: the log, the poller, the configuration, a resolver at work.
-const OTHERS: usize = 64;
+/// The number of open files that are neither a client's nor an upstream's connection: the log, the poller, the
+/// configuration, name resolution.
+const OTHER_FILES: usize = 64;
 
-/// More clients than that are not let in unless the configuration says so, however many files there may be: as many as
-/// are served at once by default, and as many that are between two requests. Each has 16 KB of buffers.
-const USUAL: usize = 32_768;
+/// The default maximum of concurrent connections, for any limit of open files: as many as are served at once by default,
+/// and as many idle ones. Each has 16 KB of buffers.
+const DEFAULT_MAX_CONNECTIONS: usize = 32_768;
 
-/// A warning that stays true is repeated so often at most.
-const SELDOM: Duration = Duration::from_secs(60);
+/// The minimum interval between two warnings of one kind.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A socket that lets in at most so many clients at once. Whoever comes then waits in the kernel's queue.
+/// A TCP listener with a maximum of concurrent connections. Further clients wait in the kernel's accept queue.
 #[derive(Debug)]
 pub struct Listener {
     inner: TcpListener,
-    room: Arc<Semaphore>,
-    most: usize,
-    crowd: Crowd,
-    full: Seldom,
-    failing: Seldom,
+    permits: Arc<Semaphore>,
+    max_connections: usize,
+    at_capacity: AtCapacity,
+    capacity_warning: RateLimitedWarning,
+    accept_warning: RateLimitedWarning,
 }
 
 impl Listener {
-    /// Lets in at most this many, and one at least.
+    /// Returns a listener that accepts at most this many concurrent connections, at least one.
     #[must_use]
-    pub fn new(inner: TcpListener, most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let room = Arc::new(Semaphore::new(most));
-        let (full, failing) = (Seldom::default(), Seldom::default());
-        Self { inner, room, most, crowd: Crowd::default(), full, failing }
+    pub fn new(inner: TcpListener, max_connections: usize) -> Self {
+        let max_connections = max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            inner,
+            permits: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
+            at_capacity: AtCapacity::default(),
+            capacity_warning: RateLimitedWarning::default(),
+            accept_warning: RateLimitedWarning::default(),
+        }
     }
 
-    /// How many clients there is room for with so many open files: each may have one connection to us, and cause one to
-    /// an upstream.
+    /// Returns the default maximum of concurrent connections under a limit of open files: a client's connection may need
+    /// a second file, the connection to an upstream.
     #[must_use]
-    pub const fn fitting(open_files: usize) -> usize {
-        let fitting = open_files.saturating_sub(OTHERS) / 2;
-        if fitting < USUAL { fitting } else { USUAL }
+    pub const fn default_max_connections(open_files: usize) -> usize {
+        let affordable = open_files.saturating_sub(OTHER_FILES) / 2;
+        if affordable < DEFAULT_MAX_CONNECTIONS { affordable } else { DEFAULT_MAX_CONNECTIONS }
     }
 
-    /// Returns true if a new client has to wait.
-    pub(super) fn crowd(&self) -> Crowd {
-        self.crowd.clone()
+    /// Returns the flag that is set while the maximum is reached.
+    pub(super) fn at_capacity(&self) -> AtCapacity {
+        self.at_capacity.clone()
     }
 
-    /// The next client, and its place.
+    /// Returns the next connection, and the permit that is to be dropped when it ends.
     pub(super) async fn accept(&mut self) -> (TcpStream, OwnedSemaphorePermit) {
-        let place = self.place().await;
+        let permit = self.permit().await;
         loop {
             match self.inner.accept().await {
                 Ok((stream, _)) => {
                     if stream.set_nodelay(true).is_ok() {
-                        return (stream, place);
+                        return (stream, permit);
                     }
                 }
-                // Out of file descriptors is a state that passes: wait a little, and try again.
+                // Running out of file descriptors is temporary: wait a little, and try again.
                 Err(error) => {
-                    self.failing.warn(format_args!("cannot accept: {error}"));
+                    self.accept_warning.warn(format_args!("cannot accept: {error}"));
                     sleep(Duration::from_millis(50)).await;
                 }
             }
         }
     }
 
-    async fn place(&mut self) -> OwnedSemaphorePermit {
-        if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
-            return place;
+    async fn permit(&mut self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return permit;
         }
-        self.full.warn(format_args!(
-            "{} clients are connected (max_connections): who comes now waits until one leaves",
-            self.most
+        let max_connections = self.max_connections;
+        self.capacity_warning.warn(format_args!(
+            "{max_connections} clients are connected (max_connections): new clients wait until one disconnects"
         ));
-        self.crowd.set(true);
+        self.at_capacity.set(true);
         loop {
-            // It is never closed.
-            if let Ok(place) = Arc::clone(&self.room).acquire_owned().await {
-                self.crowd.set(false);
-                return place;
+            // The semaphore is never closed.
+            if let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+                self.at_capacity.set(false);
+                return permit;
             }
         }
     }
 }
 
-/// Whether all places are taken. Then a client that has been served leaves: one that is idle could otherwise keep its place
-/// for ever by a request now and then, while who waits, a health check perhaps, is never heard.
+/// A flag that is true while the maximum of connections is reached and a client may be waiting.
+///
+/// Meanwhile each response closes its connection. Otherwise a client could keep a connection for ever with a request now
+/// and then, and a waiting client, such as a health check, would never be accepted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Crowd(Arc<AtomicBool>);
+pub(super) struct AtCapacity(Arc<AtomicBool>);
 
-impl Crowd {
-    fn set(&self, crowded: bool) {
-        self.0.store(crowded, Relaxed);
+impl AtCapacity {
+    fn set(&self, at_capacity: bool) {
+        self.0.store(at_capacity, Relaxed);
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn get(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
 
-/// A warning that is not repeated while it is fresh.
+/// A warning that is logged at most once per [`WARNING_INTERVAL`].
 #[derive(Debug, Default)]
-struct Seldom {
+struct RateLimitedWarning {
     last: Option<Instant>,
 }
 
-impl Seldom {
-    fn warn(&mut self, what: fmt::Arguments<'_>) {
-        if self.last.is_none_or(|last| last.elapsed() >= SELDOM) {
-            tracing::warn!("{what}");
+impl RateLimitedWarning {
+    fn warn(&mut self, message: fmt::Arguments<'_>) {
+        if self.last.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
+            tracing::warn!("{message}");
             self.last = Some(Instant::now());
         }
     }
@@ -132,13 +140,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_may_need_two_files_and_some_are_for_others() {
-        assert_eq!([0, 64, 1024, 20_000].map(Listener::fitting), [0, 0, 480, 9968]);
-        assert_eq!(Listener::fitting(usize::MAX), USUAL);
+    fn the_default_max_connections_leaves_two_files_per_client_and_some_for_others() {
+        assert_eq!([0, 64, 1024, 20_000].map(Listener::default_max_connections), [0, 0, 480, 9968]);
+        assert_eq!(Listener::default_max_connections(usize::MAX), DEFAULT_MAX_CONNECTIONS);
     }
 
     #[tokio::test]
-    async fn one_client_at_least_is_let_in() {
+    async fn a_listener_with_max_connections_0_accepts_one_client() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut listener = Listener::new(listener, 0);
         let address = listener.inner.local_addr().unwrap();

@@ -1,10 +1,10 @@
-//! The standalone server: accepts, serves HTTP/1.1, and goes without dropping anybody.
+//! The standalone HTTP/1.1 server: accepts connections, serves them with hyper, and shuts down gracefully.
 
-mod line;
+mod client_io;
 mod listener;
-mod outbox;
 #[cfg(test)]
 mod tests;
+mod write_window;
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
@@ -26,49 +26,52 @@ use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 
-pub use self::{line::SEND, listener::Listener};
+pub use self::{client_io::SEND_TIMEOUT, listener::Listener};
 use self::{
-    line::{Line, Reset},
-    listener::Crowd,
-    outbox::Outbox,
+    client_io::{ClientIo, Reset},
+    listener::AtCapacity,
+    write_window::WriteWindow,
 };
 pub use crate::front::paths::Draining;
 use crate::{front::headers, gateway::Gateway};
 
-/// What is in flight when the server is told to go may take that long: agents' streams run for minutes.
-pub const DRAIN: Duration = Duration::from_secs(600);
+/// The maximum time for finishing the requests in flight after a shutdown signal: agents' streams run for minutes.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A client may take that long to send its head, and may be silent for so long between two requests.
-const HEAD: Duration = Duration::from_secs(30);
+/// The maximum time for a request's head to arrive, and of silence between two requests of a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A longer head of a request is refused (431): what uvicorn takes, under which clients of LiteLLM's proxy live. hyper
-/// looks when it has read, so that a stranger makes us hold at most twice as much, for [`HEAD`].
-const HEAD_SIZE: usize = 64 * 1024;
+/// The maximum size of a request's head in bytes; a longer one gets a 431. The number is uvicorn's, which clients of
+/// LiteLLM's proxy already keep to. hyper checks after it has read: an unauthenticated client can make the server buffer
+/// at most twice as much, for [`HEAD_TIMEOUT`].
+const MAX_HEAD_SIZE: usize = 64 * 1024;
 
-/// hyper reads as much at once where reads come back full; it begins with 8 KB, and that is all that a chat costs. What is
-/// queued for a slow reader has a bound of its own, the [`Outbox`].
+/// The maximum size of hyper's read buffer in bytes. The buffer begins with 8 KB, which is enough for a chat, and grows
+/// while reads fill it. Queued response bytes have a limit of their own, the [`WriteWindow`].
 ///
-/// A connection keeps the buffers that it has grown: an idle stream that began with a prompt of 1 MB holds 260 KB (with
-/// 64 KB here it is 110, with 8 KB 41), one that began with a chat 34.
-const READ_AHEAD: usize = 256 * 1024;
+/// A connection keeps the buffers that it has grown: an idle stream whose request had a prompt of 1 MB holds 260 KB (110
+/// with a limit of 64 KB here, 41 with 8 KB), one whose request was a chat 34 KB.
+const MAX_READ_BUFFER: usize = 256 * 1024;
 
-/// A service that can be served: it answers whatever comes.
-pub trait Edge: Clone + Send + 'static {
-    /// The body of its answers.
+/// A tower service that the server can serve: it responds to every request of hyper and never fails.
+///
+/// Implemented for every such [`Service`]; it exists to name the bounds once.
+pub trait HttpService: Clone + Send + 'static {
+    /// The body of the responses.
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
-    /// An answer on its way.
+    /// The future of a response.
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
-    /// Converts into a tower Service.
+    /// The tower service.
     type Service: Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future = Self::Future>
         + Clone
         + Send
         + 'static;
 
-    /// As a tower Service.
+    /// Returns the tower service.
     fn into_service(self) -> Self::Service;
 }
 
-impl<S, B> Edge for S
+impl<S, B> HttpService for S
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
@@ -85,92 +88,108 @@ where
     }
 }
 
-/// Whether anybody wants to hear of each request: `RUST_LOG=tower_http=debug`. That is known when the process starts,
-/// and a layer that tells nobody anything would still cost each request a few hundred nanoseconds.
+/// Returns true if the log filter enables a span for each request, as `RUST_LOG=tower_http=debug` does.
+///
+/// The filter is fixed when the process starts, so a server without it can omit the layer of [`traced`], which costs a
+/// request a few hundred nanoseconds even when it logs nothing.
 #[must_use]
 pub fn is_traced() -> bool {
     tracing::enabled!(target: "tower_http::trace::on_request", tracing::Level::DEBUG)
 }
 
-/// The gateway with a span that tells of each request without its secrets.
+/// Returns the gateway with a tracing span for each request, in which headers with secrets are hidden.
 ///
-/// An application that mounts a [`Gateway`] has such a layer of its own.
-pub fn traced(gateway: Gateway) -> impl Edge {
+/// An application that mounts a [`Gateway`] adds such a layer of its own.
+pub fn traced(gateway: Gateway) -> impl HttpService {
     ServiceBuilder::new()
-        .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE)) // before a span can show them; no answer has any
+        // Before the span is made; no response has a header with a secret.
+        .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE))
         .layer(TraceLayer::new_for_http())
         .service(gateway)
 }
 
-/// Serves until `leave` resolves, with how long clients may still come: whoever sends them here must first hear from
-/// `/health/readiness` that he should not. Then finishes what is in flight, at most [`DRAIN`] long.
+/// Serves until `shutdown` resolves, then finishes the requests in flight within [`DRAIN_TIMEOUT`].
+///
+/// `shutdown` returns the time for which new connections are still accepted: a load balancer goes on sending clients until
+/// it has seen that `/health/readiness` returns 503.
 ///
 /// Returns true if all requests were finished.
-pub async fn serve<E: Edge>(
-    listener: Listener,
-    edge: E,
-    draining: Draining,
-    leave: impl Future<Output = Duration>,
-) -> bool {
-    let house = House { draining: draining.clone(), crowd: listener.crowd() };
-    let connections = GracefulShutdown::new();
-    let mut entrance = Entrance { listener, service: edge.into_service(), house, connections };
-    let notice = tokio::select! {
-        notice = leave => notice,
-        never = entrance.let_in() => match never {},
-    };
-    draining.begin();
-    let _over = timeout(notice, entrance.let_in()).await;
-    let Entrance { listener, connections, .. } = entrance;
-    drop(listener);
-    timeout(DRAIN, connections.shutdown()).await.is_ok()
-}
-
-/// Where clients come in.
-struct Entrance<S> {
+pub async fn serve<S: HttpService>(
     listener: Listener,
     service: S,
-    house: House,
+    draining: Draining,
+    shutdown: impl Future<Output = Duration>,
+) -> bool {
+    let mut server = Server::new(listener, service.into_service(), draining.clone());
+    let deregistration_delay = tokio::select! {
+        delay = shutdown => delay,
+        never = server.accept_loop() => match never {},
+    };
+    draining.begin();
+    let _elapsed = timeout(deregistration_delay, server.accept_loop()).await;
+    server.finish().await
+}
+
+/// The listener and the connections that it has accepted.
+struct Server<S> {
+    listener: Listener,
+    service: S,
+    context: ConnectionContext,
     connections: GracefulShutdown,
 }
 
-impl<S: Edge> Entrance<S> {
-    async fn let_in(&mut self) -> Infallible {
+impl<S: HttpService> Server<S> {
+    fn new(listener: Listener, service: S, draining: Draining) -> Self {
+        let context = ConnectionContext { draining, at_capacity: listener.at_capacity() };
+        Self { listener, service, context, connections: GracefulShutdown::new() }
+    }
+
+    async fn accept_loop(&mut self) -> Infallible {
         loop {
-            let (stream, place) = self.listener.accept().await;
-            let connection = connection(stream, self.service.clone(), self.house.clone());
-            let served = self.connections.watch(connection).map(move |ended| {
-                // A connection that breaks is its client's business; what it had in flight has been dropped.
-                if let Err(error) = ended {
+            let (stream, permit) = self.listener.accept().await;
+            let connection = connection(stream, self.service.clone(), self.context.clone());
+            let served = self.connections.watch(connection).map(move |result| {
+                // A broken connection concerns only its client; its requests in flight have been dropped.
+                if let Err(error) = result {
                     tracing::debug!(%error, "connection ended");
                 }
-                drop(place);
+                drop(permit);
             });
             tokio::spawn(served);
         }
+    }
+
+    /// Closes the listener and waits for the connections. Returns true if all of them ended within [`DRAIN_TIMEOUT`].
+    async fn finish(self) -> bool {
+        drop(self.listener);
+        timeout(DRAIN_TIMEOUT, self.connections.shutdown()).await.is_ok()
     }
 }
 
 /// The part of the server's state that each connection needs.
 #[derive(Clone, Debug, Default)]
-struct House {
+struct ConnectionContext {
     draining: Draining,
-    crowd: Crowd,
+    at_capacity: AtCapacity,
 }
 
-/// The connection of a client, served when it is polled.
-fn connection<T, E>(stream: T, edge: E, house: House) -> impl GracefulConnection<Error = hyper::Error> + Send
+/// Returns the connection of a client, which is served while it is polled.
+fn connection<T, S>(
+    stream: T,
+    service: S,
+    context: ConnectionContext,
+) -> impl GracefulConnection<Error = hyper::Error> + Send
 where
     T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
-    E: Edge,
+    S: HttpService,
 {
-    let outbox = Outbox::new(house.crowd);
-    let line = Line::new(stream, outbox.clone(), house.draining);
-    let service = edge.into_service().map_response(move |answer| outbox.paced(answer));
+    let window = WriteWindow::new(context.at_capacity);
+    let io = ClientIo::new(stream, window.clone(), context.draining);
+    let service = service.into_service().map_response(move |response| window.wrap(response));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_header_size(HEAD_SIZE)
-        .max_buf_size(READ_AHEAD)
-        .serve_connection(line, TowerToHyperService::new(service))
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(MAX_HEAD_SIZE)
+        .max_buf_size(MAX_READ_BUFFER)
+        .serve_connection(io, TowerToHyperService::new(service))
 }

@@ -1,10 +1,10 @@
-//! Connections in memory, on a paused clock: what waits for ever ends a test at once.
+//! Tests of the server over in-memory connections and a paused clock, on which a wait without end fails a test at once.
 
-mod clocks;
-mod leaving;
-mod reading;
-mod ready;
-mod stuck;
+mod backpressure;
+mod readiness;
+mod shutdown;
+mod stalled_client;
+mod timeouts;
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -18,35 +18,35 @@ use tokio::{
 use tollgate_test_support::Script;
 use tower::service_fn;
 
-use super::{House, connection, line::Reset};
+use super::{ConnectionContext, client_io::Reset, connection};
 
 impl Reset for DuplexStream {
     fn reset(&self) {}
 }
 
-/// A client's end of a connection whose buffer holds so much each way; requests are answered by these scripts in turn.
-fn served(room: usize, scripts: impl IntoIterator<Item = Script>) -> (DuplexStream, JoinHandle<bool>) {
-    let (client, server) = duplex(room);
+/// The client's end of a connection with a buffer of this size in each direction; the scripts are the response bodies.
+fn served(capacity: usize, scripts: impl IntoIterator<Item = Script>) -> (DuplexStream, JoinHandle<bool>) {
+    let (client, server) = duplex(capacity);
     let scripts = Arc::new(std::sync::Mutex::new(scripts.into_iter().collect::<VecDeque<_>>()));
-    let edge = service_fn(move |_: Request<Incoming>| {
+    let service = service_fn(move |_: Request<Incoming>| {
         let script = scripts.lock().unwrap().pop_front().unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(script.into_body())))
     });
-    let connection = connection(server, edge, House::default());
+    let connection = connection(server, service, ConnectionContext::default());
     (client, tokio::spawn(async move { connection.await.is_ok() }))
 }
 
-/// So many requests in one piece; with the last the client says that it is done.
-async fn ask(client: &mut (impl AsyncWrite + Unpin), count: usize) {
+/// Sends pipelined requests in one write; the last closes the connection.
+async fn send_requests(client: &mut (impl AsyncWrite + Unpin), count: usize) {
     let mut requests = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(count);
     requests.insert_str(requests.len() - 2, "connection: close\r\n");
     client.write_all(requests.as_bytes()).await.unwrap();
 }
 
-/// No clock of a connection runs longer.
+/// A time longer than every timeout of a connection.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-/// Waits for `what`; what waits for ever ends the test.
+/// Waits for the future, and fails the test if it never resolves.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(FOR_EVER, future).await {
         Ok(value) => value,
@@ -54,7 +54,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// What was written is as far as it will go.
-async fn rest() {
+/// Waits until the connection has made all the progress that it can make.
+async fn settle() {
     sleep(Duration::from_millis(10)).await;
 }

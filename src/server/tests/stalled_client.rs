@@ -1,4 +1,4 @@
-//! A client that takes nothing, over real sockets and through the whole gateway: what it held is free again.
+//! Test of a client that stops reading, over sockets and through the whole gateway: it frees everything that it held.
 
 use std::{future::pending, net::SocketAddr};
 
@@ -11,13 +11,13 @@ use tokio::{
 
 use crate::{
     config::Config,
-    server::{Listener, SEND, serve, traced},
+    server::{Listener, SEND_TIMEOUT, serve, traced},
     stack::{self, Options},
     state::State,
 };
 
-/// Streams as fast as it is let, to each who asks; a task ends when its caller is gone.
-async fn pouring() -> (SocketAddr, JoinHandle<()>) {
+/// An upstream that streams without end to its first client; the task ends when the client disconnects.
+async fn endless_upstream() -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let first = tokio::spawn(async move {
@@ -32,13 +32,13 @@ async fn pouring() -> (SocketAddr, JoinHandle<()>) {
     (address, first)
 }
 
-/// A gateway with room for one request at a time.
+/// A gateway that admits one request at a time.
 async fn gateway(upstream: SocketAddr) -> SocketAddr {
     let yaml = format!(
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"http://{upstream}/v1\", \
          api_key: k, max_parallel_requests: 1}}\nrouter_settings: {{max_in_flight: 1, num_retries: 0}}\n"
     );
-    let (config, _) = Config::from_yaml(&yaml, "stuck.yaml", &|_| None).unwrap();
+    let (config, _) = Config::from_yaml(&yaml, "stalled.yaml", &|_| None).unwrap();
     let state = State::new().unwrap();
     let gateway = stack::gateway(&config, &state, Options::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,8 +54,8 @@ fn chat() -> String {
     format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// Asks, and gives what comes first.
-async fn begun(gateway: SocketAddr, request: &str) -> (TcpStream, String) {
+/// Sends a request; returns the connection and the first bytes of the response.
+async fn begin(gateway: SocketAddr, request: &str) -> (TcpStream, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 * 1024).unwrap();
     let mut socket = socket.connect(gateway).await.unwrap();
@@ -65,33 +65,33 @@ async fn begun(gateway: SocketAddr, request: &str) -> (TcpStream, String) {
     (socket, String::from_utf8_lossy(&first[..count]).into_owned())
 }
 
-/// The gateway's counters.
+/// The gateway's metrics.
 async fn metrics(gateway: SocketAddr) -> String {
     let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let (mut socket, mut text) = begun(gateway, request).await;
+    let (mut socket, mut text) = begin(gateway, request).await;
     socket.read_to_string(&mut text).await.unwrap();
     text
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_frees_its_place_its_slot_and_its_upstream() {
-    let (upstream, poured) = pouring().await;
+async fn a_client_that_stops_reading_frees_its_permit_its_slot_and_its_upstream() {
+    let (upstream, streamed) = endless_upstream().await;
     let gateway = gateway(upstream).await;
-    let (mut stuck, head) = begun(gateway, &chat()).await;
+    let (mut client, head) = begin(gateway, &chat()).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let (_, refused) = begun(gateway, &chat()).await;
-    assert!(refused.starts_with("HTTP/1.1 503"), "the only place is taken: {refused}");
+    let (_, refused) = begin(gateway, &chat()).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "the only permit is taken: {refused}");
 
-    // From here on the clock jumps whenever nothing can go on: there is only one to wait for.
+    // From here on the clock jumps to the next timer whenever all tasks wait; the send timeout is the only timer.
     pause();
     let since = Instant::now();
-    poured.await.unwrap();
-    assert!(since.elapsed() >= SEND, "{:?}", since.elapsed());
+    streamed.await.unwrap();
+    assert!(since.elapsed() >= SEND_TIMEOUT, "{:?}", since.elapsed());
     resume();
 
     let mut rest = Vec::new();
-    let reset = stuck.read_to_end(&mut rest).await.unwrap_err();
-    assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset, "nothing waits for it in the kernel");
+    let reset = client.read_to_end(&mut rest).await.unwrap_err();
+    assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset, "the kernel holds no bytes for it");
     let metrics = metrics(gateway).await;
     let value = |start| {
         let line = metrics.lines().find(|line| line.starts_with(start));
@@ -100,7 +100,7 @@ async fn a_client_that_takes_nothing_frees_its_place_its_slot_and_its_upstream()
     assert_eq!(value("tollgate_deployment_attempts_in_flight{"), "0");
     assert_eq!(value("tollgate_requests_in_flight"), "0");
     assert_eq!(value("tollgate_requests_total{class=\"cancelled\"}"), "1");
-    // Nobody listens there any more, but it is called: the place and the slot are free.
-    let (_, called) = begun(gateway, &chat()).await;
+    // The upstream no longer listens, but the gateway calls it: the permit and the slot are free.
+    let (_, called) = begin(gateway, &chat()).await;
     assert!(called.starts_with("HTTP/1.1 502"), "{called}");
 }

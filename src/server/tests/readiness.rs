@@ -1,4 +1,4 @@
-//! A service that is not ready when a request comes.
+//! Tests of a service that is not ready when a request arrives: the connection waits for `poll_ready`.
 
 use std::{
     convert::Infallible,
@@ -13,12 +13,12 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tower::Service;
 
-use crate::server::{House, connection};
+use crate::server::{ConnectionContext, connection};
 
-/// Is ready when it is asked again, and called only then.
+/// A service that is pending at the first poll, and must be ready before each call.
 #[derive(Clone, Copy)]
 struct Slow {
-    asked: bool,
+    polled: bool,
 }
 
 impl Service<Request<Incoming>> for Slow {
@@ -27,7 +27,7 @@ impl Service<Request<Incoming>> for Slow {
     type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        if std::mem::replace(&mut self.asked, true) {
+        if std::mem::replace(&mut self.polled, true) {
             return Poll::Ready(Ok(()));
         }
         cx.waker().wake_by_ref();
@@ -35,21 +35,21 @@ impl Service<Request<Incoming>> for Slow {
     }
 
     fn call(&mut self, _: Request<Incoming>) -> Self::Future {
-        assert!(std::mem::take(&mut self.asked));
+        assert!(std::mem::take(&mut self.polled));
         ready(Ok(Response::new(Empty::new())))
     }
 }
 
 #[tokio::test]
-async fn an_edge_that_is_not_ready_is_waited_for() {
-    for asked in [false, true] {
+async fn a_service_that_is_not_ready_is_polled_again_before_the_call() {
+    for polled in [false, true] {
         let (mut client, server) = duplex(1024);
-        let serving = tokio::spawn(connection(server, Slow { asked }, House::default()));
+        let serving = tokio::spawn(connection(server, Slow { polled }, ConnectionContext::default()));
         let requests = ["GET / HTTP/1.1\r\nhost: x\r\n\r\n", "GET / HTTP/1.0\r\nhost: x\r\n\r\n"];
         client.write_all(requests.concat().as_bytes()).await.unwrap();
-        let mut answers = String::new();
-        client.read_to_string(&mut answers).await.unwrap();
-        assert_eq!(answers.matches(" 200 OK").count(), 2, "{answers}");
+        let mut responses = String::new();
+        client.read_to_string(&mut responses).await.unwrap();
+        assert_eq!(responses.matches(" 200 OK").count(), 2, "{responses}");
         drop(client);
         serving.await.unwrap().unwrap();
     }

@@ -1,0 +1,137 @@
+//! Backpressure for responses: [`WriteWindow`] limits the bytes that wait for a client, [`BackpressureBody`] applies it.
+//!
+//! hyper has one buffer limit for reads and writes, and polls a body until that much is queued. Long prompts need a large
+//! limit, slow readers need a small one. So the write queue is limited here: after [`PAUSE_AT`] bytes were passed to hyper,
+//! the body is pending until the socket has accepted all of them. At most [`MAX_UNFLUSHED`] bytes are passed until then, so a
+//! long frame is split: hyper copies queued bytes into one buffer per connection
+//! ([`ClientIo`](super::client_io::ClientIo) states why), and that buffer never shrinks.
+//!
+//! The mechanism depends on three properties of hyper's HTTP/1 server, each of which has a test: it polls body and
+//! connection in one task; it flushes after the body was pending; otherwise it flushes the connection only when its queue
+//! is empty.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::listener::AtCapacity;
+use crate::body::with_held;
+
+/// The number of unflushed bytes at which the body pauses.
+pub(super) const PAUSE_AT: usize = 4 * 1024;
+
+/// The maximum number of unflushed bytes: with the head and the chunk framing they fit into the 8 KB with which hyper's
+/// buffer begins, so that it does not grow.
+pub(super) const MAX_UNFLUSHED: usize = 7 * 1024;
+
+/// The flow control of one connection, shared by its responses and its [`ClientIo`](super::client_io::ClientIo).
+#[derive(Clone, Debug)]
+pub(super) struct WriteWindow {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The number of bytes that were passed to hyper since the last flush.
+    ///
+    /// Only the task of the connection reads and writes it: it is atomic because tasks change threads.
+    unflushed: AtomicUsize,
+    at_capacity: AtCapacity,
+}
+
+impl WriteWindow {
+    pub(super) fn new(at_capacity: AtCapacity) -> Self {
+        Self { shared: Arc::new(Shared { unflushed: AtomicUsize::new(0), at_capacity }) }
+    }
+
+    /// Returns the response with a body that keeps to this window. If the listener is at capacity, the response closes its
+    /// connection, so that a waiting client is accepted.
+    pub(super) fn wrap<B>(self, response: Response<B>) -> Response<BackpressureBody<B>> {
+        let at_capacity = self.shared.at_capacity.get();
+        let mut response =
+            response.map(|inner| BackpressureBody { inner, buffered: Bytes::new(), window: self });
+        if at_capacity {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Records that the socket has accepted all bytes. Returns true if a body may be pending until now.
+    pub(super) fn flushed(&self) -> bool {
+        let unflushed = self.unflushed();
+        if unflushed > 0 {
+            self.shared.unflushed.store(0, Relaxed);
+        }
+        unflushed >= PAUSE_AT
+    }
+
+    fn unflushed(&self) -> usize {
+        self.shared.unflushed.load(Relaxed)
+    }
+
+    /// Counts bytes that are passed to hyper.
+    fn add(&self, bytes: usize) {
+        self.shared.unflushed.store(self.unflushed() + bytes, Relaxed);
+    }
+}
+
+pin_project! {
+    /// A response body that is pending while its client reads too slowly.
+    #[derive(Debug)]
+    pub(super) struct BackpressureBody<B> {
+        #[pin]
+        inner: B,
+        // The part of the inner body's last frame that is not passed to hyper yet.
+        buffered: Bytes,
+        window: WriteWindow,
+    }
+}
+
+impl<B> Body for BackpressureBody<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let unflushed = this.window.unflushed();
+        if unflushed >= PAUSE_AT {
+            // `ClientIo` wakes the task after the flush.
+            return Poll::Pending;
+        }
+        if this.buffered.is_empty() {
+            match ready!(this.inner.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => *this.buffered = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let piece = this.buffered.split_to((MAX_UNFLUSHED - unflushed).min(this.buffered.len()));
+        this.window.add(piece.len());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.buffered.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        with_held(self.inner.size_hint(), self.buffered.len())
+    }
+}
