@@ -1,4 +1,4 @@
-//! Summary of a configuration as text, which `--check` prints: no secrets, and only the host of each URL.
+//! The summary of a configuration that `--check` prints: no secrets, and only the host of each URL.
 
 use std::fmt;
 
@@ -92,5 +92,5 @@ fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'
 }
 
 fn names(targets: &[FallbackTarget]) -> String {
-    targets.iter().map(|a| &*a.model).collect::<Vec<_>>().join(", ")
+    targets.iter().map(|target| &*target.model).collect::<Vec<_>>().join(", ")
 }

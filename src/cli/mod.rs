@@ -1,10 +1,10 @@
-//! The command line: arguments, signals, exit codes. Nothing else prints.
+//! The command line: arguments, signals and exit codes. No other module prints.
 
 mod check;
 mod serve;
 mod simulate;
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fmt::Display, fs, path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
@@ -12,7 +12,7 @@ pub use check::summary;
 
 use crate::config::{Config, Diagnostics};
 
-/// A file that says something wrong: `EX_CONFIG` of sysexits.h.
+/// The exit code for an invalid configuration: `EX_CONFIG` of sysexits.h.
 const BAD_CONFIG: u8 = 78;
 
 /// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
@@ -32,19 +32,24 @@ enum Other {
     Simulate(simulate::Arguments),
 }
 
-/// Does what the command line says: serves, checks a configuration, or simulates one under load.
+/// Runs the command line: serves, checks a configuration, or simulates one under load.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Command::parse() {
+    let result = match Command::parse() {
         Command { other: Some(Other::Simulate(arguments)), .. } => simulate::simulate(&arguments),
         Command { serve: Some(arguments), .. } => serve::serve(arguments),
         Command { other: None, serve: None } => {
-            Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into())
+            Ok(Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into()))
         }
-    }
+    };
+    result.unwrap_or_else(|code| code)
 }
 
-/// The configuration and what is odd about it, or the exit code after saying what is wrong.
+/// Returns the configuration and its warnings.
+///
+/// # Errors
+///
+/// Returns the exit code after printing the errors.
 fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
     let text = fs::read_to_string(path);
     let path = path.display().to_string();
@@ -58,7 +63,10 @@ fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
     })
 }
 
-fn failed(what: &str, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {what}: {error}");
-    ExitCode::FAILURE
+/// Returns a function that prints an error and returns the exit code, for `map_err`.
+fn failed<E: Display>(what: impl Display) -> impl FnOnce(E) -> ExitCode {
+    move |error| {
+        eprintln!("error: {what}: {error}");
+        ExitCode::FAILURE
+    }
 }

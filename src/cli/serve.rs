@@ -1,4 +1,4 @@
-//! `tollgate --config ..`: serves until a signal ends it, and reads the configuration again when one asks for it.
+//! The command `tollgate --config ..`: serves until SIGINT or SIGTERM, and reloads the configuration on SIGHUP.
 
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -12,30 +12,31 @@ use super::{check::summary, failed, read};
 use crate::{
     config::Config,
     gateway::Gateway,
-    server::{self, Listener},
+    server::{self, DRAIN_TIMEOUT, Draining, Listener},
     stack,
     state::State,
 };
 
-/// Whoever sends clients here, and has us terminated, goes on for some seconds: that is how long it takes Kubernetes to tell
-/// all of its nodes. Until then nobody is turned away.
-const NOTICE: Duration = Duration::from_secs(3);
+/// The time for which new connections are still accepted after SIGTERM: Kubernetes needs some seconds to remove a
+/// terminating pod from the load balancing of all nodes.
+const DEREGISTRATION_DELAY: Duration = Duration::from_secs(3);
 
+/// The arguments of `tollgate` without a subcommand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration: the YAML that LiteLLM's proxy reads; SIGHUP has it read again
+    /// YAML configuration, in the format of LiteLLM's proxy; SIGHUP reloads it
     #[arg(long, value_name = "PATH")]
     config: PathBuf,
-    /// The address to listen on; 0.0.0.0 is every one
+    /// Address to listen on; 0.0.0.0 listens on every interface
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// The port to listen on; 0 takes any free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Check the configuration, print what it makes, and exit (78 when it is wrong)
+    /// Check the configuration, print a summary, and exit (with code 78 if it is invalid)
     #[arg(long)]
     check: bool,
-    /// Tell clients each answer's upstream in `x-litellm-model-api-base`
+    /// Name the upstream of each response in its header `x-litellm-model-api-base`
     #[arg(long)]
     expose_upstreams: bool,
 }
@@ -46,30 +47,28 @@ impl Arguments {
     }
 }
 
-/// Serves what the arguments name, or prints it with `--check`.
-pub(super) fn serve(arguments: Arguments) -> ExitCode {
-    let (config, warnings) = match read(&arguments.config) {
-        Ok(read) => read,
-        Err(code) => return code,
-    };
-    if arguments.check {
-        eprint!("{warnings}");
-        print!("{}", summary(&config));
-        return ExitCode::SUCCESS;
-    }
-    log();
+/// Serves the configuration, or prints its summary with `--check`.
+///
+/// # Errors
+///
+/// Returns the exit code after printing the error.
+pub(super) fn serve(arguments: Arguments) -> Result<ExitCode, ExitCode> {
+    let (config, warnings) = read(&arguments.config)?;
     eprint!("{warnings}");
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed("cannot start the runtime", &error),
-    };
+    if arguments.check {
+        print!("{}", summary(&config));
+        return Ok(ExitCode::SUCCESS);
+    }
+    init_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(failed("cannot start the runtime"))?;
     let code = runtime.block_on(run(arguments, &config));
-    // A thread may still wait for a name's address, or for a file.
+    // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
 }
 
-fn log() {
+fn init_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -78,46 +77,49 @@ fn log() {
         .init();
 }
 
-async fn run(arguments: Arguments, config: &Config) -> ExitCode {
-    let state = match State::new() {
-        Ok(state) => state,
-        Err(error) => return failed("cannot set up TLS", &error),
-    };
-    let gateway = match stack::gateway(config, &state, arguments.options()) {
-        Ok(gateway) => gateway,
-        Err(error) => return failed("cannot build the gateway", &error),
-    };
-    let listener = match TcpListener::bind((arguments.host.as_str(), arguments.port)).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            return failed(&format!("cannot listen on {}:{}", arguments.host, arguments.port), &error);
-        }
-    };
-    let at = match listener.local_addr() {
-        Ok(at) => at,
-        Err(error) => return failed("cannot listen", &error),
-    };
-    let (leave, hangup) = match (Leave::new(), unix::signal(SignalKind::hangup())) {
-        (Ok(leave), Ok(hangup)) => (leave, hangup),
-        (Err(error), _) | (_, Err(error)) => return failed("cannot listen for signals", &error),
-    };
-    announce(at, config);
-    let listener = Listener::new(listener, connections(config));
-    let (served, draining, leave) = (gateway.clone(), state.draining.clone(), leave.asked());
+async fn run(arguments: Arguments, config: &Config) -> Result<ExitCode, ExitCode> {
+    let state = State::new().map_err(failed("cannot set up TLS"))?;
+    let gateway = stack::gateway(config, &state, arguments.options());
+    let gateway = gateway.map_err(failed("cannot build the gateway"))?;
+    let (listener, address) = listen(&arguments.host, arguments.port).await?;
+    let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
+    let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
+    announce(address, config);
+    let listener = Listener::new(listener, max_connections(config));
+    let (service, draining) = (gateway.clone(), state.draining.clone());
     let max_connections = config.settings.max_connections;
-    tokio::spawn(Reload { arguments, state, gateway, at, max_connections }.whenever(hangup));
-    let finished = if server::is_traced() {
-        server::serve(listener, server::traced(served), draining, leave).await
+    let reload = Reload { arguments, state, gateway, address, max_connections };
+    tokio::spawn(reload.on_each(hangup));
+    Ok(exit_code(serve_until(signals, listener, service, draining).await))
+}
+
+async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), ExitCode> {
+    let listener = TcpListener::bind((host, port)).await;
+    let listener = listener.map_err(failed(format_args!("cannot listen on {host}:{port}")))?;
+    let address = listener.local_addr().map_err(failed("cannot listen"))?;
+    Ok((listener, address))
+}
+
+/// Serves until a shutdown signal. Returns true if the requests in flight were finished then.
+async fn serve_until(
+    signals: ShutdownSignals,
+    listener: Listener,
+    gateway: Gateway,
+    draining: Draining,
+) -> bool {
+    if server::is_traced() {
+        server::serve(listener, server::traced(gateway), draining, signals.received()).await
     } else {
-        server::serve(listener, served, draining, leave).await
-    };
+        server::serve(listener, gateway, draining, signals.received()).await
+    }
+}
+
+/// Returns the exit code of a server that has shut down, and reports requests that were dropped.
+fn exit_code(finished: bool) -> ExitCode {
     if finished {
         return ExitCode::SUCCESS;
     }
-    eprintln!(
-        "tollgate: {} s have passed: what is still in flight is dropped",
-        server::DRAIN_TIMEOUT.as_secs()
-    );
+    eprintln!("tollgate: {} s have passed: dropping the requests in flight", DRAIN_TIMEOUT.as_secs());
     ExitCode::FAILURE
 }
 
@@ -126,73 +128,72 @@ struct Reload {
     arguments: Arguments,
     state: State,
     gateway: Gateway,
-    at: SocketAddr,
-    /// The value of the file when the listener was created.
+    address: SocketAddr,
+    /// The value in the file when the listener was created.
     max_connections: Option<usize>,
 }
 
 impl Reload {
-    async fn whenever(self, mut hangup: unix::Signal) {
+    async fn on_each(self, mut hangup: unix::Signal) {
         let this = Arc::new(self);
         while hangup.recv().await.is_some() {
             let this = Arc::clone(&this);
-            // A large file takes its time, which no request should wait for. One that panics has changed nothing.
-            let _ = tokio::task::spawn_blocking(move || this.now()).await;
+            // Reading a large file would block requests. A reload that panics has changed nothing.
+            let _result = tokio::task::spawn_blocking(move || this.reload()).await;
         }
     }
 
-    /// Prints the errors of an invalid file; the tree that serves stays.
-    fn now(&self) {
-        let told = match read(&self.arguments.config) {
-            Err(_) => "the configuration stays as it was".to_owned(),
-            Ok((config, warnings)) => {
-                eprint!("{warnings}");
-                match stack::gateway(&config, &self.state, self.arguments.options()) {
-                    Ok(gateway) => {
-                        self.gateway.replace(&gateway);
-                        self.warn(&config);
-                        format!("reloaded, serving {}", groups(&config))
-                    }
-                    Err(error) => format!("the configuration stays as it was: {error}"),
-                }
-            }
+    /// Replaces the tree, or prints the errors of an invalid file and keeps the tree.
+    fn reload(&self) {
+        let Ok((config, warnings)) = read(&self.arguments.config) else {
+            return eprintln!("tollgate: the configuration stays as it was");
         };
-        eprintln!("tollgate: {told}");
+        eprint!("{warnings}");
+        match stack::gateway(&config, &self.state, self.arguments.options()) {
+            Ok(gateway) => {
+                self.gateway.replace(&gateway);
+                self.warn(&config);
+                eprintln!("tollgate: reloaded, serving {}", groups(&config));
+            }
+            Err(error) => eprintln!("tollgate: the configuration stays as it was: {error}"),
+        }
     }
 
-    /// Prints the warnings of a start, and names the settings that only a restart changes.
+    /// Prints the warnings of a start, and one for each changed setting that needs a restart.
     fn warn(&self, config: &Config) {
-        warn_open(self.at, config);
+        warn_open(self.address, config);
         if config.settings.max_connections != self.max_connections {
-            eprintln!("warning: max_connections stays as it was until tollgate is started again.");
+            eprintln!("warning: max_connections stays as it was until tollgate restarts.");
         }
     }
 }
 
-/// Returns the limit of concurrent client connections. The shell's limit of open files, often 1,024, is raised as far as we may.
-fn connections(config: &Config) -> usize {
-    // Where it cannot be asked for, it is the least that is common.
+/// Returns the maximum of concurrent client connections, after raising the soft limit of open files, often 1,024, to the hard
+/// limit.
+fn max_connections(config: &Config) -> usize {
+    // 1,024 is the lowest common default.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let most = config.settings.max_connections.unwrap_or(Listener::default_max_connections(files));
-    if most.saturating_mul(2) > files {
+    let max_connections = config.settings.max_connections.unwrap_or(Listener::default_max_connections(files));
+    if max_connections.saturating_mul(2) > files {
         eprintln!(
-            "warning: max_connections is {most}, and each may take two files, but only {files} may be open (ulimit -n)."
+            "warning: max_connections is {max_connections}, and each may take two files, but only {files} may be open (ulimit -n)."
         );
     }
-    most
+    max_connections
 }
 
 /// Prints the address and the groups in one line.
-fn announce(at: SocketAddr, config: &Config) {
-    println!("tollgate listening on http://{at}, serving {}", groups(config));
-    warn_open(at, config);
+fn announce(address: SocketAddr, config: &Config) {
+    println!("tollgate listening on http://{address}, serving {}", groups(config));
+    warn_open(address, config);
 }
 
-fn warn_open(at: SocketAddr, config: &Config) {
-    if !at.ip().is_loopback() && config.master_key.is_none() {
+/// Warns if other machines can reach the gateway and no key is required.
+fn warn_open(address: SocketAddr, config: &Config) {
+    if !address.ip().is_loopback() && config.master_key.is_none() {
         eprintln!(
-            "warning: everyone who can reach {at} may call these models with your keys, because there is no \
+            "warning: everyone who can reach {address} may call these models with your keys, because there is no \
              master_key. Set general_settings.master_key or LITELLM_MASTER_KEY, or listen on 127.0.0.1 (the default)."
         );
     }
@@ -203,13 +204,13 @@ fn groups(config: &Config) -> String {
     groups.join(", ")
 }
 
-/// The signals that ask the process to go.
-struct Leave {
+/// The signals that shut the process down.
+struct ShutdownSignals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
-impl Leave {
+impl ShutdownSignals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: unix::signal(SignalKind::interrupt())?,
@@ -217,22 +218,24 @@ impl Leave {
         })
     }
 
-    /// The first signal asks nicely; from then on a second one ends the process at once. How long clients may still come.
-    async fn asked(mut self) -> Duration {
-        let notice = self.any().await;
+    /// Waits for the first signal; from then on a second one ends the process at once.
+    ///
+    /// Returns the time for which new connections are still accepted.
+    async fn received(mut self) -> Duration {
+        let deregistration_delay = self.recv().await;
         eprintln!("tollgate: finishing what is in flight; a second signal ends it at once");
         tokio::spawn(async move {
-            self.any().await;
+            self.recv().await;
             std::process::exit(130);
         });
-        notice
+        deregistration_delay
     }
 
-    async fn any(&mut self) -> Duration {
+    async fn recv(&mut self) -> Duration {
         tokio::select! {
-            // Somebody at a terminal, who sends nobody here.
+            // From a terminal, with no load balancer in front.
             _ = self.interrupt.recv() => Duration::ZERO,
-            _ = self.terminate.recv() => NOTICE,
+            _ = self.terminate.recv() => DEREGISTRATION_DELAY,
         }
     }
 }

@@ -93,20 +93,16 @@ impl Arguments {
 }
 
 /// Runs the scenario that the arguments name, and prints its report.
-pub(super) fn simulate(arguments: &Arguments) -> ExitCode {
-    let (mut config, warnings) = match read(&arguments.config) {
-        Ok(read) => read,
-        Err(code) => return code,
-    };
+///
+/// # Errors
+///
+/// Returns the exit code after printing the error.
+pub(super) fn simulate(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
+    let (mut config, warnings) = read(&arguments.config)?;
     eprint!("{warnings}");
     config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
-    match run(&config, &arguments.scenario()) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed("cannot simulate", &error),
-    }
+    print!("{}", run(&config, &arguments.scenario()).map_err(failed("cannot simulate"))?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn strategy(name: &str) -> Result<RoutingStrategy, InvalidArgument> {

@@ -28,7 +28,7 @@ pub const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum time for which a closed connection still reads and discards, until the client closes its side: nginx's
 /// `lingering_close`.
 ///
-/// A client whose request was refused may still be sending the body. If the socket were closed at once, the kernel would
+/// A client may still be sending the body of a request that was refused. If the socket were closed at once, the kernel would
 /// respond to those bytes with a reset, on which the client's kernel may discard the response.
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -88,14 +88,10 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
 
 impl<T: Reset> ClientIo<T> {
     /// Returns the result of a write, or an error if writes have been pending for [`SEND_TIMEOUT`].
-    fn with_timeout(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+    fn timed(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if write.is_ready() {
             self.timer = None;
-            return written;
+            return write;
         }
         ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(SEND_TIMEOUT))).as_mut().poll(cx));
         self.inner.inner().reset();
@@ -117,7 +113,7 @@ impl<T: AsyncRead + Unpin> Read for ClientIo<T> {
 impl<T: AsyncRead + AsyncWrite + Reset + Unpin> Write for ClientIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.with_timeout(cx, written)
+        self.timed(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -49,8 +49,8 @@ const MAX_HEAD_SIZE: usize = 64 * 1024;
 /// The maximum size of hyper's read buffer in bytes. The buffer begins with 8 KB, which is enough for a chat, and grows
 /// while reads fill it. Queued response bytes have a limit of their own, the [`WriteWindow`].
 ///
-/// A connection keeps the buffers that it has grown: an idle stream whose request had a prompt of 1 MB holds 260 KB (110
-/// with a limit of 64 KB here, 41 with 8 KB), one whose request was a chat 34 KB.
+/// A connection keeps the buffers that it has grown: an idle stream holds 34 KB after the request of a chat, and 260 KB
+/// after a prompt of 1 MB (110 with a limit of 64 KB here, 41 with 8 KB).
 const MAX_READ_BUFFER: usize = 256 * 1024;
 
 /// A tower service that the server can serve: it responds to every request of hyper and never fails.
@@ -147,7 +147,7 @@ impl<S: HttpService> Server<S> {
     async fn accept_loop(&mut self) -> Infallible {
         loop {
             let (stream, permit) = self.listener.accept().await;
-            let connection = connection(stream, self.service.clone(), self.context.clone());
+            let connection = self.context.clone().connection(stream, self.service.clone());
             let served = self.connections.watch(connection).map(move |result| {
                 // A broken connection concerns only its client; its requests in flight have been dropped.
                 if let Err(error) = result {
@@ -173,23 +173,21 @@ struct ConnectionContext {
     at_capacity: AtCapacity,
 }
 
-/// Returns the connection of a client, which is served while it is polled.
-fn connection<T, S>(
-    stream: T,
-    service: S,
-    context: ConnectionContext,
-) -> impl GracefulConnection<Error = hyper::Error> + Send
-where
-    T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
-    S: HttpService,
-{
-    let window = WriteWindow::new(context.at_capacity);
-    let io = ClientIo::new(stream, window.clone(), context.draining);
-    let service = service.into_service().map_response(move |response| window.wrap(response));
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_header_size(MAX_HEAD_SIZE)
-        .max_buf_size(MAX_READ_BUFFER)
-        .serve_connection(io, TowerToHyperService::new(service))
+impl ConnectionContext {
+    /// Returns the connection of a client, which is served while it is polled.
+    fn connection<T, S>(self, stream: T, service: S) -> impl GracefulConnection<Error = hyper::Error> + Send
+    where
+        T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
+        S: HttpService,
+    {
+        let window = WriteWindow::new(self.at_capacity);
+        let io = ClientIo::new(stream, window.clone(), self.draining);
+        let service = service.into_service().map_response(move |response| window.wrap(response));
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_header_size(MAX_HEAD_SIZE)
+            .max_buf_size(MAX_READ_BUFFER)
+            .serve_connection(io, TowerToHyperService::new(service))
+    }
 }

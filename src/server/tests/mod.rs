@@ -18,7 +18,7 @@ use tokio::{
 use tollgate_test_support::Script;
 use tower::service_fn;
 
-use super::{ConnectionContext, client_io::Reset, connection};
+use super::{ConnectionContext, client_io::Reset};
 
 impl Reset for DuplexStream {
     fn reset(&self) {}
@@ -32,7 +32,7 @@ fn served(capacity: usize, scripts: impl IntoIterator<Item = Script>) -> (Duplex
         let script = scripts.lock().unwrap().pop_front().unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(script.into_body())))
     });
-    let connection = connection(server, service, ConnectionContext::default());
+    let connection = ConnectionContext::default().connection(server, service);
     (client, tokio::spawn(async move { connection.await.is_ok() }))
 }
 

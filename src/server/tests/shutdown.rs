@@ -29,7 +29,7 @@ use crate::{
     server::{
         AtCapacity, ConnectionContext, Listener,
         client_io::{ClientIo, LINGER_TIMEOUT},
-        connection, serve,
+        serve,
         write_window::WriteWindow,
     },
 };
@@ -42,7 +42,7 @@ async fn refuse(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallibl
 /// The client's end of a connection on which every request is refused before its body is read.
 fn refusing(context: ConnectionContext) -> (DuplexStream, JoinHandle<bool>) {
     let (client, server) = duplex(1024);
-    let connection = connection(server, service_fn(refuse), context);
+    let connection = context.connection(server, service_fn(refuse));
     (client, tokio::spawn(async move { connection.await.is_ok() }))
 }
 
