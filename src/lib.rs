@@ -34,7 +34,7 @@ pub(crate) use error::Error;
 pub mod upstream {
     pub use crate::{
         body::{ScriptStep, UpstreamBody},
-        deployment::upstream::{Call, Calling, Upstream},
+        deployment::upstream::{Upstream, UpstreamCall, UpstreamFuture},
         error::TransportError,
         request::{Operation, SplicedBody},
     };

@@ -4,7 +4,7 @@ use std::{future::ready, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use tollgate::upstream::{Call, Calling, ScriptStep, Upstream, UpstreamBody};
+use tollgate::upstream::{ScriptStep, Upstream, UpstreamBody, UpstreamCall, UpstreamFuture};
 
 /// Events of a stream before its `[DONE]`.
 const EVENTS: usize = 64;
@@ -45,7 +45,7 @@ impl ScriptedBody {
 }
 
 impl Upstream for ScriptedBody {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let Self(answers) = self;
         let (media, frames) = match call.stream {
             true => ("text/event-stream", &*answers.events),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::upstream::{Call, Calling, Upstream};
+use super::upstream::{Upstream, UpstreamCall, UpstreamFuture};
 use crate::{
     body::{ScriptStep, UpstreamBody},
     classify::{self, OutcomeKind},
@@ -132,7 +132,7 @@ fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Respo
 }
 
 impl Upstream for MockUpstream {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let (response, delay) = (self.response(call.operation, call.stream), self.delay);
         Box::pin(async move {
             if !delay.is_zero() {

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     body::UpstreamBody,
     config::{Config, Deployment, TokenAccounting},
-    deployment::upstream::{Call, Calling, Upstream},
+    deployment::upstream::{Upstream, UpstreamCall, UpstreamFuture},
     error::TransportError,
 };
 
@@ -337,7 +337,7 @@ impl SimulatedUpstream {
 struct SimulatedConnection(Option<Arc<SimulatedUpstream>>);
 
 impl Upstream for SimulatedConnection {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let (server, sent) = (self.0.clone(), Instant::now());
         let body = call.request.into_body().to_bytes();
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! The future of [`Peek`](super::Peek).
+//! The response future of [`Peek`](super::Peek).
 
 use std::{
     pin::Pin,
@@ -19,13 +19,13 @@ use crate::{
 };
 
 pin_project! {
-    /// The future of [`Peek`](super::Peek): first the head, then as much of the body as it takes.
+    /// The future of [`Peek`](super::Peek): waits for the head, then for enough of the body.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         #[pin]
         state: State<F>,
         timer: Timer,
-        clocks: RunningTimeouts,
+        timeouts: RunningTimeouts,
         config: WatchConfig,
         stream: bool,
     }
@@ -41,8 +41,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, config: WatchConfig, clocks: RunningTimeouts, stream: bool) -> Self {
-        Self { state: State::Head { inner }, timer: Timer::default(), clocks, config, stream }
+    pub(super) fn new(inner: F, config: WatchConfig, timeouts: RunningTimeouts, stream: bool) -> Self {
+        Self { state: State::Head { inner }, timer: Timer::default(), timeouts, config, stream }
     }
 }
 
@@ -58,14 +58,14 @@ where
         match this.state.as_mut().project() {
             StateProj::Head { inner } => {
                 let Poll::Ready(head) = inner.poll(cx) else {
-                    let fault = ready!(this.clocks.poll_for_head(this.timer, cx));
-                    return Poll::Ready(Err(fault.into()));
+                    let error = ready!(this.timeouts.poll_for_head(this.timer, cx));
+                    return Poll::Ready(Err(error.into()));
                 };
-                let mut held = HeldResponse::of(head?, this.config, *this.clocks, *this.stream);
-                // The call's future goes here, and with it what it held of the prompt.
+                let mut held = HeldResponse::of(head?, this.config, *this.timeouts, *this.stream);
+                // Drops the call's future, which may hold the prompt.
                 this.state.set(State::Body { held: None });
                 *this.timer = Timer::default();
-                // Most answers are there with their heads, and are moved once less.
+                // Most responses are decided with their head; this saves moving them once.
                 if held.poll_decided(cx).is_pending() {
                     this.state.set(State::Body { held: Some(held) });
                     return Poll::Pending;
@@ -73,10 +73,10 @@ where
                 Poll::Ready(held.into_response(this.config).map_err(E::from))
             }
             StateProj::Body { held } => {
-                let Some(under_way) = held else { return Poll::Pending };
-                ready!(under_way.poll_decided(cx));
-                let Some(known) = held.take() else { return Poll::Pending };
-                Poll::Ready(known.into_response(this.config).map_err(E::from))
+                let Some(pending) = held else { return Poll::Pending };
+                ready!(pending.poll_decided(cx));
+                let Some(decided) = held.take() else { return Poll::Pending };
+                Poll::Ready(decided.into_response(this.config).map_err(E::from))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A response whose body is read until it can be committed or refused: [`HeldResponse`].
+//! A response with a body that is read until it can be committed or refused: [`HeldResponse`].
 
 use std::{
     task::{Context, Poll, ready},
@@ -23,28 +23,30 @@ use crate::{
     request,
 };
 
-/// The bytes of a body that are held before it is committed.
+/// The maximum number of bytes that are held before a response is committed.
 const HOLD_LIMIT: usize = 64 * 1024;
-/// The time that a stream is held without a timeout for its first content: most clients and proxies wait a minute for
-/// a response head.
+/// The time for which a stream is held if it has no timeout for its first content: most clients and proxies wait a minute
+/// for a response head.
 const HOLD_TIME: Duration = Duration::from_secs(30);
-/// The bytes of an error body that are read; the time for it is short, because another deployment can be called.
+/// The maximum number of bytes of an error body that are read.
 const ERROR_LIMIT: usize = 1024 * 1024;
+/// The time for reading an error body: short, because another deployment can be called.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
-/// A response whose head was received.
+/// A response of which the head was received.
 #[derive(Debug)]
 pub(super) struct HeldResponse {
     parts: Parts,
     form: ResponseForm,
-    /// True if its Content-Type is an event stream.
+    /// True if the Content-Type is an event stream.
     events: bool,
-    /// True if the time to hold it is over.
+    /// True if the hold time has elapsed.
     overdue: bool,
     /// True if the request asked for a stream.
     stream: bool,
 }
 
+/// The kind of body, which determines when a response is decided.
 #[derive(Debug)]
 enum ResponseForm {
     Error(Box<ActiveBody<Plain>>),
@@ -56,22 +58,22 @@ impl HeldResponse {
     pub(super) fn of(
         head: Response<UpstreamBody>,
         config: &WatchConfig,
-        mut clocks: RunningTimeouts,
+        mut timeouts: RunningTimeouts,
         stream: bool,
     ) -> Self {
-        // What frames it is still among the headers: `headers::write` lets none of that through.
-        let (parts, wire) = head.into_parts();
+        // The headers still contain the connection's framing, which `headers::write` removes.
+        let (parts, body) = head.into_parts();
         let (events, encoded) = (is_events(&parts.headers), response::is_encoded(&parts.headers));
         let form = if !parts.status.is_success() {
-            clocks.hold(ERROR_TIME);
-            ResponseForm::Error(ActiveBody::new(Source::new(wire, clocks), Plain::new(None, true)))
+            timeouts.hold(ERROR_TIME);
+            ResponseForm::Error(ActiveBody::new(Source::new(body, timeouts), Plain::new(None, true)))
         } else if events && !encoded {
-            clocks.hold_unless_timed(HOLD_TIME);
-            ResponseForm::Events(ActiveBody::new(Source::new(wire, clocks), Events::new(config.clone())))
+            timeouts.hold_unless_timed(HOLD_TIME);
+            ResponseForm::Events(ActiveBody::new(Source::new(body, timeouts), Events::new(config.clone())))
         } else {
             let length = parts.headers.get(header::CONTENT_LENGTH);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            ResponseForm::Plain(ActiveBody::new(Source::new(wire, clocks), Plain::new(length, encoded)))
+            ResponseForm::Plain(ActiveBody::new(Source::new(body, timeouts), Plain::new(length, encoded)))
         };
         Self { parts, form, events, overdue: false, stream }
     }
@@ -139,7 +141,7 @@ fn plain(
 ) -> Result<request::Response, BodyError> {
     match active.over.take() {
         Some(Ok(())) => response::complete(parts, active.content.drain(), config, stream),
-        Some(Err(StreamBreak::Body(fault))) => Err(fault),
+        Some(Err(StreamBreak::Body(error))) => Err(error),
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
             Ok(response::error_in_success(parts, &data, *outcome, config))
         }
@@ -188,7 +190,7 @@ fn events(
             response::complete(parts, raw, config, true)
         }
         // A connection error after the terminal event does not change the content before it.
-        Some(Err(StreamBreak::Body(fault))) if !state.done => Err(fault),
+        Some(Err(StreamBreak::Body(error))) if !state.done => Err(error),
         Some(Err(StreamBreak::Body(_)) | Ok(())) | None => Err(BodyError::Empty),
     }
 }

@@ -1,25 +1,25 @@
-//! Peek, the commit gate: [`PeekLayer`].
+//! A layer that holds each response until it can be committed or refused: [`PeekLayer`].
 //!
-//! It stands inside Timeout and outside the provider, and turns what comes off the wire into the gateway's one
-//! [`Body`](crate::body::Body). A head alone says little: a 200 may carry an error object, a page of HTML, or nothing, and a
-//! stream may be cut before its first word. So the head is held until it is known what it is worth:
+//! The layer is applied inside Timeout, directly around the upstream, and converts the upstream's response into the
+//! gateway's [`Body`](crate::body::Body). A response head is not enough to judge a response: a 200 may carry an error
+//! object, an HTML page or nothing, and a stream may break before its first content. So the head is held:
 //!
-//! * no success: the body is read (1 MB, 5 s; what is longer is cut there) and judged; status, headers and bytes go on
-//!   as they came, but for our credentials. One that refuses those says so in words of ours, and a compressed one is not
-//!   passed on at all;
-//! * a stream: held until the first content event, for at most 64 KB; without a clock for first content, for 30 s if
-//!   the upstream shows signs of life. Whatever goes wrong before is an error that can be retried elsewhere;
-//! * a plain answer: held whole when it ends within 64 KB, so that a cut is no answer at all;
-//! * a stream that is compressed, though none was asked for: held until its first bytes, for none of it can be read.
+//! * of an error: until its body was read (at most 1 MB and 5 s; the rest is cut) and classified. Status, headers and bytes
+//!   are passed on unchanged, without the gateway's credentials. If the upstream refused those, the message states it. A
+//!   compressed error is not passed on;
+//! * of a stream: until the first content event, for at most 64 KB, and without a timeout for the first content for at most
+//!   30 s after a sign of life. A failure before that is an error that another deployment can retry;
+//! * of any other success: until its end, if it ends within 64 KB, so that a truncated response is an error;
+//! * of a stream that is compressed, although no compression was requested: until its first bytes, as it cannot be read.
 //!
-//! After that the answer is *committed*: nothing is made up and nothing is hidden. A stream that breaks ends with one
-//! error event, never with `[DONE]`.
+//! Then the response is *committed*: the gateway adds nothing and hides nothing. A stream that breaks ends with one error
+//! event, and without `[DONE]`.
 //!
-//! tower has nothing like it: to tower a response is ready when its head is. The nearest relative is tower-http's
-//! `follow_redirect`, which also answers for an inner answer that it swallowed.
+//! tower has no equivalent: a tower response is ready with its head. The closest relative is tower-http's
+//! `follow_redirect`, which also replaces the response of the inner service.
 //!
-//! Hazards: a stream's head is not there before its first content, so a client that waits for the head to show a
-//! spinner waits longer. Without any clock a silent upstream holds the call for ever.
+//! Hazards: the head of a stream arrives with its first content, so a client that shows progress from the head on shows it
+//! later. Without any timeout a silent upstream holds the call for ever.
 
 mod future;
 mod held;
@@ -50,7 +50,7 @@ use crate::{
     request::{Operation, Request},
 };
 
-/// Holds each response until its first content. See the [module](self).
+/// A layer that holds each response until its first content. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct PeekLayer<C> {
     settings: Arc<Settings<C>>,
@@ -58,24 +58,24 @@ pub(crate) struct PeekLayer<C> {
 
 #[derive(Clone, Debug)]
 struct Settings<C> {
-    clocks: C,
+    timeouts: C,
     peek: Arc<PeekConfig>,
     injects_usage: bool,
 }
 
 impl<C: Clone> PeekLayer<C> {
-    /// Asks `clocks` for each request what limits its answer, and `classifier` what an answer means.
-    pub(crate) fn new(clocks: C, classifier: Classifier) -> Self {
+    /// Creates a layer with the timeouts that `timeouts` returns for a request and the outcomes that `classifier` returns.
+    pub(crate) fn new(timeouts: C, classifier: Classifier) -> Self {
         let peek = Arc::new(PeekConfig::new(classifier));
-        Self { settings: Arc::new(Settings { clocks, peek, injects_usage: false }) }
+        Self { settings: Arc::new(Settings { timeouts, peek, injects_usage: false }) }
     }
 
     fn config(&mut self) -> &mut PeekConfig {
         Arc::make_mut(&mut Arc::make_mut(&mut self.settings).peek)
     }
 
-    /// The provider asks every stream for its usage: where the client did not, the chunk that carries nothing else is
-    /// taken out again.
+    /// Sets whether every stream is requested with its usage. If so, the usage chunk of a client that did not request it is
+    /// removed.
     pub(crate) fn with_injected_usage(mut self, injects: bool) -> Self {
         Arc::make_mut(&mut self.settings).injects_usage = injects;
         self
@@ -144,15 +144,15 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let info = &request.info;
-        let (stream, asked) = (info.stream, info.include_usage == Some(true));
+        let (stream, usage_requested) = (info.stream, info.include_usage == Some(true));
         let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
-            strip_usage: self.settings.injects_usage && stream && !asked,
+            strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,
             is_continuation: request.prefix.is_some(),
         };
-        let clocks = RunningTimeouts::start(&self.settings.clocks.get(&request), stream);
-        ResponseFuture::new(self.inner.call(request), config, clocks, stream)
+        let timeouts = RunningTimeouts::start(&self.settings.timeouts.get(&request), stream);
+        ResponseFuture::new(self.inner.call(request), config, timeouts, stream)
     }
 }

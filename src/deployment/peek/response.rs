@@ -11,6 +11,7 @@ use crate::{
     request,
 };
 
+/// The `content-type` of JSON.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Returns the response to a complete 200 that is not an event stream.
@@ -66,8 +67,8 @@ pub(super) fn error(
     let mut body = config.peek.secrets.redact(bytes);
     if let Some((what, code)) = credential_refusal(outcome) {
         let kind = classify::openai_type(classify::kind_of(&outcome));
-        let said = ErrorObject::read(&body);
-        body = ErrorObject::new(format!("{what}: {}", said.message()), kind, code).body().into();
+        let original = ErrorObject::read(&body);
+        body = ErrorObject::new(format!("{what}: {}", original.message()), kind, code).body().into();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
     }
     Response::from_parts(parts, Body::ended(body, outcome)).into()
@@ -102,7 +103,7 @@ fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> 
 pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> request::Response {
     let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
-        "The upstream answered {} with a compressed body, though none was asked for. It is not passed on.",
+        "The upstream returned {} with a compressed body that was not requested. The body is not passed on.",
         parts.status.as_u16()
     );
     let kind = classify::openai_type(classify::kind_of(&outcome));

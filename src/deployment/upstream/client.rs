@@ -1,4 +1,4 @@
-//! The HTTP client for upstreams: [`Client`].
+//! The HTTP client of all upstreams, [`Client`]: one HTTP/1.1 pool per origin, and one shared HTTP/2 client.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tollgate_layers::BoxError;
 use tower::ServiceExt;
 
 use super::{
-    Call, Calling, Upstream,
+    Upstream, UpstreamCall, UpstreamFuture,
     connect::{Connector, connector},
     error::{call_error, connect_error},
     http2::Http2,
@@ -84,20 +84,20 @@ fn root(base: &Uri) -> Uri {
 struct Http1(Arc<Pool<Io, SplicedBody>>);
 
 impl Upstream for Http1 {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let mut request = call.request;
         if request.uri().scheme().is_some() {
             *request.uri_mut() = origin_form(request.uri());
         }
-        let answer = Arc::clone(&self.0).send(request).map(|result| match result {
-            Ok(answer) => Ok(answer.map(UpstreamBody::from)),
+        let response = Arc::clone(&self.0).send(request).map(|result| match result {
+            Ok(response) => Ok(response.map(UpstreamBody::from)),
             Err(SendError::Connect(error)) => Err(connect_error(&*error)),
             Err(SendError::Broken(error)) => Err(call_error(&error)),
             Err(SendError::StaleConnection(error)) => {
                 Err(TransportError { evidence: false, ..call_error(&error) })
             }
         });
-        Box::pin(YieldOnce::new(answer, call.stream))
+        Box::pin(YieldOnce::new(response, call.stream))
     }
 
     fn takes_origin_form(&self) -> bool {

@@ -17,13 +17,15 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A service that connects to the host of a URL within [`CONNECT_TIMEOUT`].
 pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
 
-/// A server that says nothing is asked whether it is still there after this, and then [`KEEPALIVE_RETRIES`] times.
+/// The silence of a server after which TCP keep-alive sends its first probe.
 pub(super) const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
+/// The interval of further probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// The number of unconfirmed probes after which the connection is dead.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// A server that has confirmed nothing for so long, neither what was sent nor a probe, is gone: its host has lost power,
-/// or something on the way has forgotten the connection. Left to itself the kernel waits for a quarter of an hour.
+/// The time without an acknowledgement, of data or of a probe, after which a connection is dead (`TCP_USER_TIMEOUT`): the
+/// host has lost power, or a middlebox has dropped the connection. The kernel's own limit is a quarter of an hour.
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates a connector; `http2` offers that protocol by ALPN.
@@ -40,6 +42,7 @@ pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
     ))
 }
 
+/// Returns the TCP connector with the timeouts and keep-alive of upstream connections.
 pub(super) fn tcp<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

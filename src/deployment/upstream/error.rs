@@ -56,8 +56,8 @@ fn exhausted_resource(error: &io::Error) -> Option<&'static str> {
 
 fn protocol_error(error: &hyper::Error) -> Option<&'static str> {
     match error {
-        _ if error.is_parse_too_large() => Some("the head of its answer is too long"),
-        _ if error.is_parse() => Some("its answer is no HTTP"),
+        _ if error.is_parse_too_large() => Some("the head of its response is too long"),
+        _ if error.is_parse() => Some("its response is not HTTP"),
         _ => None,
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
     let what = match (diagnosis.exhausted, diagnosis.kind) {
         (Some(what), _) => format!("The upstream was not called: this machine is out of {what}."),
         _ if timed_out => {
-            format!("No connection to the upstream within {} s (connect clock).", CONNECT_TIMEOUT.as_secs())
+            format!("No connection to the upstream within {} s (connect timeout).", CONNECT_TIMEOUT.as_secs())
         }
         _ if diagnosis.unresolved => {
             "The upstream cannot be reached: its host name does not resolve.".to_owned()
@@ -90,8 +90,8 @@ pub(super) fn call_error(error: &(dyn Error + 'static)) -> TransportError {
     let diagnosis = Diagnosis::of(error);
     let what = match (diagnosis.protocol, diagnosis.kind) {
         (Some(protocol), _) => format!("The upstream cannot be understood: {protocol}."),
-        (_, Some(kind)) => format!("The connection to the upstream broke before its answer: {kind}."),
-        (_, None) => "The connection to the upstream broke before its answer.".to_owned(),
+        (_, Some(kind)) => format!("The connection to the upstream broke before its response: {kind}."),
+        (_, None) => "The connection to the upstream broke before its response.".to_owned(),
     };
     TransportError { sent: true, timed_out: diagnosis.timed_out, evidence: true, what: what.into() }
 }

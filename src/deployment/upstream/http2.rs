@@ -7,20 +7,20 @@ use hyper_util::{
 };
 
 use super::{
-    Call, Calling, Upstream,
+    Upstream, UpstreamCall, UpstreamFuture,
     client::IDLE_TIMEOUT,
     connect::{Connector, KEEPALIVE_TIME, USER_TIMEOUT},
     error::{call_error, connect_error},
 };
 use crate::{body::UpstreamBody, request::SplicedBody};
 
-/// The flow-control windows of a stream and of a connection, in bytes. A reader that stops blocks its own stream; only
-/// 128 of them block the connection. With the defaults of hyper two and a half would be enough.
+/// The flow-control windows of a stream and of a connection, in bytes. A client that stops reading blocks its own
+/// stream; 128 such streams block the connection. With hyper's defaults, three would.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
-/// hyper-util's pooled client: one connection per authority, shared by all requests and therefore polled by its own
-/// task. Servers without HTTP/2 are called in HTTP/1.1.
+/// The pooled client of hyper-util. It opens one connection per authority, which all requests share and a task of its own
+/// polls. A server without HTTP/2 is called with HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Http2 {
     inner: legacy::Client<Connector, SplicedBody>,
@@ -42,14 +42,14 @@ impl Http2 {
 }
 
 impl Upstream for Http2 {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let mut request = call.request;
         // HTTP/2 sends the authority as a pseudo-header, and some servers refuse both.
         request.headers_mut().remove(header::HOST);
-        let answer = self.inner.request(request);
+        let response = self.inner.request(request);
         Box::pin(async move {
-            match answer.await {
-                Ok(answer) => Ok(answer.map(UpstreamBody::from)),
+            match response.await {
+                Ok(response) => Ok(response.map(UpstreamBody::from)),
                 Err(error) if error.is_connect() => Err(connect_error(&error)),
                 Err(error) => Err(call_error(&error)),
             }

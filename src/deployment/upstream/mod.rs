@@ -1,7 +1,7 @@
 //! The upstream of a deployment, the second boundary where types are erased: [`Upstream`].
 //!
-//! [`Deployed`] is the leaf of the tree: it encodes for one deployment and calls its upstream. That is the [`Client`],
-//! unless it is a mock, a simulation, or an embedder's own.
+//! [`Deployed`] is the leaf service of the tree: it encodes for one deployment and calls its upstream, which is the
+//! [`Client`], a mock, a simulation, or an implementation of an embedder.
 
 mod client;
 mod connect;
@@ -33,7 +33,7 @@ use crate::{
 
 /// A call to an upstream.
 #[derive(Debug)]
-pub struct Call {
+pub struct UpstreamCall {
     /// The request in the upstream's dialect.
     pub request: http::Request<SplicedBody>,
     /// The operation that was called.
@@ -43,12 +43,13 @@ pub struct Call {
 }
 
 /// The future of an upstream's response.
-pub type Calling = Pin<Box<dyn Future<Output = Result<http::Response<UpstreamBody>, TransportError>> + Send>>;
+pub type UpstreamFuture =
+    Pin<Box<dyn Future<Output = Result<http::Response<UpstreamBody>, TransportError>> + Send>>;
 
-/// A service that responds in an upstream's dialect: the client of the gateway, a mock, or one of an embedder.
+/// A service that responds in an upstream's dialect: the client of the gateway, a mock, or an embedder's.
 pub trait Upstream: Send + Sync {
     /// Sends the call. Dropping the future cancels it.
-    fn call(&self, call: Call) -> Calling;
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture;
 
     /// Returns true if the upstream has one server, so that calls may have a target in origin form: path and query only.
     /// Otherwise targets are absolute.
@@ -87,7 +88,7 @@ impl Deployed {
 impl Service<Request> for Deployed {
     type Response = http::Response<UpstreamBody>;
     type Error = Error;
-    type Future = MapErr<Calling, fn(TransportError) -> Error>;
+    type Future = MapErr<UpstreamFuture, fn(TransportError) -> Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
@@ -96,6 +97,9 @@ impl Service<Request> for Deployed {
     fn call(&mut self, request: Request) -> Self::Future {
         let (operation, stream) = (request.info.operation, request.info.stream);
         let request = self.inner.encoder.encode(&request, self.inner.usage);
-        self.inner.upstream.call(Call { request, operation, stream }).map_err(Error::Transport as fn(_) -> _)
+        self.inner
+            .upstream
+            .call(UpstreamCall { request, operation, stream })
+            .map_err(Error::Transport as fn(_) -> _)
     }
 }

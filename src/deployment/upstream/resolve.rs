@@ -17,11 +17,11 @@ use futures_util::{
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::Service;
 
-/// Looks up a name with `inner`; concurrent callers share the lookup.
+/// A resolver that looks up a name with `inner`; concurrent callers share the lookup.
 ///
-/// The machine's own resolver blocks a thread for as long as it waits, half a minute where no server answers, and
-/// whoever stops waiting frees nothing. Asked by each call to a name that does not resolve, it would soon hold all of the
-/// threads that there are, and no other name could be looked up. What is found is not kept: that is the machine's.
+/// The system's resolver blocks a thread while it waits, up to half a minute without a DNS server, and a cancelled call does
+/// not free that thread. If each call to a name that does not resolve started a lookup, they would soon occupy all blocking
+/// threads, and no other name could be resolved. Results are not cached: the system does that.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver<R> {
     inner: R,
@@ -143,77 +143,77 @@ mod tests {
 
     use super::*;
 
-    const AT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
+    const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
 
-    /// What stands for the machine's resolver: `gone` has no address, and all wait until they are told.
+    /// A mock of the system's resolver: `gone` has no address, and each lookup waits for a permit.
     #[derive(Default)]
-    struct Machine {
-        asked: AtomicUsize,
-        told: Notify,
+    struct SystemResolver {
+        lookups: AtomicUsize,
+        permits: Notify,
     }
 
-    impl Machine {
-        async fn answer(self: Arc<Self>, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
-            self.asked.fetch_add(1, SeqCst);
-            self.told.notified().await;
+    impl SystemResolver {
+        async fn look_up(self: Arc<Self>, name: Name) -> io::Result<vec::IntoIter<SocketAddr>> {
+            self.lookups.fetch_add(1, SeqCst);
+            self.permits.notified().await;
             match name.as_str() {
                 "gone" => Err(io::Error::other("no such name")),
                 "panic" => panic!("of the test"),
-                _ => Ok(vec![AT].into_iter()),
+                _ => Ok(vec![ADDRESS].into_iter()),
             }
         }
     }
 
-    type Asked = BoxFuture<'static, Result<vec::IntoIter<SocketAddr>, ResolveError>>;
+    type LookupFuture = BoxFuture<'static, Result<vec::IntoIter<SocketAddr>, ResolveError>>;
 
-    impl Machine {
-        /// Asks through one resolver.
-        fn asker(self: &Arc<Self>) -> impl Fn(&str) -> Asked {
-            let machine = Arc::clone(self);
-            let resolver = Resolver::new(service_fn(move |name| Arc::clone(&machine).answer(name)));
+    impl SystemResolver {
+        /// Returns a function that looks up names through one shared [`Resolver`].
+        fn shared(self: &Arc<Self>) -> impl Fn(&str) -> LookupFuture {
+            let system = Arc::clone(self);
+            let resolver = Resolver::new(service_fn(move |name| Arc::clone(&system).look_up(name)));
             move |name| resolver.clone().oneshot(name.parse().unwrap()).boxed()
         }
 
-        fn asked(&self) -> usize {
-            self.asked.load(SeqCst)
+        fn lookups(&self) -> usize {
+            self.lookups.load(SeqCst)
         }
     }
 
     #[tokio::test]
-    async fn many_who_ask_for_a_name_at_once_are_told_by_one_lookup() {
-        let machine = Arc::new(Machine::default());
-        let ask = machine.asker();
+    async fn concurrent_lookups_of_a_name_are_one_lookup() {
+        let system = Arc::new(SystemResolver::default());
+        let look_up = system.shared();
         for round in 1..3 {
-            machine.told.notify_one();
-            let found = join_all((0..100).map(|_| ask("here"))).await;
-            assert!(found.into_iter().all(|found| found.unwrap().eq([AT])));
-            assert_eq!(machine.asked(), round, "what was found is not kept");
+            system.permits.notify_one();
+            let found = join_all((0..100).map(|_| look_up("here"))).await;
+            assert!(found.into_iter().all(|found| found.unwrap().eq([ADDRESS])));
+            assert_eq!(system.lookups(), round, "results are not cached");
         }
     }
 
     #[tokio::test]
-    async fn who_comes_when_all_others_have_left_finds_the_lookup_still_under_way() {
-        let machine = Arc::new(Machine::default());
-        let ask = machine.asker();
-        let mut first = tokio_test::task::spawn(ask("here"));
+    async fn a_lookup_continues_after_its_callers_are_cancelled() {
+        let system = Arc::new(SystemResolver::default());
+        let look_up = system.shared();
+        let mut first = tokio_test::task::spawn(look_up("here"));
         assert!(first.poll().is_pending());
         drop(first);
-        machine.told.notify_one();
-        assert!(ask("here").await.unwrap().eq([AT]));
-        assert_eq!(machine.asked(), 1);
+        system.permits.notify_one();
+        assert!(look_up("here").await.unwrap().eq([ADDRESS]));
+        assert_eq!(system.lookups(), 1);
     }
 
     #[tokio::test]
-    async fn a_lookup_that_fails_or_panics_is_over_too() {
-        let machine = Arc::new(Machine::default());
-        let ask = machine.asker();
-        for (name, said) in [("gone", "no such name"), ("panic", "panicked"), ("gone", "no such name")] {
-            machine.told.notify_one();
-            for result in join_all([ask(name), ask(name)]).await {
+    async fn a_lookup_that_fails_or_panics_is_removed() {
+        let system = Arc::new(SystemResolver::default());
+        let look_up = system.shared();
+        for (name, message) in [("gone", "no such name"), ("panic", "panicked"), ("gone", "no such name")] {
+            system.permits.notify_one();
+            for result in join_all([look_up(name), look_up(name)]).await {
                 let cause = result.unwrap_err().source().unwrap().to_string();
-                assert!(cause.contains(said), "{cause}");
+                assert!(cause.contains(message), "{cause}");
             }
         }
-        assert_eq!(machine.asked(), 3);
+        assert_eq!(system.lookups(), 3);
     }
 }

@@ -17,7 +17,7 @@ use tollgate::{
     config::{Config, Deployment},
     stack,
     state::State,
-    upstream::{Call, Calling, ScriptStep, TransportError, Upstream, UpstreamBody},
+    upstream::{ScriptStep, TransportError, Upstream, UpstreamBody, UpstreamCall, UpstreamFuture},
 };
 use tower::ServiceExt;
 
@@ -195,7 +195,7 @@ struct Scripted {
 }
 
 impl Upstream for Scripted {
-    fn call(&self, call: Call) -> Calling {
+    fn call(&self, call: UpstreamCall) -> UpstreamFuture {
         let n = {
             let mut log = self.log.lock().unwrap();
             log.push(Seen { at: Instant::now(), id: self.id.clone() });

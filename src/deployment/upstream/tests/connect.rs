@@ -1,4 +1,4 @@
-//! How a connection is made, and what the kernel is told about it.
+//! Tests of the connector: socket options, and the connect timeout of several addresses.
 
 use std::{
     convert::Infallible,
@@ -17,11 +17,11 @@ use tower::{ServiceExt, service_fn};
 use crate::deployment::upstream::connect::{CONNECT_TIMEOUT, KEEPALIVE_TIME, USER_TIMEOUT, connector, tcp};
 
 #[tokio::test]
-async fn a_quiet_server_is_asked_whether_it_is_still_there() {
+async fn an_upstream_connection_has_tcp_keepalive_and_user_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let connected = connector(false).unwrap().oneshot(uri).await.unwrap();
-    let MaybeHttpsStream::Http(socket) = &connected else { panic!("TLS, and nobody asked for it") };
+    let MaybeHttpsStream::Http(socket) = &connected else { panic!("TLS for an http URL") };
     let socket = SockRef::from(socket.inner());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
     let probes = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
@@ -30,9 +30,9 @@ async fn a_quiet_server_is_asked_whether_it_is_still_there() {
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
 }
 
-/// Where connections are neither made nor refused: a queue of one that is full. Both must live on.
+/// Makes connections to the address hang: its accept queue of one is full while the returned sockets live.
 #[cfg(target_os = "linux")]
-async fn dead(address: SocketAddr) -> (TcpListener, TcpStream) {
+async fn unresponsive(address: SocketAddr) -> (TcpListener, TcpStream) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -42,16 +42,17 @@ async fn dead(address: SocketAddr) -> (TcpListener, TcpStream) {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_dead_address_leaves_time_for_the_next() {
-    let well = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = well.local_addr().unwrap();
-    let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), at.port()));
-    let _dead = dead(other).await;
-    let resolver = service_fn(move |_: Name| async move { Ok::<_, Infallible>([other, at].into_iter()) });
+async fn an_unresponsive_address_leaves_time_to_connect_to_the_next() {
+    let healthy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = healthy.local_addr().unwrap();
+    let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), address.port()));
+    let _sockets = unresponsive(other).await;
+    let resolver =
+        service_fn(move |_: Name| async move { Ok::<_, Infallible>([other, address].into_iter()) });
     pause();
-    let uri = format!("http://two.test:{}", at.port()).parse().unwrap();
+    let uri = format!("http://two.test:{}", address.port()).parse().unwrap();
     let connecting = tcp(HttpConnector::new_with_resolver(resolver)).oneshot(uri);
     let connected =
         timeout(CONNECT_TIMEOUT * 2 / 3, connecting).await.expect("time is left for TLS").unwrap();
-    assert_eq!(connected.inner().peer_addr().unwrap(), at);
+    assert_eq!(connected.inner().peer_addr().unwrap(), address);
 }

@@ -1,4 +1,4 @@
-//! What is response of an error, and whether it is evidence against the upstream.
+//! Tests of the messages of connection errors, and of the errors that count as evidence against the upstream.
 
 use std::{error::Error, fmt, io, io::ErrorKind};
 
@@ -13,17 +13,17 @@ use crate::{
     error::{self, HasOutcome, TransportError},
 };
 
-/// As hyper-util wraps what a dial fails with.
+/// The wrapper that hyper-util puts around a failed dial.
 #[derive(Debug)]
-struct Opening(io::Error);
+struct OpenError(io::Error);
 
-impl fmt::Display for Opening {
+impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tcp open error")
     }
 }
 
-impl Error for Opening {
+impl Error for OpenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0)
     }
@@ -34,49 +34,50 @@ fn is_evidence(error: TransportError) -> bool {
 }
 
 #[test]
-fn what_this_machine_is_short_of_is_no_evidence_against_the_upstream() {
-    let short = [
+fn a_local_resource_error_is_not_evidence_against_the_upstream() {
+    let exhausted = [
         (io::Error::from_raw_os_error(24), "open files"),
         (io::Error::from_raw_os_error(23), "open files"),
         (ErrorKind::AddrNotAvailable.into(), "local ports"),
         (ErrorKind::OutOfMemory.into(), "memory"),
     ];
-    for (error, what) in short {
-        let error = connect_error(&Opening(error));
+    for (error, what) in exhausted {
+        let error = connect_error(&OpenError(error));
         assert!(error.what.contains(what), "{}", error.what);
         assert!(!is_evidence(error));
     }
-    assert!(is_evidence(connect_error(&Opening(ErrorKind::ConnectionRefused.into()))));
+    assert!(is_evidence(connect_error(&OpenError(ErrorKind::ConnectionRefused.into()))));
 }
 
 #[test]
-fn a_clock_that_strikes_in_the_kernel_is_the_connect_clock_too() {
-    let error = connect_error(&Opening(ErrorKind::TimedOut.into()));
-    assert!(error.timed_out && error.what.contains("connect clock"), "{}", error.what);
+fn a_connect_timeout_of_the_kernel_has_the_message_of_the_connect_timeout() {
+    let error = connect_error(&OpenError(ErrorKind::TimedOut.into()));
+    assert!(error.timed_out && error.what.contains("connect timeout"), "{}", error.what);
 }
 
-/// What a call makes of a server that says this.
+/// The error of a call to a server that sends this response.
 async fn error_of(response: String) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let server = async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         assert_ne!(socket.read(&mut [0; 4096]).await.unwrap(), 0);
-        // The client may have hung up in the middle.
+        // The client may close the connection during the write.
         let _written = socket.write_all(response.as_bytes()).await;
         socket
     };
     let client = Client::new().unwrap();
-    let (answer, _socket) = tokio::join!(client.http1(&base).call(call(&base)), server);
-    answer.unwrap_err()
+    let (result, _socket) = tokio::join!(client.http1(&base).call(call(&base)), server);
+    result.unwrap_err()
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_understood_is_told_from_a_connection_that_broke() {
+async fn an_invalid_response_has_another_message_than_a_broken_connection() {
     let long = format!("HTTP/1.1 200 OK\r\ncontent-security-policy: {}\r\n\r\n", "x".repeat(20_000));
-    for (response, what) in
-        [(long, "the head of its answer is too long"), ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "no HTTP")]
-    {
+    for (response, what) in [
+        (long, "the head of its response is too long"),
+        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "is not HTTP"),
+    ] {
         let error = error_of(response).await;
         assert!(error.what.contains(what), "{}", error.what);
         assert!(is_evidence(error));

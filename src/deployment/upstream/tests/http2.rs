@@ -1,4 +1,4 @@
-//! One connection that all calls share: how its end is noticed, and that nobody can keep it for himself.
+//! Tests of the shared HTTP/2 connection: its keep-alive, and its flow control between calls.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::deployment::upstream::{
     http2::Http2,
 };
 
-/// A server that speaks HTTP/2 over TLS, and a client that trusts it.
+/// An HTTP/2 server over TLS, and a client that trusts its certificate.
 struct Server {
     base: Uri,
     client: Http2,
@@ -62,54 +62,54 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_without_a_word_is_noticed() {
+async fn an_http2_connection_to_a_silent_server_is_dead_after_the_user_timeout() {
     let server = Server::new().await;
-    let asked = Notify::new();
+    let received = Notify::new();
     let silent = async {
-        let answer = service_fn(|_: Request<Incoming>| {
-            asked.notify_one();
+        let service = service_fn(|_: Request<Incoming>| {
+            received.notify_one();
             pending::<Result<Response<Full<Bytes>>, Infallible>>()
         });
         let connection = http2::Builder::new(TokioExecutor::new());
-        let mut connection = Box::pin(connection.serve_connection(server.accept().await, answer));
+        let mut connection = Box::pin(connection.serve_connection(server.accept().await, service));
         tokio::select! {
             ended = &mut connection => panic!("it ended: {ended:?}"),
-            () = asked.notified() => {}
+            () = received.notified() => {}
         }
-        // From here on nobody reads what comes.
+        // From here on the server reads nothing.
         pause();
         (connection, Instant::now())
     };
-    let mut answer = server.client.call(call(&server.base));
+    let mut response = server.client.call(call(&server.base));
     let (_connection, since) = tokio::select! {
-        _ = &mut answer => panic!("nobody has answered"),
+        _ = &mut response => panic!("the server sent no response"),
         connection = silent => connection,
     };
-    let answer = timeout(10 * USER_TIMEOUT, answer).await.expect("it is noticed");
-    assert!(answer.is_err());
-    // Clocks tick in milliseconds.
+    let result = timeout(10 * USER_TIMEOUT, response).await.expect("an error");
+    assert!(result.is_err());
+    // The resolution of tokio's timers.
     assert!(since.elapsed() < USER_TIMEOUT + Duration::from_millis(100), "{:?}", since.elapsed());
 }
 
 #[tokio::test]
-async fn a_reader_who_takes_nothing_keeps_nobody_else_from_reading() {
+async fn an_http2_stream_that_is_not_read_does_not_block_the_others() {
     const LONG: usize = 4 * 1024 * 1024;
     let server = Server::new().await;
     let serving = async {
-        let answer = service_fn(|_: Request<Incoming>| async {
+        let service = service_fn(|_: Request<Incoming>| async {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(&[b'x'; LONG]))))
         });
-        http2::Builder::new(TokioExecutor::new()).serve_connection(server.accept().await, answer).await
+        http2::Builder::new(TokioExecutor::new()).serve_connection(server.accept().await, service).await
     };
     let reading = async {
         let unread = join_all((0..8).map(|_| server.client.call(call(&server.base)))).await;
         assert!(unread.iter().all(Result::is_ok));
-        let answer = server.client.call(call(&server.base)).await.unwrap();
-        answer.into_body().collect().await.unwrap().to_bytes().len()
+        let response = server.client.call(call(&server.base)).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes().len()
     };
     tokio::select! {
         ended = serving => panic!("it ended: {ended:?}"),
-        // It hangs where it fails.
+        // A failure hangs.
         length = timeout(Duration::from_secs(60), reading) => assert_eq!(length, Ok(LONG)),
     }
 }

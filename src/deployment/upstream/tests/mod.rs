@@ -1,4 +1,4 @@
-//! Dialling and what becomes of it, over real sockets.
+//! Tests of upstream connections over sockets: dial, errors, HTTP/2.
 
 mod connect;
 mod error;
@@ -7,14 +7,14 @@ mod http2;
 use bytes::Bytes;
 use http::{Request, Uri};
 
-use super::Call;
+use super::UpstreamCall;
 use crate::request::{Operation, SplicedBody};
 
-/// A call to whatever is there.
-fn call(base: &Uri) -> Call {
+/// A call to the server at `base`.
+fn call(base: &Uri) -> UpstreamCall {
     let request = Request::post(base)
         .header("host", "server")
         .body(SplicedBody::from(Bytes::from_static(b"{}")))
         .unwrap();
-    Call { request, operation: Operation::Chat, stream: false }
+    UpstreamCall { request, operation: Operation::Chat, stream: false }
 }
