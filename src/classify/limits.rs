@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use tollgate_layers::outcome::ReportedLimit;
 
-use super::moment;
+use super::dates;
 
 /// A limit per minute recovers within a minute; one second is added for rounding.
 const MINUTE: Duration = Duration::from_secs(61);
@@ -148,12 +148,10 @@ fn count(text: &str) -> Option<u64> {
 }
 
 fn reset(text: &str, headers: &HeaderMap) -> Option<Duration> {
-    match moment::number(text) {
-        Some(millis) if millis >= EPOCH_MILLIS => moment::seconds(millis / 1000.0 - moment::now(headers)),
-        Some(seconds) if seconds >= EPOCH_SECONDS => moment::seconds(seconds - moment::now(headers)),
-        Some(seconds) => moment::seconds(seconds),
-        None => {
-            moment::duration(text).or_else(|| moment::seconds(moment::date(text)? - moment::now(headers)))
-        }
+    match dates::number(text) {
+        Some(millis) if millis >= EPOCH_MILLIS => dates::seconds(millis / 1000.0 - dates::now(headers)),
+        Some(seconds) if seconds >= EPOCH_SECONDS => dates::seconds(seconds - dates::now(headers)),
+        Some(seconds) => dates::seconds(seconds),
+        None => dates::duration(text).or_else(|| dates::seconds(dates::date(text)? - dates::now(headers))),
     }
 }

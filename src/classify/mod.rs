@@ -12,10 +12,10 @@
 //! Hazards: only the first 4 KB of a message are searched; an absolute time is compared with the `date` header of the
 //! response, and with the gateway's clock only if there is none.
 
+mod dates;
 mod error_details;
 mod kind;
 mod limits;
-mod moment;
 mod phrases;
 mod policy;
 mod table;

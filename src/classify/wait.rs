@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{error_details::ErrorDetails, limits, moment};
+use super::{dates, error_details::ErrorDetails, limits};
 
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 static RETRY_AFTER: HeaderName = http::header::RETRY_AFTER;
@@ -28,14 +28,14 @@ pub(super) fn hinted(headers: &HeaderMap, details: &ErrorDetails) -> Option<Dura
 
 fn millis(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(&RETRY_AFTER_MS)?.to_str().ok()?;
-    moment::seconds(moment::number(text)? / 1000.0)
+    dates::seconds(dates::number(text)? / 1000.0)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(&RETRY_AFTER)?.to_str().ok()?;
-    match moment::number(text) {
-        Some(count) => moment::seconds(count),
-        None => moment::seconds(moment::date(text)? - moment::now(headers)),
+    match dates::number(text) {
+        Some(count) => dates::seconds(count),
+        None => dates::seconds(dates::date(text)? - dates::now(headers)),
     }
 }
 
@@ -43,6 +43,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn sentence(text: &str) -> Option<Duration> {
     SENTENCES.iter().find_map(|opening| {
         let at = text.find(opening)? + opening.len();
-        moment::leading_duration(text.get(at..)?)
+        dates::leading_duration(text.get(at..)?)
     })
 }

@@ -4,8 +4,8 @@ mod around_call;
 mod context;
 mod frames;
 mod keys;
-mod payload;
 mod splice;
+mod spliced_body;
 
 use std::{
     ops::{Deref, Range},
@@ -18,7 +18,7 @@ pub(crate) use context::RequestContext;
 pub(crate) use context::{attempts, deadline, whole};
 pub(crate) use frames::BodyFrames;
 pub(crate) use keys::TopLevelKeys;
-pub use payload::SplicedBody;
+pub use spliced_body::SplicedBody;
 
 pub(crate) use crate::body::Response;
 use crate::config::{FallbackTarget, Fallbacks, Midstream};

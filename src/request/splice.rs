@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::SplicedBody;
-use super::{BodyFrames, Layout, ParsedRequest};
+use super::{BodyFrames, Layout, ParsedRequest, SplicedBody};
 
 /// A parameter: its name, and its value as JSON text.
 type Parameter = (Arc<str>, Arc<str>);

@@ -189,7 +189,7 @@ proptest! {
             ("x-ratelimit-reset-requests", &wait), ("date", &wait),
         ]);
         for outcome in [Some(answer(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
-            prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= moment::LONGEST));
+            prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= dates::LONGEST));
         }
     }
 

@@ -81,8 +81,8 @@ where
         &mut self,
         request: Request<B>,
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        let mut answer = pin!(self.start_request(request));
-        poll_fn(|cx| self.poll_with(cx, |cx| answer.as_mut().poll(cx))).await
+        let mut response = pin!(self.start_request(request));
+        poll_fn(|cx| self.poll_with(cx, |cx| response.as_mut().poll(cx))).await
     }
 
     /// Polls the connection, and then `user`, until neither makes progress.

@@ -7,9 +7,9 @@
 //!
 //! The pool differs from hyper-util's legacy client in more than that: it has one origin, dials only when no connection
 //! is idle, and drops a dial when its request is cancelled. As in hyper-util, the connection that was used last is taken
-//! first, and a request whose connection was closed before it was sent uses another one.
+//! first, and a request that was not sent because its connection was closed uses another one.
 //!
-//! Hazards: while the body is not polled nothing is read, not even a close by the server; that is back-pressure.
+//! Hazards: while the body is not polled nothing is read, not even a close by the server; that is backpressure.
 //! A body that is dropped before its end closes its connection.
 
 mod body;
@@ -99,7 +99,7 @@ where
         Self { idle, idle_timeout, dial: Box::new(move || Box::pin(dial())) }
     }
 
-    /// Sends a request, whose target and `host` header the server must accept, over an idle connection or a new one.
+    /// Sends a request over an idle connection or a new one. Its target and `host` header are sent unchanged.
     /// An idle connection is taken immediately, before the future is polled. Dropping the future, or the response body
     /// before its end, closes the connection.
     ///
@@ -116,10 +116,12 @@ where
         };
         async move {
             let unsent = match started {
-                Ok((answer, mut connection)) => {
-                    let mut answer = pin!(answer);
-                    match poll_fn(|cx| connection.poll_with(cx, |cx| answer.as_mut().poll(cx))).await {
-                        Ok(answer) => return Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+                Ok((response, mut connection)) => {
+                    let mut response = pin!(response);
+                    match poll_fn(|cx| connection.poll_with(cx, |cx| response.as_mut().poll(cx))).await {
+                        Ok(response) => {
+                            return Ok(response.map(|body| PooledBody::new(body, connection, self)));
+                        }
                         Err(error) => unsent(error).map_err(SendError::StaleConnection)?,
                     }
                 }
@@ -136,14 +138,14 @@ where
     ) -> Result<Response<PooledBody<T, B>>, SendError> {
         while let Some(mut connection) = self.take() {
             match connection.send(request).await {
-                Ok(answer) => return Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+                Ok(response) => return Ok(response.map(|body| PooledBody::new(body, connection, self))),
                 Err(error) => request = unsent(error).map_err(SendError::StaleConnection)?,
             }
         }
         let io = (self.dial)().await.map_err(SendError::Connect)?;
         let mut connection = PooledConnection::handshake(io).await.map_err(SendError::Broken)?;
         match connection.send(request).await {
-            Ok(answer) => Ok(answer.map(|body| PooledBody::new(body, connection, self))),
+            Ok(response) => Ok(response.map(|body| PooledBody::new(body, connection, self))),
             Err(error) => Err(SendError::Broken(error.into_error())),
         }
     }

@@ -1,4 +1,4 @@
-//! Connections are kept, given back and closed as they should be, without a task of their own.
+//! Tests of the connection pool, over in-memory connections: reuse, expiry, and the wake-ups of a connection.
 
 mod reuse;
 mod server;

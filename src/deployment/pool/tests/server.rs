@@ -1,4 +1,4 @@
-//! A server of hyper's behind a pipe in memory.
+//! A hyper server behind in-memory pipes, for the tests of the pool.
 
 use std::{
     convert::Infallible,
@@ -30,88 +30,93 @@ use crate::deployment::pool::{Pool, PooledBody, SendError};
 
 pub(super) type Pipe = TokioIo<DuplexStream>;
 pub(super) type Sent = Full<Bytes>;
-pub(super) type Answer = Response<PooledBody<Pipe, Sent>>;
+pub(super) type PooledResponse = Response<PooledBody<Pipe, Sent>>;
 
 /// A pool, and the server that it connects to.
 pub(super) struct Server {
     pub(super) pool: Arc<Pool<Pipe, Sent>>,
-    door: Arc<Door>,
+    acceptor: Arc<Acceptor>,
 }
 
-/// Where connections come in.
-struct Door {
+/// The server's end of all connections.
+struct Acceptor {
     opened: AtomicUsize,
     closed: watch::Sender<usize>,
-    going: Notify,
+    close: Notify,
 }
 
 impl Server {
     pub(super) fn new() -> Self {
-        Self::kept_for(Duration::from_secs(50))
+        Self::with_idle_timeout(Duration::from_secs(50))
     }
 
-    pub(super) fn kept_for(keep: Duration) -> Self {
-        let door = Door { opened: AtomicUsize::new(0), closed: watch::Sender::new(0), going: Notify::new() };
-        let door = Arc::new(door);
-        let dialled = Arc::clone(&door);
-        Self { pool: Arc::new(Pool::new(keep, move || ready(Ok(Arc::clone(&dialled).connect())))), door }
+    pub(super) fn with_idle_timeout(idle_timeout: Duration) -> Self {
+        let acceptor =
+            Acceptor { opened: AtomicUsize::new(0), closed: watch::Sender::new(0), close: Notify::new() };
+        let acceptor = Arc::new(acceptor);
+        let dialed = Arc::clone(&acceptor);
+        Self {
+            pool: Arc::new(Pool::new(idle_timeout, move || ready(Ok(Arc::clone(&dialed).connect())))),
+            acceptor,
+        }
     }
 
-    /// Asks for `path`, which says how to answer: see [`answer`].
-    pub(super) async fn ask(&self, path: &str) -> Result<Answer, SendError> {
+    /// Sends a request to `path`, which selects the response: see [`respond`].
+    pub(super) async fn send(&self, path: &str) -> Result<PooledResponse, SendError> {
         self.post(path, "hello").await
     }
 
-    /// Sends so much.
-    pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<Answer, SendError> {
+    /// Sends a request with this body.
+    pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<PooledResponse, SendError> {
         let request = Request::post(path).header("host", "server").body(Full::new(body.into()));
         Arc::clone(&self.pool).send(request.expect("a request")).await
     }
 
-    /// Asks, and reads what is answered.
-    pub(super) async fn whole(&self, path: &str) -> String {
-        let answer = self.ask(path).await.expect("an answer");
-        let bytes = answer.into_body().collect().await.expect("a whole body").to_bytes();
+    /// Sends a request and returns the body of its response.
+    pub(super) async fn send_and_read(&self, path: &str) -> String {
+        let response = self.send(path).await.expect("a response");
+        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
         String::from_utf8(bytes.into()).expect("text")
     }
 
     pub(super) fn opened(&self) -> usize {
-        self.door.opened.load(Ordering::Relaxed)
+        self.acceptor.opened.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many connections have been closed, as the server sees it.
+    /// Waits until the server has seen the end of this many connections.
     pub(super) async fn closed(&self, count: usize) {
-        until(&self.door.closed, count).await;
+        until(&self.acceptor.closed, count).await;
     }
 
     pub(super) fn closed_now(&self) -> usize {
-        *self.door.closed.borrow()
+        *self.acceptor.closed.borrow()
     }
 
-    /// Closes those connections that are idle.
-    pub(super) fn hang_up(&self) {
-        self.door.going.notify_waiters();
+    /// Closes the idle connections.
+    pub(super) fn close_idle(&self) {
+        self.acceptor.close.notify_waiters();
     }
 
-    /// Drops the pool, and waits until so many connections have been closed.
+    /// Drops the pool, and waits until this many connections have been closed.
     pub(super) async fn ends_with(self, count: usize) {
-        let Self { pool, door } = self;
+        let Self { pool, acceptor } = self;
         drop(pool);
-        until(&door.closed, count).await;
+        until(&acceptor.closed, count).await;
     }
 }
 
-impl Door {
+impl Acceptor {
     fn connect(self: Arc<Self>) -> Pipe {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(theirs), service_fn(answer));
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(theirs), service_fn(respond));
             let mut connection = pin!(connection);
-            // A connection that its client drops ends with an error, and is as closed as any other.
+            // A connection that the client drops ends with an error, which counts as closed.
             tokio::select! {
                 _ended = connection.as_mut() => {}
-                () = self.going.notified() => {
+                () = self.close.notified() => {
                     connection.as_mut().graceful_shutdown();
                     let _ended = connection.await;
                 }
@@ -127,12 +132,12 @@ async fn until(closed: &watch::Sender<usize>, count: usize) {
     closed.wait_for(|closed| *closed == count).await.expect("the sender is ours");
 }
 
-/// `/ok` answers with a length, `/last` hangs up after that, `/empty` has no body, `/chunks` are a hundred, `/never` ends
-/// after the first, `/early` answers before it has read anything, `/silent` never answers.
-async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+/// Responds by path: `/ok` with a length, `/last` also with `connection: close`, `/empty` without a body, `/chunks` with 100
+/// chunks, `/never` with one chunk and no end, `/early` before the request is read, `/silent` never.
+async fn respond(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let path = request.uri().path().to_owned();
     if path != "/early" {
-        // A client that leaves is noticed by the connection.
+        // The connection handles a client that disconnects.
         let _read = request.into_body().collect().await;
     }
     let body = match path.as_str() {
@@ -142,11 +147,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
         "/never" => BoxBody::new(StreamBody::new(once(ready(chunk())).chain(pending()))),
         _ => Full::new(Bytes::from_static(b"ok")).boxed(),
     };
-    let mut answer = Response::new(body);
+    let mut response = Response::new(body);
     if path == "/last" {
-        answer.headers_mut().insert("connection", HeaderValue::from_static("close"));
+        response.headers_mut().insert("connection", HeaderValue::from_static("close"));
     }
-    Ok(answer)
+    Ok(response)
 }
 
 fn chunk() -> Result<Frame<Bytes>, Infallible> {

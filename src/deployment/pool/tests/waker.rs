@@ -1,4 +1,4 @@
-//! `ConnectionWaker`: a wake-up during a poll repeats it, one from outside wakes the task, and none is lost.
+//! Tests of `ConnectionWaker`: a wake-up during a poll repeats it, one from outside wakes the task, and none is lost.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ impl Wake for Task {
     }
 }
 
-/// Wakeups, their waker, a task and how often that was woken.
+/// Wakeups, their waker, and a task that counts its wake-ups.
 fn pair() -> (Wakeups, Waker, Arc<Task>, Waker) {
     let (wakeups, task) = (Wakeups::default(), Arc::<Task>::default());
     let own = wakeups.waker().clone();
@@ -31,18 +31,18 @@ fn woken(task: &Task) -> usize {
 }
 
 #[test]
-fn a_wake_during_a_poll_sends_it_round_once_more_and_wakes_nobody() {
+fn a_wake_up_during_a_poll_repeats_it_once_and_wakes_no_task() {
     let (mut wakeups, own, task, waker) = pair();
     assert!(wakeups.begin_poll(&waker));
     own.wake_by_ref();
     own.wake_by_ref();
-    assert!(!wakeups.try_end_poll(), "round again");
+    assert!(!wakeups.try_end_poll(), "another round");
     assert!(wakeups.try_end_poll(), "and no more");
     assert_eq!(woken(&task), 0);
 }
 
 #[test]
-fn a_wake_while_all_wait_wakes_the_task_once_until_it_polls_again() {
+fn a_wake_up_while_pending_wakes_the_task_once_until_it_polls_again() {
     let (mut wakeups, own, task, waker) = pair();
     assert!(wakeups.begin_poll(&waker) && wakeups.try_end_poll());
     own.wake_by_ref();
@@ -54,29 +54,29 @@ fn a_wake_while_all_wait_wakes_the_task_once_until_it_polls_again() {
 }
 
 #[test]
-fn a_poll_of_what_waits_is_spared_but_not_for_another_task() {
+fn a_poll_without_a_wake_up_is_skipped_except_for_another_task() {
     let (mut wakeups, own, _task, waker) = pair();
-    let (_, _, another, its) = pair();
+    let (_, _, another, other) = pair();
     assert!(wakeups.begin_poll(&waker) && wakeups.try_end_poll());
     assert!(!wakeups.begin_poll(&waker), "nothing was woken");
-    assert!(wakeups.begin_poll(&its) && wakeups.try_end_poll(), "but another task must be woken");
+    assert!(wakeups.begin_poll(&other) && wakeups.try_end_poll(), "but another task has to be registered");
     own.wake();
     assert_eq!(woken(&another), 1);
 }
 
 #[test]
-fn after_a_poll_that_got_something_the_next_is_never_spared() {
+fn a_poll_after_a_ready_one_is_never_skipped() {
     let (mut wakeups, own, task, waker) = pair();
     assert!(wakeups.begin_poll(&waker));
     wakeups.end_poll();
     assert!(wakeups.begin_poll(&waker));
     wakeups.end_poll();
     own.wake_by_ref();
-    assert_eq!(woken(&task), 1, "whoever has not polled to the end is told as well");
+    assert_eq!(woken(&task), 1, "a task that has not polled to pending is woken, too");
 }
 
 #[test]
-fn one_that_is_forgotten_is_not_woken_and_not_kept() {
+fn a_cleared_task_is_not_woken_and_dropped() {
     let (mut wakeups, own, task, waker) = pair();
     assert!(wakeups.begin_poll(&waker) && wakeups.try_end_poll());
     drop(waker);
