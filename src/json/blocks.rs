@@ -1,4 +1,4 @@
-//! Block-wise scanning of long strings, without a branch for each escape.
+//! SIMD scanning of long strings in blocks, without a branch for each escape.
 //!
 //! Source code, and prompts that contain source code, have an escape every ten characters or so, and each would cost
 //! a mispredicted branch. A block is therefore not searched: each property of its bytes is a mask with one bit per
@@ -7,6 +7,7 @@
 
 use fearless_simd::{Level, Simd, SimdBase, SimdInt, SimdMask, dispatch, u8x16, u8x64};
 
+/// The number of bytes in a block.
 const SIZE: usize = 64;
 
 /// Bytes that are scanned without a call: nearly every name ends within them.
@@ -119,7 +120,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
         #[test]
-        fn a_step_finds_the_first(
+        fn a_step_finds_the_first_special_byte(
             ordinary in prop::array::uniform16(0x20_u8..),
             odd in prop::collection::vec((0..STEP, any::<u8>()), 0..3),
         ) {
@@ -132,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn blocks_end_where_bytes_do_whatever_the_processor(
+        fn a_block_scan_ends_where_a_byte_scan_ends_on_any_processor(
             ordinary in prop::collection::vec(prop::sample::select(b"a\\\\\\n\"".as_slice()), 0..300),
             odd in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
             spread in 1_usize..40,

@@ -1,17 +1,17 @@
-//! Stack of open brackets: [`BracketStack`].
+//! The stack of open brackets: [`BracketStack`].
 
-/// The open brackets, one bit each: set for an object, innermost in the lowest bit.
+/// A stack with one bit per open bracket: set for an object, the innermost in the lowest bit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BracketStack {
     kinds: u128,
     count: usize,
-    room: usize,
+    max_depth: usize,
 }
 
 impl BracketStack {
-    /// Returns an empty stack with a maximum depth of `room`.
-    pub(super) const fn new(room: usize) -> Self {
-        Self { kinds: 0, count: 0, room }
+    /// Returns an empty stack with a maximum depth of `max_depth`.
+    pub(super) const fn new(max_depth: usize) -> Self {
+        Self { kinds: 0, count: 0, max_depth }
     }
 
     pub(super) const fn count(&self) -> usize {
@@ -21,7 +21,7 @@ impl BracketStack {
     pub(super) fn push(&mut self, object: bool) -> Option<()> {
         self.count += 1;
         self.kinds = self.kinds << 1 | u128::from(object);
-        (self.count <= self.room).then_some(())
+        (self.count <= self.max_depth).then_some(())
     }
 
     pub(super) const fn pop(&mut self) {

@@ -1,4 +1,4 @@
-//! Pull scanner over complete JSON text: [`Cursor`].
+//! The pull scanner over complete JSON text: [`Cursor`].
 
 use super::{
     MAX_DEPTH,
@@ -17,10 +17,10 @@ const FEW_DIGITS: usize = 19;
 pub(crate) struct Cursor<'a, N = ()> {
     text: &'a str,
     at: usize,
-    /// The number of brackets that may still open.
-    room: usize,
-    /// The receiver of skipped strings.
-    pub(crate) noticed: N,
+    /// The number of brackets that may still be opened.
+    depth_left: usize,
+    /// The observer of skipped strings.
+    pub(crate) observer: N,
 }
 
 /// The name of a member.
@@ -35,14 +35,14 @@ pub(crate) struct Key<'a> {
 impl<'a> Cursor<'a> {
     /// Returns a cursor that ignores skipped strings.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, room: MAX_DEPTH, noticed: () }
+        Self { text, at: 0, depth_left: MAX_DEPTH, observer: () }
     }
 }
 
 impl<'a> Cursor<'a, TextStats> {
     /// Returns a cursor that collects the statistics of skipped strings.
-    pub(crate) fn tallying(text: &'a str) -> Self {
-        Self { text, at: 0, room: MAX_DEPTH, noticed: TextStats::default() }
+    pub(crate) fn with_stats(text: &'a str) -> Self {
+        Self { text, at: 0, depth_left: MAX_DEPTH, observer: TextStats::default() }
     }
 }
 
@@ -81,7 +81,7 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
     /// Reads an object. `member` must read or skip each value.
     pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, Key<'a>) -> Option<()>) -> Option<()> {
         self.token(b'{')?;
-        self.room = self.room.checked_sub(1)?;
+        self.depth_left = self.depth_left.checked_sub(1)?;
         let mut next = self.peek()? != b'}';
         while next {
             let key = self.key()?;
@@ -90,14 +90,14 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
             next = self.peek()? == b',';
             self.at += usize::from(next);
         }
-        self.room += 1;
+        self.depth_left += 1;
         self.token(b'}')
     }
 
     /// Reads a list. `item` must read or skip each entry. Returns true if there was an entry.
     pub(crate) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<bool> {
         self.token(b'[')?;
-        self.room = self.room.checked_sub(1)?;
+        self.depth_left = self.depth_left.checked_sub(1)?;
         let any = self.peek()? != b']';
         let mut next = any;
         while next {
@@ -106,7 +106,7 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
             next = self.peek()? == b',';
             self.at += usize::from(next);
         }
-        self.room += 1;
+        self.depth_left += 1;
         self.token(b']').map(|()| any)
     }
 
@@ -124,7 +124,7 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
     fn key(&mut self) -> Option<Key<'a>> {
         let text = self.string()?;
         let inner = &self.text.as_bytes()[text.inner];
-        self.noticed.key(inner, text.units);
+        self.observer.key(inner, text.unicode_escapes);
         self.token(b':')?;
         Some(Key { escaped: text.escaped, inner })
     }
@@ -140,7 +140,7 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
 
     /// Skips a value with brackets, without a call for each level.
     fn nested(&mut self) -> Option<()> {
-        let mut open = BracketStack::new(self.room);
+        let mut open = BracketStack::new(self.depth_left);
         loop {
             match self.peek()? {
                 b'{' => {
@@ -186,7 +186,11 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
         match first {
             b'"' => {
                 let text = self.string()?;
-                self.noticed.value(&self.text.as_bytes()[text.inner.clone()], text.inner.len(), text.units);
+                self.observer.value(
+                    &self.text.as_bytes()[text.inner.clone()],
+                    text.inner.len(),
+                    text.unicode_escapes,
+                );
                 Some(())
             }
             b't' => self.word("true"),
@@ -196,7 +200,7 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
         }
     }
 
-    /// Skips this word.
+    /// Skips this literal.
     pub(crate) fn word(&mut self, word: &str) -> Option<()> {
         self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
     }
@@ -213,9 +217,9 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
             }
         }
         let is_padded = digits > 1 && rest[0] == b'0';
-        let goes_on = matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
+        let continues = matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
         self.at += digits;
-        (digits > 0 && !is_padded && !goes_on).then_some(count)
+        (digits > 0 && !is_padded && !continues).then_some(count)
     }
 
     /// Skips a number.

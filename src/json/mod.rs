@@ -2,7 +2,7 @@
 //!
 //! A request is scanned once when it arrives, and every event of a stream as it passes. The gateway needs a few
 //! values of each, and skips the rest, at one instruction per byte of plain text or less. An event is complete in
-//! memory, and its reader requests values from a [`Cursor`]; a request arrives in frames, which are pushed through an
+//! memory, and its reader requests values from a [`Cursor`]; a request arrives in frames, which are pushed through a
 //! [`PushScanner`] that may stop at any byte. Both accept exactly the grammar that `serde_json` accepts, but they are not
 //! full parsers: for rare text (an escape in a name, brackets nested beyond [`MAX_DEPTH`]) or invalid text they
 //! return `None`, and the caller uses `serde_json`, which decides and reports errors. A `None` therefore only costs

@@ -1,4 +1,4 @@
-//! Push scanner for the members of an object that arrives in pieces: [`PushScanner`].
+//! The push scanner for the members of an object that arrives in pieces: [`PushScanner`].
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use super::{
     bracket_stack::BracketStack,
     number::Number,
     text::StringScan,
-    text_stats::{SEEN, ScanObserver},
+    text_stats::{PREFIX_LENGTH, ScanObserver},
 };
 
-/// Finds the positions of the members of an object in one pass, which can stop and continue at any byte.
+/// A scanner that finds the positions of an object's members in one pass, which can stop and continue at any byte.
 ///
 /// A large body arrives in frames. Each is scanned on arrival, while it is in the cache, without copying frames
 /// together and without blocking a thread for megabytes. The scanner is as strict as [`Cursor`](super::Cursor), and
@@ -18,14 +18,15 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct PushScanner {
     next: Next,
-    begun: Begun,
+    partial: PartialToken,
     open: BracketStack,
-    /// The length of the previous pieces.
-    passed: usize,
-    /// The current member, and the completed members.
+    /// The total length of the previous pieces.
+    scanned: usize,
+    /// The current member.
     last: Part,
+    /// The completed members.
     parts: Vec<Part>,
-    most: usize,
+    max_members: usize,
     /// The position of the closing brace.
     close: usize,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Part {
     /// The position of the value.
     pub(crate) value: Range<usize>,
     /// The statistics of the value.
-    pub(crate) tally: TextStats,
+    pub(crate) stats: TextStats,
 }
 
 /// The token that is expected next.
@@ -57,7 +58,7 @@ enum Next {
     Colon,
     /// The token after a value.
     Behind,
-    /// The rest of a string, number or word.
+    /// The rest of a string, number or literal.
     String,
     Number,
     Word,
@@ -65,43 +66,44 @@ enum Next {
     Nothing,
 }
 
-/// The string, number or word in progress, which may continue in the next piece.
+/// The string, number or literal in progress, which may continue in the next piece.
 #[derive(Debug)]
-struct Begun {
-    string: Str,
+struct PartialToken {
+    string: PartialString,
     number: Number,
     /// The rest of a `true`, `false` or `null`.
     word: &'static [u8],
 }
 
+/// A string in progress.
 #[derive(Debug, Default)]
-struct Str {
+struct PartialString {
     is_key: bool,
     /// The position after the opening quote.
     start: usize,
     scan: StringScan,
     /// The beginning of the string, if it is in an earlier piece.
-    seen: Vec<u8>,
+    prefix: Vec<u8>,
 }
 
 impl PushScanner {
-    /// Returns a scanner for an object with at most `most` members.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Returns a scanner for an object with at most `max_members` members.
+    pub(crate) fn new(max_members: usize) -> Self {
         Self {
             next: Next::Object,
-            begun: Begun { string: Str::default(), number: Number::Zero, word: b"" },
+            partial: PartialToken { string: PartialString::default(), number: Number::Zero, word: b"" },
             open: BracketStack::new(MAX_DEPTH),
-            passed: 0,
+            scanned: 0,
             last: Part::default(),
             parts: Vec::with_capacity(16),
-            most,
+            max_members,
             close: 0,
         }
     }
 
     /// Scans the next piece. Returns none if the text is invalid or exceeds a limit; the scanner must not be used
     /// after that.
-    pub(crate) fn walk(&mut self, piece: &[u8]) -> Option<()> {
+    pub(crate) fn scan(&mut self, piece: &[u8]) -> Option<()> {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
             at = match self.next {
@@ -110,12 +112,12 @@ impl PushScanner {
                 Next::Word => self.word(piece, at)?,
                 _ if matches!(byte, b' ' | b'\n' | b'\t' | b'\r') => at + 1,
                 next => {
-                    self.next = self.token(next, byte, self.passed + at)?;
+                    self.next = self.token(next, byte, self.scanned + at)?;
                     at + 1
                 }
             };
         }
-        self.passed += piece.len();
+        self.scanned += piece.len();
         Some(())
     }
 
@@ -124,64 +126,64 @@ impl PushScanner {
         (self.next == Next::Nothing).then_some((self.parts, self.close))
     }
 
-    /// Handles a byte outside of strings, numbers and words. Returns what may follow.
-    fn token(&mut self, next: Next, byte: u8, place: usize) -> Option<Next> {
+    /// Handles a byte outside of strings, numbers and literals. Returns the token that is expected next.
+    fn token(&mut self, next: Next, byte: u8, position: usize) -> Option<Next> {
         match (next, byte) {
             (Next::Object, b'{') => self.open.push(true).map(|()| Next::Member),
             (Next::Key | Next::Member, b'"') => {
                 if self.open.count() == 1 {
-                    self.last.key.start = place;
+                    self.last.key.start = position;
                 }
-                Some(self.begin(true, place))
+                Some(self.begin_string(true, position))
             }
             (Next::Colon, b':') => Some(Next::Value),
             (Next::Behind, b',') => Some(if self.open.is_object() { Next::Key } else { Next::Value }),
-            (Next::Behind | Next::Member, b'}') if self.open.is_object() => self.closed(place),
-            (Next::Behind | Next::Item, b']') if !self.open.is_object() => self.closed(place),
-            (Next::Value | Next::Item, _) => self.value(byte, place),
+            (Next::Behind | Next::Member, b'}') if self.open.is_object() => self.closed(position),
+            (Next::Behind | Next::Item, b']') if !self.open.is_object() => self.closed(position),
+            (Next::Value | Next::Item, _) => self.value(byte, position),
             _ => None,
         }
     }
 
-    fn value(&mut self, byte: u8, place: usize) -> Option<Next> {
+    fn value(&mut self, byte: u8, position: usize) -> Option<Next> {
         if self.open.count() == 1 {
-            self.last.value.start = place;
+            self.last.value.start = position;
             // The statistics of the name do not belong to the value.
-            self.last.tally = TextStats::default();
+            self.last.stats = TextStats::default();
         }
         match byte {
-            b'"' => Some(self.begin(false, place)),
+            b'"' => Some(self.begin_string(false, position)),
             b'{' => self.open.push(true).map(|()| Next::Member),
             b'[' => self.open.push(false).map(|()| Next::Item),
-            b't' => Some(self.spelled(b"rue")),
-            b'f' => Some(self.spelled(b"alse")),
-            b'n' => Some(self.spelled(b"ull")),
+            b't' => Some(self.literal(b"rue")),
+            b'f' => Some(self.literal(b"alse")),
+            b'n' => Some(self.literal(b"ull")),
             _ => {
-                self.begun.number = Number::new(byte)?;
+                self.partial.number = Number::new(byte)?;
                 Some(Next::Number)
             }
         }
     }
 
-    const fn spelled(&mut self, rest: &'static [u8]) -> Next {
-        self.begun.word = rest;
+    const fn literal(&mut self, rest: &'static [u8]) -> Next {
+        self.partial.word = rest;
         Next::Word
     }
 
-    /// Handles the closing bracket at `place`.
-    fn closed(&mut self, place: usize) -> Option<Next> {
+    /// Handles the closing bracket at `position`.
+    fn closed(&mut self, position: usize) -> Option<Next> {
         self.open.pop();
         if self.open.count() == 0 {
-            self.close = place;
+            self.close = position;
             return Some(Next::Nothing);
         }
-        self.behind(place + 1)
+        self.behind(position + 1)
     }
 
     /// Handles the end of a value before `end`.
     fn behind(&mut self, end: usize) -> Option<Next> {
         if self.open.count() == 1 {
-            if self.parts.len() == self.most {
+            if self.parts.len() == self.max_members {
                 return None;
             }
             self.last.value.end = end;
@@ -190,15 +192,15 @@ impl PushScanner {
         Some(Next::Behind)
     }
 
-    fn begin(&mut self, is_key: bool, quote: usize) -> Next {
-        self.begun.string.is_key = is_key;
-        self.begun.string.start = quote + 1;
-        self.begun.string.scan = StringScan::default();
+    fn begin_string(&mut self, is_key: bool, quote: usize) -> Next {
+        self.partial.string.is_key = is_key;
+        self.partial.string.start = quote + 1;
+        self.partial.string.scan = StringScan::default();
         Next::String
     }
 
     fn string(&mut self, piece: &[u8], at: usize) -> Option<usize> {
-        let string = &mut self.begun.string;
+        let string = &mut self.partial.string;
         let end = string.scan.pass(piece, at)?;
         let here = &piece[at..end.unwrap_or(piece.len())];
         let Some(end) = end else {
@@ -206,26 +208,28 @@ impl PushScanner {
             return Some(piece.len());
         };
         // The string is in one piece, unless it began in an earlier one.
-        if string.start == self.passed + at {
-            self.noticed(here, here.len());
+        if string.start == self.scanned + at {
+            self.finish_string(here, here.len());
         } else {
             string.keep(here);
-            let seen = std::mem::take(&mut string.seen);
-            let length = self.passed + end - string.start;
-            self.noticed(&seen, length);
+            let prefix = std::mem::take(&mut string.prefix);
+            let length = self.scanned + end - string.start;
+            self.finish_string(&prefix, length);
         }
-        self.next = if self.begun.string.is_key { Next::Colon } else { self.behind(self.passed + end + 1)? };
+        self.next =
+            if self.partial.string.is_key { Next::Colon } else { self.behind(self.scanned + end + 1)? };
         Some(end + 1)
     }
 
-    /// Handles the end of a string with this length. `seen` is its beginning.
-    fn noticed(&mut self, seen: &[u8], length: usize) {
-        let Str { is_key, start, scan: StringScan { escaped, units, .. }, .. } = self.begun.string;
+    /// Handles the end of a string with this length. `prefix` is its beginning.
+    fn finish_string(&mut self, prefix: &[u8], length: usize) {
+        let PartialString { is_key, start, scan: StringScan { escaped, unicode_escapes, .. }, .. } =
+            self.partial.string;
         if !is_key {
-            self.last.tally.value(seen, length, units);
+            self.last.stats.value(prefix, length, unicode_escapes);
             return;
         }
-        self.last.tally.key(seen, units);
+        self.last.stats.key(prefix, unicode_escapes);
         if self.open.count() == 1 {
             self.last.escaped = escaped;
             self.last.key.end = start + length + 1;
@@ -234,12 +238,12 @@ impl PushScanner {
 
     fn number(&mut self, piece: &[u8], mut at: usize) -> Option<usize> {
         while let Some(&byte) = piece.get(at) {
-            let Some(more) = self.begun.number.then(byte) else {
-                self.next =
-                    if self.begun.number.is_whole() { self.behind(self.passed + at)? } else { return None };
+            let Some(more) = self.partial.number.then(byte) else {
+                self.partial.number.is_whole().then_some(())?;
+                self.next = self.behind(self.scanned + at)?;
                 break;
             };
-            self.begun.number = more;
+            self.partial.number = more;
             at += 1;
         }
         Some(at)
@@ -247,20 +251,20 @@ impl PushScanner {
 
     fn word(&mut self, piece: &[u8], at: usize) -> Option<usize> {
         let here = &piece[at..];
-        let (this, rest) = self.begun.word.split_at(self.begun.word.len().min(here.len()));
+        let (this, rest) = self.partial.word.split_at(self.partial.word.len().min(here.len()));
         let end = at + this.len();
-        self.begun.word = rest;
+        self.partial.word = rest;
         if rest.is_empty() {
-            self.next = self.behind(self.passed + end)?;
+            self.next = self.behind(self.scanned + end)?;
         }
         here.starts_with(this).then_some(end)
     }
 }
 
-impl Str {
+impl PartialString {
     /// Stores the bytes that are needed at the end of the string.
     fn keep(&mut self, here: &[u8]) {
-        let missing = SEEN.saturating_sub(self.seen.len());
-        self.seen.extend_from_slice(&here[..missing.min(here.len())]);
+        let missing = PREFIX_LENGTH.saturating_sub(self.prefix.len());
+        self.prefix.extend_from_slice(&here[..missing.min(here.len())]);
     }
 }

@@ -1,4 +1,4 @@
-//! Scanning of a string.
+//! The scanner of JSON strings: [`string()`].
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ pub(crate) struct Text {
     pub(crate) inner: Range<usize>,
     /// True if the string contains an escape.
     pub(crate) escaped: bool,
-    /// The number of its `\u0000` escapes.
-    pub(crate) units: usize,
+    /// The number of `\u0000` escapes.
+    pub(crate) unicode_escapes: usize,
 }
 
 /// Scans the string with its opening quote at `open`. Returns none if it has no end or is invalid.
@@ -20,7 +20,7 @@ pub(crate) struct Text {
 #[inline(always)]
 pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
     match end_of_short(bytes, open + 1) {
-        Some(end) => Some(Text { inner: open + 1..end, escaped: false, units: 0 }),
+        Some(end) => Some(Text { inner: open + 1..end, escaped: false, unicode_escapes: 0 }),
         None => long_string(bytes, open),
     }
 }
@@ -29,15 +29,15 @@ pub(crate) fn string(bytes: &[u8], open: usize) -> Option<Text> {
 fn long_string(bytes: &[u8], open: usize) -> Option<Text> {
     let mut scan = StringScan::default();
     let end = scan.pass_any(bytes, open + 1)??;
-    let StringScan { escaped, units, rest: _ } = scan;
-    Some(Text { inner: open + 1..end, escaped, units })
+    let StringScan { escaped, unicode_escapes, rest: _ } = scan;
+    Some(Text { inner: open + 1..end, escaped, unicode_escapes })
 }
 
 /// The state of a string scan, which may continue in the next piece.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StringScan {
     pub(super) escaped: bool,
-    pub(super) units: usize,
+    pub(super) unicode_escapes: usize,
     rest: Rest,
 }
 
@@ -48,7 +48,7 @@ enum Rest {
     Nothing,
     /// Everything after the backslash.
     Escape,
-    /// This many hexadecimal digits.
+    /// The number of hexadecimal digits that are missing.
     Digits(u8),
 }
 
@@ -106,7 +106,7 @@ impl StringScan {
         match bytes.get(at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(at + 1),
             Some(b'u') => {
-                self.units += 1;
+                self.unicode_escapes += 1;
                 let Some(digits) = bytes[at + 1..].first_chunk::<4>() else {
                     self.rest = Rest::Digits(4);
                     return self.rest_of_escape(bytes, at + 1);

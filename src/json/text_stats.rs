@@ -1,28 +1,28 @@
-//! Statistics of skipped text: [`TextStats`].
+//! Statistics of the strings that a scanner skips, for token estimates: [`TextStats`].
 
 /// The properties of a text that an estimate of its tokens needs, besides its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextStats {
     /// The number of bytes in strings that are base64 data URIs, including quotes.
-    pub(crate) encoded: usize,
+    pub(crate) data_uri_bytes: usize,
     /// The number of base64 data URIs.
-    pub(crate) uris: u64,
+    pub(crate) data_uris: u64,
     /// The number of `\u0000` escapes elsewhere.
-    pub(crate) units: usize,
+    pub(crate) unicode_escapes: usize,
     /// The number of keys named `image_url`.
-    pub(crate) links: u64,
+    pub(crate) image_urls: u64,
 }
 
-/// Bytes of a string that suffice to recognise a data URI.
-pub(super) const SEEN: usize = 200;
+/// The number of bytes of a string that suffice to recognise a data URI.
+pub(super) const PREFIX_LENGTH: usize = 200;
 
 /// Receives the strings that a scanner skips.
 pub(crate) trait ScanObserver {
-    /// Receives a string value of `length` bytes with `units` `\u0000` escapes. `seen` is a prefix of the value: at
-    /// least [`SEEN`] bytes, or all of it.
-    fn value(&mut self, seen: &[u8], length: usize, units: usize);
-    /// Receives a key, of which `seen` is such a prefix.
-    fn key(&mut self, seen: &[u8], units: usize);
+    /// Receives a string value of `length` bytes with `unicode_escapes` `\u0000` escapes. `prefix` is the
+    /// beginning of the value: at least [`PREFIX_LENGTH`] bytes, or all of it.
+    fn value(&mut self, prefix: &[u8], length: usize, unicode_escapes: usize);
+    /// Receives a key, with the same `prefix`.
+    fn key(&mut self, prefix: &[u8], unicode_escapes: usize);
 }
 
 /// Ignores all strings.
@@ -32,18 +32,18 @@ impl ScanObserver for () {
 }
 
 impl ScanObserver for TextStats {
-    fn value(&mut self, seen: &[u8], length: usize, units: usize) {
-        if seen.starts_with(b"data:") && is_base64(&seen[..seen.len().min(SEEN)]) {
-            self.uris += 1;
-            self.encoded += length + 2;
+    fn value(&mut self, prefix: &[u8], length: usize, unicode_escapes: usize) {
+        if prefix.starts_with(b"data:") && is_base64(&prefix[..prefix.len().min(PREFIX_LENGTH)]) {
+            self.data_uris += 1;
+            self.data_uri_bytes += length + 2;
         } else {
-            self.units += units;
+            self.unicode_escapes += unicode_escapes;
         }
     }
 
-    fn key(&mut self, seen: &[u8], units: usize) {
-        self.links += u64::from(seen == b"image_url");
-        self.units += units;
+    fn key(&mut self, prefix: &[u8], unicode_escapes: usize) {
+        self.image_urls += u64::from(prefix == b"image_url");
+        self.unicode_escapes += unicode_escapes;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Arrival times and sizes of requests: [`Traffic`].
+//! The arrival times and sizes of simulated requests: [`Traffic`].
 
 use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 

@@ -20,16 +20,17 @@ use crate::{Gateway, body::Body, front::handle_error::RETRY_AFTER_MS};
 pub(super) struct Clients {
     gateway: Gateway,
     start: Instant,
-    in_flight: JoinSet<Call>,
+    in_flight: JoinSet<CompletedCall>,
     report: ClientReport,
 }
 
 /// A completed call.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct CompletedCall {
     pub(super) body: Bytes,
-    /// The times of arrival and of the response.
+    /// The time of the request.
     pub(super) arrived: Instant,
+    /// The time of the response.
     pub(super) ended: Instant,
     pub(super) result: ClientResult,
 }
@@ -47,7 +48,7 @@ pub(super) enum ClientResult {
 
 /// The part of a response that the simulation reads.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct CompletionId<'a> {
     id: &'a str,
 }
 
@@ -62,8 +63,8 @@ impl Clients {
     }
 
     /// Waits for the next completed call. Returns none if no call is in flight.
-    pub(super) async fn answered(&mut self) -> Option<Call> {
-        // The gateway turns its own panics into responses; a panic in the simulation itself must not be hidden.
+    pub(super) async fn next_completed(&mut self) -> Option<CompletedCall> {
+        // The gateway converts its own panics into responses; a panic in the simulation itself must not be hidden.
         match self.in_flight.join_next().await?.map_err(JoinError::try_into_panic) {
             Ok(call) => Some(call),
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
@@ -71,17 +72,17 @@ impl Clients {
         }
     }
 
-    /// Waits for the next completed call until `at`.
-    pub(super) async fn answered_before(&mut self, at: Instant) -> Option<Call> {
+    /// Waits for the next completed call until `deadline`.
+    pub(super) async fn next_completed_before(&mut self, deadline: Instant) -> Option<CompletedCall> {
         tokio::select! {
             biased;
-            Some(call) = self.answered() => Some(call),
-            () = sleep_until(at) => None,
+            Some(call) = self.next_completed() => Some(call),
+            () = sleep_until(deadline) => None,
         }
     }
 
     /// Counts a completed call.
-    pub(super) fn count(&mut self, call: &Call) {
+    pub(super) fn count(&mut self, call: &CompletedCall) {
         let report = &mut self.report;
         report.requests += 1;
         match call.result {
@@ -102,7 +103,7 @@ impl Clients {
     }
 
     /// Repeats a call.
-    pub(super) async fn repeat(&self, earlier: &Call) -> ClientResult {
+    pub(super) async fn repeat(&self, earlier: &CompletedCall) -> ClientResult {
         call(self.gateway.clone(), earlier.body.clone(), self.start).await.result
     }
 
@@ -112,7 +113,7 @@ impl Clients {
     }
 }
 
-async fn call(mut gateway: Gateway, body: Bytes, start: Instant) -> Call {
+async fn call(mut gateway: Gateway, body: Bytes, start: Instant) -> CompletedCall {
     let arrived = Instant::now();
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = http::Method::POST;
@@ -123,7 +124,7 @@ async fn call(mut gateway: Gateway, body: Bytes, start: Instant) -> Call {
         Ok(response) => result(response, arrived - start).await,
         Err(impossible) => match impossible {},
     };
-    Call { body, arrived, ended: Instant::now(), result }
+    CompletedCall { body, arrived, ended: Instant::now(), result }
 }
 
 async fn result(response: Response<Body>, arrived: Duration) -> ClientResult {
@@ -132,8 +133,9 @@ async fn result(response: Response<Body>, arrived: Duration) -> ClientResult {
             let Ok(body) = response.into_body().collect().await else { return ClientResult::Failed };
             let body = body.to_bytes();
             // The id is the time at which the call left for the upstream.
-            let sent =
-                serde_json::from_slice(&body).ok().and_then(|answer: Answer<'_>| answer.id.parse().ok());
+            let sent = serde_json::from_slice(&body)
+                .ok()
+                .and_then(|completion: CompletionId<'_>| completion.id.parse().ok());
             sent.map_or(ClientResult::Failed, |sent| {
                 ClientResult::Served(Duration::from_nanos(sent).saturating_sub(arrived))
             })

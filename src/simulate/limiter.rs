@@ -1,4 +1,4 @@
-//! Rate limits as upstreams enforce them: [`ServerWindow`], [`WindowLimiter`].
+//! The rate limiters of simulated upstreams: [`ServerWindow`], [`WindowLimiter`].
 
 use std::{collections::VecDeque, str::FromStr, time::Duration};
 
@@ -43,9 +43,9 @@ impl FromStr for ServerWindow {
 /// A limiter with a single window.
 #[derive(Debug)]
 pub(super) enum WindowLimiter {
-    Sliding { most: u64, span: Duration, sum: u64, seen: VecDeque<(Instant, u64)> },
-    Fixed { most: u64, sum: u64, ends: Instant },
-    Bucket { most: f64, per_second: f64, level: f64, at: Instant },
+    Sliding { limit: u64, span: Duration, sum: u64, seen: VecDeque<(Instant, u64)> },
+    Fixed { limit: u64, sum: u64, ends: Instant },
+    Bucket { capacity: f64, per_second: f64, level: f64, at: Instant },
 }
 
 impl WindowLimiter {
@@ -66,8 +66,8 @@ impl WindowLimiter {
             ServerWindow::Fixed => vec![Self::fixed(per_minute, phase, now)],
             ServerWindow::Bucket => {
                 let per_second = count(per_minute) / 60.0;
-                let most = per_second.max(1.0);
-                vec![Self::Bucket { most, per_second, level: most, at: now }]
+                let capacity = per_second.max(1.0);
+                vec![Self::Bucket { capacity, per_second, level: capacity, at: now }]
             }
         }
     }
@@ -82,12 +82,12 @@ impl WindowLimiter {
         }
     }
 
-    fn sliding(most: u64, span: Duration) -> Self {
-        Self::Sliding { most, span, sum: 0, seen: VecDeque::new() }
+    fn sliding(limit: u64, span: Duration) -> Self {
+        Self::Sliding { limit, span, sum: 0, seen: VecDeque::new() }
     }
 
-    fn fixed(most: u64, phase: Duration, now: Instant) -> Self {
-        Self::Fixed { most, sum: 0, ends: now + MINUTE.saturating_sub(phase) }
+    fn fixed(limit: u64, phase: Duration, now: Instant) -> Self {
+        Self::Fixed { limit, sum: 0, ends: now + MINUTE.saturating_sub(phase) }
     }
 
     /// Counts a call in all limiters. If one of them refuses it, the error is the time until a call would be
@@ -105,8 +105,8 @@ impl WindowLimiter {
     pub(super) fn check(&mut self, amount: u64, now: Instant) -> Result<(), Duration> {
         self.refresh(now);
         match self {
-            Self::Sliding { most, span, sum, seen } => {
-                let mut over = (*sum + amount).saturating_sub(*most);
+            Self::Sliding { limit, span, sum, seen } => {
+                let mut over = (*sum + amount).saturating_sub(*limit);
                 if over == 0 {
                     return Ok(());
                 }
@@ -116,7 +116,7 @@ impl WindowLimiter {
                 });
                 Err(frees.map_or(*span, |(at, _)| *at + *span - now))
             }
-            Self::Fixed { most, sum, ends } if *sum + amount > *most => Err(*ends - now),
+            Self::Fixed { limit, sum, ends } if *sum + amount > *limit => Err(*ends - now),
             Self::Bucket { per_second, level, .. } if *level < count(amount) - 1e-9 => {
                 Err(Duration::from_secs_f64((count(amount) - *level) / *per_second))
             }
@@ -151,9 +151,9 @@ impl WindowLimiter {
                     *sum = 0;
                 }
             }
-            Self::Bucket { most, per_second, level, at } => {
+            Self::Bucket { capacity, per_second, level, at } => {
                 let arrived = now.saturating_duration_since(*at).as_secs_f64() * *per_second;
-                *level = (*level + arrived).min(*most);
+                *level = (*level + arrived).min(*capacity);
                 *at = now;
             }
         }
@@ -164,7 +164,7 @@ impl WindowLimiter {
 mod tests {
     use super::*;
 
-    /// Returns how many of `calls` simultaneous calls are admitted, and the wait of the first that is refused.
+    /// Returns the number of simultaneous calls that are admitted, of `calls`, and the wait of the first refused one.
     fn burst(limiters: &mut [WindowLimiter], calls: usize, now: Instant) -> (usize, Option<Duration>) {
         let mut admitted = 0;
         for _ in 0..calls {

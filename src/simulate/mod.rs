@@ -44,7 +44,7 @@ use tollgate_layers::BoxError;
 
 use self::{
     arrivals::{Arrival, Arrivals},
-    clients::{Call, ClientResult, Clients},
+    clients::{ClientResult, Clients, CompletedCall},
     upstreams::SimulatedUpstreams,
 };
 pub use self::{
@@ -59,7 +59,7 @@ use crate::{
     state::State,
 };
 
-/// Time for which traffic continues after the end, until a request is refused and its `Retry-After` can be checked.
+/// The time for which traffic continues after the end, until a refused request allows to check its `Retry-After`.
 const EXTRA_TIME: Duration = Duration::from_secs(10);
 
 /// The parameters of a run.
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
             0 => None,
             _ => self.check_retry_after(&mut clients, next).await,
         };
-        while let Some(call) = clients.answered().await {
+        while let Some(call) = clients.next_completed().await {
             self.count(&mut clients, &call);
         }
         let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
                 return arrival;
             }
             let at = self.start + arrival.at;
-            while let Some(call) = clients.answered_before(at).await {
+            while let Some(call) = clients.next_completed_before(at).await {
                 self.count(clients, &call);
             }
             self.record_learned_refusals();
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
         let end = self.scenario.duration + EXTRA_TIME;
         while arrival.at < end {
             let at = self.start + arrival.at;
-            while let Some(call) = clients.answered_before(at).await {
+            while let Some(call) = clients.next_completed_before(at).await {
                 self.count(clients, &call);
                 if let (ClientResult::Refused(Some(retry_after)), true) =
                     (call.result, self.is_after_end(&call))
@@ -220,13 +220,13 @@ impl<'a> Run<'a> {
     }
 
     /// Counts a call. Calls that arrive after the end are not part of the report.
-    fn count(&self, clients: &mut Clients, call: &Call) {
+    fn count(&self, clients: &mut Clients, call: &CompletedCall) {
         if !self.is_after_end(call) {
             clients.count(call);
         }
     }
 
-    fn is_after_end(&self, call: &Call) -> bool {
+    fn is_after_end(&self, call: &CompletedCall) -> bool {
         call.arrived >= self.start + self.scenario.duration
     }
 

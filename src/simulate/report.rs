@@ -1,4 +1,4 @@
-//! Report of a run, printable in a terminal: [`Report`].
+//! The report of a run, printable in a terminal: [`Report`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -107,7 +107,7 @@ impl DeploymentReport {
         self.sent() - self.refused() - self.failed()
     }
 
-    /// Returns the used fraction of the limit; of the more used one if there are two.
+    /// Returns the used fraction of the limit; with two limits, the larger fraction.
     #[must_use]
     pub fn utilisation(&self) -> Option<f64> {
         let minutes = count(self.seconds.len() as u64) / 60.0;
@@ -234,12 +234,12 @@ impl Report {
     /// Returns the first column: group, position in the group (which `--outage` accepts) and model.
     fn names(&self) -> Vec<String> {
         let mut names = Vec::with_capacity(self.deployments.len());
-        let mut place = 0;
+        let mut position = 0;
         for (index, row) in self.deployments.iter().enumerate() {
             let first = index == 0 || self.deployments[index - 1].group != row.group;
-            place = if first { 1 } else { place + 1 };
+            position = if first { 1 } else { position + 1 };
             let group: String = row.group.chars().take(20).collect();
-            names.push(format!("{group}/{place} {}", row.model).chars().take(27).collect());
+            names.push(format!("{group}/{position} {}", row.model).chars().take(27).collect());
         }
         names
     }

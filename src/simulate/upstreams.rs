@@ -1,4 +1,4 @@
-//! Simulated upstreams, which enforce the configured limits of their deployments: [`SimulatedUpstream`], [`SimulatedUpstreams`].
+//! Simulated upstreams that enforce the configured limits of their deployments: [`SimulatedUpstream`].
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ use crate::{
     error::TransportError,
 };
 
-/// Standard deviation of the logarithm of the response time.
+/// The standard deviation of the logarithm of the response time.
 const SPREAD: f64 = 0.5;
 
 /// The common properties of all upstreams, and the outages of some.
@@ -75,9 +75,9 @@ impl FromStr for Outage {
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
         let seconds = |text: &str| Duration::try_from_secs_f64(text.trim_end_matches('s').parse().ok()?).ok();
         let read = || {
-            let (who, when) = text.rsplit_once('@')?;
-            let (group, deployment) = who.rsplit_once('/')?;
-            let (from, until) = when.split_once('-')?;
+            let (target, period) = text.rsplit_once('@')?;
+            let (group, deployment) = target.rsplit_once('/')?;
+            let (from, until) = period.split_once('-')?;
             let (until, slower) = match until.split_once('x') {
                 Some((until, slower)) => (until, slower.parse().ok().filter(|slower| *slower >= 1.0)?),
                 None => (until, f64::INFINITY),
@@ -86,22 +86,21 @@ impl FromStr for Outage {
             let (group, deployment) = (group.to_owned(), deployment.to_owned());
             (from < until).then_some(Self { group, deployment, from, until, slower })
         };
-        read()
-            .ok_or(InvalidArgument("GROUP/ID@30-60, in seconds, and x10 behind it for one that is only slow"))
+        read().ok_or(InvalidArgument("GROUP/ID@30-60, in seconds, with x10 appended for a slow deployment"))
     }
 }
 
 impl Outage {
     /// Returns true if the outage is of this deployment, which has this position in its group, from 1.
-    fn is_at(&self, deployment: &Deployment, place: usize) -> bool {
+    fn is_at(&self, deployment: &Deployment, position: usize) -> bool {
         self.group == *deployment.group
-            && (self.deployment == *deployment.id || self.deployment == place.to_string())
+            && (self.deployment == *deployment.id || self.deployment == position.to_string())
     }
 
     /// Returns true if the outage is of any deployment of the configuration.
     pub(super) fn is_in(&self, config: &Config) -> bool {
-        let mut places = config.groups.iter().flat_map(|group| (1..).zip(&group.deployments));
-        places.any(|(place, deployment)| self.is_at(deployment, place))
+        let mut positions = config.groups.iter().flat_map(|group| (1..).zip(&group.deployments));
+        positions.any(|(position, deployment)| self.is_at(deployment, position))
     }
 }
 
@@ -126,10 +125,10 @@ pub(super) struct SimulatedUpstreams {
 
 impl SimulatedUpstreams {
     pub(super) fn new(config: &Config, scenario: &Scenario, start: Instant) -> Self {
-        let places = config.groups.iter().flat_map(|group| (1..).zip(&group.deployments));
-        let servers = places.zip(1..).map(|((place, deployment), number)| {
+        let positions = config.groups.iter().flat_map(|group| (1..).zip(&group.deployments));
+        let servers = positions.zip(1..).map(|((position, deployment), number)| {
             let seed = scenario.seed.wrapping_mul(1_000).wrapping_add(number);
-            let server = SimulatedUpstream::new(deployment, place, &scenario.upstreams, (seed, start));
+            let server = SimulatedUpstream::new(deployment, position, &scenario.upstreams, (seed, start));
             (Arc::clone(&deployment.id), Arc::new(server))
         });
         Self { servers: servers.collect() }
@@ -189,8 +188,9 @@ struct Message<'a> {
 /// The cost of a call, in tokens.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
-    /// The estimate of the prompt: a quarter of its bytes. `prompt` is the count of the tokenizer.
+    /// The estimate of the prompt: a quarter of its bytes.
     estimated: u64,
+    /// The count of the tokenizer.
     prompt: u64,
     max: u64,
     output: u64,
@@ -226,8 +226,8 @@ impl AdmissionRules {
             TokenAccounting::Azure => cost.estimated + cost.max,
             TokenAccounting::Billed => 1,
         };
-        let dear = self.tokens.as_mut().map_or(Ok(()), |limiter| limiter.check(known, now));
-        WindowLimiter::admit(&mut self.requests, now).and(dear)?;
+        let tokens = self.tokens.as_mut().map_or(Ok(()), |limiter| limiter.check(known, now));
+        WindowLimiter::admit(&mut self.requests, now).and(tokens)?;
         if let (TokenAccounting::Azure, Some(limiter)) = (self.accounting, &mut self.tokens) {
             limiter.add(known, now);
         }
@@ -260,11 +260,11 @@ impl AdmissionRules {
 impl SimulatedUpstream {
     fn new(
         deployment: &Deployment,
-        place: usize,
+        position: usize,
         upstreams: &Upstreams,
         (seed, start): (u64, Instant),
     ) -> Self {
-        let outages = upstreams.outages.iter().filter(|outage| outage.is_at(deployment, place));
+        let outages = upstreams.outages.iter().filter(|outage| outage.is_at(deployment, position));
         Self {
             rules: Mutex::new(AdmissionRules::new(deployment, upstreams.window, seed, start)),
             start,
@@ -278,20 +278,20 @@ impl SimulatedUpstream {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(self: Arc<Self>, body: Bytes, sent: Instant) -> Response<UpstreamBody> {
-        let there = self.rules().network_delay(self.jitter);
-        sleep(there).await;
-        let answer = match self.admit(&body) {
-            Ok((cost, takes)) => {
-                sleep(takes).await;
+    async fn respond(self: Arc<Self>, body: Bytes, sent: Instant) -> Response<UpstreamBody> {
+        let outbound = self.rules().network_delay(self.jitter);
+        sleep(outbound).await;
+        let response = match self.admit(&body) {
+            Ok((cost, latency)) => {
+                sleep(latency).await;
                 self.bill(&cost);
-                answered(&cost, sent - self.start)
+                success(&cost, sent - self.start)
             }
-            Err(refusal) => refused(&refusal),
+            Err(refusal) => error(&refusal),
         };
-        let back = self.rules().network_delay(self.jitter);
-        sleep(back).await;
-        answer
+        let inbound = self.rules().network_delay(self.jitter);
+        sleep(inbound).await;
+        response
     }
 
     /// Admits a call on its arrival. Returns its cost and its response time, or the refusal.
@@ -314,8 +314,8 @@ impl SimulatedUpstream {
         if rules.accounting == TokenAccounting::Azure {
             rules.second(at).tokens += cost.estimated + cost.max;
         }
-        let takes = self.latency.mul_f64((SPREAD * normal(&mut rules.rng)).exp() * slower);
-        Ok((cost, takes))
+        let latency = self.latency.mul_f64((SPREAD * normal(&mut rules.rng)).exp() * slower);
+        Ok((cost, latency))
     }
 
     /// Counts the tokens of a call with its response.
@@ -342,7 +342,7 @@ impl Upstream for SimulatedConnection {
         let body = call.request.into_body().to_bytes();
         Box::pin(async move {
             match server {
-                Some(server) => Ok(server.answer(body, sent).await),
+                Some(server) => Ok(server.respond(body, sent).await),
                 None => Err(TransportError {
                     sent: false,
                     timed_out: false,
@@ -354,9 +354,9 @@ impl Upstream for SimulatedConnection {
     }
 }
 
-/// Returns the response. Its id is the time at which the call left the gateway, so that the client can compute the
+/// Returns a successful response. Its id is the time at which the call left the gateway, so that the client can compute the
 /// wait.
-fn answered(cost: &Cost, sent: Duration) -> Response<UpstreamBody> {
+fn success(cost: &Cost, sent: Duration) -> Response<UpstreamBody> {
     let (prompt, output) = (cost.prompt, cost.output);
     let usage =
         json!({"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output});
@@ -368,10 +368,10 @@ fn answered(cost: &Cost, sent: Duration) -> Response<UpstreamBody> {
     respond(StatusCode::OK, &body)
 }
 
-/// Returns the refusal. `Retry-After` is in whole seconds, as from most servers.
-fn refused(&Refusal { status, wait }: &Refusal) -> Response<UpstreamBody> {
-    let error = json!({"message": "Refused by the simulated upstream.", "type": "error", "param": null, "code": status.as_str()});
-    let mut response = respond(status, &json!({"error": error}));
+/// Returns the response to a refused call. `Retry-After` is in whole seconds, as from most servers.
+fn error(&Refusal { status, wait }: &Refusal) -> Response<UpstreamBody> {
+    let object = json!({"message": "Refused by the simulated upstream.", "type": "error", "param": null, "code": status.as_str()});
+    let mut response = respond(status, &json!({"error": object}));
     if let Some(wait) = wait {
         let seconds = u64::try_from(wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX).max(1);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -18,7 +18,7 @@ const ESCAPED: usize = 3;
 /// Returns the estimated number of input tokens.
 pub(super) fn prompt(object: &Object<'_>) -> u64 {
     let texts = object.members.iter().filter(|member| TEXTS.contains(&&*member.key));
-    texts.map(|member| tokens_of(member.span.len(), member.tally)).sum()
+    texts.map(|member| tokens_of(member.span.len(), member.stats)).sum()
 }
 
 /// Returns the largest number of output tokens: `max_tokens` or `max_completion_tokens`, times `n`. A value that is not a
@@ -32,8 +32,8 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
 /// Returns the tokens of a text of `length` bytes. An escaped character counts as if it were not escaped. Most data URIs
 /// are values of a key that counts as a link, so the larger of the two numbers counts.
 fn tokens_of(length: usize, stats: TextStats) -> u64 {
-    let text = length.saturating_sub(stats.encoded + ESCAPED * stats.units);
-    text as u64 / 4 + PICTURE * stats.links.max(stats.uris)
+    let text = length.saturating_sub(stats.data_uri_bytes + ESCAPED * stats.unicode_escapes);
+    text as u64 / 4 + PICTURE * stats.image_urls.max(stats.data_uris)
 }
 
 #[cfg(test)]
@@ -42,9 +42,9 @@ mod tests {
     use crate::json::Cursor;
 
     fn tokens(text: &str) -> u64 {
-        let mut cursor = Cursor::tallying(text);
+        let mut cursor = Cursor::with_stats(text);
         cursor.value().expect("valid JSON");
-        tokens_of(text.len(), cursor.noticed)
+        tokens_of(text.len(), cursor.observer)
     }
 
     #[test]

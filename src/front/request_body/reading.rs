@@ -45,7 +45,7 @@ impl Reading {
 
     /// Reads the next frame.
     pub(super) fn take(&mut self, frame: Bytes) {
-        if self.scanner.as_mut().is_some_and(|scanner| scanner.walk(&frame).is_none()) {
+        if self.scanner.as_mut().is_some_and(|scanner| scanner.scan(&frame).is_none()) {
             self.scanner = None;
         }
         if self.only.is_none() && self.frames.is_empty() {

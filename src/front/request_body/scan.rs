@@ -35,7 +35,7 @@ pub(super) struct Member<'a> {
     /// The range of the value.
     pub(super) span: Range<usize>,
     /// The statistics of the value's text, for the estimate of its tokens.
-    pub(super) tally: TextStats,
+    pub(super) stats: TextStats,
 }
 
 /// A text in one piece or in frames.
@@ -62,7 +62,7 @@ impl<'a> Object<'a> {
             key: key(text, part),
             start: part.key.start,
             span: part.value.clone(),
-            tally: part.tally,
+            stats: part.stats,
         };
         Self { text, members: parts.iter().map(member).collect(), close }
     }
@@ -105,7 +105,7 @@ pub(super) fn object(text: &str) -> Result<Object<'_>, ParseError> {
 /// Parses `text` by the scanner. Returns `None` if `text` is not a valid object or exceeds a limit.
 pub(super) fn scanned(text: &str) -> Option<Object<'_>> {
     let mut scanner = PushScanner::new(MAX_KEYS);
-    scanner.walk(text.as_bytes())?;
+    scanner.scan(text.as_bytes())?;
     let (parts, close) = scanner.end()?;
     Some(Object::new(Text::One(text), &parts, close))
 }
@@ -193,9 +193,9 @@ impl<'de> Visitor<'de> for Members<'de> {
             let (start, at) = (offset(self.text, key), offset(self.text, value));
             // A key with an unpaired surrogate, which no known key has, stays escaped.
             let key = string(key).unwrap_or(Cow::Borrowed(key));
-            let mut cursor = Cursor::tallying(value);
-            let tally = cursor.value().map(|()| cursor.noticed).unwrap_or_default();
-            members.push(Member { key, start, span: at..at + value.len(), tally });
+            let mut cursor = Cursor::with_stats(value);
+            let stats = cursor.value().map(|()| cursor.observer).unwrap_or_default();
+            members.push(Member { key, start, span: at..at + value.len(), stats });
         }
         Ok(members)
     }
