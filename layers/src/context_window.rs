@@ -1,4 +1,4 @@
-//! Retries a request that exceeded the context window with a larger one: [`ContextWindowFallbackLayer`].
+//! A layer that sends a request that exceeded the context window to a larger backend: [`ContextWindowFallbackLayer`].
 //!
 //! Its position is inside of [`Fallback`](crate::fallback::Fallback): a larger backend of the same kind is preferred
 //! to another kind of backend. It is the same loop (see there for the diagram and for tower's alternatives), entered
@@ -10,8 +10,8 @@
 //! may return the larger request at once.
 //!
 //! ```text
-//! call ──► preflight ──fits, or unknown──► calling ──good, or another failure──► answer
-//!              │                           ▲    └──did not fit──► policy ──none larger──► the first answer
+//! call ──► preflight ──fits, or unknown──► calling ──success, or another failure──► response
+//!              │                           ▲    └──did not fit──► policy ──none larger──► the first response
 //!              └───too large: a larger one─┴──────── ready ◄────────┘
 //! ```
 //!
@@ -20,20 +20,20 @@
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! #[derive(Clone)]
-//! struct Request { room: usize, text: &'static str }
+//! struct Request { window: usize, text: &'static str }
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let classify = |result: Result<&usize, &std::io::Error>| match result {
 //!     Ok(_) => Outcome::new(Class::Success),
 //!     Err(_) => Outcome::new(Class::ContextWindow),
 //! };
-//! let larger = |req: &Request, _: &Outcome| (req.room < 100).then(|| Request { room: 100, ..req.clone() });
+//! let larger = |req: &Request, _: &Outcome| (req.window < 100).then(|| Request { window: 100, ..req.clone() });
 //! let mut service = ServiceBuilder::new()
 //!     .layer(ContextWindowFallbackLayer::new(larger, classify))
 //!     .service(service_fn(|req: Request| async move {
-//!         if req.text.len() > req.room { Err(std::io::Error::other("too long")) } else { Ok(req.room) }
+//!         if req.text.len() > req.window { Err(std::io::Error::other("too long")) } else { Ok(req.window) }
 //!     }));
-//! assert_eq!(service.ready().await?.call(Request { room: 3, text: "four" }).await?, 100);
+//! assert_eq!(service.ready().await?.call(Request { window: 3, text: "four" }).await?, 100);
 //! # Ok::<(), std::io::Error>(()) })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -82,7 +82,7 @@ impl<Req> Preflight<Req> for NoPreflight {
     }
 }
 
-/// Applies [`ContextWindowFallback`] to requests.
+/// A layer that calls a larger backend after a [`Class::ContextWindow`]. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct ContextWindowFallbackLayer<P, C, Q = NoPreflight, D = Constant<Option<Instant>>> {
     config: FallbackConfig<P, C, D>,
@@ -158,7 +158,7 @@ where
     }
 }
 
-/// Calls `S` with a larger request if a request did not fit.
+/// The service of [`ContextWindowFallbackLayer`].
 #[derive(Debug)]
 pub struct ContextWindowFallback<S, G> {
     inner: S,
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::testing::Strict;
 
-    type Answer = Result<&'static str, Class>;
+    type CallResult = Result<&'static str, Class>;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Size(usize);
@@ -216,35 +216,35 @@ mod tests {
 
     #[derive(Clone)]
     struct Sizes {
-        script: [Answer; 3],
-        asked: Arc<Mutex<Vec<usize>>>,
+        script: [CallResult; 3],
+        called: Arc<Mutex<Vec<usize>>>,
     }
 
     impl Service<Size> for Sizes {
         type Response = &'static str;
         type Error = Class;
-        type Future = std::future::Ready<Answer>;
+        type Future = std::future::Ready<CallResult>;
 
         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Class>> {
             Poll::Ready(Ok(()))
         }
 
         fn call(&mut self, size: Size) -> Self::Future {
-            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(size.0);
+            self.called.lock().unwrap_or_else(PoisonError::into_inner).push(size.0);
             std::future::ready(self.script[size.0])
         }
     }
 
     /// Returns the response to the caller, and the sizes that were called.
-    async fn story<L>(script: [Answer; 3], layer: L) -> (Answer, Vec<usize>)
+    async fn call_through<L>(script: [CallResult; 3], layer: L) -> (CallResult, Vec<usize>)
     where
         L: Layer<Strict<Sizes>>,
         L::Service: Service<Size, Response = &'static str, Error = Class>,
     {
-        let sizes = Sizes { script, asked: Arc::default() };
-        let answer = layer.layer(Strict::new(sizes.clone())).oneshot(Size(0)).await;
-        let asked = sizes.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (answer, asked)
+        let sizes = Sizes { script, called: Arc::default() };
+        let result = layer.layer(Strict::new(sizes.clone())).oneshot(Size(0)).await;
+        let called = sizes.called.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (result, called)
     }
 
     fn larger(size: &Size, _: &Outcome) -> Option<Size> {
@@ -254,16 +254,16 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_fits_the_context_window_is_called_once() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
-        let (answer, asked) = story([Ok("small"); 3], layer).await;
-        assert_eq!((answer, asked), (Ok("small"), vec![0]));
+        let (result, called) = call_through([Ok("small"); 3], layer).await;
+        assert_eq!((result, called), (Ok("small"), vec![0]));
     }
 
     #[tokio::test]
     async fn a_request_that_exceeds_the_context_window_goes_to_larger_ones() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::ContextWindow), Ok("large")];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Ok("large"), vec![0, 1, 2]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Ok("large"), vec![0, 1, 2]));
     }
 
     #[tokio::test]
@@ -272,8 +272,8 @@ mod tests {
             Class::ALL.into_iter().filter(|class| !matches!(class, Class::ContextWindow | Class::Success))
         {
             let layer = ContextWindowFallbackLayer::new(larger, classify);
-            let (answer, asked) = story([Err(class), Ok("never"), Ok("never")], layer).await;
-            assert_eq!((answer, asked), (Err(class), vec![0]));
+            let (result, called) = call_through([Err(class), Ok("never"), Ok("never")], layer).await;
+            assert_eq!((result, called), (Err(class), vec![0]));
         }
     }
 
@@ -281,24 +281,24 @@ mod tests {
     async fn an_unavailable_larger_backend_does_not_end_the_context_window_fallback() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::Unavailable), Ok("large")];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Ok("large"), vec![0, 1, 2]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Ok("large"), vec![0, 1, 2]));
     }
 
     #[tokio::test]
     async fn a_caller_error_ends_the_context_window_fallback() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::Caller), Ok("never")];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Err(Class::ContextWindow), vec![0, 1]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Err(Class::ContextWindow), vec![0, 1]));
     }
 
     #[tokio::test]
     async fn a_failed_context_window_fallback_returns_the_first_response() {
         let layer = ContextWindowFallbackLayer::new(larger, classify);
         let script = [Err(Class::ContextWindow), Err(Class::ContextWindow), Err(Class::Timeout)];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Err(Class::ContextWindow), vec![0, 1, 2]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Err(Class::ContextWindow), vec![0, 1, 2]));
     }
 
     #[tokio::test]
@@ -306,15 +306,15 @@ mod tests {
         let layer =
             ContextWindowFallbackLayer::new(larger, classify).with_preflight(|_: &Size| Some(Size(1)));
         let script = [Ok("never"), Err(Class::ContextWindow), Ok("large")];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Ok("large"), vec![1, 2]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Ok("large"), vec![1, 2]));
     }
 
     #[tokio::test]
     async fn a_preflight_that_does_not_know_changes_nothing() {
         let layer = ContextWindowFallbackLayer::new(larger, classify).with_preflight(|_: &Size| None);
-        let (answer, asked) = story([Ok("small"); 3], layer).await;
-        assert_eq!((answer, asked), (Ok("small"), vec![0]));
+        let (result, called) = call_through([Ok("small"); 3], layer).await;
+        assert_eq!((result, called), (Ok("small"), vec![0]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -322,7 +322,7 @@ mod tests {
         let now = Instant::now();
         let layer = ContextWindowFallbackLayer::new(larger, classify).with_deadline(Constant(Some(now)));
         let script = [Err(Class::ContextWindow), Ok("never"), Ok("never")];
-        let (answer, asked) = story(script, layer).await;
-        assert_eq!((answer, asked), (Err(Class::ContextWindow), vec![0]));
+        let (result, called) = call_through(script, layer).await;
+        assert_eq!((result, called), (Err(Class::ContextWindow), vec![0]));
     }
 }

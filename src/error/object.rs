@@ -109,7 +109,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),
         Error::Elapsed(elapsed) => {
-            (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.clock().unwrap_or("timeout"))
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.name().unwrap_or("timeout"))
         }
         Error::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
         Error::Transport(transport) if transport.timed_out => {

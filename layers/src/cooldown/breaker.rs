@@ -1,4 +1,4 @@
-//! The health of one endpoint: [`Breaker`], a state machine without a clock.
+//! The state machine of one endpoint's health, without a clock: [`Breaker`].
 
 use std::time::Duration;
 
@@ -7,41 +7,42 @@ use tokio::time::Instant;
 use super::{CooldownConfig, HealthState};
 use crate::{Class, Outcome, endpoint::Health, rolling::Rolling};
 
-/// Without `allowed_fails`: the number of failures in a row that begins a cooldown, and the number of calls in the
-/// rolling minute from which on a majority of failures begins one.
+/// The rule without `allowed_fails`: this many consecutive failures begin a cooldown, and so does a majority of failures
+/// among at least this many calls in the rolling minute.
 const MIN_CALLS: u32 = 5;
-/// The part of its weight with which a slow start begins: enough to be picked at all.
+/// The fraction of the weight with which a slow start begins: enough to be picked at all.
 const MIN_WEIGHT: f64 = 0.1;
-/// The healthy time after which the next cooldown is half as long.
+/// The time of health after which the next cooldown is half as long.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// Successes and failures, as kinds of a [`Rolling`] count.
+/// The index of successes in a [`Rolling`] count.
 const GOOD: usize = 0;
+/// The index of failures in a [`Rolling`] count.
 const BAD: usize = 1;
 
-/// The phase of an endpoint, and what decides when another begins.
+/// The phase of an endpoint, and the counts that determine the next phase.
 #[derive(Debug)]
 pub(super) struct Breaker {
     phase: Phase,
     minute: Rolling<60>,
-    /// Failures in a row.
+    /// The number of consecutive failures.
     consecutive_failures: u32,
-    /// The next cooldown is the base length doubled so often.
+    /// The number of times that the next cooldown's length is doubled.
     doublings: u32,
-    /// The number of cooldowns so far, by which a call can tell whether one began after it did.
+    /// The number of cooldowns so far. A call compares it with the number at its begin.
     cooldowns: u32,
 }
 
-/// The states of the drawing in the module's documentation.
+/// The phases of the diagram in the module's documentation.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Takes calls. The last cooldown ended at `since`, where a slow start began.
+    /// Called normally. The last cooldown ended, and a slow start began, at `since`.
     Healthy { since: Option<Instant> },
-    /// Avoided until its time is over. A failure renews it by `length`.
+    /// Avoided until the cooldown ends at `until`. A failure renews it by `length`.
     CoolingDown { until: Instant, length: Duration },
-    /// Waits for the one call that may find out whether it is healthy again.
+    /// The cooldown is over, and one call may be the probe.
     HalfOpen { until: Instant, length: Duration },
-    /// That call is under way. Until it ends the endpoint is avoided, although its time is over.
+    /// The probe is in flight. Until its end the endpoint is avoided, although the cooldown is over.
     Probing { until: Instant, length: Duration },
 }
 
@@ -58,9 +59,9 @@ pub(super) enum Evidence {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure<'a> {
     pub(super) outcome: &'a Outcome,
-    /// The number of cooldowns when it began.
+    /// The number of cooldowns when the call began.
     pub(super) generation: u32,
-    /// Set for the probe.
+    /// True for the probe.
     pub(super) probe: bool,
 }
 
@@ -72,7 +73,7 @@ impl Evidence {
         match outcome.class() {
             Class::Success => Self::Good,
             Class::Unauthorized | Class::Timeout | Class::Unavailable => Self::Bad,
-            // The caller's own errors; and a limit that is reached is a fact about capacity, for the meter.
+            // The caller's own errors; a reached limit concerns capacity, which the meter handles.
             Class::Caller | Class::ContextWindow | Class::ContentPolicy | Class::RateLimited => Self::None,
         }
     }
@@ -89,7 +90,7 @@ impl Breaker {
         }
     }
 
-    /// Half opens what has cooled down by now. Comes before anything else, as there is no clock here.
+    /// Ends a cooldown that is over at `now`. Must be called before any other method, because there is no clock here.
     pub(super) fn advance(&mut self, now: Instant) {
         if let Phase::CoolingDown { until, length } = self.phase
             && until <= now
@@ -105,7 +106,7 @@ impl Breaker {
                 Health::Healthy(since.map_or(1.0, |since| slow_start_weight(since, config.slow_start, now)))
             }
             Phase::HalfOpen { .. } => Health::HalfOpen,
-            // While the probe is out it stays the least bad: the group may have nothing else.
+            // Not refused during the probe, because the group may have no other endpoint.
             Phase::CoolingDown { until, .. } | Phase::Probing { until, .. } => Health::CoolingDown(until),
         }
     }
@@ -121,12 +122,12 @@ impl Breaker {
         }
     }
 
-    /// Returns whether it has its whole weight, and keeps it until a call fails.
+    /// Returns true if the endpoint has its full weight and keeps it until a call fails.
     pub(super) fn is_settled(&self, config: &CooldownConfig, now: Instant) -> bool {
         matches!(self.phase, Phase::Healthy { .. }) && self.health(config, now) == Health::Healthy(1.0)
     }
 
-    /// Takes the probe, if there is one to take. Returns the number of its cooldown.
+    /// Takes the probe if it is available. Returns the number of its cooldown.
     pub(super) fn take_probe(&mut self, config: &CooldownConfig) -> Option<u32> {
         let Phase::HalfOpen { until, length } = self.phase else { return None };
         if config.is_off() {
@@ -136,18 +137,18 @@ impl Breaker {
         Some(self.cooldowns)
     }
 
-    /// Gives back the probe of that cooldown. Another one may have begun since, whose probe is another.
-    pub(super) fn return_probe(&mut self, of: u32, now: Instant) {
+    /// Returns the probe of the cooldown with this number. A later cooldown may have begun since, with a probe of its own.
+    pub(super) fn return_probe(&mut self, cooldown: u32, now: Instant) {
         if let Phase::Probing { until, length } = self.phase
-            && of == self.cooldowns
+            && cooldown == self.cooldowns
         {
             self.phase = Phase::CoolingDown { until, length };
             self.advance(now);
         }
     }
 
-    /// Counts a failure. A call that began before the last cooldown says nothing about now: of many that were under way
-    /// when a backend stalled, the last may time out when the endpoint has long been healthy again.
+    /// Counts a failure. A call that began before the last cooldown is ignored: of many calls in flight when a backend
+    /// stalled, the last may time out long after the endpoint has recovered.
     pub(super) fn failed(&mut self, config: &CooldownConfig, failure: Failure<'_>, now: Instant) {
         if failure.generation != self.cooldowns {
             return;
@@ -168,7 +169,7 @@ impl Breaker {
         }
     }
 
-    /// Counts a call that began after so many cooldowns and went well to its end.
+    /// Counts a call that began after `generation` cooldowns and succeeded.
     pub(super) fn succeeded(&mut self, generation: u32, now: Instant) {
         self.end_cooldown(generation, now);
         self.minute.move_to(now);
@@ -176,7 +177,7 @@ impl Breaker {
         self.consecutive_failures = 0;
     }
 
-    /// Ends the cooldown when a call that began in it is being answered. One that began earlier says nothing about now.
+    /// Ends the cooldown for a good response to a call that began during it. A call that began earlier is ignored.
     pub(super) fn end_cooldown(&mut self, generation: u32, now: Instant) {
         if self.until().is_some() && generation == self.cooldowns {
             self.phase = Phase::Healthy { since: Some(now) };
@@ -185,14 +186,14 @@ impl Breaker {
         }
     }
 
-    /// Returns how many calls have failed, and how many have ended, in the rolling minute.
+    /// Returns the number of failed calls and of completed calls in the rolling minute.
     pub(super) fn minute(&mut self, now: Instant) -> (u32, u32) {
         self.minute.move_to(now);
         let [good, bad] = self.minute.sum();
         (bad, good + bad)
     }
 
-    /// Returns the end of the cooldown, also of one whose time is over. `None` when it is healthy.
+    /// Returns the end of the cooldown, which may be in the past, or `None` if the endpoint is healthy.
     pub(super) const fn until(&self) -> Option<Instant> {
         match self.phase {
             Phase::Healthy { .. } => None,
@@ -206,6 +207,7 @@ impl Breaker {
         self.cooldowns
     }
 
+    /// Returns true if a healthy endpoint with these counts must cool down.
     fn trips(&self, config: &CooldownConfig, outcome: &Outcome) -> bool {
         let [good, bad] = self.minute.sum();
         match (config.allows(outcome), config.allowed_fails) {
@@ -216,11 +218,11 @@ impl Breaker {
         }
     }
 
-    /// Begins a cooldown.
+    /// Begins a cooldown, longer than the last.
     fn cool_down(&mut self, config: &CooldownConfig, now: Instant) {
         if let Phase::Healthy { since: Some(since) } = self.phase {
-            let clean = now.saturating_duration_since(since).as_secs() / RECOVERY.as_secs();
-            self.doublings = self.doublings.saturating_sub(u32::try_from(clean).unwrap_or(u32::MAX));
+            let minutes = now.saturating_duration_since(since).as_secs() / RECOVERY.as_secs();
+            self.doublings = self.doublings.saturating_sub(u32::try_from(minutes).unwrap_or(u32::MAX));
         }
         let max_cooldown = config.max_cooldown.max(config.cooldown_time);
         let length = config.cooldown_time.saturating_mul(1 << self.doublings.min(31)).min(max_cooldown);

@@ -1,4 +1,4 @@
-//! The handle on one endpoint's health, and the guard of one call: [`EndpointHealth`], [`HealthGuard`].
+//! The handle of one endpoint's health, [`EndpointHealth`], and the guard of one call, [`HealthGuard`].
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use crate::{
     sync::{AtomicBool, AtomicU32, Mutex},
 };
 
-/// The rule by which an endpoint is unhealthy, and for how long it cools down.
+/// The number of failures that begin a cooldown, and the lengths of cooldowns.
 #[derive(Clone)]
 pub struct CooldownConfig {
     pub(super) cooldown_time: Duration,
@@ -26,17 +26,18 @@ pub struct CooldownConfig {
     pub(super) slow_start: Duration,
 }
 
+/// Returns the allowed number of failures for an outcome, if it differs.
 type Allowance = Arc<dyn Fn(&Outcome) -> Option<u32> + Send + Sync>;
 
 impl Default for CooldownConfig {
-    /// Cools down for 5 s, as LiteLLM does.
+    /// Returns a configuration with cooldowns of 5 s, LiteLLM's default.
     fn default() -> Self {
         Self::new(Duration::from_secs(5))
     }
 }
 
 impl CooldownConfig {
-    /// Cools down for this long at first; with zero never.
+    /// Returns a configuration with this length of the first cooldown. Zero disables cooldowns.
     #[must_use]
     pub const fn new(cooldown_time: Duration) -> Self {
         Self {
@@ -48,16 +49,16 @@ impl CooldownConfig {
         }
     }
 
-    /// Allows so many failures in a rolling minute; one more begins a cooldown. With `None`: more than half of at least
-    /// five calls in the rolling minute, or five in a row.
+    /// Sets the number of failures in a rolling minute that do not yet begin a cooldown. With `None` a cooldown begins when
+    /// more than half of at least five calls in the rolling minute failed, or five in a row.
     #[must_use]
     pub const fn with_allowed_fails(mut self, allowed_fails: Option<u32>) -> Self {
         self.allowed_fails = allowed_fails;
         self
     }
 
-    /// Allows another number of failures (of any kind) in the rolling minute when a call ends in a way for which this
-    /// gives one. Asked of failures only; must not look at the [`EndpointHealth`].
+    /// Sets a function that returns the number of allowed failures (of any kind) in the rolling minute when a call fails with
+    /// this outcome, or `None` for the general rule. The function must not use the [`EndpointHealth`].
     #[must_use]
     pub fn with_allowance<F>(mut self, allowance: F) -> Self
     where
@@ -67,14 +68,14 @@ impl CooldownConfig {
         self
     }
 
-    /// Doubles a repeated cooldown up to this; 5 minutes by default.
+    /// Sets the maximum length of a repeated cooldown. Default: 5 minutes.
     #[must_use]
     pub const fn with_max_cooldown(mut self, max_cooldown: Duration) -> Self {
         self.max_cooldown = max_cooldown;
         self
     }
 
-    /// Gives the endpoint its whole weight back over this time after a cooldown; 10 s by default.
+    /// Sets the time over which the endpoint's weight grows back after a cooldown. Default: 10 s.
     #[must_use]
     pub const fn with_slow_start(mut self, slow_start: Duration) -> Self {
         self.slow_start = slow_start;
@@ -92,7 +93,7 @@ impl CooldownConfig {
 
 impl fmt::Debug for CooldownConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
+        f.debug_struct("CooldownConfig")
             .field("cooldown_time", &self.cooldown_time)
             .field("allowed_fails", &self.allowed_fails)
             .finish_non_exhaustive()
@@ -105,7 +106,8 @@ pub struct EndpointHealth {
     shared: Arc<Shared>,
 }
 
-/// Nearly every endpoint is healthy, which is seen without the lock. Both atomics are written under it.
+/// The state behind the handle. Most endpoints are healthy, which is read without the lock; both atomics are written under
+/// it.
 struct Shared {
     settled: AtomicBool,
     cooldowns: AtomicU32,
@@ -124,24 +126,24 @@ struct Inner {
 pub enum HealthState {
     /// Healthy, or not called yet.
     Healthy,
-    /// Healthy again, and not yet at its whole weight.
+    /// Healthy again, with a reduced weight.
     SlowStart,
-    /// Unhealthy, and avoided for a time.
+    /// Unhealthy and avoided until the cooldown ends.
     CoolingDown,
-    /// That time is over; one call may find out whether it is healthy.
+    /// The cooldown is over; one call may be the probe.
     HalfOpen,
-    /// That one call is under way.
+    /// The probe is in flight.
     Probing,
 }
 
-/// The contents of a [`EndpointHealth`] at one moment.
+/// The contents of an [`EndpointHealth`] at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthSnapshot {
     /// The state.
     pub state: HealthState,
-    /// The end of the cooldown, past or to come; `None` when it is healthy.
+    /// The end of the cooldown, which may be in the past; `None` if the endpoint is healthy.
     pub until: Option<Instant>,
-    /// Failures in the rolling minute, or since the last cooldown began or ended.
+    /// The number of failures in the rolling minute, or since the last cooldown began or ended if that is later.
     pub fails: u32,
     /// The number of cooldowns so far.
     pub cooldowns: u32,
@@ -158,12 +160,12 @@ impl EndpointHealth {
         }
     }
 
-    /// Judges by another policy from now on; the state stays.
+    /// Replaces the configuration and keeps the state.
     pub fn set_config(&self, config: CooldownConfig) {
         self.with(Instant::now(), |inner| inner.config = config);
     }
 
-    /// Returns the health that a balancer goes by.
+    /// Returns the health that a balancer uses.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health_at(Instant::now())
@@ -192,17 +194,17 @@ impl EndpointHealth {
     /// Takes the probe, if the cooldown is over and no other call has it.
     ///
     /// # Errors
-    /// [`NoCapacity`], when `seen` had it and another call has taken it since.
+    /// Returns [`NoCapacity`] if `seen` offered the probe and another call has taken it since.
     pub(super) fn take_probe(&self, seen: &Score, now: Instant) -> Result<Option<Probe>, NoCapacity> {
         if self.is_settled() {
             return Ok(None);
         }
         let taken = self.with(now, |inner| inner.breaker.take_probe(&inner.config));
-        if let Some(of) = taken {
-            return Ok(Some(Probe { health: self.clone(), of }));
+        if let Some(cooldown) = taken {
+            return Ok(Some(Probe { health: self.clone(), cooldown }));
         }
-        // Chosen as the least bad it may be called all the same. Chosen as the probe it was chosen for nothing; asked
-        // again, it says that it is avoided.
+        // An endpoint that was picked although it cools down may be called. One that was picked for the probe is refused:
+        // its next score shows the cooldown.
         let lost = seen.health == Health::HalfOpen && matches!(self.health_at(now), Health::CoolingDown(_));
         if lost { Err(NoCapacity { until: now, reason: NoCapacityReason::Probing }) } else { Ok(None) }
     }
@@ -247,26 +249,27 @@ impl Inner {
 
 impl fmt::Debug for EndpointHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HealthState").field(&self.snapshot()).finish()
+        f.debug_tuple("EndpointHealth").field(&self.snapshot()).finish()
     }
 }
 
-/// The one probe after a cooldown, given back when dropped.
+/// The probe after a cooldown. Returned when dropped.
 #[derive(Debug)]
 pub(super) struct Probe {
     health: EndpointHealth,
-    /// The number of the cooldown that it is the probe of.
-    of: u32,
+    /// The number of the cooldown.
+    cooldown: u32,
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.health.with(now, |inner| inner.breaker.return_probe(self.of, now));
+        self.health.with(now, |inner| inner.breaker.return_probe(self.cooldown, now));
     }
 }
 
-/// Records how one call ended. Dropped before, it records nothing, and gives back the probe if it held it.
+/// The record of one call, which [`OnComplete::complete`] ends with its outcome. Dropped without it, nothing is recorded and
+/// the probe is returned.
 #[derive(Debug)]
 pub struct HealthGuard {
     health: EndpointHealth,
@@ -276,10 +279,10 @@ pub struct HealthGuard {
 }
 
 impl HealthGuard {
-    /// Records the begin of a response. A success ends the cooldown now, not at the end of a long body.
+    /// Records a response head. A success ends the cooldown now, not at the end of a long body.
     pub(super) fn response_head(&mut self, outcome: &Outcome) {
         if Evidence::of(outcome) == Evidence::Good {
-            // Mostly there is no cooldown to end, and one that begins now is none of this call's.
+            // Usually there is no cooldown to end, and a call cannot end one that begins now.
             if !self.health.is_settled() {
                 let now = Instant::now();
                 self.health.with(now, |inner| inner.breaker.end_cooldown(self.generation, now));
@@ -291,7 +294,7 @@ impl HealthGuard {
 
 #[cfg(test)]
 impl HealthGuard {
-    /// Returns whether it holds the probe of the present cooldown.
+    /// Returns true if the call is the probe of the current cooldown.
     pub(super) fn is_probe(&self) -> bool {
         self.probe.is_some() && self.generation == self.health.snapshot().cooldowns
     }

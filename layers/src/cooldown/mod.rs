@@ -1,31 +1,31 @@
-//! Cooldown of unhealthy endpoints, with a probe afterwards: [`CooldownLayer`].
+//! Cooldown of unhealthy endpoints, followed by a probe: [`CooldownLayer`].
 //!
-//! The layer stands around each endpoint, under the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an
-//! elapsed call counts, and outside [`Quota`](crate::quota::Quota), whose [`Endpoint`] it decorates. It never refuses
-//! a call. It tells the health of the endpoint ([`Health`]), and the balancer decides; so health never closes a group,
-//! and an endpoint that cools down is still called when there is no better one.
+//! The layer wraps each endpoint below the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an elapsed call
+//! counts as a failure, and outside [`Quota`](crate::quota::Quota), the [`Endpoint`] that it decorates. It never refuses a
+//! call. It reports the endpoint's [`Health`] and the balancer decides; so a group is never closed because of health, and
+//! an endpoint that cools down is still called if there is no better one.
 //!
-//! What counts is what the backend did: failures (in `poll_ready` too), timeouts, and at once a credential or
-//! resource that is no good there. The caller's own errors never count; nor does a limit that is reached, which is the
-//! meter's to know; nor what says nothing ([`Outcome::is_evidence`](crate::Outcome::is_evidence)): a call that was
-//! cancelled, or cut by the caller's own shorter limit.
+//! Failures of the backend count (of `poll_ready`, too) and timeouts count. A credential or a resource that is not valid at
+//! the backend starts a cooldown at once. The caller's own errors do not count, nor does a reached limit, which the meter
+//! handles, nor an outcome without evidence ([`Outcome::is_evidence`](crate::Outcome::is_evidence)), such as a cancelled
+//! call, or one that exceeded a shorter limit of its caller.
 //!
 //! ```text
-//!              too many failures                         its time is over
+//!              too many failures                           cooldown over
 //! healthy ─────────────────────────► cooling down ─────────────────────────► half-open ──taken──► probing
 //!  ▲  ▲                               ▲  │ ▲                                  ▲                  │  │  │
-//!  │  │                               │  └─┘ a failure renews it              └─dropped unended──┘  │  │
-//!  │  └─────a call generation meanwhile────┘  ▲                                                          │  │
-//!  │        is answered                  └────────────────failed: twice as long─────────────────────┘  │
-//!  └──10 s──  slow start  ◄────────────────────────────────answered────────────────────────────────────┘
+//!  │  │                               │  └─┘ a failure renews it              └──probe dropped───┘  │  │
+//!  │  └────a call begun meanwhile─────┘  ▲                                                          │  │
+//!  │       succeeds                      └────────────────failed: twice as long─────────────────────┘  │
+//!  └──10 s──  slow start  ◄────────────────────────────────succeeded───────────────────────────────────┘
 //! ```
 //!
-//! A cooldown lasts `cooldown_time`, then twice and four times that, up to 5 minutes; each whole minute that the
-//! endpoint is healthy halves the next one. Its end only ever moves away, as long as no call proves that it is healthy.
+//! The first cooldown lasts `cooldown_time`, each further one twice as long, up to 5 minutes; each full minute of health
+//! halves the next one. Until a call proves that the endpoint is healthy, the end of a cooldown is only ever postponed.
 //!
-//! tower has nothing like it: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load`
-//! measures take a fast failure for a fast answer. Here each call has a clone of its own, and only that clone is
-//! dropped: the next may find the endpoint healthy.
+//! tower has no equivalent: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load` measures count
+//! a fast failure as a fast response. Here each call has its own clone of the service and only that clone is dropped, so the
+//! next call may find the endpoint healthy.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,16 +43,16 @@
 //!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
 //! let _ = service.ready().await?.call(0).await;
 //! assert_eq!(health.snapshot().state, HealthState::CoolingDown);
-//! // All the same it is called, if there is no other.
+//! // It can still be called if there is no other.
 //! assert_eq!(service.ready().await?.call(1).await?, 1);
 //! assert_eq!(health.snapshot().state, HealthState::SlowStart);
 //! # Ok::<(), std::io::Error>(()) })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: alone it only records, for those who ask the [`EndpointHealth`]. With a [`TrackOutcome`] that waits for the end of the
-//! body, a long stream keeps its probe as long; give [`CooldownLayer::with_head`] the classifier of heads too. And a
-//! call that hangs keeps it until a timeout below ends it.
+//! Hazards: without a balancer the layer only records health in [`EndpointHealth`]. With a [`TrackOutcome`] that waits for
+//! the end of the body, a long stream holds the probe until then, unless [`CooldownLayer::with_head`] sets a classifier of
+//! heads. A call that hangs holds the probe until a timeout below ends it.
 
 mod breaker;
 mod health;
@@ -77,7 +77,7 @@ use crate::{
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
 };
 
-/// Makes a [`Cooldown`].
+/// A layer that records the health of an endpoint. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct CooldownLayer<T, C = NoHeadClassifier> {
     health: EndpointHealth,
@@ -85,7 +85,7 @@ pub struct CooldownLayer<T, C = NoHeadClassifier> {
     head: C,
 }
 
-/// Classifies no response early: health is recorded when a response completes.
+/// A classifier that has no evidence: health is recorded when a response completes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHeadClassifier;
 
@@ -96,14 +96,14 @@ impl<Res, Err> Classify<Res, Err> for NoHeadClassifier {
 }
 
 impl<T> CooldownLayer<T> {
-    /// Records in `health` the outcomes that `track` reports.
+    /// Creates a layer that records in `health` the outcomes that `track` reports.
     pub const fn new(health: EndpointHealth, track: T) -> Self {
         Self { health, track, head: NoHeadClassifier }
     }
 }
 
 impl<T, C> CooldownLayer<T, C> {
-    /// Sets a classifier for the begin of a response, so that a success ends a cooldown before the body has ended.
+    /// Sets a classifier for the head of a response, so that a success ends a cooldown before the body has ended.
     pub fn with_head<D>(self, head: D) -> CooldownLayer<T, D> {
         CooldownLayer { health: self.health, track: self.track, head }
     }
@@ -118,14 +118,14 @@ impl<S, T: Clone, C: Clone> Layer<S> for CooldownLayer<T, C> {
     }
 }
 
-/// Records the health of `S`.
+/// The service of [`CooldownLayer`].
 #[derive(Debug)]
 pub struct Cooldown<S, T, C = NoHeadClassifier> {
     inner: S,
     health: EndpointHealth,
     track: T,
     head: C,
-    // Taken by `reserve`, spent by `call`.
+    // Taken by `reserve`, passed on by `call`.
     probe: Option<Probe>,
 }
 
@@ -136,7 +136,7 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
             health: self.health.clone(),
             track: self.track.clone(),
             head: self.head.clone(),
-            // There is one probe, and it stays where it was taken.
+            // There is one probe, and the clone that took it keeps it.
             probe: None,
         }
     }
@@ -158,7 +158,7 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let Err(error) = ready!(self.inner.poll_ready(cx)) else { return Poll::Ready(Ok(())) };
-        // It has failed as surely as one that was called.
+        // Counts like a failed call.
         let guard = self.health.guard(self.probe.take());
         Poll::Ready(self.track.track(guard, Err(error)).map(drop))
     }
@@ -183,7 +183,7 @@ where
     }
 
     fn reserve(&mut self, req: &Req, seen: &Score, now: Instant) -> Result<(), NoCapacity> {
-        // First here, because a probe that is taken for nothing is given back by its drop.
+        // First here, because the probe is returned by its drop if the inner service refuses.
         let probe = self.health.take_probe(seen, now)?;
         self.inner.reserve(req, seen, now)?;
         self.probe = probe.or(self.probe.take());
@@ -195,7 +195,7 @@ where
     }
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
-        // Health closes nothing, so it takes no slot away.
+        // Health does not limit capacity.
         self.inner.slots(req, horizon)
     }
 
@@ -205,11 +205,11 @@ where
     }
 }
 
-/// Returns the less preferred of two.
+/// Returns the less preferred of two values.
 #[inline]
 fn worse(one: Health, other: Health) -> Health {
     match (one, other) {
-        // Parts of a weight: less is worse. Else the order is that of preference.
+        // Of two fractions of the weight the smaller is worse. Otherwise the order of `Health` is that of preference.
         (Health::Healthy(one), Health::Healthy(other)) => Health::Healthy(one.min(other)),
         (one, other) if one > other => one,
         (_, other) => other,
@@ -217,12 +217,12 @@ fn worse(one: Health, other: Health) -> Health {
 }
 
 pin_project! {
-    /// The answer of the endpoint, with the [`HealthGuard`] attached.
+    /// The future of [`Cooldown`], which attaches the [`HealthGuard`] to the response.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T, C> {
         #[pin]
         inner: F,
-        // None once it is attached.
+        // None after it was attached.
         guard: Option<HealthGuard>,
         track: T,
         head: C,

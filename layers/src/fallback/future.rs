@@ -1,4 +1,4 @@
-//! Response future of [`Fallback`](super::Fallback) and
+//! The response future of [`Fallback`](super::Fallback) and
 //! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback): the loop that they share.
 
 use std::{
@@ -57,7 +57,7 @@ where
 }
 
 pin_project! {
-    /// Response future: the first success, or else the result of the first request.
+    /// The future of a fallback: resolves to the first success, or else to the result of the first request.
     pub struct ResponseFuture<S, G, Req>
     where
         S: Service<Req>,

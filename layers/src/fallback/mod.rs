@@ -1,4 +1,4 @@
-//! Retries a failed request with another request: [`FallbackLayer`].
+//! A layer that makes another request after a failure: [`FallbackLayer`].
 //!
 //! Its position is outside of everything that handles the original request: outside of
 //! [`ContextWindowFallback`](crate::context_window::ContextWindowFallback) and of [`Retry`](crate::retry::Retry), so
@@ -10,8 +10,8 @@
 //! unchanged.
 //!
 //! ```text
-//! call ──► calling ──good──► answer
-//!            ▲   └──failed──► policy ──no other──► the first answer
+//! call ──► calling ──success──► response
+//!            ▲   └──failed──► policy ──no other──► the first response
 //!            │                  │
 //!            └───── ready ◄─────┘
 //! ```
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// Applies [`Fallback`] to requests.
+/// A layer that calls its policy for the next request after a failure. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct FallbackLayer<P, C, D = Constant<Option<Instant>>> {
     config: FallbackConfig<P, C, D>,
@@ -103,7 +103,7 @@ where
     }
 }
 
-/// Calls `S` with the next request after a failure.
+/// The service of [`FallbackLayer`].
 #[derive(Debug)]
 pub struct Fallback<S, G> {
     inner: S,

@@ -1,3 +1,5 @@
+//! Tests of the fallback layer.
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -57,7 +59,7 @@ fn next(req: &Request, _: &Outcome) -> Option<Request> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_answer_asks_no_one_else() {
+async fn a_success_calls_no_fallback() {
     let req = Request::to(1);
     let service = FallbackLayer::new(next, classify).layer(groups([(1, None)].into()));
     assert_eq!(service.oneshot(req.clone()).await, Ok(1));
@@ -65,7 +67,7 @@ async fn a_good_answer_asks_no_one_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_failure_may_go_on() {
+async fn every_class_of_failure_may_fall_back() {
     for class in Class::ALL.into_iter().filter(|class| *class != Class::Success) {
         let service = FallbackLayer::new(next, classify).layer(groups([(1, Some(class)), (2, None)].into()));
         assert_eq!(service.oneshot(Request::to(1)).await, Ok(2));
@@ -73,7 +75,7 @@ async fn every_kind_of_failure_may_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_refusal_goes_on_too() {
+async fn a_refusal_of_a_layer_falls_back_too() {
     let refused = |result: Result<&u8, &Failure>| match result {
         Ok(_) => Outcome::new(Class::Success),
         Err(_) => Outcome::new(Class::RateLimited).refused(),
@@ -84,7 +86,7 @@ async fn our_own_refusal_goes_on_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_have_failed_the_first_answer_is_given() {
+async fn a_failed_fallback_returns_the_first_response() {
     let req = Request::to(7);
     let script = [(7, Some(Class::Timeout)), (8, Some(Class::Unavailable)), (9, Some(Class::Caller))].into();
     let service = FallbackLayer::new(next, classify).layer(groups(script));
@@ -93,7 +95,7 @@ async fn when_all_have_failed_the_first_answer_is_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_policy_hears_how_it_ended_and_may_refuse() {
+async fn the_fallback_policy_receives_the_outcome_and_may_return_none() {
     let only_down = |req: &Request, outcome: &Outcome| {
         (outcome.class() == Class::Unavailable).then(|| next(req, outcome))?
     };
@@ -103,7 +105,7 @@ async fn the_policy_hears_how_it_ended_and_may_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_deadline_no_one_else_is_asked() {
+async fn a_fallback_makes_no_call_after_the_deadline() {
     // Each call takes a second.
     let deadline = Instant::now() + Duration::from_millis(1_500);
     let req = Request::to(1);
@@ -115,7 +117,7 @@ async fn past_the_deadline_no_one_else_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_leaves_ends_the_walk() {
+async fn a_cancelled_call_ends_its_fallbacks() {
     let req = Request::to(1);
     let script = [(1, Some(Class::Timeout)), (2, None)].into();
     let mut service = FallbackLayer::new(next, classify).layer(groups(script));
@@ -127,7 +129,7 @@ async fn a_caller_who_leaves_ends_the_walk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_can_be_called_again_while_the_first_call_walks() {
+async fn a_fallback_service_can_be_called_again_during_a_call() {
     let script = [(1, Some(Class::Timeout)), (2, None)].into();
     let mut service = FallbackLayer::new(next, classify).layer(groups(script));
     let first = service.ready().await.unwrap().call(Request::to(1));
@@ -137,7 +139,7 @@ async fn a_service_can_be_called_again_while_the_first_call_walks() {
 
 proptest! {
     #[test]
-    fn the_answer_is_the_first_good_one_or_the_first_of_all(
+    fn a_fallback_returns_the_first_success_or_the_first_response(
         script in prop::collection::vec(prop::option::of(0usize..7), 10),
         start in 0u8..10,
     ) {

@@ -1,4 +1,4 @@
-//! Applies a timeout to requests: [`TimeoutLayer`], which fails with [`Elapsed`].
+//! A layer that applies a timeout to requests, with a limit that may depend on the request: [`TimeoutLayer`].
 //!
 //! The layer has two positions in a stack: around everything, with the time until the deadline as its limit
 //! ([`Limit::until`]), and around each attempt, inside of [`Cooldown`](crate::cooldown::Cooldown) and
@@ -10,10 +10,10 @@
 //! is dropped as soon as the limit is reached, not when the caller drops the future.
 //!
 //! ```text
-//! call ──► polled once ──► answered
+//! call ──► polled once ──► response
 //!               │
 //!               ▼
-//!         timer started ──► answered
+//!         timer started ──► response
 //!               │
 //!               ▼
 //!      call dropped, Elapsed
@@ -55,7 +55,7 @@ use tower_service::Service;
 
 use crate::Setting;
 
-/// Applies a [`Timeout`] to requests.
+/// A layer that fails a call with [`Elapsed`] when it exceeds its limit. See the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer<L> {
     limit: L,
@@ -77,7 +77,7 @@ impl<S, L: Clone> Layer<S> for TimeoutLayer<L> {
     }
 }
 
-/// Applies a timeout to the calls of `S`.
+/// The service of [`TimeoutLayer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S, L> {
     inner: S,
@@ -121,14 +121,14 @@ pub struct Limit {
     /// backend is normally given, or if the deadline shortened the limit.
     pub evidence: bool,
     /// The name of the timeout, for error messages.
-    pub clock: Option<&'static str>,
+    pub name: Option<&'static str>,
 }
 
 impl Limit {
     /// Returns a limit for a backend: reaching it is evidence against the backend.
     #[must_use]
     pub const fn of(after: Duration) -> Self {
-        Self { after, evidence: true, clock: None }
+        Self { after, evidence: true, name: None }
     }
 
     /// Returns the time until `deadline`, zero if it has passed. Reaching it is not evidence.
@@ -146,8 +146,8 @@ impl Limit {
 
     /// Returns the limit with the name of the timeout.
     #[must_use]
-    pub const fn named(mut self, clock: &'static str) -> Self {
-        self.clock = Some(clock);
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
         self
     }
 
@@ -222,8 +222,8 @@ impl Elapsed {
 
     /// Returns the name of the timeout, if [`Limit::named`] set one.
     #[must_use]
-    pub const fn clock(&self) -> Option<&'static str> {
-        self.limit.clock
+    pub const fn name(&self) -> Option<&'static str> {
+        self.limit.name
     }
 
     /// Returns true if the error is evidence against the backend, as in [`Limit::evidence`].
@@ -245,7 +245,7 @@ impl fmt::Display for Elapsed {
             Duration::ZERO => f.write_str("deadline already passed")?,
             after => write!(f, "no response within {after:?}")?,
         }
-        self.clock().map_or(Ok(()), |clock| write!(f, " ({clock})"))
+        self.name().map_or(Ok(()), |name| write!(f, " ({name})"))
     }
 }
 

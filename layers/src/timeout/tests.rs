@@ -1,3 +1,5 @@
+//! Tests of the timeout layer.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -12,9 +14,9 @@ use crate::{BoxError, testing::Strict};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Answers after as long as it is asked to.
-async fn slow(takes: Duration) -> Result<&'static str, BoxError> {
-    sleep(takes).await;
+/// Responds after the time that the request contains.
+async fn slow(time: Duration) -> Result<&'static str, BoxError> {
+    sleep(time).await;
     Ok("done")
 }
 
@@ -32,13 +34,13 @@ fn elapsed(error: BoxError) -> Elapsed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_within_the_limit_passes() {
-    let answer = service(SECOND).oneshot(Duration::from_millis(999)).await;
-    assert_eq!(answer.unwrap(), "done");
+async fn a_response_within_the_timeout_passes() {
+    let result = service(SECOND).oneshot(Duration::from_millis(999)).await;
+    assert_eq!(result.unwrap(), "done");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_beyond_the_limit_fails_at_the_limit() {
+async fn a_call_that_exceeds_the_timeout_fails_at_the_limit() {
     let start = Instant::now();
     let error = elapsed(service(SECOND).oneshot(2 * SECOND).await.unwrap_err());
     assert!((SECOND..SECOND + Duration::from_millis(2)).contains(&start.elapsed()));
@@ -47,7 +49,7 @@ async fn a_call_beyond_the_limit_fails_at_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_counts_from_the_call_even_when_the_first_poll_is_late() {
+async fn the_timeout_starts_with_the_call_even_if_the_first_poll_is_late() {
     let mut service = service(SECOND);
     let mut call = task::spawn(service.ready().await.unwrap().call(10 * SECOND));
     advance(2 * SECOND).await;
@@ -56,34 +58,34 @@ async fn the_limit_counts_from_the_call_even_when_the_first_poll_is_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_every_kind_may_stand_there_as_it_is() {
+async fn a_timeout_may_be_a_limit_an_option_or_a_function() {
     let limit = Limit::of(SECOND).named("attempt");
-    let named = |error: BoxError| elapsed(error).clock();
-    let ask = 2 * SECOND;
-    assert_eq!(named(service(limit).oneshot(ask).await.unwrap_err()), Some("attempt"));
-    assert_eq!(named(service(Some(limit)).oneshot(ask).await.unwrap_err()), Some("attempt"));
-    assert_eq!(named(service(Some(SECOND)).oneshot(ask).await.unwrap_err()), None);
-    assert_eq!(named(service(move |_: &Duration| limit).oneshot(ask).await.unwrap_err()), Some("attempt"));
-    assert_eq!(service(None::<Limit>).oneshot(ask).await.unwrap(), "done");
+    let named = |error: BoxError| elapsed(error).name();
+    let time = 2 * SECOND;
+    assert_eq!(named(service(limit).oneshot(time).await.unwrap_err()), Some("attempt"));
+    assert_eq!(named(service(Some(limit)).oneshot(time).await.unwrap_err()), Some("attempt"));
+    assert_eq!(named(service(Some(SECOND)).oneshot(time).await.unwrap_err()), None);
+    assert_eq!(named(service(move |_: &Duration| limit).oneshot(time).await.unwrap_err()), Some("attempt"));
+    assert_eq!(service(None::<Limit>).oneshot(time).await.unwrap(), "done");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_limit_waits_for_ever() {
-    let answer = service(None::<Duration>).oneshot(1_000_000 * SECOND).await;
-    assert_eq!(answer.unwrap(), "done");
-    let answer = service(Duration::MAX).oneshot(1_000_000 * SECOND).await;
-    assert_eq!(answer.unwrap(), "done");
+async fn without_a_limit_the_timeout_waits_for_ever() {
+    let result = service(None::<Duration>).oneshot(1_000_000 * SECOND).await;
+    assert_eq!(result.unwrap(), "done");
+    let result = service(Duration::MAX).oneshot(1_000_000 * SECOND).await;
+    assert_eq!(result.unwrap(), "done");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_may_depend_on_the_request() {
-    let half = |takes: &Duration| Some(Limit::of(*takes / 2).without_evidence());
+async fn the_timeout_may_depend_on_the_request() {
+    let half = |time: &Duration| Some(Limit::of(*time / 2).without_evidence());
     let error = elapsed(service(half).oneshot(8 * SECOND).await.unwrap_err());
     assert_eq!((error.after(), error.is_evidence()), (4 * SECOND, false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_at_the_first_poll_needs_no_timer() {
+async fn a_timeout_creates_no_timer_for_a_response_at_the_first_poll() {
     let mut service = TimeoutLayer::new(SECOND)
         .layer(Strict::new(service_fn(|()| std::future::ready(Ok::<_, BoxError>(())))));
     let mut call = Box::pin(service.ready().await.unwrap().call(()));
@@ -92,7 +94,7 @@ async fn an_answer_at_the_first_poll_needs_no_timer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_call_is_dropped_when_its_time_is_over() {
+async fn the_timeout_drops_the_call_at_the_limit() {
     struct Alive(Arc<AtomicUsize>);
     impl Drop for Alive {
         fn drop(&mut self) {
@@ -120,7 +122,7 @@ async fn the_call_is_dropped_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_no_time_left_the_call_is_not_made() {
+async fn with_an_expired_timeout_the_call_is_not_made() {
     let past = Instant::now();
     advance(SECOND).await;
     let never = service_fn(|_: Duration| async { unreachable!("called") });
@@ -130,7 +132,7 @@ async fn with_no_time_left_the_call_is_not_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_shorter_limit_decides_and_a_tie_is_evidence() {
+async fn the_shorter_of_two_timeouts_applies_and_a_tie_is_evidence() {
     let own = Limit::of(SECOND);
     let deadline = Limit::until(Instant::now() + SECOND / 2);
     assert_eq!(own.or_shorter(Some(deadline)), deadline);

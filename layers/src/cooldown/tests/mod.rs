@@ -1,7 +1,9 @@
+//! Tests of the cooldown layer: the phases, the probe, and the evidence of outcomes.
+
+mod endpoint;
 mod properties;
 mod stale_calls;
 mod threads;
-mod unlimited;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,7 +11,7 @@ use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, task};
 use tower::{ServiceExt as _, service_fn};
 
-use self::unlimited::Unlimited;
+use self::endpoint::StaticEndpoint;
 use super::*;
 use crate::{AtResponse, OnComplete, endpoint::NoCapacityReason, testing::Strict};
 
@@ -17,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const BAD: Outcome = Outcome::new(Class::Unavailable);
 const GOOD: Outcome = Outcome::new(Class::Success);
 
-/// How a call will end, and how long it takes. The answer is its own outcome.
+/// A request: the outcome of the call, which is also the response, and the time that it takes.
 #[derive(Clone, Copy, Debug)]
 struct Ask(Outcome, Duration);
 
@@ -26,20 +28,21 @@ fn classify(result: Result<&Outcome, &Infallible>) -> Outcome {
 }
 
 fn endpoint(health: &EndpointHealth) -> impl Endpoint<Ask, Response = Outcome, Error = Infallible> + use<> {
-    let backend = service_fn(|Ask(outcome, takes)| async move {
-        sleep(takes).await;
+    let backend = service_fn(|Ask(outcome, time)| async move {
+        sleep(time).await;
         Ok::<_, Infallible>(outcome)
     });
-    CooldownLayer::new(health.clone(), AtResponse(classify)).layer(Unlimited::new(Strict::new(backend)))
+    CooldownLayer::new(health.clone(), AtResponse(classify))
+        .layer(StaticEndpoint::unlimited(Strict::new(backend)))
 }
 
-/// A call as any plain caller makes it.
+/// Makes a call without a balancer.
 async fn call(health: &EndpointHealth, outcome: Outcome) {
-    let answer = endpoint(health).oneshot(Ask(outcome, Duration::ZERO)).await;
-    assert_eq!(answer, Ok(outcome));
+    let response = endpoint(health).oneshot(Ask(outcome, Duration::ZERO)).await;
+    assert_eq!(response, Ok(outcome));
 }
 
-/// A call as a balancer makes it.
+/// Makes a call like a balancer: with score and reservation.
 async fn picked(health: &EndpointHealth, outcome: Outcome) -> Result<(), NoCapacity> {
     let ask = Ask(outcome, Duration::ZERO);
     let mut endpoint = endpoint(health);
@@ -49,7 +52,7 @@ async fn picked(health: &EndpointHealth, outcome: Outcome) -> Result<(), NoCapac
     Ok(())
 }
 
-/// Cools down for five seconds after any failure.
+/// The health of an endpoint that cools down for five seconds after any failure.
 fn strict() -> EndpointHealth {
     EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)))
 }
@@ -58,7 +61,7 @@ fn state(health: &EndpointHealth) -> HealthState {
     health.snapshot().state
 }
 
-/// The rest of the present cooldown.
+/// The rest of the current cooldown.
 fn left(health: &EndpointHealth) -> Duration {
     health.snapshot().until.unwrap().saturating_duration_since(Instant::now())
 }
@@ -76,7 +79,7 @@ async fn more_failures_than_allowed_start_a_cooldown_for_the_cooldown_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_forgotten_after_a_minute() {
+async fn failures_expire_after_a_minute() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(1)));
     call(&health, BAD).await;
     advance(60 * SECOND).await;
@@ -124,14 +127,14 @@ async fn by_default_a_majority_of_at_least_five_starts_a_cooldown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unauthorized_starts_a_cooldown_at_once() {
+async fn an_unauthorized_outcome_starts_a_cooldown_at_once() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(100)));
     call(&health, Outcome::new(Class::Unauthorized)).await;
     assert_eq!(state(&health), HealthState::CoolingDown);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_allowance_for_one_kind_of_outcome_goes_before_the_rule() {
+async fn an_allowance_for_a_kind_of_outcome_overrides_the_allowed_fails() {
     let allowance = |outcome: &Outcome| (outcome.kind() == 7).then_some(2);
     let health =
         EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)).with_allowance(allowance));
@@ -159,7 +162,7 @@ async fn outcomes_without_evidence_never_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
+async fn a_timeout_counts_unless_the_caller_set_a_shorter_limit() {
     use crate::timeout::{Elapsed, Limit, TimeoutLayer};
 
     let classify = |result: Result<&(), &Elapsed>| match result {
@@ -172,7 +175,7 @@ async fn an_elapsed_call_counts_unless_the_caller_wanted_it_shorter() {
         Ok::<_, Elapsed>(())
     });
     let health = strict();
-    // Outside the timeout, or it would be dropped before it could hear of it.
+    // Outside the timeout, which would otherwise drop the call before its outcome is recorded.
     let attempt = CooldownLayer::new(health.clone(), AtResponse(classify))
         .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
     attempt.clone().oneshot(Limit::of(SECOND).without_evidence()).await.unwrap_err();
@@ -199,12 +202,12 @@ async fn an_endpoint_in_cooldown_can_still_be_called_and_a_failure_there_renews_
     advance(3 * SECOND).await;
     assert!(matches!(health.health(), Health::CoolingDown(_)));
     assert_eq!(picked(&health, BAD).await, Ok(()));
-    // Renewed, not doubled: it was asked because there was no other.
+    // Renewed, not doubled: it was called because there was no other.
     assert_eq!((left(&health), health.snapshot().cooldowns), (5 * SECOND, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_that_began_during_the_cooldown_ends_it() {
+async fn a_success_of_a_call_that_began_during_the_cooldown_ends_it() {
     let health = strict();
     call(&health, BAD).await;
     assert_eq!(picked(&health, GOOD).await, Ok(()));
@@ -212,7 +215,7 @@ async fn an_answer_to_a_call_that_began_during_the_cooldown_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_that_began_before_the_cooldown_does_not_end_it() {
+async fn a_success_of_a_call_that_began_before_the_cooldown_does_not_end_it() {
     let health = strict();
     let mut old = task::spawn(endpoint(&health).oneshot(Ask(GOOD, SECOND)));
     assert_pending!(old.poll());
@@ -222,7 +225,7 @@ async fn an_answer_to_a_call_that_began_before_the_cooldown_does_not_end_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_cooldown_one_call_may_probe_and_the_second_is_told_so() {
+async fn after_the_cooldown_one_call_is_the_probe_and_a_second_is_refused() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
@@ -232,7 +235,7 @@ async fn after_the_cooldown_one_call_may_probe_and_the_second_is_told_so() {
     assert_eq!((seen.health, state(&health)), (Health::HalfOpen, HealthState::HalfOpen));
     assert_eq!(first.reserve(&ask, &seen, Instant::now()), Ok(()));
     assert_eq!(second.reserve(&ask, &seen, Instant::now()).unwrap_err().reason, NoCapacityReason::Probing);
-    // As the least bad it may be called meanwhile.
+    // An endpoint that is picked although it cools down may be called meanwhile.
     let seen = third.score(&ask, Instant::now()).unwrap();
     assert!(matches!(seen.health, Health::CoolingDown(_)));
     assert_eq!((third.reserve(&ask, &seen, Instant::now()), state(&health)), (Ok(()), HealthState::Probing));
@@ -241,7 +244,7 @@ async fn after_the_cooldown_one_call_may_probe_and_the_second_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
+async fn a_probe_without_evidence_is_returned() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
@@ -270,39 +273,13 @@ async fn a_probe_that_is_not_used_or_not_heard_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_is_given_back_when_there_is_no_room_below() {
-    #[derive(Clone)]
-    struct FullUp<S>(S);
-    impl<S: Service<Ask>> Service<Ask> for FullUp<S> {
-        type Response = S::Response;
-        type Error = S::Error;
-        type Future = S::Future;
-        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-            self.0.poll_ready(cx)
-        }
-        fn call(&mut self, ask: Ask) -> S::Future {
-            self.0.call(ask)
-        }
-    }
-    impl<S: Endpoint<Ask>> Endpoint<Ask> for FullUp<S> {
-        fn score(&self, ask: &Ask, now: Instant) -> Result<Score, NoCapacity> {
-            self.0.score(ask, now)
-        }
-        fn reserve(&mut self, _: &Ask, _: &Score, _: Instant) -> Result<(), NoCapacity> {
-            Err(NoCapacity { until: Instant::now(), reason: NoCapacityReason::RateLimit })
-        }
-        fn weight(&self) -> EndpointWeight {
-            self.0.weight()
-        }
-    }
+async fn a_probe_is_returned_when_the_inner_endpoint_has_no_capacity() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
-    let unheard = CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), AtResponse(classify));
-    let below =
-        Unlimited::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
+    let backend = service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome)));
     let mut full =
-        CooldownLayer::new(health.clone(), AtResponse(classify)).layer(FullUp(unheard.layer(below)));
+        CooldownLayer::new(health.clone(), AtResponse(classify)).layer(StaticEndpoint::full(backend));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
     assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().reason, NoCapacityReason::RateLimit);
@@ -318,7 +295,7 @@ async fn a_probe_that_fails_doubles_the_cooldown_up_to_five_minutes() {
         picked(&health, BAD).await.unwrap();
         assert_eq!(left(&health), expected * SECOND);
     }
-    // However long it was unhealthy, one good minute is the first step back.
+    // One healthy minute halves the cooldown, regardless of the time before.
     advance(left(&health)).await;
     picked(&health, GOOD).await.unwrap();
     advance(60 * SECOND).await;
@@ -327,7 +304,7 @@ async fn a_probe_that_fails_doubles_the_cooldown_up_to_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_minute_that_it_is_healthy_halves_the_next_cooldown() {
+async fn each_minute_of_health_halves_the_next_cooldown() {
     let health = strict();
     call(&health, BAD).await;
     for _ in 0..3 {
@@ -344,7 +321,7 @@ async fn each_minute_that_it_is_healthy_halves_the_next_cooldown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_endpoint_is_not_taken_for_a_healthy_one() {
+async fn an_idle_endpoint_does_not_count_as_healthy() {
     let health = strict();
     call(&health, BAD).await;
     advance(3_600 * SECOND).await;
@@ -354,7 +331,7 @@ async fn an_idle_endpoint_is_not_taken_for_a_healthy_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_cooldown_its_weight_grows_for_ten_seconds() {
+async fn the_weight_grows_for_ten_seconds_after_a_cooldown() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
@@ -367,8 +344,8 @@ async fn after_a_cooldown_its_weight_grows_for_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_head_ends_the_cooldown_before_the_body_does() {
-    /// Keeps the handle, as a body would.
+async fn a_successful_head_ends_the_cooldown_before_the_end_of_the_body() {
+    /// Keeps the handle like a body.
     #[derive(Clone, Default)]
     struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<HealthGuard>>>);
     impl TrackOutcome<HealthGuard, Outcome, Infallible> for AtEnd {
@@ -385,13 +362,16 @@ async fn a_good_head_ends_the_cooldown_before_the_body_does() {
     call(&health, BAD).await;
     advance(5 * SECOND).await;
     let bodies = AtEnd::default();
-    let backend =
-        || Unlimited::new(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome))));
+    let backend = || {
+        StaticEndpoint::unlimited(service_fn(|Ask(outcome, _)| {
+            std::future::ready(Ok::<_, Infallible>(outcome))
+        }))
+    };
     let ask = Ask(GOOD, SECOND);
 
-    let mut unjudged = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
-    unjudged.reserve(&ask, &unjudged.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
-    unjudged.call(ask).await.unwrap();
+    let mut without_head = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
+    without_head.reserve(&ask, &without_head.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
+    without_head.call(ask).await.unwrap();
     assert_eq!(state(&health), HealthState::Probing);
     bodies.0.lock().unwrap().clear();
     assert_eq!(state(&health), HealthState::HalfOpen);
@@ -400,7 +380,7 @@ async fn a_good_head_ends_the_cooldown_before_the_body_does() {
     inner.reserve(&ask, &inner.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     inner.call(ask).await.unwrap();
     assert_eq!(state(&health), HealthState::SlowStart);
-    // The body breaks all the same.
+    // Then the body breaks.
     let handle = bodies.0.lock().unwrap().pop().unwrap();
     handle.complete(&BAD);
     assert_eq!((state(&health), left(&health)), (HealthState::CoolingDown, 10 * SECOND));

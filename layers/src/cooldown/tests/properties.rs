@@ -25,13 +25,13 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..120)
 }
 
-/// Plays one event; `open` holds the calls that are under way.
-async fn play(event: Event, health: &EndpointHealth, open: &mut Vec<HealthGuard>) {
+/// Applies one event; `open` holds the calls in flight.
+async fn apply(event: Event, health: &EndpointHealth, open: &mut Vec<HealthGuard>) {
     match event {
         Event::Wait(ms) => advance(Duration::from_millis(ms)).await,
         Event::Picked(class, evidence) => {
             let outcome = Outcome::new(class);
-            // Refused only when the probe went to another between the two, which cannot happen here.
+            // Refused only if another call takes the probe in between, which cannot happen here.
             picked(health, if evidence { outcome } else { outcome.without_evidence() }).await.unwrap();
         }
         Event::Begin => {
@@ -50,14 +50,14 @@ async fn play(event: Event, health: &EndpointHealth, open: &mut Vec<HealthGuard>
 
 proptest! {
     #[test]
-    fn a_cooldown_never_moves_nearer_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
+    fn a_cooldown_is_never_shortened_and_never_has_two_probes(events in events(), allowed in prop::option::of(0u32..3)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(allowed));
             let mut open: Vec<HealthGuard> = vec![];
             let mut before = health.snapshot();
             for event in events {
-                play(event, &health, &mut open).await;
+                apply(event, &health, &mut open).await;
                 let after = health.snapshot();
                 if let (Some(old), Some(new)) = (before.until, after.until) {
                     assert!(new >= old, "{old:?} {new:?}");
@@ -71,7 +71,7 @@ proptest! {
                 before = after;
             }
             drop(open);
-            assert_ne!(health.snapshot().state, HealthState::Probing, "every probe is given back");
+            assert_ne!(health.snapshot().state, HealthState::Probing, "every probe is returned");
         });
     }
 }

@@ -3,11 +3,11 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn failures_of_calls_that_began_before_the_cooldown_say_nothing_any_more() {
+async fn failures_of_calls_that_began_before_the_cooldown_do_not_count() {
     let health = strict();
     let mut old: Vec<_> = [SECOND, 9 * SECOND]
-        .map(|takes| {
-            let mut old = task::spawn(endpoint(&health).oneshot(Ask(BAD, takes)));
+        .map(|time| {
+            let mut old = task::spawn(endpoint(&health).oneshot(Ask(BAD, time)));
             assert_pending!(old.poll());
             old
         })
@@ -24,7 +24,7 @@ async fn failures_of_calls_that_began_before_the_cooldown_say_nothing_any_more()
         "it has been healthy since"
     );
     call(&health, BAD).await;
-    assert_eq!(state(&health), HealthState::CoolingDown, "but what fails now counts");
+    assert_eq!(state(&health), HealthState::CoolingDown, "but a new failure counts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +37,7 @@ async fn a_probe_that_hangs_is_not_the_probe_of_the_next_cooldown() {
     probe.reserve(&ask, &probe.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     let mut hangs = task::spawn(probe.ready().await.unwrap().call(ask));
     assert_pending!(hangs.poll());
-    // Another, called as the least bad, ends the cooldown. Then comes the next.
+    // Another call ends the cooldown. Then the next one begins.
     picked(&health, GOOD).await.unwrap();
     call(&health, BAD).await;
     let length = left(&health);
@@ -49,6 +49,6 @@ async fn a_probe_that_hangs_is_not_the_probe_of_the_next_cooldown() {
     assert_eq!(
         (state(&health), health.snapshot().cooldowns),
         (HealthState::Probing, 2),
-        "what the first finds is old"
+        "the outcome of the first is stale"
     );
 }

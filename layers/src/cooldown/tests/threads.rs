@@ -11,7 +11,7 @@ use super::*;
 use crate::sync::explore;
 
 #[test]
-fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
+fn there_is_one_probe_at_a_time_and_a_dropped_one_is_available_again() {
     explore(4, 1_000, || {
         let health = strict();
         health.guard(None).complete(&BAD);
@@ -28,7 +28,7 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
                     thread::yield_now();
                     inside.fetch_sub(1, Ordering::Relaxed);
                     let guard = health.guard(Some(probe));
-                    // One finds that it is well, the others leave.
+                    // One succeeds, the others are cancelled.
                     if n == 0 { guard.complete(&GOOD) } else { drop(guard) }
                 })
             })
@@ -40,20 +40,20 @@ fn one_probe_at_a_time_and_one_that_is_dropped_is_there_for_the_next() {
 }
 
 #[test]
-fn a_failure_is_never_hidden_by_the_glance_of_another_thread() {
+fn a_failure_is_never_hidden_by_a_concurrent_read_of_the_health() {
     explore(5, 1_000, || {
         let health = strict();
-        let (ill, well) = (health.clone(), health.clone());
+        let (failing, healthy) = (health.clone(), health.clone());
         let callers = [
-            thread::spawn(move || ill.guard(None).complete(&BAD)),
-            thread::spawn(move || well.guard(None).complete(&GOOD)),
+            thread::spawn(move || failing.guard(None).complete(&BAD)),
+            thread::spawn(move || healthy.guard(None).complete(&GOOD)),
             {
                 let health = health.clone();
                 thread::spawn(move || _ = health.health())
             },
         ];
         callers.into_iter().for_each(|caller| caller.join().expect("no panic"));
-        // The good one may have begun before the cooldown or after it; either way what is seen is what is known.
+        // The success may begin before the cooldown or after it; both ways `health` agrees with the snapshot.
         assert_eq!(
             matches!(health.health(), Health::CoolingDown(_)),
             health.snapshot().state == HealthState::CoolingDown
