@@ -165,8 +165,12 @@ fn deployment(
 }
 
 /// The functions that classify an upstream's responses and events.
-const CLASSIFIER: Classifier =
-    Classifier { response: classify::answer, event: classify::event, success: classify::success };
+const CLASSIFIER: Classifier = Classifier {
+    response: classify::answer,
+    event: classify::event,
+    failure: classify::failure,
+    success: classify::success,
+};
 
 /// An alias for the bounds on a deployment's stack, which the balancer needs.
 trait DeploymentStack:

@@ -12,6 +12,7 @@ use tollgate_layers::Outcome;
 use super::{
     active::Decoder,
     byte_queue::ByteQueue,
+    opening::Opening,
     sse::{Framer, TooLong},
     timeouts::RunningTimeouts,
     transcript::Transcript,
@@ -71,6 +72,11 @@ impl Events {
     /// Returns the number of bytes that are held.
     pub(crate) fn held(&self) -> usize {
         self.ready.len() + self.framer.unfinished().len()
+    }
+
+    /// Returns the form of the received bytes, if none was passed on or dropped.
+    pub(crate) fn opening(&self) -> Opening {
+        Opening::of(self.ready.iter().chain([&self.framer.unfinished()]).flatten())
     }
 
     /// Returns all received bytes, if none was passed on or dropped: for a response that is not an event stream after

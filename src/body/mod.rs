@@ -19,6 +19,7 @@ mod byte_queue;
 mod coalesce;
 pub(crate) mod events;
 mod handle;
+pub(crate) mod opening;
 pub(crate) mod plain;
 mod response_body;
 mod resume;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tollgate_layers::Outcome;
 
-use super::{active::Decoder, byte_queue::ByteQueue, watch::Usage};
+use super::{active::Decoder, byte_queue::ByteQueue, opening::Opening, watch::Usage};
 use crate::error::{BodyError, StreamBreak};
 
 /// The size of the kept end of a response, in bytes: enough for the usage object and the members that commonly follow
@@ -39,10 +39,9 @@ impl Plain {
         self.expected.map(|expected| expected.saturating_sub(self.given))
     }
 
-    /// Returns true if the received bytes look like JSON, or cannot be read.
-    pub(crate) fn opens_like_json(&self) -> bool {
-        let first = self.ready.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
-        self.opaque || matches!(first, Some(b'{' | b'['))
+    /// Returns the form of the received bytes, if none was passed on. A compressed body has none.
+    pub(crate) fn opening(&self) -> Option<Opening> {
+        (!self.opaque).then(|| Opening::of(self.ready.iter().flatten()))
     }
 
     /// Marks the response as committed: only its end is kept.

@@ -129,7 +129,6 @@ impl RunningTimeouts {
     /// Marks a plain response as committed: only the attempt limit applies, without evidence against the deployment,
     /// because from here on the client's reading speed counts too.
     pub(crate) fn plain(&mut self) {
-        self.first = None;
         self.attempt = self.attempt.map(|(at, limit)| (at, limit.without_evidence()));
     }
 

@@ -18,6 +18,9 @@ pub(crate) struct Classifier {
     /// Returns the outcome of an event's data (or the body of a 200) that looks like an error; `None` if it is not an
     /// error.
     pub event: fn(&[u8], &HeaderMap) -> Option<Outcome>,
+    /// Returns the outcome of a body or an event that is a failure although its form is not that of an error; `None` if
+    /// it contains no reason.
+    pub failure: fn(&[u8], &HeaderMap) -> Option<Outcome>,
     /// Returns the outcome so far of a success: the limits that its headers report.
     pub success: fn(&HeaderMap) -> Outcome,
 }
@@ -57,10 +60,22 @@ impl PeekConfig {
     }
 }
 
+/// The form of the response that a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// An event stream.
+    Stream,
+    /// A JSON object with choices.
+    Choices,
+    /// A JSON object with a list of data.
+    Data,
+}
+
 /// The configuration for one response.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchConfig {
     pub(crate) peek: Arc<PeekConfig>,
+    pub(crate) expected: Expected,
     /// True if the gateway asked for usage and the client did not: a chunk with usage alone is removed.
     pub(crate) strip_usage: bool,
     /// True if the text is recorded, so that another model can continue it.

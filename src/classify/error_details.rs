@@ -56,6 +56,13 @@ impl ErrorDetails {
         is_error(&json).then(|| Self::of_json(&json))
     }
 
+    /// Parses data that must be a failure. Returns none if it contains neither a message nor a status.
+    pub(super) fn of_failure(data: &[u8]) -> Option<Self> {
+        let json: Value = serde_json::from_slice(data).ok()?;
+        let details = Self::of_json(&json);
+        (!details.text.trim().is_empty() || details.status.is_some()).then_some(details)
+    }
+
     /// Returns the message, in lower case.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -136,7 +143,7 @@ impl ErrorDetails {
 
 /// Returns the message of an error body.
 pub(crate) fn message_of(json: &Value) -> Option<&str> {
-    const PLACES: [&str; 12] = [
+    const PLACES: [&str; 15] = [
         "/error/message",
         // LiteLLM's guardrails.
         "/error/message/error",
@@ -151,6 +158,10 @@ pub(crate) fn message_of(json: &Value) -> Option<&str> {
         "/detail/error",
         "/errors/0/message",
         "/choices/0/error/message",
+        // Baidu's, Zhipu's, MiniMax's.
+        "/error_msg",
+        "/msg",
+        "/base_resp/status_msg",
     ];
     let json = first(json);
     PLACES.iter().find_map(|place| json.pointer(place)?.as_str())

@@ -43,15 +43,25 @@ pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Ou
 /// Classifies an error inside of a 200. `data` is a complete JSON body, or the data of one event. Returns none if it
 /// is not an error; for an ordinary chunk this costs one search for a key.
 pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
-    let details = ErrorDetails::of_event(data)?;
-    let status = details.status().or_else(|| table::implied(&details)).unwrap_or(500);
-    Some(outcome(table::judge(status, &details), headers, &details))
+    ErrorDetails::of_event(data).map(|details| of_details(&details, headers))
+}
+
+/// Classifies data that must be a failure although its form is not that of an error: a 200 without output, an event that
+/// is named an error. Returns none if the data contains no reason.
+pub(crate) fn failure(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
+    ErrorDetails::of_failure(data).map(|details| of_details(&details, headers))
 }
 
 /// Returns a success with the rate limits in the headers.
 pub(crate) fn success(headers: &HeaderMap) -> Outcome {
     let limits = Limits::of(headers);
     OutcomeKind::Success.outcome().with_reported(limits.requests, limits.tokens)
+}
+
+/// Returns the outcome of an error without an HTTP status of its own.
+fn of_details(details: &ErrorDetails, headers: &HeaderMap) -> Outcome {
+    let status = details.status().or_else(|| table::implied(details)).unwrap_or(500);
+    outcome(table::judge(status, details), headers, details)
 }
 
 fn outcome(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> Outcome {

@@ -56,10 +56,12 @@ pub enum BodyError {
     Truncated,
     /// The stream ended without a finish reason or a terminal event, although the connection ended cleanly.
     Unfinished,
-    /// The response is empty.
+    /// The response is empty, or contains no output of the model.
     Empty,
-    /// A stream was requested; the response is neither an event stream nor JSON.
+    /// A stream was requested; the response is not an event stream.
     NotAStream,
+    /// A complete response was requested; the response is an event stream.
+    UnrequestedStream,
     /// The response is not JSON, for example an HTML page.
     NotJson,
     /// The response is a redirect or a 304. Redirects are not followed: the credential of the gateway belongs to this
@@ -87,6 +89,7 @@ impl BodyError {
             | Self::Unfinished
             | Self::Empty
             | Self::NotAStream
+            | Self::UnrequestedStream
             | Self::NotJson
             | Self::Redirect
             | Self::TooLarge { .. } => outcome,
@@ -104,6 +107,7 @@ impl BodyError {
             | Self::Unfinished
             | Self::Empty
             | Self::NotAStream
+            | Self::UnrequestedStream
             | Self::NotJson
             | Self::TooLarge { .. } => OutcomeKind::StreamBroken,
         }
@@ -119,6 +123,7 @@ impl BodyError {
             Self::Unfinished => "stream_unfinished",
             Self::Empty => "empty_answer",
             Self::NotAStream => "not_a_stream",
+            Self::UnrequestedStream => "unrequested_stream",
             Self::NotJson => "not_json",
             Self::Redirect => "upstream_redirect",
             Self::TooLarge { .. } => "event_too_large",
@@ -134,8 +139,11 @@ impl fmt::Display for BodyError {
             Self::Cut => f.write_str("the upstream's connection broke before the end of its answer"),
             Self::Truncated => f.write_str("the upstream's answer is shorter than it should be"),
             Self::Unfinished => f.write_str("the upstream's stream ended without a finish reason"),
-            Self::Empty => f.write_str("the upstream's answer is empty"),
-            Self::NotAStream => f.write_str("the upstream's answer is neither an event stream nor JSON"),
+            Self::Empty => f.write_str("the upstream's answer contains no output"),
+            Self::NotAStream => f.write_str("the upstream's answer is not an event stream"),
+            Self::UnrequestedStream => {
+                f.write_str("the upstream's answer is an event stream, which was not requested")
+            }
             Self::NotJson => f.write_str("the upstream's answer is not JSON"),
             Self::Redirect => f.write_str(
                 "the upstream answered with a redirect, which is not followed: check its api_base",

@@ -11,7 +11,8 @@ use crate::{
     body::{
         AttemptTimeouts, Body, BodyOutcome, Classifier, OutcomeCallback, ScriptStep,
         testing::{
-            CLASSIFIER, DONE, RecordedOutcomes, STOP, data, head, peek, peek_with, poll_once, read, says, sse,
+            CLASSIFIER, COMPLETION, DONE, RecordedOutcomes, STOP, data, head, peek, peek_with, poll_once,
+            read, says, sse,
         },
     },
     deployment::peek::PeekLayer,
@@ -105,7 +106,7 @@ async fn handles_are_notified_by_a_body_of_known_length_before_its_end_is_polled
 #[tokio::test]
 async fn complete_response_notifies_handles_at_once() {
     let (attached, _answer) = Attached::to(
-        peek(false, AttemptTimeouts::default(), head(200, "application/json", [data("{}")])).await,
+        peek(false, AttemptTimeouts::default(), head(200, "application/json", [data(COMPLETION)])).await,
     );
     attached.assert(&[Some(Class::Success)], "a short success");
     let (attached, _answer) =

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Classifies by the status alone; every error object is an overload.
-pub(crate) const CLASSIFIER: Classifier = Classifier { response, event, success };
+pub(crate) const CLASSIFIER: Classifier = Classifier { response, event, failure, success };
 
 fn kind(kind: OutcomeKind) -> Outcome {
     Outcome::new(kind.class()).with_kind(kind as u8)
@@ -36,14 +36,23 @@ fn event(data: &[u8], _: &HeaderMap) -> Option<Outcome> {
     (!data.starts_with(b"{\"error\":{\"harmless\"")).then(|| kind(OutcomeKind::Overloaded))
 }
 
+fn failure(data: &[u8], _: &HeaderMap) -> Option<Outcome> {
+    data.starts_with(b"{\"detail\"").then(|| kind(OutcomeKind::ServerError))
+}
+
 fn success(_: &HeaderMap) -> Outcome {
     Outcome::new(Class::Success)
 }
 
-/// Makes a request with or without `stream`.
+/// Makes a request for a chat with or without `stream`.
 pub(crate) fn request(stream: bool) -> Request {
+    request_for(Operation::Chat, stream)
+}
+
+/// Makes a request for an operation, with or without `stream`.
+pub(crate) fn request_for(operation: Operation, stream: bool) -> Request {
     let info = RequestInfo {
-        operation: Operation::Chat,
+        operation,
         model: "m".into(),
         stream,
         include_usage: None,
@@ -163,6 +172,8 @@ pub(crate) fn says(content: &str) -> String {
     format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
 }
 
+/// A complete response.
+pub(crate) const COMPLETION: &str = "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a\"},\"finish_reason\":\"stop\"}]}";
 /// The event that ends a choice.
 pub(crate) const STOP: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";

@@ -13,6 +13,8 @@ pub(crate) struct ChunkInfo {
     pub terminal: bool,
     /// True for a chunk with usage and without choices.
     pub only_usage: bool,
+    /// True for a complete response with a list of data that is not empty: embeddings.
+    pub data: bool,
     /// The reported usage.
     pub usage: Option<Usage>,
     /// The choices in the chunk, one bit each. Choices past 127 share the last bit.
@@ -85,6 +87,7 @@ impl ChunkInfo {
     /// Reads a JSON text that the quick reader has declined.
     pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
         // A string without a value is left to the client: it counts as content.
-        scan::read(json).or_else(|| scan::is_json(json).then(|| Self { content: true, ..Self::default() }))
+        let output = Self { content: true, data: true, ..Self::default() };
+        scan::read(json).or_else(|| scan::is_json(json).then_some(output))
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
         b"usage" => usage(cursor, &mut info.usage),
         b"x_groq" => wrapped(cursor, &mut info.usage),
         b"error" | b"errors" => filled(cursor, &mut info.error),
+        b"data" => filled(cursor, &mut info.data),
         b"object" => word(cursor).filter(|word| *word != "error").map(drop),
         // The other dialects have a `type`.
         b"type" => None,
@@ -61,7 +62,7 @@ fn choices(
         cursor.object(|cursor, key| match plain(key)? {
             b"index" => cursor.count().map(|count| index = count),
             b"text" => speech(cursor, &mut content, text),
-            b"delta" => delta(cursor, &mut content, text),
+            b"delta" | b"message" => delta(cursor, &mut content, text),
             b"finish_reason" => reason(cursor, &mut finish, &mut info.error),
             b"error" => filled(cursor, &mut info.error),
             _ => cursor.value(),
@@ -201,10 +202,12 @@ mod tests {
         "{\"tool_calls\":[{}]}",
     ];
 
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 16] = [
         "index",
         "text",
         "delta",
+        "message",
+        "data",
         "finish_reason",
         "logprobs",
         "choices",

@@ -52,6 +52,7 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
                 }
             }
             "error" | "errors" => info.error |= is_filled(value),
+            "data" => info.data |= is_filled(value),
             "object" => object = text(value)?.unwrap_or(object),
             "type" => kind = text(value)?.unwrap_or(kind),
             _ => {}
@@ -73,7 +74,7 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
             match &*name {
                 "index" => index = count(value).unwrap_or(index),
                 "text" => content |= is_filled(value),
-                "delta" => {
+                "delta" | "message" => {
                     let mut spoken =
                         members(value)?.into_iter().filter(|(name, _)| is_speech(name.as_bytes()));
                     content |= spoken.any(|(_, value)| is_filled(value));

@@ -27,7 +27,6 @@ pin_project! {
         timer: Timer,
         timeouts: RunningTimeouts,
         config: WatchConfig,
-        stream: bool,
     }
 }
 
@@ -41,8 +40,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, config: WatchConfig, timeouts: RunningTimeouts, stream: bool) -> Self {
-        Self { state: State::Head { inner }, timer: Timer::default(), timeouts, config, stream }
+    pub(super) fn new(inner: F, config: WatchConfig, timeouts: RunningTimeouts) -> Self {
+        Self { state: State::Head { inner }, timer: Timer::default(), timeouts, config }
     }
 }
 
@@ -61,7 +60,7 @@ where
                     let error = ready!(this.timeouts.poll_for_head(this.timer, cx));
                     return Poll::Ready(Err(error.into()));
                 };
-                let mut held = HeldResponse::of(head?, this.config, *this.timeouts, *this.stream);
+                let mut held = HeldResponse::of(head?, this.config, *this.timeouts);
                 // Drops the call's future, which may hold the prompt.
                 this.state.set(State::Body { held: None });
                 *this.timer = Timer::default();

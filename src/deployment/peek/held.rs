@@ -11,13 +11,14 @@ use super::response;
 use crate::{
     body::{
         Body,
-        active::{ActiveBody, Progress},
+        active::{ActiveBody, Decoder, Progress},
         events::{Events, is_events},
+        opening::Opening,
         plain::Plain,
         source::Source,
         timeouts::RunningTimeouts,
         upstream_body::UpstreamBody,
-        watch_config::WatchConfig,
+        watch_config::{Expected, WatchConfig},
     },
     error::{BodyError, StreamBreak},
     request,
@@ -38,12 +39,10 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 pub(super) struct HeldResponse {
     parts: Parts,
     form: ResponseForm,
-    /// True if the Content-Type is an event stream.
-    events: bool,
+    /// True for a compressed event stream.
+    opaque_stream: bool,
     /// True if the hold time has elapsed.
     overdue: bool,
-    /// True if the request asked for a stream.
-    stream: bool,
 }
 
 /// The kind of body, which determines when a response is decided.
@@ -59,15 +58,15 @@ impl HeldResponse {
         head: Response<UpstreamBody>,
         config: &WatchConfig,
         mut timeouts: RunningTimeouts,
-        stream: bool,
     ) -> Self {
         // The headers still contain the connection's framing, which `headers::write` removes.
         let (parts, body) = head.into_parts();
-        let (events, encoded) = (is_events(&parts.headers), response::is_encoded(&parts.headers));
+        let encoded = response::is_encoded(&parts.headers);
+        let opaque_stream = encoded && is_events(&parts.headers);
         let form = if !parts.status.is_success() {
             timeouts.hold(ERROR_TIME);
             ResponseForm::Error(ActiveBody::new(Source::new(body, timeouts), Plain::new(None, true)))
-        } else if events && !encoded {
+        } else if config.expected == Expected::Stream && !encoded {
             timeouts.hold_unless_timed(HOLD_TIME);
             ResponseForm::Events(ActiveBody::new(Source::new(body, timeouts), Events::new(config.clone())))
         } else {
@@ -75,7 +74,7 @@ impl HeldResponse {
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
             ResponseForm::Plain(ActiveBody::new(Source::new(body, timeouts), Plain::new(length, encoded)))
         };
-        Self { parts, form, events, overdue: false, stream }
+        Self { parts, form, opaque_stream, overdue: false }
     }
 
     /// Polls the body until the response can be committed or refused.
@@ -96,8 +95,12 @@ impl HeldResponse {
                 self.overdue || is_over(active) || active.content.total() >= ERROR_LIMIT as u64
             }
             // More bytes of an encoded stream give no information.
-            ResponseForm::Plain(active) if self.events && active.content.total() > 0 => true,
-            ResponseForm::Plain(active) => is_over(active) || active.content.total() > HOLD_LIMIT as u64,
+            ResponseForm::Plain(active) if self.opaque_stream && active.content.total() > 0 => true,
+            ResponseForm::Plain(active) => {
+                is_over(active)
+                    || active.content.total() > HOLD_LIMIT as u64
+                    || active.content.opening() == Some(Opening::Events)
+            }
             ResponseForm::Events(active) => {
                 let alive = active.timeouts().has_received();
                 is_over(active)
@@ -110,10 +113,10 @@ impl HeldResponse {
 
     /// Returns the committed response, or the error that it contains.
     pub(super) fn into_response(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
-        let Self { parts, form, stream, .. } = self;
+        let Self { parts, form, .. } = self;
         match form {
             // An unrequested 1xx is invalid, and passing it on would end the client's connection.
-            ResponseForm::Error(_) if parts.status.is_informational() => Err(response::not_json(stream)),
+            ResponseForm::Error(_) if parts.status.is_informational() => Err(response::wrong_form(config)),
             ResponseForm::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
             ResponseForm::Error(_) if response::is_encoded(&parts.headers) => {
                 Ok(response::compressed_error(parts, config))
@@ -123,7 +126,10 @@ impl HeldResponse {
                 let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, &bytes);
                 Ok(response::error(parts, bytes, outcome, config))
             }
-            ResponseForm::Plain(active) => plain(parts, active, config, stream),
+            ResponseForm::Plain(active) if active.content.opening() == Some(Opening::Events) => {
+                unrequested_stream(parts, active, config)
+            }
+            ResponseForm::Plain(active) => plain(parts, active, config),
             ResponseForm::Events(active) => events(parts, active, config),
         }
     }
@@ -133,19 +139,35 @@ fn is_over<C>(active: &ActiveBody<C>) -> bool {
     active.over.is_some()
 }
 
-fn plain(
+/// Returns the failure of a response that is an event stream although none was requested: the error in its first
+/// events, if there is one.
+fn unrequested_stream(
     parts: Parts,
     mut active: Box<ActiveBody<Plain>>,
     config: &WatchConfig,
-    stream: bool,
+) -> Result<request::Response, BodyError> {
+    match Events::new(config.clone()).take(active.content.drain()) {
+        Err(StreamBreak::Upstream(data, outcome)) => {
+            Ok(response::error_event(parts, &data, *outcome, config))
+        }
+        Err(StreamBreak::Body(_)) | Ok(()) => Err(BodyError::UnrequestedStream),
+    }
+}
+
+fn plain(
+    mut parts: Parts,
+    mut active: Box<ActiveBody<Plain>>,
+    config: &WatchConfig,
 ) -> Result<request::Response, BodyError> {
     match active.over.take() {
-        Some(Ok(())) => response::complete(parts, active.content.drain(), config, stream),
+        Some(Ok(())) => response::complete(parts, active.content.drain(), config),
         Some(Err(StreamBreak::Body(error))) => Err(error),
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
             Ok(response::error_in_success(parts, &data, *outcome, config))
         }
-        None if !active.content.opens_like_json() => Err(response::not_json(stream)),
+        None if active.content.opening().is_some_and(|opening| opening != Opening::Json) => {
+            Err(response::wrong_form(config))
+        }
         None => {
             let so_far = (config.peek.classifier.success)(&parts.headers);
             if is_events(&parts.headers) {
@@ -153,6 +175,7 @@ fn plain(
             } else {
                 active.timeouts().plain();
             }
+            response::name_json(&mut parts.headers);
             active.content.commit();
             active.commit();
             Ok(Response::from_parts(parts, Body::plain(active, so_far)).into())
@@ -168,6 +191,10 @@ fn events(
     let so_far = (config.peek.classifier.success)(&parts.headers);
     let state = *active.content.state();
     if active.over.is_none() || state.answered() {
+        if !state.any && !is_silent_stream(&parts, &active.content) {
+            return Err(BodyError::NotAStream);
+        }
+        response::name_events(&mut parts.headers);
         // A break after the first content is passed on to the client, even if it is known already.
         active.timeouts().release_hold();
         if let Some(Ok(())) = active.over {
@@ -180,17 +207,22 @@ fn events(
     }
     match active.over.take() {
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
-            // The response headers may contain Retry-After; a later event has no headers.
-            let outcome = (config.peek.classifier.event)(&data, &parts.headers).unwrap_or(*outcome);
-            Ok(response::error_in_success(parts, &data, outcome, config))
+            Ok(response::error_event(parts, &data, *outcome, config))
         }
         Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !state.any => {
-            let raw = active.content.raw();
-            parts.headers.insert(header::CONTENT_TYPE, response::JSON);
-            response::complete(parts, raw, config, true)
+            response::complete(parts, active.content.raw(), config)
         }
         // A connection error after the terminal event does not change the content before it.
         Some(Err(StreamBreak::Body(error))) if !state.done => Err(error),
         Some(Err(StreamBreak::Body(_)) | Ok(())) | None => Err(BodyError::Empty),
+    }
+}
+
+/// Returns true for a stream that has sent no event yet: comments, or blank lines under the content type of a stream.
+fn is_silent_stream(parts: &Parts, content: &Events) -> bool {
+    match content.opening() {
+        Opening::Events => true,
+        Opening::Blank => is_events(&parts.headers),
+        Opening::Json | Opening::Other => false,
     }
 }

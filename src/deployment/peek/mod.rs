@@ -43,7 +43,7 @@ use crate::{
         secrets::Secrets,
         timeouts::{AttemptTimeouts, RunningTimeouts},
         upstream_body::UpstreamBody,
-        watch_config::{Classifier, PeekConfig, WatchConfig},
+        watch_config::{Classifier, Expected, PeekConfig, WatchConfig},
     },
     config::Midstream,
     error::BodyError,
@@ -144,15 +144,21 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let info = &request.info;
-        let (stream, usage_requested) = (info.stream, info.include_usage == Some(true));
+        let expected = match info.operation {
+            Operation::Embeddings => Expected::Data,
+            Operation::Chat | Operation::Completions if info.stream => Expected::Stream,
+            Operation::Chat | Operation::Completions => Expected::Choices,
+        };
+        let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
         let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
+            expected,
             strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,
             is_continuation: request.prefix.is_some(),
         };
         let timeouts = RunningTimeouts::start(&self.settings.timeouts.get(&request), stream);
-        ResponseFuture::new(self.inner.call(request), config, timeouts, stream)
+        ResponseFuture::new(self.inner.call(request), config, timeouts)
     }
 }

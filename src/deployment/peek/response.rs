@@ -5,21 +5,27 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts
 use tollgate_layers::Outcome;
 
 use crate::{
-    body::{Body, watch::ChunkInfo, watch_config::WatchConfig},
+    body::{
+        Body,
+        events::is_events,
+        watch::ChunkInfo,
+        watch_config::{Expected, WatchConfig},
+    },
     classify::{self, OutcomeKind},
     error::{BodyError, ErrorObject, body_of},
     request,
 };
 
 /// The `content-type` of JSON.
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The `content-type` of an event stream.
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// Returns the response to a complete 200 that is not an event stream.
 pub(super) fn complete(
-    parts: Parts,
+    mut parts: Parts,
     bytes: Bytes,
     config: &WatchConfig,
-    stream: bool,
 ) -> Result<request::Response, BodyError> {
     let so_far = (config.peek.classifier.success)(&parts.headers);
     if is_encoded(&parts.headers) {
@@ -32,15 +38,48 @@ pub(super) fn complete(
         return Err(BodyError::Empty);
     }
     let Some(info) = ChunkInfo::read(text) else {
-        return Err(if opens { BodyError::Truncated } else { not_json(stream) });
+        return Err(if opens { BodyError::Truncated } else { wrong_form(config) });
     };
-    if info.error
-        && let Some(outcome) = (config.peek.classifier.event)(text, &parts.headers)
-    {
+    if let Some(outcome) = failure(&info, text, &parts.headers, config) {
         return Ok(error_in_success(parts, text, outcome, config));
+    }
+    match config.expected {
+        _ if !has_output(&info, config.expected) => return Err(BodyError::Empty),
+        Expected::Stream => return Err(BodyError::NotAStream),
+        Expected::Choices | Expected::Data => name_json(&mut parts.headers),
     }
     let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
     Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
+}
+
+/// Returns true if a complete response contains what was asked for: output, or the reason why there is none.
+const fn has_output(info: &ChunkInfo, expected: Expected) -> bool {
+    match expected {
+        Expected::Stream | Expected::Choices => info.content || info.finished != 0,
+        Expected::Data => info.data,
+    }
+}
+
+/// Returns the outcome of a complete 200 that reports a failure: in the form of an error, or instead of any output.
+fn failure(info: &ChunkInfo, text: &[u8], headers: &HeaderMap, config: &WatchConfig) -> Option<Outcome> {
+    let classifier = &config.peek.classifier;
+    let error = if info.error { (classifier.event)(text, headers) } else { None };
+    match error {
+        None if !has_output(info, config.expected) => (classifier.failure)(text, headers),
+        other => other,
+    }
+}
+
+/// Returns the response to an error event before any content. The response headers may contain Retry-After, which the
+/// outcome of the event alone does not.
+pub(super) fn error_event(
+    parts: Parts,
+    data: &[u8],
+    outcome: Outcome,
+    config: &WatchConfig,
+) -> request::Response {
+    let outcome = (config.peek.classifier.event)(data, &parts.headers).unwrap_or(outcome);
+    error_in_success(parts, data, outcome, config)
 }
 
 /// Returns the response to an error object in a 200, with the status of the error's kind.
@@ -114,8 +153,26 @@ pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> reques
     Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-pub(super) const fn not_json(stream: bool) -> BodyError {
-    if stream { BodyError::NotAStream } else { BodyError::NotJson }
+/// Returns the error of a body whose form is not the one that was asked for.
+pub(super) fn wrong_form(config: &WatchConfig) -> BodyError {
+    if config.expected == Expected::Stream { BodyError::NotAStream } else { BodyError::NotJson }
+}
+
+/// Sets the content type of JSON, unless the upstream has named it: the official clients read no other.
+pub(super) fn name_json(headers: &mut HeaderMap) {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_json = kind.len().checked_sub(4).is_some_and(|at| kind[at..].eq_ignore_ascii_case(b"json"));
+    if !is_json {
+        headers.insert(header::CONTENT_TYPE, JSON);
+    }
+}
+
+/// Sets the content type of an event stream, unless the upstream has named it.
+pub(super) fn name_events(headers: &mut HeaderMap) {
+    if !is_events(headers) {
+        headers.insert(header::CONTENT_TYPE, EVENTS);
+    }
 }
 
 /// Returns true if the body is compressed, although no compression was requested. Some upstreams send `identity`.

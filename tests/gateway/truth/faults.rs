@@ -41,6 +41,9 @@ fn faults() -> Vec<Fault> {
         fault("a JSON error in a 200", Reply::json(200, &overloaded), 500, None),
         fault("a JSON error called a stream", events("").and(Reply::json(200, &overloaded)), 500, None),
         fault("a wrong content type", Reply::bytes(200, "text/plain", "hello"), 502, Some("not_a_stream")),
+        fault("a completion instead of a stream", say::chat("a"), 502, Some("not_a_stream")),
+        fault("a completion called a stream", events("").and(say::chat("a")), 502, Some("not_a_stream")),
+        fault("an object without output", Reply::json(200, &json!({})), 502, Some("empty_answer")),
         fault("silence", say::silence(), 408, None),
         fault("silence after the head", say::role().then(Part::Hang), 408, Some("first_content_timeout")),
     ]

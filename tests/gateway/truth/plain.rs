@@ -108,3 +108,31 @@ async fn pings_keep_a_stream_alive_unless_pings_keep_alive_is_false() {
     let text = super::all(&stuck, json!({})).await.text();
     assert!(super::is_honest(&text) && text.contains("idle_timeout"), "{text}");
 }
+
+#[tokio::test]
+async fn a_success_without_output_is_retried_elsewhere_and_counted() {
+    let faults = [
+        Reply::json(200, &json!({})),
+        Reply::json(200, &json!({"object": "chat.completion", "choices": [], "usage": {"total_tokens": 1}})),
+        Reply::json(200, &json!({"detail": "Internal server error"})),
+        Reply::json(200, &json!({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}})),
+        say::stream(&["a"]),
+    ];
+    for fault in faults {
+        let asked = Case::of("m: a b").first("a").always("a", fault).ask().await;
+        let asked = asked.answered_by("b").calls("a:1 b:1");
+        assert_eq!(failures(&asked.world, "m", "a").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_output_and_without_a_sibling_is_an_error() {
+    for (fault, status, text) in [
+        (Reply::json(200, &json!({})), 502, "empty_answer"),
+        (Reply::json(200, &json!({"detail": "it is broken"})), 500, "it is broken"),
+        (say::stream(&["a"]), 502, "unrequested_stream"),
+    ] {
+        let case = Case::of("m: a").always("a", fault).settings("num_retries: 0");
+        case.ask().await.fails(status).contains(text);
+    }
+}

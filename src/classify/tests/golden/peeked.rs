@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::{Row, headers, rows, verdict};
 use crate::{
     body::{AttemptTimeouts, Classifier, UpstreamBody},
-    classify::{answer, event, success},
+    classify::{answer, event, failure, success},
     deployment::peek::PeekLayer,
     error::BodyError,
     request::{self, Layout, Operation, Overrides, ParsedRequest, Request, RequestContext, RequestInfo},
@@ -46,8 +46,10 @@ async fn peek(row: &Row<'_>, kind: &'static str, body: String) -> request::Respo
         let head = head.take().expect("called once");
         std::future::ready(Ok::<_, BodyError>(head))
     });
-    let layer =
-        PeekLayer::new(Constant(AttemptTimeouts::default()), Classifier { response: answer, event, success });
+    let layer = PeekLayer::new(
+        Constant(AttemptTimeouts::default()),
+        Classifier { response: answer, event, failure, success },
+    );
     let answer = layer.layer(inner).oneshot(request(kind == EVENTS)).await;
     answer.unwrap_or_else(|fault| panic!("{}: {fault}", row.name))
 }
