@@ -3,7 +3,7 @@
 //! Does no I/O and reads no clock: bytes in, bytes out. It passes whole events only, so that an appended event (an
 //! error event, `[DONE]`) stands alone. The output is slices of the input; a piece with many events stays one slice.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -22,6 +22,12 @@ use super::{
 use crate::error::{BodyError, ErrorObject, StreamBreak};
 
 const DONE_EVENT: &str = "data: [DONE]\n\n";
+
+/// The longest wait for the end of the body after the terminal event. Nothing is missing then.
+const AFTER_DONE: Duration = Duration::from_secs(1);
+/// The longest wait for the terminal event after the last finish reason or the last event behind it: a chunk with the
+/// usage may follow, and some upstreams end neither the stream nor the connection.
+const AFTER_FINISH: Duration = Duration::from_secs(2);
 
 /// The decoder of an event stream.
 #[derive(Debug)]
@@ -101,6 +107,15 @@ impl Events {
             Err(_) | Ok(()) => so_far,
         };
         outcome.with_used(self.state.usage.map(|usage| usage.total()))
+    }
+
+    /// Returns the longest time that the rest of a complete stream may take; `None` if the stream is not complete.
+    fn longest_rest(&self) -> Option<Duration> {
+        let finished = || self.config.choices.is_some_and(|choices| self.state.finished_all(choices));
+        match self.state.done {
+            true => Some(AFTER_DONE),
+            false => finished().then_some(AFTER_FINISH),
+        }
     }
 
     /// Returns true if no bytes are ready.
@@ -193,12 +208,10 @@ impl Decoder for Events {
     fn mark(&mut self, timeouts: &mut RunningTimeouts) {
         if std::mem::take(&mut self.state.fresh) {
             timeouts.progress();
+            timeouts.end_after(self.longest_rest());
         }
         if self.state.answered() {
             timeouts.content();
-        }
-        if self.state.done {
-            timeouts.done();
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Source {
 pub(crate) enum SourceEvent {
     /// A data frame; `true` for the last one.
     Data(Bytes, bool),
-    /// The regular end of the body.
+    /// The regular end of the body, or of a complete stream.
     End,
     /// The longest hold of the head has passed. Reported once.
     HoldElapsed,
@@ -68,6 +68,7 @@ impl Source {
         }
         self.timeouts.poll(&mut self.timer, cx).map(|due| match due {
             Due::Error(error) => SourceEvent::Error(error),
+            Due::End => SourceEvent::End,
             Due::Hold => {
                 self.timeouts.release_hold();
                 SourceEvent::HoldElapsed

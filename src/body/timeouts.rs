@@ -7,7 +7,8 @@
 //! | idle | each received frame | the next frame | [`TimeoutKind::Idle`] |
 //! | whole | the request's arrival | the end of the body | [`BodyError::Deadline`] |
 //!
-//! The fifth timeout, connect, is part of the upstream client. Comments and pings restart the idle timeout; with
+//! A stream that is complete but for the end of its connection is ended by [`RunningTimeouts::end_after`], which is not an
+//! error. The fifth timeout, connect, is part of the upstream client. Comments and pings restart the idle timeout; with
 //! `pings_keep_alive: false` they do not, which detects a model that hangs behind a proxy that pings. They are never
 //! first content. All four timeouts share one timer. It is armed for the earliest deadline and only moved when it fires
 //! too early: an event costs a reading of the clock, not a timer.
@@ -23,10 +24,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tollgate_layers::timeout::Limit;
 
 use crate::error::{BodyError, TimeoutKind};
-
-/// The longest silence of an upstream after the terminal event. The response is complete then; only the end of the body
-/// is missing.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The time limits of one attempt. Each is optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +55,8 @@ pub(crate) struct RunningTimeouts {
     idle: Option<Limit>,
     whole: Option<Instant>,
     hold: Option<Instant>,
+    /// The time at which a complete stream ends, if its connection does not end earlier.
+    end: Option<Instant>,
 }
 
 /// The kind of deadline that has passed.
@@ -65,6 +64,8 @@ pub(crate) struct RunningTimeouts {
 pub(crate) enum Due {
     /// The longest hold of the head has passed.
     Hold,
+    /// A complete stream has ended, although its connection has not.
+    End,
     /// A timeout has expired.
     Error(BodyError),
 }
@@ -132,10 +133,11 @@ impl RunningTimeouts {
         self.attempt = self.attempt.map(|(at, limit)| (at, limit.without_evidence()));
     }
 
-    /// Records the terminal event: the rest of the body may be silent for at most one second.
-    pub(crate) fn done(&mut self) {
-        let linger = Limit::of(LINGER).without_evidence();
-        self.idle = Some(self.idle.filter(|idle| idle.after < LINGER).unwrap_or(linger));
+    /// Sets the time that a complete stream has for what may follow; `None` for one that is not complete. The idle timeout
+    /// shortens it and has no other effect meanwhile.
+    pub(crate) fn end_after(&mut self, time: Option<Duration>) {
+        let time = time.map(|time| self.idle.map_or(time, |idle| time.min(idle.after)));
+        self.end = time.and_then(|time| Instant::now().checked_add(time));
     }
 
     /// Starts a hold of the head of at most `after`, unless a first-content limit is set.
@@ -158,9 +160,12 @@ impl RunningTimeouts {
 
     fn due(&self) -> Option<(Instant, Due)> {
         let clock = |clock, (at, limit)| (at, Due::Error(BodyError::Timeout { clock, limit }));
-        let idle = self.idle.zip(self.last_frame);
+        let end = self.end.map(|at| (self.whole.map_or(at, |whole| at.min(whole)), Due::End));
+        let idle = self.idle.zip(self.last_frame).filter(|_| end.is_none());
         let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
         [
+            // First: of two at the same time, the first counts.
+            end,
             self.first.map(|first| clock(TimeoutKind::FirstContent, first)),
             self.attempt.map(|attempt| clock(TimeoutKind::Attempt, attempt)),
             idle.map(|idle| clock(TimeoutKind::Idle, idle)),

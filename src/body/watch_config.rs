@@ -76,6 +76,8 @@ pub(crate) enum Expected {
 pub(crate) struct WatchConfig {
     pub(crate) peek: Arc<PeekConfig>,
     pub(crate) expected: Expected,
+    /// The number of choices of a stream, if it is known.
+    pub(crate) choices: Option<u32>,
     /// True if the gateway asked for usage and the client did not: a chunk with usage alone is removed.
     pub(crate) strip_usage: bool,
     /// True if the text is recorded, so that another model can continue it.

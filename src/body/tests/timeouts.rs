@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use tollgate_layers::{Class, timeout::Limit};
+use tollgate_layers::{Class, setting::Constant, timeout::Limit};
 
 use crate::{
     body::{
         AttemptTimeouts, ScriptStep,
-        testing::{DONE, data, head, peek, read, says, sse},
+        testing::{CLASSIFIER, DONE, STOP, USAGE, data, head, peek, peek_for, read, request, says, sse},
     },
+    deployment::peek::PeekLayer,
     error::{BodyError, TimeoutKind},
 };
 
@@ -156,6 +157,108 @@ async fn linger_timeout_starts_at_the_terminal_event() {
     ];
     let response = peek(true, timeouts, sse(steps)).await.expect("an answer");
     assert_eq!(read(response.into_body()).await.0, says("a") + DONE + ": bye\n\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_content_timeout_is_ended_by_a_delta_of_any_name() {
+    let timeouts = all_but(|timeouts| timeouts.first_content = Some(SECOND.into()));
+    for delta in [
+        r#""thinking":"hm""#,
+        r#""annotations":[{"x":1}]"#,
+        r#""provider_specific_fields":{"a":1}"#,
+        r#""new":[7]"#,
+    ] {
+        let delta = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"role\":\"assistant\",{delta}}}}}]}}\n\n"
+        );
+        let thought = || [ScriptStep::Wait(SECOND / 2), data(delta.clone())];
+        let steps = (0..6).flat_map(|_| thought()).chain([data(says("a") + STOP + DONE)]);
+        let response = peek(true, timeouts, sse(steps)).await.expect("committed at the first delta");
+        assert!(read(response.into_body()).await.0.ends_with(DONE));
+    }
+}
+
+/// Returns an event that ends this choice.
+fn finish(index: usize, reason: &str) -> String {
+    STOP.replace("\"index\":0", &format!("\"index\":{index}")).replace("stop", reason)
+}
+
+/// Reads a stream that sends `events` and leaves its connection open, with pings. `choices` is the number of choices
+/// that the request asks for. Returns the bytes and the seconds that the stream took.
+async fn left_open(choices: Option<u32>, events: &[String]) -> (String, u64, Class) {
+    let timeouts = all_but(|timeouts| timeouts.idle = Some((30 * SECOND).into()));
+    let mut request = request(true);
+    let info = std::sync::Arc::make_mut(&mut request.change().info);
+    info.choices = choices;
+    let pings = (0..60).flat_map(|_| [ScriptStep::Wait(SECOND / 2), data(": ping\n\n")]);
+    let steps = events.iter().cloned().map(data).chain(pings).chain([ScriptStep::Hang]);
+    let (began, layer) = (Instant::now(), PeekLayer::new(Constant(timeouts), CLASSIFIER));
+    let mut body = peek_for(layer, request, sse(steps)).await.expect("a response").into_body();
+    let mut received = String::new();
+    while let Some(frame) = body.frame().await {
+        let bytes = frame.expect("no fault").into_data().expect("data");
+        received.push_str(std::str::from_utf8(&bytes).expect("utf-8"));
+    }
+    let class = body.outcome().class();
+    (received.replace(": ping\n\n", ""), began.elapsed().as_secs(), class)
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_stream_whose_connection_stays_open_is_ended_with_done() {
+    let text = "data: {\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\n".to_owned();
+    let cases = [
+        vec![says("a"), finish(0, "stop")],
+        vec![says("a"), finish(0, "length")],
+        vec![says("a"), finish(0, "tool_calls"), USAGE.to_owned()],
+        vec![finish(0, "content_filter")],
+        vec![says("a").replace("}}]}", "},\"finish_reason\":\"stop\"}]}")],
+        vec![text],
+    ];
+    for events in cases {
+        let (received, seconds, class) = left_open(Some(1), &events).await;
+        assert_eq!((received, class), (events.concat() + DONE, Class::Success));
+        assert!(seconds <= 2, "{seconds} s");
+    }
+    let two = [says("a"), finish(0, "stop"), finish(1, "stop")];
+    assert_eq!(left_open(Some(2), &two).await.0, two.concat() + DONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_with_choices_to_come_is_not_ended_after_a_finish_reason() {
+    let second = says("b").replace("\"index\":0", "\"index\":1");
+    for (choices, events) in [
+        (Some(1), vec![says("a"), second, finish(0, "stop")]),
+        (Some(2), vec![says("a"), finish(0, "stop")]),
+        (None, vec![says("a"), finish(0, "stop")]),
+        (Some(1), vec![says("a")]),
+    ] {
+        let (received, seconds, class) = left_open(choices, &events).await;
+        assert!(!received.contains(DONE) && received.contains("idle_timeout"), "{received}");
+        assert!(seconds >= 30 && class == Class::Timeout, "{seconds} s, {class:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_within_two_seconds_of_the_finish_reason_is_passed_on() {
+    let timeouts = all_but(|timeouts| timeouts.idle = Some((30 * SECOND).into()));
+    let wait = || ScriptStep::Wait(SECOND * 19 / 10);
+    let steps = [data(says("a")), data(STOP), wait(), data(USAGE), wait(), data(DONE), ScriptStep::Hang];
+    let response = peek(true, timeouts, sse(steps)).await.expect("a response");
+    assert_eq!(read(response.into_body()).await.0, says("a") + STOP + USAGE + DONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_after_the_finish_reason_ends_the_stream_with_done() {
+    let timeouts = all_but(|timeouts| timeouts.whole = Some(Instant::now() + SECOND));
+    let steps = [data(says("a")), data(STOP), ScriptStep::Hang];
+    let response = peek(true, timeouts, sse(steps)).await.expect("a response");
+    assert_eq!(read(response.into_body()).await.0, says("a") + STOP + DONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_after_done_do_not_keep_a_stream_open() {
+    let (received, seconds, _) = left_open(Some(1), &[says("a"), STOP.to_owned(), DONE.to_owned()]).await;
+    assert_eq!((received, seconds), (says("a") + STOP + DONE, 1));
 }
 
 #[tokio::test(start_paused = true)]

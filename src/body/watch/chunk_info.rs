@@ -56,22 +56,9 @@ impl Usage {
     }
 }
 
-/// Returns true if a delta's member of this name contains output of the model.
-pub(super) const fn is_speech(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"content"
-            | b"reasoning"
-            | b"reasoning_content"
-            | b"reasoning_details"
-            | b"thinking_blocks"
-            | b"tool_calls"
-            | b"function_call"
-            | b"refusal"
-            | b"audio"
-            | b"images"
-    )
-}
+/// The member of a delta or a message that is not output of the model. Providers add names for output without notice, so
+/// no list of them would be complete.
+pub(super) const ROLE: &str = "role";
 
 impl ChunkInfo {
     /// Returns true if the chunk opens a message and has no content: a role at most.

@@ -87,6 +87,11 @@ impl StreamState {
         self.finished != 0 && self.begun & !self.finished == 0
     }
 
+    /// Returns true if this many choices have finished, and none that began continues.
+    pub(crate) const fn finished_all(&self, choices: u32) -> bool {
+        self.finished() && self.finished.count_ones() >= choices
+    }
+
     /// Returns true if the upstream has begun to generate: content, or a finish reason without any.
     pub(crate) const fn answered(&self) -> bool {
         self.content || self.finished != 0
@@ -117,10 +122,17 @@ mod tests {
             r#""function_call":{"name":"f"}"#,
             r#""refusal":"no""#,
             r#""audio":{"id":"a"}"#,
+            r#""thinking":"a""#,
+            r#""annotations":[{"type":"url_citation"}]"#,
+            r#""provider_specific_fields":{"citations":[1]}"#,
+            r#""extra_content":{"google":{"thought_signature":"a"}}"#,
+            r#""vendor_\u0061":true"#,
+            r#""score":0.5"#,
         ] {
             let json = format!(r#"{{"choices":[{{"index":0,"delta":{{"role":"assistant",{delta}}}}}]}}"#);
             assert!(chunk(&json).content, "{json}");
         }
+        assert!(chunk(r#"{"choices":[{"delta":"a"}]}"#).content, "a delta that is not an object");
         assert!(chunk(r#"{"choices":[{"text":"a"}]}"#).content, "text completions");
         assert!(chunk(r#"{"type":"content_block_delta","delta":{"text":"a"}}"#).content, "other dialects");
     }
@@ -131,6 +143,9 @@ mod tests {
             r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
             r#"{"choices":[{"delta":{"content":null,"tool_calls":[],"refusal":null}}]}"#,
             r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant","content":"","thinking":"","annotations":[],"x":{},"y":false}}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant"}}]}"#,
+            r#"{"choices":[{"delta":""}]}"#,
             r#"{"type":"ping"}"#,
             r#"{"choices":null}"#,
             r#"{"choices":[{"text":""}]}"#,

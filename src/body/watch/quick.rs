@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{ChunkInfo, Usage, chunk_info::is_speech};
+use super::{ChunkInfo, Usage, chunk_info::ROLE};
 use crate::json::{Cursor, Key};
 
 /// Returns the chunk's information and the range of its last non-empty content string, if any. Returns `None` for a
@@ -92,11 +92,11 @@ fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, error: &mut bool) -> Optio
 
 fn delta(cursor: &mut Cursor<'_>, content: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
     if cursor.peek()? != b'{' {
-        return pass(cursor);
+        return filled(cursor, content);
     }
-    cursor.object(|cursor, key| match plain(key)? {
-        name if is_speech(name) => speech(cursor, content, text),
-        _ => cursor.value(),
+    cursor.object(|cursor, key| match plain(key)? == ROLE.as_bytes() {
+        true => cursor.value(),
+        false => speech(cursor, content, text),
     })
 }
 
@@ -171,7 +171,7 @@ mod tests {
 
     use super::{super::scan, *};
 
-    const VALUES: [&str; 28] = [
+    const VALUES: [&str; 31] = [
         "null",
         "true",
         "false",
@@ -200,6 +200,9 @@ mod tests {
         "{\"content\":\"hi\"}",
         "{\"role\":\"assistant\",\"content\":null}",
         "{\"tool_calls\":[{}]}",
+        "{\"role\":\"assistant\",\"thinking\":\"hm\"}",
+        "{\"role\":\"assistant\",\"annotations\":[],\"extra\":{}}",
+        "{\"index\":0.5}",
     ];
 
     const NAMES: [&str; 16] = [

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Number, value::RawValue};
 
-use super::{ChunkInfo, Usage, chunk_info::is_speech};
+use super::{ChunkInfo, Usage, chunk_info::ROLE};
 
 /// Reads a JSON text of any shape. Returns `None` for text that is not JSON, and for half a surrogate pair in a name, a
 /// type or a finish reason.
@@ -74,11 +74,7 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
             match &*name {
                 "index" => index = count(value).unwrap_or(index),
                 "text" => content |= is_filled(value),
-                "delta" | "message" => {
-                    let mut spoken =
-                        members(value)?.into_iter().filter(|(name, _)| is_speech(name.as_bytes()));
-                    content |= spoken.any(|(_, value)| is_filled(value));
-                }
+                "delta" | "message" => content |= has_output(value)?,
                 "finish_reason" => {
                     finished |= is_filled(value);
                     info.error |= text(value)?.is_some_and(|reason| reason == "error");
@@ -93,6 +89,14 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
         info.finished |= if finished { bit } else { 0 };
     }
     Some(())
+}
+
+/// Returns true if a delta or a message holds anything beside the role.
+fn has_output(json: &str) -> Option<bool> {
+    if !json.starts_with('{') {
+        return Some(is_filled(json));
+    }
+    Some(members(json)?.iter().any(|(name, value)| name != ROLE && is_filled(value)))
 }
 
 fn usage(json: &str, into: &mut Option<Usage>) -> Option<()> {

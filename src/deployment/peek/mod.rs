@@ -154,6 +154,7 @@ where
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
             expected,
+            choices: info.choices,
             strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,
             is_continuation: request.prefix.is_some(),

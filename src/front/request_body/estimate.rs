@@ -29,6 +29,13 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
     Some(each.saturating_mul(last("n").unwrap_or(1).max(1)))
 }
 
+/// Returns the number of choices: `n`, which is one by default. Returns `None` for a list of prompts, each of which has `n`.
+pub(super) fn choices(object: &Object<'_>) -> Option<u32> {
+    let is_list = object.last("prompt").is_some_and(|prompt| prompt.trim_ascii_start().starts_with('['));
+    let each = object.last("n").and_then(|n| n.parse().ok()).unwrap_or(1);
+    (!is_list).then_some(each)
+}
+
 /// Returns the tokens of a text of `length` bytes. An escaped character counts as if it were not escaped. Most data URIs
 /// are values of a key that counts as a link, so the larger of the two numbers counts.
 fn tokens_of(length: usize, stats: TextStats) -> u64 {

@@ -77,13 +77,15 @@ pub(super) fn info(
     if object.last_member(required).is_none() {
         return Err(InvalidRequest::missing(required));
     }
+    let stream = flag(object, "stream")?.unwrap_or(false);
     Ok(RequestInfo {
         operation,
         model,
-        stream: flag(object, "stream")?.unwrap_or(false),
+        stream,
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
         layout: layout(object, member.span.clone(), commas),
+        choices: if stream { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
         output_tokens: match operation {
             Operation::Chat | Operation::Completions => estimate::output(object),

@@ -43,7 +43,7 @@ async fn an_upstream_is_disconnected_when_its_attempt_times_out() {
 
 #[tokio::test]
 async fn a_body_that_does_not_end_is_cut_by_the_attempt_timeout() {
-    let never = say::words(&["x"]).header("content-type", "application/json").then(Part::Hang);
+    let never = say::chat("x").broken_after(50, Part::Hang);
     let case = Case::of("m: a").always("a", never).settings("request_timeout: 0.3, num_retries: 0");
     let world = case.start().await;
     let body = crate::support::client::ask("m", json!({}));

@@ -29,6 +29,7 @@ fn request(stream: bool) -> Request {
         include_usage: None,
         overrides: Overrides::default(),
         layout: Layout::default(),
+        choices: Some(1),
         prompt_tokens: 1,
         output_tokens: None,
     };
