@@ -1,7 +1,7 @@
 //! The tower stack of the gateway: one function per tier, layers listed from the outermost to the innermost.
 //!
 //! A request enters at the top of [`gateway`], passes `tree`, `group` and `deployment`, and is sent to an upstream at
-//! the bottom. Building a stack does no I/O, spawns no task and reads no clock. [`State`] holds what outlives a tree.
+//! the bottom. Building a stack does no I/O and spawns no task. [`State`] holds what outlives a tree.
 
 use std::sync::Arc;
 

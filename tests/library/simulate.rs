@@ -1,7 +1,7 @@
 //! Guarantees of the balancer, tested on complete trees over simulated upstreams. Every run is seeded and its clock
 //! is paused: the figures are reproducible.
 //!
-//! docs/simulate.md contains the full figures (ten minutes, three seeds) of `tollgate simulate`. The runs here are
+//! docs/performance.md contains the full figures (ten minutes, three seeds) of `tollgate simulate`. The runs here are
 //! shorter, with fewer seeds or smaller limits, so that a debug build takes a minute.
 
 use std::time::Duration;

@@ -57,7 +57,7 @@ const fn cpu_per_event(bound: f64) -> Figure {
     figure("cpu_us", "CPU per event, us", Goal::Ratio(bound))
 }
 
-/// All of it; the goals are those that the README promises.
+/// All cases. The goals are those of docs/performance.md.
 pub(super) const CASES: [Case; 8] = [
     Case {
         figures: &[cpu(1.15), RATE, P50, P99],
