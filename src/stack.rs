@@ -23,19 +23,18 @@ use crate::{
     classify,
     config::{Config, Deployment, Group, Settings},
     deployment::{
-        self, instrument::InstrumentLayer, peek::PeekLayer, record_origin::RecordOriginLayer,
-        upstream::Deployed,
+        self, instrument::Instrument, peek::PeekLayer, record_origin::RecordOrigin, upstream::Deployed,
     },
     error::Origin,
     front::{
-        admin::AdminLayer,
-        admission::AdmissionControlLayer,
-        auth::AuthLayer,
-        call_id::CallIdLayer,
-        catch_panic::CatchPanicLayer,
-        handle_error::HandleErrorLayer,
-        paths::PathsLayer,
-        request_body::{ReadRequest, ReadRequestConfig},
+        admin::Admin,
+        admission::AdmissionControl,
+        auth::Auth,
+        call_id::{CallId, WriteId},
+        catch_panic::CatchPanic,
+        handle_error::{HandleError, ToResponse},
+        paths::Paths,
+        request_body::ReadRequest,
     },
     gateway::Gateway,
     group::{self, ArcService},
@@ -43,8 +42,8 @@ use crate::{
     request::{self, Request},
     state::State,
     tree::{
-        fallbacks::FallbackRules, max_attempts::MaxAttempts, midstream::MidstreamFallbackLayer,
-        router::Router, validate_fallbacks::ValidateFallbacksLayer,
+        fallbacks::FallbackRules, max_attempts::MaxAttempts, midstream::MidstreamFallback, router::Router,
+        validate_fallbacks::ValidateFallbacks,
     },
 };
 
@@ -62,18 +61,17 @@ pub struct Options {
 /// # Errors
 /// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
-    let rules = ReadRequestConfig::new(&config.settings, options.expose_upstreams);
     let front = ServiceBuilder::new()
-        .layer(CallIdLayer) // outermost: every response has an id
-        .layer(CatchPanicLayer) // below the id: a panic becomes a 500 with an id
-        .layer(HandleErrorLayer) // errors become responses: nothing above can fail
-        .layer(PathsLayer::new(state.draining.clone())) // above auth: health needs no key; auth reads the route
-        .layer(AuthLayer::new(config.master_key.as_ref())) // before a body is read into memory
-        .layer(AdminLayer::new(config, state.metrics.clone())) // above admission control: responds under overload
-        .layer(InstrumentLayer::new(state.metrics.gateway())) // model calls only, including rejected ones
-        .layer(CatchPanicLayer) // again, inside Instrument: a panic is counted too
-        .layer(AdmissionControlLayer::new(config.settings.max_in_flight)) // below auth: only valid keys take slots
-        .service(ReadRequest::new(tree(config, state)?, rules));
+        .layer(CallId::layer(WriteId)) // outermost: every response has an id
+        .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id
+        .layer(HandleError::layer(ToResponse)) // errors become responses: nothing above can fail
+        .layer(Paths::layer(state.draining.clone())) // above auth: health needs no key; auth reads the route
+        .layer(Auth::layer(config.master_key.as_ref())) // before a body is read into memory
+        .layer(Admin::layer(config, state.metrics.clone())) // above admission control: responds under overload
+        .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
+        .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
+        .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots
+        .service(ReadRequest::new(tree(config, state)?, &config.settings, options.expose_upstreams));
     Ok(Gateway::new(front))
 }
 
@@ -88,9 +86,9 @@ fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
     let rules = FallbackRules::new(config);
     let tree = ServiceBuilder::new()
         .layer(ArcService::layer()) // erases the type: clones share one tree
-        .layer(ValidateFallbacksLayer::new(config, &router)) // outside Fallback: a 400 starts no fallback
+        .layer(ValidateFallbacks::layer(config, router.clone())) // outside Fallback: a 400 starts no fallback
         .layer(TimeoutLayer::new(request::whole)) // outside Fallback: one deadline for all groups
-        .layer(MidstreamFallbackLayer::new(config, rules.clone())) // opt-in; calls Fallback again mid-stream
+        .layer(MidstreamFallback::layer(config, rules.clone())) // opt-in; calls Fallback again mid-stream
         // outside Retry, which is in each group: every group has retries of its own
         .layer(FallbackLayer::new(rules.clone(), BodyOutcome).with_deadline(request::deadline))
         // inside Fallback: a larger context window is tried before the general fallbacks
@@ -109,7 +107,7 @@ fn group(
     let (settings, max_attempts) = limits;
     ServiceBuilder::new()
         .layer(ArcService::layer()) // erases the type: the router stores all groups in one map
-        .layer(InstrumentLayer::new(state.metrics.group(&g.name))) // outside Retry: one count per call of the group
+        .layer(Instrument::layer(state.metrics.group(&g.name))) // outside Retry: one count per call of the group
         .layer(
             // outside the balancer: each attempt picks a deployment again
             RetryLayer::new(group::settings::retries(settings, g), BodyOutcome)
@@ -156,8 +154,8 @@ fn deployment(
                 .with_cost(deployment::settings::cost)
                 .with_weight(deployment::settings::endpoint_weight(d)),
         )
-        .layer(InstrumentLayer::new(meter)) // outside Timeout: each attempt is counted once
-        .layer(RecordOriginLayer::new(Arc::new(Origin::of(d)))) // outside Timeout: a timeout names its deployment too
+        .layer(Instrument::layer(meter)) // outside Timeout: each attempt is counted once
+        .layer(RecordOrigin::layer(Arc::new(Origin::of(d)))) // outside Timeout: a timeout names its deployment too
         .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // attempt limit or deadline, the shorter
         .layer(peek) // holds a stream until its first content: an error before it can be retried
         .service(Deployed::new(Encoder::new(d)?, include_usage, upstream)); // encodes and sends

@@ -1,4 +1,4 @@
-//! A layer that counts requests, for the gateway, each group and each deployment: [`InstrumentLayer`].
+//! A layer that counts requests, for the gateway, each group and each deployment: [`Instrument`].
 //!
 //! tower-http's trace and metrics layers see a status. This layer sees the outcome at the end of the body, so that a
 //! stream that breaks is counted as broken.
@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use tollgate_layers::TrackOutcome;
-use tower::Layer;
 
 use crate::{
     body::{BodyOutcome, Response},
@@ -16,34 +15,13 @@ use crate::{
 };
 
 /// Counts requests by outcome, counts the requests in flight and measures their durations.
-#[derive(Clone, Debug)]
-pub(crate) struct InstrumentLayer {
-    metrics: Arc<ScopeMetrics>,
-}
+pub(crate) type Instrument<S> = AroundCall<S, Arc<ScopeMetrics>>;
 
-impl InstrumentLayer {
-    /// Creates a layer that counts in `metrics`.
-    pub(crate) const fn new(metrics: Arc<ScopeMetrics>) -> Self {
-        Self { metrics }
-    }
-}
-
-/// The service of [`InstrumentLayer`].
-pub(crate) type Instrument<S> = AroundCall<S, InstrumentLayer>;
-
-impl<S> Layer<S> for InstrumentLayer {
-    type Service = Instrument<S>;
-
-    fn layer(&self, inner: S) -> Instrument<S> {
-        AroundCall::new(inner, self.clone())
-    }
-}
-
-impl<Req> BeginCall<Req> for InstrumentLayer {
+impl<Req> BeginCall<Req> for Arc<ScopeMetrics> {
     type Call = RequestMetrics;
 
     fn begin(&self, _: &Req) -> RequestMetrics {
-        RequestMetrics::begin(Arc::clone(&self.metrics))
+        RequestMetrics::begin(Arc::clone(self))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A layer that records the deployment in its responses and errors: [`RecordOriginLayer`].
+//! A layer that records the deployment in its responses and errors: [`RecordOrigin`].
 
 use std::{
     future::Future,
@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
     Error,
@@ -21,30 +21,16 @@ use crate::{
 
 /// Records the deployment in each of its responses and errors, and the time it took in the request context.
 #[derive(Clone, Debug)]
-pub(crate) struct RecordOriginLayer {
-    origin: Arc<Origin>,
-}
-
-impl RecordOriginLayer {
-    /// Creates the layer of one deployment.
-    pub(crate) const fn new(origin: Arc<Origin>) -> Self {
-        Self { origin }
-    }
-}
-
-impl<S> Layer<S> for RecordOriginLayer {
-    type Service = RecordOrigin<S>;
-
-    fn layer(&self, inner: S) -> RecordOrigin<S> {
-        RecordOrigin { inner, origin: Arc::clone(&self.origin) }
-    }
-}
-
-/// The service of [`RecordOriginLayer`].
-#[derive(Clone, Debug)]
 pub(crate) struct RecordOrigin<S> {
     inner: S,
     origin: Arc<Origin>,
+}
+
+impl<S> RecordOrigin<S> {
+    /// Returns the layer of one deployment.
+    pub(crate) fn layer(origin: Arc<Origin>) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { inner, origin: Arc::clone(&origin) })
+    }
 }
 
 impl<S> Service<Request> for RecordOrigin<S>

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
     admission::ModelCall,
@@ -21,13 +21,6 @@ use super::{
     paths::{self, RouteTarget, RoutedRequest},
 };
 use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
-
-/// The layer of [`Admin`].
-#[derive(Clone, Debug)]
-pub(crate) struct AdminLayer {
-    listed: Arc<Listed>,
-    metrics: Metrics,
-}
 
 /// The models that a client may see.
 #[derive(Debug)]
@@ -58,25 +51,7 @@ impl<'a> Model<'a> {
     }
 }
 
-impl AdminLayer {
-    /// Lists the groups and the visible aliases of this configuration.
-    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
-        let names: Vec<_> = config.visible_names().cloned().collect();
-        let data = names.iter().map(|name| Model::of(name)).collect();
-        let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default();
-        Self { listed: Arc::new(Listed { names, models: models.into() }), metrics }
-    }
-}
-
-impl<S> Layer<S> for AdminLayer {
-    type Service = Admin<S>;
-
-    fn layer(&self, inner: S) -> Admin<S> {
-        Admin { inner, listed: Arc::clone(&self.listed), metrics: self.metrics.clone() }
-    }
-}
-
-/// The service of [`AdminLayer`]. See the [module](self).
+/// A service that responds to requests for the model list, for a model and for the metrics. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<S> {
     inner: S,
@@ -85,6 +60,15 @@ pub(crate) struct Admin<S> {
 }
 
 impl<S> Admin<S> {
+    /// Returns a layer that lists the groups and the visible aliases of this configuration.
+    pub(crate) fn layer(config: &Config, metrics: Metrics) -> impl Layer<S, Service = Self> {
+        let names: Vec<_> = config.visible_names().cloned().collect();
+        let data = names.iter().map(|name| Model::of(name)).collect();
+        let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default().into();
+        let listed = Arc::new(Listed { names, models });
+        layer_fn(move |inner| Self { inner, listed: Arc::clone(&listed), metrics: metrics.clone() })
+    }
+
     /// Returns the response for one model.
     ///
     /// # Errors

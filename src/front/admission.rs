@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::Either;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
     Error,
@@ -39,30 +39,18 @@ pub(crate) const BUFFER_UNIT: usize = 1024;
 /// Limits the number of concurrent calls. A call counts until the *body* of its response has ended, and a call beyond
 /// the limit fails at once with [`Error::Busy`]. tower's `ConcurrencyLimit` releases its permit with the response head.
 #[derive(Clone, Debug)]
-pub(crate) struct AdmissionControlLayer {
-    permits: Arc<Semaphore>,
-}
-
-impl AdmissionControlLayer {
-    /// Limits the gateway to `most` calls. A number beyond [`Semaphore::MAX_PERMITS`] means that many.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))) }
-    }
-}
-
-impl<S> Layer<S> for AdmissionControlLayer {
-    type Service = AdmissionControl<S>;
-
-    fn layer(&self, inner: S) -> AdmissionControl<S> {
-        AdmissionControl { inner, permits: Arc::clone(&self.permits) }
-    }
-}
-
-/// The service of [`AdmissionControlLayer`].
-#[derive(Clone, Debug)]
 pub(crate) struct AdmissionControl<S> {
     inner: S,
     permits: Arc<Semaphore>,
+}
+
+impl<S> AdmissionControl<S> {
+    /// Returns a layer that limits the gateway to `most` calls. A number beyond [`Semaphore::MAX_PERMITS`] means that
+    /// many.
+    pub(crate) fn layer(most: usize) -> impl Layer<S, Service = Self> {
+        let permits = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        layer_fn(move |inner| Self { inner, permits: Arc::clone(&permits) })
+    }
 }
 
 impl<S, B> Service<ModelCall<B>> for AdmissionControl<S>
@@ -91,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_admission_limit_beyond_the_maximum_of_a_semaphore_is_capped() {
-        let layer = AdmissionControlLayer::new(usize::MAX);
-        assert_eq!(layer.permits.available_permits(), Semaphore::MAX_PERMITS);
+        let service = AdmissionControl::layer(usize::MAX).layer(());
+        assert_eq!(service.permits.available_permits(), Semaphore::MAX_PERMITS);
     }
 }

@@ -9,38 +9,25 @@ use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, header};
 use ring::digest::{Digest, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use super::paths::RoutedRequest;
 use crate::{Error, request::Response};
 
 /// Accepts requests that present the master key; accepts every request if no master key is configured.
 #[derive(Clone, Debug)]
-pub(crate) struct AuthLayer {
-    key: Option<Digest>,
-}
-
-impl AuthLayer {
-    /// Requires `key`. The layer keeps only its digest and compares only digests, so the time of a comparison reveals
-    /// nothing about the key.
-    pub(crate) fn new(key: Option<&SecretString>) -> Self {
-        Self { key: key.map(|key| digest(&SHA256, key.expose_secret().as_bytes())) }
-    }
-}
-
-impl<S> Layer<S> for AuthLayer {
-    type Service = Auth<S>;
-
-    fn layer(&self, inner: S) -> Auth<S> {
-        Auth { inner, key: self.key }
-    }
-}
-
-/// The service of [`AuthLayer`].
-#[derive(Clone, Debug)]
 pub(crate) struct Auth<S> {
     inner: S,
     key: Option<Digest>,
+}
+
+impl<S> Auth<S> {
+    /// Returns a layer that requires `key`. It keeps only the digest and compares only digests, so the time of a
+    /// comparison reveals nothing about the key.
+    pub(crate) fn layer(key: Option<&SecretString>) -> impl Layer<S, Service = Self> + use<S> {
+        let key = key.map(|key| digest(&SHA256, key.expose_secret().as_bytes()));
+        layer_fn(move |inner| Self { inner, key })
+    }
 }
 
 /// Returns the key that a client presents: in `x-litellm-api-key`, in `Authorization: Bearer`, or in the headers of

@@ -1,4 +1,4 @@
-//! A layer that gives every response an id by which it can be found in logs: [`CallIdLayer`].
+//! A layer that gives every response an id by which it can be found in logs: [`CallId`].
 //!
 //! The id is the client's own if the client sends one, else a random UUID. tower-http's `request_id` does the same
 //! through the request's extensions and the operating system's random numbers, which costs six allocations and a system
@@ -11,7 +11,6 @@ use std::{
 
 use fastrand::Rng;
 use http::{HeaderValue, Request};
-use tower::Layer;
 
 use super::headers::CALL_ID;
 use crate::{
@@ -23,21 +22,13 @@ use crate::{
 const LONGEST: usize = 256;
 
 /// Writes the id of each request into its response. As the outermost layer it returns an `http::Response`.
+pub(crate) type CallId<S> = AroundCall<S, WriteId>;
+
+/// Chooses the id of each request for [`CallId`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CallIdLayer;
+pub(crate) struct WriteId;
 
-/// The service of [`CallIdLayer`].
-pub(crate) type CallId<S> = AroundCall<S, CallIdLayer>;
-
-impl<S> Layer<S> for CallIdLayer {
-    type Service = CallId<S>;
-
-    fn layer(&self, inner: S) -> CallId<S> {
-        AroundCall::new(inner, *self)
-    }
-}
-
-impl<B> BeginCall<Request<B>> for CallIdLayer {
+impl<B> BeginCall<Request<B>> for WriteId {
     type Call = HeaderValue;
 
     fn begin(&self, request: &Request<B>) -> HeaderValue {
@@ -86,12 +77,12 @@ fn random() -> HeaderValue {
 mod tests {
     use std::{collections::HashSet, convert::Infallible};
 
-    use tower::{ServiceExt, service_fn};
+    use tower::{Layer, ServiceExt, service_fn};
 
     use super::*;
 
     async fn id(sent: Option<&'static str>, returned: Option<&'static str>) -> String {
-        let service = CallIdLayer.layer(service_fn(move |_: Request<()>| async move {
+        let service = CallId::layer(WriteId).layer(service_fn(move |_: Request<()>| async move {
             let mut response = Response::new(http::Response::new(Body::empty()));
             response.headers_mut().extend(returned.map(|id| (CALL_ID, HeaderValue::from_static(id))));
             Ok::<_, Infallible>(response)

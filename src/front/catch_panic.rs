@@ -15,27 +15,22 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use super::handle_error;
 use crate::request::Response;
 
-/// The layer of [`CatchPanic`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CatchPanicLayer;
-
-impl<S> Layer<S> for CatchPanicLayer {
-    type Service = CatchPanic<S>;
-
-    fn layer(&self, inner: S) -> CatchPanic<S> {
-        CatchPanic { inner }
-    }
-}
-
-/// The service of [`CatchPanicLayer`]. See the [module](self).
+/// A service that responds with status 500 when the inner service panics. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct CatchPanic<S> {
     inner: S,
+}
+
+impl<S> CatchPanic<S> {
+    /// Returns the layer of this service.
+    pub(crate) fn layer() -> impl Layer<S, Service = Self> {
+        layer_fn(|inner| Self { inner })
+    }
 }
 
 impl<S, Req> Service<Req> for CatchPanic<S>
@@ -112,15 +107,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_future_or_in_the_call_is_a_500() {
-        let later = CatchPanicLayer.layer(service_fn(|()| panics()));
-        let at_once = CatchPanicLayer.layer(service_fn(panics_at_once));
+        let later = CatchPanic::layer().layer(service_fn(|()| panics()));
+        let at_once = CatchPanic::layer().layer(service_fn(panics_at_once));
         assert_eq!(later.oneshot(()).await.unwrap().status(), 500);
         assert_eq!(at_once.oneshot(()).await.unwrap().status(), 500);
     }
 
     #[test]
     fn a_caught_panic_polled_again_is_pending() {
-        let mut future = tokio_test::task::spawn(CatchPanicLayer.layer(service_fn(|()| panics())).call(()));
+        let mut future =
+            tokio_test::task::spawn(CatchPanic::layer().layer(service_fn(|()| panics())).call(()));
         assert_pending!(future.poll());
         assert_ready_ok!(future.poll());
         assert_pending!(future.poll());
@@ -135,7 +131,7 @@ mod tests {
         let inner = service_fn(|()| async {
             Ok::<_, Infallible>(Response::new(http::Response::new(Body::full("fine"))))
         });
-        let mut service = CatchPanicLayer.layer(Strict::new(inner));
+        let mut service = CatchPanic::layer().layer(Strict::new(inner));
         assert_eq!(service.ready().await.unwrap().call(()).await.unwrap().status(), 200);
     }
 }

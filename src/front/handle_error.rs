@@ -4,7 +4,6 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 use tollgate_layers::Outcome;
-use tower::Layer;
 
 use crate::{
     Error,
@@ -72,21 +71,13 @@ fn retry_after(response: &mut Response, after: Duration) {
 }
 
 /// Turns errors into responses. The service above it is infallible.
+pub(crate) type HandleError<S> = AroundCall<S, ToResponse>;
+
+/// Makes a response of each error for [`HandleError`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HandleErrorLayer;
+pub(crate) struct ToResponse;
 
-/// The service of [`HandleErrorLayer`].
-pub(crate) type HandleError<S> = AroundCall<S, HandleErrorLayer>;
-
-impl<S> Layer<S> for HandleErrorLayer {
-    type Service = HandleError<S>;
-
-    fn layer(&self, inner: S) -> HandleError<S> {
-        AroundCall::new(inner, *self)
-    }
-}
-
-impl<Req> BeginCall<Req> for HandleErrorLayer {
+impl<Req> BeginCall<Req> for ToResponse {
     type Call = Self;
 
     fn begin(&self, _: &Req) -> Self {
@@ -94,7 +85,7 @@ impl<Req> BeginCall<Req> for HandleErrorLayer {
     }
 }
 
-impl EndCall<Response, Error> for HandleErrorLayer {
+impl EndCall<Response, Error> for ToResponse {
     type Response = Response;
     type Error = Infallible;
 

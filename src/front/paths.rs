@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::Either;
 use http::{Method, StatusCode};
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use super::handle_error;
 use crate::{
@@ -91,32 +91,18 @@ impl Draining {
     }
 }
 
-/// The layer of [`Paths`].
-#[derive(Clone, Debug)]
-pub(crate) struct PathsLayer {
-    draining: Draining,
-}
-
-impl PathsLayer {
-    /// Reports readiness until `draining` begins.
-    pub(crate) const fn new(draining: Draining) -> Self {
-        Self { draining }
-    }
-}
-
-impl<S> Layer<S> for PathsLayer {
-    type Service = Paths<S>;
-
-    fn layer(&self, inner: S) -> Paths<S> {
-        Paths { inner, draining: self.draining.clone() }
-    }
-}
-
-/// The service of [`PathsLayer`]. See the [module](self).
+/// A service that routes requests by their paths. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Paths<S> {
     inner: S,
     draining: Draining,
+}
+
+impl<S> Paths<S> {
+    /// Returns a layer that reports readiness until `draining` begins.
+    pub(crate) fn layer(draining: Draining) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { inner, draining: draining.clone() })
+    }
 }
 
 impl<S, B> Service<http::Request<B>> for Paths<S>

@@ -7,13 +7,13 @@ use crate::{
     Error,
     body::Body,
     config::Config,
-    deployment::instrument::InstrumentLayer,
+    deployment::instrument::Instrument,
     front::{
-        admin::AdminLayer,
-        admission::{AdmissionControlLayer, AdmittedCall, ModelCall},
-        auth::AuthLayer,
-        handle_error::HandleErrorLayer,
-        paths::{Draining, PathsLayer, RouteTarget, RoutedRequest},
+        admin::Admin,
+        admission::{AdmissionControl, AdmittedCall, ModelCall},
+        auth::Auth,
+        handle_error::{HandleError, ToResponse},
+        paths::{Draining, Paths, RouteTarget, RoutedRequest},
     },
     metrics::Metrics,
     request::{Operation, Response},
@@ -69,34 +69,33 @@ fn call() -> ModelCall<Empty<Bytes>> {
 
 #[tokio::test]
 async fn instrument_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Infallible>(InstrumentLayer::new(Metrics::default().gateway()), chat).await;
+    passes::<_, _, Infallible>(Instrument::layer(Metrics::default().gateway()), chat).await;
 }
 
 #[tokio::test]
 async fn handle_error_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Error>(HandleErrorLayer, chat).await;
+    passes::<_, _, Error>(HandleError::layer(ToResponse), chat).await;
 }
 
 #[tokio::test]
 async fn paths_calls_only_a_service_that_is_ready() {
-    passes_over(PathsLayer::new(Draining::default()), chat, success::<RoutedRequest<Empty<Bytes>>, Error>)
-        .await;
+    passes_over(Paths::layer(Draining::default()), chat, success::<RoutedRequest<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]
 async fn auth_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Error>(AuthLayer::new(None), routed).await;
+    passes::<_, _, Error>(Auth::layer(None), routed).await;
 }
 
 #[tokio::test]
 async fn admission_calls_only_a_service_that_is_ready() {
-    passes_over(AdmissionControlLayer::new(1), call, success::<AdmittedCall<Empty<Bytes>>, Error>).await;
+    passes_over(AdmissionControl::layer(1), call, success::<AdmittedCall<Empty<Bytes>>, Error>).await;
 }
 
 #[tokio::test]
 async fn admin_calls_only_a_service_that_is_ready() {
     let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
-    let layer = AdminLayer::new(&config, Metrics::default());
+    let layer = Admin::layer(&config, Metrics::default());
     passes_over(layer, routed, success::<ModelCall<Empty<Bytes>>, Error>).await;
 }

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, layer::layer_fn};
 
 use crate::{
     Error,
@@ -43,8 +43,12 @@ where
 
 impl ArcService {
     /// Returns the layer that turns the service below it into an `ArcService`.
-    pub(crate) const fn layer() -> ArcServiceLayer {
-        ArcServiceLayer(())
+    pub(crate) fn layer<S>() -> impl Layer<S, Service = Self>
+    where
+        S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        layer_fn(|inner| Self(Arc::new(inner)))
     }
 
     /// Calls the service, and waits inside the future if it is not ready.
@@ -56,21 +60,5 @@ impl ArcService {
 impl std::fmt::Debug for ArcService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ArcService")
-    }
-}
-
-/// The layer of [`ArcService`]: see [`ArcService::layer`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ArcServiceLayer(());
-
-impl<S> Layer<S> for ArcServiceLayer
-where
-    S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    type Service = ArcService;
-
-    fn layer(&self, inner: S) -> ArcService {
-        ArcService(Arc::new(inner))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tower::Service;
+use tower::{Layer, Service, layer::layer_fn};
 
 /// Creates the state of each call. The state is an [`EndCall`].
 pub(crate) trait BeginCall<Req> {
@@ -42,10 +42,10 @@ pub(crate) struct AroundCall<S, M> {
     map: M,
 }
 
-impl<S, M> AroundCall<S, M> {
-    /// Wraps `inner`.
-    pub(crate) const fn new(inner: S, map: M) -> Self {
-        Self { inner, map }
+impl<S, M: Clone> AroundCall<S, M> {
+    /// Returns a layer that wraps services with `map`.
+    pub(crate) fn layer(map: M) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { inner, map: map.clone() })
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) struct RequestContext {
     /// The time at which the request fails: arrival + `max_request_duration`, if that is set.
     pub deadline: Option<Instant>,
     /// The number of retries in each group.
-    retries: u32,
+    pub retries: u32,
     /// The permit of the body's memory, released with the last clone of the request.
-    buffered: Option<OwnedSemaphorePermit>,
+    pub buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
     /// `num_retries` of the deployment called last, or [`NONE`].
     deployment_retries: AtomicU32,
@@ -74,18 +74,6 @@ impl RequestContext {
             groups: AtomicUsize::new(0),
             walk: Mutex::default(),
         }
-    }
-
-    /// Sets the number of retries in each group.
-    pub(crate) const fn with_retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
-        self
-    }
-
-    /// Sets the permit of the memory that the request's body takes.
-    pub(crate) fn with_buffered(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
-        self.buffered = permit;
-        self
     }
 
     /// Adds the time that an attempt has waited for its upstream.

@@ -1,4 +1,4 @@
-//! An opt-in fallback for streams that break after their first content: [`MidstreamFallbackLayer`].
+//! An opt-in fallback for streams that break after their first content: [`MidstreamFallback`].
 //!
 //! By default such a stream ends with an error event. With `midstream_fallback: continue`, in the settings or in the
 //! request, another deployment receives the same messages plus the text so far as a last message of the assistant, and
@@ -38,7 +38,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tollgate_layers::{Outcome, fallback::Next};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, layer::layer_fn};
 
 use super::fallbacks::FallbackRules;
 use crate::{
@@ -51,12 +51,6 @@ use crate::{
 /// The most calls that may resume one response.
 const MAX_RESUMES: u8 = 3;
 
-/// A layer that resumes broken streams with another deployment; see the [module](self).
-#[derive(Clone, Debug)]
-pub(crate) struct MidstreamFallbackLayer {
-    targets: Arc<ResumeTargets>,
-}
-
 /// The rules that select the next deployment or group for a broken stream.
 #[derive(Debug)]
 struct ResumeTargets {
@@ -65,28 +59,21 @@ struct ResumeTargets {
     group_sizes: HashMap<Arc<str>, usize>,
 }
 
-impl MidstreamFallbackLayer {
-    /// Creates a layer for the groups of `config`; `rules` selects the fallback groups.
-    pub(crate) fn new(config: &Config, rules: FallbackRules) -> Self {
-        let group_sizes =
-            config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
-        Self { targets: Arc::new(ResumeTargets { rules, group_sizes }) }
-    }
-}
-
-impl<S> Layer<S> for MidstreamFallbackLayer {
-    type Service = MidstreamFallback<S>;
-
-    fn layer(&self, inner: S) -> MidstreamFallback<S> {
-        MidstreamFallback { inner, targets: Arc::clone(&self.targets) }
-    }
-}
-
-/// The service of [`MidstreamFallbackLayer`].
+/// A service that resumes broken streams with another deployment; see the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct MidstreamFallback<S> {
     inner: S,
     targets: Arc<ResumeTargets>,
+}
+
+impl<S> MidstreamFallback<S> {
+    /// Returns a layer for the groups of `config`; `rules` selects the fallback groups.
+    pub(crate) fn layer(config: &Config, rules: FallbackRules) -> impl Layer<S, Service = Self> + use<S> {
+        let group_sizes =
+            config.groups.iter().map(|group| (Arc::clone(&group.name), group.deployments.len())).collect();
+        let targets = Arc::new(ResumeTargets { rules, group_sizes });
+        layer_fn(move |inner| Self { inner, targets: Arc::clone(&targets) })
+    }
 }
 
 impl<S> Service<Request> for MidstreamFallback<S>

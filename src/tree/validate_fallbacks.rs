@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::Either;
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
 use super::router::Router;
 use crate::{
@@ -21,12 +21,6 @@ use crate::{
     request::{Overrides, Request, Response},
 };
 
-/// The layer of [`ValidateFallbacks`].
-#[derive(Clone, Debug)]
-pub(crate) struct ValidateFallbacksLayer {
-    names: Arc<KnownNames>,
-}
-
 /// The names that a fallback may have.
 #[derive(Debug)]
 struct KnownNames {
@@ -35,32 +29,20 @@ struct KnownNames {
     visible: Vec<Arc<str>>,
 }
 
-impl ValidateFallbacksLayer {
-    /// Creates a layer that accepts all names that `router` has a route for. Its errors suggest only names that
-    /// `config` shows to clients.
-    pub(crate) fn new(config: &Config, router: &Router) -> Self {
-        Self {
-            names: Arc::new(KnownNames {
-                router: router.clone(),
-                visible: config.visible_names().cloned().collect(),
-            }),
-        }
-    }
-}
-
-impl<S> Layer<S> for ValidateFallbacksLayer {
-    type Service = ValidateFallbacks<S>;
-
-    fn layer(&self, inner: S) -> ValidateFallbacks<S> {
-        ValidateFallbacks { inner, names: Arc::clone(&self.names) }
-    }
-}
-
-/// The service of [`ValidateFallbacksLayer`]; see the [module](self).
+/// A service that rejects requests with unknown fallbacks; see the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct ValidateFallbacks<S> {
     inner: S,
     names: Arc<KnownNames>,
+}
+
+impl<S> ValidateFallbacks<S> {
+    /// Returns a layer that accepts all names that `router` has a route for. Its errors suggest only names that
+    /// `config` shows to clients.
+    pub(crate) fn layer(config: &Config, router: Router) -> impl Layer<S, Service = Self> + use<S> {
+        let names = Arc::new(KnownNames { router, visible: config.visible_names().cloned().collect() });
+        layer_fn(move |inner| Self { inner, names: Arc::clone(&names) })
+    }
 }
 
 impl KnownNames {

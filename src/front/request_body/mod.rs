@@ -34,4 +34,4 @@ mod tests;
 
 #[cfg(test)]
 use read::read;
-pub(crate) use service::{ReadRequest, ReadRequestConfig};
+pub(crate) use service::ReadRequest;

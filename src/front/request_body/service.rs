@@ -41,49 +41,35 @@ pub(crate) struct ReadRequest {
 struct Inner {
     tree: ArcService,
     buffered: Arc<Semaphore>,
-    config: ReadRequestConfig,
-}
-
-/// The configuration of [`ReadRequest`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReadRequestConfig {
     /// The largest body that is accepted, in bytes.
-    pub max_body: usize,
-    /// The largest total of the bodies that are buffered at one time, in bytes.
-    pub max_buffered: usize,
+    max_body: usize,
     /// `max_request_duration`.
-    pub longest: Option<Duration>,
+    longest: Option<Duration>,
     /// `num_retries`, for the response headers.
-    pub retries: u32,
+    retries: u32,
     /// `midstream_fallback`, for requests that do not set it.
-    pub midstream: Midstream,
+    midstream: Midstream,
     /// True if responses contain `x-litellm-model-api-base`.
-    pub expose_upstreams: bool,
+    expose_upstreams: bool,
 }
 
-impl ReadRequestConfig {
-    /// Returns the configuration for these settings.
-    pub(crate) const fn new(settings: &Settings, expose_upstreams: bool) -> Self {
-        Self {
+impl ReadRequest {
+    /// Returns a service that calls `tree`. With `expose_upstreams`, responses contain `x-litellm-model-api-base`.
+    pub(crate) fn new(tree: ArcService, settings: &Settings, expose_upstreams: bool) -> Self {
+        let inner = Inner {
+            tree,
+            buffered: Arc::new(Semaphore::new(settings.max_buffered_bytes / BUFFER_UNIT)),
             max_body: settings.max_body,
-            max_buffered: settings.max_buffered_bytes,
             longest: settings.max_request_duration,
             retries: settings.num_retries,
             // Only a request may enable `restart`: the client has to know its marker.
             midstream: match settings.midstream {
-                Midstream::Restart => Midstream::Off,
-                other @ (Midstream::Off | Midstream::Continue) => other,
+                Midstream::Off | Midstream::Restart => Midstream::Off,
+                Midstream::Continue => Midstream::Continue,
             },
             expose_upstreams,
-        }
-    }
-}
-
-impl ReadRequest {
-    /// Calls `tree`.
-    pub(crate) fn new(tree: ArcService, config: ReadRequestConfig) -> Self {
-        let buffered = Arc::new(Semaphore::new(config.max_buffered / BUFFER_UNIT));
-        Self { inner: Arc::new(Inner { tree, buffered, config }) }
+        };
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -105,7 +91,7 @@ where
         Box::pin(async move {
             let AdmittedCall { call: ModelCall { operation, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
-            let limits = (inner.config.max_body, &inner.buffered);
+            let limits = (inner.max_body, &inner.buffered);
             let mut reading = Reading::new();
             let buffered = upload(&parts.headers, body, limits, &mut reading).await?;
             let read = reading.end(operation, &parts.headers)?;
@@ -114,7 +100,7 @@ where
             let context = Arc::clone(&request.context);
             let result = inner.tree.call(request).await;
             let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
-            headers::write(&mut response, &context, inner.config.expose_upstreams);
+            headers::write(&mut response, &context, inner.expose_upstreams);
             response.body_mut().attach(permit);
             Ok(response)
         })
@@ -130,10 +116,10 @@ impl Inner {
         buffered: Option<OwnedSemaphorePermit>,
     ) -> Request {
         let overrides = &info.overrides;
-        let midstream = overrides.midstream.unwrap_or(self.config.midstream);
-        let retries = overrides.num_retries.unwrap_or(self.config.retries);
-        let context =
-            RequestContext::new(arrival, self.config.longest).with_buffered(buffered).with_retries(retries);
+        let midstream = overrides.midstream.unwrap_or(self.midstream);
+        let retries = overrides.num_retries.unwrap_or(self.retries);
+        let mut context = RequestContext::new(arrival, self.longest);
+        (context.retries, context.buffered) = (retries, buffered);
         Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, info, Arc::new(context)) })
     }
 }

@@ -16,10 +16,10 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     Error,
-    config::Midstream,
+    config::Settings,
     front::{
         admission::{AdmittedCall, ModelCall},
-        request_body::{ReadRequest, ReadRequestConfig},
+        request_body::ReadRequest,
     },
     group::ArcService,
     request::{Operation, Request, Response},
@@ -38,17 +38,10 @@ where
     let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
-    let config = ReadRequestConfig {
-        max_body,
-        max_buffered: 1 << 30,
-        longest: None,
-        retries: 0,
-        midstream: Midstream::Off,
-        expose_upstreams: false,
-    };
+    let settings = Settings { max_body, ..Settings::default() };
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let service = ReadRequest::new(tree, config);
+    let service = ReadRequest::new(tree, &settings, false);
     let call = ModelCall { operation: Operation::Chat, request };
     (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
