@@ -21,6 +21,21 @@ pub(super) struct RawConfig<'e> {
     pub(super) env: Environment<'e>,
 }
 
+impl RawConfig<'_> {
+    /// Reads a setting; `router_settings` takes precedence. Both sections are read, so that errors in either are
+    /// reported.
+    pub(super) fn read<T>(
+        &self,
+        name: &str,
+        sink: &mut DiagnosticSink<'_>,
+        read: impl Fn(&Node, &mut DiagnosticSink<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let router = self.router.get(name).and_then(|node| read(node, sink));
+        let litellm = self.litellm.get(name).and_then(|node| read(node, sink));
+        router.or(litellm)
+    }
+}
+
 /// An entry of `model_list`.
 #[derive(Debug)]
 pub(super) struct ModelEntry {

@@ -47,34 +47,26 @@ pub static VENDORS: [Vendor; 19] = [
         &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
         &["OPENAI_API_KEY"],
     ),
-    Vendor {
-        provider: Provider::Azure,
-        ..self_hosted(
-            ("azure", "https://RESOURCE.openai.azure.com"),
-            &["AZURE_API_BASE"],
-            &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
-        )
-    },
-    Vendor {
-        provider: Provider::HuggingFace,
-        ..public(
-            ("huggingface", "https://router.huggingface.co/v1"),
-            &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
-            &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
-        )
-    },
-    Vendor {
-        supports_include_usage: false,
-        ..public(("cerebras", "https://api.cerebras.ai/v1"), &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
-    },
-    Vendor {
-        supports_include_usage: false,
-        ..self_hosted(
-            ("databricks", "https://WORKSPACE/serving-endpoints"),
-            &["DATABRICKS_API_BASE"],
-            &["DATABRICKS_API_KEY"],
-        )
-    },
+    self_hosted(
+        ("azure", "https://RESOURCE.openai.azure.com"),
+        &["AZURE_API_BASE"],
+        &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+    )
+    .speaking(Provider::Azure),
+    public(
+        ("huggingface", "https://router.huggingface.co/v1"),
+        &["HF_API_BASE", "HUGGINGFACE_API_BASE"],
+        &["HF_TOKEN", "HUGGINGFACE_API_KEY"],
+    )
+    .speaking(Provider::HuggingFace),
+    public(("cerebras", "https://api.cerebras.ai/v1"), &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
+        .without_usage(),
+    self_hosted(
+        ("databricks", "https://WORKSPACE/serving-endpoints"),
+        &["DATABRICKS_API_BASE"],
+        &["DATABRICKS_API_KEY"],
+    )
+    .without_usage(),
     public(("deepseek", "https://api.deepseek.com/beta"), &["DEEPSEEK_API_BASE"], &["DEEPSEEK_API_KEY"]),
     Vendor {
         supports_include_usage: false,
@@ -86,44 +78,26 @@ pub static VENDORS: [Vendor; 19] = [
         )
     },
     public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"]),
-    Vendor {
-        keyless: true,
-        ..self_hosted(
-            ("hosted_vllm", "http://HOST:8000/v1"),
-            &["HOSTED_VLLM_API_BASE"],
-            &["HOSTED_VLLM_API_KEY"],
-        )
-    },
-    Vendor {
-        keyless: true,
-        ..public(("llamafile", "http://127.0.0.1:8080/v1"), &["LLAMAFILE_API_BASE"], &["LLAMAFILE_API_KEY"])
-    },
-    Vendor {
-        keyless: true,
-        ..self_hosted(
-            ("lm_studio", "http://localhost:1234/v1"),
-            &["LM_STUDIO_API_BASE"],
-            &["LM_STUDIO_API_KEY"],
-        )
-    },
-    Vendor {
-        // Mistral refuses a request with `include_usage` (422), and sends usage with the last chunk.
-        supports_include_usage: false,
-        provider: Provider::Versioned,
-        ..public(
-            ("mistral", "https://api.mistral.ai/v1"),
-            &["MISTRAL_AZURE_API_BASE"],
-            &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
-        )
-    },
-    Vendor {
-        supports_include_usage: false,
-        ..public(
-            ("nvidia_nim", "https://integrate.api.nvidia.com/v1"),
-            &["NVIDIA_NIM_API_BASE"],
-            &["NVIDIA_NIM_API_KEY"],
-        )
-    },
+    self_hosted(("hosted_vllm", "http://HOST:8000/v1"), &["HOSTED_VLLM_API_BASE"], &["HOSTED_VLLM_API_KEY"])
+        .keyless(),
+    public(("llamafile", "http://127.0.0.1:8080/v1"), &["LLAMAFILE_API_BASE"], &["LLAMAFILE_API_KEY"])
+        .keyless(),
+    self_hosted(("lm_studio", "http://localhost:1234/v1"), &["LM_STUDIO_API_BASE"], &["LM_STUDIO_API_KEY"])
+        .keyless(),
+    // Mistral refuses a request with `include_usage` (422), and sends usage with the last chunk.
+    public(
+        ("mistral", "https://api.mistral.ai/v1"),
+        &["MISTRAL_AZURE_API_BASE"],
+        &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
+    )
+    .without_usage()
+    .speaking(Provider::Versioned),
+    public(
+        ("nvidia_nim", "https://integrate.api.nvidia.com/v1"),
+        &["NVIDIA_NIM_API_BASE"],
+        &["NVIDIA_NIM_API_KEY"],
+    )
+    .without_usage(),
     OLLAMA,
     Vendor { prefix: "ollama_chat", ..OLLAMA },
     public(
@@ -131,14 +105,12 @@ pub static VENDORS: [Vendor; 19] = [
         &["OPENROUTER_API_BASE"],
         &["OPENROUTER_API_KEY", "OR_API_KEY"],
     ),
-    Vendor {
-        supports_include_usage: false,
-        ..public(
-            ("perplexity", "https://api.perplexity.ai"),
-            &["PERPLEXITY_API_BASE"],
-            &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
-        )
-    },
+    public(
+        ("perplexity", "https://api.perplexity.ai"),
+        &["PERPLEXITY_API_BASE"],
+        &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
+    )
+    .without_usage(),
     public(
         ("together_ai", "https://api.together.ai/v1"),
         &["TOGETHER_AI_API_BASE"],
@@ -149,11 +121,10 @@ pub static VENDORS: [Vendor; 19] = [
 
 /// Ollama, through its `/v1` routes, which accept OpenAI's parameters. Parameters that only `/api/chat` accepts
 /// (`num_ctx`) must be set in the model file.
-const OLLAMA: Vendor = Vendor {
-    keyless: true,
-    provider: Provider::Versioned,
-    ..public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
-};
+const OLLAMA: Vendor =
+    public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
+        .keyless()
+        .speaking(Provider::Versioned);
 
 /// Returns a vendor with a public URL and OpenAI's dialect.
 const fn public(
@@ -180,6 +151,20 @@ const fn self_hosted(
     key_variables: &'static [&'static str],
 ) -> Vendor {
     Vendor { base: BaseUrl::SelfHosted(example), ..public((prefix, ""), base_variables, key_variables) }
+}
+
+impl Vendor {
+    const fn keyless(self) -> Self {
+        Self { keyless: true, ..self }
+    }
+
+    const fn without_usage(self) -> Self {
+        Self { supports_include_usage: false, ..self }
+    }
+
+    const fn speaking(self, provider: Provider) -> Self {
+        Self { provider, ..self }
+    }
 }
 
 /// Returns the vendor with this prefix.

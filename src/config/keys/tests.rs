@@ -2,7 +2,7 @@
 
 use super::{
     ENTRY, GENERAL, INFO, InRequest, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
-    litellm::{REQUEST_KEYS, REQUEST_PREFIXES},
+    litellm::{KEYS, PREFIXES},
 };
 use crate::config::VENDORS;
 
@@ -46,11 +46,11 @@ fn every_key_that_is_served_is_documented() {
 
 #[test]
 fn every_key_of_a_request_that_is_obeyed_or_refused_is_documented() {
-    let shorter =
-        |name: &str| REQUEST_PREFIXES.iter().any(|(other, _)| *other != name && name.starts_with(other));
+    let prefixes = || PREFIXES.iter().filter(|row| row.2 != InRequest::Pass).map(|row| row.0);
+    let shorter = |name: &str| prefixes().any(|other| other != name && name.starts_with(other));
     // Those that are cut have no effect: tests/data/litellm_params.txt lists them.
-    let keys = REQUEST_KEYS.iter().filter(|(_, fate)| *fate != InRequest::Cut).map(|(name, _)| *name);
-    let prefixes = REQUEST_PREFIXES.iter().map(|(name, _)| *name).filter(|name| !shorter(name));
+    let keys = KEYS.iter().filter(|row| !matches!(row.2, InRequest::Pass | InRequest::Cut)).map(|row| row.0);
+    let prefixes = prefixes().filter(|name| !shorter(name));
     assert_eq!(missing("## Settings of a request", keys.chain(prefixes)), [""; 0]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, settings::SettingsSections, target};
+use super::{defaults, target};
 use crate::config::{
     Deployment, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts, TokenAccounting,
     error::DiagnosticSink,
@@ -22,12 +22,11 @@ pub(super) struct DeploymentDefaults<'r> {
 
 impl<'r> DeploymentDefaults<'r> {
     pub(super) fn read(raw: &'r RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Self {
-        let sections = SettingsSections::of(raw);
         Self {
             env: &raw.env,
-            rate_window: sections.read("rate_window", sink, rate_window),
-            accounting: sections.read("token_accounting", sink, accounting),
-            http2: sections.read("http2", sink, read::boolean).unwrap_or_default(),
+            rate_window: raw.read("rate_window", sink, rate_window),
+            accounting: raw.read("token_accounting", sink, accounting),
+            http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
         }
     }
 }
@@ -54,38 +53,27 @@ pub(super) fn resolve(
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), common, sink);
     let provider = target.as_ref().map(|t| t.vendor.provider);
-    let limits = limits(entry, provider, common, sink);
     let timeouts = Timeouts {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
         first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
         idle: param("stream_idle_timeout").and_then(|n| read::positive_seconds(n, sink)),
     };
     let cooldown = entry.info.get("cooldown_time").or(param("cooldown_time"));
-    let num_retries = param("num_retries").and_then(|n| read::whole(n, 0, sink));
-    let cooldown_time = cooldown.and_then(|n| read::seconds(n, sink));
-    let allowed_fails = entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink));
-    let defaults = defaults::resolve(&entry.params, sink);
-    let info = info(entry, sink);
-    let group = entry.name.clone();
-    let target = Target { http2: http2(entry, common, sink), ..target? };
-    let deployment = Deployment {
+    let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
+    Some(Deployment {
         id,
-        group,
-        target,
-        limits,
+        group: entry.name.clone(),
+        limits: limits(entry, provider, common, sink),
         timeouts,
-        num_retries,
-        cooldown_time,
-        allowed_fails,
-        defaults,
+        num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
+        cooldown_time: cooldown.and_then(|n| read::seconds(n, sink)),
+        allowed_fails: entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink)),
+        defaults: defaults::resolve(&entry.params, sink),
         mock,
-        info,
-    };
-    Some(deployment)
-}
-
-fn http2(entry: &ModelEntry, common: &DeploymentDefaults<'_>, sink: &mut DiagnosticSink<'_>) -> bool {
-    entry.params.get("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2)
+        info: info(entry, sink),
+        // Last, so that an invalid target hides no other error.
+        target: Target { http2, ..target? },
+    })
 }
 
 fn limits(

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{defaults, settings::SettingsSections};
+use super::defaults;
 use crate::config::{
     FallbackTarget, Fallbacks, Pattern,
     error::DiagnosticSink,
-    keys, read,
+    keys,
+    raw::RawConfig,
+    read,
     yaml::{Key, Location, Node, Value},
 };
 
@@ -85,13 +87,9 @@ fn first_few(names: &[&str]) -> String {
 }
 
 /// Resolves `fallbacks`, with `default_fallbacks` added to the `*` entry.
-pub(super) fn ordinary(
-    sections: &SettingsSections<'_>,
-    names: &KnownNames,
-    sink: &mut DiagnosticSink<'_>,
-) -> Fallbacks {
-    let mut fallbacks = by_key("fallbacks", sections, names, sink).unwrap_or_default();
-    let more = sections.read("default_fallbacks", sink, |node, sink| Some(targets(node, names, sink)));
+pub(super) fn ordinary(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Fallbacks {
+    let mut fallbacks = by_key("fallbacks", raw, names, sink).unwrap_or_default();
+    let more = raw.read("default_fallbacks", sink, |node, sink| Some(targets(node, names, sink)));
     for target in more.unwrap_or_default() {
         if !fallbacks.default.contains(&target) {
             fallbacks.default.push(target);
@@ -104,12 +102,12 @@ pub(super) fn ordinary(
 /// `litellm_settings`. The two are never merged.
 pub(super) fn by_key(
     name: &str,
-    sections: &SettingsSections<'_>,
+    raw: &RawConfig<'_>,
     names: &KnownNames,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Fallbacks> {
     let mut read = |node: Option<&Node>| node.map(|node| list(node, names, sink));
-    let (router, litellm) = (read(sections.router.get(name)), read(sections.litellm.get(name)));
+    let (router, litellm) = (read(raw.router.get(name)), read(raw.litellm.get(name)));
     let says = |list: &Fallbacks| !list.by_group.is_empty() || !list.default.is_empty();
     match router {
         Some(list) if says(&list) || litellm.is_none() => Some(list),

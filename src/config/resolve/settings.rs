@@ -37,31 +37,6 @@ impl RoutingStrategy {
     }
 }
 
-/// The two sections that contain settings.
-pub(super) struct SettingsSections<'r> {
-    pub(super) router: &'r Section,
-    pub(super) litellm: &'r Section,
-}
-
-impl<'r> SettingsSections<'r> {
-    pub(super) fn of(raw: &'r RawConfig<'_>) -> Self {
-        Self { router: &raw.router, litellm: &raw.litellm }
-    }
-
-    /// Reads a setting; `router_settings` takes precedence. Both sections are read, so that errors in either are
-    /// reported.
-    pub(super) fn read<T>(
-        &self,
-        name: &str,
-        sink: &mut DiagnosticSink<'_>,
-        read: impl Fn(&Node, &mut DiagnosticSink<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let router = self.router.get(name).and_then(|node| read(node, sink));
-        let litellm = self.litellm.get(name).and_then(|node| read(node, sink));
-        router.or(litellm)
-    }
-}
-
 /// Returns the settings of an empty file. The defaults are those of LiteLLM for the settings that it has.
 impl Default for Settings {
     fn default() -> Self {
@@ -100,48 +75,46 @@ impl Default for Settings {
 
 /// Resolves the settings.
 pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Settings {
-    let (sections, unset) = (SettingsSections::of(raw), Settings::default());
-    let off = sections.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
-    let cooldown_time = sections.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
+    let unset = Settings::default();
+    let off = raw.read("disable_cooldowns", sink, read::boolean).unwrap_or_default();
+    let cooldown_time = raw.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
     let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
-    let idle = sections.read("stream_idle_timeout", sink, read::positive_seconds);
-    let pings = sections.read("pings_keep_alive", sink, read::boolean);
-    let broken = sections.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
-    let on_context_window = sections.read("fallback_on_context_window", sink, read::boolean);
-    let max_queue = sections.read("max_queue", sink, |node, sink| read::whole(node, 0, sink));
+    let idle = raw.read("stream_idle_timeout", sink, read::positive_seconds);
+    let pings = raw.read("pings_keep_alive", sink, read::boolean);
+    let broken = raw.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
+    let on_context_window = raw.read("fallback_on_context_window", sink, read::boolean);
+    let max_queue = raw.read("max_queue", sink, |node, sink| read::whole(node, 0, sink));
     let policy = |name, suffix, sink: &mut DiagnosticSink<'_>| {
-        sections.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
+        raw.read(name, sink, |node, sink| Some(policies::counts(node, suffix, sink))).unwrap_or_default()
     };
-    let by_group = sections
-        .read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)));
+    let by_group =
+        raw.read("model_group_retry_policy", sink, |node, sink| Some(policies::by_group(node, names, sink)));
     Settings {
-        num_retries: sections.read("num_retries", sink, count).unwrap_or(unset.num_retries),
-        timeout: timeout(&sections, sink).unwrap_or(unset.timeout),
-        stream_timeout: sections.read("stream_timeout", sink, read::positive_seconds),
+        num_retries: raw.read("num_retries", sink, count).unwrap_or(unset.num_retries),
+        timeout: timeout(raw, sink).unwrap_or(unset.timeout),
+        stream_timeout: raw.read("stream_timeout", sink, read::positive_seconds),
         stream_idle_timeout: idle.unwrap_or(unset.stream_idle_timeout),
         pings_keep_alive: pings.unwrap_or(unset.pings_keep_alive),
         pass_broken_events: broken.unwrap_or(unset.pass_broken_events),
-        midstream: sections.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
-        max_request_duration: sections.read("max_request_duration", sink, read::positive_seconds),
-        fallbacks: fallbacks::ordinary(&sections, names, sink),
-        context_window_fallbacks: fallbacks::by_key("context_window_fallbacks", &sections, names, sink),
-        content_policy_fallbacks: fallbacks::by_key("content_policy_fallbacks", &sections, names, sink),
-        max_fallbacks: sections.read("max_fallbacks", sink, count).unwrap_or(unset.max_fallbacks),
+        midstream: raw.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
+        max_request_duration: raw.read("max_request_duration", sink, read::positive_seconds),
+        fallbacks: fallbacks::ordinary(raw, names, sink),
+        context_window_fallbacks: fallbacks::by_key("context_window_fallbacks", raw, names, sink),
+        content_policy_fallbacks: fallbacks::by_key("content_policy_fallbacks", raw, names, sink),
+        max_fallbacks: raw.read("max_fallbacks", sink, count).unwrap_or(unset.max_fallbacks),
         fallback_on_context_window: on_context_window.unwrap_or(unset.fallback_on_context_window),
-        allowed_fails: sections.read("allowed_fails", sink, count),
+        allowed_fails: raw.read("allowed_fails", sink, count),
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
-        retry_after: sections.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
-        max_attempts: sections.read("max_attempts", sink, positive),
-        retry_budget: sections
-            .read("retry_budget", sink, policies::retry_budget)
-            .unwrap_or(unset.retry_budget),
-        queue_timeout: sections.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
+        retry_after: raw.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
+        max_attempts: raw.read("max_attempts", sink, positive),
+        retry_budget: raw.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
+        queue_timeout: raw.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
         max_queue: max_queue.unwrap_or(unset.max_queue),
-        strategy: sections.read("routing_strategy", sink, strategy).unwrap_or_default(),
+        strategy: raw.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
-        max_in_flight: sections.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
-        max_connections: sections.read("max_connections", sink, positive),
-        max_buffered_bytes: sections
+        max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
+        max_connections: raw.read("max_connections", sink, positive),
+        max_buffered_bytes: raw
             .read("max_buffered_bytes", sink, positive)
             .unwrap_or(unset.max_buffered_bytes),
         retry_policy: policy("retry_policy", "Retries", sink),
@@ -179,15 +152,14 @@ fn strategy(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<RoutingStrateg
 
 /// Returns the timeout of an attempt. As in LiteLLM, and unlike other settings, `litellm_settings.request_timeout`
 /// takes precedence over `router_settings`.
-fn timeout(sections: &SettingsSections<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
+fn timeout(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
     let mut read = |section: &Section, name| section.get(name).and_then(|n| read::positive_seconds(n, sink));
-    let router = (read(sections.router, "timeout"), read(sections.router, "request_timeout"));
-    let (request_timeout, timeout) =
-        (read(sections.litellm, "request_timeout"), read(sections.litellm, "timeout"));
+    let router = (read(&raw.router, "timeout"), read(&raw.router, "request_timeout"));
+    let (request_timeout, timeout) = (read(&raw.litellm, "request_timeout"), read(&raw.litellm, "timeout"));
     let router = router.0.or(router.1);
     if let (Some(router), Some(litellm)) = (router, request_timeout)
         && router != litellm
-        && let Some(node) = sections.router.get("timeout").or(sections.router.get("request_timeout"))
+        && let Some(node) = raw.router.get("timeout").or(raw.router.get("request_timeout"))
     {
         let wins = litellm.as_secs_f64();
         sink.warning(

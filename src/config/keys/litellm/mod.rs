@@ -4,11 +4,11 @@ mod table;
 
 use InFile::{Both, Param, Setting};
 use InRequest::{Cut, Pass};
-use table::{KEYS, PREFIXES};
+pub(super) use table::{KEYS, PREFIXES};
 
 /// The meaning of a name in a file, where it is not one of the settings that are supported here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InFile {
+pub(super) enum InFile {
     /// Not a setting of LiteLLM's, or one that is supported.
     No,
     /// A setting in `litellm_params`: LiteLLM never sends it upstream.
@@ -32,26 +32,27 @@ pub(crate) enum InRequest {
     Override,
 }
 
-type Row = (&'static str, InFile, InRequest);
+pub(super) type Row = (&'static str, InFile, InRequest);
 
 /// Returns what becomes of a key in the body of a request.
 pub(crate) fn in_request(key: &str) -> InRequest {
     if COMMON.contains(&key) {
         return Pass;
     }
-    match REQUEST_KEYS.binary_search_by_key(&(key.len(), key), |(name, _)| (name.len(), *name)) {
-        Ok(at) => REQUEST_KEYS[at].1,
-        Err(_) => REQUEST_PREFIXES
-            .iter()
-            .find(|(prefix, _)| key.starts_with(prefix))
-            .map_or_else(|| if is_price(key) { Cut } else { Pass }, |(_, fate)| *fate),
-    }
+    let by_prefix = PREFIXES.iter().filter(|row| key.starts_with(row.0));
+    let fate = find(key).into_iter().chain(by_prefix).map(|row| row.2).find(|fate| *fate != Pass);
+    fate.unwrap_or_else(|| if is_price(key) { Cut } else { Pass })
+}
+
+/// Returns the row of a name in [`KEYS`], which are in the order of their names.
+fn find(name: &str) -> Option<&'static Row> {
+    KEYS.binary_search_by_key(&name, |row| row.0).ok().map(|at| &KEYS[at])
 }
 
 /// Returns true if LiteLLM takes the key out of `litellm_params` for itself and never sends it upstream.
 pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
     let param = |row: &Row| matches!(row.1, Param | Both);
-    KEYS.iter().any(|row| param(row) && row.0 == name)
+    find(name).is_some_and(param)
         || is_price(name)
         || PREFIXES.iter().any(|row| param(row) && name.starts_with(row.0))
 }
@@ -65,7 +66,7 @@ fn is_price(name: &str) -> bool {
 
 /// Returns true if LiteLLM knows the key in one of its settings sections.
 pub(in crate::config) fn is_litellm_setting(name: &str) -> bool {
-    KEYS.iter().any(|row| matches!(row.1, Setting | Both) && row.0 == name)
+    find(name).is_some_and(|row| matches!(row.1, Setting | Both))
 }
 
 /// Returns true for a policy by the names of LiteLLM's exceptions.
@@ -116,43 +117,6 @@ pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
 const COMMON: [&str; 8] =
     ["model", "messages", "stream", "temperature", "max_tokens", "tools", "input", "prompt"];
 
-/// The rows of [`KEYS`] that mean something in a request, by length and then by name: most keys of a request differ from
-/// all of these in their length.
-pub(super) static REQUEST_KEYS: [(&str, InRequest); count(&KEYS)] = in_requests(&KEYS);
-
-pub(super) static REQUEST_PREFIXES: [(&str, InRequest); count(&PREFIXES)] = in_requests(&PREFIXES);
-
-/// Returns how many rows mean something in a request.
-const fn count(rows: &[Row]) -> usize {
-    let (mut count, mut row) = (0, 0);
-    while row < rows.len() {
-        if !matches!(rows[row].2, Pass) {
-            count += 1;
-        }
-        row += 1;
-    }
-    count
-}
-
-/// Orders the rows that mean something in a request by length; those of one length stay in their order.
-const fn in_requests<const N: usize>(rows: &[Row]) -> [(&'static str, InRequest); N] {
-    let mut ordered = [("", Pass); N];
-    let (mut length, mut found) = (0, 0);
-    while found < N {
-        let mut row = 0;
-        while row < rows.len() {
-            let (name, _, fate) = rows[row];
-            if name.len() == length && !matches!(fate, Pass) {
-                ordered[found] = (name, fate);
-                found += 1;
-            }
-            row += 1;
-        }
-        length += 1;
-    }
-    ordered
-}
-
 #[cfg(test)]
 mod tests {
     use super::{InRequest::Refused, *};
@@ -160,7 +124,6 @@ mod tests {
     #[test]
     fn every_key_is_found_where_it_stands() {
         assert!(KEYS.is_sorted_by_key(|(name, ..)| name));
-        assert!(REQUEST_KEYS.is_sorted_by_key(|(name, _)| (name.len(), *name)));
         for (name, _, expected) in KEYS.iter().filter(|row| row.2 != Pass) {
             assert_eq!(in_request(name), *expected, "{name}");
         }

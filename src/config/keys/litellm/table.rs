@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Beginnings of names, which count for names that are not in [`KEYS`].
-pub(super) static PREFIXES: [Row; 11] = [
+pub(in crate::config::keys) static PREFIXES: [Row; 11] = [
     ("_litellm", No, Cut),
     ("_litellm_", Param, Cut),
     ("aws_", Param, Refused),
@@ -25,7 +25,7 @@ pub(super) static PREFIXES: [Row; 11] = [
 ///
 /// A request may pass names that upstreams know too (`user`, `metadata` and `store` are OpenAI's, `priority` is
 /// vLLM's, `ttl` is LM Studio's), and settings that never occur in requests.
-pub(super) static KEYS: [Row; 416] = [
+pub(in crate::config::keys) static KEYS: [Row; 416] = [
     ("_agentic_loop_api_surface", Param, Cut),
     ("_agentic_loop_depth", Param, Cut),
     ("_agentic_loop_fingerprints", Param, Cut),
