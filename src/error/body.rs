@@ -75,27 +75,6 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Returns the outcome that is recorded for the deployment.
-    pub(crate) const fn outcome(&self) -> Outcome {
-        let kind = self.kind();
-        let outcome = Outcome::new(kind.class()).with_kind(kind as u8);
-        match self {
-            Self::Timeout { limit, .. } if !limit.evidence => outcome.without_evidence(),
-            // Earlier attempts used up the deadline as much as this one.
-            Self::Deadline => outcome.without_evidence(),
-            Self::Timeout { .. }
-            | Self::Cut
-            | Self::Truncated
-            | Self::Unfinished
-            | Self::Empty
-            | Self::NotAStream
-            | Self::UnrequestedStream
-            | Self::NotJson
-            | Self::Redirect
-            | Self::TooLarge { .. } => outcome,
-        }
-    }
-
     /// Returns the kind of the outcome, which is finer than its class.
     pub(crate) const fn kind(&self) -> OutcomeKind {
         match self {
@@ -189,6 +168,12 @@ pub(crate) trait HasOutcome {
 
 impl HasOutcome for BodyError {
     fn outcome(&self) -> Outcome {
-        Self::outcome(self)
+        let outcome = self.kind().outcome();
+        match self {
+            Self::Timeout { limit, .. } if !limit.evidence => outcome.without_evidence(),
+            // Earlier attempts used up the deadline as much as this one.
+            Self::Deadline => outcome.without_evidence(),
+            _ => outcome,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that are refused before an upstream is called: [`InvalidRequest`].
 
-use std::{borrow::Cow, error, fmt, str::Utf8Error, time::Duration};
+use std::{error, fmt, time::Duration};
 
 use http::StatusCode;
 
@@ -12,62 +12,49 @@ pub(crate) struct InvalidRequest {
     status: StatusCode,
     code: &'static str,
     message: String,
-    param: Option<Cow<'static, str>>,
+    param: Option<String>,
 }
 
 impl InvalidRequest {
-    /// Returns the 413 of a body that is larger than `limit` bytes.
-    pub(crate) fn too_large(limit: usize) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: "request_too_large",
-            message: format!("The request body is larger than {limit} bytes."),
-            param: None,
-        }
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        param: Option<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status, code, message: message.into(), param }
     }
 
-    /// Returns the 400 of a body whose upload broke off. The client has usually disconnected and does not read it.
-    pub(crate) fn broken_off() -> Self {
-        Self::body("The request body broke off.")
+    /// Returns the 413 of a body that is larger than `limit` bytes.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let message = format!("The request body is larger than {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", None, message)
     }
 
     /// Returns the 408 of an upload of less than `bytes` bytes `within` the period.
     pub(crate) fn stalled(bytes: usize, within: Duration) -> Self {
-        Self {
-            status: StatusCode::REQUEST_TIMEOUT,
-            code: "request_body_timeout",
-            message: format!(
-                "Less than {bytes} bytes of the request body came within {} s.",
-                within.as_secs()
-            ),
-            param: None,
-        }
+        let seconds = within.as_secs();
+        let message = format!("Less than {bytes} bytes of the request body came within {seconds} s.");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
     }
 
     /// Returns the 415 of a body with a Content-Encoding, instead of an error of the JSON parser.
     pub(crate) fn encoded() -> Self {
-        Self {
-            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            code: "unsupported_content_encoding",
-            message: "The request body has a content-encoding. Send it as it is.".to_owned(),
-            param: Some("content-encoding".into()),
-        }
+        let message = "The request body has a content-encoding. Send it as it is.";
+        let param = Some("content-encoding".into());
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", param, message)
     }
 
     /// Returns the 400 of a `param` that names an unknown model; `near` is the most similar name that exists.
-    pub(crate) fn unknown_model(param: &'static str, name: &str, near: Option<&str>) -> Self {
+    pub(crate) fn unknown_model(param: &str, name: &str, near: Option<&str>) -> Self {
         // The length of a name is not limited; the length of the message is.
         let name: String = name.chars().take(100).collect();
         let hint = match near {
             Some(near) => format!("Did you mean `{near}`?"),
             None => "GET /v1/models lists the models.".to_owned(),
         };
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "model_not_found",
-            message: format!("'{param}' names `{name}`, but there is no such model. {hint}"),
-            param: Some(param.into()),
-        }
+        let message = format!("'{param}' names `{name}`, but there is no such model. {hint}");
+        Self::new(StatusCode::BAD_REQUEST, "model_not_found", Some(param.into()), message)
     }
 
     /// Returns the status of the response: 400, 408, 413 or 415.
@@ -87,7 +74,7 @@ impl InvalidRequest {
 
     /// Returns the 400 of a body that cannot be read.
     pub(crate) fn body(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "invalid_json", message: message.into(), param: None }
+        Self::new(StatusCode::BAD_REQUEST, "invalid_json", None, message)
     }
 
     /// Returns the 400 of a syntax error at `offset` of `body`.
@@ -100,44 +87,28 @@ impl InvalidRequest {
         ))
     }
 
-    pub(crate) fn not_utf8(body: &[u8], error: Utf8Error) -> Self {
-        Self::at(body, error.valid_up_to(), "it is not UTF-8")
-    }
-
     pub(crate) fn json(body: &[u8], error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
         Self::at(body, offset(body, error), what)
     }
 
-    pub(crate) fn missing(param: &'static str) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "missing_required_parameter",
-            message: format!("Missing required parameter: '{param}'."),
-            param: Some(param.into()),
-        }
+    pub(crate) fn missing(param: &str) -> Self {
+        let message = format!("Missing required parameter: '{param}'.");
+        Self::new(StatusCode::BAD_REQUEST, "missing_required_parameter", Some(param.into()), message)
     }
 
-    pub(crate) fn duplicate(param: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn duplicate(param: impl Into<String>) -> Self {
         let param = param.into();
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "duplicate_parameter",
-            message: format!("'{param}' is given more than once."),
-            param: Some(param),
-        }
+        let message = format!("'{param}' is given more than once.");
+        Self::new(StatusCode::BAD_REQUEST, "duplicate_parameter", Some(param), message)
     }
 
     /// Returns the 400 of an invalid value of `param`; `rule` describes a valid one ("must be a string").
-    pub(crate) fn value(param: impl Into<Cow<'static, str>>, rule: &str) -> Self {
+    pub(crate) fn value(param: impl Into<String>, rule: &str) -> Self {
         let param = param.into();
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "invalid_value",
-            message: format!("'{param}' {rule}."),
-            param: Some(param),
-        }
+        let message = format!("'{param}' {rule}.");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_value", Some(param), message)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         testing::{CLASSIFIER, DONE, STOP, USAGE, data, head, peek, peek_for, read, request, says, sse},
     },
     deployment::peek::PeekLayer,
-    error::{BodyError, TimeoutKind},
+    error::{BodyError, HasOutcome, TimeoutKind},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ const FIXED: [&str; 2] = ["stream", "stream_options"];
 /// # Errors
 ///
 /// [`InvalidRequest`] if the list has another form, is too long, or sets a parameter that a fallback may not set.
-pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, InvalidRequest> {
+pub(super) fn read(name: &str, value: &str) -> Result<Fallbacks, InvalidRequest> {
     let mut fallbacks = Fallbacks::default();
     for entry in entries(name, value)? {
         match object(name, entry)? {
@@ -45,13 +45,13 @@ pub(super) fn read(name: &'static str, value: &str) -> Result<Fallbacks, Invalid
     Ok(fallbacks)
 }
 
-fn entries<'a>(name: &'static str, value: &'a str) -> Result<Vec<&'a str>, InvalidRequest> {
+fn entries<'a>(name: &str, value: &'a str) -> Result<Vec<&'a str>, InvalidRequest> {
     scan::list(value, MOST_ENTRIES).ok_or_else(|| {
         InvalidRequest::value(name, "must be a list of at most 256 model names or objects, or null")
     })
 }
 
-fn object<'a>(name: &'static str, entry: &'a str) -> Result<Option<Object<'a>>, InvalidRequest> {
+fn object<'a>(name: &str, entry: &'a str) -> Result<Option<Object<'a>>, InvalidRequest> {
     if !entry.starts_with('{') {
         return Ok(None);
     }
@@ -66,7 +66,7 @@ fn is_target(object: &Object<'_>) -> bool {
     object.members.iter().any(|member| member.key == "model" && !object.value(member).starts_with('['))
 }
 
-fn named(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
+fn named(name: &str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
     match string(entry) {
         Some(model) if !model.is_empty() => {
             Ok(FallbackTarget { model: model.into(), parameters: Vec::new() })
@@ -75,7 +75,7 @@ fn named(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidReque
     }
 }
 
-fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTarget, InvalidRequest> {
+fn with_parameters(name: &str, object: &Object<'_>) -> Result<FallbackTarget, InvalidRequest> {
     let mut model: Option<Arc<str>> = None;
     let mut parameters: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(object.members.len());
     for member in &object.members {
@@ -114,7 +114,7 @@ fn with_parameters(name: &'static str, object: &Object<'_>) -> Result<FallbackTa
     )
 }
 
-fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), InvalidRequest> {
+fn by_group(name: &str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), InvalidRequest> {
     let [group] = &*object.members else {
         return Err(InvalidRequest::value(
             name,
@@ -135,7 +135,7 @@ fn by_group(name: &'static str, object: &Object<'_>, into: &mut Fallbacks) -> Re
     Ok(())
 }
 
-fn target(name: &'static str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
+fn target(name: &str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
     match object(name, entry)? {
         Some(object) => with_parameters(name, &object),
         None => named(name, entry),

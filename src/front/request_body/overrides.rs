@@ -14,22 +14,6 @@ use crate::{
     request::Overrides,
 };
 
-const NUM_RETRIES: &str = "num_retries";
-const REQUEST_TIMEOUT: &str = "request_timeout";
-const TIMEOUT: &str = "timeout";
-const STREAM_TIMEOUT: &str = "stream_timeout";
-const FALLBACKS: &str = "fallbacks";
-const CONTEXT_WINDOW: &str = "context_window_fallbacks";
-const CONTENT_POLICY: &str = "content_policy_fallbacks";
-const DISABLE: &str = "disable_fallbacks";
-const MAX_FALLBACKS: &str = "max_fallbacks";
-const MIDSTREAM: &str = "midstream_fallback";
-
-static HEADER_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
-static HEADER_STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
-static HEADER_NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
-static HEADER_MIDSTREAM: HeaderName = HeaderName::from_static("x-tollgate-midstream");
-
 /// The longest timeout in seconds, about 136 years. Larger values would overflow an `Instant`.
 const LONGEST: f64 = u32::MAX as f64;
 
@@ -70,18 +54,13 @@ struct ParsedOverrides {
 impl ParsedOverrides {
     /// Reads the headers, which override the body.
     fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), InvalidRequest> {
-        if let Some(text) = header(headers, &HEADER_NUM_RETRIES)? {
-            self.overrides.num_retries = Some(count(HEADER_NUM_RETRIES.as_str(), text)?);
-        }
-        if let Some(text) = header(headers, &HEADER_TIMEOUT)? {
-            self.timeout = seconds(HEADER_TIMEOUT.as_str(), text)?;
-        }
-        if let Some(text) = header(headers, &HEADER_STREAM_TIMEOUT)? {
-            self.overrides.stream_timeout = seconds(HEADER_STREAM_TIMEOUT.as_str(), text)?;
-        }
-        if let Some(text) = header(headers, &HEADER_MIDSTREAM)? {
-            self.overrides.midstream = Some(midstream(HEADER_MIDSTREAM.as_str(), text.trim())?);
-        }
+        let into = &mut self.overrides;
+        into.num_retries = header(headers, "x-litellm-num-retries", count)?.or(into.num_retries);
+        self.timeout = header(headers, "x-litellm-timeout", seconds)?.unwrap_or(self.timeout);
+        let stream_timeout = header(headers, "x-litellm-stream-timeout", seconds)?;
+        into.stream_timeout = stream_timeout.unwrap_or(into.stream_timeout);
+        let trimmed = |name: &str, text: &str| midstream(name, text.trim());
+        into.midstream = header(headers, "x-tollgate-midstream", trimmed)?.or(into.midstream);
         Ok(())
     }
 
@@ -90,17 +69,17 @@ impl ParsedOverrides {
         let set = value != "null";
         let into = &mut self.overrides;
         match key {
-            NUM_RETRIES if set => into.num_retries = Some(count(NUM_RETRIES, &literal(value))?),
-            MAX_FALLBACKS if set => into.max_fallbacks = Some(count(MAX_FALLBACKS, &literal(value))?),
-            REQUEST_TIMEOUT if set => self.request_timeout = seconds(REQUEST_TIMEOUT, &literal(value))?,
-            TIMEOUT if set => self.timeout = seconds(TIMEOUT, &literal(value))?,
-            STREAM_TIMEOUT if set => into.stream_timeout = seconds(STREAM_TIMEOUT, &literal(value))?,
-            DISABLE if set => into.disable_fallbacks = boolean(DISABLE, value)?,
-            MIDSTREAM if set => into.midstream = Some(midstream(MIDSTREAM, &literal(value))?),
+            "num_retries" if set => into.num_retries = Some(count(key, &literal(value))?),
+            "max_fallbacks" if set => into.max_fallbacks = Some(count(key, &literal(value))?),
+            "request_timeout" if set => self.request_timeout = seconds(key, &literal(value))?,
+            "timeout" if set => self.timeout = seconds(key, &literal(value))?,
+            "stream_timeout" if set => into.stream_timeout = seconds(key, &literal(value))?,
+            "disable_fallbacks" if set => into.disable_fallbacks = boolean(key, value)?,
+            "midstream_fallback" if set => into.midstream = Some(midstream(key, &literal(value))?),
             // An explicit null replaces the configured list by an empty one.
-            FALLBACKS => into.fallbacks = Some(list(FALLBACKS, value)?.unwrap_or_default()),
-            CONTEXT_WINDOW => into.context_window_fallbacks = Some(list(CONTEXT_WINDOW, value)?),
-            CONTENT_POLICY => into.content_policy_fallbacks = Some(list(CONTENT_POLICY, value)?),
+            "fallbacks" => into.fallbacks = Some(list(key, value)?.unwrap_or_default()),
+            "context_window_fallbacks" => into.context_window_fallbacks = Some(list(key, value)?),
+            "content_policy_fallbacks" => into.content_policy_fallbacks = Some(list(key, value)?),
             key if set && action == InRequest::Refused => {
                 // The client's key may be of any length; the error shows its first 64 characters.
                 let key: String = key.chars().take(64).collect();
@@ -116,25 +95,27 @@ impl ParsedOverrides {
 }
 
 /// Parses `true` or `false`.
-pub(super) fn boolean(name: &'static str, value: &str) -> Result<bool, InvalidRequest> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(InvalidRequest::value(name, "must be true or false")),
-    }
+pub(super) fn boolean(name: &str, value: &str) -> Result<bool, InvalidRequest> {
+    value.parse().map_err(|_| InvalidRequest::value(name, "must be true or false"))
 }
 
-fn midstream(name: &'static str, text: &str) -> Result<Midstream, InvalidRequest> {
+fn midstream(name: &str, text: &str) -> Result<Midstream, InvalidRequest> {
     Midstream::named(text).ok_or_else(|| InvalidRequest::value(name, "must be off, continue or restart"))
 }
 
-fn list(name: &'static str, value: &str) -> Result<Option<Fallbacks>, InvalidRequest> {
+fn list(name: &str, value: &str) -> Result<Option<Fallbacks>, InvalidRequest> {
     if value == "null" { Ok(None) } else { fallbacks::read(name, value).map(Some) }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>, InvalidRequest> {
+/// Parses a header by `read`. Returns `None` if the header was not sent.
+fn header<T>(
+    headers: &HeaderMap,
+    name: &str,
+    read: fn(&str, &str) -> Result<T, InvalidRequest>,
+) -> Result<Option<T>, InvalidRequest> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    value.to_str().map(Some).map_err(|_| InvalidRequest::value(name.as_str(), "must be a number"))
+    let text = value.to_str().map_err(|_| InvalidRequest::value(name, "must be a number"))?;
+    read(name, text).map(Some)
 }
 
 /// Returns a number's text. Numbers may be in quotes.
@@ -143,26 +124,16 @@ fn literal(value: &str) -> Cow<'_, str> {
 }
 
 /// Parses a whole number of zero or more; `2.0` is accepted.
-fn count(name: &'static str, text: &str) -> Result<u32, InvalidRequest> {
+fn count(name: &str, text: &str) -> Result<u32, InvalidRequest> {
     let text = text.trim();
-    if let Ok(count) = text.parse() {
-        return Ok(count);
-    }
-    match text.parse::<f64>() {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked to be whole and in range"
-        )]
-        Ok(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
-            Ok(number as u32)
-        }
-        _ => Err(InvalidRequest::value(name, "must be a whole number, zero or more")),
-    }
+    // Zero is added because a negative zero would print its sign.
+    let float = || text.parse::<f64>().ok().filter(|number| number.fract() == 0.0).map(|number| number + 0.0);
+    let count = text.parse().ok().or_else(|| format!("{:.0}", float()?).parse().ok());
+    count.ok_or_else(|| InvalidRequest::value(name, "must be a whole number, zero or more"))
 }
 
 /// Parses a number of seconds. Zero means "not set".
-fn seconds(name: &'static str, text: &str) -> Result<Option<Duration>, InvalidRequest> {
+fn seconds(name: &str, text: &str) -> Result<Option<Duration>, InvalidRequest> {
     let rule = "must be a number of seconds, zero or more";
     match text.trim().parse::<f64>() {
         Ok(0.0) => Ok(None),

@@ -30,7 +30,8 @@ pub(crate) fn read(
     if body.is_empty() {
         return Err(InvalidRequest::body("The request body is empty: send a JSON object."));
     }
-    let text = std::str::from_utf8(body).map_err(|error| InvalidRequest::not_utf8(body, error))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|error| InvalidRequest::at(body, error.valid_up_to(), "it is not UTF-8"))?;
     let error = match scan::object(text) {
         Ok(object) => return info(operation, headers, &object, &[]),
         Err(error) => error,
@@ -116,7 +117,7 @@ fn reject_duplicates(object: &Object<'_>) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-fn flag(object: &Object<'_>, key: &'static str) -> Result<Option<bool>, InvalidRequest> {
+fn flag(object: &Object<'_>, key: &str) -> Result<Option<bool>, InvalidRequest> {
     match object.last(key) {
         Some(value) if value != "null" => boolean(key, &value).map(Some),
         _ => Ok(None),

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt, ops::Range};
 
 use memchr::{memchr2, memchr2_iter};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -124,13 +124,12 @@ fn key<'a>(text: Text<'a>, part: &Part) -> Cow<'a, str> {
 
 /// Parses `text` by `serde_json`: slower, for the errors of invalid bodies, and as the reference in tests of [`scanned`].
 pub(super) fn parsed(text: &str) -> Result<Object<'_>, ParseError> {
-    let trimmed = text.trim_end_matches([' ', '\t', '\r', '\n']);
-    if !matches!(text.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first(), Some(b'{')) {
+    const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+    let trimmed = text.trim_end_matches(SPACE);
+    if !text.trim_start_matches(SPACE).starts_with('{') {
         // The text is valid JSON but not an object, or serde_json reports the error.
-        return Err(match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) => ParseError::NotAnObject,
-            Err(error) => ParseError::Syntax(error),
-        });
+        let json = serde_json::from_str::<IgnoredAny>(text);
+        return Err(json.map_or_else(ParseError::Syntax, |_| ParseError::NotAnObject));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let members = deserializer
@@ -145,7 +144,14 @@ pub(super) fn parsed(text: &str) -> Result<Object<'_>, ParseError> {
 
 /// Returns the JSON text of each entry of a list, or `None` if `text` is not a list or has more than `limit` entries.
 pub(super) fn list(text: &str, limit: usize) -> Option<Vec<&str>> {
-    serde_json::Deserializer::from_str(text).deserialize_seq(Entries { limit }).ok()
+    let (mut cursor, mut entries) = (Cursor::new(text), Vec::new());
+    cursor.list(|cursor| {
+        let from = cursor.at();
+        cursor.value()?;
+        entries.push(cursor.slice(from));
+        (entries.len() <= limit).then_some(())
+    })?;
+    cursor.end().map(|()| entries)
 }
 
 /// Returns the text of a JSON string, or `None` if `value` is not a string or has an unpaired surrogate.
@@ -201,30 +207,6 @@ impl<'de> Visitor<'de> for Members<'de> {
     }
 }
 
-/// The `serde` visitor of a list's entries.
-struct Entries {
-    limit: usize,
-}
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<&'de str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = seq.next_element::<&'de RawValue>()? {
-            if entries.len() == self.limit {
-                return Err(de::Error::custom("too many entries"));
-            }
-            entries.push(entry.get());
-        }
-        Ok(entries)
-    }
-}
-
 /// Returns the offset of `part` in `whole`, of which it is a slice.
 fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr().addr() - whole.as_ptr().addr()
@@ -239,16 +221,12 @@ fn deeper_than(bytes: &[u8], limit: usize) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b'"' => {
-                at = after_string(bytes, at);
-                continue;
-            }
             b'[' | b'{' if depth == limit => return Some(at),
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        at += 1;
+        at = if byte == b'"' { after_string(bytes, at) } else { at + 1 };
     }
     None
 }

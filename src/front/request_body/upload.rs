@@ -44,7 +44,8 @@ where
     let mut body = std::pin::pin!(UploadBody::new(body));
     let mut buffer = BufferPermit { buffered, permit: None, most, total: 0 };
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(buffer.total, cx)).await? {
-        let frame = frame.map_err(|_| InvalidRequest::broken_off())?;
+        // The client has usually disconnected and does not read this.
+        let frame = frame.map_err(|_| InvalidRequest::body("The request body broke off."))?;
         if let Ok(data) = frame.into_data() {
             buffer.grow(data.len())?;
             reading.take(data);

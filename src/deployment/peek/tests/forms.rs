@@ -10,7 +10,7 @@ use crate::{
         AttemptTimeouts, ScriptStep, UpstreamBody,
         testing::{COMPLETION, DONE, ROLE, STOP, data, head, peek, peek_for, read, request_for, says, sse},
     },
-    error::BodyError,
+    error::{BodyError, HasOutcome},
     request::{self, Operation},
 };
 
