@@ -35,8 +35,6 @@ type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
 pub struct State {
     /// The metrics of the gateway.
     pub(crate) metrics: Metrics,
-    /// The retry budget that all groups of the gateway share.
-    budget: Budget,
     /// The flag that the process is draining before its shutdown.
     pub draining: Draining,
     connect: Connect,
@@ -87,11 +85,8 @@ impl State {
     pub fn with_upstreams(
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
     ) -> Self {
-        let (metrics, budget) = (Metrics::default(), Budget::default());
-        metrics.watch(budget.clone());
         Self {
-            metrics,
-            budget,
+            metrics: Metrics::default(),
             draining: Draining::default(),
             connect: Box::new(connect),
             registry: Mutex::default(),
@@ -114,8 +109,8 @@ impl State {
     /// Returns the retry budget, set to the values of `settings`.
     pub(crate) fn budget(&self, settings: &Settings) -> Budget {
         let RetryBudget { percent, reserve } = settings.retry_budget;
-        self.budget.set(percent, reserve);
-        self.budget.clone()
+        self.metrics.budget().set(percent, reserve);
+        self.metrics.budget().clone()
     }
 
     /// Returns the quota meters of a deployment, with the limits of the current configuration. The meters keep their

@@ -29,16 +29,18 @@ pub(crate) struct Metrics {
     inner: Arc<Inner>,
 }
 
-/// The meters by key. Locked when a tree is built and when the metrics are read, never by a request.
-type ScopeMap<Key> = Mutex<BTreeMap<Key, Arc<ScopeMetrics>>>;
+/// The meters by their labels. Locked when a tree is built and when the metrics are read, never by a request.
+type ScopeMap = Mutex<BTreeMap<LabelList, Arc<ScopeMetrics>>>;
+
+/// The names and values of the labels of a scope.
+type LabelList = Vec<(&'static str, Arc<str>)>;
 
 #[derive(Debug, Default)]
 struct Inner {
     gateway: Arc<ScopeMetrics>,
-    groups: ScopeMap<Arc<str>>,
-    /// The meters by group and deployment id.
-    deployments: ScopeMap<(Arc<str>, Arc<str>)>,
-    budget: Mutex<Option<Budget>>,
+    groups: ScopeMap,
+    deployments: ScopeMap,
+    budget: Budget,
 }
 
 impl Metrics {
@@ -50,19 +52,17 @@ impl Metrics {
     /// Returns the meter of a group, which counts each request that reaches the group once, however many attempts it
     /// needs.
     pub(crate) fn group(&self, name: &Arc<str>) -> Arc<ScopeMetrics> {
-        let mut groups = self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(groups.entry(Arc::clone(name)).or_default())
+        scope(&self.inner.groups, vec![("group", Arc::clone(name))])
     }
 
     /// Returns the meter of a deployment, which counts each attempt.
     pub(crate) fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<ScopeMetrics> {
-        let mut deployments = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(deployments.entry((Arc::clone(group), Arc::clone(id))).or_default())
+        scope(&self.inner.deployments, vec![("group", Arc::clone(group)), ("deployment", Arc::clone(id))])
     }
 
-    /// Adds the counters of the retry budget to the metrics.
-    pub(crate) fn watch(&self, budget: Budget) {
-        *self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
+    /// Returns the retry budget of the gateway, whose counters are among the metrics.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.inner.budget
     }
 
     /// Returns all metrics in the text format of Prometheus.
@@ -78,32 +78,26 @@ impl Metrics {
     }
 }
 
-type LabelledScope = (Vec<(&'static str, Arc<str>)>, Arc<ScopeMetrics>);
+/// Returns the meter with these labels.
+fn scope(scopes: &ScopeMap, labels: LabelList) -> Arc<ScopeMetrics> {
+    Arc::clone(scopes.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default())
+}
 
-impl Metrics {
-    fn groups(&self) -> Vec<LabelledScope> {
-        let groups = self.inner.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.iter().map(|(name, meter)| (vec![("group", Arc::clone(name))], Arc::clone(meter))).collect()
-    }
-
-    fn deployments(&self) -> Vec<LabelledScope> {
-        let deployments = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner);
-        let labels = |(group, id): &(Arc<str>, Arc<str>)| {
-            vec![("group", Arc::clone(group)), ("deployment", Arc::clone(id))]
-        };
-        deployments.iter().map(|(key, meter)| (labels(key), Arc::clone(meter))).collect()
-    }
+/// Returns a copy of all meters, so that no lock is held while they are encoded.
+fn snapshot(scopes: &ScopeMap) -> BTreeMap<LabelList, Arc<ScopeMetrics>> {
+    scopes.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gateway = vec![(Vec::new(), self.gateway())];
+        let gateway = BTreeMap::from([(Vec::new(), self.gateway())]);
+        let deployments = snapshot(&self.inner.deployments);
         let scopes = [
-            ("requests", "model requests of clients", gateway),
-            ("group_requests", "requests that reached a group", self.groups()),
-            ("deployment_attempts", "attempts on a deployment", self.deployments()),
+            ("requests", "model requests of clients", &gateway),
+            ("group_requests", "requests that reached a group", &snapshot(&self.inner.groups)),
+            ("deployment_attempts", "attempts on a deployment", &deployments),
         ];
-        for (name, help, scopes) in &scopes {
+        for (name, help, scopes) in scopes {
             encode_scopes(&mut encoder, name, help, scopes)?;
         }
         let mut broken = encoder.encode_descriptor(
@@ -112,25 +106,19 @@ impl Collector for Metrics {
             None,
             MetricType::Counter,
         )?;
-        for (labels, meter) in self.deployments() {
+        for (labels, meter) in &deployments {
             let count = meter.broken_events.load(Ordering::Relaxed);
-            ConstCounter::new(count).encode(broken.encode_family(&Labels(&labels))?)?;
+            ConstCounter::new(count).encode(broken.encode_family(labels)?)?;
         }
-        let budget = self.inner.budget.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(counts) = budget.map(|budget| budget.counts()) {
-            let counts = [
-                (
-                    "retry_budget_first_attempts",
-                    "First attempts counted by the retry budget",
-                    counts.deposits,
-                ),
-                ("retry_budget_repeats", "Retries permitted by the retry budget", counts.withdrawals),
-                ("retry_budget_refused", "Retries refused by the retry budget", counts.refused),
-            ];
-            for (name, help, count) in counts {
-                let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-                ConstCounter::new(count).encode(metric)?;
-            }
+        let counts = self.inner.budget.counts();
+        let counts = [
+            ("retry_budget_first_attempts", "First attempts counted by the retry budget", counts.deposits),
+            ("retry_budget_repeats", "Retries permitted by the retry budget", counts.withdrawals),
+            ("retry_budget_refused", "Retries refused by the retry budget", counts.refused),
+        ];
+        for (name, help, count) in counts {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(count).encode(metric)?;
         }
         Ok(())
     }
@@ -140,7 +128,7 @@ fn encode_scopes(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    scopes: &[LabelledScope],
+    scopes: &BTreeMap<LabelList, Arc<ScopeMetrics>>,
 ) -> Result<(), fmt::Error> {
     let ended = format!("Completed {help}, by outcome class");
     let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;
@@ -148,48 +136,30 @@ fn encode_scopes(
         for (class, count) in meter.results() {
             let mut labels = labels.clone();
             labels.push(("class", class.into()));
-            ConstCounter::new(count).encode(family.encode_family(&Labels(&labels))?)?;
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
     }
     let in_flight = format!("{name}_in_flight");
     let now = format!("In flight: {help}");
     let mut family = encoder.encode_descriptor(&in_flight, &now, None, MetricType::Gauge)?;
     for (labels, meter) in scopes {
-        ConstGauge::new(meter.in_flight()).encode(family.encode_family(&Labels(labels))?)?;
+        ConstGauge::new(meter.in_flight()).encode(family.encode_family(labels)?)?;
     }
-    let histograms = [
-        (
-            "duration_seconds",
-            "Duration of",
-            ScopeMetrics::durations as fn(&ScopeMetrics) -> HistogramSnapshot,
-        ),
+    type Read = fn(&ScopeMetrics) -> HistogramSnapshot;
+    let histograms: [(_, _, Read); 2] = [
+        ("duration_seconds", "Duration of", ScopeMetrics::durations),
         ("first_content_seconds", "Time to the first content of", ScopeMetrics::first_contents),
     ];
-    for (what, measured, shown) in histograms {
+    for (what, measured, read) in histograms {
         let name = format!("{name}_{what}");
         let taken = format!("{measured} {help}, in seconds");
         let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
         for (labels, meter) in scopes {
-            let (sum, count, buckets) = shown(meter);
-            let labels = Labels(labels);
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            let (sum, count, buckets) = read(meter);
+            family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
     }
     Ok(())
-}
-
-/// Labels that are known when the tree is built.
-struct Labels<'a>(&'a [(&'static str, Arc<str>)]);
-
-impl prometheus_client::encoding::EncodeLabelSet for Labels<'_> {
-    fn encode(
-        &self,
-        encoder: &mut prometheus_client::encoding::LabelSetEncoder<'_>,
-    ) -> Result<(), fmt::Error> {
-        self.0.iter().try_for_each(|(name, value)| {
-            prometheus_client::encoding::EncodeLabel::encode(&(*name, value.as_ref()), encoder.encode_label())
-        })
-    }
 }
 
 #[cfg(test)]
