@@ -71,27 +71,6 @@ impl FallbackRules {
         LargerGroup(self.clone())
     }
 
-    /// Returns the request for the next call after a failure: the same group while it has an untried `order` tier, else
-    /// the next fallback group.
-    fn next_request(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
-        if let Some(same_group) = self.next_tier(request, outcome) {
-            return Some(same_group);
-        }
-        let targets = match outcome.class() {
-            Class::Success => return None,
-            Class::ContextWindow => self.targets_for(request, SpecialError::ContextWindow)?,
-            Class::ContentPolicy => self.targets_for(request, SpecialError::ContentPolicy)?,
-            // The model does not exist: the client must see the error, so no other model responds.
-            Class::Caller if outcome.is_refusal() => return None,
-            Class::Caller
-            | Class::Unauthorized
-            | Class::RateLimited
-            | Class::Timeout
-            | Class::Unavailable => self.general(request),
-        };
-        self.next_group_for(request, targets)
-    }
-
     /// Returns the request for the same group if it has untried deployments of a later `order`. These are called before
     /// any other group, even without retries.
     fn next_tier(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
@@ -115,55 +94,48 @@ impl FallbackRules {
     /// Returns the fallback list for an error that can have separate lists. If separate lists exist but none is for
     /// this group, the client receives the error, unless `fallback_on_context_window` permits the general fallbacks.
     fn targets_for(&self, request: &Request, error: SpecialError) -> Option<Vec<FallbackTarget>> {
-        match self.lists(request, error) {
-            Lists::Flat(list) => Some(list.to_vec()),
-            Lists::ByGroup(lists) => match self.entry(lists, request) {
-                Some(list) => Some(list),
-                None if error == SpecialError::ContextWindow && self.inner.fallback_on_context_window => {
-                    Some(self.general(request))
-                }
-                None => None,
-            },
-            Lists::None => Some(self.general(request)),
+        let permitted = error == SpecialError::ContextWindow && self.inner.fallback_on_context_window;
+        match self.special(request, error) {
+            Some(None) if !permitted => None,
+            special => Some(special.flatten().unwrap_or_else(|| self.general(request))),
         }
     }
 
     /// Returns the general fallback list for the group of a request.
     fn general(&self, request: &Request) -> Vec<FallbackTarget> {
-        let overrides = &request.info.overrides;
-        let lists = overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
-        match &lists.flat {
-            Some(flat) => flat.clone(),
-            None => self.entry(lists, request).unwrap_or_default(),
-        }
+        let lists = request.info.overrides.fallbacks.as_ref().unwrap_or(&self.inner.general);
+        self.entry(lists, request).unwrap_or_default()
     }
 
-    /// Returns the separate lists for an error, of the request or else of the configuration.
-    fn lists<'a>(&'a self, request: &'a Request, error: SpecialError) -> Lists<'a> {
+    /// Returns the entry for the group in the separate lists for an error, of the request or else of the configuration.
+    /// The outer `None` means that there are no separate lists.
+    fn special(&self, request: &Request, error: SpecialError) -> Option<Option<Vec<FallbackTarget>>> {
         let overrides = &request.info.overrides;
         // A flat list in a request applies to every error.
-        if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.as_ref()) {
-            return Lists::Flat(flat);
+        if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.clone()) {
+            return Some(Some(flat));
         }
         let (requested, configured) = match error {
             SpecialError::ContextWindow => (&overrides.context_window_fallbacks, &self.inner.context_window),
             SpecialError::ContentPolicy => (&overrides.content_policy_fallbacks, &self.inner.content_policy),
         };
-        match requested.as_ref().unwrap_or(configured) {
-            Some(Fallbacks { flat: Some(flat), .. }) => Lists::Flat(flat),
-            Some(lists) => Lists::ByGroup(lists),
-            None => Lists::None,
-        }
+        let lists = requested.as_ref().unwrap_or(configured).as_ref()?;
+        Some(self.entry(lists, request))
     }
 
-    /// Returns the list for the requested name, else for the group that serves it, else the default list.
+    /// Returns the flat list, or else the list for the requested name, else for the group that serves it, else the
+    /// default list.
     fn entry(&self, lists: &Fallbacks, request: &Request) -> Option<Vec<FallbackTarget>> {
         let requested = request.group();
-        let of = |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name);
-        of(requested)
+        let of =
+            |name: &Arc<str>| lists.by_group.iter().find(|(group, _)| group == name).map(|(_, list)| list);
+        lists
+            .flat
+            .as_ref()
+            .or_else(|| of(requested))
             .or_else(|| of(&self.serving_group(requested)))
-            .map(|(_, list)| list.clone())
-            .or_else(|| (!lists.default.is_empty()).then(|| lists.default.clone()))
+            .or_else(|| Some(&lists.default).filter(|default| !default.is_empty()))
+            .cloned()
     }
 
     /// Returns the request for the next group that it has not tried: first from `targets`, then from the lists that led
@@ -200,8 +172,25 @@ impl FallbackRules {
 }
 
 impl Next<Request> for FallbackRules {
+    /// Returns the request for the next call after a failure: the same group while it has an untried `order` tier, else
+    /// the next fallback group.
     fn next(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
-        self.next_request(request, outcome)
+        if let Some(same_group) = self.next_tier(request, outcome) {
+            return Some(same_group);
+        }
+        let targets = match outcome.class() {
+            Class::Success => return None,
+            Class::ContextWindow => self.targets_for(request, SpecialError::ContextWindow)?,
+            Class::ContentPolicy => self.targets_for(request, SpecialError::ContentPolicy)?,
+            // The model does not exist: the client must see the error, so no other model responds.
+            Class::Caller if outcome.is_refusal() => return None,
+            Class::Caller
+            | Class::Unauthorized
+            | Class::RateLimited
+            | Class::Timeout
+            | Class::Unavailable => self.general(request),
+        };
+        self.next_group_for(request, targets)
     }
 }
 
@@ -212,13 +201,8 @@ pub(crate) struct LargerGroup(FallbackRules);
 impl LargerGroup {
     /// Returns the request for the next group of the context window fallbacks.
     fn next_larger(&self, request: &Request) -> Option<Request> {
-        let Self(rules) = self;
-        let targets = match rules.lists(request, SpecialError::ContextWindow) {
-            Lists::Flat(list) => list.to_vec(),
-            Lists::ByGroup(lists) => rules.entry(lists, request)?,
-            Lists::None => return None,
-        };
-        rules.next_group_for(request, targets)
+        let targets = self.0.special(request, SpecialError::ContextWindow)??;
+        self.0.next_group_for(request, targets)
     }
 }
 
@@ -247,13 +231,6 @@ impl Preflight<Request> for LargerGroup {
 enum SpecialError {
     ContextWindow,
     ContentPolicy,
-}
-
-/// The fallback lists that apply to an error.
-enum Lists<'a> {
-    Flat(&'a [FallbackTarget]),
-    ByGroup(&'a Fallbacks),
-    None,
 }
 
 /// Returns a copy of the request for another group.
