@@ -39,7 +39,11 @@ impl MockUpstream {
         match self.failure {
             Some(kind) => self.error_response(kind),
             None if stream && operation != Operation::Embeddings => self.stream_response(operation),
-            None => respond(StatusCode::OK, "application/json", vec![encoded(&self.completion(operation))]),
+            None => respond(
+                StatusCode::OK,
+                "application/json",
+                vec![self.completion(operation).to_string().into()],
+            ),
         }
     }
 
@@ -54,11 +58,8 @@ impl MockUpstream {
         let tokens = self.text.split_whitespace().count();
         let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens});
         let choice = match operation {
-            Operation::Chat => json!({
-                "index": 0, "finish_reason": "stop",
-                "message": {"role": "assistant", "content": &*self.text},
-            }),
-            Operation::Completions => json!({"index": 0, "finish_reason": "stop", "text": &*self.text}),
+            Operation::Chat => json!({"message": {"role": "assistant", "content": &*self.text}}),
+            Operation::Completions => json!({"text": &*self.text}),
             Operation::Embeddings => {
                 return json!({
                     "object": "list", "model": &*self.model,
@@ -67,42 +68,31 @@ impl MockUpstream {
                 });
             }
         };
-        json!({
-            "id": "mock", "object": object(operation, false), "created": 0, "model": &*self.model,
-            "choices": [choice], "usage": usage,
-        })
+        let mut completion = self.with_choice(object(operation, false), choice, Some("stop"));
+        completion["usage"] = usage;
+        completion
+    }
+
+    /// Returns a completion or a chunk with one choice.
+    fn with_choice(&self, object: &str, mut choice: Value, finish: Option<&str>) -> Value {
+        choice["index"] = 0.into();
+        choice["finish_reason"] = finish.into();
+        json!({"id": "mock", "object": object, "created": 0, "model": &*self.model, "choices": [choice]})
     }
 
     /// Returns a stream with one event per word.
     fn stream_response(&self, operation: Operation) -> Response<UpstreamBody> {
-        let chunk = |choice: Value| {
-            let chunk = json!({
-                "id": "mock", "object": object(operation, true), "created": 0, "model": &*self.model,
-                "choices": [choice],
-            });
+        let chunk = |choice, finish| {
+            let chunk = self.with_choice(object(operation, true), choice, finish);
             Bytes::from(format!("data: {chunk}\n\n"))
         };
-        let word = |text: &str| match operation {
-            Operation::Chat => json!({"index": 0, "delta": {"content": text}, "finish_reason": null}),
-            Operation::Completions | Operation::Embeddings => {
-                json!({"index": 0, "text": text, "finish_reason": null})
-            }
-        };
-        let end = match operation {
-            Operation::Chat => json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
-            Operation::Completions | Operation::Embeddings => {
-                json!({"index": 0, "text": "", "finish_reason": "stop"})
-            }
-        };
-        let mut events = Vec::new();
-        if operation == Operation::Chat {
-            let delta = json!({"role": "assistant", "content": ""});
-            events.push(chunk(json!({"index": 0, "delta": delta, "finish_reason": null})));
-        }
-        events.extend(self.text.split_inclusive(' ').map(|text| chunk(word(text))));
-        events.push(chunk(end));
-        events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-        respond(StatusCode::OK, "text/event-stream", events)
+        let is_chat = operation == Operation::Chat;
+        let word = |text| if is_chat { json!({"delta": {"content": text}}) } else { json!({"text": text}) };
+        let opening = is_chat.then(|| chunk(json!({"delta": {"role": "assistant", "content": ""}}), None));
+        let words = self.text.split_inclusive(' ').map(|text| chunk(word(text), None));
+        let end = chunk(if is_chat { json!({"delta": {}}) } else { word("") }, Some("stop"));
+        let events = opening.into_iter().chain(words).chain([end, Bytes::from_static(b"data: [DONE]\n\n")]);
+        respond(StatusCode::OK, "text/event-stream", events.collect())
     }
 
     /// Returns a vector that depends on the text alone.
@@ -118,10 +108,6 @@ const fn object(operation: Operation, stream: bool) -> &'static str {
         Operation::Chat => "chat.completion",
         Operation::Completions | Operation::Embeddings => "text_completion",
     }
-}
-
-fn encoded(value: &Value) -> Bytes {
-    Bytes::from(value.to_string())
 }
 
 fn respond(status: StatusCode, media: &'static str, frames: Vec<Bytes>) -> Response<UpstreamBody> {

@@ -121,19 +121,7 @@ fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> 
         OutcomeKind::Permission => {
             Some(("The upstream does not allow this to the gateway's own credential", "upstream_forbidden"))
         }
-        OutcomeKind::Success
-        | OutcomeKind::RateLimited
-        | OutcomeKind::QuotaExhausted
-        | OutcomeKind::Overloaded
-        | OutcomeKind::ContextWindow
-        | OutcomeKind::ContentPolicy
-        | OutcomeKind::NotFound
-        | OutcomeKind::TooLarge
-        | OutcomeKind::BadRequest
-        | OutcomeKind::Timeout
-        | OutcomeKind::ServerError
-        | OutcomeKind::Network
-        | OutcomeKind::StreamBroken => None,
+        _ => None,
     }
 }
 
