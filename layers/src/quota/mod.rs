@@ -47,9 +47,11 @@
 //! until reported usage has corrected it.
 
 mod account;
+mod cost;
 mod future;
 mod limits;
 mod meters;
+mod minute;
 mod remaining;
 mod requests;
 mod reservation;

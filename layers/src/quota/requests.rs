@@ -2,7 +2,7 @@
 
 use super::{
     limits::RateWindow,
-    remaining::RemainingEstimate,
+    minute::MinuteMeter,
     sliding_window::{SLOTS, SlidingWindow},
 };
 
@@ -18,8 +18,7 @@ const TRIAL_HOLD: u64 = 2_000;
 /// The minute rule always holds. Of the other two one does: the bucket until a refusal has taught the window.
 #[derive(Debug)]
 pub(super) struct RequestMeter {
-    limit: u64,
-    minute: SlidingWindow,
+    pub(super) minute: MinuteMeter,
     rule: Rule,
     /// The level of the bucket, and the time of its last update.
     level: f64,
@@ -30,7 +29,6 @@ pub(super) struct RequestMeter {
     clean_since: u64,
     /// The number of refusals that taught a window.
     pub(super) learned_refusals: u64,
-    pub(super) remaining: RemainingEstimate,
 }
 
 #[derive(Debug)]
@@ -62,45 +60,34 @@ impl Rule {
 
 impl RequestMeter {
     pub(super) fn new(limit: u64, pin: Option<RateWindow>, now: u64) -> Self {
-        let minute = SlidingWindow::new(RateWindow::S60.span());
+        let minute = MinuteMeter::new(limit);
         Self {
-            limit,
-            rule: Rule::of(pin, &minute, now),
+            rule: Rule::of(pin, &minute.charges, now),
             minute,
             level: bucket(limit),
             level_at: now,
             next_refresh: 0,
             clean_since: now,
             learned_refusals: 0,
-            remaining: RemainingEstimate::default(),
         }
     }
 
-    pub(super) const fn limit(&self) -> u64 {
-        self.limit
-    }
-
     pub(super) fn set_limit(&mut self, limit: u64) {
-        self.limit = limit;
+        self.minute.limit = limit;
         self.level = self.level.min(bucket(limit));
         self.next_refresh = 0;
     }
 
     /// The same, as if it always had been this: what a larger bucket would have held is there.
     pub(super) fn set_configured_limit(&mut self, limit: u64) {
-        self.level += (bucket(limit) - bucket(self.limit)).max(0.0);
+        self.level += (bucket(limit) - bucket(self.minute.limit)).max(0.0);
         self.set_limit(limit);
     }
 
     /// From now on this is the window that is known, or none.
     pub(super) fn pin(&mut self, pin: Option<RateWindow>, now: u64) {
-        self.rule = Rule::of(pin, &self.minute, now);
+        self.rule = Rule::of(pin, &self.minute.charges, now);
         self.next_refresh = 0;
-    }
-
-    /// Returns the number of requests admitted in the last minute.
-    pub(super) const fn used(&self) -> u64 {
-        self.minute.sum()
     }
 
     /// Returns the window that was learned or configured.
@@ -118,18 +105,19 @@ impl RequestMeter {
     /// Returns the earliest time at which one may.
     pub(super) fn check(&mut self, now: u64) -> Result<(), u64> {
         self.refresh(now);
-        let mut at = wait(&self.minute, self.limit, now);
+        let MinuteMeter { limit, .. } = self.minute;
+        let mut at = wait(&self.minute.charges, limit, now);
         match &self.rule {
             Rule::Minute => {}
             Rule::Bucket if self.level >= 1.0 - 1e-6 => {}
-            Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.rate())),
+            Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.minute.rate())),
             Rule::Window { window, admitted, pinned } => {
-                let free = wait(admitted, share(self.limit, *window), now);
+                let free = wait(admitted, share(limit, *window), now);
                 // A longer window may have room for it as soon as it holds.
                 at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN_TIME) });
             }
         }
-        at = at.max(self.remaining.wait(1.0, self.rate(), now));
+        at = at.max(self.minute.remaining.wait(1.0, self.minute.rate(), now));
         if at > now { Err(at) } else { Ok(()) }
     }
 
@@ -137,19 +125,20 @@ impl RequestMeter {
     pub(super) fn take(&mut self, now: u64) -> u64 {
         self.refresh(now);
         self.level -= 1.0;
-        self.remaining.take(1.0);
+        self.minute.remaining.take(1.0);
+        let limit = self.minute.limit;
         // A time is rounded down to its millisecond; what is filed is rounded up, so that it never leaves too early.
         if let Rule::Window { window, admitted, .. } = &mut self.rule {
-            admitted.add(now + 1, 1, grain(admitted, share(self.limit, *window)));
+            admitted.add(now + 1, 1, grain(admitted, share(limit, *window)));
         }
-        self.minute.add(now + 1, 1, grain(&self.minute, self.limit))
+        self.minute.charges.add(now + 1, 1, grain(&self.minute.charges, limit))
     }
 
     /// Refunds a request that was not sent.
     pub(super) fn refund(&mut self, recorded_at: u64) {
-        self.minute.correct(recorded_at, 1, 0);
+        self.minute.charges.correct(recorded_at, 1, 0);
         self.level += 1.0;
-        self.remaining.take(-1.0);
+        self.minute.remaining.take(-1.0);
         if let Rule::Window { admitted, .. } = &mut self.rule {
             admitted.correct(recorded_at, 1, 0);
         }
@@ -159,11 +148,11 @@ impl RequestMeter {
     /// under way when the last lesson was learned.
     pub(super) fn refused(&mut self, recorded_at: u64, now: u64) {
         self.refresh(now);
-        if self.minute.sum() > self.limit {
+        if self.minute.used() > self.minute.limit {
             // The answer told a lower limit than we had been given, and that is reason enough.
             return;
         }
-        let burst = self.minute.since((now + 1).saturating_sub(10_000)) * 6 > self.limit;
+        let burst = self.minute.charges.since((now + 1).saturating_sub(10_000)) * 6 > self.minute.limit;
         let next = match &self.rule {
             Rule::Minute | Rule::Window { pinned: true, .. } => return,
             Rule::Window { .. } if recorded_at <= self.clean_since + 1 => return,
@@ -178,14 +167,15 @@ impl RequestMeter {
     /// Returns the number of requests that could begin until `by`, each as early as possible.
     pub(super) fn slots(&mut self, now: u64, by: u64) -> u64 {
         self.refresh(now);
-        let minute = slots(&self.minute, self.limit, now, by);
+        let (minute, remaining) = self.minute.slots(1.0, now, by);
+        let MinuteMeter { limit, .. } = self.minute;
         let other = match &self.rule {
             Rule::Minute => minute,
-            Rule::Bucket if bucket(self.limit) >= as_f64(self.limit) => minute,
-            Rule::Bucket => whole(self.level + as_f64(by - now) * self.rate()),
-            Rule::Window { window, admitted, .. } => slots(admitted, share(self.limit, *window), now, by),
+            Rule::Bucket if bucket(limit) >= as_f64(limit) => minute,
+            Rule::Bucket => whole(self.level + as_f64(by - now) * self.minute.rate()),
+            Rule::Window { window, admitted, .. } => slots(admitted, share(limit, *window), now, by),
         };
-        minute.min(other).min(self.remaining.slots(1.0, self.rate(), by))
+        minute.min(other).min(remaining)
     }
 
     /// How many surely could: where a longer window is on trial, its first refusal may come between.
@@ -198,29 +188,20 @@ impl RequestMeter {
         if by < now { 0 } else { self.slots(now, by) }
     }
 
-    pub(super) fn since(&self, at: u64) -> u64 {
-        self.minute.since(at)
-    }
-
-    /// Returns the limit per millisecond.
-    pub(super) fn rate(&self) -> f64 {
-        as_f64(self.limit) / 60_000.0
-    }
-
     /// Advances all counts to `now`.
     fn refresh(&mut self, now: u64) {
         if now < self.next_refresh {
             return;
         }
         self.next_refresh = now + 1;
-        let (limit, rate, full) = (self.limit, self.rate(), bucket(self.limit));
+        let (limit, rate, full) = (self.minute.limit, self.minute.rate(), bucket(self.minute.limit));
         let mut level = (self.level + as_f64(now.saturating_sub(self.level_at)) * rate).min(full);
         // The bucket never holds more than the minute had left, at any time since; else a minute spent early would be
         // followed by a burst, and that by another blackout. One it may always hold: the next, when its slot frees.
-        self.minute.expire(now, |at, kept| {
+        self.minute.charges.expire(now, |at, kept| {
             level = level.min(as_f64(limit.saturating_sub(kept)).max(1.0) + as_f64(now - at) * rate);
         });
-        self.level = level.min(as_f64(limit.saturating_sub(self.minute.sum())).max(1.0));
+        self.level = level.min(as_f64(limit.saturating_sub(self.minute.used())).max(1.0));
         self.level_at = self.level_at.max(now);
         if full >= as_f64(limit) {
             // As large as the limit itself: the minute says it all.
@@ -248,7 +229,7 @@ impl RequestMeter {
     }
 
     fn learn(&mut self, window: RateWindow, now: u64) {
-        let admitted = Box::new(SlidingWindow::from_longer(&self.minute, window.span(), now));
+        let admitted = Box::new(SlidingWindow::from_longer(&self.minute.charges, window.span(), now));
         self.rule = Rule::Window { window, admitted, pinned: false };
     }
 }

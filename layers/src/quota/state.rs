@@ -5,10 +5,11 @@ mod reconfigure;
 use std::time::Duration;
 
 use super::{
+    cost::CostCorrection,
     limits::{Accounting, Limits},
     meters::MeterSnapshot,
-    remaining::RemainingEstimate,
-    requests::{RequestMeter, as_f64, whole},
+    minute::ReportedBy,
+    requests::{RequestMeter, as_f64},
     server_hold::ServerHold,
     tokens::TokenMeter,
 };
@@ -22,7 +23,7 @@ const FIRST_GUESS: Duration = Duration::from_secs(1);
 pub(super) struct MeterState {
     limits: Limits,
     requests: Option<RequestMeter>,
-    // Apart, since most have no such limit, and a log takes as much as all the rest.
+    // Boxed, because most deployments have no such limit, and a window is as large as all the rest.
     tokens: Option<Box<TokenMeter>>,
     in_flight: InFlightCalls,
     server_hold: ServerHold,
@@ -36,8 +37,9 @@ pub(super) struct MeterState {
 /// The charge of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charge {
-    /// When, and the times under which it was filed; none, where there was no such limit yet.
+    /// The time of the call.
     pub(super) at: u64,
+    /// The time under which each meter recorded the charge; `None` if there was no such meter yet.
     request: Option<u64>,
     spent: Option<u64>,
     /// The estimated cost of the call, and the amount reserved for it.
@@ -51,15 +53,8 @@ struct InFlightCalls {
     limit: Option<u32>,
     now: u32,
     reserved: u64,
-    /// The median of how long they take, in milliseconds; each call moves it a little.
+    /// The median duration of a call, in milliseconds; each call moves it a little.
     median: f64,
-}
-
-/// The ratio of actual to estimated cost: both sums decay together, so that expensive calls weigh more.
-#[derive(Debug)]
-struct CostCorrection {
-    used: f64,
-    estimated: f64,
 }
 
 impl MeterState {
@@ -69,7 +64,7 @@ impl MeterState {
             tokens: limits.tokens.map(TokenMeter::new).map(Box::new),
             in_flight: InFlightCalls { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
             server_hold: ServerHold::new(FIRST_GUESS, limits.longest_guess),
-            correction: CostCorrection { used: 0.0, estimated: 0.0 },
+            correction: CostCorrection::new(),
             refused: false,
             freed: false,
             limits,
@@ -91,11 +86,11 @@ impl MeterState {
     }
 
     fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
-        let cost = self.correction.apply(estimate);
+        let cost = self.expected_cost(estimate, now);
         let mut full = (now, NoCapacityReason::RateLimit);
-        let mut later = |at: u64, why| {
+        let mut later = |at: u64, reason| {
             if at > full.0 {
-                full = (at, why);
+                full = (at, reason);
             }
         };
         if let Some(requests) = &mut self.requests {
@@ -113,13 +108,22 @@ impl MeterState {
 
     /// Returns the utilisation of the fullest meter, 0.0 to 1.0, as of the last check.
     pub(super) fn used(&self) -> f64 {
-        let requests = self.requests.as_ref().map_or(0.0, |requests| part(requests.used(), requests.limit()));
-        let tokens = self.tokens.as_ref().map_or(0.0, |tokens| part(tokens.used(), tokens.limit));
+        let requests = self.requests.as_ref().map_or(0.0, |requests| requests.minute.used_part());
+        let tokens = self.tokens.as_ref().map_or(0.0, |tokens| tokens.minute.used_part());
         requests.max(tokens)
     }
 
+    /// Returns the cost to reserve for a call: the corrected estimate, and at most the whole limit of tokens.
+    fn expected_cost(&self, estimate: u64, now: u64) -> u64 {
+        self.correction.apply(estimate, now).min(self.token_limit())
+    }
+
+    fn token_limit(&self) -> u64 {
+        self.tokens.as_ref().map_or(u64::MAX, |tokens| tokens.minute.limit)
+    }
+
     pub(super) fn take(&mut self, estimate: u64, now: u64) -> Charge {
-        let reserved = self.correction.apply(estimate);
+        let reserved = self.expected_cost(estimate, now);
         self.in_flight.now += 1;
         self.in_flight.reserved = self.in_flight.reserved.saturating_add(reserved);
         Charge {
@@ -161,7 +165,7 @@ impl MeterState {
             self.apply_reported((charge, kept), outcome, now);
         }
         match outcome.class() {
-            // The account is used up, or one of many backends is: that says nothing about the limits of this deployment.
+            // A used up account, or one of many backends, is no evidence about the limits of this deployment.
             Class::RateLimited if !self.limits.learns || self.is_about_account(outcome) => {}
             Class::RateLimited => self.refused_by_server(charge, outcome, now),
             Class::Success => {
@@ -181,16 +185,17 @@ impl MeterState {
         self.limits.account.as_ref().is_some_and(|account| account.is_about_account(outcome))
     }
 
-    /// Puts right what it has cost. What is kept as its cost from now on.
+    /// Replaces the reserved cost by the actual cost. Returns the cost that stays charged.
     fn settle(&mut self, charge: &Charge, outcome: &Outcome, now: u64) -> u64 {
         let (Accounting::Actual, Some(used)) = (self.limits.settle, outcome.used()) else {
             return charge.reserved;
         };
-        let was = self.correction.factor();
-        self.correction.learn(charge.estimate, used);
+        let was = self.correction.factor(now);
+        // A call cannot reserve more than the limit: the rest of its estimate is no evidence for the others.
+        self.correction.learn(charge.estimate.min(self.token_limit()), used, now);
         if let (Some(tokens), Some(recorded_at)) = (&mut self.tokens, charge.spent) {
-            // When all calls are thought to be cheaper, that is room too.
-            self.freed |= self.correction.factor() < was;
+            // A lower expected cost of all calls frees capacity too.
+            self.freed |= self.correction.factor(now) < was;
             if tokens.counts_late(now) {
                 tokens.correct(recorded_at, charge.reserved, 0);
                 tokens.take(used, now);
@@ -204,7 +209,7 @@ impl MeterState {
 
     fn refused_by_server(&mut self, charge: &Charge, outcome: &Outcome, now: u64) {
         self.server_hold.refused(outcome.retry_after(), charge.at, now);
-        // Where the answer says that tokens have run out, it says nothing about the window of requests.
+        // A response that reports used up tokens is no evidence about the window of requests, and the reverse.
         let only_tokens = outcome.tokens().remaining == Some(0) && outcome.requests().remaining != Some(0);
         if let (Some(requests), false) = (&mut self.requests, only_tokens) {
             requests.refused(charge.request.unwrap_or(charge.at), now);
@@ -215,43 +220,36 @@ impl MeterState {
         }
     }
 
-    /// Takes in what the answer told about the limits. What allows more than was known before is room that comes early.
-    ///
-    /// Of the call itself so many tokens are `kept`.
+    /// Records the limits and the remaining quota that the response to a call reported; `kept` is the cost of the call
+    /// itself. More capacity than was known counts as freed.
     fn apply_reported(&mut self, (charge, kept): (&Charge, u64), outcome: &Outcome, now: u64) {
-        let (seen, pin) = (outcome.requests(), self.limits.window);
-        if let Some(limit) = lower(&seen, self.limits.requests) {
+        let (reported, pin) = (outcome.requests(), self.limits.window);
+        let by = |recorded: Option<u64>, own| ReportedBy {
+            sent: charge.at,
+            charge: recorded.map(|recorded_at| (recorded_at, own)),
+        };
+        if let Some(limit) = lower(&reported, self.limits.requests) {
             let requests = self.requests.get_or_insert_with(|| RequestMeter::new(limit, pin, now));
-            self.freed |= limit > requests.limit();
+            self.freed |= limit > requests.minute.limit;
             requests.set_limit(limit);
         }
         if let Some(requests) = &mut self.requests {
-            let (from, own) = charge.request.map_or((charge.at, 0), |recorded_at| (recorded_at, 1));
-            let since = || requests.since(from).saturating_sub(own);
-            if let Some(remaining) = remaining_estimate(&seen, since, charge.at, now) {
-                self.freed |= remaining.allows_more_than(&requests.remaining, requests.rate(), now);
-                requests.remaining = remaining;
-            }
+            self.freed |= requests.minute.report(&reported, by(charge.request, 1), now);
         }
-        let seen = outcome.tokens();
-        if let Some(limit) = lower(&seen, self.limits.tokens) {
+        let reported = outcome.tokens();
+        if let Some(limit) = lower(&reported, self.limits.tokens) {
             let tokens = self.tokens.get_or_insert_with(|| Box::new(TokenMeter::new(limit)));
-            self.freed |= limit > tokens.limit;
-            tokens.limit = limit;
+            self.freed |= limit > tokens.minute.limit;
+            tokens.minute.limit = limit;
         }
         if let Some(tokens) = &mut self.tokens {
-            let (from, own) = charge.spent.map_or((charge.at, 0), |recorded_at| (recorded_at, kept));
-            let since = || tokens.since(from).saturating_sub(own);
-            if let Some(remaining) = remaining_estimate(&seen, since, charge.at, now) {
-                self.freed |= remaining.allows_more_than(&tokens.remaining, tokens.rate(), now);
-                tokens.remaining = remaining;
-            }
+            self.freed |= tokens.minute.report(&reported, by(charge.spent, kept), now);
         }
     }
 
     /// Returns the number of such calls that could begin until `by`; with `certain`, only those that surely can.
     pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), certain: bool) -> u64 {
-        let cost = self.correction.apply(estimate);
+        let cost = self.expected_cost(estimate, now);
         if by < now || self.server_hold.until() > by {
             return 0;
         }
@@ -265,10 +263,10 @@ impl MeterState {
 
     /// Returns true once if the listeners should be notified of freed capacity.
     pub(super) fn freed(&mut self) -> bool {
-        let tell = self.freed && self.refused;
+        let notify = self.freed && self.refused;
         self.freed = false;
-        self.refused &= !tell;
-        tell
+        self.refused &= !notify;
+        notify
     }
 
     pub(super) fn learned_refusals(&self) -> u64 {
@@ -276,13 +274,13 @@ impl MeterState {
     }
 
     pub(super) fn snapshot(&mut self, now: u64) -> MeterSnapshot {
-        // Looking brings the logs to the present.
+        // Advances the windows to the present.
         let _ = self.look(1, now);
         MeterSnapshot {
-            request_limit: self.requests.as_ref().map(RequestMeter::limit),
-            requests: self.requests.as_ref().map_or(0, RequestMeter::used),
-            token_limit: self.tokens.as_ref().map(|tokens| tokens.limit),
-            tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.used()),
+            request_limit: self.requests.as_ref().map(|requests| requests.minute.limit),
+            requests: self.requests.as_ref().map_or(0, |requests| requests.minute.used()),
+            token_limit: self.tokens.as_ref().map(|tokens| tokens.minute.limit),
+            tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.minute.used()),
             in_flight: self.in_flight.now,
             reserved: self.in_flight.reserved,
             window: self.requests.as_ref().and_then(RequestMeter::window),
@@ -296,13 +294,12 @@ impl InFlightCalls {
         self.limit.is_some_and(|limit| self.now >= limit)
     }
 
-    /// How long one takes: a second, before any has ended.
+    /// Returns the expected duration of a call: a second until one has completed.
     fn length(&self) -> u64 {
         if self.median > 0.0 { (self.median as u64).max(1) } else { 1_000 }
     }
 
-    /// How long until the first of them ends, which have begun at one time or another: as likely as not. Whoever waits
-    /// is told when one does.
+    /// Returns the expected time until the first call in flight ends. Waiting requests are notified when one does.
     fn next_ends(&self) -> u64 {
         (self.length() / u64::from(self.now.max(1))).max(10)
     }
@@ -316,7 +313,8 @@ impl InFlightCalls {
         };
     }
 
-    /// How many places there will be. It is sure only that all of them have ended once the longest way is over.
+    /// Returns the number of slots that are free or become free within `ahead`. With `certain`, calls in flight count as
+    /// ended only after a whole duration.
     fn slots(&self, ahead: u64, certain: bool) -> u64 {
         let Some(limit) = self.limit.map(u64::from) else { return u64::MAX };
         let free = limit.saturating_sub(self.now.into());
@@ -329,44 +327,8 @@ impl InFlightCalls {
     }
 }
 
-impl CostCorrection {
-    fn apply(&self, estimate: u64) -> u64 {
-        // Where nothing was learned nothing is worked out: this is asked at every look.
-        if self.estimated > 0.0 { whole((as_f64(estimate) * self.factor()).ceil()) } else { estimate }
-    }
-
-    /// Returns the factor from the estimate of a call to its expected cost.
-    fn factor(&self) -> f64 {
-        // Between a twentieth and twenty times: beyond that the estimate is not worth correcting.
-        if self.estimated > 0.0 { (self.used / self.estimated).clamp(0.05, 20.0) } else { 1.0 }
-    }
-
-    fn learn(&mut self, estimate: u64, used: u64) {
-        const MEMORY: f64 = 0.98;
-        self.used = self.used * MEMORY + as_f64(used);
-        self.estimated = self.estimated * MEMORY + as_f64(estimate);
-    }
-}
-
-/// The limit that holds when an answer told one: never more than was given.
-fn lower(seen: &ReportedLimit, given: Option<u64>) -> Option<u64> {
-    let told = seen.limit.filter(|limit| *limit > 0)?;
-    Some(given.map_or(told, |given| told.min(given)))
-}
-
-/// What an answer told about what is left. It was true at some time after the call was sent; what was taken since is
-/// not in it.
-fn remaining_estimate(
-    seen: &ReportedLimit,
-    since: impl Fn() -> u64,
-    sent: u64,
-    now: u64,
-) -> Option<RemainingEstimate> {
-    let left = as_f64(seen.remaining?) - as_f64(since());
-    let reset = u64::try_from(seen.reset?.as_millis()).unwrap_or(u64::MAX).min(60_000);
-    (sent + reset > now).then(|| RemainingEstimate::new(left, sent, sent + reset))
-}
-
-fn part(used: u64, limit: u64) -> f64 {
-    as_f64(used) / as_f64(limit.max(1))
+/// Returns the limit that a response reported, but at most the configured one.
+fn lower(reported: &ReportedLimit, configured: Option<u64>) -> Option<u64> {
+    let limit = reported.limit.filter(|limit| *limit > 0)?;
+    Some(configured.map_or(limit, |configured| limit.min(configured)))
 }

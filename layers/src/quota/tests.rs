@@ -1,6 +1,7 @@
 //! Tests of the meters.
 
 mod corrections;
+mod cost;
 
 use std::time::Duration;
 

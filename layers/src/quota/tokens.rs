@@ -1,60 +1,55 @@
 //! The meter of tokens: [`TokenMeter`].
 
 use super::{
-    limits::RateWindow,
-    remaining::RemainingEstimate,
-    requests::{CLEAN_TIME, as_f64, slots},
-    sliding_window::{SLOTS, SlidingWindow},
+    minute::MinuteMeter,
+    requests::{CLEAN_TIME, as_f64},
+    sliding_window::SLOTS,
 };
 
-/// Counts the tokens of the last minute. Only the minute rule holds: no backend is known to use a shorter window.
+/// Counts the tokens of the last minute. Only the minute rule applies: no backend is known to use a shorter window.
 ///
-/// What a call spends is filed when it is sent, until a refusal that was not foreseen has taught that the backend
-/// counts when the answer is done: then what is settled is filed anew at its end. That keeps it for longer by as long
-/// as answers take, so it is not done unasked; ten clean minutes end it.
+/// A charge is recorded when its call is sent. An unexpected refusal shows that the backend counts tokens when the
+/// response completes: from then on, settled charges are recorded again at the end of the response. That keeps them for
+/// longer by the duration of the response, and ends after ten minutes without a refusal.
 #[derive(Debug)]
 pub(super) struct TokenMeter {
-    pub(super) limit: u64,
-    minute: SlidingWindow,
+    pub(super) minute: MinuteMeter,
     late_until: u64,
-    pub(super) remaining: RemainingEstimate,
 }
 
 impl TokenMeter {
     pub(super) fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            minute: SlidingWindow::new(RateWindow::S60.span()),
-            late_until: 0,
-            remaining: RemainingEstimate::default(),
-        }
+        Self { minute: MinuteMeter::new(limit), late_until: 0 }
     }
 
-    pub(super) const fn used(&self) -> u64 {
-        self.minute.sum()
-    }
-
-    /// Whether so many may be spent now; else when. A call dearer than the limit goes when nothing else is kept.
+    /// Checks if this cost can be charged now. A cost above the limit can be charged if no other charge is left.
+    ///
+    /// # Errors
+    /// Returns the earliest time at which it can.
     pub(super) fn check(&mut self, cost: u64, now: u64) -> Result<(), u64> {
-        self.minute.expire(now, |_, _| {});
-        let over = self.minute.sum().saturating_add(cost.min(self.limit)).saturating_sub(self.limit);
-        let at = if over == 0 { now } else { self.minute.freed_at(over).unwrap_or(now + self.minute.span()) };
-        let at = at.max(self.remaining.wait(as_f64(cost.min(self.limit)), self.rate(), now));
+        let minute = &mut self.minute;
+        minute.charges.expire(now, |_, _| {});
+        let cost = cost.min(minute.limit);
+        let over = minute.used().saturating_add(cost).saturating_sub(minute.limit);
+        let freed_at = || minute.charges.freed_at(over).unwrap_or(now + minute.charges.span());
+        let at = if over == 0 { now } else { freed_at() };
+        let at = at.max(minute.remaining.wait(as_f64(cost), minute.rate(), now));
         if at > now { Err(at) } else { Ok(()) }
     }
 
-    /// Reserves so many. Returns the time under which they were filed.
+    /// Charges this cost. Returns the time under which the charge was recorded.
     pub(super) fn take(&mut self, cost: u64, now: u64) -> u64 {
-        self.minute.expire(now, |_, _| {});
-        self.remaining.take(as_f64(cost));
-        let grain = self.minute.span().div_ceil(SLOTS as u64 - 1);
-        self.minute.add(now + 1, u32::try_from(cost).unwrap_or(u32::MAX), grain)
+        let minute = &mut self.minute;
+        minute.charges.expire(now, |_, _| {});
+        minute.remaining.take(as_f64(cost));
+        let grain = minute.charges.span().div_ceil(SLOTS as u64 - 1);
+        minute.charges.add(now + 1, u32::try_from(cost).unwrap_or(u32::MAX), grain)
     }
 
-    /// What was filed as `was` proves to be `is`.
+    /// Replaces the charge `was` by `is`.
     pub(super) fn correct(&mut self, recorded_at: u64, was: u64, is: u64) {
-        self.minute.correct(recorded_at, was, is);
-        self.remaining.take(as_f64(is) - as_f64(was));
+        self.minute.charges.correct(recorded_at, was, is);
+        self.minute.remaining.take(as_f64(is) - as_f64(was));
     }
 
     /// Returns true if the backend is known to count tokens when the response completes.
@@ -62,28 +57,18 @@ impl TokenMeter {
         now < self.late_until
     }
 
-    /// A call was refused although there had been room. Only where most of the limit is used that says anything about
-    /// tokens.
+    /// Records a refusal that was not expected. It is about tokens only if most of the limit is used.
     pub(super) fn refused(&mut self, now: u64) {
-        if self.used() > self.limit / 2 {
+        if self.minute.used() > self.minute.limit / 2 {
             self.late_until = now + CLEAN_TIME;
         }
     }
 
     /// Returns the number of calls of this cost that could begin until `by`.
     pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
-        self.minute.expire(now, |_, _| {});
-        let cost = cost.clamp(1, self.limit.max(1));
-        let remaining = self.remaining.slots(as_f64(cost), self.rate(), by);
-        (slots(&self.minute, self.limit, now, by) / cost).min(remaining)
-    }
-
-    pub(super) fn since(&self, at: u64) -> u64 {
-        self.minute.since(at)
-    }
-
-    /// Returns the limit per millisecond.
-    pub(super) fn rate(&self) -> f64 {
-        as_f64(self.limit) / 60_000.0
+        self.minute.charges.expire(now, |_, _| {});
+        let cost = cost.clamp(1, self.minute.limit.max(1));
+        let (amount, remaining) = self.minute.slots(as_f64(cost), now, by);
+        (amount / cost).min(remaining)
     }
 }

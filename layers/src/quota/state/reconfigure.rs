@@ -25,7 +25,7 @@ impl MeterState {
             let kept = self.tokens.take();
             self.tokens = tokens.map(|limit| {
                 let mut meter = kept.unwrap_or_else(|| Box::new(TokenMeter::new(limit)));
-                meter.limit = limit;
+                meter.minute.limit = limit;
                 meter
             });
         }

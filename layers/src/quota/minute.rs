@@ -1,0 +1,73 @@
+//! The part that the meters of requests and of tokens share: [`MinuteMeter`].
+
+use super::{
+    limits::RateWindow,
+    remaining::RemainingEstimate,
+    requests::{as_f64, slots},
+    sliding_window::SlidingWindow,
+};
+use crate::outcome::ReportedLimit;
+
+/// A limit per minute, the charges of the last minute, and the remaining quota that the backend reported.
+#[derive(Debug)]
+pub(super) struct MinuteMeter {
+    pub(super) limit: u64,
+    pub(super) charges: SlidingWindow,
+    pub(super) remaining: RemainingEstimate,
+}
+
+/// The charge of the call whose response reported a limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReportedBy {
+    /// The time at which the call was sent.
+    pub(super) sent: u64,
+    /// The time under which the charge was recorded, and its amount; `None` if the call began before the meter.
+    pub(super) charge: Option<(u64, u64)>,
+}
+
+impl MinuteMeter {
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            charges: SlidingWindow::new(RateWindow::S60.span()),
+            remaining: RemainingEstimate::default(),
+        }
+    }
+
+    /// Returns the sum of the charges of the last minute.
+    pub(super) const fn used(&self) -> u64 {
+        self.charges.sum()
+    }
+
+    /// Returns the used part of the limit, 0.0 to 1.0.
+    pub(super) fn used_part(&self) -> f64 {
+        as_f64(self.used()) / as_f64(self.limit.max(1))
+    }
+
+    /// Returns the limit per millisecond.
+    pub(super) fn rate(&self) -> f64 {
+        as_f64(self.limit) / 60_000.0
+    }
+
+    /// Returns the amount that can be charged until `by`, if each charge is made as early as possible, and the number of
+    /// charges of `amount` that the reported remaining quota allows.
+    pub(super) fn slots(&self, amount: f64, now: u64, by: u64) -> (u64, u64) {
+        (slots(&self.charges, self.limit, now, by), self.remaining.slots(amount, self.rate(), by))
+    }
+
+    /// Records the remaining quota that the response to a call reported. The report was true at some time after the call
+    /// was sent; charges of other calls since then are not in it. Returns true if more is allowed than was known.
+    pub(super) fn report(&mut self, reported: &ReportedLimit, by: ReportedBy, now: u64) -> bool {
+        let (Some(remaining), Some(reset)) = (reported.remaining, reported.reset) else { return false };
+        let until = by.sent + u64::try_from(reset.as_millis()).unwrap_or(u64::MAX).min(60_000);
+        if until <= now {
+            return false;
+        }
+        let (from, own) = by.charge.unwrap_or((by.sent, 0));
+        let since = self.charges.since(from).saturating_sub(own);
+        let remaining = RemainingEstimate::new(as_f64(remaining) - as_f64(since), by.sent, until);
+        let more = remaining.allows_more_than(&self.remaining, self.rate(), now);
+        self.remaining = remaining;
+        more
+    }
+}
