@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,18 +19,23 @@ const SLOTS: usize = 41;
 /// constant reserve. The budget starts full. During a long outage repeats add little load.
 ///
 /// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one reports its counts, and its
-/// percentage is exact. A first attempt costs one atomic exchange; only a repeat takes a lock.
+/// percentage is exact.
 #[derive(Clone)]
 pub struct Budget {
-    shared: Arc<Shared>,
+    shared: Arc<Mutex<State>>,
 }
 
-struct Shared {
-    percent: AtomicU32,
-    reserve: AtomicU32,
-    deposits: Deposits,
-    repeats: Mutex<Repeats>,
+struct State {
+    percent: u32,
+    reserve: u32,
+    /// The counts of the last 10 seconds: see [`REPEATS`] and [`DEPOSITS`].
+    rolling: Rolling<SLOTS>,
+    totals: Counts,
 }
+
+/// The kinds of the rolling counts.
+const REPEATS: usize = 0;
+const DEPOSITS: usize = 1;
 
 /// The totals of a [`Budget`] since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,155 +59,81 @@ impl Budget {
     /// Returns a budget of `percent` of the first attempts of the last 10 seconds, plus `reserve`.
     #[must_use]
     pub fn new(percent: u32, reserve: u32) -> Self {
-        let repeats = Repeats { rolling: Rolling::new(TICK), made: 0, refused: 0 };
-        Self {
-            shared: Arc::new(Shared {
-                percent: AtomicU32::new(percent),
-                reserve: AtomicU32::new(reserve),
-                deposits: Deposits::new(),
-                repeats: Mutex::new(repeats),
-            }),
-        }
+        let state = State { percent, reserve, rolling: Rolling::new(TICK), totals: Counts::default() };
+        Self { shared: Arc::new(Mutex::new(state)) }
     }
 
     /// Replaces the percentage and the reserve. The counts stay.
     pub fn set(&self, percent: u32, reserve: u32) {
-        self.shared.percent.store(percent, Ordering::Relaxed);
-        self.shared.reserve.store(reserve, Ordering::Relaxed);
+        let mut state = self.state();
+        (state.percent, state.reserve) = (percent, reserve);
     }
 
-    /// Records a first attempt. Takes no lock, because every request calls this.
+    /// Records a first attempt.
     pub fn deposit(&self) {
-        self.shared.deposits.add(Instant::now());
+        let mut state = self.state();
+        state.totals.deposits += 1;
+        state.rolling.add(DEPOSITS);
     }
 
     /// Withdraws one repeat. Returns true if the repeat may be made.
     #[must_use]
     pub fn withdraw(&self) -> bool {
-        self.with(|repeats, left| {
-            if left == 0 {
-                repeats.refused += 1;
-                return false;
-            }
-            repeats.made += 1;
-            repeats.rolling.add(0);
-            true
-        })
+        let mut state = self.state();
+        if state.left() == 0 {
+            state.totals.refused += 1;
+            return false;
+        }
+        state.totals.withdrawals += 1;
+        state.rolling.add(REPEATS);
+        true
     }
 
     /// Returns a withdrawn repeat that was not made.
     pub fn put_back(&self) {
-        self.with(|repeats, _| {
-            repeats.made = repeats.made.saturating_sub(1);
-            repeats.rolling.take_off(0);
-        });
+        let mut state = self.state();
+        state.totals.withdrawals = state.totals.withdrawals.saturating_sub(1);
+        state.rolling.take_off(REPEATS);
     }
 
     /// Returns the number of repeats that would be allowed now.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.with(|_, left| left)
+        self.state().left()
     }
 
     /// Returns the totals.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let deposits = self.shared.deposits.total();
-        self.with(|repeats, _| Counts { deposits, withdrawals: repeats.made, refused: repeats.refused })
+        self.state().totals
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Repeats, u64) -> T) -> T {
+    /// Returns the state, advanced to the present.
+    fn state(&self) -> MutexGuard<'_, State> {
         let now = Instant::now();
-        let mut repeats = self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        repeats.rolling.move_to(now);
-        let left = self.shared.left(&repeats, now);
-        f(&mut repeats, left)
+        let mut state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        state.rolling.move_to(now);
+        state
+    }
+}
+
+impl State {
+    fn left(&self) -> u64 {
+        let [repeats, deposits] = self.rolling.sum().map(u64::from);
+        let allowed = u64::from(self.percent) * deposits / 100 + u64::from(self.reserve);
+        allowed.saturating_sub(repeats)
     }
 }
 
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
         f.debug_struct("Budget")
-            .field("percent", &self.shared.percent)
-            .field("reserve", &self.shared.reserve)
-            .field("left", &self.left())
+            .field("percent", &state.percent)
+            .field("reserve", &state.reserve)
+            .field("left", &state.left())
             .finish()
     }
-}
-
-impl Shared {
-    fn left(&self, repeats: &Repeats, now: Instant) -> u64 {
-        let [made, _] = repeats.rolling.sum().map(u64::from);
-        let share = u64::from(self.percent.load(Ordering::Relaxed)) * self.deposits.lately(now) / 100;
-        (share + u64::from(self.reserve.load(Ordering::Relaxed))).saturating_sub(made)
-    }
-}
-
-/// The repeats, counted exactly under a lock, as the first kind of a [`Rolling`] count.
-struct Repeats {
-    rolling: Rolling<SLOTS>,
-    made: u64,
-    refused: u64,
-}
-
-/// The first attempts of the last ten seconds, and of all time. Each slot holds its tick in the upper half and the count
-/// of that tick in the lower, so that one atomic holds both.
-struct Deposits {
-    // Set by the first use, so that to make a budget needs no time.
-    start: OnceLock<Instant>,
-    slots: [AtomicU64; SLOTS],
-    /// The count of attempts whose slot has been reused.
-    older: AtomicU64,
-}
-
-impl Deposits {
-    const fn new() -> Self {
-        Self { start: OnceLock::new(), slots: [const { AtomicU64::new(0) }; SLOTS], older: AtomicU64::new(0) }
-    }
-
-    fn add(&self, now: Instant) {
-        let tick = self.tick(now);
-        let slot = &self.slots[tick as usize % SLOTS];
-        let mut seen = slot.load(Ordering::Relaxed);
-        loop {
-            let (of, count) = split(seen);
-            // A thread that was delayed for ten seconds finds the slot reused, and counts there.
-            let next = if of < tick { join(tick, 1) } else { join(of, count.saturating_add(1)) };
-            match slot.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) if of < tick => {
-                    self.older.fetch_add(u64::from(count), Ordering::Relaxed);
-                    return;
-                }
-                Ok(_) => return,
-                Err(other) => seen = other,
-            }
-        }
-    }
-
-    fn lately(&self, now: Instant) -> u64 {
-        let tick = self.tick(now);
-        let counts = self.slots.iter().map(|slot| split(slot.load(Ordering::Relaxed)));
-        counts.filter(|(of, _)| of + SLOTS as u32 > tick).map(|(_, count)| u64::from(count)).sum()
-    }
-
-    fn total(&self) -> u64 {
-        let counts = self.slots.iter().map(|slot| u64::from(split(slot.load(Ordering::Relaxed)).1));
-        self.older.load(Ordering::Relaxed) + counts.sum::<u64>()
-    }
-
-    /// Returns the ticks since the start; 32 bits last for 34 years.
-    fn tick(&self, now: Instant) -> u32 {
-        let since = now.saturating_duration_since(*self.start.get_or_init(|| now));
-        u32::try_from(since.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX - SLOTS as u32)
-    }
-}
-
-const fn join(tick: u32, count: u32) -> u64 {
-    (tick as u64) << 32 | count as u64
-}
-
-const fn split(slot: u64) -> (u32, u32) {
-    ((slot >> 32) as u32, slot as u32)
 }
 
 #[cfg(test)]
