@@ -38,7 +38,8 @@ pub enum Directive {
     /// Any endpoint; untried endpoints are preferred.
     #[default]
     Any,
-    /// Only untried endpoints. A balancer without an untried endpoint that has capacity refuses at once.
+    /// Only untried endpoints, also those that are cooling down. A balancer without an untried endpoint that has capacity
+    /// refuses at once.
     Untried,
     /// Any endpoint, but one that was already tried no earlier than this time.
     NotBefore(Instant),

@@ -189,8 +189,9 @@ struct Candidates<'a, S, Req> {
     complete: bool,
     /// The best endpoint that is cooling down: untried first, then the earliest end of the cooldown.
     cooling: Option<Cooling>,
-    /// The earliest time at which a healthy endpoint may have capacity.
+    /// The earliest times at which a healthy endpoint may have capacity: an untried one, and one that was tried.
     healthy_at: Option<Instant>,
+    tried_at: Option<Instant>,
     /// The earliest time at which an unhealthy endpoint may have capacity.
     unhealthy_at: Option<Instant>,
     /// The earliest time at which a tried endpoint may be called again, if that is in the future.
@@ -233,6 +234,7 @@ where
             complete: false,
             cooling: None,
             healthy_at: None,
+            tried_at: None,
             unhealthy_at: None,
             not_before,
             untried_only: request.directive == Directive::Untried,
@@ -302,7 +304,7 @@ where
                 self.open.push(candidate);
             }
             (true, _) if self.untried_only || self.are_untried || self.complete => {}
-            (true, Some(at)) => earlier(&mut self.healthy_at, at),
+            (true, Some(at)) => earlier(&mut self.tried_at, at),
             (true, None) => self.open.push(candidate),
         }
     }
@@ -329,22 +331,34 @@ where
             NoCapacityReason::RateLimit
             | NoCapacityReason::Cost
             | NoCapacityReason::InFlight
-            | NoCapacityReason::ServerHold => earlier(&mut self.healthy_at, at),
+            | NoCapacityReason::ServerHold => {
+                earlier(if tried { &mut self.tried_at } else { &mut self.healthy_at }, at);
+            }
         }
     }
 
     /// Returns the best candidates: untried before tried, then healthy before cooling down, even if the request must wait
-    /// for a healthy endpoint. Health closes no group: an endpoint that is cooling down is called if no other can be.
+    /// for a healthy endpoint. Health closes no group: an endpoint that is cooling down is called if no other can be, and
+    /// before an endpoint that has failed for this request is called again.
     fn best(&self, expires: Instant) -> Best<'_> {
+        let in_time = |at: &Instant| *at <= expires;
+        let untried_at = self.healthy_at.filter(in_time);
+        let untried_cooling = self.cooling.iter().find(|cooling| !cooling.tried);
+        if !self.are_untried
+            && (untried_at.is_none() || !self.open.is_empty())
+            && let Some(cooling) = untried_cooling
+        {
+            return Best::Among(std::slice::from_ref(&cooling.candidate));
+        }
         if !self.open.is_empty() {
             return Best::Among(&self.open);
         }
-        let soonest = [self.healthy_at, self.unhealthy_at].into_iter().flatten().min();
+        let soonest = [self.healthy_at, self.tried_at, self.unhealthy_at].into_iter().flatten().min();
         if self.untried_only {
             return Best::Never(soonest);
         }
-        let in_time = |at: &Instant| *at <= expires;
-        match (self.healthy_at.filter(in_time), &self.cooling, self.unhealthy_at.filter(in_time)) {
+        let healthy_at = [untried_at, self.tried_at.filter(in_time)].into_iter().flatten().min();
+        match (healthy_at, &self.cooling, self.unhealthy_at.filter(in_time)) {
             (Some(at), _, _) | (None, None, Some(at)) => Best::Later(at),
             (None, Some(cooling), _) => Best::Among(std::slice::from_ref(&cooling.candidate)),
             (None, None, None) => Best::Never(soonest),

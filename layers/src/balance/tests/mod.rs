@@ -4,6 +4,7 @@ mod many;
 mod outcomes;
 mod queue;
 mod random;
+mod repeats;
 mod simulation;
 mod spread;
 mod stories;
