@@ -137,7 +137,7 @@ fn deployment(
     d: &Deployment,
     state: &State,
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
-    let upstream = state.upstream(d);
+    let upstream = state.upstream(d, settings);
     // The token meter needs the usage of a stream, which an upstream sends only on request.
     let include_usage = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target);
     let meter = state.metrics.deployment(&d.group, &d.id);

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A function that returns the upstream of a deployment.
-type Connect = Box<dyn Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync>;
+type Connect = Box<dyn Fn(&Deployment, &Settings) -> Arc<dyn Upstream> + Send + Sync>;
 
 /// The state that outlives a tree. Two gateways with separate states share nothing.
 pub struct State {
@@ -73,11 +73,11 @@ impl State {
     /// Returns an error if the TLS client cannot be set up.
     pub fn new() -> Result<Self, BoxError> {
         let client = Client::new()?;
-        Ok(Self::with_upstreams(move |deployment| match &deployment.mock {
+        Ok(Self::with_connect(Box::new(move |deployment, settings| match &deployment.mock {
             Some(mock) => Arc::new(MockUpstream::new(mock, Arc::clone(&deployment.target.model))),
-            None if deployment.target.http2 => client.http2(),
-            None => client.http1(&deployment.target.base),
-        }))
+            None if deployment.target.http2 => client.http2(settings.upstream_keepalive_timeout),
+            None => client.http1(&deployment.target.base, settings.upstream_keepalive_timeout),
+        })))
     }
 
     /// Creates a state whose upstreams `connect` returns: for a simulation, or for an application with its own
@@ -85,10 +85,14 @@ impl State {
     pub fn with_upstreams(
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
     ) -> Self {
+        Self::with_connect(Box::new(move |deployment, _| connect(deployment)))
+    }
+
+    fn with_connect(connect: Connect) -> Self {
         Self {
             metrics: Metrics::default(),
             draining: Draining::default(),
-            connect: Box::new(connect),
+            connect,
             registry: Mutex::default(),
         }
     }
@@ -102,8 +106,8 @@ impl State {
     }
 
     /// Returns the upstream of a deployment.
-    pub(crate) fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
-        (self.connect)(deployment)
+    pub(crate) fn upstream(&self, deployment: &Deployment, settings: &Settings) -> Arc<dyn Upstream> {
+        (self.connect)(deployment, settings)
     }
 
     /// Returns the retry budget, set to the values of `settings`.

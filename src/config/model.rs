@@ -268,6 +268,8 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// `max_buffered_bytes`: the maximum number of bytes of request bodies in memory. Default: 1 GB.
     pub max_buffered_bytes: usize,
+    /// `upstream_keepalive_timeout`: the time after which an idle connection to an upstream is closed. Default: 50 s.
+    pub upstream_keepalive_timeout: Duration,
     /// `retry_policy`: the number of retries by error.
     pub retry_policy: ErrorCounts,
     /// `model_group_retry_policy`: the number of retries by error for one group, in place of `retry_policy`.

@@ -58,9 +58,11 @@ pub struct TransportError {
     pub sent: bool,
     /// True if the connect timeout ran out.
     pub timed_out: bool,
-    /// True if the failure counts against the upstream's health. False if this machine has no files or ports left, or
-    /// if the upstream closed an idle connection.
+    /// True if the failure counts against the upstream's health. False if this machine has no files or ports left.
     pub evidence: bool,
+    /// True if the connection had been idle and broke before the first byte of a response: the upstream had closed it. The
+    /// request is then sent once more, on a new connection.
+    pub stale: bool,
     /// The message for the client, without an address.
     pub what: Arc<str>,
 }

@@ -347,6 +347,7 @@ impl Upstream for SimulatedConnection {
                     sent: false,
                     timed_out: false,
                     evidence: true,
+                    stale: false,
                     what: "This deployment has no simulated upstream.".into(),
                 }),
             }

@@ -13,6 +13,7 @@ mod failover_scenarios;
 mod failures;
 mod harness;
 mod http;
+mod kept_connections;
 mod leaks;
 mod models;
 mod owner;

@@ -66,6 +66,8 @@ impl Default for Settings {
             max_in_flight: 16_384,
             max_connections: None,
             max_buffered_bytes: 1000 * MEGABYTE,
+            // Below the 60 s after which common load balancers drop an idle connection silently.
+            upstream_keepalive_timeout: Duration::from_secs(50),
             retry_policy: ErrorCounts::default(),
             model_group_retry_policy: Vec::new(),
             allowed_fails_policy: ErrorCounts::default(),
@@ -80,6 +82,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
     let cooldown_time = raw.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
     let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
     let idle = raw.read("stream_idle_timeout", sink, read::positive_seconds);
+    let keepalive = raw.read("upstream_keepalive_timeout", sink, read::positive_seconds);
     let pings = raw.read("pings_keep_alive", sink, read::boolean);
     let broken = raw.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
     let on_context_window = raw.read("fallback_on_context_window", sink, read::boolean);
@@ -117,6 +120,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         max_buffered_bytes: raw
             .read("max_buffered_bytes", sink, positive)
             .unwrap_or(unset.max_buffered_bytes),
+        upstream_keepalive_timeout: keepalive.unwrap_or(unset.upstream_keepalive_timeout),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),

@@ -9,24 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    rt::{Read, Write},
-};
+use hyper::body::Incoming;
 use tollgate_layers::BoxError;
 
-use super::{Pool, connection::PooledConnection};
+use super::{Pool, PooledIo, connection::PooledConnection};
 
 /// A response body that polls its connection and returns it to the pool at its end. Dropping the body before its end
 /// closes the connection.
-pub(crate) struct PooledBody<T: Read + Write, B: Body + 'static> {
+pub(crate) struct PooledBody<T: PooledIo, B: Body + 'static> {
     incoming: Incoming,
     /// `None` when the connection was returned or closed.
     connection: Option<PooledConnection<T, B>>,
     pool: Arc<Pool<T, B>>,
 }
 
-impl<T: Read + Write, B: Body> fmt::Debug for PooledBody<T, B> {
+impl<T: PooledIo, B: Body> fmt::Debug for PooledBody<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PooledBody").field("connection", &self.connection).finish_non_exhaustive()
     }
@@ -34,7 +31,7 @@ impl<T: Read + Write, B: Body> fmt::Debug for PooledBody<T, B> {
 
 impl<T, B> PooledBody<T, B>
 where
-    T: Read + Write + Unpin + Send + 'static,
+    T: PooledIo + Unpin + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -65,7 +62,7 @@ where
 
 impl<T, B> Body for PooledBody<T, B>
 where
-    T: Read + Write + Unpin + Send + 'static,
+    T: PooledIo + Unpin + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,

@@ -3,7 +3,12 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -15,15 +20,20 @@ use hyper::{
         TrySendError,
         http1::{Builder, Connection, SendRequest},
     },
-    rt::{Read, Write},
+    rt::{Read, ReadBufCursor, Write},
 };
+use pin_project_lite::pin_project;
 use tollgate_layers::BoxError;
 
-use super::waker::Wakeups;
+use super::{PooledIo, waker::Wakeups};
 
-/// The read buffer of hyper, in bytes. Its default of 400 KB would be held for every slow reader. A response head that
-/// is longer is an error.
-const BUFFER_LIMIT: usize = 8 * 1024;
+/// The limit of hyper's read buffer, in bytes. A response head that is longer is an error. The buffer begins with 8 KB
+/// and grows only while reads fill it, so that an idle stream holds no more; hyper's default limit of 400 KB would be
+/// held for each slow reader of a long response.
+const BUFFER_LIMIT: usize = 64 * 1024;
+
+/// The maximum number of headers in a response.
+const MAX_HEADERS: usize = 256;
 
 /// The number of rounds, of the connection and its user, in one poll of the task. hyper yields at intervals, and so does
 /// tokio's socket when the task's budget is used up. Each frame needs one round.
@@ -32,39 +42,98 @@ const MAX_ROUNDS: usize = 8;
 /// An HTTP/1 connection that is polled by the task of its current request.
 ///
 /// hyper's connection is large and therefore boxed; the fields that each poll reads first are stored inline.
-pub(super) struct PooledConnection<T: Read + Write, B: Body + 'static> {
+pub(super) struct PooledConnection<T: PooledIo, B: Body + 'static> {
     wakeups: Wakeups,
     halves: Box<Halves<T, B>>,
 }
 
-struct Halves<T: Read + Write, B: Body + 'static> {
+struct Halves<T: PooledIo, B: Body + 'static> {
     sender: SendRequest<B>,
-    /// `None` when the connection has ended.
-    connection: Option<Connection<T, B>>,
+    connection: Connection<Checked<T>, B>,
+    /// True when the connection has ended.
+    ended: bool,
+    /// The flag of the connection's [`Checked`].
+    checks: Arc<AtomicBool>,
 }
 
-impl<T: Read + Write, B: Body> fmt::Debug for PooledConnection<T, B> {
+pin_project! {
+    /// The I/O of a connection. While its flag is set, a read reads nothing: it fails if there is something to read.
+    ///
+    /// hyper owns the I/O and reads an idle connection whenever it is polled, so this is how to ask the kernel about it.
+    struct Checked<T> {
+        #[pin]
+        io: T,
+        checks: Arc<AtomicBool>,
+    }
+}
+
+impl<T: PooledIo> Read for Checked<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.project();
+        if !this.checks.load(Relaxed) {
+            return this.io.poll_read(cx, buffer);
+        }
+        // Pending without a waker: the waker of an earlier read is still registered.
+        if this.io.has_unread() {
+            Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<T: PooledIo> Write for Checked<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.project().io.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().io.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().io.poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().io.poll_write_vectored(cx, slices)
+    }
+}
+
+impl<T: PooledIo, B: Body> fmt::Debug for PooledConnection<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PooledConnection")
-            .field("open", &self.halves.connection.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("PooledConnection").field("open", &!self.halves.ended).finish_non_exhaustive()
     }
 }
 
 impl<T, B> PooledConnection<T, B>
 where
-    T: Read + Write + Unpin,
+    T: PooledIo + Unpin,
     B: Body + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
     /// Creates a connection over `io`.
     pub(super) async fn handshake(io: T) -> hyper::Result<Self> {
-        let (sender, connection) = Builder::new().max_buf_size(BUFFER_LIMIT).handshake(io).await?;
-        Ok(Self {
-            wakeups: Wakeups::default(),
-            halves: Box::new(Halves { sender, connection: Some(connection) }),
-        })
+        let checks = Arc::new(AtomicBool::new(false));
+        let io = Checked { io, checks: Arc::clone(&checks) };
+        let mut builder = Builder::new();
+        builder.max_buf_size(BUFFER_LIMIT).max_headers(MAX_HEADERS);
+        let (sender, connection) = builder.handshake(io).await?;
+        let halves = Box::new(Halves { sender, connection, ended: false, checks });
+        Ok(Self { wakeups: Wakeups::default(), halves })
     }
 
     /// Starts a request, which is sent as the connection is polled, and returns a future of the response head. If the
@@ -119,25 +188,33 @@ where
         self.is_ready()
     }
 
-    /// Returns true if an idle connection is still usable, as far as is known: the server may have closed it. hyper waits
-    /// for the socket of an idle connection, so a close wakes its waker.
+    /// Returns true if an idle connection is still usable: the kernel knows of no close, and of no byte that the server
+    /// sent unasked and that would be taken for the next response.
     pub(super) fn is_open(&mut self) -> bool {
         if self.wakeups.was_woken() {
+            // Reads what TLS itself has to read.
             self.poll_connection();
         }
+        self.halves.checks.store(true, Relaxed);
+        self.poll_connection();
+        self.halves.checks.store(false, Relaxed);
         self.is_ready()
     }
 
+    /// Returns true if no byte of a response was received for a request that failed with this error.
+    pub(super) fn received_nothing(self, error: &hyper::Error) -> bool {
+        !error.is_parse() && !error.is_user() && self.halves.connection.into_parts().read_buf.is_empty()
+    }
+
     fn is_ready(&self) -> bool {
-        self.halves.connection.is_some() && self.halves.sender.is_ready()
+        !self.halves.ended && self.halves.sender.is_ready()
     }
 
     fn poll_connection(&mut self) {
-        if let Some(connection) = &mut self.halves.connection
+        if !self.halves.ended {
+            let connection = Pin::new(&mut self.halves.connection);
             // The response future or body receives the error as well.
-            && Pin::new(connection).poll(&mut Context::from_waker(self.wakeups.waker())).is_ready()
-        {
-            self.halves.connection = None;
+            self.halves.ended = connection.poll(&mut Context::from_waker(self.wakeups.waker())).is_ready();
         }
     }
 }

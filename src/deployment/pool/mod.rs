@@ -7,7 +7,9 @@
 //!
 //! The pool differs from hyper-util's legacy client in more than that: it has one origin, dials only when no connection
 //! is idle, and drops a dial when its request is cancelled. As in hyper-util, the connection that was used last is taken
-//! first, and a request that was not sent because its connection was closed uses another one.
+//! first. Before it is used again, the kernel is asked if it was closed, or if there are bytes that no request asked for.
+//! A request that fails all the same on a connection that had been idle is sent once more, on a new one, if no byte of
+//! a response was received: at once if it was not sent, else by the caller ([`SendError::StaleConnection`]).
 //!
 //! Hazards: while the body is not polled nothing is read, not even a close by the server; that is backpressure.
 //! A body that is dropped before its end closes its connection.
@@ -21,6 +23,8 @@ mod waker;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    io,
+    mem::MaybeUninit,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -35,6 +39,7 @@ use hyper::{
 };
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -51,21 +56,43 @@ pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// A function that opens a connection. Its future is boxed, because dials are rare.
 type Dial<T> = dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync;
 
+/// The I/O of a pooled connection, which can tell without a read if there is something to read.
+pub(crate) trait PooledIo: Read + Write {
+    /// Returns true if bytes, or the end, have arrived and were not read.
+    fn has_unread(&self) -> bool;
+}
+
+impl PooledIo for Io {
+    fn has_unread(&self) -> bool {
+        match self {
+            Self::Http(tcp) => has_unread(tcp.inner()),
+            Self::Https(tls) => has_unread(tls.inner().get_ref().0.inner().inner()),
+        }
+    }
+}
+
+/// Asks the kernel, because the runtime may not have been notified yet.
+fn has_unread(tcp: &TcpStream) -> bool {
+    let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+    !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 /// A pool of connections to one origin.
-pub(crate) struct Pool<T: Read + Write, B: Body + 'static> {
+pub(crate) struct Pool<T: PooledIo, B: Body + 'static> {
     idle: Mutex<Idle<T, B>>,
-    idle_timeout: Duration,
     dial: Box<Dial<T>>,
 }
 
-struct Idle<T: Read + Write, B: Body + 'static> {
+struct Idle<T: PooledIo, B: Body + 'static> {
+    /// The time after which an idle connection is closed.
+    timeout: Duration,
     /// The idle connections, each with the time since when it is idle, the oldest first.
     connections: Vec<(Instant, PooledConnection<T, B>)>,
     /// True while a task runs that closes expired connections.
     has_reaper: bool,
 }
 
-impl<T: Read + Write, B: Body> fmt::Debug for Pool<T, B> {
+impl<T: PooledIo, B: Body> fmt::Debug for Pool<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pool")
     }
@@ -78,14 +105,14 @@ pub(crate) enum SendError {
     Connect(BoxError),
     /// The connection broke before the response head.
     Broken(hyper::Error),
-    /// A connection that had been idle broke before the response head: the server may have closed it while the request was
-    /// being sent.
+    /// A connection that had been idle broke before the first byte of a response: the server has closed it, perhaps while
+    /// the request was being sent.
     StaleConnection(hyper::Error),
 }
 
 impl<T, B> Pool<T, B>
 where
-    T: Read + Write + Unpin + Send + 'static,
+    T: PooledIo + Unpin + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -95,22 +122,28 @@ where
     where
         F: Future<Output = Result<T, BoxError>> + Send + 'static,
     {
-        let idle = Mutex::new(Idle { connections: Vec::new(), has_reaper: false });
-        Self { idle, idle_timeout, dial: Box::new(move || Box::pin(dial())) }
+        let idle = Idle { timeout: idle_timeout, connections: Vec::new(), has_reaper: false };
+        Self { idle: Mutex::new(idle), dial: Box::new(move || Box::pin(dial())) }
     }
 
-    /// Sends a request over an idle connection or a new one. Its target and `host` header are sent unchanged.
-    /// An idle connection is taken immediately, before the future is polled. Dropping the future, or the response body
-    /// before its end, closes the connection.
+    /// Replaces the time after which an idle connection is closed.
+    pub(crate) fn set_idle_timeout(&self, idle_timeout: Duration) {
+        self.idle().timeout = idle_timeout;
+    }
+
+    /// Sends a request, whose target and `host` header the server must accept, over an idle connection, or over a new one
+    /// if there is none or `fresh` is set. An idle connection is taken immediately, before the future is polled. Dropping
+    /// the future, or the response body before its end, closes the connection.
     ///
     /// # Errors
     /// [`SendError`], if there is no response head.
     pub(crate) fn send(
         self: Arc<Self>,
         request: Request<B>,
+        fresh: bool,
     ) -> impl Future<Output = Result<Response<PooledBody<T, B>>, SendError>> {
         // The request is started outside of the async block: a future that captures a request stores it twice.
-        let started = match self.take() {
+        let started = match if fresh { None } else { self.take() } {
             Some(mut connection) => Ok((connection.start_request(request), connection)),
             None => Err(request),
         };
@@ -122,26 +155,20 @@ where
                         Ok(response) => {
                             return Ok(response.map(|body| PooledBody::new(body, connection, self)));
                         }
-                        Err(error) => unsent(error).map_err(SendError::StaleConnection)?,
+                        Err(error) => unsent(error, connection)?,
                     }
                 }
                 Err(request) => request,
             };
             // Boxed, because dials are rare and their future is large: every call would move it.
-            Box::pin(self.send_or_dial(unsent)).await
+            Box::pin(self.dial_and_send(unsent)).await
         }
     }
 
-    async fn send_or_dial(
+    async fn dial_and_send(
         self: Arc<Self>,
-        mut request: Request<B>,
+        request: Request<B>,
     ) -> Result<Response<PooledBody<T, B>>, SendError> {
-        while let Some(mut connection) = self.take() {
-            match connection.send(request).await {
-                Ok(response) => return Ok(response.map(|body| PooledBody::new(body, connection, self))),
-                Err(error) => request = unsent(error).map_err(SendError::StaleConnection)?,
-            }
-        }
         let io = (self.dial)().await.map_err(SendError::Connect)?;
         let mut connection = PooledConnection::handshake(io).await.map_err(SendError::Broken)?;
         match connection.send(request).await {
@@ -157,10 +184,12 @@ where
     /// Takes the open connection that was used last.
     fn take(&self) -> Option<PooledConnection<T, B>> {
         loop {
-            let taken = self.idle().connections.pop();
+            let mut idle = self.idle();
+            let (timeout, taken) = (idle.timeout, idle.connections.pop());
+            drop(idle);
             let (since, mut connection) = taken?;
             // The task that closes expired connections may be late, or stopped with its runtime.
-            if since + self.idle_timeout > Instant::now() && connection.is_open() {
+            if since + timeout > Instant::now() && connection.is_open() {
                 return Some(connection);
             }
         }
@@ -176,16 +205,17 @@ where
         // Without a runtime no socket works either.
         if let Ok(runtime) = Handle::try_current() {
             idle.has_reaper = true;
-            runtime.spawn(reap(Arc::downgrade(self), now + self.idle_timeout));
+            runtime.spawn(reap(Arc::downgrade(self), now + idle.timeout));
         }
     }
 
     /// Closes the connections that have expired by `now`, and returns when the next one expires.
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle();
-        let old = idle.connections.partition_point(|(since, _)| *since + self.idle_timeout <= now);
+        let timeout = idle.timeout;
+        let old = idle.connections.partition_point(|(since, _)| *since + timeout <= now);
         let expired: Vec<_> = idle.connections.drain(..old).collect();
-        let next = idle.connections.first().map(|(since, _)| *since + self.idle_timeout);
+        let next = idle.connections.first().map(|(since, _)| *since + timeout);
         idle.has_reaper = next.is_some();
         drop(idle); // sockets are closed without the lock
         drop(expired);
@@ -193,15 +223,31 @@ where
     }
 }
 
-/// Returns the request if it was not sent, because its connection was closed while idle.
-fn unsent<B>(mut error: TrySendError<Request<B>>) -> hyper::Result<Request<B>> {
-    error.take_message().ok_or_else(|| error.into_error())
+/// Returns the request if it was not sent, because the connection was closed while idle.
+fn unsent<T, B>(
+    mut error: TrySendError<Request<B>>,
+    connection: PooledConnection<T, B>,
+) -> Result<Request<B>, SendError>
+where
+    T: PooledIo + Unpin,
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    error.take_message().ok_or_else(|| {
+        let error = error.into_error();
+        if connection.received_nothing(&error) {
+            SendError::StaleConnection(error)
+        } else {
+            SendError::Broken(error)
+        }
+    })
 }
 
 /// Closes idle connections as they expire, until none is left.
 async fn reap<T, B>(pool: Weak<Pool<T, B>>, first: Instant)
 where
-    T: Read + Write + Unpin + Send + 'static,
+    T: PooledIo + Unpin + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,

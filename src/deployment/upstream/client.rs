@@ -27,15 +27,13 @@ use crate::{
     request::SplicedBody,
 };
 
-/// The time that an idle connection is kept: below the 60 s after which common load balancers drop one silently.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-
 /// The HTTP client of all deployments. Deployments with the same origin share connections: credentials are part of the
 /// requests, never of the connection.
 pub(crate) struct Client {
     connector: Connector,
+    http2_connector: Connector,
     origins: Mutex<HashMap<Uri, Arc<Pool<Io, SplicedBody>>>>,
-    http2: Arc<Http2>,
+    http2: Mutex<HashMap<Duration, Arc<Http2>>>,
 }
 
 impl fmt::Debug for Client {
@@ -50,25 +48,35 @@ impl Client {
     /// # Errors
     /// If rustls refuses its own default protocol versions, which would be a bug of the build.
     pub(crate) fn new() -> Result<Self, BoxError> {
-        let http2 = Arc::new(Http2::new(connector(true)?));
-        Ok(Self { connector: connector(false)?, origins: Mutex::default(), http2 })
+        Ok(Self {
+            connector: connector(false)?,
+            origins: Mutex::default(),
+            http2_connector: connector(true)?,
+            http2: Mutex::default(),
+        })
     }
 
-    /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL.
-    pub(crate) fn http1(&self, base: &Uri) -> Arc<dyn Upstream> {
+    /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL, whose idle connections are closed after
+    /// `idle_timeout`.
+    pub(crate) fn http1(&self, base: &Uri, idle_timeout: Duration) -> Arc<dyn Upstream> {
         let root = root(base);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = origins.entry(root.clone()).or_insert_with(|| {
             let connector = self.connector.clone();
-            Arc::new(Pool::new(IDLE_TIMEOUT, move || connector.clone().oneshot(root.clone())))
+            Arc::new(Pool::new(idle_timeout, move || connector.clone().oneshot(root.clone())))
         });
+        pool.set_idle_timeout(idle_timeout);
         Arc::new(Http1(Arc::clone(pool)))
     }
 
     /// Returns the upstream that offers HTTP/2 by ALPN. It opens one connection per authority, and calls wait for its
-    /// limit of streams.
-    pub(crate) fn http2(&self) -> Arc<dyn Upstream> {
-        Arc::clone(&self.http2) as Arc<dyn Upstream>
+    /// limit of streams. An idle connection is closed after `idle_timeout`.
+    pub(crate) fn http2(&self, idle_timeout: Duration) -> Arc<dyn Upstream> {
+        let mut clients = self.http2.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients
+            .entry(idle_timeout)
+            .or_insert_with(|| Arc::new(Http2::new(self.http2_connector.clone(), idle_timeout)));
+        Arc::clone(client) as Arc<dyn Upstream>
     }
 }
 
@@ -89,12 +97,12 @@ impl Upstream for Http1 {
         if request.uri().scheme().is_some() {
             *request.uri_mut() = origin_form(request.uri());
         }
-        let response = Arc::clone(&self.0).send(request).map(|result| match result {
+        let response = Arc::clone(&self.0).send(request, call.fresh).map(|result| match result {
             Ok(response) => Ok(response.map(UpstreamBody::from)),
             Err(SendError::Connect(error)) => Err(connect_error(&*error)),
             Err(SendError::Broken(error)) => Err(call_error(&error)),
             Err(SendError::StaleConnection(error)) => {
-                Err(TransportError { evidence: false, ..call_error(&error) })
+                Err(TransportError { stale: true, ..call_error(&error) })
             }
         });
         Box::pin(YieldOnce::new(response, call.stream))

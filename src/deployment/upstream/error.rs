@@ -82,7 +82,13 @@ pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
         (_, Some(kind)) => format!("The upstream cannot be reached: {kind}."),
         (_, None) => "The upstream cannot be reached.".to_owned(),
     };
-    TransportError { sent: false, timed_out, evidence: diagnosis.exhausted.is_none(), what: what.into() }
+    TransportError {
+        sent: false,
+        timed_out,
+        evidence: diagnosis.exhausted.is_none(),
+        stale: false,
+        what: what.into(),
+    }
 }
 
 /// Returns the error of a connection that broke before the response head.
@@ -93,5 +99,11 @@ pub(super) fn call_error(error: &(dyn Error + 'static)) -> TransportError {
         (_, Some(kind)) => format!("The connection to the upstream broke before its response: {kind}."),
         (_, None) => "The connection to the upstream broke before its response.".to_owned(),
     };
-    TransportError { sent: true, timed_out: diagnosis.timed_out, evidence: true, what: what.into() }
+    TransportError {
+        sent: true,
+        timed_out: diagnosis.timed_out,
+        evidence: true,
+        stale: false,
+        what: what.into(),
+    }
 }

@@ -1,5 +1,7 @@
 //! The HTTP/2 client, for deployments that enable it: [`Http2`].
 
+use std::time::Duration;
+
 use http::header;
 use hyper_util::{
     client::legacy,
@@ -8,7 +10,6 @@ use hyper_util::{
 
 use super::{
     Upstream, UpstreamCall, UpstreamFuture,
-    client::IDLE_TIMEOUT,
     connect::{Connector, KEEPALIVE_TIME, USER_TIMEOUT},
     error::{call_error, connect_error},
 };
@@ -27,9 +28,9 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    pub(super) fn new(connector: Connector) -> Self {
+    pub(super) fn new(connector: Connector, idle_timeout: Duration) -> Self {
         let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(idle_timeout)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(KEEPALIVE_TIME)

@@ -16,10 +16,9 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use futures_util::{TryFutureExt, future::MapErr};
 use tower::Service;
 
 pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT};
@@ -40,6 +39,8 @@ pub struct UpstreamCall {
     pub operation: Operation,
     /// True if the request asks for a stream.
     pub stream: bool,
+    /// True if the call needs a new connection, because it has failed on one that had been idle.
+    pub fresh: bool,
 }
 
 /// The future of an upstream's response.
@@ -85,21 +86,49 @@ impl Deployed {
     }
 }
 
+impl Inner {
+    fn call(&self, request: &Request, fresh: bool) -> UpstreamFuture {
+        let (operation, stream) = (request.info.operation, request.info.stream);
+        let request = self.encoder.encode(request, self.usage);
+        self.upstream.call(UpstreamCall { request, operation, stream, fresh })
+    }
+}
+
 impl Service<Request> for Deployed {
     type Response = http::Response<UpstreamBody>;
     type Error = Error;
-    type Future = MapErr<UpstreamFuture, fn(TransportError) -> Error>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let (operation, stream) = (request.info.operation, request.info.stream);
-        let request = self.inner.encoder.encode(&request, self.inner.usage);
-        self.inner
-            .upstream
-            .call(UpstreamCall { request, operation, stream })
-            .map_err(Error::Transport as fn(_) -> _)
+    fn call(&mut self, request: Request) -> ResponseFuture {
+        let calling = self.inner.call(&request, false);
+        ResponseFuture { calling, again: Some((Arc::clone(&self.inner), request)) }
+    }
+}
+
+/// The response of an upstream. A request whose connection had been idle and broke before the first byte of a response
+/// is sent once more, on a new connection: the server had closed the old one, which says nothing about its health.
+///
+/// All [operations](Operation) may be sent again; a model that was called twice for one response costs tokens at worst.
+pub(crate) struct ResponseFuture {
+    calling: UpstreamFuture,
+    again: Option<(Arc<Inner>, Request)>,
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<http::Response<UpstreamBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match (ready!(self.calling.as_mut().poll(cx)), self.again.take()) {
+                (Err(error), Some((inner, request))) if error.stale => {
+                    self.calling = inner.call(&request, true);
+                }
+                (result, _) => return Poll::Ready(result.map_err(Error::Transport)),
+            }
+        }
     }
 }

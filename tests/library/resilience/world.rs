@@ -214,8 +214,13 @@ impl Upstream for Scripted {
 }
 
 async fn perform(act: Act) -> Result<Response<UpstreamBody>, TransportError> {
-    let failed =
-        |sent, timed_out| TransportError { sent, timed_out, evidence: true, what: "The wire broke.".into() };
+    let failed = |sent, timed_out| TransportError {
+        sent,
+        timed_out,
+        evidence: true,
+        stale: false,
+        what: "The wire broke.".into(),
+    };
     match act {
         Act::Say(status, headers, body) => {
             let mut response = Response::builder().status(status).header("content-type", "application/json");

@@ -146,7 +146,7 @@ fn pipe() -> (Arc<Pool<Pipe, Sent>>, DuplexStream) {
 #[tokio::test]
 async fn a_connection_that_breaks_before_the_head_is_an_error_without_another_attempt() {
     let (pool, mut theirs) = pipe();
-    let result = pool.send(hello());
+    let result = pool.send(hello(), false);
     let close = async {
         let read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -160,10 +160,10 @@ async fn a_connection_that_breaks_before_the_head_is_an_error_without_another_at
 #[tokio::test]
 async fn a_reused_connection_that_breaks_before_the_head_is_a_stale_connection() {
     let (pool, mut theirs) = pipe();
-    let first = Arc::clone(&pool).send(hello());
+    let first = Arc::clone(&pool).send(hello(), false);
     let (first, ()) = tokio::join!(first, respond_empty(&mut theirs));
     drop(first.expect("a response"));
-    let second = pool.send(hello());
+    let second = pool.send(hello(), false);
     let close = async {
         let _read = theirs.read(&mut [0; 1024]).await;
         drop(theirs);
@@ -179,9 +179,9 @@ async fn a_connection_that_ends_with_its_response_is_not_reused() {
         respond_empty(&mut theirs).await;
         drop(theirs);
     };
-    let (first, ()) = tokio::join!(Arc::clone(&pool).send(hello()), response);
+    let (first, ()) = tokio::join!(Arc::clone(&pool).send(hello(), false), response);
     drop(first.expect("a response"));
-    let second = pool.send(hello()).await;
+    let second = pool.send(hello(), false).await;
     assert!(matches!(second, Err(SendError::Connect(_))), "{second:?}");
 }
 
@@ -189,7 +189,7 @@ async fn a_connection_that_ends_with_its_response_is_not_reused() {
 async fn a_failed_dial_is_a_connect_error() {
     let pool = Pool::<Pipe, Sent>::new(Duration::from_secs(50), || ready(Err("no server".into())));
     let request = Request::post("/").body(Full::default()).expect("a request");
-    let result = Arc::new(pool).send(request).await;
+    let result = Arc::new(pool).send(request, false).await;
     assert!(
         matches!(&result, Err(SendError::Connect(error)) if error.to_string() == "no server"),
         "{result:?}"

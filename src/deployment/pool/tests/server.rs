@@ -26,11 +26,18 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use crate::deployment::pool::{Pool, PooledBody, SendError};
+use crate::deployment::pool::{Pool, PooledBody, PooledIo, SendError};
 
 pub(super) type Pipe = TokioIo<DuplexStream>;
 pub(super) type Sent = Full<Bytes>;
 pub(super) type PooledResponse = Response<PooledBody<Pipe, Sent>>;
+
+/// A read of the pipe knows of all that was written.
+impl PooledIo for Pipe {
+    fn has_unread(&self) -> bool {
+        false
+    }
+}
 
 /// A pool, and the server that it connects to.
 pub(super) struct Server {
@@ -69,7 +76,7 @@ impl Server {
     /// Sends a request with this body.
     pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Result<PooledResponse, SendError> {
         let request = Request::post(path).header("host", "server").body(Full::new(body.into()));
-        Arc::clone(&self.pool).send(request.expect("a request")).await
+        Arc::clone(&self.pool).send(request.expect("a request"), false).await
     }
 
     /// Sends a request and returns the body of its response.

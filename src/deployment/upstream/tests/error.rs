@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::call;
+use super::{KEPT, call};
 use crate::{
     deployment::upstream::{Client, error::connect_error},
     error::{self, HasOutcome, TransportError},
@@ -67,13 +67,13 @@ async fn error_of(response: String) -> TransportError {
         socket
     };
     let client = Client::new().unwrap();
-    let (result, _socket) = tokio::join!(client.http1(&base).call(call(&base)), server);
+    let (result, _socket) = tokio::join!(client.http1(&base, KEPT).call(call(&base)), server);
     result.unwrap_err()
 }
 
 #[tokio::test]
 async fn an_invalid_response_has_another_message_than_a_broken_connection() {
-    let long = format!("HTTP/1.1 200 OK\r\ncontent-security-policy: {}\r\n\r\n", "x".repeat(20_000));
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-security-policy: {}\r\n\r\n", "x".repeat(200_000));
     for (response, what) in [
         (long, "the head of its response is too long"),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "is not HTTP"),

@@ -22,7 +22,7 @@ use tokio_rustls::{
 use tollgate_test_support::tls::{Identity, identity};
 use tower::util::BoxCloneSyncService;
 
-use super::call;
+use super::{KEPT, call};
 use crate::deployment::upstream::{
     Upstream,
     connect::{USER_TIMEOUT, tcp},
@@ -51,7 +51,7 @@ impl Server {
             .wrap_connector(tcp(hyper_util::client::legacy::connect::HttpConnector::new()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("https://localhost:{}/", listener.local_addr().unwrap().port()).parse().unwrap();
-        let client = Http2::new(BoxCloneSyncService::new(connector));
+        let client = Http2::new(BoxCloneSyncService::new(connector), KEPT);
         Self { base, client, listener, tls: acceptor }
     }
 
