@@ -80,7 +80,7 @@ impl State {
         })))
     }
 
-    /// Creates a state whose upstreams `connect` returns: for a simulation, or for an application with its own
+    /// Creates a state with the upstreams that `connect` returns: for a simulation, or for an application with its own
     /// transport.
     pub fn with_upstreams(
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,

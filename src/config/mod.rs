@@ -52,7 +52,7 @@ pub use model::{
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
-pub(crate) use keys::{InRequest, in_request, nearest};
+pub(crate) use keys::{KeyAction, key_action, nearest};
 
 use error::DiagnosticSink;
 

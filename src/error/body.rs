@@ -115,17 +115,17 @@ impl fmt::Display for BodyError {
         match self {
             Self::Timeout { clock, limit } => write!(f, "{clock} took longer than {:?}", limit.after),
             Self::Deadline => f.write_str("the deadline of the whole request has passed"),
-            Self::Cut => f.write_str("the upstream's connection broke before the end of its answer"),
-            Self::Truncated => f.write_str("the upstream's answer is shorter than it should be"),
+            Self::Cut => f.write_str("the upstream's connection broke before the end of its response"),
+            Self::Truncated => f.write_str("the upstream's response is incomplete"),
             Self::Unfinished => f.write_str("the upstream's stream ended without a finish reason"),
-            Self::Empty => f.write_str("the upstream's answer contains no output"),
-            Self::NotAStream => f.write_str("the upstream's answer is not an event stream"),
+            Self::Empty => f.write_str("the upstream's response contains no output"),
+            Self::NotAStream => f.write_str("the upstream's response is not an event stream"),
             Self::UnrequestedStream => {
-                f.write_str("the upstream's answer is an event stream, which was not requested")
+                f.write_str("the upstream's response is an event stream, which was not requested")
             }
-            Self::NotJson => f.write_str("the upstream's answer is not JSON"),
+            Self::NotJson => f.write_str("the upstream's response is not JSON"),
             Self::Redirect => f.write_str(
-                "the upstream answered with a redirect, which is not followed: check its api_base",
+                "the upstream responded with a redirect, which is not followed: check its api_base",
             ),
             Self::TooLarge { limit } => {
                 write!(f, "an event of the upstream's stream is longer than {limit} bytes")
@@ -148,15 +148,15 @@ pub(crate) enum StreamBreak {
 impl StreamBreak {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Body(fault) => fault.outcome(),
+            Self::Body(error) => error.outcome(),
             Self::Upstream(_, outcome) => **outcome,
         }
     }
 }
 
 impl From<BodyError> for StreamBreak {
-    fn from(fault: BodyError) -> Self {
-        Self::Body(fault)
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) struct InvalidRequest {
 }
 
 impl InvalidRequest {
+    /// Creates an error with this status, `code`, parameter and message.
     fn new(
         status: StatusCode,
         code: &'static str,
@@ -34,13 +35,13 @@ impl InvalidRequest {
     /// Returns the 408 of an upload of less than `bytes` bytes `within` the period.
     pub(crate) fn stalled(bytes: usize, within: Duration) -> Self {
         let seconds = within.as_secs();
-        let message = format!("Less than {bytes} bytes of the request body came within {seconds} s.");
+        let message = format!("Less than {bytes} bytes of the request body arrived within {seconds} s.");
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
     }
 
     /// Returns the 415 of a body with a Content-Encoding, instead of an error of the JSON parser.
-    pub(crate) fn encoded() -> Self {
-        let message = "The request body has a content-encoding. Send it as it is.";
+    pub(crate) fn content_encoding() -> Self {
+        let message = "The request body has a content-encoding. Send it without one.";
         let param = Some("content-encoding".into());
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", param, message)
     }
@@ -87,17 +88,20 @@ impl InvalidRequest {
         ))
     }
 
+    /// Returns the 400 of a body that `serde_json` rejects.
     pub(crate) fn json(body: &[u8], error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
         Self::at(body, offset(body, error), what)
     }
 
+    /// Returns the 400 of a request without `param`.
     pub(crate) fn missing(param: &str) -> Self {
         let message = format!("Missing required parameter: '{param}'.");
         Self::new(StatusCode::BAD_REQUEST, "missing_required_parameter", Some(param.into()), message)
     }
 
+    /// Returns the 400 of a request with `param` more than once.
     pub(crate) fn duplicate(param: impl Into<String>) -> Self {
         let param = param.into();
         let message = format!("'{param}' is given more than once.");

@@ -40,7 +40,7 @@ pub(crate) enum RouteTarget {
     Call(Operation),
     /// The list of models.
     Models,
-    /// One model; its name is the rest of the path.
+    /// A model, named by the rest of the path.
     Model,
     /// The metrics.
     Metrics,

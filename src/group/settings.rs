@@ -28,8 +28,8 @@ pub(crate) fn retries(
     }
 }
 
-/// Returns the kind of a request for latency statistics: 1 for a stream, whose latency is the time to its first
-/// content; 0 for any other request, whose latency is the time of the whole response.
+/// Returns the kind of a request for latency statistics: 1 for a stream, with the time to its first content as latency; 0
+/// for any other request, with the time of the whole response.
 pub(crate) fn kind(request: &Request) -> u8 {
     u8::from(request.info.stream)
 }

@@ -60,7 +60,7 @@ impl Metrics {
         scope(&self.inner.deployments, vec![("group", Arc::clone(group)), ("deployment", Arc::clone(id))])
     }
 
-    /// Returns the retry budget of the gateway, whose counters are among the metrics.
+    /// Returns the retry budget of the gateway. Its counters are among the metrics.
     pub(crate) fn budget(&self) -> &Budget {
         &self.inner.budget
     }

@@ -76,7 +76,7 @@ impl ScopeMetrics {
     /// Returns the number of requests that have started and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
         let ended: u64 = self.results().map(|(_, count)| count).sum();
-        // The two counters are not read at the same moment.
+        // The two counters are not read at the same time.
         self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
@@ -110,33 +110,32 @@ enum Stage {
 /// The metrics of a request in progress. Counts the request when it ends, or as cancelled if dropped before.
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
-    meter: Arc<ScopeMetrics>,
+    metrics: Arc<ScopeMetrics>,
     start: Instant,
     stage: Stage,
 }
 
 impl RequestMetrics {
     /// Starts the metrics of a request now.
-    pub(crate) fn begin(meter: Arc<ScopeMetrics>) -> Self {
-        meter.begin();
-        Self { meter, start: Instant::now(), stage: Stage::Started }
+    pub(crate) fn begin(metrics: Arc<ScopeMetrics>) -> Self {
+        metrics.begin();
+        Self { metrics, start: Instant::now(), stage: Stage::Started }
     }
 
     fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
     }
 
-    /// Records the response head. `well` means success with the first content at hand, `over` means the body is
-    /// complete.
-    pub(crate) fn head(&mut self, well: bool, over: bool) {
+    /// Records the response head. `success` means that the first content is there, `complete` that the whole body is.
+    pub(crate) fn head(&mut self, success: bool, complete: bool) {
         let after = self.elapsed(); // read the clock once
-        self.stage = match (well, over) {
+        self.stage = match (success, complete) {
             (true, true) => Stage::Complete(after),
             (false, true) => Stage::Ended(after),
             (_, false) => Stage::Started,
         };
-        if well && !over {
-            self.meter.first_content(after);
+        if success && !complete {
+            self.metrics.first_content(after);
         }
     }
 }
@@ -144,9 +143,9 @@ impl RequestMetrics {
 impl OnComplete for RequestMetrics {
     fn complete(mut self, outcome: &Outcome) {
         match std::mem::replace(&mut self.stage, Stage::Counted) {
-            Stage::Complete(after) => self.meter.end_whole(outcome.class(), after),
-            Stage::Ended(after) => self.meter.end(Some(outcome.class()), after),
-            Stage::Started => self.meter.end(Some(outcome.class()), self.elapsed()),
+            Stage::Complete(after) => self.metrics.end_whole(outcome.class(), after),
+            Stage::Ended(after) => self.metrics.end(Some(outcome.class()), after),
+            Stage::Started => self.metrics.end(Some(outcome.class()), self.elapsed()),
             Stage::Counted => {}
         }
     }
@@ -155,7 +154,7 @@ impl OnComplete for RequestMetrics {
 impl Drop for RequestMetrics {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Counted) {
-            self.meter.end(None, self.elapsed());
+            self.metrics.end(None, self.elapsed());
         }
     }
 }

@@ -36,9 +36,9 @@ struct Inner {
     patterns: Patterns<Arc<str>>,
     /// The names of all groups if any of them is a pattern, else empty.
     exact_names: HashSet<Arc<str>>,
-    /// The largest input of each group, in tokens, for the groups whose deployments all state it.
+    /// The largest input of each group in tokens, for groups in which every deployment states it.
     max_input_tokens: HashMap<Arc<str>, u64>,
-    /// The number of deployments of each group whose deployments differ in `order`.
+    /// The number of deployments of each group with more than one `order`.
     tiered: HashMap<Arc<str>, usize>,
 }
 
@@ -240,15 +240,14 @@ fn redirected(request: &Request, target: Arc<FallbackTarget>) -> Request {
     request
 }
 
-/// Returns the group behind each alias. Only one step is followed; an alias whose group name is itself an alias is left
-/// out.
+/// Returns the group behind each alias. Only one step is followed; an alias of an alias is left out.
 fn aliases(config: &Config) -> HashMap<Arc<str>, Arc<str>> {
     let names: HashSet<_> = config.aliases.iter().map(|alias| &alias.name).collect();
     let last = config.aliases.iter().filter(|alias| !names.contains(&alias.group));
     last.map(|alias| (Arc::clone(&alias.name), Arc::clone(&alias.group))).collect()
 }
 
-/// Returns the number of deployments of each group whose deployments differ in `order`.
+/// Returns the number of deployments of each group with more than one `order`.
 fn tiered(config: &Config) -> HashMap<Arc<str>, usize> {
     let differ = |deployments: &[Deployment]| {
         deployments.windows(2).any(|two| two[0].limits.order != two[1].limits.order)
@@ -257,7 +256,7 @@ fn tiered(config: &Config) -> HashMap<Arc<str>, usize> {
     groups.map(|group| (Arc::clone(&group.name), group.deployments.len())).collect()
 }
 
-/// Returns the largest input of each group, in tokens, for the groups whose deployments all state it.
+/// Returns the largest input of each group in tokens, for groups in which every deployment states it.
 fn max_input_tokens(config: &Config) -> HashMap<Arc<str>, u64> {
     let limit = |group: &crate::config::Group| {
         let each = group.deployments.iter().map(|deployment| deployment.info.max_input_tokens);

@@ -8,7 +8,7 @@
 //! it received before that comment.
 //!
 //! The layer is outside Fallback, because a stream breaks long after Fallback has returned its response. It is inside
-//! the timeout of the whole request, whose deadline also limits the later calls. It gives the
+//! the timeout of the whole request, because the deadline also limits the later calls. It gives the
 //! [`Body`](crate::body::Body) a function that makes the next call, and has no other part in the stream.
 //!
 //! `continue` is off by default because it has costs:

@@ -1,4 +1,4 @@
-//! A service that rejects a request whose own fallbacks name unknown models: [`ValidateFallbacks`].
+//! A service that rejects a request if its own fallbacks name unknown models: [`ValidateFallbacks`].
 //!
 //! Without the check, a misspelled name would go unnoticed until the fallback is needed. The lists of the configuration
 //! are checked when it is read; the lists of a request are checked here, before any upstream is called. The service is

@@ -1,4 +1,4 @@
-//! The known keys of the file: LiteLLM's, OpenAI's and tollgate's own, and which values may be shown.
+//! The known keys of the file (LiteLLM's, OpenAI's and tollgate's own), and the redaction of values.
 
 /// The supported sections of the file.
 pub(super) const SECTIONS: &[&str] =
@@ -144,9 +144,9 @@ mod redaction;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use litellm::{InRequest, in_request};
+pub(crate) use litellm::{KeyAction, key_action};
 pub(super) use litellm::{
-    instead_of, is_error_policy, is_litellm_param, is_litellm_setting, is_model_info, slip,
+    correction, is_error_policy, is_litellm_param, is_litellm_setting, is_model_info, replacement_advice,
 };
 pub(super) use openai::{OPENAI, is_openai};
 pub(super) use redaction::{Visibility, is_secret, is_visible, is_visible_key, redact};

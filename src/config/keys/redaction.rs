@@ -1,4 +1,4 @@
-//! Redaction: which keys and values of the file may be shown in a message.
+//! Redaction of the keys and values of the file in messages.
 //!
 //! The rule is an allow-list: a value is shown only if its key is a known setting that holds no secret. A misspelled
 //! key, which is what many messages are about, therefore never reveals its value.
@@ -12,6 +12,7 @@ pub(in crate::config) enum Visibility {
     Settings,
     /// Everything that does not look like a secret: the names of groups.
     All,
+    /// No key and no value.
     Nothing,
 }
 

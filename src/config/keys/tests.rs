@@ -1,7 +1,7 @@
 //! Every key that is served has its place in docs/configuration.md.
 
 use super::{
-    ENTRY, GENERAL, INFO, InRequest, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
+    ENTRY, GENERAL, INFO, KeyAction, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
     litellm::{KEYS, PREFIXES},
 };
 use crate::config::VENDORS;
@@ -46,10 +46,11 @@ fn every_key_that_is_served_is_documented() {
 
 #[test]
 fn every_key_of_a_request_that_is_obeyed_or_refused_is_documented() {
-    let prefixes = || PREFIXES.iter().filter(|row| row.2 != InRequest::Pass).map(|row| row.0);
+    let prefixes = || PREFIXES.iter().filter(|row| row.2 != KeyAction::Pass).map(|row| row.0);
     let shorter = |name: &str| prefixes().any(|other| other != name && name.starts_with(other));
     // Those that are cut have no effect: tests/data/litellm_params.txt lists them.
-    let keys = KEYS.iter().filter(|row| !matches!(row.2, InRequest::Pass | InRequest::Cut)).map(|row| row.0);
+    let keys =
+        KEYS.iter().filter(|row| !matches!(row.2, KeyAction::Pass | KeyAction::Strip)).map(|row| row.0);
     let prefixes = prefixes().filter(|name| !shorter(name));
     assert_eq!(missing("## Settings of a request", keys.chain(prefixes)), [""; 0]);
 }

@@ -85,7 +85,7 @@ fn warned(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
             .help(format!("write `{name}` below `model_info`"));
         return true;
     }
-    if let Some(meant) = keys::slip(name) {
+    if let Some(meant) = keys::correction(name) {
         sink.warning(&key.at, format!("unknown key `{name}`; it is not sent upstream"))
             .help(format!("did you mean `{meant}`?"));
         return true;

@@ -25,7 +25,7 @@ enum NameKind {
 impl KnownNames {
     pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
         let ids = ids.iter().map(|id| (id.clone(), NameKind::Deployment));
-        // A group takes precedence over a deployment whose id is the same.
+        // A group takes precedence over a deployment with this id.
         Self(ids.chain(groups.map(|name| (name.clone(), NameKind::Group))).collect())
     }
 

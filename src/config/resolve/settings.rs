@@ -195,7 +195,7 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
         }
         if keys::is_litellm_setting(word) {
             let entry = sink.warning(&key.at, format!("`{word}` is not supported yet"));
-            if let Some(advice) = keys::instead_of(word) {
+            if let Some(advice) = keys::replacement_advice(word) {
                 entry.help(advice);
             }
         } else {

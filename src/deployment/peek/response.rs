@@ -141,7 +141,7 @@ pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> reques
     Response::from_parts(parts, Body::ended(body, outcome)).into()
 }
 
-/// Returns the error of a body whose form is not the one that was asked for.
+/// Returns the error of a body that does not have the requested form.
 pub(super) fn wrong_form(config: &WatchConfig) -> BodyError {
     if config.expected == Expected::Stream { BodyError::NotAStream } else { BodyError::NotJson }
 }

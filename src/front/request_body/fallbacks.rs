@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::scan::{self, Object, string};
 use crate::{
-    config::{FallbackTarget, Fallbacks, InRequest, in_request},
+    config::{FallbackTarget, Fallbacks, KeyAction, key_action},
     error::InvalidRequest,
 };
 
@@ -91,15 +91,15 @@ fn with_parameters(name: &str, object: &Object<'_>) -> Result<FallbackTarget, In
             key if FIXED.contains(&key) => {
                 return Err(InvalidRequest::value(at(), "may not differ in a fallback: remove it"));
             }
-            key => match in_request(key) {
-                InRequest::Pass => parameters.push((key.into(), object.value(member).into())),
-                InRequest::Cut | InRequest::Refused => {
+            key => match key_action(key) {
+                KeyAction::Pass => parameters.push((key.into(), object.value(member).into())),
+                KeyAction::Strip | KeyAction::Reject => {
                     return Err(InvalidRequest::value(
                         at(),
                         "may not be set by a request: set it in the gateway's configuration",
                     ));
                 }
-                InRequest::Override => {
+                KeyAction::Override => {
                     return Err(InvalidRequest::value(
                         at(),
                         "belongs to the request, not to one of its fallbacks: move it to the top level of the body",

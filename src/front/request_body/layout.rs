@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::scan::{Member, Object};
 use crate::{
-    config::{InRequest, in_request},
+    config::{KeyAction, key_action},
     request::{Layout, TopLevelKeys},
 };
 
@@ -24,7 +24,7 @@ fn partition(members: &[Member<'_>]) -> Layout {
     let (mut cuts, mut keys) = (Vec::new(), TopLevelKeys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
-        if in_request(&member.key) != InRequest::Pass {
+        if key_action(&member.key) != KeyAction::Pass {
             first = first.or(Some(index));
             continue;
         }

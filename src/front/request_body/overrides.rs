@@ -9,7 +9,7 @@ use super::{
     scan::{Object, string},
 };
 use crate::{
-    config::{Fallbacks, InRequest, Midstream, in_request},
+    config::{Fallbacks, KeyAction, Midstream, key_action},
     error::InvalidRequest,
     request::Overrides,
 };
@@ -25,8 +25,8 @@ const LONGEST: f64 = u32::MAX as f64;
 pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
     let mut parsed = ParsedOverrides::default();
     for member in &object.members {
-        let action = in_request(&member.key);
-        if matches!(action, InRequest::Override | InRequest::Refused) {
+        let action = key_action(&member.key);
+        if matches!(action, KeyAction::Override | KeyAction::Reject) {
             parsed.take(&member.key, action, &object.value(member))?;
         }
     }
@@ -65,7 +65,7 @@ impl ParsedOverrides {
     }
 
     /// Reads one key of the body.
-    fn take(&mut self, key: &str, action: InRequest, value: &str) -> Result<(), InvalidRequest> {
+    fn take(&mut self, key: &str, action: KeyAction, value: &str) -> Result<(), InvalidRequest> {
         let set = value != "null";
         let into = &mut self.overrides;
         match key {
@@ -80,7 +80,7 @@ impl ParsedOverrides {
             "fallbacks" => into.fallbacks = Some(list(key, value)?.unwrap_or_default()),
             "context_window_fallbacks" => into.context_window_fallbacks = Some(list(key, value)?),
             "content_policy_fallbacks" => into.content_policy_fallbacks = Some(list(key, value)?),
-            key if set && action == InRequest::Refused => {
+            key if set && action == KeyAction::Reject => {
                 // The client's key may be of any length; the error shows its first 64 characters.
                 let key: String = key.chars().take(64).collect();
                 return Err(InvalidRequest::value(

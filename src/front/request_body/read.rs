@@ -11,7 +11,7 @@ use super::{
     tolerant,
 };
 use crate::{
-    config::{InRequest, in_request},
+    config::{KeyAction, key_action},
     error::InvalidRequest,
     request::{Operation, RequestInfo},
 };
@@ -108,7 +108,7 @@ const fn required(operation: Operation) -> &'static str {
 /// check of the gateway.
 fn reject_duplicates(object: &Object<'_>) -> Result<(), InvalidRequest> {
     let is_setting =
-        |member: &Member<'_>| member.key == "model" || in_request(&member.key) == InRequest::Override;
+        |member: &Member<'_>| member.key == "model" || key_action(&member.key) == KeyAction::Override;
     for (index, member) in object.members.iter().enumerate().filter(|(_, member)| is_setting(member)) {
         if object.members[..index].iter().any(|before| before.key == member.key) {
             return Err(InvalidRequest::duplicate(member.key.clone().into_owned()));

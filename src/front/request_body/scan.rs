@@ -56,7 +56,7 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Returns the object whose members the scanner has found in `text`.
+    /// Returns the object of the members that the scanner has found in `text`.
     pub(super) fn new(text: Text<'a>, parts: &[Part], close: usize) -> Self {
         let member = |part: &Part| Member {
             key: key(text, part),
@@ -163,7 +163,7 @@ pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(value).ok().map(Cow::Owned)
 }
 
-/// Returns the offset after the string whose opening quote is at `open`.
+/// Returns the offset after the string that begins with the quote at `open`.
 pub(super) fn after_string(bytes: &[u8], open: usize) -> usize {
     let mut at = open + 1;
     while let Some(step) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {

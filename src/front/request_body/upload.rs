@@ -39,7 +39,7 @@ where
         return Err(InvalidRequest::too_large(most).into());
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        return Err(InvalidRequest::encoded().into());
+        return Err(InvalidRequest::content_encoding().into());
     }
     let mut body = std::pin::pin!(UploadBody::new(body));
     let mut buffer = BufferPermit { buffered, permit: None, most, total: 0 };

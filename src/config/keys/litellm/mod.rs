@@ -1,55 +1,56 @@
-//! LiteLLM's keys: what each means in its configuration file, and what in a request.
+//! LiteLLM's keys: the role of each in a configuration file, and the action on each in a request.
 
 mod table;
 
-use InFile::{Both, Param, Setting};
-use InRequest::{Cut, Pass};
+use FileRole::{Both, Param, Setting};
+use KeyAction::{Pass, Strip};
 pub(super) use table::{KEYS, PREFIXES};
 
-/// The meaning of a name in a file, where it is not one of the settings that are supported here.
+/// The role of a name in LiteLLM's configuration file, for names that are not supported settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InFile {
-    /// Not a setting of LiteLLM's, or one that is supported.
-    No,
+pub(super) enum FileRole {
+    /// Not a setting of LiteLLM, or a supported one.
+    Neither,
     /// A setting in `litellm_params`: LiteLLM never sends it upstream.
     Param,
     /// A setting in a section of settings.
     Setting,
+    /// A setting in both places.
     Both,
 }
 
-/// The fate of a key in the body of a request.
+/// The action of the gateway on a key in the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InRequest {
-    /// Sent upstream.
+pub(crate) enum KeyAction {
+    /// Send it upstream.
     Pass,
-    /// Not sent upstream: it only tunes LiteLLM's own features, and an upstream may refuse it, as OpenAI does.
-    Cut,
-    /// Refused with the whole request: it would lead a request or a credential elsewhere, and where a request goes is the
-    /// configuration's alone.
-    Refused,
-    /// Obeyed by the gateway, and not sent upstream.
+    /// Do not send it upstream: it configures a feature of LiteLLM, and an upstream may refuse it, as OpenAI does.
+    Strip,
+    /// Reject the request: the key would send it or a credential to another address, which only the configuration may set.
+    Reject,
+    /// Apply it as an override, and do not send it upstream.
     Override,
 }
 
-pub(super) type Row = (&'static str, InFile, InRequest);
+/// A name, its role in a file and the action on it in a request.
+pub(super) type Row = (&'static str, FileRole, KeyAction);
 
-/// Returns what becomes of a key in the body of a request.
-pub(crate) fn in_request(key: &str) -> InRequest {
+/// Returns the action on a key in the body of a request.
+pub(crate) fn key_action(key: &str) -> KeyAction {
     if COMMON.contains(&key) {
         return Pass;
     }
     let by_prefix = PREFIXES.iter().filter(|row| key.starts_with(row.0));
-    let fate = find(key).into_iter().chain(by_prefix).map(|row| row.2).find(|fate| *fate != Pass);
-    fate.unwrap_or_else(|| if is_price(key) { Cut } else { Pass })
+    let action = find(key).into_iter().chain(by_prefix).map(|row| row.2).find(|action| *action != Pass);
+    action.unwrap_or_else(|| if is_price(key) { Strip } else { Pass })
 }
 
-/// Returns the row of a name in [`KEYS`], which are in the order of their names.
+/// Returns the row of a name in [`KEYS`], which are sorted by name.
 fn find(name: &str) -> Option<&'static Row> {
     KEYS.binary_search_by_key(&name, |row| row.0).ok().map(|at| &KEYS[at])
 }
 
-/// Returns true if LiteLLM takes the key out of `litellm_params` for itself and never sends it upstream.
+/// Returns true if LiteLLM reads the key in `litellm_params` itself and never sends it upstream.
 pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
     let param = |row: &Row| matches!(row.1, Param | Both);
     find(name).is_some_and(param)
@@ -57,8 +58,8 @@ pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
         || PREFIXES.iter().any(|row| param(row) && name.starts_with(row.0))
 }
 
-/// Returns true if the name is one of LiteLLM's many prices, as `input_cost_per_token` and
-/// `cache_read_input_token_cost_above_200k_tokens` are.
+/// Returns true if the name is a price of LiteLLM, such as `input_cost_per_token` or
+/// `cache_read_input_token_cost_above_200k_tokens`.
 fn is_price(name: &str) -> bool {
     // Most other names are shorter.
     name.len() > 12 && (name.contains("cost_per_") || name.contains("_token_cost"))
@@ -69,13 +70,13 @@ pub(in crate::config) fn is_litellm_setting(name: &str) -> bool {
     find(name).is_some_and(|row| matches!(row.1, Setting | Both))
 }
 
-/// Returns true for a policy by the names of LiteLLM's exceptions.
+/// Returns true if the keys of the setting are names of LiteLLM's exceptions.
 pub(in crate::config) fn is_error_policy(name: &str) -> bool {
     ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"].contains(&name)
 }
 
-/// Returns the setting that is meant by a name that users take for one of LiteLLM's.
-pub(in crate::config) fn slip(name: &str) -> Option<&'static str> {
+/// Returns the setting that is meant by a name that LiteLLM does not have.
+pub(in crate::config) fn correction(name: &str) -> Option<&'static str> {
     match name {
         "rpm_limit" => Some("rpm"),
         "tpm_limit" => Some("tpm"),
@@ -83,7 +84,7 @@ pub(in crate::config) fn slip(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns true if the name describes a model in LiteLLM: it belongs in `model_info`, and no upstream knows it.
+/// Returns true if the name describes a model in LiteLLM: it belongs in `model_info`, and upstreams do not know it.
 pub(in crate::config) fn is_model_info(name: &str) -> bool {
     const INFO: [&str; 7] = [
         "base_model",
@@ -97,8 +98,8 @@ pub(in crate::config) fn is_model_info(name: &str) -> bool {
     INFO.contains(&name) || name.starts_with("supports_") && !is_litellm_param(name)
 }
 
-/// Describes the behavior in place of an unsupported setting of LiteLLM's that users may rely on.
-pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
+/// Returns advice for an unsupported setting of LiteLLM that users may rely on.
+pub(in crate::config) fn replacement_advice(name: &str) -> Option<&'static str> {
     match name {
         "redis_host" | "redis_url" => {
             Some("each process keeps the limits for itself: give each of N gateways an Nth of every limit")
@@ -107,40 +108,42 @@ pub(in crate::config) fn instead_of(name: &str) -> Option<&'static str> {
         | "database_url"
         | "enable_jwt_auth"
         | "enable_oauth2_auth"
-        | "enable_oauth2_proxy_auth" => Some("callers need the `master_key`; without one anybody may call"),
-        "global_max_parallel_requests" => Some("`max_in_flight` in `router_settings` bounds the gateway"),
+        | "enable_oauth2_proxy_auth" => {
+            Some("clients need the `master_key`; without one every client may call")
+        }
+        "global_max_parallel_requests" => Some("`max_in_flight` in `router_settings` limits the gateway"),
         _ => None,
     }
 }
 
-/// The parameters that most requests consist of, which need no search.
+/// The most frequent parameters, which skip the search.
 const COMMON: [&str; 8] =
     ["model", "messages", "stream", "temperature", "max_tokens", "tools", "input", "prompt"];
 
 #[cfg(test)]
 mod tests {
-    use super::{InRequest::Refused, *};
+    use super::{KeyAction::Reject, *};
 
     #[test]
-    fn every_key_is_found_where_it_stands() {
+    fn every_litellm_key_is_found_in_the_table() {
         assert!(KEYS.is_sorted_by_key(|(name, ..)| name));
         for (name, _, expected) in KEYS.iter().filter(|row| row.2 != Pass) {
-            assert_eq!(in_request(name), *expected, "{name}");
+            assert_eq!(key_action(name), *expected, "{name}");
         }
     }
 
     #[test]
-    fn what_upstreams_know_is_left_to_them() {
+    fn a_key_that_upstreams_know_is_passed_on() {
         for name in ["user", "metadata", "store", "priority", "ttl", "cache_prompt", "", "x"] {
-            assert_eq!(in_request(name), Pass, "{name}");
+            assert_eq!(key_action(name), Pass, "{name}");
         }
         for name in COMMON {
             assert!(KEYS.iter().all(|(known, ..)| *known != name), "{name}");
             assert!(PREFIXES.iter().all(|(prefix, ..)| !name.starts_with(prefix)), "{name}");
         }
-        assert_eq!(in_request("litellm_session_id"), Cut);
-        assert_eq!(in_request("litellm_params"), Refused, "it may hold an api_base");
-        assert_eq!(in_request("aws_secret_access_key"), Refused);
+        assert_eq!(key_action("litellm_session_id"), Strip);
+        assert_eq!(key_action("litellm_params"), Reject, "it may contain an api_base");
+        assert_eq!(key_action("aws_secret_access_key"), Reject);
     }
 
     #[test]
@@ -150,7 +153,7 @@ mod tests {
         assert!(names.len() > 400);
         for name in names {
             let served = super::super::PARAMS.contains(&name) || super::super::is_openai(name);
-            assert!(served || is_litellm_param(name) || in_request(name) != Pass, "{name}");
+            assert!(served || is_litellm_param(name) || key_action(name) != Pass, "{name}");
         }
     }
 }
