@@ -1,17 +1,17 @@
-//! The documents, held: links lead somewhere, files that are named exist, README stays a page.
+//! Checks of the documents: links and named files exist, README has a maximum length.
 
 use std::path::{Path, PathBuf};
 
 use crate::{none, scan};
 
-/// Folders whose files a document names in backticks from the root of the workspace.
+/// The folders of files that a document names in backticks, from the root of the workspace.
 const ROOTED: &[&str] = &["src/", "layers/", "tests/", "benches/", "examples/", "docs/"];
 
 struct Document {
     path: PathBuf,
     /// The path from the root of the workspace.
     name: String,
-    /// The text without what stands between fences.
+    /// The text without fenced code.
     prose: String,
 }
 
@@ -47,17 +47,17 @@ fn prose(text: &str) -> String {
     outside.collect::<Vec<_>>().join("\n")
 }
 
-/// The targets of `[text](target)`.
+/// Returns the targets of `[text](target)`.
 fn links(prose: &str) -> impl Iterator<Item = &str> {
     prose.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
-/// What stands between backticks.
+/// Returns the text between backticks.
 fn code(prose: &str) -> impl Iterator<Item = &str> {
     prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// The anchors of a document's headings, as hosts make them.
+/// Returns the anchors of a document's headings, as repository hosts generate them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {

@@ -1,4 +1,4 @@
-//! The design, held: who may import whom, how large things may grow, and what has no place here at all.
+//! Checks of the architecture: imports between folders, sizes of files and functions, words of code and documentation.
 #![cfg(test)]
 
 mod documents;
@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scan::Source;
 
-/// Crates that have no place in a room.
-const NEVER: &[(&str, &[&str])] = &[
+/// The crates that a folder may not use.
+const BANNED_CRATES: &[(&str, &[&str])] = &[
     ("config", &["tower", "tower_service", "tower_layer", "tower_http", "hyper", "hyper_util", "tokio"]),
     ("provider", &["tower", "tower_service", "tower_http", "hyper", "hyper_util", "tokio", "futures_util"]),
     ("classify", &["tower_http", "hyper_util", "hyper_rustls"]),
     ("body", &["tower_http", "hyper_util", "hyper_rustls"]),
 ];
 
-/// All that the layers are made of.
-const LAYERS: &[&str] = &[
+/// The crates that the layers may depend on.
+const LAYER_CRATES: &[&str] = &[
     "std",
     "core",
     "tower",
@@ -29,8 +29,8 @@ const LAYERS: &[&str] = &[
     "arc_swap",
 ];
 
-/// Words of worlds that the layers do not live in.
-const FOREIGN: &[&str] =
+/// The words of protocols, formats and frameworks that the layers must not depend on.
+const BANNED_WORDS: &[&str] =
     &["http", "hyper", "serde", "json", "yaml", "axum", "tonic", "tracing", "prometheus", "openai"];
 
 fn gateway() -> Vec<Source> {
@@ -45,13 +45,19 @@ fn everything() -> Vec<Source> {
     ["src", "layers", "tests", "examples", "benches"].iter().flat_map(|folder| scan::under(folder)).collect()
 }
 
-/// Everything found wrong, told at once.
+/// The openings of documentation that is not a plain description: "Whether ..." instead of "Returns true if ...".
+const BANNED_OPENINGS: &[&str] = &[
+    "What", "Whatever", "Whether", "Whoever", "Whose", "Whom", "Who", "Its", "It", "One", "Those", "These",
+    "This", "How", "So", "The same", "From now",
+];
+
+/// Fails with all violations at once.
 fn none(what: &str, found: Vec<String>) {
     assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
 }
 
 #[test]
-fn the_scan_sees_the_sources() {
+fn the_scan_finds_the_sources() {
     assert!(gateway().iter().any(|source| source.path == "src/lib.rs"));
     assert!(layers().iter().any(|source| source.path == "layers/src/lib.rs"));
     assert!(everything().iter().any(|source| source.path == "tests/architecture/main.rs"));
@@ -65,32 +71,32 @@ fn graph(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
     for source in sources.iter().filter(|source| !source.is_test()) {
         let imports = source.imports().into_iter();
         let imports = imports.map(|name| exported.get(&name).cloned().unwrap_or(name));
-        let here = graph.entry(source.room().to_owned()).or_default();
-        here.extend(imports.filter(|name| *name != source.room()));
+        let here = graph.entry(source.folder().to_owned()).or_default();
+        here.extend(imports.filter(|name| *name != source.folder()));
     }
     graph
 }
 
-/// A way from a folder back to itself, if there is one.
-fn cycle(graph: &BTreeMap<String, BTreeSet<String>>, way: &mut Vec<String>) -> Option<String> {
-    let here = way.last().cloned().unwrap_or_default();
+/// Returns a cycle of imports that begins with `path`, if there is one.
+fn cycle(graph: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>) -> Option<String> {
+    let here = path.last().cloned().unwrap_or_default();
     for next in graph.get(&here).into_iter().flatten() {
-        if way.first() == Some(next) {
-            return Some(format!("{} -> {next}", way.join(" -> ")));
+        if path.first() == Some(next) {
+            return Some(format!("{} -> {next}", path.join(" -> ")));
         }
-        if graph.contains_key(next) && !way.contains(next) {
-            way.push(next.clone());
-            if let Some(found) = cycle(graph, way) {
+        if graph.contains_key(next) && !path.contains(next) {
+            path.push(next.clone());
+            if let Some(found) = cycle(graph, path) {
                 return Some(found);
             }
-            way.pop();
+            path.pop();
         }
     }
     None
 }
 
 #[test]
-fn no_folder_imports_another_that_leads_back_to_it() {
+fn the_imports_of_folders_have_no_cycle() {
     let graph = graph(&gateway());
     assert!(graph.len() > 10, "{graph:?}");
     let cycles = graph.keys().filter_map(|folder| cycle(&graph, &mut vec![folder.clone()]));
@@ -98,42 +104,45 @@ fn no_folder_imports_another_that_leads_back_to_it() {
 }
 
 #[test]
-fn the_tree_does_not_know_what_outlives_it_or_who_serves_it() {
+fn the_folders_below_the_stack_import_none_above_it() {
     let graph = graph(&gateway());
     let known = |folder: &str| graph.get(folder).cloned().unwrap_or_default();
-    // Whatever imports `stack` stands above it; since there is no cycle, all else that it imports stands below.
+    // A folder that imports `stack` is above it. As there is no cycle, all folders that `stack` imports are below.
     let above: BTreeSet<_> = graph.keys().filter(|folder| known(folder).contains("stack")).cloned().collect();
     let below = known("stack").into_iter().filter(|folder| folder != "state");
     let wrong = below.flat_map(|folder| {
         let upwards = known(&folder).into_iter().filter(|other| other == "state" || above.contains(other));
         upwards.map(|other| format!("{folder} imports {other}")).collect::<Vec<_>>()
     });
-    none("a folder below the stack knows what stands above", wrong.collect());
+    none("a folder below the stack imports one above it", wrong.collect());
     none("config imports another folder", known("config").into_iter().collect());
 }
 
 #[test]
 fn folders_do_not_import_the_crates_that_are_banned_there() {
     let mut found = Vec::new();
-    for (room, never) in NEVER {
-        for source in gateway().iter().filter(|source| source.room() == *room && !source.is_test()) {
-            let used = source.crates().into_iter().filter(|name| never.contains(&name.as_str()));
+    for (folder, banned) in BANNED_CRATES {
+        for source in gateway().iter().filter(|source| source.folder() == *folder && !source.is_test()) {
+            let used = source.crates().into_iter().filter(|name| banned.contains(&name.as_str()));
             found.extend(used.map(|name| format!("{} uses {name}", source.path)));
         }
     }
-    none("a room uses a crate it may not", found);
+    none("a folder uses a banned crate", found);
 }
 
 #[test]
-fn the_layers_know_nothing_of_http_or_any_format() {
+fn the_layers_contain_no_word_of_http_or_a_format() {
     let mut found = Vec::new();
     for source in layers() {
         let words = source.words();
         found.extend(
-            FOREIGN.iter().filter(|word| words.contains(**word)).map(|w| format!("{}: {w}", source.path)),
+            BANNED_WORDS
+                .iter()
+                .filter(|word| words.contains(**word))
+                .map(|w| format!("{}: {w}", source.path)),
         );
     }
-    none("a word from another world", found);
+    none("a layer contains a banned word", found);
 }
 
 #[test]
@@ -142,8 +151,9 @@ fn the_layers_depend_on_a_few_small_crates() {
     let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
     let table = rest.split("\n[").next().unwrap();
     let names = table.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|n| !n.is_empty());
-    let strangers = names.map(|name| name.replace('-', "_")).filter(|name| !LAYERS.contains(&name.as_str()));
-    none("a dependency of the layers", strangers.collect());
+    let others =
+        names.map(|name| name.replace('-', "_")).filter(|name| !LAYER_CRATES.contains(&name.as_str()));
+    none("a dependency of the layers that is not allowed", others.collect());
 }
 
 #[test]
@@ -157,13 +167,16 @@ fn no_future_of_the_layers_is_boxed() {
             }
         }
     }
-    none("a future that is no state machine", found);
+    none("a future that is not a state machine", found);
 }
 
 #[test]
 fn no_file_is_longer_than_600_lines() {
     let long = everything().into_iter().filter(|source| source.text.lines().count() > 600);
-    none("too long", long.map(|s| format!("{}: {} lines", s.path, s.text.lines().count())).collect());
+    none(
+        "a file is too long",
+        long.map(|s| format!("{}: {} lines", s.path, s.text.lines().count())).collect(),
+    );
 }
 
 #[test]
@@ -172,7 +185,7 @@ fn no_function_is_longer_than_50_lines() {
         let functions = source.functions().into_iter().filter(|(_, lines)| *lines > 50);
         functions.map(|(name, lines)| format!("{}: {name}, {lines} lines", source.path)).collect::<Vec<_>>()
     });
-    none("too long", long.collect());
+    none("a function is too long", long.collect());
 }
 
 #[test]
@@ -184,15 +197,15 @@ fn stack_rs_is_shorter_than_200_lines() {
 }
 
 #[test]
-fn banned_words_are_nowhere_in_the_sources() {
+fn banned_code_is_nowhere_in_the_sources() {
     let banned = [
         ("async_trait", "a boxed future per call"),
         ("thread::sleep", "a thread that sleeps"),
         ("#[ignore", "a test that does not run"),
         ("unsafe ", "unsafe code"),
-        ("todo!(", "what is not written"),
-        ("unimplemented!(", "what is not written"),
-        ("dbg!(", "what was meant for one afternoon"),
+        ("todo!(", "unfinished code"),
+        ("unimplemented!(", "unfinished code"),
+        ("dbg!(", "debugging output"),
         ("#[allow(", "a lint switched off without a reason that is checked"),
     ];
     let mut found = Vec::new();
@@ -204,18 +217,31 @@ fn banned_words_are_nowhere_in_the_sources() {
 }
 
 #[test]
-fn nothing_rides_in_extensions_on_its_way_through_the_tree() {
+fn the_tree_passes_nothing_in_extensions() {
     let sources = gateway();
-    let riders =
+    let users =
         sources.iter().filter(|source| !source.is_test() && source.served().contains("extensions_mut"));
-    none("an allocation per clone", riders.map(|source| source.path.clone()).collect());
+    none("an allocation per clone", users.map(|source| source.path.clone()).collect());
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_has_module_documentation() {
     let served = everything().into_iter().filter(|source| !source.is_test());
     let silent = served.filter(|source| !source.text.starts_with("//!"));
     none("no module documentation", silent.map(|source| source.path).collect());
+}
+
+#[test]
+fn no_documentation_of_an_item_has_a_banned_opening() {
+    let banned = |line: &str| {
+        let rest = BANNED_OPENINGS.iter().find_map(|opening| line.strip_prefix(opening));
+        rest.is_some_and(|rest| !rest.starts_with(scan::is_word))
+    };
+    let found = gateway().into_iter().chain(layers()).flat_map(|source| {
+        let wrong = source.item_docs().filter(|line| banned(line));
+        wrong.map(|line| format!("{}: {line}", source.path)).collect::<Vec<_>>()
+    });
+    none("documentation begins with a pronoun or a relative", found.collect());
 }
 
 #[test]

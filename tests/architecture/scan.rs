@@ -1,4 +1,4 @@
-//! Just enough of Rust's grammar to see imports, words and the length of functions.
+//! A scan of Rust sources for imports, words, documentation and the length of functions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,10 @@ use std::{
 
 /// One source file.
 pub(crate) struct Source {
-    /// From the root of the workspace.
+    /// The path from the root of the workspace.
     pub(crate) path: String,
     pub(crate) text: String,
-    /// The text without comments, and without what stands in strings; as many lines as before.
+    /// The text without comments and the contents of literals, with the same number of lines.
     pub(crate) code: String,
 }
 
@@ -19,12 +19,12 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file of the workspace.
+/// Returns the text of a file of the workspace.
 pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All Rust sources under a folder; none if it is not there.
+/// Returns all Rust sources under a folder; none if it does not exist.
 pub(crate) fn under(folder: &str) -> Vec<Source> {
     let mut found = Vec::new();
     walk(&root().join(folder), &mut found);
@@ -49,8 +49,8 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 impl Source {
-    /// The first name under `src/`: a file's stem or a folder.
-    pub(crate) fn room(&self) -> &str {
+    /// Returns the folder under `src/`, or the stem of a file there.
+    pub(crate) fn folder(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
         inside.split('/').next().unwrap().trim_end_matches(".rs")
     }
@@ -59,12 +59,12 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.starts_with("tests/")
     }
 
-    /// The code without the tests at its end.
+    /// Returns the code without the tests at its end.
     pub(crate) fn served(&self) -> &str {
         self.code.split("#[cfg(test)]\nmod ").next().unwrap_or(&self.code)
     }
 
-    /// The items that the root of the crate exports from a folder, and that folder.
+    /// Returns the items that the root of the crate exports, each with its folder.
     pub(crate) fn exported(&self) -> BTreeMap<String, String> {
         let mut exported = BTreeMap::new();
         for keyword in ["pub use ", "pub(crate) use "] {
@@ -78,13 +78,22 @@ impl Source {
         exported
     }
 
-    /// Names behind `crate::`, tests left out: what a test looks at is no dependency.
+    /// Returns the first line of the documentation of each item.
+    pub(crate) fn item_docs(&self) -> impl Iterator<Item = &str> {
+        let docs = |line: &'_ str| line.trim_start().starts_with("///");
+        let pairs = self.text.lines().zip(std::iter::once("").chain(self.text.lines()));
+        pairs
+            .filter(move |(line, before)| docs(line) && !docs(before))
+            .map(|(line, _)| line.trim()[3..].trim())
+    }
+
+    /// Returns the names after `crate::`, without those in tests: imports of tests are not dependencies.
     pub(crate) fn imports(&self) -> BTreeSet<String> {
         let after = self.served().split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>();
         after.iter().flat_map(|rest| first_names(rest)).collect()
     }
 
-    /// Names that stand before `::` and after no other.
+    /// Returns the first name of each path.
     pub(crate) fn crates(&self) -> BTreeSet<String> {
         let code = self.served();
         let mut found = BTreeSet::new();
@@ -98,13 +107,13 @@ impl Source {
         found
     }
 
-    /// All words of the code, split at underscores and in lower case.
+    /// Returns all words of the code, split at underscores, in lower case.
     pub(crate) fn words(&self) -> BTreeSet<String> {
         let words = self.code.split(|c: char| !c.is_alphanumeric());
         words.map(str::to_lowercase).collect()
     }
 
-    /// Functions with their count of lines that hold code, signature and braces included.
+    /// Returns the functions with their numbers of code lines, including signature and braces.
     pub(crate) fn functions(&self) -> Vec<(String, usize)> {
         let mut found = Vec::new();
         for (at, _) in self.code.match_indices("fn ") {
@@ -123,7 +132,7 @@ impl Source {
     }
 }
 
-/// From a function's name to its closing brace; none for one without a body.
+/// Returns a function from its name to its closing brace, or none if it has no body.
 fn body(rest: &str) -> Option<&str> {
     let mut depth = 0_usize;
     let mut nested = 0_usize;
@@ -145,11 +154,11 @@ fn body(rest: &str) -> Option<&str> {
     None
 }
 
-fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The first name of a path, or of each path in a group.
+/// Returns the first name of a path, or of each path in a group.
 fn first_names(rest: &str) -> Vec<String> {
     let Some(group) = rest.strip_prefix('{') else {
         return vec![rest.chars().take_while(|c| is_word(*c)).collect()];
@@ -170,7 +179,7 @@ fn first_names(rest: &str) -> Vec<String> {
     names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
 }
 
-/// Takes comments out, and what stands in strings and characters.
+/// Returns the text without comments and the contents of literals.
 fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -195,7 +204,7 @@ fn code(text: &str) -> String {
     out
 }
 
-/// The length of the literal that begins here; 0 if none does.
+/// Returns the length of the literal at the start of `rest`, or 0.
 fn literal(rest: &str) -> usize {
     let hashes = rest.strip_prefix('r').map(|raw| raw.len() - raw.trim_start_matches('#').len());
     if let Some(hashes) = hashes.filter(|n| rest[1 + n..].starts_with('"')) {
@@ -206,7 +215,7 @@ fn literal(rest: &str) -> usize {
     if rest.starts_with('"') {
         return closing(rest, '"');
     }
-    // A quote is a character when another one follows at once or an escape does; else it is a lifetime.
+    // A quote begins a character if an escape or the closing quote follows; otherwise it begins a lifetime.
     let mut chars = rest.chars();
     match (chars.next(), chars.next(), chars.next()) {
         (Some('\''), Some('\\'), _) => closing(rest, '\''),
@@ -215,7 +224,7 @@ fn literal(rest: &str) -> usize {
     }
 }
 
-/// Where a quoted text ends, escapes respected.
+/// Returns the end of a quoted text, with regard to escapes.
 fn closing(rest: &str, quote: char) -> usize {
     let mut escaped = false;
     for (i, c) in rest.char_indices().skip(1) {
@@ -230,7 +239,7 @@ fn closing(rest: &str, quote: char) -> usize {
 }
 
 #[test]
-fn comments_and_strings_are_no_code() {
+fn code_excludes_comments_and_strings() {
     let text = "let a = \"http // {\"; // hyper\nlet b = r#\"serde \" {\"#; /* tokio\n */ let c = '\"'; let d: &'static str = b\"x\";\n";
     let code = code(text);
     assert_eq!(code.lines().count(), text.lines().count());
@@ -243,8 +252,15 @@ fn comments_and_strings_are_no_code() {
 #[test]
 fn imports_are_found_in_every_form() {
     let text = "use crate::{a, b::{c, d}, e::f as g, Error};\nfn x() { crate::h::i(); }\n#[cfg(test)]\nmod tests { use crate::z; }\n";
-    let source = Source { path: "src/room.rs".into(), text: text.into(), code: code(text) };
+    let source = Source { path: "src/folder.rs".into(), text: text.into(), code: code(text) };
     let expected: BTreeSet<String> = ["a", "b", "e", "h", "Error"].map(str::to_owned).into();
     assert_eq!(source.imports(), expected);
     assert_eq!(source.functions(), [("x".to_owned(), 1)]);
+}
+
+#[test]
+fn item_docs_are_the_first_lines_of_documentation() {
+    let text = "//! Module.\n/// An item.\n/// More.\nfn x() {}\n    /// A field.\n// comment\n";
+    let source = Source { path: "src/folder.rs".into(), text: text.into(), code: code(text) };
+    assert_eq!(source.item_docs().collect::<Vec<_>>(), ["An item.", "A field."]);
 }

@@ -44,7 +44,7 @@ impl Default for Limits {
 /// The window over which a backend enforces a limit that is given per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RateWindow {
-    /// One second: 600 per minute are at most ten in any second.
+    /// A second: 600 per minute are at most ten in any second.
     S1,
     /// Ten seconds.
     S10,

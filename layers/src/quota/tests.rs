@@ -36,7 +36,7 @@ fn begin(meters: &Meters, cost: u64) -> Option<QuotaGuard> {
     meters.reserve(cost, Instant::now()).ok().and_then(super::reservation::Reservation::spend)
 }
 
-/// How many calls there is room for at this instant; each ends well at once.
+/// Returns the number of calls, of at most `most`, that are admitted at this instant. Each succeeds at once.
 fn burst(meters: &Meters, most: usize) -> usize {
     (0..most)
         .filter(|_| begin(meters, 1).map(|held| held.complete(&Outcome::new(Class::Success))).is_some())
@@ -323,7 +323,7 @@ async fn passes_the_contract_and_a_clone_holds_nothing() {
     }
 }
 
-/// What the meter under test is compared with: the exact time and cost of all that was admitted.
+/// Returns true if the admitted calls, given by time and cost, exceed the limit in some window: the reference for the meter.
 fn exceeds(admitted: &[(u64, u64)], limit: u64, window: u64) -> bool {
     admitted.iter().enumerate().any(|(i, (end, _))| {
         let within = admitted[..=i].iter().rev().take_while(|(at, _)| at + window > *end);

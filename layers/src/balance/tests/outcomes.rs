@@ -127,7 +127,7 @@ async fn server(fate: Fate) -> Result<Stream, Broken> {
     }
 }
 
-/// One call to its end. Its slots are free when this returns.
+/// Makes one call to its end. The slots are free when this returns.
 async fn suffer<S>(balance: &S, fate: Fate)
 where
     S: Service<Fate, Response = Stream, Error = Broken, Future: Send> + Clone + Send + 'static,

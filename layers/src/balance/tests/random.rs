@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// This number of calls of this cost, at one instant.
+    /// The arrival of calls of one cost, at one instant.
     Arrive {
         calls: usize,
         cost: u64,

@@ -311,8 +311,8 @@ async fn the_latency_of_a_stream_is_known_before_the_stream_ends() {
     assert!(now[1] > before[1] + 10 && now[2] > before[2] + 10, "{before:?} {now:?}");
 }
 
-/// How many calls each of so many gets, of which the first weighs as much as 100 of the others, and the second nothing:
-/// 20 for each unit of weight.
+/// Returns the number of calls that each of `many` endpoints gets, of 20 for each unit of weight: the first weighs as much
+/// as 100 of the others, and the second nothing.
 async fn among_many(strategy: Strategy, many: usize) -> Vec<usize> {
     let weights = [100.0, 0.0].into_iter().chain(vec![1.0; many - 2]);
     let (servers, balance) = group(strategy, &weights.map(weighted).collect::<Vec<_>>());

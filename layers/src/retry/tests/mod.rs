@@ -32,7 +32,7 @@ fn limited_for(wait: Duration) -> Outcome {
     LIMITED.with_retry_after(Some(wait))
 }
 
-/// Who answered, and how. The refusal of the balancer is nobody's.
+/// A response: the backend, if it is not a refusal of the balancer, and the outcome.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Answer(Option<usize>, Outcome);
 
@@ -80,7 +80,7 @@ impl Group {
         }
     }
 
-    /// The same answer from all, for ever (nearly).
+    /// Creates backends that each repeat one outcome, 100 times.
     fn always(outcomes: &[Outcome]) -> Self {
         let scripts: Vec<_> = outcomes.iter().map(|outcome| [*outcome; 100]).collect();
         let mut group = Self::of::<0>([]);
@@ -116,7 +116,7 @@ impl Group {
         Ok(Answer(Some(at), outcome))
     }
 
-    /// One request through this layer.
+    /// Sends a request through this layer.
     async fn ask<L>(&self, layer: &L, ask: &Ask) -> Answer
     where
         L: Layer<Strict<BoxService>>,
@@ -126,7 +126,7 @@ impl Group {
         answer
     }
 
-    /// The same, by a request of its own.
+    /// Sends a new request through this layer.
     async fn once<L>(&self, layer: &L) -> Answer
     where
         L: Layer<Strict<BoxService>>,
