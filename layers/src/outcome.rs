@@ -254,8 +254,8 @@ mod tests {
         let tokens = of(None, Some(u64::MAX), Some(Duration::MAX));
         let outcome = Outcome::new(Class::RateLimited).with_reported(requests, tokens).with_used(Some(0));
         assert_eq!(outcome.requests(), of(Some(60), Some(0), Some(Duration::from_millis(2))));
-        let most = u64::from(u32::MAX) - 1;
-        assert_eq!(outcome.tokens(), of(None, Some(most), Some(Duration::from_millis(most))));
+        let max = u64::from(u32::MAX) - 1;
+        assert_eq!(outcome.tokens(), of(None, Some(max), Some(Duration::from_millis(max))));
         assert_eq!((outcome.used(), outcome.with_used(None).used()), (Some(0), None));
         assert!(Outcome::new(Class::Success).requests().is_empty());
     }

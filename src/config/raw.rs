@@ -203,10 +203,10 @@ fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
         sink.error(&at, "the deployment has no `model_name`").help("clients send this name as `model`");
         return None;
     };
-    let place = &name.at;
+    let location = &name.at;
     let name = read::text(name, sink)?;
     if name.matches('*').count() > 1 {
-        sink.warning(place, "a pattern has exactly one `*`: this name is matched literally");
+        sink.warning(location, "a pattern has exactly one `*`: this name is matched literally");
     }
     Some(ModelEntry { at, name: name.into(), top, params, info })
 }

@@ -100,7 +100,7 @@ impl fmt::Display for Error {
                 None => f.write_str("This model has no deployment."),
             },
             Self::Transport(transport) => transport.fmt(f),
-            Self::Body(fault) => fault.fmt(f),
+            Self::Body(error) => error.fmt(f),
             Self::Attempt(_, error) => error.fmt(f),
         }
     }
@@ -138,7 +138,7 @@ impl From<TransportError> for Error {
 }
 
 impl From<BodyError> for Error {
-    fn from(fault: BodyError) -> Self {
-        Self::Body(fault)
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }

@@ -25,7 +25,7 @@ impl HasOutcome for Error {
                 let outcome = if transport.sent { kind.outcome() } else { kind.outcome().never_sent() };
                 if transport.evidence { outcome } else { outcome.without_evidence() }
             }
-            Self::Body(fault) => fault.outcome(),
+            Self::Body(error) => error.outcome(),
             Self::Attempt(_, error) => error.outcome(),
         }
     }

@@ -47,8 +47,8 @@ pub(crate) struct AdmissionControl<S> {
 impl<S> AdmissionControl<S> {
     /// Returns a layer that limits the gateway to `most` calls. A number beyond [`Semaphore::MAX_PERMITS`] means that
     /// many.
-    pub(crate) fn layer(most: usize) -> impl Layer<S, Service = Self> {
-        let permits = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    pub(crate) fn layer(max_in_flight: usize) -> impl Layer<S, Service = Self> {
+        let permits = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
         layer_fn(move |inner| Self { inner, permits: Arc::clone(&permits) })
     }
 }

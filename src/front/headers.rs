@@ -106,10 +106,10 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
         }
     }
     let fallbacks = context.fallbacks();
-    let (repeats, most) = context.repeats();
+    let (repeats, max_retries) = context.repeats();
     headers.insert(RETRIES, count(repeats));
     if repeats > 0 {
-        headers.insert(MAX_RETRIES, most.into());
+        headers.insert(MAX_RETRIES, max_retries.into());
     }
     headers.insert(FALLBACKS, count(fallbacks));
     let (whole, upstream) = (Instant::now().saturating_duration_since(context.arrival), context.upstream());
@@ -139,12 +139,12 @@ fn millis(duration: std::time::Duration) -> HeaderValue {
     // Room for three decimal places, the point, and the 20 digits of a u64.
     let mut text = [b'0'; 24];
     let (mut from, mut rest) = (text.len(), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    for place in 0.. {
-        if place == 3 {
+    for digits in 0.. {
+        if digits == 3 {
             from -= 1;
             text[from] = b'.';
         }
-        if place > 3 && rest == 0 {
+        if digits > 3 && rest == 0 {
             break;
         }
         from -= 1;

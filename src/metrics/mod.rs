@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn a_complete_response_counts_in_both_histograms_and_a_failed_one_in_the_duration() {
         let metrics = Metrics::default();
-        let end = |well, class| {
+        let end = |success, class| {
             let mut count = RequestMetrics::begin(metrics.gateway());
-            count.head(well, true);
+            count.head(success, true);
             count.complete(&Outcome::new(class));
         };
         end(true, Class::Success);

@@ -60,12 +60,12 @@ struct TargetList {
 }
 
 impl RequestContext {
-    /// Returns the context of a request that arrived at `arrival` and may take `longest`.
-    pub(crate) fn new(arrival: Instant, longest: Option<Duration>) -> Self {
+    /// Returns the context of a request that arrived at `arrival` and may take `max_duration`.
+    pub(crate) fn new(arrival: Instant, max_duration: Option<Duration>) -> Self {
         Self {
             attempts: Attempts::new(),
             arrival,
-            deadline: longest.map(|longest| arrival + longest),
+            deadline: max_duration.map(|max_duration| arrival + max_duration),
             retries: 0,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),

@@ -35,8 +35,8 @@ pub struct TokenRange(RangeInclusive<u64>);
 impl TokenRange {
     /// Returns a range, from which numbers are drawn with equal probability.
     #[must_use]
-    pub const fn between(least: u64, most: u64) -> Self {
-        Self(least..=most)
+    pub const fn between(min: u64, max: u64) -> Self {
+        Self(min..=max)
     }
 
     fn draw(&self, rng: &mut Rng) -> u64 {
@@ -49,9 +49,9 @@ impl FromStr for TokenRange {
 
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
         let wrong = InvalidArgument("a number of tokens, or two with a hyphen between: 10-8000");
-        let (least, most) = text.split_once('-').unwrap_or((text, text));
-        match (least.trim().parse(), most.trim().parse()) {
-            (Ok(least), Ok(most)) if least <= most && most <= 1_000_000 => Ok(Self(least..=most)),
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        match (min.trim().parse(), max.trim().parse()) {
+            (Ok(min), Ok(max)) if min <= max && max <= 1_000_000 => Ok(Self(min..=max)),
             _ => Err(wrong),
         }
     }

@@ -180,7 +180,7 @@ mod tests {
     async fn each_window_admits_its_part_of_the_limit() {
         let now = Instant::now();
         let phase = Duration::from_secs(20);
-        for (window, most, wait) in [
+        for (window, admitted, wait) in [
             (ServerWindow::S1, 10, 1_000),
             (ServerWindow::S10, 100, 10_000),
             (ServerWindow::S60, 600, 60_000),
@@ -190,7 +190,7 @@ mod tests {
             let mut limiters = WindowLimiter::requests(window, 600, phase, now);
             assert_eq!(
                 burst(&mut limiters, 1_000, now),
-                (most, Some(Duration::from_millis(wait))),
+                (admitted, Some(Duration::from_millis(wait))),
                 "{window:?}"
             );
         }

@@ -25,7 +25,7 @@ impl MaxAttempts {
         let retries = deployments.filter_map(|deployment| deployment.num_retries).chain(by_error).max();
         Self {
             configured: settings.max_attempts,
-            retries: retries.map_or(settings.num_retries, |most| most.max(settings.num_retries)),
+            retries: retries.map_or(settings.num_retries, |max| max.max(settings.num_retries)),
             fallbacks: settings.max_fallbacks,
         }
     }
@@ -37,7 +37,7 @@ impl MaxAttempts {
         let retries = overrides.num_retries.unwrap_or(self.retries).saturating_add(1);
         let groups = overrides.max_fallbacks.unwrap_or(self.fallbacks).saturating_add(1);
         let all = retries.saturating_mul(groups);
-        self.configured.map_or(all, |most| most.min(all))
+        self.configured.map_or(all, |max| max.min(all))
     }
 }
 

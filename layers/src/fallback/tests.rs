@@ -18,16 +18,16 @@ use crate::{Class, testing::Strict};
 #[derive(Clone, Debug)]
 struct Request {
     group: u8,
-    trail: Arc<Mutex<Vec<u8>>>,
+    called: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Request {
     fn to(group: u8) -> Self {
-        Self { group, trail: Arc::default() }
+        Self { group, called: Arc::default() }
     }
 
-    fn been(&self) -> Vec<u8> {
-        self.trail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn called_groups(&self) -> Vec<u8> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -45,7 +45,7 @@ fn groups(
     Strict::new(service_fn(move |req: Request| {
         let script = Arc::clone(&script);
         async move {
-            req.trail.lock().unwrap_or_else(PoisonError::into_inner).push(req.group);
+            req.called.lock().unwrap_or_else(PoisonError::into_inner).push(req.group);
             sleep(Duration::from_secs(1)).await;
             script[&req.group].map_or(Ok(req.group), |class| Err((class, req.group)))
         }
@@ -54,7 +54,7 @@ fn groups(
 
 /// Returns the next number up to 9 that was not called yet.
 fn next(req: &Request, _: &Outcome) -> Option<Request> {
-    let group = (req.group + 1..=9).find(|group| !req.been().contains(group))?;
+    let group = (req.group + 1..=9).find(|group| !req.called_groups().contains(group))?;
     Some(Request { group, ..req.clone() })
 }
 
@@ -63,7 +63,7 @@ async fn a_success_calls_no_fallback() {
     let req = Request::to(1);
     let service = FallbackLayer::new(next, classify).layer(groups([(1, None)].into()));
     assert_eq!(service.oneshot(req.clone()).await, Ok(1));
-    assert_eq!(req.been(), [1]);
+    assert_eq!(req.called_groups(), [1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn a_failed_fallback_returns_the_first_response() {
     let script = [(7, Some(Class::Timeout)), (8, Some(Class::Unavailable)), (9, Some(Class::Caller))].into();
     let service = FallbackLayer::new(next, classify).layer(groups(script));
     assert_eq!(service.oneshot(req.clone()).await, Err((Class::Timeout, 7)));
-    assert_eq!(req.been(), [7, 8, 9]);
+    assert_eq!(req.called_groups(), [7, 8, 9]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn a_fallback_makes_no_call_after_the_deadline() {
     let service =
         FallbackLayer::new(next, classify).with_deadline(Constant(Some(deadline))).layer(groups(script));
     assert_eq!(service.oneshot(req.clone()).await, Err((Class::Timeout, 1)));
-    assert_eq!(req.been(), [1, 2]);
+    assert_eq!(req.called_groups(), [1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn a_cancelled_call_ends_its_fallbacks() {
     assert_pending!(call.poll());
     drop(call);
     sleep(Duration::from_secs(10)).await;
-    assert_eq!(req.been(), [1]);
+    assert_eq!(req.called_groups(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,8 +63,8 @@ const SECRET: [&str; 4] = ["api_key", "azure_ad_token", "headers", "extra_header
 
 /// Returns the deployment setting that the key is probably a misspelling of.
 fn likely_setting(name: &str) -> Option<&'static str> {
-    let ours = keys::OWN_KEYS.iter().filter(|o| o.deployment).map(|o| o.name);
-    keys::nearest(name, keys::PARAMS.iter().copied().chain(ours), 2)
+    let own = keys::OWN_KEYS.iter().filter(|o| o.deployment).map(|o| o.name);
+    keys::nearest(name, keys::PARAMS.iter().copied().chain(own), 2)
 }
 
 /// Returns true if the key is a setting with a credential, or a likely misspelling of one.

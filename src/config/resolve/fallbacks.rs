@@ -108,9 +108,9 @@ pub(super) fn by_key(
 ) -> Option<Fallbacks> {
     let mut read = |node: Option<&Node>| node.map(|node| list(node, names, sink));
     let (router, litellm) = (read(raw.router.get(name)), read(raw.litellm.get(name)));
-    let says = |list: &Fallbacks| !list.by_group.is_empty() || !list.default.is_empty();
+    let has_lists = |list: &Fallbacks| !list.by_group.is_empty() || !list.default.is_empty();
     match router {
-        Some(list) if says(&list) || litellm.is_none() => Some(list),
+        Some(list) if has_lists(&list) || litellm.is_none() => Some(list),
         _ => litellm,
     }
 }

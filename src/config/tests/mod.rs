@@ -56,23 +56,23 @@ fn key(config: &Config, deployment: usize) -> Option<&str> {
 fn each_invalid_configuration_has_its_error_at_the_right_location() {
     assert!(bad::BAD.len() >= 45);
     let mut missed = String::new();
-    for (says, marked) in bad::BAD {
+    for (message, marked) in bad::BAD {
         let marked = marked.replace("PARAMS", PARAMS);
         let (before, after) = marked.split_once('§').unwrap();
-        let place =
+        let position =
             (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap().chars().count() + 1);
         let text = format!("{before}{after}");
         let errors = read_with(&text, &[]).expect_err(&text);
         let shown = errors.to_string();
         let found = errors.errors().find(|e| {
-            (e.line, e.column) == place
-                && (e.message.contains(says) || e.help.iter().any(|h| h.contains(says)))
+            (e.line, e.column) == position
+                && (e.message.contains(message) || e.help.iter().any(|h| h.contains(message)))
         });
         if found.is_none() {
-            missed += &format!("{says:?} at {place:?} is not reported for\n{text}\nbut\n{shown}\n");
+            missed += &format!("{message:?} at {position:?} is not reported for\n{text}\nbut\n{shown}\n");
             continue;
         }
-        assert!(shown.contains(&format!("--> config.yaml:{}:{}\n", place.0, place.1)), "{shown}");
+        assert!(shown.contains(&format!("--> config.yaml:{}:{}\n", position.0, position.1)), "{shown}");
         assert!(!shown.contains(CANARY) && !format!("{errors:?}").contains(CANARY), "{shown}");
     }
     assert!(missed.is_empty(), "{missed}");

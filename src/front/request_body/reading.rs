@@ -172,7 +172,7 @@ impl Utf8 {
 fn cut(piece: &[u8]) -> usize {
     // Continuation bytes begin with the bits 10. An incomplete character has at most three bytes.
     let begins = |&(_, byte): &(usize, &u8)| !(0x80..0xC0).contains(byte);
-    let Some((place, &byte)) = piece.iter().enumerate().rev().take(3).find(begins) else {
+    let Some((position, &byte)) = piece.iter().enumerate().rev().take(3).find(begins) else {
         return piece.len();
     };
     let length = match byte {
@@ -181,5 +181,5 @@ fn cut(piece: &[u8]) -> usize {
         0xC0.. => 2,
         _ => 1,
     };
-    if place + length > piece.len() { place } else { piece.len() }
+    if position + length > piece.len() { position } else { piece.len() }
 }

@@ -44,7 +44,7 @@ struct Inner {
     /// The largest body that is accepted, in bytes.
     max_body: usize,
     /// `max_request_duration`.
-    longest: Option<Duration>,
+    max_duration: Option<Duration>,
     /// `num_retries`, for the response headers.
     retries: u32,
     /// `midstream_fallback`, for requests that do not set it.
@@ -60,7 +60,7 @@ impl ReadRequest {
             tree,
             buffered: Arc::new(Semaphore::new(settings.max_buffered_bytes / BUFFER_UNIT)),
             max_body: settings.max_body,
-            longest: settings.max_request_duration,
+            max_duration: settings.max_request_duration,
             retries: settings.num_retries,
             // Only a request may enable `restart`: the client has to know its marker.
             midstream: match settings.midstream {
@@ -118,7 +118,7 @@ impl Inner {
         let overrides = &info.overrides;
         let midstream = overrides.midstream.unwrap_or(self.midstream);
         let retries = overrides.num_retries.unwrap_or(self.retries);
-        let mut context = RequestContext::new(arrival, self.longest);
+        let mut context = RequestContext::new(arrival, self.max_duration);
         (context.retries, context.buffered) = (retries, buffered);
         Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, info, Arc::new(context)) })
     }

@@ -19,7 +19,7 @@ use tokio::{
 use super::reading::Reading;
 use crate::{Error, error::InvalidRequest, front::admission::BUFFER_UNIT};
 
-/// Reads a body of at most `most` bytes into `reading`. Returns the permit of the memory that the body takes of `buffered`.
+/// Reads a body of at most `max_body` bytes into `reading`. Returns the permit of the memory that the body takes of `buffered`.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ use crate::{Error, error::InvalidRequest, front::admission::BUFFER_UNIT};
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
-    (most, buffered): (usize, &Arc<Semaphore>),
+    (max_body, buffered): (usize, &Arc<Semaphore>),
     reading: &mut Reading,
 ) -> Result<Option<OwnedSemaphorePermit>, Error>
 where
@@ -35,14 +35,14 @@ where
     B::Error: std::fmt::Display,
 {
     // A content-length beyond the limit is refused before a byte of the body is read.
-    if body.size_hint().lower() > most as u64 {
-        return Err(InvalidRequest::too_large(most).into());
+    if body.size_hint().lower() > max_body as u64 {
+        return Err(InvalidRequest::too_large(max_body).into());
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(InvalidRequest::content_encoding().into());
     }
     let mut body = std::pin::pin!(UploadBody::new(body));
-    let mut buffer = BufferPermit { buffered, permit: None, most, total: 0 };
+    let mut buffer = BufferPermit { buffered, permit: None, max_body, total: 0 };
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(buffer.total, cx)).await? {
         // The client has usually disconnected and does not read this.
         let frame = frame.map_err(|_| InvalidRequest::body("The request body broke off."))?;
@@ -121,7 +121,7 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
 struct BufferPermit<'a> {
     buffered: &'a Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
-    most: usize,
+    max_body: usize,
     total: usize,
 }
 
@@ -129,8 +129,8 @@ impl BufferPermit<'_> {
     /// Acquires the memory of `by` more bytes.
     fn grow(&mut self, by: usize) -> Result<(), Error> {
         self.total += by;
-        if self.total > self.most {
-            return Err(InvalidRequest::too_large(self.most).into());
+        if self.total > self.max_body {
+            return Err(InvalidRequest::too_large(self.max_body).into());
         }
         let units = self.total / BUFFER_UNIT;
         let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

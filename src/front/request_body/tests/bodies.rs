@@ -71,7 +71,7 @@ pub(super) struct Member {
     pub(super) key: String,
     pub(super) value: Tree,
     spaces: [&'static str; 4],
-    pub(super) ours: bool,
+    pub(super) own: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Body {
         let mut kept: Vec<Member> = Vec::new();
         let (mut before, mut after) = (None, None);
         for mut member in self.members {
-            if member.ours {
+            if member.own {
                 before = before.or(Some(member.spaces[0]));
                 after = Some(member.spaces[3]);
             } else {
@@ -176,10 +176,10 @@ fn overrides() -> Vec<(&'static str, &'static str, Tree)> {
     ]
 }
 
-/// Returns a chat request: `model`, `messages`, any other keys and a number of the gateway's own (`ours`), in any order.
+/// Returns a chat request: `model`, `messages`, any other keys and a number of the gateway's own (`own`), in any order.
 pub(super) fn body(
     trailing: impl Strategy<Value = bool> + Clone + 'static,
-    ours: std::ops::RangeInclusive<usize>,
+    own: std::ops::RangeInclusive<usize>,
 ) -> impl Strategy<Value = Body> {
     let others = vec(string().prop_map(|text| text.replacen('"', "\"x-", 1)), 0..5);
     let others = others.prop_flat_map({
@@ -192,12 +192,12 @@ pub(super) fn body(
         (Just("model"), select(vec!["\"model\"", "\"mod\\u0065l\""]), select(vec!["\"m\"", "\"\\u006d/1\""]));
     let model = model.prop_map(|(name, key, value)| (name, key.to_owned(), Tree::Leaf(value.to_owned())));
     let messages = (Just("messages"), Just("\"messages\"".to_owned()), tree(trailing.clone()));
-    let ours = proptest::sample::subsequence(overrides(), ours);
-    let members = (others, model, messages, ours).prop_map(|(mut members, model, messages, ours)| {
+    let own = proptest::sample::subsequence(overrides(), own);
+    let members = (others, model, messages, own).prop_map(|(mut members, model, messages, own)| {
         members.extend([model, messages]);
         let foreign = members.into_iter().map(|member| (member, false));
-        let ours = ours.into_iter().map(|(name, key, value)| ((name, key.to_owned(), value), true));
-        foreign.chain(ours).collect::<Vec<_>>()
+        let own = own.into_iter().map(|(name, key, value)| ((name, key.to_owned(), value), true));
+        foreign.chain(own).collect::<Vec<_>>()
     });
     let members = members.prop_shuffle().prop_flat_map(|members| {
         let count = members.len();
@@ -205,7 +205,7 @@ pub(super) fn body(
     });
     (space(), members, trailing, space()).prop_map(|(lead, (members, spaces), trailing, tail)| {
         let members = members.into_iter().zip(spaces);
-        let member = |(((name, key, value), ours), spaces)| Member { name, key, value, spaces, ours };
+        let member = |(((name, key, value), own), spaces)| Member { name, key, value, spaces, own };
         Body { lead, members: members.map(member).collect(), trailing, tail }
     })
 }

@@ -49,13 +49,13 @@ proptest! {
         prop_assert_eq!(&sent, &body.clone().with_model(NEW_JSON).without_gateway_keys().text(false));
         prop_assert!(is_strict(&sent));
         if let (Some(sent), Some(mut expected)) = (values(&sent), values(&body.text(false))) {
-            expected.retain(|key, _| !body.members.iter().any(|member| member.ours && member.name == key));
+            expected.retain(|key, _| !body.members.iter().any(|member| member.own && member.name == key));
             expected.insert("model".to_owned(), NEW.into());
             prop_assert_eq!(sent, expected);
         }
         let layout = &prompt.info.layout;
         prop_assert!(layout.cuts.is_sorted_by(|a, b| a.end <= b.start) && layout.cuts.iter().all(|cut| !cut.is_empty()));
-        prop_assert_eq!(layout.keys.iter().count(), body.members.iter().filter(|member| !member.ours).count());
+        prop_assert_eq!(layout.keys.iter().count(), body.members.iter().filter(|member| !member.own).count());
     }
 
     #[test]
@@ -94,11 +94,11 @@ proptest! {
     fn the_scanner_finds_the_same_members_as_serde_json(
         body in body(any::<bool>(), 0..=3),
         trailing in any::<bool>(),
-        blows in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..3),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..3),
     ) {
         let mut bytes = body.text(trailing).into_bytes();
-        for (place, byte) in blows {
-            let at = place.index(bytes.len());
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
             bytes[at] = byte;
         }
         if let Ok(text) = std::str::from_utf8(&bytes) {
@@ -110,11 +110,11 @@ proptest! {
     #[test]
     fn damaged_bodies_never_panic_and_are_never_sent_as_invalid_json(
         body in body(any::<bool>(), 0..=3),
-        blows in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, damage()), 1..4),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, damage()), 1..4),
     ) {
         let mut bytes = body.text(true).into_bytes();
-        for (place, kind, byte) in blows {
-            let at = place.index(bytes.len());
+        for (index, kind, byte) in damage {
+            let at = index.index(bytes.len());
             match kind {
                 0 => bytes[at] = byte,
                 1 => bytes.insert(at, byte),

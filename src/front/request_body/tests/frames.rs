@@ -64,13 +64,13 @@ proptest! {
     #[test]
     fn frame_boundaries_anywhere_change_nothing(
         body in body(prop::bool::weighted(0.05), 0..=4),
-        blows in vec((any::<Index>(), any::<u8>()), 0..2),
+        damage in vec((any::<Index>(), any::<u8>()), 0..2),
         cuts in vec(any::<Index>(), 0..9),
         min_frame in prop::sample::select(vec![0, 1, 7, 40]),
     ) {
         let mut bytes = body.text(true).into_bytes();
-        for (place, byte) in blows {
-            let at = place.index(bytes.len());
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
             bytes[at] = byte;
         }
         let body = Bytes::from(bytes);
@@ -81,12 +81,12 @@ proptest! {
     #[test]
     fn frame_boundaries_do_not_change_the_check_of_utf8(
         text in "[a-zé€😀\\x7f]{0,24}",
-        blow in prop::option::of((any::<Index>(), any::<u8>())),
+        damage in prop::option::of((any::<Index>(), any::<u8>())),
         cuts in vec(any::<Index>(), 1..9),
     ) {
         let mut bytes = format!(r#"{{"messages":"{text}","model":"m"}}"#).into_bytes();
-        if let Some((place, byte)) = blow {
-            let at = place.index(bytes.len());
+        if let Some((index, byte)) = damage {
+            let at = index.index(bytes.len());
             bytes[at] = byte;
         }
         let body = Bytes::from(bytes);
