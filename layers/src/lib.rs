@@ -50,13 +50,13 @@
 //! # Errors
 //! A layer keeps the error type of its inner service. [`Elapsed`](timeout::Elapsed) and [`Exhausted`](balance::Exhausted)
 //! are converted to that type by [`From`]: [`BoxError`] implements it, and an application's own error enum can. Below a
-//! layer, add `map_err(BoxError::from)` to a service whose error type has no such conversion, such as axum's routes or
-//! hyper's client.
+//! layer, add `map_err(BoxError::from)` to a service with an error type that has no such conversion, such as axum's
+//! routes or hyper's client.
 //!
 //! # Features
 //! `testing`: `testing::Strict`, a service that checks that a layer follows the contract of `tower::Service`.
 //!
-//! All time is tokio time, so that a test can pause it. The layers need a runtime whose timer is enabled.
+//! All time is tokio time, so that a test can pause it. The layers need a runtime with an enabled timer.
 
 #[macro_use]
 mod macros;

@@ -50,13 +50,13 @@ pub(crate) enum StreamPart {
 }
 
 impl Body {
-    /// Returns an empty body whose outcome is a success.
+    /// Returns an empty body with a success as its outcome.
     #[must_use]
     pub fn empty() -> Self {
         Self::full(Bytes::new())
     }
 
-    /// Returns a body of these bytes whose outcome is a success.
+    /// Returns a body of these bytes with a success as its outcome.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::ended(bytes, Outcome::new(Class::Success))

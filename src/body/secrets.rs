@@ -42,7 +42,7 @@ impl Secrets {
 
     fn new<'a>(words: impl Iterator<Item = &'a str>) -> Self {
         let mut words: Vec<_> = words.collect();
-        // The longest first: a secret may be the prefix of another, whose rest would stay.
+        // The longest first: a secret may be the prefix of another, and the rest of that would stay.
         words.sort_unstable_by_key(|word| Reverse(word.len()));
         Self(words.into_iter().map(SecretString::from).collect())
     }
@@ -67,7 +67,7 @@ impl Secrets {
         bytes
     }
 
-    /// Removes every header whose value contains a secret.
+    /// Removes every header that contains a secret.
     pub(crate) fn remove_from_headers(&self, headers: &mut HeaderMap) {
         let holds = |value: &[u8]| {
             self.0.iter().any(|secret| places(value, secret.expose_secret().as_bytes()).next().is_some())

@@ -216,7 +216,7 @@ struct Counted {
     given: f64,
 }
 
-/// The latency of a stream whose head has arrived, kept until the handle is attached to the response.
+/// The latency of a stream, stored from the arrival of its head until the handle is attached to the response.
 #[derive(Debug)]
 pub(super) struct Begun {
     loads: Arc<Loads>,

@@ -19,7 +19,7 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// The size of the largest tier whose endpoints are all queried.
+/// The size of the largest tier of which all endpoints are queried.
 pub(super) const QUERY_ALL: usize = 64;
 /// The number of endpoints that are drawn from a larger tier.
 const SAMPLE: usize = 16;
@@ -79,7 +79,7 @@ pub(super) enum Pick {
 }
 
 impl<S> Picker<S> {
-    /// Returns a picker whose endpoints notify `listener` of capacity that returns early.
+    /// Returns a picker; its endpoints notify `listener` of capacity that returns early.
     pub(super) const fn new(
         endpoints: Vec<S>,
         strategy: Strategy,

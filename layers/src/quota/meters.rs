@@ -39,7 +39,7 @@ struct Shared {
     listeners: CapacityListeners,
 }
 
-/// The values of [`Meters`] at one moment.
+/// The values of [`Meters`] at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MeterSnapshot {
     /// The present limit of requests per minute: configured, or lowered or learned from responses.

@@ -16,7 +16,7 @@ pub(super) struct MinuteMeter {
     pub(super) remaining: RemainingEstimate,
 }
 
-/// The charge of the call whose response reported a limit.
+/// The charge of a call with a response that reported a limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedBy {
     /// The time at which the call was sent.

@@ -12,11 +12,11 @@
 //! minute. `ConcurrencyLimit` frees its permit when the inner future resolves, not when the body ends.
 //!
 //! # The rules
-//! *Minute*: never more than the limit in any 60 s. *Bucket*, until a refusal has taught more: ten seconds' worth at
-//! once, refilled evenly. *RateWindow*: from the first refusal that was not foreseen, never more than a window's share in
-//! any one or ten seconds; ten clean minutes make it one step longer. Some backends judge a limit per minute over
-//! one second and count refused calls too, others refill evenly, others let the whole minute come at once: none of
-//! them says which it is, and every lesson costs a refusal.
+//! *Minute*: never more than the limit in any 60 s. *Bucket*, until a refusal has shown a window: the requests of ten
+//! seconds at once, refilled evenly. *Window*: from the first refusal that was not foreseen, never more than a window's share in
+//! any one or ten seconds; ten minutes without a refusal make it one step longer. Some backends enforce a limit per
+//! minute over one second and count refused calls, too; others refill evenly; others admit the whole minute at once. None
+//! of them reports which, and each refusal that teaches it costs a call.
 //!
 //! *Account*: deployments that share an [`Account`] are closed together when it is used up.
 //!

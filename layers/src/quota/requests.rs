@@ -1,4 +1,4 @@
-//! The meter of requests: [`RequestMeter`].
+//! The meter of requests per minute, which learns the window that the backend enforces: [`RequestMeter`].
 
 use super::{
     limits::RateWindow,
@@ -6,16 +6,16 @@ use super::{
     sliding_window::{SLOTS, SlidingWindow},
 };
 
-/// A window that drew no refusal for so long is made one step longer.
+/// The time without a refusal, in milliseconds, after which the window is made one step longer.
 pub(super) const CLEAN_TIME: u64 = 10 * 60_000;
-/// Within so long it is mostly seen whether the backend bears the longer one.
+/// The time on trial of a longer window, in milliseconds: usually enough for the backend to refuse it.
 const TRIAL_TIME: u64 = 10_000;
-/// If it does not, a refusal closes the deployment for about so long: one second or two, as they are told whole.
+/// The server hold that a refusal of the longer window causes, in milliseconds: Retry-After has whole seconds, one or two.
 const TRIAL_HOLD: u64 = 2_000;
 
-/// Counts the requests of the last minute, and decides when the next may begin.
+/// A meter that counts the requests of the last minute and computes when the next may begin.
 ///
-/// The minute rule always holds. Of the other two one does: the bucket until a refusal has taught the window.
+/// The minute rule always applies. In addition either the bucket applies or, after a refusal has shown it, a shorter window.
 #[derive(Debug)]
 pub(super) struct RequestMeter {
     pub(super) minute: MinuteMeter,
@@ -23,29 +23,27 @@ pub(super) struct RequestMeter {
     /// The level of the bucket, and the time of its last update.
     level: f64,
     level_at: u64,
-    /// Before this, time has nothing to add.
+    /// The time before which a refresh changes nothing.
     next_refresh: u64,
-    /// The last lesson, or the last step up from one.
+    /// The time of the last refusal that taught a window, or of the last lengthening.
     clean_since: u64,
     /// The number of refusals that taught a window.
     pub(super) learned_refusals: u64,
 }
 
+/// The rule that applies besides the minute.
 #[derive(Debug)]
 enum Rule {
-    /// It is known that the minute is all that the backend judges.
+    /// No further rule: the window is configured as a minute.
     Minute,
+    /// The bucket: the window is not known.
     Bucket,
-    /// A window shorter than the minute, and what was admitted in it. It was learned, or pinned.
-    Window {
-        window: RateWindow,
-        admitted: Box<SlidingWindow>,
-        pinned: bool,
-    },
+    /// A window shorter than the minute, learned or configured (`pinned`), and the requests admitted in it.
+    Window { window: RateWindow, admitted: Box<SlidingWindow>, pinned: bool },
 }
 
 impl Rule {
-    /// Of what is known beforehand.
+    /// Returns the rule for a configured window, or for none.
     fn of(pin: Option<RateWindow>, minute: &SlidingWindow, now: u64) -> Self {
         match pin {
             None => Self::Bucket,
@@ -78,13 +76,13 @@ impl RequestMeter {
         self.next_refresh = 0;
     }
 
-    /// The same, as if it always had been this: what a larger bucket would have held is there.
+    /// Sets a limit that was configured: the bucket also gains the difference to its capacity under the new limit.
     pub(super) fn set_configured_limit(&mut self, limit: u64) {
         self.level += (bucket(limit) - bucket(self.minute.limit)).max(0.0);
         self.set_limit(limit);
     }
 
-    /// From now on this is the window that is known, or none.
+    /// Sets the configured window, or none.
     pub(super) fn pin(&mut self, pin: Option<RateWindow>, now: u64) {
         self.rule = Rule::of(pin, &self.minute.charges, now);
         self.next_refresh = 0;
@@ -113,7 +111,7 @@ impl RequestMeter {
             Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.minute.rate())),
             Rule::Window { window, admitted, pinned } => {
                 let free = wait(admitted, share(limit, *window), now);
-                // A longer window may have room for it as soon as it holds.
+                // A longer window may admit it as soon as it applies.
                 at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN_TIME) });
             }
         }
@@ -121,13 +119,13 @@ impl RequestMeter {
         if at > now { Err(at) } else { Ok(()) }
     }
 
-    /// Counts one. Returns the time under which it was filed.
+    /// Counts a request. Returns the time under which it was recorded.
     pub(super) fn take(&mut self, now: u64) -> u64 {
         self.refresh(now);
         self.level -= 1.0;
         self.minute.remaining.take(1.0);
         let limit = self.minute.limit;
-        // A time is rounded down to its millisecond; what is filed is rounded up, so that it never leaves too early.
+        // Times are rounded down to milliseconds. A record is rounded up, so that it never expires too early.
         if let Rule::Window { window, admitted, .. } = &mut self.rule {
             admitted.add(now + 1, 1, grain(admitted, share(limit, *window)));
         }
@@ -144,12 +142,12 @@ impl RequestMeter {
         }
     }
 
-    /// A call filed at `recorded_at` was refused although there had been room. That teaches a window, but not where the call was
-    /// under way when the last lesson was learned.
+    /// Records that the backend refused a call recorded at `recorded_at`, which the rules had admitted. The refusal teaches a
+    /// window, unless the call was in flight when the last one was learned.
     pub(super) fn refused(&mut self, recorded_at: u64, now: u64) {
         self.refresh(now);
         if self.minute.used() > self.minute.limit {
-            // The answer told a lower limit than we had been given, and that is reason enough.
+            // The response reported a lower limit than the configured one, which explains the refusal.
             return;
         }
         let burst = self.minute.charges.since((now + 1).saturating_sub(10_000)) * 6 > self.minute.limit;
@@ -178,7 +176,8 @@ impl RequestMeter {
         minute.min(other).min(remaining)
     }
 
-    /// How many surely could: where a longer window is on trial, its first refusal may come between.
+    /// Returns the number of requests that can certainly begin until `by`: while a longer window is on trial, a refusal may
+    /// close the deployment.
     pub(super) fn certain_slots(&mut self, now: u64, by: u64) -> u64 {
         self.refresh(now);
         let learned = self.learned_refusals > 0 && !matches!(&self.rule, Rule::Window { pinned: true, .. });
@@ -196,15 +195,15 @@ impl RequestMeter {
         self.next_refresh = now + 1;
         let (limit, rate, full) = (self.minute.limit, self.minute.rate(), bucket(self.minute.limit));
         let mut level = (self.level + as_f64(now.saturating_sub(self.level_at)) * rate).min(full);
-        // The bucket never holds more than the minute had left, at any time since; else a minute spent early would be
-        // followed by a burst, and that by another blackout. One it may always hold: the next, when its slot frees.
+        // The bucket never holds more than was left of the minute at any time since the last refresh. Otherwise a minute
+        // spent early would be followed by a burst, and that by another blackout. One request is always allowed.
         self.minute.charges.expire(now, |at, kept| {
             level = level.min(as_f64(limit.saturating_sub(kept)).max(1.0) + as_f64(now - at) * rate);
         });
         self.level = level.min(as_f64(limit.saturating_sub(self.minute.used())).max(1.0));
         self.level_at = self.level_at.max(now);
         if full >= as_f64(limit) {
-            // As large as the limit itself: the minute says it all.
+            // As large as the limit: the minute rule is stricter.
             self.level = full;
         }
         if let Rule::Window { admitted, .. } = &mut self.rule {
@@ -234,48 +233,49 @@ impl RequestMeter {
     }
 }
 
-/// The bucket: ten seconds' worth, at least ten calls, at most the limit.
+/// Returns the capacity of the bucket: the requests of ten seconds, at least ten, at most the limit.
 fn bucket(limit: u64) -> f64 {
     (as_f64(limit) / 6.0).max(10.0).min(as_f64(limit))
 }
 
-/// What a backend that judges over `window` lets through in it.
+/// Returns the number of requests that a backend admits in `window`, if it enforces the limit over that.
 fn share(limit: u64, window: RateWindow) -> u64 {
     (limit / 60_000 * window.millis() + limit % 60_000 * window.millis() / 60_000).max(1)
 }
 
-/// When `admitted` holds less than `limit`.
+/// Returns the time at which `admitted` contains fewer than `limit` requests.
 fn wait(admitted: &SlidingWindow, limit: u64, now: u64) -> u64 {
     match (admitted.sum() + 1).checked_sub(limit) {
         None | Some(0) => now,
-        // A limit of nothing never frees.
+        // A limit of zero never frees a slot.
         Some(over) => admitted.freed_at(over).unwrap_or(now + admitted.span()),
     }
 }
 
-/// If each slot is taken again as it frees, what happens in one span happens again in the next.
+/// Returns the amount that can be admitted until `by`. As each slot is taken again when it frees, one span repeats the last.
 pub(super) fn slots(admitted: &SlidingWindow, limit: u64, now: u64, by: u64) -> u64 {
     let ahead = by.saturating_sub(now);
     let kept = admitted.sum_at(now + ahead % admitted.span());
     (ahead / admitted.span()).saturating_mul(limit).saturating_add(limit.saturating_sub(kept))
 }
 
-/// None, where each may have a slot of its own.
+/// Returns the grain of the slots; zero if every request can have a slot of its own.
 fn grain(admitted: &SlidingWindow, limit: u64) -> u64 {
     if limit <= SLOTS as u64 { 0 } else { admitted.span().div_ceil(SLOTS as u64 - 1) }
 }
 
 /// Returns the time in which `amount` is refilled, in whole milliseconds.
 pub(super) fn millis_for(amount: f64, rate: f64) -> u64 {
-    // The cast saturates; a rate of nothing gives an hour.
+    // The cast saturates; a rate of zero gives an hour.
     if rate > 0.0 { ((amount / rate).ceil() as u64).clamp(1, 3_600_000) } else { 3_600_000 }
 }
 
+/// Returns the amount rounded down, with a tolerance for rounding errors.
 pub(super) fn whole(amount: f64) -> u64 {
     (amount + 1e-6).max(0.0) as u64
 }
 
-/// Exact up to 2^53, which no limit reaches.
+/// Converts a number, exactly up to 2^53, which no limit reaches.
 pub(super) const fn as_f64(n: u64) -> f64 {
     n as f64
 }

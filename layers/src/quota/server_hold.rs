@@ -7,7 +7,7 @@ const LONGEST: u64 = 3_600_000;
 
 /// The time until which the server accepts no calls.
 ///
-/// A hold is about capacity, not about health: it ends exactly when the server said, without a probe.
+/// A hold is about capacity, not about health: it ends exactly at the time that the server gave, without a probe.
 #[derive(Debug)]
 pub(super) struct ServerHold {
     until: u64,

@@ -153,7 +153,7 @@ impl SlidingWindow {
         self.span
     }
 
-    /// Returns the position of the slot that holds the amount added at `at`: the first whose last amount is not earlier.
+    /// Returns the position of the slot that holds the amount added at `at`: the first with a last amount that is not earlier.
     fn index(&self, at: u64) -> usize {
         let (mut index, mut end) = (0, self.len);
         while index < end {

@@ -147,7 +147,7 @@ impl MeterState {
         self.freed = true;
     }
 
-    /// Ends a call whose outcome is unknown: the charge counts as spent.
+    /// Ends a call without a known outcome: the charge counts as spent.
     pub(super) fn finished(&mut self, charge: &Charge) {
         self.in_flight.now = self.in_flight.now.saturating_sub(1);
         self.in_flight.reserved = self.in_flight.reserved.saturating_sub(charge.reserved);

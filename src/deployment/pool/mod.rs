@@ -131,7 +131,7 @@ where
         self.idle().timeout = idle_timeout;
     }
 
-    /// Sends a request, whose target and `host` header the server must accept, over an idle connection, or over a new one
+    /// Sends a request, with its target and `host` header unchanged, over an idle connection, or over a new one
     /// if there is none or `fresh` is set. An idle connection is taken immediately, before the future is polled. Dropping
     /// the future, or the response body before its end, closes the connection.
     ///

@@ -56,7 +56,7 @@ impl Client {
         })
     }
 
-    /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL, whose idle connections are closed after
+    /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL. Its idle connections are closed after
     /// `idle_timeout`.
     pub(crate) fn http1(&self, base: &Uri, idle_timeout: Duration) -> Arc<dyn Upstream> {
         let root = root(base);

@@ -109,8 +109,8 @@ impl Service<Request> for Deployed {
     }
 }
 
-/// The response of an upstream. A request whose connection had been idle and broke before the first byte of a response
-/// is sent once more, on a new connection: the server had closed the old one, which says nothing about its health.
+/// The response of an upstream. If the connection had been idle and broke before the first byte of a response, the request
+/// is sent once more on a new connection: the server had closed the old one, which is not evidence about its health.
 ///
 /// All [operations](Operation) may be sent again; a model that was called twice for one response costs tokens at worst.
 pub(crate) struct ResponseFuture {

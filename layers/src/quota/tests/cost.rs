@@ -66,7 +66,7 @@ async fn a_learned_cost_is_forgotten_after_two_minutes() {
 
 const LIMIT: u64 = 1_000;
 
-/// One call of the property test. Times are in milliseconds.
+/// A call of the property test. Times are in milliseconds.
 #[derive(Clone, Debug)]
 struct Planned {
     wait: u64,
