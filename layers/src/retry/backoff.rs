@@ -1,4 +1,4 @@
-//! The wait before a call to the same endpoint is repeated: [`Backoff`].
+//! The wait before the same endpoint is called again: [`Backoff`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +12,7 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
-    most: Duration,
+    max: Duration,
     floor: Duration,
     // None: the thread's own generator.
     rng: Option<Arc<Mutex<fastrand::Rng>>>,
@@ -22,7 +22,7 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             first: Duration::from_millis(500),
-            most: Duration::from_secs(8),
+            max: Duration::from_secs(8),
             floor: Duration::ZERO,
             rng: None,
         }
@@ -30,10 +30,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Returns a backoff with the bound `first` for the first wait, which doubles up to `most`.
+    /// Returns a backoff with the bound `first` for the first wait, which doubles up to `max`.
     #[must_use]
-    pub fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, ..Self::default() }
+    pub fn new(first: Duration, max: Duration) -> Self {
+        Self { first, max, ..Self::default() }
     }
 
     /// Sets the shortest wait.
@@ -57,7 +57,7 @@ impl Backoff {
             Some(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).f64(),
             None => fastrand::f64(),
         };
-        doubled.min(self.most).mul_f64(part).max(self.floor)
+        doubled.min(self.max).mul_f64(part).max(self.floor)
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_doubles_from_half_a_second_to_eight() {
+    fn the_bound_of_a_backoff_doubles_from_half_a_second_to_eight() {
         let backoff = Backoff::default().with_seed(7);
         for (before, bound) in [500, 1_000, 2_000, 4_000, 8_000, 8_000].into_iter().enumerate() {
             let before = u32::try_from(before).unwrap();
@@ -83,21 +83,21 @@ mod tests {
     }
 
     #[test]
-    fn two_sessions_do_not_wait_alike() {
+    fn clones_of_a_backoff_draw_different_waits() {
         let backoff = Backoff::default().with_seed(7);
         let other = backoff.clone();
         assert_ne!(backoff.draw(3), other.draw(3));
     }
 
     #[test]
-    fn the_same_seed_draws_the_same() {
+    fn equal_seeds_draw_equal_backoffs() {
         let draw = |seed| Backoff::default().with_seed(seed).draw(4);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }
 
     #[test]
-    fn it_is_never_shorter_than_its_floor() {
+    fn a_backoff_is_never_shorter_than_its_floor() {
         let backoff = Backoff::new(ms(10), ms(10)).with_floor(ms(30));
         assert_eq!(backoff.draw(0), ms(30));
     }

@@ -1,4 +1,4 @@
-//! The retry budget, which bounds the repeats of all requests: [`Budget`].
+//! The retry budget, which limits the repeats of all requests together: [`Budget`].
 
 use std::{
     fmt,
@@ -18,8 +18,7 @@ const SLOTS: usize = 41;
 /// A budget of repeats, shared by all clones: in any 10 seconds at most a percentage of the first attempts, plus a
 /// constant reserve. The budget starts full. During a long outage repeats add little load.
 ///
-/// tower's `TpsBudget` is deposited into and withdrawn from in the same way; this one reports its counts, and its
-/// percentage is exact.
+/// Deposits and withdrawals are those of tower's `TpsBudget`; this one reports its counts, and its percentage is exact.
 #[derive(Clone)]
 pub struct Budget {
     shared: Arc<Mutex<State>>,
@@ -33,8 +32,9 @@ struct State {
     totals: Counts,
 }
 
-/// The kinds of the rolling counts.
+/// The index of repeats in the rolling counts.
 const REPEATS: usize = 0;
+/// The index of deposits in the rolling counts.
 const DEPOSITS: usize = 1;
 
 /// The totals of a [`Budget`] since its creation.
@@ -148,7 +148,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn it_starts_with_its_reserve_and_ends_with_it() {
+    async fn a_budget_starts_with_its_reserve_and_returns_to_it() {
         let budget = Budget::new(20, 3);
         assert_eq!((0..5).filter(|_| budget.withdraw()).count(), 3);
         assert_eq!(budget.counts(), Counts { deposits: 0, withdrawals: 3, refused: 2 });
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn first_attempts_earn_their_share_for_ten_seconds() {
+    async fn a_deposit_into_the_budget_counts_for_ten_seconds() {
         let budget = Budget::new(20, 0);
         (0..10).for_each(|_| budget.deposit());
         assert_eq!(budget.clone().left(), 2);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_used_can_be_put_back() {
+    async fn an_unused_withdrawal_is_put_back_into_the_budget() {
         let budget = Budget::new(0, 1);
         assert!(budget.withdraw());
         budget.put_back();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn its_terms_may_change_while_what_it_has_seen_stays() {
+    async fn the_rates_of_a_budget_change_while_its_counts_stay() {
         let budget = Budget::new(20, 0);
         (0..10).for_each(|_| budget.deposit());
         assert!(budget.withdraw());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn deposits_are_counted_for_ever_and_earn_for_ten_seconds() {
+    async fn the_budget_counts_all_deposits_and_uses_those_of_ten_seconds() {
         let budget = Budget::new(100, 0);
         for _ in 0..100 {
             budget.deposit();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_lose_no_deposit() {
+    fn concurrent_deposits_into_the_budget_are_all_counted() {
         let budget = Budget::new(100, 0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -210,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_ten_seconds_hold_more_repeats_than_allowed(
+        fn the_budget_is_never_exceeded_in_any_ten_seconds(
             steps in prop::collection::vec((0u64..700, any::<bool>()), 1..400),
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -230,7 +230,7 @@ mod tests {
                         continue;
                     }
                     repeats.push_back(now);
-                    // A slot that has begun to leave the window may still count on the side of the deposits.
+                    // A deposit in a slot that has partly expired may still count.
                     let slack = WINDOW + TICK;
                     firsts.retain(|at| now - *at <= slack);
                     repeats.retain(|at| now - *at < WINDOW);

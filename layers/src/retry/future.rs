@@ -1,4 +1,4 @@
-//! The future of [`Retry`](super::Retry).
+//! The response future of [`Retry`](super::Retry).
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use super::{
 use crate::{Outcome, shared_clone::SharedClone};
 
 pin_project! {
-    /// Response future of [`Retry`](super::Retry): the first success, or the last response of a backend.
+    /// The future of [`Retry`](super::Retry): resolves to the first success, or to the last response of a backend.
     pub struct ResponseFuture<S, P, Req>
     where
         S: Service<Req>,
@@ -27,7 +27,7 @@ pin_project! {
         next: Option<S>,
         req: Req,
         session: Session,
-        // The last answer that a backend gave, while the next is awaited.
+        // The last response of a backend, while the next is awaited.
         previous: Option<Previous<S::Response, S::Error>>,
         #[pin]
         state: ResponseState<S::Future>,
@@ -51,7 +51,7 @@ where
     S: Service<Req>,
     Req: Clone,
 {
-    /// `inner` is ready.
+    /// Calls `inner`, which must be ready.
     pub(super) fn new(inner: &mut S, shared: SharedClone<S, P>, req: Req, session: Session) -> Self {
         let state = ResponseState::Calling { future: inner.call(req.clone()) };
         Self { shared, next: None, req, session, previous: None, state }
@@ -83,7 +83,7 @@ where
                 ResponseStateProj::Readying => {
                     let next = this.next.get_or_insert_with(|| this.shared.service());
                     if let Err(error) = ready!(next.poll_ready(cx)) {
-                        // A service that is not ready has not answered.
+                        // A failure of `poll_ready` is not a response.
                         return Poll::Ready(
                             this.previous.take().map_or(Err(error), |(response, _)| response),
                         );
@@ -101,15 +101,15 @@ where
     S: Service<Req> + Clone,
     P: RetryPolicy<Req, S::Response, S::Error>,
 {
-    /// The answer to give, if this is the end. Else the outcome is held, and the state says what comes next.
+    /// Returns the final response. Otherwise keeps the response and sets the next state.
     fn on_result(self: Pin<&mut Self>, result: CallResult<S, Req>) -> Option<CallResult<S, Req>> {
         let mut this = self.project();
-        // What was called is finished: nothing of it is kept over a wait.
+        // The call has ended: its future is dropped before a wait.
         this.state.set(ResponseState::Readying);
         let policy = &**this.shared;
         let outcome = policy.classify(result.as_ref());
         let found_no_endpoint = this.session.completed(policy, this.req, &outcome);
-        // By far the most: nothing is held, and nothing is to be made better.
+        // The usual case: no earlier response is kept, and a repeat would not help.
         let is_last = |outcome: &Outcome| outcome.is_refusal() || !outcome.class().worth_another();
         if is_last(&outcome) && this.previous.is_none() {
             return Some(result);

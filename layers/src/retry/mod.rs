@@ -1,40 +1,40 @@
-//! Retries of failed calls, on another endpoint if there is one: [`RetryLayer`].
+//! A layer that retries failed calls, on another endpoint if there is one: [`RetryLayer`].
 //!
-//! The layer stands outside the balancer, so that every attempt picks again, and inside
-//! [`Fallback`](crate::fallback::Fallback), so that each group has retries of its own.
+//! Its position is outside of the balancer, so that every attempt picks an endpoint, and inside of
+//! [`Fallback`](crate::fallback::Fallback), so that each group has its own retries.
 //!
 //! The layer treats an outcome that is not a success as follows:
 //!
 //! - **A local refusal** is never repeated: nothing was called, and the balancer has waited already.
 //! - **A client error**, or a request that is too long for any endpoint of the group, is returned to the caller.
-//! - **Rate limited, or never sent**: moves on to an endpoint that this request has not tried, if one has room. This
-//!   spends no retry (it does spend the [`Budget`]), and happens at most once per endpoint.
-//! - **Unauthorized**: a retry, but only on an endpoint that was not tried.
-//! - **Anything else**: a retry. An untried endpoint is called at once; one that was tried no earlier than after
-//!   backoff with full jitter, or after the time that it asked for.
-//! - **A wait longer than the caller is kept** ([`RetryLayer::with_max_wait`]), or past the deadline, is not waited
-//!   for: an untried endpoint, or the end.
+//! - **Rate limited, or never sent**: the request moves on to an untried endpoint, if one has capacity. This uses no retry
+//!   (but the [`Budget`]), and happens at most once per endpoint.
+//! - **Unauthorized**: a retry, but only on an untried endpoint.
+//! - **Any other outcome**: a retry. An untried endpoint is called at once, a tried one only after a backoff with full
+//!   jitter and after its Retry-After.
+//! - **A Retry-After longer than [`RetryLayer::with_max_wait`], or beyond the deadline**, is not waited for: an untried
+//!   endpoint is called, or the layer gives up.
 //!
 //! When the layer gives up, the caller receives the last response of a backend, never the refusal of a repeat.
 //!
 //! ```text
-//!             ┌────────── another ready ◄────── its time has come ─┐
-//!             ▼                ▲                                   │
-//! call ──► calling ──failed──► judged ──same one, no record──► sleeping
+//!             ┌───────────── ready ◄──────────────────────────── elapsed
+//!             ▼                ▲                                    │
+//! call ──► calling ──failed──► decision ──long wait, no record──► sleeping
 //!             │                │
-//!         answered          gives up
+//!          success          gives up
 //!             ▼                ▼
-//!          answer       last real answer
+//!          response      last response of a backend
 //! ```
 //!
-//! With a record of [`Attempts`](crate::Attempts) it does not sleep. It leaves a
-//! [`Directive`](crate::attempts::Directive) in the record and calls at once; the balancer, which alone knows the free
-//! capacity, takes it, and gives an untried endpoint now, and a tried one no earlier than it may be called. (Only a backoff
-//! longer than the balancer waits is slept here.) Without a record every repeat is taken to meet the same endpoint: it
-//! sleeps first, and there are no free moves.
+//! With a record of [`Attempts`](crate::Attempts) the layer does not sleep. It writes a
+//! [`Directive`](crate::attempts::Directive) into the record and calls at once. The balancer, which alone knows the free
+//! capacity, obeys it: it picks an untried endpoint now, or a tried one no earlier than it may be called. (Only a backoff
+//! longer than the balancer waits is slept here.) Without a record the layer assumes that each repeat calls the same
+//! endpoint: it sleeps first, and no repeat is free.
 //!
-//! tower's `Retry` leaves all of that to a policy, which cannot steer where the repeat goes. Its budget is deposited
-//! into by the policy; here by the layer, once per first attempt.
+//! tower's `Retry` leaves these decisions to a policy, which cannot select the endpoint of a repeat. Deposits into its
+//! budget are made by the policy; here the layer makes one for each first attempt.
 //!
 //! ```
 //! use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
@@ -59,7 +59,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Hazards: a request is cloned for every call, so its clone must be cheap. An answer that failed is held while the
+//! Hazards: a request is cloned for every call, so its clone must be cheap. A failed response is kept while the
 //! next is awaited: it should be complete, and hold no connection or permit. The setting for
 //! [`RetryLayer::with_attempts`] borrows from the request, so it must be a function; a closure's lifetimes are not
 //! inferred.
@@ -93,18 +93,18 @@ use self::{
 };
 use crate::{attempts::NoAttempts, setting::Constant, shared_clone::SharedClone};
 
-/// The default of the longest wait, equal to the balancer's.
+/// The default maximum wait for a Retry-After, equal to the balancer's.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// Makes a [`Retry`].
+/// A layer that repeats failed calls. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct RetryLayer<R, C, A = NoAttempts, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
     config: RetryConfig<R, C, A, D, M>,
 }
 
 impl<R, C> RetryLayer<R, C> {
-    /// At most `retries` for one call (a `u32`, or a function of the request and the outcome that is to be
-    /// retried), of what `classify` says is worth another.
+    /// Creates a layer that makes at most `retries` retries of a call: a `u32`, or a function of the request and the failed
+    /// outcome. `classify` returns the outcomes.
     pub fn new(retries: R, classify: C) -> Self {
         let pacing = Pacing { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
         let (deadline, max_attempts) = (Constant(None), Constant(None));
@@ -134,14 +134,14 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
         RetryLayer { config: RetryConfig { retries, classify, attempts, deadline, max_attempts, pacing } }
     }
 
-    /// Sets the budget from which every repeat is withdrawn. Without one there is no bound over all requests.
+    /// Sets the budget from which every repeat is withdrawn. Without a budget the repeats of all requests together are not limited.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.config.pacing.budget = Some(budget);
         self
     }
 
-    /// Sets the wait before a call to the same endpoint.
+    /// Sets the backoff before the same endpoint is called again.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.config.pacing.backoff = backoff;
@@ -169,7 +169,7 @@ where
     }
 }
 
-/// Repeats failed calls to `S`.
+/// The service of [`RetryLayer`].
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,

@@ -1,4 +1,4 @@
-//! The configuration of [`Retry`](super::Retry), behind one trait, so that the bounds are written once.
+//! The configuration of [`Retry`](super::Retry), and a trait of it that names the bounds once: [`RetryPolicy`].
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Pacing {
     pub(super) max_wait: Duration,
 }
 
-/// A [`RetryConfig`] as seen by the future that follows it.
+/// The decisions that the future needs; implemented by [`RetryConfig`].
 pub trait RetryPolicy<Req, Res, Err> {
     /// Returns the outcome of a result.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
@@ -36,7 +36,7 @@ pub trait RetryPolicy<Req, Res, Err> {
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
     /// Returns the deadline of the request.
     fn deadline(&self, req: &Req) -> Option<Instant>;
-    /// Returns the limit of attempts in all.
+    /// Returns the limit of attempts per request.
     fn max_attempts(&self, req: &Req) -> Option<u32>;
     /// Returns the settings that do not depend on the request.
     fn pacing(&self) -> &Pacing;

@@ -7,30 +7,30 @@ use tokio::time::Instant;
 use super::policy::RetryPolicy;
 use crate::{Attempts, Class, Outcome, attempts::Directive};
 
-/// The repeats that one call has made so far, and the one that is under way.
+/// The state of one call: its repeats so far, and the repeat in flight.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// The number of attempts that this session made.
+    /// The number of attempts made.
     calls: u32,
     retries: u32,
-    /// The number of backoffs that were used.
+    /// The number of backoffs used.
     waits: u32,
-    /// The backoff drawn for the answer that is judged now.
+    /// The backoff drawn for the current response.
     drawn: Option<Duration>,
-    under_way: Option<Repeat>,
+    in_flight: Option<Repeat>,
     others: Others,
-    /// Set if this session may call untried endpoints only.
+    /// True if this session may call untried endpoints only.
     untried_only: bool,
 }
 
 /// A kind of repeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Repeat {
-    /// At an endpoint that was not tried. Refused at once if none has capacity. Free, unless it is a retry.
+    /// On an untried endpoint. Refused at once if none has capacity. Free, unless it is a retry.
     Elsewhere { is_retry: bool },
-    /// At any endpoint; at one that was tried not before then.
+    /// On any endpoint; on a tried one no earlier than this.
     NotBefore(Instant),
-    /// At any endpoint, after a sleep until then: no balancer below would wait.
+    /// On any endpoint, after a sleep until this time: no balancer below would wait.
     Sleep(Instant),
 }
 
@@ -40,72 +40,73 @@ enum Others {
     /// At least one untried endpoint may have capacity.
     #[default]
     Possible,
-    /// None had room, when the answer that is judged now asked for one.
-    NoRoom,
-    /// No [`Directive`] is taken below, so no repeat can be sent to one.
+    /// None had capacity when a repeat for the current response needed one.
+    NoCapacity,
+    /// No service below takes the [`Directive`], so no repeat can be sent to an untried one.
     Unreachable,
 }
 
 /// The next action of the future.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision {
-    /// Gives the answer at hand.
+    /// Return the current response.
     Stop,
-    /// Calls now.
+    /// Call now.
     Call,
-    /// Calls then.
+    /// Call at this time.
     Sleep(Instant),
 }
 
 impl Session {
-    /// Begins, before the first call.
+    /// Begins a session before the first call.
     pub(super) fn begin<Req, Res, Err>(policy: &impl RetryPolicy<Req, Res, Err>, req: &Req) -> Self {
         let attempts = policy.attempts(req);
         let mut session = Self::default();
         if let Some(attempts) = attempts.filter(|attempts| attempts.made() > 0) {
             session.untried_only = attempts.take_begin_untried();
-            // Said in either case: a session before this one may have been dropped before its repeat was called.
+            // Set in both cases: an earlier session may have been dropped before its repeat was called.
             attempts.direct(if session.untried_only { Directive::Untried } else { Directive::Any });
         } else if attempts.is_none_or(Attempts::begins)
             && let Some(budget) = &policy.pacing().budget
         {
-            // Once for each request: a fallback's first attempt is free, and earns nothing either.
+            // Once for each request: the first attempt of a fallback is free and not a deposit.
             budget.deposit();
         }
         session
     }
 
-    /// Notes that a call has ended. Returns whether it was a repeat elsewhere that found no endpoint, so that the answer
-    /// before it is to be judged again.
+    /// Records the end of a call. Returns true if it was a repeat on an untried endpoint and there was none, so that the
+    /// previous response needs another decision.
     pub(super) fn completed<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
         req: &Req,
         outcome: &Outcome,
     ) -> bool {
-        let repeat = self.under_way.take();
+        let repeat = self.in_flight.take();
         if !outcome.is_refusal() {
             (self.calls, self.drawn) = (self.calls + 1, None);
-            let untaken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
-            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && policy.attempts(req).is_some_and(untaken) {
+            let not_taken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
+            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && policy.attempts(req).is_some_and(not_taken)
+            {
                 self.others = Others::Unreachable;
-            } else if self.others == Others::NoRoom {
+            } else if self.others == Others::NoCapacity {
                 self.others = Others::Possible;
             }
             return false;
         }
         let Some(repeat) = repeat else { return false };
         if let Some(budget) = &policy.pacing().budget {
-            // Nothing was called.
+            // No endpoint was called.
             budget.put_back();
         }
         let Repeat::Elsewhere { is_retry } = repeat else { return false };
         self.retries -= u32::from(is_retry);
-        self.others = Others::NoRoom;
+        self.others = Others::NoCapacity;
         true
     }
 
-    /// Decides what comes after an answer that is worth another.
+    /// Decides on a repeat after a failure for which another endpoint may succeed.
     pub(super) fn next<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
@@ -114,7 +115,7 @@ impl Session {
     ) -> Decision {
         let attempts = policy.attempts(req);
         let made = attempts.map_or(0, Attempts::made).max(self.calls);
-        if policy.max_attempts(req).is_some_and(|most| made >= most) {
+        if policy.max_attempts(req).is_some_and(|max| made >= max) {
             return Decision::Stop;
         }
         let Some(repeat) = self.plan(policy, req, outcome) else {
@@ -123,7 +124,7 @@ impl Session {
         if policy.pacing().budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
             return Decision::Stop;
         }
-        self.under_way = Some(repeat);
+        self.in_flight = Some(repeat);
         let (directive, decision) = match repeat {
             Repeat::Elsewhere { is_retry } => {
                 self.retries += u32::from(is_retry);
@@ -141,7 +142,7 @@ impl Session {
         decision
     }
 
-    /// Returns the repeat that would be right, if any.
+    /// Returns the repeat to make, if any.
     fn plan<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
@@ -166,17 +167,17 @@ impl Session {
         let pacing = policy.pacing();
         let waits = self.waits;
         let drawn = *self.drawn.get_or_insert_with(|| pacing.backoff.draw(waits));
-        let asked = outcome.retry_after().unwrap_or_default();
-        let at = now.checked_add(drawn.max(asked))?;
+        let retry_after = outcome.retry_after().unwrap_or_default();
+        let at = now.checked_add(drawn.max(retry_after))?;
         let is_late = deadline.is_some_and(|deadline| at >= deadline);
         let elsewhere_only = outcome.class() == Class::Unauthorized || self.untried_only;
-        if elsewhere_only || asked > pacing.max_wait || is_late {
+        if elsewhere_only || retry_after > pacing.max_wait || is_late {
             return elsewhere(true);
         }
         if is_recorded && drawn <= pacing.max_wait {
             return Some(Repeat::NotBefore(at));
         }
-        // Longer than a balancer would keep it waiting, or there is none.
+        // Longer than a balancer would wait, or there is no balancer.
         elsewhere(true).or(Some(Repeat::Sleep(at)))
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of retries, and the small balancer that they use.
+//! Tests of the retry layer over a small balancer.
 
 mod properties;
 mod with_attempts;
@@ -40,22 +40,22 @@ fn classify(result: Result<&Answer, &Infallible>) -> Outcome {
     result.map_or(DOWN, |answer| answer.1)
 }
 
-/// A request carries its record.
+/// A request: its record of attempts.
 type Ask = Arc<Attempts>;
 
 fn attempts(ask: &Ask) -> Option<&Attempts> {
     Some(ask)
 }
 
-/// A backend: what it will answer, call by call; then it answers well.
+/// A backend: the outcomes of its calls in order; later calls succeed.
 #[derive(Debug, Default)]
 struct Backend {
     script: Mutex<VecDeque<Outcome>>,
-    /// No room before that.
+    /// The time before which it has no capacity.
     full: Option<Instant>,
 }
 
-/// A group of backends, and who was called when.
+/// A group of backends, and a log of the calls with their times.
 #[derive(Clone, Debug)]
 struct Group {
     backends: Arc<[Backend]>,
@@ -91,8 +91,8 @@ impl Group {
         group
     }
 
-    /// The first untried one with room, at once; else the first with room when it may be called again, if that is
-    /// within two seconds; else nobody.
+    /// Picks the first untried backend with capacity for an immediate call, else the first with capacity for the time at which
+    /// it may be called again, if that is within two seconds.
     fn pick(&self, ask: &Ask) -> Option<(usize, Instant)> {
         let (now, directive) = (Instant::now(), ask.take_directive());
         let mut open = self.backends.iter().enumerate().filter(|(_, backend)| backend.full <= Some(now));

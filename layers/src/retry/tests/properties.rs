@@ -55,10 +55,10 @@ async fn play(script: Script) {
 
     let calls = group.calls();
     let open = script.backends.iter().filter(|(_, full)| !full).count();
-    // Every call but the first is a retry, or a free move to one that was not tried.
+    // Every call but the first is a retry, or a free repeat on an untried endpoint.
     assert!(calls.len() <= 1 + script.retries as usize + open.saturating_sub(1));
     assert!(script.most.is_none_or(|most| calls.len() <= most as usize));
-    // Nobody twice while another with room is untried.
+    // No endpoint twice while an untried one has capacity.
     let mut distinct = calls.clone();
     distinct.sort_unstable();
     distinct.dedup();
@@ -81,7 +81,7 @@ async fn play(script: Script) {
 
 proptest! {
     #[test]
-    fn attempts_are_bounded_the_deadline_holds_and_the_last_real_answer_is_given(script in script()) {
+    fn retries_keep_to_their_limits_and_return_the_last_response_of_a_backend(script in script()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(play(script));
     }

@@ -11,14 +11,14 @@ fn retry(retries: u32) -> Recorded {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_answer_is_asked_for_once() {
+async fn a_success_is_not_retried() {
     let group = Group::of([&[]]);
     assert_eq!(group.once(&retry(9)).await, Answer(Some(0), GOOD));
     assert_eq!(group.calls(), [0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_callers_own_errors_are_not_retried() {
+async fn a_client_error_is_not_retried() {
     for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy] {
         let group = Group::always(&[Outcome::new(class), GOOD]);
         assert_eq!(group.once(&retry(9)).await, Answer(Some(0), Outcome::new(class)));
@@ -27,54 +27,54 @@ async fn the_callers_own_errors_are_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_own_refusal_is_not_retried() {
+async fn a_local_refusal_is_not_retried() {
     let group = Group::of([]);
     assert_eq!(group.once(&retry(9)).await, Answer(None, REFUSED));
     assert_eq!(group.start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_untried_endpoint_is_called_at_once() {
+async fn a_retry_calls_an_untried_endpoint_at_once() {
     let group = Group::of([&[DOWN], &[Outcome::new(Class::Timeout)], &[]]);
     assert_eq!(group.once(&retry(2)).await, Answer(Some(2), GOOD));
     assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tried_one_is_called_after_backoff_and_as_often_as_there_are_retries() {
+async fn a_retry_calls_a_tried_endpoint_after_backoff_up_to_the_number_of_retries() {
     let group = Group::always(&[DOWN]);
     assert_eq!(group.once(&retry(2)).await, Answer(Some(0), DOWN));
     let times = group.times();
     assert_eq!(times.len(), 3);
     assert!(times[1] > 0.0 && times[1] <= 0.502, "{times:?}");
     assert!(times[2] - times[1] > 0.0 && times[2] - times[1] <= 1.002, "{times:?}");
-    // And no wait after the last.
+    // No wait after the last.
     assert!((group.start.elapsed().as_secs_f64() - times[2]).abs() < 1e-9);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tried_one_is_not_called_before_the_time_it_asked_for() {
+async fn a_retry_does_not_call_a_tried_endpoint_before_its_retry_after() {
     let group = Group::of([&[limited_for(SECOND * 3 / 2)]]);
     assert_eq!(group.once(&retry(1)).await, Answer(Some(0), GOOD));
     assert!((1.5..1.502).contains(&group.times()[1]), "{:?}", group.times());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_or_a_call_never_sent_moves_on_without_spending_a_retry() {
+async fn a_rate_limit_or_an_unsent_call_moves_on_without_using_a_retry() {
     let group = Group::of([&[LIMITED], &[NEVER_SENT], &[]]);
     assert_eq!(group.once(&retry(0)).await, Answer(Some(2), GOOD));
     assert_eq!((group.calls(), group.times()), (vec![0, 1, 2], vec![0.0; 3]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_moves_on_at_most_once_per_endpoint_and_gives_the_last_real_answer() {
+async fn a_free_repeat_happens_once_per_endpoint_and_the_last_response_is_returned() {
     let group = Group::always(&[LIMITED, LIMITED, NEVER_SENT]);
     assert_eq!(group.once(&retry(0)).await, Answer(Some(2), NEVER_SENT));
     assert_eq!(group.calls(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_no_other_a_move_becomes_a_retry() {
+async fn a_free_repeat_without_another_endpoint_becomes_a_retry() {
     let group = Group::of([&[limited_for(SECOND)], &[limited_for(SECOND)]]);
     assert_eq!(group.once(&retry(1)).await, Answer(Some(0), GOOD));
     assert_eq!(group.calls(), [0, 1, 0]);
@@ -82,7 +82,7 @@ async fn where_there_is_no_other_a_move_becomes_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_that_has_room_by_then_is_moved_to() {
+async fn a_retry_moves_on_to_an_endpoint_that_has_capacity_by_then() {
     let mut group = Group::of([&[limited_for(SECOND), LIMITED], &[]]);
     let backends = Arc::get_mut(&mut group.backends).unwrap();
     backends[1].full = Some(group.start + SECOND);
@@ -91,7 +91,7 @@ async fn another_that_has_room_by_then_is_moved_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unauthorized_is_retried_elsewhere_alone() {
+async fn unauthorized_is_retried_only_on_an_untried_endpoint() {
     let group = Group::always(&[DENIED]);
     assert_eq!(group.once(&retry(5)).await, Answer(Some(0), DENIED));
     assert_eq!(group.calls(), [0]);
@@ -99,16 +99,16 @@ async fn unauthorized_is_retried_elsewhere_alone() {
     let group = Group::always(&[DENIED, GOOD]);
     assert_eq!(group.once(&retry(1)).await, Answer(Some(1), GOOD));
 
-    // It is a retry like others.
+    // Counted as a retry.
     let group = Group::always(&[DENIED, GOOD]);
     assert_eq!(group.once(&retry(0)).await, Answer(Some(0), DENIED));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeat_that_is_refused_leaves_the_last_real_answer() {
+async fn a_refused_retry_returns_the_last_response_of_a_backend() {
     let mut group = Group::of([&[DOWN]]);
     group.takes = SECOND;
-    // What was asked of the one endpoint is longer than the balancer waits, but not than this layer does.
+    // The Retry-After is longer than the balancer waits, but not longer than this layer waits.
     let layer =
         retry(3).with_max_wait(10 * SECOND).with_backoff(Backoff::new(SECOND, SECOND).with_floor(9 * SECOND));
     assert_eq!(group.once(&layer).await, Answer(Some(0), DOWN));
@@ -116,12 +116,12 @@ async fn a_repeat_that_is_refused_leaves_the_last_real_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_that_is_too_long_is_not_waited_for() {
+async fn a_retry_after_longer_than_the_max_wait_is_not_waited_for() {
     let group = Group::always(&[limited_for(3 * SECOND)]);
     assert_eq!(group.once(&retry(5)).await, Answer(Some(0), limited_for(3 * SECOND)));
     assert_eq!((group.calls(), group.start.elapsed()), (vec![0], Duration::ZERO));
 
-    // Another is called at once, which is a retry where it is no free move.
+    // Another endpoint is called at once; the repeat is a retry unless it is free.
     let overloaded = DOWN.with_retry_after(Some(3 * SECOND));
     let group = Group::always(&[overloaded, overloaded, GOOD]);
     assert_eq!(group.once(&retry(1)).await, Answer(Some(1), overloaded));
@@ -129,7 +129,7 @@ async fn a_retry_after_that_is_too_long_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_past_the_deadline_is_not_begun_but_another_endpoint_is_tried() {
+async fn a_retry_that_would_wait_past_the_deadline_calls_another_endpoint() {
     let deadline = |_: &Ask| Some(Instant::now() + SECOND);
     let group = Group::always(&[limited_for(SECOND)]);
     assert_eq!(group.once(&retry(5).with_deadline(deadline)).await.0, Some(0));
@@ -141,7 +141,7 @@ async fn a_wait_past_the_deadline_is_not_begun_but_another_endpoint_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_deadline_nothing_more_is_tried() {
+async fn there_is_no_retry_after_the_deadline() {
     let mut group = Group::always(&[DOWN, LIMITED, GOOD]);
     group.takes = SECOND;
     let deadline = Constant(Some(Instant::now() + SECOND));
@@ -149,7 +149,7 @@ async fn past_the_deadline_nothing_more_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cap_counts_the_attempts_of_all_groups() {
+async fn max_attempts_limits_the_retries_over_all_groups() {
     let ask = Ask::default();
     let layer = retry(9).with_max_attempts(Constant(Some(3)));
     let first = Group::always(&[LIMITED, DOWN]);
@@ -161,7 +161,7 @@ async fn the_cap_counts_the_attempts_of_all_groups() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_repeat_is_taken_from_the_budget_free_or_not() {
+async fn every_repeat_is_withdrawn_from_the_retry_budget() {
     let budget = Budget::new(0, 2);
     let group = Group::always(&[LIMITED, DOWN, DOWN, GOOD]);
     assert_eq!(group.once(&retry(9).with_budget(budget.clone())).await, Answer(Some(2), DOWN));
@@ -170,7 +170,7 @@ async fn every_repeat_is_taken_from_the_budget_free_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeat_that_was_refused_costs_nothing() {
+async fn a_refused_repeat_is_put_back_into_the_retry_budget() {
     let budget = Budget::new(0, 2);
     let group = Group::always(&[LIMITED]);
     group.once(&retry(0).with_budget(budget.clone())).await;
@@ -178,7 +178,7 @@ async fn a_repeat_that_was_refused_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallbacks_first_attempt_is_free_and_earns_nothing() {
+async fn the_first_attempt_of_a_fallback_does_not_change_the_retry_budget() {
     let budget = Budget::new(100, 0);
     let ask = Ask::default();
     let layer = retry(0).with_budget(budget.clone());
@@ -189,7 +189,7 @@ async fn a_fallbacks_first_attempt_is_free_and_earns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_full_groups_send_on_earns_once() {
+async fn a_request_refused_by_full_groups_is_one_deposit_into_the_retry_budget() {
     let (budget, ask) = (Budget::new(100, 0), Ask::default());
     let layer = retry(0).with_budget(budget.clone());
     for _ in 0..3 {
@@ -200,12 +200,12 @@ async fn a_caller_that_full_groups_send_on_earns_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_directive_of_a_repeat_is_cleared_afterwards() {
+async fn the_directive_of_a_retry_is_cleared_afterwards() {
     let ask = Ask::default();
     Group::always(&[limited_for(SECOND), limited_for(SECOND)]).ask(&retry(1), &ask).await;
     assert_eq!(ask.take_directive(), Directive::Any);
 
-    // Also what a session left that was dropped in the middle.
+    // So is the directive of a session that was dropped during a repeat.
     ask.direct(Directive::Untried);
     let group = Group::of([&[]]);
     ask.picked(EndpointKey::of(&group.backends[0]));
@@ -213,17 +213,17 @@ async fn the_directive_of_a_repeat_is_cleared_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backoff_longer_than_the_balancer_waits_is_slept_here() {
+async fn a_retry_sleeps_a_backoff_longer_than_the_balancer_waits() {
     let group = Group::of([&[DOWN], &[DOWN]]);
     let layer = retry(2).with_backoff(Backoff::default().with_floor(5 * SECOND));
     assert_eq!(group.once(&layer).await, Answer(Some(0), GOOD));
-    // The untried one did not wait for it.
+    // The untried endpoint was called without a wait.
     assert_eq!(group.calls(), [0, 1, 0]);
     assert!(group.times()[1] < 0.001 && (5.0..5.002).contains(&group.times()[2]), "{:?}", group.times());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_balancer_that_does_not_heed_the_record_cannot_make_it_move_for_ever() {
+async fn a_balancer_that_ignores_the_directive_cannot_cause_endless_retries() {
     let calls = Arc::new(Mutex::new(0));
     let unaware = service_fn(|ask: Ask| {
         *lock(&calls) += 1;
@@ -232,7 +232,7 @@ async fn a_balancer_that_does_not_heed_the_record_cannot_make_it_move_for_ever()
     });
     let answer = retry(1).layer(Strict::new(unaware)).oneshot(Ask::default()).await;
     assert_eq!(answer, Ok(Answer(Some(0), LIMITED)));
-    // The call, the move that was none, the retry.
+    // The call, the repeat with the ignored directive, the retry.
     assert_eq!(*lock(&calls), 3);
 }
 
@@ -249,7 +249,7 @@ async fn the_number_of_retries_may_depend_on_the_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_that_is_to_begin_elsewhere_does_so_or_not_at_all_and_costs_nothing() {
+async fn a_round_that_begins_untried_calls_only_untried_endpoints_and_uses_no_retry() {
     let budget = Budget::new(0, 1);
     let layer = retry(0).with_budget(budget.clone());
     let (group, ask) = (Group::always(&[DOWN, DOWN]), Ask::default());
@@ -259,13 +259,13 @@ async fn a_round_that_is_to_begin_elsewhere_does_so_or_not_at_all_and_costs_noth
     }
     assert_eq!(group.calls(), [0, 1]);
     assert_eq!(budget.counts(), Counts { deposits: 1, withdrawals: 0, refused: 0 });
-    assert_eq!(ask.take_directive(), Directive::Any, "what it asked for is lifted");
+    assert_eq!(ask.take_directive(), Directive::Any, "the directive is reset");
     ask.take_begin_untried();
-    assert_eq!(group.ask(&layer, &ask).await, Answer(Some(0), DOWN), "and holds for one round");
+    assert_eq!(group.ask(&layer, &ask).await, Answer(Some(0), DOWN), "begin_untried applies to one round");
 }
 
 #[tokio::test(start_paused = true)]
-async fn such_a_round_repeats_nothing_at_those_that_were_tried() {
+async fn a_round_that_begins_untried_retries_on_untried_endpoints_only() {
     let (group, ask) = (Group::always(&[DOWN, DOWN, DOWN]), Ask::default());
     assert_eq!(group.ask(&retry(0), &ask).await, Answer(Some(0), DOWN));
     ask.begin_untried();

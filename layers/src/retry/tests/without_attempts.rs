@@ -6,7 +6,7 @@ use tokio_test::{assert_pending, task};
 
 use super::*;
 
-/// A backend that gives these answers, and the times at which it was called.
+/// A backend with these outcomes, and the times of its calls.
 fn backend(script: &[Outcome]) -> (Strict<BoxService>, Arc<Mutex<Vec<Duration>>>) {
     let script: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(script.iter().copied().collect()));
     let log: Arc<Mutex<Vec<_>>> = Arc::default();
@@ -26,25 +26,25 @@ async fn times(script: &[Outcome], backoff: Backoff) -> Vec<f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_sleeps_between_calls_longer_each_time() {
+async fn a_retry_without_a_record_sleeps_longer_each_time() {
     let times = times(&[DOWN; 5], Backoff::default().with_seed(3)).await;
     assert_eq!(times.len(), 6);
     for (pair, bound) in times.windows(2).zip([0.5, 1.0, 2.0, 4.0, 8.0]) {
         assert!((0.0..=bound + 0.002).contains(&(pair[1] - pair[0])), "{times:?}");
     }
-    // Each wait is drawn anew.
+    // Each wait is drawn separately.
     assert!((times[1] - (times[2] - times[1])).abs() > 0.002, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_two_sessions_have_the_same_backoff() {
+async fn two_retry_sessions_have_different_backoffs() {
     let backoff = Backoff::default().with_seed(3);
     let first = times(&[DOWN; 3], backoff.clone()).await;
     assert_ne!(first, times(&[DOWN; 3], backoff).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_is_an_ordinary_failure_after_the_time_it_asked_for() {
+async fn a_rate_limit_without_a_record_is_retried_after_its_retry_after() {
     let times = times(&[limited_for(SECOND)], Backoff::default()).await;
     assert!(times.len() == 2 && (1.0..1.002).contains(&times[1]), "{times:?}");
 
@@ -54,19 +54,19 @@ async fn a_limit_is_an_ordinary_failure_after_the_time_it_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_too_long_ends_it_at_once() {
+async fn a_retry_after_longer_than_the_max_wait_ends_the_retries() {
     let start = Instant::now();
     assert_eq!(times(&[limited_for(3 * SECOND)], Backoff::default()).await.len(), 1);
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn unauthorized_has_no_other_endpoint_to_go_to() {
+async fn unauthorized_is_not_retried_without_a_record() {
     assert_eq!(times(&[DENIED], Backoff::default()).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cap_counts_its_own_calls() {
+async fn max_attempts_counts_the_calls_of_a_retry_without_a_record() {
     let (service, log) = backend(&[DOWN; 9]);
     let layer = RetryLayer::new(5u32, classify).with_max_attempts(Some(2u32));
     layer.layer(service).oneshot(Ask::default()).await.unwrap();
@@ -74,7 +74,7 @@ async fn the_cap_counts_its_own_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_retry_drops_everything() {
+async fn a_cancelled_retry_drops_the_call_and_the_kept_response() {
     let (service, log) = backend(&[DOWN; 9]);
     let layer = RetryLayer::new(5u32, classify).with_backoff(Backoff::default().with_floor(SECOND));
     let ask = Ask::default();
@@ -87,7 +87,7 @@ async fn a_cancelled_retry_drops_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_fails_to_be_ready_leaves_the_last_real_answer() {
+async fn a_failed_poll_ready_of_a_retry_returns_the_last_response() {
     #[derive(Clone)]
     struct Once(u32);
     impl Service<Ask> for Once {
@@ -110,7 +110,7 @@ async fn a_service_that_fails_to_be_ready_leaves_the_last_real_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_can_be_called_again_while_the_first_call_repeats() {
+async fn a_retry_service_can_be_called_again_during_a_retry() {
     let (service, log) = backend(&[DOWN, DOWN]);
     let mut service = RetryLayer::new(1u32, classify).layer(service);
     let first = service.ready().await.unwrap().call(Ask::default());
