@@ -70,11 +70,8 @@ where
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             // The call itself panicked, or the future is polled after completion, for which `Future` allows any result.
-            return if std::mem::take(this.panicked) {
-                Poll::Ready(Ok(handle_error::panicked()))
-            } else {
-                Poll::Pending
-            };
+            let panicked = std::mem::take(this.panicked);
+            return if panicked { Poll::Ready(Ok(handle_error::panicked())) } else { Poll::Pending };
         };
         Poll::Ready(match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
             Ok(result) => ready!(result),

@@ -34,40 +34,34 @@ pub(crate) const SENSITIVE: [HeaderName; 6] = [
     HeaderName::from_static("x-litellm-api-key"),
 ];
 
-/// The treatment of an upstream's header in the response to the client.
-enum HeaderAction {
-    Pass,
-    Rename(HeaderName),
-    Drop,
-}
-
-/// Returns the action for an upstream's header; this is the only such table. Three kinds pass: headers that describe the
-/// message, headers that a client acts by, and the ids that a provider's support requires. Rate limit headers get
-/// LiteLLM's names, because they describe one deployment: a client that slowed down by them would slow down for all.
-/// Every other header is dropped: it belongs to one hop or to the upstream's origin, reveals the operator's account
-/// (`openai-organization`) or the upstream's software, or is written by the gateway itself (`x-litellm-*`).
-fn action_for(name: &HeaderName) -> HeaderAction {
-    const fn rename(name: &'static str) -> HeaderAction {
-        HeaderAction::Rename(HeaderName::from_static(name))
+/// Returns the name under which the client receives an upstream's header, or none if the header is dropped; this is the
+/// only such table. Three kinds pass: headers that describe the message, headers that a client acts by, and the ids that
+/// a provider's support requires. Rate limit headers get LiteLLM's names, because they describe one deployment: a client
+/// that slowed down by them would slow down for all. Every other header is dropped: it belongs to one hop or to the
+/// upstream's origin, reveals the operator's account (`openai-organization`) or the upstream's software, or is written
+/// by the gateway itself (`x-litellm-*`).
+fn client_name(name: HeaderName) -> Option<HeaderName> {
+    const fn renamed(name: &'static str) -> HeaderName {
+        HeaderName::from_static(name)
     }
-    match name.as_str() {
+    Some(match name.as_str() {
         "content-type" | "content-encoding" | "content-language" | "cache-control" | "x-accel-buffering" => {
-            HeaderAction::Pass
+            name
         }
-        "retry-after" | "retry-after-ms" => HeaderAction::Pass,
-        "x-request-id" | "request-id" | "apim-request-id" | "x-amzn-requestid" => HeaderAction::Pass,
-        "openai-processing-ms" | "openai-version" => HeaderAction::Pass,
-        "x-ratelimit-limit-requests" => const { rename("llm_provider-x-ratelimit-limit-requests") },
-        "x-ratelimit-limit-tokens" => const { rename("llm_provider-x-ratelimit-limit-tokens") },
-        "x-ratelimit-remaining-requests" => const { rename("llm_provider-x-ratelimit-remaining-requests") },
-        "x-ratelimit-remaining-tokens" => const { rename("llm_provider-x-ratelimit-remaining-tokens") },
-        "x-ratelimit-reset-requests" => const { rename("llm_provider-x-ratelimit-reset-requests") },
-        "x-ratelimit-reset-tokens" => const { rename("llm_provider-x-ratelimit-reset-tokens") },
-        _ => HeaderAction::Drop,
-    }
+        "retry-after" | "retry-after-ms" => name,
+        "x-request-id" | "request-id" | "apim-request-id" | "x-amzn-requestid" => name,
+        "openai-processing-ms" | "openai-version" => name,
+        "x-ratelimit-limit-requests" => const { renamed("llm_provider-x-ratelimit-limit-requests") },
+        "x-ratelimit-limit-tokens" => const { renamed("llm_provider-x-ratelimit-limit-tokens") },
+        "x-ratelimit-remaining-requests" => const { renamed("llm_provider-x-ratelimit-remaining-requests") },
+        "x-ratelimit-remaining-tokens" => const { renamed("llm_provider-x-ratelimit-remaining-tokens") },
+        "x-ratelimit-reset-requests" => const { renamed("llm_provider-x-ratelimit-reset-requests") },
+        "x-ratelimit-reset-tokens" => const { renamed("llm_provider-x-ratelimit-reset-tokens") },
+        _ => return None,
+    })
 }
 
-/// Returns the headers for the client: those that [`action_for`] passes and that `connection` does not list.
+/// Returns the headers for the client: those that [`client_name`] passes and that `connection` does not list.
 fn client_headers(upstream: HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(CAPACITY);
     let hop_by_hop: Vec<HeaderName> = upstream
@@ -81,12 +75,7 @@ fn client_headers(upstream: HeaderMap) -> HeaderMap {
     for (name, value) in upstream {
         // `HeaderMap` yields the name of several values only with the first of them.
         if let Some(name) = name {
-            target = match action_for(&name) {
-                HeaderAction::Drop => None,
-                _ if hop_by_hop.contains(&name) => None,
-                HeaderAction::Pass => Some(name),
-                HeaderAction::Rename(name) => Some(name),
-            };
+            target = if hop_by_hop.contains(&name) { None } else { client_name(name) };
         }
         if let Some(name) = &target {
             headers.append(name, value);
@@ -139,15 +128,12 @@ fn millis(duration: std::time::Duration) -> HeaderValue {
     // Room for three decimal places, the point, and the 20 digits of a u64.
     let mut text = [b'0'; 24];
     let (mut from, mut rest) = (text.len(), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    for digits in 0.. {
-        if digits == 3 {
-            from -= 1;
-            text[from] = b'.';
-        }
-        if digits > 3 && rest == 0 {
-            break;
-        }
+    while rest > 0 || text.len() - from < 5 {
         from -= 1;
+        if text.len() - from == 4 {
+            text[from] = b'.';
+            from -= 1;
+        }
         text[from] = b'0' + (rest % 10) as u8;
         rest /= 10;
     }

@@ -12,7 +12,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use futures_util::future::Either;
 use http::{Method, StatusCode};
 use tower::{Layer, Service, layer::layer_fn};
@@ -125,19 +124,16 @@ where
         if sent.as_str() != method && !(method == "GET" && sent == Method::HEAD) {
             return Either::Left(ready(Err(Error::Method(method))));
         }
-        match route {
-            Route::Target(target) => Either::Right(self.inner.call(RoutedRequest { target, request })),
-            Route::Alive => Either::Left(ready(Ok(health(StatusCode::OK, "\"I'm alive!\"")))),
-            Route::Ready if self.draining.has_begun() => {
-                let text = r#"{"status":"shutting_down"}"#;
-                Either::Left(ready(Ok(health(StatusCode::SERVICE_UNAVAILABLE, text))))
+        let (status, text) = match route {
+            Route::Target(target) => {
+                return Either::Right(self.inner.call(RoutedRequest { target, request }));
             }
-            Route::Ready => Either::Left(ready(Ok(health(StatusCode::OK, r#"{"status":"healthy"}"#)))),
-        }
+            Route::Alive => (StatusCode::OK, "\"I'm alive!\""),
+            Route::Ready if self.draining.has_begun() => {
+                (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"shutting_down"}"#)
+            }
+            Route::Ready => (StatusCode::OK, r#"{"status":"healthy"}"#),
+        };
+        Either::Left(ready(Ok(handle_error::json(status, Body::full(text)))))
     }
-}
-
-/// Returns a JSON response of a health check.
-fn health(status: StatusCode, text: &'static str) -> Response {
-    handle_error::json(status, Body::full(Bytes::from_static(text.as_bytes())))
 }

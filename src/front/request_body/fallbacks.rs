@@ -29,11 +29,8 @@ pub(super) fn read(name: &str, value: &str) -> Result<Fallbacks, InvalidRequest>
     let mut fallbacks = Fallbacks::default();
     for entry in entries(name, value)? {
         match object(name, entry)? {
-            None => fallbacks.flat.get_or_insert_default().push(named(name, entry)?),
-            Some(object) if is_target(&object) => {
-                fallbacks.flat.get_or_insert_default().push(with_parameters(name, &object)?);
-            }
-            Some(object) => by_group(name, &object, &mut fallbacks)?,
+            Some(object) if !is_target(&object) => by_group(name, &object, &mut fallbacks)?,
+            _ => fallbacks.flat.get_or_insert_default().push(target(name, entry)?),
         }
     }
     if fallbacks.flat.is_some() && !(fallbacks.by_group.is_empty() && fallbacks.default.is_empty()) {

@@ -122,9 +122,11 @@ fn key<'a>(text: Text<'a>, part: &Part) -> Cow<'a, str> {
     }
 }
 
+/// The white space of JSON.
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// Parses `text` by `serde_json`: slower, for the errors of invalid bodies, and as the reference in tests of [`scanned`].
 pub(super) fn parsed(text: &str) -> Result<Object<'_>, ParseError> {
-    const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
     let trimmed = text.trim_end_matches(SPACE);
     if !text.trim_start_matches(SPACE).starts_with('{') {
         // The text is valid JSON but not an object, or serde_json reports the error.
