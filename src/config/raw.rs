@@ -132,9 +132,7 @@ fn variables(
     let text = |node: &Node, sink: &mut DiagnosticSink<'_>| match &node.value {
         Value::Bool(b) => Some(b.to_string()),
         Value::Number(n) => Some(n.to_string()),
-        Value::Null | Value::Unset | Value::Text(_) | Value::List(_) | Value::Map(_) => {
-            read::text(node, sink)
-        }
+        _ => read::text(node, sink),
     };
     let present = section.entries().filter(|(_, node)| !node.is_null());
     present.filter_map(|(key, node)| Some((key.name.clone(), text(node, sink)?))).collect()

@@ -217,10 +217,9 @@ pub(super) fn choice<T: Copy>(
         Value::Number(n) => n.to_string(),
         _ => String::new(),
     };
-    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == written) {
-        return Some(*value);
-    }
-    let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-    invalid::<()>(node, &format!("one of {}", words.join(", ")), sink);
-    None
+    let chosen = choices.iter().find(|(word, _)| *word == written).map(|(_, value)| *value);
+    chosen.or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        invalid(node, &format!("one of {}", words.join(", ")), sink)
+    })
 }

@@ -71,20 +71,18 @@ impl<'a> Source<'a> {
 fn mask(text: &str, range: Range<usize>, hidden: &[Range<usize>]) -> String {
     let mut out = String::new();
     let mut at = range.start;
+    // Empty if `from` is behind `to`.
+    let shown = |from: usize, to: usize| text.get(from..to).unwrap_or("").chars().filter_map(printable);
     // Values do not overlap, so their ends are in order too. The first may have begun on an earlier line.
     let first = hidden.partition_point(|r| r.end <= range.start);
     for secret in hidden[first..].iter().take_while(|r| r.start < range.end) {
-        if secret.start > at {
-            out.extend(text.get(at..secret.start).unwrap_or("").chars().filter_map(printable));
-        }
+        out.extend(shown(at, secret.start));
         if secret.end > at {
             out.push_str(MASK);
             at = secret.end;
         }
     }
-    if at < range.end {
-        out.extend(text.get(at..range.end).unwrap_or("").chars().filter_map(printable));
-    }
+    out.extend(shown(at, range.end));
     out
 }
 
@@ -95,15 +93,12 @@ fn known_words(line: &str) -> String {
     let mut out = String::new();
     for token in line.split_inclusive(punctuation) {
         let word = token.trim_end_matches(punctuation);
-        if word.is_empty() || keys::is_known(word) {
-            out.extend(token.chars().filter_map(printable));
-        } else {
-            if !out.ends_with(MASK) {
-                out.push_str(MASK);
-            }
-            let tail = token[word.len()..].chars().filter_map(printable);
-            out.extend(tail.filter(|c| *c != '-'));
+        let known = word.is_empty() || keys::is_known(word);
+        if !known && !out.ends_with(MASK) {
+            out.push_str(MASK);
         }
+        let shown = if known { token } else { &token[word.len()..] };
+        out.extend(shown.chars().filter_map(printable).filter(|c| known || *c != '-'));
     }
     out
 }

@@ -169,16 +169,15 @@ pub(crate) fn nearest<'a>(
     within: usize,
 ) -> Option<&'a str> {
     let distance = |name: &str| strsim::osa_distance(&word.to_lowercase(), &name.to_lowercase());
-    let close = |name: &&str| name.chars().count().max(word.chars().count()) > distance(name) * 2;
+    let longer = |name: &str| name.chars().count().max(word.chars().count());
     // Checked before any distance is computed: the word may come from a client and be megabytes long. A character has
     // at most four bytes.
     let comparable = |name: &&str| word.len() <= 4 * (name.len() + within);
     names
         .into_iter()
         .filter(comparable)
-        .filter(close)
         .map(|n| (distance(n), n))
-        .filter(|(d, _)| *d <= within)
+        .filter(|(d, n)| *d <= within && longer(n) > *d * 2)
         .min()
         .map(|(_, n)| n)
 }

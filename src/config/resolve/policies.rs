@@ -46,9 +46,11 @@ pub(super) fn by_group(
         if names.is_group(&group) {
             policies.push((group, counts));
         } else {
-            let name = keys::redact(&group);
-            sink.warning(&key.at, format!("`{name}` is not a group: its policy is ignored"))
-                .help("write it for the `model_name` of the group");
+            sink.warning(
+                &key.at,
+                format!("`{}` is not a group: its policy is ignored", keys::redact(&group)),
+            )
+            .help("write it for the `model_name` of the group");
         }
     }
     policies
@@ -62,8 +64,7 @@ pub(super) fn retry_budget(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option
             "percent" => &mut budget.percent,
             "reserve" => &mut budget.reserve,
             other => {
-                let other = keys::redact(other);
-                sink.warning(&key.at, format!("unknown key `{other}` in `retry_budget`"))
+                sink.warning(&key.at, format!("unknown key `{}` in `retry_budget`", keys::redact(other)))
                     .help("its keys are `percent` and `reserve`");
                 continue;
             }
