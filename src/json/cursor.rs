@@ -3,6 +3,7 @@
 use super::{
     MAX_DEPTH,
     bracket_stack::BracketStack,
+    number::Number,
     text::{Text, string},
     text_stats::{ScanObserver, TextStats},
 };
@@ -224,31 +225,13 @@ impl<'a, N: ScanObserver> Cursor<'a, N> {
 
     /// Skips a number.
     fn number(&mut self) -> Option<()> {
-        let byte = |cursor: &Self| cursor.text.as_bytes().get(cursor.at).copied();
-        self.at += usize::from(byte(self) == Some(b'-'));
-        // No digit may follow a leading zero.
-        if byte(self) == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if byte(self) == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = byte(self) {
-            self.at += 1;
-            self.at += usize::from(matches!(byte(self), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    /// Skips at least one digit.
-    fn digits(&mut self) -> Option<()> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        (count > 0).then_some(())
+        let (&first, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
+        let mut number = Number::new(first)?;
+        let more = rest.iter().map_while(|&byte| {
+            number = number.then(byte)?;
+            Some(())
+        });
+        self.at += 1 + more.count();
+        number.is_whole().then_some(())
     }
 }
