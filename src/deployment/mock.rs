@@ -60,13 +60,7 @@ impl MockUpstream {
         let choice = match operation {
             Operation::Chat => json!({"message": {"role": "assistant", "content": &*self.text}}),
             Operation::Completions => json!({"text": &*self.text}),
-            Operation::Embeddings => {
-                return json!({
-                    "object": "list", "model": &*self.model,
-                    "data": [{"object": "embedding", "index": 0, "embedding": self.embedding()}],
-                    "usage": {"prompt_tokens": 10, "total_tokens": 10},
-                });
-            }
+            Operation::Embeddings => return self.embeddings(),
         };
         let mut completion = self.with_choice(object(operation, false), choice, Some("stop"));
         completion["usage"] = usage;
@@ -95,10 +89,15 @@ impl MockUpstream {
         respond(StatusCode::OK, "text/event-stream", events.collect())
     }
 
-    /// Returns a vector that depends on the text alone.
-    fn embedding(&self) -> Vec<f64> {
+    /// Returns one vector, which depends on the text alone.
+    fn embeddings(&self) -> Value {
         let digest = ring::digest::digest(&ring::digest::SHA256, self.text.as_bytes());
-        digest.as_ref()[..8].iter().map(|byte| f64::from(*byte) / 255.0).collect()
+        let vector: Vec<f64> = digest.as_ref()[..8].iter().map(|byte| f64::from(*byte) / 255.0).collect();
+        json!({
+            "object": "list", "model": &*self.model,
+            "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+            "usage": {"prompt_tokens": 10, "total_tokens": 10},
+        })
     }
 }
 

@@ -72,21 +72,13 @@ pin_project! {
 /// Logs an attempt that failed, at level INFO: its deployment, group and kind. The body of the upstream is not logged,
 /// because it may repeat the prompt.
 fn log_failure(origin: &Origin, result: &Result<Response, Error>) {
-    let outcome = match result {
-        Ok(response) => *response.body().outcome(),
-        Err(error) => error.outcome(),
+    let (outcome, status, error) = match result {
+        Ok(response) => (*response.body().outcome(), Some(response.status().as_u16()), None),
+        Err(error) => (error.outcome(), None, Some(tracing::field::display(error))),
     };
-    if outcome.is_success() {
-        return;
-    }
-    let (deployment, group) = (&origin.deployment, &origin.group);
-    let kind = kind_of(&outcome);
-    match result {
-        Ok(response) => {
-            let status = response.status().as_u16();
-            tracing::info!(?deployment, ?group, ?kind, status, "attempt failed");
-        }
-        Err(error) => tracing::info!(?deployment, ?group, ?kind, %error, "attempt failed"),
+    if !outcome.is_success() {
+        let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(&outcome));
+        tracing::info!(?deployment, ?group, ?kind, status, error, "attempt failed");
     }
 }
 

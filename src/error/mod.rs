@@ -131,12 +131,6 @@ impl From<Exhausted> for Error {
     }
 }
 
-impl From<TransportError> for Error {
-    fn from(transport: TransportError) -> Self {
-        Self::Transport(transport)
-    }
-}
-
 impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
         Self::Body(error)

@@ -52,9 +52,8 @@ pub(crate) struct Encoder {
     /// The patterns of the group and of the model of a wildcard deployment.
     patterns: Option<Arc<(Pattern, Pattern)>>,
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
-    chat: Uri,
-    completions: Uri,
-    embeddings: Uri,
+    /// The URL of each operation, in the order of [`Operation`].
+    uris: [Uri; 3],
     headers: HeaderMap,
 }
 
@@ -69,9 +68,11 @@ impl Encoder {
             model: model(target),
             patterns: deployment.patterns().map(Arc::new),
             defaults: deployment.defaults.as_slice().into(),
-            chat: uri(target, Operation::Chat)?,
-            completions: uri(target, Operation::Completions)?,
-            embeddings: uri(target, Operation::Embeddings)?,
+            uris: [
+                uri(target, Operation::Chat)?,
+                uri(target, Operation::Completions)?,
+                uri(target, Operation::Embeddings)?,
+            ],
             headers: headers(target)?,
         })
     }
@@ -79,19 +80,13 @@ impl Encoder {
     /// Makes the target of each request its path and query alone (the origin form of RFC 9112), for a client that
     /// already knows the server.
     pub(crate) fn in_origin_form(mut self) -> Self {
-        for uri in [&mut self.chat, &mut self.completions, &mut self.embeddings] {
-            *uri = origin_form(uri);
-        }
+        self.uris = self.uris.map(|uri| origin_form(&uri));
         self
     }
 
     /// Returns the URL of a route.
     pub(crate) const fn uri(&self, operation: Operation) -> &Uri {
-        match operation {
-            Operation::Chat => &self.chat,
-            Operation::Completions => &self.completions,
-            Operation::Embeddings => &self.embeddings,
-        }
+        &self.uris[operation as usize]
     }
 
     /// Returns the URL of a route and the headers of a request without a body. Secret values are marked sensitive.

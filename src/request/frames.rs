@@ -8,12 +8,7 @@ use bytes::{Bytes, BytesMut};
 ///
 /// A body of one frame costs no more than a [`Bytes`]. A clone increments a reference count.
 #[derive(Clone, Debug)]
-pub(crate) struct BodyFrames {
-    kind: Kind,
-}
-
-#[derive(Clone, Debug)]
-enum Kind {
+pub(crate) enum BodyFrames {
     One(Bytes),
     /// Two or more frames, none of them empty, each with the offset of its end.
     Many(Arc<[(usize, Bytes)]>),
@@ -22,17 +17,17 @@ enum Kind {
 impl BodyFrames {
     /// Returns the number of bytes.
     pub(crate) fn len(&self) -> usize {
-        match &self.kind {
-            Kind::One(bytes) => bytes.len(),
-            Kind::Many(frames) => frames.last().map_or(0, |(end, _)| *end),
+        match self {
+            Self::One(bytes) => bytes.len(),
+            Self::Many(frames) => frames.last().map_or(0, |(end, _)| *end),
         }
     }
 
     /// Returns the frame of a body that has only one.
     pub(crate) const fn only(&self) -> Option<&Bytes> {
-        match &self.kind {
-            Kind::One(bytes) => Some(bytes),
-            Kind::Many(_) => None,
+        match self {
+            Self::One(bytes) => Some(bytes),
+            Self::Many(_) => None,
         }
     }
 
@@ -42,9 +37,9 @@ impl BodyFrames {
     ///
     /// Panics if `range` is not within the body.
     pub(crate) fn slices(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
-        let (one, many) = match &self.kind {
-            Kind::One(bytes) => (Some(bytes.slice(range.clone())), None),
-            Kind::Many(frames) => (None, Some(within(frames, range))),
+        let (one, many) = match self {
+            Self::One(bytes) => (Some(bytes.slice(range.clone())), None),
+            Self::Many(frames) => (None, Some(within(frames, range))),
         };
         one.into_iter().chain(many.into_iter().flatten().map(|(frame, part)| frame.slice(part)))
     }
@@ -56,9 +51,9 @@ impl BodyFrames {
     ///
     /// Panics if `range` is not within the body.
     pub(crate) fn text(&self, range: Range<usize>) -> Cow<'_, str> {
-        let frames = match &self.kind {
-            Kind::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
-            Kind::Many(frames) => frames,
+        let frames = match self {
+            Self::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
+            Self::Many(frames) => frames,
         };
         let mut parts = within(frames, range.clone()).map(|(frame, part)| &frame[part]);
         let first = parts.next().unwrap_or_default();
@@ -73,9 +68,9 @@ impl BodyFrames {
 
     /// Returns the body in one buffer. A body of more than one frame is copied.
     pub(crate) fn flat(&self) -> Bytes {
-        let frames = match &self.kind {
-            Kind::One(bytes) => return bytes.clone(),
-            Kind::Many(frames) => frames,
+        let frames = match self {
+            Self::One(bytes) => return bytes.clone(),
+            Self::Many(frames) => frames,
         };
         let mut copy = BytesMut::with_capacity(self.len());
         frames.iter().for_each(|(_, frame)| copy.extend_from_slice(frame));
@@ -100,7 +95,7 @@ fn within(frames: &[(usize, Bytes)], range: Range<usize>) -> impl Iterator<Item 
 
 impl From<Bytes> for BodyFrames {
     fn from(bytes: Bytes) -> Self {
-        Self { kind: Kind::One(bytes) }
+        Self::One(bytes)
     }
 }
 
@@ -114,7 +109,7 @@ impl FromIterator<Bytes> for BodyFrames {
             all += frame.len();
             (all, frame)
         });
-        Self { kind: Kind::Many(ends.collect()) }
+        Self::Many(ends.collect())
     }
 }
 

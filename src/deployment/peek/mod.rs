@@ -116,16 +116,10 @@ impl<S, C> Layer<S> for PeekLayer<C> {
 }
 
 /// The service of [`PeekLayer`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peek<S, C> {
     inner: S,
     settings: Arc<Settings<C>>,
-}
-
-impl<S: Clone, C> Clone for Peek<S, C> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), settings: Arc::clone(&self.settings) }
-    }
 }
 
 impl<S, C> Service<Request> for Peek<S, C>

@@ -1,6 +1,6 @@
 //! Messages for connection errors, without addresses: [`connect_error`] and [`call_error`].
 
-use std::{error::Error, io, io::ErrorKind};
+use std::{error::Error, io, io::ErrorKind, iter};
 
 use tollgate_layers::timeout::Elapsed;
 
@@ -25,8 +25,7 @@ struct Diagnosis {
 impl Diagnosis {
     fn of(error: &(dyn Error + 'static)) -> Self {
         let mut diagnosis = Self::default();
-        let mut cause = Some(error);
-        while let Some(error) = cause {
+        for error in iter::successors(Some(error), |&error| error.source()) {
             diagnosis.timed_out |= error.is::<Elapsed>();
             // The resolver's io error has no kind; only the text of its wrapper shows the cause.
             diagnosis.unresolved |= error.to_string().starts_with("dns error");
@@ -37,7 +36,6 @@ impl Diagnosis {
             if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
                 diagnosis.protocol = diagnosis.protocol.or_else(|| protocol_error(hyper));
             }
-            cause = error.source();
         }
         diagnosis
     }
