@@ -78,16 +78,16 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// What a run has shown.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Requests that were made.
     pub asked: usize,
-    /// Those that did not get a 200.
+    /// The number of requests without a 200.
     pub failed: usize,
     /// Calls that the gateway made more than once.
     pub repeats: u64,
-    /// How long the slowest took.
+    /// The duration of the slowest request.
     pub slowest: Duration,
 }
 
@@ -137,7 +137,7 @@ impl Scene {
         Ok(Report { repeats: self.repeats()?, ..report })
     }
 
-    /// The same with nobody touched, or everybody down.
+    /// Runs with all deployments healthy, or with all of them down.
     ///
     /// # Errors
     /// When an address cannot be had again.

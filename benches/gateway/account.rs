@@ -2,7 +2,7 @@
 
 use std::{fs, io, time::Duration};
 
-/// What one tick of `/proc/<pid>/stat` is worth: `USER_HZ`, 100 on every Linux that Rust targets.
+/// The length of a tick in `/proc/<pid>/stat`: `USER_HZ` is 100 on every Linux that Rust targets.
 const TICK: Duration = Duration::from_millis(10);
 
 /// User and system time of a process so far.
@@ -38,7 +38,7 @@ pub(crate) struct Memory {
     pub(crate) pss: u64,
 }
 
-/// What a process holds in memory now.
+/// Returns the memory of a process now.
 pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     Ok(Memory { rss: kilobytes(&text, "Rss:") * 1024, pss: kilobytes(&text, "Pss:") * 1024 })

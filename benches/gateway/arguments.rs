@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{cases, machine::Pins, side::Kind};
 
-/// What tollgate costs beside a bare hyper proxy, measured in one run.
+/// Measures the cost of tollgate beside a bare hyper proxy, in one run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "gateway", bin_name = "cargo bench --bench gateway --")]
 pub(crate) struct Arguments {
@@ -68,7 +68,7 @@ impl Arguments {
         })
     }
 
-    /// How many idle streams are held.
+    /// Returns the number of idle streams.
     pub(crate) const fn idle_streams(&self) -> usize {
         match (self.quick, self.full) {
             (true, _) => 500,

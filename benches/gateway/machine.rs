@@ -49,7 +49,7 @@ pub(crate) fn raise_open_files() {
     }
 }
 
-/// How many files this process may have open.
+/// Returns the limit of open files of this process.
 pub(crate) fn open_files() -> usize {
     limit(3).and_then(|soft| soft.parse().ok()).unwrap_or(1024)
 }
@@ -82,7 +82,7 @@ fn range(text: &str) -> Vec<u32> {
     }
 }
 
-/// What was measured, on what.
+/// Returns a description of the measured build and of the machine.
 pub(crate) fn describe(pins: &Pins) -> Value {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all answers were good; a missed goal is no failure.
+/// Returns true if all responses were good; a missed goal is not a failure.
 fn bench(arguments: &Arguments) -> Result<bool> {
     if arguments.list {
         println!("{}", cases::names().join("\n"));

@@ -16,27 +16,27 @@ use crate::{
 /// Figures of one side in one round, by name.
 pub(crate) type Sample = BTreeMap<&'static str, f64>;
 
-/// How a side is driven.
+/// The load on a side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Load {
-    /// So many connections, each asking again at once; started over this long.
+    /// Connections that each send the next request at once; they are opened over this duration.
     Closed(usize, Duration),
-    /// One request every so often, come what may.
+    /// A request at each interval, regardless of the responses.
     Open(Duration),
-    /// The same over so many connections, each in its turn.
+    /// A request at each interval, over these connections in rotation.
     Turns(usize, Duration),
 }
 
-/// How long, and how often.
+/// The rounds of a case: their load, number and length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounds {
     pub(crate) load: Load,
     pub(crate) rounds: usize,
-    /// Of one side in one round.
+    /// The length of a stretch: one side in one round.
     pub(crate) length: Duration,
 }
 
-/// One side of a comparison.
+/// A side of a comparison.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -83,7 +83,7 @@ impl Rounds {
         Ok(measured)
     }
 
-    /// One stretch of one side.
+    /// Measures one stretch of one side.
     pub(crate) async fn side(&self, target: &Target) -> Result<(Sample, Tally)> {
         let (count, next) = match self.load {
             Load::Closed(count, _) => (count, Next::Warmest),
@@ -138,7 +138,7 @@ fn sample(tally: &Tally, cpu: Duration, units: usize) -> Sample {
     sample
 }
 
-/// What a share of all do not exceed; zero of none. They are in order.
+/// Returns the quantile of sorted durations; zero if there are none.
 pub(crate) fn quantile(ordered: &[Duration], share: f64) -> Duration {
     let rank = (ordered.len() as f64 * share).ceil() as usize;
     ordered.get(rank.saturating_sub(1)).copied().unwrap_or_default()

@@ -9,7 +9,7 @@ use crate::{
     measure::{Measured, interval, median},
 };
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     /// At most so many times the base's.
@@ -50,7 +50,7 @@ pub(crate) struct Figure {
     pub(crate) goal: Goal,
 }
 
-/// One side's figure over all rounds.
+/// A figure of one side over all rounds.
 #[derive(Clone, Debug)]
 struct Compared {
     side: String,
@@ -64,7 +64,7 @@ struct Compared {
     difference: f64,
 }
 
-/// One figure of one case, for all sides; the first is the base.
+/// A figure of one case, for all sides; the first is the base.
 #[derive(Clone, Debug)]
 struct Row {
     case: &'static str,

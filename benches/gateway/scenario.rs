@@ -5,12 +5,12 @@ use bytes::Bytes;
 /// Events of a stream before its `[DONE]`.
 pub(crate) const EVENTS: usize = 64;
 
-/// What every event that carries text has in it; the load takes the first of them as first content.
+/// The mark of an event with text; the load counts the first as first content.
 pub(crate) const CONTENT: &[u8] = br#""content":""#;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// How the upstream answers; the first segment of the path chooses.
+/// The behaviour of the upstream, selected by the first segment of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// A JSON answer of 1 KB.
@@ -19,7 +19,7 @@ pub(crate) enum Scenario {
     Burst,
     /// 64 events, one every 20 ms.
     Paced,
-    /// One event at once, then one every 10 s, for ever.
+    /// An event at once, then one every 10 s, without end.
     Idle,
     /// Status 500.
     Fail,
@@ -43,7 +43,7 @@ impl Scenario {
         matches!(self, Self::Burst | Self::Paced | Self::Idle)
     }
 
-    /// What the whole answer measures in bytes; a stream that never ends has no length.
+    /// Returns the length of the whole response in bytes; none for an endless stream.
     pub(crate) fn length(self) -> Option<usize> {
         match self {
             Self::Chat => Some(answer().len()),
@@ -63,7 +63,7 @@ pub(crate) fn answer() -> Bytes {
     Bytes::from([head, &text, tail].concat())
 }
 
-/// What a failing upstream says.
+/// Returns the body of a failing upstream.
 pub(crate) fn failure() -> Bytes {
     Bytes::from_static(
         br#"{"error":{"message":"The server had an error.","type":"server_error","param":null,"code":null}}"#,
@@ -92,7 +92,7 @@ fn event(n: usize) -> Bytes {
     ))
 }
 
-/// How long a prompt is, and of what it is made.
+/// The length and the content of a prompt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Prompt {
     /// A question of 1 KB.

@@ -14,12 +14,12 @@ use http_body::{Body, Frame, SizeHint};
 /// As much as a connection gives at once.
 const PIECE: usize = 16 * 1024;
 
-/// One kind of request.
+/// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
     /// 1 KB in, 1 KB out.
     Chat,
-    /// The same, answered by 64 events.
+    /// A chat with a response of 64 events.
     Stream,
     /// 120 KB of text as programs write it, with an escape now and then.
     ParsedRequest,

@@ -1,3 +1,5 @@
+//! Tests of the encoding of requests, for all providers.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

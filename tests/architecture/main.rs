@@ -237,7 +237,7 @@ fn no_documentation_of_an_item_has_a_banned_opening() {
         let rest = BANNED_OPENINGS.iter().find_map(|opening| line.strip_prefix(opening));
         rest.is_some_and(|rest| !rest.starts_with(scan::is_word))
     };
-    let found = gateway().into_iter().chain(layers()).flat_map(|source| {
+    let found = everything().into_iter().flat_map(|source| {
         let wrong = source.item_docs().filter(|line| banned(line));
         wrong.map(|line| format!("{}: {line}", source.path)).collect::<Vec<_>>()
     });

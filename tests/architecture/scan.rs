@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One source file.
+/// A source file.
 pub(crate) struct Source {
     /// The path from the root of the workspace.
     pub(crate) path: String,

@@ -39,7 +39,8 @@ const MALFORMED: &[Row] = &[
     ("form data", b"model=m&messages=x", &[400]),
 ];
 
-/// What is wrong in it is named: a row whose error speaks of something else tests something else.
+/// A name, a request, the accepted statuses, and the part of the request that the error must name: a row that is
+/// refused for another reason tests something else.
 type Meaning = (&'static str, &'static str, &'static [u16], &'static str);
 
 /// The inside of an object that is otherwise whole.

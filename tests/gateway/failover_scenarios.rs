@@ -50,13 +50,13 @@ fn goes_on(call: &crate::support::upstream::Call) -> Reply {
     named(say::role().and(words(from..60)).and(say::finish()).and(say::usage()).and(say::done()))
 }
 
-/// The same from another model.
+/// Returns the reply with the name of another model.
 fn named(reply: Reply) -> Reply {
     let text = String::from_utf8(reply.body()).unwrap().replace("gpt-3.5-turbo-0125", "the-fallback");
     Reply::events(text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")))
 }
 
-/// What one client saw.
+/// The response that one client received.
 struct Seen {
     stream: Stream,
     over: Over,
@@ -101,7 +101,7 @@ impl Seen {
             && (status == 200 || status >= 400)
     }
 
-    /// What it is worth when nothing more is asked of it than the whole answer.
+    /// Returns the verdict, for a client that needs only the whole response.
     fn verdict(&self) -> Verdict {
         if self.is_whole() {
             Pass
@@ -113,7 +113,7 @@ impl Seen {
     }
 }
 
-/// One configuration for all of them.
+/// Returns the configuration of all scenarios.
 fn case(continued: bool) -> Case {
     let settings = "num_retries: 2, request_timeout: 3, fallbacks: [{m: [f]}], \
                     context_window_fallbacks: [{m: [f]}], content_policy_fallbacks: []";
@@ -137,12 +137,12 @@ async fn ask(world: &World) -> Seen {
     Seen { stream, over, took: start.elapsed() }
 }
 
-/// So many of their seconds.
+/// Converts seconds of failoverbench: a tenth.
 const fn theirs(seconds: u64) -> Duration {
     Duration::from_millis(seconds * 100)
 }
 
-/// Whether the times of the primary's calls obey `most` in the first `within`.
+/// Returns true if the primary was called at most `most` times within the first `within`.
 fn few(world: &World, most: usize, within: Duration) -> bool {
     let calls = world.upstream("p").calls();
     let Some(first) = calls.first().map(|call| call.at) else { return true };
@@ -221,7 +221,7 @@ async fn s09(continued: bool) -> Verdict {
     within(&seen, seen.took < theirs(45) && again.is_whole())
 }
 
-/// One event is no JSON.
+/// An event that is not JSON.
 async fn s10(continued: bool) -> Verdict {
     let bad = Reply::events(["{\"choices\":[{\"delta\":{\"conte"]);
     let script = say::role().and(words(0..30)).and(bad).and(words(30..60));

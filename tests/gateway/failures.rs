@@ -10,7 +10,7 @@ use crate::support::{
     upstream::Upstream,
 };
 
-/// One group `m` in front of this upstream, asked once.
+/// Returns the configuration of a group `m` over this upstream, without retries.
 fn yaml(upstream: &Upstream) -> String {
     format!(
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/inside, api_base: \"{}/v1\", api_key: sk-in}}\n\

@@ -19,7 +19,7 @@ use crate::support::{
 
 const KEY: &str = "sk-the-door-key-wxyz";
 
-/// One group `m` in front of this upstream.
+/// Returns the configuration of a group `m` over this upstream.
 fn yaml(upstream: &Upstream) -> String {
     format!(
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/inside, api_base: \"{}/v1\", api_key: sk-in}}\n",
@@ -27,7 +27,7 @@ fn yaml(upstream: &Upstream) -> String {
     )
 }
 
-/// The same, with a key at the door.
+/// Starts an upstream and a gateway with a master key.
 async fn locked() -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
     let gateway =

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::support::gateway::Gateway;
 
-/// How the peer of a kept connection ends it at the first byte of the next request.
+/// The way in which the peer ends a kept connection at the first byte of the next request.
 #[derive(Clone, Copy, Debug)]
 enum Break {
     Fin,

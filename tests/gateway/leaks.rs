@@ -13,7 +13,7 @@ use crate::support::{
 const KEY: &str = "sk-live-0a1b2c3d4e5f";
 const TOKEN: &str = "team-token-77aa88bb";
 
-/// One group `m` in front of this upstream, which is paid with [`KEY`] and [`TOKEN`].
+/// Starts a gateway with a group `m` over this upstream, with the credentials [`KEY`] and [`TOKEN`].
 async fn paying(upstream: &Upstream) -> Gateway {
     let yaml = format!(
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/inside, api_base: \"{}/v1\", \

@@ -38,7 +38,7 @@ const ASKED: usize = 64;
 
 const MB: f64 = 1024.0 * 1024.0;
 
-/// One tollgate for each size, all driven in turn.
+/// Runs a tollgate for each size, all in rotation.
 pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     let tollgate = bench.arguments.kinds().contains(&Kind::Tollgate);
     if !bench.arguments.wants(GROWTH) || !tollgate {

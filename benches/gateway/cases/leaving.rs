@@ -32,10 +32,10 @@ pub(super) const LEAVING: &str = "leaving";
 const RATE: usize = 250;
 const STAY: Duration = Duration::from_secs(1);
 
-/// What an upstream may learn it later.
+/// The time within which an upstream should notice a disconnect.
 const SOON: Duration = Duration::from_millis(100);
 
-/// Who has not been seen to leave by then never will be.
+/// The time after which a disconnect counts as never noticed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const SEED: u64 = 20_261_123;
@@ -43,7 +43,7 @@ const SEED: u64 = 20_261_123;
 /// When each call was seen to end, by the number of its client.
 type Seen = Arc<Mutex<HashMap<usize, Option<Instant>>>>;
 
-/// The same clients through a fresh process of each side.
+/// Runs the same clients through a new process of each side.
 pub(super) async fn run(bench: &mut Bench) -> Result<()> {
     if !bench.arguments.wants(LEAVING) {
         return Ok(());
@@ -144,7 +144,7 @@ async fn come_and_leave(at: SocketAddr, request: &[u8], when: (Instant, Instant)
     Ok(left)
 }
 
-/// How much later than each client left its upstream saw it.
+/// Returns the delay from each client's disconnect until its upstream noticed it.
 async fn late(left: &HashMap<usize, Instant>, seen: &Seen) -> Result<Vec<Duration>> {
     let until = Instant::now() + PATIENCE;
     while seen.lock().unwrap_or_else(PoisonError::into_inner).values().any(Option::is_none) {
@@ -160,7 +160,7 @@ async fn late(left: &HashMap<usize, Instant>, seen: &Seen) -> Result<Vec<Duratio
     if late.len() < left.len() / 2 { Err(format!("only {} calls", late.len()).into()) } else { Ok(late) }
 }
 
-/// How many files a side has open more than `before`, once it has had time to close them.
+/// Returns the number of files that a side has open beyond `before`, after it had time to close them.
 async fn left_open(side: &Process, before: usize) -> Result<usize> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -209,7 +209,7 @@ async fn call(mut socket: TcpStream, seen: Seen) {
     seen.lock().unwrap_or_else(PoisonError::into_inner).insert(n, Some(Instant::now()));
 }
 
-/// Whose call it is, once that has come.
+/// Returns the number of the client in a request, once it has arrived.
 fn number(request: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(request).ok()?;
     let (number, _) = text.split_once("\"user\":\"")?.1.split_once('"')?;

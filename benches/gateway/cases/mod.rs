@@ -16,7 +16,7 @@ use crate::{
     side::{Kind, Side, Starter},
 };
 
-/// What every case works with.
+/// The context of every case.
 #[derive(Debug)]
 pub(crate) struct Bench {
     arguments: Arguments,
@@ -63,7 +63,7 @@ impl Bench {
         }
     }
 
-    /// Those that will not start are left out, and said so; without the floor there is nothing to compare with.
+    /// Starts all sides. A side that does not start is reported and left out; without the base there is no comparison.
     async fn start_all(&mut self) -> Result<Vec<Side>> {
         let mut sides = Vec::new();
         for kind in self.arguments.kinds() {
@@ -76,7 +76,7 @@ impl Bench {
         Ok(sides)
     }
 
-    /// This build of tollgate and those that it is compared with, of which the first is the base.
+    /// Starts this build of tollgate and the builds that it is compared with; the first is the base.
     async fn start_builds(&self) -> Result<Vec<Side>> {
         let kind = Kind::Tollgate;
         let mut builds = Vec::new();
@@ -93,7 +93,8 @@ impl Bench {
         self.starter.upstream
     }
 
-    /// How much of the full time a stretch gets: a quarter when quick, less when more than two sides share the time.
+    /// Returns the fraction of the full time for a stretch: a quarter if quick, less if more than two sides share the
+    /// time.
     fn share(&self, sides: usize) -> f64 {
         let quick = if self.arguments.quick { 0.25 } else { 1.0 };
         quick * (2.0 / sides.max(2) as f64)

@@ -16,7 +16,7 @@ use crate::{
     side::{Kind, Process, Side, config},
 };
 
-/// One kind of traffic.
+/// A kind of traffic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     pub(super) name: &'static str,
@@ -183,7 +183,7 @@ async fn once(process: &Process, ask: &Ask) -> Result<()> {
     Ok(())
 }
 
-/// How often the upstream was asked for what fails, up to now.
+/// Returns the number of failing requests that the upstream has received.
 async fn failures_met(bench: &Bench) -> Result<u64> {
     let ask =
         Ask { path: "/counts".to_owned(), bodies: [bytes::Bytes::new()].into(), length: None, units: 1 };

@@ -12,7 +12,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{Result, scenario};
 
-/// What is asked, again and again, and what must come back.
+/// The request that is repeated, and the expected response.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     /// Where.
@@ -21,7 +21,7 @@ pub(crate) struct Ask {
     pub(crate) bodies: Arc<[Bytes]>,
     /// The whole answer's length; a stream without end has none.
     pub(crate) length: Option<usize>,
-    /// How many units of work an answer is: events of a stream, 1 otherwise.
+    /// The units of work of a response: events of a stream, otherwise 1.
     pub(crate) units: usize,
 }
 
@@ -64,7 +64,7 @@ impl Connection {
         Ok(Self { sender })
     }
 
-    /// Whether another request may go this way.
+    /// Returns true if no further request can be sent on this connection.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }

@@ -13,7 +13,7 @@ pub(crate) use self::{
 };
 use crate::Result;
 
-/// What a stretch of load brought.
+/// The results of a stretch of load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) whole: Histogram,

@@ -25,7 +25,7 @@ pub(crate) struct Events {
     pub(crate) next: usize,
     /// Without one every event is ready at once.
     pub(crate) pace: Option<Interval>,
-    /// Whether the first event is said again and again, instead of each once.
+    /// True if the first event is repeated without end, instead of each once.
     pub(crate) endless: bool,
 }
 

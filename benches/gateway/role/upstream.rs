@@ -19,7 +19,7 @@ use crate::{
     scenario::{self, Scenario},
 };
 
-/// What all connections share.
+/// The state that all connections share.
 struct Shared {
     answer: Bytes,
     failure: Bytes,
@@ -27,7 +27,7 @@ struct Shared {
     counts: [Count; Scenario::ALL.len()],
 }
 
-/// What one scenario was asked.
+/// The requests of one scenario.
 #[derive(Default)]
 struct Count {
     requests: AtomicU64,

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::Path};
 
 use crate::{Result, load::Ask, machine::Pins, scenario, scenario::Prompt, scenario::Scenario};
 
-/// Who is measured.
+/// The program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Floor,
@@ -28,7 +28,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can be started here.
+    /// Returns true if the program can be started here.
     pub(crate) fn is_here(self) -> bool {
         match self {
             Self::Floor | Self::Tollgate => true,
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// What to ask this side for, and what must come back.
+    /// Returns the request for this side, and the expected response.
     pub(crate) fn ask(self, scenario: Scenario, prompt: Prompt) -> Ask {
         Ask {
             path: match self {

@@ -22,7 +22,7 @@ use crate::Result;
 /// A side has that long until it listens.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a process said is kept up to here, to be shown when it fails.
+/// The number of bytes of a process's output that are kept for an error message.
 const KEPT: usize = 4096;
 
 /// A program on the search path.
@@ -44,7 +44,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// This program again, in a role. It ends when its standard input does.
+    /// Starts this program in a role. It ends when its standard input is closed.
     pub(crate) async fn role(role: &[&str], cores: Option<&str>) -> Result<Self> {
         let program = std::env::current_exe()?.display().to_string();
         Self::announced(&[&[&*program, crate::ROLE], role].concat(), cores).await
@@ -79,7 +79,7 @@ impl Process {
     }
 }
 
-/// What a process said so far, the beginning of it.
+/// The beginning of a process's output.
 type Said = Arc<Mutex<String>>;
 
 fn heard(said: &Said) -> String {

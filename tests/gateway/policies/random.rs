@@ -14,10 +14,10 @@ use crate::support::{
 const GROUPS: [(&str, [&str; 3]); 3] =
     [("m", ["a", "b", "c"]), ("n", ["d", "e", "f"]), ("o", ["g", "h", "i"])];
 
-/// What one run of the dice is made of.
+/// The random parameters of one run.
 struct Throw {
     seed: u64,
-    /// How many deployments each group has.
+    /// The number of deployments of each group.
     sizes: [usize; 3],
     retries: usize,
     max_attempts: Option<usize>,

@@ -39,7 +39,7 @@ pub(crate) fn embedding() -> Reply {
     )
 }
 
-/// One chunk of a chat stream, as JSON text.
+/// Returns a chunk of a chat stream, as JSON text.
 pub(crate) fn chunk(delta: &Value, finish: Option<&str>) -> String {
     json!({
         "id": "chatcmpl-9x2Kd", "object": "chat.completion.chunk", "created": 1_717_171_717,
@@ -204,7 +204,7 @@ pub(crate) fn unavailable() -> Reply {
     error(503, "service_unavailable", None, "The engine is currently overloaded, please try again later")
 }
 
-/// What stands between us and the model is in trouble.
+/// Returns the 502 of a proxy before the model.
 pub(crate) fn bad_gateway() -> Reply {
     let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1>\
                 </center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";

@@ -48,7 +48,7 @@ impl Case {
         }
     }
 
-    /// This deployment is picked before all others, by weights.
+    /// Makes the balancer pick this deployment before all others, by weights.
     pub(crate) fn first(mut self, deployment: &str) -> Self {
         self.first = Some(deployment.to_owned());
         self
@@ -89,7 +89,7 @@ impl Case {
         self
     }
 
-    /// What these deployments' upstreams answer, in turn, the last for ever.
+    /// Sets the replies of these deployments' upstreams, in order; the last is repeated.
     pub(crate) fn says(mut self, deployments: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies: Vec<_> = replies.into_iter().collect();
         for name in deployments.split_whitespace() {
@@ -98,12 +98,12 @@ impl Case {
         self
     }
 
-    /// What these deployments' upstreams always answer.
+    /// Sets the reply of these deployments' upstreams.
     pub(crate) fn always(self, deployments: &str, reply: Reply) -> Self {
         self.says(deployments, [reply])
     }
 
-    /// These upstreams are not there.
+    /// Makes these upstreams refuse connections.
     pub(crate) fn refuses(mut self, deployments: &str) -> Self {
         self.scripts.extend(deployments.split_whitespace().map(|name| (name.to_owned(), None)));
         self
@@ -277,7 +277,7 @@ impl Asked {
         self
     }
 
-    /// So many calls of these together.
+    /// Asserts the number of calls of these deployments together.
     pub(crate) fn together(self, names: &str, count: usize) -> Self {
         assert_eq!(self.world.calls(names), count, "calls of {names}; {}", self.story());
         self
@@ -318,7 +318,7 @@ impl Asked {
         self
     }
 
-    /// It took at least `from` and less than `to`, in milliseconds.
+    /// Asserts that the request took at least `from` and less than `to` milliseconds.
     pub(crate) fn took(self, from: u64, to: u64) -> Self {
         let range = Duration::from_millis(from)..Duration::from_millis(to);
         assert!(range.contains(&self.answer.took), "{range:?}; {}", self.story());

@@ -39,7 +39,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// What a chat model said.
+    /// Returns the text of a chat response.
     pub(crate) fn said(&self) -> String {
         let json = self.json();
         json["choices"][0]["message"]["content"]
@@ -48,7 +48,7 @@ impl Answer {
             .to_owned()
     }
 
-    /// It must be an error in OpenAI's shape, with this status; gives the inner object.
+    /// Returns the inner error object, after asserting OpenAI's format and this status.
     pub(crate) fn error(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
         let json = self.json();
@@ -70,7 +70,7 @@ pub(crate) struct Stream {
     pub(crate) seen: BytesMut,
 }
 
-/// How a body ended.
+/// The end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     /// As HTTP says it should.

@@ -34,7 +34,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// What a command said and how it ended.
+/// The output and the exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
@@ -56,7 +56,7 @@ pub(crate) fn config(yaml: &str) -> PathBuf {
     path
 }
 
-/// How a gateway is to be started.
+/// The parameters of a gateway's start.
 pub(crate) struct Start {
     command: Command,
 }
@@ -88,7 +88,7 @@ impl Start {
         self.argument("--host").argument("127.0.0.1").start().await
     }
 
-    /// The same, with the host already given or left to the default.
+    /// Starts the gateway, on the given host or the default.
     pub(crate) async fn start(mut self) -> Gateway {
         let mut child = self.command.spawn().unwrap();
         let said = watch::Sender::new(String::new());

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::upstream::Watch;
 
-/// One thing that happens, before the head or in the body.
+/// A step of a reply, before the head or in the body.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
     /// Bytes go out.
@@ -61,7 +61,7 @@ pub(crate) struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) parts: VecDeque<Part>,
-    /// Whether the length is announced; else the body is sent in chunks.
+    /// True for a body with a content length; false for a chunked one.
     pub(crate) sized: bool,
 }
 

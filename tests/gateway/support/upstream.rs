@@ -31,18 +31,18 @@ use super::{
     soon,
 };
 
-/// How a call ended, as this side saw it.
+/// The end of a call, as the upstream saw it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
     /// The whole answer was handed out.
     Answered(Instant),
-    /// This side broke it, as the script said.
+    /// Broken by the script of the upstream.
     Broken(Instant),
     /// The caller went away first.
     Left(Instant),
 }
 
-/// One call, as it came.
+/// A call, as it was received.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -85,7 +85,7 @@ impl Call {
     }
 }
 
-/// One call's end, written once: by what happens first.
+/// The end of a call, which the first event sets.
 #[derive(Clone)]
 pub(super) struct Watch {
     end: Arc<EndOnDrop>,
@@ -143,19 +143,19 @@ impl Drop for Upstream {
 }
 
 impl Upstream {
-    /// One that always answers as a chat model does.
+    /// Starts an upstream that always responds like a chat model.
     pub(crate) async fn start() -> Self {
         Self::of(|_| answers::chat("hello")).await
     }
 
-    /// One that gives these answers in turn, the last for ever.
+    /// Starts an upstream with these replies in order; the last is repeated.
     pub(crate) async fn with(replies: impl IntoIterator<Item = Reply>) -> Self {
         let mut replies: VecDeque<_> = replies.into_iter().collect();
         Self::of(move |_| if replies.len() > 1 { replies.pop_front().unwrap() } else { replies[0].clone() })
             .await
     }
 
-    /// One that thinks about each call.
+    /// Starts an upstream that computes the reply to each call.
     pub(crate) async fn of(script: impl FnMut(&Call) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -187,12 +187,12 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// From now on it answers so.
+    /// Replaces the reply to all later calls.
     pub(crate) fn becomes(&self, reply: Reply) {
         *self.shared.script.lock().unwrap() = Box::new(move |_| reply.clone());
     }
 
-    /// From now on it thinks about each call.
+    /// Replaces the function that computes the reply to each later call.
     pub(crate) fn thinks(&self, script: impl FnMut(&Call) -> Reply + Send + 'static) {
         *self.shared.script.lock().unwrap() = Box::new(script);
     }

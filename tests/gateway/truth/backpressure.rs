@@ -20,7 +20,7 @@ use crate::support::{answers as say, client::ask, gateway::Gateway, soon};
 const FIRST: usize = 8;
 const READERS: u64 = 20;
 const STREAM: u64 = 80 << 20;
-/// What one reader may cost in memory, beside what the kernel keeps in its sockets; an idle stream has 34 KB already.
+/// The maximum memory of one reader, without the buffers of its sockets; an idle stream has 34 KB already.
 const EACH: u64 = 64 << 10;
 
 /// A server that streams as fast as it is let, and counts what it could write.
@@ -73,7 +73,7 @@ fn resident(gateway: &Gateway) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }
 
-/// What was written when no more goes out for a while.
+/// Returns the number of bytes written when it has stopped growing.
 async fn standstill(written: &AtomicU64) -> u64 {
     soon("a standstill", async {
         loop {

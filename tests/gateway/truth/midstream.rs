@@ -24,7 +24,7 @@ fn on(case: Case) -> Case {
     case.router("midstream_fallback: continue")
 }
 
-/// One finish, one `[DONE]`, one role, no error.
+/// Asserts one finish reason, one `[DONE]`, one role and no error.
 fn is_whole(text: &str) {
     assert_eq!(text.matches("[DONE]").count(), 1, "{text}");
     assert_eq!(text.matches("\"finish_reason\":\"stop\"").count(), 1, "{text}");

@@ -14,7 +14,7 @@ use crate::support::{
     client::{Client, Stream},
 };
 
-/// One number of the gateway's counters: the line that begins so.
+/// Returns the value of the metrics line with this beginning.
 async fn counter(world: &World, line: &str) -> i64 {
     // By a client of its own: who counts what stays open leaves nothing open.
     let text = Client::new(world.gateway.base_url()).get("/metrics").await.text();
@@ -23,7 +23,7 @@ async fn counter(world: &World, line: &str) -> i64 {
     value.unwrap_or_else(|| panic!("no {line:?} in:\n{text}"))
 }
 
-/// How many attempts at this deployment failed.
+/// Returns the number of failed attempts at this deployment.
 async fn failures(world: &World, group: &str, deployment: &str) -> i64 {
     let start = format!("tollgate_deployment_attempts_total{{group=\"{group}\",deployment=\"{deployment}\",");
     let text = world.gateway.get("/metrics").await.text();
@@ -44,7 +44,7 @@ fn events(text: &str) -> Vec<&str> {
     text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
 }
 
-/// What a chat stream said.
+/// Returns the text of a chat stream.
 fn said(text: &str) -> String {
     let content = |event: &str| {
         let json: Value = serde_json::from_str(event).ok()?;
@@ -53,7 +53,7 @@ fn said(text: &str) -> String {
     events(text).into_iter().filter_map(content).collect()
 }
 
-/// It ends with one error event, and nothing in it says that it is whole.
+/// Asserts that the stream ends with one error event and does not look complete.
 fn is_honest(text: &str) -> bool {
     let errors = events(text).iter().filter(|event| event.starts_with("{\"error\"")).count();
     let last = events(text).last().is_some_and(|event| event.starts_with("{\"error\""));

@@ -74,11 +74,11 @@ async fn failover_from_a_dead_deployment_costs_no_call_in_75_seconds_without_ret
         sleep(Duration::from_secs(1) / 12).await;
     }
     assert_eq!(failed, 0, "at most 2 are allowed");
-    assert!(world.calls("a") <= 12, "five to bench it, and a probe for each bench: {}", world.calls("a"));
+    assert!(world.calls("a") <= 12, "five to start a cooldown, and a probe after each: {}", world.calls("a"));
 }
 
-/// The same with one that takes the call and breaks the connection: such a call may have been made, so that without
-/// retries it is lost.
+/// A deployment that accepts the call and breaks the connection may have processed it, so without retries the call is
+/// lost.
 #[tokio::test(start_paused = true)]
 async fn failover_from_a_breaking_deployment_costs_few_calls_without_retries_and_none_with_one() {
     for (retries, allowed) in [(0, 12), (1, 0)] {

@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 
 use super::world::{Act, Answer, Plan, Reply, Seen, World, error, ms, said, with_header};
 
-/// How many scripts each test tries, by a few requests one after the other, and some by a few together.
+/// The number of scripts that each test runs, with a few sequential requests and some with a few concurrent ones.
 const SCRIPTS: u64 = 500;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 const GROUPS: [(&str, [&str; 3]); 3] =
     [("m", ["a", "b", "c"]), ("n", ["d", "e", "f"]), ("o", ["g", "h", "i"])];
 
-/// What one throw of the dice is made of.
+/// The random parameters of one run.
 struct Throw {
     seed: u64,
     sizes: [usize; 3],

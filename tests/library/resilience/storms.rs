@@ -10,7 +10,7 @@ use tokio::{
 
 use super::world::{Plan, World, error, ms, now, said};
 
-/// So many requests a second for so long; the statuses, in the order in which they were asked.
+/// Sends requests at this rate; returns the statuses in the order of the requests.
 async fn rush(world: &World, per_second: u64, seconds: u64) -> Vec<u16> {
     let (mut asked, mut clock) = (JoinSet::new(), interval(Duration::from_secs(1) / per_second as u32));
     for n in 0..per_second * seconds {

@@ -21,7 +21,7 @@ use tollgate::{
 };
 use tower::ServiceExt;
 
-/// What an upstream does with one call.
+/// The behaviour of an upstream for one call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Act {
     /// Answers with this status, these headers and this body.
@@ -79,7 +79,7 @@ pub(crate) fn with_header(act: Act, name: &'static str, value: impl ToString) ->
     }
 }
 
-/// One call that an upstream saw.
+/// A call that an upstream received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
@@ -128,18 +128,18 @@ impl Plan {
         self
     }
 
-    /// What these deployments do, in turn, the last for ever.
+    /// Sets the replies of these deployments, in order; the last is repeated.
     pub(crate) fn says(self, ids: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies: Vec<_> = replies.into_iter().collect();
         self.does(ids, move |n| replies[n.min(replies.len() - 1)].clone())
     }
 
-    /// What these deployments always do, at once.
+    /// Sets the behaviour of these deployments, without delay.
     pub(crate) fn always(self, ids: &str, act: Act) -> Self {
         self.says(ids, [now(act)])
     }
 
-    /// What these deployments do with their call number `n`, counted from 0.
+    /// Sets a function that returns the reply to call number `n` of these deployments, counted from 0.
     pub(crate) fn does(mut self, ids: &str, script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let script: Script = Arc::new(script);
         for id in ids.split_whitespace() {
@@ -287,7 +287,7 @@ impl World {
         self.ask_with(more, &[]).await
     }
 
-    /// The same with headers.
+    /// Sends a chat request with these members and headers.
     pub(crate) async fn ask_with(&self, more: Value, headers: &[(&str, &str)]) -> Answer {
         let mut body = json!({"model": self.model, "messages": [{"role": "user", "content": "hello"}]});
         if let Value::Object(more) = more {
@@ -305,7 +305,7 @@ impl World {
         Answer { status: head.status.as_u16(), headers: head.headers, body, took: start.elapsed() }
     }
 
-    /// From now on this deployment does so.
+    /// Replaces the behaviour of this deployment for all later calls.
     pub(crate) fn becomes(&self, id: &str, act: Act) {
         self.scripts.lock().unwrap().insert(id.to_owned(), Arc::new(move |_| now(act.clone())));
     }
@@ -324,12 +324,12 @@ impl World {
         self.seen().iter().map(|seen| &*seen.id).collect::<Vec<_>>().join(" ")
     }
 
-    /// How long it was from each call to the next.
+    /// Returns the intervals between the calls.
     pub(crate) fn gaps(&self) -> Vec<Duration> {
         self.seen().windows(2).map(|two| two[1].at - two[0].at).collect()
     }
 
-    /// What `/metrics` says.
+    /// Returns the text of `/metrics`.
     pub(crate) fn metrics(&self) -> String {
         self.state.render_metrics().unwrap()
     }

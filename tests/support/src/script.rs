@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// One step of a script.
+/// A step of a script.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A frame of these bytes.
