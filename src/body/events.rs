@@ -3,7 +3,7 @@
 //! Does no I/O and reads no clock: bytes in, bytes out. It passes whole events only, so that an appended event (an
 //! error event, `[DONE]`) stands alone. The output is slices of the input; a piece with many events stays one slice.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -13,7 +13,7 @@ use super::{
     active::Decoder,
     byte_queue::ByteQueue,
     opening::Opening,
-    sse::{Framer, TooLong},
+    sse::{EventBlock, Framer, TooLong},
     timeouts::RunningTimeouts,
     transcript::Transcript,
     watch::{Event, StreamState, TemplateReader},
@@ -155,11 +155,10 @@ impl Decoder for Events {
                     return Err(BodyError::TooLarge { limit: self.config.peek.event_limit }.into());
                 }
             };
-            match inspect(&mut self.reader, (&mut self.state, &mut self.transcript), &self.config, block.data)
-            {
+            let end = block.end;
+            match inspect(&mut self.reader, (&mut self.state, &mut self.transcript), &self.config, block) {
                 EventAction::Pass => {}
                 EventAction::Drop => {
-                    let end = block.end;
                     self.pass(from, to);
                     from = end;
                 }
@@ -178,9 +177,9 @@ impl Decoder for Events {
         let mut state = self.state;
         let from = self.framer.start();
         if let Some(block) = self.framer.rest() {
-            let end = block.end;
-            match inspect(&mut self.reader, (&mut state, &mut None), &self.config, block.data) {
-                EventAction::Pass => (missing, passed) = (block.missing, Some(end)),
+            let (end, rest) = (block.end, block.missing);
+            match inspect(&mut self.reader, (&mut state, &mut None), &self.config, block) {
+                EventAction::Pass => (missing, passed) = (rest, Some(end)),
                 EventAction::Drop => {}
                 EventAction::Break(broken) => return Err(broken),
             }
@@ -220,38 +219,53 @@ fn inspect(
     reader: &mut TemplateReader,
     (state, transcript): (&mut StreamState, &mut Option<Transcript>),
     config: &WatchConfig,
-    data: Option<Cow<'_, [u8]>>,
+    block: EventBlock<'_>,
 ) -> EventAction {
-    let Some(data) = data else { return EventAction::Pass };
+    let data = match block.data {
+        None if !block.is_error => return EventAction::Pass,
+        data => data.unwrap_or_default(),
+    };
     let event = reader.read(&data);
-    if let Event::Chunk(chunk) = &event
-        && chunk.error
-        && let Some(outcome) = (config.peek.classifier.event)(&data, &HeaderMap::new())
-    {
-        if state.done {
-            // An error after the terminal event is not the outcome, and it may contain our credential.
-            return EventAction::Drop;
-        }
-        state.any = true;
-        let redacted = config.peek.secrets.redact(Bytes::copy_from_slice(&data));
-        return EventAction::Break(StreamBreak::Upstream(redacted, Box::new(outcome)));
+    let classifier = &config.peek.classifier;
+    let error = match event {
+        _ if block.is_error => Some(classifier.named_error(&data, &HeaderMap::new())),
+        Event::Chunk(chunk) if chunk.error => (classifier.event)(&data, &HeaderMap::new()),
+        Event::Chunk(_) | Event::Repeat | Event::Done | Event::Empty | Event::Broken => None,
+    };
+    if let Some(outcome) = error {
+        return error_action(state, config, &data, outcome);
     }
+    let action = action(state, config, &event);
     state.note(&event);
-    match event {
+    if let (EventAction::Pass, Event::Repeat | Event::Chunk(_), Some(transcript)) =
+        (&action, event, transcript)
+    {
+        transcript.record(&data);
+    }
+    action
+}
+
+/// Returns the handling of an event that is not an error; `state` is that before the event.
+fn action(state: &StreamState, config: &WatchConfig, event: &Event) -> EventAction {
+    let drops = match event {
         Event::Broken => {
             config.peek.count_broken();
-            if config.peek.pass_broken { EventAction::Pass } else { EventAction::Drop }
+            !config.peek.pass_broken
         }
-        Event::Chunk(chunk) if chunk.only_usage && config.strip_usage => EventAction::Drop,
-        Event::Chunk(chunk) if config.is_continuation && chunk.only_opens() && !state.content => {
-            EventAction::Drop
-        }
-        Event::Repeat | Event::Chunk(_) => {
-            if let Some(transcript) = transcript {
-                transcript.record(&data);
-            }
-            EventAction::Pass
-        }
-        Event::Done | Event::Empty => EventAction::Pass,
+        Event::Chunk(chunk) if chunk.only_usage && config.strip_usage => true,
+        Event::Chunk(chunk) => config.is_continuation && chunk.only_opens() && !state.content,
+        Event::Repeat | Event::Done | Event::Empty => false,
+    };
+    if drops { EventAction::Drop } else { EventAction::Pass }
+}
+
+/// Returns the handling of an error event.
+fn error_action(state: &mut StreamState, config: &WatchConfig, data: &[u8], outcome: Outcome) -> EventAction {
+    if state.done {
+        // An error after the terminal event is not the outcome, and it may contain our credential.
+        return EventAction::Drop;
     }
+    state.any = true;
+    let redacted = config.peek.secrets.redact(Bytes::copy_from_slice(data));
+    EventAction::Break(StreamBreak::Upstream(redacted, Box::new(outcome)))
 }

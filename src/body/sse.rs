@@ -31,6 +31,8 @@ pub(crate) struct Framer {
 struct Block {
     /// True after a field: only a blank line ends the block then.
     fields: bool,
+    /// True if the event is named `error`.
+    is_error: bool,
     data: Option<Range<usize>>,
     /// True for several data lines. They are rare and are searched again at the end: storing the ranges of millions of
     /// lines would cost more than the event.
@@ -44,6 +46,8 @@ pub(crate) struct EventBlock<'a> {
     pub end: usize,
     /// The data, lines joined by LF; `None` without a data line.
     pub data: Option<Cow<'a, [u8]>>,
+    /// True for an event that is named `error`.
+    pub is_error: bool,
     /// The line ends that are missing. Empty but for the last block of a stream that was cut or lacks its line ends.
     pub missing: &'static str,
 }
@@ -100,10 +104,11 @@ impl Framer {
         if !whole {
             return Ok(None);
         }
-        let (from, block) = (self.start, std::mem::take(&mut self.block));
+        let from = self.start;
         self.start += self.at;
         (self.line, self.at) = (0, 0);
-        Ok(Some(EventBlock { end: self.start, data: block.data(&self.buf[from..self.start]), missing: "" }))
+        let block = std::mem::take(&mut self.block);
+        Ok(Some(EventBlock::new(block, &self.buf[from..self.start], (self.start, ""))))
     }
 
     /// Returns the incomplete block at the end of the stream, read as if its blank line had arrived. Consumes nothing.
@@ -120,7 +125,7 @@ impl Framer {
             self.line = length;
         }
         let block = std::mem::take(&mut self.block);
-        Some(EventBlock { end: self.buf.len(), data: block.data(&self.buf[self.start..]), missing })
+        Some(EventBlock::new(block, &self.buf[self.start..], (self.buf.len(), missing)))
     }
 
     /// Returns the start of the incomplete block.
@@ -201,13 +206,25 @@ impl Framer {
             [] => return true,
             [b':', ..] => return !self.block.fields,
             text => {
-                if let Some(value) = data_of(text) {
+                if let Some(value) = value_of(text, b"data") {
+                    self.block.add(line.end - value.len()..line.end);
+                } else if let Some(name) = value_of(text, b"event") {
+                    self.block.is_error = name.eq_ignore_ascii_case(b"error");
+                } else if let Some(value) = value_of(text, b"error") {
+                    // llama.cpp until September 2025: the name of the event in the place of `data`.
+                    self.block.is_error = true;
                     self.block.add(line.end - value.len()..line.end);
                 }
             }
         }
         self.block.fields = true;
         false
+    }
+}
+
+impl<'a> EventBlock<'a> {
+    fn new(block: Block, bytes: &'a [u8], (end, missing): (usize, &'static str)) -> Self {
+        Self { end, is_error: block.is_error, data: block.data(bytes), missing }
     }
 }
 
@@ -225,7 +242,9 @@ impl Block {
         }
         let mut joined = value.to_vec();
         // Between CR and LF is an empty line, which is not data.
-        for value in behind.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(data_of) {
+        for value in
+            behind.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(|line| value_of(line, b"data"))
+        {
             joined.push(b'\n');
             joined.extend_from_slice(value);
         }
@@ -233,9 +252,9 @@ impl Block {
     }
 }
 
-/// Returns the value of a data line.
-fn data_of(line: &[u8]) -> Option<&[u8]> {
-    let value = match line.strip_prefix(b"data")? {
+/// Returns the value of a line with this field.
+fn value_of<'a>(line: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
+    let value = match line.strip_prefix(field)? {
         [] => &[],
         [b':', value @ ..] => value,
         _ => return None,
@@ -290,6 +309,40 @@ mod tests {
             let stream = "data: a\ndata:b\nid: 1\ndata\n: c\ndata:  c\n\ndata: d\n\n".replace('\n', end);
             assert_eq!(data(&[&stream]), ["a\nb\n\n c", "d"], "{end:?}");
         }
+    }
+
+    #[test]
+    fn framer_finds_the_name_of_an_error_event() {
+        let is_error = |stream: &'static str| {
+            let mut framer = Framer::new(64);
+            framer.push(Bytes::from_static(stream.as_bytes()));
+            framer.next_block().expect("short").expect("whole").is_error
+        };
+        for stream in [
+            "event: error\ndata: a\n\n",
+            "event:error\r\ndata: a\r\n\r\n",
+            "data: a\revent: Error\r\r",
+            "id: 1\nevent: message\nevent: error\n\n",
+        ] {
+            assert!(is_error(stream), "{stream:?}");
+        }
+        for stream in [
+            "event: message\ndata: error\n\n",
+            "event: error\nevent: message\n\n",
+            "event\ndata: a\n\n",
+            "events: error\n\n",
+            ": event: error\n",
+        ] {
+            assert!(!is_error(stream), "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn framer_takes_the_value_of_an_error_field_for_data() {
+        let mut framer = Framer::new(64);
+        framer.push(Bytes::from_static(b"error: {}\n\n"));
+        let block = framer.next_block().expect("short").expect("whole");
+        assert_eq!((block.is_error, block.data.as_deref()), (true, Some(&b"{}"[..])));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::{HeaderMap, StatusCode};
-use tollgate_layers::Outcome;
+use tollgate_layers::{Class, Outcome};
 
 use super::secrets::Secrets;
 
@@ -23,6 +23,14 @@ pub(crate) struct Classifier {
     pub failure: fn(&[u8], &HeaderMap) -> Option<Outcome>,
     /// Returns the outcome so far of a success: the limits that its headers report.
     pub success: fn(&HeaderMap) -> Outcome,
+}
+
+impl Classifier {
+    /// Returns the outcome of an event that is named an error, whatever its data contains.
+    pub(crate) fn named_error(&self, data: &[u8], headers: &HeaderMap) -> Outcome {
+        let outcome = (self.event)(data, headers).or_else(|| (self.failure)(data, headers));
+        outcome.unwrap_or(const { Outcome::new(Class::Unavailable) })
+    }
 }
 
 /// The configuration of a deployment's Peek layer.

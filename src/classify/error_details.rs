@@ -12,7 +12,8 @@ use super::dates;
 const LONGEST_TEXT: usize = 4096;
 
 /// Keys with codes, types and statuses.
-const NAMES: [&str; 7] = ["code", "type", "status", "error_type", "error_code", "reason", "__type"];
+const NAMES: [&str; 8] =
+    ["code", "type", "status", "status_code", "error_type", "error_code", "reason", "__type"];
 /// The parameters of a request that hold the prompt.
 const PROMPTS: [&str; 3] = ["messages", "input", "prompt"];
 /// The keys below them that hold text of the prompt, of any length. Names and ids have limits of their own.
@@ -39,8 +40,7 @@ pub(super) struct ErrorDetails {
 impl ErrorDetails {
     /// Parses a response with an error status.
     pub(super) fn of_answer(headers: &HeaderMap, body: &[u8]) -> Self {
-        let mut details =
-            serde_json::from_slice(body).map_or_else(|_| Self::of_text(body), |json| Self::of_json(&json));
+        let mut details = Self::of_data(body);
         if let Some(name) = headers.get(&AMAZON_TYPE).and_then(|value| value.to_str().ok()) {
             details.add_name(name);
         }
@@ -54,13 +54,6 @@ impl ErrorDetails {
         }
         let json: Value = serde_json::from_slice(data).ok()?;
         is_error(&json).then(|| Self::of_json(&json))
-    }
-
-    /// Parses data that must be a failure. Returns none if it contains neither a message nor a status.
-    pub(super) fn of_failure(data: &[u8]) -> Option<Self> {
-        let json: Value = serde_json::from_slice(data).ok()?;
-        let details = Self::of_json(&json);
-        (!details.text.trim().is_empty() || details.status.is_some()).then_some(details)
     }
 
     /// Returns the message, in lower case.
@@ -99,6 +92,11 @@ impl ErrorDetails {
         let root = keys.next().unwrap_or_default();
         let last = keys.next_back().unwrap_or(root);
         PROMPTS.contains(&root) && (PROMPTS.contains(&last) || PROMPT_TEXTS.contains(&last))
+    }
+
+    /// Parses an error without its headers.
+    pub(super) fn of_data(data: &[u8]) -> Self {
+        serde_json::from_slice(data).map_or_else(|_| Self::of_text(data), |json| Self::of_json(&json))
     }
 
     fn of_text(body: &[u8]) -> Self {
@@ -143,7 +141,7 @@ impl ErrorDetails {
 
 /// Returns the message of an error body.
 pub(crate) fn message_of(json: &Value) -> Option<&str> {
-    const PLACES: [&str; 15] = [
+    const PLACES: [&str; 16] = [
         "/error/message",
         // LiteLLM's guardrails.
         "/error/message/error",
@@ -162,6 +160,8 @@ pub(crate) fn message_of(json: &Value) -> Option<&str> {
         "/error_msg",
         "/msg",
         "/base_resp/status_msg",
+        // A message and nothing else.
+        "",
     ];
     let json = first(json);
     PLACES.iter().find_map(|place| json.pointer(place)?.as_str())

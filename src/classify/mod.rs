@@ -49,7 +49,10 @@ pub(crate) fn event(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
 /// Classifies data that must be a failure although its form is not that of an error: a 200 without output, an event that
 /// is named an error. Returns none if the data contains no reason.
 pub(crate) fn failure(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
-    ErrorDetails::of_failure(data).map(|details| of_details(&details, headers))
+    let details = ErrorDetails::of_data(data);
+    let outcome = of_details(&details, headers);
+    let has_reason = !details.text().trim().is_empty() || details.status().is_some();
+    (has_reason || kind_of(&outcome) != OutcomeKind::ServerError).then_some(outcome)
 }
 
 /// Returns a success with the rate limits in the headers.

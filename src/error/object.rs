@@ -47,7 +47,7 @@ impl ErrorObject {
                     if fault.kind() == OutcomeKind::Timeout { "timeout_error" } else { "server_error" };
                 Self::new(fault.to_string(), kind, fault.code())
             }
-            StreamBreak::Upstream(data, _) => Self::read(data),
+            StreamBreak::Upstream(data, _) => Self::of_json(&json_or_text(data)),
         }
     }
 
@@ -128,11 +128,21 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
 
 /// Returns the body of an upstream's error in OpenAI's format: unchanged if it has this format already.
 pub(crate) fn body_of(data: &[u8]) -> Bytes {
-    let json: Value = serde_json::from_slice(data).unwrap_or_default();
+    let json = json_or_text(data);
     if json.get("error").is_some_and(Value::is_object) {
         return Bytes::copy_from_slice(data);
     }
     ErrorObject::of_json(&json).body().into()
+}
+
+/// Returns data as JSON. Other text, which some upstreams send as the data of an error event, is returned as a string.
+fn json_or_text(data: &[u8]) -> Value {
+    const LONGEST: usize = 4096;
+    serde_json::from_slice(data).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(data.get(..LONGEST).unwrap_or(data));
+        let text = text.trim();
+        if text.is_empty() { Value::Null } else { text.into() }
+    })
 }
 
 /// Returns a string or a number as text. Upstreams send codes as either.
@@ -193,6 +203,9 @@ mod tests {
     fn an_error_object_in_openais_format_is_passed_on_unchanged() {
         let data = br#"{ "error": {"message": "x", "extra": 1} }"#;
         assert_eq!(&body_of(data)[..], data);
+        for text in ["it broke", "\"it broke\"", " it broke\n"] {
+            assert!(body_of(text.as_bytes()).starts_with(br#"{"error":{"message":"it broke""#), "{text}");
+        }
         for other in [r#"{"object":"error","message":"x"}"#, r#"[{"error":{"message":"x"}}]"#] {
             assert!(body_of(other.as_bytes()).starts_with(br#"{"error":{"message":"x""#), "{other}");
         }

@@ -1,6 +1,7 @@
 //! The golden table: responses of real providers, and their expected classification.
 //!
-//! `answers.http` contains responses with an error status, `events.http` errors inside of a 200. Each entry has a
+//! `answers.http` contains responses with an error status, `events.http` errors inside of a 200, `named_events.http` the data of
+//! events whose name alone states that they are errors. Each entry has a
 //! name after `###`, the status (responses only), headers, an empty line, the body, and after `=>` the kind and the
 //! wait in milliseconds.
 
@@ -9,7 +10,7 @@ mod peeked;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate_layers::Outcome;
 
-use crate::classify::{answer, event, kind_of};
+use crate::classify::{answer, event, failure, kind_of};
 
 struct Row<'a> {
     name: &'a str,
@@ -80,8 +81,22 @@ fn each_error_inside_a_200_is_classified_as_the_golden_table_says() {
 }
 
 #[test]
+fn each_event_that_is_named_an_error_is_classified_as_the_golden_table_says() {
+    let rows = rows(include_str!("named_events.http"));
+    let wrong = wrong(&rows, |row| {
+        failure(row.body.as_bytes(), &headers(&row.head))
+            .map_or_else(|| "nothing".into(), |outcome| verdict(&outcome))
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for silent in ["{}", "null", "", r#"{"status":"ok"}"#, r#"{"choices":[]}"#] {
+        assert_eq!(failure(silent.as_bytes(), &HeaderMap::new()), None, "{silent}");
+    }
+}
+
+#[test]
 fn names_of_the_golden_table_are_unique() {
-    for file in [include_str!("answers.http"), include_str!("events.http")] {
+    for file in [include_str!("answers.http"), include_str!("events.http"), include_str!("named_events.http")]
+    {
         let mut names: Vec<_> = rows(file).into_iter().map(|row| row.name).collect();
         names.sort_unstable();
         let count = names.len();

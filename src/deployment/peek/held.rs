@@ -147,9 +147,7 @@ fn unrequested_stream(
     config: &WatchConfig,
 ) -> Result<request::Response, BodyError> {
     match Events::new(config.clone()).take(active.content.drain()) {
-        Err(StreamBreak::Upstream(data, outcome)) => {
-            Ok(response::error_event(parts, &data, *outcome, config))
-        }
+        Err(StreamBreak::Upstream(data, _)) => Ok(response::error_event(parts, &data, config)),
         Err(StreamBreak::Body(_)) | Ok(()) => Err(BodyError::UnrequestedStream),
     }
 }
@@ -206,9 +204,7 @@ fn events(
         return Ok(Response::from_parts(parts, Body::events(active, so_far)).into());
     }
     match active.over.take() {
-        Some(Err(StreamBreak::Upstream(data, outcome))) => {
-            Ok(response::error_event(parts, &data, *outcome, config))
-        }
+        Some(Err(StreamBreak::Upstream(data, _))) => Ok(response::error_event(parts, &data, config)),
         Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !state.any => {
             response::complete(parts, active.content.raw(), config)
         }

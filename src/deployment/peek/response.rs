@@ -70,15 +70,10 @@ fn failure(info: &ChunkInfo, text: &[u8], headers: &HeaderMap, config: &WatchCon
     }
 }
 
-/// Returns the response to an error event before any content. The response headers may contain Retry-After, which the
-/// outcome of the event alone does not.
-pub(super) fn error_event(
-    parts: Parts,
-    data: &[u8],
-    outcome: Outcome,
-    config: &WatchConfig,
-) -> request::Response {
-    let outcome = (config.peek.classifier.event)(data, &parts.headers).unwrap_or(outcome);
+/// Returns the response to an error event before any content. The event is classified again with the response headers,
+/// which may contain Retry-After.
+pub(super) fn error_event(parts: Parts, data: &[u8], config: &WatchConfig) -> request::Response {
+    let outcome = config.peek.classifier.named_error(data, &parts.headers);
     error_in_success(parts, data, outcome, config)
 }
 

@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::{Row, headers, rows, verdict};
 use crate::{
     body::{AttemptTimeouts, Classifier, UpstreamBody},
-    classify::{answer, event, failure, success},
+    classify::{answer, event, failure, kind_of, success},
     deployment::peek::PeekLayer,
     error::BodyError,
     request::{self, Layout, Operation, Overrides, ParsedRequest, Request, RequestContext, RequestInfo},
@@ -74,6 +74,56 @@ async fn an_error_in_a_200_is_a_refusal_of_its_kind_whether_it_comes_plain_or_as
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The forms of an event that is named an error.
+const NAMED: [&str; 4] = [
+    "event: error\ndata: {}\n\n",
+    "id:1\nevent:error\n:HTTP_STATUS/400\ndata:{}\n\n",
+    "data: {}\r\nevent: Error\r\n\r\n",
+    "error: {}\n\n",
+];
+
+#[tokio::test]
+async fn a_named_error_event_is_an_error_before_content_and_breaks_the_stream_after_it() {
+    let rows = rows(include_str!("../named_events.http"));
+    for (row, form) in rows.iter().flat_map(|row| NAMED.map(|form| (row, form))) {
+        let named = form.replace("{}", row.body.trim());
+        let first = peek(row, EVENTS, named.clone()).await;
+        assert_eq!(verdict(first.body().outcome()), row.wanted, "{} {form}", row.name);
+        assert!(!first.status().is_success(), "{}", row.name);
+        let body = first.into_body().collect().await.expect("no fault").to_bytes();
+        assert!(body.starts_with(b"{\"error\":{"), "{}: {body:?}", row.name);
+
+        let mut late = peek(row, EVENTS, CONTENT.to_owned() + &named + "data: [DONE]\n\n").await.into_body();
+        let mut received = String::new();
+        while let Some(frame) = late.frame().await {
+            let bytes = frame.expect("no fault").into_data().expect("data");
+            received.push_str(std::str::from_utf8(&bytes).expect("utf-8"));
+        }
+        assert!(received.starts_with(&format!("{CONTENT}data: {{\"error\":{{")), "{}: {received}", row.name);
+        assert_eq!(kind_of(late.outcome()), kind_of_text(&row.wanted), "{}", row.name);
+    }
+}
+
+fn kind_of_text(wanted: &str) -> crate::classify::OutcomeKind {
+    let name = wanted.split(' ').next().unwrap_or_default();
+    let all = crate::classify::OutcomeKind::ALL;
+    all.into_iter().find(|kind| format!("{kind:?}") == name).expect("a kind")
+}
+
+#[tokio::test]
+async fn a_named_error_event_without_data_is_a_server_error() {
+    let rows = rows(include_str!("../named_events.http"));
+    for form in [
+        "event: error\n\n",
+        "event: error\ndata:\n\n",
+        "event: error\ndata: {}\n\n",
+        "event: error\ndata: [DONE]\n\n",
+    ] {
+        let response = peek(&rows[0], EVENTS, form.to_owned()).await;
+        assert_eq!(verdict(response.body().outcome()), "ServerError", "{form:?}");
+    }
 }
 
 #[tokio::test]
