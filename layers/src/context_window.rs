@@ -144,6 +144,10 @@ where
         self.config.classify(result)
     }
 
+    fn is_final(&self, outcome: &Outcome) -> bool {
+        self.config.is_final(outcome)
+    }
+
     fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req> {
         self.config.next(req, outcome, redirected)
     }

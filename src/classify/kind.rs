@@ -10,6 +10,8 @@ use tollgate_layers::{Class, Outcome};
 pub(crate) enum OutcomeKind {
     /// A successful response.
     Success,
+    /// A successful response without output, because a content filter removed it.
+    Filtered,
     /// A rate limit of requests or tokens is reached; it recovers by itself.
     RateLimited,
     /// The account has no money or quota left; it does not recover soon.
@@ -42,8 +44,9 @@ pub(crate) enum OutcomeKind {
 
 impl OutcomeKind {
     /// All kinds; `ALL[kind as usize] == kind`.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Success,
+        Self::Filtered,
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::Overloaded,
@@ -63,7 +66,7 @@ impl OutcomeKind {
     /// Returns the class, on which the layers act.
     pub(crate) const fn class(self) -> Class {
         match self {
-            Self::Success => Class::Success,
+            Self::Success | Self::Filtered => Class::Success,
             Self::RateLimited | Self::QuotaExhausted => Class::RateLimited,
             Self::ContextWindow => Class::ContextWindow,
             Self::ContentPolicy => Class::ContentPolicy,
@@ -124,7 +127,7 @@ pub(crate) fn kind_of(outcome: &Outcome) -> OutcomeKind {
 /// Returns the status of the gateway's own response for this kind.
 pub(crate) const fn status_of(kind: OutcomeKind) -> StatusCode {
     match kind {
-        OutcomeKind::Success => StatusCode::OK,
+        OutcomeKind::Success | OutcomeKind::Filtered => StatusCode::OK,
         OutcomeKind::RateLimited | OutcomeKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
         OutcomeKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         OutcomeKind::ContextWindow | OutcomeKind::ContentPolicy | OutcomeKind::BadRequest => {
@@ -155,6 +158,7 @@ pub(crate) const fn openai_type(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Timeout => "timeout_error",
         OutcomeKind::Overloaded => "overloaded_error",
         OutcomeKind::Success
+        | OutcomeKind::Filtered
         | OutcomeKind::ServerError
         | OutcomeKind::Network
         | OutcomeKind::StreamBroken => "internal_server_error",

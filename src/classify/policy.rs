@@ -8,7 +8,7 @@ use crate::config::{ErrorCounts, ErrorName};
 pub(crate) fn counted(policy: &ErrorCounts, kind: OutcomeKind) -> Option<u32> {
     use ErrorName as Name;
     let names: &[Name] = match kind {
-        OutcomeKind::Success => return None,
+        OutcomeKind::Success | OutcomeKind::Filtered => return None,
         OutcomeKind::RateLimited | OutcomeKind::QuotaExhausted => &[Name::RateLimit],
         OutcomeKind::Overloaded => &[Name::ServiceUnavailable],
         OutcomeKind::ContentPolicy => &[Name::ContentPolicyViolation, Name::BadRequest],

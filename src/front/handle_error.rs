@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 use tollgate_layers::Outcome;
 
 use crate::{
@@ -26,9 +26,10 @@ pub(crate) fn error_response(error: &Error) -> Response {
     let mut response = with_error(error.status(), error.outcome(), &ErrorObject::of(error));
     match error {
         Error::Exhausted(exhausted) => {
-            retry_after(&mut response, exhausted.retry_after().unwrap_or(Duration::from_secs(1)));
+            let after = exhausted.retry_after().unwrap_or(Duration::from_secs(1));
+            write_retry_after(response.headers_mut(), after);
         }
-        Error::Busy => retry_after(&mut response, Duration::from_secs(1)),
+        Error::Busy => write_retry_after(response.headers_mut(), Duration::from_secs(1)),
         Error::Method(allowed) => {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
@@ -63,9 +64,8 @@ pub(crate) fn json(status: StatusCode, body: Body) -> Response {
 }
 
 /// Writes `retry-after` in whole seconds, rounded up so that no client retries too early, and `retry-after-ms`.
-fn retry_after(response: &mut Response, after: Duration) {
+pub(crate) fn write_retry_after(headers: &mut HeaderMap, after: Duration) {
     let millis = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
-    let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
 }

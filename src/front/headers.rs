@@ -2,8 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
-use tollgate_layers::Class;
+use tollgate_layers::{Class, Outcome};
 
+use super::handle_error::{RETRY_AFTER_MS, write_retry_after};
 use crate::request::{RequestContext, Response};
 
 /// The id of the request: generated, or the client's own.
@@ -106,16 +107,26 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
     let outcome = response.body().outcome();
     if outcome.class() != Class::Success {
-        write_failure(&mut headers, context, outcome.is_refusal());
+        write_failure(&mut headers, context, outcome);
     }
     *response.headers_mut() = headers;
 }
 
-/// Writes the headers of a failure. After at least one attempt upstream, a retry by the client would only multiply those
-/// of the gateway. A refusal of the gateway's own has `retry-after` instead.
-fn write_failure(headers: &mut HeaderMap, context: &RequestContext, refused: bool) {
-    if context.attempts.made() > 0 && !refused {
-        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+/// Writes the headers of a failure. If it is known when the upstream accepts calls again, the client receives that time, as
+/// it does with a refusal of the gateway, which has these headers already. Otherwise, after at least one attempt upstream,
+/// a retry by the client would only multiply those of the gateway.
+fn write_failure(headers: &mut HeaderMap, context: &RequestContext, outcome: &Outcome) {
+    if !outcome.is_refusal() {
+        // The upstream's own values may not be ones that a client understands.
+        headers.remove(header::RETRY_AFTER);
+        headers.remove(RETRY_AFTER_MS);
+        match outcome.retry_after() {
+            Some(after) => write_retry_after(headers, after),
+            None if context.attempts.made() > 0 => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            None => {}
+        }
     }
     let tried = context.groups().join(", ");
     if let (false, Ok(tried)) = (tried.is_empty(), HeaderValue::from_str(&tried)) {

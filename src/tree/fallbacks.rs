@@ -12,6 +12,7 @@ use std::{
 use tollgate_layers::{Class, Outcome, context_window::Preflight, fallback::Next};
 
 use crate::{
+    classify::{OutcomeKind, kind_of},
     config::{Config, Deployment, FallbackTarget, Fallbacks, Pattern, Patterns, Settings},
     request::Request,
     tree::max_attempts::MaxAttempts,
@@ -115,12 +116,17 @@ impl FallbackRules {
         if let Some(flat) = overrides.fallbacks.as_ref().and_then(|lists| lists.flat.clone()) {
             return Some(Some(flat));
         }
+        self.separate(request, error).map(|lists| self.entry(lists, request))
+    }
+
+    /// Returns the separate lists for an error, of the request or else of the configuration.
+    fn separate<'a>(&'a self, request: &'a Request, error: SpecialError) -> Option<&'a Fallbacks> {
+        let overrides = &request.info.overrides;
         let (requested, configured) = match error {
             SpecialError::ContextWindow => (&overrides.context_window_fallbacks, &self.inner.context_window),
             SpecialError::ContentPolicy => (&overrides.content_policy_fallbacks, &self.inner.content_policy),
         };
-        let lists = requested.as_ref().unwrap_or(configured).as_ref()?;
-        Some(self.entry(lists, request))
+        requested.as_ref().unwrap_or(configured).as_ref()
     }
 
     /// Returns the flat list, or else the list for the requested name, else for the group that serves it, else the
@@ -172,6 +178,11 @@ impl FallbackRules {
 }
 
 impl Next<Request> for FallbackRules {
+    /// Returns true for a response whose output a content filter has removed: another model may have an answer.
+    fn replaces(&self, outcome: &Outcome) -> bool {
+        kind_of(outcome) == OutcomeKind::Filtered
+    }
+
     /// Returns the request for the next call after a failure: the same group while it has an untried `order` tier, else
     /// the next fallback group.
     fn next(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
@@ -179,7 +190,8 @@ impl Next<Request> for FallbackRules {
             return Some(same_group);
         }
         let targets = match outcome.class() {
-            Class::Success => return None,
+            // The client can use the response: only a list for this very case replaces it.
+            Class::Success => self.entry(self.separate(request, SpecialError::ContentPolicy)?, request)?,
             Class::ContextWindow => self.targets_for(request, SpecialError::ContextWindow)?,
             Class::ContentPolicy => self.targets_for(request, SpecialError::ContentPolicy)?,
             // The model does not exist: the client must see the error, so no other model responds.

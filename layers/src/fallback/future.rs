@@ -18,6 +18,8 @@ use crate::{Classify, Outcome, Setting, shared_clone::SharedClone};
 pub trait FallbackPolicy<Req, Res, Err> {
     /// Returns the outcome of a call.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
+    /// Returns true if the loop ends with this outcome.
+    fn is_final(&self, outcome: &Outcome) -> bool;
     /// Returns the next request after `req` had this outcome. `redirected` is true if `req` is not the caller's
     /// request.
     fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req>;
@@ -48,6 +50,10 @@ where
 {
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
         self.classify.classify(result)
+    }
+
+    fn is_final(&self, outcome: &Outcome) -> bool {
+        outcome.is_success() && !self.policy.replaces(outcome)
     }
 
     fn next(&self, req: &Req, outcome: &Outcome, redirected: bool) -> Option<Req> {
@@ -111,12 +117,15 @@ where
                     // The finished future is dropped before another call begins.
                     this.state.set(State::Preparing);
                     let outcome = this.again.classify(result.as_ref());
-                    if outcome.is_success() {
+                    if this.again.is_final(&outcome) {
                         return Poll::Ready(result);
                     }
                     let next = this.again.next(this.req, &outcome, *this.redirected);
-                    // Later failures are dropped: the caller gets the result of its own request.
-                    let first = this.first.take().unwrap_or(result);
+                    // The caller gets the result of its own request, unless a success could not be replaced.
+                    let earlier = this.first.take().filter(|first| {
+                        !outcome.is_success() || this.again.classify(first.as_ref()).is_success()
+                    });
+                    let first = earlier.unwrap_or(result);
                     let Some(next) = next else {
                         return Poll::Ready(first);
                     };

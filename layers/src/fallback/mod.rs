@@ -60,6 +60,13 @@ use crate::{Outcome, setting::Constant, shared_clone::SharedClone};
 pub trait Next<Req> {
     /// Returns the request to make after `req`, the latest one, had this outcome. `None` ends the loop.
     fn next(&self, req: &Req, outcome: &Outcome) -> Option<Req>;
+
+    /// Returns true if a success with this outcome should be replaced, if [`Next::next`] returns another request for it
+    /// and that succeeds. Returns false by default.
+    fn replaces(&self, outcome: &Outcome) -> bool {
+        let _ = outcome;
+        false
+    }
 }
 
 impl<F, Req> Next<Req> for F

@@ -66,6 +66,46 @@ async fn a_success_calls_no_fallback() {
     assert_eq!(req.called_groups(), [1]);
 }
 
+/// A policy that replaces each success of kind 1.
+#[derive(Clone)]
+struct Replaces<F>(F);
+
+impl<F: Fn(&Request, &Outcome) -> Option<Request>> Next<Request> for Replaces<F> {
+    fn next(&self, req: &Request, outcome: &Outcome) -> Option<Request> {
+        (self.0)(req, outcome)
+    }
+
+    fn replaces(&self, outcome: &Outcome) -> bool {
+        outcome.kind() == 1
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_the_policy_replaces_gives_way_to_another_success_only() {
+    let failed = Some(Class::Unavailable);
+    for (script, called, expected) in [
+        // Group 2 is final, group 1 is not.
+        (vec![(1, None), (2, None)], vec![1, 2], Ok(2)),
+        (vec![(1, None), (2, failed), (3, None)], vec![1, 2, 3], Ok(3)),
+        (vec![(1, None), (2, failed), (3, failed), (4, failed), (5, failed)], vec![1, 2, 3, 4, 5], Ok(1)),
+        // A success that no request may replace is better than an earlier failure.
+        (vec![(2, failed), (3, failed), (9, None)], vec![2, 3, 9], Ok(9)),
+    ] {
+        let kind =
+            |result: Result<&u8, &Failure>| classify(result).with_kind(u8::from(matches!(result, Ok(1 | 9))));
+        let req = Request::to(script[0].0);
+        let last = called.len();
+        let policy = |req: &Request, _: &Outcome| -> Option<Request> {
+            let group =
+                *called.get(req.called_groups().len()).filter(|_| req.called_groups().len() < last)?;
+            Some(Request { group, ..req.clone() })
+        };
+        let service = FallbackLayer::new(Replaces(policy), kind).layer(groups(script.into_iter().collect()));
+        assert_eq!(service.oneshot(req.clone()).await, expected);
+        assert_eq!(req.called_groups(), called);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_class_of_failure_may_fall_back() {
     for class in Class::ALL.into_iter().filter(|class| *class != Class::Success) {

@@ -9,6 +9,8 @@ pub(crate) struct ChunkInfo {
     pub content: bool,
     /// True for a chunk that looks like an error object; the classifier decides.
     pub error: bool,
+    /// True for a chunk with a choice that a content filter ended.
+    pub filtered: bool,
     /// True for a chunk that ends the stream, in a dialect without `[DONE]`.
     pub terminal: bool,
     /// True for a chunk with usage and without choices.
@@ -60,7 +62,35 @@ impl Usage {
 /// no list of them would be complete.
 pub(super) const ROLE: &str = "role";
 
+/// The finish reasons of a choice that a content filter ended, in lower case.
+const FILTERS: [&str; 11] = [
+    // OpenAI, Azure, and most servers that speak their dialect.
+    "content_filter",
+    "content-filter",
+    "content_filtered",
+    // Zhipu's API reference.
+    "sensitive",
+    // Gemini's `FinishReason` and Anthropic's and Bedrock's `stopReason`, which some gateways pass on.
+    "safety",
+    "recitation",
+    "blocklist",
+    "prohibited_content",
+    "spii",
+    "guardrail_intervened",
+    "refusal",
+];
+
+/// Returns true if a finish reason states that a content filter ended the choice.
+pub(super) fn is_filter(reason: &str) -> bool {
+    FILTERS.iter().any(|filter| reason.eq_ignore_ascii_case(filter))
+}
+
 impl ChunkInfo {
+    /// Returns true if a content filter has ended a choice and there is no output.
+    pub(crate) const fn is_filtered(&self) -> bool {
+        self.filtered && !self.content
+    }
+
     /// Returns true if the chunk opens a message and has no content: a role at most.
     pub(crate) const fn only_opens(&self) -> bool {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()

@@ -54,6 +54,8 @@ pub(crate) struct StreamState {
     pub fresh: bool,
     /// True after the first content.
     pub content: bool,
+    /// True after a choice that a content filter ended.
+    pub filtered: bool,
     /// True after the terminal event.
     pub done: bool,
     /// The last reported usage. A stream that reports usage in every chunk counts up.
@@ -73,6 +75,7 @@ impl StreamState {
             Event::Chunk(chunk) => {
                 self.fresh |= !chunk.only_opens();
                 self.content |= chunk.content;
+                self.filtered |= chunk.filtered;
                 self.done |= chunk.terminal;
                 self.begun |= chunk.begun;
                 self.finished |= chunk.finished;
@@ -90,6 +93,11 @@ impl StreamState {
     /// Returns true if this many choices have finished, and none that began continues.
     pub(crate) const fn finished_all(&self, choices: u32) -> bool {
         self.finished() && self.finished.count_ones() >= choices
+    }
+
+    /// Returns true if a content filter has ended a choice and there is no output so far.
+    pub(crate) const fn is_filtered(&self) -> bool {
+        self.filtered && !self.content
     }
 
     /// Returns true if the upstream has begun to generate: content, or a finish reason without any.
@@ -155,6 +163,28 @@ mod tests {
             let info = chunk(json);
             assert!(!info.content && info.finished == 0 && !info.error, "{json}");
         }
+    }
+
+    #[test]
+    fn finish_reasons_of_content_filters_are_recognised() {
+        for (reason, filtered) in [
+            ("content_filter", true),
+            ("sensitive", true),
+            ("SAFETY", true),
+            ("PROHIBITED_CONTENT", true),
+            ("guardrail_intervened", true),
+            ("refusal", true),
+            ("cont\\u0065nt_filter", true),
+            ("stop", false),
+            ("length", false),
+            ("content", false),
+            ("", false),
+        ] {
+            let json = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+            assert_eq!(chunk(&json).is_filtered(), filtered, "{reason}");
+        }
+        let said = chunk(r#"{"choices":[{"message":{"content":"a"},"finish_reason":"content_filter"}]}"#);
+        assert!(said.filtered && !said.is_filtered());
     }
 
     #[test]

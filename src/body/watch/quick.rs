@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
-use super::{ChunkInfo, Usage, chunk_info::ROLE};
+use super::{
+    ChunkInfo, Usage,
+    chunk_info::{ROLE, is_filter},
+};
 use crate::json::{Cursor, Key};
 
 /// Returns the chunk's information and the range of its last non-empty content string, if any. Returns `None` for a
@@ -63,7 +66,7 @@ fn choices(
             b"index" => cursor.count().map(|count| index = count),
             b"text" => speech(cursor, &mut content, text),
             b"delta" | b"message" => delta(cursor, &mut content, text),
-            b"finish_reason" => reason(cursor, &mut finish, &mut info.error),
+            b"finish_reason" => reason(cursor, &mut finish, info),
             b"error" => filled(cursor, &mut info.error),
             _ => cursor.value(),
         })?;
@@ -79,14 +82,15 @@ fn choices(
     Some(())
 }
 
-/// Reads a finish reason: sets `finish` if there is one, and `error` if it is `error`.
-fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, error: &mut bool) -> Option<()> {
+/// Reads a finish reason: sets `finish` if there is one, and the flags of `info` by its meaning.
+fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, info: &mut ChunkInfo) -> Option<()> {
     if cursor.peek()? != b'"' {
         return filled(cursor, finish);
     }
     let word = word(cursor)?;
     *finish |= !word.is_empty();
-    *error |= word == "error";
+    info.error |= word == "error";
+    info.filtered |= is_filter(word);
     Some(())
 }
 
@@ -171,7 +175,7 @@ mod tests {
 
     use super::{super::scan, *};
 
-    const VALUES: [&str; 31] = [
+    const VALUES: [&str; 33] = [
         "null",
         "true",
         "false",
@@ -188,6 +192,8 @@ mod tests {
         "\"\\u4e2d\"",
         "\"\\ud800\"",
         "\"error\"",
+        "\"content_filter\"",
+        "\"SAFETY\"",
         "[]",
         "{}",
         "[1]",

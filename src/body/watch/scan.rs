@@ -8,7 +8,10 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Number, value::RawValue};
 
-use super::{ChunkInfo, Usage, chunk_info::ROLE};
+use super::{
+    ChunkInfo, Usage,
+    chunk_info::{ROLE, is_filter},
+};
 
 /// Reads a JSON text of any shape. Returns `None` for text that is not JSON, and for half a surrogate pair in a name, a
 /// type or a finish reason.
@@ -77,7 +80,9 @@ fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()>
                 "delta" | "message" => content |= has_output(value)?,
                 "finish_reason" => {
                     finished |= is_filled(value);
-                    info.error |= text(value)?.is_some_and(|reason| reason == "error");
+                    let reason = text(value)?.unwrap_or_default();
+                    info.error |= reason == "error";
+                    info.filtered |= is_filter(&reason);
                 }
                 "error" => info.error |= is_filled(value),
                 _ => {}

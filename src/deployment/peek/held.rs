@@ -104,7 +104,7 @@ impl HeldResponse {
             ResponseForm::Events(active) => {
                 let alive = active.timeouts().has_received();
                 is_over(active)
-                    || active.content.state().answered()
+                    || active.content.state().answered() && !active.content.state().is_filtered()
                     || active.content.held() > HOLD_LIMIT
                     || (self.overdue && alive)
             }
@@ -197,6 +197,7 @@ fn events(
         active.timeouts().release_hold();
         if let Some(Ok(())) = active.over {
             let content = &mut active.content;
+            let so_far = if state.is_filtered() { response::filtered(so_far) } else { so_far };
             let outcome = content.conclude(&Ok(()), so_far);
             return Ok(Response::from_parts(parts, Body::ended(content.drain(), outcome)).into());
         }

@@ -48,8 +48,14 @@ pub(super) fn complete(
         Expected::Stream => return Err(BodyError::NotAStream),
         Expected::Choices | Expected::Data => name_json(&mut parts.headers),
     }
+    let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
     let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
     Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
+}
+
+/// Returns the outcome of a success without output, because a content filter removed it.
+pub(super) const fn filtered(outcome: Outcome) -> Outcome {
+    outcome.with_kind(OutcomeKind::Filtered as u8)
 }
 
 /// Returns true if a complete response contains what was asked for: output, or the reason why there is none.

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::{
     answers as say,
     case::{Case, hangs_up},
+    reply::{Part, Reply},
 };
 
 /// A group that always fails, and one to go to.
@@ -206,4 +207,86 @@ async fn a_stream_falls_back_before_its_first_word() {
     let asked =
         two().settings("num_retries: 0, fallbacks: [{m: [n]}]").with(json!({"stream": true})).ask().await;
     asked.status(200).body(&say::stream(&["b"])).fallbacks(1);
+}
+
+/// A success whose only content is that a filter removed it.
+fn filtered(reason: &str) -> Reply {
+    let message = json!({"role": "assistant", "content": null});
+    Reply::json(
+        200,
+        &json!({"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}}),
+    )
+}
+
+fn filtered_stream(first: Reply) -> Reply {
+    first.and(Reply::events([say::chunk(&json!({}), Some("content_filter"))]))
+}
+
+#[tokio::test]
+async fn a_success_that_a_filter_emptied_falls_back_by_content_policy_fallbacks() {
+    for reason in ["content_filter", "sensitive", "SAFETY", "refusal"] {
+        let case = Case::of("m: a; n: b").always("a", filtered(reason));
+        let asked = case.settings("content_policy_fallbacks: [{m: [n]}]").ask().await;
+        asked.answered_by("b").fallbacks(1).calls("a:1 b:1");
+    }
+    let case = Case::of("m: a; n: b").always("a", filtered("content_filter"));
+    case.with(json!({"content_policy_fallbacks": [{"m": ["n"]}]})).ask().await.answered_by("b").fallbacks(1);
+}
+
+#[tokio::test]
+async fn a_stream_that_a_filter_emptied_falls_back_by_content_policy_fallbacks() {
+    let done = || filtered_stream(say::role()).and(say::done());
+    for reply in [
+        done(),
+        filtered_stream(say::role()),
+        filtered_stream(say::role()).then(Part::Hang),
+        filtered_stream(Reply::events([r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#])),
+    ] {
+        let case = Case::of("m: a; n: b").always("a", reply).settings("content_policy_fallbacks: [{m: [n]}]");
+        let world = case.start().await;
+        let mut stream = world.gateway.stream("m", json!({})).await;
+        stream.rest().await;
+        assert_eq!(stream.seen, say::stream(&["b"]).body());
+        assert_eq!(world.each("a b"), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_a_filter_emptied_is_passed_on_without_a_list_for_it() {
+    for settings in ["fallbacks: [{m: [n]}]", "content_policy_fallbacks: [{n: [m]}]", "num_retries: 2"] {
+        let case = Case::of("m: a; n: b").always("a", filtered("content_filter")).settings(settings);
+        let asked = case.ask().await.status(200).body(&filtered("content_filter"));
+        asked.no_header("x-should-retry").calls("a:1 b:0");
+    }
+    // A list whose groups fail: the response of the first group is better than an error.
+    let case =
+        Case::of("m: a; n: b").always("a", filtered("content_filter")).always("b", say::server_error());
+    let asked = case.settings("num_retries: 0, content_policy_fallbacks: [{m: [n]}]").ask().await;
+    asked.status(200).body(&filtered("content_filter")).calls("a:1 b:1");
+    // A fallback group that a filter emptied, without a list of its own, is better than the error before it.
+    let case =
+        Case::of("m: a; n: b").always("a", say::server_error()).always("b", filtered("content_filter"));
+    let settings = "num_retries: 0, fallbacks: [{m: [n]}], content_policy_fallbacks: [{m: [n]}]";
+    case.settings(settings).ask().await.status(200).body(&filtered("content_filter")).calls("a:1 b:1");
+}
+
+#[tokio::test]
+async fn a_filter_after_output_does_not_fall_back() {
+    let said = filtered_stream(say::role().and(say::words(&["half"]))).and(say::done());
+    let case =
+        Case::of("m: a; n: b").always("a", said.clone()).settings("content_policy_fallbacks: [{m: [n]}]");
+    let world = case.start().await;
+    let mut stream = world.gateway.stream("m", json!({})).await;
+    stream.rest().await;
+    assert_eq!(stream.seen, said.body());
+    assert_eq!(world.each("a b"), [1, 0]);
+    let message = json!({"role": "assistant", "content": "half"});
+    let half = Reply::json(
+        200,
+        &json!({"choices": [{"index": 0, "message": message, "finish_reason": "content_filter"}]}),
+    );
+    let case =
+        Case::of("m: a; n: b").always("a", half.clone()).settings("content_policy_fallbacks: [{m: [n]}]");
+    case.ask().await.status(200).body(&half).calls("a:1 b:0");
 }

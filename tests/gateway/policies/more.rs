@@ -1,6 +1,6 @@
 //! What the other tables leave out: accounts, budgets, policies by error, tiers, and what is said when all has failed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     answers as say,
@@ -127,9 +127,69 @@ async fn a_good_answer_has_no_header_of_retries_or_tried_groups() {
 
 #[tokio::test]
 async fn an_error_that_was_not_retried_has_x_should_retry_false() {
-    for reply in [say::bad_request(), say::rate_limited("60"), say::server_error()] {
+    for reply in [say::bad_request(), say::rate_limited_without_a_time(), say::server_error()] {
         let asked = Case::of("m: a").always("a", reply.clone()).settings("num_retries: 0").ask().await;
         asked.header("x-should-retry", "false").body(&reply).calls("a:1");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_with_a_time_in_any_form_is_reported_with_that_time_to_each_client() {
+    let limited = || say::rate_limited_without_a_time();
+    let with_body = |more: Value| {
+        let mut body =
+            json!({"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}});
+        body["error"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Reply::json(429, &body)
+    };
+    let forms = [
+        say::rate_limited("30"),
+        limited().header("retry-after-ms", 30_000),
+        limited().header("x-ratelimit-remaining-requests", 0).header("x-ratelimit-reset-requests", "30s"),
+        limited().header("x-ratelimit-remaining-tokens", 0).header("x-ratelimit-reset-tokens", "30"),
+        limited()
+            .header("anthropic-ratelimit-requests-remaining", 0)
+            .header("anthropic-ratelimit-requests-reset", "30"),
+        with_body(json!({"retry_after": 30})),
+        with_body(
+            json!({"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}]}),
+        ),
+        with_body(json!({"metadata": {"retry_after_seconds": 30}})),
+        with_body(json!({"message": "Rate limit reached. Please try again in 30s."})),
+    ];
+    for reply in forms {
+        let world = Case::of("m: a").always("a", reply.clone()).settings("num_retries: 0").start().await;
+        for attempt in 0..3 {
+            let answer = world.ask().await;
+            let of = |name| answer.header(name).and_then(|value| value.parse::<u64>().ok());
+            let (seconds, millis) = (of("retry-after"), of("retry-after-ms"));
+            let told = format!("{attempt}: {seconds:?} {millis:?} {reply:?}");
+            assert_eq!(answer.status, 429, "{told}");
+            assert!(seconds.is_some_and(|seconds| (28..=30).contains(&seconds)), "{told}");
+            assert!(millis.is_some_and(|millis| (28_000..=30_000).contains(&millis)), "{told}");
+            assert_eq!(answer.header("x-should-retry"), None, "{told}");
+        }
+        assert_eq!(world.calls("a"), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_overload_with_a_time_is_reported_with_that_time() {
+    let reply = say::unavailable().header("retry-after", 30);
+    let asked = Case::of("m: a").always("a", reply).settings("num_retries: 0").ask().await;
+    asked
+        .status(503)
+        .header("retry-after", "30")
+        .header("retry-after-ms", "30000")
+        .no_header("x-should-retry");
+}
+
+#[tokio::test]
+async fn a_retry_after_that_is_no_time_does_not_reach_the_client() {
+    for word in ["soon", "-5", "0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        let reply = say::rate_limited_without_a_time().header("retry-after", word);
+        let asked = Case::of("m: a").always("a", reply).settings("num_retries: 0").ask().await;
+        asked.status(429).no_header("retry-after").header("x-should-retry", "false");
     }
 }
 
