@@ -16,7 +16,7 @@ pub(crate) enum OutcomeHandle {
     Quota(QuotaGuard),
     /// The cooldown's: the health of the deployment.
     Cooldown(HealthGuard),
-    /// A metric: the requests under way in its scope.
+    /// A metric: the requests in flight in its scope.
     Count(RequestMetrics),
     /// A callback, for example a late failure's log line.
     Callback(OutcomeCallback),

@@ -159,16 +159,16 @@ impl RunningTimeouts {
     }
 
     fn due(&self) -> Option<(Instant, Due)> {
-        let clock = |clock, (at, limit)| (at, Due::Error(BodyError::Timeout { clock, limit }));
+        let due = |kind, (at, limit)| (at, Due::Error(BodyError::Timeout { kind, limit }));
         let end = self.end.map(|at| (self.whole.map_or(at, |whole| at.min(whole)), Due::End));
         let idle = self.idle.zip(self.last_frame).filter(|_| end.is_none());
         let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
         [
             // First: of two at the same time, the first counts.
             end,
-            self.first.map(|first| clock(TimeoutKind::FirstContent, first)),
-            self.attempt.map(|attempt| clock(TimeoutKind::Attempt, attempt)),
-            idle.map(|idle| clock(TimeoutKind::Idle, idle)),
+            self.first.map(|first| due(TimeoutKind::FirstContent, first)),
+            self.attempt.map(|attempt| due(TimeoutKind::Attempt, attempt)),
+            idle.map(|idle| due(TimeoutKind::Idle, idle)),
             self.whole.map(|at| (at, Due::Error(BodyError::Deadline))),
             self.hold.map(|at| (at, Due::Hold)),
         ]
@@ -188,7 +188,7 @@ impl RunningTimeouts {
     /// redundant.
     pub(crate) fn poll_for_head(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<BodyError> {
         let Some((at, limit)) = self.first else { return Poll::Pending };
-        timer.poll_at(at, cx).map(|()| BodyError::Timeout { clock: TimeoutKind::FirstContent, limit })
+        timer.poll_at(at, cx).map(|()| BodyError::Timeout { kind: TimeoutKind::FirstContent, limit })
     }
 }
 

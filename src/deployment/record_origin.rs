@@ -88,7 +88,7 @@ fn log_late_failure(origin: Arc<Origin>) -> OutcomeCallback {
         // A cancelled attempt has no outcome and did not fail.
         if let Some(outcome) = outcome.filter(|outcome| !outcome.is_success()) {
             let (deployment, group, kind) = (&origin.deployment, &origin.group, kind_of(outcome));
-            tracing::info!(?deployment, ?group, ?kind, "attempt failed under way");
+            tracing::info!(?deployment, ?group, ?kind, "attempt failed after its response head");
         }
     }))
 }

@@ -71,9 +71,9 @@ impl AttemptLimits {
             Some(request_limit) => Limit::of(request_limit),
             None => Limit::of(deployment_limit),
         };
-        let clock =
+        let kind =
             if self.watches_content(request) { TimeoutKind::FirstContent } else { TimeoutKind::Attempt };
-        limit.named(clock.code())
+        limit.named(kind.code())
     }
 
     /// Returns the limit of the deployment, whatever the request allows.

@@ -44,7 +44,7 @@ pub enum BodyError {
     /// A timeout ran out.
     Timeout {
         /// The timeout.
-        clock: TimeoutKind,
+        kind: TimeoutKind,
         /// The limit that was exceeded.
         limit: Limit,
     },
@@ -95,7 +95,7 @@ impl BodyError {
     /// Returns the `code` of the error object, also used in logs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Timeout { clock, .. } => clock.code(),
+            Self::Timeout { kind, .. } => kind.code(),
             Self::Deadline => "deadline",
             Self::Cut => "stream_cut",
             Self::Truncated => "answer_truncated",
@@ -113,7 +113,7 @@ impl BodyError {
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout { clock, limit } => write!(f, "{clock} took longer than {:?}", limit.after),
+            Self::Timeout { kind, limit } => write!(f, "{kind} took longer than {:?}", limit.after),
             Self::Deadline => f.write_str("the deadline of the whole request has passed"),
             Self::Cut => f.write_str("the upstream's connection broke before the end of its response"),
             Self::Truncated => f.write_str("the upstream's response is incomplete"),

@@ -74,10 +74,10 @@ async fn the_log_names_the_failed_deployment_and_no_content() {
     );
     let gateway = Start::new(&yaml).env("RUST_LOG", "tollgate=info").go().await;
     gateway.stream("m", json!({})).await.rest().await;
-    let said = gateway.says(&["attempt failed under way"]).await;
+    let said = gateway.says(&["attempt failed after its response head"]).await;
     let lines: Vec<_> = said.lines().filter(|line| line.contains("attempt failed")).collect();
-    let [before, under_way] = lines[..] else { panic!("two have failed:\n{said}") };
+    let [before, after] = lines[..] else { panic!("two have failed:\n{said}") };
     assert!(before.contains("\"the-one\"") && before.contains("status=503"), "{before}");
-    assert!(under_way.contains("\"the-one\"") && under_way.contains("kind=StreamBroken"), "{under_way}");
+    assert!(after.contains("\"the-one\"") && after.contains("kind=StreamBroken"), "{after}");
     assert!(!said.contains("secret"), "{said}");
 }

@@ -42,7 +42,7 @@ async fn first_content_timeout_fires_before_content_and_never_after() {
     let began = Instant::now();
     let error = peek(true, timeouts, sse([ScriptStep::Hang])).await.expect_err("a fault");
     assert_second(began, SECOND);
-    assert!(matches!(error, BodyError::Timeout { clock: TimeoutKind::FirstContent, .. }), "{error:?}");
+    assert!(matches!(error, BodyError::Timeout { kind: TimeoutKind::FirstContent, .. }), "{error:?}");
     assert_eq!(error.to_string(), "the first content took longer than 1s");
 
     let steps = [data(says("a")), ScriptStep::Wait(5 * SECOND), data(says("b") + "data: [DONE]\n\n")];
@@ -80,14 +80,14 @@ async fn attempt_timeout_fires_within_a_plain_body_after_its_head() {
     let began = Instant::now();
     let held = peek(false, timeouts, head(200, "application/json", [data("{"), ScriptStep::Hang])).await;
     assert_second(began, SECOND);
-    assert!(matches!(held.expect_err("a fault"), BodyError::Timeout { clock: TimeoutKind::Attempt, .. }));
+    assert!(matches!(held.expect_err("a fault"), BodyError::Timeout { kind: TimeoutKind::Attempt, .. }));
 
     let began = Instant::now();
     let long = [data(format!("[{}", "1,".repeat(50_000))), ScriptStep::Hang];
     let response = peek(false, timeouts, head(200, "application/json", long)).await.expect("committed");
     let (_, error) = read(response.into_body()).await;
     assert_second(began, SECOND);
-    assert!(matches!(error, Some(BodyError::Timeout { clock: TimeoutKind::Attempt, .. })));
+    assert!(matches!(error, Some(BodyError::Timeout { kind: TimeoutKind::Attempt, .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -368,6 +368,6 @@ async fn pings_do_not_extend_the_first_content_timeout() {
         .flat_map(|_| [data(": ping\n\n"), data(ROLE), ScriptStep::Wait(Duration::from_millis(200))]);
     let began = Instant::now();
     let error = peek(true, timeouts, sse(pings)).await.expect_err("an error");
-    assert!(matches!(error, BodyError::Timeout { clock: TimeoutKind::FirstContent, .. }), "{error}");
+    assert!(matches!(error, BodyError::Timeout { kind: TimeoutKind::FirstContent, .. }), "{error}");
     assert!((10_000..10_050).contains(&began.elapsed().as_millis()));
 }
