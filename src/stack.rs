@@ -164,7 +164,7 @@ fn deployment(
 
 /// The functions that classify an upstream's responses and events.
 const CLASSIFIER: Classifier = Classifier {
-    response: classify::answer,
+    response: classify::response,
     event: classify::event,
     failure: classify::failure,
     success: classify::success,

@@ -39,7 +39,7 @@ pub(super) struct ErrorDetails {
 
 impl ErrorDetails {
     /// Parses a response with an error status.
-    pub(super) fn of_answer(headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn of_response(headers: &HeaderMap, body: &[u8]) -> Self {
         let mut details = Self::of_data(body);
         if let Some(name) = headers.get(&AMAZON_TYPE).and_then(|value| value.to_str().ok()) {
             details.add_name(name);

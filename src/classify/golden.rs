@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{answer, error_details::ErrorDetails, kind_of};
+use super::{error_details::ErrorDetails, kind_of, response};
 
 pub(super) const CONTEXT_WINDOW: &str = include_str!("golden/context_window.http");
 pub(super) const CONTENT_POLICY: &str = include_str!("golden/content_policy.http");
@@ -44,7 +44,7 @@ impl Case {
 
     /// Returns what the classifier reads of the body and the headers.
     pub(super) fn details(&self) -> ErrorDetails {
-        ErrorDetails::of_answer(&self.headers, self.body.as_bytes())
+        ErrorDetails::of_response(&self.headers, self.body.as_bytes())
     }
 }
 
@@ -58,7 +58,7 @@ fn every_case_is_classified_as_what_it_is() {
         let cases = cases(file);
         assert!(cases.len() >= least, "{} cases", cases.len());
         let judged = cases.iter().map(|case| {
-            (case, format!("{:?}", kind_of(&answer(case.status, &case.headers, case.body.as_bytes()))))
+            (case, format!("{:?}", kind_of(&response(case.status, &case.headers, case.body.as_bytes()))))
         });
         let wrong: Vec<_> = judged
             .filter(|(case, kind)| kind != case.kind)

@@ -1,6 +1,6 @@
 //! Classification of upstream responses: the only place that decides the outcome of an attempt.
 //!
-//! [`answer`] classifies a complete response (status, headers, small error body), [`event`] finds an error inside of
+//! [`response`] classifies a complete response (status, headers, small error body), [`event`] finds an error inside of
 //! a 200, [`success`] reads the rate limit headers of a successful response. Each returns an [`Outcome`], which Retry,
 //! Cooldown, Fallback, metrics and logs read; none of them classifies again. tower-http's `classify` separates 5xx
 //! from the rest for traces; here the class decides what happens next.
@@ -32,11 +32,11 @@ pub(crate) use self::{
 };
 
 /// Classifies a complete response. The body of a 2xx is searched for an error, as by [`event`].
-pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+pub(crate) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if status.is_success() {
         return event(body, headers).unwrap_or_else(|| success(headers));
     }
-    let details = ErrorDetails::of_answer(headers, body);
+    let details = ErrorDetails::of_response(headers, body);
     outcome(table::judge(status.as_u16(), &details), headers, &details)
 }
 

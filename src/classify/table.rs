@@ -195,7 +195,7 @@ mod tests {
         let told = |code: &str, param: &str, message: &str| {
             let [code, param, message] = [code, param, message].map(str::to_uppercase);
             let body = serde_json::json!({"error": {"code": code, "param": param, "message": message}});
-            ErrorDetails::of_answer(&HeaderMap::new(), body.to_string().as_bytes())
+            ErrorDetails::of_response(&HeaderMap::new(), body.to_string().as_bytes())
         };
         match matcher {
             Word(words) => words.iter().map(|word| told(word, "", "")).collect(),

@@ -10,7 +10,7 @@ mod peeked;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tollgate_layers::Outcome;
 
-use crate::classify::{answer, event, failure, kind_of};
+use crate::classify::{event, failure, kind_of, response};
 
 struct Row<'a> {
     name: &'a str,
@@ -58,13 +58,13 @@ fn wrong(rows: &[Row<'_>], judge: impl Fn(&Row<'_>) -> String) -> Vec<String> {
 }
 
 #[test]
-fn each_answer_of_the_golden_table_is_classified_as_it_says() {
+fn each_response_of_the_golden_table_has_its_expected_outcome() {
     let rows = rows(include_str!("answers.http"));
-    assert!(rows.len() >= 170, "{} answers", rows.len());
+    assert!(rows.len() >= 170, "{} responses", rows.len());
     let wrong = wrong(&rows, |row| {
         let (status, head) = row.head.split_first().expect("a status");
         let status: StatusCode = status.parse().unwrap_or_else(|_| panic!("{}: no status", row.name));
-        verdict(&answer(status, &headers(head), row.body.as_bytes()))
+        verdict(&response(status, &headers(head), row.body.as_bytes()))
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

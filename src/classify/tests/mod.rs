@@ -1,3 +1,5 @@
+//! Tests of the classification: the golden table, headers, and properties of all inputs.
+
 mod golden;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -61,7 +63,7 @@ fn a_litellm_exception_has_a_kind() {
 fn the_gateways_own_errors_are_classified_as_their_kind() {
     for kind in OutcomeKind::ALL.into_iter().filter(|kind| kind.class() != Class::Success) {
         let body = format!(r#"{{"error":{{"message":"m","type":"{}","code":null}}}}"#, openai_type(kind));
-        let judged = answer(status_of(kind), &HeaderMap::new(), body.as_bytes());
+        let judged = response(status_of(kind), &HeaderMap::new(), body.as_bytes());
         let same_status = status_of(kind_of(&judged)) == status_of(kind);
         assert!(
             same_status || judged.class() == kind.class(),
@@ -155,8 +157,8 @@ fn an_ordinary_chunk_is_not_classified_as_an_error() {
 #[test]
 fn an_error_body_with_status_200_is_classified() {
     let body = br#"{"error":{"code":429,"message":"slow down"}}"#;
-    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), body)), OutcomeKind::RateLimited);
-    assert_eq!(kind_of(&answer(StatusCode::OK, &HeaderMap::new(), b"{}")), OutcomeKind::Success);
+    assert_eq!(kind_of(&response(StatusCode::OK, &HeaderMap::new(), body)), OutcomeKind::RateLimited);
+    assert_eq!(kind_of(&response(StatusCode::OK, &HeaderMap::new(), b"{}")), OutcomeKind::Success);
 }
 
 #[test]
@@ -188,7 +190,7 @@ proptest! {
             ("retry-after", &wait), ("retry-after-ms", &wait), ("x-ratelimit-remaining-requests", "0"),
             ("x-ratelimit-reset-requests", &wait), ("date", &wait),
         ]);
-        for outcome in [Some(answer(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
+        for outcome in [Some(response(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
             prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= dates::LONGEST));
         }
     }
@@ -197,7 +199,7 @@ proptest! {
     fn a_400_is_never_a_429_for_its_text(before in "[ -~]{0,40}", after in "[ -~]{0,40}") {
         let text = format!("{before} rate limit reached (429 Too Many Requests), try again in 20s {after}");
         let body = serde_json::json!({"error": {"message": text, "type": "invalid_request_error", "code": null}});
-        let outcome = answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
+        let outcome = response(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
         prop_assert_ne!(outcome.class(), Class::RateLimited);
         prop_assert_eq!(outcome.retry_after(), None);
     }
