@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{check::summary, failed, read};
 use crate::{
-    config::Config,
+    config::{Config, ListenerSettings},
     gateway::Gateway,
     server::{self, DRAIN_TIMEOUT, Draining, Listener},
     stack,
@@ -81,20 +81,24 @@ async fn run(arguments: Arguments, config: &Config) -> Result<ExitCode, ExitCode
     let state = State::new().map_err(failed("cannot set up TLS"))?;
     let gateway = stack::gateway(config, &state, arguments.options());
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
-    let (listener, address) = listen(&arguments.host, arguments.port).await?;
+    let settings = config.settings.listener;
+    let (listener, address) = listen(&arguments, settings.backlog).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
     announce(address, config);
-    let listener = Listener::new(listener, max_connections(config));
+    let listener =
+        Listener::new(listener, max_connections(config)).with_keepalive_timeout(settings.keepalive_timeout);
     let (service, draining) = (gateway.clone(), state.draining.clone());
-    let max_connections = config.settings.max_connections;
-    let reload = Reload { arguments, state, gateway, address, max_connections };
+    let reload = Reload { arguments, state, gateway, address, settings };
     tokio::spawn(reload.on_each(hangup));
     Ok(exit_code(serve_until(signals, listener, service, draining).await))
 }
 
-async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), ExitCode> {
-    let listener = TcpListener::bind((host, port)).await;
+async fn listen(
+    Arguments { host, port, .. }: &Arguments,
+    backlog: u32,
+) -> Result<(TcpListener, SocketAddr), ExitCode> {
+    let listener = Listener::bind(host, *port, backlog).await;
     let listener = listener.map_err(failed(format_args!("cannot listen on {host}:{port}")))?;
     let address = listener.local_addr().map_err(failed("cannot listen"))?;
     Ok((listener, address))
@@ -129,8 +133,8 @@ struct Reload {
     state: State,
     gateway: Gateway,
     address: SocketAddr,
-    /// The value in the file when the listener was created.
-    max_connections: Option<usize>,
+    /// The values in the file when the listener was created.
+    settings: ListenerSettings,
 }
 
 impl Reload {
@@ -159,11 +163,13 @@ impl Reload {
         }
     }
 
-    /// Prints the warnings of a start, and one for each changed setting that needs a restart.
+    /// Prints the warnings of a start, and one for changed settings that need a restart.
     fn warn(&self, config: &Config) {
         warn_open(self.address, config);
-        if config.settings.max_connections != self.max_connections {
-            eprintln!("warning: max_connections stays as it was until tollgate restarts.");
+        if config.settings.listener != self.settings {
+            eprintln!(
+                "warning: max_connections, keepalive_timeout and backlog stay as they were until tollgate restarts."
+            );
         }
     }
 }
@@ -174,7 +180,8 @@ fn max_connections(config: &Config) -> usize {
     // 1,024 is the lowest common default.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let max_connections = config.settings.max_connections.unwrap_or(Listener::default_max_connections(files));
+    let max_connections =
+        config.settings.listener.max_connections.unwrap_or(Listener::default_max_connections(files));
     if max_connections.saturating_mul(2) > files {
         eprintln!(
             "warning: max_connections is {max_connections}, and each may take two files, but only {files} may be open (ulimit -n)."

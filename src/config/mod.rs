@@ -45,9 +45,9 @@ mod yaml;
 pub use error::{Diagnostic, Diagnostics, Severity};
 pub use framing::is_framing;
 pub use model::{
-    Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, Midstream,
-    MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy, Settings, Target, Timeouts,
-    TokenAccounting,
+    Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, ListenerSettings,
+    Midstream, MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy, Settings, Target,
+    Timeouts, TokenAccounting,
 };
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};

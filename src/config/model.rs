@@ -264,10 +264,10 @@ pub struct Settings {
     pub max_body: usize,
     /// `max_in_flight`: the maximum number of concurrent requests. Default: 16,384.
     pub max_in_flight: usize,
-    /// `max_connections`: the maximum number of client connections. Default: derived from the limit on open files.
-    pub max_connections: Option<usize>,
     /// `max_buffered_bytes`: the maximum number of bytes of request bodies in memory. Default: 1 GB.
     pub max_buffered_bytes: usize,
+    /// The settings of the listener for clients.
+    pub listener: ListenerSettings,
     /// `upstream_keepalive_timeout`: the time after which an idle connection to an upstream is closed. Default: 50 s.
     pub upstream_keepalive_timeout: Duration,
     /// `retry_policy`: the number of retries by error.
@@ -276,6 +276,18 @@ pub struct Settings {
     pub model_group_retry_policy: Vec<(Arc<str>, ErrorCounts)>,
     /// `allowed_fails_policy`: the allowed failures by error.
     pub allowed_fails_policy: ErrorCounts,
+}
+
+/// The settings of the listener for clients. Changes need a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// `max_connections`: the maximum number of client connections. Default: derived from the limit on open files.
+    pub max_connections: Option<usize>,
+    /// `keepalive_timeout`: the maximum silence of a client between two requests. Default: 75 s, above the 60 s for which
+    /// common load balancers keep an idle connection.
+    pub keepalive_timeout: Duration,
+    /// `backlog`: the length of the queue of connections that are not accepted yet. Default: 4,096.
+    pub backlog: u32,
 }
 
 /// A limit on retries: within ten seconds, `percent` of the number of first attempts, plus `reserve`.

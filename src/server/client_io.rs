@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,12 +12,12 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     net::TcpStream,
     time::{Sleep, sleep},
 };
 
-use super::write_window::WriteWindow;
+use super::{waiting::HeadState, write_window::WriteWindow};
 use crate::front::paths::Draining;
 
 /// The maximum time for which a pending write makes no progress; then the connection is reset. The number is that of
@@ -52,7 +53,7 @@ impl Reset for TcpStream {
 /// chunk as separate slices, which costs more than the copy for events as short as a model's: 2 to 3 % of a chat's CPU,
 /// measured.
 pub(super) struct ClientIo<T> {
-    inner: TokioIo<T>,
+    inner: TokioIo<Counted<T>>,
     window: WriteWindow,
     draining: Draining,
     /// The timer of the pending write, or of the lingering close.
@@ -61,9 +62,10 @@ pub(super) struct ClientIo<T> {
     shut_down: bool,
 }
 
-impl<T> ClientIo<T> {
+impl<T: AsyncRead> ClientIo<T> {
     pub(super) fn new(inner: T, window: WriteWindow, draining: Draining) -> Self {
-        Self { inner: TokioIo::new(inner), window, draining, timer: None, shut_down: false }
+        let inner = TokioIo::new(Counted { inner: inner.take(u64::MAX), head: window.head() });
+        Self { inner, window, draining, timer: None, shut_down: false }
     }
 }
 
@@ -78,7 +80,7 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
         let mut discarded = [0; 4096];
         loop {
             let mut discarded = ReadBuf::new(&mut discarded);
-            let read = ready!(Pin::new(self.inner.inner_mut()).poll_read(cx, &mut discarded));
+            let read = ready!(Pin::new(self.inner.inner_mut().inner.get_mut()).poll_read(cx, &mut discarded));
             if read.is_err() || discarded.filled().is_empty() {
                 return Poll::Ready(());
             }
@@ -86,7 +88,7 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
     }
 }
 
-impl<T: Reset> ClientIo<T> {
+impl<T: AsyncRead + Reset> ClientIo<T> {
     /// Returns the result of a write, or an error if writes have been pending for [`SEND_TIMEOUT`].
     fn timed(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if write.is_ready() {
@@ -94,9 +96,46 @@ impl<T: Reset> ClientIo<T> {
             return write;
         }
         ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(SEND_TIMEOUT))).as_mut().poll(cx));
-        self.inner.inner().reset();
+        self.inner.inner().inner.get_ref().reset();
         let message = format!("the client accepted no bytes for {} s", SEND_TIMEOUT.as_secs());
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+}
+
+/// A socket whose reads are counted and limited by the [`HeadState`] of the connection.
+struct Counted<T> {
+    inner: Take<T>,
+    head: Arc<HeadState>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let limit = self.head.next_read()?;
+        self.inner.set_limit(limit);
+        if Pin::new(&mut self.inner).poll_read(cx, buffer)?.is_pending() {
+            self.head.wait(cx.waker())?;
+            return Poll::Pending;
+        }
+        self.head.received(limit - self.inner.limit());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.inner.get_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.inner.get_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.inner.get_mut()).poll_shutdown(cx)
     }
 }
 

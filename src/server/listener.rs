@@ -1,7 +1,8 @@
 //! The TCP listener of the server, [`Listener`]: accepts a limited number of concurrent connections.
 
 use std::{
-    fmt,
+    fmt, io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,10 +11,13 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
+
+use super::{ConnectionContext, waiting::Connections};
+use crate::front::paths::Draining;
 
 /// The number of open files that are neither a client's nor an upstream's connection: the log, the poller, the
 /// configuration, name resolution.
@@ -22,6 +26,13 @@ const OTHER_FILES: usize = 64;
 /// The default maximum of concurrent connections, for any limit of open files: as many as are served at once by default,
 /// and as many idle ones. Each has 16 KB of buffers.
 const DEFAULT_MAX_CONNECTIONS: usize = 32_768;
+
+/// The default keep-alive timeout: longer than the 60 s for which common load balancers keep an idle connection, which
+/// would otherwise send a request into a connection that has just been closed.
+const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The interval at which connections without a request are closed while the maximum is reached.
+const PASS: Duration = Duration::from_millis(750);
 
 /// The minimum interval between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -32,6 +43,8 @@ pub struct Listener {
     inner: TcpListener,
     permits: Arc<Semaphore>,
     max_connections: usize,
+    keepalive_timeout: Duration,
+    connections: Arc<Connections>,
     at_capacity: AtCapacity,
     capacity_warning: RateLimitedWarning,
     accept_warning: RateLimitedWarning,
@@ -46,10 +59,36 @@ impl Listener {
             inner,
             permits: Arc::new(Semaphore::new(max_connections)),
             max_connections,
+            keepalive_timeout: DEFAULT_KEEPALIVE_TIMEOUT,
+            connections: Arc::default(),
             at_capacity: AtCapacity::default(),
             capacity_warning: RateLimitedWarning::default(),
             accept_warning: RateLimitedWarning::default(),
         }
+    }
+
+    /// Binds a TCP listener to the first address of the host that can be bound, with an accept queue of `backlog`
+    /// connections; the kernel may allow fewer (`net.core.somaxconn`). An IPv6 address may stand in brackets.
+    ///
+    /// # Errors
+    /// Returns the error of the last address.
+    pub async fn bind(host: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup_host((host, port)).await? {
+            match listen(address, backlog) {
+                Ok(listener) => return Ok(listener),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
+    }
+
+    /// Sets the maximum silence of a client between two requests, and the maximum time of a request's head; 75 s by default.
+    #[must_use]
+    pub const fn with_keepalive_timeout(mut self, keepalive_timeout: Duration) -> Self {
+        self.keepalive_timeout = keepalive_timeout;
+        self
     }
 
     /// Returns the default maximum of concurrent connections under a limit of open files: a client's connection may need
@@ -60,9 +99,14 @@ impl Listener {
         if affordable < DEFAULT_MAX_CONNECTIONS { affordable } else { DEFAULT_MAX_CONNECTIONS }
     }
 
-    /// Returns the flag that is set while the maximum is reached.
-    pub(super) fn at_capacity(&self) -> AtCapacity {
-        self.at_capacity.clone()
+    /// Returns the part of the server's state that each connection needs.
+    pub(super) fn context(&self, draining: Draining) -> ConnectionContext {
+        ConnectionContext {
+            draining,
+            at_capacity: self.at_capacity.clone(),
+            connections: Arc::clone(&self.connections),
+            keepalive_timeout: self.keepalive_timeout,
+        }
     }
 
     /// Returns the next connection, and the permit that is to be dropped when it ends.
@@ -88,19 +132,28 @@ impl Listener {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return permit;
         }
+        self.at_capacity.set(true);
         let max_connections = self.max_connections;
         self.capacity_warning.warn(format_args!(
             "{max_connections} clients are connected (max_connections): new clients wait until one disconnects"
         ));
-        self.at_capacity.set(true);
         loop {
             // The semaphore is never closed.
-            if let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            if let Ok(Ok(permit)) = timeout(PASS, Arc::clone(&self.permits).acquire_owned()).await {
                 self.at_capacity.set(false);
                 return permit;
             }
+            self.connections.close_waiting();
         }
     }
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As tokio's own `bind` does: a restarted server need not wait for the old one's connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 /// A flag that is true while the maximum of connections is reached and a client may be waiting.
@@ -143,6 +196,27 @@ mod tests {
     fn the_default_max_connections_leaves_two_files_per_client_and_some_for_others() {
         assert_eq!([0, 64, 1024, 20_000].map(Listener::default_max_connections), [0, 0, 480, 9968]);
         assert_eq!(Listener::default_max_connections(usize::MAX), DEFAULT_MAX_CONNECTIONS);
+    }
+
+    #[tokio::test]
+    async fn the_accept_queue_holds_as_many_connections_as_its_backlog() {
+        let listener = Listener::bind("127.0.0.1", 0, 500).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..500 {
+            // Beyond its length the queue drops connections, and the client's kernel tries again after a second.
+            let client = timeout(Duration::from_millis(900), TcpStream::connect(address)).await;
+            clients.push(client.expect("room in the queue").unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_may_be_a_name_or_an_ipv6_address_in_brackets() {
+        for host in ["localhost", "127.0.0.1", "::1", "[::1]"] {
+            let listener = Listener::bind(host, 0, 1).await.unwrap();
+            assert!(listener.local_addr().unwrap().ip().is_loopback(), "{host}");
+        }
+        assert!(Listener::bind("no.such.host.invalid", 0, 1).await.is_err());
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@ mod client_io;
 mod listener;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod write_window;
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -30,6 +31,7 @@ pub use self::{client_io::SEND_TIMEOUT, listener::Listener};
 use self::{
     client_io::{ClientIo, Reset},
     listener::AtCapacity,
+    waiting::Connections,
     write_window::WriteWindow,
 };
 pub use crate::front::paths::Draining;
@@ -38,12 +40,9 @@ use crate::{front::headers, gateway::Gateway};
 /// The maximum time for finishing the requests in flight after a shutdown signal: agents' streams run for minutes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The maximum time for a request's head to arrive, and of silence between two requests of a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The maximum size of a request's head in bytes; a longer one gets a 431. The number is uvicorn's, which clients of
 /// LiteLLM's proxy already keep to. hyper checks after it has read: an unauthenticated client can make the server buffer
-/// at most twice as much, for [`HEAD_TIMEOUT`].
+/// at most twice as much, and all such clients together have a limit ([`waiting`]).
 const MAX_HEAD_SIZE: usize = 64 * 1024;
 
 /// The maximum size of hyper's read buffer in bytes. The buffer begins with 8 KB, which is enough for a chat, and grows
@@ -140,7 +139,7 @@ struct Server<S> {
 
 impl<S: HttpService> Server<S> {
     fn new(listener: Listener, service: S, draining: Draining) -> Self {
-        let context = ConnectionContext { draining, at_capacity: listener.at_capacity() };
+        let context = listener.context(draining);
         Self { listener, service, context, connections: GracefulShutdown::new() }
     }
 
@@ -167,10 +166,12 @@ impl<S: HttpService> Server<S> {
 }
 
 /// The part of the server's state that each connection needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct ConnectionContext {
     draining: Draining,
     at_capacity: AtCapacity,
+    connections: Arc<Connections>,
+    keepalive_timeout: Duration,
 }
 
 impl ConnectionContext {
@@ -180,12 +181,18 @@ impl ConnectionContext {
         T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
         S: HttpService,
     {
-        let window = WriteWindow::new(self.at_capacity);
+        let head = self.connections.add();
+        let window = WriteWindow::new(self.at_capacity, Arc::clone(&head));
         let io = ClientIo::new(stream, window.clone(), self.draining);
-        let service = service.into_service().map_response(move |response| window.wrap(response));
+        let service = service.into_service().map_response(move |response| window.wrap(response)).map_request(
+            move |request| {
+                head.begin_request();
+                request
+            },
+        );
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.keepalive_timeout)
             .max_header_size(MAX_HEAD_SIZE)
             .max_buf_size(MAX_READ_BUFFER)
             .serve_connection(io, TowerToHyperService::new(service))

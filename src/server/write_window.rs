@@ -24,7 +24,7 @@ use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::listener::AtCapacity;
+use super::{listener::AtCapacity, waiting::HeadState};
 use crate::body::with_held;
 
 /// The number of unflushed bytes at which the body pauses.
@@ -47,11 +47,17 @@ struct Shared {
     /// Only the task of the connection reads and writes it: it is atomic because tasks change threads.
     unflushed: AtomicUsize,
     at_capacity: AtCapacity,
+    head: Arc<HeadState>,
 }
 
 impl WriteWindow {
-    pub(super) fn new(at_capacity: AtCapacity) -> Self {
-        Self { shared: Arc::new(Shared { unflushed: AtomicUsize::new(0), at_capacity }) }
+    pub(super) fn new(at_capacity: AtCapacity, head: Arc<HeadState>) -> Self {
+        Self { shared: Arc::new(Shared { unflushed: AtomicUsize::new(0), at_capacity, head }) }
+    }
+
+    /// Returns the state of the connection's request head.
+    pub(super) fn head(&self) -> Arc<HeadState> {
+        Arc::clone(&self.shared.head)
     }
 
     /// Returns the response with a body that keeps to this window. If the listener is at capacity, the response closes its
@@ -68,6 +74,7 @@ impl WriteWindow {
 
     /// Records that the socket has accepted all bytes. Returns true if a body may be pending until now.
     pub(super) fn flushed(&self) -> bool {
+        self.shared.head.flushed();
         let unflushed = self.unflushed();
         if unflushed > 0 {
             self.shared.unflushed.store(0, Relaxed);
@@ -94,6 +101,12 @@ pin_project! {
         // The part of the inner body's last frame that is not passed to hyper yet.
         buffered: Bytes,
         window: WriteWindow,
+    }
+
+    impl<B> PinnedDrop for BackpressureBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            this.window.shared.head.end_response();
+        }
     }
 }
 

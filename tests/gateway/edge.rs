@@ -7,7 +7,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{gateway::Gateway, soon};
+use crate::support::{
+    gateway::{Gateway, Start},
+    soon,
+};
 
 const QUIET: &str = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_base: \"http://127.0.0.1:9/v1\", api_key: k}\n";
 
@@ -68,6 +71,66 @@ async fn at_max_connections_each_response_closes_its_connection_while_clients_wa
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("connection: close"), "{answer}");
     drop(first);
     answered(&mut second).await;
+}
+
+#[tokio::test]
+async fn at_max_connections_connections_without_a_request_are_closed_for_waiting_clients() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_connections: 3}}\n")).await;
+    let silent = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    let mut unfinished = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    unfinished.write_all(b"GET /health/liveliness HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    let mut idle = connected(gateway.port).await;
+    answered(&mut idle).await;
+    for mut client in [connected(gateway.port).await, connected(gateway.port).await] {
+        answered(&mut client).await;
+    }
+    for mut closed in [silent, unfinished, idle] {
+        assert_eq!(soon("the end of a waiting connection", closed.read(&mut [0])).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_unfinished_heads_take_less_than_20_megabytes() {
+    let gateway = Gateway::start(QUIET).await;
+    let mut warm = connected(gateway.port).await;
+    answered(&mut warm).await;
+    let before = resident(gateway.pid());
+    let mut clients = Vec::new();
+    for _ in 0..1_000 {
+        let mut client = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+        client.write_all(b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-long: ").await.unwrap();
+        clients.push(client);
+    }
+    let long = "x".repeat(60_000);
+    for client in &mut clients {
+        // The gateway may close the connection during the write.
+        let _written = client.write_all(long.as_bytes()).await;
+    }
+    // A request after all of them: what was sent before has been read.
+    assert_eq!(gateway.get("/health/liveliness").await.status, 200);
+    let grown = resident(gateway.pid()).saturating_sub(before);
+    assert!(grown < 20_000_000, "{grown} bytes");
+}
+
+/// Returns the resident memory of a process, in bytes.
+fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_host_may_be_an_ipv6_address_in_brackets() {
+    let gateway = Start::new(QUIET).argument("--host").argument("[::1]").start().await;
+    assert!(TcpStream::connect(("::1", gateway.port)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_the_keepalive_timeout() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{keepalive_timeout: 0.2}}\n")).await;
+    let mut client = connected(gateway.port).await;
+    answered(&mut client).await;
+    assert_eq!(soon("the end of an idle connection", client.read(&mut [0])).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -126,6 +126,8 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "max_in_flight", deployment: false },
     OwnKey { name: "max_connections", deployment: false },
     OwnKey { name: "max_buffered_bytes", deployment: false },
+    OwnKey { name: "keepalive_timeout", deployment: false },
+    OwnKey { name: "backlog", deployment: false },
     OwnKey { name: "upstream_keepalive_timeout", deployment: false },
     OwnKey { name: "fallback_on_context_window", deployment: false },
     OwnKey { name: "pings_keep_alive", deployment: false },

@@ -7,7 +7,7 @@ use super::{
     policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Midstream, RetryBudget, RoutingStrategy, Settings,
+    ErrorCounts, Fallbacks, ListenerSettings, Midstream, RetryBudget, RoutingStrategy, Settings,
     error::DiagnosticSink,
     keys,
     raw::RawConfig,
@@ -64,8 +64,12 @@ impl Default for Settings {
             strategy: RoutingStrategy::default(),
             max_body: 100 * MEGABYTE,
             max_in_flight: 16_384,
-            max_connections: None,
             max_buffered_bytes: 1000 * MEGABYTE,
+            listener: ListenerSettings {
+                max_connections: None,
+                keepalive_timeout: Duration::from_secs(75),
+                backlog: 4096,
+            },
             // Below the 60 s after which common load balancers drop an idle connection silently.
             upstream_keepalive_timeout: Duration::from_secs(50),
             retry_policy: ErrorCounts::default(),
@@ -116,14 +120,23 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         strategy: raw.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
-        max_connections: raw.read("max_connections", sink, positive),
         max_buffered_bytes: raw
             .read("max_buffered_bytes", sink, positive)
             .unwrap_or(unset.max_buffered_bytes),
+        listener: listener(raw, unset.listener, sink),
         upstream_keepalive_timeout: keepalive.unwrap_or(unset.upstream_keepalive_timeout),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),
+    }
+}
+
+fn listener(raw: &RawConfig<'_>, unset: ListenerSettings, sink: &mut DiagnosticSink<'_>) -> ListenerSettings {
+    let keepalive = raw.read("keepalive_timeout", sink, read::positive_seconds);
+    ListenerSettings {
+        max_connections: raw.read("max_connections", sink, positive),
+        keepalive_timeout: keepalive.unwrap_or(unset.keepalive_timeout),
+        backlog: raw.read("backlog", sink, positive).unwrap_or(unset.backlog),
     }
 }
 

@@ -188,7 +188,7 @@ fn default_settings_are_those_of_litellm() {
     assert_eq!((s.stream_idle_timeout, s.queue_timeout), (Duration::from_secs(60), Duration::from_secs(2)));
     assert_eq!((s.max_queue, s.max_in_flight, s.max_body), (1000, 16_384, 100_000_000));
     assert_eq!(
-        (s.strategy, s.max_request_duration, s.max_connections),
+        (s.strategy, s.max_request_duration, s.listener.max_connections),
         (RoutingStrategy::Adaptive, None, None)
     );
     assert_eq!((s.fallbacks, s.context_window_fallbacks), (Fallbacks::default(), None));

@@ -16,6 +16,7 @@ use tollgate_test_support::{Script, Step};
 use super::{send_requests, served, settle, soon};
 use crate::server::{
     listener::AtCapacity,
+    waiting::Connections,
     write_window::{MAX_UNFLUSHED, PAUSE_AT, WriteWindow},
 };
 
@@ -74,7 +75,7 @@ async fn frames_larger_than_the_write_window_pass_one_by_one() {
 
 #[tokio::test]
 async fn a_long_frame_is_split_and_each_piece_waits_for_the_flush_of_the_last() {
-    let window = WriteWindow::new(AtCapacity::default());
+    let window = WriteWindow::new(AtCapacity::default(), Connections::default().add());
     let flushes = window.clone();
     let whole = Bytes::from(vec![b'x'; 2 * MAX_UNFLUSHED + 1]);
     let mut body = window.wrap(Response::new(Full::new(whole))).into_body();

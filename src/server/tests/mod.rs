@@ -18,11 +18,22 @@ use tokio::{
 use tollgate_test_support::Script;
 use tower::service_fn;
 
-use super::{ConnectionContext, client_io::Reset};
+use super::{AtCapacity, ConnectionContext, Draining, client_io::Reset};
 
 impl Reset for DuplexStream {
     fn reset(&self) {}
 }
+
+fn context() -> ConnectionContext {
+    ConnectionContext {
+        draining: Draining::default(),
+        at_capacity: AtCapacity::default(),
+        connections: Arc::default(),
+        keepalive_timeout: KEEPALIVE_TIMEOUT,
+    }
+}
+
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The client's end of a connection with a buffer of this size in each direction; the scripts are the response bodies.
 fn served(capacity: usize, scripts: impl IntoIterator<Item = Script>) -> (DuplexStream, JoinHandle<bool>) {
@@ -32,7 +43,7 @@ fn served(capacity: usize, scripts: impl IntoIterator<Item = Script>) -> (Duplex
         let script = scripts.lock().unwrap().pop_front().unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(script.into_body())))
     });
-    let connection = ConnectionContext::default().connection(server, service);
+    let connection = context().connection(server, service);
     (client, tokio::spawn(async move { connection.await.is_ok() }))
 }
 

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tower::Service;
 
-use crate::server::ConnectionContext;
+use super::context;
 
 /// A service that is pending at the first poll, and must be ready before each call.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl Service<Request<Incoming>> for Slow {
 async fn a_service_that_is_not_ready_is_polled_again_before_the_call() {
     for polled in [false, true] {
         let (mut client, server) = duplex(1024);
-        let serving = tokio::spawn(ConnectionContext::default().connection(server, Slow { polled }));
+        let serving = tokio::spawn(context().connection(server, Slow { polled }));
         let requests = ["GET / HTTP/1.1\r\nhost: x\r\n\r\n", "GET / HTTP/1.0\r\nhost: x\r\n\r\n"];
         client.write_all(requests.concat().as_bytes()).await.unwrap();
         let mut responses = String::new();

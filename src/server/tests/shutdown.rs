@@ -23,13 +23,14 @@ use tokio::{
 use tokio_test::task::spawn;
 use tower::service_fn;
 
-use super::soon;
+use super::{context, soon};
 use crate::{
     front::paths::Draining,
     server::{
         AtCapacity, ConnectionContext, Listener,
         client_io::{ClientIo, LINGER_TIMEOUT},
         serve,
+        waiting::Connections,
         write_window::WriteWindow,
     },
 };
@@ -55,7 +56,7 @@ async fn post(client: &mut DuplexStream) {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_that_is_still_sending_gets_its_response() {
-    let (mut client, serving) = refusing(ConnectionContext::default());
+    let (mut client, serving) = refusing(context());
     post(&mut client).await;
     client.write_all(&vec![b'x'; BODY]).await.unwrap();
     let mut response = String::new();
@@ -67,7 +68,7 @@ async fn a_refused_client_that_is_still_sending_gets_its_response() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_that_stays_connected_is_disconnected_after_the_linger_timeout() {
-    let (mut client, serving) = refusing(ConnectionContext::default());
+    let (mut client, serving) = refusing(context());
     let since = Instant::now();
     post(&mut client).await;
     assert!(soon("the end of the connection", serving).await.unwrap());
@@ -82,7 +83,7 @@ async fn a_refused_client_that_stays_connected_is_disconnected_after_the_linger_
 async fn a_refused_client_that_sends_without_end_is_disconnected_after_the_linger_timeout() {
     let (mut client, server) = duplex(4 * BODY);
     client.write_all(&vec![b'x'; 4 * BODY]).await.unwrap();
-    let window = WriteWindow::new(AtCapacity::default());
+    let window = WriteWindow::new(AtCapacity::default(), Connections::default().add());
     let mut io = ClientIo::new(server, window, Draining::default());
     let mut end = spawn(poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)));
     assert!(end.poll().is_pending(), "more is there than one poll may read");
@@ -92,7 +93,7 @@ async fn a_refused_client_that_sends_without_end_is_disconnected_after_the_linge
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_does_not_linger_during_a_shutdown() {
-    let context = ConnectionContext::default();
+    let context = context();
     context.draining.begin();
     let (mut client, serving) = refusing(context);
     let since = Instant::now();

@@ -9,8 +9,8 @@ use tokio::{
 };
 use tollgate_test_support::{Script, Step};
 
-use super::{send_requests, served, soon};
-use crate::server::{HEAD_TIMEOUT, SEND_TIMEOUT};
+use super::{KEEPALIVE_TIMEOUT, send_requests, served, soon};
+use crate::server::SEND_TIMEOUT;
 
 /// Returns true if the expected time has passed, within the resolution of tokio's timers.
 fn about(expected: Duration, since: Instant) -> bool {
@@ -62,7 +62,7 @@ async fn a_connection_without_a_complete_head_is_closed_after_the_head_timeout()
         let since = Instant::now();
         client.write_all(sent.as_bytes()).await.unwrap();
         drop(soon("the end of the connection", serving).await);
-        assert!(about(HEAD_TIMEOUT, since), "{sent:?}: {:?}", since.elapsed());
+        assert!(about(KEEPALIVE_TIMEOUT, since), "{sent:?}: {:?}", since.elapsed());
         let mut response = String::new();
         client.read_to_string(&mut response).await.unwrap();
         assert_eq!(response.starts_with("HTTP/1.1 200 OK"), sent.ends_with("\r\n\r\n"), "{response}");
