@@ -102,7 +102,7 @@ impl<T: AsyncRead + Reset> ClientIo<T> {
     }
 }
 
-/// A socket whose reads are counted and limited by the [`HeadState`] of the connection.
+/// A socket with reads that the [`HeadState`] of the connection counts and limits.
 struct Counted<T> {
     inner: Take<T>,
     head: Arc<HeadState>,

@@ -178,7 +178,7 @@ impl FallbackRules {
 }
 
 impl Next<Request> for FallbackRules {
-    /// Returns true for a response whose output a content filter has removed: another model may have an answer.
+    /// Returns true for a response without output because a content filter removed it: another model may respond.
     fn replaces(&self, outcome: &Outcome) -> bool {
         kind_of(outcome) == OutcomeKind::Filtered
     }
