@@ -18,6 +18,7 @@ mod metrics;
 mod provider;
 mod request;
 pub mod server;
+mod shared_map;
 pub mod simulate;
 pub mod stack;
 pub mod state;

@@ -61,6 +61,7 @@ pub struct Options {
 /// # Errors
 /// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
+    state.prune();
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
         .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id

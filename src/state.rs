@@ -4,12 +4,12 @@
 //! keeps the used quota, the cooldowns and the open connections.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use tokio::time::Instant;
 use tollgate_layers::{
     BoxError, Outcome,
     cooldown::{CooldownConfig, EndpointHealth},
@@ -26,6 +26,7 @@ use crate::{
     },
     front::paths::Draining,
     metrics::Metrics,
+    shared_map::SharedMap,
 };
 
 /// A function that returns the upstream of a deployment.
@@ -39,7 +40,11 @@ pub struct State {
     pub draining: Draining,
     connect: Connect,
     registry: Mutex<Registry>,
+    grace: Duration,
 }
+
+/// The time for which the state of a deployment that no tree has is kept, in case a reload brings it back.
+const GRACE: Duration = Duration::from_secs(300);
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,14 +55,14 @@ impl fmt::Debug for State {
 /// The shared handles of each deployment, by the deployment's id.
 #[derive(Debug, Default)]
 struct Registry {
-    meters: HashMap<Arc<str>, Meters>,
+    meters: SharedMap<Arc<str>, Meters>,
     /// The health of each deployment, and the fingerprint of the target that it was recorded for.
-    health: HashMap<Arc<str>, (u64, EndpointHealth)>,
-    accounts: HashMap<AccountKey, Account>,
+    health: SharedMap<Arc<str>, (u64, EndpointHealth)>,
+    accounts: SharedMap<AccountKey, Account>,
 }
 
 /// The key of an account: a `quota_group`, or a single deployment.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum AccountKey {
     /// The name of a `quota_group`, which its deployments share.
     Group(Arc<str>),
@@ -94,7 +99,33 @@ impl State {
             draining: Draining::default(),
             connect,
             registry: Mutex::default(),
+            grace: GRACE,
         }
+    }
+
+    /// Sets the time for which the meters, the health and the metrics of a deployment are kept after the last tree with it
+    /// was dropped and its last call has ended; five minutes by default.
+    #[must_use]
+    pub const fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Returns the time for which the state of an unused deployment is kept.
+    pub(crate) const fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Drops the meters, health and metrics that neither a tree nor a call in flight has used for the grace. Called with
+    /// each new tree; call it once more after the grace if no other tree follows.
+    pub fn prune(&self) {
+        let now = Instant::now();
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.meters.prune(now, self.grace);
+        registry.health.prune(now, self.grace);
+        registry.accounts.prune(now, self.grace);
+        drop(registry);
+        self.metrics.prune(now, self.grace);
     }
 
     /// Returns all metrics in Prometheus' text format, as `/metrics` does.
@@ -164,7 +195,7 @@ impl Registry {
             None => AccountKey::Deployment(Arc::clone(&deployment.id)),
         };
         let quota_exhausted = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
-        self.accounts.entry(key).or_insert_with(|| Account::new(quota_exhausted)).clone()
+        self.accounts.get_or_insert_with(key, || Account::new(quota_exhausted))
     }
 }
 

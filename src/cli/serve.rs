@@ -142,8 +142,18 @@ impl Reload {
         let this = Arc::new(self);
         while hangup.recv().await.is_some() {
             let this = Arc::clone(&this);
+            tokio::spawn(Arc::clone(&this).prune_after_grace());
             // Reading a large file would block requests. A reload that panics has changed nothing.
             let _result = tokio::task::spawn_blocking(move || this.reload()).await;
+        }
+    }
+
+    /// Drops the state of the deployments that the reload leaves unused.
+    async fn prune_after_grace(self: Arc<Self>) {
+        // The grace begins at a first call, and has passed at the second.
+        for _ in 0..2 {
+            tokio::time::sleep(self.state.grace()).await;
+            self.state.prune();
         }
     }
 

@@ -4,15 +4,20 @@
 //! at its limit.
 
 use std::{
+    fmt,
     future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::future::Either;
+use futures_util::{
+    FutureExt,
+    future::{Either, Map},
+};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
@@ -84,17 +89,29 @@ impl<S> Admin<S> {
         Ok(handle_error::json(StatusCode::OK, Body::full(model)))
     }
 
-    fn metrics(&self) -> Response {
-        let Ok(text) = self.metrics.render() else {
-            return handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
-        };
-        let mut response = handle_error::json(StatusCode::OK, Body::full(text));
-        // The media type of OpenMetrics: Prometheus reads it since 2.5.
-        const TEXT: HeaderValue =
-            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
-        response
+    /// Renders the metrics outside of the workers: those of 10,000 deployments take a while.
+    fn metrics(&self) -> MetricsFuture {
+        let metrics = self.metrics.clone();
+        spawn_blocking(move || metrics.render()).map(metrics_response as fn(_) -> _)
     }
+}
+
+/// The result of rendering the metrics on another thread.
+type Rendered = Result<Result<String, fmt::Error>, JoinError>;
+
+/// The future of a response with the metrics.
+type MetricsFuture = Map<JoinHandle<Result<String, fmt::Error>>, fn(Rendered) -> Result<Response, Error>>;
+
+fn metrics_response(rendered: Rendered) -> Result<Response, Error> {
+    let Ok(Ok(text)) = rendered else {
+        return Ok(handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty()));
+    };
+    let mut response = handle_error::json(StatusCode::OK, Body::full(text));
+    // The media type of OpenMetrics: Prometheus reads it since 2.5.
+    const TEXT: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    Ok(response)
 }
 
 /// Decodes the percent encoding of a part of a path. A percent sign without two hexadecimal digits stays as it is.
@@ -116,7 +133,7 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future = Either<Ready<Result<Response, Error>>, S::Future>;
+    type Future = Either<Either<Ready<Result<Response, Error>>, MetricsFuture>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -124,14 +141,16 @@ where
 
     fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
         let RoutedRequest { target, request } = routed;
-        match target {
-            RouteTarget::Call(operation) => Either::Right(self.inner.call(ModelCall { operation, request })),
-            RouteTarget::Models => {
-                let body = Body::full(self.listed.models.clone());
-                Either::Left(ready(Ok(handle_error::json(StatusCode::OK, body))))
+        let response = match target {
+            RouteTarget::Call(operation) => {
+                return Either::Right(self.inner.call(ModelCall { operation, request }));
             }
-            RouteTarget::Model => Either::Left(ready(self.model(request.uri().path()))),
-            RouteTarget::Metrics => Either::Left(ready(Ok(self.metrics()))),
-        }
+            RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics())),
+            RouteTarget::Model => self.model(request.uri().path()),
+            RouteTarget::Models => {
+                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models.clone())))
+            }
+        };
+        Either::Left(Either::Left(ready(response)))
     }
 }

@@ -7,9 +7,9 @@
 mod scope;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -18,10 +18,12 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
+use tokio::time::Instant;
 use tollgate_layers::retry::Budget;
 
 use self::scope::HistogramSnapshot;
 pub(crate) use self::scope::{RequestMetrics, ScopeMetrics};
+use crate::shared_map::SharedMap;
 
 /// The metrics of one gateway. Cheap to clone; two gateways in one process share nothing.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +32,10 @@ pub(crate) struct Metrics {
 }
 
 /// The meters by their labels. Locked when a tree is built and when the metrics are read, never by a request.
-type ScopeMap = Mutex<BTreeMap<LabelList, Arc<ScopeMetrics>>>;
+type ScopeMap = Mutex<SharedMap<LabelList, Arc<ScopeMetrics>>>;
+
+/// The meters of one kind of scope, in the order of their labels.
+type Scopes = Vec<(LabelList, Arc<ScopeMetrics>)>;
 
 /// The names and values of the labels of a scope.
 type LabelList = Vec<(&'static str, Arc<str>)>;
@@ -65,6 +70,13 @@ impl Metrics {
         &self.inner.budget
     }
 
+    /// Drops the meters of groups and deployments that only this map has held since `grace` before `now`.
+    pub(crate) fn prune(&self, now: Instant, grace: Duration) {
+        for scopes in [&self.inner.groups, &self.inner.deployments] {
+            scopes.lock().unwrap_or_else(PoisonError::into_inner).prune(now, grace);
+        }
+    }
+
     /// Returns all metrics in the text format of Prometheus.
     ///
     /// # Errors
@@ -80,17 +92,17 @@ impl Metrics {
 
 /// Returns the meter with these labels.
 fn scope(scopes: &ScopeMap, labels: LabelList) -> Arc<ScopeMetrics> {
-    Arc::clone(scopes.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default())
+    scopes.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(labels, Arc::default)
 }
 
 /// Returns a copy of all meters, so that no lock is held while they are encoded.
-fn snapshot(scopes: &ScopeMap) -> BTreeMap<LabelList, Arc<ScopeMetrics>> {
-    scopes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+fn snapshot(scopes: &ScopeMap) -> Scopes {
+    scopes.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
 }
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gateway = BTreeMap::from([(Vec::new(), self.gateway())]);
+        let gateway = vec![(Vec::new(), self.gateway())];
         let deployments = snapshot(&self.inner.deployments);
         let scopes = [
             ("requests", "model requests of clients", &gateway),
@@ -128,7 +140,7 @@ fn encode_scopes(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    scopes: &BTreeMap<LabelList, Arc<ScopeMetrics>>,
+    scopes: &Scopes,
 ) -> Result<(), fmt::Error> {
     let ended = format!("Completed {help}, by outcome class");
     let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;

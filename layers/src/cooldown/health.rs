@@ -179,6 +179,12 @@ impl EndpointHealth {
         self.with(now, |inner| inner.health(now))
     }
 
+    /// Returns true if another clone of this health exists, in a service or for a call in flight.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// Returns the contents, for a status page or metrics.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {

@@ -60,6 +60,12 @@ impl Account {
             .filter(|at| *at > Instant::now())
     }
 
+    /// Returns true if another clone of this account exists.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     pub(super) fn is_about_account(&self, outcome: &Outcome) -> bool {
         (self.shared.is_about_account)(outcome)
     }

@@ -92,6 +92,12 @@ impl Meters {
         }
     }
 
+    /// Returns true if another clone of these meters exists, in a service or for a call in flight.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// Returns the present values.
     #[must_use]
     pub fn snapshot(&self) -> MeterSnapshot {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -32,7 +32,8 @@ use crate::{
 pub(crate) struct Client {
     connector: Connector,
     http2_connector: Connector,
-    origins: Mutex<HashMap<Uri, Arc<Pool<Io, SplicedBody>>>>,
+    /// The pools of the live trees and of the calls in flight.
+    origins: Mutex<HashMap<Uri, Weak<Pool<Io, SplicedBody>>>>,
     http2: Mutex<HashMap<Duration, Arc<Http2>>>,
 }
 
@@ -61,12 +62,17 @@ impl Client {
     pub(crate) fn http1(&self, base: &Uri, idle_timeout: Duration) -> Arc<dyn Upstream> {
         let root = root(base);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pool = origins.entry(root.clone()).or_insert_with(|| {
-            let connector = self.connector.clone();
+        if origins.len() == origins.capacity() {
+            origins.retain(|_, pool| pool.strong_count() > 0);
+        }
+        let known = origins.get(&root).and_then(Weak::upgrade);
+        let pool = known.unwrap_or_else(|| {
+            let (connector, root) = (self.connector.clone(), root.clone());
             Arc::new(Pool::new(idle_timeout, move || connector.clone().oneshot(root.clone())))
         });
+        origins.insert(root, Arc::downgrade(&pool));
         pool.set_idle_timeout(idle_timeout);
-        Arc::new(Http1(Arc::clone(pool)))
+        Arc::new(Http1(pool))
     }
 
     /// Returns the upstream that offers HTTP/2 by ALPN. It opens one connection per authority, and calls wait for its
