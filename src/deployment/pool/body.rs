@@ -31,7 +31,7 @@ impl<T: PooledIo, B: Body> fmt::Debug for PooledBody<T, B> {
 
 impl<T, B> PooledBody<T, B>
 where
-    T: PooledIo + Unpin + Send + 'static,
+    T: PooledIo + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -62,7 +62,7 @@ where
 
 impl<T, B> Body for PooledBody<T, B>
 where
-    T: PooledIo + Unpin + Send + 'static,
+    T: PooledIo + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,

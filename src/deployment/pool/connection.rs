@@ -20,17 +20,19 @@ use hyper::{
         TrySendError,
         http1::{Builder, Connection, SendRequest},
     },
-    rt::{Read, ReadBufCursor, Write},
 };
-use pin_project_lite::pin_project;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tollgate_layers::BoxError;
 
 use super::{PooledIo, waker::Wakeups};
 
-/// The limit of hyper's read buffer, in bytes. A response head that is longer is an error. The buffer begins with 8 KB
-/// and grows only while reads fill it, so that an idle stream holds no more; hyper's default limit of 400 KB would be
-/// held for each slow reader of a long response.
+/// The limit of hyper's read buffer, in bytes. A response head that is longer is an error.
 const BUFFER_LIMIT: usize = 64 * 1024;
+
+/// The maximum number of bytes of one read. hyper's buffer begins with 8 KB, and a read that fills it makes the next one
+/// larger: that would be held for each slow reader of a long response.
+const MAX_READ: u64 = 8 * 1024 - 1;
 
 /// The maximum number of headers in a response.
 const MAX_HEADERS: usize = 256;
@@ -49,36 +51,34 @@ pub(super) struct PooledConnection<T: PooledIo, B: Body + 'static> {
 
 struct Halves<T: PooledIo, B: Body + 'static> {
     sender: SendRequest<B>,
-    connection: Connection<Checked<T>, B>,
+    connection: Connection<TokioIo<Checked<T>>, B>,
     /// True when the connection has ended.
     ended: bool,
     /// The flag of the connection's [`Checked`].
     checks: Arc<AtomicBool>,
 }
 
-pin_project! {
-    /// The I/O of a connection. While its flag is set, a read reads nothing: it fails if there is something to read.
-    ///
-    /// hyper owns the I/O and reads an idle connection whenever it is polled, so this is how to ask the kernel about it.
-    struct Checked<T> {
-        #[pin]
-        io: T,
-        checks: Arc<AtomicBool>,
-    }
+/// The I/O of a connection, with limited reads. While its flag is set, a read reads nothing: it fails if there is something
+/// to read.
+///
+/// hyper owns the I/O and reads an idle connection whenever it is polled, so this is how to ask the kernel about it.
+struct Checked<T> {
+    io: Take<TokioIo<T>>,
+    checks: Arc<AtomicBool>,
 }
 
-impl<T: PooledIo> Read for Checked<T> {
+impl<T: PooledIo> AsyncRead for Checked<T> {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.project();
-        if !this.checks.load(Relaxed) {
-            return this.io.poll_read(cx, buffer);
+        if !self.checks.load(Relaxed) {
+            self.io.set_limit(MAX_READ);
+            return Pin::new(&mut self.io).poll_read(cx, buffer);
         }
         // Pending without a waker: the waker of an earlier read is still registered.
-        if this.io.has_unread() {
+        if self.io.get_ref().inner().has_unread() {
             Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
         } else {
             Poll::Pending
@@ -86,29 +86,29 @@ impl<T: PooledIo> Read for Checked<T> {
     }
 }
 
-impl<T: PooledIo> Write for Checked<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write(cx, bytes)
+impl<T: PooledIo> AsyncWrite for Checked<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.io.get_mut()).poll_write(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io.get_mut()).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io.get_mut()).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.get_ref().is_write_vectored()
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write_vectored(cx, slices)
+        Pin::new(self.io.get_mut()).poll_write_vectored(cx, slices)
     }
 }
 
@@ -120,7 +120,7 @@ impl<T: PooledIo, B: Body> fmt::Debug for PooledConnection<T, B> {
 
 impl<T, B> PooledConnection<T, B>
 where
-    T: PooledIo + Unpin,
+    T: PooledIo,
     B: Body + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -128,10 +128,10 @@ where
     /// Creates a connection over `io`.
     pub(super) async fn handshake(io: T) -> hyper::Result<Self> {
         let checks = Arc::new(AtomicBool::new(false));
-        let io = Checked { io, checks: Arc::clone(&checks) };
+        let io = Checked { io: TokioIo::new(io).take(MAX_READ), checks: Arc::clone(&checks) };
         let mut builder = Builder::new();
         builder.max_buf_size(BUFFER_LIMIT).max_headers(MAX_HEADERS);
-        let (sender, connection) = builder.handshake(io).await?;
+        let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
         let halves = Box::new(Halves { sender, connection, ended: false, checks });
         Ok(Self { wakeups: Wakeups::default(), halves })
     }

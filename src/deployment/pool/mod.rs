@@ -57,7 +57,7 @@ pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 type Dial<T> = dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync;
 
 /// The I/O of a pooled connection, which can tell without a read if there is something to read.
-pub(crate) trait PooledIo: Read + Write {
+pub(crate) trait PooledIo: Read + Write + Unpin {
     /// Returns true if bytes, or the end, have arrived and were not read.
     fn has_unread(&self) -> bool;
 }
@@ -112,7 +112,7 @@ pub(crate) enum SendError {
 
 impl<T, B> Pool<T, B>
 where
-    T: PooledIo + Unpin + Send + 'static,
+    T: PooledIo + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -229,7 +229,7 @@ fn unsent<T, B>(
     connection: PooledConnection<T, B>,
 ) -> Result<Request<B>, SendError>
 where
-    T: PooledIo + Unpin,
+    T: PooledIo,
     B: Body + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -247,7 +247,7 @@ where
 /// Closes idle connections as they expire, until none is left.
 async fn reap<T, B>(pool: Weak<Pool<T, B>>, first: Instant)
 where
-    T: PooledIo + Unpin + Send + 'static,
+    T: PooledIo + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
