@@ -17,6 +17,8 @@
 pub(crate) mod active;
 mod byte_queue;
 mod coalesce;
+#[cfg(feature = "compression")]
+mod decompress;
 pub(crate) mod events;
 mod handle;
 pub(crate) mod opening;

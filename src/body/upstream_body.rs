@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::coalesce::Coalesce;
+#[cfg(feature = "compression")]
+use super::decompress::Decompressed;
 use crate::error::BodyError;
 
 /// The body of an upstream's response, as received.
@@ -23,6 +25,9 @@ pub struct UpstreamBody(Inner);
 enum Inner {
     /// The body of a connection, with its bursts coalesced.
     Connection(Coalesce<Box<dyn Connection>>),
+    /// The body of a connection or a script, without its compression.
+    #[cfg(feature = "compression")]
+    Decompressed(Box<Decompressed>),
     /// A script, for a `mock_response` or a test.
     ScriptedBody(ScriptedBody),
 }
@@ -56,6 +61,26 @@ impl UpstreamBody {
     }
 }
 
+/// Returns true for a content coding that changes nothing. Some upstreams name one.
+pub(crate) fn is_identity(coding: &str) -> bool {
+    ["", "identity", "none"].iter().any(|none| coding.eq_ignore_ascii_case(none))
+}
+
+#[cfg(not(feature = "compression"))]
+impl UpstreamBody {
+    /// Returns the body as it is: it cannot be decompressed.
+    pub(crate) fn decompressed(self, _: &mut http::HeaderMap) -> Self {
+        self
+    }
+}
+
+#[cfg(feature = "compression")]
+impl From<Decompressed> for UpstreamBody {
+    fn from(body: Decompressed) -> Self {
+        Self(Inner::Decompressed(Box::new(body)))
+    }
+}
+
 impl<C: Connection + 'static> From<C> for UpstreamBody {
     fn from(connection: C) -> Self {
         Self(Inner::Connection(Coalesce::new(Box::new(connection))))
@@ -73,6 +98,10 @@ impl Body for UpstreamBody {
         match &mut self.get_mut().0 {
             // hyper's error may contain addresses, and every error means the same here: the body is cut.
             Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|_| BodyError::Cut),
+            #[cfg(feature = "compression")]
+            Inner::Decompressed(body) => {
+                body.poll_piece(cx).map(|piece| piece.map(|data| data.map(Frame::data)))
+            }
             Inner::ScriptedBody(scripted) => {
                 scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))
             }
@@ -82,6 +111,8 @@ impl Body for UpstreamBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Connection(coalesce) => coalesce.is_end_stream(),
+            #[cfg(feature = "compression")]
+            Inner::Decompressed(_) => false,
             Inner::ScriptedBody(scripted) => scripted.steps.is_empty(),
         }
     }
@@ -89,6 +120,8 @@ impl Body for UpstreamBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Connection(coalesce) => coalesce.size_hint(),
+            #[cfg(feature = "compression")]
+            Inner::Decompressed(_) => SizeHint::default(),
             Inner::ScriptedBody(_) => SizeHint::default(),
         }
     }

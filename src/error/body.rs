@@ -62,6 +62,8 @@ pub enum BodyError {
     NotAStream,
     /// A complete response was requested; the response is an event stream.
     UnrequestedStream,
+    /// The response is compressed and cannot be decompressed.
+    Undecodable,
     /// The response is not JSON, for example an HTML page.
     NotJson,
     /// The response is a redirect or a 304. Redirects are not followed: the credential of the gateway belongs to this
@@ -87,6 +89,7 @@ impl BodyError {
             | Self::Empty
             | Self::NotAStream
             | Self::UnrequestedStream
+            | Self::Undecodable
             | Self::NotJson
             | Self::TooLarge { .. } => OutcomeKind::StreamBroken,
         }
@@ -103,6 +106,7 @@ impl BodyError {
             Self::Empty => "empty_answer",
             Self::NotAStream => "not_a_stream",
             Self::UnrequestedStream => "unrequested_stream",
+            Self::Undecodable => "undecodable",
             Self::NotJson => "not_json",
             Self::Redirect => "upstream_redirect",
             Self::TooLarge { .. } => "event_too_large",
@@ -123,6 +127,7 @@ impl fmt::Display for BodyError {
             Self::UnrequestedStream => {
                 f.write_str("the upstream's response is an event stream, which was not requested")
             }
+            Self::Undecodable => f.write_str("the upstream's response cannot be decompressed"),
             Self::NotJson => f.write_str("the upstream's response is not JSON"),
             Self::Redirect => f.write_str(
                 "the upstream responded with a redirect, which is not followed: check its api_base",

@@ -60,8 +60,12 @@ impl HeldResponse {
         mut timeouts: RunningTimeouts,
     ) -> Self {
         // The headers still contain the connection's framing, which `headers::write` removes.
-        let (parts, body) = head.into_parts();
-        let encoded = response::is_encoded(&parts.headers);
+        let (mut parts, mut body) = head.into_parts();
+        let mut encoded = response::is_encoded(&parts.headers);
+        if encoded {
+            body = body.decompressed(&mut parts.headers);
+            encoded = response::is_encoded(&parts.headers);
+        }
         let opaque_stream = encoded && is_events(&parts.headers);
         let form = if !parts.status.is_success() {
             timeouts.hold(ERROR_TIME);
@@ -118,7 +122,7 @@ impl HeldResponse {
             // An unrequested 1xx is invalid, and passing it on would end the client's connection.
             ResponseForm::Error(_) if parts.status.is_informational() => Err(response::wrong_form(config)),
             ResponseForm::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
-            ResponseForm::Error(_) if response::is_encoded(&parts.headers) => {
+            ResponseForm::Error(active) if is_unreadable(&active) || response::is_encoded(&parts.headers) => {
                 Ok(response::compressed_error(parts, config))
             }
             ResponseForm::Error(mut active) => {
@@ -137,6 +141,11 @@ impl HeldResponse {
 
 fn is_over<C>(active: &ActiveBody<C>) -> bool {
     active.over.is_some()
+}
+
+/// Returns true if the body could not be decompressed.
+fn is_unreadable<C>(active: &ActiveBody<C>) -> bool {
+    matches!(active.over, Some(Err(StreamBreak::Body(BodyError::Undecodable))))
 }
 
 /// Returns the failure of a response that is an event stream although none was requested: the error in its first

@@ -5,12 +5,12 @@
 //! object, an HTML page or nothing, and a stream may break before its first content. So the head is held:
 //!
 //! * of an error: until its body was read (at most 1 MB and 5 s; the rest is cut) and classified. Status, headers and bytes
-//!   are passed on unchanged, without the gateway's credentials. If the upstream refused those, the message states it. A
-//!   compressed error is not passed on;
+//!   are passed on unchanged, without the gateway's credentials. If the upstream refused those, the message states it. An
+//!   error whose compression cannot be read is not passed on;
 //! * of a stream: until the first content event, for at most 64 KB, and without a timeout for the first content for at most
 //!   30 s after a sign of life. A failure before that is an error that another deployment can retry;
 //! * of any other success: until its end, if it ends within 64 KB, so that a truncated response is an error;
-//! * of a stream that is compressed, although no compression was requested: until its first bytes, as it cannot be read.
+//! * of a stream whose compression is unknown: until its first bytes, as it cannot be read.
 //!
 //! Then the response is *committed*: the gateway adds nothing and hides nothing. A stream that breaks ends with one error
 //! event, and without `[DONE]`.

@@ -8,6 +8,7 @@ use crate::{
     body::{
         Body,
         events::is_events,
+        upstream_body::is_identity,
         watch::ChunkInfo,
         watch_config::{Expected, WatchConfig},
     },
@@ -126,8 +127,8 @@ fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// Returns the response to a compressed error, although no compression was requested: the body cannot be searched for
-/// credentials, and the client may not be able to read it.
+/// Returns the response to an error whose compression cannot be read: the body cannot be searched for credentials, and the
+/// client may not be able to read it either.
 pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> request::Response {
     let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
@@ -164,16 +165,15 @@ pub(super) fn name_events(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns true if the body is compressed, although no compression was requested. Some upstreams send `identity`.
+/// Returns true if the body is compressed, although no compression was requested.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    const NONE: [&[u8]; 3] = [b"", b"identity", b"none"];
     // The header is usually absent.
     if !headers.contains_key(header::CONTENT_ENCODING) {
         return false;
     }
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    codings.any(|coding| !NONE.iter().any(|none| coding.trim_ascii().eq_ignore_ascii_case(none)))
+    let texts = values.map(|value| value.to_str().unwrap_or("invalid"));
+    texts.flat_map(|text| text.split(',')).any(|coding| !is_identity(coding.trim()))
 }
 
 fn is_comment(line: &[u8]) -> bool {
