@@ -172,7 +172,7 @@ fn the_push_scanner_finds_all_positions_for_any_split() {
     let values: Vec<_> = parts.iter().map(|part| part.value.clone()).collect();
     assert_eq!(values, [span(r#""data:image/png;base64,AA\u0041""#), span(list), span("true")]);
     let stats: Vec<_> =
-        parts.iter().map(|part| part.stats).map(|t| (t.data_uris, t.image_urls, t.unicode_escapes)).collect();
+        parts.iter().map(|part| part.stats).map(|t| (t.binaries, t.image_urls, t.unicode_escapes)).collect();
     assert_eq!(stats, [(1, 0, 0), (0, 1, 1), (0, 0, 0)]);
     for cut in 0..=text.len() {
         assert_eq!(pushed(text.as_bytes(), &[cut]), Some((parts.clone(), close)), "cut at {cut}");
@@ -207,6 +207,6 @@ fn the_cursor_counts_the_statistics_of_skipped_json_text() {
     let mut cursor = Cursor::with_stats(text);
     cursor.value().unwrap();
     let stats = cursor.observer;
-    assert_eq!((stats.image_urls, stats.data_uris, stats.unicode_escapes), (1, 1, 1));
-    assert_eq!(stats.data_uri_bytes, r#""data:image/png;base64,AA\u0041""#.len());
+    assert_eq!((stats.image_urls, stats.binaries, stats.unicode_escapes), (1, 1, 1));
+    assert_eq!(stats.binary_bytes, r#""data:image/png;base64,AA\u0041""#.len());
 }

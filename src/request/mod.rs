@@ -100,6 +100,8 @@ pub(crate) struct RequestInfo {
     pub overrides: Overrides,
     /// The byte ranges of the body, for the upstream's body.
     pub layout: Layout,
+    /// True for a list of prompts, which are independent of each other.
+    pub batch: bool,
     /// The number of choices that a stream will have; `None` if it is unknown, or if no stream was requested.
     pub choices: Option<u32>,
     /// The estimated input tokens: bytes / 4 without data URIs, and a constant for each image.

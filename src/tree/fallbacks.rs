@@ -14,7 +14,7 @@ use tollgate_layers::{Class, Outcome, context_window::Preflight, fallback::Next}
 use crate::{
     classify::{OutcomeKind, kind_of},
     config::{Config, Deployment, FallbackTarget, Fallbacks, Pattern, Patterns, Settings},
-    request::Request,
+    request::{Operation, Request},
     tree::max_attempts::MaxAttempts,
 };
 
@@ -228,6 +228,10 @@ impl Next<Request> for LargerGroup {
 impl Preflight<Request> for LargerGroup {
     /// Returns the request for a larger group if its estimated tokens exceed the known limit of this group.
     fn larger(&self, request: &Request) -> Option<Request> {
+        // The inputs of a batch are independent: none of them need be too long. Vectors of another model are of no use.
+        if request.info.batch || request.info.operation == Operation::Embeddings {
+            return None;
+        }
         // Most configurations state no limits: then no name is resolved.
         let limits = Some(&self.0.inner.max_input_tokens).filter(|limits| !limits.is_empty())?;
         let limit = limits.get(&self.0.serving_group(request.group()))?;

@@ -58,6 +58,7 @@ pub(crate) fn request_for(operation: Operation, stream: bool) -> Request {
         include_usage: None,
         overrides: Overrides::default(),
         layout: Layout::default(),
+        batch: false,
         choices: Some(1),
         prompt_tokens: 1,
         output_tokens: None,

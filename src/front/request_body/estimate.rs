@@ -6,7 +6,7 @@
 use super::scan::Object;
 use crate::json::TextStats;
 
-/// The tokens of one picture, or of any other data URI. OpenAI counts 765 and more for a picture in high detail.
+/// The tokens of one picture, sound, or other binary. OpenAI counts 765 and more for a picture in high detail.
 const PICTURE: u64 = 1000;
 
 /// The parameters that contain text for the model.
@@ -29,18 +29,21 @@ pub(super) fn output(object: &Object<'_>) -> Option<u64> {
     Some(each.saturating_mul(last("n").unwrap_or(1).max(1)))
 }
 
-/// Returns the number of choices: `n`, which is one by default. Returns `None` for a list of prompts, each of which has `n`.
+/// Returns the number of choices for one prompt: `n`, which is one by default.
 pub(super) fn choices(object: &Object<'_>) -> Option<u32> {
-    let is_list = object.last("prompt").is_some_and(|prompt| prompt.trim_ascii_start().starts_with('['));
-    let each = object.last("n").and_then(|n| n.parse().ok()).unwrap_or(1);
-    (!is_list).then_some(each)
+    Some(object.last("n").and_then(|n| n.parse().ok()).unwrap_or(1))
+}
+
+/// Returns true if `prompt` is a list, of several prompts or of the tokens of one.
+pub(super) fn is_batch(object: &Object<'_>) -> bool {
+    object.last("prompt").is_some_and(|prompt| prompt.trim_ascii_start().starts_with('['))
 }
 
 /// Returns the tokens of a text of `length` bytes. An escaped character counts as if it were not escaped. Most data URIs
-/// are values of a key that counts as a link, so the larger of the two numbers counts.
+/// are values of an `image_url`, so the larger of the two numbers counts.
 fn tokens_of(length: usize, stats: TextStats) -> u64 {
-    let text = length.saturating_sub(stats.data_uri_bytes + ESCAPED * stats.unicode_escapes);
-    text as u64 / 4 + PICTURE * stats.image_urls.max(stats.data_uris)
+    let text = length.saturating_sub(stats.binary_bytes + ESCAPED * stats.unicode_escapes);
+    text as u64 / 4 + PICTURE * stats.image_urls.max(stats.binaries)
 }
 
 #[cfg(test)]
@@ -52,6 +55,56 @@ mod tests {
         let mut cursor = Cursor::with_stats(text);
         cursor.value().expect("valid JSON");
         tokens_of(text.len(), cursor.observer)
+    }
+
+    #[test]
+    fn estimate_of_sound_and_pictures_in_base64_is_flat() {
+        // A JPEG, a WAV of silence, MP3 frames, a PDF: heads as their encoders write them.
+        let heads = [
+            "/9j/4AAQSkZJRgABAQEAYABgAAD",
+            "UklGRiQAAABXQVZFZm10IBAAAAAB",
+            "//uQxAAA",
+            "JVBERi0xLjcKJcOkw7zDtsOf",
+        ];
+        for head in heads {
+            let data = format!("{head}{}", "A".repeat(40_000));
+            for part in [
+                format!(r#"{{"type":"input_audio","input_audio":{{"data":"{data}","format":"wav"}}}}"#),
+                format!(
+                    r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}"#
+                ),
+                format!(
+                    r#"{{"inlineData":{{"mimeType":"audio/mp3","data":"{}"}}}}"#,
+                    data.replace('/', "\\/")
+                ),
+                format!(r#"{{"type":"file","file":{{"file_data":"data:application/pdf;base64,{data}"}}}}"#),
+            ] {
+                assert!((1000..1040).contains(&tokens(&part)), "{head}: {}", tokens(&part));
+            }
+        }
+        // Without a key that names it: letters of both cases and digits, for at least 200 bytes.
+        let file =
+            format!(r#"{{"file":{{"file_data":"JVBERi0xLjcKJcOkw7zDtsOf{}"}}}}"#, "QkFTRTY0".repeat(5000));
+        assert!((1000..1040).contains(&tokens(&file)), "{}", tokens(&file));
+        let data = "aB3/".repeat(100);
+        assert_eq!(tokens(&format!(r#"["{data}","{data}"]"#)), 2000);
+    }
+
+    #[test]
+    fn estimate_of_text_that_resembles_base64_is_that_of_text() {
+        for text in [
+            "acgt".repeat(1000),
+            "x".repeat(4000),
+            "word ".repeat(800),
+            "中文".repeat(700),
+            "0123456789".repeat(400),
+        ] {
+            let expected = (text.len() + 2) as u64 / 4;
+            assert_eq!(tokens(&format!("\"{text}\"")), expected, "{}", &text[..4]);
+        }
+        // Short strings are text, also under the key `data`.
+        assert!(tokens(&format!(r#"{{"data":"{}"}}"#, "aB3/".repeat(40))) < 60);
+        assert!(tokens(&format!(r#"{{"data":"{}"}}"#, "some words. ".repeat(400))) > 1100);
     }
 
     #[test]

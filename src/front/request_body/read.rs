@@ -79,6 +79,7 @@ pub(super) fn info(
         return Err(InvalidRequest::missing(required));
     }
     let stream = flag(object, "stream")?.unwrap_or(false);
+    let batch = operation == Operation::Completions && estimate::is_batch(object);
     Ok(RequestInfo {
         operation,
         model,
@@ -86,7 +87,8 @@ pub(super) fn info(
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
         layout: layout(object, member.span.clone(), commas),
-        choices: if stream { estimate::choices(object) } else { None },
+        batch,
+        choices: if stream && !batch { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
         output_tokens: match operation {
             Operation::Chat | Operation::Completions => estimate::output(object),

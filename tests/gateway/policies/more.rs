@@ -85,6 +85,29 @@ async fn a_prompt_beyond_max_input_tokens_goes_to_the_context_window_fallback_un
 }
 
 #[tokio::test]
+async fn embeddings_and_lists_of_prompts_never_change_their_model_by_a_preflight() {
+    let case = || {
+        Case::of("m: a; n: b")
+            .info("a", "max_input_tokens: 20")
+            .settings("context_window_fallbacks: [{m: [n]}]")
+    };
+    let long = "so many words ".repeat(100);
+    let inputs = vec!["a short input"; 100];
+    for (path, reply, body) in [
+        ("/v1/embeddings", say::embedding(), json!({"model": "m", "input": inputs})),
+        ("/v1/embeddings", say::embedding(), json!({"model": "m", "input": long})),
+        ("/v1/completions", say::completion("a"), json!({"model": "m", "prompt": inputs})),
+    ] {
+        let world = case().always("a b", reply).start().await;
+        let answer = world.gateway.post(path, body.to_string()).await;
+        assert_eq!((answer.status.as_u16(), world.each("a b")), (200, vec![1, 0]), "{path}");
+    }
+    let world = case().always("a b", say::completion("a")).start().await;
+    world.gateway.post("/v1/completions", json!({"model": "m", "prompt": long}).to_string()).await;
+    assert_eq!(world.each("a b"), [0, 1], "one prompt is measured");
+}
+
+#[tokio::test]
 async fn a_configured_fallback_may_bring_settings_of_its_own() {
     let case = Case::of("m: a; n: b").always("a", say::server_error());
     let asked =
