@@ -1,9 +1,8 @@
 //! The golden table: responses of real providers, and their expected classification.
 //!
-//! `answers.http` contains responses with an error status, `events.http` errors inside of a 200, `named_events.http` the data of
-//! events whose name alone states that they are errors. Each entry has a
-//! name after `###`, the status (responses only), headers, an empty line, the body, and after `=>` the kind and the
-//! wait in milliseconds.
+//! `answers.http` contains responses with an error status, `events.http` errors inside of a 200, `named_events.http` the
+//! data of events that only their name marks as errors. Each entry has a name after `###`, the status (responses only),
+//! headers, an empty line, the body, and after `=>` the kind and the wait in milliseconds.
 
 mod peeked;
 

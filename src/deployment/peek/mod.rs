@@ -6,11 +6,11 @@
 //!
 //! * of an error: until its body was read (at most 1 MB and 5 s; the rest is cut) and classified. Status, headers and bytes
 //!   are passed on unchanged, without the gateway's credentials. If the upstream refused those, the message states it. An
-//!   error whose compression cannot be read is not passed on;
+//!   error that cannot be decompressed is not passed on;
 //! * of a stream: until the first content event, for at most 64 KB, and without a timeout for the first content for at most
 //!   30 s after a sign of life. A failure before that is an error that another deployment can retry;
 //! * of any other success: until its end, if it ends within 64 KB, so that a truncated response is an error;
-//! * of a stream whose compression is unknown: until its first bytes, as it cannot be read.
+//! * of a stream in an unknown compression: until its first bytes, as it cannot be read.
 //!
 //! Then the response is *committed*: the gateway adds nothing and hides nothing. A stream that breaks ends with one error
 //! event, and without `[DONE]`.

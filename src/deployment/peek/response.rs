@@ -127,8 +127,8 @@ fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// Returns the response to an error whose compression cannot be read: the body cannot be searched for credentials, and the
-/// client may not be able to read it either.
+/// Returns the response to an error that cannot be decompressed: the body cannot be searched for credentials, and the client
+/// may not be able to read it either.
 pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> request::Response {
     let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, b"");
     let message = format!(
