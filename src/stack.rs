@@ -140,7 +140,7 @@ fn deployment(
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
     let upstream = state.upstream(d, settings);
     // The token meter needs the usage of a stream, which an upstream sends only on request.
-    let include_usage = d.limits.tpm.is_some() && provider::supports_include_usage(&d.target);
+    let include_usage = d.limits.tpm.is_some() && provider::requests_usage(d);
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)

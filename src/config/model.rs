@@ -76,6 +76,8 @@ pub struct Deployment {
     pub allowed_fails: Option<u32>,
     /// The parameters that are added to requests without a parameter of that name: name, and value as JSON text.
     pub defaults: Vec<(Arc<str>, Arc<str>)>,
+    /// `stream_usage`: true if the token meter requests the usage of streams. Default: if the vendor supports it.
+    pub stream_usage: Option<bool>,
     /// `mock_response`: the response of a deployment without an upstream.
     pub mock: Option<MockResponse>,
     /// `model_info`: what is known about the model.

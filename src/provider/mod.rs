@@ -171,6 +171,12 @@ impl From<InvalidHeaderValue> for InvalidTarget {
     }
 }
 
+/// Returns true if the usage of a deployment's streams may be requested: as `stream_usage` states, else if the target
+/// supports it.
+pub(crate) fn requests_usage(deployment: &Deployment) -> bool {
+    deployment.stream_usage.unwrap_or_else(|| supports_include_usage(&deployment.target))
+}
+
 /// Returns true if streams of this target support `stream_options.include_usage`.
 pub(crate) fn supports_include_usage(target: &Target) -> bool {
     target.vendor.supports_include_usage

@@ -40,6 +40,7 @@ fn deployment(target: Target) -> Deployment {
         allowed_fails: None,
         defaults: vec![("seed".into(), "7".into())],
         mock: None,
+        stream_usage: None,
         info: ModelInfo::default(),
     }
 }

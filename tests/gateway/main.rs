@@ -20,6 +20,7 @@ mod owner;
 mod patterns;
 mod policies;
 mod reload;
+mod stream_usage;
 mod streams;
 mod tls;
 mod truth;

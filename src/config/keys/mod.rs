@@ -118,6 +118,7 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "token_accounting", deployment: true },
     OwnKey { name: "http2", deployment: true },
     OwnKey { name: "stream_idle_timeout", deployment: true },
+    OwnKey { name: "stream_usage", deployment: true },
     OwnKey { name: "queue_timeout", deployment: false },
     OwnKey { name: "max_queue", deployment: false },
     OwnKey { name: "max_request_duration", deployment: false },

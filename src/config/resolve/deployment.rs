@@ -18,6 +18,7 @@ pub(super) struct DeploymentDefaults<'r> {
     rate_window: Option<u64>,
     accounting: Option<TokenAccounting>,
     http2: bool,
+    stream_usage: Option<bool>,
 }
 
 impl<'r> DeploymentDefaults<'r> {
@@ -27,6 +28,7 @@ impl<'r> DeploymentDefaults<'r> {
             rate_window: raw.read("rate_window", sink, rate_window),
             accounting: raw.read("token_accounting", sink, accounting),
             http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
+            stream_usage: raw.read("stream_usage", sink, read::boolean),
         }
     }
 }
@@ -70,6 +72,7 @@ pub(super) fn resolve(
         allowed_fails: entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink)),
         defaults: defaults::resolve(&entry.params, sink),
         mock,
+        stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: info(entry, sink),
         // Last, so that an invalid target hides no other error.
         target: Target { http2, ..target? },

@@ -10,12 +10,17 @@ mod http2;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod usage_refusal;
 mod yield_once;
 
 use std::{
     future::Future,
+    mem::take,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -67,8 +72,9 @@ pub(crate) struct Deployed {
 
 struct Inner {
     encoder: Encoder,
-    /// True if the usage of streams is requested for metering when the client did not request it.
-    usage: bool,
+    /// True if the usage of streams is requested for metering when the client did not request it. False once the upstream
+    /// has refused that.
+    usage: AtomicBool,
     upstream: Arc<dyn Upstream>,
 }
 
@@ -82,14 +88,19 @@ impl Deployed {
     /// Creates the service that calls `upstream` in the dialect of `encoder`.
     pub(crate) fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
         let encoder = if upstream.takes_origin_form() { encoder.in_origin_form() } else { encoder };
-        Self { inner: Arc::new(Inner { encoder, usage, upstream }) }
+        Self { inner: Arc::new(Inner { encoder, usage: usage.into(), upstream }) }
     }
 }
 
 impl Inner {
-    fn call(&self, request: &Request, fresh: bool) -> UpstreamFuture {
+    /// Returns true if the usage of this request's stream is requested only by the gateway.
+    fn adds_usage(&self, request: &Request) -> bool {
+        request.info.stream && request.info.include_usage.is_none() && self.usage.load(Relaxed)
+    }
+
+    fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         let (operation, stream) = (request.info.operation, request.info.stream);
-        let request = self.encoder.encode(request, self.usage);
+        let request = self.encoder.encode(request, usage);
         self.upstream.call(UpstreamCall { request, operation, stream, fresh })
     }
 }
@@ -104,31 +115,43 @@ impl Service<Request> for Deployed {
     }
 
     fn call(&mut self, request: Request) -> ResponseFuture {
-        let calling = self.inner.call(&request, false);
-        ResponseFuture { calling, again: Some((Arc::clone(&self.inner), request)) }
+        let inner = Arc::clone(&self.inner);
+        let usage = inner.adds_usage(&request);
+        ResponseFuture { calling: inner.call(&request, usage, false), again: true, usage, inner, request }
     }
 }
 
 /// The response of an upstream. If the connection had been idle and broke before the first byte of a response, the request
-/// is sent once more on a new connection: the server had closed the old one, which is not evidence about its health.
+/// is sent once more on a new connection: the server had closed the old one, which is not evidence about its health. If
+/// the upstream refuses `stream_options` that only the gateway added, the request is sent once more without them.
 ///
 /// All [operations](Operation) may be sent again; a model that was called twice for one response costs tokens at worst.
 pub(crate) struct ResponseFuture {
     calling: UpstreamFuture,
-    again: Option<(Arc<Inner>, Request)>,
+    inner: Arc<Inner>,
+    request: Request,
+    /// True if the request may be sent again on a new connection.
+    again: bool,
+    /// True if the gateway added `stream_options`.
+    usage: bool,
 }
 
 impl Future for ResponseFuture {
     type Output = Result<http::Response<UpstreamBody>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         loop {
-            match (ready!(self.calling.as_mut().poll(cx)), self.again.take()) {
-                (Err(error), Some((inner, request))) if error.stale => {
-                    self.calling = inner.call(&request, true);
+            this.calling = match ready!(this.calling.as_mut().poll(cx)) {
+                Err(error) if error.stale && take(&mut this.again) => {
+                    this.inner.call(&this.request, this.usage, true)
                 }
-                (result, _) => return Poll::Ready(result.map_err(Error::Transport)),
-            }
+                Ok(response) if usage_refusal::is_error(&response) && take(&mut this.usage) => {
+                    let (inner, request) = (Arc::clone(&this.inner), this.request.clone());
+                    Box::pin(usage_refusal::resend(response, inner, request))
+                }
+                result => return Poll::Ready(result.map_err(Error::Transport)),
+            };
         }
     }
 }
