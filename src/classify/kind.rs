@@ -26,7 +26,7 @@ pub(crate) enum OutcomeKind {
     Unauthorized,
     /// The credential has no permission for this.
     Permission,
-    /// The model or deployment does not exist.
+    /// The model or deployment does not exist, or cannot be called as it is configured.
     NotFound,
     /// The request body is too large.
     TooLarge,

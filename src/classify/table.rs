@@ -83,14 +83,22 @@ static TABLE: &[Row] = &[
     Row(401..=401, Nothing, OutcomeKind::Unauthorized),
     Row(402..=402, Nothing, OutcomeKind::QuotaExhausted),
     Row(403..=403, Nothing, OutcomeKind::Permission),
-    Row(404..=405, Nothing, OutcomeKind::NotFound),
+    // The address, the media type, the length and the connection are the gateway's, not the client's: a refusal of them is
+    // about the set-up of the deployment. 451: its region. 494 to 497: nginx, about TLS and the length of headers.
+    Row(404..=407, Nothing, OutcomeKind::NotFound),
     Row(408..=408, Nothing, OutcomeKind::Timeout),
     // A conflict is a lock that was not acquired in time: OpenAI's own clients retry it.
     Row(409..=409, Nothing, OutcomeKind::ServerError),
-    Row(410..=410, Nothing, OutcomeKind::NotFound),
+    Row(410..=412, Nothing, OutcomeKind::NotFound),
     Row(413..=413, Nothing, OutcomeKind::TooLarge),
+    Row(414..=417, Nothing, OutcomeKind::NotFound),
+    Row(421..=421, Nothing, OutcomeKind::NotFound),
     // TGI's failed generation, Bedrock's ModelErrorException; too early.
     Row(424..=425, Nothing, OutcomeKind::ServerError),
+    Row(426..=426, Nothing, OutcomeKind::NotFound),
+    Row(431..=431, Nothing, OutcomeKind::NotFound),
+    Row(451..=451, Nothing, OutcomeKind::NotFound),
+    Row(494..=497, Nothing, OutcomeKind::NotFound),
     // Groq: no capacity in this tier. Google and nginx: the client closed the request.
     Row(498..=498, Nothing, OutcomeKind::RateLimited),
     Row(499..=499, Nothing, OutcomeKind::ServerError),

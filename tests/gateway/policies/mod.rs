@@ -9,3 +9,4 @@ mod limits;
 mod more;
 mod random;
 mod retry;
+mod set_up;
