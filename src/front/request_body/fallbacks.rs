@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use super::scan::{self, Object, string};
+use super::{
+    metadata,
+    scan::{self, Object, string},
+};
 use crate::{
     config::{FallbackTarget, Fallbacks, KeyAction, key_action},
     error::InvalidRequest,
@@ -88,6 +91,7 @@ fn with_parameters(name: &str, object: &Object<'_>) -> Result<FallbackTarget, In
             key if FIXED.contains(&key) => {
                 return Err(InvalidRequest::value(at(), "may not differ in a fallback: remove it"));
             }
+            metadata::KEY if !metadata::is_accepted(&object.value(member)) => {}
             key => match key_action(key) {
                 KeyAction::Pass => parameters.push((key.into(), object.value(member).into())),
                 KeyAction::Strip | KeyAction::Reject => {

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::scan::{Member, Object};
+use super::{
+    metadata,
+    scan::{Member, Object},
+};
 use crate::{
     config::{KeyAction, key_action},
     request::{Layout, TopLevelKeys},
@@ -10,7 +13,7 @@ use crate::{
 
 /// Returns the layout of `object`. `model` is the range of the model's value, `commas` are the trailing commas.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
-    let Layout { mut cuts, keys, .. } = partition(&object.members);
+    let Layout { mut cuts, keys, .. } = partition(object);
     let inside = |cuts: &[Range<usize>], comma| cuts.iter().any(|cut| cut.contains(comma));
     let loose: Vec<_> = commas.iter().filter(|comma| !inside(&cuts, comma)).map(|&at| at..at + 1).collect();
     cuts.extend(loose);
@@ -20,11 +23,12 @@ pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize])
 
 /// Returns the keys that are sent, and one cut for each run of keys that are not. A cut ends at the key after the run; at
 /// the end of the object it begins after the value before the run. Both forms include exactly the run's commas.
-fn partition(members: &[Member<'_>]) -> Layout {
+fn partition(object: &Object<'_>) -> Layout {
+    let members = &*object.members;
     let (mut cuts, mut keys) = (Vec::new(), TopLevelKeys::with_capacity(members.len()));
     let mut first = None;
     for (index, member) in members.iter().enumerate() {
-        if key_action(&member.key) != KeyAction::Pass {
+        if !is_sent(object, member) {
             first = first.or(Some(index));
             continue;
         }
@@ -38,4 +42,10 @@ fn partition(members: &[Member<'_>]) -> Layout {
         cuts.push(from..last.span.end);
     }
     Layout { cuts, keys, ..Layout::default() }
+}
+
+/// Returns true if the member is sent upstream.
+fn is_sent(object: &Object<'_>, member: &Member<'_>) -> bool {
+    key_action(&member.key) == KeyAction::Pass
+        && (member.key != metadata::KEY || metadata::is_accepted(&object.value(member)))
 }

@@ -21,6 +21,7 @@
 mod estimate;
 mod fallbacks;
 mod layout;
+mod metadata;
 mod overrides;
 mod read;
 mod reading;
