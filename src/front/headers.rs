@@ -5,7 +5,10 @@ use tokio::time::Instant;
 use tollgate_layers::{Class, Outcome};
 
 use super::handle_error::{RETRY_AFTER_MS, write_retry_after};
-use crate::request::{RequestContext, Response};
+use crate::{
+    body::events::is_events,
+    request::{RequestContext, Response},
+};
 
 /// The id of the request: generated, or the client's own.
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -21,6 +24,8 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duratio
 const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
 /// OpenAI's SDKs obey this header. It keeps them from multiplying the retries of the gateway.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The usual number of headers in a response: those of the upstream that pass, and those of the gateway.
 const CAPACITY: usize = 16;
@@ -105,11 +110,20 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     let (whole, upstream) = (Instant::now().saturating_duration_since(context.arrival), context.upstream());
     headers.insert(DURATION, millis(whole));
     headers.insert(OVERHEAD, millis(whole.saturating_sub(upstream)));
+    if is_events(&headers) {
+        keep_flowing(&mut headers);
+    }
     let outcome = response.body().outcome();
     if outcome.class() != Class::Success {
         write_failure(&mut headers, context, outcome);
     }
     *response.headers_mut() = headers;
+}
+
+/// Keeps proxies and browsers from storing a stream, and nginx from collecting it.
+fn keep_flowing(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
 /// Writes the headers of a failure. If it is known when the upstream accepts calls again, the client receives that time, as

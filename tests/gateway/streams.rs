@@ -388,3 +388,19 @@ async fn old_completions_are_streamed_by_the_same_rules() {
     second.rest().await;
     is_honest(&second);
 }
+
+#[tokio::test]
+async fn a_stream_tells_proxies_to_pass_it_on_at_once() {
+    let plain = say::stream(&["hello"]);
+    for reply in [
+        plain.clone(),
+        plain.clone().header("cache-control", "public, max-age=60"),
+        plain.clone().header("x-accel-buffering", "yes"),
+        Reply::bytes(200, "application/octet-stream", plain.body()),
+    ] {
+        let asked = Case::of("m: a").always("a", reply).with(json!({"stream": true})).ask().await;
+        asked.status(200).header("cache-control", "no-cache").header("x-accel-buffering", "no");
+    }
+    let complete = Case::of("m: a").ask().await;
+    complete.status(200).no_header("cache-control").no_header("x-accel-buffering");
+}
