@@ -1,8 +1,8 @@
 //! The summary of a configuration that `--check` prints: no secrets, and only the host of each URL.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group};
+use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group, is_openai};
 
 /// Returns the summary of a configuration.
 #[must_use]
@@ -24,6 +24,7 @@ impl fmt::Display for Summary<'_> {
         fallbacks("fallbacks", Some(&settings.fallbacks), f)?;
         fallbacks("context window fallbacks", settings.context_window_fallbacks.as_ref(), f)?;
         fallbacks("content policy fallbacks", settings.content_policy_fallbacks.as_ref(), f)?;
+        unknown_parameters(self.0, f)?;
         let (retries, timeout) = (settings.num_retries, settings.timeout.as_secs_f64());
         writeln!(
             f,
@@ -73,7 +74,30 @@ fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     let token = d.target.headers.iter().any(|(name, _)| *name == http::header::AUTHORIZATION);
     let no_key = d.mock.is_none() && d.target.key.is_none() && !token;
-    writeln!(f, "{}", if no_key { "  no key" } else { "" })
+    write!(f, "{}", if no_key { "  no key" } else { "" })?;
+    if !d.defaults.is_empty() {
+        write!(f, "  sends {}", joined(d.defaults.iter().map(|(name, _)| &**name)))?;
+    }
+    writeln!(f)
+}
+
+/// Writes the parameters of deployments and of fallbacks that OpenAI does not have: what they mean, the upstream decides.
+fn unknown_parameters(config: &Config, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let settings = &config.settings;
+    let context = settings.context_window_fallbacks.iter().chain(&settings.content_policy_fallbacks);
+    let targets = std::iter::once(&settings.fallbacks).chain(context).flat_map(Fallbacks::targets);
+    let deployments = config.groups.iter().flat_map(|group| &group.deployments);
+    let parameters =
+        deployments.flat_map(|d| &d.defaults).chain(targets.flat_map(|target| &target.parameters));
+    let names: BTreeSet<&str> = parameters.map(|(name, _)| &**name).filter(|name| !is_openai(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "not parameters of OpenAI, sent upstream as they are: {}", joined(names))
+}
+
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,5 +116,5 @@ fn fallbacks(name: &str, fallbacks: Option<&Fallbacks>, f: &mut fmt::Formatter<'
 }
 
 fn names(targets: &[FallbackTarget]) -> String {
-    targets.iter().map(|target| &*target.model).collect::<Vec<_>>().join(", ")
+    joined(targets.iter().map(|target| &*target.model))
 }

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    repeats::Repeats,
     snippet::{Snippet, Source},
     yaml::Location,
 };
@@ -12,6 +13,7 @@ use super::{
 pub struct Diagnostics {
     file: Arc<str>,
     entries: Vec<Diagnostic>,
+    repeats: Repeats,
 }
 
 /// An error or a warning.
@@ -30,10 +32,12 @@ pub struct Diagnostic {
     /// The advice for fixing it.
     pub help: Option<String>,
     snippet: Option<Snippet>,
+    /// True if the diagnostic is only counted in the output.
+    omitted: bool,
 }
 
 /// The severity of a diagnostic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
@@ -67,16 +71,28 @@ impl Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Prints every diagnostic with its line of the file, in the format of rustc.
+/// Prints the diagnostics with their lines of the file, in the format of rustc. Of many of one kind the last are counted.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, entry) in self.entries.iter().enumerate() {
+        for (n, entry) in self.entries.iter().filter(|entry| !entry.omitted).enumerate() {
             if n > 0 {
                 writeln!(f)?;
             }
             entry.render(&self.file, f)?;
         }
-        Ok(())
+        self.repeats.rest().try_for_each(|(severity, kind, count)| {
+            let kind = if kind.is_empty() { String::new() } else { format!(": {kind}") };
+            writeln!(f, "\n{severity}: and {count} more{kind}")
+        })
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
     }
 }
 
@@ -87,11 +103,7 @@ impl Diagnostic {
     }
 
     fn render(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        writeln!(f, "{word}: {}", self.message)?;
+        writeln!(f, "{}: {}", self.severity, self.message)?;
         let gutter = " ".repeat(self.line.to_string().len());
         writeln!(f, "{gutter}--> {file}:{}:{}", self.line, self.column)?;
         if let Some(snippet) = &self.snippet {
@@ -113,12 +125,22 @@ impl Diagnostic {
 #[derive(Debug)]
 pub(super) struct DiagnosticSink<'a> {
     pub(super) source: Source<'a>,
-    entries: Vec<Diagnostic>,
+    entries: Vec<(Location, Diagnostic)>,
+    searches: usize,
 }
+
+/// The number of names for which a similar one is searched: the search compares a name with all others.
+const MAX_SEARCHES: usize = 20;
 
 impl<'a> DiagnosticSink<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { source: Source::new(text), entries: Vec::new() }
+        Self { source: Source::new(text), entries: Vec::new(), searches: 0 }
+    }
+
+    /// Returns the result of a search for a similar name, or none if there were enough searches.
+    pub(super) fn suggest<T>(&mut self, search: impl FnOnce() -> Option<T>) -> Option<T> {
+        self.searches += 1;
+        if self.searches > MAX_SEARCHES { None } else { search() }
     }
 
     /// Adds an error at `at`. The result takes a [`Diagnostic::help`].
@@ -132,19 +154,28 @@ impl<'a> DiagnosticSink<'a> {
     }
 
     fn push(&mut self, severity: Severity, at: &Location, message: String) -> &mut Diagnostic {
-        let snippet = self.source.snippet(at);
         let (line, column) = (at.line.max(1), at.column.max(1));
+        let path = at.path.clone();
         let entry =
-            Diagnostic { severity, line, column, path: at.path.clone(), message, help: None, snippet };
+            Diagnostic { severity, line, column, path, message, help: None, snippet: None, omitted: false };
         let last = self.entries.len();
-        self.entries.push(entry);
-        &mut self.entries[last]
+        self.entries.push((at.clone(), entry));
+        &mut self.entries[last].1
     }
 
     pub(super) fn finish(mut self, file: &str) -> Diagnostics {
-        self.entries.sort_by_key(|d| (d.line, d.column));
+        self.entries.sort_by_key(|(_, d)| (d.line, d.column));
         // A value behind an alias is read at each use of the alias, but is written once.
-        self.entries.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
-        Diagnostics { file: file.into(), entries: self.entries }
+        self.entries
+            .dedup_by(|(_, b), (_, a)| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+        let mut repeats = Repeats::default();
+        let with_snippet = |(at, mut entry): (Location, Diagnostic)| {
+            entry.omitted = repeats.exceeded(&entry);
+            // A line may be as long as the file, so the snippets of all diagnostics would take long.
+            entry.snippet = if entry.omitted { None } else { self.source.snippet(&at) };
+            entry
+        };
+        let entries = self.entries.into_iter().map(with_snippet).collect();
+        Diagnostics { file: file.into(), entries, repeats }
     }
 }

@@ -35,6 +35,7 @@ mod model;
 mod pattern;
 mod raw;
 mod read;
+mod repeats;
 mod resolve;
 mod snippet;
 #[cfg(test)]
@@ -52,7 +53,7 @@ pub use model::{
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
-pub(crate) use keys::{KeyAction, key_action, nearest};
+pub(crate) use keys::{KeyAction, is_openai, key_action, nearest};
 
 use error::DiagnosticSink;
 

@@ -9,6 +9,9 @@ use super::{
     yaml::{Key, Location, Node, Value},
 };
 
+/// LiteLLM's variable for the key that clients present.
+pub(super) const MASTER_KEY: &str = "LITELLM_MASTER_KEY";
+
 /// The sections of the file.
 #[derive(Debug)]
 pub(super) struct RawConfig<'e> {
@@ -59,6 +62,11 @@ impl Environment<'_> {
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let value = self.section.get(name).cloned().or_else(|| (self.outer)(name))?;
         Some(value.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    /// Returns true if the process has the variable without a value: a secret that was not mounted, most likely.
+    pub(super) fn is_blank(&self, name: &str) -> bool {
+        !self.section.contains_key(name) && (self.outer)(name).is_some_and(|value| value.trim().is_empty())
     }
 
     /// Returns the first of the variables that is set.
@@ -134,7 +142,8 @@ fn variables(
         Value::Number(n) => Some(n.to_string()),
         _ => read::text(node, sink),
     };
-    let present = section.entries().filter(|(_, node)| !node.is_null());
+    // A master key without a value is an error, as in `general_settings`.
+    let present = section.entries().filter(|(key, node)| !node.is_null() || key.name == MASTER_KEY);
     present.filter_map(|(key, node)| Some((key.name.clone(), text(node, sink)?))).collect()
 }
 
@@ -147,8 +156,9 @@ fn warn_unknown_section(key: &Key, sink: &mut DiagnosticSink<'_>) {
         sink.warning(&key.at, format!("the section `{name}` is not supported yet"));
     } else if !keys::SECTIONS.contains(&name) && !name.starts_with("x-") {
         // Files define YAML anchors below keys that begin with `x-`, by convention.
+        let near = sink.suggest(|| keys::nearest(name, keys::SECTIONS.iter().copied(), 4));
         let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
-        if let Some(near) = keys::nearest(name, keys::SECTIONS.iter().copied(), 4) {
+        if let Some(near) = near {
             entry.help(format!("did you mean `{near}`?"));
         }
     }
@@ -178,6 +188,11 @@ fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> 
 
 fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
     let at = node.at.clone();
+    if node.is_null() {
+        sink.error(&at, "the deployment is empty")
+            .help("remove the line, or write `model_name` and `litellm_params`");
+        return None;
+    }
     let mut top = Section::of(node, "a deployment", sink);
     if !top.is_map() {
         return None;
@@ -186,8 +201,9 @@ fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
     let info = top.take_section("model_info", sink);
     for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
         let name = key.at.last();
+        let near = sink.suggest(|| keys::nearest(name, keys::ENTRY.iter().copied(), 3));
         let entry = sink.warning(&key.at, format!("unknown key `{name}` in a deployment"));
-        if let Some(near) = keys::nearest(name, keys::ENTRY.iter().copied(), 3) {
+        if let Some(near) = near {
             entry.help(format!("did you mean `{near}`?"));
         } else if keys::PARAMS.contains(&name) {
             entry.help(format!("write `{name}` below `litellm_params`"));

@@ -1,5 +1,5 @@
 //! Azure OpenAI, in its two forms: with a dated version, the deployment is part of the path; with `v1`, it is the
-//! body's `model`, and there is no version.
+//! body's `model`, and there is no version but `preview`, which unlocks what is not final.
 
 use std::fmt::Write;
 
@@ -13,13 +13,15 @@ pub(super) static API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 const DEPLOYMENTS: &str = "/openai/deployments";
 const V1: &str = "/openai/v1";
+const PREVIEW: &str = "preview";
 
 /// Returns the path of the route, with `api-version` for a dated version.
 pub(super) fn path(base: &str, operation: Operation, model: &str, version: Option<&str>) -> String {
     let base = openai::without_route(base);
     let version = version.unwrap_or(DEFAULT_API_VERSION);
     if is_v1(base, version) {
-        return format!("{}{V1}{}", resource(base), operation.path());
+        let query = if version == PREVIEW { "?api-version=preview" } else { "" };
+        return format!("{}{V1}{}{query}", resource(base), operation.path());
     }
     let deployment = deployment(base, model);
     format!("{deployment}{}?api-version={}", operation.path(), encoded(version))
@@ -33,7 +35,7 @@ pub(super) fn supports_include_usage(base: &str, version: Option<&str>) -> bool 
 }
 
 fn is_v1(base: &str, version: &str) -> bool {
-    matches!(version, "v1" | "latest" | "preview") || base.ends_with(V1)
+    matches!(version, "v1" | "latest" | PREVIEW) || base.ends_with(V1)
 }
 
 /// Returns the path of the deployment: the one in the base, or else the one named by the model.

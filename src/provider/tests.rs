@@ -181,17 +181,19 @@ fn azure_accepts_a_dated_base_url_in_any_form() {
 }
 
 #[test]
-fn azure_v1_has_no_version_and_never_doubles_its_path() {
+fn azure_v1_has_no_version_but_preview_and_never_doubles_its_path() {
     for base in ["https://r", "https://r/", "https://r/openai", "https://r/openai/v1", "https://r/openai/v1/"]
     {
-        for version in ["v1", "latest", "preview"] {
+        for (version, query) in [("v1", ""), ("latest", ""), ("preview", "?api-version=preview")] {
             assert_eq!(
                 url(&azure(base, Some(version))),
-                "https://r/openai/v1/chat/completions",
+                format!("https://r/openai/v1/chat/completions{query}"),
                 "{base} {version}"
             );
         }
     }
+    let embeddings = azure("https://r/openai/v1", Some("preview"));
+    assert_eq!(embeddings.uri(Operation::Embeddings), "https://r/openai/v1/embeddings?api-version=preview");
     assert_eq!(
         url(&azure("https://r/openai/v1/", Some("2024-10-21"))),
         "https://r/openai/v1/chat/completions"

@@ -15,6 +15,7 @@ mod harness;
 mod http;
 mod kept_connections;
 mod leaks;
+mod litellm_names;
 mod models;
 mod owner;
 mod patterns;

@@ -141,18 +141,21 @@ pub(super) fn own_key(name: &str) -> Option<&'static OwnKey> {
     OWN_KEYS.iter().find(|o| o.name == name)
 }
 
+mod credential;
 mod litellm;
 mod openai;
 mod redaction;
 #[cfg(test)]
 mod tests;
 
+pub(super) use credential::is_credential;
 pub(crate) use litellm::{KeyAction, key_action};
 pub(super) use litellm::{
     correction, is_error_policy, is_litellm_param, is_litellm_setting, is_model_info, replacement_advice,
 };
-pub(super) use openai::{OPENAI, is_openai};
-pub(super) use redaction::{Visibility, is_secret, is_visible, is_visible_key, redact};
+pub(super) use openai::OPENAI;
+pub(crate) use openai::is_openai;
+pub(super) use redaction::{Visibility, is_secret, is_visible, redact, shown_key};
 
 /// Returns true if the word is the name of a setting, which may be shown anywhere.
 pub(super) fn is_known(word: &str) -> bool {

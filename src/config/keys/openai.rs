@@ -1,7 +1,7 @@
 //! OpenAI's request parameters.
 
 /// Returns true for a parameter of OpenAI's chat, completions or embeddings.
-pub(in crate::config) fn is_openai(name: &str) -> bool {
+pub(crate) fn is_openai(name: &str) -> bool {
     OPENAI.contains(&name)
 }
 

@@ -3,6 +3,8 @@
 //! The rule is an allow-list: a value is shown only if its key is a known setting that holds no secret. A misspelled
 //! key, which is what many messages are about, therefore never reveals its value.
 
+use std::borrow::Cow;
+
 /// The keys and values that may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Visibility {
@@ -63,7 +65,7 @@ pub(in crate::config) fn is_visible(written: &str, shown: Visibility) -> bool {
 
 /// Returns true if a key may be shown. By mistake, a secret may have become a key or a part of one. Among secret
 /// values, only a key that looks like a variable or a common header is shown; elsewhere a key with a blank is hidden.
-pub(in crate::config) fn is_visible_key(name: &str, shown: Visibility) -> bool {
+fn is_visible_key(name: &str, shown: Visibility) -> bool {
     let common = ["x-", "content-", "openai-", "user-agent"]
         .iter()
         .any(|start| name.to_lowercase().starts_with(start));
@@ -76,6 +78,42 @@ pub(in crate::config) fn is_visible_key(name: &str, shown: Visibility) -> bool {
         Visibility::All => true,
     };
     shape && is_visible(name, Visibility::All)
+}
+
+/// Returns the key in the form for messages: `***` if it may not be shown, its first four letters if it is not known and
+/// looks like a secret rather than a word.
+pub(in crate::config) fn shown_key(name: &str, shown: Visibility) -> Cow<'_, str> {
+    match name {
+        _ if super::is_known(name) => name.into(),
+        _ if !is_visible_key(name, shown) => "***".into(),
+        _ if is_opaque(name, shown) => (name.chars().take(4).collect::<String>() + "***").into(),
+        _ => name.into(),
+    }
+}
+
+/// The length from which a name may be a secret, in characters.
+const SECRET_LENGTH: usize = 20;
+
+/// Returns true if the name has the length of a secret, and letters and digits in an order that words do not have. The
+/// name of a group may be any word, so that only a part without a separator counts.
+fn is_opaque(name: &str, shown: Visibility) -> bool {
+    let mixed =
+        |text: &str| text.contains(char::is_alphabetic) && text.contains(|c: char| c.is_ascii_digit());
+    let is_long = |text: &str| text.chars().count() >= SECRET_LENGTH && mixed(text);
+    let mut parts = name.split(|c: char| !c.is_alphanumeric());
+    parts.clone().any(is_long) || (shown != Visibility::All && is_long(name) && !parts.all(is_word))
+}
+
+/// Returns true for letters with a short number before or after them, or a number such as a date.
+fn is_word(part: &str) -> bool {
+    let letters = part.trim_matches(|c: char| c.is_ascii_digit());
+    let (before, after) = part.split_once(letters).unwrap_or_default();
+    let number = |digits: &str, limit| digits.len() <= limit;
+    match letters.chars().count() {
+        0 => number(part, 8),
+        1..=3 => number(before, 4) && number(after, 4) && (before.is_empty() || after.is_empty()),
+        _ => before.is_empty() && number(after, 4) && letters.chars().all(char::is_alphabetic),
+    }
 }
 
 /// Returns the word, or `***` if it looks like a secret.
@@ -108,6 +146,36 @@ mod tests {
         assert!(below("rpm") && below("api_base") && below("routing_strategy"));
         assert!(!below("model_list") && !below("litellm_params"));
         assert!(!below("api_key") && !below("api_ky") && !below("extra_headers") && !below("master_key"));
+    }
+
+    #[test]
+    fn a_key_that_looks_like_no_word_is_shown_by_its_first_four_letters() {
+        let settings = |name| shown_key(name, Visibility::Settings).into_owned();
+        for name in [
+            "AbCd1234EfGh5678IjKl",
+            "Zm9vYmFyYmF6cXV4MTIzNDU2",
+            "a1b2-c3d4e5-f6g7-h8i9j0",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "abcdefghijklmnopqrstuvwxyz1",
+            "0123456789abcdef0123456789abcdef",
+            "xoxb_12ab34cd56ef78ab90",
+        ] {
+            assert_eq!(settings(name), format!("{}***", &name[..4]));
+        }
+        for name in [
+            "cache_creation_input_token_cost_above_1hr",
+            "use_http2_prior_knowledge",
+            "my_very_long_setting_without_digits",
+            "claude-3-5-sonnet-20241022-v2",
+            "llama-3.1-70b-instruct-q4_K_M",
+            "short1",
+        ] {
+            assert_eq!(settings(name), name);
+        }
+        let group = |name| shown_key(name, Visibility::All).into_owned();
+        assert_eq!(group("mixtral-8x7b-instruct-v0.1"), "mixtral-8x7b-instruct-v0.1");
+        assert_eq!(group("AbCd1234EfGh5678IjKl"), "AbCd***");
+        assert_eq!(group("sk-canary-123456"), "***");
     }
 
     #[test]

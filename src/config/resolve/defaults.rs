@@ -33,7 +33,7 @@ pub(super) fn resolve(params: &Section, sink: &mut DiagnosticSink<'_>) -> Vec<Pa
 /// Parameters that change the form of the response; only the client may set them.
 const CLIENT_ONLY: [&str; 2] = ["stream", "stream_options"];
 
-/// Returns the parameter, unless it is null, reserved for the client, or contains an unset variable.
+/// Returns the parameter, unless it is null, reserved for the client, a credential, or contains an unset variable.
 pub(super) fn parameter(key: &Key, node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Parameter> {
     if node.is_null() {
         return None;
@@ -43,10 +43,27 @@ pub(super) fn parameter(key: &Key, node: &Node, sink: &mut DiagnosticSink<'_>) -
         sink.warning(&key.at, format!("`{name}` is ignored: only the client may set it"));
         return None;
     }
+    if withheld(key, sink) {
+        return None;
+    }
     if let Some(unset) = unset(node) {
         return read::invalid(unset, "set", sink);
     }
     Some((key.name.as_str().into(), node.json_text().into()))
+}
+
+/// Returns true, with a warning, if the key is the name of a credential or looks like a credential itself.
+fn withheld(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
+    let name = key.at.last();
+    let is_hidden = name != key.name;
+    if is_hidden || keys::is_credential(name) {
+        sink.warning(
+            &key.at,
+            format!("unknown key `{name}`; it is not sent upstream, because it looks like a credential"),
+        )
+        .help("a credential is `api_key`, or a header below `headers`");
+    }
+    is_hidden || keys::is_credential(name)
 }
 
 fn unset(node: &Node) -> Option<&Node> {

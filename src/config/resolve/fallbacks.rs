@@ -13,7 +13,10 @@ use crate::config::{
 };
 
 /// All names that can be called: groups, aliases and ids of deployments.
-pub(super) struct KnownNames(BTreeMap<Arc<str>, NameKind>);
+pub(super) struct KnownNames {
+    names: BTreeMap<Arc<str>, NameKind>,
+    patterns: Vec<Pattern>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NameKind {
@@ -26,15 +29,18 @@ impl KnownNames {
     pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
         let ids = ids.iter().map(|id| (id.clone(), NameKind::Deployment));
         // A group takes precedence over a deployment with this id.
-        Self(ids.chain(groups.map(|name| (name.clone(), NameKind::Group))).collect())
+        let names: BTreeMap<_, _> = ids.chain(groups.map(|name| (name.clone(), NameKind::Group))).collect();
+        let patterns = names.keys().filter_map(|name| Pattern::parse(name)).collect();
+        Self { names, patterns }
     }
 
     pub(super) fn add_alias(&mut self, name: &Arc<str>) {
-        self.0.entry(name.clone()).or_insert(NameKind::Alias);
+        self.names.entry(name.clone()).or_insert(NameKind::Alias);
+        self.patterns.extend(Pattern::parse(name));
     }
 
     pub(super) fn is_group(&self, name: &str) -> bool {
-        self.0.get(name) == Some(&NameKind::Group)
+        self.names.get(name) == Some(&NameKind::Group)
     }
 
     /// Returns the name of the group at `node`.
@@ -48,8 +54,9 @@ impl KnownNames {
 
     /// Returns the name if a group, an alias, a deployment or a pattern has it.
     pub(super) fn known(&self, name: &str, at: &Location, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
-        let mut patterns = self.0.keys().filter_map(|name| Pattern::parse(name));
-        if !self.0.contains_key(name) && patterns.any(|pattern| pattern.capture(name).is_some()) {
+        if !self.names.contains_key(name)
+            && self.patterns.iter().any(|pattern| pattern.capture(name).is_some())
+        {
             return Some(name.into());
         }
         self.check((name, |_| true), at, sink)
@@ -61,22 +68,28 @@ impl KnownNames {
         at: &Location,
         sink: &mut DiagnosticSink<'_>,
     ) -> Option<Arc<str>> {
-        if let Some((known, _)) = self.0.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
+        if let Some((known, _)) = self.names.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
             return Some(known.clone());
         }
-        if self.0.is_empty() {
+        if self.names.is_empty() {
             // No group is valid; the reason is already in the sink.
             return None;
         }
-        let entry = sink.error(at, format!("there is no group `{}`", keys::redact(name)));
+        let advice = sink.suggest(|| Some(self.advice(name, allow)));
+        let shown = keys::shown_key(name, keys::Visibility::All);
+        sink.error(at, format!("there is no group `{shown}`")).help = advice;
+        None
+    }
+
+    /// Returns advice for a name that is not known.
+    fn advice(&self, name: &str, allow: fn(NameKind) -> bool) -> String {
         // Ids are not suggested: most are hashes.
-        let names = self.0.iter().filter(|(_, kind)| **kind != NameKind::Deployment && allow(**kind));
+        let names = self.names.iter().filter(|(_, kind)| **kind != NameKind::Deployment && allow(**kind));
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
         match keys::nearest(name, names.iter().copied(), 4) {
-            Some(near) => entry.help(format!("did you mean `{near}`?")),
-            None => entry.help(format!("the groups are {}", first_few(&names))),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the groups are {}", first_few(&names)),
         }
-        None
     }
 }
 
@@ -174,7 +187,7 @@ fn target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Opt
             keys::PARAMS.contains(&name) || keys::SETTINGS.contains(&name) || keys::own_key(name).is_some();
         let setting = setting || keys::is_litellm_param(name) || defaults::resembles_secret(name);
         if setting && !keys::is_openai(name) {
-            let name = keys::redact(name);
+            let name = key.at.last();
             sink.warning(&key.at, format!("`{name}` cannot be changed by a fallback; it is ignored"));
         } else {
             parameters.extend(defaults::parameter(key, value, sink));

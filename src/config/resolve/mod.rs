@@ -17,7 +17,7 @@ use super::{
     Alias, Config, Group,
     error::DiagnosticSink,
     keys,
-    raw::RawConfig,
+    raw::{MASTER_KEY, RawConfig},
     read,
     yaml::{Location, Node, Value},
 };
@@ -77,13 +77,17 @@ fn alias_target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) 
     }
 }
 
-/// Returns the configured key, else LiteLLM's environment variable. An empty key in the file is an error: the
+/// Returns the configured key, else LiteLLM's environment variable. An empty key is an error in either place: the
 /// operator intended to require a key.
 fn master_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<secrecy::SecretString> {
     let Some((key, node)) = raw.general.entry("master_key") else {
-        let key = raw.env.get("LITELLM_MASTER_KEY");
+        let key = raw.env.get(MASTER_KEY);
         match key.as_deref() {
             Some(text) => warn_well_known(text, &raw.at, "`LITELLM_MASTER_KEY`", sink),
+            None if raw.env.is_blank(MASTER_KEY) => {
+                sink.error(&raw.at, "the environment variable `LITELLM_MASTER_KEY` is empty")
+                    .help("set it to the key, or unset it to let every client call");
+            }
             None => check_other_auth(raw, sink),
         }
         return key.map(Into::into);

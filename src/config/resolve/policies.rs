@@ -46,11 +46,8 @@ pub(super) fn by_group(
         if names.is_group(&group) {
             policies.push((group, counts));
         } else {
-            sink.warning(
-                &key.at,
-                format!("`{}` is not a group: its policy is ignored", keys::redact(&group)),
-            )
-            .help("write it for the `model_name` of the group");
+            sink.warning(&key.at, format!("`{}` is not a group: its policy is ignored", key.at.last()))
+                .help("write it for the `model_name` of the group");
         }
     }
     policies
@@ -63,8 +60,8 @@ pub(super) fn retry_budget(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option
         let part = match &*key.name {
             "percent" => &mut budget.percent,
             "reserve" => &mut budget.reserve,
-            other => {
-                sink.warning(&key.at, format!("unknown key `{}` in `retry_budget`", keys::redact(other)))
+            _ => {
+                sink.warning(&key.at, format!("unknown key `{}` in `retry_budget`", key.at.last()))
                     .help("its keys are `percent` and `reserve`");
                 continue;
             }
@@ -77,9 +74,10 @@ pub(super) fn retry_budget(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option
 fn error_name(key: &Key, suffix: &str, sink: &mut DiagnosticSink<'_>) -> Option<ErrorName> {
     let found = key.name.strip_suffix(suffix).and_then(|word| NAMES.iter().find(|(name, _)| *name == word));
     if found.is_none() {
-        let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", key.at.last()));
         let names: Vec<_> = NAMES.iter().map(|(name, _)| format!("{name}{suffix}")).collect();
-        if let Some(near) = keys::nearest(&key.name, names.iter().map(String::as_str), 6) {
+        let near = sink.suggest(|| keys::nearest(&key.name, names.iter().map(String::as_str), 6));
+        let entry = sink.warning(&key.at, format!("unknown error `{}` in a policy", key.at.last()));
+        if let Some(near) = near {
             entry.help(format!("did you mean `{near}`?"));
         }
     }

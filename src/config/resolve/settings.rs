@@ -212,8 +212,9 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
                 entry.help(advice);
             }
         } else {
+            let near = sink.suggest(|| keys::nearest(word, known.iter().copied(), 3));
             let entry = sink.warning(&key.at, format!("unknown key `{word}` in `{name}`"));
-            if let Some(near) = keys::nearest(word, known.iter().copied(), 3) {
+            if let Some(near) = near {
                 entry.help(format!("did you mean `{near}`?"));
             } else if keys::GENERAL.contains(&word) {
                 entry.help(format!("write `{word}` below `general_settings`"));

@@ -29,6 +29,10 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: g\n  §model_name: h\n  litellm_params: {model: openai/m}\n",
     ),
     // deployments
+    ("the deployment is empty", "model_list:\n-§\n"),
+    ("the deployment is empty", "model_list: [§null]\n"),
+    ("the deployment is empty", "PARAMS\n- §~\n"),
+    ("has no `model_name`", "model_list:\n- §{}\n"),
     ("has no `model_name`", "model_list:\n- §litellm_params: {model: openai/m}\n"),
     ("has no `litellm_params`", "model_list:\n- §model_name: g\n"),
     ("`litellm_params` must be a map", "model_list:\n- model_name: g\n  litellm_params: §openai/m\n"),
@@ -69,6 +73,10 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ),
     ("unknown provider `bedrok`", "PARAMS\n    custom_llm_provider: §bedrok\n"),
     ("has no `api_base`", "model_list:\n- model_name: g\n  litellm_params: {model: §azure/foo}\n"),
+    (
+        "is not a version of Azure's API",
+        "PARAMS\n    custom_llm_provider: azure\n    api_base: https://r.example\n    api_version: §21.10.2024\n",
+    ),
     // URLs
     ("must begin with `http://`", "PARAMS\n    api_base: §example.com\n"),
     ("only http and https are supported", "PARAMS\n    api_base: §ftp://example.com\n"),

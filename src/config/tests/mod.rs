@@ -2,6 +2,7 @@
 
 mod bad;
 mod damage;
+mod floods;
 mod other_auth;
 mod unsupported;
 mod vendors;

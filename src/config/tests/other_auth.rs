@@ -20,6 +20,24 @@ fn another_auth_method_that_is_off_is_ignored() {
 }
 
 #[test]
+fn an_empty_master_key_of_the_environment_is_an_error() {
+    let file = |more: &str| format!("{PARAMS}\n    api_key: k\n{more}\n");
+    for value in ["", " ", "\n", "\t\r\n"] {
+        let errors = read_with(&file(""), &[("LITELLM_MASTER_KEY", value)]).unwrap_err().to_string();
+        assert!(errors.contains("the environment variable `LITELLM_MASTER_KEY` is empty"), "{errors}");
+    }
+    for section in ["{LITELLM_MASTER_KEY: ''}", "{LITELLM_MASTER_KEY: ' '}", "{LITELLM_MASTER_KEY: }"] {
+        let file = file(&format!("environment_variables: {section}"));
+        assert!(read_with(&file, &[]).is_err(), "{section}");
+    }
+    let unset = file("general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}");
+    assert!(read_with(&unset, &[("LITELLM_MASTER_KEY", "")]).is_err());
+    let written = file("general_settings: {master_key: tr0ub4dor}");
+    let (config, _) = read_with(&written, &[("LITELLM_MASTER_KEY", "")]).unwrap();
+    assert!(config.master_key.is_some(), "the key of the file protects it");
+}
+
+#[test]
 fn the_master_key_may_come_from_the_environment() {
     let file = |more: &str| format!("{PARAMS}\n{more}\n");
     let key = |more: &str, env: &[(&str, &str)]| {

@@ -61,3 +61,48 @@ fn a_missing_model_list_is_the_only_error() {
         assert_eq!(errors.errors().count(), 1, "{errors}");
     }
 }
+
+#[test]
+fn a_secret_that_stands_as_a_key_is_shown_by_its_first_four_letters() {
+    const SECRET: &str = "AbCd1234EfGh5678IjKl";
+    for text in [
+        format!("{PARAMS}\n    {SECRET}: 1\n"),
+        format!("{PARAMS}\n    extra_body: {{{SECRET}: 1}}\n"),
+        format!("{PARAMS}\n  {SECRET}: 1\n"),
+        format!("{PARAMS}\n{SECRET}: 1\n"),
+        format!("{PARAMS}\nrouter_settings: {{{SECRET}: 1}}\n"),
+        format!("{PARAMS}\ngeneral_settings: {{{SECRET}: 1}}\n"),
+        format!("{PARAMS}\nlitellm_settings: {{fallbacks: [{{{SECRET}: [g]}}]}}\n"),
+        format!("{PARAMS}\nrouter_settings: {{fallbacks: [{{g: [{{model: g, {SECRET}: 1}}]}}]}}\n"),
+        format!(
+            "{PARAMS}\nrouter_settings: {{retry_policy: {{{SECRET}: 1}}, retry_budget: {{{SECRET}: 1}}}}\n"
+        ),
+        format!("{PARAMS}\nrouter_settings: {{model_group_retry_policy: {{{SECRET}: {{}}}}}}\n"),
+        format!("{PARAMS}\n    headers: {{\"{SECRET} \": 1}}\n"),
+    ] {
+        let shown = match read_with(&text, &[]) {
+            Ok((config, warnings)) => {
+                assert!(config.groups[0].deployments[0].defaults.is_empty(), "{text}");
+                warnings.to_string()
+            }
+            Err(errors) => errors.to_string(),
+        };
+        assert!(!shown.contains(&SECRET[..6]), "{text}: {shown}");
+        assert!(shown.contains("AbCd***") || text.contains("headers"), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn a_parameter_with_the_name_of_a_credential_is_not_sent() {
+    for name in ["my_api_key", "hf_token", "db_password", "webhook_secret", "session_cookie", "Authorization"]
+    {
+        for params in [format!("{name}: x"), format!("extra_body: {{{name}: x}}")] {
+            let (config, warnings) = read(&format!("{PARAMS}\n    api_key: k\n    {params}\n"));
+            assert_eq!(config.groups[0].deployments[0].defaults, [], "{params}");
+            assert!(
+                warnings.contains(&format!("`{name}`")) && warnings.contains("not sent upstream"),
+                "{warnings}"
+            );
+        }
+    }
+}

@@ -146,3 +146,44 @@ fn azure_accepts_an_entra_token_if_there_is_no_key() {
     let said = bearer(", azure_ad_token: tr0ub4dor, extra_headers: {authorization: mine}", &[]);
     assert_eq!(said.1, ["mine"], "a configured header takes precedence over both");
 }
+
+#[test]
+fn hints_of_litellm_are_not_a_part_of_the_models_name() {
+    let own = "api_base: https://r.example, api_key: k, api_version: api-version=2024-10-21";
+    for (model, name) in [
+        ("azure/o_series/my-o3", "my-o3"),
+        ("azure/gpt5_series/my-gpt", "my-gpt"),
+        ("azure/responses/my-gpt", "my-gpt"),
+        ("azure/responses/gpt5_series/my-gpt", "my-gpt"),
+        ("azure/my-gpt", "my-gpt"),
+        ("openai/responses/gpt-5", "gpt-5"),
+        ("openai/accounts/a/models/m", "accounts/a/models/m"),
+        ("openai/responses", "responses"),
+        ("hosted_vllm/responses/m", "responses/m"),
+    ] {
+        let (target, chat, warnings) = target(&format!("model: {model}, {own}"), &[]);
+        assert_eq!(&*target.model, name, "{model}");
+        let azure =
+            format!("https://r.example/openai/deployments/{name}/chat/completions?api-version=2024-10-21");
+        assert!(!model.starts_with("azure/") || chat == azure, "{chat}");
+        let expected = model.contains("/responses/") && !model.starts_with("hosted");
+        assert_eq!(warnings.contains("the hint `responses/` has no effect"), expected, "{model}: {warnings}");
+    }
+    let (target, ..) = target(&format!("model: o_series/my-o3, custom_llm_provider: azure, {own}"), &[]);
+    assert_eq!(&*target.model, "my-o3");
+}
+
+#[test]
+fn the_api_version_of_the_environment_may_be_written_as_a_query() {
+    let params = "model: azure/m, api_base: https://r.example/openai/v1/, api_key: k";
+    let chat = |params: &str, env: &[(&str, &str)]| target(params, env).1;
+    let preview = "https://r.example/openai/v1/chat/completions?api-version=preview";
+    assert_eq!(chat(params, &[("AZURE_API_VERSION", "?api-version=preview")]), preview);
+    assert_eq!(chat(&format!("{params}, api_version: preview"), &[]), preview);
+    let dated = "https://r.example/openai/v1/chat/completions";
+    assert_eq!(chat(&format!("{params}, api_version: 2024-10-21"), &[]), dated);
+    let bad = format!("model_list: [{{model_name: g, litellm_params: {{{params}}}}}]");
+    let errors = read_with(&bad, &[("AZURE_API_VERSION", "soon")]).unwrap_err().to_string();
+    assert!(errors.contains("`AZURE_API_VERSION` is not a version"), "{errors}");
+    assert_eq!(target("model: openai/m, api_key: k, api_version: anything", &[]).0.api_version, None);
+}

@@ -52,9 +52,9 @@ impl<'a> Locator<'a> {
     fn visit_map(&mut self, entries: &mut [(Key, Node)], path: &str, shown: keys::Visibility) {
         let mut lines = HashMap::new();
         for (key, node) in entries {
-            let visible = keys::is_visible_key(&key.name, shown);
-            let name = if visible { &key.name } else { "***" };
-            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let name = keys::shown_key(&key.name, shown);
+            let visible = *name == *key.name;
+            let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
             let last = path.len() - name.len();
             (key.at.path, key.at.key) = (path.as_str().into(), last);
             if !visible {

@@ -2,6 +2,7 @@
 
 mod table;
 
+use super::is_credential;
 use FileRole::{Both, Param, Setting};
 use KeyAction::{Pass, Strip};
 pub(super) use table::{KEYS, PREFIXES};
@@ -40,9 +41,13 @@ pub(crate) fn key_action(key: &str) -> KeyAction {
     if COMMON.contains(&key) {
         return Pass;
     }
+    listed_action(key).unwrap_or_else(|| if is_price(key) || is_credential(key) { Strip } else { Pass })
+}
+
+/// Returns the action of the tables on a key that is not sent upstream.
+fn listed_action(key: &str) -> Option<KeyAction> {
     let by_prefix = PREFIXES.iter().filter(|row| key.starts_with(row.0));
-    let action = find(key).into_iter().chain(by_prefix).map(|row| row.2).find(|action| *action != Pass);
-    action.unwrap_or_else(|| if is_price(key) { Strip } else { Pass })
+    find(key).into_iter().chain(by_prefix).map(|row| row.2).find(|action| *action != Pass)
 }
 
 /// Returns the row of a name in [`KEYS`], which are sorted by name.
@@ -55,6 +60,7 @@ pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
     let param = |row: &Row| matches!(row.1, Param | Both);
     find(name).is_some_and(param)
         || is_price(name)
+        || listed_action(name).is_some()
         || PREFIXES.iter().any(|row| param(row) && name.starts_with(row.0))
 }
 
@@ -134,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_key_that_upstreams_know_is_passed_on() {
-        for name in ["user", "metadata", "store", "priority", "ttl", "cache_prompt", "", "x"] {
+        for name in ["user", "metadata", "store", "priority", "cache_prompt", "", "x"] {
             assert_eq!(key_action(name), Pass, "{name}");
         }
         for name in COMMON {
@@ -153,7 +159,9 @@ mod tests {
         assert!(names.len() > 400);
         for name in names {
             let served = super::super::PARAMS.contains(&name) || super::super::is_openai(name);
-            assert!(served || is_litellm_param(name) || key_action(name) != Pass, "{name}");
+            assert!(served || is_litellm_param(name), "a file may send {name}");
+            let passes = ["model", "metadata"].contains(&name);
+            assert_eq!(key_action(name) == Pass, passes, "a client may send {name}");
         }
     }
 }

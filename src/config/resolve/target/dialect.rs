@@ -55,9 +55,29 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
+    let name = without_hint(vendor, name, at, sink);
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
+}
+
+/// LiteLLM's hints between a provider and a name. They choose the class that translates parameters, or the operation that
+/// is called, and are never a part of the name.
+const HINTS: [&str; 3] = ["o_series", "gpt5_series", "responses"];
+
+/// Returns the name without LiteLLM's hints. Warns of a hint that asks for an operation that is not called.
+fn without_hint<'n>(vendor: &Vendor, name: &'n str, at: &Node, sink: &mut DiagnosticSink<'_>) -> &'n str {
+    let hint =
+        |name: &'n str| name.split_once('/').filter(|(hint, rest)| HINTS.contains(hint) && !rest.is_empty());
+    let mut rest = name;
+    while let Some((word, after)) = hint(rest).filter(|_| ["openai", "azure"].contains(&vendor.prefix)) {
+        if word == "responses" {
+            sink.warning(&at.at, "the hint `responses/` has no effect: chat completions are called")
+                .help("remove it from the model's name");
+        }
+        rest = after;
+    }
+    rest
 }
 
 fn unknown(prefix: &str, node: &Node, sink: &mut DiagnosticSink<'_>) {
@@ -67,7 +87,7 @@ fn unknown(prefix: &str, node: &Node, sink: &mut DiagnosticSink<'_>) {
         }
         _ => "unknown provider".to_owned(),
     };
-    let near = keys::nearest(prefix, VENDORS.iter().map(|vendor| vendor.prefix), 3);
+    let near = sink.suggest(|| keys::nearest(prefix, VENDORS.iter().map(|vendor| vendor.prefix), 3));
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let name = match &node.value {
         Value::Text(model) if !node.hidden && node.variable.is_none() => {

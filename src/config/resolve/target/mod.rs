@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::deployment::DeploymentDefaults;
 use crate::config::{
-    BaseUrl, DEFAULT_API_VERSION, Pattern, Provider, Target, Vendor,
+    BaseUrl, Pattern, Provider, Target, Vendor,
     error::DiagnosticSink,
     is_framing, keys,
     raw::{Environment, ModelEntry},
@@ -13,6 +13,7 @@ use crate::config::{
     yaml::{Location, Node, Value},
 };
 
+mod api_version;
 mod base;
 mod dialect;
 
@@ -38,7 +39,6 @@ pub(super) fn resolve(
     };
     let mut headers = headers(entry, sink);
     let organization = param("organization").and_then(|node| organization(node, sink));
-    let api_version = param("api_version").and_then(|node| read::text(node, sink));
     let (dialect, at) = (dialect?, &model?.at);
     let base = base::resolve(entry, &dialect, (mock, env), sink);
     // A self-hosted server may need no key.
@@ -57,8 +57,7 @@ pub(super) fn resolve(
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
     check_wildcard((&entry.name, &model), (vendor, at), sink);
-    let default_version = || env.get("AZURE_API_VERSION").unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
-    let api_version = api_version.or_else(|| azure.then(default_version)).map(Into::into);
+    let api_version = if azure { api_version::resolve(param("api_version"), at, env, sink) } else { None };
     let organization = organization.or_else(|| {
         let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
         HeaderValue::from_str(&name).ok()
