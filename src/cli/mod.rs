@@ -1,12 +1,16 @@
 //! The command line: arguments, signals and exit codes. No other module prints.
 
 mod check;
+mod environment;
 mod serve;
 mod simulate;
 
 use std::{fmt::Display, fs, path::Path, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 
 pub use check::summary;
 
@@ -17,12 +21,12 @@ const BAD_CONFIG: u8 = 78;
 
 /// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Command {
     #[command(subcommand)]
     other: Option<Other>,
     #[command(flatten)]
-    serve: Option<serve::Arguments>,
+    serve: serve::Arguments,
 }
 
 /// The subcommands; without one the gateway is served.
@@ -35,14 +39,26 @@ enum Other {
 /// Runs the command line: serves, checks a configuration, or simulates one under load.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Command::parse() {
-        Command { other: Some(Other::Simulate(arguments)), .. } => simulate::simulate(&arguments),
-        Command { serve: Some(arguments), .. } => serve::serve(arguments),
-        Command { other: None, serve: None } => {
-            Ok(Command::command().print_help().map_or(ExitCode::FAILURE, |()| 2.into()))
-        }
+    let result = match Command::try_parse() {
+        Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
+        Ok(Command { other: None, serve }) => serve::serve(serve),
+        Err(error) => Err(lone_path(&error).unwrap_or_else(|| error.exit())),
     };
     result.unwrap_or_else(|code| code)
+}
+
+/// Reports a path that stands without `--config`, and returns the exit code. Returns none for any other error.
+fn lone_path(error: &clap::Error) -> Option<ExitCode> {
+    let kinds = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
+    let word = kinds.iter().find_map(|kind| match error.get(*kind)? {
+        ContextValue::String(word) => Some(word),
+        _ => None,
+    })?;
+    let is_path = !word.starts_with('-') && (word.contains(['.', '/']) || Path::new(word).exists());
+    is_path.then(|| {
+        eprintln!("error: unexpected argument `{word}`: did you mean `--config {word}`?");
+        environment::USAGE.into()
+    })
 }
 
 /// Returns the configuration and its warnings.

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{check::summary, failed, read};
+use super::{check::summary, environment, failed, read};
 use crate::{
     config::{Config, ListenerSettings},
     gateway::Gateway,
@@ -24,15 +24,16 @@ const DEREGISTRATION_DELAY: Duration = Duration::from_secs(3);
 /// The arguments of `tollgate` without a subcommand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// YAML configuration, in the format of LiteLLM's proxy; SIGHUP reloads it
-    #[arg(long, value_name = "PATH")]
-    config: PathBuf,
-    /// Address to listen on; 0.0.0.0 listens on every interface
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// Port to listen on; 0 picks a free one
-    #[arg(long, default_value_t = 8000)]
-    port: u16,
+    /// YAML configuration, in the format of LiteLLM's proxy; SIGHUP reloads it [default: TOLLGATE_CONFIG,
+    /// CONFIG_FILE_PATH]
+    #[arg(short, long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Address to listen on; 0.0.0.0 listens on every interface [default: HOST, else 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// Port to listen on; 0 picks a free one [default: PORT, else 8000]
+    #[arg(long)]
+    port: Option<u16>,
     /// Check the configuration, print a summary, and exit (with code 78 if it is invalid)
     #[arg(long)]
     check: bool,
@@ -52,8 +53,9 @@ impl Arguments {
 /// # Errors
 ///
 /// Returns the exit code after printing the error.
-pub(super) fn serve(arguments: Arguments) -> Result<ExitCode, ExitCode> {
-    let (config, warnings) = read(&arguments.config)?;
+pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
+    let path = environment::config(arguments.config.take())?;
+    let (config, warnings) = read(&path)?;
     eprint!("{warnings}");
     if arguments.check {
         print!("{}", summary(&config));
@@ -62,7 +64,7 @@ pub(super) fn serve(arguments: Arguments) -> Result<ExitCode, ExitCode> {
     init_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
-    let code = runtime.block_on(run(arguments, &config));
+    let code = runtime.block_on(run(arguments, path, &config));
     // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
@@ -77,28 +79,27 @@ fn init_log() {
         .init();
 }
 
-async fn run(arguments: Arguments, config: &Config) -> Result<ExitCode, ExitCode> {
+async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<ExitCode, ExitCode> {
     let state = State::new().map_err(failed("cannot set up TLS"))?;
-    let gateway = stack::gateway(config, &state, arguments.options());
+    let options = arguments.options();
+    let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
-    let (listener, address) = listen(&arguments, settings.backlog).await?;
+    let (listener, address) = listen(arguments, settings.backlog).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
     announce(address, config);
     let listener =
         Listener::new(listener, max_connections(config)).with_keepalive_timeout(settings.keepalive_timeout);
     let (service, draining) = (gateway.clone(), state.draining.clone());
-    let reload = Reload { arguments, state, gateway, address, settings };
+    let reload = Reload { path, options, state, gateway, address, settings };
     tokio::spawn(reload.on_each(hangup));
     Ok(exit_code(serve_until(signals, listener, service, draining).await))
 }
 
-async fn listen(
-    Arguments { host, port, .. }: &Arguments,
-    backlog: u32,
-) -> Result<(TcpListener, SocketAddr), ExitCode> {
-    let listener = Listener::bind(host, *port, backlog).await;
+async fn listen(arguments: Arguments, backlog: u32) -> Result<(TcpListener, SocketAddr), ExitCode> {
+    let (host, port) = (environment::host(arguments.host), environment::port(arguments.port)?);
+    let listener = Listener::bind(&host, port, backlog).await;
     let listener = listener.map_err(failed(format_args!("cannot listen on {host}:{port}")))?;
     let address = listener.local_addr().map_err(failed("cannot listen"))?;
     Ok((listener, address))
@@ -129,7 +130,8 @@ fn exit_code(finished: bool) -> ExitCode {
 
 /// Reads the configuration file again and replaces the tree that serves.
 struct Reload {
-    arguments: Arguments,
+    path: PathBuf,
+    options: stack::Options,
     state: State,
     gateway: Gateway,
     address: SocketAddr,
@@ -159,11 +161,11 @@ impl Reload {
 
     /// Replaces the tree, or prints the errors of an invalid file and keeps the tree.
     fn reload(&self) {
-        let Ok((config, warnings)) = read(&self.arguments.config) else {
+        let Ok((config, warnings)) = read(&self.path) else {
             return eprintln!("tollgate: the configuration stays as it was");
         };
         eprint!("{warnings}");
-        match stack::gateway(&config, &self.state, self.arguments.options()) {
+        match stack::gateway(&config, &self.state, self.options) {
             Ok(gateway) => {
                 self.gateway.replace(&gateway);
                 self.warn(&config);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use super::{failed, read};
+use super::{environment, failed, read};
 use crate::{
     config::RoutingStrategy,
     simulate::{
@@ -13,9 +13,9 @@ use crate::{
 /// The arguments of `tollgate simulate`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// YAML configuration, in the format of LiteLLM's proxy
-    #[arg(long, value_name = "PATH")]
-    config: PathBuf,
+    /// YAML configuration, in the format of LiteLLM's proxy [default: TOLLGATE_CONFIG, CONFIG_FILE_PATH]
+    #[arg(short, long, value_name = "PATH")]
+    config: Option<PathBuf>,
     /// Routing strategy, overrides the configuration
     #[arg(long, value_name = "NAME", value_parser = strategy)]
     strategy: Option<RoutingStrategy>,
@@ -97,8 +97,8 @@ impl Arguments {
 /// # Errors
 ///
 /// Returns the exit code after printing the error.
-pub(super) fn simulate(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
-    let (mut config, warnings) = read(&arguments.config)?;
+pub(super) fn simulate(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
+    let (mut config, warnings) = read(&environment::config(arguments.config.take())?)?;
     eprint!("{warnings}");
     config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
     print!("{}", run(&config, &arguments.scenario()).map_err(failed("cannot simulate"))?);

@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::support::{
     answers as say,
     case::Case,
-    gateway::{Gateway, Start, config, run},
+    gateway::{Finished, Gateway, Start, command, config, run},
     reply::Gate,
+    soon,
     upstream::Upstream,
 };
 
@@ -42,6 +43,112 @@ async fn a_start_without_a_configuration_names_the_missing_argument() {
     let ended = run::<&str>([]).await;
     assert_ne!(ended.code, Some(0));
     assert!(ended.stderr.contains("--config"), "{}", ended.stderr);
+}
+
+/// Runs the command with these variables to its end.
+async fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
+    let mut command = command();
+    command.args(arguments).envs(variables.iter().copied());
+    let output = soon("the end of the command", command.output()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Finished { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+#[tokio::test]
+async fn a_path_without_config_is_an_error_with_a_suggestion() {
+    let path = config(GOOD);
+    let path = path.to_str().unwrap();
+    for arguments in [
+        &[path][..],
+        &["config.yaml"],
+        &["./conf/prod.yml", "--check"],
+        &["--check", "config.yaml"],
+        &["--port", "0", "config.json"],
+        &["simulate", "config.yaml", "--rps", "5"],
+    ] {
+        let ended = run(arguments).await;
+        let word = arguments.iter().find(|word| word.contains('.')).unwrap();
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        assert!(
+            ended.stderr.contains(&format!("did you mean `--config {word}`?")),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+    }
+    let typo = run(["simulte"]).await;
+    assert!(typo.code == Some(2) && typo.stderr.contains("simulate"), "{}", typo.stderr);
+}
+
+#[tokio::test]
+async fn the_configuration_comes_from_an_argument_or_from_the_environment() {
+    let (good, bad) = (config(GOOD), config("model_list: []"));
+    let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
+    for (variables, arguments) in [
+        (&[][..], &["-c", good, "--check"][..]),
+        (&[("TOLLGATE_CONFIG", good)], &["--check"]),
+        (&[("CONFIG_FILE_PATH", good)], &["--check"]),
+        (&[("TOLLGATE_CONFIG", good), ("CONFIG_FILE_PATH", bad)], &["--check"]),
+        (&[("TOLLGATE_CONFIG", " "), ("CONFIG_FILE_PATH", good)], &["--check"]),
+        (&[("TOLLGATE_CONFIG", bad)], &["--config", good, "--check"]),
+        (&[("TOLLGATE_CONFIG", good), ("PORT", "none")], &["--check"]),
+    ] {
+        let checked = run_with(variables, arguments).await;
+        assert_eq!(checked.code, Some(0), "{variables:?} {arguments:?}: {}", checked.stderr);
+        assert!(checked.stdout.contains("small: 2 deployments"), "{}", checked.stdout);
+    }
+    assert_eq!(run_with(&[("CONFIG_FILE_PATH", bad)], &[]).await.code, Some(78));
+    let none = run_with(&[("TOLLGATE_CONFIG", "")], &[]).await;
+    assert!(none.code == Some(2) && none.stderr.contains("TOLLGATE_CONFIG"), "{}", none.stderr);
+}
+
+#[tokio::test]
+async fn the_address_comes_from_the_environment_unless_an_argument_names_it() {
+    let path = config(GOOD);
+    let path = path.to_str().unwrap();
+    let taken = Upstream::start().await.port().to_string();
+    let busy = Upstream::start().await;
+    let busy = busy.port().to_string();
+    let message = |host: &str, port: &str| format!("cannot listen on {host}:{port}");
+    for (variables, arguments, host, port) in [
+        (&[("PORT", &*busy)][..], &[][..], "127.0.0.1", &*busy),
+        (&[("PORT", &busy), ("HOST", "127.0.0.1")], &[], "127.0.0.1", &busy),
+        (&[("PORT", &taken)], &["--port", &busy], "127.0.0.1", &busy),
+        (&[("PORT", &busy), ("HOST", "nowhere.invalid")], &[], "nowhere.invalid", &busy),
+        (&[("PORT", &busy), ("HOST", "nowhere.invalid")], &["--host", "127.0.0.1"], "127.0.0.1", &busy),
+    ] {
+        let ended = run_with(variables, &[&["-c", path], arguments].concat()).await;
+        assert_eq!(ended.code, Some(1), "{variables:?} {arguments:?}");
+        assert!(ended.stderr.contains(&message(host, port)), "{variables:?} {arguments:?}: {}", ended.stderr);
+    }
+    for port in ["none", "65536", "-1", "80a"] {
+        let ended = run_with(&[("PORT", port)], &["-c", path]).await;
+        assert!(ended.code == Some(2) && ended.stderr.contains("PORT"), "{port}: {}", ended.stderr);
+    }
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let bracketed = run(["-c", path, "--host", "[::1]", "--port", &port]).await;
+    assert!(bracketed.stderr.contains("in use"), "{}", bracketed.stderr);
+}
+
+#[tokio::test]
+async fn an_empty_master_key_of_the_environment_is_an_error() {
+    let path = config(GOOD);
+    let path = path.to_str().unwrap();
+    for value in ["", " ", "\n", "\t \r\n"] {
+        let ended = run_with(&[("LITELLM_MASTER_KEY", value)], &["-c", path, "--port", "0"]).await;
+        assert_eq!(ended.code, Some(78), "{value:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("`LITELLM_MASTER_KEY` is empty"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_entry_of_the_model_list_is_an_error_with_its_line() {
+    for (list, line) in [("model_list:\n  -\n", 2), ("model_list:\n  - null\n", 2), ("model_list: [{}]\n", 1)]
+    {
+        let ended = run(["-c", config(list).to_str().unwrap(), "--port", "0"]).await;
+        assert_eq!(ended.code, Some(78), "{list}: {}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("config.yaml:{line}:")), "{list}: {}", ended.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,47 @@
+//! Arguments that were not given, from the environment: containers and platforms set them there.
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+/// The exit code for a wrong command line, as clap has it.
+pub(super) const USAGE: u8 = 2;
+
+/// Returns the path of the configuration: the argument, else tollgate's variable, else LiteLLM's.
+///
+/// # Errors
+///
+/// Returns the exit code after printing the error.
+pub(super) fn config(argument: Option<PathBuf>) -> Result<PathBuf, ExitCode> {
+    let variable = || variable("TOLLGATE_CONFIG").or_else(|| variable("CONFIG_FILE_PATH"));
+    argument.or_else(|| variable().map(PathBuf::from)).ok_or_else(|| {
+        eprintln!("error: there is no configuration: give `--config PATH`, or set TOLLGATE_CONFIG");
+        eprintln!("\nFor more information, try '--help'.");
+        USAGE.into()
+    })
+}
+
+/// Returns the host to listen on.
+pub(super) fn host(argument: Option<String>) -> String {
+    argument.or_else(|| variable("HOST")).unwrap_or_else(|| "127.0.0.1".to_owned())
+}
+
+/// Returns the port to listen on.
+///
+/// # Errors
+///
+/// Returns the exit code after printing the error.
+pub(super) fn port(argument: Option<u16>) -> Result<u16, ExitCode> {
+    match (argument, variable("PORT")) {
+        (Some(port), _) => Ok(port),
+        (None, None) => Ok(8000),
+        (None, Some(text)) => text.parse().map_err(|_| {
+            eprintln!("error: the environment variable PORT is not a port: `{text}`");
+            USAGE.into()
+        }),
+    }
+}
+
+/// Returns a variable of the environment without surrounding blanks. An empty one counts as unset.
+fn variable(name: &str) -> Option<String> {
+    let value = env::var(name).ok()?.trim().to_owned();
+    Some(value).filter(|value| !value.is_empty())
+}
