@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod connects;
 mod crowd;
 mod growth;
 mod leaving;
@@ -30,7 +31,9 @@ pub(crate) fn names() -> Vec<&'static str> {
     [memory::RESIDENT]
         .into_iter()
         .chain(traffic)
-        .chain([memory::IDLE, leaving::LEAVING, growth::GROWTH])
+        .chain([memory::IDLE, leaving::LEAVING])
+        .chain(connects::names())
+        .chain([growth::GROWTH])
         .collect()
 }
 
@@ -51,6 +54,7 @@ pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
     drop(sides);
     memory::idle_streams(&mut bench).await?;
     leaving::run(&mut bench).await?;
+    connects::run(&mut bench).await?;
     growth::run(&mut bench).await?;
     crowd::run(&mut bench).await?;
     Ok(bench.report)

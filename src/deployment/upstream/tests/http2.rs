@@ -113,3 +113,46 @@ async fn an_http2_stream_that_is_not_read_does_not_block_the_others() {
         length = timeout(Duration::from_secs(60), reading) => assert_eq!(length, Ok(LONG)),
     }
 }
+
+#[tokio::test]
+async fn an_http2_connection_that_stops_serving_is_replaced_after_three_calls_without_a_response() {
+    // A peer that permits no streams, and one that answers none.
+    for streams in [0, 100] {
+        let server = Server::new().await;
+        let serving = async {
+            let silent =
+                service_fn(|_: Request<Incoming>| pending::<Result<Response<Full<Bytes>>, Infallible>>());
+            let mut stopped = http2::Builder::new(TokioExecutor::new());
+            stopped.max_concurrent_streams(streams);
+            let stopped = stopped.serve_connection(server.accept().await, silent);
+            let second = async {
+                let service = service_fn(|_: Request<Incoming>| async {
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"served"))))
+                });
+                let connection = http2::Builder::new(TokioExecutor::new());
+                connection.serve_connection(server.accept().await, service).await
+            };
+            tokio::join!(stopped, second)
+        };
+        let calling = async {
+            let mut unanswered = 0;
+            loop {
+                let call = server.client.call(call(&server.base));
+                match timeout(Duration::from_millis(1_100), call).await {
+                    Ok(Ok(response)) => {
+                        return (unanswered, response.into_body().collect().await.unwrap().to_bytes());
+                    }
+                    // A stream that was opened before the peer permitted none is refused.
+                    Ok(Err(_)) => {}
+                    Err(_) => unanswered += 1,
+                }
+            }
+        };
+        tokio::select! {
+            ended = serving => panic!("it ended: {ended:?}"),
+            result = timeout(Duration::from_secs(20), calling) => {
+                assert_eq!(result.expect("a response"), (3, Bytes::from_static(b"served")));
+            }
+        }
+    }
+}
