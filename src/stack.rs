@@ -145,6 +145,8 @@ fn deployment(
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
+        .with_event_limit(settings.max_event_bytes)
+        .with_held_events(state.held_events(settings))
         .with_broken_events(settings.pass_broken_events)
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()

@@ -18,6 +18,7 @@ use tollgate_layers::{
 };
 
 use crate::{
+    body::held_events::HeldEvents,
     classify::{OutcomeKind, counted, kind_of},
     config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
@@ -40,6 +41,7 @@ pub struct State {
     pub draining: Draining,
     connect: Connect,
     registry: Mutex<Registry>,
+    held_events: HeldEvents,
     grace: Duration,
 }
 
@@ -99,6 +101,7 @@ impl State {
             draining: Draining::default(),
             connect,
             registry: Mutex::default(),
+            held_events: HeldEvents::default(),
             grace: GRACE,
         }
     }
@@ -146,6 +149,12 @@ impl State {
         let RetryBudget { percent, reserve } = settings.retry_budget;
         self.metrics.budget().set(percent, reserve);
         self.metrics.budget().clone()
+    }
+
+    /// Returns the unfinished events of all streams, with the limit of `settings`.
+    pub(crate) fn held_events(&self, settings: &Settings) -> HeldEvents {
+        self.held_events.set_max(settings.max_held_events);
+        self.held_events.clone()
     }
 
     /// Returns the quota meters of a deployment, with the limits of the current configuration. The meters keep their

@@ -12,6 +12,7 @@ use tollgate_layers::Outcome;
 use super::{
     active::Decoder,
     byte_queue::ByteQueue,
+    held_events::HeldShare,
     opening::Opening,
     sse::{EventBlock, Framer, TooLong},
     timeouts::RunningTimeouts,
@@ -38,6 +39,9 @@ pub(crate) struct Events {
     reader: TemplateReader,
     transcript: Option<Transcript>,
     config: WatchConfig,
+    share: HeldShare,
+    /// True after the stream had to give up its unfinished event: the rest passes without being read.
+    unwatched: bool,
 }
 
 /// The handling of one event.
@@ -62,6 +66,8 @@ impl Events {
             ready: ByteQueue::default(),
             reader: TemplateReader::default(),
             transcript: config.keeps_transcript.then(Transcript::default),
+            share: config.peek.held_events.share(),
+            unwatched: false,
             config,
         }
     }
@@ -77,7 +83,7 @@ impl Events {
 
     /// Returns the number of bytes that are held.
     pub(crate) fn held(&self) -> usize {
-        self.ready.len() + self.framer.unfinished().len()
+        self.ready.len() + self.framer.unfinished_len()
     }
 
     /// Returns the form of the received bytes, if none was passed on or dropped.
@@ -100,6 +106,9 @@ impl Events {
         let outcome = match over {
             // After the terminal event nothing is missing, however the connection ended.
             Err(broken) if !self.state.done => {
+                if self.unwatched {
+                    self.ready.push(Bytes::from_static(b"\n\n"));
+                }
                 self.ready.push(ErrorObject::of_break(broken).event());
                 // The limits that the head has reported stay valid.
                 broken.outcome().with_reported(so_far.requests(), so_far.tokens())
@@ -128,6 +137,14 @@ impl Events {
         self.ready.gather()
     }
 
+    /// Passes on the unfinished event and all that follows. The stream counts as answered, and cannot be continued.
+    fn unwatch(&mut self) {
+        self.ready.push(self.framer.take_rest());
+        (self.state.any, self.state.fresh, self.state.content) = (true, true, true);
+        (self.unwatched, self.transcript) = (true, None);
+        let _ = self.share.set(0);
+    }
+
     fn pass(&mut self, from: usize, to: usize) {
         if from < to {
             self.ready.push(self.framer.slice(from..to));
@@ -137,6 +154,11 @@ impl Events {
 
 impl Decoder for Events {
     fn take(&mut self, piece: Bytes) -> Result<(), StreamBreak> {
+        if self.unwatched {
+            self.state.fresh = true;
+            self.ready.push(piece);
+            return Ok(());
+        }
         self.framer.push(piece);
         let mut from = self.framer.start();
         loop {
@@ -147,6 +169,9 @@ impl Decoder for Events {
                     let complete = self.framer.take_blocks(from);
                     if !complete.is_empty() {
                         self.ready.push(complete);
+                    }
+                    if !self.share.set(self.framer.unfinished_len()) {
+                        self.unwatch();
                     }
                     return Ok(());
                 }
@@ -171,6 +196,9 @@ impl Decoder for Events {
     }
 
     fn close(&mut self) -> Result<(), StreamBreak> {
+        if self.unwatched {
+            return Ok(());
+        }
         let mut missing = "";
         let mut passed = None;
         // An event without its blank line is passed on only if it completes the stream; otherwise it is ignored.

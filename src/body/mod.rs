@@ -21,6 +21,7 @@ mod coalesce;
 mod decompress;
 pub(crate) mod events;
 mod handle;
+pub(crate) mod held_events;
 pub(crate) mod opening;
 pub(crate) mod plain;
 mod response_body;

@@ -143,6 +143,16 @@ impl Framer {
         self.buf.slice(self.start..)
     }
 
+    /// Returns the length of the incomplete block.
+    pub(crate) fn unfinished_len(&self) -> usize {
+        self.buf.len() - self.start
+    }
+
+    /// Returns the bytes of the incomplete block, and ends the framing.
+    pub(crate) fn take_rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.buf).slice(self.start..)
+    }
+
     /// Returns the complete blocks from `from` on, and discards all complete blocks. Returning the whole buffer costs
     /// no reference count.
     pub(crate) fn take_blocks(&mut self, from: usize) -> Bytes {

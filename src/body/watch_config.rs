@@ -8,7 +8,7 @@ use std::sync::{
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Outcome};
 
-use super::secrets::Secrets;
+use super::{held_events::HeldEvents, secrets::Secrets};
 
 /// The gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,10 @@ impl Classifier {
     }
 }
 
+/// The default limit of one event, in bytes: 16 MB, larger than any event seen (images in base64), and affordable for
+/// one request.
+pub(crate) const DEFAULT_EVENT_LIMIT: usize = 16 << 20;
+
 /// The configuration of a deployment's Peek layer.
 #[derive(Clone, Debug)]
 pub(crate) struct PeekConfig {
@@ -40,6 +44,8 @@ pub(crate) struct PeekConfig {
     /// True for `broken_events: pass`: events with broken JSON are passed on.
     pub(crate) pass_broken: bool,
     pub(crate) event_limit: usize,
+    /// The unfinished events of all streams.
+    pub(crate) held_events: HeldEvents,
     /// The number of events with broken JSON, for the metrics.
     pub(crate) broken: Option<Arc<AtomicU64>>,
     /// The credentials that are removed from errors.
@@ -47,15 +53,12 @@ pub(crate) struct PeekConfig {
 }
 
 impl PeekConfig {
-    /// The default limit of one event, in bytes: 16 MB, larger than any event seen (images in base64), and affordable
-    /// for one request.
-    const EVENT_LIMIT: usize = 16 << 20;
-
     pub(crate) fn new(classifier: Classifier) -> Self {
         Self {
             classifier,
             pass_broken: false,
-            event_limit: Self::EVENT_LIMIT,
+            event_limit: DEFAULT_EVENT_LIMIT,
+            held_events: HeldEvents::default(),
             broken: None,
             secrets: Secrets::default(),
         }

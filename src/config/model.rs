@@ -268,6 +268,10 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// `max_buffered_bytes`: the maximum number of bytes of request bodies in memory. Default: 1 GB.
     pub max_buffered_bytes: usize,
+    /// `max_event_bytes`: the maximum size of one event of a stream. Default: 16 MB.
+    pub max_event_bytes: usize,
+    /// `max_held_events`: the maximum number of bytes of unfinished events, over all streams. Default: 32 MB.
+    pub max_held_events: usize,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
     /// `upstream_keepalive_timeout`: the time after which an idle connection to an upstream is closed. Default: 50 s.

@@ -12,6 +12,7 @@ mod edge;
 mod failover_scenarios;
 mod failures;
 mod harness;
+mod held_events;
 mod http;
 mod kept_connections;
 mod leaks;

@@ -127,6 +127,8 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "max_in_flight", deployment: false },
     OwnKey { name: "max_connections", deployment: false },
     OwnKey { name: "max_buffered_bytes", deployment: false },
+    OwnKey { name: "max_event_bytes", deployment: false },
+    OwnKey { name: "max_held_events", deployment: false },
     OwnKey { name: "keepalive_timeout", deployment: false },
     OwnKey { name: "backlog", deployment: false },
     OwnKey { name: "upstream_keepalive_timeout", deployment: false },

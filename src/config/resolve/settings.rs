@@ -65,6 +65,8 @@ impl Default for Settings {
             max_body: 100 * MEGABYTE,
             max_in_flight: 16_384,
             max_buffered_bytes: 1000 * MEGABYTE,
+            max_event_bytes: 16 << 20,
+            max_held_events: 32 * MEGABYTE,
             listener: ListenerSettings {
                 max_connections: None,
                 keepalive_timeout: Duration::from_secs(75),
@@ -123,6 +125,8 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         max_buffered_bytes: raw
             .read("max_buffered_bytes", sink, positive)
             .unwrap_or(unset.max_buffered_bytes),
+        max_event_bytes: raw.read("max_event_bytes", sink, positive).unwrap_or(unset.max_event_bytes),
+        max_held_events: raw.read("max_held_events", sink, positive).unwrap_or(unset.max_held_events),
         listener: listener(raw, unset.listener, sink),
         upstream_keepalive_timeout: keepalive.unwrap_or(unset.upstream_keepalive_timeout),
         retry_policy: policy("retry_policy", "Retries", sink),

@@ -40,6 +40,7 @@ pub(crate) use future::ResponseFuture;
 
 use crate::{
     body::{
+        held_events::HeldEvents,
         secrets::Secrets,
         timeouts::{AttemptTimeouts, RunningTimeouts},
         upstream_body::UpstreamBody,
@@ -99,8 +100,13 @@ impl<C: Clone> PeekLayer<C> {
         self
     }
 
+    /// Sets the unfinished events of all streams, which have a limit together.
+    pub(crate) fn with_held_events(mut self, held_events: HeldEvents) -> Self {
+        self.config().held_events = held_events;
+        self
+    }
+
     /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
-    #[cfg(test)]
     pub(crate) fn with_event_limit(mut self, bytes: usize) -> Self {
         self.config().event_limit = bytes;
         self
