@@ -115,8 +115,8 @@ pub enum Health {
     /// The cooldown is over, and one call, the probe, may find out if the endpoint is healthy again. `reserve` takes the
     /// probe, and fails for a second call.
     HalfOpen,
-    /// Cooling down until this time. Health never closes a group: when all endpoints are cooling down, the balancer calls
-    /// one of them nevertheless.
+    /// Cooling down until this time, or held by its server for longer than is credible. Health never closes a group: when
+    /// all endpoints are cooling down, the balancer calls one of them nevertheless.
     CoolingDown(Instant),
 }
 

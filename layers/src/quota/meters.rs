@@ -65,6 +65,8 @@ pub struct MeterSnapshot {
 pub(super) struct CapacityCheck {
     /// The used part of the fullest meter, 0.0 to 1.0.
     pub(super) used: f64,
+    /// The end of a server hold, of which the firm part is over.
+    pub(super) held_until: Option<Instant>,
 }
 
 impl Meters {
@@ -119,7 +121,10 @@ impl Meters {
     pub(super) fn check(&self, cost: u64, now: Instant) -> Result<CapacityCheck, NoCapacity> {
         let now = self.millis(now);
         let mut state = self.state();
-        let check = state.check(cost, now).map(|()| CapacityCheck { used: state.used() });
+        let check = state.check(cost, now).map(|()| CapacityCheck {
+            used: state.used(),
+            held_until: state.held_until(now).map(|until| self.instant(until)),
+        });
         drop(state);
         self.unless_account_closed(
             check.map_err(|(at, why)| NoCapacity { until: self.instant(at), reason: why }),

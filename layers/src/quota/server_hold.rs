@@ -5,12 +5,18 @@ use std::time::Duration;
 /// The longest hold: an hour, in milliseconds.
 const LONGEST: u64 = 3_600_000;
 
+/// The part of a hold in which no call is made at all: a minute, in milliseconds. A server may name a time that is far too
+/// long, and a group must not be closed for it.
+const LONGEST_FIRM: u64 = 60_000;
+
 /// The time until which the server accepts no calls.
 ///
-/// A hold is about capacity, not about health: it ends exactly at the time that the server gave, without a probe.
+/// A hold is about capacity, not about health: it ends exactly at the time that the server gave, without a probe. After
+/// its firm part the endpoint may be called where there is no other.
 #[derive(Debug)]
 pub(super) struct ServerHold {
     until: u64,
+    firm_until: u64,
     /// The hold after a refusal without a time, in milliseconds: the first, the next, and the longest.
     first_guess: u64,
     guess: u64,
@@ -26,6 +32,7 @@ impl ServerHold {
         let first_guess = millis(first_guess);
         Self {
             until: 0,
+            firm_until: 0,
             first_guess,
             guess: first_guess,
             longest_guess: millis(longest_guess),
@@ -39,6 +46,11 @@ impl ServerHold {
 
     pub(super) const fn until(&self) -> u64 {
         self.until
+    }
+
+    /// Returns the end of the firm part.
+    pub(super) const fn firm_until(&self) -> u64 {
+        self.firm_until
     }
 
     pub(super) fn closed_for(&self, now: u64) -> Option<Duration> {
@@ -60,6 +72,7 @@ impl ServerHold {
         };
         self.last_refusal = Some(now);
         self.until = self.until.max(now + closed);
+        self.firm_until = self.firm_until.max(now + closed.min(LONGEST_FIRM));
     }
 
     /// Records that a call sent at `sent` succeeded. A call from before the last refusal is no evidence for the time after

@@ -136,7 +136,9 @@ where
     fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         let cost = self.cost.get(req);
         let check = self.kept.meters.check(cost, now)?;
-        Ok(Score { health: Health::Healthy(1.0), cost: cost.max(1) as f64, used: check.used.min(1.0) })
+        // The balancer calls it only if it can call no other.
+        let health = check.held_until.map_or(Health::Healthy(1.0), Health::CoolingDown);
+        Ok(Score { health, cost: cost.max(1) as f64, used: check.used.min(1.0) })
     }
 
     fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), NoCapacity> {

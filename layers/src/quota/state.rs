@@ -102,7 +102,7 @@ impl MeterState {
         if self.in_flight.full() {
             later(now + self.in_flight.next_ends(), NoCapacityReason::InFlight);
         }
-        later(self.server_hold.until(), NoCapacityReason::ServerHold);
+        later(self.server_hold.firm_until(), NoCapacityReason::ServerHold);
         if full.0 > now { Err(full) } else { Ok(()) }
     }
 
@@ -111,6 +111,11 @@ impl MeterState {
         let requests = self.requests.as_ref().map_or(0.0, |requests| requests.minute.used_part());
         let tokens = self.tokens.as_ref().map_or(0.0, |tokens| tokens.minute.used_part());
         requests.max(tokens)
+    }
+
+    /// Returns the end of the server hold, if that has not passed.
+    pub(super) fn held_until(&self, now: u64) -> Option<u64> {
+        Some(self.server_hold.until()).filter(|until| *until > now)
     }
 
     /// Returns the cost to reserve for a call: the corrected estimate, and at most the whole limit of tokens.
@@ -250,7 +255,7 @@ impl MeterState {
     /// Returns the number of such calls that could begin until `by`; with `certain`, only those that surely can.
     pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), certain: bool) -> u64 {
         let cost = self.expected_cost(estimate, now);
-        if by < now || self.server_hold.until() > by {
+        if by < now || self.server_hold.firm_until() > by {
             return 0;
         }
         let slots = |requests: &mut RequestMeter| {

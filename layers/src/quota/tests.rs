@@ -11,8 +11,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Accounting, Limits, Meters, QuotaGuard, QuotaLayer, RateWindow};
 use crate::{
-    AtResponse, BoxError, Class, Endpoint, OnComplete, Outcome, endpoint::NoCapacityReason,
-    outcome::ReportedLimit, testing::Strict,
+    AtResponse, BoxError, Class, Endpoint, OnComplete, Outcome,
+    endpoint::{Horizon, NoCapacityReason},
+    outcome::ReportedLimit,
+    testing::Strict,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -175,6 +177,23 @@ async fn a_server_hold_closes_for_exactly_the_time_of_retry_after() {
     assert!(meters.check(1, Instant::now()).is_ok());
     refuse(&meters, Some(secs(100_000)));
     assert_eq!(meters.snapshot().closed_for, Some(secs(3_600)), "a hold lasts an hour at most");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_hold_of_more_than_a_minute_is_only_avoided_after_the_minute() {
+    for named in [secs(61), secs(600), secs(100_000), Duration::MAX] {
+        let meters = Meters::new(requests(600));
+        refuse(&meters, Some(named));
+        let (until, end) = (Instant::now() + secs(60), Instant::now() + named.min(secs(3_600)));
+        let full = meters.check(1, Instant::now()).expect_err("closed");
+        assert_eq!((full.reason, full.until), (NoCapacityReason::ServerHold, until));
+        assert_eq!(meters.slots(1, Horizon::likely(Instant::now(), until - ms(1))), 0);
+        advance(secs(60)).await;
+        assert_eq!(meters.check(1, Instant::now()).expect("open").held_until, Some(end), "{named:?}");
+        assert!(meters.reserve(1, Instant::now()).is_ok());
+        advance(end - Instant::now()).await;
+        assert_eq!(meters.check(1, Instant::now()).expect("open").held_until, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

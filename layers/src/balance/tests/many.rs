@@ -146,3 +146,28 @@ async fn no_request_waits_for_more_than_many_endpoints_can_serve_in_time() {
     assert_eq!(refused.len(), 10 * MANY - 5 * (MANY - 1));
     assert!(refused.iter().all(|after| (secs(5)..secs(6)).contains(after)), "{:?}", refused.first());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_closed_for_long_is_called_after_a_minute_only_where_there_is_no_other() {
+    let closed = Server::judging(0, Duration::ZERO, 1, secs(3_600));
+    let other = Server::new(1, Duration::ZERO);
+    let endpoint = |server: &Arc<Server>| deployment(server, &Meters::new(Limits::default()), rpm(60));
+    let (held, healthy) = (endpoint(&closed), endpoint(&other));
+    for _ in 0..2 {
+        held.clone().oneshot(Ask::default()).await.expect("an answer");
+    }
+    let alone = layer(Strategy::Adaptive).layer(vec![held.clone()]);
+    let both = layer(Strategy::Adaptive).layer(vec![held, healthy]);
+    let refused = call(&alone, Ask::default()).await.expect_err("held");
+    assert!((secs(59)..=secs(60)).contains(&refused.retry_after()), "{refused:?}");
+    for minute in 1..=3 {
+        sleep(secs(60)).await;
+        for _ in 0..10 {
+            assert_eq!(call(&both, Ask::default()).await.expect("the other").by, 1, "minute {minute}");
+        }
+        let before = closed.called();
+        call(&alone, Ask::default()).await.expect("an answer, although a refusal");
+        assert_eq!(closed.called(), before + 1);
+        assert!(call(&alone, Ask::default()).await.is_err(), "held again");
+    }
+}
