@@ -14,6 +14,7 @@
 //!
 //! Everything is polled: no task, no channel. Bytes that the client does not take are not read from the upstream.
 
+mod accounts;
 pub(crate) mod active;
 mod byte_queue;
 mod coalesce;

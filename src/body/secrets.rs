@@ -1,4 +1,4 @@
-//! Redaction of the gateway's credentials in errors of an upstream: [`Secrets`].
+//! Redaction of the gateway's credentials, and of its [accounts], in errors of an upstream: [`Secrets`].
 //!
 //! Some servers repeat the key that they refuse (`Incorrect API key provided: ...`), and an error is passed on as
 //! received. The key belongs to the operator, not to the client. Only errors are searched: a success passes unchanged.
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::accounts;
 use crate::config::Target;
 
 /// The credentials of one deployment.
@@ -47,7 +48,7 @@ impl Secrets {
         Self(words.into_iter().map(SecretString::from).collect())
     }
 
-    /// Returns the bytes with each secret replaced. Bytes without a secret are not copied.
+    /// Returns the bytes with each secret and each account replaced. Bytes without any are not copied.
     pub(crate) fn redact(&self, mut bytes: Bytes) -> Bytes {
         for secret in self.0.iter().map(|secret| secret.expose_secret().as_bytes()) {
             let mut found = places(&bytes, secret).peekable();
@@ -64,7 +65,7 @@ impl Secrets {
             kept.extend_from_slice(&bytes[from..]);
             bytes = kept.into();
         }
-        bytes
+        accounts::masked(bytes)
     }
 
     /// Removes every header that contains a secret.
