@@ -1,6 +1,7 @@
 //! The standalone HTTP/1.1 server: accepts connections, serves them with hyper, and shuts down gracefully.
 
 mod client_io;
+mod framing;
 mod listener;
 #[cfg(test)]
 mod tests;
@@ -26,10 +27,12 @@ use tokio::{
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
+use tracing::Span;
 
 pub use self::{client_io::SEND_TIMEOUT, listener::Listener};
 use self::{
     client_io::{ClientIo, Reset},
+    framing::CheckFraming,
     listener::AtCapacity,
     waiting::Connections,
     write_window::WriteWindow,
@@ -103,8 +106,19 @@ pub fn traced(gateway: Gateway) -> impl HttpService {
     ServiceBuilder::new()
         // Before the span is made; no response has a header with a secret.
         .layer(SetSensitiveRequestHeadersLayer::new(headers::SENSITIVE))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(request_span::<Incoming>))
         .service(gateway)
+}
+
+/// Returns the span of a request. It has the path without the query, which may contain a key.
+fn request_span<B>(request: &Request<B>) -> Span {
+    tracing::debug_span!(
+        target: "tower_http::trace::make_span",
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        version = ?request.version(),
+    )
 }
 
 /// Serves until `shutdown` resolves, then finishes the requests in flight within [`DRAIN_TIMEOUT`].
@@ -184,12 +198,12 @@ impl ConnectionContext {
         let head = self.connections.add();
         let window = WriteWindow::new(self.at_capacity, Arc::clone(&head));
         let io = ClientIo::new(stream, window.clone(), self.draining);
-        let service = service.into_service().map_response(move |response| window.wrap(response)).map_request(
-            move |request| {
-                head.begin_request();
-                request
-            },
-        );
+        let own = window.clone();
+        let service = service.into_service().map_response(move |response| window.clone().wrap(response));
+        let service = CheckFraming::new(service, own).map_request(move |request| {
+            head.begin_request();
+            request
+        });
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.keepalive_timeout)

@@ -60,12 +60,20 @@ impl WriteWindow {
         Arc::clone(&self.shared.head)
     }
 
+    /// Returns a complete response of the server itself.
+    pub(super) fn response<B>(self, body: Bytes) -> Response<BackpressureBody<B>> {
+        Response::new(BackpressureBody { inner: None, buffered: body, window: self })
+    }
+
     /// Returns the response with a body that keeps to this window. If the listener is at capacity, the response closes its
     /// connection, so that a waiting client is accepted.
     pub(super) fn wrap<B>(self, response: Response<B>) -> Response<BackpressureBody<B>> {
         let at_capacity = self.shared.at_capacity.get();
-        let mut response =
-            response.map(|inner| BackpressureBody { inner, buffered: Bytes::new(), window: self });
+        let mut response = response.map(|inner| BackpressureBody {
+            inner: Some(inner),
+            buffered: Bytes::new(),
+            window: self,
+        });
         if at_capacity {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -96,8 +104,9 @@ pin_project! {
     /// A response body that is pending while its client reads too slowly.
     #[derive(Debug)]
     pub(super) struct BackpressureBody<B> {
+        // None in a response of the server itself, which is all in `buffered`.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         // The part of the inner body's last frame that is not passed to hyper yet.
         buffered: Bytes,
         window: WriteWindow,
@@ -128,7 +137,8 @@ where
             return Poll::Pending;
         }
         if this.buffered.is_empty() {
-            match ready!(this.inner.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+            let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+            match ready!(inner.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => *this.buffered = data,
                 Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -141,10 +151,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_empty() && self.inner.is_end_stream()
+        self.buffered.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        with_held(self.inner.size_hint(), self.buffered.len())
+        let inner = self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        with_held(inner, self.buffered.len())
     }
 }

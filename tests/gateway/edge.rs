@@ -172,3 +172,48 @@ async fn a_request_head_of_60_kb_is_served_and_one_beyond_64_kb_is_refused() {
     }
     assert_eq!(gateway.get("/health/liveliness").await.status, 200, "and it serves on");
 }
+
+#[tokio::test]
+async fn a_request_with_another_host_or_transfer_encoding_than_one_is_refused() {
+    let gateway = Gateway::start(QUIET).await;
+    let post = "POST /v1/chat/completions HTTP/1.1\r\n";
+    for (head, status) in [
+        ("GET /v1/models HTTP/1.1\r\n".to_owned(), 400),
+        ("GET /health/liveliness HTTP/1.1\r\nhost: a\r\nhost: b\r\n".to_owned(), 400),
+        ("GET /v1/models HTTP/1.1\r\nHost: a\r\nHOST: a\r\n".to_owned(), 400),
+        ("GET /v1/models HTTP/1.0\r\nhost: a\r\nhost: b\r\n".to_owned(), 400),
+        (format!("{post}host: a\r\ntransfer-encoding: gzip, chunked\r\n"), 501),
+        (format!("{post}host: a\r\ntransfer-encoding: chunked, chunked\r\n"), 501),
+        (format!("{post}host: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"), 501),
+        (format!("{post}host: a\r\ntransfer-encoding: identity, chunked\r\n"), 501),
+        (format!("{post}host: a\r\ntransfer-encoding: chunked, gzip\r\n"), 400),
+    ] {
+        let answer = raw(gateway.port, &format!("{head}\r\n0\r\n\r\n")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}"))
+                || answer.starts_with(&format!("HTTP/1.0 {status}")),
+            "{head}{answer}"
+        );
+    }
+    let old = raw(gateway.port, "GET /health/liveliness HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200") || old.starts_with("HTTP/1.1 200"), "{old}");
+    let chunked = format!(
+        "{post}host: a\r\nconnection: close\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+    );
+    let answer = raw(gateway.port, &chunked).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("'model'"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_key_in_a_query_does_not_reach_a_log() {
+    let start = Start::new(&format!("{QUIET}general_settings: {{master_key: sk-door}}\n"));
+    let gateway = start.env("RUST_LOG", "debug,tower_http=trace").go().await;
+    for path in ["/v1/models", "/nowhere", "/v1/chat/completions", "/health/readiness"] {
+        for query in ["api_key=sk-in-a-query", "key=sk-in-a-query&x=1", "sk-in-a-query", "a=b#sk-in-a-query"]
+        {
+            gateway.get(&format!("{path}?{query}")).await;
+        }
+    }
+    let said = gateway.says(&["/v1/models", "/nowhere", "/v1/chat/completions", "/health/readiness"]).await;
+    assert!(!said.contains("in-a-query"), "{said}");
+}
