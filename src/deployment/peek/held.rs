@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Response, header, response::Parts};
+use http::{Response, StatusCode, header, response::Parts};
 
 use super::response;
 use crate::{
@@ -61,6 +61,10 @@ impl HeldResponse {
     ) -> Self {
         // The headers still contain the connection's framing, which `headers::write` removes.
         let (mut parts, mut body) = head.into_parts();
+        // A status beyond 599 is not defined, and clients would not know it as a failure.
+        if parts.status.as_u16() >= 600 {
+            parts.status = StatusCode::BAD_GATEWAY;
+        }
         let mut encoded = response::is_encoded(&parts.headers);
         if encoded {
             body = body.decompressed(&mut parts.headers);
