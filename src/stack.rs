@@ -34,6 +34,7 @@ use crate::{
         catch_panic::CatchPanic,
         handle_error::{HandleError, ToResponse},
         paths::Paths,
+        rejections::Rejections,
         request_body::ReadRequest,
     },
     gateway::Gateway,
@@ -62,12 +63,13 @@ pub struct Options {
 /// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
     state.prune();
+    let rejections = Rejections::new(state.metrics.rejected()); // of paths and keys: logged and counted
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
         .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id
         .layer(HandleError::layer(ToResponse)) // errors become responses: nothing above can fail
-        .layer(Paths::layer(state.draining.clone())) // above auth: health needs no key; auth reads the route
-        .layer(Auth::layer(config.master_key.as_ref())) // before a body is read into memory
+        .layer(Paths::layer(state.draining.clone(), rejections.clone())) // above auth: health needs no key
+        .layer(Auth::layer(config.master_key.as_ref(), rejections)) // before a body is read into memory
         .layer(Admin::layer(config, state.metrics.clone())) // above admission control: responds under overload
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too

@@ -32,7 +32,12 @@ pub(crate) enum Error {
         given: bool,
     },
     /// The path does not exist.
-    NoRoute,
+    NoRoute {
+        /// The path, shortened.
+        path: Arc<str>,
+        /// The list of the paths that exist.
+        served: Arc<str>,
+    },
     /// The path accepts only this method.
     Method(&'static str),
     /// The group does not exist.
@@ -83,14 +88,16 @@ impl fmt::Display for Error {
                 f.write_str("No API key was sent. Send it as `Authorization: Bearer KEY`.")
             }
             Self::Unauthenticated { given: true } => f.write_str("The API key is not valid here."),
-            Self::NoRoute => f.write_str(
-                "There is no such path. Available paths are /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models.",
-            ),
+            Self::NoRoute { path, served } => {
+                write!(f, "There is no path `{path}`. Available are {served}.")
+            }
             Self::Method(allowed) => write!(f, "This path accepts only {allowed}."),
             Self::UnknownModel(name) => {
                 write!(f, "There is no model `{}`. GET /v1/models lists the models.", truncated(name))
             }
-            Self::Busy => f.write_str("The gateway is at its limit of concurrent requests. Try again in a second."),
+            Self::Busy => {
+                f.write_str("The gateway is at its limit of concurrent requests. Try again in a second.")
+            }
             Self::Elapsed(elapsed) => elapsed.fmt(f),
             Self::Exhausted(exhausted) => match exhausted.retry_after() {
                 Some(after) => {

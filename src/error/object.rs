@@ -104,7 +104,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::Unauthenticated { .. } => {
             (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
         }
-        Error::NoRoute => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
+        Error::NoRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
         Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),

@@ -11,7 +11,7 @@ impl HasOutcome for Error {
         match self {
             Self::InvalidRequest(_)
             | Self::Unauthenticated { .. }
-            | Self::NoRoute
+            | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_) => OutcomeKind::BadRequest.outcome().refused(),
             Self::Busy => OutcomeKind::Overloaded.outcome().refused(),

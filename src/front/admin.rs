@@ -23,7 +23,7 @@ use tower::{Layer, Service, layer::layer_fn};
 use super::{
     admission::ModelCall,
     handle_error,
-    paths::{self, RouteTarget, RoutedRequest},
+    paths::{RouteTarget, RoutedRequest},
 };
 use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
 
@@ -79,11 +79,9 @@ impl<S> Admin<S> {
     /// # Errors
     ///
     /// [`Error::UnknownModel`] if the list does not contain the model.
-    fn model(&self, path: &str) -> Result<Response, Error> {
-        let name = decoded(paths::model(path).unwrap_or_default());
-        let known = self.listed.names.iter().find(|known| known.as_bytes() == name);
-        let Some(known) = known else {
-            return Err(Error::UnknownModel(String::from_utf8_lossy(&name).into()));
+    fn model(&self, name: Arc<str>) -> Result<Response, Error> {
+        let Some(known) = self.listed.names.iter().find(|known| **known == name) else {
+            return Err(Error::UnknownModel(name));
         };
         let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
         Ok(handle_error::json(StatusCode::OK, Body::full(model)))
@@ -114,19 +112,6 @@ fn metrics_response(rendered: Rendered) -> Result<Response, Error> {
     Ok(response)
 }
 
-/// Decodes the percent encoding of a part of a path. A percent sign without two hexadecimal digits stays as it is.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut rest = text.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &behind[2..] } else { behind };
-    }
-    decoded
-}
-
 impl<S, B> Service<RoutedRequest<B>> for Admin<S>
 where
     S: Service<ModelCall<B>, Response = Response, Error = Error>,
@@ -140,13 +125,13 @@ where
     }
 
     fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
-        let RoutedRequest { target, request } = routed;
+        let RoutedRequest { target, model, request } = routed;
         let response = match target {
             RouteTarget::Call(operation) => {
-                return Either::Right(self.inner.call(ModelCall { operation, request }));
+                return Either::Right(self.inner.call(ModelCall { operation, model, request }));
             }
             RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics())),
-            RouteTarget::Model => self.model(request.uri().path()),
+            RouteTarget::Model => self.model(model.unwrap_or_default()),
             RouteTarget::Models => {
                 Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models.clone())))
             }

@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct ModelCall<B> {
     /// The operation that is called.
     pub operation: Operation,
+    /// The model that the path names. It replaces that of the body.
+    pub model: Option<Arc<str>>,
     /// The request as the client sent it.
     pub request: http::Request<B>,
 }

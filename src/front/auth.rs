@@ -11,7 +11,7 @@ use ring::digest::{Digest, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::paths::RoutedRequest;
+use super::{paths::RoutedRequest, rejections::Rejections};
 use crate::{Error, request::Response};
 
 /// Accepts requests that present the master key; accepts every request if no master key is configured.
@@ -19,14 +19,18 @@ use crate::{Error, request::Response};
 pub(crate) struct Auth<S> {
     inner: S,
     key: Option<Digest>,
+    rejections: Rejections,
 }
 
 impl<S> Auth<S> {
     /// Returns a layer that requires `key`. It keeps only the digest and compares only digests, so the time of a
-    /// comparison reveals nothing about the key.
-    pub(crate) fn layer(key: Option<&SecretString>) -> impl Layer<S, Service = Self> + use<S> {
+    /// comparison reveals nothing about the key. It reports refused requests to `rejections`.
+    pub(crate) fn layer(
+        key: Option<&SecretString>,
+        rejections: Rejections,
+    ) -> impl Layer<S, Service = Self> + use<S> {
         let key = key.map(|key| digest(&SHA256, key.expose_secret().as_bytes()));
-        layer_fn(move |inner| Self { inner, key })
+        layer_fn(move |inner| Self { inner, key, rejections: rejections.clone() })
     }
 }
 
@@ -64,7 +68,9 @@ where
             let presented = presented(routed.request.headers());
             let digest = presented.map(|presented| digest(&SHA256, presented));
             if digest.is_none_or(|digest| digest.as_ref() != key.as_ref()) {
-                return Either::Left(ready(Err(Error::Unauthenticated { given: presented.is_some() })));
+                let error = Error::Unauthenticated { given: presented.is_some() };
+                self.rejections.record(&error, &routed.request);
+                return Either::Left(ready(Err(error)));
             }
         }
         Either::Right(self.inner.call(routed))

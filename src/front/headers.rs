@@ -1,5 +1,7 @@
 //! Response headers: the filter of upstream headers, and the gateway's own under LiteLLM's names, for existing dashboards.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tollgate_layers::{Class, Outcome};
@@ -26,6 +28,10 @@ const TRIED: HeaderName = HeaderName::from_static("x-tollgate-tried-groups");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// The maximum length of [`TRIED`], and of each name in it, in bytes. Names are of any length, and clients limit the length
+/// of a head.
+const TRIED_LENGTH: usize = 1024;
+const NAME_LENGTH: usize = 64;
 
 /// The usual number of headers in a response: those of the upstream that pass, and those of the gateway.
 const CAPACITY: usize = 16;
@@ -83,11 +89,21 @@ fn client_headers(upstream: HeaderMap) -> HeaderMap {
         if let Some(name) = name {
             target = if hop_by_hop.contains(&name) { None } else { client_name(name) };
         }
-        if let Some(name) = &target {
+        if let Some(name) = target.as_ref().filter(|name| is_understood(name, &value)) {
             headers.append(name, value);
         }
     }
     headers
+}
+
+/// Returns false for a waiting time that is neither a number nor a date.
+fn is_understood(name: &HeaderName, value: &HeaderValue) -> bool {
+    let is_wait = *name == header::RETRY_AFTER || *name == RETRY_AFTER_MS;
+    !is_wait || value.to_str().is_ok_and(|text| is_number(text) || httpdate::parse_http_date(text).is_ok())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Replaces the response's headers by those for the client, and adds those that describe the request's course.
@@ -142,10 +158,28 @@ fn write_failure(headers: &mut HeaderMap, context: &RequestContext, outcome: &Ou
             None => {}
         }
     }
-    let tried = context.groups().join(", ");
+    let tried = names(&context.groups());
     if let (false, Ok(tried)) = (tried.is_empty(), HeaderValue::from_str(&tried)) {
         headers.insert(TRIED, tried);
     }
+}
+
+/// Returns a list of names for a header: shortened, and with the number of those that do not fit.
+fn names(groups: &[Arc<str>]) -> String {
+    let mut list = String::new();
+    for (index, name) in groups.iter().enumerate() {
+        if list.len() + NAME_LENGTH > TRIED_LENGTH {
+            let rest = groups.len() - index;
+            return format!("{list}, and {rest} more");
+        }
+        let visible = name.chars().map(|char| if matches!(char, ' '..='~') { char } else { '?' });
+        let shortened = if name.chars().nth(NAME_LENGTH).is_some() { "..." } else { "" };
+        let separator = if list.is_empty() { "" } else { ", " };
+        list.push_str(separator);
+        list.extend(visible.take(NAME_LENGTH));
+        list.push_str(shortened);
+    }
+    list
 }
 
 /// Formats milliseconds with three decimal places, as LiteLLM does, without `fmt`.
@@ -184,5 +218,28 @@ mod tests {
             assert_eq!(millis(Duration::from_micros(micros)), text);
         }
         assert_eq!(millis(Duration::MAX), "18446744073709551.615");
+    }
+
+    #[test]
+    fn tried_groups_in_headers_are_shortened() {
+        let groups = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<_>>();
+        assert_eq!(names(&groups(&["a", "gpt-4o", "größer\n"])), "a, gpt-4o, gr??er?");
+        let long = "x".repeat(10_000);
+        assert_eq!(names(&groups(&[&long, "b"])), format!("{}..., b", &long[..64]));
+        let all = names(&groups(&[&*long; 256]));
+        assert!(all.len() < 1100 && all.ends_with("..., and 242 more"), "{all}");
+        assert_eq!(names(&[]), "");
+    }
+
+    #[test]
+    fn a_retry_after_in_headers_is_a_number_or_a_date() {
+        let passed = |value: &str| {
+            let upstream = [(header::RETRY_AFTER, HeaderValue::from_str(value).unwrap())];
+            client_headers(upstream.into_iter().collect()).len() == 1
+        };
+        assert!(passed("0") && passed("120") && passed("Sun, 06 Nov 1994 08:49:37 GMT"));
+        for other in ["", "soon", "-1", "1.5s", "inf", "NaN", "1e9", "12 seconds", "tomorrow, 3 pm", "0x10"] {
+            assert!(!passed(other), "{other}");
+        }
     }
 }

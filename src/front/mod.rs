@@ -10,7 +10,9 @@ pub(crate) mod call_id;
 pub(crate) mod catch_panic;
 pub(crate) mod handle_error;
 pub(crate) mod headers;
+mod operations;
 pub(crate) mod paths;
+pub(crate) mod rejections;
 pub(crate) mod request_body;
 #[cfg(test)]
 mod tests;

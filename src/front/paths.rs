@@ -1,7 +1,7 @@
 //! The layer that routes a request by its path: [`Paths`].
 //!
-//! `/health/*` is served here, outside auth. Every other known path continues to the inner service with its
-//! [`RouteTarget`]. Unknown paths are 404.
+//! `/health/*` is served here, outside auth. Every other path of the [table](super::operations) continues to the inner
+//! service with its [`RouteTarget`]. Unknown paths are 404.
 
 use std::{
     future::{Ready, ready},
@@ -16,7 +16,11 @@ use futures_util::future::Either;
 use http::{Method, StatusCode};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::handle_error;
+use super::{
+    handle_error,
+    operations::{self, Row},
+    rejections::Rejections,
+};
 use crate::{
     Error,
     body::Body,
@@ -28,6 +32,8 @@ use crate::{
 pub(crate) struct RoutedRequest<B> {
     /// The target of the request's path.
     pub target: RouteTarget,
+    /// The model that the path names.
+    pub model: Option<Arc<str>>,
     /// The request as the client sent it.
     pub request: http::Request<B>,
 }
@@ -39,39 +45,21 @@ pub(crate) enum RouteTarget {
     Call(Operation),
     /// The list of models.
     Models,
-    /// A model, named by the rest of the path.
+    /// A model, which the path names.
     Model,
     /// The metrics.
     Metrics,
 }
 
-/// A path that is served: inside auth, or by this layer.
-enum Route {
+/// The destination of a path: inside auth, or this layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A target inside auth.
     Target(RouteTarget),
+    /// The liveness of the process.
     Alive,
+    /// The readiness of the process.
     Ready,
-}
-
-/// Returns the name in a path `/models/{name}`, still percent-encoded. A name may contain slashes.
-pub(crate) fn model(path: &str) -> Option<&str> {
-    let path = path.strip_prefix("/v1").unwrap_or(path);
-    path.strip_prefix("/models/").filter(|name| !name.is_empty())
-}
-
-/// Returns the method and the route of a path, or `None` for an unknown path. Paths match exactly.
-fn find(path: &str) -> Option<(&'static str, Route)> {
-    use RouteTarget::{Call, Metrics, Model, Models};
-    Some(match path {
-        "/v1/chat/completions" | "/chat/completions" => ("POST", Route::Target(Call(Operation::Chat))),
-        "/v1/completions" | "/completions" => ("POST", Route::Target(Call(Operation::Completions))),
-        "/v1/embeddings" | "/embeddings" => ("POST", Route::Target(Call(Operation::Embeddings))),
-        "/v1/models" | "/models" => ("GET", Route::Target(Models)),
-        path if model(path).is_some() => ("GET", Route::Target(Model)),
-        "/metrics" => ("GET", Route::Target(Metrics)),
-        "/health/liveliness" | "/health/liveness" => ("GET", Route::Alive),
-        "/health/readiness" => ("GET", Route::Ready),
-        _ => return None,
-    })
 }
 
 /// The shutdown state that `/health/readiness` reports to the load balancer in front of the gateway.
@@ -95,13 +83,37 @@ impl Draining {
 pub(crate) struct Paths<S> {
     inner: S,
     draining: Draining,
+    rejections: Rejections,
 }
 
 impl<S> Paths<S> {
-    /// Returns a layer that reports readiness until `draining` begins.
-    pub(crate) fn layer(draining: Draining) -> impl Layer<S, Service = Self> {
-        layer_fn(move |inner| Self { inner, draining: draining.clone() })
+    /// Returns a layer that reports readiness until `draining` begins, and unknown paths to `rejections`.
+    pub(crate) fn layer(draining: Draining, rejections: Rejections) -> impl Layer<S, Service = Self> {
+        layer_fn(move |inner| Self { inner, draining: draining.clone(), rejections: rejections.clone() })
     }
+
+    fn reject<B>(&self, error: Error, request: &http::Request<B>) -> Result<Response, Error> {
+        self.rejections.record(&error, request);
+        Err(error)
+    }
+
+    fn ready(&self) -> (StatusCode, &'static str) {
+        if self.draining.has_begun() {
+            return (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"shutting_down"}"#);
+        }
+        (StatusCode::OK, r#"{"status":"healthy"}"#)
+    }
+}
+
+/// Returns the error of a path that is not served.
+fn no_route(path: &str) -> Error {
+    let path: String = path.chars().take(200).collect();
+    Error::NoRoute { path: path.into(), served: operations::help().into() }
+}
+
+/// Returns true if the row accepts the method.
+fn accepts(row: &Row, method: &Method) -> bool {
+    method.as_str() == row.method || (row.method == "GET" && method == Method::HEAD)
 }
 
 impl<S, B> Service<http::Request<B>> for Paths<S>
@@ -117,22 +129,19 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let Some((method, route)) = find(request.uri().path()) else {
-            return Either::Left(ready(Err(Error::NoRoute)));
+        let path = request.uri().path();
+        let Some((row, model)) = operations::find(path) else {
+            return Either::Left(ready(self.reject(no_route(path), &request)));
         };
-        let sent = request.method();
-        if sent.as_str() != method && !(method == "GET" && sent == Method::HEAD) {
-            return Either::Left(ready(Err(Error::Method(method))));
+        if !accepts(row, request.method()) {
+            return Either::Left(ready(self.reject(Error::Method(row.method), &request)));
         }
-        let (status, text) = match route {
+        let (status, text) = match row.route {
             Route::Target(target) => {
-                return Either::Right(self.inner.call(RoutedRequest { target, request }));
+                return Either::Right(self.inner.call(RoutedRequest { target, model, request }));
             }
             Route::Alive => (StatusCode::OK, "\"I'm alive!\""),
-            Route::Ready if self.draining.has_begun() => {
-                (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"shutting_down"}"#)
-            }
-            Route::Ready => (StatusCode::OK, r#"{"status":"healthy"}"#),
+            Route::Ready => self.ready(),
         };
         Either::Left(ready(Ok(handle_error::json(status, Body::full(text)))))
     }

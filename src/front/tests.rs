@@ -14,6 +14,7 @@ use crate::{
         auth::Auth,
         handle_error::{HandleError, ToResponse},
         paths::{Draining, Paths, RouteTarget, RoutedRequest},
+        rejections::Rejections,
     },
     metrics::Metrics,
     request::{Operation, Response},
@@ -60,11 +61,11 @@ fn chat() -> http::Request<Empty<Bytes>> {
 }
 
 fn routed() -> RoutedRequest<Empty<Bytes>> {
-    RoutedRequest { target: RouteTarget::Call(Operation::Chat), request: chat() }
+    RoutedRequest { target: RouteTarget::Call(Operation::Chat), model: None, request: chat() }
 }
 
 fn call() -> ModelCall<Empty<Bytes>> {
-    ModelCall { operation: Operation::Chat, request: chat() }
+    ModelCall { operation: Operation::Chat, model: None, request: chat() }
 }
 
 #[tokio::test]
@@ -79,12 +80,17 @@ async fn handle_error_calls_only_a_service_that_is_ready() {
 
 #[tokio::test]
 async fn paths_calls_only_a_service_that_is_ready() {
-    passes_over(Paths::layer(Draining::default()), chat, success::<RoutedRequest<Empty<Bytes>>, Error>).await;
+    passes_over(
+        Paths::layer(Draining::default(), Rejections::default()),
+        chat,
+        success::<RoutedRequest<Empty<Bytes>>, Error>,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn auth_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Error>(Auth::layer(None), routed).await;
+    passes::<_, _, Error>(Auth::layer(None, Rejections::default()), routed).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! prometheus-client takes a lock that all cores would share, and its families hash their labels. This module
 //! therefore uses its encoder, but not its metric types.
 
+mod rejected;
 mod scope;
 
 use std::{
@@ -21,6 +22,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tollgate_layers::retry::Budget;
 
+pub(crate) use self::rejected::{Rejected, RejectedRequests};
 use self::scope::HistogramSnapshot;
 pub(crate) use self::scope::{RequestMetrics, ScopeMetrics};
 use crate::shared_map::SharedMap;
@@ -43,6 +45,7 @@ type LabelList = Vec<(&'static str, Arc<str>)>;
 #[derive(Debug, Default)]
 struct Inner {
     gateway: Arc<ScopeMetrics>,
+    rejected: Arc<RejectedRequests>,
     groups: ScopeMap,
     deployments: ScopeMap,
     budget: Budget,
@@ -52,6 +55,11 @@ impl Metrics {
     /// Returns the gateway's own meter, which counts each model request that passes admission control once.
     pub(crate) fn gateway(&self) -> Arc<ScopeMetrics> {
         Arc::clone(&self.inner.gateway)
+    }
+
+    /// Returns the counters of requests that are refused before they are a call of a model.
+    pub(crate) fn rejected(&self) -> Arc<RejectedRequests> {
+        Arc::clone(&self.inner.rejected)
     }
 
     /// Returns the meter of a group, which counts each request that reaches the group once, however many attempts it
@@ -112,6 +120,7 @@ impl Collector for Metrics {
         for (name, help, scopes) in scopes {
             encode_scopes(&mut encoder, name, help, scopes)?;
         }
+        encode_rejected(&mut encoder, &self.inner.rejected)?;
         let mut broken = encoder.encode_descriptor(
             "deployment_broken_events",
             "Stream events with invalid JSON",
@@ -134,6 +143,15 @@ impl Collector for Metrics {
         }
         Ok(())
     }
+}
+
+fn encode_rejected(encoder: &mut DescriptorEncoder<'_>, rejected: &RejectedRequests) -> fmt::Result {
+    let help = "Requests refused before they were a call of a model, by error code";
+    let mut family = encoder.encode_descriptor("rejected_requests", help, None, MetricType::Counter)?;
+    for (code, count) in rejected.by_code() {
+        ConstCounter::new(count).encode(family.encode_family(&[("code", code)])?)?;
+    }
+    Ok(())
 }
 
 fn encode_scopes(

@@ -162,7 +162,7 @@ pub(crate) struct Layout {
     /// The ranges that are not sent upstream (overrides and other keys of LiteLLM with one comma each, trailing commas),
     /// in order and disjoint.
     pub cuts: Vec<Range<usize>>,
-    /// The value of `model`, quotes included.
+    /// The value of `model`, quotes included. Empty, and at the opening brace, if only the path names the model.
     pub model: Range<usize>,
     /// The keys that are sent upstream.
     pub keys: TopLevelKeys,

@@ -142,11 +142,20 @@ impl<'a> Splice<'a> {
         Self { bytes, layout, edits, new: String::with_capacity(128) }
     }
 
-    /// Replaces the value of `model`.
+    /// Replaces the value of `model`, or adds it as the first member. The body has another member, as every operation
+    /// requires one.
     fn model(&mut self, model: &str) {
-        let from = self.new.len();
+        let (from, mut old) = (self.new.len(), self.layout.model.clone());
+        let missing = old.is_empty();
+        if missing {
+            old.end += 1;
+            self.new.push_str("{\"model\":");
+        }
         quote(model, &mut self.new);
-        self.edits.push((self.layout.model.clone(), from..self.new.len()));
+        if missing {
+            self.new.push(',');
+        }
+        self.edits.push((old, from..self.new.len()));
     }
 
     /// Replaces every value with this name, because upstreams differ in which of two counts.

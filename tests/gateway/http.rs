@@ -67,6 +67,18 @@ async fn a_101_of_an_upstream_is_a_bad_gateway() {
 }
 
 #[tokio::test]
+async fn an_undefined_status_of_an_upstream_is_a_bad_gateway_and_tried_elsewhere() {
+    for status in [600, 666, 799, 999] {
+        let odd = Reply::bytes(status, "application/json", r#"{"error":{"message":"odd"}}"#);
+        let case = Case::of("m: a; n: b").always("a", odd).settings("num_retries: 0");
+        let world = case.start().await;
+        assert_eq!(world.ask().await.error(502)["message"], "odd", "{status}");
+        let elsewhere = world.ask_with(json!({"fallbacks": ["n"]})).await;
+        assert_eq!(elsewhere.said(), "b", "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_passed_on_byte_for_byte() {
     let odd = "{ \"id\":\"x\" ,\n\"choices\" : [ { \"message\":{\"content\":\"\\u00e9\\/\"},\"finish_reason\":\"stop\"}],\"n\":1.50 }\n";
     let upstream = Upstream::with([Reply::bytes(200, "application/json; charset=utf-8", odd)]).await;
@@ -138,11 +150,62 @@ async fn a_deployments_own_parameters_are_added_where_the_request_has_none() {
 #[tokio::test]
 async fn an_unknown_path_is_404_in_openais_shape() {
     let gateway = Gateway::start(&yaml(&Upstream::start().await)).await;
-    for path in ["/", "/v1", "/v1/chat", "/v1/chat/completions/", "/v2/models", "/v1/models/x", "/metrics/x"]
+    for path in ["/", "/v1", "/v1/chat", "/v1/chats/completions", "/v2/models", "/v1/models/x", "/metrics/x"]
     {
         gateway.get(path).await.error(404);
     }
     gateway.post("/v1/responses", "{}").await.error(404);
+}
+
+#[tokio::test]
+async fn paths_of_azure_and_of_engines_call_the_model_that_they_name() {
+    let (upstream, gateway) = locked().await;
+    let (chat, body) = (ask("other", json!({})), json!({"messages": []}).to_string());
+    for (path, body, key) in [
+        ("/openai/deployments/m/chat/completions?api-version=2024-10-21", &chat, "api-key"),
+        ("/openai/deployments/m/chat/completions", &body, "authorization"),
+        ("/v1/engines/m/chat/completions/", &body, "x-api-key"),
+        ("//engines/m//chat/completions?api-version=x&a=/models/z", &chat, "api-key"),
+        ("/openai/v1/deployments/%6D/chat/completions", &body, "x-litellm-api-key"),
+    ] {
+        let key = [(key, format!("Bearer {KEY}"))];
+        let key: Vec<_> = key.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = gateway.send(request(Method::POST, path, body.clone(), &key)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert_eq!(answer.header("x-litellm-model-group"), Some("m"), "{path}");
+    }
+    for call in upstream.calls() {
+        assert_eq!((call.target.as_str(), &call.json()["model"]), ("/v1/chat/completions", &json!("inside")));
+    }
+    let unknown = request(Method::POST, "/engines/none/chat/completions", chat, &[("api-key", KEY)]);
+    assert!(gateway.send(unknown).await.error(404)["message"].as_str().unwrap().contains("`none`"));
+    assert_eq!(upstream.count(), 5);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_named_logged_and_counted_without_its_query() {
+    let (_upstream, gateway) = locked().await;
+    let refused = [
+        (Method::POST, "/v1/responses?api-key=sk-in-a-query", 404, "/v1/responses"),
+        (Method::GET, "/v1/chat/complete?key=sk-in-a-query", 404, "/v1/chat/complete"),
+        (Method::GET, "/openai/deployments/m/chat?x=sk-in-a-query", 404, "/openai/deployments/m/chat"),
+        (Method::GET, "/v1/embeddings?x=sk-in-a-query", 405, "POST"),
+        (Method::POST, "/engines/m/completions?api_key=sk-in-a-query", 401, "key"),
+    ];
+    for (method, path, status, named) in refused {
+        let error = gateway.send(request(method, path, "{}", &[])).await.error(status);
+        assert!(error["message"].as_str().unwrap().contains(named), "{error}");
+    }
+    let said = gateway
+        .says(&["/v1/responses", "/v1/chat/complete", "/openai/deployments/m/chat", "/engines/m/completions"])
+        .await;
+    assert!(!said.contains("sk-in-a-query"), "{said}");
+    let metrics = request(Method::GET, "/metrics", "", &[("authorization", &format!("Bearer {KEY}"))]);
+    let metrics = gateway.send(metrics).await.text();
+    for (code, count) in [("not_found", 3), ("method_not_allowed", 1), ("invalid_api_key", 1)] {
+        let line = format!("tollgate_rejected_requests_total{{code=\"{code}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -14,8 +14,12 @@ use crate::{
     error::InvalidRequest,
 };
 
-/// The largest number of entries in a list. It bounds the memory of a request; no chain of fallbacks is as long.
+/// The largest number of entries in a list, and of alternatives in all lists of a request. It bounds the memory of a
+/// request; no chain of fallbacks is as long.
 const MOST_ENTRIES: usize = 256;
+
+/// The largest number of parameters that all fallbacks of a request may set together.
+const MOST_PARAMETERS_IN_ALL: usize = 1024;
 
 /// The largest number of parameters that a fallback may set.
 const MOST_PARAMETERS: usize = 64;
@@ -23,17 +27,49 @@ const MOST_PARAMETERS: usize = 64;
 /// Parameters that a fallback may not set, because they change the form of the response that the client expects.
 const FIXED: [&str; 2] = ["stream", "stream_options"];
 
+/// The number of alternatives and parameters that the fallback lists of one request may still contain.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    alternatives: usize,
+    parameters: usize,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { alternatives: MOST_ENTRIES, parameters: MOST_PARAMETERS_IN_ALL }
+    }
+}
+
+impl Allowance {
+    /// Takes one alternative with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] if the lists of the request have too many.
+    fn take(&mut self, name: &str, parameters: usize) -> Result<(), InvalidRequest> {
+        let left = (self.alternatives.checked_sub(1), self.parameters.checked_sub(parameters));
+        let (Some(alternatives), Some(parameters)) = left else {
+            return Err(InvalidRequest::value(
+                name,
+                "is too long: all fallbacks of a request may have at most 256 alternatives with 1,024 parameters",
+            ));
+        };
+        *self = Self { alternatives, parameters };
+        Ok(())
+    }
+}
+
 /// Parses the value of the parameter `name`. The value is not null.
 ///
 /// # Errors
 ///
-/// [`InvalidRequest`] if the list has another form, is too long, or sets a parameter that a fallback may not set.
-pub(super) fn read(name: &str, value: &str) -> Result<Fallbacks, InvalidRequest> {
+/// [`InvalidRequest`] if the list has another form, sets a parameter that a fallback may not set, or exceeds `allowance`.
+pub(super) fn read(name: &str, value: &str, allowance: &mut Allowance) -> Result<Fallbacks, InvalidRequest> {
     let mut fallbacks = Fallbacks::default();
     for entry in entries(name, value)? {
         match object(name, entry)? {
-            Some(object) if !is_target(&object) => by_group(name, &object, &mut fallbacks)?,
-            _ => fallbacks.flat.get_or_insert_default().push(target(name, entry)?),
+            Some(object) if !is_target(&object) => by_group((name, allowance), &object, &mut fallbacks)?,
+            _ => fallbacks.flat.get_or_insert_default().push(target((name, allowance), entry)?),
         }
     }
     if fallbacks.flat.is_some() && !(fallbacks.by_group.is_empty() && fallbacks.default.is_empty()) {
@@ -115,7 +151,11 @@ fn with_parameters(name: &str, object: &Object<'_>) -> Result<FallbackTarget, In
     )
 }
 
-fn by_group(name: &str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(), InvalidRequest> {
+fn by_group(
+    (name, allowance): (&str, &mut Allowance),
+    object: &Object<'_>,
+    into: &mut Fallbacks,
+) -> Result<(), InvalidRequest> {
     let [group] = &*object.members else {
         return Err(InvalidRequest::value(
             name,
@@ -126,7 +166,7 @@ fn by_group(name: &str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(),
     if !value.starts_with('[') {
         return Err(InvalidRequest::value(name, "has an object whose value is not a list"));
     }
-    let list = entries(name, &value)?.into_iter().map(|entry| target(name, entry));
+    let list = entries(name, &value)?.into_iter().map(|entry| target((name, allowance), entry));
     let list = list.collect::<Result<Vec<_>, _>>()?;
     if group.key == "*" {
         into.default.extend(list);
@@ -136,8 +176,10 @@ fn by_group(name: &str, object: &Object<'_>, into: &mut Fallbacks) -> Result<(),
     Ok(())
 }
 
-fn target(name: &str, entry: &str) -> Result<FallbackTarget, InvalidRequest> {
-    match object(name, entry)? {
+fn target((name, allowance): (&str, &mut Allowance), entry: &str) -> Result<FallbackTarget, InvalidRequest> {
+    let object = object(name, entry)?;
+    allowance.take(name, object.as_ref().map_or(0, |object| object.members.len().saturating_sub(1)))?;
+    match object {
         Some(object) => with_parameters(name, &object),
         None => named(name, entry),
     }

@@ -11,7 +11,7 @@ use crate::{
     request::{Layout, TopLevelKeys},
 };
 
-/// Returns the layout of `object`. `model` is the range of the model's value, `commas` are the trailing commas.
+/// Returns the layout of `object`. `model` is the range that the upstream's model replaces, `commas` are the trailing commas.
 pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
     let Layout { mut cuts, keys, .. } = partition(object);
     let inside = |cuts: &[Range<usize>], comma| cuts.iter().any(|cut| cut.contains(comma));

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    fallbacks,
+    fallbacks::{self, Allowance},
     scan::{Object, string},
 };
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
 
 /// The longest timeout in seconds, about 136 years. Larger values would overflow an `Instant`.
 const LONGEST: f64 = u32::MAX as f64;
+
+/// The largest number of retries that a request sets; a larger number means this one. With their pauses they take minutes.
+const MOST_RETRIES: u32 = 20;
 
 /// Parses the settings. A header overrides the body.
 ///
@@ -49,13 +52,14 @@ struct ParsedOverrides {
     overrides: Overrides,
     timeout: Option<Duration>,
     request_timeout: Option<Duration>,
+    allowance: Allowance,
 }
 
 impl ParsedOverrides {
     /// Reads the headers, which override the body.
     fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), InvalidRequest> {
         let into = &mut self.overrides;
-        into.num_retries = header(headers, "x-litellm-num-retries", count)?.or(into.num_retries);
+        into.num_retries = header(headers, "x-litellm-num-retries", retries)?.or(into.num_retries);
         self.timeout = header(headers, "x-litellm-timeout", seconds)?.unwrap_or(self.timeout);
         let stream_timeout = header(headers, "x-litellm-stream-timeout", seconds)?;
         into.stream_timeout = stream_timeout.unwrap_or(into.stream_timeout);
@@ -67,9 +71,9 @@ impl ParsedOverrides {
     /// Reads one key of the body.
     fn take(&mut self, key: &str, action: KeyAction, value: &str) -> Result<(), InvalidRequest> {
         let set = value != "null";
-        let into = &mut self.overrides;
+        let (into, left) = (&mut self.overrides, &mut self.allowance);
         match key {
-            "num_retries" if set => into.num_retries = Some(count(key, &literal(value))?),
+            "num_retries" if set => into.num_retries = Some(retries(key, &literal(value))?),
             "max_fallbacks" if set => into.max_fallbacks = Some(count(key, &literal(value))?),
             "request_timeout" if set => self.request_timeout = seconds(key, &literal(value))?,
             "timeout" if set => self.timeout = seconds(key, &literal(value))?,
@@ -77,9 +81,9 @@ impl ParsedOverrides {
             "disable_fallbacks" if set => into.disable_fallbacks = boolean(key, value)?,
             "midstream_fallback" if set => into.midstream = Some(midstream(key, &literal(value))?),
             // An explicit null replaces the configured list by an empty one.
-            "fallbacks" => into.fallbacks = Some(list(key, value)?.unwrap_or_default()),
-            "context_window_fallbacks" => into.context_window_fallbacks = Some(list(key, value)?),
-            "content_policy_fallbacks" => into.content_policy_fallbacks = Some(list(key, value)?),
+            "fallbacks" => into.fallbacks = Some(list(key, value, left)?.unwrap_or_default()),
+            "context_window_fallbacks" => into.context_window_fallbacks = Some(list(key, value, left)?),
+            "content_policy_fallbacks" => into.content_policy_fallbacks = Some(list(key, value, left)?),
             key if set && action == KeyAction::Reject => {
                 // The client's key may be of any length; the error shows its first 64 characters.
                 let key: String = key.chars().take(64).collect();
@@ -103,8 +107,13 @@ fn midstream(name: &str, text: &str) -> Result<Midstream, InvalidRequest> {
     Midstream::named(text).ok_or_else(|| InvalidRequest::value(name, "must be off, continue or restart"))
 }
 
-fn list(name: &str, value: &str) -> Result<Option<Fallbacks>, InvalidRequest> {
-    if value == "null" { Ok(None) } else { fallbacks::read(name, value).map(Some) }
+fn list(name: &str, value: &str, left: &mut Allowance) -> Result<Option<Fallbacks>, InvalidRequest> {
+    if value == "null" { Ok(None) } else { fallbacks::read(name, value, left).map(Some) }
+}
+
+/// Parses a number of retries, at most [`MOST_RETRIES`].
+fn retries(name: &str, text: &str) -> Result<u32, InvalidRequest> {
+    count(name, text).map(|count| count.min(MOST_RETRIES))
 }
 
 /// Parses a header by `read`. Returns `None` if the header was not sent.

@@ -1,5 +1,7 @@
 //! The parser of a whole request body: from bytes to a [`RequestInfo`].
 
+use std::{ops::Range, sync::Arc};
+
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -16,14 +18,29 @@ use crate::{
     request::{Operation, RequestInfo},
 };
 
+/// The parts of a call that its path names.
+#[derive(Clone, Debug)]
+pub(crate) struct CallTarget {
+    /// The operation that is called.
+    pub operation: Operation,
+    /// The model. It replaces that of the body.
+    pub model: Option<Arc<str>>,
+}
+
+impl From<Operation> for CallTarget {
+    fn from(operation: Operation) -> Self {
+        Self { operation, model: None }
+    }
+}
+
 /// Parses a request's body, and those of its headers that are settings.
 ///
 /// # Errors
 ///
 /// [`InvalidRequest`] if the body is not a JSON object in UTF-8 with a nesting of at most 128, if it has no `model` or
-/// lacks the parameter that `operation` requires, or if a setting for the gateway is invalid.
+/// lacks the parameter that the operation requires, or if a setting for the gateway is invalid.
 pub(crate) fn read(
-    operation: Operation,
+    target: &CallTarget,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<RequestInfo, InvalidRequest> {
@@ -33,7 +50,7 @@ pub(crate) fn read(
     let text = std::str::from_utf8(body)
         .map_err(|error| InvalidRequest::at(body, error.valid_up_to(), "it is not UTF-8"))?;
     let error = match scan::object(text) {
-        Ok(object) => return info(operation, headers, &object, &[]),
+        Ok(object) => return info(target, headers, &object, &[]),
         Err(error) => error,
     };
     let commas = match error {
@@ -45,7 +62,7 @@ pub(crate) fn read(
     }
     let copy = tolerant::blanked(text, &commas);
     let object = scan::object(&copy).map_err(|error| invalid(body, &error))?;
-    info(operation, headers, &object, &commas)
+    info(target, headers, &object, &commas)
 }
 
 fn invalid(body: &[u8], error: &ParseError) -> InvalidRequest {
@@ -62,18 +79,14 @@ fn invalid(body: &[u8], error: &ParseError) -> InvalidRequest {
 
 /// Returns the info of a body; `object` is its content without the trailing `commas`.
 pub(super) fn info(
-    operation: Operation,
+    target: &CallTarget,
     headers: &HeaderMap,
     object: &Object<'_>,
     commas: &[usize],
 ) -> Result<RequestInfo, InvalidRequest> {
     reject_duplicates(object)?;
-    let Some(member) = object.last_member("model") else { return Err(InvalidRequest::missing("model")) };
-    let model = match scan::string(&object.value(member)) {
-        Some(model) if model.is_empty() => return Err(InvalidRequest::value("model", "must not be empty")),
-        Some(model) => model.as_ref().into(),
-        None => return Err(InvalidRequest::value("model", "must be a string")),
-    };
+    let (model, span) = model(object, target.model.as_ref())?;
+    let operation = target.operation;
     let required = required(operation);
     if object.last_member(required).is_none() {
         return Err(InvalidRequest::missing(required));
@@ -86,7 +99,7 @@ pub(super) fn info(
         stream,
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
-        layout: layout(object, member.span.clone(), commas),
+        layout: layout(object, span, commas),
         batch,
         choices: if stream && !batch { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
@@ -95,6 +108,25 @@ pub(super) fn info(
             Operation::Embeddings => Some(0),
         },
     })
+}
+
+/// Returns the name of the model and the range that the upstream's name replaces. The model of the path comes first: a
+/// body may lack it.
+fn model(
+    object: &Object<'_>,
+    from_path: Option<&Arc<str>>,
+) -> Result<(Arc<str>, Range<usize>), InvalidRequest> {
+    let member = object.last_member("model");
+    let span = member.map_or_else(|| object.open()..object.open(), |member| member.span.clone());
+    match (from_path, member) {
+        (Some(model), _) => Ok((Arc::clone(model), span)),
+        (None, None) => Err(InvalidRequest::missing("model")),
+        (None, Some(member)) => match scan::string(&object.value(member)) {
+            Some(model) if model.is_empty() => Err(InvalidRequest::value("model", "must not be empty")),
+            Some(model) => Ok((model.as_ref().into(), span)),
+            None => Err(InvalidRequest::value("model", "must be a string")),
+        },
+    }
 }
 
 /// Returns the parameter that an operation requires beside `model`.

@@ -7,13 +7,13 @@ use http::HeaderMap;
 use simdutf8::basic::from_utf8;
 
 use super::{
-    read::{info, read},
+    read::{CallTarget, info, read},
     scan::{MAX_KEYS, Object, Text},
 };
 use crate::{
     error::InvalidRequest,
     json::PushScanner,
-    request::{BodyFrames, Operation, RequestInfo},
+    request::{BodyFrames, RequestInfo},
 };
 
 /// The state of a body of which some frames have arrived.
@@ -72,7 +72,7 @@ impl Reading {
     /// [`InvalidRequest`] as from [`read`].
     pub(super) fn end(
         self,
-        operation: Operation,
+        target: &CallTarget,
         headers: &HeaderMap,
     ) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
         let frames = self.only.map_or_else(|| self.frames.end(), BodyFrames::from);
@@ -81,12 +81,12 @@ impl Reading {
             None => self.text.and_then(Utf8::end).map(|()| Text::Many(&frames)),
         };
         if let (Some(text), Some((parts, close))) = (text, self.scanner.and_then(PushScanner::end)) {
-            let info = info(operation, headers, &Object::new(text, &parts, close), &[])?;
+            let info = info(target, headers, &Object::new(text, &parts, close), &[])?;
             return Ok((Arc::new(info), frames));
         }
         let whole = frames.flat();
         drop(frames);
-        Ok((Arc::new(read(operation, headers, &whole)?), whole.into()))
+        Ok((Arc::new(read(target, headers, &whole)?), whole.into()))
     }
 }
 

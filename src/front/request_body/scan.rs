@@ -67,6 +67,12 @@ impl<'a> Object<'a> {
         Self { text, members: parts.iter().map(member).collect(), close }
     }
 
+    /// Returns the offset of the opening brace.
+    pub(super) fn open(&self) -> usize {
+        let first = self.members.first().map_or(self.close, |member| member.start);
+        self.text.part(0..first).find('{').unwrap_or_default()
+    }
+
     /// Returns the JSON text of a member's value.
     pub(super) fn value(&self, member: &Member<'_>) -> Cow<'a, str> {
         self.text.part(member.span.clone())

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{reading::Reading, upload::upload};
+use super::{read::CallTarget, reading::Reading, upload::upload};
 use crate::{
     Error,
     config::{Midstream, Settings},
@@ -89,12 +89,12 @@ where
     fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
         let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
         Box::pin(async move {
-            let AdmittedCall { call: ModelCall { operation, request }, permit } = admitted;
+            let AdmittedCall { call: ModelCall { operation, model, request }, permit } = admitted;
             let (parts, body) = request.into_parts();
             let limits = (inner.max_body, &inner.buffered);
             let mut reading = Reading::new();
             let buffered = upload(&parts.headers, body, limits, &mut reading).await?;
-            let read = reading.end(operation, &parts.headers)?;
+            let read = reading.end(&CallTarget { operation, model }, &parts.headers)?;
             drop(parts);
             let request = inner.request(read, arrival, buffered);
             let context = Arc::clone(&request.context);

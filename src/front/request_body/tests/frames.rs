@@ -21,7 +21,7 @@ use crate::{
 fn read_in(frames: &[Bytes], min_frame: usize) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
     let mut reading = Reading::keeping(min_frame);
     frames.iter().cloned().for_each(|frame| reading.take(frame));
-    reading.end(Operation::Chat, &HeaderMap::new())
+    reading.end(&Operation::Chat.into(), &HeaderMap::new())
 }
 
 fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
@@ -39,7 +39,7 @@ fn parsed_request((info, bytes): (Arc<RequestInfo>, BodyFrames)) -> ParsedReques
 
 /// Asserts that the frames give the same info and upstream body as the whole, or the same error.
 fn assert_same(body: &Bytes, frames: &[Bytes], min_frame: usize) -> Result<(), TestCaseError> {
-    let whole = read(Operation::Chat, &HeaderMap::new(), body);
+    let whole = read(&Operation::Chat.into(), &HeaderMap::new(), body);
     match (whole, read_in(frames, min_frame)) {
         (Ok(info), Ok(read)) => {
             prop_assert_eq!(format!("{info:?}"), format!("{:?}", read.0));
@@ -120,7 +120,7 @@ fn large_frames_are_not_copied() {
     let body = long(40_000);
     let mut reading = Reading::new();
     cut(&body, vec![3_000, 20_000]).into_iter().for_each(|frame| reading.take(frame));
-    let (info, frames) = reading.end(Operation::Chat, &HeaderMap::new()).unwrap();
+    let (info, frames) = reading.end(&Operation::Chat.into(), &HeaderMap::new()).unwrap();
     let inside = |frame: &Bytes| body.as_ptr_range().contains(&frame.as_ptr());
     let kept =
         |frames: &BodyFrames| frames.slices(0..frames.len()).map(|frame| inside(&frame)).collect::<Vec<_>>();
@@ -144,7 +144,7 @@ fn small_frames_do_not_keep_their_buffers_alive() {
         .unzip();
     let mut reading = Reading::new();
     frames.into_iter().for_each(|frame| reading.take(frame));
-    let (_, frames) = reading.end(Operation::Chat, &HeaderMap::new()).unwrap();
+    let (_, frames) = reading.end(&Operation::Chat.into(), &HeaderMap::new()).unwrap();
     assert!(held.iter().all(Bytes::is_unique), "a buffer is kept alive");
     assert_eq!(frames.flat(), body);
     assert!(frames.slices(0..frames.len()).count() <= 4);

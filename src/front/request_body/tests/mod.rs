@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn chat(body: impl Into<Bytes>) -> Result<RequestInfo, InvalidRequest> {
-    read(Operation::Chat, &HeaderMap::new(), &body.into())
+    read(&Operation::Chat.into(), &HeaderMap::new(), &body.into())
 }
 
 fn prompt(body: impl Into<Bytes>) -> ParsedRequest {

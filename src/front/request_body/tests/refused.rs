@@ -122,10 +122,10 @@ fn each_operation_names_the_parameter_that_it_requires() {
     for (operation, required) in
         [(Operation::Chat, "messages"), (Operation::Completions, "prompt"), (Operation::Embeddings, "input")]
     {
-        let error = read(operation, &HeaderMap::new(), &body).unwrap_err();
+        let error = read(&operation.into(), &HeaderMap::new(), &body).unwrap_err();
         assert_eq!((error.param(), error.code()), (Some(required), "missing_required_parameter"));
         let whole = Bytes::from(format!(r#"{{"model":"m","{required}":"x"}}"#));
-        assert!(read(operation, &HeaderMap::new(), &whole).is_ok());
+        assert!(read(&operation.into(), &HeaderMap::new(), &whole).is_ok());
     }
 }
 
@@ -162,6 +162,49 @@ fn a_body_with_too_many_keys_commas_or_fallbacks_is_refused() {
     assert!(chat(names(257)).is_err());
 }
 
+/// Returns a list of fallbacks with so many parameters each.
+fn alternatives(count: usize, parameters: usize) -> String {
+    let members: Vec<_> = (0..parameters).map(|key| format!(r#","p{key}":0"#)).collect();
+    let one = format!(r#"{{"model":"n"{}}}"#, members.concat());
+    format!("[{}]", vec![one; count].join(","))
+}
+
+#[test]
+fn fallbacks_with_too_many_alternatives_or_parameters_in_all_lists_are_refused() {
+    let fits = |members: &str| chat(with(members)).is_ok();
+    let (quarter, half) = (alternatives(64, 0), alternatives(128, 0));
+    let by_group = format!(r#"[{{"a":{quarter}}},{{"b":{quarter}}},{{"*":{half}}}]"#);
+    assert!(fits(&format!(r#""fallbacks":{by_group}"#)));
+    let one_more = by_group.replacen("[{\"a\":[", "[{\"a\":[\"n\",", 1);
+    assert!(!fits(&format!(r#""fallbacks":{one_more}"#)));
+    assert!(!fits(&format!(r#""fallbacks":{by_group},"context_window_fallbacks":["n"]"#)));
+    assert!(fits(&format!(r#""fallbacks":{half},"content_policy_fallbacks":{half}"#)));
+    assert!(!fits(&format!(r#""fallbacks":{half},"content_policy_fallbacks":{}"#, alternatives(129, 0))));
+    assert!(fits(&format!(r#""fallbacks":{}"#, alternatives(32, 32))));
+    assert!(!fits(&format!(r#""fallbacks":{}"#, alternatives(25, 41))));
+    assert!(!fits(&format!(
+        r#""fallbacks":{},"context_window_fallbacks":{}"#,
+        alternatives(16, 63),
+        alternatives(1, 17)
+    )));
+    let groups = vec![format!(r#"{{"g":{}}}"#, alternatives(256, 3)); 16].join(",");
+    check(&with(&format!(r#""fallbacks":[{groups}]"#)), Some("fallbacks"), "at most 256 alternatives");
+}
+
+#[test]
+fn retries_of_a_request_have_a_ceiling() {
+    for (number, retries) in [("20", 20), ("21", 20), ("4294967295", 20), ("\"4000000000\"", 20), ("1e6", 20)]
+    {
+        let info = chat(with(&format!(r#""num_retries":{number}"#))).unwrap();
+        assert_eq!(info.overrides.num_retries, Some(retries), "{number}");
+    }
+    let headers =
+        [(HeaderName::from_static("x-litellm-num-retries"), HeaderValue::from_static("4294967295"))];
+    let body = Bytes::from(with(r#""n":1"#));
+    let info = read(&Operation::Chat.into(), &headers.into_iter().collect(), &body).unwrap();
+    assert_eq!(info.overrides.num_retries, Some(20));
+}
+
 #[test]
 fn an_invalid_header_is_refused_with_its_name() {
     let body = Bytes::from(with(r#""n":1"#));
@@ -175,7 +218,7 @@ fn an_invalid_header_is_refused_with_its_name() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        let error = read(Operation::Chat, &headers, &body).unwrap_err();
+        let error = read(&Operation::Chat.into(), &headers, &body).unwrap_err();
         assert_eq!((error.status().as_u16(), error.param()), (400, Some(name)), "{error}");
     }
 }

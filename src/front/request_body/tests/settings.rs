@@ -1,15 +1,19 @@
 //! Tests of the info and the overrides of a request, with the two example requests of the project.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::{super::read, chat, fallback, parameters, prompt, sent};
+use super::{
+    super::read::{CallTarget, read},
+    chat, fallback, parameters, prompt, sent,
+};
 use crate::{
     config::{FallbackTarget, Fallbacks},
-    request::{Operation, Overrides, ParsedRequest},
+    request::{Operation, Overrides, ParsedRequest, RequestContext},
 };
 
 const SIMPLE: &str = r#" {
@@ -127,7 +131,9 @@ fn a_header_overrides_the_settings_of_the_body() {
     );
     let with = |pairs: &[(&'static str, &'static str)]| {
         let pair = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        read(Operation::Chat, &pairs.iter().map(pair).collect::<HeaderMap>(), &body).unwrap().overrides
+        read(&Operation::Chat.into(), &pairs.iter().map(pair).collect::<HeaderMap>(), &body)
+            .unwrap()
+            .overrides
     };
     let all = with(&[
         ("x-litellm-num-retries", "4"),
@@ -213,6 +219,29 @@ fn include_usage_is_added_to_a_stream_that_does_not_set_it() {
     assert_eq!(sent(&prompt, &defaults), json!({"b": 1, "include_usage": true}));
     prompt.fallback = fallback(&[("stream_options", r#"{"c":1}"#)]);
     assert_eq!(sent(&prompt, &defaults), json!({"c": 1, "include_usage": true}));
+}
+
+#[test]
+fn the_model_of_the_path_replaces_that_of_the_body_or_is_added() {
+    let target = CallTarget { operation: Operation::Chat, model: Some("deployment".into()) };
+    for (body, expected) in [
+        (r#"{"model":"m","messages":[]}"#, r#"{"model":"up","messages":[]}"#),
+        (r#"{"messages":[], "model" : null}"#, r#"{"messages":[], "model" : "up"}"#),
+        (r#"{"messages":[]}"#, r#"{"model":"up","messages":[]}"#),
+        (" \n{ \"messages\":[] }\n", " \n{\"model\":\"up\", \"messages\":[] }\n"),
+        (r#"{"num_retries":1,"messages":[]}"#, r#"{"model":"up","messages":[]}"#),
+        (r#"{"messages":[1,],}"#, r#"{"model":"up","messages":[1]}"#),
+    ] {
+        let bytes = Bytes::from(body);
+        let info = read(&target, &HeaderMap::new(), &bytes).unwrap();
+        assert_eq!(&*info.model, "deployment", "{body}");
+        let context = Arc::new(RequestContext::new(Instant::now(), None));
+        let prompt = ParsedRequest::new(bytes.into(), Arc::new(info), context);
+        assert_eq!(sent(&prompt, "up", &[]), expected);
+    }
+    for refused in [r#"{"model":"m"}"#, r#"{"model":"m","model":"m","messages":[]}"#, "{}", "[]"] {
+        assert!(read(&target, &HeaderMap::new(), &Bytes::from(refused)).is_err(), "{refused}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ where
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
     let service = ReadRequest::new(tree, &settings, false);
-    let call = ModelCall { operation: Operation::Chat, request };
+    let call = ModelCall { operation: Operation::Chat, model: None, request };
     (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
 

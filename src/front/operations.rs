@@ -1,0 +1,216 @@
+//! The table of the paths that are served: [`find`], and [`help`] for a path that is not.
+//!
+//! Each row has one path. The operations of the API are also found behind `/v1` and `/openai`, and the calls of models
+//! behind a path that names the model, in the spellings of Azure (`/deployments/{model}`) and of OpenAI's first API
+//! (`/engines/{model}`). Doubled and trailing slashes are accepted.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::paths::{Route, RouteTarget};
+use crate::request::Operation;
+
+/// An operation: its method, its path and its route.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The method. HEAD is accepted where GET is.
+    pub(super) method: &'static str,
+    /// The path, without a prefix and without the model.
+    path: &'static str,
+    scope: Scope,
+    pub(super) route: Route,
+}
+
+/// The paths at which a row is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The row's path alone.
+    Root,
+    /// The row's path, also behind [`PREFIXES`].
+    Api,
+    /// As [`Api`](Self::Api), and behind [`MODELS`] and the name of a model.
+    CallOfModel,
+    /// As [`Api`](Self::Api), followed by the name of a model.
+    Model,
+}
+
+/// The prefixes of the API: OpenAI's clients are configured with or without the first, Azure's send the second.
+const PREFIXES: [&str; 2] = ["/v1", "/openai"];
+
+/// The paths before the name of a model.
+const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
+
+/// All rows. The first row that matches counts: the name of a model may contain slashes.
+static TABLE: [Row; 9] = {
+    use RouteTarget::{Call, Metrics, Model, Models};
+    const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
+        Row { method, path, scope, route }
+    }
+    [
+        row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
+        row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
+        row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
+        row("GET", "/models", Scope::Api, Route::Target(Models)),
+        row("GET", "/models/", Scope::Model, Route::Target(Model)),
+        row("GET", "/metrics", Scope::Root, Route::Target(Metrics)),
+        row("GET", "/health/liveliness", Scope::Root, Route::Alive),
+        row("GET", "/health/liveness", Scope::Root, Route::Alive),
+        row("GET", "/health/readiness", Scope::Root, Route::Ready),
+    ]
+};
+
+/// Returns the row of a path, and the model that the path names. Returns `None` for an unknown path.
+pub(super) fn find(path: &str) -> Option<(&'static Row, Option<Arc<str>>)> {
+    let found = |path: &str| look_up(path).map(|(row, model)| (row, model.map(|name| decoded(name).into())));
+    found(path).or_else(|| found(&collapsed(path)))
+}
+
+/// Returns the operations of the API, for the error of an unknown path.
+pub(super) fn help() -> String {
+    let api = TABLE.iter().filter(|row| matches!(row.scope, Scope::Api | Scope::CallOfModel));
+    let paths: Vec<_> = api.map(|row| format!("{} {}{}", row.method, PREFIXES[0], row.path)).collect();
+    paths.join(", ")
+}
+
+fn look_up(path: &str) -> Option<(&'static Row, Option<&str>)> {
+    let in_api = without_prefixes(path);
+    TABLE.iter().find_map(|row| {
+        let path = if row.scope == Scope::Root { path } else { in_api };
+        row.model_in(path).map(|model| (row, model))
+    })
+}
+
+impl Row {
+    /// Returns the model that `path` names, or `None` if the path is not of this row.
+    fn model_in<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
+        let is_name = |name: &&str| !name.is_empty() && !name.starts_with('/');
+        match self.scope {
+            Scope::Model => path.strip_prefix(self.path).filter(is_name).map(Some),
+            _ if path == self.path => Some(None),
+            Scope::Root | Scope::Api => None,
+            Scope::CallOfModel => {
+                let behind = MODELS.iter().find_map(|models| path.strip_prefix(models));
+                let name = behind.and_then(|path| path.strip_suffix(self.path));
+                name.filter(|name| is_name(name) && !name.ends_with('/')).map(Some)
+            }
+        }
+    }
+}
+
+/// Returns the path without the prefixes of the API.
+fn without_prefixes(mut path: &str) -> &str {
+    let rest = |path| PREFIXES.iter().find_map(|prefix| str::strip_prefix(path, prefix));
+    while let Some(rest) = rest(path).filter(|rest| rest.starts_with('/')) {
+        path = rest;
+    }
+    path
+}
+
+/// Returns the path with one slash for several, and without a slash at its end.
+fn collapsed(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.flat_map(|part| ["/", part]).collect()
+}
+
+/// Decodes the percent encoding of a name. A percent sign without two hexadecimal digits stays as it is.
+fn decoded(name: &str) -> Cow<'_, str> {
+    if !name.contains('%') {
+        return Cow::Borrowed(name);
+    }
+    let mut rest = name.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let [first, behind @ ..] = rest {
+        let digits = behind.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &behind[2..] } else { behind };
+    }
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(path: &str) -> Option<(Route, Option<String>)> {
+        find(path).map(|(row, model)| (row.route, model.map(|name| name.to_string())))
+    }
+
+    #[test]
+    fn paths_of_every_spelling_lead_to_their_operation_and_name_the_model() {
+        let cases = [
+            ("/chat/completions", Operation::Chat, None),
+            ("/v1/chat/completions", Operation::Chat, None),
+            ("/openai/v1/chat/completions", Operation::Chat, None),
+            ("/v1/openai/completions", Operation::Completions, None),
+            ("//v1//chat/completions", Operation::Chat, None),
+            ("/v1/chat/completions/", Operation::Chat, None),
+            ("/v1/embeddings///", Operation::Embeddings, None),
+            ("/openai/deployments/m/chat/completions", Operation::Chat, Some("m")),
+            ("/v1/openai/deployments/m/completions", Operation::Completions, Some("m")),
+            ("/deployments/m/embeddings", Operation::Embeddings, Some("m")),
+            ("//openai/deployments//m/chat//completions/", Operation::Chat, Some("m")),
+            ("/engines/m/chat/completions", Operation::Chat, Some("m")),
+            ("/v1/engines/m/completions", Operation::Completions, Some("m")),
+            ("/v1/engines/openai/m-4/embeddings", Operation::Embeddings, Some("openai/m-4")),
+            ("/engines/openai%2Fm%204/completions", Operation::Completions, Some("openai/m 4")),
+            ("/engines/chat/completions", Operation::Completions, Some("chat")),
+        ];
+        for (path, operation, model) in cases {
+            let expected = (Route::Target(RouteTarget::Call(operation)), model.map(str::to_owned));
+            assert_eq!(target(path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_of_models_name_a_model_or_list_all() {
+        for (path, model) in [
+            ("/models/a", Some("a")),
+            ("/v1/models/a/b", Some("a/b")),
+            ("/v1//models/a%2Fb/", Some("a/b")),
+            ("/openai/models/100%25%", Some("100%%")),
+        ] {
+            let expected = (Route::Target(RouteTarget::Model), model.map(str::to_owned));
+            assert_eq!(target(path), Some(expected), "{path}");
+        }
+        for path in ["/models", "/v1/models/", "/openai/v1//models"] {
+            assert_eq!(target(path), Some((Route::Target(RouteTarget::Models), None)), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_not_served_are_not_found() {
+        for path in [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/",
+            "/openai",
+            "/v1/chat",
+            "/chat/completionsx",
+            "/v1chat/completions",
+            "/v2/models",
+            "/engines/chat",
+            "/engines//completions",
+            "/deployments/m",
+            "/openai/deployments/m/",
+            "/v1/metrics",
+            "/metrics/x",
+            "/v1/health/readiness",
+            "/m/chat/completions",
+        ] {
+            assert_eq!(target(path), None, "{path}");
+        }
+        assert_eq!(target("/health//readiness/"), Some((Route::Ready, None)));
+    }
+
+    #[test]
+    fn paths_in_the_help_are_served() {
+        let help = help();
+        for path in help.split(", ") {
+            let (method, path) = path.split_once(' ').unwrap();
+            assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
+        }
+        assert_eq!(help.split(", ").count(), 4);
+    }
+}
