@@ -88,7 +88,6 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
     let cooldown_time = raw.read("cooldown_time", sink, read::seconds).unwrap_or(unset.cooldown_time);
     let megabytes = raw.general.get("max_request_size_mb").and_then(|n| read::whole::<usize>(n, 1, sink));
     let idle = raw.read("stream_idle_timeout", sink, read::positive_seconds);
-    let keepalive = raw.read("upstream_keepalive_timeout", sink, read::positive_seconds);
     let pings = raw.read("pings_keep_alive", sink, read::boolean);
     let broken = raw.read("broken_events", sink, |node, sink| read::choice(node, &BROKEN, sink));
     let on_context_window = raw.read("fallback_on_context_window", sink, read::boolean);
@@ -122,17 +121,27 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         strategy: raw.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
-        max_buffered_bytes: raw
-            .read("max_buffered_bytes", sink, positive)
-            .unwrap_or(unset.max_buffered_bytes),
-        max_event_bytes: raw.read("max_event_bytes", sink, positive).unwrap_or(unset.max_event_bytes),
-        max_held_events: raw.read("max_held_events", sink, positive).unwrap_or(unset.max_held_events),
         listener: listener(raw, unset.listener, sink),
-        upstream_keepalive_timeout: keepalive.unwrap_or(unset.upstream_keepalive_timeout),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),
+        ..memory_limits(raw, sink)
     }
+}
+
+/// Returns the default settings with the limits of memory and of idle upstream connections.
+fn memory_limits(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Settings {
+    let mut settings = Settings::default();
+    for (name, limit) in [
+        ("max_buffered_bytes", &mut settings.max_buffered_bytes),
+        ("max_event_bytes", &mut settings.max_event_bytes),
+        ("max_held_events", &mut settings.max_held_events),
+    ] {
+        *limit = raw.read(name, sink, positive).unwrap_or(*limit);
+    }
+    let keepalive = raw.read("upstream_keepalive_timeout", sink, read::positive_seconds);
+    settings.upstream_keepalive_timeout = keepalive.unwrap_or(settings.upstream_keepalive_timeout);
+    settings
 }
 
 fn listener(raw: &RawConfig<'_>, unset: ListenerSettings, sink: &mut DiagnosticSink<'_>) -> ListenerSettings {
