@@ -77,7 +77,9 @@ fn accounts(text: &[u8]) -> Vec<Range<usize>> {
         let is_account = has_prefix(&text[word.clone()])
             || before.is_word && is_gap(gap) && is_identifier(&text[word.clone()])
             || before.is_path && gap == b"/" && is_name_in_path(text, &word)
-            || gap == b":" && text.get(word.end) == Some(&b':') && is_number(&text[word.clone()], 12);
+            || matches!(gap, b":" | b"::")
+                && text.get(word.end) == Some(&b':')
+                && is_number(&text[word.clone()], 12);
         before = before.then(text, &word, is_account);
         if is_account {
             found.push(word);
