@@ -69,7 +69,8 @@ async fn a_101_of_an_upstream_is_a_bad_gateway() {
 #[tokio::test]
 async fn an_undefined_status_of_an_upstream_is_a_bad_gateway_and_tried_elsewhere() {
     for status in [600, 666, 799, 999] {
-        let odd = Reply::bytes(status, "application/json", r#"{"error":{"message":"odd"}}"#);
+        let error = r#"{"error":{"message":"odd","type":"server_error","param":null,"code":null}}"#;
+        let odd = Reply::bytes(status, "application/json", error);
         let case = Case::of("m: a; n: b").always("a", odd).settings("num_retries: 0");
         let world = case.start().await;
         assert_eq!(world.ask().await.error(502)["message"], "odd", "{status}");
