@@ -198,9 +198,9 @@ impl ConnectionContext {
         let head = self.connections.add();
         let window = WriteWindow::new(self.at_capacity, Arc::clone(&head));
         let io = ClientIo::new(stream, window.clone(), self.draining);
-        let own = window.clone();
-        let service = service.into_service().map_response(move |response| window.clone().wrap(response));
-        let service = CheckFraming::new(service, own).map_request(move |request| {
+        let framing = window.clone();
+        let service = service.into_service().map_response(move |response| window.wrap(response));
+        let service = CheckFraming::new(service, framing).map_request(move |request| {
             head.begin_request();
             request
         });
