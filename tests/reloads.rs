@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use tollgate::{config::Config, stack, state::State};
+use tollgate_test_support::memory::resident;
 use tower::ServiceExt;
 
 const DEPLOYMENTS: usize = 300;
@@ -29,13 +30,6 @@ fn config(reload: usize) -> Config {
     Config::from_yaml(&yaml, "config.yaml", &|_| None).unwrap().0
 }
 
-/// Returns the resident memory of this process, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
 #[tokio::test]
 async fn reloads_with_other_deployments_end_with_the_memory_and_the_metrics_of_the_first() {
     let state = State::new().unwrap().with_grace(Duration::ZERO);
@@ -46,10 +40,10 @@ async fn reloads_with_other_deployments_end_with_the_memory_and_the_metrics_of_t
         state.prune();
         // The first reloads hold two trees and fill the allocator's caches.
         if reload == 2 {
-            after_the_first = resident();
+            after_the_first = resident("self").unwrap();
         }
     }
-    let grown = resident() as f64 / after_the_first as f64;
+    let grown = resident("self").unwrap() as f64 / after_the_first as f64;
     assert!(grown < 1.1, "{grown} of the memory after the first reloads");
 
     let request = Request::get("/metrics").body(Full::<Bytes>::default()).unwrap();

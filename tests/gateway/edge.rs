@@ -94,7 +94,7 @@ async fn a_thousand_unfinished_heads_take_less_than_20_megabytes() {
     let gateway = Gateway::start(QUIET).await;
     let mut warm = connected(gateway.port).await;
     answered(&mut warm).await;
-    let before = resident(gateway.pid());
+    let before = gateway.resident();
     let mut clients = Vec::new();
     for _ in 0..1_000 {
         let mut client = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
@@ -108,15 +108,8 @@ async fn a_thousand_unfinished_heads_take_less_than_20_megabytes() {
     }
     // A request after all of them: what was sent before has been read.
     assert_eq!(gateway.get("/health/liveliness").await.status, 200);
-    let grown = resident(gateway.pid()).saturating_sub(before);
+    let grown = gateway.resident().saturating_sub(before);
     assert!(grown < 20_000_000, "{grown} bytes");
-}
-
-/// Returns the resident memory of a process, in bytes.
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
 #[tokio::test]

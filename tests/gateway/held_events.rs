@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{gateway::Gateway, soon};
+use crate::support::{gateway::Gateway, soon, upstream::read_request};
 
 const STREAMS: usize = 100;
 /// The size of an event that does not end.
@@ -33,10 +33,7 @@ async fn upstream() -> (SocketAddr, watch::Receiver<usize>, JoinSet<()>) {
 }
 
 async fn serve(mut socket: TcpStream, sent: Arc<watch::Sender<usize>>) {
-    let mut request = Vec::new();
-    while !request.ends_with(b"}") {
-        assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0, "the request is not complete");
-    }
+    let request = read_request(&mut socket).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
     if String::from_utf8_lossy(&request).contains("picture") {
         let long = "x".repeat(PICTURE);
@@ -67,13 +64,6 @@ async fn ask(port: u16, what: &str) -> TcpStream {
     client
 }
 
-/// Returns the highest resident memory of a process so far, in bytes.
-fn peak(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
 #[tokio::test]
 async fn a_hundred_streams_without_line_ends_take_less_than_half_of_what_they_send_and_others_pass() {
     let (address, mut sent, _server) = upstream().await;
@@ -81,7 +71,7 @@ async fn a_hundred_streams_without_line_ends_take_less_than_half_of_what_they_se
         "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"http://{address}/v1\", api_key: k}}\n"
     ))
     .await;
-    let before = peak(gateway.pid());
+    let before = gateway.peak_memory();
     let mut readers = JoinSet::new();
     for _ in 0..STREAMS {
         let mut client = ask(gateway.port, "without end").await;
@@ -94,6 +84,6 @@ async fn a_hundred_streams_without_line_ends_take_less_than_half_of_what_they_se
     soon("the picture", client.read_to_string(&mut picture)).await.unwrap();
     assert_eq!(picture.matches('x').count() / 1000, PICTURE / 1000);
     assert!(picture.contains("data: [DONE]"));
-    let grown = peak(gateway.pid()) - before;
-    assert!(grown < STREAMS * ENDLESS / 2, "{grown} bytes");
+    let grown = gateway.peak_memory() - before;
+    assert!(grown < (STREAMS * ENDLESS / 2) as u64, "{grown} bytes");
 }

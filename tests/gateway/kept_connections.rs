@@ -11,7 +11,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::gateway::Gateway;
+use crate::support::{gateway::Gateway, upstream::read_request};
 
 /// The way in which the peer ends a kept connection at the first byte of the next request.
 #[derive(Clone, Copy, Debug)]
@@ -50,17 +50,10 @@ async fn serve(mut socket: TcpStream, how: Break, all: Arc<Barrier>) {
     socket.write_all((head + &body).as_bytes()).await.unwrap();
     match how {
         Break::Fin | Break::Reset => assert_eq!(socket.read(&mut [0]).await.unwrap(), 1),
-        Break::FinAtTheEnd => read_request(&mut socket).await,
+        Break::FinAtTheEnd => drop(read_request(&mut socket).await),
     }
     if matches!(how, Break::Reset) {
         socket.set_zero_linger().unwrap();
-    }
-}
-
-async fn read_request(socket: &mut TcpStream) {
-    let mut received = Vec::new();
-    while !received.ends_with(b"}") {
-        assert_ne!(socket.read_buf(&mut received).await.unwrap(), 0, "the request is not complete");
     }
 }
 

@@ -13,6 +13,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use tollgate_test_support::memory;
+
 use super::{client::Client, soon};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
@@ -159,6 +161,16 @@ impl Gateway {
     /// The process, for those who look at what it holds.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
+    }
+
+    /// Returns the resident memory of the process, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        memory::resident(&self.pid().to_string()).unwrap()
+    }
+
+    /// Returns the highest resident memory of the process so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        memory::peak(&self.pid().to_string()).unwrap()
     }
 
     pub(crate) fn base_url(&self) -> String {

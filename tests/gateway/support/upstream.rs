@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
@@ -268,6 +268,15 @@ async fn answer(
         response = response.header(*name, value);
     }
     response.body(reply.into_body(watch)).map_err(io::Error::other)
+}
+
+/// Reads a request with a JSON object as its body from a plain socket, for an upstream below HTTP.
+pub(crate) async fn read_request(socket: &mut TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    while !received.ends_with(b"}") {
+        assert_ne!(socket.read_buf(&mut received).await.unwrap(), 0, "the request is not complete");
+    }
+    received
 }
 
 /// A connection that is reset instead of closed when its script says so.

@@ -66,13 +66,6 @@ async fn reader(port: u16) -> TcpStream {
     socket
 }
 
-/// Bytes of the process that lie in memory.
-fn resident(gateway: &Gateway) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", gateway.pid())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
-}
-
 /// Returns the number of bytes written when it has stopped growing.
 async fn standstill(written: &AtomicU64) -> u64 {
     soon("a standstill", async {
@@ -101,14 +94,14 @@ async fn readers_that_stop_reading_cost_little_memory_and_hold_their_upstreams_b
         readers.push(reader(gateway.port).await);
     }
     standstill(&written).await;
-    let before = resident(&gateway);
+    let before = gateway.resident();
     written.store(0, Ordering::SeqCst);
 
     for _ in 0..READERS {
         readers.push(reader(gateway.port).await);
     }
     let poured = standstill(&written).await;
-    let grown = resident(&gateway).saturating_sub(before);
+    let grown = gateway.resident().saturating_sub(before);
     // What is under way lies in the sockets of the kernel, a few MB for each stream at most.
     assert!(poured < READERS * STREAM / 4, "the upstreams could write {poured} bytes");
     assert!(grown < READERS * EACH, "{} bytes for each reader", grown / READERS);
