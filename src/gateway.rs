@@ -32,7 +32,7 @@ type Front = CallId<
 
 /// A whole gateway: a tower `Service` that takes any HTTP request and never fails.
 ///
-/// It can be mounted in any hyper, axum or tower application. It is cheap to clone and always ready. It has no global
+/// A gateway can be mounted in any hyper, axum or tower application. It is cheap to clone and always ready. It has no global
 /// state: two gateways in one process are independent.
 ///
 /// ```

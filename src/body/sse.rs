@@ -1,6 +1,6 @@
 //! A framer for server-sent events: [`Framer`] finds the end and the data of each event, and changes no byte.
 //!
-//! It takes the stream in pieces of any size, with any line ends (LF, CRLF, CR, mixed), and reads each byte once. Its
+//! The framer takes the stream in pieces of any size, with any line ends (LF, CRLF, CR, mixed), and reads each byte once. Its
 //! unit is a *block*: an event up to its blank line, or a comment line or a blank line outside of an event. Comments
 //! and blank lines are returned at once, so that a keep-alive is not held until the next event.
 

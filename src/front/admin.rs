@@ -1,6 +1,6 @@
 //! The layer that serves the model list, single models and the metrics: [`Admin`].
 //!
-//! It stands inside auth and outside admission control, so that an operator can read the metrics of a gateway that is
+//! The layer stands inside auth and outside admission control, so that an operator can read the metrics of a gateway that is
 //! at its limit.
 
 use std::{

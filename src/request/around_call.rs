@@ -1,6 +1,6 @@
 //! A service that sees each request and replaces its result: [`AroundCall`].
 //!
-//! It differs from tower's `MapResult` in that its future has a name and that each call has a state of its own.
+//! The service differs from tower's `MapResult` in that its future has a name and that each call has a state of its own.
 
 use std::{
     future::Future,

@@ -3,7 +3,7 @@
 //! The client's bytes are not copied and the length is known, so the upstream receives a `content-length` and hyper
 //! writes all slices with one vectored write. A clone for a retry increments a reference count.
 //!
-//! It differs from `http_body_util::Full` in that its data need not be contiguous, and from a stream of frames in that
+//! The body differs from `http_body_util::Full` in that its data need not be contiguous, and from a stream of frames in that
 //! one frame contains the whole body: HTTP/1 sends the head and the body with one write.
 //!
 //! ```

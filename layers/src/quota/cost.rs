@@ -15,7 +15,7 @@ const FORGOTTEN: u64 = 120_000;
 
 /// The factor from the estimated to the expected actual cost of a call.
 ///
-/// One call changes the factor by at most 5 % downwards and 25 % upwards, so that a call with an absurd estimate, or a
+/// A single call changes the factor by at most 5 % downwards and 25 % upwards, so that a call with an absurd estimate, or a
 /// response with an absurd usage, does not set the reservations of the others. A factor that no call confirms returns to
 /// 1 with time.
 #[derive(Debug)]

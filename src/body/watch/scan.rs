@@ -1,6 +1,6 @@
 //! A reader of one event's JSON with serde: [`read`].
 //!
-//! It reads the chunks that [`quick`](super::quick) declines, of any shape, and is the reference in the tests of
+//! The scan reads the chunks that [`quick`](super::quick) declines, of any shape, and is the reference in the tests of
 //! `quick`. It splits an object into its members, and splits only relevant members again.
 
 use std::fmt;

@@ -11,7 +11,7 @@
 //! `model`, the parameter that the operation requires, and the settings for the gateway. The upstream validates nested
 //! values.
 //!
-//! One mistake is accepted, because it is common in hand-written JSON: a comma before a closing bracket. Such commas are
+//! A comma before a closing bracket is accepted, because that mistake is common in hand-written JSON. Such commas are
 //! replaced by spaces in a copy, so that every offset stays valid; the copy is read as strictly as any other body, and
 //! the commas are cut out of the upstream's body. An upstream therefore receives valid JSON or nothing.
 //!
