@@ -115,6 +115,7 @@ fn group(
             // outside the balancer: each attempt picks a deployment again
             RetryLayer::new(group::settings::retries(settings, g), BodyOutcome)
                 .with_attempts(request::attempts)
+                .with_client_errors()
                 .with_budget(state.budget(settings)) // one for all groups: an outage causes no retry storm
                 .with_backoff(Backoff::default().with_floor(settings.retry_after))
                 .with_max_wait(settings.queue_timeout) // no longer than the balancer queues a request

@@ -28,7 +28,7 @@ pub(crate) use self::error_details::message_of;
 use self::{error_details::ErrorDetails, limits::Limits};
 pub(crate) use self::{
     kind::{OutcomeKind, kind_of, openai_type, status_of},
-    policy::counted,
+    policy::{counted, named},
 };
 
 /// Classifies a complete response. The body of a 2xx is searched for an error, as by [`event`].

@@ -6,9 +6,17 @@ use crate::config::{ErrorCounts, ErrorName};
 /// Returns the number of a policy for this kind: by its own exception, else by the broader exception, else by
 /// `Default`.
 pub(crate) fn counted(policy: &ErrorCounts, kind: OutcomeKind) -> Option<u32> {
+    named(policy, kind).or_else(|| match kind {
+        OutcomeKind::Success | OutcomeKind::Filtered => None,
+        _ => policy.0.get(&ErrorName::Default).copied(),
+    })
+}
+
+/// Returns the number of a policy that names the exception of this kind, or the broader exception.
+pub(crate) fn named(policy: &ErrorCounts, kind: OutcomeKind) -> Option<u32> {
     use ErrorName as Name;
     let names: &[Name] = match kind {
-        OutcomeKind::Success | OutcomeKind::Filtered => return None,
+        OutcomeKind::Success | OutcomeKind::Filtered => &[],
         OutcomeKind::RateLimited | OutcomeKind::QuotaExhausted => &[Name::RateLimit],
         OutcomeKind::Overloaded => &[Name::ServiceUnavailable],
         OutcomeKind::ContentPolicy => &[Name::ContentPolicyViolation, Name::BadRequest],
@@ -20,7 +28,7 @@ pub(crate) fn counted(policy: &ErrorCounts, kind: OutcomeKind) -> Option<u32> {
         // LiteLLM has no policy for these; most of its users see them as internal errors of the provider.
         OutcomeKind::Network | OutcomeKind::StreamBroken => &[Name::InternalServer],
     };
-    names.iter().chain(&[Name::Default]).find_map(|name| policy.0.get(name).copied())
+    names.iter().find_map(|name| policy.0.get(name).copied())
 }
 
 #[cfg(test)]

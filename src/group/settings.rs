@@ -6,7 +6,7 @@
 use tollgate_layers::{Outcome, balance::Strategy};
 
 use crate::{
-    classify::{counted, kind_of},
+    classify::{counted, kind_of, named},
     config::{self, Group, Settings},
     request::Request,
 };
@@ -14,6 +14,8 @@ use crate::{
 /// Returns the number of retries for a failed call. In order of precedence: `num_retries` of the request, the retry
 /// policy of the group (or else the general one) for this error, `num_retries` of the failed deployment, the general
 /// `num_retries`.
+///
+/// An error of the client's request is retried only if a policy names it, and unless the request forbids retries.
 pub(crate) fn retries(
     settings: &Settings,
     group: &Group,
@@ -23,6 +25,9 @@ pub(crate) fn retries(
     let general = settings.num_retries;
     move |(request, outcome): (&Request, &Outcome)| {
         let requested = request.info.overrides.num_retries;
+        if !outcome.class().worth_another() {
+            return if requested == Some(0) { 0 } else { named(&policy, kind_of(outcome)).unwrap_or(0) };
+        }
         let by_error = || counted(&policy, kind_of(outcome));
         requested.or_else(by_error).or_else(|| request.context.deployment_retries()).unwrap_or(general)
     }

@@ -110,8 +110,7 @@ where
         let outcome = policy.classify(result.as_ref());
         let found_no_endpoint = this.session.completed(policy, this.req, &outcome);
         // The usual case: no earlier response is kept, and a repeat would not help.
-        let is_last = |outcome: &Outcome| outcome.is_refusal() || !outcome.class().worth_another();
-        if is_last(&outcome) && this.previous.is_none() {
+        if this.previous.is_none() && policy.is_final(this.req, &outcome) {
             return Some(result);
         }
         let (result, outcome) = match this.previous.take() {
@@ -119,7 +118,7 @@ where
             Some((response, _)) if outcome.is_refusal() => return Some(response),
             Some(_) | None => (result, outcome),
         };
-        if is_last(&outcome) {
+        if policy.is_final(this.req, &outcome) {
             return Some(result);
         }
         match this.session.next(policy, this.req, &outcome) {

@@ -6,7 +6,8 @@
 //! The layer treats an outcome that is not a success as follows:
 //!
 //! - **A local refusal** is never repeated: nothing was called, and the balancer has waited already.
-//! - **A client error**, or a request that is too long for any endpoint of the group, is returned to the caller.
+//! - **A client error**, or a request that is too long for any endpoint of the group, is returned to the caller, unless
+//!   [`RetryLayer::with_client_errors`] is set.
 //! - **Rate limited, or never sent**: the request moves on to an untried endpoint, if one has capacity. This uses no retry
 //!   (but the [`Budget`]), and happens at most once per endpoint.
 //! - **Unauthorized**: a retry, but only on an untried endpoint.
@@ -106,7 +107,8 @@ impl<R, C> RetryLayer<R, C> {
     /// Creates a layer that makes at most `retries` retries of a call: a `u32`, or a function of the request and the failed
     /// outcome. `classify` returns the outcomes.
     pub fn new(retries: R, classify: C) -> Self {
-        let pacing = Pacing { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT };
+        let pacing =
+            Pacing { budget: None, backoff: Backoff::default(), max_wait: MAX_WAIT, client_errors: false };
         let (deadline, max_attempts) = (Constant(None), Constant(None));
         Self {
             config: RetryConfig { retries, classify, attempts: NoAttempts, deadline, max_attempts, pacing },
@@ -138,6 +140,14 @@ impl<R, C, A, D, M> RetryLayer<R, C, A, D, M> {
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.config.pacing.budget = Some(budget);
+        self
+    }
+
+    /// Lets the setting of retries also decide about client errors: it must be a function that returns 0 for those that are
+    /// not worth a repeat. By default they are returned at once.
+    #[must_use]
+    pub const fn with_client_errors(mut self) -> Self {
+        self.config.pacing.client_errors = true;
         self
     }
 

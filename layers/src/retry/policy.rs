@@ -24,6 +24,8 @@ pub struct Pacing {
     pub(super) budget: Option<Budget>,
     pub(super) backoff: Backoff,
     pub(super) max_wait: Duration,
+    /// True if the setting of retries also decides about client errors.
+    pub(super) client_errors: bool,
 }
 
 /// The decisions that the future needs; implemented by [`RetryConfig`].
@@ -32,6 +34,14 @@ pub trait RetryPolicy<Req, Res, Err> {
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
     /// Returns the number of retries that are allowed after this outcome.
     fn retries(&self, req: &Req, outcome: &Outcome) -> u32;
+    /// Returns true if the outcome is returned to the caller, whatever was tried before.
+    fn is_final(&self, req: &Req, outcome: &Outcome) -> bool {
+        if outcome.is_refusal() || outcome.is_success() {
+            return true;
+        }
+        let is_asked = self.pacing().client_errors && self.retries(req, outcome) > 0;
+        !(is_asked || outcome.class().worth_another())
+    }
     /// Returns the record of attempts of the request.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;
     /// Returns the deadline of the request.

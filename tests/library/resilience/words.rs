@@ -138,7 +138,9 @@ async fn retry_policies_by_error_and_by_group_precede_num_retries() {
         ("retry_policy: {RateLimitErrorRetries: 0}", 500, 2),
         ("retry_policy: {DefaultRetries: 3}", 503, 4),
         ("retry_policy: {ServiceUnavailableErrorRetries: 0, DefaultRetries: 3}", 503, 1),
-        ("retry_policy: {BadRequestErrorRetries: 3}", 400, 1),
+        ("retry_policy: {DefaultRetries: 3}", 400, 1),
+        ("retry_policy: {BadRequestErrorRetries: 3}", 400, 4),
+        ("retry_policy: {BadRequestErrorRetries: 3}", 422, 4),
         ("model_group_retry_policy: {m: {InternalServerErrorRetries: 3}}", 500, 4),
         ("model_group_retry_policy: {n: {InternalServerErrorRetries: 3}}", 500, 2),
         (
@@ -152,6 +154,29 @@ async fn retry_policies_by_error_and_by_group_precede_num_retries() {
         let plan = Plan::of("m: a; n: b").always("a", error(status, "x")).settings(&settings);
         let (world, answer) = plan.ask().await;
         assert_eq!((world.calls("a"), answer.status), (calls, status), "{policy}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_policy_for_an_error_of_the_request_asks_the_other_deployment() {
+    let refusal = |code| error(400, code);
+    let table = [
+        ("BadRequestErrorRetries", refusal("bad")),
+        ("BadRequestErrorRetries", refusal("content_policy_violation")),
+        ("BadRequestErrorRetries", refusal("context_length_exceeded")),
+        ("ContentPolicyViolationErrorRetries", refusal("content_policy_violation")),
+        ("AuthenticationErrorRetries", error(401, "who")),
+        ("AuthenticationErrorRetries", error(403, "no")),
+        ("NotFoundErrorRetries", error(404, "gone")),
+    ];
+    for (name, reply) in table {
+        for policies in ["retry_policy: ", "model_group_retry_policy: {m: "] {
+            let end = if policies.ends_with("{m: ") { "}" } else { "" };
+            let settings = format!("num_retries: 0, allowed_fails: 99, {policies}{{{name}: 1}}{end}");
+            let plan = Plan::of("m: a b").always("a b", reply.clone()).settings(&settings);
+            let (world, answer) = plan.ask().await;
+            assert_eq!((world.calls("a"), world.calls("b")), (1, 1), "{settings}: {}", answer.text());
+        }
     }
 }
 

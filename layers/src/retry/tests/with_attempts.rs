@@ -27,6 +27,21 @@ async fn a_client_error_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_error_is_retried_as_often_as_a_function_says_that_decides_about_client_errors() {
+    for class in [Class::Caller, Class::ContextWindow, Class::ContentPolicy] {
+        for (retries, calls) in [(0, vec![0]), (1, vec![0, 1]), (2, vec![0, 1, 2])] {
+            let group = Group::always(&[Outcome::new(class), Outcome::new(class), Outcome::new(class)]);
+            let retries = move |_: (&Ask, &Outcome)| retries;
+            let retry = RetryLayer::new(retries, classify as fn(Result<&Answer, &Infallible>) -> Outcome)
+                .with_attempts(attempts as fn(&Ask) -> Option<&Attempts>)
+                .with_client_errors();
+            assert_eq!(group.once(&retry).await.1, Outcome::new(class));
+            assert_eq!(group.calls(), calls);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_local_refusal_is_not_retried() {
     let group = Group::of([]);
     assert_eq!(group.once(&retry(9)).await, Answer(None, REFUSED));
