@@ -26,6 +26,11 @@ pub(crate) trait Decoder {
     fn close(&mut self) -> Result<(), StreamBreak>;
     /// Returns the next bytes for the client.
     fn pop(&mut self) -> Option<Bytes>;
+    /// Makes held bytes available to the client because the memory for them is used up. Returns true if it did; otherwise the
+    /// task is woken when that is necessary.
+    fn release(&mut self, _: &Context<'_>) -> bool {
+        false
+    }
     /// Reports the decoded progress to the timeouts.
     fn mark(&mut self, timeouts: &mut RunningTimeouts) {
         timeouts.progress();
@@ -66,6 +71,10 @@ impl<C: Decoder> ActiveBody<C> {
 
     /// Reads and decodes the next event of the source.
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        if self.content.release(cx) {
+            self.content.mark(self.source.timeouts());
+            return Poll::Ready(Progress::Advanced);
+        }
         let over = match ready!(self.source.poll_event(cx)) {
             SourceEvent::HoldElapsed => return Poll::Ready(Progress::HoldElapsed),
             SourceEvent::Error(error) => Some(Err(error.into())),

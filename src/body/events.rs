@@ -3,7 +3,7 @@
 //! Does no I/O and reads no clock: bytes in, bytes out. It passes whole events only, so that an appended event (an
 //! error event, `[DONE]`) stands alone. The output is slices of the input; a piece with many events stays one slice.
 
-use std::time::Duration;
+use std::{task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -88,15 +88,15 @@ impl Events {
 
     /// Returns the form of the received bytes, if none was passed on or dropped.
     pub(crate) fn opening(&self) -> Opening {
-        Opening::of(self.ready.iter().chain([&self.framer.unfinished()]).flatten())
+        Opening::of(self.ready.iter().map(|piece| &piece[..]).chain(self.framer.unfinished()).flatten())
     }
 
     /// Returns all received bytes, if none was passed on or dropped: for a response that is not an event stream after
     /// all.
     pub(crate) fn raw(&self) -> Bytes {
         let mut whole = BytesMut::new();
-        self.ready.iter().for_each(|piece| whole.extend_from_slice(piece));
-        whole.extend_from_slice(&self.framer.unfinished());
+        let pieces = self.ready.iter().map(|piece| &piece[..]).chain(self.framer.unfinished());
+        pieces.for_each(|piece| whole.extend_from_slice(piece));
         whole.freeze()
     }
 
@@ -139,10 +139,9 @@ impl Events {
 
     /// Passes on the unfinished event and all that follows. The stream counts as answered, and cannot be continued.
     fn unwatch(&mut self) {
-        self.ready.push(self.framer.take_rest());
+        self.framer.take_rest().for_each(|piece| self.ready.push(piece));
         (self.state.any, self.state.fresh, self.state.content) = (true, true, true);
         (self.unwatched, self.transcript) = (true, None);
-        let _ = self.share.set(0);
     }
 
     fn pass(&mut self, from: usize, to: usize) {
@@ -170,9 +169,7 @@ impl Decoder for Events {
                     if !complete.is_empty() {
                         self.ready.push(complete);
                     }
-                    if !self.share.set(self.framer.unfinished_len()) {
-                        self.unwatch();
-                    }
+                    self.share.set(self.framer.unfinished_len());
                     return Ok(());
                 }
                 Err(TooLong) => {
@@ -229,7 +226,19 @@ impl Decoder for Events {
     }
 
     fn pop(&mut self) -> Option<Bytes> {
-        self.ready.pop()
+        let piece = self.ready.pop();
+        if self.unwatched {
+            self.share.set(self.ready.len());
+        }
+        piece
+    }
+
+    fn release(&mut self, cx: &Context<'_>) -> bool {
+        let gives_up = self.share.must_give_up(cx);
+        if gives_up {
+            self.unwatch();
+        }
+        gives_up
     }
 
     fn mark(&mut self, timeouts: &mut RunningTimeouts) {

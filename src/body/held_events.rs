@@ -3,10 +3,16 @@
 //! An event is held until its end, and may be large: a picture comes in one event. Without a limit over all streams, a
 //! hundred upstreams that never end a line would hold a hundred times the limit of one event.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::Context,
 };
+
+use futures_util::task::AtomicWaker;
 
 /// The size of an unfinished event in bytes from which it is counted. Smaller ones are as large as the buffers of their
 /// connection, and a stream that holds this much is committed.
@@ -18,33 +24,67 @@ pub(crate) const DEFAULT_MAX: usize = 32_000_000;
 /// The bytes of unfinished events that the streams of a gateway hold.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldEvents {
-    totals: Arc<Totals>,
+    totals: Arc<Mutex<Totals>>,
 }
 
 #[derive(Debug)]
 struct Totals {
-    max: AtomicUsize,
-    bytes: AtomicUsize,
-    /// The number of streams that hold some of them.
-    streams: AtomicUsize,
+    max: usize,
+    /// The sum of the events that are still read.
+    watched: usize,
+    /// The sum of what waits for the clients of streams that gave up.
+    given_up: usize,
+    /// The streams that are still read and hold a counted event, by their number.
+    streams: BTreeMap<u64, (usize, Arc<Signal>)>,
+    /// The number of the next stream.
+    next: u64,
+}
+
+/// The signal to a stream that it must give up its event.
+#[derive(Debug, Default)]
+struct Signal {
+    give_up: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl Default for HeldEvents {
     fn default() -> Self {
-        let [max, bytes, streams] = [DEFAULT_MAX, 0, 0].map(AtomicUsize::new);
-        Self { totals: Arc::new(Totals { max, bytes, streams }) }
+        let (streams, next) = (BTreeMap::new(), 0);
+        let totals = Totals { max: DEFAULT_MAX, watched: 0, given_up: 0, streams, next };
+        Self { totals: Arc::new(Mutex::new(totals)) }
     }
 }
 
 impl HeldEvents {
     /// Sets the limit, in bytes.
     pub(crate) fn set_max(&self, max: usize) {
-        self.totals.max.store(max, Relaxed);
+        self.lock().max = max;
     }
 
     /// Returns the share of a new stream.
     pub(crate) fn share(&self) -> HeldShare {
-        HeldShare { all: self.clone(), held: 0 }
+        HeldShare { all: self.clone(), held: 0, watched: None, gave_up: false }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Totals {
+    /// Signals the streams that hold most, until the rest is within the limit. A quarter of the limit is for what waits for
+    /// clients, so that one stream that gives up does not make the next do so before its client has read.
+    fn enforce(&mut self) {
+        let limit = self.max.saturating_sub(self.given_up.max(self.max / 4));
+        while self.watched > limit
+            && let Some((&number, _)) = self.streams.iter().max_by_key(|(_, (bytes, _))| *bytes)
+            && let Some((bytes, signal)) = self.streams.remove(&number)
+        {
+            self.watched -= bytes;
+            self.given_up += bytes;
+            signal.give_up.store(true, Relaxed);
+            signal.waker.wake();
+        }
     }
 }
 
@@ -53,53 +93,115 @@ impl HeldEvents {
 pub(crate) struct HeldShare {
     all: HeldEvents,
     held: usize,
+    /// The number and the signal of a stream that is counted and still read.
+    watched: Option<(u64, Arc<Signal>)>,
+    /// True if the stream has given up its event: what it holds waits for its client.
+    gave_up: bool,
 }
 
 impl HeldShare {
-    /// Records the size of the stream's unfinished event. Returns false if the stream must give it up: all streams together
-    /// hold more than the limit, and this one more than an equal share of it. The stream that holds most always does.
-    #[must_use]
-    pub(crate) fn set(&mut self, bytes: usize) -> bool {
-        let held = if bytes < COUNTED_FROM { 0 } else { bytes };
+    /// Records the size of what the stream holds.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let held = if bytes < COUNTED_FROM && !self.gave_up { 0 } else { bytes };
         if held == self.held {
-            return true;
+            return;
         }
-        let Totals { max, bytes, streams } = &*self.all.totals;
-        // Wraps for a smaller size, which subtracts.
-        let change = held.wrapping_sub(self.held);
-        let total = bytes.fetch_add(change, Relaxed).wrapping_add(change);
-        let joined = usize::from(held > 0).wrapping_sub(usize::from(self.held > 0));
-        let streams = streams.fetch_add(joined, Relaxed).wrapping_add(joined);
+        let mut totals = self.all.lock();
+        let totals = &mut *totals;
+        let entry = match &self.watched {
+            Some((number, _)) => totals.streams.get_mut(number),
+            None if self.gave_up => None,
+            None => {
+                let (number, signal) = (totals.next, Arc::new(Signal::default()));
+                totals.next += 1;
+                self.watched = Some((number, Arc::clone(&signal)));
+                Some(totals.streams.entry(number).or_insert((0, signal)))
+            }
+        };
+        let total = match entry {
+            Some((own, _)) => {
+                *own = held;
+                &mut totals.watched
+            }
+            // The signal may be there that the stream has not seen yet.
+            None => &mut totals.given_up,
+        };
+        *total = *total - self.held + held;
         self.held = held;
-        let max = max.load(Relaxed);
-        held == 0 || total <= max || held <= max / streams.max(1)
+        if held == 0
+            && let Some((number, _)) = self.watched.take()
+        {
+            totals.streams.remove(&number);
+        }
+        totals.enforce();
+    }
+
+    /// Returns true, once, if the stream must give up its unfinished event: all streams together hold more than the limit, and
+    /// this one most. Otherwise the task is woken when it must.
+    #[must_use]
+    pub(crate) fn must_give_up(&mut self, cx: &Context<'_>) -> bool {
+        let Some((_, signal)) = &self.watched else { return false };
+        signal.waker.register(cx.waker());
+        self.gave_up = signal.give_up.load(Relaxed);
+        if self.gave_up {
+            self.watched = None;
+        }
+        self.gave_up
     }
 }
 
 impl Drop for HeldShare {
     fn drop(&mut self) {
-        let _ = self.set(0);
+        self.set(0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
+    fn gives_up(share: &mut HeldShare) -> bool {
+        share.must_give_up(&Context::from_waker(Waker::noop()))
+    }
+
     #[test]
-    fn a_held_share_gives_way_beyond_the_limit_only_if_it_is_more_than_an_equal_part() {
+    fn the_stream_that_holds_most_gives_up_when_the_limit_is_exceeded() {
         let all = HeldEvents::default();
         all.set_max(1_000_000);
         let [mut small, mut large, mut other] = [(); 3].map(|()| all.share());
-        assert!(small.set(70_000) && large.set(900_000));
-        assert!(small.set(100_000), "a tenth, and no more than the limit together");
-        assert!(other.set(200_000), "less than a third");
-        assert!(!large.set(910_000));
-        assert!(large.set(0));
-        assert!(other.set(890_000) && !other.set(910_000));
+        small.set(100_000);
+        large.set(650_000);
+        assert!(!gives_up(&mut small) && !gives_up(&mut large), "the limit is not exceeded");
+        other.set(100_000);
+        assert!(gives_up(&mut large), "though another has exceeded the limit");
+        assert!(!gives_up(&mut small) && !gives_up(&mut other) && !gives_up(&mut large));
+        // What waits for the client of the large one counts.
+        other.set(250_000);
+        assert!(!gives_up(&mut other));
+        other.set(260_000);
+        assert!(gives_up(&mut other) && !gives_up(&mut small));
+        large.set(0);
+        other.set(0);
+        small.set(750_000);
+        assert!(!gives_up(&mut small));
         drop((small, large, other));
-        let Totals { bytes, streams, .. } = &*all.totals;
-        assert_eq!((bytes.load(Relaxed), streams.load(Relaxed)), (0, 0));
+        let totals = all.lock();
+        assert_eq!((totals.watched, totals.given_up, totals.streams.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_stream_that_ends_before_it_sees_the_signal_is_not_counted_any_more() {
+        let all = HeldEvents::default();
+        all.set_max(200_000);
+        let [mut one, mut other] = [(); 2].map(|()| all.share());
+        one.set(90_000);
+        other.set(80_000);
+        drop(one);
+        assert!(!gives_up(&mut other));
+        let totals = all.lock();
+        assert_eq!((totals.watched, totals.given_up, totals.streams.len()), (80_000, 0, 1));
     }
 
     #[test]
@@ -107,7 +209,9 @@ mod tests {
         let all = HeldEvents::default();
         all.set_max(0);
         let mut share = all.share();
-        assert!(share.set(COUNTED_FROM - 1));
-        assert!(!share.set(COUNTED_FROM));
+        share.set(COUNTED_FROM - 1);
+        assert!(!gives_up(&mut share));
+        share.set(COUNTED_FROM);
+        assert!(gives_up(&mut share));
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod plain;
 mod response_body;
 mod resume;
 pub(crate) mod secrets;
+mod segments;
 pub(crate) mod source;
 pub(crate) mod sse;
 #[cfg(test)]

@@ -7,12 +7,19 @@
 use std::{borrow::Cow, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr2;
+use memchr::{memchr2, memchr2_iter};
+
+use super::segments::{SEGMENT, Segments};
+
+/// The length of an incomplete block from which the rest of it is held in segments, in bytes.
+const LONG: usize = 2 * SEGMENT;
 
 /// Splits a stream of bytes into blocks.
 #[derive(Debug)]
 pub(crate) struct Framer {
     buf: Bytes,
+    /// The bytes after `buf` of a long block, without the end of the block. They are scanned later, and no offset counts them.
+    tail: Segments,
     /// The start of the incomplete block in `buf`.
     start: usize,
     /// The start of the current line, relative to `start`.
@@ -61,6 +68,7 @@ impl Framer {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             buf: Bytes::new(),
+            tail: Segments::default(),
             start: 0,
             line: 0,
             at: 0,
@@ -78,14 +86,37 @@ impl Framer {
             self.buf = piece;
             return;
         }
-        // A buffer without other references grows in place, so that a long event in many pieces is copied a few times,
-        // not for each piece.
-        let mut whole = std::mem::take(&mut self.buf).try_into_mut().unwrap_or_else(|shared| {
-            let mut copy = BytesMut::with_capacity(shared.len() + piece.len());
-            copy.extend_from_slice(&shared);
-            copy
-        });
-        whole.extend_from_slice(&piece);
+        if self.buf.len() >= LONG && !self.may_end_block(&piece) {
+            self.tail.push(&piece);
+        } else {
+            self.append(&piece);
+        }
+    }
+
+    /// Returns false if this piece cannot have the end of the incomplete block: no blank line, and no line end where the end of
+    /// a comment may be the end of the block.
+    fn may_end_block(&self, piece: &[u8]) -> bool {
+        let is_line_end = |byte: Option<&u8>| matches!(byte, Some(b'\n' | b'\r'));
+        let is_blank = |at: usize| match (piece[at], piece.get(at + 1)) {
+            (b'\r', Some(b'\n')) => false,
+            (_, next) => is_line_end(next),
+        };
+        is_line_end(self.tail.last().or(self.buf.last())) && is_line_end(piece.first())
+            || memchr2_iter(b'\n', b'\r', piece).any(|at| !self.block.fields || is_blank(at))
+    }
+
+    /// Adds the tail and these bytes to the buffer.
+    fn append(&mut self, piece: &[u8]) {
+        let (buf, tail) = (std::mem::take(&mut self.buf), std::mem::take(&mut self.tail));
+        let more = tail.len() + piece.len();
+        // A buffer without other references and with room grows in place, so that a long event in many pieces is copied a
+        // few times, not for each piece.
+        let mut whole = match buf.try_into_mut() {
+            Ok(owned) if owned.capacity() - owned.len() >= more => owned,
+            Ok(full) => with_room(&full, more),
+            Err(shared) => with_room(&shared, more),
+        };
+        tail.iter().chain([piece]).for_each(|segment| whole.extend_from_slice(segment));
         self.buf = whole.freeze();
     }
 
@@ -98,7 +129,7 @@ impl Framer {
                 Some(false) => {}
             }
         };
-        if self.at > self.limit {
+        if self.at + self.tail.len() > self.limit {
             return Err(TooLong);
         }
         if !whole {
@@ -113,6 +144,9 @@ impl Framer {
 
     /// Returns the incomplete block at the end of the stream, read as if its blank line had arrived. Consumes nothing.
     pub(crate) fn rest(&mut self) -> Option<EventBlock<'_>> {
+        if self.tail.len() > 0 {
+            self.append(&[]);
+        }
         let length = self.buf.len() - self.start;
         if length == 0 {
             return None;
@@ -138,19 +172,21 @@ impl Framer {
         self.buf.slice(range)
     }
 
-    /// Returns the bytes of the incomplete block.
-    pub(crate) fn unfinished(&self) -> Bytes {
-        self.buf.slice(self.start..)
+    /// Returns the bytes of the incomplete block, in pieces.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.buf[self.start..]).chain(self.tail.iter())
     }
 
     /// Returns the length of the incomplete block.
     pub(crate) fn unfinished_len(&self) -> usize {
-        self.buf.len() - self.start
+        self.buf.len() - self.start + self.tail.len()
     }
 
-    /// Returns the bytes of the incomplete block, and ends the framing.
-    pub(crate) fn take_rest(&mut self) -> Bytes {
-        std::mem::take(&mut self.buf).slice(self.start..)
+    /// Returns the bytes of the incomplete block, in pieces that are freed one by one, and ends the framing.
+    pub(crate) fn take_rest(&mut self) -> impl Iterator<Item = Bytes> + use<> {
+        let mut first = Segments::default();
+        first.push(&std::mem::take(&mut self.buf)[self.start..]);
+        first.into_iter().chain(std::mem::take(&mut self.tail))
     }
 
     /// Returns the complete blocks from `from` on, and discards all complete blocks. Returning the whole buffer costs
@@ -230,6 +266,15 @@ impl Framer {
         self.block.fields = true;
         false
     }
+}
+
+/// Returns a copy with room for `more` bytes or more. A long copy is a quarter larger than its bytes at most: hundreds of
+/// streams may hold one.
+fn with_room(bytes: &[u8], more: usize) -> BytesMut {
+    let room = bytes.len().min(SEGMENT).max(bytes.len() / 4).max(more);
+    let mut copy = BytesMut::with_capacity(bytes.len() + room);
+    copy.extend_from_slice(bytes);
+    copy
 }
 
 impl<'a> EventBlock<'a> {

@@ -49,7 +49,7 @@ fn framed(pieces: &[Bytes]) -> (Vec<String>, Vec<u8>) {
             bytes.extend_from_slice(&framer.slice(from..end));
         }
     }
-    bytes.extend_from_slice(&framer.unfinished());
+    framer.unfinished().for_each(|piece| bytes.extend_from_slice(piece));
     (events, bytes)
 }
 
