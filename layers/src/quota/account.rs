@@ -21,7 +21,8 @@ const FIRST_HOLD: Duration = Duration::from_secs(60);
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
 /// An account at a provider: a key, a bill, a quota. When the account is used up, all its deployments are closed
-/// together: for the time that the server named, or for a minute and then longer.
+/// together: for the time that the server named, or for a minute and then longer. After the first minute they are called
+/// where there is no other.
 ///
 /// Clones are the same account, and only clones are equal.
 #[derive(Clone)]
@@ -35,8 +36,9 @@ struct Shared {
     /// The origin of the times, which are milliseconds since then.
     start: Instant,
     server_hold: Mutex<ServerHold>,
-    /// The end of the hold, readable without the lock: every pick reads it.
+    /// The end of the hold and that of its firm part, readable without the lock: every pick reads them.
     until: AtomicU64,
+    firm_until: AtomicU64,
 }
 
 impl Account {
@@ -45,15 +47,25 @@ impl Account {
     #[must_use]
     pub fn new(is_about_account: fn(&Outcome) -> bool) -> Self {
         let server_hold = Mutex::new(ServerHold::new(FIRST_HOLD, LONGEST_HOLD));
-        let shared =
-            Shared { is_about_account, start: Instant::now(), server_hold, until: AtomicU64::new(0) };
+        let [until, firm_until] = [0, 0].map(AtomicU64::new);
+        let shared = Shared { is_about_account, start: Instant::now(), server_hold, until, firm_until };
         Self { shared: Arc::new(shared) }
     }
 
     /// Returns the end of the hold, if the account is used up.
     #[must_use]
     pub fn closed_until(&self) -> Option<Instant> {
-        let until = self.shared.until.load(Ordering::Relaxed);
+        self.instant(&self.shared.until)
+    }
+
+    /// Returns the end of the part of the hold in which no call is made at all, if that has not passed.
+    pub(super) fn firmly_closed_until(&self) -> Option<Instant> {
+        self.instant(&self.shared.firm_until)
+    }
+
+    /// Returns this time, if it has not passed.
+    fn instant(&self, at: &AtomicU64) -> Option<Instant> {
+        let until = at.load(Ordering::Relaxed);
         // Most accounts are never used up: skip reading the clock.
         (until > 0)
             .then(|| self.shared.start + Duration::from_millis(until))
@@ -78,6 +90,7 @@ impl Account {
             let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
             server_hold.refused(outcome.retry_after(), self.millis(sent), now);
             self.shared.until.store(server_hold.until(), Ordering::Relaxed);
+            self.shared.firm_until.store(server_hold.firm_until(), Ordering::Relaxed);
         } else if was_closed && outcome.class() == Class::Success {
             let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
             server_hold.succeeded(self.millis(sent));
@@ -149,6 +162,25 @@ mod tests {
         assert!(other.check(1, Instant::now()).is_ok());
         advance(secs(30)).await;
         assert!(one.check(1, Instant::now()).is_ok() && two.check(1, Instant::now()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_is_closed_for_more_than_a_minute_is_only_avoided_after_the_minute() {
+        let shared = account();
+        let (one, two) = (paid_from(&shared), paid_from(&shared));
+        call(&one, &used_up().with_retry_after(Some(secs(3_600))));
+        let (firm, end) = (Instant::now() + secs(60), Instant::now() + secs(3_600));
+        for meters in [&one, &two] {
+            assert_eq!(meters.check(1, Instant::now()).expect_err("closed").until, firm);
+            assert_eq!(meters.slots(1, Horizon::likely(Instant::now(), firm - secs(1))), 0);
+        }
+        advance(secs(60)).await;
+        for meters in [&one, &two] {
+            assert_eq!(meters.check(1, Instant::now()).expect("open").held_until, Some(end));
+            assert!(meters.reserve(1, Instant::now()).is_ok());
+        }
+        advance(secs(3_540)).await;
+        assert_eq!(one.check(1, Instant::now()).expect("open").held_until, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -123,7 +123,10 @@ impl Meters {
         let mut state = self.state();
         let check = state.check(cost, now).map(|()| CapacityCheck {
             used: state.used(),
-            held_until: state.held_until(now).map(|until| self.instant(until)),
+            held_until: state
+                .held_until(now)
+                .map(|until| self.instant(until))
+                .max(self.account_closed_until()),
         });
         drop(state);
         self.unless_account_closed(
@@ -155,7 +158,7 @@ impl Meters {
 
     /// Returns the number of calls of this cost that could begin before the horizon.
     pub(super) fn slots(&self, cost: u64, horizon: Horizon) -> u64 {
-        if self.account_closed_until().is_some_and(|until| until > horizon.by) {
+        if self.account_firmly_closed_until().is_some_and(|until| until > horizon.by) {
             return 0;
         }
         let times = (self.millis(horizon.now), self.millis(horizon.by));
@@ -174,10 +177,14 @@ impl Meters {
         self.shared.account.as_ref().and_then(Account::closed_until)
     }
 
-    /// Adds the hold of the account; of two reasons to wait the longer one is returned.
+    fn account_firmly_closed_until(&self) -> Option<Instant> {
+        self.shared.account.as_ref().and_then(Account::firmly_closed_until)
+    }
+
+    /// Adds the firm hold of the account; of two reasons to wait the longer one is returned.
     #[inline]
     fn unless_account_closed<T>(&self, check: Result<T, NoCapacity>) -> Result<T, NoCapacity> {
-        match (self.account_closed_until(), check) {
+        match (self.account_firmly_closed_until(), check) {
             (Some(at), Err(full)) if full.until > at => Err(full),
             (Some(at), _) => Err(NoCapacity { until: at, reason: NoCapacityReason::ServerHold }),
             (None, check) => check,
