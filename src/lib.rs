@@ -19,6 +19,7 @@ mod provider;
 mod request;
 pub mod server;
 mod shared_map;
+mod signal;
 pub mod simulate;
 pub mod stack;
 pub mod state;

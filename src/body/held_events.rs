@@ -5,14 +5,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Context,
 };
 
-use futures_util::task::AtomicWaker;
+use crate::signal::Signal;
 
 /// The size of an unfinished event in bytes from which it is counted. Smaller ones are as large as the buffers of their
 /// connection, and a stream that holds this much is committed.
@@ -38,13 +35,6 @@ struct Totals {
     streams: BTreeMap<u64, (usize, Arc<Signal>)>,
     /// The number of the next stream.
     next: u64,
-}
-
-/// The signal to a stream that it must give up its event.
-#[derive(Debug, Default)]
-struct Signal {
-    give_up: AtomicBool,
-    waker: AtomicWaker,
 }
 
 impl Default for HeldEvents {
@@ -82,8 +72,7 @@ impl Totals {
         {
             self.watched -= bytes;
             self.given_up += bytes;
-            signal.give_up.store(true, Relaxed);
-            signal.waker.wake();
+            signal.raise();
         }
     }
 }
@@ -141,8 +130,7 @@ impl HeldShare {
     #[must_use]
     pub(crate) fn must_give_up(&mut self, cx: &Context<'_>) -> bool {
         let Some((_, signal)) = &self.watched else { return false };
-        signal.waker.register(cx.waker());
-        self.gave_up = signal.give_up.load(Relaxed);
+        self.gave_up = signal.poll(cx);
         if self.gave_up {
             self.watched = None;
         }

@@ -39,6 +39,19 @@ impl InvalidRequest {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
     }
 
+    /// Returns the 408 of an upload that is not complete `within` the period.
+    pub(crate) fn upload_timeout(within: Duration) -> Self {
+        let message = format!("The request body did not arrive within {} s.", within.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
+    }
+
+    /// Returns the 408 of an upload that gives way to others.
+    pub(crate) fn slowest() -> Self {
+        let message = "The memory for request bodies is used up, and this one arrived more slowly than others. Try again, \
+                       or send it faster.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
+    }
+
     /// Returns the 415 of a body with a Content-Encoding, instead of an error of the JSON parser.
     pub(crate) fn content_encoding() -> Self {
         let message = "The request body has a content-encoding. Send it without one.";

@@ -35,9 +35,6 @@ pub(crate) struct AdmittedCall<B> {
     pub permit: OwnedSemaphorePermit,
 }
 
-/// The number of buffered bytes for which one permit stands. A semaphore acquires at most `u32::MAX` permits at once.
-pub(crate) const BUFFER_UNIT: usize = 1024;
-
 /// Limits the number of concurrent calls. A call counts until the *body* of its response has ended, and a call beyond
 /// the limit fails at once with [`Error::Busy`]. tower's `ConcurrencyLimit` releases its permit with the response head.
 #[derive(Clone, Debug)]

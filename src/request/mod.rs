@@ -156,6 +156,16 @@ pub(crate) struct Overrides {
     pub midstream: Option<Midstream>,
 }
 
+impl Overrides {
+    /// Returns the number of bytes of the parameters of fallbacks, which are copies of parts of the body.
+    pub(crate) fn fallback_bytes(&self) -> usize {
+        let others = [&self.context_window_fallbacks, &self.content_policy_fallbacks];
+        let lists = others.into_iter().flatten().chain([&self.fallbacks]).flatten();
+        let parameters = lists.flat_map(Fallbacks::targets).flat_map(|target| &target.parameters);
+        parameters.map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
 /// Byte ranges of a request's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout {

@@ -21,6 +21,7 @@
 mod estimate;
 mod fallbacks;
 mod layout;
+mod memory;
 mod metadata;
 mod overrides;
 mod read;

@@ -65,29 +65,50 @@ impl Reading {
         self.frames.push(frame);
     }
 
-    /// Ends the body. Returns its info and its frames.
+    /// Ends the body.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] as from [`read`].
-    pub(super) fn end(
-        self,
-        target: &CallTarget,
-        headers: &HeaderMap,
-    ) -> Result<(Arc<RequestInfo>, BodyFrames), InvalidRequest> {
+    /// [`InvalidRequest`] as from [`read`], for a body that the scanner accepts.
+    pub(super) fn end(self, target: &CallTarget, headers: &HeaderMap) -> Result<Ended, InvalidRequest> {
         let frames = self.only.map_or_else(|| self.frames.end(), BodyFrames::from);
         let text = match frames.only() {
             Some(only) => from_utf8(only).ok().map(Text::One),
             None => self.text.and_then(Utf8::end).map(|()| Text::Many(&frames)),
         };
-        if let (Some(text), Some((parts, close))) = (text, self.scanner.and_then(PushScanner::end)) {
-            let info = info(target, headers, &Object::new(text, &parts, close), &[])?;
-            return Ok((Arc::new(info), frames));
-        }
-        let whole = frames.flat();
-        drop(frames);
-        Ok((Arc::new(read(target, headers, &whole)?), whole.into()))
+        let (Some(text), Some((parts, close))) = (text, self.scanner.and_then(PushScanner::end)) else {
+            return Ok(Ended::Rejected(frames));
+        };
+        let info = info(target, headers, &Object::new(text, &parts, close), &[])?;
+        Ok(Ended::Accepted((Arc::new(info), frames)))
     }
+}
+
+/// A complete body.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The scanner has accepted it.
+    Accepted(ReadBody),
+    /// The scanner has rejected it: [`read_again`] finds its error or its trailing commas.
+    Rejected(BodyFrames),
+}
+
+/// The info of a body, and its frames.
+pub(super) type ReadBody = (Arc<RequestInfo>, BodyFrames);
+
+/// Reads a body as a whole: a copy of it, and a second one for trailing commas.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] as from [`read`].
+pub(super) fn read_again(
+    frames: BodyFrames,
+    target: &CallTarget,
+    headers: &HeaderMap,
+) -> Result<ReadBody, InvalidRequest> {
+    let whole = frames.flat();
+    drop(frames);
+    Ok((Arc::new(read(target, headers, &whole)?), whole.into()))
 }
 
 /// The frames of a body. Small frames are copied together, because each would keep a buffer alive that is much larger

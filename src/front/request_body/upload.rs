@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,25 +10,22 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::reading::Reading;
-use crate::{Error, error::InvalidRequest, front::admission::BUFFER_UNIT};
+use super::{memory::BodyShare, reading::Reading};
+use crate::{Error, error::InvalidRequest};
 
-/// Reads a body of at most `max_body` bytes into `reading`. Returns the permit of the memory that the body takes of `buffered`.
+/// Reads a body of at most `max_body` bytes into `reading`. `share` acquires the memory for it.
 ///
 /// # Errors
 ///
-/// [`InvalidRequest`] if the body is too large, compressed, too slow or cut off; [`Error::Busy`] if `buffered` is used up.
+/// [`InvalidRequest`] if the body is too large, compressed, too slow or cut off; [`Error::Busy`] if the memory is used up.
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
-    (max_body, buffered): (usize, &Arc<Semaphore>),
+    (max_body, share): (usize, &mut BodyShare<'_>),
     reading: &mut Reading,
-) -> Result<Option<OwnedSemaphorePermit>, Error>
+) -> Result<(), Error>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: std::fmt::Display,
@@ -42,21 +38,40 @@ where
         return Err(InvalidRequest::content_encoding().into());
     }
     let mut body = std::pin::pin!(UploadBody::new(body));
-    let mut buffer = BufferPermit { buffered, permit: None, max_body, total: 0 };
-    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll(buffer.total, cx)).await? {
-        // The client has usually disconnected and does not read this.
-        let frame = frame.map_err(|_| InvalidRequest::body("The request body broke off."))?;
-        if let Ok(data) = frame.into_data() {
-            buffer.grow(data.len())?;
-            reading.take(data);
+    while let Some(data) = std::future::poll_fn(|cx| next(body.as_mut(), share, cx)).await? {
+        if share.bytes() + data.len() > max_body {
+            return Err(InvalidRequest::too_large(max_body).into());
         }
+        share.grow(data.len()).await?;
+        reading.take(data);
     }
-    Ok(buffer.permit)
+    Ok(())
+}
+
+/// Polls the data of the next frame, or `None` at the end of the body.
+fn next<B: HttpBody<Data = Bytes>>(
+    body: Pin<&mut UploadBody<B>>,
+    share: &mut BodyShare<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, InvalidRequest>> {
+    let Poll::Ready(frame) = body.poll(share.bytes(), cx) else {
+        return if share.must_give_way(cx) {
+            Poll::Ready(Err(InvalidRequest::slowest()))
+        } else {
+            Poll::Pending
+        };
+    };
+    Poll::Ready(match frame? {
+        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+        // The client has usually disconnected and does not read this.
+        Some(Err(_)) => Err(InvalidRequest::body("The request body broke off.")),
+        None => Ok(None),
+    })
 }
 
 pin_project! {
-    /// A body with a minimum speed. Without it a client that sends a byte now and then would hold an admission permit
-    /// for as long as it likes.
+    /// A body with a minimum speed and a maximum duration. Without them a client that sends a byte now and then would hold
+    /// an admission permit and memory for as long as it likes.
     ///
     /// The time is read only when the body is pending, and the timer is reset only when it fires: most bodies need
     /// neither.
@@ -67,6 +82,8 @@ pin_project! {
         timer: Option<Sleep>,
         mark: usize,
         until: Option<Instant>,
+        // The end of the maximum duration, which begins with the first wait for the client.
+        end: Option<Instant>,
     }
 }
 
@@ -78,8 +95,11 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
     const WITHIN: Duration = Duration::from_secs(30);
     const LEAST: usize = 1024;
 
+    /// The maximum duration of the upload.
+    const DURATION: Duration = Duration::from_secs(300);
+
     const fn new(body: B) -> Self {
-        Self { body, timer: None, mark: 0, until: None }
+        Self { body, timer: None, mark: 0, until: None, end: None }
     }
 
     /// Polls the next frame. `total` is the number of bytes read so far.
@@ -99,8 +119,10 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
         let until = match *this.until {
             Some(until) if total < *this.mark + Self::LEAST => until,
             _ => {
+                let now = Instant::now();
+                let end = *this.end.get_or_insert(now + Self::DURATION);
                 *this.mark = total;
-                *this.until.insert(Instant::now() + Self::WITHIN)
+                *this.until.insert(end.min(now + Self::WITHIN))
             }
         };
         if this.timer.is_none() {
@@ -113,36 +135,9 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
                 ready!(timer.poll(cx));
             }
         }
-        Poll::Ready(Err(InvalidRequest::stalled(Self::LEAST, Self::WITHIN)))
-    }
-}
-
-/// The memory that a body takes while it is read.
-struct BufferPermit<'a> {
-    buffered: &'a Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    max_body: usize,
-    total: usize,
-}
-
-impl BufferPermit<'_> {
-    /// Acquires the memory of `by` more bytes.
-    fn grow(&mut self, by: usize) -> Result<(), Error> {
-        self.total += by;
-        if self.total > self.max_body {
-            return Err(InvalidRequest::too_large(self.max_body).into());
-        }
-        let units = self.total / BUFFER_UNIT;
-        let had = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if units > had {
-            // The number of units of a body within the limit fits a u32.
-            let more = u32::try_from(units - had).unwrap_or(u32::MAX);
-            let more = Arc::clone(self.buffered).try_acquire_many_owned(more).map_err(|_| Error::Busy)?;
-            match &mut self.permit {
-                Some(permit) => permit.merge(more),
-                None => self.permit = Some(more),
-            }
-        }
-        Ok(())
+        Poll::Ready(Err(match *this.end {
+            Some(end) if end <= until => InvalidRequest::upload_timeout(Self::DURATION),
+            Some(_) | None => InvalidRequest::stalled(Self::LEAST, Self::WITHIN),
+        }))
     }
 }

@@ -35,13 +35,24 @@ async fn sent<B>(request: http::Request<B>, max_body: usize) -> (Result<Response
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
+    send_to(service(Settings { max_body, ..Settings::default() }), request).await
+}
+
+/// Returns a service that answers every request.
+fn service(settings: Settings) -> ReadRequest {
     let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
-    let settings = Settings { max_body, ..Settings::default() };
+    ReadRequest::new(tree, &settings, false)
+}
+
+/// Sends a request to a service; returns the result and the time that it took.
+async fn send_to<B>(service: ReadRequest, request: http::Request<B>) -> (Result<Response, Error>, Duration)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let service = ReadRequest::new(tree, &settings, false);
     let call = ModelCall { operation: Operation::Chat, model: None, request };
     (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
@@ -94,6 +105,98 @@ async fn an_upload_takes_no_memory_for_its_content_length_alone() {
     request.headers_mut().insert("content-length", usize::MAX.into());
     let (result, _) = sent(request, usize::MAX).await;
     assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_with_steady_progress_is_refused_after_five_minutes() {
+    let slow = Script::paced(Duration::from_secs(10), vec![Bytes::from(vec![b' '; 2_000]); 100]);
+    match upload(slow).await {
+        (Err(Error::InvalidRequest(rejected)), after) => {
+            assert_eq!((rejected.status().as_u16(), after.as_secs()), (408, 300));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the frames of a valid body of about this length.
+fn body_of(length: usize) -> Vec<Bytes> {
+    let body = format!(r#"{{"model":"m","messages":[],"user":"{}"}}"#, "x".repeat(length));
+    body.as_bytes().chunks(10_000).map(Bytes::copy_from_slice).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_that_trickle_give_their_memory_to_one_that_does_not() {
+    let memory = service(Settings { max_buffered_bytes: 1_000_000, ..Settings::default() });
+    let mut tricklers = tokio::task::JoinSet::new();
+    for _ in 0..9 {
+        // A tenth of the memory at once, and then a byte now and then.
+        let script = Script::paced(Duration::from_millis(1), body_of(100_000).into_iter().take(10));
+        let byte = |script: Script| {
+            script.then(Step::Data(Bytes::from_static(b" "))).then(Step::Wait(Duration::from_millis(20)))
+        };
+        let trickle = (0..10_000).fold(script, |script, _| byte(script));
+        tricklers.spawn(send_to(memory.clone(), http::Request::new(trickle.into_body())));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for _ in 0..3 {
+        let honest = Script::paced(Duration::from_millis(1), body_of(150_000));
+        let (result, took) = send_to(memory.clone(), http::Request::new(honest.into_body())).await;
+        assert!(result.is_ok() && took < Duration::from_millis(50), "{result:?} {took:?}");
+    }
+    let gave_way = tricklers.try_join_next().expect("one gave way").unwrap().0;
+    assert!(matches!(gave_way, Err(Error::InvalidRequest(rejected)) if rejected.status() == 408));
+    assert_eq!(tricklers.len(), 8, "and no other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_that_make_progress_do_not_give_way() {
+    let memory = service(Settings { max_buffered_bytes: 1_000_000, ..Settings::default() });
+    let steady = Script::paced(Duration::from_millis(100), body_of(950_000));
+    let steady = tokio::spawn(send_to(memory.clone(), http::Request::new(steady.into_body())));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let other = Script::paced(Duration::from_millis(1), body_of(150_000));
+    let (result, _) = send_to(memory, http::Request::new(other.into_body())).await;
+    assert!(matches!(result, Err(Error::Busy)), "{result:?}");
+    assert!(steady.await.unwrap().0.is_ok());
+}
+
+/// A body of this length with a trailing comma.
+fn with_comma(length: usize) -> http::Request<impl Body<Data = Bytes, Error = Infallible>> {
+    let body = format!(r#"{{"model":"m","messages":[],"user":"{}",}}"#, "x".repeat(length));
+    http::Request::new(Script::paced(Duration::ZERO, [Bytes::from(body)]).into_body())
+}
+
+#[tokio::test]
+async fn a_large_body_with_a_trailing_comma_is_read_off_the_workers() {
+    let service = service(Settings::default());
+    let large = tokio::spawn(send_to(service, with_comma(8_000_000)));
+    let mut turns = 0_u64;
+    while !large.is_finished() {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert!(large.await.unwrap().0.is_ok());
+    assert!(turns > 100, "the only worker did something else {turns} times");
+}
+
+#[tokio::test]
+async fn the_copy_of_a_large_body_takes_memory() {
+    let service = service(Settings { max_buffered_bytes: 1_000_000, ..Settings::default() });
+    assert!(send_to(service.clone(), with_comma(480_000)).await.0.is_ok());
+    assert!(matches!(send_to(service, with_comma(520_000)).await.0, Err(Error::Busy)));
+}
+
+#[tokio::test]
+async fn the_parameters_of_fallbacks_take_memory() {
+    let service = service(Settings { max_buffered_bytes: 1_000_000, ..Settings::default() });
+    for (length, served) in [(480_000, true), (520_000, false)] {
+        let body = format!(
+            r#"{{"model":"m","messages":[],"fallbacks":[{{"model":"n","user":"{}"}}]}}"#,
+            "x".repeat(length)
+        );
+        let request = http::Request::new(Script::paced(Duration::ZERO, [Bytes::from(body)]).into_body());
+        assert_eq!(send_to(service.clone(), request).await.0.is_ok(), served, "{length}");
+    }
 }
 
 /// A body that reports its end with its last frame, and panics when it is polled again.
