@@ -1,7 +1,7 @@
-//! Decompression of a response's body: [`UpstreamBody::decompressed`].
+//! Decompression of bodies: [`Decompressed`].
 //!
-//! The gateway requests no compression. A body that is compressed all the same is read in pieces, so that all limits on
-//! what is held count decompressed bytes.
+//! A compressed body is read in pieces, so that all limits on what is held count decompressed bytes. The gateway requests
+//! no compression; some upstreams compress all the same, and so do some clients.
 
 use std::{
     fmt, io,
@@ -17,10 +17,16 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, header};
 use http_body_util::BodyDataStream;
-use tokio::io::{AsyncRead, BufReader};
+use tokio::{
+    io::{AsyncRead, BufReader},
+    task::coop,
+};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::upstream_body::{UpstreamBody, is_identity};
+use super::{
+    codings::{Coding, codings},
+    upstream_body::UpstreamBody,
+};
 use crate::error::BodyError;
 
 /// The longest piece of decompressed bytes.
@@ -31,12 +37,40 @@ const WINDOW: u32 = 23;
 
 type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// A body without its compression.
-pub(super) struct Decompressed(ReaderStream<Reader>);
+/// The bytes of a body without its compression, in pieces of at most 16 KB. An error of the compressed body is passed on;
+/// any other error means that it cannot be decompressed.
+pub(crate) struct Decompressed(ReaderStream<Reader>);
+
+impl Decompressed {
+    /// Returns a body without `codings`, which are in the order in which they were applied.
+    pub(crate) fn new(
+        frames: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        codings: &[Coding],
+    ) -> Self {
+        let mut reader: Reader = Box::pin(StreamReader::new(frames));
+        // The last coding was applied last.
+        for coding in codings.iter().rev() {
+            reader = coding.decode(reader);
+        }
+        Self(ReaderStream::with_capacity(reader, PIECE))
+    }
+}
 
 impl fmt::Debug for Decompressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Decompressed")
+    }
+}
+
+impl Stream for Decompressed {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        // A few bytes from a socket may be many pieces: without this one poll would take as long as all of them.
+        let budget = ready!(coop::poll_proceed(cx));
+        let piece = ready!(Pin::new(&mut self.0).poll_next(cx));
+        budget.made_progress();
+        Poll::Ready(piece)
     }
 }
 
@@ -45,75 +79,39 @@ impl UpstreamBody {
     /// with an unknown compression is returned as it is.
     pub(crate) fn decompressed(self, headers: &mut HeaderMap) -> Self {
         let Some(codings) = codings(headers) else { return self };
-        let frames = BodyDataStream::new(self).map(|frame| frame.map_err(io::Error::other));
-        let mut reader: Reader = Box::pin(StreamReader::new(frames));
-        // The last coding was applied last.
-        for coding in codings.iter().rev() {
-            reader = coding.decode(reader);
-        }
         headers.remove(header::CONTENT_ENCODING);
         headers.remove(header::CONTENT_LENGTH);
-        Decompressed(ReaderStream::with_capacity(reader, PIECE)).into()
-    }
-}
-
-impl Decompressed {
-    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let piece = ready!(Pin::new(&mut self.0).poll_next(cx));
-        Poll::Ready(piece.map(|piece| piece.map_err(|error| body_error(&error))))
+        let frames = BodyDataStream::new(self).map(|frame| frame.map_err(io::Error::other));
+        Decompressed::new(frames, &codings).into()
     }
 }
 
 /// Returns the error of the compressed body, or else that of its decompression.
-fn body_error(error: &io::Error) -> BodyError {
+pub(super) fn body_error(error: &io::Error) -> BodyError {
     let inner = error.get_ref().and_then(|error| error.downcast_ref::<BodyError>());
     inner.copied().unwrap_or(BodyError::Undecodable)
 }
 
-/// A compression that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    Gzip,
-    Zlib,
-    Brotli,
-    Zstd,
+/// Makes a decoder read the compressed body to its end. A gzip body may have several members, and a connection can be used
+/// again only after the end of its body.
+macro_rules! to_the_end {
+    ($decoder:expr) => {{
+        let mut decoder = $decoder;
+        decoder.multiple_members(true);
+        Box::pin(decoder)
+    }};
 }
 
 impl Coding {
-    /// Returns the compression of this name (RFC 9110, section 8.4.1).
-    fn of(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Zlib),
-            "br" => Some(Self::Brotli),
-            "zstd" => Some(Self::Zstd),
-            _ => None,
-        }
-    }
-
     fn decode(self, reader: Reader) -> Reader {
         let reader = BufReader::with_capacity(PIECE, reader);
         match self {
-            Self::Gzip => {
-                let mut decoder = GzipDecoder::new(reader);
-                decoder.multiple_members(true);
-                Box::pin(decoder)
-            }
-            Self::Zlib => Box::pin(ZlibDecoder::new(reader)),
-            Self::Brotli => Box::pin(BrotliDecoder::new(reader)),
+            Self::Gzip => to_the_end!(GzipDecoder::new(reader)),
+            Self::Zlib => to_the_end!(ZlibDecoder::new(reader)),
+            Self::Brotli => to_the_end!(BrotliDecoder::new(reader)),
             Self::Zstd => {
-                let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(WINDOW)]);
-                decoder.multiple_members(true);
-                Box::pin(decoder)
+                to_the_end!(ZstdDecoder::with_params(reader, &[DParameter::window_log_max(WINDOW)]))
             }
         }
     }
-}
-
-/// Returns the compressions in the order in which they were applied, or `None` if one of them is unknown.
-fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let texts: Vec<_> = values.map(|value| value.to_str().ok()).collect::<Option<_>>()?;
-    let names = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
-    names.filter(|name| !is_identity(name)).map(Coding::of).collect()
 }

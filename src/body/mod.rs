@@ -18,8 +18,9 @@ mod accounts;
 pub(crate) mod active;
 mod byte_queue;
 mod coalesce;
+pub(crate) mod codings;
 #[cfg(feature = "compression")]
-mod decompress;
+pub(crate) mod decompress;
 pub(crate) mod events;
 mod handle;
 pub(crate) mod held_events;

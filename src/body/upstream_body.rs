@@ -9,12 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(feature = "compression")]
+use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::coalesce::Coalesce;
 #[cfg(feature = "compression")]
-use super::decompress::Decompressed;
+use super::decompress::{Decompressed, body_error};
 use crate::error::BodyError;
 
 /// The body of an upstream's response, as received.
@@ -61,11 +63,6 @@ impl UpstreamBody {
     }
 }
 
-/// Returns true for a content coding that changes nothing. Some upstreams name one.
-pub(crate) fn is_identity(coding: &str) -> bool {
-    ["", "identity", "none"].iter().any(|none| coding.eq_ignore_ascii_case(none))
-}
-
 #[cfg(not(feature = "compression"))]
 impl UpstreamBody {
     /// Returns the body as it is: it cannot be decompressed.
@@ -100,7 +97,8 @@ impl Body for UpstreamBody {
             Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|_| BodyError::Cut),
             #[cfg(feature = "compression")]
             Inner::Decompressed(body) => {
-                body.poll_piece(cx).map(|piece| piece.map(|data| data.map(Frame::data)))
+                let piece = ready!(Stream::poll_next(Pin::new(body.as_mut()), cx));
+                Poll::Ready(piece.map(|data| data.map(Frame::data).map_err(|error| body_error(&error))))
             }
             Inner::ScriptedBody(scripted) => {
                 scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))

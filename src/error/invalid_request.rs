@@ -52,11 +52,19 @@ impl InvalidRequest {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_body_timeout", None, message)
     }
 
-    /// Returns the 415 of a body with a Content-Encoding, instead of an error of the JSON parser.
-    pub(crate) fn content_encoding() -> Self {
-        let message = "The request body has a content-encoding. Send it without one.";
+    /// Returns the 415 of a body with a content-encoding that is not read. The message states which ones are.
+    pub(crate) fn content_encoding(message: &str) -> Self {
         let param = Some("content-encoding".into());
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", param, message)
+    }
+
+    /// Returns the 400 of a body that cannot be decompressed.
+    #[cfg(feature = "compression")]
+    pub(crate) fn undecodable() -> Self {
+        let message =
+            "The request body cannot be decompressed by its content-encoding: it is cut off or damaged.";
+        let param = Some("content-encoding".into());
+        Self::new(StatusCode::BAD_REQUEST, "invalid_content_encoding", param, message)
     }
 
     /// Returns the 400 of a `param` that names an unknown model; `near` is the most similar name that exists.

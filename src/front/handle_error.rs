@@ -7,7 +7,7 @@ use tollgate_layers::Outcome;
 
 use crate::{
     Error,
-    body::{Body, Response},
+    body::{Body, Response, codings::ACCEPTED},
     classify::OutcomeKind,
     error::{ErrorObject, HasOutcome},
     request::{AroundCall, BeginCall, EndCall},
@@ -32,6 +32,9 @@ pub(crate) fn error_response(error: &Error) -> Response {
         Error::Busy => write_retry_after(response.headers_mut(), Duration::from_secs(1)),
         Error::Method(allowed) => {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        Error::InvalidRequest(invalid) if invalid.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         }
         Error::Unauthenticated { .. } => {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -8,6 +8,8 @@ mod support;
 
 mod bad_requests;
 mod command;
+#[cfg(feature = "compression")]
+mod compressed_requests;
 mod edge;
 mod failover_scenarios;
 mod failures;

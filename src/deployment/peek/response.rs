@@ -7,8 +7,8 @@ use tollgate_layers::Outcome;
 use crate::{
     body::{
         Body,
+        codings::is_identity,
         events::is_events,
-        upstream_body::is_identity,
         watch::ChunkInfo,
         watch_config::{Expected, WatchConfig},
     },

@@ -15,9 +15,12 @@
 //! replaced by spaces in a copy, so that every offset stays valid; the copy is read as strictly as any other body, and
 //! the commas are cut out of the upstream's body. An upstream therefore receives valid JSON or nothing.
 //!
+//! A compressed body is decompressed while it arrives; all limits but that of its speed count decompressed bytes.
+//!
 //! Hazards: a duplicate of a key that the gateway acts by (`model`, the overrides) is an error. Of duplicates of other
 //! keys (`stream`, `max_tokens`) the last counts, as with most upstreams, and all are sent.
 
+mod decode;
 mod estimate;
 mod fallbacks;
 mod layout;

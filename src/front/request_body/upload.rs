@@ -1,25 +1,28 @@
 //! The upload of a request body, with limits of its size, its speed and the memory of all buffered bodies.
 
 use std::{
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use futures_util::Stream;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{memory::BodyShare, reading::Reading};
-use crate::{Error, error::InvalidRequest};
+use super::{decode::decoded, memory::BodyShare, reading::Reading};
+use crate::{Error, body::codings::codings, error::InvalidRequest};
 
-/// Reads a body of at most `max_body` bytes into `reading`. `share` acquires the memory for it.
+/// Reads a body of at most `max_body` bytes into `reading`, without its content-encoding. `share` acquires the memory for it.
 ///
 /// # Errors
 ///
-/// [`InvalidRequest`] if the body is too large, compressed, too slow or cut off; [`Error::Busy`] if the memory is used up.
+/// [`InvalidRequest`] if the body is too large before or after its decompression, in a coding that is not read, damaged,
+/// too slow or cut off; [`Error::Busy`] if the memory is used up.
 pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
@@ -27,51 +30,51 @@ pub(super) async fn upload<B>(
     reading: &mut Reading,
 ) -> Result<(), Error>
 where
-    B: HttpBody<Data = Bytes>,
-    B::Error: std::fmt::Display,
+    B: HttpBody<Data = Bytes> + Send + 'static,
 {
     // A content-length beyond the limit is refused before a byte of the body is read.
     if body.size_hint().lower() > max_body as u64 {
         return Err(InvalidRequest::too_large(max_body).into());
     }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        return Err(InvalidRequest::content_encoding().into());
+    let codings = codings(headers);
+    let body = UploadBody::new(body, max_body);
+    match codings.as_deref() {
+        Some([]) => collect(pin!(body), (max_body, share), reading).await,
+        codings => collect(pin!(decoded(body, codings)?), (max_body, share), reading).await,
     }
-    let mut body = std::pin::pin!(UploadBody::new(body));
-    while let Some(data) = std::future::poll_fn(|cx| next(body.as_mut(), share, cx)).await? {
-        if share.bytes() + data.len() > max_body {
+}
+
+/// Reads all pieces of a body.
+async fn collect(
+    mut body: Pin<&mut impl Stream<Item = Result<Bytes, InvalidRequest>>>,
+    (max_body, share): (usize, &mut BodyShare<'_>),
+    reading: &mut Reading,
+) -> Result<(), Error> {
+    while let Some(piece) = poll_fn(|cx| next(body.as_mut(), share, cx)).await {
+        let piece = piece?;
+        if share.bytes() + piece.len() > max_body {
             return Err(InvalidRequest::too_large(max_body).into());
         }
-        share.grow(data.len()).await?;
-        reading.take(data);
+        share.grow(piece.len()).await?;
+        reading.take(piece);
     }
     Ok(())
 }
 
-/// Polls the data of the next frame, or `None` at the end of the body.
-fn next<B: HttpBody<Data = Bytes>>(
-    body: Pin<&mut UploadBody<B>>,
-    share: &mut BodyShare<'_>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Option<Bytes>, InvalidRequest>> {
-    let Poll::Ready(frame) = body.poll(share.bytes(), cx) else {
-        return if share.must_give_way(cx) {
-            Poll::Ready(Err(InvalidRequest::slowest()))
-        } else {
-            Poll::Pending
-        };
-    };
-    Poll::Ready(match frame? {
-        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-        // The client has usually disconnected and does not read this.
-        Some(Err(_)) => Err(InvalidRequest::body("The request body broke off.")),
-        None => Ok(None),
-    })
+/// Polls the next piece of a body, which may have to give way to others.
+fn next<S>(body: Pin<&mut S>, share: &mut BodyShare<'_>, cx: &mut Context<'_>) -> Poll<Option<S::Item>>
+where
+    S: Stream<Item = Result<Bytes, InvalidRequest>>,
+{
+    match body.poll_next(cx) {
+        Poll::Pending if share.must_give_way(cx) => Poll::Ready(Some(Err(InvalidRequest::slowest()))),
+        poll => poll,
+    }
 }
 
 pin_project! {
-    /// A body with a minimum speed and a maximum duration. Without them a client that sends a byte now and then would hold
-    /// an admission permit and memory for as long as it likes.
+    /// A body with a maximum size, a minimum speed and a maximum duration, as it is sent. Without the latter two a client
+    /// that sends a byte now and then would hold an admission permit and memory for as long as it likes.
     ///
     /// The time is read only when the body is pending, and the timer is reset only when it fires: most bodies need
     /// neither.
@@ -80,6 +83,9 @@ pin_project! {
         body: B,
         #[pin]
         timer: Option<Sleep>,
+        max_body: usize,
+        // The number of bytes that were received, and its value when the present period began.
+        received: usize,
         mark: usize,
         until: Option<Instant>,
         // The end of the maximum duration, which begins with the first wait for the client.
@@ -98,16 +104,11 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
     /// The maximum duration of the upload.
     const DURATION: Duration = Duration::from_secs(300);
 
-    const fn new(body: B) -> Self {
-        Self { body, timer: None, mark: 0, until: None, end: None }
+    const fn new(body: B, max_body: usize) -> Self {
+        Self { body, timer: None, max_body, received: 0, mark: 0, until: None, end: None }
     }
 
-    /// Polls the next frame. `total` is the number of bytes read so far.
-    fn poll(
-        self: Pin<&mut Self>,
-        total: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Next<B>, InvalidRequest>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Next<B>, InvalidRequest>> {
         let mut this = self.project();
         // A body that has reported its end need not be polled again.
         if this.body.is_end_stream() {
@@ -117,11 +118,11 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
             return Poll::Ready(Ok(next));
         }
         let until = match *this.until {
-            Some(until) if total < *this.mark + Self::LEAST => until,
+            Some(until) if *this.received < *this.mark + Self::LEAST => until,
             _ => {
                 let now = Instant::now();
                 let end = *this.end.get_or_insert(now + Self::DURATION);
-                *this.mark = total;
+                *this.mark = *this.received;
                 *this.until.insert(end.min(now + Self::WITHIN))
             }
         };
@@ -139,5 +140,31 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
             Some(end) if end <= until => InvalidRequest::upload_timeout(Self::DURATION),
             Some(_) | None => InvalidRequest::stalled(Self::LEAST, Self::WITHIN),
         }))
+    }
+
+    /// Counts received bytes.
+    fn count(self: Pin<&mut Self>, bytes: usize) -> Result<(), InvalidRequest> {
+        let this = self.project();
+        *this.received += bytes;
+        if *this.received > *this.max_body {
+            return Err(InvalidRequest::too_large(*this.max_body));
+        }
+        Ok(())
+    }
+}
+
+impl<B: HttpBody<Data = Bytes>> Stream for UploadBody<B> {
+    type Item = Result<Bytes, InvalidRequest>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while let Some(frame) = ready!(self.as_mut().poll_frame(cx))? {
+            // The client has usually disconnected and does not read this.
+            let frame = frame.map_err(|_| InvalidRequest::body("The request body broke off."))?;
+            if let Ok(data) = frame.into_data() {
+                self.as_mut().count(data.len())?;
+                return Poll::Ready(Some(Ok(data)));
+            }
+        }
+        Poll::Ready(None)
     }
 }

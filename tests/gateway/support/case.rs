@@ -78,14 +78,18 @@ impl Case {
     }
 
     /// `litellm_settings`, likewise.
-    pub(crate) fn settings(mut self, yaml: &str) -> Self {
-        self.sections.push(("litellm_settings", yaml.to_owned()));
-        self
+    pub(crate) fn settings(self, yaml: &str) -> Self {
+        self.section("litellm_settings", yaml)
     }
 
     /// `router_settings`, likewise.
-    pub(crate) fn router(mut self, yaml: &str) -> Self {
-        self.sections.push(("router_settings", yaml.to_owned()));
+    pub(crate) fn router(self, yaml: &str) -> Self {
+        self.section("router_settings", yaml)
+    }
+
+    /// A section of the file, likewise.
+    pub(crate) fn section(mut self, name: &'static str, yaml: &str) -> Self {
+        self.sections.push((name, yaml.to_owned()));
         self
     }
 

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use async_compression::{
-    tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder},
+    tokio::write::{GzipEncoder, ZstdEncoder},
     zstd::CParameter,
 };
 use http::{HeaderValue, Response, StatusCode, header};
-use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
-    time::Instant,
-};
+use tokio::{io::AsyncWriteExt, time::Instant};
 use tollgate_layers::{Class, setting::Constant};
+use tollgate_test_support::compressed;
 
 use crate::{
     body::{
@@ -24,33 +22,6 @@ use crate::{
 };
 
 const CODINGS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "identity, GZIP"];
-
-/// Returns the pieces in a compression, each flushed.
-async fn compressed(coding: &str, pieces: &[&str]) -> Vec<Vec<u8>> {
-    match coding {
-        "deflate" => written(ZlibEncoder::new(Vec::new()), ZlibEncoder::get_ref, pieces).await,
-        "br" => written(BrotliEncoder::new(Vec::new()), BrotliEncoder::get_ref, pieces).await,
-        "zstd" => written(ZstdEncoder::new(Vec::new()), ZstdEncoder::get_ref, pieces).await,
-        _ => written(GzipEncoder::new(Vec::new()), GzipEncoder::get_ref, pieces).await,
-    }
-}
-
-async fn written<E: AsyncWrite + Unpin>(
-    mut encoder: E,
-    output: impl Fn(&E) -> &Vec<u8>,
-    pieces: &[&str],
-) -> Vec<Vec<u8>> {
-    let (mut frames, mut before) = (Vec::new(), 0);
-    for piece in pieces {
-        encoder.write_all(piece.as_bytes()).await.expect("written");
-        encoder.flush().await.expect("flushed");
-        frames.push(output(&encoder)[before..].to_vec());
-        before = output(&encoder).len();
-    }
-    encoder.shutdown().await.expect("shut down");
-    frames.push(output(&encoder)[before..].to_vec());
-    frames
-}
 
 fn with_coding(mut upstream: Response<UpstreamBody>, coding: &str) -> Response<UpstreamBody> {
     upstream.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_str(coding).expect("valid"));
@@ -72,7 +43,7 @@ fn layer() -> PeekLayer<Constant<AttemptTimeouts>> {
 async fn a_compressed_success_is_read_and_passed_on_without_compression() {
     let json = COMPLETION.replacen('{', "{\"usage\":{\"total_tokens\":9},", 1);
     for coding in CODINGS {
-        let whole = compressed(coding, &[&json]).await.concat();
+        let whole = compressed(coding, &[&json]).await.unwrap().concat();
         for size in [1, 7, whole.len()] {
             let steps = whole.chunks(size).map(|piece| data(piece.to_vec()));
             let mut upstream = with_coding(head(200, "application/json", steps), coding);
@@ -88,7 +59,7 @@ async fn a_compressed_success_is_read_and_passed_on_without_compression() {
 
 #[tokio::test]
 async fn a_body_that_was_compressed_twice_is_read() {
-    let inner = compressed("br", &[COMPLETION]).await.concat();
+    let inner = compressed("br", &[COMPLETION]).await.unwrap().concat();
     let mut encoder = GzipEncoder::new(Vec::new());
     encoder.write_all(&inner).await.expect("written");
     encoder.shutdown().await.expect("shut down");
@@ -103,7 +74,7 @@ async fn a_compressed_error_is_classified_by_its_body_and_passed_on_without_comp
         r#"{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
     let limit = r#"{"error":{"message":"Rate limit reached. Please try again in 30s.","code":"rate_limit_exceeded"}}"#;
     for coding in CODINGS {
-        let whole = compressed(coding, &[error]).await.concat();
+        let whole = compressed(coding, &[error]).await.unwrap().concat();
         let upstream = with_coding(head(400, "application/json", [data(whole)]), coding);
         let response = peek_with(layer(), false, upstream).await.expect("a response");
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
@@ -111,7 +82,7 @@ async fn a_compressed_error_is_classified_by_its_body_and_passed_on_without_comp
         assert!(!response.headers().contains_key(header::CONTENT_ENCODING), "{coding}");
         assert_eq!(read(response.into_body()).await.0, error, "{coding}");
 
-        let whole = compressed(coding, &[limit]).await.concat();
+        let whole = compressed(coding, &[limit]).await.unwrap().concat();
         let upstream = with_coding(head(429, "application/json", [data(whole)]), coding);
         let response = peek_with(layer(), true, upstream).await.expect("a response");
         assert_eq!(response.body().outcome().retry_after(), Some(Duration::from_secs(30)), "{coding}");
@@ -122,7 +93,7 @@ async fn a_compressed_error_is_classified_by_its_body_and_passed_on_without_comp
 async fn a_compressed_stream_is_watched_event_by_event() {
     let events = [&says("a"), &says("b"), STOP, USAGE, DONE];
     for coding in CODINGS {
-        let pieces = compressed(coding, &events).await;
+        let pieces = compressed(coding, &events).await.unwrap();
         let steps =
             pieces.into_iter().flat_map(|piece| [data(piece), ScriptStep::Wait(Duration::from_secs(5))]);
         let upstream = with_coding(sse(steps), coding);
@@ -141,7 +112,7 @@ async fn a_compressed_stream_is_watched_event_by_event() {
 #[tokio::test]
 async fn a_body_that_cannot_be_decompressed_is_a_fault_that_can_be_retried() {
     for coding in CODINGS {
-        let whole = compressed(coding, &[COMPLETION]).await.concat();
+        let whole = compressed(coding, &[COMPLETION]).await.unwrap().concat();
         let mut broken = whole.clone();
         let middle = broken.len() / 2;
         broken[middle..].iter_mut().for_each(|byte| *byte = !*byte);
@@ -175,7 +146,7 @@ async fn a_body_that_cannot_be_decompressed_is_a_fault_that_can_be_retried() {
 async fn the_limits_of_what_is_held_count_decompressed_bytes() {
     let zeros = "0".repeat(8 << 20);
     for coding in CODINGS {
-        let whole = compressed(coding, &[&zeros]).await.concat();
+        let whole = compressed(coding, &[&zeros]).await.unwrap().concat();
         assert!(whole.len() < 64 << 10, "{coding}");
         let upstream = with_coding(head(500, "text/plain", [data(whole.clone())]), coding);
         let response = peek_with(layer(), false, upstream).await.expect("a response");

@@ -1,6 +1,8 @@
 //! Tests of the reading of request bodies and of the bodies for upstreams.
 
 mod bodies;
+#[cfg(feature = "compression")]
+mod compressed;
 mod exact;
 mod frames;
 mod refused;

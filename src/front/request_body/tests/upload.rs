@@ -250,3 +250,17 @@ async fn an_upload_with_a_length_beyond_the_limit_is_refused_before_a_byte_is_re
         other => panic!("{other:?}"),
     }
 }
+
+#[cfg(not(feature = "compression"))]
+#[tokio::test]
+async fn an_upload_in_a_content_coding_is_refused_by_a_build_without_compression() {
+    for coding in ["gzip", "br", "unknown"] {
+        let mut request = http::Request::new(Script::paced(Duration::ZERO, pieces(1000)).into_body());
+        request.headers_mut().insert("content-encoding", coding.parse().unwrap());
+        let Err(error) = sent(request, 1 << 20).await.0 else { panic!("{coding} was read") };
+        assert!(error.to_string().contains("built without `compression`"), "{error}");
+        let response = crate::front::handle_error::error_response(&error);
+        assert_eq!(response.status().as_u16(), 415, "{coding}");
+        assert_eq!(response.headers()["accept-encoding"], "identity", "{coding}");
+    }
+}
