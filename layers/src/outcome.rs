@@ -18,6 +18,7 @@ pub struct Outcome {
     sent: bool,
     evidence: bool,
     refused: bool,
+    retry: bool,
     used: Packed,
     /// In nanoseconds.
     retry_after: Option<NonZeroU64>,
@@ -117,6 +118,7 @@ impl Outcome {
             sent: true,
             evidence: true,
             refused: false,
+            retry: true,
             retry_after: None,
             used: Packed::UNKNOWN,
             requests: PackedReport::EMPTY,
@@ -153,6 +155,13 @@ impl Outcome {
         self.refused = true;
         self.sent = false;
         self.evidence = false;
+        self
+    }
+
+    /// Marks an outcome after which the backend asked for no repeat, at this endpoint or at another one.
+    #[must_use]
+    pub const fn without_retry(mut self) -> Self {
+        self.retry = false;
         self
     }
 
@@ -209,6 +218,12 @@ impl Outcome {
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         self.refused
+    }
+
+    /// Returns false if the backend asked for no repeat.
+    #[must_use]
+    pub const fn allows_retry(&self) -> bool {
+        self.retry
     }
 
     /// Returns true if the class is [`Class::Success`].

@@ -6,6 +6,7 @@
 //! The layer treats an outcome that is not a success as follows:
 //!
 //! - **A local refusal** is never repeated: nothing was called, and the balancer has waited already.
+//! - **An outcome after which the backend asked for no repeat** ([`Outcome::allows_retry`](crate::Outcome::allows_retry)) is returned to the caller.
 //! - **A client error**, or a request that is too long for any endpoint of the group, is returned to the caller, unless
 //!   [`RetryLayer::with_client_errors`] is set.
 //! - **Rate limited, or never sent**: the request moves on to an untried endpoint, if one has capacity. This uses no retry

@@ -36,7 +36,7 @@ pub trait RetryPolicy<Req, Res, Err> {
     fn retries(&self, req: &Req, outcome: &Outcome) -> u32;
     /// Returns true if the outcome is returned to the caller, whatever was tried before.
     fn is_final(&self, req: &Req, outcome: &Outcome) -> bool {
-        if outcome.is_refusal() || outcome.is_success() {
+        if outcome.is_refusal() || outcome.is_success() || !outcome.allows_retry() {
             return true;
         }
         let is_asked = self.pacing().client_errors && self.retries(req, outcome) > 0;

@@ -54,6 +54,13 @@ async fn a_rate_limit_without_a_record_is_retried_after_its_retry_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backend_that_asks_for_no_repeat_is_obeyed() {
+    for outcome in [DOWN, LIMITED, NEVER_SENT] {
+        assert_eq!(times(&[outcome.without_retry()], Backoff::default()).await.len(), 1, "{outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_after_longer_than_the_max_wait_ends_the_retries() {
     let start = Instant::now();
     assert_eq!(times(&[limited_for(3 * SECOND)], Backoff::default()).await.len(), 1);
