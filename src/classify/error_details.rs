@@ -5,8 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem::Finder;
 use serde_json::Value;
-
-use super::dates;
+use tollgate_http::times;
 
 /// Bytes of a message that are searched: the relevant part comes first, and an echoed prompt may follow.
 const LONGEST_TEXT: usize = 4096;
@@ -205,8 +204,8 @@ fn parts(json: &Value) -> impl Iterator<Item = &Value> {
 
 /// Returns the wait: Google's `RetryInfo`, or a number of seconds.
 fn wait(part: &Value) -> Option<Duration> {
-    let delay = part.get("retryDelay").and_then(Value::as_str).and_then(dates::duration);
-    delay.or_else(|| WAITS.iter().find_map(|key| dates::seconds(part.get(key)?.as_f64()?)))
+    let delay = part.get("retryDelay").and_then(Value::as_str).and_then(times::duration);
+    delay.or_else(|| WAITS.iter().find_map(|key| times::seconds(part.get(key)?.as_f64()?)))
 }
 
 /// Returns true if an error key has a value. Some servers send `"error":null` with every chunk.

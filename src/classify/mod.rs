@@ -12,20 +12,19 @@
 //! Hazards: only the first 4 KB of a message are searched; an absolute time is compared with the `date` header of the
 //! response, and with the gateway's clock only if there is none.
 
-mod dates;
 mod error_details;
 mod kind;
-mod limits;
 mod phrases;
 mod policy;
 mod table;
 mod wait;
 
 use http::{HeaderMap, StatusCode};
+use tollgate_http::rate_limit::RateLimits;
 use tollgate_layers::{Class, Outcome};
 
+use self::error_details::ErrorDetails;
 pub(crate) use self::error_details::message_of;
-use self::{error_details::ErrorDetails, limits::Limits};
 pub(crate) use self::{
     kind::{OutcomeKind, kind_of, openai_type, status_of},
     policy::{counted, named},
@@ -57,7 +56,7 @@ pub(crate) fn failure(data: &[u8], headers: &HeaderMap) -> Option<Outcome> {
 
 /// Returns a success with the rate limits in the headers.
 pub(crate) fn success(headers: &HeaderMap) -> Outcome {
-    let limits = Limits::of(headers);
+    let limits = RateLimits::from_headers(headers);
     OutcomeKind::Success.outcome().with_reported(limits.requests, limits.tokens)
 }
 
@@ -68,7 +67,7 @@ fn of_details(details: &ErrorDetails, headers: &HeaderMap) -> Outcome {
 }
 
 fn outcome(kind: OutcomeKind, headers: &HeaderMap, details: &ErrorDetails) -> Outcome {
-    let limits = Limits::of(headers);
+    let limits = RateLimits::from_headers(headers);
     let asked = match kind.class() {
         Class::RateLimited => wait::asked(headers, details).or_else(|| wait::hinted(headers, details)),
         Class::Unavailable | Class::Timeout => wait::asked(headers, details),

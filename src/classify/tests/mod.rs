@@ -191,7 +191,7 @@ proptest! {
             ("x-ratelimit-reset-requests", &wait), ("date", &wait),
         ]);
         for outcome in [Some(response(status, &headers, &body)), event(&body, &headers)].into_iter().flatten() {
-            prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= dates::LONGEST));
+            prop_assert!(outcome.retry_after().is_none_or(|wait| !wait.is_zero() && wait <= tollgate_http::times::LONGEST));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Rate limit headers of a response.
+//! The header fields that vendors made up before there was a draft of a standard.
 //!
 //! OpenAI, Azure and Groq use equal names with different meanings: OpenAI and Groq write a reset as `2m59.56s`, Azure
 //! as whole seconds with `-1` for "unknown", and Groq's (and some of OpenAI's) request limits are *per day*. The
@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use tollgate_layers::outcome::ReportedLimit;
 
-use super::dates;
+use crate::times;
 
 /// A limit per minute recovers within a minute; one second is added for rounding.
 const MINUTE: Duration = Duration::from_secs(61);
@@ -20,14 +20,14 @@ const EPOCH_SECONDS: f64 = 1e9;
 const EPOCH_MILLIS: f64 = 1e12;
 
 /// The three headers of a limit.
-struct Names {
-    limit: HeaderName,
-    remaining: HeaderName,
-    reset: HeaderName,
+pub(super) struct Names {
+    pub(super) limit: HeaderName,
+    pub(super) remaining: HeaderName,
+    pub(super) reset: HeaderName,
 }
 
 impl Names {
-    const fn of(limit: &'static str, remaining: &'static str, reset: &'static str) -> Self {
+    pub(super) const fn of(limit: &'static str, remaining: &'static str, reset: &'static str) -> Self {
         Self {
             limit: HeaderName::from_static(limit),
             remaining: HeaderName::from_static(remaining),
@@ -86,46 +86,28 @@ static OTHERS: [Names; 2] = [
     ),
 ];
 
-/// The limits of requests and tokens in the headers of a response.
-#[derive(Debug, Default)]
-pub(super) struct Limits {
-    pub(super) requests: ReportedLimit,
-    pub(super) tokens: ReportedLimit,
+/// Returns the limit of requests per minute.
+pub(super) fn requests(headers: &HeaderMap) -> ReportedLimit {
+    first(&REQUESTS, headers)
 }
 
-impl Limits {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        // Most servers send none of these headers; checking their few names is cheaper than looking up every known
-        // name.
-        if !headers.keys().any(is_ours) {
-            return Self::default();
-        }
-        Self { requests: first(&REQUESTS, headers), tokens: first(&TOKENS, headers) }
-    }
+/// Returns the limit of tokens per minute.
+pub(super) fn tokens(headers: &HeaderMap) -> ReportedLimit {
+    first(&TOKENS, headers)
 }
 
-/// Returns true if the name has the prefix of a known rate limit header.
-fn is_ours(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
-}
-
-/// Returns the time until all used-up limits have recovered.
-pub(super) fn exhausted_until(headers: &HeaderMap) -> Option<Duration> {
-    let all = REQUESTS.iter().chain(&TOKENS).chain(&OTHERS);
-    all.map(|names| read(names, headers))
-        .filter(|seen| seen.remaining == Some(0))
-        .filter_map(|seen| seen.reset)
-        .max()
+/// Returns all limits, whatever their unit and their time window.
+pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = ReportedLimit> {
+    REQUESTS.iter().chain(&TOKENS).chain(&OTHERS).map(|names| read(names, headers))
 }
 
 fn first(family: &[Names], headers: &HeaderMap) -> ReportedLimit {
-    let told = family.iter().map(|names| read(names, headers)).find(|seen| !seen.is_empty());
-    told.map(per_minute).unwrap_or_default()
+    let stated = family.iter().map(|names| read(names, headers)).find(|seen| !seen.is_empty());
+    stated.map(per_minute).unwrap_or_default()
 }
 
 /// Removes what does not apply to a limit per minute.
-fn per_minute(seen: ReportedLimit) -> ReportedLimit {
+pub(super) fn per_minute(seen: ReportedLimit) -> ReportedLimit {
     match seen.reset {
         Some(reset) if reset > MINUTE && seen.remaining == Some(0) => ReportedLimit { limit: None, ..seen },
         Some(reset) if reset > MINUTE => ReportedLimit::default(),
@@ -133,7 +115,7 @@ fn per_minute(seen: ReportedLimit) -> ReportedLimit {
     }
 }
 
-fn read(names: &Names, headers: &HeaderMap) -> ReportedLimit {
+pub(super) fn read(names: &Names, headers: &HeaderMap) -> ReportedLimit {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     ReportedLimit {
         limit: text(&names.limit).and_then(count),
@@ -148,10 +130,10 @@ fn count(text: &str) -> Option<u64> {
 }
 
 fn reset(text: &str, headers: &HeaderMap) -> Option<Duration> {
-    match dates::number(text) {
-        Some(millis) if millis >= EPOCH_MILLIS => dates::seconds(millis / 1000.0 - dates::now(headers)),
-        Some(seconds) if seconds >= EPOCH_SECONDS => dates::seconds(seconds - dates::now(headers)),
-        Some(seconds) => dates::seconds(seconds),
-        None => dates::duration(text).or_else(|| dates::seconds(dates::date(text)? - dates::now(headers))),
+    match times::number(text) {
+        Some(millis) if millis >= EPOCH_MILLIS => times::seconds(millis / 1000.0 - times::now(headers)),
+        Some(seconds) if seconds >= EPOCH_SECONDS => times::seconds(seconds - times::now(headers)),
+        Some(seconds) => times::seconds(seconds),
+        None => times::duration(text).or_else(|| times::seconds(times::date(text)? - times::now(headers))),
     }
 }

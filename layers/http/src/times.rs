@@ -1,44 +1,61 @@
-//! Parsing of times and durations of providers: `6m0s`, `7 seconds`, RFC 3339, HTTP dates. Each wait is at most
-//! [`LONGEST`].
+//! Parsing of times and durations as servers write them: `6m0s`, `7 seconds`, RFC 3339, HTTP dates.
+//!
+//! A duration is never zero, and at most [`LONGEST`]: a server may send anything, and a client should neither sleep for a
+//! year nor fail because of it. Text that is not a duration gives `None`, and no text makes a function panic.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tollgate_http::times;
+//!
+//! assert_eq!(times::duration("2m59.56s"), Some(Duration::from_millis(179_560)));
+//! assert_eq!(times::leading_duration("7 seconds. Contact us for more."), Some(Duration::from_secs(7)));
+//! assert_eq!(times::duration("200h"), Some(times::LONGEST));
+//! assert_eq!(times::duration("-1s"), None);
+//! ```
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, header};
 
-/// The longest wait that is accepted: a header with more than an hour is more likely wrong than helpful.
-pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest duration that is accepted, one hour: a header with more is more likely wrong than helpful.
+pub const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Returns a duration of this many seconds. Returns none for zero, a negative number and NaN.
-pub(super) fn seconds(count: f64) -> Option<Duration> {
+/// Returns a duration of this many seconds, at most [`LONGEST`]. Returns `None` for zero, a negative number and NaN.
+#[must_use]
+pub fn seconds(count: f64) -> Option<Duration> {
     // A comparison with NaN is false, so NaN gives none as well.
     (count > 0.0).then(|| Duration::try_from_secs_f64(count.min(LONGEST.as_secs_f64())).ok()).flatten()
 }
 
 /// Parses a plain, finite number, whole or with a fraction.
-pub(super) fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// Returns the time of the response in Unix seconds, from its `date` header, so that a difference between the clocks
-/// has no effect. Without the header it is the time of the gateway's clock.
-pub(super) fn now(headers: &HeaderMap) -> f64 {
-    let told = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
-    told.unwrap_or_else(|| unix(SystemTime::now()))
+/// has no effect. Without the header it is the time of this host's clock.
+pub(crate) fn now(headers: &HeaderMap) -> f64 {
+    let stated = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
+    stated.unwrap_or_else(|| unix(SystemTime::now()))
 }
 
 /// Parses an absolute time. Returns Unix seconds.
-pub(super) fn date(text: &str) -> Option<f64> {
+pub(crate) fn date(text: &str) -> Option<f64> {
     http_date(text).or_else(|| rfc3339(text))
 }
 
-/// Parses the whole text as a duration with units: `12ms`, `2m59.56s`, `1h0m0s`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// Parses the whole text as a duration with units: `12ms`, `2m59.56s`, `1h0m0s`. Returns `None` for zero, and for text that
+/// is not a duration.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let (length, rest) = spans(text.trim())?;
     rest.is_empty().then(|| seconds(length)).flatten()
 }
 
-/// Parses the duration at the beginning of a sentence: `7 seconds.`, `1 minute 30 seconds or`.
-pub(super) fn leading_duration(text: &str) -> Option<Duration> {
+/// Parses the duration at the beginning of a sentence: `7 seconds.`, `1 minute 30 seconds or`. Returns `None` for zero, and
+/// for text that does not begin with a duration.
+#[must_use]
+pub fn leading_duration(text: &str) -> Option<Duration> {
     spans(text).and_then(|(length, _)| seconds(length))
 }
 
