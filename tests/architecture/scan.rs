@@ -49,9 +49,9 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 impl Source {
-    /// Returns the folder under `src/`, or the stem of a file there.
+    /// Returns the folder under the crate's `src/`, or the stem of a file there.
     pub(crate) fn folder(&self) -> &str {
-        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        let inside = self.path.split_once("src/").map_or(&*self.path, |(_, inside)| inside);
         inside.split('/').next().unwrap().trim_end_matches(".rs")
     }
 

@@ -1,0 +1,22 @@
+//! Classification of a response at the end of its body: [`ClassifyTrailers`].
+
+use http::HeaderMap;
+use tollgate_layers::Outcome;
+
+/// Returns the outcome of a response whose body has ended, which for gRPC is known only then.
+///
+/// [`TrackBody`](crate::TrackBody) calls it once. tower-http's `ClassifyEos` is its equivalent for traces.
+pub trait ClassifyTrailers {
+    /// Returns the outcome of a response: `head` is its outcome by its head, `trailers` are those that the body ended with.
+    fn classify_trailers(&self, head: &Outcome, trailers: Option<&HeaderMap>) -> Outcome;
+}
+
+/// Returns the outcome of the head: the body of an HTTP response that ends adds nothing to its status.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IgnoreTrailers;
+
+impl ClassifyTrailers for IgnoreTrailers {
+    fn classify_trailers(&self, head: &Outcome, _: Option<&HeaderMap>) -> Outcome {
+        *head
+    }
+}
