@@ -120,6 +120,8 @@ fn without_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
     use tollgate_layers::BoxError;
 
     use super::*;
@@ -200,5 +202,19 @@ mod tests {
         }
         let of_head = head(200, &[("grpc-status", "0")]);
         assert_eq!(GrpcClassifier.classify_trailers(&of_head, None), of_head);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_the_classifier_panic_or_a_wait_unbounded(status: Vec<u8>, pushback: Vec<u8>, millis: i64) {
+            for pushback in [pushback, millis.to_string().into_bytes()] {
+                let mut trailers = HeaderMap::new();
+                for (name, value) in [(&STATUS, &status), (&PUSHBACK, &pushback)] {
+                    trailers.extend(HeaderValue::from_bytes(value).ok().map(|value| (name.clone(), value)));
+                }
+                let outcome = GrpcClassifier.classify_trailers(&Outcome::new(Class::Success), Some(&trailers));
+                prop_assert!(outcome.retry_after().is_none_or(|wait| wait <= times::LONGEST));
+            }
+        }
     }
 }

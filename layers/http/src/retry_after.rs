@@ -49,6 +49,9 @@ fn seconds_or_date(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::{Field, fields};
 
@@ -94,5 +97,18 @@ mod tests {
             of(&[("retry-after", "7"), ("retry-after-ms", "0"), ("x-ms-retry-after-ms", "9")]),
             Some(9)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_a_wait_unbounded(value: Vec<u8>, number: f64, date in "[ -~]{0,32}") {
+            for value in [value, number.to_string().into_bytes(), date.clone().into_bytes()] {
+                let mut headers = HeaderMap::new();
+                for name in MILLIS.iter().chain(&[header::RETRY_AFTER, header::DATE]) {
+                    headers.extend(HeaderValue::from_bytes(&value).ok().map(|value| (name.clone(), value)));
+                }
+                prop_assert!(retry_after(&headers).is_none_or(|wait| !wait.is_zero() && wait <= times::LONGEST));
+            }
+        }
     }
 }

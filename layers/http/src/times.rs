@@ -20,11 +20,13 @@ use http::{HeaderMap, header};
 /// The longest duration that is accepted, one hour: a header with more is more likely wrong than helpful.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Returns a duration of this many seconds, at most [`LONGEST`]. Returns `None` for zero, a negative number and NaN.
+/// Returns a duration of this many seconds, at most [`LONGEST`]. Returns `None` for a negative number, NaN, and less than a
+/// nanosecond.
 #[must_use]
 pub fn seconds(count: f64) -> Option<Duration> {
-    // A comparison with NaN is false, so NaN gives none as well.
-    (count > 0.0).then(|| Duration::try_from_secs_f64(count.min(LONGEST.as_secs_f64())).ok()).flatten()
+    // `max` of NaN is zero.
+    let bounded = Duration::try_from_secs_f64(count.max(0.0).min(LONGEST.as_secs_f64())).ok();
+    bounded.filter(|duration| !duration.is_zero())
 }
 
 /// Parses a plain, finite number, whole or with a fraction.
@@ -193,6 +195,8 @@ mod tests {
         assert_eq!(seconds(-1.0), None);
         assert_eq!(seconds(0.0), None);
         assert_eq!(seconds(f64::NAN), None);
+        assert_eq!(seconds(1e-62), None);
+        assert_eq!(seconds(f64::INFINITY), Some(LONGEST));
         assert_eq!(seconds(1e300), Some(LONGEST));
         assert_eq!(duration("200h"), Some(LONGEST));
     }
