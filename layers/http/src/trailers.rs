@@ -6,6 +6,11 @@ use tollgate_layers::Outcome;
 /// Returns the outcome of a response whose body has ended, which for gRPC is known only then.
 ///
 /// [`TrackBody`](crate::TrackBody) calls it once. tower-http's `ClassifyEos` is its equivalent for traces.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not return the outcome of a body that has ended",
+    label = "not a `ClassifyTrailers`",
+    note = "`IgnoreTrailers` is for HTTP, `GrpcClassifier` for gRPC"
+)]
 pub trait ClassifyTrailers {
     /// Returns the outcome of a response: `head` is its outcome by its head, `trailers` are those that the body ended with.
     fn classify_trailers(&self, head: &Outcome, trailers: Option<&HeaderMap>) -> Outcome;

@@ -22,6 +22,10 @@
 //! tower-http's `on_early_drop` and `trace` observe the same events for logs. tower's `load::CompleteOnResponse` ends at the
 //! head; its `TrackCompletion` can follow a body, but learns only that it was dropped.
 //!
+//! Any client whose responses are [`http::Response`] fits below the layer, with `map_err(BoxError::from)` between them:
+//! hyper's, and tonic's `Channel` with [`TrackBodyLayer::grpc`]. For reqwest add
+//! `map_response(http::Response::<reqwest::Body>::from)`.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use http::{Request, Response};
@@ -46,8 +50,9 @@
 //! ```
 //!
 //! Hazards: a caller that keeps a response without reading it keeps its slot. A response that is dropped before its end
-//! counts as cancelled, also if only its head was of interest: read the body, however short it is. Each handle that is
-//! attached to a pending body allocates.
+//! counts as cancelled, also if only its head was of interest: read the body, however short it is. A failed response that
+//! Retry holds keeps its connection until the next response arrives. Each handle that is attached to a pending body
+//! allocates.
 
 mod completion;
 mod layer;

@@ -16,10 +16,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
+use proptest::prelude::*;
 use tokio::time::{Instant, Sleep, sleep};
 use tollgate_layers::{
     BoxError, Class, Classify, OnComplete, Outcome, TrackOutcome,
-    balance::{RateLimitBalanceLayer, Strategy},
+    balance::{self, RateLimitBalanceLayer},
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth, HealthState},
     quota::{Limits, Meters, QuotaLayer},
     retry::RetryLayer,
@@ -175,6 +176,18 @@ async fn a_body_of_known_length_that_is_dropped_after_its_last_byte_is_a_success
     assert_eq!(log.take(), [None]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_grpc_body_that_is_dropped_before_its_trailers_is_cancelled_whatever_its_length() {
+    let inner = scripted([Step::Data("message"), Step::Trailers(HeaderMap::new())]).with_length();
+    let mut body = TrackBody::with_trailers(inner, SUCCESS, GrpcClassifier);
+    let log = Log::default();
+    body.attach(log.handle());
+    let mut body = Box::pin(body);
+    let _ = body.frame().await;
+    drop(body);
+    assert_eq!(log.take(), [None]);
+}
+
 #[tokio::test]
 async fn a_body_that_knows_its_end_settles_with_its_last_frame() {
     let (body, log) = tracked(Full::new(Bytes::from("all")));
@@ -259,7 +272,7 @@ async fn a_slot_in_flight_stays_taken_until_the_last_byte() {
     let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
     let service = ServiceBuilder::new()
         .layer(
-            RateLimitBalanceLayer::new(Strategy::default(), BodyOutcome)
+            RateLimitBalanceLayer::new(balance::Strategy::default(), BodyOutcome)
                 .with_queue(Duration::from_secs(9), 9),
         )
         .service(vec![
@@ -363,4 +376,50 @@ async fn the_inner_service_is_read_changed_and_unwrapped() {
     let body: TrackBody<Full<Bytes>> = TrackBody::default();
     assert!(body.has_settled() && body.is_end_stream() && body.get_ref().is_end_stream());
     let _: Result<_, Infallible> = body.collect().await;
+}
+
+/// Returns the outcome that a body of these steps has after so many polls; `None` if it is dropped before its end.
+fn expected(steps: &[Step], polls: usize, with_length: bool) -> Option<Class> {
+    let mut left: usize =
+        steps.iter().map(|step| if let Step::Data(data) = step { data.len() } else { 0 }).sum();
+    let mut received = false;
+    for step in steps.iter().map(Some).chain([None]).take(polls) {
+        match step {
+            Some(Step::Break) => return Some(Class::Unavailable),
+            Some(Step::Trailers(_)) | None => return Some(Class::Success),
+            Some(Step::Data(data)) => {
+                left -= data.len();
+                received = left == 0;
+            }
+        }
+    }
+    (with_length && received).then_some(Class::Success)
+}
+
+proptest! {
+    #[test]
+    fn every_handle_is_notified_once_whatever_happens_to_the_body(
+        steps in proptest::collection::vec(0..8u8, 0..6), polls in 0..9usize, with_length: bool,
+    ) {
+        let step = |kind| match kind {
+            0 => Step::Break,
+            1 => Step::Trailers(HeaderMap::new()),
+            _ => Step::Data("data"),
+        };
+        let steps: Vec<_> = steps.into_iter().map(step).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let inner = scripted(steps.clone());
+            let (body, log) = tracked(if with_length { inner.with_length() } else { inner });
+            let mut body = Box::pin(body);
+            for _ in 0..polls {
+                if !matches!(body.frame().await, Some(Ok(_))) {
+                    break;
+                }
+            }
+            drop(body);
+            prop_assert_eq!(log.take(), [expected(&steps, polls, with_length)]);
+            Ok(())
+        })?;
+    }
 }
