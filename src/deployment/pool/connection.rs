@@ -51,9 +51,11 @@ pub(super) struct PooledConnection<T: PooledIo, B: Body + 'static> {
 
 struct Halves<T: PooledIo, B: Body + 'static> {
     sender: SendRequest<B>,
-    connection: Connection<TokioIo<Checked<T>>, B>,
-    /// True when the connection has ended.
-    ended: bool,
+    /// `None` when the connection has ended. It is dropped then: a request that it has not taken from its channel would
+    /// wait for it for ever.
+    connection: Option<Connection<TokioIo<Checked<T>>, B>>,
+    /// True if the connection ended with bytes that were received and not read.
+    has_leftover: bool,
     /// The flag of the connection's [`Checked`].
     checks: Arc<AtomicBool>,
 }
@@ -114,7 +116,9 @@ impl<T: PooledIo> AsyncWrite for Checked<T> {
 
 impl<T: PooledIo, B: Body> fmt::Debug for PooledConnection<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PooledConnection").field("open", &!self.halves.ended).finish_non_exhaustive()
+        f.debug_struct("PooledConnection")
+            .field("open", &self.halves.connection.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,7 +136,7 @@ where
         let mut builder = Builder::new();
         builder.max_buf_size(BUFFER_LIMIT).max_headers(MAX_HEADERS);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-        let halves = Box::new(Halves { sender, connection, ended: false, checks });
+        let halves = Box::new(Halves { sender, connection: Some(connection), has_leftover: false, checks });
         Ok(Self { wakeups: Wakeups::default(), halves })
     }
 
@@ -202,19 +206,36 @@ where
     }
 
     /// Returns true if no byte of a response was received for a request that failed with this error.
-    pub(super) fn received_nothing(self, error: &hyper::Error) -> bool {
-        !error.is_parse() && !error.is_user() && self.halves.connection.into_parts().read_buf.is_empty()
+    pub(super) fn received_nothing(mut self, error: &hyper::Error) -> bool {
+        self.halves.end();
+        !error.is_parse() && !error.is_user() && !self.halves.has_leftover
     }
 
     fn is_ready(&self) -> bool {
-        !self.halves.ended && self.halves.sender.is_ready()
+        self.halves.connection.is_some() && self.halves.sender.is_ready()
     }
 
     fn poll_connection(&mut self) {
-        if !self.halves.ended {
-            let connection = Pin::new(&mut self.halves.connection);
+        if let Some(connection) = &mut self.halves.connection
             // The response future or body receives the error as well.
-            self.halves.ended = connection.poll(&mut Context::from_waker(self.wakeups.waker())).is_ready();
+            && Pin::new(connection).poll(&mut Context::from_waker(self.wakeups.waker())).is_ready()
+        {
+            self.halves.end();
+        }
+    }
+}
+
+impl<T, B> Halves<T, B>
+where
+    T: PooledIo,
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Drops the connection.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.has_leftover = !connection.into_parts().read_buf.is_empty();
         }
     }
 }

@@ -101,7 +101,7 @@ impl<T: PooledIo, B: Body> fmt::Debug for Pool<T, B> {
 /// A request that failed before its response head.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// The connection could not be opened. The request was not sent.
+    /// The connection could not be opened, or was closed at once. The request was not sent.
     Connect(BoxError),
     /// The connection broke before the response head.
     Broken(hyper::Error),
@@ -173,6 +173,8 @@ where
         let mut connection = PooledConnection::handshake(io).await.map_err(SendError::Broken)?;
         match connection.send(request).await {
             Ok(response) => Ok(response.map(|body| PooledBody::new(body, connection, self))),
+            // The connection was closed before it took the request.
+            Err(error) if error.message().is_some() => Err(SendError::Connect(error.into_error().into())),
             Err(error) => Err(SendError::Broken(error.into_error())),
         }
     }

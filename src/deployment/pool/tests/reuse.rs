@@ -172,6 +172,32 @@ async fn a_reused_connection_that_breaks_before_the_head_is_a_stale_connection()
     assert!(matches!(second, Err(SendError::StaleConnection(_))), "{second:?}");
 }
 
+/// Completes within ten seconds: a request on a connection that has ended must not wait for it.
+async fn soon<T>(sent: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), sent).await.expect("the request has not hung")
+}
+
+#[tokio::test]
+async fn a_request_whose_kept_connection_closes_before_it_is_sent_uses_another() {
+    let server = Server::new();
+    assert_eq!(server.send_and_read("/ok").await, "ok");
+    let request = Request::post("/ok").header("host", "server").body(Full::from("hello")).expect("a request");
+    // The connection is taken now, and closes before the request is polled.
+    let sent = Arc::clone(&server.pool).send(request, false);
+    server.close_idle();
+    server.closed(1).await;
+    assert!(soon(sent).await.is_ok());
+    assert_eq!(server.opened(), 2);
+}
+
+#[tokio::test]
+async fn a_new_connection_that_closes_before_the_request_is_sent_is_a_connect_error() {
+    let (pool, theirs) = pipe();
+    drop(theirs);
+    let result = soon(pool.send(hello(), false)).await;
+    assert!(matches!(result, Err(SendError::Connect(_))), "{result:?}");
+}
+
 #[tokio::test]
 async fn a_connection_that_ends_with_its_response_is_not_reused() {
     let (pool, mut theirs) = pipe();
