@@ -57,7 +57,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {
     elapsed.or_else(exhausted).or_else(refused)
 }
 
-/// [`Class::Timeout`], which is no evidence if the limit was not.
+/// [`Class::Timeout`], without evidence if the limit was not evidence.
 impl ErrorOutcome for Elapsed {
     fn outcome(&self) -> Outcome {
         let outcome = Outcome::new(Class::Timeout);

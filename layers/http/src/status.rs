@@ -26,7 +26,8 @@ static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 /// | other 5xx | [`Unavailable`](Class::Unavailable) | |
 ///
 /// A 404 and a 410 are usually about the resource that the caller named, so they neither are retried nor cool an endpoint
-/// down. Where they mean that the *server* is not the right one, [`with_exceptions`](Self::with_exceptions) says so:
+/// down. Where they mean that the *server* is not the right one, give them another class by
+/// [`with_exceptions`](Self::with_exceptions):
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};

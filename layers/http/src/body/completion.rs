@@ -56,8 +56,8 @@ impl Completion {
         }
     }
 
-    /// Records that all data has been received: the outcome is this one unless more follows. A response that is no success
-    /// without its trailers, as one of gRPC, has not been received yet.
+    /// Records that all data has been received: the outcome is this one unless more follows. A response that is not a
+    /// success without its trailers, as one of gRPC, has not been received yet.
     pub(super) fn received(&mut self, outcome: Outcome) {
         if !self.is_settled() && outcome.is_success() {
             self.state = State::Received(outcome);

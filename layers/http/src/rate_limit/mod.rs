@@ -13,7 +13,7 @@
 //! | `anthropic-ratelimit-requests-limit`, `-remaining`, `-reset` as RFC 3339, `...-tokens-...` | Anthropic | [Anthropic's rate limits] |
 //!
 //! The layers work with limits *per minute*. A limit with another window, or with an unknown one that takes longer than a
-//! minute to recover, is therefore not reported to them, unless it is used up: then the fields say when the server
+//! minute to recover, is therefore not reported to them, unless it is used up: then the fields state when the server
 //! accepts calls again, whatever the window is.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! The header fields that vendors made up before there was a draft of a standard.
+//! Header fields of vendors, most of them older than the draft of a standard.
 //!
 //! OpenAI, Azure and Groq use equal names with different meanings: OpenAI and Groq write a reset as `2m59.56s`, Azure
 //! as whole seconds with `-1` for "unknown", and Groq's (and some of OpenAI's) request limits are *per day*. The
