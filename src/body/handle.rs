@@ -24,6 +24,15 @@ pub(crate) enum OutcomeHandle {
     Permit(OwnedSemaphorePermit),
 }
 
+impl OutcomeHandle {
+    /// Notifies the handle of a stream's response, which came after the head: see [`RequestMetrics::head`].
+    pub(super) fn head(&mut self, success: bool, complete: bool) {
+        if let Self::Count(count) = self {
+            count.head(success, complete);
+        }
+    }
+}
+
 impl OnComplete for OutcomeHandle {
     fn complete(self, outcome: &Outcome) {
         match self {
@@ -116,8 +125,13 @@ impl Handles {
         self.0.push(handle);
     }
 
+    /// Removes and returns all handles, the innermost first.
+    pub(super) fn take(&mut self) -> Vec<OutcomeHandle> {
+        std::mem::take(&mut self.0)
+    }
+
     /// Notifies all handles, the innermost first.
     pub(super) fn complete(&mut self, outcome: &Outcome) {
-        std::mem::take(&mut self.0).into_iter().for_each(|handle| handle.complete(outcome));
+        self.take().into_iter().for_each(|handle| handle.complete(outcome));
     }
 }

@@ -21,6 +21,7 @@ mod coalesce;
 pub(crate) mod codings;
 #[cfg(feature = "compression")]
 pub(crate) mod decompress;
+mod early;
 pub(crate) mod events;
 mod handle;
 pub(crate) mod held_events;

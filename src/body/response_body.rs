@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tollgate_layers::{Class, OnComplete, Outcome};
 
 use super::{
     active::{ActiveBody, Output},
+    early::{EarlyOutput, EarlyStream, HEARTBEAT, PendingResponse},
     events::Events,
     handle::OutcomeHandle,
     plain::Plain,
@@ -41,6 +43,7 @@ enum State {
     Events(Box<ActiveBody<Events>>),
     Plain(Box<ActiveBody<Plain>>),
     Resumed(Box<ResumedStream>),
+    Early(Box<EarlyStream>),
 }
 
 /// A part of a stream that continues another part.
@@ -77,6 +80,13 @@ impl Body {
         Self { state: State::Plain(active), opening: false, outcome: so_far, origin: None }
     }
 
+    /// Returns the body of a stream whose head is sent before `call` returns its response: comments, one every `period`, and
+    /// then the response. The outcome so far means nothing.
+    pub(crate) fn early(call: PendingResponse, period: Duration) -> Self {
+        let state = State::Early(Box::new(EarlyStream::new(call, period)));
+        Self { state, opening: false, outcome: Outcome::new(Class::Success), origin: None }
+    }
+
     /// Sets how this stream continues when it breaks. Handles that are attached later are notified of the outcome of
     /// the whole stream, those attached before only of the outcome of this upstream's part.
     pub(crate) fn resume_with(&mut self, resume: Resume) {
@@ -84,7 +94,8 @@ impl Body {
             State::Events(active) => {
                 self.state = State::Resumed(Box::new(ResumedStream::new(active, resume)))
             }
-            other @ (State::Done | State::Full(_) | State::Plain(_) | State::Resumed(_)) => {
+            other
+            @ (State::Done | State::Full(_) | State::Plain(_) | State::Resumed(_) | State::Early(_)) => {
                 self.state = other;
             }
         }
@@ -95,8 +106,13 @@ impl Body {
         match self.state {
             State::Events(active) => Some(StreamPart::Active(active, self.outcome)),
             State::Full(bytes) => Some(StreamPart::Full(bytes, self.outcome)),
-            State::Done | State::Plain(_) | State::Resumed(_) => None,
+            State::Done | State::Plain(_) | State::Resumed(_) | State::Early(_) => None,
         }
+    }
+
+    /// Returns the bytes of a body that is complete, else none.
+    pub(super) fn into_bytes(mut self) -> Bytes {
+        self.state.take_full().unwrap_or_default()
     }
 
     /// Returns the outcome; for an active body, the outcome so far.
@@ -118,8 +134,13 @@ impl Body {
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
-            State::Events(_) | State::Plain(_) | State::Resumed(_) => false,
+            State::Events(_) | State::Plain(_) | State::Resumed(_) | State::Early(_) => false,
         }
+    }
+
+    /// Returns true if the response is not there yet, although its head is sent.
+    pub(crate) const fn is_early(&self) -> bool {
+        matches!(self.state, State::Early(_))
     }
 
     /// Attaches a handle, which is notified of the outcome: at once, if the outcome is final already.
@@ -129,13 +150,14 @@ impl Body {
             State::Events(active) => active.handles().add(handle.into()),
             State::Plain(active) => active.handles().add(handle.into()),
             State::Resumed(continued) => continued.handles().add(handle.into()),
+            State::Early(early) => early.handles().add(handle.into()),
         }
     }
 
     /// Stores the remaining bytes and the final outcome, and notifies the handles.
     fn settle(&mut self, rest: Bytes, outcome: Outcome) {
         let mut handles = match &mut self.state {
-            State::Done | State::Full(_) => return,
+            State::Done | State::Full(_) | State::Early(_) => return,
             State::Events(active) => std::mem::take(active.handles()),
             State::Plain(active) => std::mem::take(active.handles()),
             State::Resumed(continued) => std::mem::take(continued.handles()),
@@ -163,7 +185,7 @@ impl Body {
                 }
                 Some(Err(_)) | None => return,
             },
-            State::Done | State::Full(_) | State::Resumed(_) => return,
+            State::Done | State::Full(_) | State::Resumed(_) | State::Early(_) => return,
         };
         self.settle(rest, outcome);
     }
@@ -218,6 +240,29 @@ impl Body {
         }
         Poll::Ready(if data.is_empty() { self.state.take_full() } else { Some(data) })
     }
+
+    /// Polls the next heartbeat, or `None` once the response is there.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let State::Early(early) = &mut self.state else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(early.poll_output(cx)) {
+            EarlyOutput::Heartbeat => Some(HEARTBEAT),
+            EarlyOutput::Rest(rest) => {
+                let handles = early.handles().take();
+                self.continue_with(rest, handles);
+                None
+            }
+        })
+    }
+
+    /// Goes on as another body, of which these handles are notified.
+    fn continue_with(&mut self, rest: Self, handles: Vec<OutcomeHandle>) {
+        *self = rest;
+        let (success, complete) = (self.outcome.is_success(), self.has_ended());
+        for mut handle in handles {
+            handle.head(success, complete);
+            self.attach(handle);
+        }
+    }
 }
 
 /// Returns the remaining bytes of a stream and its outcome.
@@ -234,7 +279,7 @@ impl State {
     fn take_full(&mut self) -> Option<Bytes> {
         match std::mem::replace(self, Self::Done) {
             Self::Full(bytes) => Some(bytes),
-            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Resumed(_)) => {
+            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Resumed(_) | Self::Early(_)) => {
                 *self = other;
                 None
             }
@@ -257,6 +302,10 @@ impl http_body::Body for Body {
             State::Events(_) => ready!(this.poll_events(cx)),
             State::Plain(_) => ready!(this.poll_plain(cx)),
             State::Resumed(_) => ready!(this.poll_continued(cx)).map(Ok),
+            State::Early(_) => match ready!(this.poll_heartbeat(cx)) {
+                Some(heartbeat) => Some(Ok(heartbeat)),
+                None => return Pin::new(this).poll_frame(cx),
+            },
         };
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
@@ -270,7 +319,7 @@ impl http_body::Body for Body {
             State::Done => SizeHint::with_exact(0),
             State::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             State::Plain(active) => active.content.left().map(SizeHint::with_exact).unwrap_or_default(),
-            State::Events(_) | State::Resumed(_) => SizeHint::default(),
+            State::Events(_) | State::Resumed(_) | State::Early(_) => SizeHint::default(),
         }
     }
 }

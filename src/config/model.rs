@@ -229,6 +229,9 @@ pub struct Settings {
     pub stream_idle_timeout: Duration,
     /// `pings_keep_alive`: true if comments and pings reset the idle timeout. Default: true.
     pub pings_keep_alive: bool,
+    /// `early_heartbeat`: the time from the arrival of a request until the head of its stream is sent without a response, and
+    /// the interval of the comments that follow. Off by default.
+    pub early_heartbeat: Option<Duration>,
     /// True for `broken_events: pass`: an event with invalid JSON is passed on. By default it is dropped.
     pub pass_broken_events: bool,
     /// `midstream_fallback`: the handling of a stream that breaks after its first content.

@@ -30,8 +30,9 @@ impl<E: HasOutcome> EndCall<Response, E> for RequestMetrics {
     type Error = E;
 
     fn end(mut self, result: Result<Response, E>) -> Result<Response, E> {
-        if let Ok(response) = &result {
-            let body = response.body();
+        let body = result.as_ref().ok().map(|response| response.body());
+        // Of an early body it is notified when the response is there.
+        if let Some(body) = body.filter(|body| !body.is_early()) {
             self.head(body.outcome().is_success(), body.has_ended());
         }
         BodyOutcome.track(self, result)

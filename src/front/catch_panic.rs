@@ -60,6 +60,13 @@ pin_project! {
     }
 }
 
+impl<F> ResponseFuture<F> {
+    /// Returns a future that responds with status 500 when `inner` panics.
+    pub(crate) const fn new(inner: F) -> Self {
+        Self { inner: Some(inner), panicked: false }
+    }
+}
+
 impl<F, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response, E>>,

@@ -137,7 +137,7 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
 }
 
 /// Keeps proxies and browsers from storing a stream, and nginx from collecting it.
-fn keep_flowing(headers: &mut HeaderMap) {
+pub(crate) fn keep_flowing(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }

@@ -135,6 +135,7 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "fallback_on_context_window", deployment: false },
     OwnKey { name: "pings_keep_alive", deployment: false },
     OwnKey { name: "broken_events", deployment: false },
+    OwnKey { name: "early_heartbeat", deployment: false },
     OwnKey { name: "midstream_fallback", deployment: false },
 ];
 

@@ -21,6 +21,7 @@
 //! keys (`stream`, `max_tokens`) the last counts, as with most upstreams, and all are sent.
 
 mod decode;
+mod early;
 mod estimate;
 mod fallbacks;
 mod layout;

@@ -18,6 +18,7 @@ use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::Instant};
 use tower::Service;
 
 use super::{
+    early,
     memory::{BodyMemory, BodyShare},
     read::CallTarget,
     reading::{Ended, ReadBody, Reading, read_again},
@@ -54,6 +55,8 @@ struct Inner {
     max_duration: Option<Duration>,
     /// `num_retries`, for the response headers.
     retries: u32,
+    /// `early_heartbeat`, for streams.
+    early_heartbeat: Option<Duration>,
     /// `midstream_fallback`, for requests that do not set it.
     midstream: Midstream,
     /// True if responses contain `x-litellm-model-api-base`.
@@ -69,6 +72,7 @@ impl ReadRequest {
             max_body: settings.max_body,
             max_duration: settings.max_request_duration,
             retries: settings.num_retries,
+            early_heartbeat: settings.early_heartbeat,
             // Only a request may enable `restart`: the client has to know its marker.
             midstream: match settings.midstream {
                 Midstream::Off | Midstream::Restart => Midstream::Off,
@@ -108,7 +112,15 @@ where
             share.grow(body.0.overrides.fallback_bytes()).await?;
             let request = inner.request(body, arrival, share.finish());
             let context = Arc::clone(&request.context);
-            let result = inner.tree.call(request).await;
+            let heartbeat = inner.early_heartbeat.filter(|_| request.info.stream);
+            let call = inner.tree.call(request);
+            let result = match heartbeat {
+                None => call.await,
+                Some(period) => match early::wait(call, arrival + period).await {
+                    Ok(result) => result,
+                    Err(call) => return Ok(early::response(call, period, permit)),
+                },
+            };
             let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
             headers::write(&mut response, &context, inner.expose_upstreams);
             response.body_mut().attach(permit);

@@ -6,6 +6,7 @@ mod world;
 mod clocks;
 mod contagion;
 mod failover;
+mod heartbeats;
 mod panics;
 mod random;
 mod storms;

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tollgate::{
-    Gateway,
+    Body, Gateway,
     config::{Config, Deployment},
     stack,
     state::State,
@@ -289,6 +289,14 @@ impl World {
 
     /// Sends a chat request with these members and headers.
     pub(crate) async fn ask_with(&self, more: Value, headers: &[(&str, &str)]) -> Answer {
+        let start = Instant::now();
+        let (head, body) = self.open(more, headers).await.into_parts();
+        let body = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        Answer { status: head.status.as_u16(), headers: head.headers, body, took: start.elapsed() }
+    }
+
+    /// Sends a chat request with these members and headers; the body of the answer is still to come.
+    pub(crate) async fn open(&self, more: Value, headers: &[(&str, &str)]) -> Response<Body> {
         let mut body = json!({"model": self.model, "messages": [{"role": "user", "content": "hello"}]});
         if let Value::Object(more) = more {
             body.as_object_mut().unwrap().extend(more);
@@ -297,12 +305,8 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let start = Instant::now();
-        let gateway = self.gateway.clone();
-        let answer = gateway.oneshot(request.body(Full::from(body.to_string())).unwrap()).await.unwrap();
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
-        Answer { status: head.status.as_u16(), headers: head.headers, body, took: start.elapsed() }
+        let request = request.body(Full::from(body.to_string())).unwrap();
+        self.gateway.clone().oneshot(request).await.unwrap()
     }
 
     /// Replaces the behaviour of this deployment for all later calls.
