@@ -66,7 +66,7 @@ impl Service<u32> for Leaf {
 }
 
 type Classifier = fn(Result<&u32, &BoxError>) -> Outcome;
-const TRACK: AtResponse<Classifier> = AtResponse(classify);
+const CLASSIFY: Classifier = classify;
 
 fn classify(result: Result<&u32, &BoxError>) -> Outcome {
     match result {
@@ -118,7 +118,7 @@ fn retry(bencher: Bencher<'_, '_>) {
 fn cooldown(bencher: Bencher<'_, '_>) {
     time(
         bencher,
-        &CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), TRACK).layer(LEAF),
+        &CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), CLASSIFY).layer(LEAF),
         REFUSED,
     );
 }
@@ -126,7 +126,7 @@ fn cooldown(bencher: Bencher<'_, '_>) {
 /// A reservation and its accounting.
 #[divan::bench]
 fn quota(bencher: Bencher<'_, '_>) {
-    time(bencher, &QuotaLayer::new(roomy(), TRACK).layer(LEAF), REFUSED);
+    time(bencher, &QuotaLayer::new(roomy(), CLASSIFY).layer(LEAF), REFUSED);
 }
 
 #[divan::bench]
@@ -161,12 +161,12 @@ fn roomy() -> Meters {
 }
 
 fn deployment(meters: Meters, leaf: Leaf) -> Deployment {
-    let quota = QuotaLayer::new(meters, TRACK).layer(leaf);
-    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), TRACK).layer(quota)
+    let quota = QuotaLayer::new(meters, CLASSIFY).layer(leaf);
+    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), CLASSIFY).layer(quota)
 }
 
 fn group(deployments: Vec<Deployment>) -> Group {
-    RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(Duration::ZERO, 0).layer(deployments)
+    RateLimitBalanceLayer::new(Strategy::Adaptive, CLASSIFY).with_queue(Duration::ZERO, 0).layer(deployments)
 }
 
 /// Measures only the choice, in a group whose endpoints reserve and are then never ready.
@@ -260,7 +260,7 @@ fn saturated_queue(bencher: Bencher<'_, '_>, endpoints: usize) {
     let _entered = clock.as_ref().map(tokio::runtime::Runtime::enter);
     let three = || Limits { requests: Some(3), window: Some(RateWindow::S60), ..Limits::default() };
     let all = (0..endpoints).map(|_| deployment(Meters::new(three()), LEAF));
-    let queued = RateLimitBalanceLayer::new(Strategy::Adaptive, TRACK).with_queue(WEEK, 1_000);
+    let queued = RateLimitBalanceLayer::new(Strategy::Adaptive, CLASSIFY).with_queue(WEEK, 1_000);
     let group = queued.layer(all.collect::<Vec<_>>());
     fill(&group, endpoints);
     let mut waiting: Vec<_> = (0..1_000).map(|_| Box::pin(group.clone().call(REFUSED))).collect();

@@ -10,7 +10,7 @@ use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
 use tokio::net::TcpListener;
 use tollgate_layers::{
-    AtResponse, Attempts, BoxError, Class, Outcome,
+    Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     context_window::ContextWindowFallbackLayer,
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
@@ -53,8 +53,8 @@ fn both(
     let group = |address: SocketAddr| {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let server = ServiceBuilder::new()
-            .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), AtResponse(judge)))
-            .layer(QuotaLayer::new(Meters::new(Limits::default()), AtResponse(judge)))
+            .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), judge))
+            .layer(QuotaLayer::new(Meters::new(Limits::default()), judge))
             .layer(TimeoutLayer::new(Duration::from_secs(5)))
             .service(service_fn(move |call: Call| {
                 let (mut request, client) = (call.request, client.clone());
@@ -67,7 +67,7 @@ fn both(
             }));
         ServiceBuilder::new()
             .layer(RetryLayer::new(1u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtResponse(judge)).with_attempts(attempts))
+            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, judge).with_attempts(attempts))
             .service(vec![server])
     };
     ServiceBuilder::new()

@@ -7,7 +7,7 @@ use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tollgate_layers::{
-    AtResponse, Attempts, BoxError, Class, Outcome,
+    Attempts, BoxError, Class, Outcome,
     balance::{Exhausted, RateLimitBalanceLayer, Strategy},
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     quota::{Limits, Meters, QuotaLayer},
@@ -60,14 +60,14 @@ pub fn greeter(
     let limits = Limits { in_flight: Some(64), ..Limits::default() };
     let guarded = channels.into_iter().map(|channel| {
         ServiceBuilder::new()
-            .layer(CooldownLayer::new(EndpointHealth::new(health.clone()), AtResponse(judge)))
-            .layer(QuotaLayer::new(Meters::new(limits.clone()), AtResponse(judge)))
+            .layer(CooldownLayer::new(EndpointHealth::new(health.clone()), judge))
+            .layer(QuotaLayer::new(Meters::new(limits.clone()), judge))
             .layer(TimeoutLayer::new(Duration::from_secs(2)))
             .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))
     });
     ServiceBuilder::new()
         .layer(RetryLayer::new(2u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, AtResponse(judge)).with_attempts(attempts))
+        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, judge).with_attempts(attempts))
         .service(guarded.collect::<Vec<_>>())
 }
 

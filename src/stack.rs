@@ -124,6 +124,7 @@ fn group(
         )
         .layer(
             RateLimitBalanceLayer::new(group::settings::strategy(settings), BodyOutcome) // picks one deployment
+                .with_tracking(BodyOutcome)
                 .with_attempts(request::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
                 .with_kind(group::settings::kind) // latency: streams and plain responses are compared apart
@@ -154,9 +155,14 @@ fn deployment(
         .with_broken_count(meter.broken_events());
     let deployment = ServiceBuilder::new()
         // health: a failing deployment cools down
-        .layer(CooldownLayer::new(state.health(d, settings), BodyOutcome).with_head(BodyOutcome))
+        .layer(
+            CooldownLayer::new(state.health(d, settings), BodyOutcome)
+                .with_tracking(BodyOutcome)
+                .with_head(BodyOutcome),
+        )
         .layer(
             QuotaLayer::new(state.meters(d, settings), BodyOutcome) // capacity: rpm, tpm, calls in flight, Retry-After
+                .with_tracking(BodyOutcome)
                 .with_cost(deployment::settings::cost)
                 .with_weight(deployment::settings::endpoint_weight(d)),
         )

@@ -1,12 +1,19 @@
 //! The record of the attempts of one request: [`Attempts`].
 //!
-//! A request carries one record, behind an `Arc`, through all its retries and fallbacks. The balancer adds the endpoints
-//! that it picks. Retry writes one [`Directive`] before each repeat, and the balancer takes it. Layers read the record
-//! through a [`Setting`]; without one, each call is independent of earlier calls.
+//! Retry keeps one record for each request. The balancer adds the endpoints that it picks. Retry writes one [`Directive`]
+//! before each repeat, and the balancer takes it. Without a record, each call is independent of earlier calls.
+//!
+//! An application whose requests should keep one record over several Retry layers, those of all fallbacks for example,
+//! puts an `Arc<Attempts>` into its request type, and sets a function that returns it
+//! ([`RetryLayer::with_attempts`](crate::retry::RetryLayer::with_attempts),
+//! [`RateLimitBalanceLayer::with_attempts`](crate::balance::RateLimitBalanceLayer::with_attempts)).
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -50,10 +57,11 @@ pub enum Directive {
 pub struct EndpointKey(usize);
 
 impl EndpointKey {
-    /// Returns the key of the value at this address. The value must stay there for as long as the request lasts.
+    /// Returns a key that no other endpoint has.
     #[must_use]
-    pub fn of<T>(value: &T) -> Self {
-        Self(std::ptr::from_ref(value).addr())
+    pub fn unique() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -66,6 +74,34 @@ impl<'a, Req> Setting<&'a Req> for NoAttempts {
 
     fn get(&self, _: &'a Req) -> Option<&'a Attempts> {
         None
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Arc<Attempts>>> = const { Cell::new(None) };
+}
+
+/// Calls `call` with `attempts` as the record of a request that has none of its own.
+pub(crate) fn with_current<R>(attempts: Option<&Arc<Attempts>>, call: impl FnOnce() -> R) -> R {
+    let Some(attempts) = attempts else { return call() };
+    let _reset = Reset(CURRENT.replace(Some(Arc::clone(attempts))));
+    call()
+}
+
+/// Takes the record that Retry keeps for the request that is being called.
+///
+/// Retry makes it the current one for the time of [`Service::call`](tower_service::Service::call). A layer between the two
+/// that calls later, as a buffer does, hides it.
+pub(crate) fn take_current() -> Option<Arc<Attempts>> {
+    CURRENT.take()
+}
+
+/// Restores the former record, also when the call panics.
+struct Reset(Option<Arc<Attempts>>);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
     }
 }
 

@@ -50,8 +50,9 @@ use tower_service::Service;
 use crate::{
     Class, Outcome,
     fallback::{
-        ResponseFuture,
+        FallbackToLayer, ResponseFuture,
         future::{FallbackConfig, FallbackPolicy},
+        second,
     },
     setting::Constant,
     shared_clone::SharedClone,
@@ -94,6 +95,14 @@ impl<P, C> ContextWindowFallbackLayer<P, C> {
     pub const fn new(policy: P, classify: C) -> Self {
         let config = FallbackConfig { policy, classify, deadline: Constant(None), acts };
         Self { config, preflight: NoPreflight }
+    }
+}
+
+impl ContextWindowFallbackLayer<(), ()> {
+    /// Creates a layer that calls `larger`, a service, with a clone of the request after a [`Class::ContextWindow`].
+    pub const fn to<F, C>(larger: F, classify: C) -> FallbackToLayer<F, C> {
+        let acts = |outcome: &Outcome| outcome.class() == Class::ContextWindow;
+        FallbackToLayer { second: larger, config: second::Config { classify, acts } }
     }
 }
 

@@ -4,7 +4,10 @@
 //! the choice and the call. `Endpoint` adds both, and nothing else. [`Quota`](crate::quota::Quota) is the innermost
 //! endpoint; [`Cooldown`](crate::cooldown::Cooldown) wraps any other endpoint.
 
-use std::sync::Weak;
+use std::{
+    sync::Weak,
+    task::{Context, Poll},
+};
 
 use tokio::time::Instant;
 use tower_service::Service;
@@ -158,4 +161,65 @@ pub struct EndpointWeight {
     pub order: Option<i64>,
     /// The price of a unit of work, for strategies that choose by cost.
     pub price: Option<f64>,
+}
+
+/// An endpoint without a limit: makes an [`Endpoint`] of any service. Its weight is set by [`Unlimited::with_weight`].
+#[derive(Clone, Copy, Debug)]
+pub struct Unlimited<S> {
+    inner: S,
+    weight: EndpointWeight,
+}
+
+impl<S> Unlimited<S> {
+    /// Wraps a service. It has the same weight as the others of its group.
+    pub fn new(inner: S) -> Self {
+        Self { inner, weight: EndpointWeight::default() }
+    }
+
+    /// Sets the weight of the service in its group.
+    #[must_use]
+    pub fn with_weight(mut self, weight: EndpointWeight) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    inner_accessors!(mut);
+}
+
+impl<S, Req> Service<Req> for Unlimited<S>
+where
+    S: Service<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> S::Future {
+        self.inner.call(req)
+    }
+}
+
+impl<S, Req> Endpoint<Req> for Unlimited<S>
+where
+    S: Service<Req> + Clone,
+{
+    fn score(&self, _: &Req, _: Instant) -> Result<Score, NoCapacity> {
+        Ok(Score { health: Health::Healthy(1.0), cost: 1.0, used: 0.0 })
+    }
+
+    fn reserve(&mut self, _: &Req, _: &Score, _: Instant) -> Result<(), NoCapacity> {
+        Ok(())
+    }
+
+    fn weight(&self) -> EndpointWeight {
+        self.weight
+    }
+
+    fn slots(&self, _: &Req, _: Horizon) -> u64 {
+        u64::MAX
+    }
 }

@@ -22,7 +22,7 @@
 //! backend with a limit is therefore a group with one endpoint.
 //!
 //! ```
-//! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//! use tollgate_layers::{BoxError, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
 //!     quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -33,10 +33,10 @@
 //!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let limits = Limits { requests: Some(2), ..Limits::default() };
-//! let backend = QuotaLayer::new(Meters::new(limits), AtResponse(classify))
+//! let backend = QuotaLayer::new(Meters::new(limits), classify)
 //!     .layer(service_fn(|()| async { Ok::<_, BoxError>(200) }));
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), AtResponse(classify)))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), classify))
 //!     .service(vec![backend]);
 //! for _ in 0..2 {
 //!     assert_eq!(service.clone().oneshot(()).await?, 200);

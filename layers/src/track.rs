@@ -43,7 +43,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
-//! let backend = QuotaLayer::new(meters.clone(), AtEnd)
+//! let backend = QuotaLayer::new(meters.clone(), |_: Result<&Pieces, &BoxError>| Outcome::new(Class::Success)).with_tracking(AtEnd)
 //!     .layer(service_fn(|()| async { Ok::<_, BoxError>(Pieces { left: vec!["world", "hello"], handles: vec![] }) }));
 //! let pieces = backend.oneshot(()).await?;
 //! assert_eq!(meters.snapshot().in_flight, 1, "the response is there, and the slot in flight is still taken");

@@ -9,7 +9,7 @@ use std::{
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tollgate_layers::{
-    AtResponse, BoxError, Class, Outcome,
+    BoxError, Class, Outcome,
     balance::{RateLimitBalanceLayer, Strategy},
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     quota::{Limits, Meters, QuotaLayer, RateWindow},
@@ -30,7 +30,7 @@ fn answer(n: u32) -> Ready<Result<u32, BoxError>> {
 /// Returns the number of allocations per call, from the pick to the end, in a group of `endpoints` that accept `each` calls
 /// each.
 fn allocations(endpoints: u64, each: u64, strategy: Strategy) -> usize {
-    let track = AtResponse(classify);
+    let track = classify;
     let endpoints: Vec<_> = (0..endpoints)
         .map(|_| {
             let limits = Limits {

@@ -12,7 +12,7 @@ mod outcome;
 
 use std::{fmt, sync::Arc};
 
-use tollgate_layers::{balance::Exhausted, timeout::Elapsed};
+use tollgate_layers::{balance::Exhausted, cooldown::CoolingDown, timeout::Elapsed};
 
 pub use body::BodyError;
 pub(crate) use body::StreamBreak;
@@ -135,6 +135,13 @@ impl From<Elapsed> for Error {
 impl From<Exhausted> for Error {
     fn from(exhausted: Exhausted) -> Self {
         Self::Exhausted(exhausted)
+    }
+}
+
+/// A balancer reserves each call of a deployment, so that its breaker refuses none.
+impl From<CoolingDown> for Error {
+    fn from(_: CoolingDown) -> Self {
+        Self::Busy
     }
 }
 

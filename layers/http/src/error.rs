@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, error::Error, io, iter};
 
-use tollgate_layers::{BoxError, Class, Outcome, balance::Exhausted, timeout::Elapsed};
+use tokio::time::Instant;
+use tollgate_layers::{
+    BoxError, Class, Outcome, balance::Exhausted, cooldown::CoolingDown, timeout::Elapsed,
+};
 
 /// An error type of a service, from which the classifiers of this crate read an outcome.
 ///
@@ -51,10 +54,11 @@ impl ErrorOutcome for BoxError {
 /// Returns the outcome of an error that this crate knows.
 fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {
     let elapsed = error.downcast_ref::<Elapsed>().map(Elapsed::outcome);
+    let cooling = || error.downcast_ref::<CoolingDown>().map(CoolingDown::outcome);
     let exhausted = || error.downcast_ref::<Exhausted>().map(Exhausted::outcome);
     let refused =
         || error.downcast_ref::<io::Error>().filter(|error| is_refused(error)).map(io::Error::outcome);
-    elapsed.or_else(exhausted).or_else(refused)
+    elapsed.or_else(cooling).or_else(exhausted).or_else(refused)
 }
 
 /// [`Class::Timeout`], without evidence if the limit was not evidence.
@@ -62,6 +66,14 @@ impl ErrorOutcome for Elapsed {
     fn outcome(&self) -> Outcome {
         let outcome = Outcome::new(Class::Timeout);
         if self.is_evidence() { outcome } else { outcome.without_evidence() }
+    }
+}
+
+/// [`Class::Unavailable`], a local refusal with the time that is left of the cooldown.
+impl ErrorOutcome for CoolingDown {
+    fn outcome(&self) -> Outcome {
+        let left = self.until().saturating_duration_since(Instant::now());
+        Outcome::new(Class::Unavailable).refused().with_retry_after(Some(left))
     }
 }
 

@@ -45,15 +45,18 @@
 //!     async { Ok::<_, BoxError>(response?) }
 //! });
 //!
+//! let health = EndpointHealth::new(CooldownConfig::default());
+//! let meters = Meters::new(Limits { requests: Some(50), ..Limits::default() });
 //! let endpoint = ServiceBuilder::new()
-//!     .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), BodyOutcome))
-//!     .layer(QuotaLayer::new(Meters::new(Limits { requests: Some(50), ..Limits::default() }), BodyOutcome))
+//!     // `with_tracking`: until the end of the body, not only until the head.
+//!     .layer(CooldownLayer::new(health, BodyOutcome).with_tracking(BodyOutcome))
+//!     .layer(QuotaLayer::new(meters, BodyOutcome).with_tracking(BodyOutcome))
 //!     // The innermost layer: it classifies each response once, for all the others.
 //!     .layer(TrackBodyLayer::new(StatusClassifier::new()))
 //!     .service(client);
 //! let service = ServiceBuilder::new()
 //!     .layer(RetryLayer::new(2u32, BodyOutcome))
-//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), BodyOutcome))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), BodyOutcome).with_tracking(BodyOutcome))
 //!     .service(vec![endpoint]);
 //!
 //! let start = Instant::now();

@@ -16,7 +16,7 @@ use super::{
     queue::QueueTicket,
     service::{RequestReader, Shared},
 };
-use crate::{Endpoint, attempts::Directive};
+use crate::{Attempts, Endpoint, attempts::Directive};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -49,7 +49,7 @@ impl Acquire {
     /// [`Exhausted`] if no endpoint has capacity in time.
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
-        (shared, req): (&Shared<S, T, R>, &Req),
+        (shared, req, attempts): (&Shared<S, T, R>, &Req, Option<&Attempts>),
         picked: &mut Option<Picked<S>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Exhausted>>
@@ -63,7 +63,7 @@ impl Acquire {
                 // The current time, not the time of an earlier read: a server may just have named a time that is exactly as far
                 // away as the request may wait.
                 let now = Instant::now();
-                let request = shared.pick_request(req, *this.directive, shared.expires(req, now));
+                let request = shared.pick_request((req, attempts), *this.directive, shared.expires(req, now));
                 match shared.arrive(&request, now, picked) {
                     Ok(Step::Call) => return Poll::Ready(Ok(())),
                     Ok(Step::Sleep(_)) => {}
@@ -75,7 +75,7 @@ impl Acquire {
                 }
                 continue;
             };
-            let request = shared.pick_request(req, *this.directive, ticket.expires);
+            let request = shared.pick_request((req, attempts), *this.directive, ticket.expires);
             let at = match shared.try_queued((&request, cx.waker()), ticket, picked) {
                 Ok(Step::Sleep(at)) => at,
                 Ok(Step::Call) => {
@@ -111,14 +111,14 @@ impl<S, T, R> Shared<S, T, R> {
 
     fn pick_request<'a, Req>(
         &self,
-        req: &'a Req,
+        (req, attempts): (&'a Req, Option<&'a Attempts>),
         directive: Directive,
         expires: Instant,
     ) -> PickRequest<'a, Req>
     where
         R: RequestReader<Req>,
     {
-        let (attempts, kind) = (self.reader.attempts(req), self.reader.kind(req));
+        let (attempts, kind) = (self.reader.attempts(req).or(attempts), self.reader.kind(req));
         PickRequest { req, attempts, directive, kind, expires }
     }
 
@@ -137,8 +137,8 @@ impl<S, T, R> Shared<S, T, R> {
             if request.directive == Directive::Untried {
                 return Err(self.refuse(request, None, None));
             }
-            let in_time =
-                has_slots(self.picker.endpoints(), request.req, waiting + 1, (now, request.expires));
+            let period = (now, request.expires);
+            let in_time = has_slots(self.picker.group().endpoints(), request.req, waiting + 1, period);
             return if in_time {
                 Ok(Step::Sleep(request.expires))
             } else {
@@ -203,18 +203,15 @@ impl<S, T, R> Shared<S, T, R> {
     {
         if request.directive == Directive::Untried {
             // A retry that accepts only untried endpoints does not wait: the previous response is returned instead.
-            return Exhausted::new(earliest.map(until));
+            return earliest.map_or(Exhausted::NO_ENDPOINT, Exhausted::at);
         }
         let waiting = match ticket {
             _ if self.queue.len() == 0 => 0,
             Some(ticket) => ticket.ahead(),
             None => self.queue.len(),
         };
-        Exhausted::new(next_slot(self.picker.endpoints(), request.req, waiting, earliest).map(until))
+        let group = self.picker.group();
+        next_slot(group.endpoints(), request.req, waiting, earliest)
+            .map_or(Exhausted::NO_ENDPOINT, Exhausted::at)
     }
-}
-
-/// Returns the time from now until `at`, at least a millisecond.
-fn until(at: Instant) -> Duration {
-    at.saturating_duration_since(Instant::now()).max(MILLISECOND)
 }

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use tokio::time::Instant;
+
 /// The error for a request that no endpoint has capacity for in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
@@ -9,8 +11,12 @@ pub struct Exhausted {
 }
 
 impl Exhausted {
-    pub(super) const fn new(retry_after: Option<Duration>) -> Self {
-        Self { retry_after }
+    pub(super) const NO_ENDPOINT: Self = Self { retry_after: None };
+
+    /// Returns the error for a call that has capacity from this time on.
+    pub(crate) fn at(until: Instant) -> Self {
+        let wait = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        Self { retry_after: Some(wait) }
     }
 
     /// Returns the time after which a new request is admitted: all requests that wait now are served by then, and one more

@@ -12,16 +12,16 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Returns true if the endpoints are likely to accept `count` calls like this one by `by`.
-pub(super) fn has_slots<S, Req>(
-    endpoints: &[S],
+pub(super) fn has_slots<'a, S, Req>(
+    endpoints: impl Iterator<Item = &'a S>,
     req: &Req,
     count: usize,
     (now, by): (Instant, Instant),
 ) -> bool
 where
-    S: Endpoint<Req>,
+    S: Endpoint<Req> + 'a,
 {
-    reaches(endpoints.iter(), req, count, Horizon::likely(now, by))
+    reaches(endpoints, req, count, Horizon::likely(now, by))
 }
 
 /// Returns the time from which there is capacity for one more than `waiting` calls; `None` if there is no endpoint. There
@@ -29,14 +29,14 @@ where
 ///
 /// A binary search between the times at which the endpoints have their first slots. Each step queries all endpoints that
 /// have a slot by then, so the precision is limited: 1/256 of the wait among a few endpoints, 1/16 among very many.
-pub(super) fn next_slot<S, Req>(
-    endpoints: &[S],
+pub(super) fn next_slot<'a, S, Req>(
+    endpoints: impl Iterator<Item = &'a S>,
     req: &Req,
     waiting: usize,
     earliest: Option<Instant>,
 ) -> Option<Instant>
 where
-    S: Endpoint<Req>,
+    S: Endpoint<Req> + 'a,
 {
     let now = Instant::now();
     let soonest = earliest.unwrap_or(now).max(now + MILLISECOND);
@@ -45,7 +45,7 @@ where
     }
     let count = waiting + 1;
     let first = |endpoint: &S| endpoint.score(req, now).map_or_else(|full| full.until, |_| now);
-    let mut slots: Vec<_> = endpoints.iter().map(|endpoint| (first(endpoint), endpoint)).collect();
+    let mut slots: Vec<_> = endpoints.map(|endpoint| (first(endpoint), endpoint)).collect();
     // Each endpoint has at least one slot at its own time, so `count` endpoints are enough, unless such a time is only an
     // estimate.
     let nth = count.min(slots.len()).checked_sub(1)?;

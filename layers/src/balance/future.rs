@@ -17,7 +17,10 @@ use super::{
     picker::Picked,
     service::{RequestReader, Shared},
 };
-use crate::{Attempts, Endpoint, TrackOutcome, attempts::Directive};
+use crate::{
+    Attempts, Endpoint, TrackOutcome,
+    attempts::{self, Directive},
+};
 
 pin_project! {
     /// A future that picks an endpoint with capacity, waits for one if there is none, and calls it.
@@ -27,6 +30,8 @@ pin_project! {
     {
         shared: Arc<Shared<S, T, R>>,
         req: Option<Req>,
+        // The record that Retry keeps, if the request has none.
+        attempts: Option<Arc<Attempts>>,
         #[pin]
         state: State<S, S::Future>,
     }
@@ -57,8 +62,11 @@ where
         R: RequestReader<Req>,
     {
         // Taken at once: a future that is dropped without a poll must not leave the directive to a later call.
-        let directive = shared.reader.attempts(&req).map_or(Directive::Any, Attempts::take_directive);
-        Self { shared, req: Some(req), state: State::Acquiring { acquire: Acquire::new(directive) } }
+        let own = shared.reader.attempts(&req);
+        let attempts = if own.is_none() { attempts::take_current() } else { None };
+        let directive = own.or(attempts.as_deref()).map_or(Directive::Any, Attempts::take_directive);
+        let state = State::Acquiring { acquire: Acquire::new(directive) };
+        Self { shared, req: Some(req), attempts, state }
     }
 }
 
@@ -78,7 +86,9 @@ where
                 StateProj::Acquiring { acquire } => {
                     let Some(req) = this.req.as_ref() else { return Poll::Pending };
                     let mut picked = None;
-                    if let Err(exhausted) = ready!(acquire.poll((this.shared, req), &mut picked, cx)) {
+                    if let Err(exhausted) =
+                        ready!(acquire.poll((this.shared, req, this.attempts.as_deref()), &mut picked, cx))
+                    {
                         this.state.set(State::Over);
                         return Poll::Ready(Err(exhausted.into()));
                     }
@@ -88,7 +98,7 @@ where
                         this.state.set(State::Readying { picked });
                         return Poll::Pending;
                     };
-                    call(this.shared, acquired, ready, this.req.take())
+                    call((this.shared, this.attempts.as_deref()), acquired, ready, this.req.take())
                 }
                 StateProj::Readying { picked } => {
                     let Some(waiting) = picked.as_mut() else { return Poll::Pending };
@@ -96,7 +106,7 @@ where
                     // The wait for readiness is not part of the latency. Only this path reads the clock again, because that is
                     // expensive, and usually there is no such wait.
                     waiting.in_flight.iter_mut().for_each(InFlight::called);
-                    call(this.shared, waiting, ready, this.req.take())
+                    call((this.shared, this.attempts.as_deref()), waiting, ready, this.req.take())
                 }
                 StateProj::Calling { inner, in_flight } => {
                     let result = ready!(inner.poll(cx));
@@ -137,7 +147,7 @@ where
 
 /// Calls the picked clone in place, or returns the error with which it failed to become ready.
 fn call<S, Req, T, R>(
-    shared: &Shared<S, T, R>,
+    (shared, attempts): (&Shared<S, T, R>, Option<&Attempts>),
     picked: &mut Picked<S>,
     ready: Result<(), S::Error>,
     req: Option<Req>,
@@ -149,7 +159,7 @@ where
 {
     let Some(req) = req else { return Ok(State::Over) };
     // An endpoint that fails before the call counts as tried too, so that a retry uses another one.
-    if let Some(attempts) = shared.reader.attempts(&req) {
+    if let Some(attempts) = shared.reader.attempts(&req).or(attempts) {
         attempts.picked(picked.key);
     }
     match (ready, picked.in_flight.take()) {

@@ -42,9 +42,20 @@ pub(super) struct Sample {
 
 impl Latencies {
     pub(super) fn new(len: usize) -> Self {
-        let none = || vec![Mean { seconds: 0.0, at: 0.0 }; len];
+        let none = || vec![Mean::NONE; len];
         let median = Median { seconds: 0.0, at: f64::NEG_INFINITY, samples: 0 };
         Self { times: [none(), none()], medians: [median; KINDS], scratch: Vec::with_capacity(len) }
+    }
+
+    /// Prepares a slot, which may be the next one, for a new endpoint.
+    pub(super) fn begin_slot(&mut self, slot: usize) {
+        for times in &mut self.times {
+            if slot == times.len() {
+                times.push(Mean::NONE);
+            }
+            times[slot] = Mean::NONE;
+        }
+        self.scratch.reserve(self.times[0].len());
     }
 
     /// Returns the mean latency of an endpoint, if it has a recent sample.
@@ -97,6 +108,8 @@ impl Latencies {
 }
 
 impl Mean {
+    const NONE: Self = Self { seconds: 0.0, at: 0.0 };
+
     /// Returns the mean if it has a recent sample.
     fn known(&self, now: f64) -> Option<f64> {
         (now - self.at < STALE && self.seconds > 0.0).then_some(self.seconds)

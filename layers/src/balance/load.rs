@@ -11,12 +11,12 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    group::Tiers,
     latency::{Latencies, Sample},
-    strategy::{Candidate, Strategy, WeightedIndex, choose, penalty, weights},
+    strategy::{Candidate, choose, penalty},
 };
 use crate::{
     Class, OnComplete, Outcome,
-    endpoint::EndpointWeight,
     sync::{Mutex, MutexGuard},
 };
 
@@ -25,15 +25,10 @@ const MEMORY: f64 = 10.0;
 /// The kind of calls that respond before all of their work is done.
 const STREAMED: usize = 1;
 
-/// The loads of the endpoints of one group, behind one lock. It is held briefly: once for each choice, once for each
-/// outcome, and once when a stream begins.
+/// The loads of the endpoints of one group by slot, behind one lock. It is held briefly: once for each choice, once for
+/// each outcome, and once when a stream begins.
 #[derive(Debug)]
 pub(super) struct Loads {
-    pub(super) strategy: Strategy,
-    pub(super) weights: Vec<f64>,
-    /// The index from which the sample of a large tier is drawn: by weight if the strategy uses weights, else evenly.
-    pub(super) sampling: WeightedIndex,
-    pub(super) shares: Vec<EndpointWeight>,
     table: Mutex<Table>,
 }
 
@@ -46,7 +41,7 @@ pub(super) struct Table {
 }
 
 /// The load of one endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     /// The number of calls in flight.
     pub(super) calls: u32,
@@ -81,27 +76,28 @@ pub(super) struct Call {
 }
 
 impl Loads {
-    pub(super) fn new(strategy: Strategy, shares: Vec<EndpointWeight>) -> Self {
-        let load = Load { calls: 0, work: 0.0, recent: 0.0, errors: 0.0, picked: 0 };
+    pub(super) fn new(slots: usize) -> Self {
         let table = Table {
-            loads: vec![load; shares.len()],
-            latencies: Latencies::new(shares.len()),
+            loads: vec![Load::default(); slots],
+            latencies: Latencies::new(slots),
             decay: Decay { began: Instant::now(), epoch: 0.0, now: 0.0, factor: 1.0 },
             picks: 0,
         };
-        let weights = weights(&shares);
-        let even = |weight: &f64| if strategy.is_weighted() { *weight } else { 1.0 };
-        let sampling = WeightedIndex::new(weights.iter().map(even));
-        Self { strategy, sampling, weights, shares, table: Mutex::new(table) }
+        Self { table: Mutex::new(table) }
     }
 
     /// Chooses one of these endpoints, and adds the call to its load.
-    pub(super) fn begin(self: &Arc<Self>, among: &[Candidate], call: &Call) -> Option<(Candidate, InFlight)> {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        tiers: &Tiers,
+        among: &[Candidate],
+        call: &Call,
+    ) -> Option<(Candidate, InFlight)> {
         let mut table = self.table();
         table.advance_to(call.now);
         let now = table.decay.now;
         table.latencies.refresh(call.kind, now);
-        let chosen = *choose(self, &table, among, call)?;
+        let chosen = *choose(tiers, &table, among, call)?;
         table.picks += 1;
         let picked = table.picks;
         let work = chosen.score.cost;
@@ -123,6 +119,20 @@ impl Loads {
 }
 
 impl Table {
+    /// Returns true if no call to the endpoint of this slot is in flight.
+    pub(super) fn is_idle(&self, slot: usize) -> bool {
+        self.loads[slot].calls == 0
+    }
+
+    /// Prepares a slot, which may be the next one, for a new endpoint.
+    pub(super) fn begin_slot(&mut self, slot: usize) {
+        if slot == self.loads.len() {
+            self.loads.push(Load::default());
+        }
+        self.loads[slot] = Load::default();
+        self.latencies.begin_slot(slot);
+    }
+
     /// Advances the decay of recent work and errors to this time.
     pub(super) fn advance_to(&mut self, now: Instant) {
         if self.decay.advance_to(now) {

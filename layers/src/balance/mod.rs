@@ -28,7 +28,7 @@
 //! ended, a reservation was released) or is healthy before the end of its cooldown.
 //!
 //! ```
-//! use tollgate_layers::{AtResponse, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+//! use tollgate_layers::{Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
 //!     endpoint::EndpointWeight, quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -43,19 +43,19 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let track = AtResponse(|result: Result<&u64, &Failed>| match result {
+//! let classify = |result: Result<&u64, &Failed>| match result {
 //!     Ok(_) => Outcome::new(Class::Success),
 //!     Err(Failed) => Outcome::new(Class::Unavailable),
-//! });
+//! };
 //! let deployments = [6, 6, 1_440].map(|rpm| {
 //!     let limits = Limits { requests: Some(rpm), ..Limits::default() };
 //!     let share = EndpointWeight { rpm: Some(rpm as f64), ..EndpointWeight::default() };
-//!     QuotaLayer::new(Meters::new(limits), track.clone())
+//!     QuotaLayer::new(Meters::new(limits), classify)
 //!         .with_weight(share)
 //!         .layer(service_fn(move |_: &str| async move { Ok::<_, Failed>(rpm) }))
 //! });
 //! let group = ServiceBuilder::new()
-//!     .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, track))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, classify))
 //!     .service(Vec::from(deployments));
 //!
 //! let mut large = 0;
@@ -82,8 +82,10 @@ mod acquire;
 mod exhausted;
 mod forecast;
 mod future;
+mod group;
 mod latency;
 mod load;
+mod members;
 mod picker;
 mod queue;
 mod service;
@@ -94,5 +96,6 @@ mod tests;
 pub use exhausted::Exhausted;
 pub use future::ResponseFuture;
 pub use load::InFlight;
+pub use members::Members;
 pub use service::{RateLimitBalance, RateLimitBalanceLayer, RequestReader, RequestSettings};
 pub use strategy::Strategy;

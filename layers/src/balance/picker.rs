@@ -2,20 +2,21 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, OnceLock, Weak, atomic::Ordering},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::{
+    group::{Group, Tiers},
     load::{Call, InFlight, Loads},
     strategy::{Candidate, Strategy},
 };
 use crate::{
     Attempts, Endpoint,
     attempts::{Directive, EndpointKey},
-    endpoint::{CapacityListener, EndpointWeight, Health, NoCapacity, NoCapacityReason},
+    endpoint::{CapacityListener, Health, NoCapacity, NoCapacityReason},
     sync::AtomicU64,
 };
 
@@ -30,20 +31,12 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// The endpoints of a group, and the choice among them.
 #[derive(Debug)]
 pub(super) struct Picker<S> {
-    endpoints: Vec<S>,
+    // Read for each choice, written when an endpoint comes or goes.
+    group: RwLock<Group<S>>,
+    loads: Arc<Loads>,
     strategy: Strategy,
     random: AtomicU64,
     listener: Weak<dyn CapacityListener>,
-    // Created by the first request: `Endpoint<Req>` reports the weight, and `Req` is not known before.
-    tiers: OnceLock<Tiers>,
-}
-
-/// The endpoints, sorted by their [order](crate::endpoint::EndpointWeight::order). Indices refer to this sequence.
-#[derive(Debug)]
-struct Tiers {
-    sequence: Vec<usize>,
-    ranges: Vec<Range<usize>>,
-    loads: Arc<Loads>,
 }
 
 /// A request for an endpoint.
@@ -80,17 +73,41 @@ pub(super) enum Pick {
 
 impl<S> Picker<S> {
     /// Returns a picker; its endpoints notify `listener` of capacity that returns early.
-    pub(super) const fn new(
+    pub(super) fn new(
         endpoints: Vec<S>,
         strategy: Strategy,
         seed: u64,
         listener: Weak<dyn CapacityListener>,
     ) -> Self {
-        Self { endpoints, strategy, random: AtomicU64::new(seed), listener, tiers: OnceLock::new() }
+        let loads = Arc::new(Loads::new(endpoints.len()));
+        let (group, random) = (RwLock::new(Group::new(endpoints)), AtomicU64::new(seed));
+        Self { group, loads, strategy, random, listener }
     }
 
-    pub(super) fn endpoints(&self) -> &[S] {
-        &self.endpoints
+    /// Returns the endpoints, which do not change while the guard is held.
+    pub(super) fn group(&self) -> RwLockReadGuard<'_, Group<S>> {
+        self.group.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn group_mut(&self) -> RwLockWriteGuard<'_, Group<S>> {
+        self.group.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an endpoint. Returns its slot.
+    pub(super) fn insert(&self, endpoint: S) -> usize {
+        let mut group = self.group_mut();
+        let mut table = self.loads.table();
+        let free = |slot: &usize| group.member(*slot).is_none() && table.is_idle(*slot);
+        let slot = (0..group.len()).find(free).unwrap_or(group.len());
+        table.begin_slot(slot);
+        drop(table);
+        group.set(slot, Some(endpoint));
+        slot
+    }
+
+    /// Removes the endpoint of a slot. It is returned, so that it is not dropped under the lock.
+    pub(super) fn remove(&self, slot: usize) -> Option<S> {
+        self.group_mut().set(slot, None)
     }
 
     /// Chooses an endpoint, and reserves on a clone of it. The clone is written to `picked` instead of returned, because
@@ -104,10 +121,11 @@ impl<S> Picker<S> {
     where
         S: Endpoint<Req>,
     {
-        let tiers = self.tiers();
+        let group = self.group();
+        let tiers = self.tiers(&group);
         let (mut soonest, mut now) = (request.expires, now);
         for _ in 0..ATTEMPTS {
-            let mut candidates = Candidates::new(self, request, now);
+            let mut candidates = Candidates::new((self, &group, tiers), request, now);
             candidates.query_tiers();
             let among = match candidates.best(request.expires) {
                 Best::Among(among) => among,
@@ -116,11 +134,12 @@ impl<S> Picker<S> {
             };
             let random = if self.strategy.is_random() { self.random() } else { 0 };
             let call = Call { now, kind: request.kind, random };
-            let Some((chosen, in_flight)) = tiers.loads.begin(among, &call) else { break };
+            let Some((chosen, in_flight)) = self.loads.begin(tiers, among, &call) else { break };
+            let Some(member) = group.member(chosen.index) else { break };
             let reserved = picked.insert(Picked {
-                service: self.endpoints[tiers.sequence[chosen.index]].clone(),
+                service: member.endpoint.clone(),
                 in_flight: Some(in_flight),
-                key: tiers.key(chosen.index),
+                key: member.key,
             });
             let Err(full) = reserved.service.reserve(request.req, &chosen.score, now) else {
                 return Pick::Picked;
@@ -136,13 +155,15 @@ impl<S> Picker<S> {
         if at <= request.expires { Pick::Later(at) } else { Pick::Never(Some(at)) }
     }
 
-    fn tiers<Req>(&self) -> &Tiers
+    fn tiers<'a, Req>(&self, group: &'a Group<S>) -> &'a Tiers
     where
         S: Endpoint<Req>,
     {
-        self.tiers.get_or_init(|| {
-            self.endpoints.iter().for_each(|endpoint| endpoint.subscribe(&self.listener));
-            Tiers::new(self.endpoints.iter().map(Endpoint::weight).collect(), self.strategy)
+        group.tiers(self.strategy, |endpoint, is_new| {
+            if is_new {
+                endpoint.subscribe(&self.listener);
+            }
+            endpoint.weight()
         })
     }
 
@@ -153,32 +174,11 @@ impl<S> Picker<S> {
     }
 }
 
-impl Tiers {
-    fn new(shares: Vec<EndpointWeight>, strategy: Strategy) -> Self {
-        // Endpoints without an order come last.
-        let tier = |index: &usize| shares[*index].order.map_or((true, 0), |order| (false, order));
-        let mut sequence: Vec<_> = (0..shares.len()).collect();
-        sequence.sort_by_key(tier);
-        let mut end = 0;
-        let sizes = sequence.chunk_by(|one, other| tier(one) == tier(other)).map(<[usize]>::len);
-        let ranges = sizes.map(|size| {
-            end += size;
-            end - size..end
-        });
-        let ranges = ranges.collect();
-        let shares = sequence.iter().map(|index| shares[*index]).collect();
-        Self { sequence, ranges, loads: Arc::new(Loads::new(strategy, shares)) }
-    }
-
-    fn key(&self, index: usize) -> EndpointKey {
-        EndpointKey::of(&self.loads.shares[index])
-    }
-}
-
 /// The scores and refusals of the endpoints that are queried for one request.
 #[derive(Debug)]
 struct Candidates<'a, S, Req> {
     picker: &'a Picker<S>,
+    group: &'a Group<S>,
     tiers: &'a Tiers,
     request: &'a PickRequest<'a, Req>,
     now: Instant,
@@ -219,14 +219,19 @@ where
     S: Endpoint<Req>,
 {
     #[inline]
-    fn new(picker: &'a Picker<S>, request: &'a PickRequest<'a, Req>, now: Instant) -> Self {
+    fn new(
+        (picker, group, tiers): (&'a Picker<S>, &'a Group<S>, &'a Tiers),
+        request: &'a PickRequest<'a, Req>,
+        now: Instant,
+    ) -> Self {
         let not_before = match request.directive {
             Directive::NotBefore(at) if at > now => Some(at),
             Directive::NotBefore(_) | Directive::Any | Directive::Untried => None,
         };
         Self {
             picker,
-            tiers: picker.tiers(),
+            group,
+            tiers,
             request,
             now,
             open: Vec::new(),
@@ -249,7 +254,7 @@ where
             }
             if !self.are_untried {
                 self.begin_tier(tier.len());
-                tier.clone().for_each(|index| self.query(index));
+                tier.clone().for_each(|position| self.query(position));
             }
             if self.are_untried {
                 return;
@@ -266,7 +271,7 @@ where
         self.begin_tier(SAMPLE);
         let mut rng = fastrand::Rng::with_seed(self.picker.random());
         for _ in 0..SAMPLE {
-            self.query(self.tiers.loads.sampling.sample(tier, &mut rng));
+            self.query(self.tiers.sampling.sample(tier, &mut rng));
             if self.are_untried && self.picker.strategy == Strategy::SimpleShuffle {
                 return;
             }
@@ -281,9 +286,12 @@ where
         }
     }
 
-    fn query(&mut self, index: usize) {
-        let tried = self.request.attempts.is_some_and(|attempts| attempts.tried(self.tiers.key(index)));
-        match self.picker.endpoints[self.tiers.sequence[index]].score(self.request.req, self.now) {
+    /// Queries the endpoint at a position of the sequence.
+    fn query(&mut self, position: usize) {
+        let index = self.tiers.sequence[position];
+        let Some(member) = self.group.member(index) else { return };
+        let tried = self.request.attempts.is_some_and(|attempts| attempts.tried(member.key));
+        match member.endpoint.score(self.request.req, self.now) {
             Ok(score) => self.add(Candidate { index, score }, tried),
             Err(full) => self.add_full(&full, tried),
         }

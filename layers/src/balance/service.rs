@@ -11,11 +11,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    exhausted::Exhausted, future::ResponseFuture, load::InFlight, picker::Picker, queue::WaitQueue,
-    strategy::Strategy,
+    exhausted::Exhausted, future::ResponseFuture, load::InFlight, members::Members, picker::Picker,
+    queue::WaitQueue, strategy::Strategy,
 };
 use crate::{
-    Attempts, Endpoint, Setting, TrackOutcome, attempts::NoAttempts, endpoint::CapacityListener,
+    AtResponse, Attempts, Endpoint, Setting, TrackOutcome,
+    attempts::NoAttempts,
+    endpoint::{CapacityListener, Unlimited},
     setting::Constant,
 };
 
@@ -32,11 +34,17 @@ pub struct RateLimitBalanceLayer<T, A = NoAttempts, D = Constant<Option<Instant>
     max_queue: usize,
 }
 
-impl<T> RateLimitBalanceLayer<T> {
-    /// Returns a layer that chooses by `strategy` and receives the outcome of each call through `track`.
+impl<C> RateLimitBalanceLayer<AtResponse<C>> {
+    /// Returns a layer that chooses by `strategy`, and classifies the response of each call.
     ///
     /// A request without capacity waits for up to 2 s, in a queue of at most 1,000 requests.
-    pub const fn new(strategy: Strategy, track: T) -> Self {
+    pub const fn new(strategy: Strategy, classify: C) -> Self {
+        Self::tracking(strategy, AtResponse(classify))
+    }
+}
+
+impl<T> RateLimitBalanceLayer<T> {
+    pub(crate) const fn tracking(strategy: Strategy, track: T) -> Self {
         Self {
             strategy,
             seed: None,
@@ -49,6 +57,27 @@ impl<T> RateLimitBalanceLayer<T> {
 }
 
 impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
+    /// Sets a [`TrackOutcome`] in place of the classifier: for responses that end after their head.
+    pub fn with_tracking<U>(self, track: U) -> RateLimitBalanceLayer<U, A, D, K> {
+        let Self { strategy, seed, reader, max_wait, max_queue, .. } = self;
+        RateLimitBalanceLayer { strategy, seed, track, reader, max_wait, max_queue }
+    }
+
+    /// Returns a balancer of plain services, which have no limit of their own; an error or a slow response only changes how
+    /// many requests they receive.
+    pub fn services<S>(
+        &self,
+        services: impl IntoIterator<Item = S>,
+    ) -> RateLimitBalance<Unlimited<S>, T, RequestSettings<A, D, K>>
+    where
+        T: Clone,
+        A: Clone,
+        D: Clone,
+        K: Clone,
+    {
+        self.layer(services.into_iter().map(Unlimited::new).collect())
+    }
+
     /// Sets the maximum wait of a request for capacity, and the maximum length of the queue. If either is zero, no request
     /// waits.
     #[must_use]
@@ -108,7 +137,7 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
         let listener: Arc<dyn CapacityListener> = Arc::<WaitQueue>::clone(&queue);
         RateLimitBalance {
             shared: Arc::new(Shared {
-                picker: Picker::new(endpoints, self.strategy, seed, Arc::downgrade(&listener)),
+                picker: Arc::new(Picker::new(endpoints, self.strategy, seed, Arc::downgrade(&listener))),
                 queue,
                 track: self.track.clone(),
                 reader: self.reader.clone(),
@@ -128,12 +157,20 @@ pub struct RateLimitBalance<S, T, R = RequestSettings> {
 /// The state shared by all clones and all response futures.
 #[derive(Debug)]
 pub(super) struct Shared<S, T, R> {
-    pub(super) picker: Picker<S>,
+    pub(super) picker: Arc<Picker<S>>,
     pub(super) queue: Arc<WaitQueue>,
     pub(super) track: T,
     pub(super) reader: R,
     pub(super) max_wait: Duration,
     pub(super) max_queue: usize,
+}
+
+impl<S, T, R> RateLimitBalance<S, T, R> {
+    /// Returns a handle that inserts and removes endpoints.
+    #[must_use]
+    pub fn members<K>(&self) -> Members<K, S> {
+        Members::new(Arc::clone(&self.shared.picker), Arc::clone(&self.shared.queue))
+    }
 }
 
 /// A clone only increments a reference count.

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::load::{Call, Loads, Table};
+use super::{
+    group::Tiers,
+    load::{Call, Table},
+};
 use crate::endpoint::{EndpointWeight, Health, Score};
 
 /// The choice among the endpoints that have capacity, are healthy and were not tried by this request.
@@ -99,6 +102,7 @@ pub(super) fn weights(shares: &[EndpointWeight]) -> Vec<f64> {
 /// An endpoint that has capacity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
+    /// The slot of the endpoint.
     pub(super) index: usize,
     pub(super) score: Score,
 }
@@ -115,14 +119,14 @@ impl Candidate {
 
 /// Returns the endpoint to call.
 pub(super) fn choose<'a>(
-    loads: &Loads,
+    tiers: &Tiers,
     table: &Table,
     among: &'a [Candidate],
     call: &Call,
 ) -> Option<&'a Candidate> {
-    match loads.strategy {
+    match tiers.strategy {
         Strategy::SimpleShuffle => {
-            draw(among, call.random, |candidate| loads.weights[candidate.index] * candidate.part())
+            draw(among, call.random, |candidate| tiers.weights[candidate.index] * candidate.part())
         }
         Strategy::LatencyBased { buffer } => {
             // An endpoint without a sample counts as fast, so that it is tried, but not as faster than the others: it is not
@@ -139,14 +143,14 @@ pub(super) fn choose<'a>(
             })
         }
         Strategy::Adaptive | Strategy::LeastBusy | Strategy::UsageBased | Strategy::CostBased => {
-            lowest(loads, table, among, call)
+            lowest(tiers, table, among, call)
         }
     }
 }
 
-fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call) -> Option<&'a Candidate> {
+fn lowest<'a>(tiers: &Tiers, table: &Table, among: &'a [Candidate], call: &Call) -> Option<&'a Candidate> {
     let limited = |candidate: &&Candidate| {
-        let share = &loads.shares[candidate.index];
+        let share = &tiers.shares[candidate.index];
         share.rpm.is_some() || share.tpm.is_some()
     };
     let usage = || {
@@ -157,17 +161,17 @@ fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call)
         if count > 0.0 { sum / count } else { 0.0 }
     };
     // An endpoint without a limit always has zero usage. It counts with the mean usage, else it would receive all calls.
-    let usage = if loads.strategy == Strategy::UsageBased { usage() } else { 0.0 };
-    let first = |candidate: &Candidate| match loads.strategy {
+    let usage = if tiers.strategy == Strategy::UsageBased { usage() } else { 0.0 };
+    let first = |candidate: &Candidate| match tiers.strategy {
         Strategy::LeastBusy => f64::from(table.loads[candidate.index].calls),
         Strategy::UsageBased if limited(&candidate) => candidate.score.used,
         Strategy::UsageBased => usage,
-        Strategy::CostBased => loads.shares[candidate.index].price.unwrap_or(f64::INFINITY),
+        Strategy::CostBased => tiers.shares[candidate.index].price.unwrap_or(f64::INFINITY),
         Strategy::Adaptive | Strategy::SimpleShuffle | Strategy::LatencyBased { .. } => 0.0,
     };
     let mut best: Option<(f64, f64, &Candidate)> = None;
     for candidate in among {
-        let (first, second) = (first(candidate), adaptive(loads, table, candidate, call));
+        let (first, second) = (first(candidate), adaptive(tiers, table, candidate, call));
         let better = best.as_ref().is_none_or(|(best_first, best_second, other)| {
             let longest_ago = || table.loads[candidate.index].picked.cmp(&table.loads[other.index].picked);
             let order = first.total_cmp(best_first).then_with(|| second.total_cmp(best_second));
@@ -184,10 +188,10 @@ fn lowest<'a>(loads: &Loads, table: &Table, among: &'a [Candidate], call: &Call)
 ///
 /// Recent work keeps the penalty of the time when it was given: an endpoint that becomes slow receives less from then on,
 /// but is not cut off until its past work has decayed, and an endpoint that recovers is not flooded.
-fn adaptive(loads: &Loads, table: &Table, candidate: &Candidate, call: &Call) -> f64 {
+fn adaptive(tiers: &Tiers, table: &Table, candidate: &Candidate, call: &Call) -> f64 {
     let load = &table.loads[candidate.index];
     let in_flight = (load.work() + candidate.score.cost) * penalty(table, candidate, call);
-    (in_flight + load.recent(&table.decay)) / loads.weights[candidate.index].max(1e-9)
+    (in_flight + load.recent(&table.decay)) / tiers.weights[candidate.index].max(1e-9)
 }
 
 /// Returns the factor by which work counts more at an endpoint: its relative latency and its error factor, divided by the

@@ -215,6 +215,21 @@ impl EndpointHealth {
         if lost { Err(NoCapacity { until: now, reason: NoCapacityReason::Probing }) } else { Ok(None) }
     }
 
+    /// Admits a call that no balancer has chosen; returns the probe if the call is it.
+    ///
+    /// # Errors
+    /// Returns the end of the cooldown, which is in the past while another call has the probe.
+    pub(super) fn admit(&self, now: Instant) -> Result<Option<Probe>, Instant> {
+        match self.health_at(now) {
+            Health::Healthy(_) => Ok(None),
+            Health::CoolingDown(until) => Err(until),
+            Health::HalfOpen => {
+                let taken = self.with(now, |inner| inner.breaker.take_probe(&inner.config));
+                taken.map(|cooldown| Some(Probe { health: self.clone(), cooldown })).ok_or(now)
+            }
+        }
+    }
+
     pub(super) fn guard(&self, probe: Option<Probe>) -> HealthGuard {
         HealthGuard { health: self.clone(), generation: self.shared.cooldowns.load(Ordering::Acquire), probe }
     }

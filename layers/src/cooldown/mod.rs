@@ -1,9 +1,11 @@
 //! Cooldown of unhealthy endpoints, followed by a probe: [`CooldownLayer`].
 //!
-//! The layer wraps each endpoint below the balancer: outside [`Timeout`](crate::timeout::Timeout), so that an elapsed call
-//! counts as a failure, and outside [`Quota`](crate::quota::Quota), the [`Endpoint`] that it decorates. It never refuses a
-//! call. It reports the endpoint's [`Health`] and the balancer decides; so a group is never closed because of health, and
-//! an endpoint that cools down is still called if there is no better one.
+//! Alone the layer is a circuit breaker: while the service cools down, a call fails at once with [`CoolingDown`], and then
+//! one call probes it. Below a [balancer](crate::balance) the layer wraps each endpoint: outside
+//! [`Timeout`](crate::timeout::Timeout), so that an elapsed call counts as a failure, and outside
+//! [`Quota`](crate::quota::Quota), the [`Endpoint`] that it decorates. There it refuses no call. It reports the endpoint's
+//! [`Health`] and the balancer decides; so a group is never closed because of health, and an endpoint that cools down is
+//! still called if there is no better one.
 //!
 //! Failures of the backend count (of `poll_ready`, too) and timeouts count. A credential or a resource that is not valid at
 //! the backend starts a cooldown at once. The caller's own errors do not count, nor does a reached limit, which the meter
@@ -29,29 +31,29 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tollgate_layers::{AtResponse, Class, Outcome, cooldown::{CooldownLayer, EndpointHealth, CooldownConfig, HealthState}};
+//! use tollgate_layers::{BoxError, Class, Outcome, cooldown::{CooldownConfig, CooldownLayer, CoolingDown, EndpointHealth, HealthState}};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let classify = |result: Result<&u32, &std::io::Error>| match result {
+//! let classify = |result: Result<&u32, &BoxError>| match result {
 //!     Ok(_) => Outcome::new(Class::Success),
 //!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
 //! let health = EndpointHealth::new(CooldownConfig::new(Duration::from_secs(5)).with_allowed_fails(Some(0)));
 //! let mut service = ServiceBuilder::new()
-//!     .layer(CooldownLayer::new(health.clone(), AtResponse(classify)))
-//!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(std::io::Error::other("")) } else { Ok(n) })));
+//!     .layer(CooldownLayer::new(health.clone(), classify))
+//!     .service(service_fn(|n: u32| std::future::ready(if n == 0 { Err(BoxError::from("down")) } else { Ok(n) })));
 //! let _ = service.ready().await?.call(0).await;
 //! assert_eq!(health.snapshot().state, HealthState::CoolingDown);
-//! // It can still be called if there is no other.
+//! assert!(service.ready().await?.call(1).await.unwrap_err().is::<CoolingDown>());
+//! tokio::time::advance(Duration::from_secs(5)).await;
 //! assert_eq!(service.ready().await?.call(1).await?, 1);
 //! assert_eq!(health.snapshot().state, HealthState::SlowStart);
-//! # Ok::<(), std::io::Error>(()) })?;
-//! # Ok::<(), std::io::Error>(())
+//! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Hazards: without a balancer the layer only records health in [`EndpointHealth`]. With a [`TrackOutcome`] that waits for
-//! the end of the body, a long stream holds the probe until then, unless [`CooldownLayer::with_head`] sets a classifier of
+//! Hazards: with a [`TrackOutcome`] that waits for the end of the body, a long stream holds the probe until then, unless [`CooldownLayer::with_head`] sets a classifier of
 //! heads. A call that hangs holds the probe until a timeout below ends it.
 
 mod breaker;
@@ -60,6 +62,8 @@ mod health;
 mod tests;
 
 use std::{
+    error::Error,
+    fmt,
     pin::Pin,
     sync::Weak,
     task::{Context, Poll, ready},
@@ -73,7 +77,7 @@ use tower_service::Service;
 use self::health::Probe;
 pub use self::health::{CooldownConfig, EndpointHealth, HealthGuard, HealthSnapshot, HealthState};
 use crate::{
-    Class, Classify, Endpoint, NoCapacity, Outcome, Score, TrackOutcome,
+    AtResponse, Class, Classify, Endpoint, NoCapacity, Outcome, Score, TrackOutcome,
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
 };
 
@@ -95,14 +99,19 @@ impl<Res, Err> Classify<Res, Err> for NoHeadClassifier {
     }
 }
 
-impl<T> CooldownLayer<T> {
-    /// Creates a layer that records in `health` the outcomes that `track` reports.
-    pub const fn new(health: EndpointHealth, track: T) -> Self {
-        Self { health, track, head: NoHeadClassifier }
+impl<C> CooldownLayer<AtResponse<C>> {
+    /// Creates a layer that records in `health` the outcomes that `classify` returns.
+    pub const fn new(health: EndpointHealth, classify: C) -> Self {
+        Self { health, track: AtResponse(classify), head: NoHeadClassifier }
     }
 }
 
 impl<T, C> CooldownLayer<T, C> {
+    /// Sets a [`TrackOutcome`] in place of the classifier: for responses that end after their head.
+    pub fn with_tracking<U>(self, track: U) -> CooldownLayer<U, C> {
+        CooldownLayer { health: self.health, track, head: self.head }
+    }
+
     /// Sets a classifier for the head of a response, so that a success ends a cooldown before the body has ended.
     pub fn with_head<D>(self, head: D) -> CooldownLayer<T, D> {
         CooldownLayer { health: self.health, track: self.track, head }
@@ -114,7 +123,7 @@ impl<S, T: Clone, C: Clone> Layer<S> for CooldownLayer<T, C> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let Self { health, track, head } = self.clone();
-        Cooldown { inner, health, track, head, probe: None }
+        Cooldown { inner, health, track, head, reserved: None }
     }
 }
 
@@ -125,9 +134,32 @@ pub struct Cooldown<S, T, C = NoHeadClassifier> {
     health: EndpointHealth,
     track: T,
     head: C,
-    // Taken by `reserve`, passed on by `call`.
-    probe: Option<Probe>,
+    // Set by `reserve`, with the probe if it took it; passed on by `call`.
+    reserved: Option<Option<Probe>>,
 }
+
+/// The error of a call that was not made, because the service cools down or a probe is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoolingDown {
+    until: Instant,
+}
+
+impl CoolingDown {
+    /// Returns the end of the cooldown. It is in the past while a probe is in flight.
+    #[must_use]
+    pub const fn until(&self) -> Instant {
+        self.until
+    }
+}
+
+impl fmt::Display for CoolingDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.until.saturating_duration_since(Instant::now());
+        write!(f, "the service has failed and is not called for {} ms", left.as_millis())
+    }
+}
+
+impl Error for CoolingDown {}
 
 impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
     fn clone(&self) -> Self {
@@ -136,8 +168,8 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
             health: self.health.clone(),
             track: self.track.clone(),
             head: self.head.clone(),
-            // There is one probe, and the clone that took it keeps it.
-            probe: None,
+            // The clone that has a reservation keeps it.
+            reserved: None,
         }
     }
 }
@@ -149,6 +181,7 @@ impl<S, T, C> Cooldown<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
 where
     S: Service<Req>,
+    S::Error: From<CoolingDown>,
     T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
@@ -159,20 +192,31 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let Err(error) = ready!(self.inner.poll_ready(cx)) else { return Poll::Ready(Ok(())) };
         // Counts like a failed call.
-        let guard = self.health.guard(self.probe.take());
+        let guard = self.health.guard(self.reserved.take().flatten());
         Poll::Ready(self.track.track(guard, Err(error)).map(drop))
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let guard = Some(self.health.guard(self.probe.take()));
+        let probe = match self.reserved.take() {
+            Some(probe) => probe,
+            None => match self.health.admit(Instant::now()) {
+                Ok(probe) => probe,
+                Err(until) => {
+                    let error = Some(CoolingDown { until });
+                    return ResponseFuture { state: State::Refused { error } };
+                }
+            },
+        };
+        let guard = Some(self.health.guard(probe));
         let (track, head) = (self.track.clone(), self.head.clone());
-        ResponseFuture { inner: self.inner.call(req), guard, track, head }
+        ResponseFuture { state: State::Calling { inner: self.inner.call(req), guard, track, head } }
     }
 }
 
 impl<S, T, C, Req> Endpoint<Req> for Cooldown<S, T, C>
 where
     S: Endpoint<Req>,
+    S::Error: From<CoolingDown>,
     T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
@@ -186,7 +230,7 @@ where
         // First here, because the probe is returned by its drop if the inner service refuses.
         let probe = self.health.take_probe(seen, now)?;
         self.inner.reserve(req, seen, now)?;
-        self.probe = probe.or(self.probe.take());
+        self.reserved = Some(probe.or(self.reserved.take().flatten()));
         Ok(())
     }
 
@@ -221,29 +265,50 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseFuture<F, T, C> {
         #[pin]
-        inner: F,
-        // None after it was attached.
-        guard: Option<HealthGuard>,
-        track: T,
-        head: C,
+        state: State<F, T, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F, T, C> {
+        Calling {
+            #[pin]
+            inner: F,
+            // None after it was attached.
+            guard: Option<HealthGuard>,
+            track: T,
+            head: C,
+        },
+        // A call that no balancer has chosen.
+        Refused { error: Option<CoolingDown> },
     }
 }
 
 impl<F, T, C, Res, Err> Future for ResponseFuture<F, T, C>
 where
     F: Future<Output = Result<Res, Err>>,
+    Err: From<CoolingDown>,
     T: TrackOutcome<HealthGuard, Res, Err>,
     C: Classify<Res, Err>,
 {
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        let Some(mut guard) = this.guard.take() else {
-            return Poll::Ready(result);
-        };
-        guard.response_head(&this.head.classify(result.as_ref()));
-        Poll::Ready(this.track.track(guard, result))
+        match self.project().state.project() {
+            StateProj::Calling { inner, guard, track, head } => {
+                let result = ready!(inner.poll(cx));
+                let Some(mut guard) = guard.take() else {
+                    return Poll::Ready(result);
+                };
+                guard.response_head(&head.classify(result.as_ref()));
+                Poll::Ready(track.track(guard, result))
+            }
+            // A future that is polled again after its end stays pending.
+            StateProj::Refused { error } => {
+                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+            }
+        }
     }
 }

@@ -43,6 +43,7 @@
 //! and hold no connection or permit.
 
 pub(crate) mod future;
+pub(crate) mod second;
 #[cfg(test)]
 mod tests;
 
@@ -53,7 +54,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::future::FallbackPolicy;
-pub use self::future::{FallbackConfig, ResponseFuture};
+pub use self::{
+    future::{FallbackConfig, ResponseFuture},
+    second::{FallbackTo, FallbackToLayer, ResponseFuture as FallbackToFuture},
+};
 use crate::{Outcome, setting::Constant, shared_clone::SharedClone};
 
 /// A policy that returns the request to make after a failure. Closures implement it.
@@ -88,6 +92,14 @@ impl<P, C> FallbackLayer<P, C> {
     /// Creates a layer that calls `policy` after each outcome that `classify` does not return as a success.
     pub const fn new(policy: P, classify: C) -> Self {
         Self { config: FallbackConfig { policy, classify, deadline: Constant(None), acts: |_, _| true } }
+    }
+}
+
+impl FallbackLayer<(), ()> {
+    /// Creates a layer that calls `second`, a service, with a clone of the request after each outcome that `classify` does
+    /// not return as a success.
+    pub const fn to<F, C>(second: F, classify: C) -> FallbackToLayer<F, C> {
+        FallbackToLayer { second, config: second::Config { classify, acts: |_| true } }
     }
 }
 

@@ -8,38 +8,65 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::reservation::QuotaGuard;
-use crate::TrackOutcome;
+use crate::{TrackOutcome, balance::Exhausted};
 
 pin_project! {
-    /// Response future of [`Quota`](super::Quota): attaches the [`QuotaGuard`] to the response.
+    /// The future of [`Quota`](super::Quota), which attaches the [`QuotaGuard`] to the response.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T> {
         #[pin]
-        inner: F,
-        held: Option<QuotaGuard>,
-        track: T,
+        state: State<F, T>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F, T> {
+        Calling {
+            #[pin]
+            inner: F,
+            // None after it was attached.
+            held: Option<QuotaGuard>,
+            track: T,
+
+        },
+        // A call that no balancer has chosen.
+        Refused { error: Option<Exhausted> },
     }
 }
 
 impl<F, T> ResponseFuture<F, T> {
-    pub(super) const fn new(inner: F, held: Option<QuotaGuard>, track: T) -> Self {
-        Self { inner, held, track }
+    pub(super) const fn calling(inner: F, held: Option<QuotaGuard>, track: T) -> Self {
+        Self { state: State::Calling { inner, held, track } }
+    }
+
+    pub(super) const fn refused(error: Exhausted) -> Self {
+        Self { state: State::Refused { error: Some(error) } }
     }
 }
 
 impl<F, T, Res, Err> Future for ResponseFuture<F, T>
 where
     F: Future<Output = Result<Res, Err>>,
+    Err: From<Exhausted>,
     T: TrackOutcome<QuotaGuard, Res, Err>,
 {
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        Poll::Ready(match this.held.take() {
-            Some(held) => this.track.track(held, result),
-            None => result,
-        })
+        match self.project().state.project() {
+            StateProj::Calling { inner, held, track } => {
+                let result = ready!(inner.poll(cx));
+                Poll::Ready(match held.take() {
+                    Some(held) => track.track(held, result),
+                    None => result,
+                })
+            }
+            // A future that is polled again after its end stays pending.
+            StateProj::Refused { error } => {
+                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+            }
+        }
     }
 }

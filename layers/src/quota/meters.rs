@@ -149,7 +149,8 @@ impl Meters {
         }
     }
 
-    /// Reserves capacity even if a limit is exceeded.
+    /// Reserves capacity even if a limit is exceeded: a call that began before the limit was known.
+    #[cfg(test)]
     pub(super) fn take(&self, cost: u64) -> Reservation {
         let now = self.now();
         let charge = self.state().take(cost, now);

@@ -21,7 +21,7 @@
 //! *Account*: deployments that share an [`Account`] are closed together when it is used up.
 //!
 //! ```
-//! use tollgate_layers::{AtResponse, BoxError, Class, Outcome, quota::{Limits, Meters, QuotaLayer}};
+//! use tollgate_layers::{BoxError, Class, Outcome, quota::{Limits, Meters, QuotaLayer}};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +33,7 @@
 //! };
 //! let meters = Meters::new(Limits { requests: Some(600), in_flight: Some(8), ..Limits::default() });
 //! let deployment = ServiceBuilder::new()
-//!     .layer(QuotaLayer::new(meters.clone(), AtResponse(classify)).with_cost(|text: &&str| text.len() as u64 / 4))
+//!     .layer(QuotaLayer::new(meters.clone(), classify).with_cost(|text: &&str| text.len() as u64 / 4))
 //!     .service(service_fn(|_: &str| async { Ok::<_, BoxError>(200) }));
 //!
 //! assert_eq!(deployment.oneshot("Good morning").await.ok(), Some(200));
@@ -68,4 +68,4 @@ pub use future::ResponseFuture;
 pub use limits::{Accounting, Limits, RateWindow};
 pub use meters::{MeterSnapshot, Meters};
 pub use reservation::QuotaGuard;
-pub use service::{Quota, QuotaLayer};
+pub use service::{Quota, QuotaLayer, WaitingQuotaLayer};

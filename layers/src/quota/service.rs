@@ -3,6 +3,7 @@
 use std::{
     sync::{Arc, Weak},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -15,12 +16,13 @@ use super::{
     reservation::{QuotaGuard, Reservation},
 };
 use crate::{
-    Endpoint, Setting, TrackOutcome,
+    AtResponse, Endpoint, Setting, TrackOutcome,
+    balance::{Exhausted, RateLimitBalance, RateLimitBalanceLayer, Strategy},
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon, NoCapacity, Score},
     setting::Constant,
 };
 
-/// Keeps a deployment within its limits, and makes an [`Endpoint`] of any service.
+/// A layer that keeps a service within its limits, and makes an [`Endpoint`] of it. See the [module](super).
 ///
 /// `T` ([`TrackOutcome`]) attaches the [`QuotaGuard`] of a call to its response. `C` returns the cost of a request, in
 /// the unit of the token limit; the default cost is 1.
@@ -32,10 +34,10 @@ pub struct QuotaLayer<T, C = Constant<u64>> {
     cost: C,
 }
 
-impl<T> QuotaLayer<T> {
-    /// Returns a layer that counts on `meters`; `track` attaches the guard of each call to its response.
-    pub const fn new(meters: Meters, track: T) -> Self {
-        Self { meters, share: NO_WEIGHT, track, cost: Constant(1) }
+impl<C> QuotaLayer<AtResponse<C>> {
+    /// Returns a layer that counts on `meters` the calls and the outcomes that `classify` returns.
+    pub const fn new(meters: Meters, classify: C) -> Self {
+        Self { meters, share: NO_WEIGHT, track: AtResponse(classify), cost: Constant(1) }
     }
 }
 
@@ -43,6 +45,17 @@ const NO_WEIGHT: EndpointWeight =
     EndpointWeight { weight: None, rpm: None, tpm: None, order: None, price: None };
 
 impl<T, C> QuotaLayer<T, C> {
+    /// Sets a [`TrackOutcome`] in place of the classifier: for responses that end after their head.
+    pub fn with_tracking<U>(self, track: U) -> QuotaLayer<U, C> {
+        QuotaLayer { meters: self.meters, share: self.share, track, cost: self.cost }
+    }
+
+    /// Returns a layer whose service lets a request wait for capacity for up to `max_wait`, in order of arrival, in place of
+    /// refusing it at once. It is a [balancer](crate::balance) over one endpoint.
+    pub const fn waiting(self, max_wait: Duration) -> WaitingQuotaLayer<T, C> {
+        WaitingQuotaLayer { quota: self, max_wait }
+    }
+
     /// Sets the function that returns the cost of a request. It is called more than once per call, so it must be cheap
     /// and free of side effects.
     pub fn with_cost<D>(self, cost: D) -> QuotaLayer<T, D> {
@@ -71,7 +84,24 @@ impl<S, T: Clone, C: Clone> Layer<S> for QuotaLayer<T, C> {
     }
 }
 
-/// Service made by [`QuotaLayer`].
+/// The layer that [`QuotaLayer::waiting`] returns.
+#[derive(Clone, Debug)]
+pub struct WaitingQuotaLayer<T, C = Constant<u64>> {
+    quota: QuotaLayer<T, C>,
+    max_wait: Duration,
+}
+
+impl<S, T: Clone, C: Clone> Layer<S> for WaitingQuotaLayer<T, C> {
+    type Service = RateLimitBalance<Quota<S, T, C>, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RateLimitBalanceLayer::tracking(Strategy::default(), self.quota.track.clone())
+            .with_queue(self.max_wait, usize::MAX)
+            .layer(vec![self.quota.layer(inner)])
+    }
+}
+
+/// The service of [`QuotaLayer`].
 #[derive(Debug)]
 pub struct Quota<S, T, C = Constant<u64>> {
     inner: S,
@@ -108,6 +138,7 @@ impl<S, T, C> Quota<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
 where
     S: Service<Req>,
+    S::Error: From<Exhausted>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64>,
 {
@@ -120,16 +151,23 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let reserved = self.reserved.take().unwrap_or_else(|| self.kept.meters.take(self.cost.get(&req)));
+        let reserved = match self.reserved.take() {
+            Some(reserved) => reserved,
+            None => match self.kept.meters.reserve(self.cost.get(&req), Instant::now()) {
+                Ok(reserved) => reserved,
+                Err(full) => return ResponseFuture::refused(Exhausted::at(full.until)),
+            },
+        };
         // Before the inner call: if that panics, the guard still frees the slot in flight.
         let held = reserved.spend();
-        ResponseFuture::new(self.inner.call(req), held, self.track.clone())
+        ResponseFuture::calling(self.inner.call(req), held, self.track.clone())
     }
 }
 
 impl<S, T, C, Req> Endpoint<Req> for Quota<S, T, C>
 where
     S: Service<Req> + Clone,
+    S::Error: From<Exhausted>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64> + Clone,
 {

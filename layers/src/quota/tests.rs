@@ -11,7 +11,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Accounting, Limits, Meters, QuotaGuard, QuotaLayer, RateWindow};
 use crate::{
-    AtResponse, BoxError, Class, Endpoint, OnComplete, Outcome,
+    BoxError, Class, Endpoint, OnComplete, Outcome,
     endpoint::{Horizon, NoCapacityReason},
     outcome::ReportedLimit,
     testing::Strict,
@@ -329,7 +329,7 @@ async fn passes_the_contract_and_a_clone_holds_nothing() {
     let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
     let classify = |_: Result<&u8, &BoxError>| Outcome::new(Class::Success);
     let inner = Strict::new(service_fn(|n: u8| async move { Ok::<_, BoxError>(n) }));
-    let mut quota = QuotaLayer::new(meters.clone(), AtResponse(classify)).layer(inner);
+    let mut quota = QuotaLayer::new(meters.clone(), classify).layer(inner);
     for n in 0..3 {
         let score = quota.score(&n, Instant::now()).expect("room");
         quota.reserve(&n, &score, Instant::now()).expect("room");

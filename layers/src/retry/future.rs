@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +15,7 @@ use super::{
     policy::RetryPolicy,
     session::{Decision, Session},
 };
-use crate::{Outcome, shared_clone::SharedClone};
+use crate::{Attempts, Outcome, attempts::with_current, shared_clone::SharedClone};
 
 pin_project! {
     /// The future of [`Retry`](super::Retry): resolves to the first success, or to the last response of a backend.
@@ -26,6 +27,8 @@ pin_project! {
         // None until a call is repeated.
         next: Option<S>,
         req: Req,
+        // The record of a request that has none of its own: a balancer below takes it with each call.
+        own: Option<Arc<Attempts>>,
         session: Session,
         // The last response of a backend, while the next is awaited.
         previous: Option<Previous<S::Response, S::Error>>,
@@ -52,9 +55,22 @@ where
     Req: Clone,
 {
     /// Calls `inner`, which must be ready.
-    pub(super) fn new(inner: &mut S, shared: SharedClone<S, P>, req: Req, session: Session) -> Self {
-        let state = ResponseState::Calling { future: inner.call(req.clone()) };
-        Self { shared, next: None, req, session, previous: None, state }
+    pub(super) fn new(inner: &mut S, shared: SharedClone<S, P>, req: Req) -> Self
+    where
+        P: RetryPolicy<Req, S::Response, S::Error>,
+    {
+        let session = Session::begin(&*shared, &req);
+        let own = if shared.attempts(&req).is_none() { Some(Arc::default()) } else { None };
+        let future = with_current(own.as_ref(), || inner.call(req.clone()));
+        Self {
+            shared,
+            next: None,
+            req,
+            own,
+            session,
+            previous: None,
+            state: ResponseState::Calling { future },
+        }
     }
 }
 
@@ -88,7 +104,7 @@ where
                             this.previous.take().map_or(Err(error), |(response, _)| response),
                         );
                     }
-                    let future = next.call(this.req.clone());
+                    let future = with_current(this.own.as_ref(), || next.call(this.req.clone()));
                     this.state.set(ResponseState::Calling { future });
                 }
             }
@@ -108,7 +124,10 @@ where
         this.state.set(ResponseState::Readying);
         let policy = &**this.shared;
         let outcome = policy.classify(result.as_ref());
-        let found_no_endpoint = this.session.completed(policy, this.req, &outcome);
+        // Without a pick in the record there is no balancer below.
+        let own = this.own.as_deref().filter(|attempts| attempts.made() > 0);
+        let attempts = policy.attempts(this.req).or(own);
+        let found_no_endpoint = this.session.completed(policy, attempts, &outcome);
         // The usual case: no earlier response is kept, and a repeat would not help.
         if this.previous.is_none() && policy.is_final(this.req, &outcome) {
             return Some(result);
@@ -121,7 +140,7 @@ where
         if policy.is_final(this.req, &outcome) {
             return Some(result);
         }
-        match this.session.next(policy, this.req, &outcome) {
+        match this.session.next(policy, (this.req, attempts), &outcome) {
             Decision::Stop => return Some(result),
             Decision::Call => {}
             Decision::Sleep(at) => this.state.set(ResponseState::Sleeping { sleep: sleep_until(at) }),

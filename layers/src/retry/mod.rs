@@ -29,11 +29,15 @@
 //!          response      last response of a backend
 //! ```
 //!
-//! With a record of [`Attempts`](crate::Attempts) the layer does not sleep. It writes a
-//! [`Directive`](crate::attempts::Directive) into the record and calls at once. The balancer, which alone knows the free
-//! capacity, obeys it: it picks an untried endpoint now, or a tried one no earlier than it may be called. (Only a backoff
-//! longer than the balancer waits is slept here.) Without a record the layer assumes that each repeat calls the same
-//! endpoint: it sleeps first, and no repeat is free.
+//! Over a [balancer](crate::balance) the layer does not sleep. It keeps a record of the request's
+//! [`Attempts`](crate::Attempts), which the balancer takes with the call, and writes a
+//! [`Directive`](crate::attempts::Directive) into it. The balancer, which alone knows the free capacity, obeys it: it picks an
+//! untried endpoint now, or a tried one no earlier than it may be called. (Only a backoff longer than the balancer waits is
+//! slept here.) Over a plain service there is only one endpoint to repeat at: the layer sleeps first, and no repeat is free.
+//!
+//! A layer between the two must call its inner service within its own `call`, as most do. Below one that calls later, such
+//! as tower's `Buffer` or an `async` block, the balancer finds no record unless the request carries one
+//! ([`RetryLayer::with_attempts`]); repeats then are picked like first attempts.
 //!
 //! tower's `Retry` leaves these decisions to a policy, which cannot select the endpoint of a repeat. Deposits into its
 //! budget are made by the policy; here the layer makes one for each first attempt.
@@ -83,15 +87,12 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::policy::{Pacing, RetryPolicy};
 pub use self::{
     backoff::Backoff,
     budget::{Budget, Counts},
     future::ResponseFuture,
     policy::RetryConfig,
-};
-use self::{
-    policy::{Pacing, RetryPolicy},
-    session::Session,
 };
 use crate::{attempts::NoAttempts, setting::Constant, shared_clone::SharedClone};
 
@@ -212,7 +213,6 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        let session = Session::begin(&*self.shared, &req);
-        ResponseFuture::new(&mut self.inner, self.shared.clone(), req, session)
+        ResponseFuture::new(&mut self.inner, self.shared.clone(), req)
     }
 }

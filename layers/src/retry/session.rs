@@ -80,15 +80,14 @@ impl Session {
     pub(super) fn completed<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
-        req: &Req,
+        attempts: Option<&Attempts>,
         outcome: &Outcome,
     ) -> bool {
         let repeat = self.in_flight.take();
         if !outcome.is_refusal() {
             (self.calls, self.drawn) = (self.calls + 1, None);
             let not_taken = |attempts: &Attempts| attempts.take_directive() == Directive::Untried;
-            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && policy.attempts(req).is_some_and(not_taken)
-            {
+            if matches!(repeat, Some(Repeat::Elsewhere { .. })) && attempts.is_some_and(not_taken) {
                 self.others = Others::Unreachable;
             } else if self.others == Others::NoCapacity {
                 self.others = Others::Possible;
@@ -110,15 +109,14 @@ impl Session {
     pub(super) fn next<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
-        req: &Req,
+        (req, attempts): (&Req, Option<&Attempts>),
         outcome: &Outcome,
     ) -> Decision {
-        let attempts = policy.attempts(req);
         let made = attempts.map_or(0, Attempts::made).max(self.calls);
         if policy.max_attempts(req).is_some_and(|max| made >= max) {
             return Decision::Stop;
         }
-        let Some(repeat) = self.plan(policy, req, outcome) else {
+        let Some(repeat) = self.plan(policy, (req, attempts.is_some()), outcome) else {
             return Decision::Stop;
         };
         if policy.pacing().budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
@@ -146,7 +144,7 @@ impl Session {
     fn plan<Req, Res, Err>(
         &mut self,
         policy: &impl RetryPolicy<Req, Res, Err>,
-        req: &Req,
+        (req, is_recorded): (&Req, bool),
         outcome: &Outcome,
     ) -> Option<Repeat> {
         let now = Instant::now();
@@ -154,7 +152,6 @@ impl Session {
         if deadline.is_some_and(|deadline| now >= deadline) {
             return None;
         }
-        let is_recorded = policy.attempts(req).is_some();
         let may_go_elsewhere = is_recorded && self.others == Others::Possible;
         let elsewhere = |is_retry| may_go_elsewhere.then_some(Repeat::Elsewhere { is_retry });
         let may_be_free = outcome.class() == Class::RateLimited || !outcome.was_sent();

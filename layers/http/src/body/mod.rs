@@ -2,12 +2,12 @@
 //!
 //! A response begins long before it ends. A slot of a limit in flight must stay taken until the last byte, and a stream that
 //! breaks is not a success. [`TrackBodyLayer`] is the innermost layer of an endpoint: it classifies the head of a response,
-//! once, and gives the response a [`TrackBody`]. All layers above attach their handles to that body, through
-//! [`BodyOutcome`].
+//! once, and gives the response a [`TrackBody`]. All layers above read the outcome from that body, through [`BodyOutcome`];
+//! those that hold something until the end attach their handles to it (`with_tracking(BodyOutcome)`).
 //!
 //! ```text
-//! Retry(BodyOutcome) -> RateLimitBalance(BodyOutcome) -> Cooldown(BodyOutcome) -> Quota(BodyOutcome)
-//!   -> Timeout -> TrackBody(StatusClassifier) -> client
+//! Retry -> RateLimitBalance -> Cooldown -> Quota -> Timeout -> TrackBody -> client
+//!   └── with BodyOutcome, which reads the body ──┘          classifies the head
 //! ```
 //!
 //! A body *settles* once:
@@ -38,7 +38,7 @@
 //! let meters = Meters::new(Limits { in_flight: Some(1), ..Limits::default() });
 //! let client = service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(Full::new(Bytes::from("hello")))) });
 //! let service = ServiceBuilder::new()
-//!     .layer(QuotaLayer::new(meters.clone(), BodyOutcome))
+//!     .layer(QuotaLayer::new(meters.clone(), BodyOutcome).with_tracking(BodyOutcome))
 //!     .layer(TrackBodyLayer::new(StatusClassifier::new()))
 //!     .service(client);
 //! let response = service.oneshot(Request::new(())).await?;
@@ -49,7 +49,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Hazards: a caller that keeps a response without reading it keeps its slot. A response that is dropped before its end
+//! Hazards: without `with_tracking` a layer ends the accounting of a call at its head, and its slot is free while the body
+//! runs. A caller that keeps a response without reading it keeps its slot. A response that is dropped before its end
 //! counts as cancelled, also if only its head was of interest: read the body, however short it is. A failed response that
 //! Retry holds keeps its connection until the next response arrives. Each handle that is attached to a pending body
 //! allocates.

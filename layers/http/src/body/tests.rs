@@ -273,11 +273,12 @@ async fn a_slot_in_flight_stays_taken_until_the_last_byte() {
     let service = ServiceBuilder::new()
         .layer(
             RateLimitBalanceLayer::new(balance::Strategy::default(), BodyOutcome)
+                .with_tracking(BodyOutcome)
                 .with_queue(Duration::from_secs(9), 9),
         )
         .service(vec![
             ServiceBuilder::new()
-                .layer(QuotaLayer::new(meters.clone(), BodyOutcome))
+                .layer(QuotaLayer::new(meters.clone(), BodyOutcome).with_tracking(BodyOutcome))
                 .layer(TrackBodyLayer::new(StatusClassifier::new()))
                 .service(service_fn(|_: Request<()>| async {
                     Ok::<_, BoxError>(Response::new(scripted([Step::Data("a"), Step::Data("b")])))
@@ -297,7 +298,7 @@ async fn a_slot_in_flight_stays_taken_until_the_last_byte() {
 async fn a_stream_that_breaks_counts_against_the_health() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
     let service = ServiceBuilder::new()
-        .layer(CooldownLayer::new(health.clone(), BodyOutcome))
+        .layer(CooldownLayer::new(health.clone(), BodyOutcome).with_tracking(BodyOutcome))
         .layer(TrackBodyLayer::new(StatusClassifier::new()))
         .service(service_fn(|_: Request<()>| async {
             Ok::<_, BoxError>(Response::new(scripted([Step::Data("a"), Step::Break])))
@@ -312,17 +313,38 @@ async fn a_stream_that_breaks_counts_against_the_health() {
 async fn a_failed_response_counts_against_the_health_though_a_retry_drops_it() {
     let health = EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(0)));
     let calls = Arc::new(AtomicU32::new(0));
-    let service = ServiceBuilder::new()
-        .layer(RetryLayer::new(1u32, BodyOutcome))
-        .layer(CooldownLayer::new(health.clone(), BodyOutcome))
+    let endpoint = ServiceBuilder::new()
+        .layer(CooldownLayer::new(health.clone(), BodyOutcome).with_tracking(BodyOutcome))
+        .layer(QuotaLayer::new(Meters::new(Limits::default()), BodyOutcome).with_tracking(BodyOutcome))
         .layer(TrackBodyLayer::new(StatusClassifier::new()))
         .service(service_fn(move |_: Request<()>| {
             let status = if calls.fetch_add(1, Ordering::Relaxed) == 0 { 503 } else { 200 };
             async move { Ok::<_, BoxError>(Response::builder().status(status).body(scripted([]))?) }
         }));
+    let balance = RateLimitBalanceLayer::new(balance::Strategy::default(), BodyOutcome);
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(1u32, BodyOutcome))
+        .layer(balance.with_tracking(BodyOutcome))
+        .service(vec![endpoint]);
     let response = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(health.snapshot().state, HealthState::CoolingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_breaker_that_is_open_is_a_refusal_with_the_rest_of_its_cooldown() {
+    let config = CooldownConfig::new(Duration::from_secs(5)).with_allowed_fails(Some(0));
+    let service = ServiceBuilder::new()
+        .layer(CooldownLayer::new(EndpointHealth::new(config), BodyOutcome).with_tracking(BodyOutcome))
+        .layer(TrackBodyLayer::new(StatusClassifier::new()))
+        .service(service_fn(|_: Request<()>| async {
+            Ok::<_, BoxError>(Response::builder().status(500).body(Empty::<Bytes>::new())?)
+        }));
+    assert_eq!(service.clone().oneshot(Request::new(())).await.unwrap().status(), 500);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let refused = BodyOutcome.classify(service.oneshot(Request::new(())).await.as_ref());
+    assert!(refused.is_refusal());
+    assert_eq!((refused.class(), refused.retry_after()), (Class::Unavailable, Some(Duration::from_secs(3))));
 }
 
 /// Returns a gRPC response of trailers only.

@@ -14,7 +14,7 @@ fn cooling_after_one_failure(
 ) -> impl Endpoint<Ask, Response = Answer, Error = Failed, Future: Send> + Send + Sync + use<> {
     let policy = CooldownConfig::new(cooldown).with_allowed_fails(Some(0));
     let quota = deployment(server, &Meters::new(Limits::default()), EndpointWeight::default());
-    CooldownLayer::new(EndpointHealth::new(policy), TRACK).layer(quota)
+    CooldownLayer::new(EndpointHealth::new(policy), CLASSIFY).layer(quota)
 }
 
 fn servers(takes: Duration) -> Vec<Arc<Server>> {
@@ -35,7 +35,10 @@ async fn an_endpoint_whose_cooldown_ends_early_is_called_at_once() {
     // Two calls, so that the endpoint whose cooldown ends early is not the best one anyway.
     call(&balance, Ask::default()).await.expect("the least bad one");
     servers.iter().for_each(|server| server.set_broken(None));
-    last.oneshot(Ask::default()).await.expect("it is healthy again");
+    let (mut last, ask) = (last, Ask::default());
+    let score = last.score(&ask, Instant::now()).expect("room");
+    last.reserve(&ask, &score, Instant::now()).expect("room");
+    last.ready().await.expect("ready").call(ask).await.expect("it is healthy again");
     for _ in 0..3 {
         let by = call(&balance, Ask::default()).await.expect("an answer").by;
         assert_eq!(by, MANY - 1);
@@ -118,6 +121,7 @@ async fn one_closed()
         servers.iter().map(|server| deployment(server, &Meters::new(limits()), rpm(60))).collect();
     for _ in 0..2 {
         endpoints[0].clone().oneshot(Ask::default()).await.expect("an answer");
+        sleep(secs(2)).await;
     }
     layer(Strategy::Adaptive).with_queue(secs(5), 1_000).layer(endpoints)
 }

@@ -25,12 +25,12 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Exhausted, InFlight, RateLimitBalanceLayer, Strategy};
 use crate::{
-    Attempts, Class, Endpoint, OnComplete, Outcome, TrackOutcome,
+    AtResponse, Attempts, Class, Endpoint, OnComplete, Outcome, TrackOutcome,
     attempts::Directive,
+    cooldown::CoolingDown,
     endpoint::EndpointWeight,
     quota::{Limits, Meters, QuotaGuard, QuotaLayer, RateWindow},
     testing::Strict,
-    track::AtResponse,
 };
 
 const fn secs(seconds: u64) -> Duration {
@@ -57,6 +57,12 @@ impl Ask {
 #[derive(Debug, PartialEq)]
 enum Failed {
     Exhausted(Exhausted),
+}
+
+impl From<CoolingDown> for Failed {
+    fn from(error: CoolingDown) -> Self {
+        unreachable!("each call is reserved: {error}")
+    }
 }
 
 impl From<Exhausted> for Failed {
@@ -90,7 +96,7 @@ fn classify(result: Result<&Answer, &Failed>) -> Outcome {
 }
 
 type Classifier = fn(Result<&Answer, &Failed>) -> Outcome;
-const TRACK: AtResponse<Classifier> = AtResponse(classify);
+const CLASSIFY: Classifier = classify;
 
 /// An upstream with a latency, and optionally a rate limit of its own.
 #[derive(Debug)]
@@ -187,7 +193,7 @@ fn deployment(
         let server = Arc::clone(&server);
         async move { server.answer().await }
     });
-    QuotaLayer::new(meters.clone(), TRACK)
+    QuotaLayer::new(meters.clone(), CLASSIFY)
         .with_cost(|ask: &Ask| ask.cost.max(1))
         .with_weight(share)
         .layer(Strict::new(inner))
@@ -207,7 +213,7 @@ fn bursting(limit: u64) -> Meters {
 }
 
 fn layer(strategy: Strategy) -> RateLimitBalanceLayer<AtResponse<Classifier>> {
-    RateLimitBalanceLayer::new(strategy, TRACK).with_seed(7)
+    RateLimitBalanceLayer::new(strategy, CLASSIFY).with_seed(7)
 }
 
 /// Makes one call, from start to end.

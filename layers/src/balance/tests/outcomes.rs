@@ -33,6 +33,12 @@ impl Stream {
 #[derive(Debug)]
 struct Broken;
 
+impl From<CoolingDown> for Broken {
+    fn from(error: CoolingDown) -> Self {
+        unreachable!("each call is reserved: {error}")
+    }
+}
+
 impl From<Exhausted> for Broken {
     fn from(exhausted: Exhausted) -> Self {
         unreachable!("there is always room: {exhausted}")
@@ -179,10 +185,16 @@ async fn nothing_is_in_flight_after_ten_thousand_calls_with_all_kinds_of_outcome
             server(fate)
         });
         let inner = Unready { inner, stuck: Arc::clone(&stuck) };
-        let quota = QuotaLayer::new(meters.clone(), Attach).with_cost(|_: &Fate| 7_u64).layer(inner);
-        CooldownLayer::new(health.clone(), Attach).with_head(Attach).layer(quota)
+        let quota = QuotaLayer::new(meters.clone(), Attach)
+            .with_tracking(Attach)
+            .with_cost(|_: &Fate| 7_u64)
+            .layer(inner);
+        CooldownLayer::new(health.clone(), Attach).with_tracking(Attach).with_head(Attach).layer(quota)
     });
-    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, Attach).with_seed(7).layer(made.collect());
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, Attach)
+        .with_tracking(Attach)
+        .with_seed(7)
+        .layer(made.collect());
     let mut rng = fastrand::Rng::with_seed(7);
     for n in 0..10_000_usize {
         let fate = FATES[n % FATES.len()];

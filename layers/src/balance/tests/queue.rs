@@ -114,11 +114,11 @@ async fn a_request_that_accepts_only_untried_endpoints_gets_no_retry_after() {
     call(&balance, hurried.clone()).await.expect("room");
     hurried.attempts.direct(Directive::Untried);
     let alone = call(&balance, hurried.clone()).await;
-    assert_eq!(alone.expect_err("none is untried"), Failed::Exhausted(Exhausted::new(None)));
+    assert_eq!(alone.expect_err("none is untried"), Failed::Exhausted(Exhausted::NO_ENDPOINT));
     call(&balance, Ask::default()).await.expect("room");
     let mut waits = spawn(call(&balance, Ask::default()));
     assert_pending!(waits.poll());
     hurried.attempts.direct(Directive::Untried);
     let behind = call(&balance, hurried).await;
-    assert_eq!(behind.expect_err("none is untried"), Failed::Exhausted(Exhausted::new(None)));
+    assert_eq!(behind.expect_err("none is untried"), Failed::Exhausted(Exhausted::NO_ENDPOINT));
 }

@@ -101,11 +101,11 @@ fn endpoint(
         log.lock().unwrap().push(seen);
         async move { Ok::<_, Failed>(Answer { by, outcome: answered.await.expect("an ending") }) }
     });
-    let quota = QuotaLayer::new(meters.clone(), TRACK)
+    let quota = QuotaLayer::new(meters.clone(), CLASSIFY)
         .with_cost(|ask: &Ask| ask.cost)
         .with_weight(rpm(meters.limits().requests.unwrap_or(60)))
         .layer(Strict::new(inner));
-    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(1))), TRACK)
+    CooldownLayer::new(EndpointHealth::new(CooldownConfig::default().with_allowed_fails(Some(1))), CLASSIFY)
         .layer(quota)
 }
 

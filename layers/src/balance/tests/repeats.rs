@@ -14,7 +14,7 @@ fn cooling(
 {
     let health = EndpointHealth::new(CooldownConfig::new(secs(30)).with_allowed_fails(Some(0)));
     let quota = deployment(server, meters, EndpointWeight::default());
-    (CooldownLayer::new(health.clone(), TRACK).layer(quota), health)
+    (CooldownLayer::new(health.clone(), CLASSIFY).layer(quota), health)
 }
 
 /// Sends one request with this number of retries to a group in which server 0 is healthy and has just broken with this

@@ -290,7 +290,8 @@ async fn the_latency_of_a_stream_is_known_before_the_stream_ends() {
     let unlimited = || Meters::new(Limits::default());
     let made = servers.iter().map(|one| deployment(one, &unlimited(), EndpointWeight::default()));
     let strategy = Strategy::LatencyBased { buffer: 0.1 };
-    let balance = RateLimitBalanceLayer::new(strategy, Streams::default()).with_seed(7);
+    let balance =
+        RateLimitBalanceLayer::new(strategy, CLASSIFY).with_tracking(Streams::default()).with_seed(7);
     let balance = balance.with_kind(1_u8).layer(made.collect());
     servers[0].set_takes(ms(400));
     // Fails fast: that is no speed.

@@ -59,7 +59,7 @@ async fn an_empty_group_refuses_every_call() {
     endpoints.clear();
     let balance = layer(Strategy::Adaptive).layer(endpoints);
     let refused = call(&balance, Ask::default()).await.expect_err("there is no endpoint");
-    assert_eq!(refused, Failed::Exhausted(Exhausted::new(None)));
+    assert_eq!(refused, Failed::Exhausted(Exhausted::NO_ENDPOINT));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ async fn a_panic_in_the_inner_service_leaves_nothing_in_flight() {
         assert_ne!(ask.cost, 13, "a panic on purpose");
         async { Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) }) }
     });
-    let endpoint = QuotaLayer::new(meters.clone(), TRACK).layer(bad);
+    let endpoint = QuotaLayer::new(meters.clone(), CLASSIFY).layer(bad);
     let balance = layer(Strategy::Adaptive).with_deadline(Constant(None)).layer(vec![endpoint]);
     for _ in 0..3 {
         let one = balance.clone();
@@ -191,8 +191,10 @@ async fn a_stream_stays_in_flight_until_it_ends() {
     let inner = service_fn(|_: Ask| async {
         Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) })
     });
-    let endpoint = QuotaLayer::new(meters.clone(), open.clone()).layer(inner);
-    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, open.clone()).layer(vec![endpoint]);
+    let endpoint = QuotaLayer::new(meters.clone(), CLASSIFY).with_tracking(open.clone()).layer(inner);
+    let balance = RateLimitBalanceLayer::new(Strategy::LeastBusy, CLASSIFY)
+        .with_tracking(open.clone())
+        .layer(vec![endpoint]);
     call(&balance, Ask::default()).await.expect("room");
     let mut next = spawn(call(&balance, Ask::default()));
     assert_pending!(next.poll());

@@ -33,7 +33,7 @@ fn narrow(
             Ok::<_, Failed>(Answer { by: 0, outcome: Outcome::new(Class::Success) })
         }
     });
-    let endpoint = QuotaLayer::new(meters.clone(), TRACK).layer(Strict::new(inner));
+    let endpoint = QuotaLayer::new(meters.clone(), CLASSIFY).layer(Strict::new(inner));
     let balance = layer(Strategy::LeastBusy).with_queue(secs(3_600), 8).layer(vec![endpoint]);
     // The plan of a group is made under a lock of its own, by the first call.
     block_on(call(&balance, Ask::default())).expect("room");

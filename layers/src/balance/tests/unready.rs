@@ -7,6 +7,7 @@ use std::{
 
 use super::*;
 use crate::{
+    AtResponse,
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth, HealthState},
     quota::Quota,
 };
@@ -20,6 +21,12 @@ struct Backend {
 
 #[derive(Debug)]
 struct Lost;
+
+impl From<CoolingDown> for Lost {
+    fn from(error: CoolingDown) -> Self {
+        unreachable!("each call is reserved: {error}")
+    }
+}
 
 impl From<Exhausted> for Lost {
     fn from(exhausted: Exhausted) -> Self {
@@ -42,8 +49,8 @@ impl Service<Ask> for Backend {
 }
 
 type Results = fn(Result<&usize, &Lost>) -> Outcome;
-const RESULTS: AtResponse<Results> =
-    AtResponse(|result| Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable }));
+const RESULTS: Results =
+    |result| Outcome::new(if result.is_ok() { Class::Success } else { Class::Unavailable });
 
 /// Returns two backends, of which the first has failed.
 fn backends(meters: &Meters) -> [Quota<Backend, AtResponse<Results>>; 2] {

@@ -5,7 +5,7 @@ mod properties;
 mod stale_calls;
 mod threads;
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, task};
@@ -13,7 +13,7 @@ use tower::{ServiceExt as _, service_fn};
 
 use self::endpoint::StaticEndpoint;
 use super::*;
-use crate::{AtResponse, OnComplete, endpoint::NoCapacityReason, testing::Strict};
+use crate::{BoxError, OnComplete, endpoint::NoCapacityReason, testing::Strict};
 
 const SECOND: Duration = Duration::from_secs(1);
 const BAD: Outcome = Outcome::new(Class::Unavailable);
@@ -23,23 +23,31 @@ const GOOD: Outcome = Outcome::new(Class::Success);
 #[derive(Clone, Copy, Debug)]
 struct Ask(Outcome, Duration);
 
-fn classify(result: Result<&Outcome, &Infallible>) -> Outcome {
+/// The error of all calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Refused(CoolingDown);
+
+impl From<CoolingDown> for Refused {
+    fn from(error: CoolingDown) -> Self {
+        Self(error)
+    }
+}
+
+fn classify(result: Result<&Outcome, &Refused>) -> Outcome {
     result.copied().unwrap_or(BAD)
 }
 
-fn endpoint(health: &EndpointHealth) -> impl Endpoint<Ask, Response = Outcome, Error = Infallible> + use<> {
+fn endpoint(health: &EndpointHealth) -> impl Endpoint<Ask, Response = Outcome, Error = Refused> + use<> {
     let backend = service_fn(|Ask(outcome, time)| async move {
         sleep(time).await;
-        Ok::<_, Infallible>(outcome)
+        Ok::<_, Refused>(outcome)
     });
-    CooldownLayer::new(health.clone(), AtResponse(classify))
-        .layer(StaticEndpoint::unlimited(Strict::new(backend)))
+    CooldownLayer::new(health.clone(), classify).layer(StaticEndpoint::unlimited(Strict::new(backend)))
 }
 
-/// Makes a call without a balancer.
+/// Makes a call as a balancer does that has no other endpoint.
 async fn call(health: &EndpointHealth, outcome: Outcome) {
-    let response = endpoint(health).oneshot(Ask(outcome, Duration::ZERO)).await;
-    assert_eq!(response, Ok(outcome));
+    picked(health, outcome).await.expect("no other call has the probe");
 }
 
 /// Makes a call like a balancer: with score and reservation.
@@ -165,18 +173,18 @@ async fn outcomes_without_evidence_never_count() {
 async fn a_timeout_counts_unless_the_caller_set_a_shorter_limit() {
     use crate::timeout::{Elapsed, Limit, TimeoutLayer};
 
-    let classify = |result: Result<&(), &Elapsed>| match result {
+    let classify = |result: Result<&(), &BoxError>| match result {
         Ok(()) => GOOD,
-        Err(elapsed) if elapsed.is_evidence() => Outcome::new(Class::Timeout),
+        Err(error) if error.downcast_ref().is_some_and(Elapsed::is_evidence) => Outcome::new(Class::Timeout),
         Err(_) => Outcome::new(Class::Timeout).without_evidence(),
     };
     let slow = service_fn(|_: Limit| async {
         sleep(10 * SECOND).await;
-        Ok::<_, Elapsed>(())
+        Ok::<_, BoxError>(())
     });
     let health = strict();
     // Outside the timeout, which would otherwise drop the call before its outcome is recorded.
-    let attempt = CooldownLayer::new(health.clone(), AtResponse(classify))
+    let attempt = CooldownLayer::new(health.clone(), classify)
         .layer(TimeoutLayer::new(|limit: &Limit| *limit).layer(Strict::new(slow)));
     attempt.clone().oneshot(Limit::of(SECOND).without_evidence()).await.unwrap_err();
     assert_eq!((state(&health), health.snapshot().fails), (HealthState::Healthy, 0));
@@ -277,9 +285,8 @@ async fn a_probe_is_returned_when_the_inner_endpoint_has_no_capacity() {
     let health = strict();
     call(&health, BAD).await;
     advance(5 * SECOND).await;
-    let backend = service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Infallible>(outcome)));
-    let mut full =
-        CooldownLayer::new(health.clone(), AtResponse(classify)).layer(StaticEndpoint::full(backend));
+    let backend = service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Refused>(outcome)));
+    let mut full = CooldownLayer::new(health.clone(), classify).layer(StaticEndpoint::full(backend));
     let ask = Ask(GOOD, SECOND);
     let seen = full.score(&ask, Instant::now()).unwrap();
     assert_eq!(full.reserve(&ask, &seen, Instant::now()).unwrap_err().reason, NoCapacityReason::RateLimit);
@@ -348,12 +355,8 @@ async fn a_successful_head_ends_the_cooldown_before_the_end_of_the_body() {
     /// Keeps the handle like a body.
     #[derive(Clone, Default)]
     struct AtEnd(std::sync::Arc<std::sync::Mutex<Vec<HealthGuard>>>);
-    impl TrackOutcome<HealthGuard, Outcome, Infallible> for AtEnd {
-        fn track(
-            &self,
-            handle: HealthGuard,
-            result: Result<Outcome, Infallible>,
-        ) -> Result<Outcome, Infallible> {
+    impl TrackOutcome<HealthGuard, Outcome, Refused> for AtEnd {
+        fn track(&self, handle: HealthGuard, result: Result<Outcome, Refused>) -> Result<Outcome, Refused> {
             self.0.lock().unwrap().push(handle);
             result
         }
@@ -363,20 +366,22 @@ async fn a_successful_head_ends_the_cooldown_before_the_end_of_the_body() {
     advance(5 * SECOND).await;
     let bodies = AtEnd::default();
     let backend = || {
-        StaticEndpoint::unlimited(service_fn(|Ask(outcome, _)| {
-            std::future::ready(Ok::<_, Infallible>(outcome))
-        }))
+        StaticEndpoint::unlimited(service_fn(|Ask(outcome, _)| std::future::ready(Ok::<_, Refused>(outcome))))
     };
     let ask = Ask(GOOD, SECOND);
 
-    let mut without_head = CooldownLayer::new(health.clone(), bodies.clone()).layer(backend());
+    let mut without_head =
+        CooldownLayer::new(health.clone(), classify).with_tracking(bodies.clone()).layer(backend());
     without_head.reserve(&ask, &without_head.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     without_head.call(ask).await.unwrap();
     assert_eq!(state(&health), HealthState::Probing);
     bodies.0.lock().unwrap().clear();
     assert_eq!(state(&health), HealthState::HalfOpen);
 
-    let mut inner = CooldownLayer::new(health.clone(), bodies.clone()).with_head(classify).layer(backend());
+    let mut inner = CooldownLayer::new(health.clone(), classify)
+        .with_tracking(bodies.clone())
+        .with_head(classify)
+        .layer(backend());
     inner.reserve(&ask, &inner.score(&ask, Instant::now()).unwrap(), Instant::now()).unwrap();
     inner.call(ask).await.unwrap();
     assert_eq!(state(&health), HealthState::SlowStart);

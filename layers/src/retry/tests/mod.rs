@@ -48,11 +48,19 @@ fn attempts(ask: &Ask) -> Option<&Attempts> {
 }
 
 /// A backend: the outcomes of its calls in order; later calls succeed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backend {
+    key: EndpointKey,
     script: Mutex<VecDeque<Outcome>>,
     /// The time before which it has no capacity.
     full: Option<Instant>,
+}
+
+impl Backend {
+    fn of(script: &[Outcome]) -> Self {
+        let script = Mutex::new(script.iter().copied().collect());
+        Self { key: EndpointKey::unique(), script, full: None }
+    }
 }
 
 /// A group of backends, and a log of the calls with their times.
@@ -70,10 +78,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Group {
     fn of<const N: usize>(scripts: [&[Outcome]; N]) -> Self {
-        let backend =
-            |script: &[Outcome]| Backend { script: Mutex::new(script.iter().copied().collect()), full: None };
         Self {
-            backends: scripts.into_iter().map(backend).collect(),
+            backends: scripts.into_iter().map(Backend::of).collect(),
             log: Arc::default(),
             start: Instant::now(),
             takes: Duration::ZERO,
@@ -84,10 +90,7 @@ impl Group {
     fn always(outcomes: &[Outcome]) -> Self {
         let scripts: Vec<_> = outcomes.iter().map(|outcome| [*outcome; 100]).collect();
         let mut group = Self::of::<0>([]);
-        group.backends = scripts
-            .iter()
-            .map(|script| Backend { script: Mutex::new(script.iter().copied().collect()), full: None })
-            .collect();
+        group.backends = scripts.iter().map(|script| Backend::of(script)).collect();
         group
     }
 
@@ -96,7 +99,7 @@ impl Group {
     fn pick(&self, ask: &Ask) -> Option<(usize, Instant)> {
         let (now, directive) = (Instant::now(), ask.take_directive());
         let mut open = self.backends.iter().enumerate().filter(|(_, backend)| backend.full <= Some(now));
-        if let Some((at, _)) = open.clone().find(|(_, backend)| !ask.tried(EndpointKey::of(*backend))) {
+        if let Some((at, _)) = open.clone().find(|(_, backend)| !ask.tried(backend.key)) {
             return Some((at, now));
         }
         let when = if let Directive::NotBefore(at) = directive { at.max(now) } else { now };
@@ -109,7 +112,7 @@ impl Group {
             return Ok(Answer(None, REFUSED));
         };
         sleep_until(when).await;
-        ask.picked(EndpointKey::of(&self.backends[at]));
+        ask.picked(self.backends[at].key);
         lock(&self.log).push((at, self.start.elapsed()));
         let outcome = lock(&self.backends[at].script).pop_front().unwrap_or(GOOD);
         sleep(self.takes).await;

@@ -37,10 +37,7 @@ async fn play(script: Script) {
     group.backends = script
         .backends
         .iter()
-        .map(|(outcomes, full)| Backend {
-            script: Mutex::new(outcomes.iter().copied().collect()),
-            full: full.then_some(far),
-        })
+        .map(|(outcomes, full)| Backend { full: full.then_some(far), ..Backend::of(outcomes) })
         .collect();
     group.takes = Duration::from_millis(script.takes);
     let deadline = script.deadline.map(|ms| Instant::now() + Duration::from_millis(ms));

@@ -223,7 +223,7 @@ async fn the_directive_of_a_retry_is_cleared_afterwards() {
     // So is the directive of a session that was dropped during a repeat.
     ask.direct(Directive::Untried);
     let group = Group::of([&[]]);
-    ask.picked(EndpointKey::of(&group.backends[0]));
+    ask.picked(group.backends[0].key);
     assert_eq!(group.ask(&retry(0), &ask).await, Answer(Some(0), GOOD));
 }
 
@@ -242,7 +242,7 @@ async fn a_balancer_that_ignores_the_directive_cannot_cause_endless_retries() {
     let calls = Arc::new(Mutex::new(0));
     let unaware = service_fn(|ask: Ask| {
         *lock(&calls) += 1;
-        ask.picked(EndpointKey::of(&calls));
+        ask.picked(EndpointKey::unique());
         std::future::ready(Ok(Answer(Some(0), LIMITED)))
     });
     let answer = retry(1).layer(Strict::new(unaware)).oneshot(Ask::default()).await;
