@@ -1,6 +1,7 @@
-//! The programs of `examples/`, driven over sockets as whoever copies them would.
+//! The programs of `examples/`, driven over sockets as a program that was copied from them.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -20,11 +21,11 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tower::{Service, ServiceExt};
 
 #[expect(dead_code, reason = "the program's own main is not called")]
+#[path = "../../examples/axum_balance.rs"]
+pub mod axum_balance_example;
+#[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/axum.rs"]
 pub mod axum_example;
-#[expect(dead_code, reason = "the program's own main is not called")]
-#[path = "../../examples/axum_layer.rs"]
-pub mod axum_layer_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/hyper.rs"]
 pub mod hyper_example;
@@ -67,14 +68,20 @@ async fn an_axum_application_has_a_gateway_beside_its_own_route() {
     server.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_axum_application_has_one_layer_alone() {
-    for (path, status, text) in [("/patient", 200, "done\n"), ("/hasty", 504, "no response within 10ms\n")] {
-        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
-        let answer = axum_layer_example::application().oneshot(request).await.unwrap();
-        assert_eq!(answer.status(), status, "{path}");
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), text, "{path}");
+#[tokio::test]
+async fn an_axum_handler_calls_three_backends_within_their_limits_and_then_the_fallback() {
+    let (listener, address) = listener().await;
+    let application = axum_balance_example::application();
+    let server = tokio::spawn(async move { axum::serve(listener, application).await });
+    let mut calls = HashMap::new();
+    for _ in 0..25 {
+        let (status, text) = send(address, "/", "hello").await;
+        assert_eq!(status, 200, "{text}");
+        *calls.entry(text).or_insert(0) += 1;
     }
+    let wanted = [("a", 10), ("c", 10), ("standby", 5)];
+    assert_eq!(calls, wanted.map(|(name, calls)| (format!("{name} received hello\n"), calls)).into());
+    server.abort();
 }
 
 /// A plain server that tells its name, or fails with this status; what it has counted.
