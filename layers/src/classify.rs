@@ -27,11 +27,17 @@ pub use crate::class::Class;
 /// };
 /// assert_eq!(classify.classify(Ok(&503)).class(), Class::Unavailable);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not classify the results of this service: it is not a `Classify<{Res}, {Err}>`",
+    label = "not a classifier of this service",
+    note = "a classifier is a function `fn(Result<&{Res}, &{Err}>) -> Outcome`, which takes references to the response and the error of the service below"
+)]
 pub trait Classify<Res, Err> {
     /// Returns the outcome of an attempt.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Res, Err> Classify<Res, Err> for F
 where
     F: Fn(Result<&Res, &Err>) -> Outcome,

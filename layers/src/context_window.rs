@@ -59,11 +59,17 @@ use crate::{
 };
 
 /// A check before the first call, which may return a larger request. Closures implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Preflight<{Req}>`",
+    label = "does not check requests of type `{Req}`",
+    note = "a preflight is a function `fn(&{Req}) -> Option<{Req}>`, which returns the larger request"
+)]
 pub trait Preflight<Req> {
     /// Returns the larger request, if this one is known not to fit.
     fn larger(&self, req: &Req) -> Option<Req>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req> Preflight<Req> for F
 where
     F: Fn(&Req) -> Option<Req>,

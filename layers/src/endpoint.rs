@@ -18,6 +18,12 @@ use tower_service::Service;
 /// a clone of the one that it chooses, then polls that same clone ready and calls it. The clone keeps the reservation:
 /// `call` uses it up, and a clone that is dropped without a call releases it, as tower's `ConcurrencyLimit` does with its
 /// permit. After a successful `reserve`, `call` never refuses for lack of capacity.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `Endpoint` for requests of type `{Req}`",
+    label = "a balancer cannot ask this service for its capacity",
+    note = "for plain services use `RateLimitBalanceLayer::services(..)`, or wrap each in `endpoint::Unlimited`; `QuotaLayer` makes an endpoint with limits",
+    note = "an endpoint is a `Service<{Req}>` that is `Clone`"
+)]
 pub trait Endpoint<Req>: Service<Req> + Clone {
     /// Returns the health, cost and usage of this endpoint for this request.
     ///
@@ -93,6 +99,11 @@ pub enum Confidence {
 }
 
 /// Receives a notification when an endpoint may have capacity, or be healthy, earlier than it last reported.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be notified of capacity: it does not implement `CapacityListener`",
+    label = "not a listener",
+    note = "implement `CapacityListener` for it; it must be `Send` and `Sync`"
+)]
 pub trait CapacityListener: Send + Sync {
     /// Handles the notification. Must neither block nor call the endpoint.
     fn capacity_freed(&self);

@@ -53,6 +53,10 @@
 //! layer, add `map_err(BoxError::from)` to a service with an error type that has no such conversion, such as axum's
 //! routes or hyper's client.
 //!
+//! A compiler error that only states that a method such as `oneshot` exists, but its trait bounds were not satisfied, hides
+//! the reason. Return the service as `impl Service<Request, Response = .., Error = ..>`, or pass it to tower's
+//! `BoxCloneSyncService::new`: then the compiler names the trait that is missing, and a remedy.
+//!
 //! # Features
 //! `testing`: `testing::Strict`, a service that checks that a layer follows the contract of `tower::Service`.
 //!
@@ -74,6 +78,7 @@ pub mod outcome;
 pub mod quota;
 pub mod retry;
 mod rolling;
+mod service_error;
 pub mod setting;
 mod shared_clone;
 mod sync;
@@ -86,6 +91,7 @@ pub use attempts::Attempts;
 pub use classify::{Class, Classify};
 pub use endpoint::{Endpoint, NoCapacity, Score};
 pub use outcome::Outcome;
+pub use service_error::IntoServiceError;
 pub use setting::Setting;
 pub use track::{AtResponse, OnComplete, TrackOutcome};
 

@@ -23,6 +23,11 @@ use std::time::Duration;
 /// let per_request = |request: &Request| request.timeout.unwrap_or(Duration::from_secs(60));
 /// assert_eq!(limit(&per_request, &request), Duration::from_secs(1));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Setting` for `{In}`",
+    label = "neither a constant of the right type nor a function of `{In}`",
+    note = "write a number with its type, as in `2u32`, another constant as `Constant(..)`, or a function `fn({In}) -> ..`; for a result that borrows from the request, use a function in place of a closure"
+)]
 pub trait Setting<In> {
     /// The type of the value.
     type Value;
@@ -31,6 +36,7 @@ pub trait Setting<In> {
     fn get(&self, input: In) -> Self::Value;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, In, V> Setting<In> for F
 where
     F: Fn(In) -> V,

@@ -58,6 +58,11 @@ use crate::{Classify, Outcome};
 /// A handle that is notified when one attempt completes, at most once.
 ///
 /// A handle that is dropped without notification means that the attempt was cancelled.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be notified of an outcome: it does not implement `OnComplete`",
+    label = "not a handle of a call",
+    note = "the handles of the layers are `HealthGuard`, `QuotaGuard` and `InFlight`; implement `OnComplete` for a handle of your own"
+)]
 pub trait OnComplete {
     /// Records that the attempt has completed with `outcome`.
     fn complete(self, outcome: &Outcome);
@@ -65,6 +70,11 @@ pub trait OnComplete {
 
 /// Attaches a handle `H` to a response, so that [`OnComplete::complete`] is called exactly once: when the body ends or
 /// breaks, or at once if there is nothing more to come (an error, a response without a stream).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not track the responses of this service: it is not a `TrackOutcome<{H}, {Res}, {Err}>`",
+    label = "cannot attach `{H}` to a response",
+    note = "`with_tracking` takes a type that implements `TrackOutcome`; a classifier goes into the `new` of the layer, or into `AtResponse(..)`"
+)]
 pub trait TrackOutcome<H, Res, Err> {
     /// Returns `result` with the handle attached.
     ///

@@ -34,7 +34,7 @@ use tollgate_layers::{
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "the outcome of the error `{Self}` is not known",
+    message = "the outcome of the error `{Self}` is not known: it does not implement `ErrorOutcome`",
     label = "the service fails with `{Self}`",
     note = "put `map_err(BoxError::from)` below the layers, or implement `ErrorOutcome` for the error type"
 )]

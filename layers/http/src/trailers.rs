@@ -7,7 +7,7 @@ use tollgate_layers::Outcome;
 ///
 /// [`TrackBody`](crate::TrackBody) calls it once. tower-http's `ClassifyEos` is its equivalent for traces.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not return the outcome of a body that has ended",
+    message = "`{Self}` does not return the outcome of a body that has ended: it is not a `ClassifyTrailers`",
     label = "not a `ClassifyTrailers`",
     note = "`IgnoreTrailers` is for HTTP, `GrpcClassifier` for gRPC"
 )]

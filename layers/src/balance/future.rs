@@ -18,7 +18,7 @@ use super::{
     service::{RequestReader, Shared},
 };
 use crate::{
-    Attempts, Endpoint, TrackOutcome,
+    Attempts, Endpoint, IntoServiceError, TrackOutcome,
     attempts::{self, Directive},
 };
 
@@ -73,7 +73,7 @@ where
 impl<S, Req, T, R> Future for ResponseFuture<S, Req, T, R>
 where
     S: Endpoint<Req>,
-    S::Error: From<Exhausted>,
+    Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<InFlight, S::Response, S::Error>,
     R: RequestReader<Req>,
 {
@@ -90,7 +90,7 @@ where
                         ready!(acquire.poll((this.shared, req, this.attempts.as_deref()), &mut picked, cx))
                     {
                         this.state.set(State::Over);
-                        return Poll::Ready(Err(exhausted.into()));
+                        return Poll::Ready(Err(exhausted.into_service_error()));
                     }
                     let Some(acquired) = picked.as_mut() else { return Poll::Pending };
                     // Usually the clone is ready, and is called without a move into the state.

@@ -15,7 +15,7 @@ use super::{
     queue::WaitQueue, strategy::Strategy,
 };
 use crate::{
-    AtResponse, Attempts, Endpoint, Setting, TrackOutcome,
+    AtResponse, Attempts, Endpoint, IntoServiceError, Setting, TrackOutcome,
     attempts::NoAttempts,
     endpoint::{CapacityListener, Unlimited},
     setting::Constant,
@@ -183,7 +183,7 @@ impl<S, T, R> Clone for RateLimitBalance<S, T, R> {
 impl<S, T, R, Req> Service<Req> for RateLimitBalance<S, T, R>
 where
     S: Endpoint<Req>,
-    S::Error: From<Exhausted>,
+    Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<InFlight, S::Response, S::Error>,
     R: RequestReader<Req>,
 {
@@ -214,6 +214,11 @@ impl RequestSettings {
 }
 
 /// The properties of a request that the balancer reads. Implemented by [`RequestSettings`] of suitable types.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not read requests of type `{Req}`: it is not a `RequestReader<{Req}>`",
+    label = "not the settings of a balancer",
+    note = "`with_attempts`, `with_deadline` and `with_kind` of the layer take functions of `&{Req}`; the first must be a function, not a closure"
+)]
 pub trait RequestReader<Req> {
     /// Returns the attempts of the request so far, if it keeps a record.
     fn attempts<'a>(&self, req: &'a Req) -> Option<&'a Attempts>;

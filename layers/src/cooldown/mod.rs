@@ -77,7 +77,7 @@ use tower_service::Service;
 use self::health::Probe;
 pub use self::health::{CooldownConfig, EndpointHealth, HealthGuard, HealthSnapshot, HealthState};
 use crate::{
-    AtResponse, Class, Classify, Endpoint, NoCapacity, Outcome, Score, TrackOutcome,
+    AtResponse, Class, Classify, Endpoint, IntoServiceError, NoCapacity, Outcome, Score, TrackOutcome,
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
 };
 
@@ -181,7 +181,7 @@ impl<S, T, C> Cooldown<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Cooldown<S, T, C>
 where
     S: Service<Req>,
-    S::Error: From<CoolingDown>,
+    CoolingDown: IntoServiceError<S::Error>,
     T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
@@ -216,7 +216,7 @@ where
 impl<S, T, C, Req> Endpoint<Req> for Cooldown<S, T, C>
 where
     S: Endpoint<Req>,
-    S::Error: From<CoolingDown>,
+    CoolingDown: IntoServiceError<S::Error>,
     T: TrackOutcome<HealthGuard, S::Response, S::Error> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
@@ -289,7 +289,7 @@ pin_project! {
 impl<F, T, C, Res, Err> Future for ResponseFuture<F, T, C>
 where
     F: Future<Output = Result<Res, Err>>,
-    Err: From<CoolingDown>,
+    CoolingDown: IntoServiceError<Err>,
     T: TrackOutcome<HealthGuard, Res, Err>,
     C: Classify<Res, Err>,
 {
@@ -307,7 +307,7 @@ where
             }
             // A future that is polled again after its end stays pending.
             StateProj::Refused { error } => {
-                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into_service_error())))
             }
         }
     }

@@ -15,6 +15,11 @@ use super::Next;
 use crate::{Classify, Outcome, Setting, shared_clone::SharedClone};
 
 /// The decisions of the loop.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `FallbackPolicy<{Req}, {Res}, {Err}>`",
+    label = "not the configuration of a fallback",
+    note = "make the service by `FallbackLayer` or `ContextWindowFallbackLayer`"
+)]
 pub trait FallbackPolicy<Req, Res, Err> {
     /// Returns the outcome of a call.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;

@@ -61,6 +61,11 @@ pub use self::{
 use crate::{Outcome, setting::Constant, shared_clone::SharedClone};
 
 /// A policy that returns the request to make after a failure. Closures implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not return the next request: it is not a `Next<{Req}>`",
+    label = "not a policy for requests of type `{Req}`",
+    note = "a policy is a function `fn(&{Req}, &Outcome) -> Option<{Req}>`; for a second service in place of a second request use `FallbackLayer::to(..)`"
+)]
 pub trait Next<Req> {
     /// Returns the request to make after `req`, the latest one, had this outcome. `None` ends the loop.
     fn next(&self, req: &Req, outcome: &Outcome) -> Option<Req>;
@@ -73,6 +78,7 @@ pub trait Next<Req> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req> Next<Req> for F
 where
     F: Fn(&Req, &Outcome) -> Option<Req>,

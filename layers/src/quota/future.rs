@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::reservation::QuotaGuard;
-use crate::{TrackOutcome, balance::Exhausted};
+use crate::{IntoServiceError, TrackOutcome, balance::Exhausted};
 
 pin_project! {
     /// The future of [`Quota`](super::Quota), which attaches the [`QuotaGuard`] to the response.
@@ -49,7 +49,7 @@ impl<F, T> ResponseFuture<F, T> {
 impl<F, T, Res, Err> Future for ResponseFuture<F, T>
 where
     F: Future<Output = Result<Res, Err>>,
-    Err: From<Exhausted>,
+    Exhausted: IntoServiceError<Err>,
     T: TrackOutcome<QuotaGuard, Res, Err>,
 {
     type Output = Result<Res, Err>;
@@ -65,7 +65,7 @@ where
             }
             // A future that is polled again after its end stays pending.
             StateProj::Refused { error } => {
-                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())))
+                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into_service_error())))
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
     reservation::{QuotaGuard, Reservation},
 };
 use crate::{
-    AtResponse, Endpoint, Setting, TrackOutcome,
+    AtResponse, Endpoint, IntoServiceError, Setting, TrackOutcome,
     balance::{Exhausted, RateLimitBalance, RateLimitBalanceLayer, Strategy},
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon, NoCapacity, Score},
     setting::Constant,
@@ -138,7 +138,7 @@ impl<S, T, C> Quota<S, T, C> {
 impl<S, T, C, Req> Service<Req> for Quota<S, T, C>
 where
     S: Service<Req>,
-    S::Error: From<Exhausted>,
+    Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64>,
 {
@@ -167,7 +167,7 @@ where
 impl<S, T, C, Req> Endpoint<Req> for Quota<S, T, C>
 where
     S: Service<Req> + Clone,
-    S::Error: From<Exhausted>,
+    Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
     C: for<'a> Setting<&'a Req, Value = u64> + Clone,
 {

@@ -29,6 +29,11 @@ pub struct Pacing {
 }
 
 /// The decisions that the future needs; implemented by [`RetryConfig`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `RetryPolicy<{Req}, {Res}, {Err}>`",
+    label = "not the configuration of a retry",
+    note = "make the service by `RetryLayer`"
+)]
 pub trait RetryPolicy<Req, Res, Err> {
     /// Returns the outcome of a result.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;

@@ -53,7 +53,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::Setting;
+use crate::{IntoServiceError, Setting};
 
 /// A layer that fails a call with [`Elapsed`] when it exceeds its limit. See the [module](self).
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ impl<S, L> Timeout<S, L> {
 impl<S, L, V, Req> Service<Req> for Timeout<S, L>
 where
     S: Service<Req>,
-    S::Error: From<Elapsed>,
+    Elapsed: IntoServiceError<S::Error>,
     L: for<'a> Setting<&'a Req, Value = V>,
     V: IntoLimit,
 {
@@ -168,6 +168,11 @@ impl From<Duration> for Limit {
 }
 
 /// Conversion into an optional limit: from a `Duration`, a [`Limit`], or an `Option` of either.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a limit of time: it does not implement `IntoLimit`",
+    label = "not a limit",
+    note = "use a `Duration`, a `Limit`, or an `Option` of either"
+)]
 pub trait IntoLimit {
     /// Converts into a limit. `None` is no limit.
     fn into_limit(self) -> Option<Limit>;
@@ -268,7 +273,7 @@ pin_project! {
 impl<F, Res, Err> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Res, Err>>,
-    Err: From<Elapsed>,
+    Elapsed: IntoServiceError<Err>,
 {
     type Output = Result<Res, Err>;
 
@@ -291,7 +296,7 @@ where
             }
             this.inner.set(None);
         }
-        Poll::Ready(Err(Elapsed::from(limit).into()))
+        Poll::Ready(Err(Elapsed::from(limit).into_service_error()))
     }
 }
 
