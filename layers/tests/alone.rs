@@ -319,6 +319,20 @@ async fn fallback_alone_returns_the_first_response_when_the_second_service_fails
 }
 
 #[tokio::test(start_paused = true)]
+async fn fallback_alone_calls_no_second_service_for_an_error_of_the_caller() {
+    let classify = |result: Result<&&str, &BoxError>| match result {
+        Ok(_) => Outcome::new(Class::Success),
+        Err(_) => Outcome::new(Class::Caller),
+    };
+    let (down, second) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::to(backend("second", &Arc::default(), &second), classify))
+        .service(backend("first", &down, &Arc::default()));
+    assert_eq!(service.oneshot(()).await.unwrap_err().to_string(), "down");
+    assert_eq!(second.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn context_window_fallback_alone_calls_a_second_service_for_what_is_too_long_and_nothing_else() {
     let limited = |text: &'static str| async move {
         match text {

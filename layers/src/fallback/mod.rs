@@ -58,7 +58,7 @@ pub use self::{
     future::{FallbackConfig, ResponseFuture},
     second::{FallbackTo, FallbackToLayer, ResponseFuture as FallbackToFuture},
 };
-use crate::{Outcome, setting::Constant, shared_clone::SharedClone};
+use crate::{Class, Outcome, setting::Constant, shared_clone::SharedClone};
 
 /// A policy that returns the request to make after a failure. Closures implement it.
 #[diagnostic::on_unimplemented(
@@ -103,9 +103,10 @@ impl<P, C> FallbackLayer<P, C> {
 
 impl FallbackLayer<(), ()> {
     /// Creates a layer that calls `second`, a service, with a clone of the request after each outcome that `classify` does
-    /// not return as a success.
+    /// not return as a success or as [`Class::Caller`]: to an invalid request both would respond alike.
     pub const fn to<F, C>(second: F, classify: C) -> FallbackToLayer<F, C> {
-        FallbackToLayer { second, config: second::Config { classify, acts: |_| true } }
+        let acts = |outcome: &Outcome| !matches!(outcome.class(), Class::Caller);
+        FallbackToLayer { second, config: second::Config { classify, acts } }
     }
 }
 
