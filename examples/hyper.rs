@@ -1,90 +1,88 @@
-//! All the layers round two plain HTTP servers, a smaller on port 8001 and a larger on 8002, which become one on 8000.
-//! There is no gateway and no configuration: closures classify the responses, and a request may be any HTTP request.
+//! A proxy on port 8000: one HTTP server of two equal ones on 8001 and 8002, and of a larger one on 8003 for requests that
+//! the two reject as too large, or fail.
+//!
+//! All the layers are around hyper's client. Bodies of responses stream through, and a slot is taken until their end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioIo};
 use tokio::net::TcpListener;
+use tollgate_http::{BodyOutcome, StatusClassifier, TrackBody, TrackBodyLayer};
 use tollgate_layers::{
-    Attempts, BoxError, Class, Outcome,
-    balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+    BoxError, Class,
+    balance::{RateLimitBalanceLayer, Strategy},
     context_window::ContextWindowFallbackLayer,
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
     fallback::FallbackLayer,
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
-    timeout::{Elapsed, TimeoutLayer},
+    timeout::TimeoutLayer,
 };
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn, steer::Steer};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-/// A request that can be repeated, its record of attempts, and the choice of the server.
-#[derive(Clone)]
-struct Call {
-    request: Request<Full<Bytes>>,
-    attempts: Arc<Attempts>,
-    larger: bool,
-}
+/// A request that can be repeated.
+type Call = Request<Full<Bytes>>;
 
-type Answer = Response<Full<Bytes>>;
-
-fn attempts(call: &Call) -> Option<&Attempts> {
-    Some(&call.attempts)
-}
-
-/// Returns one service of both servers: a request that fails on the smaller is sent to the larger.
-fn both(
-    smaller: SocketAddr,
+/// Returns one service of the equal servers, which falls back to the larger.
+fn proxy(
+    equal: Vec<SocketAddr>,
     larger: SocketAddr,
-) -> impl Service<Call, Response = Answer, Error = BoxError, Future: Send> + Clone + Send {
-    let judge = |result: Result<&Answer, &BoxError>| match result.map(|answer| answer.status().as_u16()) {
-        Ok(413) => Outcome::new(Class::ContextWindow),
-        Ok(429) => Outcome::new(Class::RateLimited),
-        Ok(..400) => Outcome::new(Class::Success),
-        Ok(..500) => Outcome::new(Class::Caller),
-        Err(error) if error.is::<Exhausted>() => Outcome::new(Class::RateLimited).refused(),
-        Err(error) if error.is::<Elapsed>() => Outcome::new(Class::Timeout),
-        Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
-    };
-    let to_larger = |call: &Call, _: &Outcome| (!call.larger).then(|| Call { larger: true, ..call.clone() });
-    let group = |address: SocketAddr| {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let server = ServiceBuilder::new()
-            .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), judge))
-            .layer(QuotaLayer::new(Meters::new(Limits::default()), judge))
+) -> impl Service<Call, Response = Response<TrackBody<Incoming>>, Error = BoxError, Future: Send> + Clone + Send
+{
+    let classifier = StatusClassifier::new().with_exceptions(|status| match status {
+        // By default it is an error of the caller, for which no other server is called.
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Class::ContextWindow),
+        _ => None,
+    });
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let server = |address: SocketAddr| {
+        let client = client.clone();
+        let health = EndpointHealth::new(CooldownConfig::default());
+        let meters = Meters::new(Limits { in_flight: Some(64), ..Limits::default() });
+        ServiceBuilder::new()
+            .layer(CooldownLayer::new(health, BodyOutcome).with_tracking(BodyOutcome))
+            .layer(QuotaLayer::new(meters, BodyOutcome).with_tracking(BodyOutcome))
             .layer(TimeoutLayer::new(Duration::from_secs(5)))
-            .service(service_fn(move |call: Call| {
-                let (mut request, client) = (call.request, client.clone());
+            .layer(TrackBodyLayer::new(classifier))
+            .service(service_fn(move |mut request: Call| {
+                let client = client.clone();
                 async move {
                     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-                    *request.uri_mut() = format!("http://{address}{path}").parse::<Uri>()?;
-                    let (head, body) = client.request(request).await?.into_parts();
-                    Ok::<_, BoxError>(Response::from_parts(head, Full::new(body.collect().await?.to_bytes())))
+                    *request.uri_mut() = format!("http://{address}{path}").parse()?;
+                    client.request(request).await.map_err(BoxError::from)
                 }
-            }));
-        ServiceBuilder::new()
-            .layer(RetryLayer::new(1u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, judge).with_attempts(attempts))
-            .service(vec![server])
+            }))
     };
+    let group = |servers| {
+        ServiceBuilder::new()
+            .layer(RetryLayer::new(1u32, BodyOutcome).with_budget(Budget::default()))
+            .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, BodyOutcome).with_tracking(BodyOutcome))
+            .service(servers)
+    };
+    let larger = group(vec![server(larger)]);
     ServiceBuilder::new()
-        .layer(FallbackLayer::new(to_larger, judge))
-        .layer(ContextWindowFallbackLayer::new(to_larger, judge))
-        .service(Steer::new([group(smaller), group(larger)], |call: &Call, _: &[_]| usize::from(call.larger)))
+        .layer(FallbackLayer::to(larger.clone(), BodyOutcome))
+        .layer(ContextWindowFallbackLayer::to(larger, BodyOutcome))
+        .service(group(equal.into_iter().map(server).collect()))
 }
 
-/// Serves both servers on one listener, until the task is dropped.
-pub async fn serve(listener: TcpListener, smaller: SocketAddr, larger: SocketAddr) -> Result<(), BoxError> {
-    let both = both(smaller, larger);
+/// Serves the proxy on this listener, until the task is dropped.
+pub async fn serve(
+    listener: TcpListener,
+    equal: Vec<SocketAddr>,
+    larger: SocketAddr,
+) -> Result<(), BoxError> {
+    let proxy = proxy(equal, larger);
     let front = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let both = both.clone();
+        let proxy = proxy.clone();
         async move {
             let (head, body) = request.into_parts();
-            let request = Request::from_parts(head, Full::new(body.collect().await?.to_bytes()));
-            both.oneshot(Call { request, attempts: Arc::default(), larger: false }).await
+            let body = body.collect().await?.to_bytes();
+            proxy.oneshot(Request::from_parts(head, Full::new(body))).await
         }
     });
     loop {
@@ -95,6 +93,6 @@ pub async fn serve(listener: TcpListener, smaller: SocketAddr, larger: SocketAdd
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    serve(TcpListener::bind("127.0.0.1:8000").await?, "127.0.0.1:8001".parse()?, "127.0.0.1:8002".parse()?)
-        .await
+    let [first, second, larger] = [8001, 8002, 8003].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    serve(TcpListener::bind("127.0.0.1:8000").await?, vec![first, second], larger).await
 }

@@ -1,96 +1,78 @@
-//! Three gRPC servers behind one service: the layers know no HTTP status, here an outcome is read from a gRPC code.
-//!
-//! `cargo run --example tonic` starts the three, of which two fail, and greets them ten times. The
-//! service is written by hand, so that no protoc is needed.
+//! A gRPC client of three servers and of a fourth in reserve: all the layers in place of a tonic `Channel`. Two of the four
+//! fail. `greet` and `serve` are what generated code has, written by hand so that no protoc is needed.
 
-use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::ready, time::Duration};
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http_body_util::{BodyExt, Full};
 use tokio::net::TcpListener;
+use tollgate_http::{BodyOutcome, GrpcClassifier, TrackBody, TrackBodyLayer};
 use tollgate_layers::{
-    Attempts, BoxError, Class, Outcome,
-    balance::{Exhausted, RateLimitBalanceLayer, Strategy},
+    BoxError,
+    balance::{RateLimitBalanceLayer, Strategy},
     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth},
+    fallback::FallbackLayer,
     quota::{Limits, Meters, QuotaLayer},
     retry::{Budget, RetryLayer},
     timeout::TimeoutLayer,
 };
-use tonic::{
-    Code, Request, Response, Status,
-    body::Body,
-    client, server,
-    transport::server::TcpIncoming,
-    transport::{Channel, Endpoint, Server},
-};
+use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
+use tonic::{Request, Response, Status, body::Body, client, server};
 use tonic_prost::ProstCodec;
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Service, ServiceBuilder, service_fn};
 
-/// The message of the request and of the response.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Greeting {
-    /// The text of the greeting.
-    #[prost(string, tag = "1")]
-    pub text: String,
-}
+/// A response whose body reports the status in its trailers to the layers.
+pub type Tracked = http::Response<TrackBody<Body, GrpcClassifier>>;
 
-/// A greeting with its record of attempts, so that every attempt goes to an untried server.
-pub type Call = (Greeting, Arc<Attempts>);
-
-/// Classifies a result by its gRPC code.
-fn judge(result: Result<&Greeting, &BoxError>) -> Outcome {
-    let Err(error) = result else { return Outcome::new(Class::Success) };
-    if error.is::<Exhausted>() {
-        return Outcome::new(Class::RateLimited).refused();
-    }
-    // An error that is not a `Status` is a timeout.
-    let code = error.downcast_ref::<Status>().map_or(Code::DeadlineExceeded, Status::code);
-    Outcome::new(match code {
-        Code::DeadlineExceeded => Class::Timeout,
-        Code::ResourceExhausted => Class::RateLimited,
-        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Class::Unauthorized,
-        Code::Unavailable | Code::Internal | Code::Unknown | Code::Aborted => Class::Unavailable,
-        _ => Class::Caller,
-    })
-}
-
-/// Returns one greeter of many channels, with retries, and with a cooldown and limits for each channel.
-pub fn greeter(
-    channels: impl IntoIterator<Item = Channel>,
-) -> impl Service<Call, Response = Greeting, Error = BoxError, Future: Send> + Clone + Send {
-    let health = CooldownConfig::default().with_allowed_fails(Some(2));
-    let limits = Limits { in_flight: Some(64), ..Limits::default() };
-    let guarded = channels.into_iter().map(|channel| {
+/// Returns one service of all channels, for `Greeter::new` of a generated client.
+pub fn balanced(
+    channels: Vec<Channel>,
+    reserve: Channel,
+) -> impl Service<http::Request<Body>, Response = Tracked, Error = BoxError> + Clone {
+    let guarded = |channel: Channel| {
+        let cooldown = CooldownConfig::new(Duration::from_secs(60)).with_allowed_fails(Some(0));
+        let meters = Meters::new(Limits { in_flight: Some(64), ..Limits::default() });
         ServiceBuilder::new()
-            .layer(CooldownLayer::new(EndpointHealth::new(health.clone()), judge))
-            .layer(QuotaLayer::new(Meters::new(limits.clone()), judge))
+            .layer(CooldownLayer::new(EndpointHealth::new(cooldown), BodyOutcome).with_tracking(BodyOutcome))
+            .layer(QuotaLayer::new(meters, BodyOutcome).with_tracking(BodyOutcome))
             .layer(TimeoutLayer::new(Duration::from_secs(2)))
-            .service(service_fn(move |call: Call| greet(channel.clone(), call.0)))
-    });
+            .layer(TrackBodyLayer::grpc())
+            .map_request(|request: http::Request<Full<Bytes>>| request.map(Body::new))
+            .map_err(BoxError::from)
+            .service(channel)
+    };
     ServiceBuilder::new()
-        .layer(RetryLayer::new(2u32, judge).with_attempts(attempts).with_budget(Budget::default()))
-        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, judge).with_attempts(attempts))
-        .service(guarded.collect::<Vec<_>>())
+        .filter_async(clonable)
+        .layer(FallbackLayer::to(guarded(reserve), BodyOutcome))
+        .layer(RetryLayer::new(2u32, BodyOutcome).with_budget(Budget::default()))
+        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, BodyOutcome).with_tracking(BodyOutcome))
+        .service(channels.into_iter().map(guarded).collect::<Vec<_>>())
 }
 
-fn attempts(call: &Call) -> Option<&Attempts> {
-    Some(&call.1)
+/// Reads the one message of a request into memory, so that the request can be cloned and repeated.
+async fn clonable(request: http::Request<Body>) -> Result<http::Request<Full<Bytes>>, BoxError> {
+    let (head, body) = request.into_parts();
+    Ok(http::Request::from_parts(head, Full::new(body.collect().await?.to_bytes())))
 }
 
-/// Calls the method as a client.
-async fn greet(channel: Channel, greeting: Greeting) -> Result<Greeting, BoxError> {
-    let mut grpc = client::Grpc::new(channel);
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let path = http::uri::PathAndQuery::from_static("/greeter.Greeter/Greet");
-    let answer: Response<Greeting> = grpc.unary(Request::new(greeting), path, ProstCodec::default()).await?;
-    Ok(answer.into_inner())
+/// Calls the method, as a generated client does. Request and response are a `StringValue`.
+pub async fn greet<S>(service: S, text: &str) -> Result<String, Status>
+where
+    S: Service<http::Request<Body>, Response = Tracked, Error = BoxError>,
+{
+    let mut client = client::Grpc::new(service);
+    client.ready().await.map_err(Status::from_error)?;
+    let (request, codec) = (Request::new(text.to_owned()), ProstCodec::<String, String>::default());
+    Ok(client.unary(request, PathAndQuery::from_static("/greeter.Greeter/Greet"), codec).await?.into_inner())
 }
 
-/// Serves the method: `answer` returns the response.
-pub async fn serve(
-    listener: TcpListener,
-    answer: impl Fn(Greeting) -> Result<Greeting, Status> + Clone + Send + 'static,
-) -> Result<(), BoxError> {
-    let method =
-        move |request: Request<Greeting>| std::future::ready(answer(request.into_inner()).map(Response::new));
+/// Serves the method, as a generated server does: `answer` returns the response.
+pub async fn serve<F>(listener: TcpListener, answer: F) -> Result<(), BoxError>
+where
+    F: Fn(String) -> Result<String, Status> + Clone + Send + 'static,
+{
+    let method = move |request: Request<String>| ready(answer(request.into_inner()).map(Response::new));
     let service = service_fn(move |request: http::Request<Body>| {
         let method = service_fn(method.clone());
         async move { Ok::<_, Infallible>(server::Grpc::new(ProstCodec::default()).unary(method, request).await) }
@@ -99,20 +81,19 @@ pub async fn serve(
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), BoxError> {
     let mut channels = Vec::new();
-    for (name, fault) in [("ann", None), ("ben", Some(Code::Unavailable)), ("cem", Some(Code::Internal))] {
+    for name in ["dan", "ann", "ben", "cem"] {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         channels.push(Endpoint::from_shared(format!("http://{}", listener.local_addr()?))?.connect_lazy());
-        tokio::spawn(serve(listener, move |greeting| match fault {
-            Some(code) => Err(Status::new(code, "not now")),
-            None => Ok(Greeting { text: format!("{name} says: {}", greeting.text) }),
+        tokio::spawn(serve(listener, move |text| match name {
+            "ben" | "cem" => Err(Status::unavailable("not now")),
+            _ => Ok(format!("{name} received: {text}")),
         }));
     }
-    let mut greeter = greeter(channels);
+    let service = balanced(channels.split_off(1), channels.remove(0));
     for _ in 0..10 {
-        let greeting = Greeting { text: "good morning".to_owned() };
-        println!("{}", greeter.ready().await?.call((greeting, Arc::default())).await?.text);
+        println!("{}", greet(service.clone(), "good morning").await?);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -17,8 +18,13 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
 };
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
-use tower::{Service, ServiceExt};
+use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet, time::timeout};
+use tollgate_layers::BoxError;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+use tower::Service;
 
 #[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/axum_balance.rs"]
@@ -84,30 +90,30 @@ async fn an_axum_handler_calls_three_backends_within_their_limits_and_then_the_f
     server.abort();
 }
 
-/// A plain server that tells its name, or fails with this status; what it has counted.
+/// A plain server that responds with its name, or with this status while it is not healthy.
 struct Plain {
     address: SocketAddr,
     calls: Arc<AtomicUsize>,
-    well: Arc<AtomicBool>,
+    is_healthy: Arc<AtomicBool>,
 }
 
-async fn plain(name: &'static str, ill: u16, well: bool, tasks: &mut JoinSet<()>) -> Plain {
+async fn plain(name: &'static str, failure: u16, tasks: &mut JoinSet<()>) -> Plain {
     let (listener, address) = listener().await;
-    let (calls, well) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(well)));
-    let state = (calls.clone(), well.clone());
+    let (calls, is_healthy) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let state = (calls.clone(), is_healthy.clone());
     tasks.spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let state = state.clone();
             let service = service_fn(move |request: Request<Incoming>| {
-                let (calls, well) = state.clone();
+                let (calls, is_healthy) = state.clone();
                 async move {
                     calls.fetch_add(1, Ordering::SeqCst);
                     let body = request.into_body().collect().await?.to_bytes();
                     let text = format!("{name} got {}", String::from_utf8_lossy(&body));
                     let mut answer = http::Response::new(Full::<bytes::Bytes>::from(text));
-                    if !well.load(Ordering::SeqCst) {
-                        *answer.status_mut() = StatusCode::from_u16(ill).unwrap();
+                    if !is_healthy.load(Ordering::SeqCst) {
+                        *answer.status_mut() = StatusCode::from_u16(failure).unwrap();
                     }
                     Ok::<_, hyper::Error>(answer)
                 }
@@ -115,27 +121,27 @@ async fn plain(name: &'static str, ill: u16, well: bool, tasks: &mut JoinSet<()>
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    Plain { address, calls, well }
+    Plain { address, calls, is_healthy }
 }
 
-/// The example in front of these two.
-async fn both(smaller: SocketAddr, larger: SocketAddr, tasks: &mut JoinSet<()>) -> SocketAddr {
+/// The example in front of these servers.
+async fn proxy(equal: Vec<SocketAddr>, larger: SocketAddr, tasks: &mut JoinSet<()>) -> SocketAddr {
     let (listener, address) = listener().await;
-    tasks.spawn(async move { hyper_example::serve(listener, smaller, larger).await.unwrap() });
+    tasks.spawn(async move { hyper_example::serve(listener, equal, larger).await.unwrap() });
     address
 }
 
 #[tokio::test]
-async fn the_hyper_example_balances_two_servers_and_falls_back_to_the_larger() {
+async fn the_hyper_example_falls_back_to_the_larger_server() {
     let mut tasks = JoinSet::new();
-    let smaller = plain("smaller", 413, true, &mut tasks).await;
-    let larger = plain("larger", 500, true, &mut tasks).await;
-    let address = both(smaller.address, larger.address, &mut tasks).await;
+    let smaller = plain("smaller", 413, &mut tasks).await;
+    let larger = plain("larger", 500, &mut tasks).await;
+    let address = proxy(vec![smaller.address], larger.address, &mut tasks).await;
     assert_eq!(send(address, "/any", "text").await, (StatusCode::OK, "smaller got text".into()));
-    smaller.well.store(false, Ordering::SeqCst);
+    smaller.is_healthy.store(false, Ordering::SeqCst);
     assert_eq!(send(address, "/any", "text").await, (StatusCode::OK, "larger got text".into()));
     assert_eq!(smaller.calls.load(Ordering::SeqCst), 2, "what did not fit is not sent again");
-    larger.well.store(false, Ordering::SeqCst);
+    larger.is_healthy.store(false, Ordering::SeqCst);
     let (status, _) = send(address, "/any", "text").await;
     assert_eq!(status, 413, "when both fail, the first answer is the answer");
 }
@@ -145,59 +151,137 @@ async fn the_hyper_example_retries_a_server_that_is_down_and_falls_back() {
     let mut tasks = JoinSet::new();
     let (gone, nowhere) = listener().await;
     drop(gone);
-    let larger = plain("larger", 500, true, &mut tasks).await;
-    let address = both(nowhere, larger.address, &mut tasks).await;
+    let larger = plain("larger", 500, &mut tasks).await;
+    let address = proxy(vec![nowhere], larger.address, &mut tasks).await;
     assert_eq!(send(address, "/", "text").await, (StatusCode::OK, "larger got text".into()));
 }
 
 #[tokio::test]
-async fn the_tonic_example_balances_three_grpc_servers() {
-    use tonic::{Code, Status, transport::Endpoint};
-    use tonic_example::{Greeting, greeter, serve};
-
+async fn the_hyper_example_balances_equal_servers_and_goes_elsewhere_when_one_fails() {
     let mut tasks = JoinSet::new();
-    let faults = [None, Some(Code::Unavailable), Some(Code::ResourceExhausted)];
-    let calls: Vec<_> = faults.iter().map(|_| Arc::new(AtomicUsize::new(0))).collect();
-    let mut channels = Vec::new();
-    for (fault, calls) in faults.into_iter().zip(calls.clone()) {
-        let (listener, address) = listener().await;
-        channels.push(Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy());
-        tasks.spawn(async move {
-            let answer = move |greeting: Greeting| {
-                calls.fetch_add(1, Ordering::SeqCst);
-                fault.map_or(Ok(greeting), |code| Err(Status::new(code, "not now")))
-            };
-            serve(listener, answer).await.unwrap();
+    let first = plain("first", 503, &mut tasks).await;
+    let second = plain("second", 503, &mut tasks).await;
+    let larger = plain("larger", 503, &mut tasks).await;
+    let address = proxy(vec![first.address, second.address], larger.address, &mut tasks).await;
+    for _ in 0..10 {
+        assert_eq!(send(address, "/any", "text").await.0, 200);
+    }
+    let calls = |server: &Plain| server.calls.swap(0, Ordering::SeqCst);
+    let [by_first, by_second, by_larger] = [&first, &second, &larger].map(calls);
+    assert!(by_first > 0 && by_second > 0 && by_first + by_second == 10 && by_larger == 0);
+    first.is_healthy.store(false, Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(send(address, "/any", "text").await, (StatusCode::OK, "second got text".into()));
+    }
+    let calls = [&first, &second, &larger].map(calls);
+    assert!((1..=5).contains(&calls[0]) && calls[1] == 10 && calls[2] == 0, "{calls:?}");
+}
+
+/// A gRPC server on a thread of its own, which responds with the text that it has received, or with a fault.
+struct GrpcServer {
+    address: SocketAddr,
+    calls: Arc<AtomicUsize>,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl GrpcServer {
+    fn start(address: SocketAddr, fault: Option<Code>) -> Self {
+        let listener = std::net::TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let answer = move |text: String| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            fault.map_or(Ok(text), |code| Err(Status::new(code, "not now")))
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // The connections end with the runtime, which `block_on` keeps until `stop` is dropped.
+        let thread = thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(tonic_example::serve(TcpListener::from_std(listener).unwrap(), answer));
+                let _ = stopped.await;
+            });
         });
+        Self { address, calls, stop, thread }
     }
-    let mut greeter = greeter(channels);
-    for n in 0..30 {
-        let greeting = Greeting { text: format!("good morning {n}") };
-        let call = greeter.ready().await.unwrap().call((greeting.clone(), Arc::default()));
-        assert_eq!(timeout(PATIENCE, call).await.unwrap().unwrap(), greeting);
+
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
     }
-    let calls: Vec<_> = calls.iter().map(|calls| calls.load(Ordering::SeqCst)).collect();
-    assert_eq!(calls[0], 30);
-    assert!((1..=3).contains(&calls[1]), "benched after three failures: {calls:?}");
-    assert!((1..=5).contains(&calls[2]), "closed while it is full: {calls:?}");
+
+    /// Returns the number of calls since the last time.
+    fn calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
+    }
+
+    /// Ends the server with all its connections, and returns its address.
+    fn kill(self) -> SocketAddr {
+        drop(self.stop);
+        self.thread.join().unwrap();
+        self.address
+    }
+}
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// Greets so often, one after the other, and expects a response to each.
+async fn greet<S>(service: &S, times: usize)
+where
+    S: Service<http::Request<tonic::body::Body>, Response = tonic_example::Tracked, Error = BoxError> + Clone,
+{
+    for n in 0..times {
+        let text = format!("good morning {n}");
+        let greeted = timeout(PATIENCE, tonic_example::greet(service.clone(), &text)).await.unwrap();
+        assert_eq!(greeted.unwrap(), text);
+    }
 }
 
 #[tokio::test]
-async fn the_tonic_example_does_not_retry_an_error_of_the_caller() {
-    use tonic::{Code, Status, transport::Endpoint};
-    use tonic_example::{Greeting, greeter, serve};
+async fn the_tonic_example_balances_three_grpc_servers() {
+    let faults = [None, Some(Code::Unavailable), Some(Code::ResourceExhausted)];
+    let servers = faults.map(|fault| GrpcServer::start(ANY_PORT, fault));
+    let reserve = GrpcServer::start(ANY_PORT, None);
+    let service =
+        tonic_example::balanced(servers.iter().map(GrpcServer::channel).collect(), reserve.channel());
+    greet(&service, 30).await;
+    let calls = servers.each_ref().map(GrpcServer::calls);
+    assert_eq!(calls[0], 30);
+    assert!((1..=3).contains(&calls[1]), "it cools down: {calls:?}");
+    assert!((1..=5).contains(&calls[2]), "closed while it is full: {calls:?}");
+    assert_eq!(reserve.calls(), 0);
+}
 
-    let (listener, address) = listener().await;
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    let server = tokio::spawn(serve(listener, move |_: Greeting| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        Err(Status::new(Code::InvalidArgument, "no words"))
-    }));
-    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-    let call = greeter([channel]).oneshot((Greeting::default(), Arc::default()));
-    let error = timeout(PATIENCE, call).await.unwrap().unwrap_err();
-    assert_eq!(error.downcast_ref::<Status>().map(Status::code), Some(Code::InvalidArgument));
-    assert_eq!(calls.load(Ordering::SeqCst), 1);
-    server.abort();
+#[tokio::test]
+async fn the_tonic_example_lets_a_killed_server_cool_down_and_falls_back_when_all_are_gone() {
+    let [first, second, third, reserve] = [(); 4].map(|()| GrpcServer::start(ANY_PORT, None));
+    let channels = [&first, &second, &third].map(GrpcServer::channel);
+    let service = tonic_example::balanced(channels.into(), reserve.channel());
+    greet(&service, 30).await;
+    let calls = [&first, &second, &third].map(GrpcServer::calls);
+    assert!(calls.iter().all(|calls| *calls > 0) && calls.iter().sum::<usize>() == 30, "{calls:?}");
+
+    let address = second.kill();
+    greet(&service, 30).await;
+    let second = GrpcServer::start(address, None);
+    greet(&service, 30).await;
+    assert_eq!(second.calls(), 0, "it still cools down, though it is there again");
+    assert_eq!((first.calls() + third.calls(), reserve.calls()), (60, 0));
+
+    for server in [first, second, third] {
+        server.kill();
+    }
+    greet(&service, 3).await;
+    assert_eq!(reserve.calls(), 3);
+}
+
+#[tokio::test]
+async fn the_tonic_example_does_not_repeat_an_error_of_the_caller() {
+    let server = GrpcServer::start(ANY_PORT, Some(Code::InvalidArgument));
+    let service = tonic_example::balanced(vec![server.channel()], server.channel());
+    let greeted = timeout(PATIENCE, tonic_example::greet(service, "good morning")).await.unwrap();
+    assert_eq!(greeted.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(server.calls(), 1);
 }
