@@ -34,6 +34,9 @@ impl Coding {
 
 /// Returns the compressions of a body in the order in which they were applied, or `None` if one of them is unknown.
 pub(crate) fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
+    if headers.get(header::CONTENT_ENCODING).is_none() {
+        return Some(Vec::new());
+    }
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let texts: Vec<_> = values.map(|value| value.to_str().ok()).collect::<Option<_>>()?;
     let names = texts.iter().flat_map(|text| text.split(',')).map(str::trim);

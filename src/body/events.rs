@@ -144,6 +144,14 @@ impl Events {
         (self.unwatched, self.transcript) = (true, None);
     }
 
+    /// Returns the next bytes of an unwatched stream. They count until then.
+    #[cold]
+    fn pop_unwatched(&mut self) -> Option<Bytes> {
+        let piece = self.ready.pop();
+        self.share.set(self.ready.len());
+        piece
+    }
+
     fn pass(&mut self, from: usize, to: usize) {
         if from < to {
             self.ready.push(self.framer.slice(from..to));
@@ -225,14 +233,12 @@ impl Decoder for Events {
         Ok(())
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.ready.pop();
-        if self.unwatched {
-            self.share.set(self.ready.len());
-        }
-        piece
+        if self.unwatched { self.pop_unwatched() } else { self.ready.pop() }
     }
 
+    #[inline]
     fn release(&mut self, cx: &Context<'_>) -> bool {
         let gives_up = self.share.must_give_up(cx);
         if gives_up {

@@ -90,11 +90,16 @@ pub(crate) struct HeldShare {
 
 impl HeldShare {
     /// Records the size of what the stream holds.
+    #[inline]
     pub(crate) fn set(&mut self, bytes: usize) {
         let held = if bytes < COUNTED_FROM && !self.gave_up { 0 } else { bytes };
-        if held == self.held {
-            return;
+        if held != self.held {
+            self.change(held);
         }
+    }
+
+    #[cold]
+    fn change(&mut self, held: usize) {
         let mut totals = self.all.lock();
         let totals = &mut *totals;
         let entry = match &self.watched {
@@ -128,6 +133,7 @@ impl HeldShare {
     /// Returns true, once, if the stream must give up its unfinished event: all streams together hold more than the limit, and
     /// this one most. Otherwise the task is woken when it must.
     #[must_use]
+    #[inline]
     pub(crate) fn must_give_up(&mut self, cx: &Context<'_>) -> bool {
         let Some((_, signal)) = &self.watched else { return false };
         self.gave_up = signal.poll(cx);

@@ -54,11 +54,12 @@ impl Source {
         loop {
             match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Err(error) = self.timeouts.record_frame() {
+                    let is_last = self.upstream.is_end_stream();
+                    if let Err(error) = self.timeouts.record_frame(is_last) {
                         return Poll::Ready(SourceEvent::Error(error));
                     }
                     if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(SourceEvent::Data(data, self.upstream.is_end_stream()));
+                        return Poll::Ready(SourceEvent::Data(data, is_last));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(SourceEvent::Error(error)),

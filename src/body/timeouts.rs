@@ -85,16 +85,19 @@ impl RunningTimeouts {
         }
     }
 
-    /// Records a received frame.
+    /// Records a received frame. After the last one no timeout matters.
     ///
     /// The deadline of the whole request is checked here too: a client that reads slowly always finds data ready, so
     /// the timer would never be polled.
     ///
     /// # Errors
     /// [`BodyError::Deadline`] if the deadline of the whole request has passed.
-    pub(crate) fn record_frame(&mut self) -> Result<(), BodyError> {
-        let now = Instant::now();
+    pub(crate) fn record_frame(&mut self, is_last: bool) -> Result<(), BodyError> {
         self.received = true;
+        if is_last {
+            return Ok(());
+        }
+        let now = Instant::now();
         if !self.ignore_pings {
             self.restart_idle(now);
         }

@@ -95,7 +95,8 @@ impl PushScanner {
             open: BracketStack::new(MAX_DEPTH),
             scanned: 0,
             last: Part::default(),
-            parts: Vec::with_capacity(16),
+            // Allocators serve up to a kilobyte from a cache.
+            parts: Vec::with_capacity(12),
             max_members,
             close: 0,
         }

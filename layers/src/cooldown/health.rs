@@ -245,7 +245,7 @@ impl EndpointHealth {
     fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.breaker.advance(now);
-        let was_avoided = inner.is_avoided(now);
+        let was_avoided = !self.is_settled() && inner.is_avoided(now);
         let result = f(&mut inner);
         self.shared.settled.store(inner.breaker.is_settled(&inner.config, now), Ordering::Release);
         self.shared.cooldowns.store(inner.breaker.cooldowns(), Ordering::Release);

@@ -196,20 +196,18 @@ where
         Poll::Ready(self.track.track(guard, Err(error)).map(drop))
     }
 
+    #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
         let probe = match self.reserved.take() {
             Some(probe) => probe,
             None => match self.health.admit(Instant::now()) {
                 Ok(probe) => probe,
-                Err(until) => {
-                    let error = Some(CoolingDown { until });
-                    return ResponseFuture { state: State::Refused { error } };
-                }
+                Err(until) => return ResponseFuture::refused(CoolingDown { until }, self),
             },
         };
         let guard = Some(self.health.guard(probe));
         let (track, head) = (self.track.clone(), self.head.clone());
-        ResponseFuture { state: State::Calling { inner: self.inner.call(req), guard, track, head } }
+        ResponseFuture { inner: Some(self.inner.call(req)), refusal: None, guard, track, head }
     }
 }
 
@@ -264,25 +262,22 @@ pin_project! {
     /// The future of [`Cooldown`], which attaches the [`HealthGuard`] to the response.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T, C> {
+        // None if the call was refused.
         #[pin]
-        state: State<F, T, C>,
+        inner: Option<F>,
+        refusal: Option<CoolingDown>,
+        // None after it was attached.
+        guard: Option<HealthGuard>,
+        track: T,
+        head: C,
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    #[derive(Debug)]
-    enum State<F, T, C> {
-        Calling {
-            #[pin]
-            inner: F,
-            // None after it was attached.
-            guard: Option<HealthGuard>,
-            track: T,
-            head: C,
-        },
-        // A call that no balancer has chosen.
-        Refused { error: Option<CoolingDown> },
+impl<F, T: Clone, C: Clone> ResponseFuture<F, T, C> {
+    #[cold]
+    fn refused<S>(refusal: CoolingDown, service: &Cooldown<S, T, C>) -> Self {
+        let (track, head) = (service.track.clone(), service.head.clone());
+        Self { inner: None, refusal: Some(refusal), guard: None, track, head }
     }
 }
 
@@ -296,19 +291,19 @@ where
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Calling { inner, guard, track, head } => {
-                let result = ready!(inner.poll(cx));
-                let Some(mut guard) = guard.take() else {
-                    return Poll::Ready(result);
-                };
-                guard.response_head(&head.classify(result.as_ref()));
-                Poll::Ready(track.track(guard, result))
-            }
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
             // A future that is polled again after its end stays pending.
-            StateProj::Refused { error } => {
-                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into_service_error())))
-            }
-        }
+            return this
+                .refusal
+                .take()
+                .map_or(Poll::Pending, |refusal| Poll::Ready(Err(refusal.into_service_error())));
+        };
+        let result = ready!(inner.poll(cx));
+        let Some(mut guard) = this.guard.take() else {
+            return Poll::Ready(result);
+        };
+        guard.response_head(&this.head.classify(result.as_ref()));
+        Poll::Ready(this.track.track(guard, result))
     }
 }

@@ -14,35 +14,24 @@ pin_project! {
     /// The future of [`Quota`](super::Quota), which attaches the [`QuotaGuard`] to the response.
     #[derive(Debug)]
     pub struct ResponseFuture<F, T> {
+        // None if the call was refused.
         #[pin]
-        state: State<F, T>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    #[derive(Debug)]
-    enum State<F, T> {
-        Calling {
-            #[pin]
-            inner: F,
-            // None after it was attached.
-            held: Option<QuotaGuard>,
-            track: T,
-
-        },
-        // A call that no balancer has chosen.
-        Refused { error: Option<Exhausted> },
+        inner: Option<F>,
+        refusal: Option<Exhausted>,
+        // None after it was attached.
+        held: Option<QuotaGuard>,
+        track: T,
     }
 }
 
 impl<F, T> ResponseFuture<F, T> {
     pub(super) const fn calling(inner: F, held: Option<QuotaGuard>, track: T) -> Self {
-        Self { state: State::Calling { inner, held, track } }
+        Self { inner: Some(inner), refusal: None, held, track }
     }
 
-    pub(super) const fn refused(error: Exhausted) -> Self {
-        Self { state: State::Refused { error: Some(error) } }
+    #[cold]
+    pub(super) const fn refused(refusal: Exhausted, track: T) -> Self {
+        Self { inner: None, refusal: Some(refusal), held: None, track }
     }
 }
 
@@ -55,18 +44,18 @@ where
     type Output = Result<Res, Err>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Calling { inner, held, track } => {
-                let result = ready!(inner.poll(cx));
-                Poll::Ready(match held.take() {
-                    Some(held) => track.track(held, result),
-                    None => result,
-                })
-            }
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
             // A future that is polled again after its end stays pending.
-            StateProj::Refused { error } => {
-                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into_service_error())))
-            }
-        }
+            return this
+                .refusal
+                .take()
+                .map_or(Poll::Pending, |refusal| Poll::Ready(Err(refusal.into_service_error())));
+        };
+        let result = ready!(inner.poll(cx));
+        Poll::Ready(match this.held.take() {
+            Some(held) => this.track.track(held, result),
+            None => result,
+        })
     }
 }

@@ -150,12 +150,13 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
         let reserved = match self.reserved.take() {
             Some(reserved) => reserved,
             None => match self.kept.meters.reserve(self.cost.get(&req), Instant::now()) {
                 Ok(reserved) => reserved,
-                Err(full) => return ResponseFuture::refused(Exhausted::at(full.until)),
+                Err(full) => return ResponseFuture::refused(Exhausted::at(full.until), self.track.clone()),
             },
         };
         // Before the inner call: if that panics, the guard still frees the slot in flight.

@@ -103,6 +103,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
         let limit = self.limit.get(&req).into_limit();
         // An end beyond the range of `Instant` is no limit.

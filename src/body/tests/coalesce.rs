@@ -193,7 +193,7 @@ async fn idle_timeout_does_not_fire_for_a_slow_reader() {
     let idle =
         AttemptTimeouts { idle: Some(Limit::from(Duration::from_secs(1))), ..AttemptTimeouts::default() };
     let mut source = Box::pin(Source::new(upstream, RunningTimeouts::start(&idle, false)));
-    source.as_mut().timeouts().record_frame().expect("in time");
+    source.as_mut().timeouts().record_frame(false).expect("in time");
     // The reader takes nothing for an hour, and then everything.
     tokio::time::advance(Duration::from_secs(3600)).await;
     let event = std::future::poll_fn(|cx| source.as_mut().poll_event(cx)).await;

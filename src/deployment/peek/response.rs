@@ -168,7 +168,7 @@ pub(super) fn name_events(headers: &mut HeaderMap) {
 /// Returns true if the body is compressed, although no compression was requested.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     // The header is usually absent.
-    if !headers.contains_key(header::CONTENT_ENCODING) {
+    if headers.get(header::CONTENT_ENCODING).is_none() {
         return false;
     }
     let values = headers.get_all(header::CONTENT_ENCODING).iter();

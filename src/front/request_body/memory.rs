@@ -59,17 +59,17 @@ impl BodyMemory {
         BodyShare { memory: self, permit: None, bytes: 0, waiting: None }
     }
 
+    /// Acquires permits that are free.
+    fn try_acquire(&self, units: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.units).try_acquire_many_owned(count(units)).ok()
+    }
+
     /// Acquires permits; slow uploads give way.
     async fn acquire(&self, units: usize) -> Result<OwnedSemaphorePermit, Error> {
-        // The number of units of a body within the limit fits a u32.
-        let count = u32::try_from(units).unwrap_or(u32::MAX);
-        if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(count) {
-            return Ok(permit);
-        }
         if !self.lock().make_room(units) {
             return Err(Error::Busy);
         }
-        match timeout(MAX_WAIT, Arc::clone(&self.units).acquire_many_owned(count)).await {
+        match timeout(MAX_WAIT, Arc::clone(&self.units).acquire_many_owned(count(units))).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Error::Busy),
         }
@@ -78,6 +78,11 @@ impl BodyMemory {
     fn lock(&self) -> MutexGuard<'_, Uploads> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the number as a semaphore takes it: that of a body within the limit fits.
+fn count(units: usize) -> u32 {
+    u32::try_from(units).unwrap_or(u32::MAX)
 }
 
 impl Uploads {
@@ -121,22 +126,36 @@ impl BodyShare<'_> {
         self.bytes
     }
 
-    /// Acquires the memory of more bytes.
+    /// Acquires the memory of more bytes, if it is free. Otherwise [`BodyShare::wait`] must follow.
+    #[must_use]
+    pub(super) fn try_grow(&mut self, by: usize) -> bool {
+        self.bytes += by;
+        let missing = self.missing();
+        missing == 0 || self.memory.try_acquire(missing).is_some_and(|more| self.add(more))
+    }
+
+    /// Acquires the memory that is missing.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`] if the memory is used up and no upload gives way.
-    pub(super) async fn grow(&mut self, by: usize) -> Result<(), Error> {
-        self.bytes += by;
-        let (units, held) = (self.bytes / UNIT, self.held());
-        if units > held {
-            let more = self.memory.acquire(units - held).await?;
-            match &mut self.permit {
-                Some(permit) => permit.merge(more),
-                None => self.permit = Some(more),
-            }
-        }
+    pub(super) async fn wait(&mut self) -> Result<(), Error> {
+        let more = self.memory.acquire(self.missing()).await?;
+        self.add(more);
         Ok(())
+    }
+
+    /// Returns the number of permits that the bytes need and the share does not have.
+    fn missing(&self) -> usize {
+        (self.bytes / UNIT).saturating_sub(self.held())
+    }
+
+    fn add(&mut self, more: OwnedSemaphorePermit) -> bool {
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        true
     }
 
     /// Records that the upload waits for its client. Returns true if it must give way; otherwise the task is woken when it

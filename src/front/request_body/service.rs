@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, request::Parts};
 use http_body::Body as HttpBody;
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::Instant};
 use tower::Service;
@@ -99,24 +99,29 @@ where
 
     fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
         let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
+        // Taken apart here: the future would hold what it captures and the parts.
+        let AdmittedCall { call: ModelCall { operation, model, request }, permit } = admitted;
+        let (Parts { headers, .. }, body) = request.into_parts();
         Box::pin(async move {
-            let AdmittedCall { call: ModelCall { operation, model, request }, permit } = admitted;
-            let (parts, body) = request.into_parts();
-            let (mut share, mut reading) = (inner.memory.share(), Reading::new());
-            upload(&parts.headers, body, (inner.max_body, &mut share), &mut reading).await?;
+            // Boxed, because it is large: with it the future is too large for the caches of allocators.
+            let (mut share, mut reading) = (inner.memory.share(), Box::new(Reading::new()));
+            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await?;
             let target = CallTarget { operation, model };
-            let body = match reading.end(&target, &parts.headers)? {
+            let body = match reading.end(&target, &headers)? {
                 Ended::Accepted(body) => body,
-                Ended::Rejected(frames) => reread(frames, (target, parts.headers), &mut share).await?,
+                // Boxed, because it is rare.
+                Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), &mut share)).await?,
             };
-            share.grow(body.0.overrides.fallback_bytes()).await?;
+            if !share.try_grow(body.0.overrides.fallback_bytes()) {
+                share.wait().await?;
+            }
             let request = inner.request(body, arrival, share.finish());
             let context = Arc::clone(&request.context);
             let heartbeat = inner.early_heartbeat.filter(|_| request.info.stream);
             let call = inner.tree.call(request);
             let result = match heartbeat {
                 None => call.await,
-                Some(period) => match early::wait(call, arrival + period).await {
+                Some(period) => match Box::pin(early::wait(call, arrival + period)).await {
                     Ok(result) => result,
                     Err(call) => return Ok(early::response(call, period, permit)),
                 },
@@ -155,7 +160,9 @@ async fn reread(
     if frames.len() < LARGE {
         return Ok(read_again(frames, &target, &headers)?);
     }
-    share.grow(frames.len()).await?;
+    if !share.try_grow(frames.len()) {
+        share.wait().await?;
+    }
     match spawn_blocking(move || read_again(frames, &target, &headers)).await {
         Ok(body) => Ok(body?),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -37,11 +37,15 @@ where
         return Err(InvalidRequest::too_large(max_body).into());
     }
     let codings = codings(headers);
-    let body = UploadBody::new(body, max_body);
-    match codings.as_deref() {
-        Some([]) => collect(pin!(body), (max_body, share), reading).await,
-        codings => collect(pin!(decoded(body, codings)?), (max_body, share), reading).await,
+    if codings.as_ref().is_some_and(Vec::is_empty) {
+        return collect(pin!(UploadBody::new(body, max_body)), (max_body, share), reading).await;
     }
+    // Boxed, because such bodies are rare and their decoders large: the future of every request would be as large.
+    let decoded = async {
+        let body = pin!(decoded(UploadBody::new(body, max_body), codings.as_deref())?);
+        collect(body, (max_body, share), reading).await
+    };
+    Box::pin(decoded).await
 }
 
 /// Reads all pieces of a body.
@@ -55,7 +59,9 @@ async fn collect(
         if share.bytes() + piece.len() > max_body {
             return Err(InvalidRequest::too_large(max_body).into());
         }
-        share.grow(piece.len()).await?;
+        if !share.try_grow(piece.len()) {
+            share.wait().await?;
+        }
         reading.take(piece);
     }
     Ok(())
@@ -81,8 +87,8 @@ pin_project! {
     struct UploadBody<B> {
         #[pin]
         body: B,
-        #[pin]
-        timer: Option<Sleep>,
+        // Boxed, because most bodies need none, and the future of every request has room for it.
+        timer: Option<Pin<Box<Sleep>>>,
         max_body: usize,
         // The number of bytes that were received, and its value when the present period began.
         received: usize,
@@ -126,15 +132,11 @@ impl<B: HttpBody<Data = Bytes>> UploadBody<B> {
                 *this.until.insert(end.min(now + Self::WITHIN))
             }
         };
-        if this.timer.is_none() {
-            this.timer.set(Some(sleep_until(until)));
-        }
-        if let Some(mut timer) = this.timer.as_pin_mut() {
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() < until {
+            timer.as_mut().reset(until);
             ready!(timer.as_mut().poll(cx));
-            if timer.deadline() < until {
-                timer.as_mut().reset(until);
-                ready!(timer.poll(cx));
-            }
         }
         Poll::Ready(Err(match *this.end {
             Some(end) if end <= until => InvalidRequest::upload_timeout(Self::DURATION),
