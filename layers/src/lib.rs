@@ -16,40 +16,72 @@
 //! | [`QuotaLayer`](quota::QuotaLayer) | keeps the rate limits of an endpoint: the innermost [`Endpoint`] |
 //! | [`TimeoutLayer`](timeout::TimeoutLayer) | ends an attempt that takes too long |
 //!
-//! # Use of a single layer
-//! [`Timeout`](timeout), [`Retry`](retry) and the two fallbacks work without the others. [`Quota`](quota) and
-//! [`Cooldown`](cooldown) only keep accounts, and refuse no call: the balancer consults them before it calls. A single
-//! backend with a limit is therefore a group with one endpoint.
-//!
+//! # All six
 //! ```
-//! use tollgate_layers::{BoxError, Class, Outcome, balance::{Exhausted, RateLimitBalanceLayer, Strategy},
-//!     quota::{Limits, Meters, QuotaLayer}};
-//! use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+//! use std::time::Duration;
+//! use tollgate_layers::{BoxError, Class, Outcome,
+//!     balance::{RateLimitBalanceLayer, Strategy}, context_window::ContextWindowFallbackLayer,
+//!     cooldown::{CooldownConfig, CooldownLayer, EndpointHealth}, fallback::FallbackLayer,
+//!     quota::{Limits, Meters, QuotaLayer}, retry::RetryLayer, timeout::TimeoutLayer};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-//! let classify = |result: Result<&u16, &BoxError>| match result {
-//!     Ok(429) => Outcome::new(Class::RateLimited),
-//!     Ok(..500) => Outcome::new(Class::Success),
-//!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
+//! let classify = |result: Result<&&str, &BoxError>| match result {
+//!     Ok(_) => Outcome::new(Class::Success),
+//!     Err(error) if error.to_string() == "too long" => Outcome::new(Class::ContextWindow),
+//!     Err(_) => Outcome::new(Class::Unavailable),
 //! };
-//! let limits = Limits { requests: Some(2), ..Limits::default() };
-//! let backend = QuotaLayer::new(Meters::new(limits), classify)
-//!     .layer(service_fn(|()| async { Ok::<_, BoxError>(200) }));
+//! let backend = |name: &'static str| {
+//!     let limits = Limits { requests: Some(600), ..Limits::default() };
+//!     ServiceBuilder::new()
+//!         .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), classify))
+//!         .layer(QuotaLayer::new(Meters::new(limits), classify))
+//!         .layer(TimeoutLayer::new(Duration::from_secs(10)))
+//!         .service(service_fn(move |text: &'static str| async move {
+//!             if text.len() > 8 { Err(BoxError::from("too long")) } else { Ok(name) }
+//!         }))
+//! };
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitBalanceLayer::new(Strategy::default(), classify))
-//!     .service(vec![backend]);
-//! for _ in 0..2 {
-//!     assert_eq!(service.clone().oneshot(()).await?, 200);
-//! }
-//! let refused = service.oneshot(()).await.unwrap_err();
-//! assert!(refused.is::<Exhausted>(), "{refused}");
+//!     .layer(FallbackLayer::to(service_fn(|_| async { Ok("a spare") }), classify))
+//!     .layer(ContextWindowFallbackLayer::to(service_fn(|_| async { Ok("a larger one") }), classify))
+//!     .layer(RetryLayer::new(2u32, classify))
+//!     .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, classify))
+//!     .service(vec![backend("one of two"), backend("one of two")]);
+//! assert_eq!(service.clone().oneshot("short").await?, "one of two");
+//! assert_eq!(service.oneshot("longer than that").await?, "a larger one");
 //! # Ok::<(), BoxError>(()) }).map_err(|error| error.to_string())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # One alone
+//!
+//! | wanted | layer |
+//! |---|---|
+//! | a client that keeps a server's rate limit, and waits | [`QuotaLayer::waiting`](quota::QuotaLayer::waiting) |
+//! | a limit that refuses at once, with the time to return | [`QuotaLayer`](quota::QuotaLayer) |
+//! | at most so many calls at a time, until the end of their bodies (bulkhead) | [`QuotaLayer`](quota::QuotaLayer) with [`Limits::in_flight`](quota::Limits::in_flight) |
+//! | a circuit breaker | [`CooldownLayer`](cooldown::CooldownLayer) |
+//! | a load balancer over plain services | [`RateLimitBalanceLayer::services`](balance::RateLimitBalanceLayer::services) |
+//! | members that come and go | [`RateLimitBalance::members`](balance::RateLimitBalance::members) |
+//! | retries with a budget, on another endpoint | [`RetryLayer`](retry::RetryLayer) over a balancer |
+//! | a second service when the first one fails | [`FallbackLayer::to`](fallback::FallbackLayer::to) |
+//! | a timeout by request, per attempt | [`TimeoutLayer`](timeout::TimeoutLayer) |
+//!
+//! For HTTP and gRPC responses, classifiers and a body that reports its end are in the crate `tollgate-http`.
+//!
+//! # Boxed errors in async blocks
+//! A stack whose classifier is a closure or a function over `Result<&Res, &BoxError>` cannot be captured by an async block
+//! that must be [`Send`], such as a task or an axum handler: the compiler states that the "implementation of `FnOnce` is
+//! not general enough", because it does not know within an async block that the `'static` of `dyn Error` is that of the
+//! signature.
+//!
+//! Hide the type: put the stack into tower's `BoxCloneSyncService::new(stack)`, which costs one allocation a call, or
+//! return it from a function as `impl Service<Request, Response = .., Error = BoxError, Future: Send> + Clone`. An error
+//! type of the application's own, in place of [`BoxError`], needs neither.
+//!
 //! # Errors
-//! A layer keeps the error type of its inner service. [`Elapsed`](timeout::Elapsed) and [`Exhausted`](balance::Exhausted)
-//! are converted to that type by [`From`]: [`BoxError`] implements it, and an application's own error enum can. Below a
+//! A layer keeps the error type of its inner service. [`Elapsed`](timeout::Elapsed), [`Exhausted`](balance::Exhausted) and
+//! [`CoolingDown`](cooldown::CoolingDown) are converted to that type by [`From`]: [`BoxError`] implements it, and an application's own error enum can. Below a
 //! layer, add `map_err(BoxError::from)` to a service with an error type that has no such conversion, such as axum's
 //! routes or hyper's client.
 //!

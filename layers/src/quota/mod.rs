@@ -3,8 +3,9 @@
 //! Each deployment has meters for requests and tokens per minute and for calls in flight. A call reserves its cost
 //! *before* it is sent, so that foreseeable refusals do not happen. The charge is settled when the response completes.
 //!
-//! [`Quota`] is the innermost [`Endpoint`](crate::Endpoint): it wraps any service, and `Cooldown` and the balancer
-//! wrap it.
+//! Alone the layer refuses a call without capacity with [`Exhausted`](crate::balance::Exhausted), which contains the time to
+//! return, or lets it wait ([`QuotaLayer::waiting`]). Below a balancer it is the innermost [`Endpoint`](crate::Endpoint): it
+//! wraps any service, `Cooldown` and the balancer wrap it, and the balancer reserves before it calls.
 //!
 //! # How it differs from tower's `RateLimit` and `ConcurrencyLimit`
 //! tower's limits make the caller wait in `poll_ready`, before there is a request: a balancer cannot find out *when*
@@ -42,9 +43,8 @@
 //! ```
 //!
 //! # Hazards
-//! A call without a reservation, as in this example, is counted and never refused: only a balancer reserves first, and a
-//! single deployment is a [group of one](crate#one-alone). A wrong cost makes the token limit too loose or too strict,
-//! until reported usage has corrected it.
+//! A wrong cost makes the token limit too loose or too strict, until reported usage has corrected it. For a streamed response
+//! set [`QuotaLayer::with_tracking`]: else the slot in flight is free at its head.
 
 mod account;
 mod cost;
