@@ -5,7 +5,7 @@
 //!
 //! `pick` is only the choice of the balancer: from the call to the reservation at an endpoint, in a group where all
 //! endpoints have capacity, and in a group where nineteen of twenty are full. `balance` is the same call to its end,
-//! accounting included. `filled` uses every slot of a group, and reports the time of one call; `saturated` is the cost of a
+//! accounting included. `stack_of_all_layers` is a call through every layer. `filled` uses every slot of a group, and reports the time of one call; `saturated` is the cost of a
 //! refusal, and `saturated_queue` its cost while the queue is full. A pick allocates once: the list of candidates.
 
 use std::{
@@ -19,6 +19,7 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use tollgate_layers::{
     BoxError, Class, Outcome,
     balance::{RateLimitBalance, RateLimitBalanceLayer, Strategy},
+    context_window::ContextWindowFallbackLayer,
     cooldown::{Cooldown, CooldownConfig, CooldownLayer, EndpointHealth},
     endpoint::Endpoint,
     fallback::FallbackLayer,
@@ -27,7 +28,7 @@ use tollgate_layers::{
     timeout::TimeoutLayer,
     track::AtResponse,
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceBuilder, service_fn};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -219,6 +220,25 @@ fn pick_nearly_full(bencher: Bencher<'_, '_>, endpoints: usize) {
 fn balance(bencher: Bencher<'_, '_>, endpoints: usize) {
     let all = (0..endpoints).map(|_| deployment(roomy(), LEAF));
     time(bencher, &group(all.collect()), REFUSED);
+}
+
+/// All layers, as in the table of the crate's documentation, over three closures.
+#[divan::bench]
+fn stack_of_all_layers(bencher: Bencher<'_, '_>) {
+    let backends = (0..3).map(|_| {
+        ServiceBuilder::new()
+            .layer(CooldownLayer::new(EndpointHealth::new(CooldownConfig::default()), CLASSIFY))
+            .layer(QuotaLayer::new(roomy(), CLASSIFY))
+            .layer(TimeoutLayer::new(Duration::from_secs(60)))
+            .service(service_fn(|request: u32| ready(Ok::<_, BoxError>(request))))
+    });
+    let stack = ServiceBuilder::new()
+        .layer(FallbackLayer::to(LEAF, CLASSIFY))
+        .layer(ContextWindowFallbackLayer::new(next, CLASSIFY))
+        .layer(RetryLayer::new(2_u32, CLASSIFY))
+        .layer(RateLimitBalanceLayer::new(Strategy::Adaptive, CLASSIFY))
+        .service(backends.collect());
+    time(bencher, &stack, REFUSED);
 }
 
 /// Endpoints with a limit of three calls per minute.
