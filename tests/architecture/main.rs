@@ -231,6 +231,23 @@ fn banned_code_is_nowhere_in_the_sources() {
 }
 
 #[test]
+fn the_layers_have_no_let_chain() {
+    let chained = |head: &str| {
+        let mut depth = 0;
+        let outside_of_brackets = head.chars().filter(|char| {
+            depth += i32::from("([".contains(*char)) - i32::from(")]".contains(*char));
+            depth == 0
+        });
+        let text: String = outside_of_brackets.collect();
+        let is_let = ["if let ", "while let ", "&& let "].iter().any(|start| text.contains(start));
+        is_let && text.contains("&& ")
+    };
+    let sources = layers().into_iter().chain(http());
+    let found = sources.filter(|source| source.code.split(['{', ';', '}']).any(chained));
+    none("Rust 1.85 has no let chains", found.map(|source| source.path).collect());
+}
+
+#[test]
 fn the_tree_passes_nothing_in_extensions() {
     let sources = gateway();
     let users =

@@ -352,10 +352,8 @@ where
         let in_time = |at: &Instant| *at <= expires;
         let untried_at = self.healthy_at.filter(in_time);
         let untried_cooling = self.cooling.iter().find(|cooling| !cooling.tried);
-        if !self.are_untried
-            && (untried_at.is_none() || !self.open.is_empty())
-            && let Some(cooling) = untried_cooling
-        {
+        let is_first = !self.are_untried && (untried_at.is_none() || !self.open.is_empty());
+        if let Some(cooling) = untried_cooling.filter(|_| is_first) {
             return Best::Among(std::slice::from_ref(&cooling.candidate));
         }
         if !self.open.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::policy::RetryPolicy;
+use super::{budget::Budget, policy::RetryPolicy};
 use crate::{Attempts, Class, Outcome, attempts::Directive};
 
 /// The state of one call: its repeats so far, and the repeat in flight.
@@ -66,11 +66,9 @@ impl Session {
             session.untried_only = attempts.take_begin_untried();
             // Set in both cases: an earlier session may have been dropped before its repeat was called.
             attempts.direct(if session.untried_only { Directive::Untried } else { Directive::Any });
-        } else if attempts.is_none_or(Attempts::begins)
-            && let Some(budget) = &policy.pacing().budget
-        {
+        } else if attempts.is_none_or(Attempts::begins) {
             // Once for each request: the first attempt of a fallback is free and not a deposit.
-            budget.deposit();
+            policy.pacing().budget.iter().for_each(Budget::deposit);
         }
         session
     }
@@ -155,7 +153,7 @@ impl Session {
         let may_go_elsewhere = is_recorded && self.others == Others::Possible;
         let elsewhere = |is_retry| may_go_elsewhere.then_some(Repeat::Elsewhere { is_retry });
         let may_be_free = outcome.class() == Class::RateLimited || !outcome.was_sent();
-        if may_be_free && let Some(free) = elsewhere(false) {
+        if let Some(free) = elsewhere(false).filter(|_| may_be_free) {
             return Some(free);
         }
         if self.retries >= policy.retries(req, outcome) {

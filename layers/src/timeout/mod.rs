@@ -280,9 +280,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(inner) = this.inner.as_mut().as_pin_mut()
-            && let Poll::Ready(result) = inner.poll(cx)
-        {
+        if let Some(Poll::Ready(result)) = this.inner.as_mut().as_pin_mut().map(|inner| inner.poll(cx)) {
             return Poll::Ready(result);
         }
         let Some((limit, at)) = *this.ends else {

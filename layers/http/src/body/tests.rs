@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -388,6 +388,25 @@ async fn the_layer_follows_the_contract_of_a_service() {
     }
     let mut clone = service.clone();
     assert!(clone.ready().await.unwrap().call(true).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_layer_serves_other_calls_after_one_that_was_dropped_or_panicked() {
+    let mut service = ServiceBuilder::new().layer(TrackBodyLayer::new(StatusClassifier::new())).service(
+        Strict::new(service_fn(|end: Option<bool>| async move {
+            assert!(end.is_none_or(|ends| ends), "in the future");
+            if end.is_none() {
+                std::future::pending().await
+            } else {
+                Ok::<_, BoxError>(Response::new(Empty::<Bytes>::new()))
+            }
+        })),
+    );
+    let mut dropped = Box::pin(service.ready().await.unwrap().call(None));
+    assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(dropped);
+    assert!(tokio::spawn(service.clone().oneshot(Some(false))).await.unwrap_err().is_panic());
+    assert!(service.ready().await.unwrap().call(Some(true)).await.is_ok());
 }
 
 #[tokio::test]
