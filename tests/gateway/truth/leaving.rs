@@ -32,7 +32,9 @@ async fn world() -> World {
     let case = case.always("d", say::unavailable().header("connection", "close"));
     let case = case.settings("num_retries: 50, retry_after: 1, allowed_fails: 1000000");
     // 300 of the 1,000 fail once before they leave: all that the default budget of 20 % and 100 allows, and one too many.
-    case.router("queue_timeout: 60, cooldown_time: 0, max_attempts: 100, retry_budget: {reserve: 200}").start().await
+    case.router("queue_timeout: 60, cooldown_time: 0, max_attempts: 100, retry_budget: {reserve: 200}")
+        .start()
+        .await
 }
 
 /// The number `n` comes and leaves when it is to; gives when it left.
