@@ -1,8 +1,58 @@
-//! The summary of a configuration that `--check` prints: no secrets, and only the host of each URL.
+//! The command `tollgate --check`: prints the summary of a configuration, without secrets and with only the host of each
+//! URL, and a verdict.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::Path, process::ExitCode};
 
-use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group, is_openai};
+use super::{BAD_CONFIG, InvalidFile, load};
+use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group, LeftOut, is_openai};
+
+/// Checks the file, and prints the verdict in the last line. With `strict`, a deployment that is left out is an error.
+///
+/// # Errors
+///
+/// Returns the exit code of an invalid configuration.
+pub(super) fn check(path: &Path, strict: bool) -> Result<ExitCode, ExitCode> {
+    let (config, warnings) = load(path).map_err(|invalid| {
+        eprint!("{invalid}");
+        println!("{}", refusal(&invalid));
+        ExitCode::from(BAD_CONFIG)
+    })?;
+    eprint!("{warnings}");
+    print!("{}", summary(&config));
+    let refused = strict && !config.left_out.is_empty();
+    let starts = if refused { "does not start with --strict" } else { "starts" };
+    println!("{starts}; {}; {}", left_out(&config), count(warnings.warnings().count(), "warning"));
+    if refused { Err(BAD_CONFIG.into()) } else { Ok(ExitCode::SUCCESS) }
+}
+
+fn refusal(invalid: &InvalidFile) -> String {
+    match invalid {
+        InvalidFile::Unreadable(_) => "does not start; the file cannot be read".to_owned(),
+        InvalidFile::Invalid(diagnostics) => {
+            let faults = diagnostics.errors().count() + diagnostics.left_out().count();
+            let warnings = count(diagnostics.warnings().count(), "warning");
+            format!("does not start; {}; {warnings}", count(faults, "error"))
+        }
+    }
+}
+
+/// Returns a number with its noun.
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Returns a sentence about the deployments that are left out.
+pub(super) fn left_out(config: &Config) -> String {
+    let served: usize = config.groups.iter().map(|group| group.deployments.len()).sum();
+    let left = config.left_out.len();
+    let are = if left == 1 { "is" } else { "are" };
+    match (served, left) {
+        (0, 0) => "there are no deployments: no model is served".to_owned(),
+        (_, 0) => "no deployment is left out".to_owned(),
+        (0, _) => format!("{left} of {left} deployments {are} left out: no model is served"),
+        _ => format!("{left} of {} deployments {are} left out", served + left),
+    }
+}
 
 /// Returns the summary of a configuration.
 #[must_use]
@@ -15,8 +65,9 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { groups, aliases, settings, master_key } = self.0;
+        let Config { groups, left_out, unserved: _, aliases, settings, master_key } = self.0;
         groups.iter().try_for_each(|g| group(g, f))?;
+        left_out.iter().try_for_each(|entry| left_out_entry(entry, f))?;
         for alias in aliases {
             let hidden = if alias.hidden { " (hidden)" } else { "" };
             writeln!(f, "{} -> {}{hidden}", alias.name, alias.group)?;
@@ -52,6 +103,11 @@ fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     writeln!(f)?;
     group.deployments.iter().try_for_each(|d| deployment(d, f))
+}
+
+fn left_out_entry(LeftOut { group, line, reason, .. }: &LeftOut, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let group = group.as_deref().unwrap_or("a deployment without a name");
+    writeln!(f, "left out: {group}, line {line}: {reason}")
 }
 
 fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {

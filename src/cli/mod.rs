@@ -5,7 +5,12 @@ mod environment;
 mod serve;
 mod simulate;
 
-use std::{fmt::Display, fs, path::Path, process::ExitCode};
+use std::{
+    fmt::{self, Display},
+    fs,
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{
     Parser,
@@ -61,22 +66,45 @@ fn lone_path(error: &clap::Error) -> Option<ExitCode> {
     })
 }
 
-/// Returns the configuration and its warnings.
+/// Returns the configuration, after printing its warnings.
 ///
 /// # Errors
 ///
 /// Returns the exit code after printing the errors.
-fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
-    let text = fs::read_to_string(path);
-    let path = path.display().to_string();
-    let text = text.map_err(|error| {
-        eprintln!("error: cannot read {path}: {error}");
-        ExitCode::from(BAD_CONFIG)
-    })?;
-    Config::from_yaml(&text, &path, &|name| std::env::var(name).ok()).map_err(|errors| {
+fn read(path: &Path) -> Result<Config, ExitCode> {
+    let (config, warnings) = load(path).map_err(|errors| {
         eprint!("{errors}");
         ExitCode::from(BAD_CONFIG)
-    })
+    })?;
+    eprint!("{warnings}");
+    Ok(config)
+}
+
+/// Returns the configuration and its warnings.
+fn load(path: &Path) -> Result<(Config, Diagnostics), InvalidFile> {
+    let text = fs::read_to_string(path);
+    let path = path.display().to_string();
+    let text =
+        text.map_err(|error| InvalidFile::Unreadable(format!("error: cannot read {path}: {error}\n")))?;
+    let config = Config::from_yaml(&text, &path, &|name| std::env::var(name).ok());
+    config.map_err(InvalidFile::Invalid)
+}
+
+/// The reason why a file is not used.
+enum InvalidFile {
+    /// The file cannot be read.
+    Unreadable(String),
+    /// The content has errors.
+    Invalid(Diagnostics),
+}
+
+impl Display for InvalidFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(message) => f.write_str(message),
+            Self::Invalid(errors) => errors.fmt(f),
+        }
+    }
 }
 
 /// Returns a function that prints an error and returns the exit code, for `map_err`.

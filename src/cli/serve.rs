@@ -1,6 +1,13 @@
 //! The command `tollgate --config ..`: serves until SIGINT or SIGTERM, and reloads the configuration on SIGHUP.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -8,9 +15,13 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{check::summary, environment, failed, read};
+use super::{
+    BAD_CONFIG,
+    check::{check, left_out},
+    environment, failed, read,
+};
 use crate::{
-    config::{Config, ListenerSettings},
+    config::{Config, LeftOut, ListenerSettings},
     gateway::Gateway,
     server::{self, DRAIN_TIMEOUT, Draining, Listener},
     stack,
@@ -37,6 +48,9 @@ pub(super) struct Arguments {
     /// Check the configuration, print a summary, and exit (with code 78 if it is invalid)
     #[arg(long)]
     check: bool,
+    /// Refuse a configuration that leaves a deployment out
+    #[arg(long)]
+    strict: bool,
     /// Name the upstream of each response in its header `x-litellm-model-api-base`
     #[arg(long)]
     expose_upstreams: bool,
@@ -48,18 +62,20 @@ impl Arguments {
     }
 }
 
-/// Serves the configuration, or prints its summary with `--check`.
+/// Serves the configuration, or checks it with `--check`.
 ///
 /// # Errors
 ///
 /// Returns the exit code after printing the error.
 pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let path = environment::config(arguments.config.take())?;
-    let (config, warnings) = read(&path)?;
-    eprint!("{warnings}");
     if arguments.check {
-        print!("{}", summary(&config));
-        return Ok(ExitCode::SUCCESS);
+        return check(&path, arguments.strict);
+    }
+    let config = read(&path)?;
+    if arguments.strict && !config.left_out.is_empty() {
+        eprintln!("error: {}, which --strict does not allow", left_out(&config));
+        return Err(BAD_CONFIG.into());
     }
     init_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -92,7 +108,8 @@ async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<Exi
     let listener =
         Listener::new(listener, max_connections(config)).with_keepalive_timeout(settings.keepalive_timeout);
     let (service, draining) = (gateway.clone(), state.draining.clone());
-    let reload = Reload { path, options, state, gateway, address, settings };
+    let left_out = Mutex::new(config.left_out.clone());
+    let reload = Reload { path, options, state, gateway, address, settings, left_out };
     tokio::spawn(reload.on_each(hangup));
     Ok(exit_code(serve_until(signals, listener, service, draining).await))
 }
@@ -137,6 +154,8 @@ struct Reload {
     address: SocketAddr,
     /// The values in the file when the listener was created.
     settings: ListenerSettings,
+    /// The deployments that the tree leaves out.
+    left_out: Mutex<Vec<LeftOut>>,
 }
 
 impl Reload {
@@ -161,18 +180,34 @@ impl Reload {
 
     /// Replaces the tree, or prints the errors of an invalid file and keeps the tree.
     fn reload(&self) {
-        let Ok((config, warnings)) = read(&self.path) else {
+        let config = read(&self.path).ok().filter(|config| !self.leaves_more_out(config));
+        let Some(config) = config else {
             return eprintln!("tollgate: the configuration stays as it was");
         };
-        eprint!("{warnings}");
         match stack::gateway(&config, &self.state, self.options) {
             Ok(gateway) => {
                 self.gateway.replace(&gateway);
+                self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&config.left_out);
                 self.warn(&config);
                 eprintln!("tollgate: reloaded, serving {}", groups(&config));
             }
             Err(error) => eprintln!("tollgate: the configuration stays as it was: {error}"),
         }
+    }
+
+    /// Returns true, with a message, if the new tree would leave out a deployment for another reason than the present
+    /// one: a slip in the file must not end a group that is served.
+    fn leaves_more_out(&self, config: &Config) -> bool {
+        let known = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            |new: &LeftOut| known.iter().any(|old| (&old.group, &old.reason) == (&new.group, &new.reason));
+        let new = config.left_out.iter().find(|new| !is_known(new));
+        if let Some(LeftOut { line, reason, .. }) = new {
+            eprintln!(
+                "tollgate: a reload leaves no deployment out that the start did not: line {line}: {reason}"
+            );
+        }
+        new.is_some()
     }
 
     /// Prints the warnings of a start, and one for changed settings that need a restart.
@@ -220,7 +255,7 @@ fn warn_open(address: SocketAddr, config: &Config) {
 
 fn groups(config: &Config) -> String {
     let groups: Vec<&str> = config.groups.iter().map(|group| &*group.name).collect();
-    groups.join(", ")
+    if groups.is_empty() { "no model".to_owned() } else { groups.join(", ") }
 }
 
 /// The signals that shut the process down.

@@ -41,6 +41,8 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
+    /// The deployment cannot be used and is left out. The rest of the configuration can be used.
+    LeftOut,
     /// The configuration can be used, but probably has another effect than intended.
     Warning,
 }
@@ -61,6 +63,11 @@ impl Diagnostics {
     /// Returns the errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.entries.iter().filter(|d| d.severity == Severity::Error)
+    }
+
+    /// Returns the errors that leave a deployment out.
+    pub fn left_out(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.entries.iter().filter(|d| d.severity == Severity::LeftOut)
     }
 
     /// Returns the warnings.
@@ -91,7 +98,7 @@ impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Error => "error",
-            Self::Warning => "warning",
+            Self::LeftOut | Self::Warning => "warning",
         })
     }
 }
@@ -117,6 +124,9 @@ impl Diagnostic {
         if let Some(help) = &self.help {
             writeln!(f, "{gutter} = help: {help}")?;
         }
+        if self.severity == Severity::LeftOut {
+            writeln!(f, "{gutter} = note: the deployment is left out")?;
+        }
         Ok(())
     }
 }
@@ -127,6 +137,10 @@ pub(super) struct DiagnosticSink<'a> {
     pub(super) source: Source<'a>,
     entries: Vec<(Location, Diagnostic)>,
     searches: usize,
+    /// The severity of an error: it depends on the part of the file that is read.
+    error: Severity,
+    /// The first error of the deployment that is read.
+    first: Option<Arc<str>>,
 }
 
 /// The number of names for which a similar one is searched: the search compares a name with all others.
@@ -134,7 +148,13 @@ const MAX_SEARCHES: usize = 20;
 
 impl<'a> DiagnosticSink<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { source: Source::new(text), entries: Vec::new(), searches: 0 }
+        Self {
+            source: Source::new(text),
+            entries: Vec::new(),
+            searches: 0,
+            error: Severity::Error,
+            first: None,
+        }
     }
 
     /// Returns the result of a search for a similar name, or none if there were enough searches.
@@ -143,9 +163,22 @@ impl<'a> DiagnosticSink<'a> {
         if self.searches > MAX_SEARCHES { None } else { search() }
     }
 
+    /// Reads a part of one deployment: an error there leaves the deployment out and does not stop the start. Returns the
+    /// first error with the result.
+    pub(super) fn deployment<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Option<Arc<str>>) {
+        self.error = Severity::LeftOut;
+        let result = read(self);
+        self.error = Severity::Error;
+        (result, self.first.take())
+    }
+
     /// Adds an error at `at`. The result takes a [`Diagnostic::help`].
     pub(super) fn error(&mut self, at: &Location, message: impl Into<String>) -> &mut Diagnostic {
-        self.push(Severity::Error, at, message.into())
+        let message = message.into();
+        if self.error == Severity::LeftOut {
+            self.first.get_or_insert_with(|| message.as_str().into());
+        }
+        self.push(self.error, at, message)
     }
 
     /// Adds a warning at `at`. The result takes a [`Diagnostic::help`].

@@ -46,9 +46,9 @@ mod yaml;
 pub use error::{Diagnostic, Diagnostics, Severity};
 pub use framing::is_framing;
 pub use model::{
-    Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, ListenerSettings,
-    Midstream, MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy, Settings, Target,
-    Timeouts, TokenAccounting,
+    Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,
+    ListenerSettings, Midstream, MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy,
+    Settings, Target, Timeouts, TokenAccounting, Unserved,
 };
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
@@ -72,7 +72,7 @@ impl Config {
         let mut sink = DiagnosticSink::new(text);
         let config = yaml::parse(text, &mut sink)
             .and_then(|root| raw::read(root, env, &mut sink))
-            .map(|raw| resolve::resolve(&raw, &mut sink));
+            .map(|raw| resolve::resolve(raw, &mut sink));
         let diagnostics = sink.finish(file_name);
         match config {
             Some(config) if !diagnostics.has_errors() => Ok((config, diagnostics)),

@@ -16,8 +16,12 @@ use super::{Pattern, Vendor};
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The groups, in the order in which the file first names them. Never empty.
+    /// The groups, in the order in which the file first names them. Empty if no deployment can be served.
     pub groups: Vec<Group>,
+    /// The entries of `model_list` that are not served, in file order.
+    pub left_out: Vec<LeftOut>,
+    /// The names that the file defines and that no deployment serves.
+    pub unserved: Vec<Unserved>,
     /// Alternative names of groups.
     pub aliases: Vec<Alias>,
     /// The settings for all groups.
@@ -41,6 +45,28 @@ pub struct Group {
     pub name: Arc<str>,
     /// The deployments of the group, in file order. Never empty.
     pub deployments: Vec<Deployment>,
+}
+
+/// An entry of `model_list` that is left out, because it has an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The `model_name`, unless it is missing or invalid.
+    pub group: Option<Arc<str>>,
+    /// The id that the deployment would have.
+    pub id: Arc<str>,
+    /// The line of the entry.
+    pub line: usize,
+    /// The first error of the entry.
+    pub reason: Arc<str>,
+}
+
+/// A name for which each request gets a 404, because no deployment serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// The name of a group or of an alias, which may be a pattern.
+    pub name: Arc<str>,
+    /// The reason, for the error of the request.
+    pub reason: Arc<str>,
 }
 
 /// An alternative name of a group.

@@ -43,10 +43,13 @@ impl RawConfig<'_> {
 #[derive(Debug)]
 pub(super) struct ModelEntry {
     pub(super) at: Location,
-    pub(super) name: Arc<str>,
+    /// The name of the group, unless it is missing or invalid.
+    pub(super) name: Option<Arc<str>>,
     pub(super) top: Section,
     pub(super) params: Section,
     pub(super) info: Section,
+    /// The first error of the entry. It leaves the deployment out.
+    pub(super) error: Option<Arc<str>>,
 }
 
 /// The environment variables for `os.environ/NAME` and for the defaults of the providers.
@@ -166,16 +169,15 @@ fn warn_unknown_section(key: &Key, sink: &mut DiagnosticSink<'_>) {
 
 fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> Vec<ModelEntry> {
     let Some((key, list)) = root.take("model_list") else {
-        sink.error(at, "there is no `model_list`")
+        sink.warning(at, "there is no `model_list`: no model is served")
             .help("list at least one deployment: see examples/quickstart.yaml");
         return Vec::new();
     };
     match list.value {
-        Value::List(items) if !items.is_empty() => {
-            items.into_iter().filter_map(|item| entry(item, sink)).collect()
-        }
+        Value::List(items) if !items.is_empty() => items.into_iter().map(|item| entry(item, sink)).collect(),
         Value::List(_) | Value::Null => {
-            sink.error(&key.at, "`model_list` is empty").help("list at least one deployment");
+            sink.warning(&key.at, "`model_list` is empty: no model is served")
+                .help("list at least one deployment");
             Vec::new()
         }
         Value::Unset | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
@@ -186,19 +188,33 @@ fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> 
     }
 }
 
-fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
+/// Reads an entry. An error in one part hides no error in another.
+fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> ModelEntry {
+    let (entry, error) = sink.deployment(|sink| parts(node, sink));
+    ModelEntry { error, ..entry }
+}
+
+fn parts(node: Node, sink: &mut DiagnosticSink<'_>) -> ModelEntry {
     let at = node.at.clone();
+    let mut top = Section::default();
     if node.is_null() {
         sink.error(&at, "the deployment is empty")
             .help("remove the line, or write `model_name` and `litellm_params`");
-        return None;
-    }
-    let mut top = Section::of(node, "a deployment", sink);
-    if !top.is_map() {
-        return None;
+    } else {
+        top = Section::of(node, "a deployment", sink);
     }
     let params = top.take_section("litellm_params", sink);
     let info = top.take_section("model_info", sink);
+    warn_unknown_keys(&top, sink);
+    if top.is_map() && !params.is_map() && !params.is_invalid() {
+        sink.error(&at, "the deployment has no `litellm_params`")
+            .help("it needs at least `litellm_params.model`");
+    }
+    let name = if top.is_map() { model_name(&top, &at, sink) } else { None };
+    ModelEntry { at, name, top, params, info, error: None }
+}
+
+fn warn_unknown_keys(top: &Section, sink: &mut DiagnosticSink<'_>) {
     for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
         let name = key.at.last();
         let near = sink.suggest(|| keys::nearest(name, keys::ENTRY.iter().copied(), 3));
@@ -209,18 +225,16 @@ fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> Option<ModelEntry> {
             entry.help(format!("write `{name}` below `litellm_params`"));
         }
     }
-    if !params.is_map() && !params.is_invalid() {
-        sink.error(&at, "the deployment has no `litellm_params`")
-            .help("it needs at least `litellm_params.model`");
-    }
-    let Some(name) = top.get("model_name") else {
-        sink.error(&at, "the deployment has no `model_name`").help("clients send this name as `model`");
+}
+
+fn model_name(top: &Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
+    let Some(node) = top.get("model_name") else {
+        sink.error(at, "the deployment has no `model_name`").help("clients send this name as `model`");
         return None;
     };
-    let location = &name.at;
-    let name = read::text(name, sink)?;
+    let name = read::text(node, sink)?;
     if name.matches('*').count() > 1 {
-        sink.warning(location, "a pattern has exactly one `*`: this name is matched literally");
+        sink.warning(&node.at, "a pattern has exactly one `*`: this name is matched literally");
     }
-    Some(ModelEntry { at, name: name.into(), top, params, info })
+    Some(name.into())
 }

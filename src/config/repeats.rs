@@ -19,7 +19,7 @@ impl Repeats {
     pub(super) fn exceeded(&mut self, diagnostic: &Diagnostic) -> bool {
         let severity = diagnostic.severity;
         let kind = match severity {
-            Severity::Error => without_names(&diagnostic.message),
+            Severity::Error | Severity::LeftOut => without_names(&diagnostic.message),
             Severity::Warning => String::new(),
         };
         let count = self.0.entry((severity, kind)).or_default();
@@ -39,7 +39,7 @@ impl Repeats {
 
 const fn limit(severity: Severity) -> usize {
     match severity {
-        Severity::Error => MAX_ERRORS,
+        Severity::Error | Severity::LeftOut => MAX_ERRORS,
         Severity::Warning => MAX_WARNINGS,
     }
 }

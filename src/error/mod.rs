@@ -42,6 +42,13 @@ pub(crate) enum Error {
     Method(&'static str),
     /// The group does not exist.
     UnknownModel(Arc<str>),
+    /// The configuration has the group, and none of its deployments can be served.
+    Unserved {
+        /// The name that the request contained.
+        model: Arc<str>,
+        /// The reason, from the configuration.
+        reason: Arc<str>,
+    },
     /// Admission control refused the request: the gateway is at its limit of requests or of buffered bytes.
     Busy,
     /// An attempt, or the whole request, took too long.
@@ -94,6 +101,9 @@ impl fmt::Display for Error {
             Self::Method(allowed) => write!(f, "This path accepts only {allowed}."),
             Self::UnknownModel(name) => {
                 write!(f, "There is no model `{}`. GET /v1/models lists the models.", truncated(name))
+            }
+            Self::Unserved { model, reason } => {
+                write!(f, "The model `{}` has no deployment that can be served: {reason}.", truncated(model))
             }
             Self::Busy => {
                 f.write_str("The gateway is at its limit of concurrent requests. Try again in a second.")

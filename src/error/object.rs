@@ -33,7 +33,7 @@ impl ErrorObject {
         let (_, kind, code) = status_type_code(error);
         let param = match error {
             Error::InvalidRequest(invalid) => invalid.param(),
-            Error::UnknownModel(_) => Some("model"),
+            Error::UnknownModel(_) | Error::Unserved { .. } => Some("model"),
             _ => None,
         };
         Self { param: param.map(str::to_owned), ..Self::new(error.to_string(), kind, code) }
@@ -106,7 +106,9 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         }
         Error::NoRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
-        Error::UnknownModel(_) => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
+        Error::UnknownModel(_) | Error::Unserved { .. } => {
+            (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found")
+        }
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),
         Error::Elapsed(elapsed) => {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.name().unwrap_or("timeout"))

@@ -13,7 +13,8 @@ impl HasOutcome for Error {
             | Self::Unauthenticated { .. }
             | Self::NoRoute { .. }
             | Self::Method(_)
-            | Self::UnknownModel(_) => OutcomeKind::BadRequest.outcome().refused(),
+            | Self::UnknownModel(_)
+            | Self::Unserved { .. } => OutcomeKind::BadRequest.outcome().refused(),
             Self::Busy => OutcomeKind::Overloaded.outcome().refused(),
             Self::Elapsed(elapsed) if elapsed.is_evidence() => OutcomeKind::Timeout.outcome(),
             Self::Elapsed(_) => OutcomeKind::Timeout.outcome().without_evidence(),

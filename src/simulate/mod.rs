@@ -109,6 +109,9 @@ pub fn run(config: &Config, scenario: &Scenario) -> Result<Report, BoxError> {
 }
 
 fn no_group(requested: &str, config: &Config) -> String {
+    if config.groups.is_empty() {
+        return "the configuration has no deployment that can be served".to_owned();
+    }
     let groups: Vec<_> = config.groups.iter().map(|group| format!("`{}`", group.name)).collect();
     format!("there is no group `{requested}`; the groups are {}", groups.join(", "))
 }

@@ -12,7 +12,7 @@ use tower::Service;
 use crate::{
     Error,
     body::{BoxResponseFuture, Response},
-    config::{Config, Deployment, Group, Pattern, Patterns},
+    config::{Config, Deployment, Group, Pattern, Patterns, Unserved},
     group::ArcService,
     request::Request,
 };
@@ -29,8 +29,16 @@ pub(crate) struct Router {
 /// The groups by exact name, and by pattern for names that have no exact entry.
 #[derive(Debug)]
 struct RouteTable {
-    groups: HashMap<Arc<str>, ArcService>,
-    patterns: Patterns<ArcService>,
+    groups: HashMap<Arc<str>, Route>,
+    patterns: Patterns<Route>,
+}
+
+/// The destination of a name.
+#[derive(Clone, Debug)]
+enum Route {
+    Group(ArcService),
+    /// All deployments of the group are left out, for this reason.
+    Unserved(Arc<str>),
 }
 
 impl Router {
@@ -48,11 +56,11 @@ impl Router {
         for g in &config.groups {
             let deployments = g.deployments.iter().map(&deployment).collect::<Result<Vec<_>, _>>()?;
             if let Some(pattern) = Pattern::parse(&g.name) {
-                patterns.push((pattern, group(g, deployments))); // not by id: `*` would capture nothing
+                patterns.push((pattern, Route::Group(group(g, deployments)))); // not by id: `*` would capture nothing
                 continue;
             }
             single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
-            named.insert(Arc::clone(&g.name), group(g, deployments));
+            named.insert(Arc::clone(&g.name), Route::Group(group(g, deployments)));
         }
         let aliases = config.aliases.iter(); // one step: an alias of an alias does not resolve
         let aliases =
@@ -61,21 +69,30 @@ impl Router {
         for ((g, id), d) in single {
             // a single deployment shares the stack of its group
             let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
-            named.entry(Arc::clone(id)).or_insert_with(|| whole.unwrap_or_else(|| group(g, vec![d])));
+            named
+                .entry(Arc::clone(id))
+                .or_insert_with(|| whole.unwrap_or_else(|| Route::Group(group(g, vec![d]))));
+        }
+        for Unserved { name, reason } in &config.unserved {
+            let route = Route::Unserved(Arc::clone(reason));
+            match Pattern::parse(name) {
+                Some(pattern) => patterns.push((pattern, route)),
+                None => _ = named.entry(Arc::clone(name)).or_insert(route),
+            }
         }
         let patterns = patterns.into_iter().collect();
         Ok(Self { routes: Arc::new(RouteTable { groups: named, patterns }) })
     }
 
-    /// Returns the group that a name stands for.
-    fn find(&self, name: &str) -> Option<&ArcService> {
+    /// Returns the route of a name.
+    fn find(&self, name: &str) -> Option<&Route> {
         let RouteTable { groups, patterns } = &*self.routes;
         groups.get(name).or_else(|| patterns.find(name))
     }
 
-    /// Returns true if the name stands for a group.
+    /// Returns true if the name stands for a group that is served.
     pub(crate) fn has_route(&self, name: &str) -> bool {
-        self.find(name).is_some()
+        matches!(self.find(name), Some(Route::Group(_)))
     }
 }
 
@@ -89,12 +106,13 @@ impl Service<Request> for Router {
     }
 
     fn call(&mut self, request: Request) -> BoxResponseFuture {
-        match self.find(request.group()) {
-            Some(group) => group.call(request),
-            None => {
-                let unknown = Error::UnknownModel(Arc::clone(request.group()));
-                Box::pin(ready(Err(unknown)))
+        let error = match self.find(request.group()) {
+            Some(Route::Group(group)) => return group.call(request),
+            Some(Route::Unserved(reason)) => {
+                Error::Unserved { model: Arc::clone(request.group()), reason: Arc::clone(reason) }
             }
-        }
+            None => Error::UnknownModel(Arc::clone(request.group())),
+        };
+        Box::pin(ready(Err(error)))
     }
 }

@@ -27,7 +27,7 @@ async fn help_and_version_are_as_people_expect() {
     for flag in ["--help", "-h"] {
         let help = run([flag]).await;
         assert_eq!(help.code, Some(0));
-        for word in ["--config", "--host", "--port", "--check", "--expose-upstreams"] {
+        for word in ["--config", "--host", "--port", "--check", "--strict", "--expose-upstreams"] {
             assert!(help.stdout.contains(word), "{word} is not in {}", help.stdout);
         }
     }
@@ -81,7 +81,7 @@ async fn a_path_without_config_is_an_error_with_a_suggestion() {
 
 #[tokio::test]
 async fn the_configuration_comes_from_an_argument_or_from_the_environment() {
-    let (good, bad) = (config(GOOD), config("model_list: []"));
+    let (good, bad) = (config(GOOD), config("model_list: 1"));
     let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
     for (variables, arguments) in [
         (&[][..], &["-c", good, "--check"][..]),
@@ -145,7 +145,7 @@ async fn an_empty_master_key_of_the_environment_is_an_error() {
 async fn an_empty_entry_of_the_model_list_is_an_error_with_its_line() {
     for (list, line) in [("model_list:\n  -\n", 2), ("model_list:\n  - null\n", 2), ("model_list: [{}]\n", 1)]
     {
-        let ended = run(["-c", config(list).to_str().unwrap(), "--port", "0"]).await;
+        let ended = run(["-c", config(list).to_str().unwrap(), "--port", "0", "--strict"]).await;
         assert_eq!(ended.code, Some(78), "{list}: {}", ended.stderr);
         assert!(ended.stderr.contains(&format!("config.yaml:{line}:")), "{list}: {}", ended.stderr);
     }
@@ -292,7 +292,7 @@ async fn secrets_come_from_the_environment() {
 async fn a_secret_that_is_not_in_the_environment_is_an_error_where_it_is_needed() {
     let yaml =
         "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, api_key: os.environ/MY_KEY}\n";
-    let ended = run(["--config", config(yaml).to_str().unwrap(), "--check"]).await;
+    let ended = run(["--config", config(yaml).to_str().unwrap(), "--check", "--strict"]).await;
     assert_eq!(ended.code, Some(78));
     assert!(ended.stderr.contains("MY_KEY") && ended.stderr.contains(":3:"), "{}", ended.stderr);
 }

@@ -19,6 +19,7 @@ mod held_events;
 mod http;
 mod kept_connections;
 mod leaks;
+mod left_out;
 mod litellm_names;
 mod models;
 mod owner;

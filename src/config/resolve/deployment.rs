@@ -41,7 +41,7 @@ fn accounting(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<TokenAccount
     read::choice(node, &[("azure", TokenAccounting::Azure), ("billed", TokenAccounting::Billed)], sink)
 }
 
-/// Resolves an entry. Returns none if its target is invalid; the errors are in the sink.
+/// Resolves an entry. Returns none if its name or its target is invalid; the errors are in the sink.
 pub(super) fn resolve(
     entry: &ModelEntry,
     id: Arc<str>,
@@ -64,7 +64,6 @@ pub(super) fn resolve(
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
     Some(Deployment {
         id,
-        group: entry.name.clone(),
         limits: limits(entry, provider, common, sink),
         timeouts,
         num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
@@ -74,8 +73,9 @@ pub(super) fn resolve(
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: info(entry, sink),
-        // Last, so that an invalid target hides no other error.
+        // Last, so that an invalid name or target hides no other error.
         target: Target { http2, ..target? },
+        group: entry.name.clone()?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::defaults;
 use crate::config::{
-    FallbackTarget, Fallbacks, Pattern,
+    FallbackTarget, Fallbacks, Group, LeftOut, Pattern,
     error::DiagnosticSink,
     keys,
     raw::RawConfig,
@@ -12,10 +12,12 @@ use crate::config::{
     yaml::{Key, Location, Node, Value},
 };
 
-/// All names that can be called: groups, aliases and ids of deployments.
+/// All names of the file: groups, aliases and ids of deployments.
 pub(super) struct KnownNames {
     names: BTreeMap<Arc<str>, NameKind>,
-    patterns: Vec<Pattern>,
+    patterns: Vec<(Pattern, NameKind)>,
+    /// True if the file names a group, which may be left out.
+    any_group: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,20 +25,32 @@ enum NameKind {
     Group,
     Alias,
     Deployment,
+    /// A group or a deployment that is left out.
+    Unserved,
 }
 
 impl KnownNames {
-    pub(super) fn new<'n>(groups: impl Iterator<Item = &'n Arc<str>>, ids: &[Arc<str>]) -> Self {
-        let ids = ids.iter().map(|id| (id.clone(), NameKind::Deployment));
+    pub(super) fn new(groups: &[Group], left_out: &[LeftOut]) -> Self {
+        let mut names = BTreeMap::new();
+        for entry in left_out {
+            let unserved = entry.group.iter().chain([&entry.id]);
+            names.extend(unserved.map(|name| (name.clone(), NameKind::Unserved)));
+        }
+        let ids = groups.iter().flat_map(|group| &group.deployments).map(|d| d.id.clone());
+        names.extend(ids.map(|id| (id, NameKind::Deployment)));
         // A group takes precedence over a deployment with this id.
-        let names: BTreeMap<_, _> = ids.chain(groups.map(|name| (name.clone(), NameKind::Group))).collect();
-        let patterns = names.keys().filter_map(|name| Pattern::parse(name)).collect();
-        Self { names, patterns }
+        names.extend(groups.iter().map(|group| (group.name.clone(), NameKind::Group)));
+        let patterns = names.iter().filter_map(|(name, kind)| Some((Pattern::parse(name)?, *kind))).collect();
+        let any_group = !groups.is_empty() || left_out.iter().any(|entry| entry.group.is_some());
+        Self { names, patterns, any_group }
     }
 
     pub(super) fn add_alias(&mut self, name: &Arc<str>) {
-        self.names.entry(name.clone()).or_insert(NameKind::Alias);
-        self.patterns.extend(Pattern::parse(name));
+        let kind = self.names.entry(name.clone()).or_insert(NameKind::Alias);
+        if *kind == NameKind::Unserved {
+            *kind = NameKind::Alias;
+        }
+        self.patterns.extend(Pattern::parse(name).map(|pattern| (pattern, NameKind::Alias)));
     }
 
     pub(super) fn is_group(&self, name: &str) -> bool {
@@ -54,12 +68,16 @@ impl KnownNames {
 
     /// Returns the name if a group, an alias, a deployment or a pattern has it.
     pub(super) fn known(&self, name: &str, at: &Location, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
-        if !self.names.contains_key(name)
-            && self.patterns.iter().any(|pattern| pattern.capture(name).is_some())
-        {
+        let served = |kind| kind != NameKind::Unserved;
+        if !self.names.contains_key(name) && self.matches(name, served) {
             return Some(name.into());
         }
-        self.check((name, |_| true), at, sink)
+        self.check((name, served), at, sink)
+    }
+
+    /// Returns true if a pattern of such a kind matches the name.
+    fn matches(&self, name: &str, kind: fn(NameKind) -> bool) -> bool {
+        self.patterns.iter().any(|(pattern, of)| kind(*of) && pattern.capture(name).is_some())
     }
 
     fn check(
@@ -71,12 +89,18 @@ impl KnownNames {
         if let Some((known, _)) = self.names.get_key_value(name).filter(|(_, kind)| allow(**kind)) {
             return Some(known.clone());
         }
-        if self.names.is_empty() {
-            // No group is valid; the reason is already in the sink.
+        let shown = keys::shown_key(name, keys::Visibility::All);
+        let unserved = |kind| kind == NameKind::Unserved;
+        if self.names.get(name).map_or_else(|| self.matches(name, unserved), |kind| unserved(*kind)) {
+            let message = format!("`{shown}` is skipped here: none of its deployments can be served");
+            sink.warning(at, message);
+            return None;
+        }
+        if !self.any_group {
+            // No group has a name; the reason is already in the sink.
             return None;
         }
         let advice = sink.suggest(|| Some(self.advice(name, allow)));
-        let shown = keys::shown_key(name, keys::Visibility::All);
         sink.error(at, format!("there is no group `{shown}`")).help = advice;
         None
     }
@@ -84,10 +108,14 @@ impl KnownNames {
     /// Returns advice for a name that is not known.
     fn advice(&self, name: &str, allow: fn(NameKind) -> bool) -> String {
         // Ids are not suggested: most are hashes.
-        let names = self.names.iter().filter(|(_, kind)| **kind != NameKind::Deployment && allow(**kind));
+        let names = self
+            .names
+            .iter()
+            .filter(|(_, kind)| matches!(kind, NameKind::Group | NameKind::Alias) && allow(**kind));
         let names: Vec<_> = names.map(|(name, _)| &**name).collect();
         match keys::nearest(name, names.iter().copied(), 4) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "no group can be served".to_owned(),
             None => format!("the groups are {}", first_few(&names)),
         }
     }

@@ -20,20 +20,13 @@ use crate::config::{
 const BYTES: usize = 8;
 
 /// Returns the id of each entry. Configured ids are assigned first, since only they can clash.
-pub(super) fn assign(entries: &[ModelEntry], sink: &mut DiagnosticSink<'_>) -> Vec<Arc<str>> {
+pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) -> Vec<Arc<str>> {
     let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     let mut ids: Vec<Option<Arc<str>>> = Vec::new();
-    for entry in entries {
-        let written = entry.info.get("id").and_then(|node| Some((node, written(node, sink)?)));
-        if let Some((node, id)) = &written {
-            if let Some(line) = taken.get(id) {
-                let id = keys::redact(id);
-                sink.error(&node.at, format!("the id `{id}` is already used"))
-                    .help(format!("line {line} uses it too"));
-            }
-            taken.entry(id.clone()).or_insert(node.at.line);
-        }
-        ids.push(written.map(|(_, id)| id));
+    for entry in &mut *entries {
+        let (id, error) = sink.deployment(|sink| unique(entry.info.get("id")?, &mut taken, sink));
+        entry.error = entry.error.take().or(error);
+        ids.push(id);
     }
     let mut free = UnusedIds { taken: taken.into_keys().collect(), next: BTreeMap::new() };
     entries
@@ -41,6 +34,23 @@ pub(super) fn assign(entries: &[ModelEntry], sink: &mut DiagnosticSink<'_>) -> V
         .zip(ids)
         .map(|(entry, written)| written.unwrap_or_else(|| free.take(hash(entry))))
         .collect()
+}
+
+/// Returns a configured id, unless an earlier entry has it.
+fn unique(
+    node: &Node,
+    taken: &mut BTreeMap<Arc<str>, usize>,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<Arc<str>> {
+    let id = written(node, sink)?;
+    if let Some(line) = taken.get(&id) {
+        let id = keys::redact(&id);
+        sink.error(&node.at, format!("the id `{id}` is already used"))
+            .help(format!("line {line} uses it too"));
+        return None;
+    }
+    taken.insert(id.clone(), node.at.line);
+    Some(id)
 }
 
 fn written(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
@@ -81,7 +91,7 @@ impl UnusedIds {
 fn hash(entry: &ModelEntry) -> String {
     let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name));
     let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
-    let text = serde_json::to_string(&(&*entry.name, params)).unwrap_or_default();
+    let text = serde_json::to_string(&(&entry.name.as_deref(), params)).unwrap_or_default();
     digest(&SHA256, text.as_bytes()).as_ref().iter().take(BYTES).fold(String::new(), |mut id, byte| {
         // Writing to a `String` cannot fail.
         let _ = write!(id, "{byte:02x}");

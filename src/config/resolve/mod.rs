@@ -11,10 +11,13 @@ mod policies;
 mod settings;
 mod target;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
-    Alias, Config, Group,
+    Alias, Config, Group, LeftOut, Unserved,
     error::DiagnosticSink,
     keys,
     raw::{MASTER_KEY, RawConfig},
@@ -24,39 +27,79 @@ use super::{
 use fallbacks::KnownNames;
 
 /// Resolves the sections. The result may be used only if the sink has no error.
-pub(super) fn resolve(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Config {
-    settings::warn_unknown(raw, sink);
-    let ids = id::assign(&raw.entries, sink);
-    let common = deployment::DeploymentDefaults::read(raw, sink);
-    let (mut groups, mut indices) = (Vec::<Group>::new(), BTreeMap::new());
-    for (entry, id) in raw.entries.iter().zip(&ids) {
-        let Some(deployment) = deployment::resolve(entry, id.clone(), &common, sink) else { continue };
-        let index = *indices.entry(&entry.name).or_insert(groups.len());
-        match groups.get_mut(index) {
-            Some(group) => group.deployments.push(deployment),
-            None => groups.push(Group { name: entry.name.clone(), deployments: vec![deployment] }),
-        }
-    }
-    let mut names = KnownNames::new(raw.entries.iter().map(|e| &e.name), &ids);
-    let aliases = aliases(raw, &mut names, sink);
+pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Config {
+    settings::warn_unknown(&raw, sink);
+    let ids = id::assign(&mut raw.entries, sink);
+    let (groups, left_out) = deployments(&raw, ids, sink);
+    let mut names = KnownNames::new(&groups, &left_out);
+    let mut unserved = unserved_groups(&groups, &left_out);
+    let aliases = aliases(&raw, &mut names, &mut unserved, sink);
     Config {
+        settings: settings::resolve(&raw, &names, sink),
+        master_key: master_key(&raw, sink),
         groups,
+        left_out,
+        unserved,
         aliases,
-        settings: settings::resolve(raw, &names, sink),
-        master_key: master_key(raw, sink),
     }
 }
 
-fn aliases(raw: &RawConfig<'_>, names: &mut KnownNames, sink: &mut DiagnosticSink<'_>) -> Vec<Alias> {
+/// Resolves the entries. An entry with an error is left out.
+fn deployments(
+    raw: &RawConfig<'_>,
+    ids: Vec<Arc<str>>,
+    sink: &mut DiagnosticSink<'_>,
+) -> (Vec<Group>, Vec<LeftOut>) {
+    let common = deployment::DeploymentDefaults::read(raw, sink);
+    let (mut groups, mut left_out, mut indices) = (Vec::<Group>::new(), Vec::new(), BTreeMap::new());
+    for (entry, id) in raw.entries.iter().zip(ids) {
+        let (deployment, error) =
+            sink.deployment(|sink| deployment::resolve(entry, id.clone(), &common, sink));
+        if let Some(reason) = entry.error.clone().or(error) {
+            left_out.push(LeftOut { group: entry.name.clone(), id, line: entry.at.line, reason });
+            continue;
+        }
+        let Some(deployment) = deployment else { continue };
+        let index = *indices.entry(&entry.name).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.deployments.push(deployment),
+            None => groups.push(Group { name: deployment.group.clone(), deployments: vec![deployment] }),
+        }
+    }
+    (groups, left_out)
+}
+
+/// Returns the groups of which all deployments are left out, each with the reason of the first. Without any entry, all
+/// names are unserved.
+fn unserved_groups(groups: &[Group], left_out: &[LeftOut]) -> Vec<Unserved> {
+    if groups.is_empty() && left_out.is_empty() {
+        return vec![Unserved { name: "*".into(), reason: "the configuration has no `model_list`".into() }];
+    }
+    let mut seen: BTreeSet<_> = groups.iter().map(|group| &group.name).collect();
+    let named = left_out.iter().filter_map(|entry| Some((entry.group.as_ref()?, &entry.reason)));
+    let unserved = named.filter(|(name, _)| seen.insert(*name));
+    unserved.map(|(name, reason)| Unserved { name: name.clone(), reason: reason.clone() }).collect()
+}
+
+fn aliases(
+    raw: &RawConfig<'_>,
+    names: &mut KnownNames,
+    unserved: &mut Vec<Unserved>,
+    sink: &mut DiagnosticSink<'_>,
+) -> Vec<Alias> {
     let section = raw.router.get("model_group_alias").or_else(|| raw.litellm.get("model_group_alias"));
     let mut aliases = Vec::new();
     for (key, node) in section.and_then(|node| read::map(node, sink)).unwrap_or_default() {
-        let Some((group, hidden)) = alias_target(node, names, sink) else { continue };
-        if names.is_group(&key.name) {
+        let name: Arc<str> = key.name.as_str().into();
+        let Some((group, hidden)) = alias_target(node, names, sink) else {
+            unserved.push(Unserved { name, reason: "its group is not served".into() });
+            continue;
+        };
+        if names.is_group(&name) {
             let name = key.at.last();
             sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias takes precedence"));
         }
-        aliases.push(Alias { name: key.name.as_str().into(), group, hidden });
+        aliases.push(Alias { name, group, hidden });
     }
     aliases.iter().for_each(|alias| names.add_alias(&alias.name));
     aliases

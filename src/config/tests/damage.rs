@@ -53,7 +53,7 @@ fn a_configuration_with_one_typo_never_prints_a_secret() {
 #[test]
 fn a_configuration_error_does_not_print_the_value_of_a_variable() {
     let text = "model_list:\n- model_name: g\n  litellm_params: {model: openai/m, rpm: os.environ/R, tpm: os.environ/T}\n";
-    let said = super::read_with(text, &[("R", CANARY), ("T", "70")]).unwrap_err().to_string();
+    let said = super::errors_of(text, &[("R", CANARY), ("T", "70")]).to_string();
     assert!(
         said.contains("`rpm` must be a whole number of at least 1, found the value of `os.environ/R`"),
         "{said}"

@@ -3,6 +3,7 @@
 mod bad;
 mod damage;
 mod floods;
+mod left_out;
 mod other_auth;
 mod unsupported;
 mod vendors;
@@ -28,7 +29,23 @@ fn read_with(text: &str, env: &[(&str, &str)]) -> Result<(Config, Diagnostics), 
 
 fn read(text: &str) -> (Config, String) {
     let (config, warnings) = read_with(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.left_out, [], "{warnings}");
     (config, warnings.to_string())
+}
+
+/// Returns the diagnostics of a file that is refused, or of which a deployment is left out.
+fn errors_of(text: &str, env: &[(&str, &str)]) -> Diagnostics {
+    match read_with(text, env) {
+        Ok((config, diagnostics)) => {
+            assert_eq!(config.left_out.is_empty(), diagnostics.left_out().next().is_none());
+            assert!(!config.left_out.is_empty(), "{text} has no error");
+            diagnostics
+        }
+        Err(diagnostics) => {
+            assert!(diagnostics.errors().next().is_some());
+            diagnostics
+        }
+    }
 }
 
 /// Returns a file with one deployment that has more parameters, one a line.
@@ -63,9 +80,9 @@ fn each_invalid_configuration_has_its_error_at_the_right_location() {
         let position =
             (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap().chars().count() + 1);
         let text = format!("{before}{after}");
-        let errors = read_with(&text, &[]).expect_err(&text);
+        let errors = errors_of(&text, &[]);
         let shown = errors.to_string();
-        let found = errors.errors().find(|e| {
+        let found = errors.errors().chain(errors.left_out()).find(|e| {
             (e.line, e.column) == position
                 && (e.message.contains(message) || e.help.iter().any(|h| h.contains(message)))
         });
@@ -81,12 +98,12 @@ fn each_invalid_configuration_has_its_error_at_the_right_location() {
 
 #[test]
 fn all_errors_of_a_configuration_are_reported_together() {
-    let errors = read_with(
+    let errors = errors_of(
         "model_list:\n- model_name: g\n  litellm_params: {model: acme/m, rpm: x, tpm: y}\n- model_name: h\n  \
          litellm_params: {model: openai/m, timeout: z}\nrouter_settings: {num_retries: w, fallbacks: [{g: [k]}]}\n",
         &[],
     );
-    assert_eq!(errors.unwrap_err().errors().count(), 6);
+    assert_eq!((errors.left_out().count(), errors.errors().count()), (4, 2));
 }
 
 #[test]
@@ -114,8 +131,8 @@ fn a_configuration_may_have_thousands_of_deployments() {
 
 #[test]
 fn a_configuration_error_is_shown_with_its_line_and_a_caret() {
-    let errors = read_with(&deployment("rpm: six"), &[]).unwrap_err();
-    let error = errors.errors().next().unwrap();
+    let errors = errors_of(&deployment("rpm: six"), &[]);
+    let error = errors.left_out().next().unwrap();
     assert_eq!(&*error.path, "model_list[0].litellm_params.rpm");
     let shown = errors.to_string();
     assert!(shown.contains(" --> config.yaml:5:10\n  |\n5 |     rpm: six\n  |          ^^^\n"), "{shown}");

@@ -6,7 +6,7 @@ use crate::{
     request::Operation,
 };
 
-use super::{CANARY, deployment, read, read_with};
+use super::{CANARY, deployment, errors_of, read, read_with};
 
 /// Returns the only deployment of a file with this `litellm_params`, its chat URL and the warnings.
 fn target(params: &str, env: &[(&str, &str)]) -> (Target, String, String) {
@@ -183,7 +183,7 @@ fn the_api_version_of_the_environment_may_be_written_as_a_query() {
     let dated = "https://r.example/openai/v1/chat/completions";
     assert_eq!(chat(&format!("{params}, api_version: 2024-10-21"), &[]), dated);
     let bad = format!("model_list: [{{model_name: g, litellm_params: {{{params}}}}}]");
-    let errors = read_with(&bad, &[("AZURE_API_VERSION", "soon")]).unwrap_err().to_string();
+    let errors = errors_of(&bad, &[("AZURE_API_VERSION", "soon")]).to_string();
     assert!(errors.contains("`AZURE_API_VERSION` is not a version"), "{errors}");
     assert_eq!(target("model: openai/m, api_key: k, api_version: anything", &[]).0.api_version, None);
 }

@@ -56,7 +56,9 @@ pub(super) fn resolve(
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
-    check_wildcard((&entry.name, &model), (vendor, at), sink);
+    if let Some(group) = &entry.name {
+        check_wildcard((group, &model), (vendor, at), sink);
+    }
     let api_version = if azure { api_version::resolve(param("api_version"), at, env, sink) } else { None };
     let organization = organization.or_else(|| {
         let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
@@ -146,7 +148,7 @@ fn key(
         return Some(key.into());
     }
     if written.is_some() || !own_server {
-        let group = keys::redact(&entry.name);
+        let group = keys::redact(entry.name.as_deref().unwrap_or_default());
         sink.warning(at, format!("no key for a deployment of `{group}`: it is called without a credential"))
             .help(match written.and_then(|(_, node)| node.variable.as_deref()) {
                 Some(variable) => format!("`{variable}` is not set in the environment"),
