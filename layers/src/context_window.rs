@@ -146,7 +146,7 @@ where
 
 /// The configuration of the layer. Shared by the clones of a service.
 #[derive(Clone, Debug)]
-pub struct ContextWindowConfig<G, Q> {
+pub struct ContextWindowConfig<G, Q = NoPreflight> {
     config: G,
     preflight: Q,
 }
@@ -187,6 +187,15 @@ pub struct ContextWindowFallback<S, G> {
 impl<S: Clone, G> Clone for ContextWindowFallback<S, G> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), again: self.again.clone() }
+    }
+}
+
+impl<S: Clone, P, C> ContextWindowFallback<S, ContextWindowConfig<FallbackConfig<P, C>>> {
+    /// Creates the service of [`ContextWindowFallbackLayer::new`].
+    pub fn new(inner: S, policy: P, classify: C) -> Self {
+        let ContextWindowFallbackLayer { config, preflight } =
+            ContextWindowFallbackLayer::new(policy, classify);
+        Self { again: SharedClone::new(&inner, ContextWindowConfig { config, preflight }), inner }
     }
 }
 

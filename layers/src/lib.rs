@@ -69,6 +69,20 @@
 //!
 //! For HTTP and gRPC responses, classifiers and a body that reports its end are in the crate `tollgate-http`.
 //!
+//! # Other crates
+//! tower's own layers are compared on the page of each module: its limits wait in `poll_ready` and free a permit at the
+//! head of a response, its balancer chooses before there is a request, its retries cannot select an endpoint. Three of these
+//! differences, and that `governor` lets twice a limit through in the first minute, are tests (`tests/differences.rs`).
+//!
+//! tower-http's `TimeoutLayer` responds with a status in place of an error, for servers; for a client use
+//! [`TimeoutLayer`](timeout::TimeoutLayer), whose error a retry and a cooldown understand.
+//!
+//! tower-resilience (read at version 0.9) has a circuit breaker, a bulkhead, a rate limiter, retries and fallbacks as
+//! separate patterns. Each boxes its future and wraps the error type once more; its bulkhead frees the permit when the
+//! response future resolves; its rate limiter does not read what a server reports; an open breaker refuses, and nothing picks
+//! another endpoint. It also has hedging, caches and coalescing, which are not here: they are tower layers too, and
+//! combine with these.
+//!
 //! # Boxed errors in async blocks
 //! A stack whose classifier is a closure or a function over `Result<&Res, &BoxError>` cannot be captured by an async block
 //! that must be [`Send`], such as a task or an axum handler: the compiler states that the "implementation of `FnOnce` is
@@ -90,6 +104,8 @@
 //! `BoxCloneSyncService::new`: then the compiler names the trait that is missing, and a remedy.
 //!
 //! # Features
+//! `util`: `ServiceBuilderExt`, a method of tower's `ServiceBuilder` for each layer.
+//!
 //! `testing`: `testing::Strict`, a service that checks that a layer follows the contract of `tower::Service`.
 //!
 //! All time is tokio time, so that a test can pause it. The layers need a runtime with an enabled timer.
@@ -99,6 +115,8 @@ mod macros;
 
 pub mod attempts;
 pub mod balance;
+#[cfg(feature = "util")]
+mod builder;
 mod capacity;
 mod class;
 pub mod classify;
@@ -120,6 +138,8 @@ pub mod timeout;
 pub mod track;
 
 pub use attempts::Attempts;
+#[cfg(feature = "util")]
+pub use builder::ServiceBuilderExt;
 pub use classify::{Class, Classify};
 pub use endpoint::{Endpoint, NoCapacity, Score};
 pub use outcome::Outcome;

@@ -12,14 +12,14 @@ use std::{
 use tokio::time::{Instant, advance, sleep};
 use tollgate_layers::{
     BoxError, Class, OnComplete, Outcome, TrackOutcome,
-    balance::{Exhausted, RateLimitBalanceLayer, Strategy},
-    context_window::ContextWindowFallbackLayer,
-    cooldown::{CooldownConfig, CooldownLayer, CoolingDown, EndpointHealth},
+    balance::{Exhausted, RateLimitBalance, RateLimitBalanceLayer, Strategy},
+    context_window::{ContextWindowFallback, ContextWindowFallbackLayer},
+    cooldown::{Cooldown, CooldownConfig, CooldownLayer, CoolingDown, EndpointHealth},
     endpoint::Unlimited,
-    fallback::FallbackLayer,
-    quota::{Limits, Meters, QuotaGuard, QuotaLayer},
-    retry::RetryLayer,
-    timeout::{Elapsed, TimeoutLayer},
+    fallback::{Fallback, FallbackLayer},
+    quota::{Limits, Meters, Quota, QuotaGuard, QuotaLayer},
+    retry::{Retry, RetryLayer},
+    timeout::{Elapsed, Timeout, TimeoutLayer},
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 
@@ -348,4 +348,20 @@ async fn context_window_fallback_alone_calls_a_second_service_for_what_is_too_lo
     assert_eq!(service.clone().oneshot("short").await.unwrap(), 5);
     assert_eq!(service.clone().oneshot("longer than that").await.unwrap(), 1_016);
     assert_eq!(service.oneshot("down").await.unwrap_err().to_string(), "down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_service_is_made_without_its_layer() {
+    let (is_down, calls) = (Arc::default(), Arc::default());
+    let attempt = Timeout::new(backend("up", &is_down, &calls), SECOND);
+    let quota = Quota::new(attempt, Meters::new(Limits::default()), classify::<&str>);
+    let cooldown = Cooldown::new(quota, EndpointHealth::new(CooldownConfig::default()), classify::<&str>);
+    let balance = RateLimitBalance::new(vec![cooldown], Strategy::Adaptive, classify::<&str>);
+    let retry = Retry::new(balance, 2u32, classify::<&str>);
+    let larger = ContextWindowFallback::new(retry, |(): &(), _: &Outcome| None, classify::<&str>);
+    let fallback = Fallback::new(larger, |(): &(), _: &Outcome| None, classify::<&str>);
+    assert_eq!(fallback.clone().oneshot(()).await.unwrap(), "up");
+    is_down.store(true, Relaxed);
+    assert_eq!(fallback.oneshot(()).await.unwrap_err().to_string(), "down");
+    assert_eq!(calls.load(Relaxed), 4, "one call, and one with two retries");
 }

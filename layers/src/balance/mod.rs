@@ -9,6 +9,8 @@
 //! The layer belongs inside `Retry`, so that every attempt picks again, and outside `Cooldown` and
 //! [`quota`](crate::quota), which report health and capacity to it.
 //!
+//! Plain services, which have no limits of their own, are balanced by [`RateLimitBalanceLayer::services`].
+//!
 //! # How it differs from tower's `balance`
 //! tower's `p2c::Balance` chooses among the ready services in `poll_ready`, before there is a request: it cannot consider
 //! the cost of a request or its earlier attempts. This balancer is always ready, and chooses in the future that it returns.

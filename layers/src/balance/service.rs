@@ -165,6 +165,13 @@ pub(super) struct Shared<S, T, R> {
     pub(super) max_queue: usize,
 }
 
+impl<S, C: Clone> RateLimitBalance<S, AtResponse<C>> {
+    /// Creates the service of [`RateLimitBalanceLayer::new`] over these endpoints.
+    pub fn new(endpoints: Vec<S>, strategy: Strategy, classify: C) -> Self {
+        RateLimitBalanceLayer::new(strategy, classify).layer(endpoints)
+    }
+}
+
 impl<S, T, R> RateLimitBalance<S, T, R> {
     /// Returns a handle that inserts and removes endpoints.
     #[must_use]

@@ -25,7 +25,10 @@
 //! The first cooldown lasts `cooldown_time`, each further one twice as long, up to 5 minutes; each full minute of health
 //! halves the next one. Until a call proves that the endpoint is healthy, the end of a cooldown is only ever postponed.
 //!
-//! tower has no equivalent: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load` measures count
+//! # How it differs from other circuit breakers
+//! A breaker such as tower-resilience's opens at a rate of failures over a window of calls, closes after a fixed time, and
+//! wraps the error type. Here a cooldown doubles with each failed probe, ends with a slow start, and is also health that a
+//! balancer reads. tower has no equivalent: its `balance` drops an endpoint for good when `poll_ready` fails, and its `load` measures count
 //! a fast failure as a fast response. Here each call has its own clone of the service and only that clone is dropped, so the
 //! next call may find the endpoint healthy.
 //!
@@ -171,6 +174,13 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Cooldown<S, T, C> {
             // The clone that has a reservation keeps it.
             reserved: None,
         }
+    }
+}
+
+impl<S, C> Cooldown<S, AtResponse<C>> {
+    /// Creates the service of [`CooldownLayer::new`].
+    pub const fn new(inner: S, health: EndpointHealth, classify: C) -> Self {
+        Self { inner, health, track: AtResponse(classify), head: NoHeadClassifier, reserved: None }
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Next;
-use crate::{Classify, Outcome, Setting, shared_clone::SharedClone};
+use crate::{Classify, Outcome, Setting, setting::Constant, shared_clone::SharedClone};
 
-/// The decisions of the loop.
+/// The decisions of [`Fallback`](super::Fallback). Implemented by [`FallbackConfig`]; for bounds in generic code.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `FallbackPolicy<{Req}, {Res}, {Err}>`",
     label = "not the configuration of a fallback",
@@ -33,7 +33,7 @@ pub trait FallbackPolicy<Req, Res, Err> {
 /// The configuration of a layer: the policy, and the outcomes for which it is called. Shared by the clones of a
 /// service.
 #[derive(Clone, Debug)]
-pub struct FallbackConfig<P, C, D> {
+pub struct FallbackConfig<P, C, D = Constant<Option<Instant>>> {
     pub(crate) policy: P,
     pub(crate) classify: C,
     pub(crate) deadline: D,

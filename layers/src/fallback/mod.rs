@@ -16,7 +16,10 @@
 //!            └───── ready ◄─────┘
 //! ```
 //!
-//! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once.
+//! # How it differs from tower's and tower-resilience's
+//! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once. tower-resilience's
+//! fallback returns a value or calls a function once; here a failed fallback leads to the next, and the first response is
+//! not lost.
 //!
 //! ```
 //! use tollgate_layers::{Class, Outcome, fallback::FallbackLayer};
@@ -53,9 +56,8 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::future::FallbackPolicy;
 pub use self::{
-    future::{FallbackConfig, ResponseFuture},
+    future::{FallbackConfig, FallbackPolicy, ResponseFuture},
     second::{FallbackTo, FallbackToLayer, ResponseFuture as FallbackToFuture},
 };
 use crate::{Class, Outcome, setting::Constant, shared_clone::SharedClone};
@@ -139,6 +141,13 @@ pub struct Fallback<S, G> {
 impl<S: Clone, G> Clone for Fallback<S, G> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), again: self.again.clone() }
+    }
+}
+
+impl<S: Clone, P, C> Fallback<S, FallbackConfig<P, C>> {
+    /// Creates the service of [`FallbackLayer::new`].
+    pub fn new(inner: S, policy: P, classify: C) -> Self {
+        Self { again: SharedClone::new(&inner, FallbackLayer::new(policy, classify).config), inner }
     }
 }
 

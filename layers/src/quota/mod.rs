@@ -1,5 +1,8 @@
 //! Rate limits of one deployment, kept before the backend refuses a call: [`QuotaLayer`], [`Meters`].
 //!
+//! The layer is an outbound rate limit that learns from the server, and a bulkhead ([`Limits::in_flight`]). Its position is
+//! inside of [`Cooldown`](crate::cooldown::Cooldown), and outside of [`Timeout`](crate::timeout::Timeout).
+//!
 //! Each deployment has meters for requests and tokens per minute and for calls in flight. A call reserves its cost
 //! *before* it is sent, so that foreseeable refusals do not happen. The charge is settled when the response completes.
 //!

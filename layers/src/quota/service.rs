@@ -131,6 +131,14 @@ impl<S: Clone, T: Clone, C: Clone> Clone for Quota<S, T, C> {
     }
 }
 
+impl<S, C> Quota<S, AtResponse<C>> {
+    /// Creates the service of [`QuotaLayer::new`].
+    pub fn new(inner: S, meters: Meters, classify: C) -> Self {
+        let kept = Arc::new(Config { meters, share: NO_WEIGHT });
+        Self { inner, kept, track: AtResponse(classify), cost: Constant(1), reserved: None }
+    }
+}
+
 impl<S, T, C> Quota<S, T, C> {
     inner_accessors!(mut);
 }

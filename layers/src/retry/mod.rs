@@ -39,8 +39,9 @@
 //! as tower's `Buffer` or an `async` block, the balancer finds no record unless the request carries one
 //! ([`RetryLayer::with_attempts`]); repeats then are picked like first attempts.
 //!
-//! tower's `Retry` leaves these decisions to a policy, which cannot select the endpoint of a repeat. Deposits into its
-//! budget are made by the policy; here the layer makes one for each first attempt.
+//! # How it differs from tower's `Retry`
+//! tower's `Retry` leaves these decisions to a policy, which cannot select the endpoint of a repeat, and knows no Retry-After
+//! and no deadline. Deposits into its retry budget are made by the policy; here the layer makes one for each first attempt.
 //!
 //! ```
 //! use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
@@ -87,12 +88,11 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::policy::{Pacing, RetryPolicy};
 pub use self::{
     backoff::Backoff,
     budget::{Budget, Counts},
     future::ResponseFuture,
-    policy::RetryConfig,
+    policy::{Pacing, RetryConfig, RetryPolicy},
 };
 use crate::{attempts::NoAttempts, setting::Constant, shared_clone::SharedClone};
 
@@ -191,6 +191,13 @@ pub struct Retry<S, P> {
 impl<S: Clone, P> Clone for Retry<S, P> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), shared: self.shared.clone() }
+    }
+}
+
+impl<S: Clone, R, C> Retry<S, RetryConfig<R, C>> {
+    /// Creates the service of [`RetryLayer::new`].
+    pub fn new(inner: S, retries: R, classify: C) -> Self {
+        Self { shared: SharedClone::new(&inner, RetryLayer::new(retries, classify).config), inner }
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Backoff, Budget};
-use crate::{Attempts, Classify, Outcome, Setting};
+use crate::{Attempts, Classify, Outcome, Setting, attempts::NoAttempts, setting::Constant};
 
 /// The configuration of a [`RetryLayer`](super::RetryLayer), shared by the clones of its service.
 #[derive(Clone, Debug)]
-pub struct RetryConfig<R, C, A, D, M> {
+pub struct RetryConfig<R, C, A = NoAttempts, D = Constant<Option<Instant>>, M = Constant<Option<u32>>> {
     pub(super) retries: R,
     pub(super) classify: C,
     pub(super) attempts: A,
@@ -28,7 +28,7 @@ pub struct Pacing {
     pub(super) client_errors: bool,
 }
 
-/// The decisions that the future needs; implemented by [`RetryConfig`].
+/// The decisions of [`Retry`](super::Retry). Implemented by [`RetryConfig`]; for bounds in generic code.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `RetryPolicy<{Req}, {Res}, {Err}>`",
     label = "not the configuration of a retry",

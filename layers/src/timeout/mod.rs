@@ -4,7 +4,8 @@
 //! ([`Limit::until`]), and around each attempt, inside of [`Cooldown`](crate::cooldown::Cooldown) and
 //! [`Retry`](crate::retry::Retry), so that an elapsed attempt is counted and retried.
 //!
-//! Unlike tower's `Timeout`, the limit may depend on the request; the error is a concrete type, which converts into
+//! # How it differs from tower's and tower-http's
+//! tower-http's `TimeoutLayer` responds with a status, for servers. Unlike tower's `Timeout`, the limit may depend on the request; the error is a concrete type, which converts into
 //! the error of the service by `From` instead of replacing it; the error states whether it is evidence against the
 //! backend ([`Elapsed::is_evidence`]); a timer is created only if the call is pending at its first poll; and the call
 //! is dropped as soon as the limit is reached, not when the caller drops the future.
@@ -85,6 +86,11 @@ pub struct Timeout<S, L> {
 }
 
 impl<S, L> Timeout<S, L> {
+    /// Creates the service of [`TimeoutLayer::new`].
+    pub const fn new(inner: S, limit: L) -> Self {
+        Self { inner, limit }
+    }
+
     inner_accessors!(mut);
 }
 
