@@ -44,6 +44,12 @@ pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
     Ok(Memory { rss: kilobytes(&text, "Rss:") * 1024, pss: kilobytes(&text, "Pss:") * 1024 })
 }
 
+/// Returns the most memory that a process ever had resident, in bytes.
+pub(crate) fn peak(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    Ok(kilobytes(&text, "VmHWM:") * 1024)
+}
+
 /// The number after `name` in a file of `name   123 kB` lines.
 pub(crate) fn kilobytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -16,6 +16,8 @@ pub(crate) struct Pins {
     pub(crate) side: Option<String>,
     /// The upstream and the load.
     pub(crate) load: Option<String>,
+    /// Both.
+    pub(crate) all: Option<String>,
 }
 
 impl Pins {
@@ -27,7 +29,7 @@ impl Pins {
         }
         let list = |cores: &[String]| Some(cores.join(","));
         let (sides, rest) = cores.split_at((cores.len() / 2).min(4));
-        Self { side: list(sides), load: list(rest) }
+        Self { side: list(sides), load: list(rest), all: list(&cores) }
     }
 
     /// Moves this process to the load's cores. To be called while it has one thread: later ones inherit it.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     Result, account,
-    load::{self, Ask, Connection, Next, Tally},
+    load::{self, Ask, Connection, Next, Reuse, Tally},
     side::Process,
 };
 
@@ -21,6 +21,8 @@ pub(crate) type Sample = BTreeMap<&'static str, f64>;
 pub(crate) enum Load {
     /// Connections that each send the next request at once; they are opened over this duration.
     Closed(usize, Duration),
+    /// Connections that each send one request and are replaced by new ones.
+    Fresh(usize),
     /// A request at each interval, regardless of the responses.
     Open(Duration),
     /// A request at each interval, over these connections in rotation.
@@ -86,7 +88,7 @@ impl Rounds {
     /// Measures one stretch of one side.
     pub(crate) async fn side(&self, target: &Target) -> Result<(Sample, Tally)> {
         let (count, next) = match self.load {
-            Load::Closed(count, _) => (count, Next::Warmest),
+            Load::Closed(count, _) | Load::Fresh(count) => (count, Next::Warmest),
             Load::Open(_) => (16, Next::Warmest),
             Load::Turns(count, _) => (count, Next::Coldest),
         };
@@ -96,7 +98,12 @@ impl Rounds {
             Load::Closed(_, stagger) => {
                 // In a short stretch too, all of them must have begun before the first is done.
                 let stagger = stagger.min(self.length / 2);
-                load::closed(connections, target.at, &target.ask, (self.length, stagger)).await?
+                load::closed((connections, Reuse::Keep), target.at, &target.ask, (self.length, stagger))
+                    .await?
+            }
+            Load::Fresh(_) => {
+                let time = (self.length, Duration::ZERO);
+                load::closed((connections, Reuse::Close), target.at, &target.ask, time).await?
             }
             Load::Open(every) | Load::Turns(_, every) => {
                 load::open((connections, next), target.at, &target.ask, (self.length, every)).await?

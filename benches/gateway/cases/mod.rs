@@ -6,6 +6,8 @@ mod growth;
 mod leaving;
 mod memory;
 mod traffic;
+mod uploads;
+mod workers;
 
 use std::net::SocketAddr;
 
@@ -33,7 +35,8 @@ pub(crate) fn names() -> Vec<&'static str> {
         .chain(traffic)
         .chain([memory::IDLE, leaving::LEAVING])
         .chain(connects::names())
-        .chain([growth::GROWTH])
+        .chain(workers::names())
+        .chain([uploads::UPLOADS, growth::GROWTH])
         .collect()
 }
 
@@ -55,6 +58,8 @@ pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
     memory::idle_streams(&mut bench).await?;
     leaving::run(&mut bench).await?;
     connects::run(&mut bench).await?;
+    workers::run(&mut bench).await?;
+    uploads::run(&mut bench).await?;
     growth::run(&mut bench).await?;
     crowd::run(&mut bench).await?;
     Ok(bench.report)

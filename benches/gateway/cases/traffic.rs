@@ -42,6 +42,22 @@ const fn plain(name: &'static str, about: &'static str, prompt: Prompt) -> Case 
     Case { name, about, asked, load: Load::Closed(32, AT_ONCE), time: (15, 0.6), figures: &[] }
 }
 
+/// A plain answer of some length, by so many connections.
+const fn answer(
+    name: &'static str,
+    scenario: Scenario,
+    connections: usize,
+    figures: &'static [Figure],
+) -> Case {
+    let load = Load::Closed(connections, AT_ONCE);
+    Case { asked: (scenario, Prompt::Short), load, figures, ..plain(name, "plain answers", Prompt::Short) }
+}
+
+/// A request of some length, by 16 connections.
+const fn prompt(name: &'static str, about: &'static str, prompt: Prompt, figures: &'static [Figure]) -> Case {
+    Case { load: Load::Closed(16, AT_ONCE), figures, ..plain(name, about, prompt) }
+}
+
 const P50: Figure = figure("p50_us", "latency p50, us", Goal::None);
 const P99: Figure = figure("p99_us", "latency p99, us", Goal::None);
 const FIRST_P50: Figure = figure("first_p50_us", "first content p50, us", Goal::Ratio(1.1));
@@ -58,9 +74,9 @@ const fn cpu_per_event(bound: f64) -> Figure {
 }
 
 /// All cases. The goals are those of docs/performance.md.
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 18] = [
     Case {
-        figures: &[cpu(1.15), RATE, P50, P99],
+        figures: &[cpu(1.05), RATE, P50, P99],
         ..plain("chat", "1 KB chat, 32 connections", Prompt::Short)
     },
     Case {
@@ -77,7 +93,7 @@ pub(super) const CASES: [Case; 8] = [
         asked: (Scenario::Burst, Prompt::Short),
         // Sides answer at different rates here, so the queue in front of the load differs: first content is judged below.
         figures: &[
-            cpu_per_event(0.45),
+            cpu_per_event(0.25),
             RATE,
             figure("first_p50_us", "first content p50, us", Goal::None),
             P50,
@@ -96,18 +112,28 @@ pub(super) const CASES: [Case; 8] = [
         asked: (Scenario::Paced, Prompt::Short),
         load: Load::Closed(200, SPREAD),
         time: (15, 2.6),
-        figures: &[cpu_per_event(1.05), FIRST_P50, FIRST_P99, PIECES],
+        figures: &[cpu_per_event(0.95), FIRST_P50, FIRST_P99, PIECES],
         ..plain("paced", "200 streams, an event every 20 ms", Prompt::Short)
     },
     Case {
-        figures: &[cpu(1.4), P50],
-        ..plain("prompt-120k", "120 KB prompts, 32 connections", Prompt::Long)
+        load: Load::Fresh(16),
+        figures: &[cpu(1.05), P50, P99],
+        ..plain("connection-each", "1 KB chat, a new connection for each request", Prompt::Short)
     },
+    answer("answer-2k", Scenario::Answer2k, 32, &[cpu(1.1), P50]),
+    answer("answer-34k", Scenario::Answer34k, 16, &[cpu(1.2), P50]),
+    answer("answer-300k", Scenario::Answer300k, 8, &[cpu(1.2), P50]),
+    answer("answer-1m", Scenario::Answer1m, 8, &[cpu(1.1), P50]),
+    answer("chunked-34k", Scenario::Chunked34k, 16, &[cpu(1.2), P50]),
+    answer("chunked-1m", Scenario::Chunked1m, 8, &[cpu(1.1), P50]),
+    prompt("tools", "30 tool definitions, 33 KB", Prompt::Tools, &[cpu(1.25), P50]),
+    prompt("prompt-33k", "33 KB prompts", Prompt::Prose33k, &[cpu(1.25), P50]),
+    prompt("prompt-120k", "120 KB prompts", Prompt::Long, &[cpu(1.25), P50]),
+    prompt("prompt-331k", "331 KB prompts", Prompt::Prose331k, &[cpu(1.15), P50]),
     Case {
         load: Load::Closed(4, AT_ONCE),
-        time: (11, 1.0),
-        figures: &[cpu(1.5), P50],
-        ..plain("prompt-5m", "5 MB prompts, 4 connections", Prompt::Picture)
+        time: (15, 1.0),
+        ..prompt("prompt-5m", "5 MB prompts", Prompt::Picture, &[cpu(1.15), P50])
     },
     Case {
         figures: &[figure("cpu_us", "CPU per request, us", Goal::None), P50, P99],

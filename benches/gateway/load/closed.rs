@@ -7,11 +7,20 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{Ask, Connection, Tally};
 use crate::Result;
 
+/// The use of a connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// The next request.
+    Keep,
+    /// None: it is closed, and the next request opens another.
+    Close,
+}
+
 /// Asks over `connections` for `length`, then lets what runs come to its end.
 ///
 /// The connections start one after the other, spread over `stagger`, so that paced streams do not tick together.
 pub(crate) async fn closed(
-    connections: Vec<Connection>,
+    (connections, reuse): (Vec<Connection>, Reuse),
     to: SocketAddr,
     ask: &Arc<Ask>,
     (length, stagger): (Duration, Duration),
@@ -20,7 +29,7 @@ pub(crate) async fn closed(
     let step = stagger / u32::try_from(connections.len().max(1))?;
     let mut workers = JoinSet::new();
     for (n, connection) in (0_u32..).zip(connections) {
-        let caller = Caller { connection, to, ask: ask.clone(), n: n as usize };
+        let caller = Caller { connection, reuse, to, ask: ask.clone(), n: n as usize };
         workers.spawn(caller.run(start + step * n, start + length));
     }
     let mut sum = Tally::default();
@@ -32,6 +41,7 @@ pub(crate) async fn closed(
 
 struct Caller {
     connection: Connection,
+    reuse: Reuse,
     to: SocketAddr,
     ask: Arc<Ask>,
     n: usize,
@@ -50,7 +60,8 @@ impl Caller {
             let failed = result.is_err();
             tally.record(result);
             self.n += 1;
-            if failed && !self.renew().await {
+            if self.reuse == Reuse::Close && !failed && !self.reopen().await || failed && !self.renew().await
+            {
                 return tally;
             }
         }
@@ -63,6 +74,10 @@ impl Caller {
         if !self.connection.is_closed() {
             return true;
         }
+        self.reopen().await
+    }
+
+    async fn reopen(&mut self) -> bool {
         match Connection::open(self.to).await {
             Ok(connection) => {
                 self.connection = connection;

@@ -8,7 +8,7 @@ mod open;
 use self::histogram::Histogram;
 pub(crate) use self::{
     client::{Ask, Connection, Shot},
-    closed::closed,
+    closed::{Reuse, closed},
     open::{Next, open},
 };
 use crate::Result;

@@ -21,8 +21,8 @@ use crate::{
 
 /// The state that all connections share.
 struct Shared {
-    answer: Bytes,
-    failure: Bytes,
+    answers: [Bytes; Scenario::ALL.len()],
+    chunks: [Arc<[Bytes]>; Scenario::ALL.len()],
     events: Arc<[Bytes]>,
     counts: [Count; Scenario::ALL.len()],
 }
@@ -37,8 +37,8 @@ struct Count {
 /// Serves, for ever. `GET /counts` tells what was asked so far.
 pub(crate) async fn serve() -> Result<()> {
     let shared = Arc::new(Shared {
-        answer: scenario::answer(),
-        failure: scenario::failure(),
+        answers: Scenario::ALL.map(Scenario::answer),
+        chunks: Scenario::ALL.map(chunks),
         events: scenario::events().into(),
         counts: Default::default(),
     });
@@ -54,11 +54,10 @@ pub(crate) async fn serve() -> Result<()> {
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Script>> {
     let segment = request.uri().path().split('/').nth(1).unwrap_or_default();
-    let asked =
-        Scenario::ALL.into_iter().zip(&shared.counts).find(|(scenario, _)| scenario.name() == segment);
-    let Some((scenario, count)) = asked else {
+    let Some(n) = Scenario::ALL.iter().position(|scenario| scenario.name() == segment) else {
         return plain(StatusCode::OK, counts(&shared));
     };
+    let (scenario, count) = (Scenario::ALL[n], &shared.counts[n]);
     let mut body = request.into_body();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -67,12 +66,26 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     count.requests.fetch_add(1, Ordering::Relaxed);
     count.bytes.fetch_add(bytes, Ordering::Relaxed);
     match scenario {
-        Scenario::Chat => plain(StatusCode::OK, shared.answer.clone()),
-        Scenario::Fail => plain(StatusCode::INTERNAL_SERVER_ERROR, shared.failure.clone()),
+        Scenario::Fail => plain(StatusCode::INTERNAL_SERVER_ERROR, shared.answers[n].clone()),
         Scenario::Burst => stream(&shared, None, false),
         Scenario::Paced => stream(&shared, Some(Duration::from_millis(20)), false),
         Scenario::Idle => stream(&shared, Some(Duration::from_secs(10)), true),
+        _ if shared.chunks[n].is_empty() => plain(StatusCode::OK, shared.answers[n].clone()),
+        _ => chunked(shared.chunks[n].clone()),
     }
+}
+
+/// Returns the chunks of a response that is sent in chunks.
+fn chunks(scenario: Scenario) -> Arc<[Bytes]> {
+    let Some(length) = scenario.chunk() else { return Arc::default() };
+    let answer = scenario.answer();
+    (0..answer.len()).step_by(length).map(|at| answer.slice(at..(at + length).min(answer.len()))).collect()
+}
+
+fn chunked(chunks: Arc<[Bytes]>) -> Result<Response<Script>> {
+    let events = Events { events: chunks, next: 0, pace: None, endless: false };
+    let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+    Ok(response.body(Script::Events(events))?)
 }
 
 fn plain(status: StatusCode, body: Bytes) -> Result<Response<Script>> {

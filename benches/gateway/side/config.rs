@@ -44,7 +44,7 @@ pub(crate) async fn free_port() -> Result<SocketAddr> {
 /// Metrics are always on.
 pub(crate) fn owners(upstream: SocketAddr) -> String {
     let mut yaml = Yaml::new(upstream);
-    for scenario in [Scenario::Chat, Scenario::Burst, Scenario::Paced, Scenario::Idle] {
+    for scenario in Scenario::ALL.into_iter().filter(|scenario| *scenario != Scenario::Fail) {
         for n in 0..3 {
             yaml.deployment(scenario.name(), scenario, n);
         }
@@ -103,7 +103,7 @@ pub(crate) fn nginx(at: SocketAddr, upstream: SocketAddr, directory: impl AsRef<
     format!(
         "daemon off;\nmaster_process off;\npid {directory}/pid;\nerror_log stderr crit;\n\
          events {{ worker_connections 30000; }}\n\
-         http {{\n  access_log off;\n  client_max_body_size 0;\n  keepalive_requests 1000000000;\n\
+         http {{\n  access_log off;\n  client_max_body_size 0;\n  client_body_buffer_size 8m;\n  keepalive_requests 1000000000;\n\
          client_body_temp_path {directory}/body;\n  proxy_temp_path {directory}/proxy;\n\
          fastcgi_temp_path {directory}/fastcgi;\n  uwsgi_temp_path {directory}/uwsgi;\n  scgi_temp_path {directory}/scgi;\n\
          upstream to {{ server {upstream}; keepalive 512; keepalive_requests 1000000000; }}\n\

@@ -93,6 +93,23 @@ impl Starter {
         }
     }
 
+    /// A fresh process of this kind, with so many worker threads, on any core.
+    pub(crate) async fn start_with_workers(&self, kind: Kind, workers: usize) -> Result<Process> {
+        let workers = format!("TOKIO_WORKER_THREADS={workers}");
+        let upstream = self.upstream.to_string();
+        if kind == Kind::Floor {
+            let program = std::env::current_exe()?.display().to_string();
+            let command = ["env", &workers, &program, crate::ROLE, "floor", &upstream];
+            return Process::announced(&command, self.pins.all.as_deref()).await;
+        }
+        let file = config::path("tollgate.yaml")?;
+        std::fs::write(&file, config::owners(self.upstream))?;
+        let file = file.display().to_string();
+        let program = env!("CARGO_BIN_EXE_tollgate");
+        let command = ["env", &workers, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
+        Process::announced(&command, self.pins.all.as_deref()).await
+    }
+
     /// A build of tollgate with the owner's kind of configuration.
     pub(crate) async fn build(&self, program: &str) -> Result<Process> {
         self.configured(program, &config::owners(self.upstream)).await
