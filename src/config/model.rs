@@ -176,8 +176,12 @@ pub enum Provider {
     OpenAi,
     /// OpenAI's dialect, with routes below `/v1`, which is added if the base URL lacks it.
     Versioned,
+    /// OpenAI's dialect below this path, which is added to a base URL that has no path or that of the native API.
+    Below(&'static str),
     /// Azure OpenAI (`azure/`).
     Azure,
+    /// Models of other vendors at Azure (`azure_ai/`): OpenAI's dialect, with a version in the query.
+    AzureAi,
     /// Hugging Face (`huggingface/`).
     HuggingFace,
 }

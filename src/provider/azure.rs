@@ -27,6 +27,18 @@ pub(super) fn path(base: &str, operation: Operation, model: &str, version: Optio
     format!("{deployment}{}?api-version={}", operation.path(), encoded(version))
 }
 
+/// Returns the path of the route at a model of another vendor. A resource of Foundry has all its models below `/models`.
+pub(super) fn models_path(
+    (foundry, base): (bool, &str),
+    operation: Operation,
+    version: Option<&str>,
+) -> String {
+    let base = openai::without_route(base);
+    let models = if foundry && base.is_empty() { "/models" } else { "" };
+    let query = version.map(|version| format!("?api-version={}", encoded(version))).unwrap_or_default();
+    format!("{base}{models}{}{query}", operation.path())
+}
+
 /// Returns true if a stream supports `stream_options`: older versions refuse it with a 400.
 pub(super) fn supports_include_usage(base: &str, version: Option<&str>) -> bool {
     const FIRST: &str = "2024-09-01-preview";

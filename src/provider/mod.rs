@@ -181,7 +181,11 @@ pub(crate) fn requests_usage(deployment: &Deployment) -> bool {
 pub(crate) fn supports_include_usage(target: &Target) -> bool {
     target.vendor.supports_include_usage
         && match target.vendor.provider {
-            Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => true,
+            Provider::OpenAi
+            | Provider::Versioned
+            | Provider::Below(_)
+            | Provider::AzureAi
+            | Provider::HuggingFace => true,
             Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
         }
 }
@@ -192,7 +196,9 @@ fn base(target: &Target) -> &str {
 
 fn model(target: &Target) -> Arc<str> {
     match target.vendor.provider {
-        Provider::OpenAi | Provider::Versioned | Provider::Azure => target.model.clone(),
+        Provider::OpenAi | Provider::Versioned | Provider::Below(_) | Provider::Azure | Provider::AzureAi => {
+            target.model.clone()
+        }
         Provider::HuggingFace => huggingface::model(target),
     }
 }
@@ -202,6 +208,10 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let path = match target.vendor.provider {
         Provider::OpenAi => openai::path(base, operation),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),
+        Provider::Below(root) => openai::below(root, base, operation),
+        Provider::AzureAi => {
+            azure::models_path((is_foundry(&target.base), base), operation, target.api_version.as_deref())
+        }
         Provider::Azure => azure::path(base, operation, &target.model, target.api_version.as_deref()),
     };
     let mut parts = target.base.clone().into_parts();
@@ -226,10 +236,11 @@ fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
     headers.insert(header::CONTENT_LENGTH, NO_LENGTH);
     if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
         let (name, mut value) = match target.vendor.provider {
-            Provider::OpenAi | Provider::Versioned | Provider::HuggingFace => {
+            Provider::OpenAi | Provider::Versioned | Provider::Below(_) | Provider::HuggingFace => {
                 (header::AUTHORIZATION, openai::bearer(key)?)
             }
-            Provider::Azure => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
+            Provider::AzureAi if !is_foundry(&target.base) => (header::AUTHORIZATION, openai::bearer(key)?),
+            Provider::Azure | Provider::AzureAi => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
         };
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -243,6 +254,11 @@ fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
         headers.insert(name.clone(), value);
     }
     Ok(headers)
+}
+
+/// Returns true for a resource of Azure AI Foundry. Other servers of `azure_ai/` have one model each.
+fn is_foundry(base: &Uri) -> bool {
+    base.host().is_some_and(|host| host.ends_with(".services.ai.azure.com"))
 }
 
 /// Returns the value of `host`: the port is included unless it is the default of the scheme.

@@ -16,6 +16,14 @@ pub(super) fn versioned(base: &str, operation: Operation) -> String {
     format!("{root}/v1{}", operation.path())
 }
 
+/// Returns the path of a route below `root`, which replaces an empty path and those of the vendor's native API.
+pub(super) fn below(root: &str, base: &str, operation: Operation) -> String {
+    const NATIVE: [&str; 5] = ["", "/v1", "/v1beta", "/v2", "/v2/chat"];
+    let base = without_route(base);
+    let base = if NATIVE.contains(&base) { root } else { base };
+    format!("{base}{}", operation.path())
+}
+
 /// Returns the base without a route at its end. Users often configure the full URL of one route; the other routes
 /// have the same base.
 pub(super) fn without_route(base: &str) -> &str {

@@ -13,6 +13,8 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
     let prefix = match provider {
         Provider::OpenAi => "openai",
         Provider::Versioned => "mistral",
+        Provider::Below(_) => "gemini",
+        Provider::AzureAi => "azure_ai",
         Provider::Azure => "azure",
         Provider::HuggingFace => "huggingface",
     };

@@ -58,7 +58,7 @@ fn every_key_of_a_request_that_is_obeyed_or_refused_is_documented() {
 #[test]
 fn every_provider_is_documented_with_its_variables() {
     let mut none = Vec::new();
-    for vendor in &VENDORS {
+    for vendor in VENDORS {
         none.extend(missing("## Providers", [&*format!("{}/", vendor.prefix)]));
         none.extend(missing(
             "## Providers",

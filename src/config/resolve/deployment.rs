@@ -90,9 +90,7 @@ fn limits(
     let anywhere = |name| entry.top.get(name).or(param(name)).or(entry.info.get(name));
     let by_provider = match provider {
         Some(Provider::Azure) => TokenAccounting::Azure,
-        Some(Provider::OpenAi | Provider::Versioned | Provider::HuggingFace) | None => {
-            TokenAccounting::Billed
-        }
+        _ => TokenAccounting::Billed,
     };
     let costs = ["input_cost_per_token", "output_cost_per_token"];
     let costs: Vec<_> =

@@ -50,10 +50,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ),
     // providers
     ("unknown provider `acme`", "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo}\n"),
-    (
-        "known providers: openai, azure, huggingface",
-        "model_list:\n- model_name: g\n  litellm_params: {model: §acme/foo}\n",
-    ),
+    ("did you mean `deepseek`?", "model_list:\n- model_name: g\n  litellm_params: {model: §deepsek/foo}\n"),
     ("did you mean `azure`?", "model_list:\n- model_name: g\n  litellm_params: {model: §azur/foo}\n"),
     (
         "is `openai/foo/bar` with its `api_base`",

@@ -23,17 +23,20 @@ fn key(target: &Target) -> Option<&str> {
 
 #[test]
 fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables() {
-    for vendor in &VENDORS {
+    for vendor in VENDORS {
         let base = match vendor.base {
             BaseUrl::Public(_) => String::new(),
-            BaseUrl::SelfHosted(_) => ", api_base: https://own.example/v1".to_owned(),
+            BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } => {
+                ", api_base: https://own.example/v1".to_owned()
+            }
         };
         let params = format!("model: {}/name{base}", vendor.prefix);
         for variable in vendor.key_variables {
             let (target, chat, warnings) = target(&params, &[(variable, "k-1")]);
             assert_eq!((key(&target), target.vendor.prefix), (Some("k-1"), vendor.prefix));
             assert!(chat.contains("/chat/completions") && target.model.ends_with("name"), "{chat}");
-            assert_eq!(warnings, "");
+            let lost = warnings.contains("is called through its OpenAI-compatible API: ");
+            assert_eq!((lost, warnings.is_empty()), (!vendor.lost.is_empty(), vendor.lost.is_empty()));
         }
         for variable in vendor.base_variables {
             let env = [(*variable, "https://elsewhere.example/v1"), (vendor.key_variables[0], "k-1")];
@@ -81,6 +84,45 @@ fn vendors_are_called_at_their_documented_urls() {
             "nomic-ai/nomic-embed-text-v1.5",
         ),
         ("model: m, custom_llm_provider: xai", "https://api.x.ai/v1/chat/completions", "m"),
+    ] {
+        let (target, chat, _) = target(params, &[]);
+        assert_eq!((chat.as_str(), &*target.model), (url, model));
+    }
+}
+
+#[test]
+fn the_base_url_of_a_native_api_becomes_that_of_the_compatible_one() {
+    for (params, url, model) in [
+        ("model: anthropic/claude-x", "https://api.anthropic.com/v1/chat/completions", "claude-x"),
+        (
+            "model: anthropic/claude-x, api_base: https://api.anthropic.com",
+            "https://api.anthropic.com/v1/chat/completions",
+            "claude-x",
+        ),
+        ("model: gemini/g", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", "g"),
+        ("model: gemini/g, api_base: https://h", "https://h/v1beta/openai/chat/completions", "g"),
+        ("model: gemini/g, api_base: https://h/v1beta", "https://h/v1beta/openai/chat/completions", "g"),
+        ("model: gemini/g, api_base: https://h/own", "https://h/own/chat/completions", "g"),
+        (
+            "model: cohere/c, api_base: https://api.cohere.com/v2/chat",
+            "https://api.cohere.com/compatibility/v1/chat/completions",
+            "c",
+        ),
+        (
+            "model: azure_ai/grok, api_base: https://r.services.ai.azure.com, api_version: 2024-05-01-preview",
+            "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            "grok",
+        ),
+        (
+            "model: azure_ai/grok, api_base: https://r.services.ai.azure.com/openai/v1",
+            "https://r.services.ai.azure.com/openai/v1/chat/completions",
+            "grok",
+        ),
+        (
+            "model: azure_ai/m, api_base: https://m.eastus2.models.ai.azure.com",
+            "https://m.eastus2.models.ai.azure.com/chat/completions",
+            "m",
+        ),
     ] {
         let (target, chat, _) = target(params, &[]);
         assert_eq!((chat.as_str(), &*target.model), (url, model));
@@ -186,4 +228,47 @@ fn the_api_version_of_the_environment_may_be_written_as_a_query() {
     let errors = errors_of(&bad, &[("AZURE_API_VERSION", "soon")]).to_string();
     assert!(errors.contains("`AZURE_API_VERSION` is not a version"), "{errors}");
     assert_eq!(target("model: openai/m, api_key: k, api_version: anything", &[]).0.api_version, None);
+}
+
+#[test]
+fn a_bare_name_finds_the_vendor_of_its_family() {
+    for (model, prefix) in [
+        ("gpt-4o", "openai"),
+        ("o3-mini", "openai"),
+        ("ft:gpt-4o:mine", "openai"),
+        ("text-embedding-3-small", "openai"),
+        ("claude-sonnet-4-5", "anthropic"),
+        ("gemini-2.5-flash", "gemini"),
+        ("command-a-03-2025", "cohere"),
+        ("mistral-large-latest", "mistral"),
+        ("deepseek-chat", "deepseek"),
+    ] {
+        let (target, ..) = target(&format!("model: '{model}', api_key: k"), &[]);
+        assert_eq!((target.vendor.prefix, &*target.model), (prefix, model));
+    }
+}
+
+#[test]
+fn the_account_of_a_vendor_comes_from_its_variable() {
+    let chat = target("model: cloudflare/@cf/meta/llama, api_key: k", &[("CLOUDFLARE_ACCOUNT_ID", "acc")]).1;
+    assert_eq!(chat, "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1/chat/completions");
+    let text = "model_list: [{model_name: g, litellm_params: {model: cloudflare/m, api_key: k}}]";
+    let errors = errors_of(text, &[]).to_string();
+    assert!(errors.contains("set `CLOUDFLARE_ACCOUNT_ID`"), "{errors}");
+}
+
+#[test]
+fn a_provider_of_litellm_that_is_not_served_has_the_reason() {
+    for (model, reason) in [
+        ("bedrock/anthropic.claude-v2", "its requests must be signed for AWS"),
+        ("vertex_ai/gemini-pro", "a Google service account"),
+        ("github_copilot/gpt-4o", "a login by a device code"),
+        ("snowflake/m", "a signed token"),
+        ("sagemaker/m", "signed for AWS"),
+        ("azure_ai/claude-opus-4-1", "Anthropic's dialect"),
+    ] {
+        let text = format!("model_list: [{{model_name: g, litellm_params: {{model: {model}}}}}]");
+        let errors = errors_of(&text, &[]).to_string();
+        assert!(errors.contains(reason) && !errors.contains("did you mean"), "{errors}");
+    }
 }

@@ -32,7 +32,20 @@ pub(super) fn resolve(
     }
     match vendor.base {
         BaseUrl::Public(base) => Some(Uri::from_static(base)),
-        BaseUrl::SelfHosted(_) if mock => Some(Uri::from_static("http://localhost")),
+        BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } if mock => {
+            Some(Uri::from_static("http://localhost"))
+        }
+        BaseUrl::Account { before, variable, after } => match env.get(variable) {
+            Some(account) => {
+                let text = format!("{before}{account}{after}");
+                parse(&text, at, &format!("the environment variable `{variable}`"), sink)
+            }
+            None => {
+                sink.error(at, "the deployment has no `api_base`")
+                    .help(format!("set `{variable}`, or write `api_base: {before}ACCOUNT{after}`"));
+                None
+            }
+        },
         BaseUrl::SelfHosted(example) => {
             let name = vendor.base_variables.first().copied().unwrap_or_default();
             sink.error(at, "the deployment has no `api_base`")

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::{
-    VENDORS, Vendor,
+    Provider, VENDORS, Vendor,
     error::DiagnosticSink,
     keys, read, vendor,
+    vendors::{reason_unserved, vendor_of_bare},
     yaml::{Node, Value},
 };
 
@@ -30,8 +31,10 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Diagnostic
         return named(vendor, name, model, sink);
     }
     let name = name?;
+    if let Some(vendor) = vendor_of_bare(&name) {
+        return named(vendor, &name, model, sink);
+    }
     match name.split_once('/') {
-        _ if is_openai_name(&name) => named(vendor("openai")?, &name, model, sink),
         Some((prefix, rest)) => match vendor(prefix) {
             Some(vendor) => named(vendor, rest, model, sink),
             None => {
@@ -56,6 +59,15 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
     let name = without_hint(vendor, name, at, sink);
+    if vendor.provider == Provider::AzureAi && name.starts_with("claude") {
+        sink.error(&at.at, "Azure serves Claude in Anthropic's dialect, which is not supported");
+        return None;
+    }
+    if !vendor.lost.is_empty() {
+        let message =
+            format!("`{}` is called through its OpenAI-compatible API: {}", vendor.prefix, vendor.lost);
+        sink.warning(&at.at, message);
+    }
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
@@ -81,30 +93,32 @@ fn without_hint<'n>(vendor: &Vendor, name: &'n str, at: &Node, sink: &mut Diagno
 }
 
 fn unknown(prefix: &str, node: &Node, sink: &mut DiagnosticSink<'_>) {
-    let message = match &node.value {
-        Value::Text(_) if !node.hidden && node.variable.is_none() => {
-            format!("unknown provider `{}`", keys::redact(prefix))
-        }
-        _ => "unknown provider".to_owned(),
+    let shown = match &node.value {
+        Value::Text(text) if !node.hidden && node.variable.is_none() => Some(text),
+        _ => None,
     };
-    let near = sink.suggest(|| keys::nearest(prefix, VENDORS.iter().map(|vendor| vendor.prefix), 3));
-    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-    let name = match &node.value {
-        Value::Text(model) if !node.hidden && node.variable.is_none() => {
-            model.split_once('/').map_or("NAME", |(_, name)| keys::redact(name))
-        }
-        _ => "NAME",
+    if let Some(reason) = reason_unserved(prefix) {
+        sink.error(&node.at, format!("the provider `{prefix}` is not served: {reason}"))
+            .help("a proxy in front of it that speaks OpenAI's API is `openai/NAME` with its `api_base`");
+        return;
+    }
+    let message = match shown {
+        Some(_) => format!("unknown provider `{}`", keys::redact(prefix)),
+        None => "unknown provider".to_owned(),
     };
-    let known: Vec<_> = VENDORS.iter().map(|vendor| vendor.prefix).collect();
-    let known = known.join(", ");
-    sink.error(&node.at, message).help(format!(
-        "{near}known providers: {known}; any other OpenAI-compatible server is `openai/{name}` with its `api_base`"
-    ));
+    let near = sink.suggest(|| Some(nearest_names(prefix))).unwrap_or_default();
+    let name = shown.and_then(|model| model.split_once('/')).map_or("NAME", |(_, name)| keys::redact(name));
+    sink.error(&node.at, message)
+        .help(format!("{near}any OpenAI-compatible server is `openai/{name}` with its `api_base`"));
 }
 
-/// Returns true for the names of OpenAI's own models, which need no prefix.
-fn is_openai_name(name: &str) -> bool {
-    let families = ["gpt-", "chatgpt-", "text-embedding-", "ft:gpt-"];
-    let reasoning = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    reasoning || families.iter().any(|family| name.starts_with(family))
+/// Returns a question with the names that are most similar to `prefix`, at most three, or an empty text.
+fn nearest_names(prefix: &str) -> String {
+    let mut rest: Vec<_> = VENDORS.iter().map(|vendor| vendor.prefix).collect();
+    let mut near = Vec::new();
+    while let Some(name) = keys::nearest(prefix, rest.iter().copied(), 3).filter(|_| near.len() < 3) {
+        near.push(format!("`{name}`"));
+        rest.retain(|other| *other != name);
+    }
+    if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(", ")) }
 }

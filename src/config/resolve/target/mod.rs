@@ -56,10 +56,12 @@ pub(super) fn resolve(
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
     let azure = vendor.provider == Provider::Azure;
+    let versioned = azure || (vendor.provider == Provider::AzureAi && param("api_version").is_some());
     if let Some(group) = &entry.name {
         check_wildcard((group, &model), (vendor, at), sink);
     }
-    let api_version = if azure { api_version::resolve(param("api_version"), at, env, sink) } else { None };
+    let api_version =
+        if versioned { api_version::resolve(param("api_version"), at, env, sink) } else { None };
     let organization = organization.or_else(|| {
         let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
         HeaderValue::from_str(&name).ok()

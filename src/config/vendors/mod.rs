@@ -1,0 +1,140 @@
+//! The vendors: the prefixes that `model` may have, one row each in [`VENDORS`].
+//!
+//! Most vendors use OpenAI's dialect and differ in their URL and in the names of their environment variables, which
+//! are those of LiteLLM. Request parameters are passed on unchanged; a server that does not support one refuses it
+//! itself.
+
+mod table;
+mod unserved;
+
+pub use table::VENDORS;
+pub(super) use unserved::reason_unserved;
+
+use super::Provider;
+
+/// A vendor: a row of [`VENDORS`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// The prefix of `model`: the part before the slash.
+    pub prefix: &'static str,
+    /// The dialect.
+    pub provider: Provider,
+    /// The base URL.
+    pub base: BaseUrl,
+    /// The environment variables that may override the base URL; the first that is set is used.
+    pub base_variables: &'static [&'static str],
+    /// The environment variables that may contain the key; the first that is set is used.
+    pub key_variables: &'static [&'static str],
+    /// True if the vendor's servers usually need no key.
+    pub keyless: bool,
+    /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
+    /// unasked.
+    pub supports_include_usage: bool,
+    /// The prefix of a model name that has no slash.
+    pub model_prefix: &'static str,
+    /// The functions of the vendor that its OpenAI-compatible API does not have, as a clause; empty if there are none.
+    pub lost: &'static str,
+}
+
+/// The `api-version` for Azure if none is configured; LiteLLM's default.
+pub const DEFAULT_API_VERSION: &str = "2025-02-01-preview";
+
+/// The base URL of a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseUrl {
+    /// A public URL, the same for every customer.
+    Public(&'static str),
+    /// A URL that each customer configures, with an example.
+    SelfHosted(&'static str),
+    /// A public URL that contains the value of an environment variable: the account.
+    Account {
+        /// The part before the account.
+        before: &'static str,
+        /// The variable.
+        variable: &'static str,
+        /// The part after the account.
+        after: &'static str,
+    },
+}
+
+/// Returns a vendor with a public URL and OpenAI's dialect.
+const fn public(
+    (prefix, base): (&'static str, &'static str),
+    base_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        prefix,
+        provider: Provider::OpenAi,
+        base: BaseUrl::Public(base),
+        base_variables,
+        key_variables,
+        keyless: false,
+        supports_include_usage: true,
+        model_prefix: "",
+        lost: "",
+    }
+}
+
+/// Returns a vendor with servers that the customer runs.
+const fn self_hosted(
+    (prefix, example): (&'static str, &'static str),
+    base_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+) -> Vendor {
+    Vendor { base: BaseUrl::SelfHosted(example), ..public((prefix, ""), base_variables, key_variables) }
+}
+
+/// Returns a vendor with the account in its URL.
+const fn account(
+    (prefix, before, variable, after): (&'static str, &'static str, &'static str, &'static str),
+    base_variables: &'static [&'static str],
+    key_variables: &'static [&'static str],
+) -> Vendor {
+    let base = BaseUrl::Account { before, variable, after };
+    Vendor { base, ..public((prefix, ""), base_variables, key_variables) }
+}
+
+impl Vendor {
+    const fn keyless(self) -> Self {
+        Self { keyless: true, ..self }
+    }
+
+    const fn without_usage(self) -> Self {
+        Self { supports_include_usage: false, ..self }
+    }
+
+    const fn speaking(self, provider: Provider) -> Self {
+        Self { provider, ..self }
+    }
+
+    const fn losing(self, lost: &'static str) -> Self {
+        Self { lost, ..self }
+    }
+}
+
+/// Returns the vendor of a model name without a prefix, as in LiteLLM: by the names of the vendors' own models.
+pub(super) fn vendor_of_bare(name: &str) -> Option<&'static Vendor> {
+    let reasoning = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let family = FAMILIES.iter().find(|(family, _)| name.starts_with(family)).map(|(_, prefix)| *prefix);
+    vendor(if reasoning { "openai" } else { family? })
+}
+
+/// The beginnings of model names, each with the prefix of its vendor.
+const FAMILIES: &[(&str, &str)] = &[
+    ("gpt-", "openai"),
+    ("chatgpt-", "openai"),
+    ("text-embedding-", "openai"),
+    ("ft:gpt-", "openai"),
+    ("claude-", "anthropic"),
+    ("gemini-", "gemini"),
+    ("command-", "cohere"),
+    ("mistral-", "mistral"),
+    ("deepseek-", "deepseek"),
+];
+
+/// Returns the vendor with this prefix.
+#[must_use]
+pub fn vendor(prefix: &str) -> Option<&'static Vendor> {
+    VENDORS.iter().find(|vendor| vendor.prefix == prefix)
+}
