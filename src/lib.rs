@@ -31,12 +31,14 @@ pub use gateway::Gateway;
 
 pub(crate) use error::Error;
 
-/// Types for a custom transport in place of the gateway's HTTP client: see
+/// Types for upstreams of an embedder, in place of the gateway's HTTP client or around it: see
+/// [`State::with_upstream`](state::State::with_upstream),
+/// [`State::with_upstream_layer`](state::State::with_upstream_layer) and
 /// [`State::with_upstreams`](state::State::with_upstreams).
 pub mod upstream {
     pub use crate::{
         body::{ScriptStep, UpstreamBody},
-        deployment::upstream::{Upstream, UpstreamCall, UpstreamFuture},
+        deployment::upstream::{Upstream, UpstreamCall, UpstreamFuture, UpstreamService},
         error::TransportError,
         request::{Operation, SplicedBody},
     };

@@ -16,15 +16,17 @@ use tollgate_layers::{
     quota::{Account, Accounting, Limits, Meters, RateWindow},
     retry::Budget,
 };
+use tower::{Layer, Service};
 
 use crate::{
-    body::held_events::HeldEvents,
+    body::{UpstreamBody, held_events::HeldEvents},
     classify::{OutcomeKind, counted, kind_of},
     config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
         mock::MockUpstream,
-        upstream::{Client, Upstream},
+        upstream::{Client, ServiceUpstream, Upstream, UpstreamCall, UpstreamService},
     },
+    error::TransportError,
     front::paths::Draining,
     metrics::Metrics,
     shared_map::SharedMap,
@@ -93,6 +95,60 @@ impl State {
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
     ) -> Self {
         Self::with_connect(Box::new(move |deployment, _| connect(deployment)))
+    }
+
+    /// Sets the service that responds for the deployment with this id (`model_info.id`), in place of a call over HTTP: a
+    /// model in the process, or a transport of the application's own.
+    ///
+    /// The service receives each call in the dialect of the deployment, below all layers of the gateway. Every call is on
+    /// a clone of it.
+    ///
+    /// ```
+    /// use tollgate::{state::State, upstream::{TransportError, UpstreamBody, UpstreamCall}};
+    /// use tower::service_fn;
+    ///
+    /// let model = service_fn(|_: UpstreamCall| async {
+    ///     let json = r#"{"object": "chat.completion", "choices": []}"#;
+    ///     Ok::<_, TransportError>(http::Response::new(UpstreamBody::full(json)))
+    /// });
+    /// let state = State::new()?.with_upstream("in-process", model);
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    #[must_use]
+    pub fn with_upstream<S>(mut self, id: &str, service: S) -> Self
+    where
+        S: Service<UpstreamCall, Response = http::Response<UpstreamBody>, Error = TransportError>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        let (id, others) = (Arc::<str>::from(id), self.connect);
+        let upstream: Arc<dyn Upstream> = Arc::new(ServiceUpstream::new(service, false));
+        self.connect =
+            Box::new(
+                move |deployment, settings| {
+                    if deployment.id == id { Arc::clone(&upstream) } else { others(deployment, settings) }
+                },
+            );
+        self
+    }
+
+    /// Adds a tower layer around the upstreams of all deployments: it receives each call as it would be sent, and the
+    /// response as it was received. It signs requests, for example, or records them.
+    #[must_use]
+    pub fn with_upstream_layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<UpstreamService> + Send + Sync + 'static,
+        L::Service: Service<UpstreamCall, Response = http::Response<UpstreamBody>, Error = TransportError>,
+        L::Service: Clone + Send + Sync + 'static,
+        <L::Service as Service<UpstreamCall>>::Future: Send,
+    {
+        let connect = self.connect;
+        self.connect = Box::new(move |deployment, settings| {
+            let upstream = connect(deployment, settings);
+            let takes_origin_form = upstream.takes_origin_form();
+            Arc::new(ServiceUpstream::new(layer.layer(UpstreamService(upstream)), takes_origin_form))
+        });
+        self
     }
 
     fn with_connect(connect: Connect) -> Self {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 #[cfg(feature = "compression")]
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::time::{Sleep, sleep};
 
 use super::coalesce::Coalesce;
@@ -34,15 +35,25 @@ enum Inner {
     ScriptedBody(ScriptedBody),
 }
 
-/// The body of a response that a connection delivers.
-pub(super) trait Connection:
-    Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin
-{
-}
+/// The error of a [`Connection`]. The original error may contain addresses, and every error means the same: the body is cut.
+#[derive(Debug)]
+struct Cut;
 
-impl<B> Connection for B where B: Body<Data = Bytes, Error = hyper::Error> + fmt::Debug + Send + Unpin {}
+/// The body of a response that a connection delivers.
+trait Connection: Body<Data = Bytes, Error = Cut> + fmt::Debug + Send + Unpin {}
+
+impl<B> Connection for B where B: Body<Data = Bytes, Error = Cut> + fmt::Debug + Send + Unpin {}
 
 impl UpstreamBody {
+    /// Wraps the body of a connection, or any other that is polled for its frames. Its error becomes
+    /// [`BodyError::Cut`]. A body that is not [`Unpin`] goes into `Box::pin` first.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + fmt::Debug + Send + Unpin + 'static,
+    {
+        Self(Inner::Connection(Coalesce::new(Box::new(body.map_err(|_| Cut)))))
+    }
+
     /// Makes a scripted body, for responses without a connection.
     #[must_use]
     pub fn scripted(steps: impl IntoIterator<Item = ScriptStep>) -> Self {
@@ -78,12 +89,6 @@ impl From<Decompressed> for UpstreamBody {
     }
 }
 
-impl<C: Connection + 'static> From<C> for UpstreamBody {
-    fn from(connection: C) -> Self {
-        Self(Inner::Connection(Coalesce::new(Box::new(connection))))
-    }
-}
-
 impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -93,8 +98,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().0 {
-            // hyper's error may contain addresses, and every error means the same here: the body is cut.
-            Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|_| BodyError::Cut),
+            Inner::Connection(coalesce) => Pin::new(coalesce).poll_frame(cx).map_err(|Cut| BodyError::Cut),
             #[cfg(feature = "compression")]
             Inner::Decompressed(body) => {
                 let piece = ready!(Stream::poll_next(Pin::new(body.as_mut()), cx));

@@ -134,7 +134,7 @@ async fn burst(events: usize) -> UpstreamBody {
         move || async move { Ok(MaybeHttpsStream::Http(TokioIo::new(TcpStream::connect(address).await?))) };
     let pool = Arc::new(Pool::new(Duration::from_secs(50), dial));
     let request = http::Request::new(SplicedBody::new(Vec::new()));
-    let mut upstream = UpstreamBody::from(pool.send(request, false).await.expect("an answer").into_body());
+    let mut upstream = UpstreamBody::new(pool.send(request, false).await.expect("an answer").into_body());
     upstream.coalesce_bursts();
     upstream
 }

@@ -96,7 +96,7 @@ async fn response(
 ) -> Response<Body> {
     let layer = PeekLayer::new(Constant(AttemptTimeouts::default()), CLASSIFIER);
     let mut response =
-        peek_with(layer, stream, get(upstream).await.map(UpstreamBody::from)).await.expect("an answer");
+        peek_with(layer, stream, get(upstream).await.map(UpstreamBody::new)).await.expect("an answer");
     response.body_mut().attach(permits.try_acquire_owned().expect("a free permit"));
     response.body_mut().attach(OutcomeCallback::new(outcomes.callback()));
     *response

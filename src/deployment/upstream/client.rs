@@ -104,7 +104,7 @@ impl Upstream for Http1 {
             *request.uri_mut() = origin_form(request.uri());
         }
         let response = Arc::clone(&self.0).send(request, call.fresh).map(|result| match result {
-            Ok(response) => Ok(response.map(UpstreamBody::from)),
+            Ok(response) => Ok(response.map(UpstreamBody::new)),
             Err(SendError::Connect(error)) => Err(connect_error(&*error)),
             Err(SendError::Broken(error)) => Err(call_error(&error)),
             Err(SendError::StaleConnection(error)) => {

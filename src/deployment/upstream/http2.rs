@@ -116,7 +116,7 @@ impl Upstream for Http2 {
             match response.await {
                 Ok(response) => {
                     guard.complete();
-                    Ok(response.map(UpstreamBody::from))
+                    Ok(response.map(UpstreamBody::new))
                 }
                 Err(error) if error.is_connect() => Err(connect_error(&error)),
                 Err(error) => Err(call_error(&error)),

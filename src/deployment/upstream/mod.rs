@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod http2;
 mod resolve;
+mod service;
 #[cfg(test)]
 mod tests;
 mod usage_refusal;
@@ -26,7 +27,8 @@ use std::{
 
 use tower::Service;
 
-pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT};
+pub use self::service::UpstreamService;
+pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream};
 use crate::{
     Error,
     body::UpstreamBody,
