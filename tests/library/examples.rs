@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -36,6 +37,9 @@ pub mod axum_example;
 #[path = "../../examples/hyper.rs"]
 pub mod hyper_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
+#[path = "../../examples/in_process.rs"]
+pub mod in_process_example;
+#[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/tonic.rs"]
 pub mod tonic_example;
 
@@ -50,9 +54,12 @@ async fn listener() -> (TcpListener, SocketAddr) {
 
 /// Sends `body` to this address; the status and the text that came back.
 async fn send(address: SocketAddr, path: &str, body: &'static str) -> (StatusCode, String) {
+    exchange(Request::post(format!("http://{address}{path}")).body(Full::from(body)).unwrap()).await
+}
+
+/// Sends the request; the status and the text that came back.
+async fn exchange(request: Request<Full<Bytes>>) -> (StatusCode, String) {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let request =
-        Request::post(format!("http://{address}{path}")).body(Full::<bytes::Bytes>::from(body)).unwrap();
     let answer = timeout(PATIENCE, client.request(request)).await.unwrap().unwrap();
     let status = answer.status();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
@@ -60,17 +67,46 @@ async fn send(address: SocketAddr, path: &str, body: &'static str) -> (StatusCod
 }
 
 #[tokio::test]
-async fn an_axum_application_has_a_gateway_beside_its_own_route() {
+async fn an_axum_application_has_a_gateway_beside_its_own_route_and_below_its_own_layers() {
     let (listener, address) = listener().await;
     let application = axum_example::application().unwrap();
     let server = tokio::spawn(async move { axum::serve(listener, application).await });
-    let client: Client<_, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let own = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap();
-    assert_eq!(own.into_body().collect().await.unwrap().to_bytes(), "an application of my own\n");
-    let body = r#"{"model": "greeter", "messages": []}"#;
-    let (status, text) = send(address, "/v1/chat/completions", body).await;
+    let to = |path: &str, body: &'static str| {
+        let request = Request::builder().uri(format!("http://{address}{path}")).header("x-team", "search");
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        request.method(method).body(Full::from(body)).unwrap()
+    };
+    const CHAT: &str = r#"{"model": "greeter", "messages": []}"#;
+    assert_eq!(exchange(to("/", "")).await, (StatusCode::OK, "an application of my own\n".into()));
+    let (status, text) = exchange(to("/llm/v1/chat/completions", CHAT)).await;
     assert_eq!(status, 200);
     assert!(text.contains("Hello from inside axum!"), "{text}");
+    assert_eq!(exchange(to("/llm/health/liveliness", "")).await.0, 200);
+    assert_eq!(exchange(to("/v1/chat/completions", CHAT)).await.0, 404, "the gateway has its path only");
+    let (status, text) = send(address, "/llm/v1/chat/completions", CHAT).await;
+    assert_eq!((status, &*text), (StatusCode::UNAUTHORIZED, "the header x-team is missing\n"));
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_function_in_the_process_is_a_deployment_that_responds_streams_and_falls_back() {
+    let (listener, address) = listener().await;
+    let application = axum::Router::new().fallback_service(in_process_example::gateway().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, application).await });
+    let chat = async |body| {
+        let (status, text) = send(address, "/v1/chat/completions", body).await;
+        assert_eq!(status, 200, "{text}");
+        text
+    };
+    let whole = chat(r#"{"model": "echo", "messages": [{"role": "user", "content": "one two"}]}"#).await;
+    assert!(whole.contains(r#""content":"one two""#), "{whole}");
+    let stream =
+        chat(r#"{"model": "echo", "stream": true, "messages": [{"role": "user", "content": "one two"}]}"#)
+            .await;
+    assert!(stream.contains(r#""content":"one ""#) && stream.contains(r#""content":"two""#), "{stream}");
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+    let spare = chat(r#"{"model": "echo", "messages": [{"role": "user", "content": ""}]}"#).await;
+    assert!(spare.contains("The spare model responds."), "{spare}");
     server.abort();
 }
 
@@ -111,7 +147,7 @@ async fn plain(name: &'static str, failure: u16, tasks: &mut JoinSet<()>) -> Pla
                     calls.fetch_add(1, Ordering::SeqCst);
                     let body = request.into_body().collect().await?.to_bytes();
                     let text = format!("{name} got {}", String::from_utf8_lossy(&body));
-                    let mut answer = http::Response::new(Full::<bytes::Bytes>::from(text));
+                    let mut answer = http::Response::new(Full::<Bytes>::from(text));
                     if !is_healthy.load(Ordering::SeqCst) {
                         *answer.status_mut() = StatusCode::from_u16(failure).unwrap();
                     }
