@@ -212,14 +212,7 @@ fn tools() -> String {
 
 /// `text` over and over, `length` bytes in all; the end is spaces, where the text does not fit as a whole.
 fn filled(text: &str, length: usize) -> String {
-    format!(
-        "{:length$}",
-        text.repeat(length / text.len()),
-        length = length - beyond_ascii(text) * (length / text.len())
-    )
-}
-
-/// Returns the number of bytes that the text has beyond one for each character, which is how `format!` counts.
-fn beyond_ascii(text: &str) -> usize {
-    text.len() - text.chars().count()
+    let whole = text.repeat(length / text.len());
+    let rest = " ".repeat(length - whole.len());
+    whole + &rest
 }

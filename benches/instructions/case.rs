@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
 /// As much as a connection gives at once.
-const PIECE: usize = 16 * 1024;
+pub(crate) const PIECE: usize = 16 * 1024;
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +25,24 @@ pub(crate) enum Case {
     ParsedRequest,
     /// 5 MB, most of it a picture.
     Picture,
+    /// 30 tool definitions, 33 KB in all.
+    Tools,
+    /// A chat with a response of 34 KB.
+    Answer,
+    /// A chat of two messages.
+    Messages,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 4] = [Self::Chat, Self::Stream, Self::ParsedRequest, Self::Picture];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Chat,
+        Self::Stream,
+        Self::ParsedRequest,
+        Self::Picture,
+        Self::Tools,
+        Self::Answer,
+        Self::Messages,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -36,6 +50,9 @@ impl Case {
             Self::Stream => "stream",
             Self::ParsedRequest => "prompt",
             Self::Picture => "picture",
+            Self::Tools => "tools",
+            Self::Answer => "answer",
+            Self::Messages => "messages",
         }
     }
 
@@ -46,7 +63,9 @@ impl Case {
     pub(crate) fn body(self) -> Pieces {
         let text = "fn main() {\\n    println!(\\\"the deployments answer in turn\\\");\\n}\\n";
         let content = match self {
-            Self::Chat | Self::Stream => format!("\"{}\"", "None is asked twice. ".repeat(44)),
+            Self::Chat | Self::Stream | Self::Tools | Self::Answer | Self::Messages => {
+                format!("\"{}\"", "None is asked twice. ".repeat(44))
+            }
             Self::ParsedRequest => format!("\"{}\"", text.repeat(120_000 / text.len())),
             Self::Picture => format!(
                 r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
@@ -54,8 +73,13 @@ impl Case {
             ),
         };
         let stream = self == Self::Stream;
+        let first = match self {
+            Self::Messages => r#"{"role":"system","content":"Answer briefly, and name your sources."},"#,
+            _ => "",
+        };
+        let tools = if self == Self::Tools { tools() } else { String::new() };
         let whole = Bytes::from(format!(
-            r#"{{"model":"chat","messages":[{{"role":"user","content":{content}}}],"temperature":0.7,"stream":{stream}}}"#
+            r#"{{"model":"chat","messages":[{first}{{"role":"user","content":{content}}}],"temperature":0.7,"stream":{stream}{tools}}}"#
         ));
         let at = |from| whole.slice(from..whole.len().min(from + PIECE));
         Pieces((0..whole.len()).step_by(PIECE).map(at).collect())
@@ -75,6 +99,22 @@ impl Case {
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.0.iter().map(Bytes::len).sum::<usize>()));
         request
     }
+}
+
+/// The member `tools` as a coding agent sends it: 30 functions of eight parameters.
+fn tools() -> String {
+    let parameter = |n| {
+        format!(
+            r#""parameter_{n}":{{"type":"string","description":"The path of a file, absolute, or \"-\".","enum":["a","b"]}}"#
+        )
+    };
+    let parameters = (0..8).map(parameter).collect::<Vec<_>>().join(",");
+    let tool = |n| {
+        format!(
+            r#"{{"type":"function","function":{{"name":"tool_{n}","description":"Reads a file and returns its lines with numbers.","strict":true,"parameters":{{"type":"object","properties":{{{parameters}}},"required":["parameter_0","parameter_1"],"additionalProperties":false}}}}}}"#
+        )
+    };
+    format!(r#","tools":[{}]"#, (0..30).map(tool).collect::<Vec<_>>().join(","))
 }
 
 /// A request's body, in pieces as a connection gives them.

@@ -49,7 +49,7 @@ fn main() -> RunResult {
 
 async fn run(case: Case, count: usize) -> RunResult {
     let (config, _) = Config::from_yaml(CONFIG, "instructions.yaml", &|_| None)?;
-    let scripted = ScriptedBody::new();
+    let scripted = ScriptedBody::new(case == Case::Answer);
     let state = State::with_upstreams(move |_| scripted.upstream());
     let mut gateway = stack::gateway(&config, &state, stack::Options::default())?;
     let body = case.body();

@@ -32,7 +32,7 @@ pub(super) struct Coalesce<B: Body> {
 pub(super) const SHORT: usize = 2 * 1024;
 
 /// Returns the size hint of a body with `held` bytes in front of the `rest`.
-pub(crate) fn with_held(mut rest: SizeHint, held: usize) -> SizeHint {
+fn with_held(mut rest: SizeHint, held: usize) -> SizeHint {
     let held = held as u64;
     if let Some(upper) = rest.upper() {
         rest.set_upper(upper + held);

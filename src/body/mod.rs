@@ -44,7 +44,6 @@ pub(crate) mod watch_config;
 
 use std::{future::Future, pin::Pin};
 
-pub(crate) use coalesce::with_held;
 pub(crate) use handle::OutcomeCallback;
 #[cfg(test)]
 pub(crate) use handle::OutcomeFn;

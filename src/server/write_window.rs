@@ -2,9 +2,9 @@
 //!
 //! hyper has one buffer limit for reads and writes, and polls a body until that much is queued. Long prompts need a large
 //! limit, slow readers need a small one. So the write queue is limited here: after [`PAUSE_AT`] bytes were passed to hyper,
-//! the body is pending until the socket has accepted all of them. At most [`MAX_UNFLUSHED`] bytes are passed until then, so a
-//! long frame is split: hyper copies queued bytes into one buffer per connection
-//! ([`ClientIo`](super::client_io::ClientIo) states why), and that buffer never shrinks.
+//! the body is pending until the socket has accepted all of them. hyper queues frames without copying them
+//! ([`ClientIo`](super::client_io::ClientIo) writes vectored), so a client that reads nothing holds these bytes and the rest
+//! of one frame.
 //!
 //! The mechanism depends on three properties of hyper's HTTP/1 server, each of which has a test: it polls body and
 //! connection in one task; it flushes after the body was pending; otherwise it flushes the connection only when its queue
@@ -25,14 +25,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{listener::AtCapacity, waiting::HeadState};
-use crate::body::with_held;
 
 /// The number of unflushed bytes at which the body pauses.
-pub(super) const PAUSE_AT: usize = 4 * 1024;
-
-/// The maximum number of unflushed bytes: with the head and the chunk framing they fit into the 8 KB with which hyper's
-/// buffer begins, so that it does not grow.
-pub(super) const MAX_UNFLUSHED: usize = 7 * 1024;
+pub(super) const PAUSE_AT: usize = 16 * 1024;
 
 /// The flow control of one connection, shared by its responses and its [`ClientIo`](super::client_io::ClientIo).
 #[derive(Clone, Debug)]
@@ -62,18 +57,15 @@ impl WriteWindow {
 
     /// Returns a complete response of the server itself.
     pub(super) fn response<B>(self, body: Bytes) -> Response<BackpressureBody<B>> {
-        Response::new(BackpressureBody { inner: None, buffered: body, window: self })
+        Response::new(BackpressureBody { inner: None, own: body, window: self })
     }
 
     /// Returns the response with a body that keeps to this window. If the listener is at capacity, the response closes its
     /// connection, so that a waiting client is accepted.
     pub(super) fn wrap<B>(self, response: Response<B>) -> Response<BackpressureBody<B>> {
         let at_capacity = self.shared.at_capacity.get();
-        let mut response = response.map(|inner| BackpressureBody {
-            inner: Some(inner),
-            buffered: Bytes::new(),
-            window: self,
-        });
+        let mut response =
+            response.map(|inner| BackpressureBody { inner: Some(inner), own: Bytes::new(), window: self });
         if at_capacity {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -104,11 +96,10 @@ pin_project! {
     /// A response body that is pending while its client reads too slowly.
     #[derive(Debug)]
     pub(super) struct BackpressureBody<B> {
-        // None in a response of the server itself, which is all in `buffered`.
+        // None in a response of the server itself, which is all in `own`.
         #[pin]
         inner: Option<B>,
-        // The part of the inner body's last frame that is not passed to hyper yet.
-        buffered: Bytes,
+        own: Bytes,
         window: WriteWindow,
     }
 
@@ -131,31 +122,27 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        let unflushed = this.window.unflushed();
-        if unflushed >= PAUSE_AT {
+        if this.window.unflushed() >= PAUSE_AT {
             // `ClientIo` wakes the task after the flush.
             return Poll::Pending;
         }
-        if this.buffered.is_empty() {
-            let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
-            match ready!(inner.poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => *this.buffered = data,
-                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
+        let frame = match this.inner.as_pin_mut() {
+            Some(inner) => ready!(inner.poll_frame(cx)),
+            None => {
+                Some(std::mem::take(this.own)).filter(|own| !own.is_empty()).map(|own| Ok(Frame::data(own)))
             }
+        };
+        if let Some(Ok(frame)) = &frame {
+            this.window.add(frame.data_ref().map_or(0, Bytes::len));
         }
-        let piece = this.buffered.split_to((MAX_UNFLUSHED - unflushed).min(this.buffered.len()));
-        this.window.add(piece.len());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.own.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let inner = self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        with_held(inner, self.buffered.len())
+        self.inner.as_ref().map_or(SizeHint::with_exact(self.own.len() as u64), Body::size_hint)
     }
 }

@@ -7,7 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
 };
@@ -31,8 +31,11 @@ use super::{PooledIo, waker::Wakeups};
 const BUFFER_LIMIT: usize = 64 * 1024;
 
 /// The maximum number of bytes of one read. hyper's buffer begins with 8 KB, and a read that fills it makes the next one
-/// larger: that would be held for each slow reader of a long response.
-const MAX_READ: u64 = 8 * 1024 - 1;
+/// larger: that would be held for each slow reader of a stream.
+const MAX_READ: usize = 8 * 1024 - 1;
+
+/// The maximum number of bytes of one read of a response that is not a stream.
+const MAX_LARGE_READ: usize = 32 * 1024;
 
 /// The maximum number of headers in a response.
 const MAX_HEADERS: usize = 256;
@@ -53,30 +56,31 @@ struct Halves<T: PooledIo, B: Body + 'static> {
     sender: SendRequest<B>,
     /// `None` when the connection has ended. It is dropped then: a request that it has not taken from its channel would
     /// wait for it for ever.
-    connection: Option<Connection<TokioIo<Checked<T>>, B>>,
+    connection: Option<Connection<TokioIo<LimitedReads<T>>, B>>,
     /// True if the connection ended with bytes that were received and not read.
     has_leftover: bool,
-    /// The flag of the connection's [`Checked`].
-    checks: Arc<AtomicBool>,
+    /// The maximum number of bytes of one read; see [`LimitedReads`].
+    max_read: Arc<AtomicUsize>,
 }
 
-/// The I/O of a connection, with limited reads. While its flag is set, a read reads nothing: it fails if there is something
+/// The I/O of a connection, with limited reads. With a limit of zero a read reads nothing: it fails if there is something
 /// to read.
 ///
 /// hyper owns the I/O and reads an idle connection whenever it is polled, so this is how to ask the kernel about it.
-struct Checked<T> {
+struct LimitedReads<T> {
     io: Take<TokioIo<T>>,
-    checks: Arc<AtomicBool>,
+    max_read: Arc<AtomicUsize>,
 }
 
-impl<T: PooledIo> AsyncRead for Checked<T> {
+impl<T: PooledIo> AsyncRead for LimitedReads<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.checks.load(Relaxed) {
-            self.io.set_limit(MAX_READ);
+        let limit = self.max_read.load(Relaxed);
+        if limit > 0 {
+            self.io.set_limit(limit as u64);
             return Pin::new(&mut self.io).poll_read(cx, buffer);
         }
         // Pending without a waker: the waker of an earlier read is still registered.
@@ -88,7 +92,7 @@ impl<T: PooledIo> AsyncRead for Checked<T> {
     }
 }
 
-impl<T: PooledIo> AsyncWrite for Checked<T> {
+impl<T: PooledIo> AsyncWrite for LimitedReads<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self.io.get_mut()).poll_write(cx, bytes)
     }
@@ -131,12 +135,12 @@ where
 {
     /// Creates a connection over `io`.
     pub(super) async fn handshake(io: T) -> hyper::Result<Self> {
-        let checks = Arc::new(AtomicBool::new(false));
-        let io = Checked { io: TokioIo::new(io).take(MAX_READ), checks: Arc::clone(&checks) };
+        let max_read = Arc::new(AtomicUsize::new(MAX_READ));
+        let io = LimitedReads { io: TokioIo::new(io).take(0), max_read: Arc::clone(&max_read) };
         let mut builder = Builder::new();
         builder.max_buf_size(BUFFER_LIMIT).max_headers(MAX_HEADERS);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
-        let halves = Box::new(Halves { sender, connection: Some(connection), has_leftover: false, checks });
+        let halves = Box::new(Halves { sender, connection: Some(connection), has_leftover: false, max_read });
         Ok(Self { wakeups: Wakeups::default(), halves })
     }
 
@@ -199,10 +203,15 @@ where
             // Reads what TLS itself has to read.
             self.poll_connection();
         }
-        self.halves.checks.store(true, Relaxed);
+        self.halves.max_read.store(0, Relaxed);
         self.poll_connection();
-        self.halves.checks.store(false, Relaxed);
+        self.halves.max_read.store(MAX_READ, Relaxed);
         self.is_ready()
+    }
+
+    /// Makes the reads of the current response large, for one that is not a stream.
+    pub(super) fn read_large(&self) {
+        self.halves.max_read.store(MAX_LARGE_READ, Relaxed);
     }
 
     /// Returns true if no byte of a response was received for a request that failed with this error.

@@ -34,6 +34,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
+    body::Incoming,
     client::conn::TrySendError,
     rt::{Read, Write},
 };
@@ -49,6 +50,7 @@ use tollgate_layers::BoxError;
 
 pub(crate) use self::body::PooledBody;
 use self::connection::PooledConnection;
+use crate::body::events::is_events;
 
 /// A TCP connection, with or without TLS.
 pub(crate) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -152,9 +154,7 @@ where
                 Ok((response, mut connection)) => {
                     let mut response = pin!(response);
                     match poll_fn(|cx| connection.poll_with(cx, |cx| response.as_mut().poll(cx))).await {
-                        Ok(response) => {
-                            return Ok(response.map(|body| PooledBody::new(body, connection, self)));
-                        }
+                        Ok(response) => return Ok(self.pooled(response, connection)),
                         Err(error) => unsent(error, connection)?,
                     }
                 }
@@ -172,11 +172,23 @@ where
         let io = (self.dial)().await.map_err(SendError::Connect)?;
         let mut connection = PooledConnection::handshake(io).await.map_err(SendError::Broken)?;
         match connection.send(request).await {
-            Ok(response) => Ok(response.map(|body| PooledBody::new(body, connection, self))),
+            Ok(response) => Ok(self.pooled(response, connection)),
             // The connection was closed before it took the request.
             Err(error) if error.message().is_some() => Err(SendError::Connect(error.into_error().into())),
             Err(error) => Err(SendError::Broken(error.into_error())),
         }
+    }
+
+    /// Returns the response with a body that polls the connection, in large reads if it is not a stream.
+    fn pooled(
+        self: Arc<Self>,
+        response: Response<Incoming>,
+        connection: PooledConnection<T, B>,
+    ) -> Response<PooledBody<T, B>> {
+        if !is_events(response.headers()) {
+            connection.read_large();
+        }
+        response.map(|body| PooledBody::new(body, connection, self))
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle<T, B>> {
