@@ -6,7 +6,7 @@ use super::{
     MAX_DEPTH, TextStats,
     bracket_stack::BracketStack,
     number::Number,
-    text::StringScan,
+    text::{StringScan, end_of_short},
     text_stats::{PREFIX_LENGTH, ScanObserver},
 };
 
@@ -111,11 +111,14 @@ impl PushScanner {
                 Next::String => self.string(piece, at)?,
                 Next::Number => self.number(piece, at)?,
                 Next::Word => self.word(piece, at)?,
-                _ if matches!(byte, b' ' | b'\n' | b'\t' | b'\r') => at + 1,
-                next => {
-                    self.next = self.token(next, byte, self.scanned + at)?;
-                    at + 1
-                }
+                next => match self.whole_tokens(piece, at) {
+                    end if end > at => end,
+                    _ if is_space(byte) => at + 1,
+                    _ => {
+                        self.next = self.token(next, byte, self.scanned + at)?;
+                        at + 1
+                    }
+                },
             };
         }
         self.scanned += piece.len();
@@ -125,6 +128,70 @@ impl PushScanner {
     /// Returns the members in order, and the position of the closing brace. Returns none if the object is incomplete.
     pub(crate) fn end(self) -> Option<(Vec<Part>, usize)> {
         (self.next == Next::Nothing).then_some((self.parts, self.close))
+    }
+
+    /// Skips the tokens from `at` on that lie in the value of a member, are short and whole in this piece; they are nearly
+    /// all of a list of tools. Returns the position of the first token that is left to the state machine: one that is
+    /// invalid, a number, a long string, the end of the value, or one that continues in the next piece.
+    fn whole_tokens(&mut self, piece: &[u8], mut at: usize) -> usize {
+        if self.open.count() < 2 {
+            return at;
+        }
+        let mut next = self.next;
+        while let Some(&byte) = piece.get(at) {
+            (next, at) = match (next, byte) {
+                (Next::Key | Next::Member, b'"') => {
+                    let Some(end) = end_of_short(piece, at + 1) else { break };
+                    self.last.stats.key(&piece[at + 1..end], 0);
+                    match piece.get(end + 1) {
+                        Some(b':') => (Next::Value, end + 2),
+                        _ => (Next::Colon, end + 1),
+                    }
+                }
+                (Next::Colon, b':') => (Next::Value, at + 1),
+                (Next::Value | Next::Item, b'"') => {
+                    let Some(end) = end_of_short(piece, at + 1) else { break };
+                    self.last.stats.value(&piece[at + 1..end], end - at - 1, 0);
+                    self.comma(piece, end + 1)
+                }
+                (Next::Value | Next::Item, b'{' | b'[') if self.open.count() < MAX_DEPTH => {
+                    let is_object = byte == b'{';
+                    // The depth was checked.
+                    let _pushed = self.open.push(is_object);
+                    (if is_object { Next::Member } else { Next::Item }, at + 1)
+                }
+                (Next::Value | Next::Item, b't') if piece[at..].starts_with(b"true") => {
+                    self.comma(piece, at + 4)
+                }
+                (Next::Value | Next::Item, b'f') if piece[at..].starts_with(b"false") => {
+                    self.comma(piece, at + 5)
+                }
+                (Next::Value | Next::Item, b'n') if piece[at..].starts_with(b"null") => {
+                    self.comma(piece, at + 4)
+                }
+                (Next::Behind, b',') => self.comma(piece, at),
+                (Next::Behind | Next::Member, b'}') if self.open.is_object() && self.open.count() > 2 => {
+                    self.open.pop();
+                    self.comma(piece, at + 1)
+                }
+                (Next::Behind | Next::Item, b']') if !self.open.is_object() && self.open.count() > 2 => {
+                    self.open.pop();
+                    self.comma(piece, at + 1)
+                }
+                _ if is_space(byte) => (next, at + 1),
+                _ => break,
+            };
+        }
+        self.next = next;
+        at
+    }
+
+    /// Skips the comma that commonly follows a value. Returns the token that is expected next, and its position.
+    fn comma(&self, piece: &[u8], at: usize) -> (Next, usize) {
+        match piece.get(at) {
+            Some(b',') => (if self.open.is_object() { Next::Key } else { Next::Value }, at + 1),
+            _ => (Next::Behind, at),
+        }
     }
 
     /// Handles a byte outside of strings, numbers and literals. Returns the token that is expected next.
@@ -260,6 +327,10 @@ impl PushScanner {
         }
         here.starts_with(this).then_some(end)
     }
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
 impl PartialString {
