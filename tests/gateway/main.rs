@@ -10,6 +10,7 @@ mod bad_requests;
 mod command;
 #[cfg(feature = "compression")]
 mod compressed_requests;
+mod corpus;
 mod early_heartbeat;
 mod edge;
 mod failover_scenarios;
