@@ -47,8 +47,8 @@ pub use error::{Diagnostic, Diagnostics, Severity};
 pub use framing::is_framing;
 pub use model::{
     Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,
-    ListenerSettings, Midstream, MockResponse, ModelInfo, Provider, RateLimits, RetryBudget, RoutingStrategy,
-    Settings, Target, Timeouts, TokenAccounting, Unserved,
+    ListenerSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits, RetryBudget,
+    RoutingStrategy, Settings, Target, Timeouts, TokenAccounting, Unserved,
 };
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};

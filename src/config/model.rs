@@ -104,6 +104,8 @@ pub struct Deployment {
     pub defaults: Vec<(Arc<str>, Arc<str>)>,
     /// `stream_usage`: true if the token meter requests the usage of streams. Default: if the vendor supports it.
     pub stream_usage: Option<bool>,
+    /// The changes of a request's parameters, if there are any.
+    pub parameters: Option<Arc<ParameterRules>>,
     /// `mock_response`: the response of a deployment without an upstream.
     pub mock: Option<MockResponse>,
     /// `model_info`: what is known about the model.
@@ -131,6 +133,47 @@ impl fmt::Debug for Deployment {
             .field("timeouts", &self.timeouts)
             .field("defaults", &defaults)
             .finish_non_exhaustive()
+    }
+}
+
+/// The changes of a request's parameters for one deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParameterRules {
+    /// The parameters that have another name at the vendor: OpenAI's name, and the vendor's.
+    pub renamed: Vec<(Arc<str>, Arc<str>)>,
+    /// The parameters that are not sent.
+    pub dropped: Vec<Arc<str>>,
+    /// The parameters for which a request gets a 400.
+    pub refused: Vec<Arc<str>>,
+}
+
+impl ParameterRules {
+    /// Returns true if no parameter changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.renamed.is_empty() && self.dropped.is_empty() && self.refused.is_empty()
+    }
+
+    /// Returns true if the parameter is renamed or dropped.
+    #[must_use]
+    pub fn changes(&self, name: &str) -> bool {
+        self.new_name(name) != Some(name)
+    }
+
+    /// Returns the name that a parameter has upstream, or none if it is dropped.
+    #[must_use]
+    pub fn new_name<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        if self.dropped.iter().any(|dropped| **dropped == *name) {
+            return None;
+        }
+        let renamed = self.renamed.iter().find(|(old, _)| **old == *name);
+        Some(renamed.map_or(name, |(_, new)| new))
+    }
+
+    /// Returns true if a request with the parameter gets a 400.
+    #[must_use]
+    pub fn refuses(&self, name: &str) -> bool {
+        self.refused.iter().any(|refused| **refused == *name)
     }
 }
 

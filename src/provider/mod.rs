@@ -27,8 +27,8 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{Deployment, Pattern, Provider, Target, is_framing},
-    request::{Operation, ParsedRequest, SplicedBody},
+    config::{Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
+    request::{self, Operation, ParsedRequest, SplicedBody},
 };
 
 /// The `User-Agent` of the gateway.
@@ -52,6 +52,7 @@ pub(crate) struct Encoder {
     /// The patterns of the group and of the model of a wildcard deployment.
     patterns: Option<Arc<(Pattern, Pattern)>>,
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
+    parameters: Option<Arc<ParameterRules>>,
     /// The URL of each operation, in the order of [`Operation`].
     uris: [Uri; 3],
     headers: HeaderMap,
@@ -67,7 +68,11 @@ impl Encoder {
         Ok(Self {
             model: model(target),
             patterns: deployment.patterns().map(Arc::new),
-            defaults: deployment.defaults.as_slice().into(),
+            defaults: match &deployment.parameters {
+                Some(rules) => request::renamed(&deployment.defaults, rules).into(),
+                None => deployment.defaults.as_slice().into(),
+            },
+            parameters: deployment.parameters.clone(),
             uris: [
                 uri(target, Operation::Chat)?,
                 uri(target, Operation::Completions)?,
@@ -102,11 +107,19 @@ impl Encoder {
             .as_deref()
             .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.fill(captured)));
         let model = filled.as_deref().unwrap_or(&self.model);
+        let changed = self.parameters.as_deref().and_then(|rules| prompt.with_parameters(rules));
+        let prompt = changed.as_ref().unwrap_or(prompt);
         let body = match usage {
             true => prompt.payload_with_usage(model, &self.defaults),
             false => prompt.payload(model, &self.defaults),
         };
         self.request(prompt.info.operation, body)
+    }
+
+    /// Returns the first parameter of the request that the deployment refuses.
+    pub(crate) fn refused<'r>(&self, prompt: &'r ParsedRequest) -> Option<&'r str> {
+        let rules = self.parameters.as_deref().filter(|rules| !rules.refused.is_empty())?;
+        prompt.parameters().find(|name| rules.refuses(name))
     }
 
     /// Returns the request for a body that was written with the model and the defaults of the deployment.

@@ -41,6 +41,7 @@ fn deployment(target: Target) -> Deployment {
         cooldown_time: None,
         allowed_fails: None,
         defaults: vec![("seed".into(), "7".into())],
+        parameters: None,
         mock: None,
         stream_usage: None,
         info: ModelInfo::default(),

@@ -4,6 +4,7 @@ mod around_call;
 mod context;
 mod frames;
 mod keys;
+mod parameters;
 mod splice;
 mod spliced_body;
 
@@ -18,6 +19,7 @@ pub(crate) use context::RequestContext;
 pub(crate) use context::{attempts, deadline, whole};
 pub(crate) use frames::BodyFrames;
 pub(crate) use keys::TopLevelKeys;
+pub(crate) use parameters::renamed;
 pub use spliced_body::SplicedBody;
 
 pub(crate) use crate::body::Response;

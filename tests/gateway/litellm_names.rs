@@ -13,13 +13,16 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 22] = [
+const SERVED: [&str; 25] = [
+    "additional_drop_params",
+    "allowed_openai_params",
     "api_base",
     "api_key",
     "api_version",
     "azure_ad_token",
     "cooldown_time",
     "custom_llm_provider",
+    "drop_params",
     "headers",
     "input_cost_per_token",
     "max_parallel_requests",
@@ -91,7 +94,8 @@ async fn no_name_of_litellm_reaches_an_upstream_from_a_file() {
     let params: String = kept.copied().chain(OTHERS).map(line).collect();
     let served = "      cooldown_time: 1\n      max_parallel_requests: 9\n      num_retries: 0\n      order: 1\n      \
                   organization: o\n      rpm: 60\n      tpm: 60000\n      weight: 1\n      stream_timeout: 60\n      \
-                  input_cost_per_token: 1\n      output_cost_per_token: 1\n      timeout: 60\n      request_timeout: 60\n";
+                  input_cost_per_token: 1\n      output_cost_per_token: 1\n      timeout: 60\n      request_timeout: 60\n      \
+                  drop_params: true\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
     let yaml = file(&upstream.url(), &(params + served));
     let gateway = Gateway::start(&yaml).await;
     assert_eq!(gateway.chat("m", json!({})).await.status, 200);

@@ -24,6 +24,7 @@ mod left_out;
 mod litellm_names;
 mod models;
 mod owner;
+mod parameters;
 mod patterns;
 mod policies;
 mod reload;

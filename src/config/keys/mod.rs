@@ -50,6 +50,9 @@ pub(super) const PARAMS: &[&str] = &[
     "mock_delay",
     "input_cost_per_token",
     "output_cost_per_token",
+    "drop_params",
+    "additional_drop_params",
+    "allowed_openai_params",
 ];
 
 /// The settings in `model_info`. Any other key there is information without effect.
@@ -96,6 +99,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "retry_after",
     "routing_strategy",
     "model_group_alias",
+    "drop_params",
+    "additional_drop_params",
 ];
 
 /// The settings in `general_settings`.

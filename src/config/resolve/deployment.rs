@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, target};
+use super::{defaults, parameters, target};
 use crate::config::{
     Deployment, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts, TokenAccounting,
     error::DiagnosticSink,
@@ -19,6 +19,7 @@ pub(super) struct DeploymentDefaults<'r> {
     accounting: Option<TokenAccounting>,
     http2: bool,
     stream_usage: Option<bool>,
+    drop_params: parameters::DropDefaults,
 }
 
 impl<'r> DeploymentDefaults<'r> {
@@ -29,6 +30,7 @@ impl<'r> DeploymentDefaults<'r> {
             accounting: raw.read("token_accounting", sink, accounting),
             http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
             stream_usage: raw.read("stream_usage", sink, read::boolean),
+            drop_params: parameters::DropDefaults::read(raw, sink),
         }
     }
 }
@@ -54,7 +56,7 @@ pub(super) fn resolve(
     let param = |name| entry.params.get(name);
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), common, sink);
-    let provider = target.as_ref().map(|t| t.vendor.provider);
+    let vendor = target.as_ref().map(|target| target.vendor);
     let timeouts = Timeouts {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
         first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
@@ -64,12 +66,13 @@ pub(super) fn resolve(
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
     Some(Deployment {
         id,
-        limits: limits(entry, provider, common, sink),
+        limits: limits(entry, vendor.map(|vendor| vendor.provider), common, sink),
         timeouts,
         num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
         cooldown_time: cooldown.and_then(|n| read::seconds(n, sink)),
         allowed_fails: entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink)),
-        defaults: defaults::resolve(&entry.params, sink),
+        defaults: defaults::resolve(&entry.params, vendor, sink),
+        parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: info(entry, sink),

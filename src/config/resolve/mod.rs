@@ -7,6 +7,7 @@ mod defaults;
 mod deployment;
 mod fallbacks;
 mod id;
+mod parameters;
 mod policies;
 mod settings;
 mod target;

@@ -1,9 +1,11 @@
 //! The vendors: the prefixes that `model` may have, one row each in [`VENDORS`].
 //!
 //! Most vendors use OpenAI's dialect and differ in their URL and in the names of their environment variables, which
-//! are those of LiteLLM. Request parameters are passed on unchanged; a server that does not support one refuses it
-//! itself.
+//! are those of LiteLLM. Some have a parameter by another name, or do not know some of OpenAI's; `drop_params` decides
+//! about the latter. All other parameters are passed on unchanged.
 
+mod parameters;
+mod shared;
 mod table;
 mod unserved;
 
@@ -34,6 +36,12 @@ pub struct Vendor {
     pub model_prefix: &'static str,
     /// The functions of the vendor that its OpenAI-compatible API does not have, as a clause; empty if there are none.
     pub lost: &'static str,
+    /// The parameters that have another name at the vendor: OpenAI's name, and the vendor's.
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// The parameters of OpenAI that the vendor does not know, in groups.
+    pub unknown: &'static [&'static [&'static str]],
+    /// Parameters of the vendor's native API that its OpenAI-compatible API ignores.
+    pub ignored: &'static [&'static str],
 }
 
 /// The `api-version` for Azure if none is configured; LiteLLM's default.
@@ -73,6 +81,9 @@ const fn public(
         supports_include_usage: true,
         model_prefix: "",
         lost: "",
+        renamed: &[],
+        unknown: &[],
+        ignored: &[],
     }
 }
 
@@ -106,6 +117,18 @@ impl Vendor {
 
     const fn speaking(self, provider: Provider) -> Self {
         Self { provider, ..self }
+    }
+
+    const fn renaming(self, renamed: &'static [(&'static str, &'static str)]) -> Self {
+        Self { renamed, ..self }
+    }
+
+    const fn not_knowing(self, unknown: &'static [&'static [&'static str]]) -> Self {
+        Self { unknown, ..self }
+    }
+
+    const fn ignoring(self, ignored: &'static [&'static str]) -> Self {
+        Self { ignored, ..self }
     }
 
     const fn losing(self, lost: &'static str) -> Self {

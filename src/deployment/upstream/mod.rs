@@ -15,7 +15,7 @@ mod usage_refusal;
 mod yield_once;
 
 use std::{
-    future::Future,
+    future::{self, Future},
     mem::take,
     pin::Pin,
     sync::{
@@ -25,6 +25,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use http::{HeaderValue, StatusCode, header};
 use tower::Service;
 
 pub use self::service::UpstreamService;
@@ -32,7 +33,7 @@ pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT, service::Service
 use crate::{
     Error,
     body::UpstreamBody,
-    error::TransportError,
+    error::{ErrorObject, TransportError},
     provider::Encoder,
     request::{Operation, Request, SplicedBody},
 };
@@ -101,10 +102,28 @@ impl Inner {
     }
 
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
+        if let Some(parameter) = self.encoder.refused(request) {
+            return Box::pin(future::ready(Ok(refusal(parameter))));
+        }
         let (operation, stream) = (request.info.operation, request.info.stream);
         let request = self.encoder.encode(request, usage);
         self.upstream.call(UpstreamCall { request, operation, stream, fresh })
     }
+}
+
+/// Returns the response to a parameter that the vendor does not know, in place of the vendor's own refusal.
+fn refusal(parameter: &str) -> http::Response<UpstreamBody> {
+    let error = ErrorObject::new(
+        format!(
+            "The provider of this model does not know '{parameter}'. With `drop_params: true` it is dropped."
+        ),
+        "invalid_request_error",
+        "unsupported_parameter",
+    );
+    let mut response = http::Response::new(UpstreamBody::full(error.body()));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 impl Service<Request> for Deployed {

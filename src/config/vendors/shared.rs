@@ -1,0 +1,41 @@
+//! Vendors that have several prefixes.
+
+use super::{
+    Vendor,
+    parameters::{FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, OLLAMA_OPTIONS},
+    public, self_hosted,
+};
+use crate::config::Provider;
+
+/// OpenAI.
+pub(super) const OPENAI: Vendor = public(
+    ("openai", "https://api.openai.com/v1"),
+    &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    &["OPENAI_API_KEY"],
+);
+
+/// Azure OpenAI.
+pub(super) const AZURE: Vendor = self_hosted(
+    ("azure", "https://RESOURCE.openai.azure.com"),
+    &["AZURE_API_BASE"],
+    &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+)
+.speaking(Provider::Azure);
+
+/// Ollama, through its `/v1` routes, which accept OpenAI's parameters.
+pub(super) const OLLAMA: Vendor =
+    public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
+        .keyless()
+        .speaking(Provider::Versioned)
+        .renaming(OLDER_LIMIT)
+        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "user"]])
+        .ignoring(OLLAMA_OPTIONS);
+
+/// Cohere's compatibility API. LiteLLM's variable names a route of the native API.
+pub(super) const COHERE: Vendor = public(
+    ("cohere", "https://api.cohere.ai/compatibility/v1"),
+    &["COHERE_API_BASE"],
+    &["COHERE_API_KEY", "CO_API_KEY"],
+)
+.speaking(Provider::Below("/compatibility/v1"))
+.losing("connectors, documents and citation options are lost");
