@@ -12,20 +12,26 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
 };
-use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet, time::timeout};
-use tollgate_layers::BoxError;
+use tokio::{
+    net::TcpListener,
+    runtime,
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tollgate_layers::{BoxError, balance::Exhausted, quota::Limits};
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
 };
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 #[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/axum_balance.rs"]
@@ -39,6 +45,9 @@ pub mod hyper_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/in_process.rs"]
 pub mod in_process_example;
+#[expect(dead_code, reason = "the program's own main is not called")]
+#[path = "../../examples/reqwest.rs"]
+pub mod reqwest_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/tonic.rs"]
 pub mod tonic_example;
@@ -133,31 +142,43 @@ struct Plain {
     is_healthy: Arc<AtomicBool>,
 }
 
-async fn plain(name: &'static str, failure: u16, tasks: &mut JoinSet<()>) -> Plain {
+/// Serves these responses to requests and their bodies.
+async fn server<F>(tasks: &mut JoinSet<()>, respond: F) -> SocketAddr
+where
+    F: Fn(Parts, Bytes) -> http::Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+{
     let (listener, address) = listener().await;
-    let (calls, is_healthy) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-    let state = (calls.clone(), is_healthy.clone());
     tasks.spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let state = state.clone();
+            let respond = respond.clone();
             let service = service_fn(move |request: Request<Incoming>| {
-                let (calls, is_healthy) = state.clone();
+                let respond = respond.clone();
                 async move {
-                    calls.fetch_add(1, Ordering::SeqCst);
-                    let body = request.into_body().collect().await?.to_bytes();
-                    let text = format!("{name} got {}", String::from_utf8_lossy(&body));
-                    let mut answer = http::Response::new(Full::<Bytes>::from(text));
-                    if !is_healthy.load(Ordering::SeqCst) {
-                        *answer.status_mut() = StatusCode::from_u16(failure).unwrap();
-                    }
-                    Ok::<_, hyper::Error>(answer)
+                    let (head, body) = request.into_parts();
+                    Ok::<_, hyper::Error>(respond(head, body.collect().await?.to_bytes()))
                 }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    Plain { address, calls, is_healthy }
+    address
+}
+
+async fn plain(name: &'static str, failure: u16, tasks: &mut JoinSet<()>) -> Plain {
+    let (calls, is_healthy) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let state = (calls.clone(), is_healthy.clone());
+    let address = server(tasks, move |_, body| {
+        let (calls, is_healthy) = &state;
+        calls.fetch_add(1, Ordering::SeqCst);
+        let mut answer =
+            http::Response::new(Full::from(format!("{name} got {}", String::from_utf8_lossy(&body))));
+        if !is_healthy.load(Ordering::SeqCst) {
+            *answer.status_mut() = StatusCode::from_u16(failure).unwrap();
+        }
+        answer
+    });
+    Plain { address: address.await, calls, is_healthy }
 }
 
 /// The example in front of these servers.
@@ -211,6 +232,49 @@ async fn the_hyper_example_balances_equal_servers_and_goes_elsewhere_when_one_fa
     }
     let calls = [&first, &second, &larger].map(calls);
     assert!((1..=5).contains(&calls[0]) && calls[1] == 10 && calls[2] == 0, "{calls:?}");
+}
+
+/// A server as GitHub's, whose limit is used up for a second at the first call.
+async fn github(calls: Arc<AtomicUsize>, tasks: &mut JoinSet<()>) -> http::Uri {
+    let address = server(tasks, move |_, _| {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        let answer = http::Response::builder()
+            .status(if call == 0 { 403 } else { 200 })
+            .header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
+            .header("x-ratelimit-limit", "5000")
+            .header("x-ratelimit-remaining", if call == 0 { "0" } else { "4999" })
+            .header("x-ratelimit-reset", "1767225601");
+        answer.body(Full::from("text")).unwrap()
+    });
+    format!("http://{}/", address.await).parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_reqwest_example_waits_until_the_reset_that_the_server_reports() {
+    let (mut tasks, calls) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    let uri = github(calls.clone(), &mut tasks).await;
+    let client = reqwest_example::client(Limits { requests: Some(900), ..Limits::default() }, PATIENCE);
+    let start = Instant::now();
+    for (sent, seconds) in [(2, 1), (3, 1)] {
+        let answer = client.clone().oneshot(Request::get(&uri).body(Bytes::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "text");
+        assert_eq!(calls.load(Ordering::SeqCst), sent, "no call that the server would refuse");
+        assert!(start.elapsed() >= Duration::from_secs(seconds), "{sent}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn the_reqwest_example_holds_a_slot_to_the_end_of_the_body() {
+    let (mut tasks, calls) = (JoinSet::new(), Arc::new(AtomicUsize::new(1)));
+    let uri = github(calls.clone(), &mut tasks).await;
+    let client = reqwest_example::client(Limits { in_flight: Some(1), ..Limits::default() }, Duration::ZERO);
+    let call = || client.clone().oneshot(Request::get(&uri).body(Bytes::new()).unwrap());
+    let first = call().await.unwrap();
+    assert!(call().await.unwrap_err().is::<Exhausted>());
+    assert_eq!(first.into_body().collect().await.unwrap().to_bytes(), "text");
+    assert_eq!(call().await.unwrap().status(), 200);
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
 
 /// A gRPC server on a thread of its own, which responds with the text that it has received, or with a fault.
