@@ -31,6 +31,12 @@ pub use gateway::Gateway;
 
 pub(crate) use error::Error;
 
+/// The Rust code on these pages is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/embedding.md")]
+struct Pages;
+
 /// Types for upstreams of an embedder, in place of the gateway's HTTP client or around it: see
 /// [`State::with_upstream`](state::State::with_upstream),
 /// [`State::with_upstream_layer`](state::State::with_upstream_layer) and
