@@ -4,7 +4,6 @@
 //! program they are clients of hyper, reqwest or tonic.
 
 use axum::{Router, http::StatusCode, routing::post};
-use tokio::net::TcpListener;
 use tollgate_http::ErrorOutcome;
 use tollgate_layers::{
     BoxError, Class, Outcome,
@@ -18,10 +17,9 @@ use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 /// Returns an application with one route.
 pub fn application() -> Router {
-    let classify = |result: Result<&String, &BoxError>| match result {
-        Ok(_) => Outcome::new(Class::Success),
-        Err(error) => error.outcome(),
-    };
+    let success = Outcome::new(Class::Success);
+    let classify =
+        move |result: Result<&String, &BoxError>| result.map_or_else(BoxError::outcome, |_| success);
     let backends = ["a", "b", "c"].map(|name| {
         let limits = Limits { requests: Some(10), ..Limits::default() }; // per minute
         ServiceBuilder::new()
@@ -50,6 +48,5 @@ async fn call(name: &'static str, text: String) -> Result<String, BoxError> {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    axum::serve(TcpListener::bind("127.0.0.1:8000").await?, application()).await?;
-    Ok(())
+    Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8000").await?, application()).await?)
 }
