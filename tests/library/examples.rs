@@ -40,6 +40,9 @@ pub mod axum_balance_example;
 #[path = "../../examples/axum.rs"]
 pub mod axum_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
+#[path = "../../examples/custom_layer.rs"]
+pub mod custom_layer_example;
+#[expect(dead_code, reason = "the program's own main is not called")]
 #[path = "../../examples/hyper.rs"]
 pub mod hyper_example;
 #[expect(dead_code, reason = "the program's own main is not called")]
@@ -232,6 +235,57 @@ async fn the_hyper_example_balances_equal_servers_and_goes_elsewhere_when_one_fa
     }
     let calls = [&first, &second, &larger].map(calls);
     assert!((1..=5).contains(&calls[0]) && calls[1] == 10 && calls[2] == 0, "{calls:?}");
+}
+
+/// A server of chats, which responds with the number and adds itself to the calls.
+async fn replica(
+    number: usize,
+    loading: Arc<AtomicUsize>,
+    calls: Arc<[AtomicUsize; 3]>,
+    tasks: &mut JoinSet<()>,
+) -> SocketAddr {
+    server(tasks, move |head, _| {
+        assert_eq!(head.headers["x-gateway"], "example");
+        calls[number].fetch_add(1, Ordering::SeqCst);
+        let status = if loading.load(Ordering::SeqCst) == number { 503 } else { 200 };
+        let text = format!(
+            r#"{{"object":"chat.completion","choices":[{{"index":0,"message":{{"role":"assistant","content":"{number}"}},"finish_reason":"stop"}}]}}"#
+        );
+        let answer = http::Response::builder().status(status).header("content-type", "application/json");
+        answer.body(Full::from(text)).unwrap()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_custom_layer_example_keeps_a_key_at_one_server_and_avoids_one_that_loads() {
+    let (mut tasks, calls) = (JoinSet::new(), Arc::<[AtomicUsize; 3]>::default());
+    let loading = Arc::new(AtomicUsize::new(usize::MAX));
+    let mut servers = Vec::new();
+    for number in 0..3 {
+        servers.push(replica(number, loading.clone(), calls.clone(), &mut tasks).await);
+    }
+    let (listener, address) = listener().await;
+    let application = axum::Router::new().fallback_service(custom_layer_example::gateway(servers).unwrap());
+    tasks.spawn(async move { axum::serve(listener, application).await.unwrap() });
+    let chat =
+        r#"{"model": "chat", "prompt_cache_key": "one", "messages": [{"role": "user", "content": "hello"}]}"#;
+    let counts = || calls.each_ref().map(|calls| calls.swap(0, Ordering::SeqCst));
+    for _ in 0..10 {
+        assert_eq!(send(address, "/v1/chat/completions", chat).await.0, 200);
+    }
+    let mut sorted = counts();
+    let first = sorted.iter().position(|calls| *calls == 10).unwrap();
+    sorted.sort_unstable();
+    assert_eq!(sorted, [0, 0, 10]);
+    loading.store(first, Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(send(address, "/v1/chat/completions", chat).await.0, 200);
+    }
+    let mut counts = counts();
+    assert_eq!(counts[first], 1, "held after its refusal: {counts:?}");
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 1, 10]);
 }
 
 /// A server as GitHub's, whose limit is used up for a second at the first call.
