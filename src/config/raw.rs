@@ -122,7 +122,10 @@ pub(super) fn read<'e>(
     let mut env = Environment { section: BTreeMap::new(), outer };
     env.section = variables(&mut root, &env, sink);
     root.values_mut().for_each(|node| env.expand(node));
-    root.entries().for_each(|(key, _)| warn_unknown_section(key, sink));
+    root.entries().for_each(|(key, node)| {
+        warn_unknown_section(key, sink);
+        warn_shell_variables(node, sink);
+    });
     Some(RawConfig {
         entries: entries(&mut root, &at, sink),
         litellm: root.take_section("litellm_settings", sink),
@@ -148,6 +151,26 @@ fn variables(
     // A master key without a value is an error, as in `general_settings`.
     let present = section.entries().filter(|(key, node)| !node.is_null() || key.name == MASTER_KEY);
     present.filter_map(|(key, node)| Some((key.name.clone(), text(node, sink)?))).collect()
+}
+
+/// Warns of each `${NAME}`, which is not expanded.
+fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| warn_shell_variables(item, sink)),
+        Value::Map(entries) => entries.iter().for_each(|(_, item)| warn_shell_variables(item, sink)),
+        Value::Text(text) if node.variable.is_none() => {
+            let name = text.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+            let is_name = |name: &&str| {
+                !name.is_empty()
+                    && name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit())
+            };
+            if let Some(name) = name.filter(is_name).map(keys::redact) {
+                sink.warning(&node.at, format!("`${{{name}}}` is not expanded: the text is used as it is"))
+                    .help(format!("write `os.environ/{name}` as the whole value"));
+            }
+        }
+        Value::Text(_) | Value::Null | Value::Unset | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn warn_unknown_section(key: &Key, sink: &mut DiagnosticSink<'_>) {

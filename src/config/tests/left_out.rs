@@ -84,3 +84,16 @@ fn a_file_without_models_has_a_warning_and_no_group() {
         assert!(config.groups.is_empty() && &*config.unserved[0].name == "*");
     }
 }
+
+#[test]
+fn a_shell_variable_is_reported_with_the_form_that_is_expanded() {
+    let text = "model_list:\n- model_name: g\n  litellm_params:\n    model: openai/m\n    api_base: http://h${DOMAIN}:1/v1\n    \
+                api_key: ${MY_KEY}\n    user: ${not a variable}\ngeneral_settings: {master_key: '${LITELLM_MASTER_KEY}'}\n";
+    let (_, warnings) = read_with(text, &[]).unwrap();
+    let shown = warnings.to_string();
+    for name in ["DOMAIN", "MY_KEY", "LITELLM_MASTER_KEY"] {
+        assert!(shown.contains(&format!("`${{{name}}}` is not expanded")), "{shown}");
+        assert!(shown.contains(&format!("write `os.environ/{name}`")), "{shown}");
+    }
+    assert_eq!(shown.matches("is not expanded").count(), 3, "{shown}");
+}
