@@ -111,7 +111,7 @@ impl PushScanner {
                 Next::String => self.string(piece, at)?,
                 Next::Number => self.number(piece, at)?,
                 Next::Word => self.word(piece, at)?,
-                next => match self.whole_tokens(piece, at) {
+                next => match self.short_tokens(piece, at) {
                     end if end > at => end,
                     _ if is_space(byte) => at + 1,
                     _ => {
@@ -133,7 +133,7 @@ impl PushScanner {
     /// Skips the tokens from `at` on that lie in the value of a member, are short and whole in this piece; they are nearly
     /// all of a list of tools. Returns the position of the first token that is left to the state machine: one that is
     /// invalid, a number, a long string, the end of the value, or one that continues in the next piece.
-    fn whole_tokens(&mut self, piece: &[u8], mut at: usize) -> usize {
+    fn short_tokens(&mut self, piece: &[u8], mut at: usize) -> usize {
         if self.open.count() < 2 {
             return at;
         }
