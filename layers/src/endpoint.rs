@@ -234,3 +234,66 @@ where
         u64::MAX
     }
 }
+
+/// An endpoint with scores that a function changes: a strategy of the application's own.
+///
+/// The function gets the request and the score of the inner endpoint. With
+/// [`Strategy::UsageBased`](crate::balance::Strategy::UsageBased) and a limit in its weight, the endpoint with the lowest
+/// [`Score::used`] is picked; with any strategy, [`Score::health`] decides first.
+#[derive(Clone, Copy, Debug)]
+pub struct MapScore<S, F> {
+    inner: S,
+    map: F,
+}
+
+impl<S, F> MapScore<S, F> {
+    /// Wraps an endpoint; `map` is a function `Fn(&Req, Score) -> Score`.
+    pub const fn new(inner: S, map: F) -> Self {
+        Self { inner, map }
+    }
+
+    inner_accessors!(mut);
+}
+
+impl<S, F, Req> Service<Req> for MapScore<S, F>
+where
+    S: Service<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> S::Future {
+        self.inner.call(req)
+    }
+}
+
+impl<S, F, Req> Endpoint<Req> for MapScore<S, F>
+where
+    S: Endpoint<Req>,
+    F: Fn(&Req, Score) -> Score + Clone,
+{
+    fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
+        self.inner.score(req, now).map(|score| (self.map)(req, score))
+    }
+
+    fn reserve(&mut self, req: &Req, score: &Score, now: Instant) -> Result<(), NoCapacity> {
+        self.inner.reserve(req, score, now)
+    }
+
+    fn weight(&self) -> EndpointWeight {
+        self.inner.weight()
+    }
+
+    fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
+        self.inner.slots(req, horizon)
+    }
+
+    fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
+        self.inner.subscribe(listener);
+    }
+}

@@ -11,11 +11,11 @@ use std::{
 
 use tokio::time::{Instant, advance, sleep};
 use tollgate_layers::{
-    BoxError, Class, OnComplete, Outcome, TrackOutcome,
+    BoxError, Class, OnComplete, Outcome, Score, TrackOutcome,
     balance::{Exhausted, RateLimitBalance, RateLimitBalanceLayer, Strategy},
     context_window::{ContextWindowFallback, ContextWindowFallbackLayer},
     cooldown::{Cooldown, CooldownConfig, CooldownLayer, CoolingDown, EndpointHealth},
-    endpoint::Unlimited,
+    endpoint::{EndpointWeight, MapScore, Unlimited},
     fallback::{Fallback, FallbackLayer},
     quota::{Limits, Meters, Quota, QuotaGuard, QuotaLayer},
     retry::{Retry, RetryLayer},
@@ -348,6 +348,21 @@ async fn context_window_fallback_alone_calls_a_second_service_for_what_is_too_lo
     assert_eq!(service.clone().oneshot("short").await.unwrap(), 5);
     assert_eq!(service.clone().oneshot("longer than that").await.unwrap(), 1_016);
     assert_eq!(service.oneshot("down").await.unwrap_err().to_string(), "down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn balance_alone_picks_by_a_strategy_of_its_own() {
+    let (is_down, calls) = (Arc::default(), Arc::default());
+    let weight = EndpointWeight { rpm: Some(600.0), ..EndpointWeight::default() };
+    let member = |(number, name)| {
+        let inner = Unlimited::new(backend(name, &is_down, &calls)).with_weight(weight);
+        MapScore::new(inner, move |(): &(), score| Score { used: f64::from((number + 1) % 3), ..score })
+    };
+    let members = (0..3).zip(["a", "b", "c"]).map(member).collect::<Vec<_>>();
+    let service = RateLimitBalance::new(members, Strategy::UsageBased, classify::<&str>);
+    for _ in 0..10 {
+        assert_eq!(service.clone().oneshot(()).await.unwrap(), "c");
+    }
 }
 
 #[tokio::test(start_paused = true)]

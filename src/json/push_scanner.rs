@@ -160,21 +160,15 @@ impl PushScanner {
                     let _pushed = self.open.push(is_object);
                     (if is_object { Next::Member } else { Next::Item }, at + 1)
                 }
-                (Next::Value | Next::Item, b't') if piece[at..].starts_with(b"true") => {
-                    self.comma(piece, at + 4)
-                }
-                (Next::Value | Next::Item, b'f') if piece[at..].starts_with(b"false") => {
-                    self.comma(piece, at + 5)
-                }
-                (Next::Value | Next::Item, b'n') if piece[at..].starts_with(b"null") => {
-                    self.comma(piece, at + 4)
+                (Next::Value | Next::Item, b't' | b'f' | b'n') => {
+                    let words: [&[u8]; 3] = [b"true", b"false", b"null"];
+                    let Some(word) = words.iter().find(|word| piece[at..].starts_with(word)) else { break };
+                    self.comma(piece, at + word.len())
                 }
                 (Next::Behind, b',') => self.comma(piece, at),
-                (Next::Behind | Next::Member, b'}') if self.open.is_object() && self.open.count() > 2 => {
-                    self.open.pop();
-                    self.comma(piece, at + 1)
-                }
-                (Next::Behind | Next::Item, b']') if !self.open.is_object() && self.open.count() > 2 => {
+                (Next::Behind | Next::Member, b'}') | (Next::Behind | Next::Item, b']')
+                    if self.open.count() > 2 && self.open.is_object() == (byte == b'}') =>
+                {
                     self.open.pop();
                     self.comma(piece, at + 1)
                 }
