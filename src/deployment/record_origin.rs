@@ -49,12 +49,7 @@ where
         let context = Arc::clone(&request.context);
         context.called(self.origin.retries);
         let origin = Arc::clone(&self.origin);
-        RecordOriginFuture {
-            inner: self.inner.call(request),
-            start: Instant::now(),
-            context,
-            origin: Some(origin),
-        }
+        RecordOriginFuture { inner: self.inner.call(request), start: None, context, origin: Some(origin) }
     }
 }
 
@@ -63,7 +58,8 @@ pin_project! {
     pub(crate) struct RecordOriginFuture<F> {
         #[pin]
         inner: F,
-        start: Instant,
+        // The time of the first poll, which follows the call at once.
+        start: Option<Instant>,
         context: Arc<RequestContext>,
         origin: Option<Arc<Origin>>,
     }
@@ -103,8 +99,9 @@ where
         let this = self.project();
         // Processing of the response, below, is not time of the upstream.
         let now = Instant::now();
+        let start = *this.start.get_or_insert(now);
         let mut result = ready!(this.inner.poll(cx));
-        this.context.add_upstream(now.saturating_duration_since(*this.start));
+        this.context.add_upstream(now.saturating_duration_since(start));
         if let Some(origin) = this.origin.take() {
             log_failure(&origin, &result);
             result = match result {

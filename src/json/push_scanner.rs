@@ -161,14 +161,15 @@ impl PushScanner {
                     (if is_object { Next::Member } else { Next::Item }, at + 1)
                 }
                 (Next::Value | Next::Item, b't' | b'f' | b'n') => {
-                    let words: [&[u8]; 3] = [b"true", b"false", b"null"];
-                    let Some(word) = words.iter().find(|word| piece[at..].starts_with(word)) else { break };
-                    self.comma(piece, at + word.len())
+                    let Some(length) = literal_length(&piece[at..]) else { break };
+                    self.comma(piece, at + length)
                 }
                 (Next::Behind, b',') => self.comma(piece, at),
-                (Next::Behind | Next::Member, b'}') | (Next::Behind | Next::Item, b']')
-                    if self.open.count() > 2 && self.open.is_object() == (byte == b'}') =>
-                {
+                (Next::Behind | Next::Member, b'}') if self.open.is_object() && self.open.count() > 2 => {
+                    self.open.pop();
+                    self.comma(piece, at + 1)
+                }
+                (Next::Behind | Next::Item, b']') if !self.open.is_object() && self.open.count() > 2 => {
                     self.open.pop();
                     self.comma(piece, at + 1)
                 }
@@ -320,6 +321,15 @@ impl PushScanner {
             self.next = self.behind(self.scanned + end)?;
         }
         here.starts_with(this).then_some(end)
+    }
+}
+
+/// Returns the length of the literal that the text begins with.
+fn literal_length(text: &[u8]) -> Option<usize> {
+    match text {
+        [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => Some(4),
+        [b'f', b'a', b'l', b's', b'e', ..] => Some(5),
+        _ => None,
     }
 }
 

@@ -108,7 +108,7 @@ impl Encoder {
             .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.fill(captured)));
         let model = filled.as_deref().unwrap_or(&self.model);
         let changed = self.parameters.as_deref().and_then(|rules| prompt.with_parameters(rules));
-        let prompt = changed.as_ref().unwrap_or(prompt);
+        let prompt = changed.as_deref().unwrap_or(prompt);
         let body = match usage {
             true => prompt.payload_with_usage(model, &self.defaults),
             false => prompt.payload(model, &self.defaults),

@@ -32,7 +32,7 @@ impl ParsedRequest {
     ///
     /// The body is written again from slices of the original, which costs some allocations for each key. Only requests with
     /// a parameter that the vendor has by another name or does not know pay for it.
-    pub(crate) fn with_parameters(&self, rules: &ParameterRules) -> Option<Self> {
+    pub(crate) fn with_parameters(&self, rules: &ParameterRules) -> Option<Box<Self>> {
         if !self.parameters().any(|name| rules.changes(name)) {
             return None;
         }
@@ -42,7 +42,7 @@ impl ParsedRequest {
             Arc::new(FallbackTarget { model: Arc::clone(&fallback.model), parameters })
         });
         let info = Arc::new(RequestInfo { layout, ..RequestInfo::clone(&self.info) });
-        Some(Self { bytes, info, fallback, ..self.clone() })
+        Some(Box::new(Self { bytes, info, fallback, ..self.clone() }))
     }
 
     fn rewritten(&self, rules: &ParameterRules) -> (BodyFrames, Layout) {
