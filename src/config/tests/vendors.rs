@@ -58,9 +58,17 @@ fn vendor_prefixes_are_unique_and_public_base_urls_are_complete() {
     }
 }
 
+/// Asserts for each deployment the URL of a chat and the model that is sent.
+fn assert_called(deployments: &[(&str, &str, &str)]) {
+    for (params, url, model) in deployments {
+        let (target, chat, _) = target(params, &[]);
+        assert_eq!((chat.as_str(), &*target.model), (*url, *model));
+    }
+}
+
 #[test]
 fn vendors_are_called_at_their_documented_urls() {
-    for (params, url, model) in [
+    assert_called(&[
         ("model: groq/llama-3.3-70b", "https://api.groq.com/openai/v1/chat/completions", "llama-3.3-70b"),
         ("model: mistral/small", "https://api.mistral.ai/v1/chat/completions", "small"),
         ("model: mistral/small, api_base: http://h", "http://h/v1/chat/completions", "small"),
@@ -84,15 +92,12 @@ fn vendors_are_called_at_their_documented_urls() {
             "nomic-ai/nomic-embed-text-v1.5",
         ),
         ("model: m, custom_llm_provider: xai", "https://api.x.ai/v1/chat/completions", "m"),
-    ] {
-        let (target, chat, _) = target(params, &[]);
-        assert_eq!((chat.as_str(), &*target.model), (url, model));
-    }
+    ]);
 }
 
 #[test]
 fn the_base_url_of_a_native_api_becomes_that_of_the_compatible_one() {
-    for (params, url, model) in [
+    assert_called(&[
         ("model: anthropic/claude-x", "https://api.anthropic.com/v1/chat/completions", "claude-x"),
         (
             "model: anthropic/claude-x, api_base: https://api.anthropic.com",
@@ -123,10 +128,7 @@ fn the_base_url_of_a_native_api_becomes_that_of_the_compatible_one() {
             "https://m.eastus2.models.ai.azure.com/chat/completions",
             "m",
         ),
-    ] {
-        let (target, chat, _) = target(params, &[]);
-        assert_eq!((chat.as_str(), &*target.model), (url, model));
-    }
+    ]);
 }
 
 #[test]

@@ -8,12 +8,13 @@ pub(super) const NEWER_LIMIT: &[(&str, &str)] = &[("max_tokens", "max_completion
 pub(super) const MISTRAL: &[(&str, &str)] =
     &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")];
 
-/// Parameters that few servers but OpenAI's have.
+/// The key of the prompt cache, which more servers have than the other newer parameters.
+pub(super) const CACHE_KEY: &[&str] = &["prompt_cache_key"];
+/// Parameters that few servers but OpenAI's have, besides the key of the prompt cache.
 pub(super) const NEWER: &[&str] = &[
     "audio",
     "modalities",
     "prediction",
-    "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
     "service_tier",

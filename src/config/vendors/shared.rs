@@ -2,7 +2,7 @@
 
 use super::{
     Vendor,
-    parameters::{FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, OLLAMA_OPTIONS},
+    parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, OLLAMA_OPTIONS, PENALTIES},
     public, self_hosted,
 };
 use crate::config::Provider;
@@ -28,7 +28,7 @@ pub(super) const OLLAMA: Vendor =
         .keyless()
         .speaking(Provider::Versioned)
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "user"]])
+        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "user"]])
         .ignoring(OLLAMA_OPTIONS);
 
 /// Cohere's compatibility API. LiteLLM's variable names a route of the native API.
@@ -39,3 +39,9 @@ pub(super) const COHERE: Vendor = public(
 )
 .speaking(Provider::Below("/compatibility/v1"))
 .losing("connectors, documents and citation options are lost");
+
+/// AI21.
+pub(super) const AI21: Vendor =
+    public(("ai21", "https://api.ai21.com/studio/v1"), &["AI21_API_BASE"], &["AI21_API_KEY"])
+        .renaming(OLDER_LIMIT)
+        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, PENALTIES, &["parallel_tool_calls", "top_p"]]);

@@ -7,9 +7,9 @@
 
 use super::{
     Vendor, account,
-    parameters::{FUNCTIONS, LOGPROBS, MISTRAL, NEWER, NEWER_LIMIT, OLDER_LIMIT, PENALTIES},
+    parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, MISTRAL, NEWER, NEWER_LIMIT, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
-    shared::{AZURE, COHERE, OLLAMA, OPENAI},
+    shared::{AI21, AZURE, COHERE, OLLAMA, OPENAI},
 };
 use crate::config::Provider;
 
@@ -28,12 +28,8 @@ pub static VENDORS: &[Vendor] = &[
         &["ABLITERATION_API_BASE"],
         &["ABLITERATION_API_KEY"],
     ),
-    public(("ai21", "https://api.ai21.com/studio/v1"), &["AI21_API_BASE"], &["AI21_API_KEY"])
-        .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["parallel_tool_calls", "top_p"]]),
-    public(("ai21_chat", "https://api.ai21.com/studio/v1"), &["AI21_API_BASE"], &["AI21_API_KEY"])
-        .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["parallel_tool_calls", "top_p"]]),
+    AI21,
+    Vendor { prefix: "ai21_chat", ..AI21 },
     public(("aiand", "https://api.aiand.com/v1"), &["AIAND_API_BASE"], &["AIAND_API_KEY"]),
     public(("aihubmix", "https://aihubmix.com/v1"), &["AIHUBMIX_API_BASE"], &["AIHUBMIX_API_KEY"]),
     public(("aiml", "https://api.aimlapi.com/v1"), &["AIML_API_BASE"], &["AIML_API_KEY"])
@@ -45,7 +41,14 @@ pub static VENDORS: &[Vendor] = &[
         &["AMAZON_NOVA_API_KEY"],
     )
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls", "seed"]]),
+    .not_knowing(&[
+        NEWER,
+        CACHE_KEY,
+        FUNCTIONS,
+        LOGPROBS,
+        PENALTIES,
+        &["n", "parallel_tool_calls", "seed"],
+    ]),
     // Anthropic's layer for OpenAI's clients. Its documentation names what it ignores.
     public(
         ("anthropic", "https://api.anthropic.com/v1"),
@@ -56,6 +59,7 @@ pub static VENDORS: &[Vendor] = &[
     .losing("prompt caching, `response_format`, `seed` and the penalties have no effect")
     .not_knowing(&[
         NEWER,
+        CACHE_KEY,
         FUNCTIONS,
         LOGPROBS,
         PENALTIES,
@@ -76,18 +80,25 @@ pub static VENDORS: &[Vendor] = &[
     Vendor { prefix: "azure_text", ..AZURE },
     public(("baseten", "https://inference.baseten.co/v1"), &["BASETEN_API_BASE"], &["BASETEN_API_KEY"])
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls"]]),
+        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls"]]),
     public(
         ("bigmodel", "https://open.bigmodel.cn/api/paas/v4"),
         &["BIGMODEL_API_BASE"],
         &["BIGMODEL_API_KEY"],
     )
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls", "seed"]]),
+    .not_knowing(&[
+        NEWER,
+        CACHE_KEY,
+        FUNCTIONS,
+        LOGPROBS,
+        PENALTIES,
+        &["n", "parallel_tool_calls", "seed"],
+    ]),
     public(("cerebras", "https://api.cerebras.ai/v1"), &["CEREBRAS_API_BASE"], &["CEREBRAS_API_KEY"])
         .without_usage()
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls"]]),
+        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls"]]),
     public(
         ("charity_engine", "https://api.charityengine.services/remotejobs/v2/inference"),
         &["CHARITY_ENGINE_API_BASE"],
@@ -101,7 +112,7 @@ pub static VENDORS: &[Vendor] = &[
         &["CLARIFAI_API_BASE"],
         &["CLARIFAI_API_KEY"],
     )
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed", "stop"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed", "stop"]]),
     public(
         ("clf_ai_gateway", "https://api.clfaigateway.dev/v1"),
         &["CLF_AI_GATEWAY_API_BASE"],
@@ -128,23 +139,7 @@ pub static VENDORS: &[Vendor] = &[
     .not_knowing(&[&["user"]]),
     public(("codestral", "https://codestral.mistral.ai/v1"), &["CODESTRAL_API_BASE"], &["CODESTRAL_API_KEY"])
         .renaming(MISTRAL)
-        .not_knowing(&[
-            FUNCTIONS,
-            LOGPROBS,
-            PENALTIES,
-            &[
-                "audio",
-                "modalities",
-                "n",
-                "prediction",
-                "prompt_cache_retention",
-                "safety_identifier",
-                "service_tier",
-                "store",
-                "user",
-                "web_search_options",
-            ],
-        ]),
+        .not_knowing(&[FUNCTIONS, LOGPROBS, PENALTIES, NEWER, &["n", "user"]]),
     public(("cognition", "https://api.cognition.ai/v1"), &["COGNITION_API_BASE"], &["COGNITION_API_KEY"]),
     COHERE,
     Vendor { prefix: "cohere_chat", ..COHERE },
@@ -207,7 +202,7 @@ pub static VENDORS: &[Vendor] = &[
         &["DEEPINFRA_API_KEY"],
     )
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
     public(("deepseek", "https://api.deepseek.com/beta"), &["DEEPSEEK_API_BASE"], &["DEEPSEEK_API_KEY"]),
     public(
         ("docker_model_runner", "http://localhost:22088/engines/llama.cpp"),
@@ -232,7 +227,7 @@ pub static VENDORS: &[Vendor] = &[
         &["FEATHERLESS_AI_API_KEY", "FEATHERLESS_API_KEY"],
     )
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
     Vendor {
         model_prefix: "accounts/fireworks/models/",
         ..public(
@@ -293,7 +288,7 @@ pub static VENDORS: &[Vendor] = &[
         &["GRADIENT_AI_AGENT_ENDPOINT"],
         &["GRADIENT_AI_API_KEY"],
     )
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed"]]),
     public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"])
         .not_knowing(&[&["web_search_options"]]),
     public(("helicone", "https://ai-gateway.helicone.ai"), &["HELICONE_API_BASE"], &["HELICONE_API_KEY"]),
@@ -317,11 +312,12 @@ pub static VENDORS: &[Vendor] = &[
         &["HYPERBOLIC_API_BASE"],
         &["HYPERBOLIC_API_KEY"],
     )
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["parallel_tool_calls"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["parallel_tool_calls"]]),
     public(("inception", "https://api.inceptionlabs.ai/v1"), &["INCEPTION_API_BASE"], &["INCEPTION_API_KEY"])
         .renaming(OLDER_LIMIT)
         .not_knowing(&[
             NEWER,
+            CACHE_KEY,
             FUNCTIONS,
             LOGPROBS,
             PENALTIES,
@@ -368,23 +364,7 @@ pub static VENDORS: &[Vendor] = &[
     .without_usage()
     .speaking(Provider::Versioned)
     .renaming(MISTRAL)
-    .not_knowing(&[
-        FUNCTIONS,
-        LOGPROBS,
-        PENALTIES,
-        &[
-            "audio",
-            "modalities",
-            "n",
-            "prediction",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "service_tier",
-            "store",
-            "user",
-            "web_search_options",
-        ],
-    ]),
+    .not_knowing(&[FUNCTIONS, LOGPROBS, PENALTIES, NEWER, &["n", "user"]]),
     public(
         ("modelscope", "https://api-inference.modelscope.cn/v1"),
         &["MODELSCOPE_API_BASE"],
@@ -394,22 +374,10 @@ pub static VENDORS: &[Vendor] = &[
         .renaming(OLDER_LIMIT),
     public(("morph", "https://api.morphllm.com/v1"), &["MORPH_API_BASE"], &["MORPH_API_KEY"])
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[
-            FUNCTIONS,
-            &[
-                "audio",
-                "modalities",
-                "n",
-                "prediction",
-                "prompt_cache_retention",
-                "safety_identifier",
-                "service_tier",
-                "store",
-                "web_search_options",
-            ],
-        ]),
+        .not_knowing(&[FUNCTIONS, NEWER, &["n"]]),
     public(("nadir", "https://api.getnadir.com/v1"), &["NADIR_API_BASE"], &["NADIR_API_KEY"]).not_knowing(&[
         NEWER,
+        CACHE_KEY,
         FUNCTIONS,
         LOGPROBS,
         &["n", "parallel_tool_calls", "seed", "stop"],
@@ -426,7 +394,7 @@ pub static VENDORS: &[Vendor] = &[
     .renaming(OLDER_LIMIT),
     public(("novita", "https://api.novita.ai/v3/openai"), &["NOVITA_API_BASE"], &["NOVITA_API_KEY"]),
     public(("nscale", "https://inference.api.nscale.com/v1"), &["NSCALE_API_BASE"], &["NSCALE_API_KEY"])
-        .not_knowing(&[NEWER, FUNCTIONS, &["parallel_tool_calls", "seed"]]),
+        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, &["parallel_tool_calls", "seed"]]),
     public(
         ("nvidia_nim", "https://integrate.api.nvidia.com/v1"),
         &["NVIDIA_NIM_API_BASE"],
@@ -434,7 +402,7 @@ pub static VENDORS: &[Vendor] = &[
     )
     .without_usage()
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "user"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "user"]]),
     OLLAMA,
     Vendor { prefix: "ollama_chat", ..OLLAMA },
     self_hosted(("oobabooga", "http://HOST:5000/v1"), &["OOBABOOGA_API_BASE"], &["OOBABOOGA_API_KEY"])
@@ -459,7 +427,13 @@ pub static VENDORS: &[Vendor] = &[
         &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
     )
     .without_usage()
-    .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed", "stop", "user"]]),
+    .not_knowing(&[
+        NEWER,
+        CACHE_KEY,
+        FUNCTIONS,
+        LOGPROBS,
+        &["n", "parallel_tool_calls", "seed", "stop", "user"],
+    ]),
     public(("pinstripes", "https://pinstripes.io/v1"), &["PINSTRIPES_API_BASE"], &["PINSTRIPES_API_KEY"])
         .renaming(OLDER_LIMIT),
     public(("poe", "https://api.poe.com/v1"), &["POE_API_BASE"], &["POE_API_KEY"]).renaming(OLDER_LIMIT),
@@ -486,7 +460,14 @@ pub static VENDORS: &[Vendor] = &[
         .not_knowing(&[LOGPROBS, PENALTIES, &["seed", "stop"]]),
     public(("sambanova", "https://api.sambanova.ai/v1"), &["SAMBANOVA_API_BASE"], &["SAMBANOVA_API_KEY"])
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls", "seed", "user"]]),
+        .not_knowing(&[
+            NEWER,
+            CACHE_KEY,
+            FUNCTIONS,
+            LOGPROBS,
+            PENALTIES,
+            &["n", "parallel_tool_calls", "seed", "user"],
+        ]),
     public(("sarvam", "https://api.sarvam.ai/v1"), &["SARVAM_API_BASE"], &["SARVAM_API_KEY"])
         .renaming(OLDER_LIMIT),
     public(("scaleway", "https://api.scaleway.ai/v1"), &["SCALEWAY_API_BASE"], &["SCW_SECRET_KEY"]),
@@ -522,6 +503,7 @@ pub static VENDORS: &[Vendor] = &[
     ),
     public(("v0", "https://api.v0.dev/v1"), &["V0_API_BASE"], &["V0_API_KEY"]).not_knowing(&[
         NEWER,
+        CACHE_KEY,
         FUNCTIONS,
         LOGPROBS,
         PENALTIES,
@@ -539,7 +521,7 @@ pub static VENDORS: &[Vendor] = &[
         &["VOLCENGINE_API_KEY"],
     )
     .renaming(OLDER_LIMIT)
-    .not_knowing(&[NEWER, &["parallel_tool_calls"]]),
+    .not_knowing(&[NEWER, CACHE_KEY, &["parallel_tool_calls"]]),
     public(("wally", "https://inference.runanywhere.ai/v1"), &["WALLY_API_BASE"], &["WALLY_API_KEY"]),
     public(("wandb", "https://api.inference.wandb.ai/v1"), &["WANDB_API_BASE"], &["WANDB_API_KEY"])
         .renaming(OLDER_LIMIT),
@@ -569,6 +551,13 @@ pub static VENDORS: &[Vendor] = &[
         .renaming(OLDER_LIMIT),
     public(("zai", "https://api.z.ai/api/paas/v4"), &["ZAI_API_BASE"], &["ZAI_API_KEY"])
         .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, FUNCTIONS, LOGPROBS, PENALTIES, &["n", "parallel_tool_calls", "seed"]]),
+        .not_knowing(&[
+            NEWER,
+            CACHE_KEY,
+            FUNCTIONS,
+            LOGPROBS,
+            PENALTIES,
+            &["n", "parallel_tool_calls", "seed"],
+        ]),
     public(("zerogpu", "https://api.zerogpu.ai/v1"), &["ZEROGPU_API_BASE"], &["ZEROGPU_API_KEY"]),
 ];
