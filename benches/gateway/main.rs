@@ -35,6 +35,8 @@ mod role;
 mod scenario;
 mod side;
 mod smoke;
+#[path = "../tools.rs"]
+mod tools;
 
 use std::{process::ExitCode, time::SystemTime};
 

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::tools;
+
 /// Events of a stream before its `[DONE]`.
 pub(crate) const EVENTS: usize = 64;
 
@@ -188,26 +190,10 @@ pub(crate) fn body(model: &str, streams: bool, prompt: Prompt) -> Bytes {
             filled("iVBORw0KGgoAAAANSUhEUgAABLAAAASwCAYAAADrIbPPAAAgAElEQVR4Aey9B7xt", 5 * 1024 * 1024)
         ),
     };
-    let tools = if matches!(prompt, Prompt::Tools) { tools() } else { String::new() };
+    let tools = if matches!(prompt, Prompt::Tools) { tools::member() } else { String::new() };
     Bytes::from(format!(
         r#"{{"model":"{model}","stream":{streams},"temperature":0.2,"max_tokens":200,"messages":[{{"role":"system","content":"Answer briefly."}},{{"role":"user","content":{content}}}]{tools}}}"#
     ))
-}
-
-/// The member `tools` as a coding agent sends it: 30 functions of eight parameters, 33 KB in all.
-fn tools() -> String {
-    let parameter = |n| {
-        format!(
-            r#""parameter_{n}":{{"type":"string","description":"The path of a file, absolute, or \"-\".","enum":["a","b"]}}"#
-        )
-    };
-    let parameters = (0..8).map(parameter).collect::<Vec<_>>().join(",");
-    let tool = |n| {
-        format!(
-            r#"{{"type":"function","function":{{"name":"tool_{n}","description":"Reads a file and returns its lines with numbers.","strict":true,"parameters":{{"type":"object","properties":{{{parameters}}},"required":["parameter_0","parameter_1"],"additionalProperties":false}}}}}}"#
-        )
-    };
-    format!(r#","tools":[{}]"#, (0..30).map(tool).collect::<Vec<_>>().join(","))
 }
 
 /// `text` over and over, `length` bytes in all; the end is spaces, where the text does not fit as a whole.

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
+use crate::tools;
+
 /// As much as a connection gives at once.
 pub(crate) const PIECE: usize = 16 * 1024;
 
@@ -77,7 +79,7 @@ impl Case {
             Self::Messages => r#"{"role":"system","content":"Answer briefly, and name your sources."},"#,
             _ => "",
         };
-        let tools = if self == Self::Tools { tools() } else { String::new() };
+        let tools = if self == Self::Tools { tools::member() } else { String::new() };
         let whole = Bytes::from(format!(
             r#"{{"model":"chat","messages":[{first}{{"role":"user","content":{content}}}],"temperature":0.7,"stream":{stream}{tools}}}"#
         ));
@@ -99,22 +101,6 @@ impl Case {
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.0.iter().map(Bytes::len).sum::<usize>()));
         request
     }
-}
-
-/// The member `tools` as a coding agent sends it: 30 functions of eight parameters.
-fn tools() -> String {
-    let parameter = |n| {
-        format!(
-            r#""parameter_{n}":{{"type":"string","description":"The path of a file, absolute, or \"-\".","enum":["a","b"]}}"#
-        )
-    };
-    let parameters = (0..8).map(parameter).collect::<Vec<_>>().join(",");
-    let tool = |n| {
-        format!(
-            r#"{{"type":"function","function":{{"name":"tool_{n}","description":"Reads a file and returns its lines with numbers.","strict":true,"parameters":{{"type":"object","properties":{{{parameters}}},"required":["parameter_0","parameter_1"],"additionalProperties":false}}}}}}"#
-        )
-    };
-    format!(r#","tools":[{}]"#, (0..30).map(tool).collect::<Vec<_>>().join(","))
 }
 
 /// A request's body, in pieces as a connection gives them.

@@ -8,6 +8,8 @@
 
 mod case;
 mod scripted;
+#[path = "../tools.rs"]
+mod tools;
 
 use std::{env, error::Error, pin::pin};
 

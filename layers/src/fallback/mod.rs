@@ -17,9 +17,9 @@
 //! ```
 //!
 //! # How it differs from tower's and tower-resilience's
-//! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once. tower-resilience's
-//! fallback returns a value or calls a function once; here a failed fallback leads to the next, and the first response is
-//! not lost.
+//! tower has no such layer. Its `Retry` can change the request, but returns the last error; its `Steer` picks once.
+//! tower-resilience's fallback returns a value or calls a function once; here a failed fallback leads to the next, and
+//! the first response is not lost.
 //!
 //! ```
 //! use tollgate_layers::{Class, Outcome, fallback::FallbackLayer};
