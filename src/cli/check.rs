@@ -3,15 +3,17 @@
 
 use std::{collections::BTreeSet, fmt, path::Path, process::ExitCode};
 
-use super::{BAD_CONFIG, InvalidFile, load};
-use crate::config::{Config, Deployment, FallbackTarget, Fallbacks, Group, LeftOut, is_openai};
+use super::{BAD_CONFIG, InvalidFile, load, rules::Rules};
+use crate::config::{
+    Config, Deployment, Diagnostics, FallbackTarget, Fallbacks, Grade, Group, LeftOut, is_openai,
+};
 
-/// Checks the file, and prints the verdict in the last line. With `strict`, a deployment that is left out is an error.
+/// Checks the file, and prints the verdict in the last line.
 ///
 /// # Errors
 ///
 /// Returns the exit code of an invalid configuration.
-pub(super) fn check(path: &Path, strict: bool) -> Result<ExitCode, ExitCode> {
+pub(super) fn check(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode> {
     let (config, warnings) = load(path).map_err(|invalid| {
         eprint!("{invalid}");
         println!("{}", refusal(&invalid));
@@ -19,10 +21,17 @@ pub(super) fn check(path: &Path, strict: bool) -> Result<ExitCode, ExitCode> {
     })?;
     eprint!("{warnings}");
     print!("{}", summary(&config));
-    let refused = strict && !config.left_out.is_empty();
-    let starts = if refused { "does not start with --strict" } else { "starts" };
-    println!("{starts}; {}; {}", left_out(&config), count(warnings.warnings().count(), "warning"));
-    if refused { Err(BAD_CONFIG.into()) } else { Ok(ExitCode::SUCCESS) }
+    let refused = rules.refusal(&config, &warnings);
+    println!("{}; {}; {}", refused.unwrap_or("starts"), left_out(&config), grades(&warnings));
+    if refused.is_some() { Err(BAD_CONFIG.into()) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Returns the numbers of the warnings by grade.
+fn grades(warnings: &Diagnostics) -> String {
+    let grades = [Grade::Unsafe, Grade::Lost, Grade::Harmless].map(|grade| (grade, warnings.count(grade)));
+    let counts = grades.iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<_> = counts.map(|(grade, count)| format!("{count} {grade}")).collect();
+    if counts.is_empty() { "no warnings".to_owned() } else { counts.join(", ") }
 }
 
 fn refusal(invalid: &InvalidFile) -> String {
@@ -30,8 +39,7 @@ fn refusal(invalid: &InvalidFile) -> String {
         InvalidFile::Unreadable(_) => "does not start; the file cannot be read".to_owned(),
         InvalidFile::Invalid(diagnostics) => {
             let faults = diagnostics.errors().count() + diagnostics.left_out().count();
-            let warnings = count(diagnostics.warnings().count(), "warning");
-            format!("does not start; {}; {warnings}", count(faults, "error"))
+            format!("does not start; {}; {}", count(faults, "error"), grades(diagnostics))
         }
     }
 }

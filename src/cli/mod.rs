@@ -2,6 +2,7 @@
 
 mod check;
 mod environment;
+mod rules;
 mod serve;
 mod simulate;
 
@@ -66,18 +67,18 @@ fn lone_path(error: &clap::Error) -> Option<ExitCode> {
     })
 }
 
-/// Returns the configuration, after printing its warnings.
+/// Returns the configuration and its warnings, after printing them.
 ///
 /// # Errors
 ///
 /// Returns the exit code after printing the errors.
-fn read(path: &Path) -> Result<Config, ExitCode> {
+fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
     let (config, warnings) = load(path).map_err(|errors| {
         eprint!("{errors}");
         ExitCode::from(BAD_CONFIG)
     })?;
     eprint!("{warnings}");
-    Ok(config)
+    Ok((config, warnings))
 }
 
 /// Returns the configuration and its warnings.

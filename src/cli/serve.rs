@@ -15,11 +15,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{
-    BAD_CONFIG,
-    check::{check, left_out},
-    environment, failed, read,
-};
+use super::{BAD_CONFIG, check::check, environment, failed, read, rules::Rules};
 use crate::{
     config::{Config, LeftOut, ListenerSettings},
     gateway::Gateway,
@@ -48,9 +44,8 @@ pub(super) struct Arguments {
     /// Check the configuration, print a summary, and exit (with code 78 if it is invalid)
     #[arg(long)]
     check: bool,
-    /// Refuse a configuration that leaves a deployment out
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    rules: Rules,
     /// Name the upstream of each response in its header `x-litellm-model-api-base`
     #[arg(long)]
     expose_upstreams: bool,
@@ -70,13 +65,10 @@ impl Arguments {
 pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let path = environment::config(arguments.config.take())?;
     if arguments.check {
-        return check(&path, arguments.strict);
+        return check(&path, arguments.rules);
     }
-    let config = read(&path)?;
-    if arguments.strict && !config.left_out.is_empty() {
-        eprintln!("error: {}, which --strict does not allow", left_out(&config));
-        return Err(BAD_CONFIG.into());
-    }
+    let (config, warnings) = read(&path)?;
+    arguments.rules.apply(&config, &warnings).map_err(refused)?;
     init_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
@@ -84,6 +76,11 @@ pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
+}
+
+fn refused(reason: String) -> ExitCode {
+    eprintln!("error: {reason}");
+    BAD_CONFIG.into()
 }
 
 fn init_log() {
@@ -97,7 +94,7 @@ fn init_log() {
 
 async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<ExitCode, ExitCode> {
     let state = State::new().map_err(failed("cannot set up TLS"))?;
-    let options = arguments.options();
+    let (options, rules) = (arguments.options(), arguments.rules);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
@@ -109,7 +106,7 @@ async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<Exi
         Listener::new(listener, max_connections(config)).with_keepalive_timeout(settings.keepalive_timeout);
     let (service, draining) = (gateway.clone(), state.draining.clone());
     let left_out = Mutex::new(config.left_out.clone());
-    let reload = Reload { path, options, state, gateway, address, settings, left_out };
+    let reload = Reload { path, options, rules, state, gateway, address, settings, left_out };
     tokio::spawn(reload.on_each(hangup));
     Ok(exit_code(serve_until(signals, listener, service, draining).await))
 }
@@ -149,6 +146,7 @@ fn exit_code(finished: bool) -> ExitCode {
 struct Reload {
     path: PathBuf,
     options: stack::Options,
+    rules: Rules,
     state: State,
     gateway: Gateway,
     address: SocketAddr,
@@ -180,8 +178,7 @@ impl Reload {
 
     /// Replaces the tree, or prints the errors of an invalid file and keeps the tree.
     fn reload(&self) {
-        let config = read(&self.path).ok().filter(|config| !self.leaves_more_out(config));
-        let Some(config) = config else {
+        let Some(config) = self.read() else {
             return eprintln!("tollgate: the configuration stays as it was");
         };
         match stack::gateway(&config, &self.state, self.options) {
@@ -193,6 +190,17 @@ impl Reload {
             }
             Err(error) => eprintln!("tollgate: the configuration stays as it was: {error}"),
         }
+    }
+
+    /// Returns the configuration, or none after printing why it is not used.
+    fn read(&self) -> Option<Config> {
+        let (config, warnings) = read(&self.path).ok()?;
+        let rules = Rules { strict: false, ..self.rules };
+        let refused = rules.apply(&config, &warnings).err();
+        if let Some(reason) = &refused {
+            eprintln!("tollgate: {reason}");
+        }
+        (refused.is_none() && !self.leaves_more_out(&config)).then_some(config)
     }
 
     /// Returns true, with a message, if the new tree would leave out a deployment for another reason than the present

@@ -98,7 +98,7 @@ impl Arguments {
 ///
 /// Returns the exit code after printing the error.
 pub(super) fn simulate(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
-    let mut config = read(&environment::config(arguments.config.take())?)?;
+    let (mut config, _) = read(&environment::config(arguments.config.take())?)?;
     config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
     print!("{}", run(&config, &arguments.scenario()).map_err(failed("cannot simulate"))?);
     Ok(ExitCode::SUCCESS)

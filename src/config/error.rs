@@ -8,7 +8,7 @@ use super::{
     yaml::Location,
 };
 
-/// The diagnostics of one file, in file order.
+/// The diagnostics of one file: errors first, then the warnings by grade; each kind in file order.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     file: Arc<str>,
@@ -31,6 +31,10 @@ pub struct Diagnostic {
     pub message: String,
     /// The advice for fixing it.
     pub help: Option<String>,
+    /// The name of an unsafe key, by which `general_settings.accept_unsafe` accepts it.
+    pub hazard: Option<Arc<str>>,
+    /// True if the file accepts the unsafe key.
+    pub accepted: bool,
     snippet: Option<Snippet>,
     /// True if the diagnostic is only counted in the output.
     omitted: bool,
@@ -44,7 +48,18 @@ pub enum Severity {
     /// The deployment cannot be used and is left out. The rest of the configuration can be used.
     LeftOut,
     /// The configuration can be used, but probably has another effect than intended.
-    Warning,
+    Warning(Grade),
+}
+
+/// The grade of a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// A protection that the file expects is off. The command does not start unless that is accepted.
+    Unsafe,
+    /// A function that the file expects is not there.
+    Lost,
+    /// Nothing that clients notice is different.
+    Harmless,
 }
 
 impl Diagnostics {
@@ -70,9 +85,20 @@ impl Diagnostics {
         self.entries.iter().filter(|d| d.severity == Severity::LeftOut)
     }
 
-    /// Returns the warnings.
+    /// Returns the warnings of all grades.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.entries.iter().filter(|d| d.severity == Severity::Warning)
+        self.entries.iter().filter(|d| matches!(d.severity, Severity::Warning(_)))
+    }
+
+    /// Returns the number of warnings of a grade.
+    #[must_use]
+    pub fn count(&self, grade: Grade) -> usize {
+        self.entries.iter().filter(|d| d.severity == Severity::Warning(grade)).count()
+    }
+
+    /// Returns the unsafe warnings that the file does not accept.
+    pub fn unaccepted(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.entries.iter().filter(|d| d.hazard.is_some() && !d.accepted)
     }
 }
 
@@ -96,9 +122,20 @@ impl fmt::Display for Diagnostics {
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error => f.write_str("error"),
+            Self::LeftOut => f.write_str("warning"),
+            Self::Warning(grade) => write!(f, "warning[{grade}]"),
+        }
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Error => "error",
-            Self::LeftOut | Self::Warning => "warning",
+            Self::Unsafe => "unsafe",
+            Self::Lost => "lost",
+            Self::Harmless => "harmless",
         })
     }
 }
@@ -123,6 +160,17 @@ impl Diagnostic {
         }
         if let Some(help) = &self.help {
             writeln!(f, "{gutter} = help: {help}")?;
+        }
+        match &self.hazard {
+            Some(name) if !self.accepted => {
+                let list = format!("`general_settings: {{accept_unsafe: [{name}]}}`");
+                writeln!(
+                    f,
+                    "{gutter} = help: remove it, or accept this with {list} or with `--accept-unsafe`"
+                )?;
+            }
+            Some(_) => writeln!(f, "{gutter} = note: `accept_unsafe` accepts this")?,
+            None => {}
         }
         if self.severity == Severity::LeftOut {
             writeln!(f, "{gutter} = note: the deployment is left out")?;
@@ -181,16 +229,49 @@ impl<'a> DiagnosticSink<'a> {
         self.push(self.error, at, message)
     }
 
-    /// Adds a warning at `at`. The result takes a [`Diagnostic::help`].
+    /// Adds a warning at `at` of a function that is lost. The result takes a [`Diagnostic::help`].
     pub(super) fn warning(&mut self, at: &Location, message: impl Into<String>) -> &mut Diagnostic {
-        self.push(Severity::Warning, at, message.into())
+        self.push(Severity::Warning(Grade::Lost), at, message.into())
+    }
+
+    /// Adds a harmless warning at `at`. The result takes a [`Diagnostic::help`].
+    pub(super) fn harmless(&mut self, at: &Location, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Warning(Grade::Harmless), at, message.into())
+    }
+
+    /// Adds a warning of this grade at a key. The result takes a [`Diagnostic::help`].
+    pub(super) fn graded(
+        &mut self,
+        grade: Grade,
+        at: &Location,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let entry = self.push(Severity::Warning(grade), at, message.into());
+        entry.hazard = (grade == Grade::Unsafe).then(|| at.last().into());
+        entry
+    }
+
+    /// Accepts the unsafe keys of this name. Returns false if there are none.
+    pub(super) fn accept(&mut self, name: &str) -> bool {
+        let hazards = self.entries.iter_mut().filter(|(_, d)| d.hazard.as_deref() == Some(name));
+        hazards.map(|(_, d)| d.accepted = true).count() > 0
     }
 
     fn push(&mut self, severity: Severity, at: &Location, message: String) -> &mut Diagnostic {
         let (line, column) = (at.line.max(1), at.column.max(1));
         let path = at.path.clone();
-        let entry =
-            Diagnostic { severity, line, column, path, message, help: None, snippet: None, omitted: false };
+        let entry = Diagnostic {
+            severity,
+            line,
+            column,
+            path,
+            message,
+            help: None,
+            hazard: None,
+            accepted: false,
+            snippet: None,
+            omitted: false,
+        };
         let last = self.entries.len();
         self.entries.push((at.clone(), entry));
         &mut self.entries[last].1
@@ -201,6 +282,7 @@ impl<'a> DiagnosticSink<'a> {
         // A value behind an alias is read at each use of the alias, but is written once.
         self.entries
             .dedup_by(|(_, b), (_, a)| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+        self.entries.sort_by_key(|(_, d)| d.severity);
         let mut repeats = Repeats::default();
         let with_snippet = |(at, mut entry): (Location, Diagnostic)| {
             entry.omitted = repeats.exceeded(&entry);

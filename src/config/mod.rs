@@ -30,6 +30,7 @@
 
 mod error;
 mod framing;
+mod ignored;
 mod keys;
 mod model;
 mod pattern;
@@ -43,7 +44,7 @@ mod tests;
 mod vendors;
 mod yaml;
 
-pub use error::{Diagnostic, Diagnostics, Severity};
+pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
 pub use model::{
     Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,

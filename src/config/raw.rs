@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    Grade,
     error::DiagnosticSink,
-    keys,
+    ignored, keys,
     read::{self, Section},
     yaml::{Key, Location, Node, Value},
 };
@@ -123,7 +124,7 @@ pub(super) fn read<'e>(
     env.section = variables(&mut root, &env, sink);
     root.values_mut().for_each(|node| env.expand(node));
     root.entries().for_each(|(key, node)| {
-        warn_unknown_section(key, sink);
+        warn_unknown_section((key, node), sink);
         warn_shell_variables(node, sink);
     });
     Some(RawConfig {
@@ -165,7 +166,11 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
                     && name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit())
             };
             if let Some(name) = name.filter(is_name).map(keys::redact) {
-                sink.warning(&node.at, format!("`${{{name}}}` is not expanded: the text is used as it is"))
+                // Everybody can guess a key that is the name of a variable.
+                let master = &*node.at.path == "general_settings.master_key";
+                let grade = if master { Grade::Unsafe } else { Grade::Lost };
+                let message = format!("`${{{name}}}` is not expanded: the text is used as it is");
+                sink.graded(grade, &node.at, message)
                     .help(format!("write `os.environ/{name}` as the whole value"));
             }
         }
@@ -173,20 +178,19 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
     }
 }
 
-fn warn_unknown_section(key: &Key, sink: &mut DiagnosticSink<'_>) {
+fn warn_unknown_section((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_>) {
     let name = key.at.last();
     if name == "include" {
         sink.error(&key.at, "`include` is not supported yet")
             .help("copy the content of the included files into this file");
-    } else if keys::UNSUPPORTED_SECTIONS.contains(&name) {
-        sink.warning(&key.at, format!("the section `{name}` is not supported yet"));
+    } else if let Some(grade) = keys::section_grade(name) {
+        ignored::warn((key, node), grade, sink);
     } else if !keys::SECTIONS.contains(&name) && !name.starts_with("x-") {
         // Files define YAML anchors below keys that begin with `x-`, by convention.
         let near = sink.suggest(|| keys::nearest(name, keys::SECTIONS.iter().copied(), 4));
-        let entry = sink.warning(&key.at, format!("unknown section `{name}`"));
-        if let Some(near) = near {
-            entry.help(format!("did you mean `{near}`?"));
-        }
+        let grade = if near.is_some() { Grade::Lost } else { Grade::Harmless };
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        sink.graded(grade, &key.at, format!("unknown section `{name}`")).help = help;
     }
 }
 
@@ -241,12 +245,12 @@ fn warn_unknown_keys(top: &Section, sink: &mut DiagnosticSink<'_>) {
     for (key, _) in top.entries().filter(|(key, _)| !keys::ENTRY.contains(&&*key.name)) {
         let name = key.at.last();
         let near = sink.suggest(|| keys::nearest(name, keys::ENTRY.iter().copied(), 3));
-        let entry = sink.warning(&key.at, format!("unknown key `{name}` in a deployment"));
-        if let Some(near) = near {
-            entry.help(format!("did you mean `{near}`?"));
-        } else if keys::PARAMS.contains(&name) {
-            entry.help(format!("write `{name}` below `litellm_params`"));
-        }
+        let help = match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None => keys::PARAMS.contains(&name).then(|| format!("write `{name}` below `litellm_params`")),
+        };
+        let grade = if help.is_some() { Grade::Lost } else { Grade::Harmless };
+        sink.graded(grade, &key.at, format!("unknown key `{name}` in a deployment")).help = help;
     }
 }
 

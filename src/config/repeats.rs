@@ -7,7 +7,7 @@ use super::error::{Diagnostic, Severity};
 /// Errors of one kind that are printed. The rest of the kind is counted.
 const MAX_ERRORS: usize = 20;
 
-/// Warnings that are printed: LiteLLM has some 440 keys of its own, and each has its own warning.
+/// Warnings of one grade that are printed: LiteLLM has hundreds of keys of its own, and each has its own warning.
 const MAX_WARNINGS: usize = 500;
 
 /// The number of diagnostics of each kind. A kind of errors is a message without its names.
@@ -20,7 +20,7 @@ impl Repeats {
         let severity = diagnostic.severity;
         let kind = match severity {
             Severity::Error | Severity::LeftOut => without_names(&diagnostic.message),
-            Severity::Warning => String::new(),
+            Severity::Warning(_) => String::new(),
         };
         let count = self.0.entry((severity, kind)).or_default();
         *count += 1;
@@ -40,7 +40,7 @@ impl Repeats {
 const fn limit(severity: Severity) -> usize {
     match severity {
         Severity::Error | Severity::LeftOut => MAX_ERRORS,
-        Severity::Warning => MAX_WARNINGS,
+        Severity::Warning(_) => MAX_WARNINGS,
     }
 }
 

@@ -71,28 +71,23 @@ async fn the_last_line_of_a_check_is_a_verdict() {
     let good = mixed.lines().filter(|line| !line.contains("acme") && !line.contains("NOT_THERE"));
     let good: Vec<_> = good.filter(|line| !line.contains("lost")).collect();
     for (text, arguments, code, verdict) in [
-        (&*mixed, &["--check"][..], 0, "starts; 3 of 5 deployments are left out; 3 warnings"),
+        (&*mixed, &["--check"][..], 0, "starts; 3 of 5 deployments are left out; 3 lost"),
         (
             &mixed,
             &["--check", "--strict"],
             78,
-            "does not start with --strict; 3 of 5 deployments are left out; 3 warnings",
+            "does not start with --strict; 3 of 5 deployments are left out; 3 lost",
         ),
-        (&good.join("\n"), &["--check", "--strict"], 0, "starts; no deployment is left out; 0 warnings"),
-        (
-            "model_list: []",
-            &["--check"],
-            0,
-            "starts; there are no deployments: no model is served; 1 warning",
-        ),
+        (&good.join("\n"), &["--check", "--strict"], 0, "starts; no deployment is left out; no warnings"),
+        ("model_list: []", &["--check"], 0, "starts; there are no deployments: no model is served; 1 lost"),
         (
             "model_list: [{}]",
             &["--check"],
             0,
-            "starts; 1 of 1 deployments is left out: no model is served; 0 warnings",
+            "starts; 1 of 1 deployments is left out: no model is served; no warnings",
         ),
-        ("model_list: [", &["--check"], 78, "does not start; 1 error; 0 warnings"),
-        ("model_list: [{}]\nrouter_settings: 1", &["--check"], 78, "does not start; 3 errors; 0 warnings"),
+        ("model_list: [", &["--check"], 78, "does not start; 1 error; no warnings"),
+        ("model_list: [{}]\nrouter_settings: 1", &["--check"], 78, "does not start; 3 errors; no warnings"),
     ] {
         let path = config(text);
         let ended = run([&["--config", path.to_str().unwrap()], arguments].concat()).await;

@@ -32,4 +32,5 @@ mod stream_usage;
 mod streams;
 mod tls;
 mod truth;
+mod unsafe_keys;
 mod watched;

@@ -4,22 +4,6 @@
 pub(super) const SECTIONS: &[&str] =
     &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
 
-/// Sections of LiteLLM's proxy that are not supported yet.
-pub(super) const UNSUPPORTED_SECTIONS: &[&str] = &[
-    "assistant_settings",
-    "callback_settings",
-    "credential_list",
-    "files_settings",
-    "finetune_settings",
-    "guardrails",
-    "mcp_aliases",
-    "mcp_servers",
-    "mcp_tools",
-    "prompts",
-    "search_tools",
-    "vector_store_registry",
-];
-
 /// The keys of an entry of `model_list`.
 pub(super) const ENTRY: &[&str] =
     &["model_name", "litellm_params", "model_info", "rpm", "tpm", "weight", "order"];
@@ -69,19 +53,6 @@ pub(super) const INFO: &[&str] = &[
     "order",
 ];
 
-/// Keys of `model_info` that restrict use of a deployment in LiteLLM and are not supported yet.
-pub(super) const UNSUPPORTED_INFO: &[&str] = &[
-    "access_groups",
-    "access_windows",
-    "allow_fail_open",
-    "allowed_fails_policy",
-    "blocked",
-    "enable_tag_filtering",
-    "supported_environments",
-    "team_id",
-    "team_public_model_name",
-];
-
 /// The settings in `litellm_settings` and in `router_settings`.
 pub(super) const SETTINGS: &[&str] = &[
     "num_retries",
@@ -104,7 +75,7 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 
 /// The settings in `general_settings`.
-pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb"];
+pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb", "accept_unsafe"];
 
 /// LiteLLM's alternatives to the master key. None is supported.
 pub(super) const OTHER_AUTH: &[&str] =
@@ -159,21 +130,25 @@ mod tests;
 pub(super) use credential::is_credential;
 pub(crate) use litellm::{KeyAction, key_action};
 pub(super) use litellm::{
-    correction, is_error_policy, is_litellm_param, is_litellm_setting, is_model_info, replacement_advice,
+    consequence, correction, info_grade, is_error_policy, is_filter, is_litellm_param, is_model_info,
+    param_grade, replacement_advice, section_grade, setting_grade,
 };
 pub(super) use openai::OPENAI;
 pub(crate) use openai::is_openai;
 pub(super) use redaction::{Visibility, is_secret, is_visible, redact, shown_key};
 
+/// Returns true if a section or a key of a section is served.
+pub(super) fn is_served(word: &str) -> bool {
+    let lists = [SECTIONS, ENTRY, PARAMS, INFO, SETTINGS, GENERAL];
+    lists.iter().any(|list| list.contains(&word)) || own_key(word).is_some() || is_error_policy(word)
+}
+
 /// Returns true if the word is the name of a setting, which may be shown anywhere.
 pub(super) fn is_known(word: &str) -> bool {
-    [SECTIONS, UNSUPPORTED_SECTIONS, ENTRY, PARAMS, INFO, SETTINGS, GENERAL]
-        .iter()
-        .any(|list| list.contains(&word))
-        || own_key(word).is_some()
-        || is_error_policy(word)
+    is_served(word)
         || is_openai(word)
-        || (is_litellm_param(word) || is_litellm_setting(word)) && !is_secret(word)
+        || section_grade(word).is_some()
+        || (is_litellm_param(word) || setting_grade(word).is_some()) && !is_secret(word)
 }
 
 /// Returns the name with the fewest edits from `word`, at most `within`, or none if no name is close.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{
     Vendor,
     error::DiagnosticSink,
-    keys,
+    ignored, keys,
     read::{self, Section},
     yaml::{Key, Node, Value},
 };
@@ -28,7 +28,7 @@ pub(super) fn resolve(
             let body = body.unwrap_or_default();
             let body = body.iter().filter(|(key, _)| !is_lost(key, ignored, sink)).collect::<Vec<_>>();
             extra.extend(body.into_iter().filter_map(|(key, node)| parameter(key, node, sink)));
-        } else if !is_lost(key, ignored, sink) && is_parameter(key, sink) {
+        } else if !is_lost(key, ignored, sink) && is_parameter((key, node), sink) {
             parameters.extend(parameter(key, node, sink));
         }
     }
@@ -111,7 +111,7 @@ pub(super) fn resembles_secret(name: &str) -> bool {
 }
 
 /// Warns of a setting that does not belong to a deployment or is not supported, and returns true for one.
-fn warned(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
+fn warned((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_>) -> bool {
     let name = key.at.last();
     if keys::own_key(name).is_some() || keys::SETTINGS.contains(&name) {
         sink.warning(&key.at, format!("`{name}` cannot be set for one deployment"))
@@ -119,7 +119,7 @@ fn warned(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
         return true;
     }
     if keys::is_model_info(name) {
-        sink.warning(&key.at, format!("`{name}` belongs in `model_info`; it is not sent upstream"))
+        sink.harmless(&key.at, format!("`{name}` belongs in `model_info`; it is not sent upstream"))
             .help(format!("write `{name}` below `model_info`"));
         return true;
     }
@@ -128,18 +128,15 @@ fn warned(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
             .help(format!("did you mean `{meant}`?"));
         return true;
     }
-    if keys::is_litellm_param(name) {
-        let entry = sink.warning(&key.at, format!("`{name}` is not supported yet; it is not sent upstream"));
-        if name == "max_retries" {
-            entry.help("`num_retries` sets how often a failed call is retried");
-        }
+    if let Some(grade) = keys::param_grade(name) {
+        ignored::warn((key, node), grade, sink);
         return true;
     }
     false
 }
 
 /// Returns true if the key is sent upstream. Warns if it is not, and if it is probably misspelled.
-fn is_parameter(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
+fn is_parameter((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_>) -> bool {
     let name = key.at.last();
     if keys::PARAMS.contains(&name) || keys::own_key(name).is_some_and(|o| o.deployment) {
         return false;
@@ -147,7 +144,7 @@ fn is_parameter(key: &Key, sink: &mut DiagnosticSink<'_>) -> bool {
     if keys::is_openai(name) {
         return true;
     }
-    if warned(key, sink) {
+    if warned((key, node), sink) {
         return false;
     }
     match likely_setting(name) {

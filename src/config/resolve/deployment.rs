@@ -6,7 +6,7 @@ use super::{defaults, parameters, target};
 use crate::config::{
     Deployment, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts, TokenAccounting,
     error::DiagnosticSink,
-    keys,
+    ignored, keys,
     raw::{Environment, ModelEntry, RawConfig},
     read::{self, Section},
     yaml::{Node, Value},
@@ -136,11 +136,8 @@ fn warn_unsupported(info: &Section, sink: &mut DiagnosticSink<'_>) {
         {
             continue;
         }
-        if keys::UNSUPPORTED_INFO.contains(&name) {
-            let entry = sink.warning(&key.at, format!("`{name}` is not supported yet"));
-            if name == "blocked" {
-                entry.help("the deployment is called like any other: remove it from `model_list`");
-            }
+        if let Some(grade) = keys::info_grade(name) {
+            ignored::warn((key, node), grade, sink);
         } else if let Some(near) = keys::nearest(name, keys::INFO.iter().copied(), 2) {
             sink.warning(&key.at, format!("unknown key `{name}` in `model_info`"))
                 .help(format!("did you mean `{near}`?"));

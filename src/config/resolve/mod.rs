@@ -35,14 +35,9 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let mut names = KnownNames::new(&groups, &left_out);
     let mut unserved = unserved_groups(&groups, &left_out);
     let aliases = aliases(&raw, &mut names, &mut unserved, sink);
-    Config {
-        settings: settings::resolve(&raw, &names, sink),
-        master_key: master_key(&raw, sink),
-        groups,
-        left_out,
-        unserved,
-        aliases,
-    }
+    let (settings, master_key) = (settings::resolve(&raw, &names, sink), master_key(&raw, sink));
+    settings::accept_unsafe(&raw, sink);
+    Config { settings, master_key, groups, left_out, unserved, aliases }
 }
 
 /// Resolves the entries. An entry with an error is left out.
@@ -98,7 +93,7 @@ fn aliases(
         };
         if names.is_group(&name) {
             let name = key.at.last();
-            sink.warning(&key.at, format!("`{name}` is a group and an alias: the alias takes precedence"));
+            sink.harmless(&key.at, format!("`{name}` is a group and an alias: the alias takes precedence"));
         }
         aliases.push(Alias { name, group, hidden });
     }

@@ -66,7 +66,7 @@ fn names(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Vec<Arc<str>>> {
                 "a path into a parameter is ignored: only a whole parameter can be dropped",
             );
         } else if REQUIRED.contains(&&*name) {
-            sink.warning(&node.at, "a parameter that every request needs is not dropped");
+            sink.harmless(&node.at, "a parameter that every request needs is not dropped");
         } else {
             names.push(name.into());
         }

@@ -7,12 +7,12 @@ use super::{
     policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, ListenerSettings, Midstream, RetryBudget, RoutingStrategy, Settings,
+    ErrorCounts, Fallbacks, Grade, ListenerSettings, Midstream, RetryBudget, RoutingStrategy, Settings,
     error::DiagnosticSink,
-    keys,
+    ignored, keys,
     raw::RawConfig,
     read::{self, Section},
-    yaml::{Node, Value},
+    yaml::{Key, Node, Value},
 };
 
 const MEGABYTE: usize = 1_000_000;
@@ -170,7 +170,7 @@ fn midstream(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Midstream> {
     }
     let midstream = read::choice(node, &Midstream::ALL, sink)?;
     if midstream == Midstream::Restart {
-        sink.warning(&node.at, "a client that does not support `restart` would show the same text twice")
+        sink.harmless(&node.at, "a client that does not support `restart` would show the same text twice")
             .help(
                 "it applies to requests with `x-tollgate-midstream: restart`; for all others it means `off`",
             );
@@ -194,7 +194,7 @@ fn timeout(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Duratio
         && let Some(node) = raw.router.get("timeout").or(raw.router.get("request_timeout"))
     {
         let wins = litellm.as_secs_f64();
-        sink.warning(
+        sink.harmless(
             &node.at,
             format!(
                 "`litellm_settings.request_timeout` takes precedence: the timeout of an attempt is {wins} s"
@@ -216,28 +216,60 @@ pub(super) fn warn_unknown(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
 }
 
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut DiagnosticSink<'_>) {
-    for (key, _) in section.entries() {
+    for (key, node) in section.entries() {
         let word = key.at.last();
         if known.contains(&word) {
             continue;
         }
-        if keys::is_litellm_setting(word) {
-            let entry = sink.warning(&key.at, format!("`{word}` is not supported yet"));
-            if let Some(advice) = keys::replacement_advice(word) {
-                entry.help(advice);
-            }
+        if let Some(grade) = keys::setting_grade(word) {
+            ignored::warn((key, node), grade, sink);
         } else {
-            let near = sink.suggest(|| keys::nearest(word, known.iter().copied(), 3));
-            let entry = sink.warning(&key.at, format!("unknown key `{word}` in `{name}`"));
-            if let Some(near) = near {
-                entry.help(format!("did you mean `{near}`?"));
-            } else if keys::GENERAL.contains(&word) {
-                entry.help(format!("write `{word}` below `general_settings`"));
-            } else if keys::SETTINGS.contains(&word) || keys::own_key(word).is_some() {
-                entry.help(format!("write `{word}` below `router_settings`"));
-            } else if keys::PARAMS.contains(&word) {
-                entry.help(format!("write `{word}` below the `litellm_params` of a deployment"));
-            }
+            warn_unknown_key((key, name), &known, sink);
+        }
+    }
+}
+
+/// Warns of a key that neither LiteLLM nor tollgate has in this section. Without a known key that is meant, nothing is
+/// lost: LiteLLM ignores it too.
+fn warn_unknown_key((key, section): (&Key, &str), known: &[&str], sink: &mut DiagnosticSink<'_>) {
+    let word = key.at.last();
+    if word == "master_key" {
+        sink.error(&key.at, format!("`master_key` has no effect in `{section}`: every client may call"))
+            .help("write it below `general_settings`");
+        return;
+    }
+    let near = sink.suggest(|| keys::nearest(word, known.iter().copied(), 2));
+    let place = if keys::GENERAL.contains(&word) {
+        Some("`general_settings`")
+    } else if keys::SETTINGS.contains(&word) || keys::own_key(word).is_some() {
+        Some("`router_settings`")
+    } else if keys::PARAMS.contains(&word) {
+        Some("the `litellm_params` of a deployment")
+    } else {
+        None
+    };
+    let help = match (near, place) {
+        (Some(near), _) => Some(format!("did you mean `{near}`?")),
+        (None, Some(place)) => Some(format!("write `{word}` below {place}")),
+        (None, None) => None,
+    };
+    let grade = match near {
+        Some("master_key") => Grade::Unsafe,
+        _ if help.is_some() => Grade::Lost,
+        _ => Grade::Harmless,
+    };
+    sink.graded(grade, &key.at, format!("unknown key `{word}` in `{section}`")).help = help;
+}
+
+/// Accepts the unsafe keys that `general_settings.accept_unsafe` names. Called last, when all warnings are there.
+pub(super) fn accept_unsafe(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
+    let list = raw.general.get("accept_unsafe").and_then(|node| read::list(node, sink));
+    for node in list.unwrap_or_default() {
+        let Some(name) = read::text(node, sink) else { continue };
+        if !sink.accept(&name) {
+            let name = keys::shown_key(&name, keys::Visibility::Settings);
+            sink.harmless(&node.at, format!("`{name}` is no unsafe key of this file"))
+                .help("remove it from `accept_unsafe`");
         }
     }
 }

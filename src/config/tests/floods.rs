@@ -58,5 +58,5 @@ fn each_kind_of_error_is_shown_however_many_there_are_of_another() {
 fn warnings_are_counted_after_five_hundred() {
     let shown = output(1, &format!("router_settings:\n{}", many(600, |n| format!("  zork-{n}: 1\n"))));
     assert_eq!(shown.matches("unknown key `zork-").count(), 500);
-    assert!(shown.ends_with("warning: and 100 more\n"), "{shown}");
+    assert!(shown.ends_with("warning[harmless]: and 100 more\n"), "{shown}");
 }

@@ -3,6 +3,7 @@
 mod bad;
 mod damage;
 mod floods;
+mod grades;
 mod left_out;
 mod other_auth;
 mod unsupported;

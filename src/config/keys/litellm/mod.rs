@@ -1,24 +1,14 @@
 //! LiteLLM's keys: the role of each in a configuration file, and the action on each in a request.
 
+mod consequence;
+mod settings;
 mod table;
 
 use super::is_credential;
-use FileRole::{Both, Param, Setting};
+use crate::config::Grade;
 use KeyAction::{Pass, Strip};
+pub(in crate::config) use consequence::{consequence, is_filter, replacement_advice};
 pub(super) use table::{KEYS, PREFIXES};
-
-/// The role of a name in LiteLLM's configuration file, for names that are not supported settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileRole {
-    /// Not a setting of LiteLLM, or a supported one.
-    Neither,
-    /// A setting in `litellm_params`: LiteLLM never sends it upstream.
-    Param,
-    /// A setting in a section of settings.
-    Setting,
-    /// A setting in both places.
-    Both,
-}
 
 /// The action of the gateway on a key in the body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +23,8 @@ pub(crate) enum KeyAction {
     Override,
 }
 
-/// A name, its role in a file and the action on it in a request.
-pub(super) type Row = (&'static str, FileRole, KeyAction);
+/// A name, the grade of the warning if `litellm_params` has it and it is not served, and the action on it in a request.
+pub(super) type Row = (&'static str, Option<Grade>, KeyAction);
 
 /// Returns the action on a key in the body of a request.
 pub(crate) fn key_action(key: &str) -> KeyAction {
@@ -55,13 +45,16 @@ fn find(name: &str) -> Option<&'static Row> {
     KEYS.binary_search_by_key(&name, |row| row.0).ok().map(|at| &KEYS[at])
 }
 
+/// Returns the grade of a key that LiteLLM reads in `litellm_params` itself and never sends upstream.
+pub(in crate::config) fn param_grade(name: &str) -> Option<Grade> {
+    let by_prefix = || PREFIXES.iter().find(|row| row.1.is_some() && name.starts_with(row.0))?.1;
+    let kept = || (is_price(name) || listed_action(name).is_some()).then_some(Grade::Lost);
+    find(name).and_then(|row| row.1).or_else(by_prefix).or_else(kept)
+}
+
 /// Returns true if LiteLLM reads the key in `litellm_params` itself and never sends it upstream.
 pub(in crate::config) fn is_litellm_param(name: &str) -> bool {
-    let param = |row: &Row| matches!(row.1, Param | Both);
-    find(name).is_some_and(param)
-        || is_price(name)
-        || listed_action(name).is_some()
-        || PREFIXES.iter().any(|row| param(row) && name.starts_with(row.0))
+    param_grade(name).is_some()
 }
 
 /// Returns true if the name is a price of LiteLLM, such as `input_cost_per_token` or
@@ -71,9 +64,19 @@ fn is_price(name: &str) -> bool {
     name.len() > 12 && (name.contains("cost_per_") || name.contains("_token_cost"))
 }
 
-/// Returns true if LiteLLM knows the key in one of its settings sections.
-pub(in crate::config) fn is_litellm_setting(name: &str) -> bool {
-    find(name).is_some_and(|row| matches!(row.1, Setting | Both))
+/// Returns the grade of a key that LiteLLM knows in one of its sections of settings and that is not served.
+pub(in crate::config) fn setting_grade(name: &str) -> Option<Grade> {
+    settings::SETTINGS.binary_search_by_key(&name, |row| row.0).ok().map(|at| settings::SETTINGS[at].1)
+}
+
+/// Returns the grade of a section of LiteLLM's that is not served.
+pub(in crate::config) fn section_grade(name: &str) -> Option<Grade> {
+    settings::SECTIONS.iter().find(|row| row.0 == name).map(|row| row.1)
+}
+
+/// Returns the grade of a key by which `model_info` restricts the use of a deployment in LiteLLM.
+pub(in crate::config) fn info_grade(name: &str) -> Option<Grade> {
+    settings::INFO.iter().find(|row| row.0 == name).map(|row| row.1)
 }
 
 /// Returns true if the keys of the setting are names of LiteLLM's exceptions.
@@ -104,24 +107,6 @@ pub(in crate::config) fn is_model_info(name: &str) -> bool {
     INFO.contains(&name) || name.starts_with("supports_") && !is_litellm_param(name)
 }
 
-/// Returns advice for an unsupported setting of LiteLLM that users may rely on.
-pub(in crate::config) fn replacement_advice(name: &str) -> Option<&'static str> {
-    match name {
-        "redis_host" | "redis_url" => {
-            Some("each process keeps the limits for itself: give each of N gateways an Nth of every limit")
-        }
-        "custom_auth"
-        | "database_url"
-        | "enable_jwt_auth"
-        | "enable_oauth2_auth"
-        | "enable_oauth2_proxy_auth" => {
-            Some("clients need the `master_key`; without one every client may call")
-        }
-        "global_max_parallel_requests" => Some("`max_in_flight` in `router_settings` limits the gateway"),
-        _ => None,
-    }
-}
-
 /// The most frequent parameters, which skip the search.
 const COMMON: [&str; 8] =
     ["model", "messages", "stream", "temperature", "max_tokens", "tools", "input", "prompt"];
@@ -135,6 +120,33 @@ mod tests {
         assert!(KEYS.is_sorted_by_key(|(name, ..)| name));
         for (name, _, expected) in KEYS.iter().filter(|row| row.2 != Pass) {
             assert_eq!(key_action(name), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_setting_of_litellm_is_known() {
+        assert!(settings::SETTINGS.is_sorted_by_key(|row| row.0));
+        let lines = include_str!("../../../../tests/data/litellm_settings.txt").lines();
+        let lines: Vec<_> = lines.filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() > 500);
+        for line in lines {
+            let (section, name) = line.split_once(' ').unwrap();
+            let known = super::super::is_served(name)
+                || if section == "file" {
+                    section_grade(name).is_some() || ["force_reload", "interval_hours"].contains(&name)
+                } else {
+                    setting_grade(name).is_some()
+                };
+            assert!(known, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unsafe_key_has_a_consequence() {
+        let params = KEYS.iter().filter_map(|row| Some((row.0, row.1?)));
+        let all = params.chain(settings::SETTINGS).chain(settings::SECTIONS).chain(settings::INFO);
+        for (name, _) in all.filter(|(_, grade)| *grade == Grade::Unsafe) {
+            assert!(consequence(name).is_some(), "{name}");
         }
     }
 

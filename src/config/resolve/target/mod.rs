@@ -102,7 +102,7 @@ fn token(
     if !azure || key.is_some() || env.first(dialect.vendor.key_variables).is_some() {
         if let Some((key, _)) = entry.params.entry("azure_ad_token").filter(|(_, node)| !node.is_null()) {
             let why = if azure { "the key takes precedence" } else { "only `azure/` deployments use it" };
-            sink.warning(&key.at, format!("`azure_ad_token` is not used: {why}"));
+            sink.harmless(&key.at, format!("`azure_ad_token` is not used: {why}"));
         }
         return None;
     }

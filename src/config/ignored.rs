@@ -1,0 +1,51 @@
+//! Warnings of keys of LiteLLM's that are not served.
+
+use super::{
+    Grade,
+    error::{Diagnostic, DiagnosticSink},
+    keys,
+    yaml::{Key, Node, Value},
+};
+
+/// Warns that a key of LiteLLM's has no effect. Returns none for a value that switches its function off, which has no
+/// warning.
+pub(super) fn warn<'s>(
+    (key, node): (&Key, &Node),
+    grade: Grade,
+    sink: &'s mut DiagnosticSink<'_>,
+) -> Option<&'s mut Diagnostic> {
+    let name = key.at.last();
+    if is_off(name, node) {
+        return None;
+    }
+    let filters = name == "callbacks" && names_filter(node);
+    let (grade, clause) = match (filters, keys::consequence(name)) {
+        (true, _) => (Grade::Unsafe, ": requests and responses are not filtered".to_owned()),
+        (false, Some(clause)) => (grade, format!(": {clause}")),
+        (false, None) => (grade, String::new()),
+    };
+    let entry = sink.graded(grade, &key.at, format!("`{name}` is not supported yet{clause}"));
+    entry.help = keys::replacement_advice(name).map(str::to_owned);
+    Some(entry)
+}
+
+/// Returns true if the value switches the function off.
+fn is_off(name: &str, node: &Node) -> bool {
+    match &node.value {
+        Value::Null => true,
+        Value::Bool(on) => *on == (name == "ssl_verify"),
+        Value::Text(text) => text.trim().is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Map(entries) => entries.is_empty(),
+        Value::Unset | Value::Number(_) => false,
+    }
+}
+
+/// Returns true if a callback of the list filters requests or responses.
+fn names_filter(node: &Node) -> bool {
+    match &node.value {
+        Value::List(items) => items.iter().any(names_filter),
+        Value::Text(name) => keys::is_filter(name),
+        _ => false,
+    }
+}
