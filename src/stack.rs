@@ -29,9 +29,10 @@ use crate::{
     front::{
         admin::Admin,
         admission::AdmissionControl,
-        auth::Auth,
+        auth::{Auth, Credentials},
         call_id::{CallId, WriteId},
         catch_panic::CatchPanic,
+        client_limits::ClientLimits,
         handle_error::{HandleError, ToResponse},
         paths::Paths,
         rejections::Rejections,
@@ -63,18 +64,20 @@ pub struct Options {
 /// Returns an error if a deployment's URL or credential is not valid in an HTTP request.
 pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gateway, InvalidTarget> {
     state.prune();
+    let clients = state.clients(config); // with a key of their own
     let rejections = Rejections::new(state.metrics.rejected()); // of paths and keys: logged and counted
+    let tree = ClientLimits::around(tree(config, state)?, &clients); // one count over all fallbacks
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
         .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id
         .layer(HandleError::layer(ToResponse)) // errors become responses: nothing above can fail
         .layer(Paths::layer(state.draining.clone(), rejections.clone())) // above auth: health needs no key
-        .layer(Auth::layer(config.master_key.as_ref(), rejections)) // before a body is read into memory
+        .layer(Auth::layer(Credentials::new(config, &clients), rejections)) // before a body is read into memory
         .layer(Admin::layer(config, state.metrics.clone())) // above admission control: responds under overload
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
         .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots
-        .service(ReadRequest::new(tree(config, state)?, &config.settings, options.expose_upstreams));
+        .service(ReadRequest::new(tree, &config.settings, options.expose_upstreams));
     Ok(Gateway::new(front))
 }
 
@@ -144,7 +147,7 @@ fn deployment(
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
     let upstream = state.upstream(d, settings);
     // The token meter needs the usage of a stream, which an upstream sends only on request.
-    let include_usage = d.limits.tpm.is_some() && provider::requests_usage(d);
+    let include_usage = (settings.needs_usage || d.limits.tpm.is_some()) && provider::requests_usage(d);
     let meter = state.metrics.deployment(&d.group, &d.id);
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use crate::{
     body::{UpstreamBody, held_events::HeldEvents},
     classify::{OutcomeKind, counted, kind_of},
-    config::{Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
+    config::{ClientKey, Config, Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
         mock::MockUpstream,
         upstream::{Client, ServiceUpstream, Upstream, UpstreamCall, UpstreamService},
@@ -29,6 +29,7 @@ use crate::{
     error::TransportError,
     front::paths::Draining,
     metrics::Metrics,
+    request::{self, GroupNames},
     shared_map::SharedMap,
 };
 
@@ -63,6 +64,8 @@ struct Registry {
     /// The health of each deployment, and the fingerprint of the target that it was recorded for.
     health: SharedMap<Arc<str>, (u64, EndpointHealth)>,
     accounts: SharedMap<AccountKey, Account>,
+    /// The meters of each client key, by its name.
+    clients: SharedMap<Arc<str>, Meters>,
 }
 
 /// The key of an account: a `quota_group`, or a single deployment.
@@ -183,6 +186,7 @@ impl State {
         registry.meters.prune(now, self.grace);
         registry.health.prune(now, self.grace);
         registry.accounts.prune(now, self.grace);
+        registry.clients.prune(now, self.grace);
         drop(registry);
         self.metrics.prune(now, self.grace);
     }
@@ -230,6 +234,22 @@ impl State {
                 meters
             }
         }
+    }
+
+    /// Returns the clients with a key of their own. A client keeps the usage that was recorded under the name of its key.
+    pub(crate) fn clients(&self, config: &Config) -> Vec<Arc<request::Client>> {
+        if config.keys.is_empty() {
+            return Vec::new();
+        }
+        let groups = Arc::new(GroupNames::new(config));
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = |key: &ClientKey| {
+            let create = || Meters::new(key_limits(key));
+            let meters = registry.clients.get_or_insert_with(Arc::clone(&key.name), create);
+            meters.set_limits(key_limits(key));
+            Arc::new(request::Client::new(key, &groups, meters))
+        };
+        config.keys.iter().map(client).collect()
     }
 
     /// Returns the health of a deployment, with the cooldown policy of the current configuration. If the deployment's
@@ -284,6 +304,19 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
         // Each model behind a pattern has limits of its own, so one model's limits must not be learned for all.
         learns: deployment.patterns().is_none(),
         account: None,
+    }
+}
+
+/// Returns the limits of a client key. The whole limit of a minute may be used at once.
+fn key_limits(key: &ClientKey) -> Limits {
+    Limits {
+        requests: key.rpm_limit,
+        tokens: key.tpm_limit,
+        in_flight: key.max_parallel_requests,
+        window: Some(RateWindow::S60),
+        // The limits that a response reports are those of a deployment.
+        learns: false,
+        ..Limits::default()
     }
 }
 

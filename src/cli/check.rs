@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, path::Path, process::ExitCode};
 
 use super::{BAD_CONFIG, InvalidFile, load, rules::Rules};
 use crate::config::{
-    Config, Deployment, Diagnostics, FallbackTarget, Fallbacks, Grade, Group, LeftOut, is_openai,
+    ClientKey, Config, Deployment, Diagnostics, FallbackTarget, Fallbacks, Grade, Group, LeftOut, is_openai,
 };
 
 /// Checks the file, and prints the verdict in the last line.
@@ -73,7 +73,7 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { groups, left_out, unserved: _, aliases, settings, master_key } = self.0;
+        let Config { groups, left_out, unserved: _, aliases, settings, master_key, keys } = self.0;
         groups.iter().try_for_each(|g| group(g, f))?;
         left_out.iter().try_for_each(|entry| left_out_entry(entry, f))?;
         for alias in aliases {
@@ -90,10 +90,33 @@ impl fmt::Display for Summary<'_> {
             "retries {retries}, timeout {timeout} s, cooldown {} s",
             settings.cooldown_time.as_secs_f64()
         )?;
-        let auth =
-            if master_key.is_some() { "clients must send the master key" } else { "clients need no key" };
-        writeln!(f, "{auth}")
+        client_keys(keys, f)?;
+        writeln!(
+            f,
+            "clients {}",
+            match (master_key.is_some(), keys.is_empty()) {
+                (true, true) => "must send the master key",
+                (true, false) => "must send a key of their own or the master key",
+                (false, false) => "must send a key of their own",
+                (false, true) => "need no key",
+            }
+        )
     }
+}
+
+/// Writes the name, the limits and the models of each client key.
+fn client_keys(keys: &[ClientKey], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for key in keys {
+        write!(f, "key {}", key.name)?;
+        let parallel = key.max_parallel_requests.map(u64::from);
+        let limits = [("rpm", key.rpm_limit), ("tpm", key.tpm_limit), ("parallel", parallel)];
+        for (name, limit) in limits.iter().filter_map(|(name, limit)| Some((name, (*limit)?))) {
+            write!(f, "  {name} {limit}")?;
+        }
+        let models = joined(key.models.iter().map(|model| &**model));
+        writeln!(f, "  calls {}", if models.is_empty() { "every group" } else { &models })?;
+    }
+    Ok(())
 }
 
 fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {

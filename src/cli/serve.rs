@@ -253,7 +253,7 @@ fn announce(address: SocketAddr, config: &Config) {
 
 /// Warns if other machines can reach the gateway and no key is required.
 fn warn_open(address: SocketAddr, config: &Config) {
-    if !address.ip().is_loopback() && config.master_key.is_none() {
+    if !address.ip().is_loopback() && config.is_open() {
         eprintln!(
             "warning: everyone who can reach {address} may call these models with your keys, because there is no \
              master_key. Set general_settings.master_key or LITELLM_MASTER_KEY, or listen on 127.0.0.1 (the default)."

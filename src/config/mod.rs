@@ -28,6 +28,7 @@
 //! Hazard: a configuration contains secrets. They are stored in types that print nothing, and a [`Diagnostic`] shows
 //! a value of the file only if its key is known to hold no secret.
 
+mod client_key;
 mod error;
 mod framing;
 mod ignored;
@@ -44,6 +45,7 @@ mod tests;
 mod vendors;
 mod yaml;
 
+pub use client_key::{ClientKey, KeyDigest};
 pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
 pub use model::{

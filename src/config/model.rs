@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Pattern, Vendor};
+use super::{ClientKey, Pattern, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -26,11 +26,19 @@ pub struct Config {
     pub aliases: Vec<Alias>,
     /// The settings for all groups.
     pub settings: Settings,
-    /// The key that clients must present; if none, every client may call.
+    /// The key of the operator, which may call every group. If there is no key at all, every client may call.
     pub master_key: Option<SecretString>,
+    /// `general_settings.keys`: the keys of clients.
+    pub keys: Vec<ClientKey>,
 }
 
 impl Config {
+    /// Returns true if every client may call, without a key.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.master_key.is_none() && self.keys.is_empty()
+    }
+
     /// Returns the names that `/v1/models` lists: visible aliases, then groups.
     pub fn visible_names(&self) -> impl Iterator<Item = &Arc<str>> {
         let aliases = self.aliases.iter().filter(|alias| !alias.hidden).map(|alias| &alias.name);
@@ -348,6 +356,8 @@ pub struct Settings {
     pub max_event_bytes: usize,
     /// `max_held_events`: the maximum number of bytes of unfinished events, over all streams. Default: 32 MB.
     pub max_held_events: usize,
+    /// True if the usage of all streams is requested, because a client key has a limit of tokens.
+    pub needs_usage: bool,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
     /// `upstream_keepalive_timeout`: the time after which an idle connection to an upstream is closed. Default: 50 s.

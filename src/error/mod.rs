@@ -5,6 +5,7 @@
 //! `object` (its status and error object), so that the compiler finds both when a variant is added.
 
 mod body;
+mod client_key;
 mod invalid_request;
 mod object;
 mod origin;
@@ -17,6 +18,7 @@ use tollgate_layers::{balance::Exhausted, cooldown::CoolingDown, timeout::Elapse
 pub use body::BodyError;
 pub(crate) use body::StreamBreak;
 pub(crate) use body::{HasOutcome, TimeoutKind};
+pub(crate) use client_key::{KeyError, KeyLimit, KeyLimitKind};
 pub(crate) use invalid_request::InvalidRequest;
 pub(crate) use object::{ErrorObject, body_of};
 pub(crate) use origin::Origin;
@@ -26,11 +28,14 @@ pub(crate) use origin::Origin;
 pub(crate) enum Error {
     /// The request is invalid.
     InvalidRequest(InvalidRequest),
-    /// The key is missing or wrong.
-    Unauthenticated {
-        /// True if the request contained a key.
-        given: bool,
-    },
+    /// The key is missing, unknown or expired.
+    Unauthenticated(KeyError),
+    /// The client's key may not call the model.
+    ModelDenied(Arc<str>),
+    /// The path is for the master key alone.
+    MasterKeyOnly,
+    /// The client's key has reached one of its limits.
+    KeyLimit(KeyLimit),
     /// The path does not exist.
     NoRoute {
         /// The path, shortened.
@@ -91,10 +96,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidRequest(invalid) => invalid.fmt(f),
-            Self::Unauthenticated { given: false } => {
-                f.write_str("No API key was sent. Send it as `Authorization: Bearer KEY`.")
+            Self::Unauthenticated(error) => error.fmt(f),
+            Self::ModelDenied(name) => {
+                let name = truncated(name);
+                write!(f, "This API key may not call the model `{name}`. GET /v1/models lists its models.")
             }
-            Self::Unauthenticated { given: true } => f.write_str("The API key is not valid here."),
+            Self::MasterKeyOnly => f.write_str("This path needs the master key."),
+            Self::KeyLimit(limit) => limit.fmt(f),
             Self::NoRoute { path, served } => {
                 write!(f, "There is no path `{path}`. Available are {served}.")
             }

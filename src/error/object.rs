@@ -33,7 +33,7 @@ impl ErrorObject {
         let (_, kind, code) = status_type_code(error);
         let param = match error {
             Error::InvalidRequest(invalid) => invalid.param(),
-            Error::UnknownModel(_) | Error::Unserved { .. } => Some("model"),
+            Error::UnknownModel(_) | Error::Unserved { .. } | Error::ModelDenied(_) => Some("model"),
             _ => None,
         };
         Self { param: param.map(str::to_owned), ..Self::new(error.to_string(), kind, code) }
@@ -101,8 +101,11 @@ impl Error {
 fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
         Error::InvalidRequest(invalid) => (invalid.status(), "invalid_request_error", invalid.code()),
-        Error::Unauthenticated { .. } => {
-            (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+        Error::Unauthenticated(key) => (StatusCode::UNAUTHORIZED, "authentication_error", key.code()),
+        Error::ModelDenied(_) => (StatusCode::FORBIDDEN, "permission_error", "key_model_access_denied"),
+        Error::MasterKeyOnly => (StatusCode::FORBIDDEN, "permission_error", "master_key_required"),
+        Error::KeyLimit(limit) => {
+            (StatusCode::TOO_MANY_REQUESTS, limit.kind.openai_type(), "rate_limit_exceeded")
         }
         Error::NoRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),

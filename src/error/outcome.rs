@@ -10,11 +10,16 @@ impl HasOutcome for Error {
     fn outcome(&self) -> Outcome {
         match self {
             Self::InvalidRequest(_)
-            | Self::Unauthenticated { .. }
+            | Self::Unauthenticated(_)
+            | Self::ModelDenied(_)
+            | Self::MasterKeyOnly
             | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_)
             | Self::Unserved { .. } => OutcomeKind::BadRequest.outcome().refused(),
+            Self::KeyLimit(limit) => {
+                OutcomeKind::RateLimited.outcome().refused().with_retry_after(Some(limit.retry_after))
+            }
             Self::Busy => OutcomeKind::Overloaded.outcome().refused(),
             Self::Elapsed(elapsed) if elapsed.is_evidence() => OutcomeKind::Timeout.outcome(),
             Self::Elapsed(_) => OutcomeKind::Timeout.outcome().without_evidence(),

@@ -25,7 +25,13 @@ use super::{
     handle_error,
     paths::{RouteTarget, RoutedRequest},
 };
-use crate::{Error, body::Body, config::Config, metrics::Metrics, request::Response};
+use crate::{
+    Error,
+    body::Body,
+    config::Config,
+    metrics::Metrics,
+    request::{Client, Response},
+};
 
 /// The models that a client may see.
 #[derive(Debug)]
@@ -56,6 +62,12 @@ impl<'a> Model<'a> {
     }
 }
 
+/// Returns a list of models as JSON.
+fn list<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Bytes {
+    let data = names.into_iter().map(|name| Model::of(name)).collect();
+    serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default().into()
+}
+
 /// A service that responds to requests for the model list, for a model and for the metrics. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<S> {
@@ -68,10 +80,13 @@ impl<S> Admin<S> {
     /// Returns a layer that lists the groups and the visible aliases of this configuration.
     pub(crate) fn layer(config: &Config, metrics: Metrics) -> impl Layer<S, Service = Self> {
         let names: Vec<_> = config.visible_names().cloned().collect();
-        let data = names.iter().map(|name| Model::of(name)).collect();
-        let models = serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default().into();
-        let listed = Arc::new(Listed { names, models });
+        let listed = Arc::new(Listed { models: list(&names), names });
         layer_fn(move |inner| Self { inner, listed: Arc::clone(&listed), metrics: metrics.clone() })
+    }
+
+    /// Returns the list of the models that a client may call.
+    fn models_of(&self, client: &Client) -> Bytes {
+        list(self.listed.names.iter().filter(|name| client.may_call(name)))
     }
 
     /// Returns the response for one model.
@@ -79,8 +94,10 @@ impl<S> Admin<S> {
     /// # Errors
     ///
     /// [`Error::UnknownModel`] if the list does not contain the model.
-    fn model(&self, name: Arc<str>) -> Result<Response, Error> {
-        let Some(known) = self.listed.names.iter().find(|known| **known == name) else {
+    fn model(&self, name: Arc<str>, client: Option<&Client>) -> Result<Response, Error> {
+        let is_listed =
+            |known: &&Arc<str>| **known == name && client.is_none_or(|client| client.may_call(&name));
+        let Some(known) = self.listed.names.iter().find(is_listed) else {
             return Err(Error::UnknownModel(name));
         };
         let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
@@ -125,15 +142,18 @@ where
     }
 
     fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
-        let RoutedRequest { target, model, request } = routed;
+        let RoutedRequest { target, model, client, request } = routed;
+        let key = client.as_deref();
         let response = match target {
             RouteTarget::Call(operation) => {
-                return Either::Right(self.inner.call(ModelCall { operation, model, request }));
+                return Either::Right(self.inner.call(ModelCall { operation, model, client, request }));
             }
+            RouteTarget::Metrics if key.is_some() => Err(Error::MasterKeyOnly),
             RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics())),
-            RouteTarget::Model => self.model(model.unwrap_or_default()),
+            RouteTarget::Model => self.model(model.unwrap_or_default(), key),
             RouteTarget::Models => {
-                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models.clone())))
+                let models = key.map_or_else(|| self.listed.models.clone(), |client| self.models_of(client));
+                Ok(handle_error::json(StatusCode::OK, Body::full(models)))
             }
         };
         Either::Left(Either::Left(ready(response)))

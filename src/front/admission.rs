@@ -12,7 +12,7 @@ use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
     Error,
-    request::{Operation, Response},
+    request::{Client, Operation, Response},
 };
 
 /// A request for a model, before admission.
@@ -22,6 +22,8 @@ pub(crate) struct ModelCall<B> {
     pub operation: Operation,
     /// The model that the path names. It replaces that of the body.
     pub model: Option<Arc<str>>,
+    /// The client, if it has a key of its own.
+    pub client: Option<Arc<Client>>,
     /// The request as the client sent it.
     pub request: http::Request<B>,
 }

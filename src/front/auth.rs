@@ -1,36 +1,78 @@
-//! Authentication of clients by the master key: [`Auth`].
+//! Authentication of clients by the master key and by keys of their own: [`Auth`].
 
 use std::{
+    collections::HashMap,
     future::{Ready, ready},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, header};
-use ring::digest::{Digest, SHA256, digest};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{paths::RoutedRequest, rejections::Rejections};
-use crate::{Error, request::Response};
+use crate::{
+    Error,
+    config::{Config, KeyDigest},
+    error::KeyError,
+    request::{Client, Response},
+};
 
-/// Accepts requests that present the master key; accepts every request if no master key is configured.
+/// Accepts requests that present a known key; accepts every request if no key is configured. The [`Client`] of a key
+/// that is not the master key becomes a part of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Auth<S> {
     inner: S,
-    key: Option<Digest>,
+    credentials: Option<Arc<Credentials>>,
     rejections: Rejections,
 }
 
 impl<S> Auth<S> {
-    /// Returns a layer that requires `key`. It keeps only the digest and compares only digests, so the time of a
-    /// comparison reveals nothing about the key. It reports refused requests to `rejections`.
+    /// Returns a layer that requires one of `credentials`, if there are any. It reports refused requests to `rejections`.
     pub(crate) fn layer(
-        key: Option<&SecretString>,
+        credentials: Option<Credentials>,
         rejections: Rejections,
-    ) -> impl Layer<S, Service = Self> + use<S> {
-        let key = key.map(|key| digest(&SHA256, key.expose_secret().as_bytes()));
-        layer_fn(move |inner| Self { inner, key, rejections: rejections.clone() })
+    ) -> impl Layer<S, Service = Self> {
+        let credentials = credentials.map(Arc::new);
+        layer_fn(move |inner| Self {
+            inner,
+            credentials: credentials.clone(),
+            rejections: rejections.clone(),
+        })
+    }
+}
+
+/// The hashes of all keys that are accepted. Only hashes are compared, so that the time of a comparison reveals nothing
+/// about a key.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    master: Option<KeyDigest>,
+    /// The clients with a key of their own, by the prefix of its hash.
+    clients: HashMap<u64, Vec<Arc<Client>>>,
+}
+
+impl Credentials {
+    /// Returns the keys of a configuration and its `clients`, or none if every client may call.
+    pub(crate) fn new(config: &Config, clients: &[Arc<Client>]) -> Option<Self> {
+        let master = config.master_key.as_ref().map(|key| KeyDigest::of(key.expose_secret().as_bytes()));
+        let mut by_prefix = HashMap::<_, Vec<_>>::new();
+        for client in clients {
+            by_prefix.entry(client.digest.prefix()).or_default().push(Arc::clone(client));
+        }
+        (!config.is_open()).then_some(Self { master, clients: by_prefix })
+    }
+
+    /// Returns the client whose key the headers contain, or none for the master key.
+    fn client(&self, headers: &HeaderMap) -> Result<Option<&Arc<Client>>, KeyError> {
+        let digest = KeyDigest::of(presented(headers).ok_or(KeyError::Missing)?);
+        if self.master.is_some_and(|master| master == digest) {
+            return Ok(None);
+        }
+        let clients = self.clients.get(&digest.prefix()).map(Vec::as_slice).unwrap_or_default();
+        let client = clients.iter().find(|client| client.digest == digest).ok_or(KeyError::Unknown)?;
+        if client.has_expired() { Err(KeyError::Expired) } else { Ok(Some(client)) }
     }
 }
 
@@ -63,14 +105,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
-        if let Some(key) = &self.key {
-            let presented = presented(routed.request.headers());
-            let digest = presented.map(|presented| digest(&SHA256, presented));
-            if digest.is_none_or(|digest| digest.as_ref() != key.as_ref()) {
-                let error = Error::Unauthenticated { given: presented.is_some() };
-                self.rejections.record(&error, &routed.request);
-                return Either::Left(ready(Err(error)));
+    fn call(&mut self, mut routed: RoutedRequest<B>) -> Self::Future {
+        if let Some(credentials) = &self.credentials {
+            match credentials.client(routed.request.headers()) {
+                Ok(client) => routed.client = client.map(Arc::clone),
+                Err(error) => {
+                    let error = Error::Unauthenticated(error);
+                    self.rejections.record(&error, &routed.request);
+                    return Either::Left(ready(Err(error)));
+                }
             }
         }
         Either::Right(self.inner.call(routed))

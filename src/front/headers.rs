@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tollgate_layers::{Class, Outcome};
 
-use super::handle_error::{RETRY_AFTER_MS, write_retry_after};
+use super::{
+    client_limits,
+    handle_error::{RETRY_AFTER_MS, write_retry_after},
+};
 use crate::{
     body::events::is_events,
     request::{RequestContext, Response},
@@ -132,6 +135,9 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     let outcome = response.body().outcome();
     if outcome.class() != Class::Success {
         write_failure(&mut headers, context, outcome);
+    }
+    if let Some(client) = &context.client {
+        client_limits::write_headers(&mut headers, client);
     }
     *response.headers_mut() = headers;
 }

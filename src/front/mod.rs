@@ -1,13 +1,14 @@
 //! The layers outside the tree: they turn an HTTP request into one call of a model.
 //!
 //! In the order of [`stack::gateway`](crate::stack::gateway): call id, panics, error responses, routing by path, auth, the
-//! model list and the metrics, admission control, and the reading of the request's body.
+//! model list and the metrics, admission control, the reading of the request's body, and the limits of client keys.
 
 pub(crate) mod admin;
 pub(crate) mod admission;
 pub(crate) mod auth;
 pub(crate) mod call_id;
 pub(crate) mod catch_panic;
+pub(crate) mod client_limits;
 pub(crate) mod handle_error;
 pub(crate) mod headers;
 mod operations;

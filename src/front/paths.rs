@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Error,
     body::Body,
-    request::{Operation, Response},
+    request::{Client, Operation, Response},
 };
 
 /// A request with the target that its path names.
@@ -34,6 +34,8 @@ pub(crate) struct RoutedRequest<B> {
     pub target: RouteTarget,
     /// The model that the path names.
     pub model: Option<Arc<str>>,
+    /// The client, which Auth sets if the request has a key other than the master key.
+    pub client: Option<Arc<Client>>,
     /// The request as the client sent it.
     pub request: http::Request<B>,
 }
@@ -138,7 +140,12 @@ where
         }
         let (status, text) = match row.route {
             Route::Target(target) => {
-                return Either::Right(self.inner.call(RoutedRequest { target, model, request }));
+                return Either::Right(self.inner.call(RoutedRequest {
+                    target,
+                    model,
+                    client: None,
+                    request,
+                }));
             }
             Route::Alive => (StatusCode::OK, "\"I'm alive!\""),
             Route::Ready => self.ready(),

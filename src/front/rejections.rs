@@ -44,7 +44,7 @@ impl Rejections {
     /// Counts a refused request and logs its path, without the query, which may contain a key.
     pub(super) fn record<B>(&self, error: &Error, request: &http::Request<B>) {
         self.shared.counts.add(match error {
-            Error::Unauthenticated { .. } => Rejected::Key,
+            Error::Unauthenticated(_) => Rejected::Key,
             Error::Method(_) => Rejected::Method,
             _ => Rejected::Path,
         });

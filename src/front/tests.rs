@@ -61,11 +61,11 @@ fn chat() -> http::Request<Empty<Bytes>> {
 }
 
 fn routed() -> RoutedRequest<Empty<Bytes>> {
-    RoutedRequest { target: RouteTarget::Call(Operation::Chat), model: None, request: chat() }
+    RoutedRequest { target: RouteTarget::Call(Operation::Chat), model: None, client: None, request: chat() }
 }
 
 fn call() -> ModelCall<Empty<Bytes>> {
-    ModelCall { operation: Operation::Chat, model: None, request: chat() }
+    ModelCall { operation: Operation::Chat, model: None, client: None, request: chat() }
 }
 
 #[tokio::test]

@@ -57,6 +57,20 @@ impl ArcService {
     }
 }
 
+impl Service<Request> for ArcService {
+    type Response = Response;
+    type Error = Error;
+    type Future = BoxResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> BoxResponseFuture {
+        Self::call(self, request)
+    }
+}
+
 impl std::fmt::Debug for ArcService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ArcService")

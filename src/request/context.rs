@@ -14,7 +14,7 @@ use std::{
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tollgate_layers::{Attempts, timeout::Limit};
 
-use super::Request;
+use super::{Client, Request};
 use crate::{config::FallbackTarget, error::BodyError};
 
 /// The attempts, the fallbacks and the deadline of one request.
@@ -28,6 +28,8 @@ pub(crate) struct RequestContext {
     pub deadline: Option<Instant>,
     /// The number of retries in each group.
     pub retries: u32,
+    /// The client, if it has a key of its own.
+    pub client: Option<Arc<Client>>,
     /// The permit of the body's memory, released with the last clone of the request.
     pub buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
@@ -67,6 +69,7 @@ impl RequestContext {
             arrival,
             deadline: max_duration.map(|max_duration| arrival + max_duration),
             retries: 0,
+            client: None,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
             deployment_retries: AtomicU32::new(NONE),

@@ -1,6 +1,7 @@
 //! The request and response types of the tree: [`Request`], [`Response`] and the parts of a request.
 
 mod around_call;
+mod client;
 mod context;
 mod frames;
 mod keys;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub(crate) use around_call::{AroundCall, BeginCall, EndCall};
+pub(crate) use client::{Client, GroupNames};
 pub(crate) use context::RequestContext;
 pub(crate) use context::{attempts, deadline, whole};
 pub(crate) use frames::BodyFrames;

@@ -46,10 +46,14 @@ pub struct MeterSnapshot {
     pub request_limit: Option<u64>,
     /// Requests admitted in the last minute.
     pub requests: u64,
+    /// The time until none of them counts any more.
+    pub requests_reset: Duration,
     /// The present limit of tokens per minute.
     pub token_limit: Option<u64>,
     /// Tokens spent or reserved in the last minute.
     pub tokens: u64,
+    /// The time until none of them counts any more.
+    pub tokens_reset: Duration,
     /// Calls reserved or in flight.
     pub in_flight: u32,
     /// Tokens reserved by calls that have not completed.

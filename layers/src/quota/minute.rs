@@ -1,5 +1,7 @@
 //! The part that the meters of requests and of tokens share: [`MinuteMeter`].
 
+use std::time::Duration;
+
 use super::{
     limits::RateWindow,
     remaining::RemainingEstimate,
@@ -37,6 +39,13 @@ impl MinuteMeter {
     /// Returns the sum of the charges of the last minute.
     pub(super) const fn used(&self) -> u64 {
         self.charges.sum()
+    }
+
+    /// Returns the time until no charge of the last minute counts any more.
+    pub(super) fn reset(&self, now: u64) -> Duration {
+        let used = self.used();
+        let freed_at = if used == 0 { None } else { self.charges.freed_at(used) };
+        Duration::from_millis(freed_at.unwrap_or(now).saturating_sub(now))
     }
 
     /// Returns the used part of the limit, 0.0 to 1.0.

@@ -284,8 +284,13 @@ impl MeterState {
         MeterSnapshot {
             request_limit: self.requests.as_ref().map(|requests| requests.minute.limit),
             requests: self.requests.as_ref().map_or(0, |requests| requests.minute.used()),
+            requests_reset: self
+                .requests
+                .as_ref()
+                .map_or(Duration::ZERO, |requests| requests.minute.reset(now)),
             token_limit: self.tokens.as_ref().map(|tokens| tokens.minute.limit),
             tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.minute.used()),
+            tokens_reset: self.tokens.as_ref().map_or(Duration::ZERO, |tokens| tokens.minute.reset(now)),
             in_flight: self.in_flight.now,
             reserved: self.in_flight.reserved,
             window: self.requests.as_ref().and_then(RequestMeter::window),

@@ -75,7 +75,11 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 
 /// The settings in `general_settings`.
-pub(super) const GENERAL: &[&str] = &["master_key", "max_request_size_mb", "accept_unsafe"];
+pub(super) const GENERAL: &[&str] = &["master_key", "keys", "max_request_size_mb", "accept_unsafe"];
+
+/// The keys of an entry of `general_settings.keys`. The limits have the names of LiteLLM's virtual keys.
+pub(super) const CLIENT_KEY: &[&str] =
+    &["name", "key", "key_sha256", "models", "rpm_limit", "tpm_limit", "max_parallel_requests", "expires"];
 
 /// LiteLLM's alternatives to the master key. None is supported.
 pub(super) const OTHER_AUTH: &[&str] =
@@ -146,6 +150,7 @@ pub(super) fn is_served(word: &str) -> bool {
 /// Returns true if the word is the name of a setting, which may be shown anywhere.
 pub(super) fn is_known(word: &str) -> bool {
     is_served(word)
+        || CLIENT_KEY.contains(&word)
         || is_openai(word)
         || section_grade(word).is_some()
         || (is_litellm_param(word) || setting_grade(word).is_some()) && !is_secret(word)

@@ -24,6 +24,8 @@ impl Visibility {
         let names = ["fallbacks", "model_group_alias", "_policy"].iter().any(|end| key.ends_with(end));
         match self {
             Self::Nothing => Self::Nothing,
+            // A section of its own: a key that stands where an entry is expected is not shown.
+            Self::Section if key == "keys" => Self::Section,
             _ if key.contains("headers") || key == "environment_variables" || is_secret(key) => Self::Nothing,
             Self::All => Self::All,
             Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,

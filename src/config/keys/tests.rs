@@ -1,7 +1,7 @@
 //! Every key that is served has its place in docs/configuration.md.
 
 use super::{
-    ENTRY, GENERAL, INFO, KeyAction, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
+    CLIENT_KEY, ENTRY, GENERAL, INFO, KeyAction, OWN_KEYS, PARAMS, SECTIONS, SETTINGS, is_error_policy,
     litellm::{KEYS, PREFIXES},
 };
 use crate::config::VENDORS;
@@ -40,6 +40,7 @@ fn every_key_that_is_served_is_documented() {
         missing("### `model_info`", INFO.iter().copied()),
         missing("## Settings", SETTINGS.iter().copied().chain(GENERAL.iter().copied())),
         missing("## Settings", own(false).chain(policies)),
+        missing("### Client keys", CLIENT_KEY.iter().copied()),
     ];
     assert_eq!(none.concat(), [""; 0]);
 }

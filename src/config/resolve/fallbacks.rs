@@ -57,6 +57,14 @@ impl KnownNames {
         self.names.get(name) == Some(&NameKind::Group)
     }
 
+    /// Returns true if the name, or a name that the pattern matches, is in the file, or may be one of a pattern's.
+    pub(super) fn is_covered(&self, name: &str) -> bool {
+        let covers = |pattern: Pattern| self.names.keys().any(|known| pattern.capture(known).is_some());
+        self.names.contains_key(name)
+            || self.matches(name, |_| true)
+            || Pattern::parse(name).is_some_and(covers)
+    }
+
     /// Returns the name of the group at `node`.
     pub(super) fn group(&self, node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
         let name = read::text(node, sink)?;

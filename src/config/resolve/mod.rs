@@ -3,6 +3,7 @@
 //! Each part reads its section and reports its own errors; no part stops another, so that all errors are found at
 //! once.
 
+mod client_keys;
 mod defaults;
 mod deployment;
 mod fallbacks;
@@ -35,9 +36,14 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let mut names = KnownNames::new(&groups, &left_out);
     let mut unserved = unserved_groups(&groups, &left_out);
     let aliases = aliases(&raw, &mut names, &mut unserved, sink);
-    let (settings, master_key) = (settings::resolve(&raw, &names, sink), master_key(&raw, sink));
+    let (mut settings, master_key) = (settings::resolve(&raw, &names, sink), master_key(&raw, sink));
+    let keys = client_keys::resolve(&raw, &names, sink);
+    if master_key.is_none() {
+        client_keys::check_without_master_key(&raw, &keys, sink);
+    }
+    settings.needs_usage = keys.iter().any(|key| key.tpm_limit.is_some());
     settings::accept_unsafe(&raw, sink);
-    Config { settings, master_key, groups, left_out, unserved, aliases }
+    Config { settings, master_key, keys, groups, left_out, unserved, aliases }
 }
 
 /// Resolves the entries. An entry with an error is left out.
@@ -127,7 +133,8 @@ fn master_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<secr
                 sink.error(&raw.at, "the environment variable `LITELLM_MASTER_KEY` is empty")
                     .help("set it to the key, or unset it to let every client call");
             }
-            None => check_other_auth(raw, sink),
+            None if raw.general.get("keys").is_none() => check_other_auth(raw, sink),
+            None => {}
         }
         return key.map(Into::into);
     };

@@ -68,6 +68,7 @@ impl Default for Settings {
             max_buffered_bytes: 1000 * MEGABYTE,
             max_event_bytes: 16 << 20,
             max_held_events: 32 * MEGABYTE,
+            needs_usage: false,
             listener: ListenerSettings {
                 max_connections: None,
                 keepalive_timeout: Duration::from_secs(75),

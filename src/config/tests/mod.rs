@@ -1,6 +1,7 @@
 //! The configuration, tested through its public API: the meaning of valid files, and the diagnostics of invalid ones.
 
 mod bad;
+mod client_keys;
 mod damage;
 mod floods;
 mod grades;

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
 use http_body::Body as HttpBody;
-use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::Instant};
+use tokio::{task::spawn_blocking, time::Instant};
 use tower::Service;
 
 use super::{
@@ -100,7 +100,7 @@ where
     fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
         let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
         // Taken apart here: the future would hold what it captures and the parts.
-        let AdmittedCall { call: ModelCall { operation, model, request }, permit } = admitted;
+        let AdmittedCall { call: ModelCall { operation, model, client, request }, permit } = admitted;
         let (Parts { headers, .. }, body) = request.into_parts();
         Box::pin(async move {
             // Boxed, because it is large: with it the future is too large for the caches of allocators.
@@ -115,7 +115,9 @@ where
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
                 share.wait().await?;
             }
-            let request = inner.request(body, arrival, share.finish());
+            let mut context = RequestContext::new(arrival, inner.max_duration);
+            (context.client, context.buffered) = (client, share.finish());
+            let request = inner.request(body, context);
             let context = Arc::clone(&request.context);
             let heartbeat = inner.early_heartbeat.filter(|_| request.info.stream);
             let call = inner.tree.call(request);
@@ -136,17 +138,10 @@ where
 
 impl Inner {
     /// Returns the request for the tree.
-    fn request(
-        &self,
-        (info, bytes): ReadBody,
-        arrival: Instant,
-        buffered: Option<OwnedSemaphorePermit>,
-    ) -> Request {
+    fn request(&self, (info, bytes): ReadBody, mut context: RequestContext) -> Request {
         let overrides = &info.overrides;
         let midstream = overrides.midstream.unwrap_or(self.midstream);
-        let retries = overrides.num_retries.unwrap_or(self.retries);
-        let mut context = RequestContext::new(arrival, self.max_duration);
-        (context.retries, context.buffered) = (retries, buffered);
+        context.retries = overrides.num_retries.unwrap_or(self.retries);
         Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, info, Arc::new(context)) })
     }
 }

@@ -53,7 +53,7 @@ where
 {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let call = ModelCall { operation: Operation::Chat, model: None, request };
+    let call = ModelCall { operation: Operation::Chat, model: None, client: None, request };
     (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
 

@@ -1,0 +1,83 @@
+//! `general_settings.keys`: what a key of clients may contain, and the errors of one that is not valid.
+
+use std::time::{Duration, SystemTime};
+
+use super::{PARAMS, errors_of, read, read_with, summary};
+use crate::config::KeyDigest;
+
+/// Returns a file with these entries of `keys`, as lines of YAML.
+fn file(entries: &str) -> String {
+    format!("{PARAMS}\n    api_key: k\ngeneral_settings:\n  master_key: tr0ub4dor\n  keys:\n{entries}\n")
+}
+
+#[test]
+fn a_client_key_has_a_name_a_key_and_limits() {
+    let yaml = file(
+        "    - {name: one, key: os.environ/ONE, models: [m, 'gpt-*'], rpm_limit: 60, tpm_limit: '1000', \
+         max_parallel_requests: 8, expires: 2027-01-31}\n    \
+         - {name: two, key_sha256: 9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08}\n    \
+         - {name: three, key: third, models: [all-proxy-models]}",
+    );
+    let (config, warnings) = read_with(&yaml, &[("ONE", "first\n")]).unwrap();
+    let [one, two, three] = &config.keys[..] else { panic!("{:?}", config.keys) };
+    assert!(one.digest == KeyDigest::of(b"first") && two.digest == KeyDigest::of(b"test"));
+    assert_eq!((&*one.name, one.rpm_limit, one.tpm_limit), ("one", Some(60), Some(1000)));
+    assert_eq!((one.max_parallel_requests, one.models.len()), (Some(8), 2));
+    assert_eq!(one.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_801_353_600)));
+    assert_eq!((two.rpm_limit, two.expires, two.models.len(), three.models.len()), (None, None, 0, 0));
+    assert!(config.settings.needs_usage);
+    let warnings = warnings.to_string();
+    assert!(warnings.contains("there is no group `gpt-*`: the key cannot call it"), "{warnings}");
+    let summary = summary(&config).to_string();
+    assert!(summary.contains("key one  rpm 60  tpm 1000  parallel 8  calls m, gpt-*\n"), "{summary}");
+    assert!(summary.contains("key two  calls every group\n"), "{summary}");
+    assert!(summary.contains("clients must send a key of their own or the master key\n"), "{summary}");
+}
+
+#[test]
+fn an_invalid_client_key_is_an_error_that_states_what_to_do() {
+    for (entries, message, help) in [
+        ("    - {key: a}", "the key has no `name`", "logs and metrics show the name"),
+        ("    - {name: a}", "the entry has neither `key` nor `key_sha256`", "write `key: os.environ/NAME`"),
+        ("    - {name: a, key: b, key_sha256: c}", "the key has both", "remove one of the two"),
+        ("    - {name: a, key_sha256: abc}", "must be the SHA-256 of the key in 64 hexadecimal digits", ""),
+        ("    - {name: a, key: os.environ/A_KEY}", "the environment variable `A_KEY` is not set", ""),
+        ("    - {name: a, key: 123}", "`key` must be a string", "put it in quotes"),
+        ("    - {name: a, key: b, expires: tomorrow}", "`expires` must be a date such as 2027-01-31", ""),
+        ("    - {name: a, key: b, rpm_limit: 0}", "`rpm_limit` must be a whole number of at least 1", ""),
+        ("    - {name: a, key: b}\n    - {name: a, key: c}", "two keys have the name `a`", "choose another"),
+        ("    - {name: a, key: b}\n    - {name: c, key: b}", "this key is also that of `a`", "its own key"),
+        ("    - tr0ub4dor", "an entry of `keys` must be a map of keys, found a string", ""),
+    ] {
+        let errors = errors_of(&file(entries), &[]).to_string();
+        assert!(errors.contains(message) && errors.contains(help), "{entries}: {errors}");
+        assert!(errors.contains("config.yaml:9") || errors.contains("config.yaml:10"), "{errors}");
+        assert!(!errors.contains("tr0ub4dor"), "{errors}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_a_client_key_draws_a_warning_with_its_likely_meaning() {
+    for (key, meant) in
+        [("key_alias", "name"), ("rpm", "rpm_limit"), ("token", "key_sha256"), ("duration", "expires")]
+    {
+        let (_, warnings) = read(&file(&format!("    - {{name: a, key: b, {key}: 7}}")));
+        assert!(warnings.contains(&format!("unknown key `{key}` in an entry of `keys`")), "{warnings}");
+        assert!(warnings.contains(&format!("did you mean `{meant}`?")), "{warnings}");
+    }
+}
+
+#[test]
+fn an_empty_list_of_client_keys_does_not_open_the_gateway() {
+    for list in ["[]", ""] {
+        let file = format!("{PARAMS}\n    api_key: k\ngeneral_settings: {{keys: {list}}}\n");
+        let errors = errors_of(&file, &[]).to_string();
+        assert!(
+            errors.contains("`keys` lists no key, and without a `master_key` every client may call"),
+            "{errors}"
+        );
+    }
+    let yaml = format!("{PARAMS}\n    api_key: k\ngeneral_settings: {{keys: [{{name: a, key: b}}]}}\n");
+    let (config, warnings) = read(&yaml);
+    assert!(!config.is_open() && warnings.contains("no request may read `/metrics`"), "{warnings}");
+}
