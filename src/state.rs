@@ -322,12 +322,15 @@ fn key_limits(key: &ClientKey) -> Limits {
 
 /// Returns the cooldown policy of a deployment.
 fn policy(deployment: &Deployment, settings: &Settings) -> CooldownConfig {
-    let by_error = settings.allowed_fails_policy.clone();
+    let (own, general) = (deployment.allowed_fails_policy.clone(), settings.allowed_fails_policy.clone());
     // A pattern serves many models: the error of one model must not close the deployment for the others.
     let no_cooldown = || Pattern::parse(&deployment.group).map(|_| Duration::ZERO);
     CooldownConfig::new(deployment.cooldown_time.or_else(no_cooldown).unwrap_or(settings.cooldown_time))
         .with_allowed_fails(deployment.allowed_fails.or(settings.allowed_fails))
-        .with_allowance(move |outcome| counted(&by_error, kind_of(outcome)))
+        .with_allowance(move |outcome| {
+            let kind = kind_of(outcome);
+            counted(&own, kind).or_else(|| counted(&general, kind))
+        })
 }
 
 #[cfg(test)]

@@ -136,9 +136,13 @@ fn group(group: &Group, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     group.deployments.iter().try_for_each(|d| deployment(d, f))
 }
 
-fn left_out_entry(LeftOut { group, line, reason, .. }: &LeftOut, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn left_out_entry(entry: &LeftOut, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let LeftOut { group, file, line, reason, .. } = entry;
     let group = group.as_deref().unwrap_or("a deployment without a name");
-    writeln!(f, "left out: {group}, line {line}: {reason}")
+    match file {
+        None => writeln!(f, "left out: {group}, line {line}: {reason}"),
+        Some(file) => writeln!(f, "left out: {group}, {file} line {line}: {reason}"),
+    }
 }
 
 fn deployment(d: &Deployment, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,11 +2,13 @@
 
 mod check;
 mod environment;
+mod litellm_flags;
 mod rules;
 mod serve;
 mod simulate;
 
 use std::{
+    ffi::OsString,
     fmt::{self, Display},
     fs,
     path::Path,
@@ -45,12 +47,15 @@ enum Other {
 /// Runs the command line: serves, checks a configuration, or simulates one under load.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Command::try_parse() {
+    litellm_flags::without(std::env::args_os()).and_then(run).unwrap_or_else(|code| code)
+}
+
+fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
+    match Command::try_parse_from(arguments) {
         Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
         Ok(Command { other: None, serve }) => serve::serve(serve),
         Err(error) => Err(lone_path(&error).unwrap_or_else(|| error.exit())),
-    };
-    result.unwrap_or_else(|code| code)
+    }
 }
 
 /// Reports a path that stands without `--config`, and returns the exit code. Returns none for any other error.
@@ -87,7 +92,8 @@ fn load(path: &Path) -> Result<(Config, Diagnostics), InvalidFile> {
     let path = path.display().to_string();
     let text =
         text.map_err(|error| InvalidFile::Unreadable(format!("error: cannot read {path}: {error}\n")))?;
-    let config = Config::from_yaml(&text, &path, &|name| std::env::var(name).ok());
+    let env = |name: &str| std::env::var(name).ok();
+    let config = Config::from_files((&path, &text), &env, &|path| fs::read_to_string(path));
     config.map_err(InvalidFile::Invalid)
 }
 

@@ -1,6 +1,6 @@
 //! Diagnostics of a configuration: every error and every warning, each with its location.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use super::{
     repeats::Repeats,
@@ -11,7 +11,6 @@ use super::{
 /// The diagnostics of one file: errors first, then the warnings by grade; each kind in file order.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
-    file: Arc<str>,
     entries: Vec<Diagnostic>,
     repeats: Repeats,
 }
@@ -21,6 +20,8 @@ pub struct Diagnostics {
 pub struct Diagnostic {
     /// The severity: error or warning.
     pub severity: Severity,
+    /// The name of the file.
+    pub file: Arc<str>,
     /// The line, counted from 1.
     pub line: usize,
     /// The column in characters, counted from 1.
@@ -111,7 +112,7 @@ impl fmt::Display for Diagnostics {
             if n > 0 {
                 writeln!(f)?;
             }
-            entry.render(&self.file, f)?;
+            entry.render(f)?;
         }
         self.repeats.rest().try_for_each(|(severity, kind, count)| {
             let kind = if kind.is_empty() { String::new() } else { format!(": {kind}") };
@@ -146,10 +147,10 @@ impl Diagnostic {
         self.help = Some(help.into());
     }
 
-    fn render(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.severity, self.message)?;
         let gutter = " ".repeat(self.line.to_string().len());
-        writeln!(f, "{gutter}--> {file}:{}:{}", self.line, self.column)?;
+        writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
         if let Some(snippet) = &self.snippet {
             writeln!(f, "{gutter} |")?;
             writeln!(f, "{} | {}", self.line, snippet.line)?;
@@ -179,10 +180,14 @@ impl Diagnostic {
     }
 }
 
+/// Reads a file that the configuration names.
+pub(super) type Open<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
 /// Collects the diagnostics of all steps.
-#[derive(Debug)]
 pub(super) struct DiagnosticSink<'a> {
-    pub(super) source: Source<'a>,
+    /// The file and those that it includes, each with its name.
+    sources: Vec<(Arc<str>, Source)>,
+    open: Open<'a>,
     entries: Vec<(Location, Diagnostic)>,
     searches: usize,
     /// The severity of an error: it depends on the part of the file that is read.
@@ -195,14 +200,47 @@ pub(super) struct DiagnosticSink<'a> {
 const MAX_SEARCHES: usize = 20;
 
 impl<'a> DiagnosticSink<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new((file, text): (&str, &str), open: Open<'a>) -> Self {
         Self {
-            source: Source::new(text),
+            sources: vec![(file.into(), Source::new(text))],
+            open,
             entries: Vec::new(),
             searches: 0,
             error: Severity::Error,
             first: None,
         }
+    }
+
+    /// Returns the source of a file.
+    pub(super) fn source(&mut self, file: usize) -> &mut Source {
+        let file = file.min(self.sources.len() - 1);
+        &mut self.sources[file].1
+    }
+
+    /// Returns the name of a file.
+    pub(super) fn name(&self, file: usize) -> Arc<str> {
+        self.sources.get(file).map_or_else(|| "".into(), |(name, _)| name.clone())
+    }
+
+    /// Reads a file and returns its index, which parts of the tree have in their location.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<usize> {
+        let text = (self.open)(path)?;
+        self.sources.push((path.display().to_string().into(), Source::new(&text)));
+        Ok(self.sources.len() - 1)
+    }
+
+    /// Returns the text of a value as the file has it.
+    pub(super) fn written(&self, at: &Location) -> &str {
+        let text = self.sources.get(at.file).and_then(|(_, source)| source.text.get(at.bytes.clone()));
+        text.unwrap_or_default()
+    }
+
+    /// Describes a location in a help.
+    pub(super) fn place(&self, at: &Location) -> String {
+        if at.file == 0 { format!("line {}", at.line) } else { format!("{}:{}", self.name(at.file), at.line) }
     }
 
     /// Returns the result of a search for a similar name, or none if there were enough searches.
@@ -262,6 +300,7 @@ impl<'a> DiagnosticSink<'a> {
         let path = at.path.clone();
         let entry = Diagnostic {
             severity,
+            file: self.name(at.file),
             line,
             column,
             path,
@@ -277,20 +316,23 @@ impl<'a> DiagnosticSink<'a> {
         &mut self.entries[last].1
     }
 
-    pub(super) fn finish(mut self, file: &str) -> Diagnostics {
-        self.entries.sort_by_key(|(_, d)| (d.line, d.column));
+    pub(super) fn finish(mut self) -> Diagnostics {
+        self.entries.sort_by(|(at, a), (to, b)| {
+            (at.file, a.line, a.column, &a.message).cmp(&(to.file, b.line, b.column, &b.message))
+        });
         // A value behind an alias is read at each use of the alias, but is written once.
-        self.entries
-            .dedup_by(|(_, b), (_, a)| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
+        self.entries.dedup_by(|(at, b), (to, a)| {
+            (to.file, a.line, a.column, &a.message) == (at.file, b.line, b.column, &b.message)
+        });
         self.entries.sort_by_key(|(_, d)| d.severity);
         let mut repeats = Repeats::default();
         let with_snippet = |(at, mut entry): (Location, Diagnostic)| {
             entry.omitted = repeats.exceeded(&entry);
             // A line may be as long as the file, so the snippets of all diagnostics would take long.
-            entry.snippet = if entry.omitted { None } else { self.source.snippet(&at) };
+            entry.snippet = if entry.omitted { None } else { self.sources[at.file].1.snippet(&at) };
             entry
         };
         let entries = self.entries.into_iter().map(with_snippet).collect();
-        Diagnostics { file: file.into(), entries, repeats }
+        Diagnostics { entries, repeats }
     }
 }

@@ -29,11 +29,14 @@
 //! a value of the file only if its key is known to hold no secret.
 
 mod client_key;
+mod credentials;
 mod error;
 mod framing;
 mod ignored;
+mod include;
 mod keys;
 mod model;
+mod organizations;
 mod pattern;
 mod raw;
 mod read;
@@ -58,11 +61,13 @@ pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::{KeyAction, is_openai, key_action, nearest};
 
+use std::{io, path::Path};
+
 use error::DiagnosticSink;
 
 impl Config {
-    /// Reads a configuration. `text` is the content of the file, `file_name` its name in messages, `env` looks up an
-    /// environment variable.
+    /// Reads a configuration that includes no other file. `text` is the content of the file, `file_name` its name in
+    /// messages, `env` looks up an environment variable.
     ///
     /// # Errors
     ///
@@ -72,11 +77,39 @@ impl Config {
         file_name: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut sink = DiagnosticSink::new(text);
-        let config = yaml::parse(text, &mut sink)
+        Self::from_files((file_name, text), env, &|_| Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Reads a configuration from a file and from those that it includes. `open` returns the content of a file; relative
+    /// names of included files are resolved against the file that names them.
+    ///
+    /// ```
+    /// use tollgate::config::Config;
+    ///
+    /// let main = "include: [models.yaml]\ngeneral_settings: {master_key: secret}\n";
+    /// let models = "model_list: [{model_name: chat, litellm_params: {model: gpt-4o, api_key: k}}]";
+    /// let open = |path: &std::path::Path| {
+    ///     assert_eq!(path, std::path::Path::new("/etc/tollgate/models.yaml"));
+    ///     Ok(models.to_owned())
+    /// };
+    /// let (config, _) = Config::from_files(("/etc/tollgate/config.yaml", main), &|_| None, &open)?;
+    /// assert_eq!(&*config.groups[0].name, "chat");
+    /// # Ok::<(), tollgate::config::Diagnostics>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns all errors and warnings of the files together.
+    pub fn from_files(
+        file: (&str, &str),
+        env: &dyn Fn(&str) -> Option<String>,
+        open: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut sink = DiagnosticSink::new(file, open);
+        let config = yaml::parse(0, &mut sink)
             .and_then(|root| raw::read(root, env, &mut sink))
             .map(|raw| resolve::resolve(raw, &mut sink));
-        let diagnostics = sink.finish(file_name);
+        let diagnostics = sink.finish();
         match config {
             Some(config) if !diagnostics.has_errors() => Ok((config, diagnostics)),
             _ => Err(diagnostics),

@@ -62,6 +62,8 @@ pub struct LeftOut {
     pub group: Option<Arc<str>>,
     /// The id that the deployment would have.
     pub id: Arc<str>,
+    /// The included file with the entry; none if it is in the file itself.
+    pub file: Option<Arc<str>>,
     /// The line of the entry.
     pub line: usize,
     /// The first error of the entry.
@@ -108,6 +110,8 @@ pub struct Deployment {
     pub cooldown_time: Option<Duration>,
     /// `model_info.allowed_fails`.
     pub allowed_fails: Option<u32>,
+    /// `model_info.allowed_fails_policy`: the allowed failures by error, before those of the settings.
+    pub allowed_fails_policy: ErrorCounts,
     /// The parameters that are added to requests without a parameter of that name: name, and value as JSON text.
     pub defaults: Vec<(Arc<str>, Arc<str>)>,
     /// `stream_usage`: true if the token meter requests the usage of streams. Default: if the vendor supports it.

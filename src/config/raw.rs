@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Grade,
+    credentials::Credentials,
     error::DiagnosticSink,
-    ignored, keys,
+    ignored, include, keys, organizations,
     read::{self, Section},
     yaml::{Key, Location, Node, Value},
 };
@@ -41,7 +42,7 @@ impl RawConfig<'_> {
 }
 
 /// An entry of `model_list`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ModelEntry {
     pub(super) at: Location,
     /// The name of the group, unless it is missing or invalid.
@@ -116,10 +117,11 @@ pub(super) fn read<'e>(
             .help("it needs a `model_list`: see examples/quickstart.yaml");
         return None;
     }
-    let mut root = Section::of(root, "the configuration", sink);
+    let root = Section::of(root, "the configuration", sink);
     if !root.is_map() {
         return None;
     }
+    let mut root = include::merge(root, sink);
     let mut env = Environment { section: BTreeMap::new(), outer };
     env.section = variables(&mut root, &env, sink);
     root.values_mut().for_each(|node| env.expand(node));
@@ -127,8 +129,9 @@ pub(super) fn read<'e>(
         warn_unknown_section((key, node), sink);
         warn_shell_variables(node, sink);
     });
+    let credentials = Credentials::take(&mut root, sink);
     Some(RawConfig {
-        entries: entries(&mut root, &at, sink),
+        entries: entries(&mut root, (&at, &credentials), sink),
         litellm: root.take_section("litellm_settings", sink),
         router: root.take_section("router_settings", sink),
         general: root.take_section("general_settings", sink),
@@ -180,10 +183,7 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
 
 fn warn_unknown_section((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_>) {
     let name = key.at.last();
-    if name == "include" {
-        sink.error(&key.at, "`include` is not supported yet")
-            .help("copy the content of the included files into this file");
-    } else if let Some(grade) = keys::section_grade(name) {
+    if let Some(grade) = keys::section_grade(name) {
         ignored::warn((key, node), grade, sink);
     } else if !keys::SECTIONS.contains(&name) && !name.starts_with("x-") {
         // Files define YAML anchors below keys that begin with `x-`, by convention.
@@ -194,14 +194,21 @@ fn warn_unknown_section((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_
     }
 }
 
-fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> Vec<ModelEntry> {
+fn entries(
+    root: &mut Section,
+    (at, credentials): (&Location, &Credentials),
+    sink: &mut DiagnosticSink<'_>,
+) -> Vec<ModelEntry> {
     let Some((key, list)) = root.take("model_list") else {
         sink.warning(at, "there is no `model_list`: no model is served")
             .help("list at least one deployment: see examples/quickstart.yaml");
         return Vec::new();
     };
     match list.value {
-        Value::List(items) if !items.is_empty() => items.into_iter().map(|item| entry(item, sink)).collect(),
+        Value::List(items) if !items.is_empty() => {
+            let entries = items.into_iter().map(|item| entry(item, credentials, sink));
+            entries.flat_map(organizations::split).collect()
+        }
         Value::List(_) | Value::Null => {
             sink.warning(&key.at, "`model_list` is empty: no model is served")
                 .help("list at least one deployment");
@@ -216,8 +223,12 @@ fn entries(root: &mut Section, at: &Location, sink: &mut DiagnosticSink<'_>) -> 
 }
 
 /// Reads an entry. An error in one part hides no error in another.
-fn entry(node: Node, sink: &mut DiagnosticSink<'_>) -> ModelEntry {
-    let (entry, error) = sink.deployment(|sink| parts(node, sink));
+fn entry(node: Node, credentials: &Credentials, sink: &mut DiagnosticSink<'_>) -> ModelEntry {
+    let (entry, error) = sink.deployment(|sink| {
+        let mut entry = parts(node, sink);
+        credentials.apply(&mut entry.params, sink);
+        entry
+    });
     ModelEntry { error, ..entry }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A map of the file, with its keys in file order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Section {
     entries: Vec<(Key, Node)>,
     state: SectionState,
@@ -46,6 +46,37 @@ impl Section {
     pub(super) fn take(&mut self, name: &str) -> Option<(Key, Node)> {
         let index = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(index))
+    }
+
+    /// Adds a key with its value, unless the map has a value for the key.
+    pub(super) fn add_missing(&mut self, (key, node): &(Key, Node)) {
+        match self.entries.iter_mut().find(|(own, _)| own.name == key.name) {
+            Some((_, own)) if own.is_null() => *own = node.clone(),
+            Some(_) => {}
+            None => self.entries.push((key.clone(), node.clone())),
+        }
+    }
+
+    /// Adds a key that the map does not have.
+    pub(super) fn push(&mut self, entry: (Key, Node)) {
+        self.entries.push(entry);
+        self.state = SectionState::Map;
+    }
+
+    /// Returns the value of a key, which may be null.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        self.entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| node)
+    }
+
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (Key, Node)> {
+        self.entries.into_iter()
+    }
+
+    /// Sets the value of a key that the map has.
+    pub(super) fn replace(&mut self, name: &str, node: Node) {
+        if let Some(own) = self.get_mut(name) {
+            *own = node;
+        }
     }
 
     pub(super) fn is_map(&self) -> bool {

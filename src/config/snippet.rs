@@ -1,6 +1,6 @@
 //! The line of the file that a diagnostic points at, without its secrets.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{keys, yaml::Location};
 
@@ -20,15 +20,15 @@ pub(super) struct Snippet {
 
 /// The text of the file, and the ranges of it that may not be shown.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
-    text: &'a str,
+pub(super) struct Source {
+    pub(super) text: Arc<str>,
     /// The hidden ranges, in order. None while the text is not parsed: then only the names of settings are shown.
     hidden: Option<Vec<Range<usize>>>,
 }
 
-impl<'a> Source<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, hidden: None }
+impl Source {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.into(), hidden: None }
     }
 
     /// Sets the ranges that may not be shown.
@@ -43,7 +43,7 @@ impl<'a> Source<'a> {
         let start = before.rfind('\n').map_or(0, |n| n + 1);
         let rest = self.text.get(bytes.clone())?.lines().next().unwrap_or("");
         let mut line = match &self.hidden {
-            Some(hidden) => mask(self.text, start..bytes.start, hidden),
+            Some(hidden) => mask(&self.text, start..bytes.start, hidden),
             None => known_words(&before[start..]),
         };
         shorten(&mut line);
@@ -51,7 +51,7 @@ impl<'a> Source<'a> {
         match &self.hidden {
             Some(hidden) => {
                 let range = bytes.start..bytes.start + rest.len();
-                line.push_str(&mask(self.text, range, hidden));
+                line.push_str(&mask(&self.text, range, hidden));
             }
             None => line.push('…'),
         }

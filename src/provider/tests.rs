@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{ModelInfo, RateLimits, Timeouts, vendor};
+use crate::config::{ErrorCounts, ModelInfo, RateLimits, Timeouts, vendor};
 
 const SECRET: &str = "sk-very-secret";
 
@@ -40,6 +40,7 @@ fn deployment(target: Target) -> Deployment {
         num_retries: None,
         cooldown_time: None,
         allowed_fails: None,
+        allowed_fails_policy: ErrorCounts::default(),
         defaults: vec![("seed".into(), "7".into())],
         parameters: None,
         mock: None,

@@ -80,6 +80,58 @@ async fn a_path_without_config_is_an_error_with_a_suggestion() {
 }
 
 #[tokio::test]
+async fn the_arguments_of_litellm_are_accepted_with_a_warning_or_refused_with_the_reason() {
+    let path = config(GOOD);
+    let path = path.to_str().unwrap();
+    let accepted =
+        ["--detailed_debug", "--num_workers", "8", "--telemetry=False", "--run_gunicorn", "--drop_params"];
+    let checked = run([&["-c", path, "--check"], &accepted[..]].concat()).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    for said in [
+        "`--detailed_debug` has no effect: set RUST_LOG",
+        "`--num_workers` has no effect: one process uses all cores",
+        "`--telemetry` has no effect",
+        "`--drop_params` has no effect: write `drop_params: true`",
+    ] {
+        assert!(checked.stderr.contains(said), "{said}: {}", checked.stderr);
+    }
+    let validated = run(["--config", path, "--validate_config"]).await;
+    assert!(validated.code == Some(0) && validated.stdout.contains("starts;"), "{}", validated.stdout);
+    assert!(run(["-v"]).await.stdout.starts_with("tollgate "));
+    for arguments in [
+        &["--model", "gpt-4o"][..],
+        &["-c", path, "--ssl_keyfile_path", "k"],
+        &["-c", path, "--max_budget=5"],
+    ] {
+        let refused = run(arguments).await;
+        assert_eq!(refused.code, Some(2), "{arguments:?}");
+        assert!(refused.stderr.contains("of LiteLLM is not supported: "), "{}", refused.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_file_includes_others_and_a_reload_reads_them_again() {
+    let path = config("include: [models.yaml]\nlitellm_settings: {num_retries: 0}\n");
+    let models = path.with_file_name("models.yaml");
+    let mock = |text: &str| {
+        let entry = format!("{{model_name: m, litellm_params: {{model: openai/x, mock_response: {text}}}}}");
+        std::fs::write(&models, format!("model_list: [{entry}]\n")).unwrap();
+    };
+    mock("before");
+    let gateway = Start::at(&path).go().await;
+    assert_eq!(gateway.chat("m", json!({})).await.said(), "before");
+    mock("after");
+    gateway.signal("HUP").await;
+    gateway.says(&["reloaded, serving m"]).await;
+    assert_eq!(gateway.chat("m", json!({})).await.said(), "after");
+    std::fs::remove_file(&models).unwrap();
+    gateway.signal("HUP").await;
+    gateway
+        .says(&["models.yaml` cannot be read", "config.yaml:1:11", "the configuration stays as it was"])
+        .await;
+}
+
+#[tokio::test]
 async fn the_configuration_comes_from_an_argument_or_from_the_environment() {
     let (good, bad) = (config(GOOD), config("model_list: 1"));
     let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());

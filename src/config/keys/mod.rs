@@ -1,8 +1,15 @@
 //! The known keys of the file (LiteLLM's, OpenAI's and tollgate's own), and the redaction of values.
 
 /// The supported sections of the file.
-pub(super) const SECTIONS: &[&str] =
-    &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
+pub(super) const SECTIONS: &[&str] = &[
+    "model_list",
+    "litellm_settings",
+    "router_settings",
+    "general_settings",
+    "environment_variables",
+    "include",
+    "credential_list",
+];
 
 /// The keys of an entry of `model_list`.
 pub(super) const ENTRY: &[&str] =
@@ -37,6 +44,8 @@ pub(super) const PARAMS: &[&str] = &[
     "drop_params",
     "additional_drop_params",
     "allowed_openai_params",
+    "litellm_credential_name",
+    "fallbacks",
 ];
 
 /// The settings in `model_info`. Any other key there is information without effect.
@@ -46,6 +55,7 @@ pub(super) const INFO: &[&str] = &[
     "max_input_tokens",
     "quota_group",
     "allowed_fails",
+    "allowed_fails_policy",
     "cooldown_time",
     "rpm",
     "tpm",
@@ -72,6 +82,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "model_group_alias",
     "drop_params",
     "additional_drop_params",
+    "default_litellm_params",
+    "enable_mid_stream_fallback_continuation",
 ];
 
 /// The settings in `general_settings`.

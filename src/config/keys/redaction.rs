@@ -30,7 +30,10 @@ impl Visibility {
             Self::All => Self::All,
             Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,
             Self::Section | Self::Settings if names => Self::All,
-            _ if ["litellm_params", "model_info"].contains(&key) || super::SECTIONS.contains(&key) => {
+            // The value of each is a section; that of `include` is a list of files.
+            _ if ["litellm_params", "model_info"].contains(&key)
+                || super::SECTIONS.contains(&key) && key != "include" =>
+            {
                 Self::Section
             }
             Self::Section | Self::Settings => Self::Settings,

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, parameters, target};
+use super::{defaults, parameters, policies, target};
 use crate::config::{
-    Deployment, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts, TokenAccounting,
+    Deployment, ErrorCounts, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts,
+    TokenAccounting,
     error::DiagnosticSink,
     ignored, keys,
     raw::{Environment, ModelEntry, RawConfig},
@@ -71,6 +72,10 @@ pub(super) fn resolve(
         num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
         cooldown_time: cooldown.and_then(|n| read::seconds(n, sink)),
         allowed_fails: entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink)),
+        allowed_fails_policy: entry
+            .info
+            .get("allowed_fails_policy")
+            .map_or_else(ErrorCounts::default, |n| policies::counts(n, "AllowedFails", sink)),
         defaults: defaults::resolve(&entry.params, vendor, sink),
         parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
         mock,

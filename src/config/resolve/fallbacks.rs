@@ -1,6 +1,9 @@
 //! Resolves the fallback lists, and checks the names in them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::defaults;
 use crate::config::{
@@ -138,6 +141,7 @@ fn first_few(names: &[&str]) -> String {
 /// Resolves `fallbacks`, with `default_fallbacks` added to the `*` entry.
 pub(super) fn ordinary(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Fallbacks {
     let mut fallbacks = by_key("fallbacks", raw, names, sink).unwrap_or_default();
+    add_of_deployments(&mut fallbacks, raw, names, sink);
     let more = raw.read("default_fallbacks", sink, |node, sink| Some(targets(node, names, sink)));
     for target in more.unwrap_or_default() {
         if !fallbacks.default.contains(&target) {
@@ -145,6 +149,29 @@ pub(super) fn ordinary(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagn
         }
     }
     fallbacks
+}
+
+/// Adds the `fallbacks` in the parameters of deployments, for each group that has no list in the settings.
+fn add_of_deployments(
+    fallbacks: &mut Fallbacks,
+    raw: &RawConfig<'_>,
+    names: &KnownNames,
+    sink: &mut DiagnosticSink<'_>,
+) {
+    let written: BTreeSet<_> = fallbacks.by_group.iter().map(|(group, _)| group.clone()).collect();
+    let mut lists = BTreeMap::<Arc<str>, Vec<FallbackTarget>>::new();
+    for entry in &raw.entries {
+        let (Some(name), Some(node)) = (&entry.name, entry.params.get("fallbacks")) else { continue };
+        if names.is_group(name) && !written.contains(name) {
+            let list = lists.entry(name.clone()).or_default();
+            for target in targets(node, names, sink) {
+                if !list.contains(&target) {
+                    list.push(target);
+                }
+            }
+        }
+    }
+    fallbacks.by_group.extend(lists);
 }
 
 /// Resolves the list at the key `name`: that of `router_settings` if it has an entry, else that of

@@ -13,7 +13,7 @@ use crate::config::{
     keys,
     raw::ModelEntry,
     read,
-    yaml::{Node, Value},
+    yaml::{Location, Node, Value},
 };
 
 /// Bytes of the hash in an id: enough that two deployments do not collide by chance.
@@ -21,7 +21,7 @@ const BYTES: usize = 8;
 
 /// Returns the id of each entry. Configured ids are assigned first, since only they can clash.
 pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) -> Vec<Arc<str>> {
-    let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut taken: BTreeMap<Arc<str>, Location> = BTreeMap::new();
     let mut ids: Vec<Option<Arc<str>>> = Vec::new();
     for entry in &mut *entries {
         let (id, error) = sink.deployment(|sink| unique(entry.info.get("id")?, &mut taken, sink));
@@ -39,17 +39,16 @@ pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) 
 /// Returns a configured id, unless an earlier entry has it.
 fn unique(
     node: &Node,
-    taken: &mut BTreeMap<Arc<str>, usize>,
+    taken: &mut BTreeMap<Arc<str>, Location>,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Arc<str>> {
     let id = written(node, sink)?;
-    if let Some(line) = taken.get(&id) {
-        let id = keys::redact(&id);
-        sink.error(&node.at, format!("the id `{id}` is already used"))
-            .help(format!("line {line} uses it too"));
+    if let Some(at) = taken.get(&id) {
+        let (id, place) = (keys::redact(&id), sink.place(at));
+        sink.error(&node.at, format!("the id `{id}` is already used")).help(format!("{place} uses it too"));
         return None;
     }
-    taken.insert(id.clone(), node.at.line);
+    taken.insert(id.clone(), node.at.clone());
     Some(id)
 }
 

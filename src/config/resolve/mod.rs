@@ -32,6 +32,7 @@ use fallbacks::KnownNames;
 pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Config {
     settings::warn_unknown(&raw, sink);
     let ids = id::assign(&mut raw.entries, sink);
+    add_default_params(&mut raw, sink);
     let (groups, left_out) = deployments(&raw, ids, sink);
     let mut names = KnownNames::new(&groups, &left_out);
     let mut unserved = unserved_groups(&groups, &left_out);
@@ -46,6 +47,17 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     Config { settings, master_key, keys, groups, left_out, unserved, aliases }
 }
 
+/// Adds `default_litellm_params` to the parameters of each deployment, whose own take precedence.
+fn add_default_params(raw: &mut RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
+    let name = "default_litellm_params";
+    let Some(node) = raw.router.get(name).or_else(|| raw.litellm.get(name)).cloned() else { return };
+    let params = read::map(&node, sink).unwrap_or_default();
+    for entry in raw.entries.iter_mut().filter(|entry| entry.params.is_map()) {
+        let params = params.iter().filter(|(key, _)| key.name != "model");
+        params.for_each(|param| entry.params.add_missing(param));
+    }
+}
+
 /// Resolves the entries. An entry with an error is left out.
 fn deployments(
     raw: &RawConfig<'_>,
@@ -58,7 +70,8 @@ fn deployments(
         let (deployment, error) =
             sink.deployment(|sink| deployment::resolve(entry, id.clone(), &common, sink));
         if let Some(reason) = entry.error.clone().or(error) {
-            left_out.push(LeftOut { group: entry.name.clone(), id, line: entry.at.line, reason });
+            let file = (entry.at.file > 0).then(|| sink.name(entry.at.file));
+            left_out.push(LeftOut { group: entry.name.clone(), id, file, line: entry.at.line, reason });
             continue;
         }
         let Some(deployment) = deployment else { continue };
@@ -123,29 +136,39 @@ fn alias_target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) 
 }
 
 /// Returns the configured key, else LiteLLM's environment variable. An empty key is an error in either place: the
-/// operator intended to require a key.
+/// operator intended to require a key. `null` is a decision for none.
 fn master_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<secrecy::SecretString> {
-    let Some((key, node)) = raw.general.entry("master_key") else {
-        let key = raw.env.get(MASTER_KEY);
-        match key.as_deref() {
-            Some(text) => warn_well_known(text, &raw.at, "`LITELLM_MASTER_KEY`", sink),
-            None if raw.env.is_blank(MASTER_KEY) => {
-                sink.error(&raw.at, "the environment variable `LITELLM_MASTER_KEY` is empty")
-                    .help("set it to the key, or unset it to let every client call");
-            }
-            None if raw.general.get("keys").is_none() => check_other_auth(raw, sink),
-            None => {}
-        }
-        return key.map(Into::into);
-    };
-    if node.is_null() {
+    let Some((key, node)) = raw.general.entry("master_key") else { return environment_key(raw, sink) };
+    if node.is_null() && sink.written(&node.at).is_empty() {
         sink.error(&key.at, "`master_key` is empty")
-            .help("write the key, or remove the line to let every client call");
+            .help("write the key, or `null` to let every client call");
         return None;
+    }
+    if node.is_null() {
+        let variable = environment_key(raw, sink);
+        if variable.is_none() && raw.general.get("keys").is_none() {
+            sink.harmless(&node.at, "`master_key` is null: every client may call");
+        }
+        return variable;
     }
     let text = read::text(node, sink)?;
     warn_well_known(&text, &node.at, "`master_key`", sink);
     Some(text.into())
+}
+
+/// Returns the key of the environment.
+fn environment_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<secrecy::SecretString> {
+    let key = raw.env.get(MASTER_KEY);
+    match key.as_deref() {
+        Some(text) => warn_well_known(text, &raw.at, "`LITELLM_MASTER_KEY`", sink),
+        None if raw.env.is_blank(MASTER_KEY) => {
+            sink.error(&raw.at, "the environment variable `LITELLM_MASTER_KEY` is empty")
+                .help("set it to the key, or unset it to let every client call");
+        }
+        None if raw.general.get("keys").is_none() => check_other_auth(raw, sink),
+        None => {}
+    }
+    key.map(Into::into)
 }
 
 fn warn_well_known(key: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) {

@@ -107,7 +107,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         pings_keep_alive: pings.unwrap_or(unset.pings_keep_alive),
         early_heartbeat: raw.read("early_heartbeat", sink, read::positive_seconds),
         pass_broken_events: broken.unwrap_or(unset.pass_broken_events),
-        midstream: raw.read("midstream_fallback", sink, midstream).unwrap_or(unset.midstream),
+        midstream: midstream_fallback(raw, sink).unwrap_or(unset.midstream),
         max_request_duration: raw.read("max_request_duration", sink, read::positive_seconds),
         fallbacks: fallbacks::ordinary(raw, names, sink),
         context_window_fallbacks: fallbacks::by_key("context_window_fallbacks", raw, names, sink),
@@ -162,6 +162,13 @@ fn count(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<u32> {
 
 fn positive<T: TryFrom<u64>>(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<T> {
     read::whole(node, 1, sink)
+}
+
+/// Returns the handling of a stream that breaks: our own setting, else LiteLLM's, which has one way to continue.
+fn midstream_fallback(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<Midstream> {
+    let litellm = raw.read("enable_mid_stream_fallback_continuation", sink, read::boolean);
+    let own = raw.read("midstream_fallback", sink, midstream);
+    own.or_else(|| litellm.map(|on| if on { Midstream::Continue } else { Midstream::Off }))
 }
 
 fn midstream(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Midstream> {

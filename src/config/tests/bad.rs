@@ -19,7 +19,26 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("begin each deployment with `- model_name:`", "model_list:\n  §model_name: g\n"),
     ("a deployment must be a map of keys, found a string", "model_list:\n- §x\n"),
     ("`router_settings` must be a map of keys", "PARAMS\nrouter_settings: §3\n"),
-    ("`include` is not supported yet", "§include: [other.yaml]\nPARAMS\n"),
+    ("the included file `other.yaml` cannot be read", "include: [§other.yaml]\nPARAMS\n"),
+    ("`include` must be a list, found the string", "include: §other.yaml\nPARAMS\n"),
+    ("`credential_list` must be a list", "credential_list: §{a: b}\nPARAMS\n"),
+    (
+        "the credential has no `credential_name`",
+        "credential_list: [§{credential_values: {api_key: sk-canary-123456}}]\nPARAMS\n",
+    ),
+    (
+        "`credential_list` has no credential of this name",
+        "credential_list: [{credential_name: a}]\nPARAMS\n    litellm_credential_name: §b\n",
+    ),
+    ("there is no group `other`", "PARAMS\n    fallbacks: [§other]\n"),
+    (
+        "`timeout` must be a number of seconds",
+        "PARAMS\nrouter_settings: {default_litellm_params: {timeout: §soon}}\n",
+    ),
+    (
+        "whole number of at least 0",
+        "PARAMS\n  model_info: {allowed_fails_policy: {TimeoutErrorAllowedFails: §x}}\n",
+    ),
     ("`rpm` is written twice", "PARAMS\n    rpm: 6\n    §rpm: 7\n"),
     (
         "the first is in line 2",
@@ -107,7 +126,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "PARAMS\n    headers: {x-a: §\"sk-canary-123456\\n\"}\n",
     ),
     ("`headers` must be a map of keys, found a string", "PARAMS\n    headers: §sk-canary-123456\n"),
-    ("a list of organizations is not supported", "PARAMS\n    organization: §[a, b]\n"),
+    ("`organization` must be a string, found a list", "PARAMS\n    organization: §[]\n"),
     ("`NO_SUCH_VARIABLE` is not set", "PARAMS\n    user: §os.environ/NO_SUCH_VARIABLE\n"),
     ("`master_key` is empty", "PARAMS\ngeneral_settings:\n  §master_key:\n"),
     (

@@ -5,6 +5,7 @@ mod client_keys;
 mod damage;
 mod floods;
 mod grades;
+mod included;
 mod left_out;
 mod other_auth;
 mod unsupported;

@@ -11,18 +11,19 @@ use crate::config::keys;
 /// The walk that sets paths and collects the ranges that may not be shown.
 pub(super) struct Locator<'a> {
     text: &'a str,
+    file: usize,
     pub(super) hidden: Vec<Range<usize>>,
     /// The repeated keys of a map, each with the line of its first occurrence.
     pub(super) repeated: Vec<(Key, usize)>,
 }
 
 impl<'a> Locator<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, hidden: Vec::new(), repeated: Vec::new() }
+    pub(super) fn new(text: &'a str, file: usize) -> Self {
+        Self { text, file, hidden: Vec::new(), repeated: Vec::new() }
     }
 
     pub(super) fn visit(&mut self, node: &mut Node, (path, last): (&str, usize), shown: keys::Visibility) {
-        (node.at.path, node.at.key) = (path.into(), last);
+        (node.at.file, node.at.path, node.at.key) = (self.file, path.into(), last);
         match &mut node.value {
             Value::Map(entries) => {
                 // A map in block style begins with its first key; the caret points at that key.
@@ -56,7 +57,7 @@ impl<'a> Locator<'a> {
             let visible = *name == *key.name;
             let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
             let last = path.len() - name.len();
-            (key.at.path, key.at.key) = (path.as_str().into(), last);
+            (key.at.file, key.at.path, key.at.key) = (self.file, path.as_str().into(), last);
             if !visible {
                 self.hidden.push(key.at.bytes.clone());
             }

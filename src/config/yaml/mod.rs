@@ -7,7 +7,7 @@
 mod convert;
 mod locate;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use serde_json::Number;
 use serde_yaml::options::DuplicateKeyPolicy;
@@ -18,6 +18,8 @@ use locate::Locator;
 /// A location in the file and in the structure.
 #[derive(Clone, Debug)]
 pub(super) struct Location {
+    /// The index of the file: zero, or that of an included file.
+    pub(super) file: usize,
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) bytes: Range<usize>,
@@ -59,7 +61,7 @@ pub(super) struct Key {
 impl Location {
     #[cfg(test)]
     pub(super) fn in_first_line(bytes: Range<usize>) -> Self {
-        Self { line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
+        Self { file: 0, line: 1, column: bytes.start + 1, bytes, path: Arc::from(""), key: 0 }
     }
 
     /// Returns the last part of the path: the key, or `***` if the key may not be shown.
@@ -100,8 +102,8 @@ impl Node {
     }
 }
 
-/// Parses the text. Invalid YAML is a single error, since nothing after it can be trusted.
-pub(super) fn parse(text: &str, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
+/// Parses the text of a file. Invalid YAML is a single error, since nothing after it can be trusted.
+pub(super) fn parse(file: usize, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
     let options = serde_yaml::options! {
         strict_booleans: true,
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 200_000 },
@@ -110,20 +112,19 @@ pub(super) fn parse(text: &str, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
         // A level of recursion takes 35 kB of stack in a debug build; a thread has 2 MB.
         budget: serde_yaml::budget! { max_depth: 32, max_nodes: 1_000_000, max_total_scalar_bytes: 64 << 20 },
     };
-    match serde_yaml::from_str_with_options::<Node>(text, options) {
+    let text = sink.source(file).text.clone();
+    match serde_yaml::from_str_with_options::<Node>(&text, options) {
         Ok(mut root) => {
-            let mut locator = Locator::new(text);
+            let mut locator = Locator::new(&text, file);
             locator.visit(&mut root, ("", 0), keys::Visibility::Section);
-            sink.source.hide(locator.hidden);
-            for (key, first) in locator.repeated {
-                let name = key.at.last().to_owned();
-                sink.error(&key.at, format!("`{name}` is written twice"))
-                    .help(format!("the first is in line {first}"));
-            }
+            sink.source(file).hide(locator.hidden);
+            locator.repeated.iter().for_each(|(key, first)| report_repeated(key, *first, sink));
+            drop_repeated_sections(&mut root);
             Some(root)
         }
         Err(error) => {
             let at = Location::from(error.location().unwrap_or(serde_yaml::Location::UNKNOWN));
+            let at = Location { file, ..at };
             let reason = reason(&error);
             let help = if reason.contains(" tab") {
                 "YAML indents with spaces: look for a tab here and in the next line"
@@ -133,6 +134,29 @@ pub(super) fn parse(text: &str, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
             sink.error(&at, reason).help(help);
             None
         }
+    }
+}
+
+/// Reports a key that a map has twice. Of a section the last one counts, as in LiteLLM.
+fn report_repeated(key: &Key, first: usize, sink: &mut DiagnosticSink<'_>) {
+    let name = key.at.last();
+    if &*key.at.path == name {
+        sink.warning(&key.at, format!("the section `{name}` is written twice: only the last one counts"))
+            .help(format!("the first, in line {first}, has no effect: merge the two"));
+    } else {
+        sink.error(&key.at, format!("`{name}` is written twice"))
+            .help(format!("the first is in line {first}"));
+    }
+}
+
+/// Removes all but the last of the sections with one name.
+fn drop_repeated_sections(root: &mut Node) {
+    if let Value::Map(entries) = &mut root.value {
+        let mut seen = HashSet::new();
+        let mut kept: Vec<_> =
+            entries.drain(..).rev().filter(|(key, _)| seen.insert(key.name.clone())).collect();
+        kept.reverse();
+        *entries = kept;
     }
 }
 
@@ -158,6 +182,6 @@ impl From<serde_yaml::Location> for Location {
         let start = span.byte_offset().map_or(usize::MAX, number);
         let end = start.saturating_add(span.byte_len().map_or(0, number));
         let (line, column) = (number(location.line()), number(location.column()));
-        Self { line, column, bytes: start..end, path: Arc::from(""), key: 0 }
+        Self { file: 0, line, column, bytes: start..end, path: Arc::from(""), key: 0 }
     }
 }

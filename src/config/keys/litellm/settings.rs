@@ -5,12 +5,11 @@
 use crate::config::Grade::{self, Harmless, Lost, Unsafe};
 
 /// The sections of a file.
-pub(super) static SECTIONS: [(&str, Grade); 19] = [
+pub(super) static SECTIONS: [(&str, Grade); 18] = [
     ("agent_list", Lost),
     ("agents", Lost),
     ("assistant_settings", Lost),
     ("callback_settings", Harmless),
-    ("credential_list", Lost),
     ("default_vertex_config", Lost),
     ("files_settings", Lost),
     ("finetune_settings", Lost),
@@ -40,7 +39,7 @@ pub(super) static INFO: [(&str, Grade); 8] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 459] = [
+pub(super) static SETTINGS: [(&str, Grade); 456] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -115,7 +114,6 @@ pub(super) static SETTINGS: [(&str, Grade); 459] = [
     ("coordination_redis", Lost),
     ("cost_discount_config", Lost),
     ("cost_margin_config", Lost),
-    ("credential_list", Lost),
     ("custom_auth", Unsafe),
     ("custom_auth_run_common_checks", Harmless),
     ("custom_key_generate", Lost),
@@ -148,7 +146,6 @@ pub(super) static SETTINGS: [(&str, Grade); 459] = [
     ("default_internal_user_params", Lost),
     ("default_key_generate_params", Lost),
     ("default_key_max_budget_alert_emails", Lost),
-    ("default_litellm_params", Lost),
     ("default_max_internal_user_budget", Unsafe),
     ("default_max_parallel_requests", Lost),
     ("default_priority", Lost),
@@ -210,7 +207,6 @@ pub(super) static SETTINGS: [(&str, Grade); 459] = [
     ("enable_jwt_auth", Lost),
     ("enable_key_alias_format_validation", Harmless),
     ("enable_loadbalancing_on_batch_endpoints", Lost),
-    ("enable_mid_stream_fallback_continuation", Lost),
     ("enable_model_config_credential_overrides", Lost),
     ("enable_oauth2_auth", Lost),
     ("enable_oauth2_proxy_auth", Lost),

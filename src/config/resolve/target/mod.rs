@@ -178,11 +178,6 @@ fn written_key(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<SecretStrin
 }
 
 fn organization(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<HeaderValue> {
-    if matches!(node.value, Value::List(_)) {
-        sink.error(&node.at, "a list of organizations is not supported")
-            .help("write one deployment for each");
-        return None;
-    }
     let text = read::text(node, sink)?;
     HeaderValue::from_str(&text).ok().or_else(|| read::invalid(node, "a string that fits in a header", sink))
 }
