@@ -8,7 +8,7 @@
 use fearless_simd::{Level, Simd, SimdBase, SimdInt, SimdMask, dispatch, u8x16, u8x64};
 
 /// The number of bytes in a block.
-const SIZE: usize = 64;
+pub(super) const SIZE: usize = 64;
 
 /// Bytes that are scanned without a call: nearly every name ends within them.
 pub(super) const STEP: usize = 16;
@@ -69,7 +69,7 @@ fn in_blocks<S: Simd>(simd: S, bytes: &[u8], mut at: usize) -> (usize, bool) {
 /// Returns the mask of quotes and control characters. A quote differs from a space in one bit: with that bit flipped,
 /// it is the first byte above the control characters.
 #[inline(always)]
-fn specials<S: Simd, V: SimdInt<S, Element = u8>>(block: V) -> V::Mask {
+pub(super) fn specials<S: Simd, V: SimdInt<S, Element = u8>>(block: V) -> V::Mask {
     (block ^ 2).simd_le(b' ')
 }
 
@@ -86,7 +86,7 @@ fn common<S: Simd>(block: u8x64<S>) -> u64 {
 /// As in simdjson, the borrow of a subtraction runs through a run of ones, so that no backslash is handled
 /// individually.
 #[inline(always)]
-const fn escaped(backslashes: u64, cut: u64) -> u64 {
+pub(super) const fn escaped(backslashes: u64, cut: u64) -> u64 {
     const ODD: u64 = u64::from_ne_bytes([0b1010_1010; 8]);
     let open = backslashes & !cut;
     let ends = ((open << 1) | ODD).wrapping_sub(open) ^ ODD;

@@ -15,6 +15,7 @@ mod bracket_stack;
 mod cursor;
 mod number;
 mod push_scanner;
+mod structure;
 mod text;
 mod text_stats;
 

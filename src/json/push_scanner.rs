@@ -2,13 +2,20 @@
 
 use std::ops::Range;
 
+use fearless_simd::{Level, Simd, dispatch};
+
 use super::{
     MAX_DEPTH, TextStats,
+    blocks::SIZE,
     bracket_stack::BracketStack,
     number::Number,
-    text::{StringScan, end_of_short},
+    structure::Structure,
+    text::StringScan,
     text_stats::{PREFIX_LENGTH, ScanObserver},
 };
+
+/// Fills a block behind the end of a piece: neither a space, nor the end of a number, nor a token.
+const PADDING: u8 = 0xff;
 
 /// A scanner that finds the positions of an object's members in one pass, which can stop and continue at any byte.
 ///
@@ -106,19 +113,12 @@ impl PushScanner {
     /// after that.
     pub(crate) fn scan(&mut self, piece: &[u8]) -> Option<()> {
         let mut at = 0;
-        while let Some(&byte) = piece.get(at) {
+        while at < piece.len() {
             at = match self.next {
                 Next::String => self.string(piece, at)?,
                 Next::Number => self.number(piece, at)?,
                 Next::Word => self.word(piece, at)?,
-                next => match self.short_tokens(piece, at) {
-                    end if end > at => end,
-                    _ if is_space(byte) => at + 1,
-                    _ => {
-                        self.next = self.token(next, byte, self.scanned + at)?;
-                        at + 1
-                    }
-                },
+                _ => self.tokens(piece, at)?,
             };
         }
         self.scanned += piece.len();
@@ -130,63 +130,95 @@ impl PushScanner {
         (self.next == Next::Nothing).then_some((self.parts, self.close))
     }
 
-    /// Skips the tokens from `at` on that lie in the value of a member, are short and whole in this piece; they are nearly
-    /// all of a list of tools. Returns the position of the first token that is left to the state machine: one that is
-    /// invalid, a number, a long string, the end of the value, or one that continues in the next piece.
-    fn short_tokens(&mut self, piece: &[u8], mut at: usize) -> usize {
-        if self.open.count() < 2 {
-            return at;
+    /// Handles tokens up to and including one that may begin or end a member, or continue in the next piece. Returns the
+    /// position after them.
+    fn tokens(&mut self, piece: &[u8], mut at: usize) -> Option<usize> {
+        if self.open.count() > 1 {
+            at = dispatch!(Level::new(), simd => simd.vectorize(
+                #[inline(always)]
+                || self.tokens_of_value(simd, piece, at)
+            ));
         }
-        let mut next = self.next;
-        while let Some(&byte) = piece.get(at) {
-            (next, at) = match (next, byte) {
-                (Next::Key | Next::Member, b'"') => {
-                    let Some(end) = end_of_short(piece, at + 1) else { break };
-                    self.last.stats.key(&piece[at + 1..end], 0);
-                    match piece.get(end + 1) {
-                        Some(b':') => (Next::Value, end + 2),
-                        _ => (Next::Colon, end + 1),
-                    }
-                }
-                (Next::Colon, b':') => (Next::Value, at + 1),
-                (Next::Value | Next::Item, b'"') => {
-                    let Some(end) = end_of_short(piece, at + 1) else { break };
-                    self.last.stats.value(&piece[at + 1..end], end - at - 1, 0);
-                    self.comma(piece, end + 1)
-                }
-                (Next::Value | Next::Item, b'{' | b'[') if self.open.count() < MAX_DEPTH => {
-                    let is_object = byte == b'{';
-                    // The depth was checked.
-                    let _pushed = self.open.push(is_object);
-                    (if is_object { Next::Member } else { Next::Item }, at + 1)
-                }
-                (Next::Value | Next::Item, b't' | b'f' | b'n') => {
-                    let Some(length) = literal_length(&piece[at..]) else { break };
-                    self.comma(piece, at + length)
-                }
-                (Next::Behind, b',') => self.comma(piece, at),
-                (Next::Behind | Next::Member, b'}') if self.open.is_object() && self.open.count() > 2 => {
-                    self.open.pop();
-                    self.comma(piece, at + 1)
-                }
-                (Next::Behind | Next::Item, b']') if !self.open.is_object() && self.open.count() > 2 => {
-                    self.open.pop();
-                    self.comma(piece, at + 1)
-                }
-                _ if is_space(byte) => (next, at + 1),
-                _ => break,
-            };
+        match piece.get(at) {
+            Some(&byte) if !is_space(byte) => {
+                self.next = self.token(self.next, byte, self.scanned + at)?;
+                Some(at + 1)
+            }
+            Some(_) => Some(at + 1),
+            None => Some(at),
         }
-        self.next = next;
-        at
     }
 
-    /// Skips the comma that commonly follows a value. Returns the token that is expected next, and its position.
-    fn comma(&self, piece: &[u8], at: usize) -> (Next, usize) {
-        match piece.get(at) {
-            Some(b',') => (if self.open.is_object() { Next::Key } else { Next::Value }, at + 1),
-            _ => (Next::Behind, at),
+    /// Skips tokens in the value of a member. Returns the position of the first one that is left to the state machine: one
+    /// that is invalid, ends the value, has a rare escape, is long, or continues in the next piece.
+    #[inline(always)]
+    fn tokens_of_value<S: Simd>(&mut self, simd: S, piece: &[u8], mut at: usize) -> usize {
+        loop {
+            let rest = &piece[at..];
+            let mut padded = [PADDING; SIZE];
+            let block = rest.first_chunk().unwrap_or_else(|| {
+                padded[..rest.len()].copy_from_slice(rest);
+                &padded
+            });
+            let passed = self.tokens_of_block(Structure::of(simd, block), block);
+            at += passed;
+            // A token that occupies half a block, or one that is left for another reason.
+            if passed <= SIZE / 2 {
+                return at;
+            }
         }
+    }
+
+    /// Skips tokens of a block. Returns the position of the first one that is left.
+    #[inline(always)]
+    fn tokens_of_block(&mut self, block: Structure, bytes: &[u8; SIZE]) -> usize {
+        let mut tokens = block.tokens;
+        while tokens != 0 {
+            let at = tokens.trailing_zeros() as usize;
+            self.next = match (bytes[at], self.next) {
+                (b'"', Next::Key | Next::Member) => {
+                    let end = block.string_end(at);
+                    self.last.stats.key(&bytes[at + 1..end], 0);
+                    if bytes.get(end + 1) == Some(&b':') {
+                        tokens &= tokens - 1;
+                        Next::Value
+                    } else {
+                        Next::Colon
+                    }
+                }
+                (b'"', Next::Value | Next::Item) => {
+                    let text = &bytes[at + 1..block.string_end(at)];
+                    self.last.stats.value(text, text.len(), 0);
+                    Next::Behind
+                }
+                (b':', Next::Colon) => Next::Value,
+                (b',', Next::Behind) => {
+                    if self.open.is_object() {
+                        Next::Key
+                    } else {
+                        Next::Value
+                    }
+                }
+                (open @ (b'{' | b'['), Next::Value | Next::Item) if self.open.count() < MAX_DEPTH => {
+                    let is_object = open == b'{';
+                    let _within_depth = self.open.push(is_object);
+                    if is_object { Next::Member } else { Next::Item }
+                }
+                (b'}', Next::Behind | Next::Member) if self.open.is_object() && self.open.count() > 2 => {
+                    self.open.pop();
+                    Next::Behind
+                }
+                (b']', Next::Behind | Next::Item) if !self.open.is_object() && self.open.count() > 2 => {
+                    self.open.pop();
+                    Next::Behind
+                }
+                (b'"' | b':' | b',' | b'{' | b'}' | b'[' | b']', _) => return at,
+                (_, Next::Value | Next::Item) if is_scalar(&bytes[at..block.scalar_end(at)]) => Next::Behind,
+                _ => return at,
+            };
+            tokens &= tokens - 1;
+        }
+        block.stop
     }
 
     /// Handles a byte outside of strings, numbers and literals. Returns the token that is expected next.
@@ -324,12 +356,16 @@ impl PushScanner {
     }
 }
 
-/// Returns the length of the literal that the text begins with.
-fn literal_length(text: &[u8]) -> Option<usize> {
+/// Returns true if the text is a number or a literal.
+fn is_scalar(text: &[u8]) -> bool {
     match text {
-        [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => Some(4),
-        [b'f', b'a', b'l', b's', b'e', ..] => Some(5),
-        _ => None,
+        b"true" | b"false" | b"null" => true,
+        [first, rest @ ..] => rest
+            .iter()
+            .try_fold(Number::new(*first), |number, byte| Some(number?.then(*byte)))
+            .flatten()
+            .is_some_and(Number::is_whole),
+        [] => false,
     }
 }
 

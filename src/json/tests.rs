@@ -96,6 +96,30 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12).prop_map(|pieces| pieces.concat())
 }
 
+/// Generates nested values of many short tokens, as definitions of tools are.
+fn document() -> impl Strategy<Value = serde_json::Value> {
+    let text = prop_oneof![
+        "[a-z_]{0,12}",
+        "[ -~]{0,70}",
+        inner().prop_map(|text| text.chars().take(30).collect()),
+        prop::sample::select(vec!["data", "image_url", "data:image/png;base64,AA", "\\\"", "\u{8}\u{1}"])
+            .prop_map(str::to_owned),
+    ];
+    let leaf = prop_oneof![
+        text.clone().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<f64>().prop_map(serde_json::Value::from),
+        any::<Option<bool>>().prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+            prop::collection::vec((text.clone(), inner), 0..6)
+                .prop_map(|members| serde_json::Value::from_iter(members)),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
@@ -129,6 +153,27 @@ proptest! {
             let whole = pushed(text.as_bytes(), &[]);
             prop_assert_eq!(whole.is_some(), is_valid(&text), "{}", text);
             prop_assert_eq!(pushed(text.as_bytes(), &offsets(&cuts, text.len())), whole, "{}", text);
+        }
+    }
+
+    #[test]
+    fn the_push_scanner_finds_the_same_tokens_in_blocks_as_byte_by_byte(
+        value in document(),
+        is_pretty in any::<bool>(),
+        change in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(b"\"\\{}[]:, \n01-.eat\x0c\x1a\xff".as_slice()))),
+        from in 0..3_usize,
+    ) {
+        let value = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        let mut text = format!("{{{}\"a\":{value}}}", " ".repeat(from)).into_bytes();
+        if let Some((place, byte)) = change {
+            let place = place.index(text.len());
+            text[place] = byte;
+        }
+        let each: Vec<_> = (0..=text.len()).collect();
+        let found = pushed(&text, &[]);
+        prop_assert_eq!(&found, &pushed(&text, &each), "{}", String::from_utf8_lossy(&text));
+        if let Ok(text) = std::str::from_utf8(&text) {
+            prop_assert_eq!(found.is_some(), is_valid(text), "{}", text);
         }
     }
 

@@ -138,7 +138,7 @@ impl StringScan {
 
 /// Returns the end of a string that ends within its first two steps and has no escape: mostly names.
 #[inline(always)]
-pub(super) fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
+fn end_of_short(bytes: &[u8], at: usize) -> Option<usize> {
     let place = |from: usize| Some(from + first_special(bytes.get(from..)?.first_chunk()?)?);
     place(at).or_else(|| place(at + STEP)).filter(|&end| bytes[end] == b'"')
 }

@@ -34,7 +34,12 @@ impl ScanObserver for () {
 }
 
 impl ScanObserver for TextStats {
+    #[inline]
     fn value(&mut self, prefix: &[u8], length: usize, unicode_escapes: usize) {
+        if length < PREFIX_LENGTH && !prefix.starts_with(b"data:") {
+            self.unicode_escapes += unicode_escapes;
+            return;
+        }
         let head = &prefix[..prefix.len().min(PREFIX_LENGTH)];
         let is_binary = match head.starts_with(b"data:") {
             true => is_data_uri(head),
