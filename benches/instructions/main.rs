@@ -19,6 +19,11 @@ use tower::{Service, ServiceExt};
 
 use crate::{case::Case, scripted::ScriptedBody};
 
+// The allocator of the binary: the counts are to be those of the binary.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Three deployments with a limit that is counted but never met; retries, timeout, cooldown and fallbacks on.
 const CONFIG: &str = "
 model_list:
