@@ -5,6 +5,7 @@ mod crowd;
 mod growth;
 mod leaving;
 mod memory;
+mod tls;
 mod traffic;
 mod uploads;
 mod workers;
@@ -35,6 +36,7 @@ pub(crate) fn names() -> Vec<&'static str> {
         .chain(traffic)
         .chain([memory::IDLE, leaving::LEAVING])
         .chain(connects::names())
+        .chain(tls::names())
         .chain(workers::names())
         .chain([uploads::UPLOADS, growth::GROWTH])
         .collect()
@@ -58,6 +60,7 @@ pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
     memory::idle_streams(&mut bench).await?;
     leaving::run(&mut bench).await?;
     connects::run(&mut bench).await?;
+    tls::run(&mut bench).await?;
     workers::run(&mut bench).await?;
     uploads::run(&mut bench).await?;
     growth::run(&mut bench).await?;

@@ -20,8 +20,11 @@ pub(crate) fn play(arguments: &[String]) -> Result<()> {
             // One thread, so that it never takes more than the core it is pinned to.
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(upstream::serve())
         }
+        [role, certificate, protocol] if role == "upstream" => {
+            let serve = upstream::serve_tls(certificate, protocol);
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve)
+        }
         [role, to] if role == "floor" => {
-            let to: SocketAddr = to.parse()?;
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(floor::serve(to))
         }
         _ => Err(format!("no such role: {arguments:?}").into()),

@@ -12,6 +12,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tollgate_test_support::tls::{Identity, identity};
 
 use super::script::{Events, Script};
 use crate::{
@@ -34,14 +39,40 @@ struct Count {
     bytes: AtomicU64,
 }
 
+impl Shared {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            answers: Scenario::ALL.map(Scenario::answer),
+            chunks: Scenario::ALL.map(chunks),
+            events: scenario::events().into(),
+            counts: Default::default(),
+        })
+    }
+}
+
+/// Serves over TLS with this ALPN protocol, for ever. Writes its certificate to a file first.
+pub(crate) async fn serve_tls(certificate: &str, protocol: &str) -> Result<()> {
+    let Identity { acceptor, pem, .. } = identity(&[protocol])?;
+    std::fs::write(certificate, pem)?;
+    let shared = Shared::new();
+    let listener = super::listen().await?;
+    loop {
+        if let Some(stream) = super::accept(&listener).await {
+            let (acceptor, shared) = (acceptor.clone(), shared.clone());
+            let answer = service_fn(move |request| answer(shared.clone(), request));
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let server = auto::Builder::new(TokioExecutor::new());
+                // A connection that breaks shows as a failed answer on the side that counts.
+                let _ended = server.serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    }
+}
+
 /// Serves, for ever. `GET /counts` tells what was asked so far.
 pub(crate) async fn serve() -> Result<()> {
-    let shared = Arc::new(Shared {
-        answers: Scenario::ALL.map(Scenario::answer),
-        chunks: Scenario::ALL.map(chunks),
-        events: scenario::events().into(),
-        counts: Default::default(),
-    });
+    let shared = Shared::new();
     let listener = super::listen().await?;
     loop {
         if let Some(stream) = super::accept(&listener).await {

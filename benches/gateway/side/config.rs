@@ -42,7 +42,9 @@ pub(crate) async fn free_port() -> Result<SocketAddr> {
 
 /// The owner's kind of configuration: three deployments a group, each with a limit; retries, timeout, cooldown, fallbacks.
 /// Metrics are always on.
-pub(crate) fn owners(upstream: SocketAddr) -> String {
+///
+/// `upstream` is a URL without a path.
+pub(crate) fn owners(upstream: &str) -> String {
     let mut yaml = Yaml::new(upstream);
     for scenario in Scenario::ALL.into_iter().filter(|scenario| *scenario != Scenario::Fail) {
         for n in 0..3 {
@@ -59,7 +61,7 @@ pub(crate) fn owners(upstream: SocketAddr) -> String {
 
 /// A configuration of a given size: groups named `group-0`, `group-1`, ..., each of so many deployments.
 pub(crate) fn sized(upstream: SocketAddr, groups: impl Iterator<Item = usize>) -> String {
-    let mut yaml = Yaml::new(upstream);
+    let mut yaml = Yaml::new(&format!("http://{upstream}"));
     for (group, deployments) in groups.enumerate() {
         for n in 0..deployments {
             yaml.deployment(&format!("group-{group}"), Scenario::Chat, n);
@@ -69,13 +71,13 @@ pub(crate) fn sized(upstream: SocketAddr, groups: impl Iterator<Item = usize>) -
 }
 
 struct Yaml {
-    upstream: SocketAddr,
+    upstream: String,
     text: String,
 }
 
 impl Yaml {
-    fn new(upstream: SocketAddr) -> Self {
-        Self { upstream, text: "model_list:\n".to_owned() }
+    fn new(upstream: &str) -> Self {
+        Self { upstream: upstream.to_owned(), text: "model_list:\n".to_owned() }
     }
 
     fn deployment(&mut self, group: &str, scenario: Scenario, n: usize) {
@@ -84,7 +86,7 @@ impl Yaml {
         let _written = write!(
             text,
             "  - model_name: {group}\n    litellm_params:\n      model: openai/gpt-4o-mini\n      \
-             api_base: http://{upstream}/{}/{n}/v1\n      api_key: sk-bench-{n}\n      rpm: {RPM}\n",
+             api_base: {upstream}/{}/{n}/v1\n      api_key: sk-bench-{n}\n      rpm: {RPM}\n",
             scenario.name()
         );
     }

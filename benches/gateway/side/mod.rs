@@ -77,7 +77,7 @@ impl Starter {
     /// A fresh process of this kind.
     pub(crate) async fn start(&self, kind: Kind) -> Result<Process> {
         match kind {
-            Kind::Floor => Process::role(&["floor", &self.upstream.to_string()], self.cores()).await,
+            Kind::Floor => Process::role(&["floor", &self.base()], self.cores()).await,
             Kind::Tollgate => self.build(env!("CARGO_BIN_EXE_tollgate")).await,
             Kind::Nginx => {
                 let (at, file) = (config::free_port().await?, config::path("nginx.conf")?);
@@ -96,14 +96,13 @@ impl Starter {
     /// A fresh process of this kind, with so many worker threads, on any core.
     pub(crate) async fn start_with_workers(&self, kind: Kind, workers: usize) -> Result<Process> {
         let workers = format!("TOKIO_WORKER_THREADS={workers}");
-        let upstream = self.upstream.to_string();
         if kind == Kind::Floor {
             let program = std::env::current_exe()?.display().to_string();
-            let command = ["env", &workers, &program, crate::ROLE, "floor", &upstream];
+            let command = ["env", &workers, &program, crate::ROLE, "floor", &self.base()];
             return Process::announced(&command, self.pins.all.as_deref()).await;
         }
         let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, config::owners(self.upstream))?;
+        std::fs::write(&file, config::owners(&self.base()))?;
         let file = file.display().to_string();
         let program = env!("CARGO_BIN_EXE_tollgate");
         let command = ["env", &workers, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
@@ -112,7 +111,7 @@ impl Starter {
 
     /// A build of tollgate with the owner's kind of configuration.
     pub(crate) async fn build(&self, program: &str) -> Result<Process> {
-        self.configured(program, &config::owners(self.upstream)).await
+        self.configured(program, &config::owners(&self.base())).await
     }
 
     /// A tollgate with this configuration.
@@ -128,9 +127,30 @@ impl Starter {
         Process::announced(&command, self.cores()).await
     }
 
+    /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS.
+    pub(crate) async fn start_with_tls(&self, kind: Kind, base: &str, roots: &Path) -> Result<Process> {
+        let roots = format!("SSL_CERT_FILE={}", roots.display());
+        if kind == Kind::Floor {
+            let program = std::env::current_exe()?.display().to_string();
+            let command = ["env", &roots, &program, crate::ROLE, "floor", base];
+            return Process::announced(&command, self.cores()).await;
+        }
+        let file = config::path("tollgate.yaml")?;
+        std::fs::write(&file, config::owners(base))?;
+        let file = file.display().to_string();
+        let program = env!("CARGO_BIN_EXE_tollgate");
+        let command = ["env", &roots, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
+        Process::announced(&command, self.cores()).await
+    }
+
     async fn other(&self, command: &[&str], file: &Path, at: SocketAddr) -> Result<Process> {
         let file = file.display().to_string();
         Process::listening(&[command, &[&file]].concat(), self.cores(), at).await
+    }
+
+    /// The upstream's URL, without a path.
+    fn base(&self) -> String {
+        format!("http://{}", self.upstream)
     }
 
     fn cores(&self) -> Option<&str> {
