@@ -47,7 +47,7 @@ impl Structure {
         let scalars = others & !inside;
         let controls = specials(block).to_bitmask() & inside & !quotes & !escaped;
         let tokens = operators.to_bitmask() & !inside | quotes & inside | scalars & !(scalars << 1);
-        let left = Self::left(bytes, inside, quotes, controls, escaped & inside);
+        let left = Self::left(bytes, quotes & inside, controls, escaped & inside);
         let unfinished = if (inside | scalars) >> (SIZE - 1) == 0 { 0 } else { last(tokens) };
         let stop = left | unfinished;
         // All ones if nothing is left.
@@ -57,7 +57,7 @@ impl Structure {
 
     /// Returns the opening quote of the first string that is left.
     #[inline(always)]
-    fn left(bytes: &[u8; SIZE], inside: u64, quotes: u64, controls: u64, mut escaped: u64) -> u64 {
+    fn left(bytes: &[u8; SIZE], opening: u64, controls: u64, mut escaped: u64) -> u64 {
         let mut rare = controls;
         while escaped != 0 {
             let at = escaped.trailing_zeros() as usize;
@@ -70,7 +70,7 @@ impl Structure {
             return 0;
         }
         let before = rare ^ (rare - 1);
-        last(quotes & inside & before)
+        last(opening & before)
     }
 
     /// Returns the position of the closing quote of the string that opens at `open`.

@@ -114,8 +114,7 @@ fn document() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(5, 60, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
-            prop::collection::vec((text.clone(), inner), 0..6)
-                .prop_map(|members| serde_json::Value::from_iter(members)),
+            prop::collection::vec((text.clone(), inner), 0..6).prop_map(serde_json::Value::from_iter),
         ]
     })
 }
