@@ -129,6 +129,7 @@ impl Starter {
 
     /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS.
     pub(crate) async fn start_with_tls(&self, kind: Kind, base: &str, roots: &Path) -> Result<Process> {
+        // The floor speaks what the upstream offers, tollgate HTTP/2 only where it is asked to; upstreams offer one.
         let roots = format!("SSL_CERT_FILE={}", roots.display());
         if kind == Kind::Floor {
             let program = std::env::current_exe()?.display().to_string();
@@ -136,7 +137,7 @@ impl Starter {
             return Process::announced(&command, self.cores()).await;
         }
         let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, config::owners(base))?;
+        std::fs::write(&file, config::owners(base).replace("      rpm:", "      http2: true\n      rpm:"))?;
         let file = file.display().to_string();
         let program = env!("CARGO_BIN_EXE_tollgate");
         let command = ["env", &roots, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
