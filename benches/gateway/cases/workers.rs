@@ -1,19 +1,23 @@
 //! The cost of a second worker thread on a second core.
 
-use std::time::Duration;
+use std::{iter::repeat_n, time::Duration};
 
 use super::Bench;
 use crate::{
     Result,
+    load::Ask,
     measure::{Load, Rounds, Target},
     report::{Figure, Goal},
-    scenario::{Prompt, Scenario},
-    side::Kind,
+    scenario::{Prompt, Scenario, body},
+    side::{Kind, config},
 };
 
-/// The name of each case, and the side in it.
-const CASES: [(&str, Kind, Goal); 2] =
-    [("workers-floor", Kind::Floor, Goal::None), ("workers", Kind::Tollgate, Goal::Ratio(1.08))];
+/// The name of each case, the side in it, its groups of three deployments, and the goal.
+const CASES: [(&str, Kind, usize, Goal); 3] = [
+    ("workers-floor", Kind::Floor, 1, Goal::None),
+    ("workers", Kind::Tollgate, 1, Goal::Ratio(1.08)),
+    ("workers-groups", Kind::Tollgate, 16, Goal::None),
+];
 
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     CASES.into_iter().map(|(name, ..)| name)
@@ -23,14 +27,17 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// The load shares a core with them, so the rate cannot double: the figure is the CPU of a request.
 pub(super) async fn run(bench: &mut Bench) -> Result<()> {
-    for (name, kind, goal) in CASES {
+    for (name, kind, groups, goal) in CASES {
         if !bench.arguments.wants(name) || !bench.arguments.kinds().contains(&kind) {
             continue;
         }
         eprintln!("{name}: 1 KB chat, 64 connections, one worker and two");
-        let one = bench.starter.start_with_workers(kind, 1).await?;
-        let two = bench.starter.start_with_workers(kind, 2).await?;
-        let ask = || kind.ask(Scenario::Chat, Prompt::Short);
+        let yaml = config::sized(bench.upstream(), repeat_n(3, groups));
+        let one = bench.starter.start_with_workers(kind, 1, &yaml).await?;
+        let two = bench.starter.start_with_workers(kind, 2, &yaml).await?;
+        let chat = |n| body(&format!("group-{n}"), false, Prompt::Short);
+        let ask =
+            || Ask { bodies: (0..groups).map(chat).collect(), ..kind.ask(Scenario::Chat, Prompt::Short) };
         let targets = [Target::new("one worker", &one, ask()), Target::new("two workers", &two, ask())];
         let length = Duration::from_secs_f64(if bench.arguments.quick { 0.3 } else { 1.0 });
         let rounds = bench.arguments.rounds.unwrap_or(if bench.arguments.quick { 3 } else { 15 });

@@ -93,8 +93,8 @@ impl Starter {
         }
     }
 
-    /// A fresh process of this kind, with so many worker threads, on any core.
-    pub(crate) async fn start_with_workers(&self, kind: Kind, workers: usize) -> Result<Process> {
+    /// A fresh process of this kind, with so many worker threads, on any core; tollgate with this configuration.
+    pub(crate) async fn start_with_workers(&self, kind: Kind, workers: usize, yaml: &str) -> Result<Process> {
         let workers = format!("TOKIO_WORKER_THREADS={workers}");
         if kind == Kind::Floor {
             let program = std::env::current_exe()?.display().to_string();
@@ -102,7 +102,7 @@ impl Starter {
             return Process::announced(&command, self.pins.all.as_deref()).await;
         }
         let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, config::owners(&self.base()))?;
+        std::fs::write(&file, yaml)?;
         let file = file.display().to_string();
         let program = env!("CARGO_BIN_EXE_tollgate");
         let command = ["env", &workers, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
