@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -16,7 +16,10 @@ use hyper_util::{
     server::conn::auto,
 };
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsAcceptor;
 use tollgate_test_support::tls::{Identity, identity};
 
@@ -40,6 +43,11 @@ impl Server {
 
     /// A gateway in front of it that trusts `roots`, a file's text.
     async fn behind(&self, more: &str, roots: &str) -> Gateway {
+        self.gateway(more, roots).go().await
+    }
+
+    /// Such a gateway before its start.
+    fn gateway(&self, more: &str, roots: &str) -> Start {
         let file = directory().join("roots.pem");
         std::fs::write(&file, roots).unwrap();
         let yaml = format!(
@@ -47,7 +55,7 @@ impl Server {
              api_base: 'https://localhost:{}/v1'{more}}}}}]",
             self.port
         );
-        Start::new(&yaml).env("SSL_CERT_FILE", file.to_str().unwrap()).go().await
+        Start::new(&yaml).env("SSL_CERT_FILE", file.to_str().unwrap())
     }
 
     fn connections(&self) -> usize {
@@ -107,5 +115,83 @@ async fn an_unsigned_tls_certificate_is_not_trusted() {
     let error = gateway.chat("m", json!({})).await.error(502);
     assert_eq!(error["code"], "upstream_unreachable");
     assert!(error["message"].as_str().unwrap().contains("its certificate"), "{error}");
+    assert_eq!(server.connections(), 0);
+}
+
+/// A proxy that opens tunnels for one user, and the heads of the requests that it has received.
+struct Proxy {
+    port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, heads) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<_>>>::default());
+        let received = Arc::clone(&heads);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(tunnel(BufReader::new(socket), Arc::clone(&received)));
+            }
+        });
+        Self { port, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+/// Opens a tunnel if the request has the credentials `user:pass`.
+async fn tunnel(mut client: BufReader<TcpStream>, heads: Arc<Mutex<Vec<String>>>) {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        client.read_line(&mut head).await.unwrap();
+    }
+    heads.lock().unwrap().push(head.clone());
+    let to = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap();
+    if !head.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz\r\n") {
+        client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+        return;
+    }
+    let mut server = TcpStream::connect(to).await.unwrap();
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+    // Either side may end it.
+    let _ended = copy_bidirectional(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn an_https_upstream_is_reached_through_the_proxy_of_the_environment() {
+    let (server, proxy) = (Server::start().await, Proxy::start().await);
+    let start = server.gateway("", &server.certificate);
+    let gateway = start.env("HTTPS_PROXY", format!("http://user:pass@127.0.0.1:{}", proxy.port)).go().await;
+    for _ in 0..3 {
+        let said = gateway.chat("m", json!({})).await.said();
+        assert_eq!(said, format!("HTTP/1.1 localhost:{}", server.port));
+    }
+    let [head] = &*proxy.heads() else { panic!("{:?}", proxy.heads()) };
+    assert!(head.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port)), "{head}");
+    assert!(!head.contains("sk-of-the-test"), "{head}");
+}
+
+#[tokio::test]
+async fn a_host_of_no_proxy_is_connected_to_directly() {
+    let (server, proxy) = (Server::start().await, Proxy::start().await);
+    let start = server.gateway("", &server.certificate).env("NO_PROXY", "example.com,localhost");
+    let gateway = start.env("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port)).go().await;
+    gateway.chat("m", json!({})).await.said();
+    assert_eq!((server.connections(), proxy.heads().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_in_the_error_without_its_credentials() {
+    let (server, proxy) = (Server::start().await, Proxy::start().await);
+    let start = server.gateway("", &server.certificate);
+    let gateway = start.env("HTTPS_PROXY", format!("http://user:wrong@127.0.0.1:{}", proxy.port)).go().await;
+    let error = gateway.chat("m", json!({})).await.error(502);
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(error["code"], "upstream_unreachable");
+    assert!(message.contains("the proxy of HTTPS_PROXY opened no connection"), "{error}");
+    assert!(!message.contains("wrong"), "{error}");
     assert_eq!(server.connections(), 0);
 }

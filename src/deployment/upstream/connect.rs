@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
 use tollgate_layers::{BoxError, timeout::TimeoutLayer};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
-use super::resolve::Resolver;
+use super::{proxy::ProxyConnector, resolve::Resolver};
 use crate::deployment::pool::Io;
 
 /// The timeout of the dial and the TLS handshake.
@@ -31,6 +31,7 @@ pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Creates a connector; `http2` offers that protocol by ALPN.
 pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
     let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
+    let tcp = ProxyConnector::from_env(tcp);
     let tls = tls()?.https_or_http();
     let https = if http2 {
         tls.enable_all_versions().wrap_connector(tcp)

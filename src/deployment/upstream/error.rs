@@ -4,7 +4,7 @@ use std::{error::Error, io, io::ErrorKind, iter};
 
 use tollgate_layers::timeout::Elapsed;
 
-use super::CONNECT_TIMEOUT;
+use super::{CONNECT_TIMEOUT, proxy::TunnelError};
 use crate::error::TransportError;
 
 /// `EMFILE` and `ENFILE` on every Unix: the process, or the machine, has reached its limit of open files.
@@ -16,6 +16,8 @@ struct Diagnosis {
     kind: Option<ErrorKind>,
     timed_out: bool,
     unresolved: bool,
+    /// The failure of a proxy.
+    tunnel: Option<String>,
     /// The resource that this machine has run out of.
     exhausted: Option<&'static str>,
     /// The reason why the response is not valid HTTP.
@@ -29,6 +31,9 @@ impl Diagnosis {
             diagnosis.timed_out |= error.is::<Elapsed>();
             // The resolver's io error has no kind; only the text of its wrapper shows the cause.
             diagnosis.unresolved |= error.to_string().starts_with("dns error");
+            if let Some(tunnel) = error.downcast_ref::<TunnelError>() {
+                diagnosis.tunnel = Some(tunnel.to_string());
+            }
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 diagnosis.kind = Some(io.kind());
                 diagnosis.exhausted = diagnosis.exhausted.or_else(|| exhausted_resource(io));
@@ -70,6 +75,9 @@ pub(super) fn connect_error(error: &(dyn Error + 'static)) -> TransportError {
         (Some(what), _) => format!("The upstream was not called: this machine is out of {what}."),
         _ if timed_out => {
             format!("No connection to the upstream within {} s (connect timeout).", CONNECT_TIMEOUT.as_secs())
+        }
+        _ if diagnosis.tunnel.is_some() => {
+            format!("The upstream cannot be reached: {}.", diagnosis.tunnel.unwrap_or_default())
         }
         _ if diagnosis.unresolved => {
             "The upstream cannot be reached: its host name does not resolve.".to_owned()

@@ -7,6 +7,7 @@ mod client;
 mod connect;
 mod error;
 mod http2;
+mod proxy;
 mod resolve;
 mod service;
 #[cfg(test)]
