@@ -36,6 +36,7 @@ mod ignored;
 mod include;
 mod keys;
 mod model;
+mod models;
 mod organizations;
 mod pattern;
 mod raw;
@@ -56,6 +57,7 @@ pub use model::{
     ListenerSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits, RetryBudget,
     RoutingStrategy, Settings, Target, Timeouts, TokenAccounting, Unserved,
 };
+pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 

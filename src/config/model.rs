@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, Pattern, Vendor};
+use super::{ClientKey, ModelFacts, Pattern, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -258,7 +258,7 @@ pub struct RateLimits {
     pub rate_window: Option<u64>,
     /// `token_accounting`: the rule by which the provider counts tokens.
     pub accounting: TokenAccounting,
-    /// The sum of `input_cost_per_token` and `output_cost_per_token`.
+    /// The price of a token of input and one of output, in dollars.
     pub price: Option<f64>,
 }
 
@@ -295,10 +295,12 @@ pub struct MockResponse {
 /// The part of `model_info` that the gateway uses.
 #[derive(Clone, Debug, Default)]
 pub struct ModelInfo {
-    /// `max_input_tokens`, if known.
+    /// `max_input_tokens`, if the file states it.
     pub max_input_tokens: Option<u64>,
     /// `quota_group`: the name of the upstream account; deployments with equal names share their limits.
     pub quota_group: Option<Arc<str>>,
+    /// The known facts of the model, from the file or from the table of models.
+    pub facts: ModelFacts,
 }
 
 /// The settings for all groups, from `router_settings`, `litellm_settings` and `general_settings`.

@@ -1,4 +1,4 @@
-//! The layer that serves the model list, single models and the metrics: [`Admin`].
+//! The layer that serves the lists of models and of deployments, single models and the metrics: [`Admin`].
 //!
 //! The layer stands inside auth and outside admission control, so that an operator can read the metrics of a gateway that is
 //! at its limit.
@@ -10,19 +10,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{Either, Map},
 };
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
     admission::ModelCall,
     handle_error,
+    model_list::ModelList,
     paths::{RouteTarget, RoutedRequest},
 };
 use crate::{
@@ -33,60 +32,19 @@ use crate::{
     request::{Client, Response},
 };
 
-/// The models that a client may see.
-#[derive(Debug)]
-struct Listed {
-    names: Vec<Arc<str>>,
-    /// The JSON response of `GET /v1/models`.
-    models: Bytes,
-}
-
-#[derive(Serialize)]
-struct Models<'a> {
-    data: Vec<Model<'a>>,
-    object: &'static str,
-}
-
-#[derive(Serialize)]
-struct Model<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    owned_by: &'static str,
-}
-
-impl<'a> Model<'a> {
-    /// Returns the entry of `id`. The time and the owner are LiteLLM's constants: a group has no time of creation.
-    const fn of(id: &'a str) -> Self {
-        Self { id, object: "model", created: 1_677_610_602, owned_by: "openai" }
-    }
-}
-
-/// Returns a list of models as JSON.
-fn list<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Bytes {
-    let data = names.into_iter().map(|name| Model::of(name)).collect();
-    serde_json::to_vec(&Models { data, object: "list" }).unwrap_or_default().into()
-}
-
 /// A service that responds to requests for the model list, for a model and for the metrics. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<S> {
     inner: S,
-    listed: Arc<Listed>,
+    listed: Arc<ModelList>,
     metrics: Metrics,
 }
 
 impl<S> Admin<S> {
     /// Returns a layer that lists the groups and the visible aliases of this configuration.
     pub(crate) fn layer(config: &Config, metrics: Metrics) -> impl Layer<S, Service = Self> {
-        let names: Vec<_> = config.visible_names().cloned().collect();
-        let listed = Arc::new(Listed { models: list(&names), names });
+        let listed = Arc::new(ModelList::new(config));
         layer_fn(move |inner| Self { inner, listed: Arc::clone(&listed), metrics: metrics.clone() })
-    }
-
-    /// Returns the list of the models that a client may call.
-    fn models_of(&self, client: &Client) -> Bytes {
-        list(self.listed.names.iter().filter(|name| client.may_call(name)))
     }
 
     /// Returns the response for one model.
@@ -95,13 +53,10 @@ impl<S> Admin<S> {
     ///
     /// [`Error::UnknownModel`] if the list does not contain the model.
     fn model(&self, name: Arc<str>, client: Option<&Client>) -> Result<Response, Error> {
-        let is_listed =
-            |known: &&Arc<str>| **known == name && client.is_none_or(|client| client.may_call(&name));
-        let Some(known) = self.listed.names.iter().find(is_listed) else {
-            return Err(Error::UnknownModel(name));
-        };
-        let model = serde_json::to_vec(&Model::of(known)).unwrap_or_default();
-        Ok(handle_error::json(StatusCode::OK, Body::full(model)))
+        match self.listed.model(&name, client) {
+            Some(model) => Ok(handle_error::json(StatusCode::OK, Body::full(model))),
+            None => Err(Error::UnknownModel(name)),
+        }
     }
 
     /// Renders the metrics outside of the workers: those of 10,000 deployments take a while.
@@ -148,12 +103,14 @@ where
             RouteTarget::Call(operation) => {
                 return Either::Right(self.inner.call(ModelCall { operation, model, client, request }));
             }
-            RouteTarget::Metrics if key.is_some() => Err(Error::MasterKeyOnly),
+            RouteTarget::Metrics | RouteTarget::ModelInfo if key.is_some() => Err(Error::MasterKeyOnly),
             RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics())),
             RouteTarget::Model => self.model(model.unwrap_or_default(), key),
             RouteTarget::Models => {
-                let models = key.map_or_else(|| self.listed.models.clone(), |client| self.models_of(client));
-                Ok(handle_error::json(StatusCode::OK, Body::full(models)))
+                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models(key))))
+            }
+            RouteTarget::ModelInfo => {
+                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.deployments())))
             }
         };
         Either::Left(Either::Left(ready(response)))

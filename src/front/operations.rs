@@ -40,8 +40,8 @@ const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 9] = {
-    use RouteTarget::{Call, Metrics, Model, Models};
+static TABLE: [Row; 10] = {
+    use RouteTarget::{Call, Metrics, Model, ModelInfo, Models};
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
     }
@@ -51,6 +51,7 @@ static TABLE: [Row; 9] = {
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
         row("GET", "/models", Scope::Api, Route::Target(Models)),
         row("GET", "/models/", Scope::Model, Route::Target(Model)),
+        row("GET", "/model/info", Scope::Api, Route::Target(ModelInfo)),
         row("GET", "/metrics", Scope::Root, Route::Target(Metrics)),
         row("GET", "/health/liveliness", Scope::Root, Route::Alive),
         row("GET", "/health/liveness", Scope::Root, Route::Alive),
@@ -211,6 +212,6 @@ mod tests {
             let (method, path) = path.split_once(' ').unwrap();
             assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
         }
-        assert_eq!(help.split(", ").count(), 4);
+        assert_eq!(help.split(", ").count(), 5);
     }
 }

@@ -49,6 +49,8 @@ pub(crate) enum RouteTarget {
     Models,
     /// A model, which the path names.
     Model,
+    /// The deployments, with what is known about their models.
+    ModelInfo,
     /// The metrics.
     Metrics,
 }

@@ -1,8 +1,9 @@
 //! Which models there are: all of them, and one by its name.
 
+use http::Method;
 use serde_json::json;
 
-use crate::support::{case::Case, gateway::Gateway};
+use crate::support::{case::Case, client::request, gateway::Gateway};
 
 #[tokio::test]
 async fn the_models_are_the_groups_and_the_shown_aliases() {
@@ -52,4 +53,52 @@ async fn the_list_of_models_needs_the_master_key() {
     for path in ["/v1/models", "/v1/models/m"] {
         gateway.get(path).await.error(401);
     }
+}
+
+#[tokio::test]
+async fn the_list_of_models_states_their_smallest_known_limits() {
+    let yaml = "model_list:\n  - {model_name: m, litellm_params: {model: openai/gpt-4o, mock_response: hi}}\n  \
+                - {model_name: m, litellm_params: {model: openai/any, mock_response: hi}, \
+                model_info: {max_input_tokens: 9000}}\n\
+                router_settings: {model_group_alias: {mine: m}}\n";
+    let gateway = Gateway::start(yaml).await;
+    for id in ["m", "mine"] {
+        let model = gateway.get(&format!("/v1/models/{id}")).await.json();
+        let limits = (&model["mode"], &model["max_input_tokens"], &model["max_output_tokens"]);
+        assert_eq!(limits, (&json!("chat"), &json!(9000), &json!(16_384)), "{model}");
+    }
+}
+
+#[tokio::test]
+async fn the_information_about_deployments_has_facts_and_no_secret() {
+    const CANARY: &str = "c4n4ry-0a1b2c3d4e5f";
+    let yaml = format!(
+        "model_list:\n\
+         - model_name: m\n  litellm_params: {{model: azure/mine, api_base: 'https://res.example/{CANARY}', \
+         api_key: {CANARY}, rpm: 60, extra_headers: {{x-token: {CANARY}}}, extra_body: {{user: {CANARY}}}}}\n  \
+         model_info: {{id: eu, base_model: azure/gpt-4o, output_cost_per_token: 0.5, supports_vision: false}}\n\
+         - model_name: n\n  litellm_params: {{model: openai/unknown, api_key: {CANARY}, organization: {CANARY}}}\n\
+         general_settings: {{master_key: {CANARY}, keys: [{{name: one, key: {CANARY}2}}]}}\n"
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let info = async |path, key: &str| {
+        let authorization = format!("Bearer {key}");
+        gateway.send(request(Method::GET, path, "", &[("authorization", &authorization)])).await
+    };
+    for path in ["/model/info", "/v1/model/info"] {
+        let answer = info(path, CANARY).await;
+        assert!(!answer.text().contains(CANARY) && !answer.text().contains("example"), "{}", answer.text());
+        let data = &answer.json()["data"];
+        let (first, second) = (&data[0], &data[1]);
+        assert_eq!((&first["model_name"], &first["model_info"]["id"]), (&json!("m"), &json!("eu")));
+        assert_eq!(first["litellm_params"], json!({"model": "azure/mine", "rpm": 60}));
+        assert_eq!(first["model_info"]["max_input_tokens"], 128_000);
+        assert_eq!(first["model_info"]["input_cost_per_token"], 2.5e-6);
+        assert_eq!(first["model_info"]["output_cost_per_token"], 0.5);
+        assert_eq!(first["model_info"]["supports_function_calling"], true);
+        assert_eq!(first["model_info"].get("supports_vision"), None);
+        assert_eq!(second["model_info"]["max_input_tokens"], json!(null));
+    }
+    assert_eq!(info("/model/info", &format!("{CANARY}2")).await.error(403)["code"], "master_key_required");
+    info("/model/info", "").await.error(401);
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, parameters, policies, target};
+use super::{defaults, model_facts, parameters, policies, target};
 use crate::config::{
     Deployment, ErrorCounts, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts,
     TokenAccounting,
@@ -58,6 +58,8 @@ pub(super) fn resolve(
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), common, sink);
     let vendor = target.as_ref().map(|target| target.vendor);
+    let facts = model_facts::resolve(entry, target.as_ref(), sink);
+    let limits = limits(entry, vendor.map(|vendor| vendor.provider), common, sink);
     let timeouts = Timeouts {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
         first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
@@ -67,7 +69,7 @@ pub(super) fn resolve(
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
     Some(Deployment {
         id,
-        limits: limits(entry, vendor.map(|vendor| vendor.provider), common, sink),
+        limits: RateLimits { price: facts.prices.sum(), ..limits },
         timeouts,
         num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
         cooldown_time: cooldown.and_then(|n| read::seconds(n, sink)),
@@ -80,7 +82,7 @@ pub(super) fn resolve(
         parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
-        info: info(entry, sink),
+        info: ModelInfo { facts, ..info(entry, sink) },
         // Last, so that an invalid name or target hides no other error.
         target: Target { http2, ..target? },
         group: entry.name.clone()?,
@@ -100,9 +102,6 @@ fn limits(
         Some(Provider::Azure) => TokenAccounting::Azure,
         _ => TokenAccounting::Billed,
     };
-    let costs = ["input_cost_per_token", "output_cost_per_token"];
-    let costs: Vec<_> =
-        costs.iter().filter_map(|name| param(name)).filter_map(|n| read::amount(n, sink)).collect();
     RateLimits {
         rpm: anywhere("rpm").and_then(|n| read::whole(n, 1, sink)),
         tpm: anywhere("tpm").and_then(|n| read::whole(n, 1, sink)),
@@ -114,7 +113,7 @@ fn limits(
             .and_then(|n| accounting(n, sink))
             .or(common.accounting)
             .unwrap_or(by_provider),
-        price: (!costs.is_empty()).then(|| costs.iter().sum()),
+        price: None,
     }
 }
 
@@ -129,6 +128,7 @@ fn info(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> ModelInfo {
     ModelInfo {
         max_input_tokens: entry.info.get("max_input_tokens").and_then(|n| read::whole(n, 1, sink)),
         quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
+        ..ModelInfo::default()
     }
 }
 

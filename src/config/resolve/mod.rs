@@ -8,6 +8,7 @@ mod defaults;
 mod deployment;
 mod fallbacks;
 mod id;
+mod model_facts;
 mod parameters;
 mod policies;
 mod settings;

@@ -335,7 +335,7 @@ fn every_other_key_of_litellm_params_is_a_default_parameter() {
 fn what_litellm_keeps_for_itself_is_not_sent_upstream() {
     let (config, warnings) = read(&deployment(
         "api_key: k\nsupports_vision: true\nmax_input_tokens: 9\nmode: chat\nrpm_limit: 5\nsupports_system_message: true\n\
-         cache_read_input_token_cost: 1\nlangsmith_api_key: l\nbedrock_tags: {a: b}\ntext_completion: true",
+         cache_creation_input_token_cost: 1\nlangsmith_api_key: l\nbedrock_tags: {a: b}\ntext_completion: true",
     ));
     assert!(config.groups[0].deployments[0].defaults.is_empty());
     for said in [
@@ -344,7 +344,7 @@ fn what_litellm_keeps_for_itself_is_not_sent_upstream() {
         "`mode` belongs in `model_info`",
         "did you mean `rpm`?",
         "`supports_system_message` is not supported",
-        "`cache_read_input_token_cost` is not supported",
+        "`cache_creation_input_token_cost` is not supported",
         "`langsmith_api_key` is not supported",
         "`bedrock_tags` is not supported",
         "`text_completion` is not supported",
