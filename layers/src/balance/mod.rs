@@ -99,5 +99,6 @@ pub use exhausted::Exhausted;
 pub use future::ResponseFuture;
 pub use load::InFlight;
 pub use members::Members;
+pub use queue::QueueListener;
 pub use service::{RateLimitBalance, RateLimitBalanceLayer, RequestReader, RequestSettings};
 pub use strategy::Strategy;

@@ -2,8 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -13,11 +15,27 @@ use crate::{
     sync::{AtomicUsize, Mutex},
 };
 
+/// A listener that is notified of each request that waits for capacity. It must not block, nor call the balancer.
+pub trait QueueListener: Send + Sync {
+    /// Notifies the listener of a request that joins the queue.
+    fn joined(&self);
+
+    /// Notifies the listener of a request that is no longer in the queue, after it has waited so long: it has found
+    /// capacity, was refused, or was cancelled.
+    fn left(&self, waited: Duration);
+}
+
 /// The queue of a group. Endpoints notify it of capacity that returns early.
-#[derive(Debug)]
 pub(super) struct WaitQueue {
     len: AtomicUsize,
     queue: Mutex<Queue>,
+    listener: Option<Arc<dyn QueueListener>>,
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitQueue").field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 /// The position of a request in the queue. Leaves the queue when dropped.
@@ -25,13 +43,14 @@ pub(super) struct WaitQueue {
 pub(super) struct QueueTicket {
     queue: Arc<WaitQueue>,
     number: u64,
+    joined: Instant,
     /// The time until which the request waits.
     pub(super) expires: Instant,
 }
 
 impl WaitQueue {
-    pub(super) fn new() -> Self {
-        Self { len: AtomicUsize::new(0), queue: Mutex::new(Queue::default()) }
+    pub(super) fn new(listener: Option<Arc<dyn QueueListener>>) -> Self {
+        Self { len: AtomicUsize::new(0), queue: Mutex::new(Queue::default()), listener }
     }
 
     /// Returns the number of requests that wait. Takes no lock.
@@ -56,7 +75,10 @@ impl WaitQueue {
     ) -> Option<QueueTicket> {
         let now = Instant::now();
         let number = self.with(|queue| (queue.len() < max).then(|| queue.join(excludes, now, expires)))?;
-        Some(QueueTicket { queue: Arc::clone(self), number, expires })
+        if let Some(listener) = &self.listener {
+            listener.joined();
+        }
+        Some(QueueTicket { queue: Arc::clone(self), number, joined: now, expires })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
@@ -99,6 +121,9 @@ impl QueueTicket {
 impl Drop for QueueTicket {
     fn drop(&mut self) {
         wake(self.queue.with(|queue| queue.remove(self.number)));
+        if let Some(listener) = &self.queue.listener {
+            listener.left(Instant::now().saturating_duration_since(self.joined));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The layer and its service: [`RateLimitBalanceLayer`], [`RateLimitBalance`].
 
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -11,8 +12,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    exhausted::Exhausted, future::ResponseFuture, load::InFlight, members::Members, picker::Picker,
-    queue::WaitQueue, strategy::Strategy,
+    exhausted::Exhausted,
+    future::ResponseFuture,
+    load::InFlight,
+    members::Members,
+    picker::Picker,
+    queue::{QueueListener, WaitQueue},
+    strategy::Strategy,
 };
 use crate::{
     AtResponse, Attempts, Endpoint, IntoServiceError, Setting, TrackOutcome,
@@ -24,7 +30,7 @@ use crate::{
 /// The layer that balances requests over many [`Endpoint`]s.
 ///
 /// `T` attaches an [`InFlight`] handle to each response. The other parameters are the settings that read a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RateLimitBalanceLayer<T, A = NoAttempts, D = Constant<Option<Instant>>, K = Constant<u8>> {
     strategy: Strategy,
     seed: Option<u64>,
@@ -32,6 +38,17 @@ pub struct RateLimitBalanceLayer<T, A = NoAttempts, D = Constant<Option<Instant>
     reader: RequestSettings<A, D, K>,
     max_wait: Duration,
     max_queue: usize,
+    queue_listener: Option<Arc<dyn QueueListener>>,
+}
+
+impl<T, A, D, K> fmt::Debug for RateLimitBalanceLayer<T, A, D, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitBalanceLayer")
+            .field("strategy", &self.strategy)
+            .field("max_wait", &self.max_wait)
+            .field("max_queue", &self.max_queue)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<C> RateLimitBalanceLayer<AtResponse<C>> {
@@ -52,6 +69,7 @@ impl<T> RateLimitBalanceLayer<T> {
             reader: RequestSettings::NONE,
             max_wait: Duration::from_secs(2),
             max_queue: 1_000,
+            queue_listener: None,
         }
     }
 }
@@ -59,8 +77,8 @@ impl<T> RateLimitBalanceLayer<T> {
 impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
     /// Sets a [`TrackOutcome`] in place of the classifier: for responses that end after their head.
     pub fn with_tracking<U>(self, track: U) -> RateLimitBalanceLayer<U, A, D, K> {
-        let Self { strategy, seed, reader, max_wait, max_queue, .. } = self;
-        RateLimitBalanceLayer { strategy, seed, track, reader, max_wait, max_queue }
+        let Self { strategy, seed, reader, max_wait, max_queue, queue_listener, .. } = self;
+        RateLimitBalanceLayer { strategy, seed, track, reader, max_wait, max_queue, queue_listener }
     }
 
     /// Returns a balancer of plain services, which have no limit of their own; an error or a slow response only changes how
@@ -84,6 +102,13 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
     pub const fn with_queue(mut self, timeout: Duration, max: usize) -> Self {
         self.max_wait = timeout;
         self.max_queue = max;
+        self
+    }
+
+    /// Sets a listener that is notified of the requests that wait for capacity.
+    #[must_use]
+    pub fn with_queue_listener(mut self, listener: Arc<dyn QueueListener>) -> Self {
+        self.queue_listener = Some(listener);
         self
     }
 
@@ -123,8 +148,9 @@ impl<T, A, D, K> RateLimitBalanceLayer<T, A, D, K> {
         self,
         map: impl FnOnce(RequestSettings<A, D, K>) -> RequestSettings<B, E, L>,
     ) -> RateLimitBalanceLayer<T, B, E, L> {
-        let Self { strategy, seed, track, reader, max_wait, max_queue } = self;
-        RateLimitBalanceLayer { strategy, seed, track, reader: map(reader), max_wait, max_queue }
+        let Self { strategy, seed, track, reader, max_wait, max_queue, queue_listener } = self;
+        let reader = map(reader);
+        RateLimitBalanceLayer { strategy, seed, track, reader, max_wait, max_queue, queue_listener }
     }
 }
 
@@ -133,7 +159,7 @@ impl<S, T: Clone, A: Clone, D: Clone, K: Clone> Layer<Vec<S>> for RateLimitBalan
 
     fn layer(&self, endpoints: Vec<S>) -> Self::Service {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
-        let queue = Arc::new(WaitQueue::new());
+        let queue = Arc::new(WaitQueue::new(self.queue_listener.clone()));
         let listener: Arc<dyn CapacityListener> = Arc::<WaitQueue>::clone(&queue);
         RateLimitBalance {
             shared: Arc::new(Shared {

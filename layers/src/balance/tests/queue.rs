@@ -122,3 +122,38 @@ async fn a_request_that_accepts_only_untried_endpoints_gets_no_retry_after() {
     let behind = call(&balance, hurried).await;
     assert_eq!(behind.expect_err("none is untried"), Failed::Exhausted(Exhausted::NO_ENDPOINT));
 }
+
+/// The number of requests that have joined a queue, and the waits of those that have left it.
+#[derive(Default)]
+struct Waits {
+    joined: std::sync::atomic::AtomicUsize,
+    left: Mutex<Vec<Duration>>,
+}
+
+impl crate::balance::QueueListener for Waits {
+    fn joined(&self) {
+        self.joined.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn left(&self, waited: Duration) {
+        self.left.lock().unwrap().push(waited);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_listener_is_notified_of_every_request_that_waits_and_of_its_wait() {
+    let (server, meters, waits) = (Server::new(0, Duration::ZERO), bursting(1), Arc::new(Waits::default()));
+    let listener: Arc<dyn crate::balance::QueueListener> = Arc::<Waits>::clone(&waits);
+    let balance = layer(Strategy::Adaptive).with_queue(secs(120), 2).with_queue_listener(listener);
+    let balance = balance.layer(vec![deployment(&server, &meters, rpm(1))]);
+    call(&balance, Ask::default()).await.expect("one");
+    assert_eq!(waits.joined.load(std::sync::atomic::Ordering::Relaxed), 0);
+    let mut cancelled = spawn(call(&balance, Ask::default()));
+    assert_pending!(cancelled.poll());
+    sleep(secs(5)).await;
+    drop(cancelled);
+    call(&balance, Ask::default()).await.expect("the next minute");
+    assert_eq!(waits.joined.load(std::sync::atomic::Ordering::Relaxed), 2);
+    let left = waits.left.lock().unwrap();
+    assert!(left[0] == secs(5) && (secs(50)..secs(60)).contains(&left[1]), "{left:?}");
+}
