@@ -151,7 +151,7 @@ impl Scene {
     }
 
     fn repeats(&self) -> Result<u64, BoxError> {
-        let text = self.state.render_metrics()?;
+        let text = self.state.render_metrics();
         let line = text.lines().find_map(|line| line.strip_prefix("tollgate_retry_budget_repeats_total "));
         Ok(line.unwrap_or("0").parse()?)
     }

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use arc_swap::ArcSwap;
@@ -14,15 +14,17 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body_util::Empty;
 use pin_project_lite::pin_project;
+use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::{
     body::Body,
-    deployment::instrument::Instrument,
     front::{
         admin::Admin, admission::AdmissionControl, auth::Auth, call_id::CallId, catch_panic::CatchPanic,
-        handle_error::HandleError, paths::Paths, request_body::ReadRequest,
+        handle_error::HandleError, headers::CALL_ID, paths::Paths, request_body::ReadRequest,
     },
+    group::instrument::Instrument,
+    record::{OpenRecord, Recorder, current},
 };
 
 /// The type of the stack that [`stack::gateway`](crate::stack::gateway) builds above the tree.
@@ -54,11 +56,23 @@ type Front = CallId<
 #[derive(Clone)]
 pub struct Gateway {
     tree: Arc<ArcSwap<Front>>,
+    /// `None` if the records of requests are not read.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Gateway {
-    pub(crate) fn new(front: Front) -> Self {
-        Self { tree: Arc::new(ArcSwap::from_pointee(front)) }
+    pub(crate) fn new(front: Front, recorder: Option<Recorder>) -> Self {
+        Self { tree: Arc::new(ArcSwap::from_pointee(front)), recorder: recorder.map(Arc::new) }
+    }
+
+    /// Returns the gateway for the requests on one connection.
+    pub(crate) fn of_connection(&self, stream: &TcpStream) -> Self {
+        let of_peer = |recorder: &Arc<Recorder>| match stream.peer_addr() {
+            Ok(peer) => Arc::new(recorder.of_peer(peer)),
+            // The connection is broken already.
+            Err(_) => Arc::clone(recorder),
+        };
+        Self { tree: Arc::clone(&self.tree), recorder: self.recorder.as_ref().map(of_peer) }
     }
 
     /// Replaces the tree of this gateway and of all its clones with the current tree of `other`. A request in flight
@@ -96,7 +110,13 @@ where
         // Always ready: admission control rejects with a response, not with backpressure.
         let _ready =
             Service::<http::Request<B>>::poll_ready(&mut front, &mut Context::from_waker(Waker::noop()));
-        ResponseFuture { inner: front.call(request) }
+        match self.recorder.as_ref().map(|recorder| Box::new(recorder.begin(&request))) {
+            None => ResponseFuture { inner: front.call(request), record: None },
+            Some(record) => {
+                let inner = current::with(Arc::clone(record.draft()), || front.call(request));
+                ResponseFuture { inner, record: Some(record) }
+            }
+        }
     }
 }
 
@@ -106,6 +126,7 @@ pin_project! {
         #[pin]
         // The future type does not depend on the type of the request body.
         inner: <Front as Service<http::Request<Empty<Bytes>>>>::Future,
+        record: Option<Box<OpenRecord>>,
     }
 }
 
@@ -113,8 +134,23 @@ impl Future for ResponseFuture {
     type Output = Result<http::Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(cx)
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx));
+        Poll::Ready(match this.record.take() {
+            None => response,
+            Some(record) => response.map(|response| recorded(response, record)),
+        })
     }
+}
+
+/// Records the response to the end of its body.
+fn recorded(response: http::Response<Body>, mut record: Box<OpenRecord>) -> http::Response<Body> {
+    let (parts, body) = response.into_parts();
+    if let Some(facts) = record.response() {
+        facts.status = parts.status.as_u16();
+        facts.call_id = parts.headers.get(CALL_ID).cloned();
+    }
+    http::Response::from_parts(parts, body.recorded(record))
 }
 
 #[cfg(test)]

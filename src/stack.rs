@@ -22,9 +22,7 @@ use crate::{
     body::{BodyOutcome, Classifier, Response, Secrets},
     classify,
     config::{Config, Deployment, Group, Settings},
-    deployment::{
-        self, instrument::Instrument, peek::PeekLayer, record_origin::RecordOrigin, upstream::Deployed,
-    },
+    deployment::{self, peek::PeekLayer, record_attempt::RecordAttempt, upstream::Deployed},
     error::Origin,
     front::{
         admin::Admin,
@@ -39,7 +37,7 @@ use crate::{
         request_body::ReadRequest,
     },
     gateway::Gateway,
-    group::{self, ArcService},
+    group::{self, ArcService, instrument::Instrument},
     provider::{self, Encoder},
     request::{self, Request},
     state::State,
@@ -77,8 +75,8 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
         .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots
-        .service(ReadRequest::new(tree, &config.settings, options.expose_upstreams));
-    Ok(Gateway::new(front))
+        .service(ReadRequest::new(tree, &config.settings, options.expose_upstreams, state.has_readers()));
+    Ok(Gateway::new(front, state.recorder()))
 }
 
 /// Builds the tree: from the parsed request to a group, over all fallbacks.
@@ -130,6 +128,7 @@ fn group(
                 .with_tracking(BodyOutcome)
                 .with_attempts(request::attempts)
                 .with_queue(settings.queue_timeout, settings.max_queue)
+                .with_queue_listener(state.metrics.group(&g.name))
                 .with_kind(group::settings::kind) // latency: streams and plain responses are compared apart
                 .with_deadline(request::deadline),
         )
@@ -148,14 +147,14 @@ fn deployment(
     let upstream = state.upstream(d, settings);
     // The token meter needs the usage of a stream, which an upstream sends only on request.
     let include_usage = (settings.needs_usage || d.limits.tpm.is_some()) && provider::requests_usage(d);
-    let meter = state.metrics.deployment(&d.group, &d.id);
+    let origin = Arc::new(Origin::of(d, &state.metrics));
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_event_limit(settings.max_event_bytes)
         .with_held_events(state.held_events(settings))
         .with_broken_events(settings.pass_broken_events)
-        .with_broken_count(meter.broken_events());
+        .with_broken_count(origin.metrics.broken_events());
     let deployment = ServiceBuilder::new()
         // health: a failing deployment cools down
         .layer(
@@ -169,8 +168,7 @@ fn deployment(
                 .with_cost(deployment::settings::cost)
                 .with_weight(deployment::settings::endpoint_weight(d)),
         )
-        .layer(Instrument::layer(meter)) // outside Timeout: each attempt is counted once
-        .layer(RecordOrigin::layer(Arc::new(Origin::of(d)))) // outside Timeout: a timeout names its deployment too
+        .layer(RecordAttempt::layer(origin)) // outside Timeout: a timeout is counted, and names its deployment
         .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // attempt limit or deadline, the shorter
         .layer(peek) // holds a stream until its first content: an error before it can be retried
         .service(Deployed::new(Encoder::new(d)?, include_usage, upstream)); // encodes and sends

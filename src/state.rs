@@ -3,11 +3,7 @@
 //! Quota meters, health, connections and metrics, keyed by the id of the deployment. A new tree over the same state
 //! keeps the used quota, the cooldowns and the open connections.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tollgate_layers::{
@@ -28,9 +24,10 @@ use crate::{
     },
     error::TransportError,
     front::paths::Draining,
-    metrics::Metrics,
+    metrics::{Format, Metrics},
+    record::{RecordReader, Recorder, TrustedProxies},
+    registry::{AccountKey, Handles, Registry},
     request::{self, GroupNames},
-    shared_map::SharedMap,
 };
 
 /// A function that returns the upstream of a deployment.
@@ -43,9 +40,11 @@ pub struct State {
     /// The flag that the process is draining before its shutdown.
     pub draining: Draining,
     connect: Connect,
-    registry: Mutex<Registry>,
+    registry: Registry,
     held_events: HeldEvents,
     grace: Duration,
+    readers: Vec<Arc<dyn RecordReader>>,
+    proxies: TrustedProxies,
 }
 
 /// The time for which the state of a deployment that no tree has is kept, in case a reload brings it back.
@@ -57,26 +56,6 @@ impl fmt::Debug for State {
     }
 }
 
-/// The shared handles of each deployment, by the deployment's id.
-#[derive(Debug, Default)]
-struct Registry {
-    meters: SharedMap<Arc<str>, Meters>,
-    /// The health of each deployment, and the fingerprint of the target that it was recorded for.
-    health: SharedMap<Arc<str>, (u64, EndpointHealth)>,
-    accounts: SharedMap<AccountKey, Account>,
-    /// The meters of each client key, by its name.
-    clients: SharedMap<Arc<str>, Meters>,
-}
-
-/// The key of an account: a `quota_group`, or a single deployment.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum AccountKey {
-    /// The name of a `quota_group`, which its deployments share.
-    Group(Arc<str>),
-    /// The id of a deployment without a `quota_group`.
-    Deployment(Arc<str>),
-}
-
 impl State {
     /// Creates a state without usage, cooldowns or connections. Deployments are called over HTTP; mock deployments
     /// respond in the process.
@@ -84,12 +63,14 @@ impl State {
     /// # Errors
     /// Returns an error if the TLS client cannot be set up.
     pub fn new() -> Result<Self, BoxError> {
-        let client = Client::new()?;
-        Ok(Self::with_connect(Box::new(move |deployment, settings| match &deployment.mock {
+        let metrics = Metrics::default();
+        let client = Client::new(metrics.connections())?;
+        let connect: Connect = Box::new(move |deployment, settings| match &deployment.mock {
             Some(mock) => Arc::new(MockUpstream::new(mock, Arc::clone(&deployment.target.model))),
             None if deployment.target.http2 => client.http2(settings.upstream_keepalive_timeout),
             None => client.http1(&deployment.target.base, settings.upstream_keepalive_timeout),
-        })))
+        });
+        Ok(Self::with_connect(connect, metrics))
     }
 
     /// Creates a state with the upstreams that `connect` returns: for a simulation, or for an application with its own
@@ -97,7 +78,7 @@ impl State {
     pub fn with_upstreams(
         connect: impl Fn(&Deployment) -> Arc<dyn Upstream> + Send + Sync + 'static,
     ) -> Self {
-        Self::with_connect(Box::new(move |deployment, _| connect(deployment)))
+        Self::with_connect(Box::new(move |deployment, _| connect(deployment)), Metrics::default())
     }
 
     /// Sets the service that responds for the deployment with this id (`model_info.id`), in place of a call over HTTP: a
@@ -154,15 +135,41 @@ impl State {
         self
     }
 
-    fn with_connect(connect: Connect) -> Self {
+    fn with_connect(connect: Connect, metrics: Metrics) -> Self {
         Self {
-            metrics: Metrics::default(),
             draining: Draining::default(),
             connect,
-            registry: Mutex::default(),
+            registry: metrics.registry().clone(),
+            metrics,
             held_events: HeldEvents::default(),
             grace: GRACE,
+            readers: Vec::new(),
+            proxies: TrustedProxies::default(),
         }
+    }
+
+    /// Adds a reader of the records of all requests.
+    #[must_use]
+    pub(crate) fn with_reader(mut self, reader: Arc<dyn RecordReader>) -> Self {
+        self.readers.push(reader);
+        self
+    }
+
+    /// Sets the proxies that are believed when they report the address of a client.
+    #[must_use]
+    pub(crate) fn with_trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Returns true if the records of requests are read.
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Returns a recorder for the readers, if there are any.
+    pub(crate) fn recorder(&self) -> Option<Recorder> {
+        self.has_readers().then(|| Recorder::new(self.readers.clone(), self.proxies.clone()))
     }
 
     /// Sets the time for which the meters, the health and the metrics of a deployment are kept after the last tree with it
@@ -182,21 +189,13 @@ impl State {
     /// each new tree; call it once more after the grace if no other tree follows.
     pub fn prune(&self) {
         let now = Instant::now();
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.meters.prune(now, self.grace);
-        registry.health.prune(now, self.grace);
-        registry.accounts.prune(now, self.grace);
-        registry.clients.prune(now, self.grace);
-        drop(registry);
+        self.registry.prune(now, self.grace);
         self.metrics.prune(now, self.grace);
     }
 
     /// Returns all metrics in Prometheus' text format, as `/metrics` does.
-    ///
-    /// # Errors
-    /// Returns an error if the encoder rejects a value, which would be a bug in the gateway.
-    pub fn render_metrics(&self) -> Result<String, fmt::Error> {
-        self.metrics.render()
+    pub fn render_metrics(&self) -> String {
+        self.metrics.render(Format::Prometheus)
     }
 
     /// Returns the upstream of a deployment.
@@ -220,8 +219,8 @@ impl State {
     /// Returns the quota meters of a deployment, with the limits of the current configuration. The meters keep their
     /// usage, unless the deployment has moved to another account: then they start at zero.
     pub(crate) fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let account = Some(registry.account(deployment));
+        let mut registry = self.registry.lock();
+        let account = Some(account(&mut registry, deployment));
         let limits = Limits { account, ..limits(deployment, settings) };
         match registry.meters.get(&deployment.id) {
             Some(meters) if meters.limits().account == limits.account => {
@@ -242,12 +241,12 @@ impl State {
             return Vec::new();
         }
         let groups = Arc::new(GroupNames::new(config));
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock();
         let client = |key: &ClientKey| {
             let create = || Meters::new(key_limits(key));
             let meters = registry.clients.get_or_insert_with(Arc::clone(&key.name), create);
             meters.set_limits(key_limits(key));
-            Arc::new(request::Client::new(key, &groups, meters))
+            Arc::new(request::Client::new(key, &groups, (meters, self.metrics.key(&key.name))))
         };
         config.keys.iter().map(client).collect()
     }
@@ -257,7 +256,7 @@ impl State {
     pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> EndpointHealth {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock();
         match registry.health.get(&deployment.id) {
             Some((recorded, health)) if *recorded == fingerprint => {
                 health.set_config(policy);
@@ -272,16 +271,14 @@ impl State {
     }
 }
 
-impl Registry {
-    /// Returns the account of a deployment: its own, or the one of its `quota_group`.
-    fn account(&mut self, deployment: &Deployment) -> Account {
-        let key = match &deployment.info.quota_group {
-            Some(group) => AccountKey::Group(Arc::clone(group)),
-            None => AccountKey::Deployment(Arc::clone(&deployment.id)),
-        };
-        let quota_exhausted = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
-        self.accounts.get_or_insert_with(key, || Account::new(quota_exhausted))
-    }
+/// Returns the account of a deployment: its own, or the one of its `quota_group`.
+fn account(registry: &mut Handles, deployment: &Deployment) -> Account {
+    let key = match &deployment.info.quota_group {
+        Some(group) => AccountKey::Group(Arc::clone(group)),
+        None => AccountKey::Deployment(Arc::clone(&deployment.id)),
+    };
+    let quota_exhausted = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
+    registry.accounts.get_or_insert_with(key, || Account::new(quota_exhausted))
 }
 
 /// Returns the limits of a deployment, without its account.

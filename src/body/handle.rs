@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGuard, quota::QuotaGuard};
 
-use crate::metrics::RequestMetrics;
+use crate::{
+    metrics::{BodyStats, RequestMetrics, ResponseHead},
+    record::AttemptHandle,
+};
 
 /// A handle that is notified of an attempt's outcome, or dropped when the attempt is cancelled. An enum, so that
 /// attaching a handle does not allocate.
@@ -18,6 +21,8 @@ pub(crate) enum OutcomeHandle {
     Cooldown(HealthGuard),
     /// A metric: the requests in flight in its scope.
     Count(RequestMetrics),
+    /// The record's: the end of the attempt.
+    Attempt(AttemptHandle),
     /// A callback, for example a late failure's log line.
     Callback(OutcomeCallback),
     /// A permit of admission control, released whatever the outcome is.
@@ -26,20 +31,20 @@ pub(crate) enum OutcomeHandle {
 
 impl OutcomeHandle {
     /// Notifies the handle of a stream's response, which came after the head: see [`RequestMetrics::head`].
-    pub(super) fn head(&mut self, success: bool, complete: bool) {
+    pub(super) fn head(&mut self, head: ResponseHead) {
         if let Self::Count(count) = self {
-            count.head(success, complete);
+            count.head(head);
         }
     }
-}
 
-impl OnComplete for OutcomeHandle {
-    fn complete(self, outcome: &Outcome) {
+    /// Notifies the handle of the outcome.
+    pub(super) fn complete(self, outcome: &Outcome, stats: BodyStats) {
         match self {
             Self::Balance(flight) => flight.complete(outcome),
             Self::Quota(held) => held.complete(outcome),
             Self::Cooldown(watch) => watch.complete(outcome),
-            Self::Count(count) => count.complete(outcome),
+            Self::Count(count) => count.complete(outcome, stats),
+            Self::Attempt(attempt) => attempt.complete(outcome, stats),
             Self::Callback(listener) => listener.complete(outcome),
             Self::Permit(permit) => drop(permit),
         }
@@ -53,6 +58,7 @@ impl fmt::Debug for OutcomeHandle {
             Self::Quota(_) => "Quota",
             Self::Cooldown(_) => "Cooldown",
             Self::Count(_) => "Count",
+            Self::Attempt(_) => "Attempt",
             Self::Callback(_) => "Callback",
             Self::Permit(_) => "Permit",
         })
@@ -69,7 +75,7 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, AttemptHandle => Attempt, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
 /// The function of an [`OutcomeCallback`]. Its argument is the outcome, or `None` if the response was cancelled.
 ///
@@ -131,7 +137,7 @@ impl Handles {
     }
 
     /// Notifies all handles, the innermost first.
-    pub(super) fn complete(&mut self, outcome: &Outcome) {
-        self.take().into_iter().for_each(|handle| handle.complete(outcome));
+    pub(super) fn complete(&mut self, outcome: &Outcome, stats: BodyStats) {
+        self.take().into_iter().for_each(|handle| handle.complete(outcome, stats));
     }
 }

@@ -27,6 +27,7 @@ mod handle;
 pub(crate) mod held_events;
 pub(crate) mod opening;
 pub(crate) mod plain;
+mod recorded;
 mod response_body;
 mod resume;
 pub(crate) mod secrets;

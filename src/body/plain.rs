@@ -4,7 +4,10 @@ use bytes::Bytes;
 use tollgate_layers::Outcome;
 
 use super::{active::Decoder, byte_queue::ByteQueue, opening::Opening, watch::Usage};
-use crate::error::{BodyError, StreamBreak};
+use crate::{
+    error::{BodyError, StreamBreak},
+    metrics::BodyStats,
+};
 
 /// The size of the kept end of a response, in bytes: enough for the usage object and the members that commonly follow
 /// it.
@@ -56,11 +59,20 @@ impl Plain {
         self.ready.gather()
     }
 
+    /// Returns the facts for the metrics.
+    pub(crate) fn stats(&self) -> BodyStats {
+        BodyStats { tokens: self.usage().map(|usage| usage.tokens()).unwrap_or_default(), events: 0 }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.tail.as_deref().and_then(usage_in)
+    }
+
     /// Returns the outcome. `so_far` is the outcome by the response's head.
     pub(crate) fn conclude(&self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         match over {
             Err(broken) => broken.outcome(),
-            Ok(()) => so_far.with_used(self.tail.as_deref().and_then(usage_in).map(|usage| usage.total())),
+            Ok(()) => so_far.with_used(self.usage().map(|usage| usage.total())),
         }
     }
 }

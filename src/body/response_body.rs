@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tollgate_layers::{Class, OnComplete, Outcome};
+use tokio::time::Instant;
+use tollgate_layers::{Class, Outcome};
 
 use super::{
     active::{ActiveBody, Output},
@@ -18,9 +19,14 @@ use super::{
     events::Events,
     handle::OutcomeHandle,
     plain::Plain,
+    recorded::RecordedBody,
     resume::{Resume, ResumedOutput, ResumedStream},
 };
-use crate::error::{BodyError, Origin, StreamBreak};
+use crate::{
+    error::{BodyError, Origin, StreamBreak},
+    metrics::{BodyStats, ResponseHead, Tokens},
+    record::OpenRecord,
+};
 
 /// A response's body: its bytes, its outcome (or its outcome so far), and the handles that are notified of the outcome.
 ///
@@ -33,6 +39,8 @@ pub struct Body {
     /// True for a stream that has returned nothing since it was made.
     opening: bool,
     outcome: Outcome,
+    /// The tokens of a complete response.
+    tokens: Tokens,
     origin: Option<Arc<Origin>>,
 }
 
@@ -44,6 +52,7 @@ enum State {
     Plain(Box<ActiveBody<Plain>>),
     Resumed(Box<ResumedStream>),
     Early(Box<EarlyStream>),
+    Recorded(Box<RecordedBody>),
 }
 
 /// A part of a stream that continues another part.
@@ -65,26 +74,37 @@ impl Body {
         Self::ended(bytes, Outcome::new(Class::Success))
     }
 
+    const fn new(state: State, outcome: Outcome) -> Self {
+        let tokens = Tokens { input: 0, cached: 0, output: 0 };
+        Self { state, opening: false, outcome, tokens, origin: None }
+    }
+
     /// Returns a complete body with this outcome. Retry and Fallback can hold it without holding a connection.
     pub(crate) fn ended(bytes: impl Into<Bytes>, outcome: Outcome) -> Self {
-        Self { state: State::rest(bytes.into()), opening: false, outcome, origin: None }
+        Self::new(State::rest(bytes.into()), outcome)
     }
 
     /// Returns the body of an event stream; `so_far` is the outcome by its head.
     pub(crate) fn events(active: Box<ActiveBody<Events>>, so_far: Outcome) -> Self {
-        Self { state: State::Events(active), opening: true, outcome: so_far, origin: None }
+        Self { opening: true, ..Self::new(State::Events(active), so_far) }
     }
 
     /// Returns the body of a plain response that is too long to be held; `so_far` is the outcome by its head.
     pub(crate) fn plain(active: Box<ActiveBody<Plain>>, so_far: Outcome) -> Self {
-        Self { state: State::Plain(active), opening: false, outcome: so_far, origin: None }
+        Self::new(State::Plain(active), so_far)
     }
 
     /// Returns the body of a stream whose head is sent before `call` returns its response: comments, one every `period`, and
     /// then the response. The outcome so far means nothing.
     pub(crate) fn early(call: PendingResponse, period: Duration) -> Self {
         let state = State::Early(Box::new(EarlyStream::new(call, period)));
-        Self { state, opening: false, outcome: Outcome::new(Class::Success), origin: None }
+        Self::new(state, Outcome::new(Class::Success))
+    }
+
+    /// Sets the tokens of a body that is complete.
+    pub(crate) fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self
     }
 
     /// Sets how this stream continues when it breaks. Handles that are attached later are notified of the outcome of
@@ -94,8 +114,12 @@ impl Body {
             State::Events(active) => {
                 self.state = State::Resumed(Box::new(ResumedStream::new(active, resume)))
             }
-            other
-            @ (State::Done | State::Full(_) | State::Plain(_) | State::Resumed(_) | State::Early(_)) => {
+            other @ (State::Done
+            | State::Full(_)
+            | State::Plain(_)
+            | State::Resumed(_)
+            | State::Early(_)
+            | State::Recorded(_)) => {
                 self.state = other;
             }
         }
@@ -106,7 +130,20 @@ impl Body {
         match self.state {
             State::Events(active) => Some(StreamPart::Active(active, self.outcome)),
             State::Full(bytes) => Some(StreamPart::Full(bytes, self.outcome)),
-            State::Done | State::Plain(_) | State::Resumed(_) | State::Early(_) => None,
+            State::Done | State::Plain(_) | State::Resumed(_) | State::Early(_) | State::Recorded(_) => None,
+        }
+    }
+
+    /// Returns the bytes that are left of a body that is complete.
+    pub(crate) const fn full_bytes(&self) -> Option<&Bytes> {
+        match &self.state {
+            State::Full(bytes) => Some(bytes),
+            State::Done
+            | State::Events(_)
+            | State::Plain(_)
+            | State::Resumed(_)
+            | State::Early(_)
+            | State::Recorded(_) => None,
         }
     }
 
@@ -134,7 +171,9 @@ impl Body {
     pub(crate) const fn has_ended(&self) -> bool {
         match self.state {
             State::Done | State::Full(_) => true,
-            State::Events(_) | State::Plain(_) | State::Resumed(_) | State::Early(_) => false,
+            State::Events(_) | State::Plain(_) | State::Resumed(_) | State::Early(_) | State::Recorded(_) => {
+                false
+            }
         }
     }
 
@@ -144,29 +183,42 @@ impl Body {
     }
 
     /// Attaches a handle, which is notified of the outcome: at once, if the outcome is final already.
+    #[inline]
     pub(crate) fn attach(&mut self, handle: impl Into<OutcomeHandle>) {
         match &mut self.state {
-            State::Done | State::Full(_) => handle.into().complete(&self.outcome),
+            State::Done | State::Full(_) => {
+                handle.into().complete(&self.outcome, BodyStats { tokens: self.tokens, events: 0 })
+            }
             State::Events(active) => active.handles().add(handle.into()),
             State::Plain(active) => active.handles().add(handle.into()),
             State::Resumed(continued) => continued.handles().add(handle.into()),
             State::Early(early) => early.handles().add(handle.into()),
+            State::Recorded(recorded) => recorded.body.attach(handle),
         }
     }
 
+    /// Records the body to its end.
+    pub(crate) fn recorded(self, record: Box<OpenRecord>) -> Self {
+        let outcome = self.outcome;
+        Self::new(State::Recorded(Box::new(RecordedBody::new(self, record))), outcome)
+    }
+
     /// Stores the remaining bytes and the final outcome, and notifies the handles.
+    // Once in a response: its code would lengthen the way of every event.
+    #[inline(never)]
     fn settle(&mut self, rest: Bytes, outcome: Outcome) {
-        let mut handles = match &mut self.state {
-            State::Done | State::Full(_) | State::Early(_) => return,
-            State::Events(active) => std::mem::take(active.handles()),
-            State::Plain(active) => std::mem::take(active.handles()),
-            State::Resumed(continued) => std::mem::take(continued.handles()),
+        let (mut handles, stats) = match &mut self.state {
+            State::Done | State::Full(_) | State::Early(_) | State::Recorded(_) => return,
+            State::Events(active) => (std::mem::take(active.handles()), active.content.state().stats()),
+            State::Plain(active) => (std::mem::take(active.handles()), active.content.stats()),
+            // The handles of each part have counted its tokens.
+            State::Resumed(continued) => (std::mem::take(continued.handles()), BodyStats::default()),
         };
         // The connection is released before the handles are notified: a handle that announces free capacity must find
         // it free.
         self.state = State::rest(rest);
-        self.outcome = outcome;
-        handles.complete(&outcome);
+        (self.outcome, self.tokens) = (outcome, stats.tokens);
+        handles.complete(&outcome, stats);
     }
 
     /// Settles if the outcome is final.
@@ -185,7 +237,7 @@ impl Body {
                 }
                 Some(Err(_)) | None => return,
             },
-            State::Done | State::Full(_) | State::Resumed(_) | State::Early(_) => return,
+            State::Done | State::Full(_) | State::Resumed(_) | State::Early(_) | State::Recorded(_) => return,
         };
         self.settle(rest, outcome);
     }
@@ -258,8 +310,10 @@ impl Body {
     fn continue_with(&mut self, rest: Self, handles: Vec<OutcomeHandle>) {
         *self = rest;
         let (success, complete) = (self.outcome.is_success(), self.has_ended());
+        // The head was sent before, with this status.
+        let head = ResponseHead { success, complete, status: 200, at: Instant::now() };
         for mut handle in handles {
-            handle.head(success, complete);
+            handle.head(head);
             self.attach(handle);
         }
     }
@@ -279,7 +333,12 @@ impl State {
     fn take_full(&mut self) -> Option<Bytes> {
         match std::mem::replace(self, Self::Done) {
             Self::Full(bytes) => Some(bytes),
-            other @ (Self::Done | Self::Events(_) | Self::Plain(_) | Self::Resumed(_) | Self::Early(_)) => {
+            other @ (Self::Done
+            | Self::Events(_)
+            | Self::Plain(_)
+            | Self::Resumed(_)
+            | Self::Early(_)
+            | Self::Recorded(_)) => {
                 *self = other;
                 None
             }
@@ -306,12 +365,16 @@ impl http_body::Body for Body {
                 Some(heartbeat) => Some(Ok(heartbeat)),
                 None => return Pin::new(this).poll_frame(cx),
             },
+            State::Recorded(recorded) => ready!(recorded.poll_data(cx)),
         };
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Done)
+        match &self.state {
+            State::Recorded(recorded) => recorded.body.is_end_stream(),
+            state => matches!(state, State::Done),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -319,6 +382,7 @@ impl http_body::Body for Body {
             State::Done => SizeHint::with_exact(0),
             State::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             State::Plain(active) => active.content.left().map(SizeHint::with_exact).unwrap_or_default(),
+            State::Recorded(recorded) => recorded.body.size_hint(),
             State::Events(_) | State::Resumed(_) | State::Early(_) => SizeHint::default(),
         }
     }

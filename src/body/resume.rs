@@ -147,11 +147,12 @@ impl ResumedStream {
         let rest = content.drain();
         let outcome = content.conclude(over, so_far);
         let last = content.drain();
+        let stats = content.state().stats();
         let is_text = content.transcript().map(|text| self.prefix.push_str(text)).is_some();
         // The connection is released before the handles of the part are notified: only then is capacity free for the
         // next part.
         drop(active);
-        handles.complete(&outcome);
+        handles.complete(&outcome, stats);
         let next = if broke { self.call(is_text, &outcome) } else { None };
         match next {
             Some(response) => {

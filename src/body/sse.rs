@@ -80,6 +80,7 @@ impl Framer {
     }
 
     /// Adds the next piece of the stream. A piece that begins with an event is not copied.
+    #[inline]
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.compact();
         if self.buf.is_empty() {
@@ -121,6 +122,7 @@ impl Framer {
     }
 
     /// Returns the next complete block.
+    #[inline]
     pub(crate) fn next_block(&mut self) -> Result<Option<EventBlock<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {
@@ -191,6 +193,7 @@ impl Framer {
 
     /// Returns the complete blocks from `from` on, and discards all complete blocks. Returning the whole buffer costs
     /// no reference count.
+    #[inline]
     pub(crate) fn take_blocks(&mut self, from: usize) -> Bytes {
         if from == 0 && self.start == self.buf.len() {
             self.start = 0;

@@ -1,9 +1,9 @@
 //! Response tracking for the layers: [`BodyOutcome`].
 
-use tollgate_layers::{Classify, OnComplete, Outcome, TrackOutcome};
+use tollgate_layers::{Classify, Outcome, TrackOutcome};
 
 use super::{Response, handle::OutcomeHandle};
-use crate::error::HasOutcome;
+use crate::{error::HasOutcome, metrics::BodyStats};
 
 /// Reads a response's outcome from its body, and attaches handles to the body. The outcome is computed once, by Peek.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +27,7 @@ where
         // In place: a response head is some hundred bytes, and several handles are attached to each.
         match &mut result {
             Ok(response) => response.body_mut().attach(handle),
-            Err(error) => handle.into().complete(&error.outcome()),
+            Err(error) => handle.into().complete(&error.outcome(), BodyStats::default()),
         }
         result
     }

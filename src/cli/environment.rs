@@ -40,6 +40,22 @@ pub(super) fn port(argument: Option<u16>) -> Result<u16, ExitCode> {
     }
 }
 
+/// Returns the level of LiteLLM's variable `LITELLM_LOG`, for a filter.
+pub(super) fn litellm_level() -> Option<&'static str> {
+    match variable("LITELLM_LOG")?.to_ascii_uppercase().as_str() {
+        "DEBUG" => Some("warn,tollgate=debug"),
+        "INFO" => Some("warn,tollgate=info"),
+        "WARNING" | "WARN" => Some("warn"),
+        "ERROR" | "CRITICAL" => Some("error"),
+        _ => None,
+    }
+}
+
+/// Returns true if LiteLLM's variable `JSON_LOGS` is set to true.
+pub(super) fn json_logs() -> bool {
+    variable("JSON_LOGS").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 /// Returns a variable of the environment without surrounding blanks. An empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     let value = env::var(name).ok()?.trim().to_owned();

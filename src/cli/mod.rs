@@ -3,9 +3,13 @@
 mod check;
 mod environment;
 mod litellm_flags;
+mod log;
+mod monitor;
+mod reload;
 mod rules;
 mod serve;
 mod simulate;
+mod start;
 
 use std::{
     ffi::OsString,
@@ -88,12 +92,19 @@ fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
 
 /// Returns the configuration and its warnings.
 fn load(path: &Path) -> Result<(Config, Diagnostics), InvalidFile> {
+    load_with(path, &|name| std::env::var(name).ok())
+}
+
+/// Returns the configuration with these variables of the environment, and its warnings.
+fn load_with(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Diagnostics), InvalidFile> {
     let text = fs::read_to_string(path);
     let path = path.display().to_string();
     let text =
         text.map_err(|error| InvalidFile::Unreadable(format!("error: cannot read {path}: {error}\n")))?;
-    let env = |name: &str| std::env::var(name).ok();
-    let config = Config::from_files((&path, &text), &env, &|path| fs::read_to_string(path));
+    let config = Config::from_files((&path, &text), variable, &|path| fs::read_to_string(path));
     config.map_err(InvalidFile::Invalid)
 }
 

@@ -1,24 +1,36 @@
 //! The command `tollgate --config ..`: serves until SIGINT or SIGTERM, and reloads the configuration on SIGHUP.
 
 use std::{
-    io::IsTerminal,
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{self, SignalKind},
+    time::{Instant, interval},
 };
-use tracing_subscriber::EnvFilter;
 
-use super::{BAD_CONFIG, check::check, environment, failed, read, rules::Rules};
+use super::{
+    BAD_CONFIG,
+    check::check,
+    environment, failed,
+    log::LogArguments,
+    monitor::Monitor,
+    read,
+    reload::Reload,
+    rules::Rules,
+    start::{StartText, Style},
+};
 use crate::{
-    config::{Config, LeftOut, ListenerSettings},
+    config::Config,
     gateway::Gateway,
+    log::{AccessLog, LogWriter},
+    metrics::Metrics,
+    record::TrustedProxies,
     server::{self, DRAIN_TIMEOUT, Draining, Listener},
     stack,
     state::State,
@@ -27,6 +39,9 @@ use crate::{
 /// The time for which new connections are still accepted after SIGTERM: Kubernetes needs some seconds to remove a
 /// terminating pod from the load balancing of all nodes.
 const DEREGISTRATION_DELAY: Duration = Duration::from_secs(3);
+
+/// The interval of the reports while requests are finished.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// The arguments of `tollgate` without a subcommand.
 #[derive(Debug, clap::Args)]
@@ -46,6 +61,8 @@ pub(super) struct Arguments {
     check: bool,
     #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    log: LogArguments,
     /// Name the upstream of each response in its header `x-litellm-model-api-base`
     #[arg(long)]
     expose_upstreams: bool,
@@ -69,10 +86,11 @@ pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     }
     let (config, warnings) = read(&path)?;
     arguments.rules.apply(&config, &warnings).map_err(refused)?;
-    init_log();
+    arguments.log.init_events(&config.settings.logs);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
-    let code = runtime.block_on(run(arguments, path, &config));
+    let count = warnings.warnings().count();
+    let code = runtime.block_on(run(arguments, path, (&config, count)));
     // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
@@ -83,17 +101,12 @@ fn refused(reason: String) -> ExitCode {
     BAD_CONFIG.into()
 }
 
-fn init_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-}
-
-async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<ExitCode, ExitCode> {
-    let state = State::new().map_err(failed("cannot set up TLS"))?;
+async fn run(
+    arguments: Arguments,
+    path: PathBuf,
+    (config, warnings): (&Config, usize),
+) -> Result<ExitCode, ExitCode> {
+    let (state, writer) = state(&arguments.log, config)?;
     let (options, rules) = (arguments.options(), arguments.rules);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
@@ -101,14 +114,31 @@ async fn run(arguments: Arguments, path: PathBuf, config: &Config) -> Result<Exi
     let (listener, address) = listen(arguments, settings.backlog).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
-    announce(address, config);
-    let listener =
-        Listener::new(listener, max_connections(config)).with_keepalive_timeout(settings.keepalive_timeout);
-    let (service, draining) = (gateway.clone(), state.draining.clone());
+    print!("{}", StartText { address, config, warnings, style: Style::of_stdout() });
+    warn_open(address, config);
+    let listener = Listener::new(listener, max_connections(config))
+        .with_keepalive_timeout(settings.keepalive_timeout)
+        .with_metrics(state.metrics.connections());
+    let (service, draining, metrics) = (gateway.clone(), state.draining.clone(), state.metrics.clone());
+    metrics.reloads().loaded();
+    tokio::spawn(Monitor::default().watch(metrics.clone()));
     let left_out = Mutex::new(config.left_out.clone());
     let reload = Reload { path, options, rules, state, gateway, address, settings, left_out };
     tokio::spawn(reload.on_each(hangup));
-    Ok(exit_code(serve_until(signals, listener, service, draining).await))
+    let finished = serve_until(signals.received(metrics), listener, service, draining).await;
+    writer.into_iter().for_each(LogWriter::finish);
+    Ok(exit_code(finished))
+}
+
+/// Returns the state of the gateway, and the writer of its access log if there is one.
+fn state(log: &LogArguments, config: &Config) -> Result<(State, Option<LogWriter>), ExitCode> {
+    let state = State::new().map_err(failed("cannot set up TLS"))?;
+    let logs = &config.settings.logs;
+    let writer = log.writer(logs, state.metrics.dropped_log_lines())?;
+    let Some(queue) = writer.as_ref().map(LogWriter::queue) else { return Ok((state, None)) };
+    let proxies = TrustedProxies::new(logs.trusted_proxies.iter().copied());
+    let reader = Arc::new(AccessLog::new(queue, log.sample()));
+    Ok((state.with_reader(reader).with_trusted_proxies(proxies), writer))
 }
 
 async fn listen(arguments: Arguments, backlog: u32) -> Result<(TcpListener, SocketAddr), ExitCode> {
@@ -121,15 +151,17 @@ async fn listen(arguments: Arguments, backlog: u32) -> Result<(TcpListener, Sock
 
 /// Serves until a shutdown signal. Returns true if the requests in flight were finished then.
 async fn serve_until(
-    signals: ShutdownSignals,
+    shutdown: impl Future<Output = Duration>,
     listener: Listener,
     gateway: Gateway,
     draining: Draining,
 ) -> bool {
     if server::is_traced() {
-        server::serve(listener, server::traced(gateway), draining, signals.received()).await
+        let traced = move |stream: &TcpStream| server::traced(gateway.of_connection(stream));
+        server::serve_each(listener, traced, draining, shutdown).await
     } else {
-        server::serve(listener, gateway, draining, signals.received()).await
+        let service = move |stream: &TcpStream| gateway.of_connection(stream);
+        server::serve_each(listener, service, draining, shutdown).await
     }
 }
 
@@ -140,93 +172,6 @@ fn exit_code(finished: bool) -> ExitCode {
     }
     eprintln!("tollgate: {} s have passed: dropping the requests in flight", DRAIN_TIMEOUT.as_secs());
     ExitCode::FAILURE
-}
-
-/// Reads the configuration file again and replaces the tree that serves.
-struct Reload {
-    path: PathBuf,
-    options: stack::Options,
-    rules: Rules,
-    state: State,
-    gateway: Gateway,
-    address: SocketAddr,
-    /// The values in the file when the listener was created.
-    settings: ListenerSettings,
-    /// The deployments that the tree leaves out.
-    left_out: Mutex<Vec<LeftOut>>,
-}
-
-impl Reload {
-    async fn on_each(self, mut hangup: unix::Signal) {
-        let this = Arc::new(self);
-        while hangup.recv().await.is_some() {
-            let this = Arc::clone(&this);
-            tokio::spawn(Arc::clone(&this).prune_after_grace());
-            // Reading a large file would block requests. A reload that panics has changed nothing.
-            let _result = tokio::task::spawn_blocking(move || this.reload()).await;
-        }
-    }
-
-    /// Drops the state of the deployments that the reload leaves unused.
-    async fn prune_after_grace(self: Arc<Self>) {
-        // The grace begins at a first call, and has passed at the second.
-        for _ in 0..2 {
-            tokio::time::sleep(self.state.grace()).await;
-            self.state.prune();
-        }
-    }
-
-    /// Replaces the tree, or prints the errors of an invalid file and keeps the tree.
-    fn reload(&self) {
-        let Some(config) = self.read() else {
-            return eprintln!("tollgate: the configuration stays as it was");
-        };
-        match stack::gateway(&config, &self.state, self.options) {
-            Ok(gateway) => {
-                self.gateway.replace(&gateway);
-                self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&config.left_out);
-                self.warn(&config);
-                eprintln!("tollgate: reloaded, serving {}", groups(&config));
-            }
-            Err(error) => eprintln!("tollgate: the configuration stays as it was: {error}"),
-        }
-    }
-
-    /// Returns the configuration, or none after printing why it is not used.
-    fn read(&self) -> Option<Config> {
-        let (config, warnings) = read(&self.path).ok()?;
-        let rules = Rules { strict: false, ..self.rules };
-        let refused = rules.apply(&config, &warnings).err();
-        if let Some(reason) = &refused {
-            eprintln!("tollgate: {reason}");
-        }
-        (refused.is_none() && !self.leaves_more_out(&config)).then_some(config)
-    }
-
-    /// Returns true, with a message, if the new tree would leave out a deployment for another reason than the present
-    /// one: a slip in the file must not end a group that is served.
-    fn leaves_more_out(&self, config: &Config) -> bool {
-        let known = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            |new: &LeftOut| known.iter().any(|old| (&old.group, &old.reason) == (&new.group, &new.reason));
-        let new = config.left_out.iter().find(|new| !is_known(new));
-        if let Some(LeftOut { line, reason, .. }) = new {
-            eprintln!(
-                "tollgate: a reload leaves no deployment out that the start did not: line {line}: {reason}"
-            );
-        }
-        new.is_some()
-    }
-
-    /// Prints the warnings of a start, and one for changed settings that need a restart.
-    fn warn(&self, config: &Config) {
-        warn_open(self.address, config);
-        if config.settings.listener != self.settings {
-            eprintln!(
-                "warning: max_connections, keepalive_timeout and backlog stay as they were until tollgate restarts."
-            );
-        }
-    }
 }
 
 /// Returns the maximum of concurrent client connections, after raising the soft limit of open files, often 1,024, to the hard
@@ -245,25 +190,14 @@ fn max_connections(config: &Config) -> usize {
     max_connections
 }
 
-/// Prints the address and the groups in one line.
-fn announce(address: SocketAddr, config: &Config) {
-    println!("tollgate listening on http://{address}, serving {}", groups(config));
-    warn_open(address, config);
-}
-
 /// Warns if other machines can reach the gateway and no key is required.
-fn warn_open(address: SocketAddr, config: &Config) {
+pub(super) fn warn_open(address: SocketAddr, config: &Config) {
     if !address.ip().is_loopback() && config.is_open() {
         eprintln!(
             "warning: everyone who can reach {address} may call these models with your keys, because there is no \
              master_key. Set general_settings.master_key or LITELLM_MASTER_KEY, or listen on 127.0.0.1 (the default)."
         );
     }
-}
-
-fn groups(config: &Config) -> String {
-    let groups: Vec<&str> = config.groups.iter().map(|group| &*group.name).collect();
-    if groups.is_empty() { "no model".to_owned() } else { groups.join(", ") }
 }
 
 /// The signals that shut the process down.
@@ -283,9 +217,10 @@ impl ShutdownSignals {
     /// Waits for the first signal; from then on a second one ends the process at once.
     ///
     /// Returns the time for which new connections are still accepted.
-    async fn received(mut self) -> Duration {
+    async fn received(mut self, metrics: Metrics) -> Duration {
         let deregistration_delay = self.recv().await;
         eprintln!("tollgate: finishing what is in flight; a second signal ends it at once");
+        tokio::spawn(report_progress(metrics));
         tokio::spawn(async move {
             self.recv().await;
             std::process::exit(130);
@@ -299,5 +234,17 @@ impl ShutdownSignals {
             _ = self.interrupt.recv() => Duration::ZERO,
             _ = self.terminate.recv() => DEREGISTRATION_DELAY,
         }
+    }
+}
+
+/// Reports the number of requests that are still in flight, until the process ends.
+async fn report_progress(metrics: Metrics) {
+    let end = Instant::now() + DRAIN_TIMEOUT;
+    let mut ticks = interval(PROGRESS);
+    loop {
+        ticks.tick().await;
+        let (requests, left) = (metrics.gateway().in_flight(), end.saturating_duration_since(Instant::now()));
+        let seconds = left.as_secs();
+        tracing::info!(target: "tollgate::events", "draining: {requests} requests in flight, at most {seconds} s left");
     }
 }

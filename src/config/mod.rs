@@ -54,8 +54,8 @@ pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
 pub use model::{
     Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,
-    ListenerSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits, RetryBudget,
-    RoutingStrategy, Settings, Target, Timeouts, TokenAccounting, Unserved,
+    ListenerSettings, LogSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits,
+    RetryBudget, RoutingStrategy, Settings, Target, Timeouts, TokenAccounting, Unserved,
 };
 pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -366,6 +367,8 @@ pub struct Settings {
     pub needs_usage: bool,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
+    /// The settings of the logs.
+    pub logs: LogSettings,
     /// `upstream_keepalive_timeout`: the time after which an idle connection to an upstream is closed. Default: 50 s.
     pub upstream_keepalive_timeout: Duration,
     /// `retry_policy`: the number of retries by error.
@@ -386,6 +389,18 @@ pub struct ListenerSettings {
     pub keepalive_timeout: Duration,
     /// `backlog`: the length of the queue of connections that are not accepted yet. Default: 4,096.
     pub backlog: u32,
+}
+
+/// The settings of the logs. Changes need a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `json_logs`: true for lines of JSON.
+    pub json: bool,
+    /// `set_verbose`: true for the events of level DEBUG.
+    pub verbose: bool,
+    /// `trusted_proxies`: the networks of the proxies that are believed when they report the address of a client, each with
+    /// the number of bits that count.
+    pub trusted_proxies: Vec<(IpAddr, u8)>,
 }
 
 /// A limit on retries: within ten seconds, `percent` of the number of first attempts, plus `reserve`.

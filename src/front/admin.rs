@@ -4,7 +4,6 @@
 //! at its limit.
 
 use std::{
-    fmt,
     future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
@@ -14,8 +13,11 @@ use futures_util::{
     FutureExt,
     future::{Either, Map},
 };
-use http::{HeaderValue, StatusCode, header};
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::{
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::Instant,
+};
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
@@ -28,7 +30,7 @@ use crate::{
     Error,
     body::Body,
     config::Config,
-    metrics::Metrics,
+    metrics::{Format, Metrics},
     request::{Client, Response},
 };
 
@@ -60,27 +62,28 @@ impl<S> Admin<S> {
     }
 
     /// Renders the metrics outside of the workers: those of 10,000 deployments take a while.
-    fn metrics(&self) -> MetricsFuture {
+    fn metrics(&self, headers: &HeaderMap) -> MetricsFuture {
         let metrics = self.metrics.clone();
-        spawn_blocking(move || metrics.render()).map(metrics_response as fn(_) -> _)
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        let format = accept.map(Format::accepted).unwrap_or_default();
+        spawn_blocking(move || (format, metrics.render(format))).map(metrics_response as fn(_) -> _)
     }
 }
 
-/// The result of rendering the metrics on another thread.
-type Rendered = Result<Result<String, fmt::Error>, JoinError>;
+/// The metrics as text, and the format of the text.
+type MetricsText = (Format, String);
 
 /// The future of a response with the metrics.
-type MetricsFuture = Map<JoinHandle<Result<String, fmt::Error>>, fn(Rendered) -> Result<Response, Error>>;
+type MetricsFuture =
+    Map<JoinHandle<MetricsText>, fn(Result<MetricsText, JoinError>) -> Result<Response, Error>>;
 
-fn metrics_response(rendered: Rendered) -> Result<Response, Error> {
-    let Ok(Ok(text)) = rendered else {
+fn metrics_response(rendered: Result<MetricsText, JoinError>) -> Result<Response, Error> {
+    let Ok((format, text)) = rendered else {
         return Ok(handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty()));
     };
     let mut response = handle_error::json(StatusCode::OK, Body::full(text));
-    // The media type of OpenMetrics: Prometheus reads it since 2.5.
-    const TEXT: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    let content_type = HeaderValue::from_static(format.content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(response)
 }
 
@@ -101,10 +104,12 @@ where
         let key = client.as_deref();
         let response = match target {
             RouteTarget::Call(operation) => {
-                return Either::Right(self.inner.call(ModelCall { operation, model, client, request }));
+                let arrival = Instant::now();
+                let call = ModelCall { operation, model, client, arrival, request };
+                return Either::Right(self.inner.call(call));
             }
             RouteTarget::Metrics | RouteTarget::ModelInfo if key.is_some() => Err(Error::MasterKeyOnly),
-            RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics())),
+            RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics(request.headers()))),
             RouteTarget::Model => self.model(model.unwrap_or_default(), key),
             RouteTarget::Models => {
                 Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models(key))))

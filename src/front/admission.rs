@@ -7,11 +7,15 @@ use std::{
 };
 
 use futures_util::future::Either;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
     Error,
+    group::instrument::Measured,
     request::{Client, Operation, Response},
 };
 
@@ -24,8 +28,20 @@ pub(crate) struct ModelCall<B> {
     pub model: Option<Arc<str>>,
     /// The client, if it has a key of its own.
     pub client: Option<Arc<Client>>,
+    /// The time of the arrival.
+    pub arrival: Instant,
     /// The request as the client sent it.
     pub request: http::Request<B>,
+}
+
+impl<B> Measured for ModelCall<B> {
+    fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    fn start(&self) -> Instant {
+        self.arrival
+    }
 }
 
 /// A call that was admitted, and the permit that it holds until the body of its response has ended.

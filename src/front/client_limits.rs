@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_layers::{
@@ -26,7 +27,7 @@ use crate::{
     deployment::settings::cost,
     error::{KeyLimit, KeyLimitKind},
     group::ArcService,
-    request::{Client, Request},
+    request::{BeginCall, Client, EndCall, Request},
 };
 
 /// Refuses the requests of a client that may not call the model or has reached a limit. See the [module](self).
@@ -85,10 +86,12 @@ impl Service<Request> for ClientLimits {
 
     fn call(&mut self, request: Request) -> BoxResponseFuture {
         let Some(client) = request.context.client.clone() else { return self.tree.call(request) };
-        self.limited(&client, request).unwrap_or_else(|refused| {
+        let metrics = client.metrics.begin(&request);
+        let response = self.limited(&client, request).unwrap_or_else(|refused| {
             tracing::info!(key = %client.name, "request refused: {refused}");
             Box::pin(ready(Err(refused)))
-        })
+        });
+        Box::pin(response.map(|result| metrics.end(result)))
     }
 }
 

@@ -7,7 +7,6 @@ use crate::{
     Error,
     body::Body,
     config::Config,
-    deployment::instrument::Instrument,
     front::{
         admin::Admin,
         admission::{AdmissionControl, AdmittedCall, ModelCall},
@@ -16,11 +15,13 @@ use crate::{
         paths::{Draining, Paths, RouteTarget, RoutedRequest},
         rejections::Rejections,
     },
+    group::instrument::Instrument,
     metrics::Metrics,
     request::{Operation, Response},
 };
 use bytes::Bytes;
 use http_body_util::Empty;
+use tokio::time::Instant;
 use tollgate_layers::testing::Strict;
 use tower::{Layer, Service, ServiceExt, util::ServiceFn};
 
@@ -65,12 +66,18 @@ fn routed() -> RoutedRequest<Empty<Bytes>> {
 }
 
 fn call() -> ModelCall<Empty<Bytes>> {
-    ModelCall { operation: Operation::Chat, model: None, client: None, request: chat() }
+    ModelCall {
+        operation: Operation::Chat,
+        model: None,
+        client: None,
+        arrival: Instant::now(),
+        request: chat(),
+    }
 }
 
 #[tokio::test]
 async fn instrument_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Infallible>(Instrument::layer(Metrics::default().gateway()), chat).await;
+    passes::<_, _, Infallible>(Instrument::layer(Metrics::default().gateway()), call).await;
 }
 
 #[tokio::test]
@@ -104,4 +111,16 @@ async fn admin_calls_only_a_service_that_is_ready() {
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
     let layer = Admin::layer(&config, Metrics::default());
     passes_over(layer, routed, success::<ModelCall<Empty<Bytes>>, Error>).await;
+}
+
+#[tokio::test]
+async fn the_metrics_are_written_outside_of_the_workers() {
+    let (config, _) = Config::from_yaml("model_list: []", "test.yaml", &|_| None).unwrap();
+    let inner = tower::service_fn(success::<ModelCall<Empty<Bytes>>, Error>);
+    let mut admin = Admin::layer(&config, Metrics::default()).layer(inner);
+    let metrics = RoutedRequest { target: RouteTarget::Metrics, ..routed() };
+    let mut response = tokio_test::task::spawn(admin.ready().await.unwrap().call(metrics));
+    // The poll of the worker has not written them: on a runtime of one thread nothing else has run yet.
+    tokio_test::assert_pending!(response.poll());
+    assert!(response.await.unwrap().status().is_success());
 }

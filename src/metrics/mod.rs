@@ -1,31 +1,39 @@
 //! Prometheus metrics of the gateway: [`Metrics`], and the counters of each scope, [`ScopeMetrics`].
 //!
-//! A [`ScopeMetrics`] is looked up once, when the tree is built; a request then updates atomics only. The histogram of
-//! prometheus-client takes a lock that all cores would share, and its families hash their labels. This module
-//! therefore uses its encoder, but not its metric types.
+//! A [`ScopeMetrics`] is looked up once, when the tree is built; a request then updates atomics only.
 
+mod connections;
+mod encode;
+mod histogram;
+mod process;
 mod rejected;
+mod reloads;
+mod results;
 mod scope;
+mod states;
+mod text;
 
 use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
-    registry::Registry,
-};
 use tokio::time::Instant;
 use tollgate_layers::retry::Budget;
 
-pub(crate) use self::rejected::{Rejected, RejectedRequests};
-use self::scope::HistogramSnapshot;
-pub(crate) use self::scope::{RequestMetrics, ScopeMetrics};
-use crate::shared_map::SharedMap;
+use self::text::Writer;
+pub(crate) use self::{
+    connections::ConnectionMetrics,
+    rejected::{Rejected, RejectedRequests},
+    reloads::ReloadMetrics,
+    results::ResultLabels,
+    scope::{BodyStats, RequestMetrics, ResponseHead, ScopeMetrics, Tokens},
+    text::Format,
+};
+use crate::{
+    registry::{DeploymentState, Registry},
+    shared_map::SharedMap,
+};
 
 /// The metrics of one gateway. Cheap to clone; two gateways in one process share nothing.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +55,23 @@ struct Inner {
     gateway: Arc<ScopeMetrics>,
     rejected: Arc<RejectedRequests>,
     groups: ScopeMap,
+    keys: ScopeMap,
     deployments: ScopeMap,
     budget: Budget,
+    dropped_log_lines: Arc<AtomicU64>,
+    connections: ConnectionMetrics,
+    reloads: ReloadMetrics,
+    registry: Registry,
+}
+
+/// A deployment in use, at one time.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) group: Arc<str>,
+    pub(crate) id: Arc<str>,
+    /// The number of ended attempts by operation, class and status.
+    pub(crate) results: Vec<(ResultLabels, u64)>,
+    pub(crate) state: DeploymentState,
 }
 
 impl Metrics {
@@ -68,9 +91,47 @@ impl Metrics {
         scope(&self.inner.groups, vec![("group", Arc::clone(name))])
     }
 
+    /// Returns the meter of a client key, which counts each request that its client may make.
+    pub(crate) fn key(&self, name: &Arc<str>) -> Arc<ScopeMetrics> {
+        scope(&self.inner.keys, vec![("key", Arc::clone(name))])
+    }
+
     /// Returns the meter of a deployment, which counts each attempt.
     pub(crate) fn deployment(&self, group: &Arc<str>, id: &Arc<str>) -> Arc<ScopeMetrics> {
         scope(&self.inner.deployments, vec![("group", Arc::clone(group)), ("deployment", Arc::clone(id))])
+    }
+
+    /// Returns the meters and the health of all deployments.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Returns the counts of connections.
+    pub(crate) fn connections(&self) -> ConnectionMetrics {
+        self.inner.connections.clone()
+    }
+
+    /// Returns the counts of reloads.
+    pub(crate) fn reloads(&self) -> &ReloadMetrics {
+        &self.inner.reloads
+    }
+
+    /// Returns the deployments of the trees in use.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let used = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner).used();
+        let ids = used.iter().filter_map(|(labels, _)| label(labels, "deployment"));
+        let states = self.inner.registry.states(ids.map(|id| &**id));
+        let watched = used.iter().zip(states).filter_map(|((labels, metrics), state)| {
+            let (group, id) = (label(labels, "group")?, label(labels, "deployment")?);
+            let (group, id) = (Arc::clone(group), Arc::clone(id));
+            Some(Watched { group, id, results: metrics.results(), state: state? })
+        });
+        watched.collect()
+    }
+
+    /// Returns the counter of the lines of the access log that were lost.
+    pub(crate) fn dropped_log_lines(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.inner.dropped_log_lines)
     }
 
     /// Returns the retry budget of the gateway. Its counters are among the metrics.
@@ -80,21 +141,16 @@ impl Metrics {
 
     /// Drops the meters of groups and deployments that only this map has held since `grace` before `now`.
     pub(crate) fn prune(&self, now: Instant, grace: Duration) {
-        for scopes in [&self.inner.groups, &self.inner.deployments] {
+        for scopes in [&self.inner.groups, &self.inner.keys, &self.inner.deployments] {
             scopes.lock().unwrap_or_else(PoisonError::into_inner).prune(now, grace);
         }
     }
 
-    /// Returns all metrics in the text format of Prometheus.
-    ///
-    /// # Errors
-    /// Returns an error if the encoder refuses a value, which would be a bug of the gateway.
-    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("tollgate");
-        registry.register_collector(Box::new(self.clone()));
-        let mut out = String::new();
-        text::encode(&mut out, &registry)?;
-        Ok(out)
+    /// Returns all metrics.
+    pub(crate) fn render(&self, format: Format) -> String {
+        let mut writer = Writer::new(format);
+        self.encode(&mut writer);
+        writer.finish()
     }
 }
 
@@ -103,141 +159,63 @@ fn scope(scopes: &ScopeMap, labels: LabelList) -> Arc<ScopeMetrics> {
     scopes.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(labels, Arc::default)
 }
 
+/// Returns the value of a label.
+fn label<'a>(labels: &'a LabelList, name: &str) -> Option<&'a Arc<str>> {
+    labels.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
 /// Returns a copy of all meters, so that no lock is held while they are encoded.
 fn snapshot(scopes: &ScopeMap) -> Scopes {
     scopes.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
-}
-
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gateway = vec![(Vec::new(), self.gateway())];
-        let deployments = snapshot(&self.inner.deployments);
-        let scopes = [
-            ("requests", "model requests of clients", &gateway),
-            ("group_requests", "requests that reached a group", &snapshot(&self.inner.groups)),
-            ("deployment_attempts", "attempts on a deployment", &deployments),
-        ];
-        for (name, help, scopes) in scopes {
-            encode_scopes(&mut encoder, name, help, scopes)?;
-        }
-        encode_rejected(&mut encoder, &self.inner.rejected)?;
-        let mut broken = encoder.encode_descriptor(
-            "deployment_broken_events",
-            "Stream events with invalid JSON",
-            None,
-            MetricType::Counter,
-        )?;
-        for (labels, meter) in &deployments {
-            let count = meter.broken_events.load(Ordering::Relaxed);
-            ConstCounter::new(count).encode(broken.encode_family(labels)?)?;
-        }
-        let counts = self.inner.budget.counts();
-        let counts = [
-            ("retry_budget_first_attempts", "First attempts counted by the retry budget", counts.deposits),
-            ("retry_budget_repeats", "Retries permitted by the retry budget", counts.withdrawals),
-            ("retry_budget_refused", "Retries refused by the retry budget", counts.refused),
-        ];
-        for (name, help, count) in counts {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(count).encode(metric)?;
-        }
-        Ok(())
-    }
-}
-
-fn encode_rejected(encoder: &mut DescriptorEncoder<'_>, rejected: &RejectedRequests) -> fmt::Result {
-    let help = "Requests refused before they were a call of a model, by error code";
-    let mut family = encoder.encode_descriptor("rejected_requests", help, None, MetricType::Counter)?;
-    for (code, count) in rejected.by_code() {
-        ConstCounter::new(count).encode(family.encode_family(&[("code", code)])?)?;
-    }
-    Ok(())
-}
-
-fn encode_scopes(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    scopes: &Scopes,
-) -> Result<(), fmt::Error> {
-    let ended = format!("Completed {help}, by outcome class");
-    let mut family = encoder.encode_descriptor(name, &ended, None, MetricType::Counter)?;
-    for (labels, meter) in scopes {
-        for (class, count) in meter.results() {
-            let mut labels = labels.clone();
-            labels.push(("class", class.into()));
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    let in_flight = format!("{name}_in_flight");
-    let now = format!("In flight: {help}");
-    let mut family = encoder.encode_descriptor(&in_flight, &now, None, MetricType::Gauge)?;
-    for (labels, meter) in scopes {
-        ConstGauge::new(meter.in_flight()).encode(family.encode_family(labels)?)?;
-    }
-    type Read = fn(&ScopeMetrics) -> HistogramSnapshot;
-    let histograms: [(_, _, Read); 2] = [
-        ("duration_seconds", "Duration of", ScopeMetrics::durations),
-        ("first_content_seconds", "Time to the first content of", ScopeMetrics::first_contents),
-    ];
-    for (what, measured, read) in histograms {
-        let name = format!("{name}_{what}");
-        let taken = format!("{measured} {help}, in seconds");
-        let mut family = encoder.encode_descriptor(&name, &taken, None, MetricType::Histogram)?;
-        for (labels, meter) in scopes {
-            let (sum, count, buckets) = read(meter);
-            family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use tollgate_layers::{Class, OnComplete, Outcome};
+    use tollgate_layers::{Class, Outcome};
 
     use super::*;
+    use crate::operation::Operation;
+
+    fn labels(class: Option<Class>, status: u16) -> ResultLabels {
+        ResultLabels { operation: Some(Operation::Chat), class, status }
+    }
 
     #[test]
     fn the_metrics_text_has_every_scope_with_its_labels_escaped() {
         let metrics = Metrics::default();
         let group: Arc<str> = "gpt \"4\"\n".into();
         metrics.group(&group).begin();
-        metrics.group(&group).end(Some(Class::RateLimited), Duration::from_millis(30));
+        metrics.group(&group).end(labels(Some(Class::RateLimited), 429), Duration::from_millis(30));
         metrics.deployment(&group, &"eu-1".into()).begin();
-        let text = metrics.render().unwrap();
-        assert!(
-            text.contains(r#"tollgate_group_requests_total{group="gpt \"4\"\n",class="rate_limited"} 1"#),
-            "{text}"
-        );
-        assert!(
-            text.contains(
-                r#"tollgate_deployment_attempts_in_flight{group="gpt \"4\"\n",deployment="eu-1"} 1"#
-            ),
-            "{text}"
-        );
-        assert!(
-            text.contains(
-                r#"tollgate_group_requests_duration_seconds_bucket{le="0.05",group="gpt \"4\"\n"} 1"#
-            ),
-            "{text}"
-        );
+        let text = metrics.render(Format::default());
+        for line in [
+            r#"tollgate_group_requests_total{group="gpt \"4\"\n",operation="chat",status="429",class="rate_limited"} 1"#,
+            r#"tollgate_deployment_attempts_in_flight{group="gpt \"4\"\n",deployment="eu-1"} 1"#,
+            r#"tollgate_group_requests_duration_seconds_bucket{group="gpt \"4\"\n",result="failure",le="0.05"} 1"#,
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}: {text}");
+        }
     }
 
     #[test]
     fn a_complete_response_counts_in_both_histograms_and_a_failed_one_in_the_duration() {
         let metrics = Metrics::default();
         let end = |success, class| {
-            let mut count = RequestMetrics::begin(metrics.gateway());
-            count.head(success, true);
-            count.complete(&Outcome::new(class));
+            let start = Instant::now();
+            let mut count = RequestMetrics::begin(metrics.gateway(), Operation::Chat, start);
+            count.head(ResponseHead { success, complete: true, status: 200, at: start });
+            count.complete(&Outcome::new(class), BodyStats::default());
         };
         end(true, Class::Success);
         end(false, Class::RateLimited);
-        let text = metrics.render().unwrap();
-        for line in ["requests_duration_seconds_count{} 2", "requests_first_content_seconds_count{} 1"] {
+        let text = metrics.render(Format::default());
+        for line in [
+            "requests_duration_seconds_count{result=\"success\"} 1",
+            "requests_duration_seconds_count{result=\"failure\"} 1",
+            "requests_first_content_seconds_count 1",
+        ] {
             assert!(text.contains(&format!("tollgate_{line}\n")), "{line}: {text}");
         }
         assert_eq!(metrics.gateway().in_flight(), 0);
@@ -247,8 +225,20 @@ mod tests {
     fn a_request_metric_dropped_without_outcome_counts_as_cancelled() {
         let meter = ScopeMetrics::default();
         meter.begin();
-        meter.end(None, Duration::ZERO);
+        meter.end(labels(None, 0), Duration::ZERO);
         assert_eq!(meter.in_flight(), 0);
-        assert_eq!(meter.results().find(|(name, _)| *name == "cancelled"), Some(("cancelled", 1)));
+        assert_eq!(meter.results(), [(labels(None, 0), 1)]);
+    }
+
+    #[test]
+    fn the_mean_time_between_the_events_of_a_stream_is_measured() {
+        let meter = Arc::new(ScopeMetrics::default());
+        let start = Instant::now();
+        let mut count = RequestMetrics::begin(Arc::clone(&meter), Operation::Chat, start);
+        count.head(ResponseHead { success: true, complete: false, status: 200, at: start });
+        let tokens = Tokens { input: 3, cached: 0, output: 4 };
+        count.complete(&Outcome::new(Class::Success), BodyStats { tokens, events: 3 });
+        assert_eq!(meter.between_events().count, 1);
+        assert_eq!(meter.tokens(), [3, 0, 4]);
     }
 }

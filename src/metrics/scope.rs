@@ -1,4 +1,4 @@
-//! Counters and histograms of one scope ([`ScopeMetrics`]), and the metrics of a request in progress ([`RequestMetrics`]).
+//! The metrics of one scope ([`ScopeMetrics`]), and those of a request in progress ([`RequestMetrics`]).
 
 use std::{
     sync::{
@@ -9,24 +9,75 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tollgate_layers::{Class, OnComplete, Outcome};
+use tollgate_layers::{Class, Outcome, balance::QueueListener};
 
-/// Upper bounds of the histogram buckets, in milliseconds: from a cache hit to a reasoning model.
-const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
+use super::{
+    histogram::{Histogram, HistogramSnapshot},
+    results::{ResultCounts, ResultLabels},
+};
+use crate::operation::Operation;
+
+/// The number of tokens of a response, by kind. Zero if it is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// Tokens of the prompt, cached ones included.
+    pub(crate) input: u32,
+    /// Tokens of the prompt that the upstream had in its cache.
+    pub(crate) cached: u32,
+    /// Tokens of the output.
+    pub(crate) output: u32,
+}
+
+/// The facts about a response that are known when its body has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BodyStats {
+    /// The tokens.
+    pub(crate) tokens: Tokens,
+    /// The number of events with content or other news, of a stream.
+    pub(crate) events: u32,
+}
+
+/// The facts about a response that are known with its head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseHead {
+    /// True if the first content is there.
+    pub(crate) success: bool,
+    /// True if the whole body is there.
+    pub(crate) complete: bool,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The time at which the head was there.
+    pub(crate) at: Instant,
+}
 
 /// The counters and histograms of a scope: the gateway, a group, or a deployment.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeMetrics {
-    by_class: [AtomicU64; Class::COUNT],
-    cancelled: AtomicU64,
+    results: ResultCounts,
     begun: AtomicU64,
-    /// Responses that were complete at their first content: the duration is the time to the first content.
+    /// Successes that were complete at their first content: the duration is the time to the first content.
     whole: Histogram,
-    /// All other responses.
-    duration: Histogram,
+    /// All other successes, failures, and cancelled requests.
+    durations: [Histogram; 3],
     first_content: Histogram,
+    /// The mean time between two events, of each stream.
+    between_events: Histogram,
+    tokens: [AtomicU64; 3],
     pub(super) broken_events: Arc<AtomicU64>,
+    /// Of a group: attempts that followed a failed one, by the class of the failure.
+    retries: [AtomicU64; Class::COUNT],
+    /// Of a group: requests that came from a group that had failed, by the class of the failure.
+    fallbacks: [AtomicU64; Class::COUNT],
+    /// Of a group: the requests that have joined the queue, and the waits of those that have left it.
+    queued: AtomicU64,
+    queue_wait: Histogram,
 }
+
+/// The values of the label `result`, in the order of [`ScopeMetrics::durations`].
+pub(super) const RESULTS: [&str; 3] = ["success", "failure", "cancelled"];
+
+/// The values of the label `kind` of tokens.
+pub(super) const TOKEN_KINDS: [&str; 3] = ["input", "cached", "output"];
 
 impl ScopeMetrics {
     /// Returns the counter of stream events with invalid JSON.
@@ -39,66 +90,105 @@ impl ScopeMetrics {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records the time to the first content.
-    pub(crate) fn first_content(&self, after: Duration) {
-        self.first_content.observe(after);
-    }
-
     /// Counts the end of a request. A request without a class was cancelled.
-    pub(crate) fn end(&self, class: Option<Class>, after: Duration) {
-        self.count(class);
-        self.duration.observe(after);
+    pub(crate) fn end(&self, labels: ResultLabels, after: Duration) {
+        self.results.add(labels);
+        let result = match labels.class {
+            Some(Class::Success) => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        self.durations[result].observe(after);
     }
 
     /// Counts the end of a request with a complete response at its first content.
-    fn end_whole(&self, class: Class, after: Duration) {
-        self.count(Some(class));
+    pub(crate) fn end_whole(&self, labels: ResultLabels, after: Duration) {
+        self.results.add(labels);
         self.whole.observe(after);
     }
 
-    /// Returns the histogram of durations.
-    pub(super) fn durations(&self) -> HistogramSnapshot {
-        self.duration.read_with(&self.whole)
+    /// Counts the tokens of a response.
+    pub(crate) fn add_tokens(&self, tokens: Tokens) {
+        let counts = [tokens.input, tokens.cached, tokens.output];
+        for (total, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            total.fetch_add(count.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an attempt that follows a failed one of this class.
+    pub(crate) fn retry(&self, cause: Class) {
+        self.retries[cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that comes from a group that has failed with this class.
+    pub(crate) fn fallback(&self, cause: Class) {
+        self.fallbacks[cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the counts of retries and of fallbacks, by cause.
+    pub(super) fn repeats(&self) -> [Vec<(&'static str, u64)>; 2] {
+        [&self.retries, &self.fallbacks].map(|counts| {
+            let counts = Class::ALL.iter().zip(counts);
+            counts.map(|(class, count)| (class.as_str(), count.load(Ordering::Relaxed))).collect()
+        })
+    }
+
+    /// Returns the number of requests that wait for capacity, and the histogram of waits.
+    pub(super) fn queue(&self) -> (u64, HistogramSnapshot) {
+        let waits = self.queue_wait.read_with(None);
+        (self.queued.load(Ordering::Relaxed).saturating_sub(waits.count), waits)
+    }
+
+    /// Returns the number of tokens of each of the [`TOKEN_KINDS`].
+    pub(super) fn tokens(&self) -> [u64; 3] {
+        self.tokens.each_ref().map(|total| total.load(Ordering::Relaxed))
+    }
+
+    /// Returns the histograms of durations, in the order of [`RESULTS`].
+    pub(super) fn durations(&self) -> [HistogramSnapshot; 3] {
+        let [success, failure, cancelled] = &self.durations;
+        [success.read_with(Some(&self.whole)), failure.read_with(None), cancelled.read_with(None)]
     }
 
     /// Returns the histogram of times to the first content.
     pub(super) fn first_contents(&self) -> HistogramSnapshot {
-        self.first_content.read_with(&self.whole)
+        self.first_content.read_with(Some(&self.whole))
     }
 
-    fn count(&self, class: Option<Class>) {
-        match class {
-            Some(class) => self.by_class[class.index()].fetch_add(1, Ordering::Relaxed),
-            None => self.cancelled.fetch_add(1, Ordering::Relaxed),
-        };
+    /// Returns the histogram of the mean times between two events of a stream.
+    pub(super) fn between_events(&self) -> HistogramSnapshot {
+        self.between_events.read_with(None)
     }
 
     /// Returns the number of requests that have started and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
-        let ended: u64 = self.results().map(|(_, count)| count).sum();
-        // The two counters are not read at the same time.
+        let ended: u64 = self.results().into_iter().map(|(_, count)| count).sum();
+        // The counters are not read at the same time.
         self.begun.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
-    /// Returns the number of requests that ended in this class.
-    pub(crate) fn ended(&self, class: Class) -> u64 {
-        self.by_class[class.index()].load(Ordering::Relaxed)
-    }
-
-    /// Returns the number of ended requests by class, and of cancelled requests.
-    pub(super) fn results(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let classes = Class::ALL.iter().map(|class| (class.as_str(), self.ended(*class)));
-        classes.chain([("cancelled", self.cancelled.load(Ordering::Relaxed))])
+    /// Returns the number of ended requests by operation, class and status.
+    pub(crate) fn results(&self) -> Vec<(ResultLabels, u64)> {
+        self.results.read()
     }
 }
 
-/// A snapshot of a histogram: the sum in seconds, the count, and the upper bound and count of each bucket.
-pub(super) type HistogramSnapshot = (f64, u64, Vec<(f64, u64)>);
+impl QueueListener for ScopeMetrics {
+    fn joined(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn left(&self, waited: Duration) {
+        self.queue_wait.observe(waited);
+    }
+}
 
 /// The progress of a request.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Started,
+    /// The first content of a stream was there after this time.
+    Streaming(Duration),
     /// The response was a success and complete at its head, after this time.
     Complete(Duration),
     /// The request ended without content after this time.
@@ -113,76 +203,69 @@ pub(crate) struct RequestMetrics {
     metrics: Arc<ScopeMetrics>,
     start: Instant,
     stage: Stage,
+    status: u16,
+    operation: Operation,
 }
 
 impl RequestMetrics {
-    /// Starts the metrics of a request now.
-    pub(crate) fn begin(metrics: Arc<ScopeMetrics>) -> Self {
+    /// Starts the metrics of a request that began at `start`.
+    pub(crate) fn begin(metrics: Arc<ScopeMetrics>, operation: Operation, start: Instant) -> Self {
         metrics.begin();
-        Self { metrics, start: Instant::now(), stage: Stage::Started }
+        Self::begun(metrics, operation, start)
+    }
+
+    /// Returns the metrics of a request that has begun at `start` and that the scope counts as begun.
+    pub(crate) const fn begun(metrics: Arc<ScopeMetrics>, operation: Operation, start: Instant) -> Self {
+        Self { metrics, start, stage: Stage::Started, status: 0, operation }
+    }
+
+    /// Records the response head.
+    pub(crate) fn head(&mut self, head: ResponseHead) {
+        let after = head.at.saturating_duration_since(self.start);
+        self.status = head.status;
+        self.stage = match (head.success, head.complete) {
+            (true, true) => Stage::Complete(after),
+            (false, true) => Stage::Ended(after),
+            (true, false) => Stage::Streaming(after),
+            (false, false) => Stage::Started,
+        };
+        if let Stage::Streaming(after) = self.stage {
+            self.metrics.first_content.observe(after);
+        }
+    }
+
+    /// Counts the request with this outcome.
+    pub(crate) fn complete(mut self, outcome: &Outcome, stats: BodyStats) {
+        let labels = self.labels(Some(outcome.class()));
+        self.metrics.add_tokens(stats.tokens);
+        match std::mem::replace(&mut self.stage, Stage::Counted) {
+            Stage::Complete(after) => self.metrics.end_whole(labels, after),
+            Stage::Ended(after) => self.metrics.end(labels, after),
+            Stage::Streaming(first) => {
+                let after = self.elapsed();
+                if let Some(gaps @ 1..) = stats.events.checked_sub(1) {
+                    self.metrics.between_events.observe(after.saturating_sub(first) / gaps);
+                }
+                self.metrics.end(labels, after);
+            }
+            Stage::Started => self.metrics.end(labels, self.elapsed()),
+            Stage::Counted => {}
+        }
+    }
+
+    const fn labels(&self, class: Option<Class>) -> ResultLabels {
+        ResultLabels { operation: Some(self.operation), class, status: self.status }
     }
 
     fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
-    }
-
-    /// Records the response head. `success` means that the first content is there, `complete` that the whole body is.
-    pub(crate) fn head(&mut self, success: bool, complete: bool) {
-        let after = self.elapsed(); // read the clock once
-        self.stage = match (success, complete) {
-            (true, true) => Stage::Complete(after),
-            (false, true) => Stage::Ended(after),
-            (_, false) => Stage::Started,
-        };
-        if success && !complete {
-            self.metrics.first_content(after);
-        }
-    }
-}
-
-impl OnComplete for RequestMetrics {
-    fn complete(mut self, outcome: &Outcome) {
-        match std::mem::replace(&mut self.stage, Stage::Counted) {
-            Stage::Complete(after) => self.metrics.end_whole(outcome.class(), after),
-            Stage::Ended(after) => self.metrics.end(Some(outcome.class()), after),
-            Stage::Started => self.metrics.end(Some(outcome.class()), self.elapsed()),
-            Stage::Counted => {}
-        }
     }
 }
 
 impl Drop for RequestMetrics {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Counted) {
-            self.metrics.end(None, self.elapsed());
+            self.metrics.end(self.labels(None), self.elapsed());
         }
-    }
-}
-
-/// A lock-free histogram of seconds.
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    nanos: AtomicU64,
-}
-
-impl Histogram {
-    fn observe(&self, value: Duration) {
-        let nanos = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.iter().position(|bound| nanos <= bound * 1_000_000).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
-    }
-
-    /// Returns a snapshot of this histogram merged with another.
-    fn read_with(&self, other: &Self) -> HistogramSnapshot {
-        let both = |one: &AtomicU64, other: &AtomicU64| {
-            one.load(Ordering::Relaxed).wrapping_add(other.load(Ordering::Relaxed))
-        };
-        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::INFINITY]);
-        let counts = self.buckets.iter().zip(&other.buckets).map(|(one, other)| both(one, other));
-        let buckets: Vec<_> = bounds.zip(counts).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        (Duration::from_nanos(both(&self.nanos, &other.nanos)).as_secs_f64(), count, buckets)
     }
 }

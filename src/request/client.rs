@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use tollgate_layers::quota::Meters;
 
 use super::Request;
-use crate::config::{ClientKey, Config, KeyDigest, Pattern};
+use crate::{
+    config::{ClientKey, Config, KeyDigest, Pattern},
+    metrics::ScopeMetrics,
+};
 
 /// A client with a key of its own. All requests with the key share it.
 #[derive(Debug)]
@@ -16,17 +19,24 @@ pub(crate) struct Client {
     pub digest: KeyDigest,
     /// The meters of the key's limits, which a reload keeps.
     pub meters: Meters,
+    /// The metrics of the requests with the key.
+    pub metrics: Arc<ScopeMetrics>,
     expires: Option<SystemTime>,
     models: ModelAccess,
 }
 
 impl Client {
     /// Returns the client of a key. `groups` are the groups of the configuration.
-    pub(crate) fn new(key: &ClientKey, groups: &Arc<GroupNames>, meters: Meters) -> Self {
+    pub(crate) fn new(
+        key: &ClientKey,
+        groups: &Arc<GroupNames>,
+        (meters, metrics): (Meters, Arc<ScopeMetrics>),
+    ) -> Self {
         Self {
             name: Arc::clone(&key.name),
             digest: key.digest,
             meters,
+            metrics,
             expires: key.expires,
             models: ModelAccess::new(&key.models, groups),
         }

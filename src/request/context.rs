@@ -6,16 +6,16 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use tollgate_layers::{Attempts, timeout::Limit};
+use tollgate_layers::{Attempts, Class, timeout::Limit};
 
 use super::{Client, Request};
-use crate::{config::FallbackTarget, error::BodyError};
+use crate::{config::FallbackTarget, error::BodyError, record::Draft};
 
 /// The attempts, the fallbacks and the deadline of one request.
 #[derive(Debug)]
@@ -30,9 +30,13 @@ pub(crate) struct RequestContext {
     pub retries: u32,
     /// The client, if it has a key of its own.
     pub client: Option<Arc<Client>>,
+    /// The draft of the request's record, if records are read.
+    pub draft: Option<Arc<Draft>>,
     /// The permit of the body's memory, released with the last clone of the request.
     pub buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
+    /// The class of the failure that the next attempt follows, as its index plus 1; 0 if there is none.
+    cause: AtomicU8,
     /// `num_retries` of the deployment called last, or [`NONE`].
     deployment_retries: AtomicU32,
     /// The number of endpoints tried before the current group.
@@ -70,8 +74,10 @@ impl RequestContext {
             deadline: max_duration.map(|max_duration| arrival + max_duration),
             retries: 0,
             client: None,
+            draft: None,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
+            cause: AtomicU8::new(0),
             deployment_retries: AtomicU32::new(NONE),
             tried_before: AtomicUsize::new(0),
             groups: AtomicUsize::new(0),
@@ -87,6 +93,20 @@ impl RequestContext {
     /// Returns the time that all attempts have waited for an upstream.
     pub(crate) fn upstream(&self) -> Duration {
         Duration::from_nanos(self.upstream_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Sets the class of the failure that the next attempt follows.
+    pub(crate) fn set_cause(&self, class: Class) {
+        self.cause.store(u8::try_from(class.index() + 1).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Takes the class of the failure that an attempt follows; `None` for the first one.
+    pub(crate) fn take_cause(&self) -> Option<Class> {
+        if self.cause.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let cause = self.cause.swap(0, Ordering::Relaxed);
+        Class::ALL.get(usize::from(cause).checked_sub(1)?).copied()
     }
 
     /// Records `num_retries` of the deployment that is called now.
@@ -142,6 +162,9 @@ impl RequestContext {
                     walk.tried.push((Arc::clone(&target.model), depth));
                     self.groups.store(walk.tried.len(), Ordering::Relaxed);
                     self.tried_before.store(self.attempts.endpoints(), Ordering::Relaxed);
+                    if let Some(draft) = &self.draft {
+                        draft.fallback(&target.model);
+                    }
                     return Some(Arc::clone(walk.last.insert(Arc::new(target))));
                 }
             }

@@ -26,6 +26,7 @@ pub use spliced_body::SplicedBody;
 
 pub(crate) use crate::body::Response;
 use crate::config::{FallbackTarget, Fallbacks, Midstream};
+pub use crate::operation::Operation;
 
 /// The request type of the tree: one pointer, cheap to move and to clone for a retry or a fallback.
 ///
@@ -112,29 +113,6 @@ pub(crate) struct RequestInfo {
     pub prompt_tokens: u64,
     /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, `None` if neither is set.
     pub output_tokens: Option<u64>,
-}
-
-/// An API operation that the gateway forwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// `/chat/completions`.
-    Chat,
-    /// `/completions`.
-    Completions,
-    /// `/embeddings`.
-    Embeddings,
-}
-
-impl Operation {
-    /// Returns the path after an OpenAI-style base URL.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-        }
-    }
 }
 
 /// Settings that the client sent in the body or in headers. They are not sent upstream.

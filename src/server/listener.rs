@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{ConnectionContext, waiting::Connections};
-use crate::front::paths::Draining;
+use crate::{front::paths::Draining, metrics::ConnectionMetrics};
 
 /// The number of open files that are neither a client's nor an upstream's connection: the log, the poller, the
 /// configuration, name resolution.
@@ -48,6 +48,7 @@ pub struct Listener {
     at_capacity: AtCapacity,
     capacity_warning: RateLimitedWarning,
     accept_warning: RateLimitedWarning,
+    pub(super) metrics: ConnectionMetrics,
 }
 
 impl Listener {
@@ -64,7 +65,15 @@ impl Listener {
             at_capacity: AtCapacity::default(),
             capacity_warning: RateLimitedWarning::default(),
             accept_warning: RateLimitedWarning::default(),
+            metrics: ConnectionMetrics::default(),
         }
+    }
+
+    /// Sets the counts of connections.
+    #[must_use]
+    pub(crate) fn with_metrics(mut self, metrics: ConnectionMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Binds a TCP listener to the first address of the host that can be bound, with an accept queue of `backlog`

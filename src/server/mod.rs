@@ -22,6 +22,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::timeout,
 };
 use tollgate_layers::BoxError;
@@ -133,7 +134,17 @@ pub async fn serve<S: HttpService>(
     draining: Draining,
     shutdown: impl Future<Output = Duration>,
 ) -> bool {
-    let mut server = Server::new(listener, service.into_service(), draining.clone());
+    serve_each(listener, move |_: &TcpStream| service.clone(), draining, shutdown).await
+}
+
+/// Serves as [`serve`] does. `make` returns the service of each connection.
+pub async fn serve_each<S: HttpService>(
+    listener: Listener,
+    make: impl Fn(&TcpStream) -> S,
+    draining: Draining,
+    shutdown: impl Future<Output = Duration>,
+) -> bool {
+    let mut server = Server::new(listener, make, draining.clone());
     let deregistration_delay = tokio::select! {
         delay = shutdown => delay,
         never = server.accept_loop() => match never {},
@@ -144,29 +155,30 @@ pub async fn serve<S: HttpService>(
 }
 
 /// The listener and the connections that it has accepted.
-struct Server<S> {
+struct Server<M> {
     listener: Listener,
-    service: S,
+    make: M,
     context: ConnectionContext,
     connections: GracefulShutdown,
 }
 
-impl<S: HttpService> Server<S> {
-    fn new(listener: Listener, service: S, draining: Draining) -> Self {
+impl<M: Fn(&TcpStream) -> S, S: HttpService> Server<M> {
+    fn new(listener: Listener, make: M, draining: Draining) -> Self {
         let context = listener.context(draining);
-        Self { listener, service, context, connections: GracefulShutdown::new() }
+        Self { listener, make, context, connections: GracefulShutdown::new() }
     }
 
     async fn accept_loop(&mut self) -> Infallible {
         loop {
             let (stream, permit) = self.listener.accept().await;
-            let connection = self.context.clone().connection(stream, self.service.clone());
+            let (service, open) = ((self.make)(&stream), self.listener.metrics.accepted());
+            let connection = self.context.clone().connection(stream, service);
             let served = self.connections.watch(connection).map(move |result| {
                 // A broken connection concerns only its client; its requests in flight have been dropped.
                 if let Err(error) = result {
                     tracing::debug!(%error, "connection ended");
                 }
-                drop(permit);
+                drop((permit, open));
             });
             tokio::spawn(served);
         }

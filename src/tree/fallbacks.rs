@@ -186,6 +186,8 @@ impl Next<Request> for FallbackRules {
     /// Returns the request for the next call after a failure: the same group while it has an untried `order` tier, else
     /// the next fallback group.
     fn next(&self, request: &Request, outcome: &Outcome) -> Option<Request> {
+        let filtered = self.replaces(outcome);
+        request.context.set_cause(if filtered { Class::ContentPolicy } else { outcome.class() });
         if let Some(same_group) = self.next_tier(request, outcome) {
             return Some(same_group);
         }
@@ -221,6 +223,7 @@ impl LargerGroup {
 impl Next<Request> for LargerGroup {
     /// Returns the request for a larger group, after this group rejected it as too long.
     fn next(&self, request: &Request, _: &Outcome) -> Option<Request> {
+        request.context.set_cause(Class::ContextWindow);
         self.next_larger(request)
     }
 }
@@ -238,7 +241,9 @@ impl Preflight<Request> for LargerGroup {
         if request.info.prompt_tokens <= *limit {
             return None;
         }
-        self.next_larger(request)
+        let larger = self.next_larger(request)?;
+        request.context.set_cause(Class::ContextWindow);
+        Some(larger)
     }
 }
 

@@ -373,9 +373,18 @@ async fn the_metrics_count_requests_and_attempts() {
     assert_eq!(world.ask().await.status, 200);
     let answer = world.gateway.get("/metrics").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.header("content-type").unwrap().contains("text"), "{:?}", answer.headers);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = answer.text();
-    assert!(text.lines().any(|line| line.starts_with("# TYPE")) && text.contains("# EOF"), "{text}");
+    assert!(text.contains("# TYPE tollgate_requests_total counter\n") && !text.contains("# EOF"), "{text}");
+    let open =
+        request(Method::GET, "/metrics", "", &[("accept", "application/openmetrics-text; version=1.0.0")]);
+    let open = world.gateway.send(open).await;
+    assert_eq!(
+        open.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    let open = open.text();
+    assert!(open.contains("# TYPE tollgate_requests counter\n") && open.ends_with("\n# EOF\n"), "{open}");
     for told in ["\"m\"", "\"a\"", "\"b\""] {
         assert!(text.contains(told), "{told} is not in {text}");
     }

@@ -23,6 +23,7 @@ mod kept_connections;
 mod leaks;
 mod left_out;
 mod litellm_names;
+mod logs;
 mod models;
 mod owner;
 mod parameters;

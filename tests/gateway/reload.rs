@@ -225,5 +225,5 @@ async fn a_reload_warns_of_settings_that_need_a_restart() {
     reload(&gateway, &path, &list("two", "50"), "reloaded, serving m, two").await;
     assert!(!gateway.said().contains("max_connections"), "{}", gateway.said());
     reload(&gateway, &path, &list("three", "60"), "reloaded, serving m, three").await;
-    gateway.says(&["warning: max_connections, keepalive_timeout and backlog stay as they were"]).await;
+    gateway.says(&["max_connections, keepalive_timeout and backlog stay as they were"]).await;
 }

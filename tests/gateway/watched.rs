@@ -41,8 +41,14 @@ async fn metrics_count_only_calls_of_models_as_requests() {
     assert_eq!(world.ask().await.status, 200);
     world.ask_with(json!({"model": "nobody"})).await.error(404);
     let text = world.gateway.get("/metrics").await.text();
-    assert_eq!(counted(&text, "tollgate_requests_total{class=\"success\"}"), 1);
-    assert_eq!(counted(&text, "tollgate_requests_total{class=\"caller\"}"), 1);
+    assert_eq!(
+        counted(&text, "tollgate_requests_total{operation=\"chat\",status=\"200\",class=\"success\"}"),
+        1
+    );
+    assert_eq!(
+        counted(&text, "tollgate_requests_total{operation=\"chat\",status=\"404\",class=\"caller\"}"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -57,9 +63,15 @@ async fn metrics_count_no_first_content_for_an_error() {
         ("group_requests", "group=\"m\""),
         ("deployment_attempts", "group=\"m\",deployment=\"a\""),
     ] {
-        let count =
-            |what: &str| counted(&text, &format!("tollgate_{scope}_{what}_seconds_count{{{labels}}}"));
-        assert_eq!((count("first_content"), count("duration")), (1, 2), "{scope}");
+        let count = |what: &str, labels: &[&str]| {
+            let labels =
+                labels.iter().filter(|labels| !labels.is_empty()).copied().collect::<Vec<_>>().join(",");
+            let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+            counted(&text, &format!("tollgate_{scope}_{what}_seconds_count{labels}"))
+        };
+        let duration = |result| count("duration", &[labels, &format!("result=\"{result}\"")]);
+        let counts = (count("first_content", &[labels]), duration("success"), duration("failure"));
+        assert_eq!(counts, (1, 1, 1), "{scope}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The information in one chunk: [`ChunkInfo`].
 
 use super::{quick, scan};
+use crate::metrics::Tokens;
 
 /// The information in one chunk that the gateway needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,6 +31,8 @@ pub(crate) struct ChunkInfo {
 pub(crate) struct Usage {
     total: Option<u64>,
     input: u64,
+    /// The part of `input` that the upstream had in its cache.
+    cached: u64,
     output: u64,
 }
 
@@ -38,6 +41,12 @@ impl Usage {
     pub(super) const NAMES: [&'static str; 5] =
         ["total_tokens", "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"];
 
+    /// The names of the objects with details of the input.
+    pub(super) const INPUT_DETAILS: [&'static str; 2] = ["prompt_tokens_details", "input_tokens_details"];
+
+    /// The name of the count of cached tokens in the details of the input.
+    pub(super) const CACHED: &'static str = "cached_tokens";
+
     /// Sets the count with one of the [`NAMES`](Self::NAMES).
     pub(super) fn set(&mut self, name: &str, tokens: u64) {
         match name {
@@ -45,6 +54,20 @@ impl Usage {
             "prompt_tokens" | "input_tokens" => self.input = tokens,
             _ => self.output = tokens,
         }
+    }
+
+    /// Sets the count of cached tokens.
+    pub(super) const fn set_cached(&mut self, tokens: u64) {
+        self.cached = tokens;
+    }
+
+    /// Returns the counts by kind. A total alone counts as input.
+    pub(crate) fn tokens(&self) -> Tokens {
+        let only_total = self.input == 0 && self.output == 0;
+        let input = if only_total { self.total() } else { self.input };
+        let [input, cached, output] =
+            [input, self.cached, self.output].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Tokens { input, cached, output }
     }
 
     /// Returns the total number of tokens of the call.

@@ -11,6 +11,8 @@ mod template;
 pub(crate) use chunk_info::{ChunkInfo, Usage};
 pub(crate) use template::TemplateReader;
 
+use crate::metrics::BodyStats;
+
 /// The end marker of the OpenAI dialect.
 pub(crate) const DONE: &[u8] = b"[DONE]";
 
@@ -60,6 +62,8 @@ pub(crate) struct StreamState {
     pub done: bool,
     /// The last reported usage. A stream that reports usage in every chunk counts up.
     pub usage: Option<Usage>,
+    /// The number of events with content or other news.
+    pub events: u32,
     begun: u128,
     finished: u128,
 }
@@ -70,9 +74,13 @@ impl StreamState {
         match event {
             Event::Empty => return,
             Event::Done => (self.fresh, self.done) = (true, true),
-            Event::Repeat => self.fresh = true,
+            Event::Repeat => {
+                self.events += 1;
+                self.fresh = true;
+            }
             Event::Broken => {}
             Event::Chunk(chunk) => {
+                self.events += 1;
                 self.fresh |= !chunk.only_opens();
                 self.content |= chunk.content;
                 self.filtered |= chunk.filtered;
@@ -83,6 +91,12 @@ impl StreamState {
             }
         }
         self.any = true;
+    }
+
+    /// Returns the facts for the metrics.
+    pub(crate) fn stats(&self) -> BodyStats {
+        let tokens = self.usage.map(|usage| usage.tokens()).unwrap_or_default();
+        BodyStats { tokens, events: self.events }
     }
 
     /// Returns true if every choice that began has its finish reason. A choice may finish while others continue.
@@ -109,6 +123,7 @@ impl StreamState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Tokens;
 
     fn chunk(json: &str) -> ChunkInfo {
         match Event::read(json.as_bytes()) {
@@ -199,6 +214,27 @@ mod tests {
         assert_eq!(within.usage.map(|usage| usage.total()), Some(3));
         assert!(!within.only_usage);
         assert_eq!(chunk(r#"{"choices":[],"usage":null}"#).usage, None);
+    }
+
+    #[test]
+    fn usage_has_the_tokens_by_kind() {
+        for (json, (input, cached, output)) in [
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":5}}"#,
+                (9, 5, 4),
+            ),
+            (r#"{"input_tokens":9,"output_tokens":4,"input_tokens_details":{"cached_tokens":5}}"#, (9, 5, 4)),
+            (r#"{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":null}"#, (9, 0, 4)),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":null}}"#,
+                (9, 0, 4),
+            ),
+            (r#"{"total_tokens":7}"#, (7, 0, 0)),
+            (r#"{"prompt_tokens":99999999999,"completion_tokens":4}"#, (u32::MAX, 0, 4)),
+        ] {
+            let usage = chunk(&format!(r#"{{"choices":[],"usage":{json}}}"#)).usage.unwrap();
+            assert_eq!(usage.tokens(), Tokens { input, cached, output }, "{json}");
+        }
     }
 
     #[test]

@@ -132,11 +132,21 @@ fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
     cursor.object(|cursor, key| {
         let name = plain(key)?;
         let Some(name) = Usage::NAMES.iter().find(|known| known.as_bytes() == name) else {
-            return pass(cursor);
+            let is_details = Usage::INPUT_DETAILS.iter().any(|known| known.as_bytes() == name);
+            return if is_details { details(cursor, into) } else { pass(cursor) };
         };
         let tokens = cursor.count()?;
         into.get_or_insert_default().set(name, tokens);
         Some(())
+    })
+}
+
+/// Reads the details of the input.
+fn details(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
+    let Some(usage) = into.as_mut().filter(|_| cursor.peek() == Some(b'{')) else { return pass(cursor) };
+    cursor.object(|cursor, key| match plain(key)? == Usage::CACHED.as_bytes() {
+        true => cursor.count().map(|tokens| usage.set_cached(tokens)),
+        false => cursor.value(),
     })
 }
 

@@ -108,6 +108,10 @@ fn usage(json: &str, into: &mut Option<Usage>) -> Option<()> {
     for (name, value) in members(json)? {
         if let (true, Some(tokens)) = (Usage::NAMES.contains(&&*name), count(value)) {
             into.get_or_insert_default().set(&name, tokens);
+        } else if let (true, Some(usage)) = (Usage::INPUT_DETAILS.contains(&&*name), into.as_mut()) {
+            for (_, value) in members(value)?.iter().filter(|(name, _)| name == Usage::CACHED) {
+                count(value).into_iter().for_each(|tokens| usage.set_cached(tokens));
+            }
         }
     }
     Some(())

@@ -90,6 +90,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "additional_drop_params",
     "default_litellm_params",
     "enable_mid_stream_fallback_continuation",
+    "json_logs",
+    "set_verbose",
 ];
 
 /// The settings in `general_settings`.
@@ -135,6 +137,7 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "broken_events", deployment: false },
     OwnKey { name: "early_heartbeat", deployment: false },
     OwnKey { name: "midstream_fallback", deployment: false },
+    OwnKey { name: "trusted_proxies", deployment: false },
 ];
 
 /// Returns tollgate's own key with this name.

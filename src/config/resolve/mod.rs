@@ -8,6 +8,7 @@ mod defaults;
 mod deployment;
 mod fallbacks;
 mod id;
+mod logs;
 mod model_facts;
 mod parameters;
 mod policies;

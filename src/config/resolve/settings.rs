@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::{
     fallbacks::{self, KnownNames},
-    policies,
+    logs, policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Grade, ListenerSettings, Midstream, RetryBudget, RoutingStrategy, Settings,
+    ErrorCounts, Fallbacks, Grade, ListenerSettings, LogSettings, Midstream, RetryBudget, RoutingStrategy,
+    Settings,
     error::DiagnosticSink,
     ignored, keys,
     raw::RawConfig,
@@ -74,6 +75,7 @@ impl Default for Settings {
                 keepalive_timeout: Duration::from_secs(75),
                 backlog: 4096,
             },
+            logs: LogSettings::default(),
             // Below the 60 s after which common load balancers drop an idle connection silently.
             upstream_keepalive_timeout: Duration::from_secs(50),
             retry_policy: ErrorCounts::default(),
@@ -125,6 +127,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
         listener: listener(raw, unset.listener, sink),
+        logs: logs::resolve(raw, sink),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),

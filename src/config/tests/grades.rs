@@ -35,7 +35,7 @@ fn a_key_that_is_not_served_has_a_grade_and_names_the_consequence() {
         ("litellm_settings: {callbacks: [langfuse]}", Grade::Lost, "nothing is sent to these services"),
         ("litellm_settings: {cache: true}", Grade::Lost, "every request is sent to an upstream"),
         ("router_settings: {num_retrys: 1}", Grade::Lost, "unknown key `num_retrys`"),
-        ("litellm_settings: {set_verbose: true}", Grade::Harmless, "`RUST_LOG` sets what is logged"),
+        ("litellm_settings: {debug_level: 2}", Grade::Harmless, "`RUST_LOG` sets what is logged"),
         ("litellm_settings: {timezone: America/New_York}", Grade::Harmless, "unknown key `timezone`"),
         (
             "general_settings: {require_auth_for_metrics_endpoint: true}",
@@ -53,7 +53,7 @@ fn a_key_that_is_not_served_has_a_grade_and_names_the_consequence() {
 fn a_value_that_switches_a_function_off_has_no_warning() {
     for sections in [
         "guardrails: []",
-        "litellm_settings: {cache: false, callbacks: [], success_callback:, cache_params: {}, set_verbose: false}",
+        "litellm_settings: {cache: false, callbacks: [], success_callback:, cache_params: {}, debug_level: null}",
         "general_settings: {alerting: null, allowed_ips: [], database_url: '', store_model_in_db: false}",
         "router_settings: {redis_host: ~, enable_tag_filtering: false}",
     ] {
@@ -86,10 +86,10 @@ fn the_file_accepts_unsafe_keys_by_name() {
 #[test]
 fn warnings_are_sorted_by_grade_and_then_by_line() {
     let all = warnings(
-        "litellm_settings: {set_verbose: true, cache: true}\ngeneral_settings: {allowed_ips: [a], database_url: d}\nguardrails: [b]",
+        "litellm_settings: {debug_level: 2, cache: true}\ngeneral_settings: {allowed_ips: [a], database_url: d}\nguardrails: [b]",
     );
     let found: Vec<_> = all.warnings().map(|d| d.path.rsplit('.').next().unwrap().to_owned()).collect();
-    assert_eq!(found, ["allowed_ips", "guardrails", "cache", "database_url", "set_verbose"]);
+    assert_eq!(found, ["allowed_ips", "guardrails", "cache", "database_url", "debug_level"]);
 }
 
 #[test]

@@ -212,7 +212,8 @@ fn events(
             let content = &mut active.content;
             let so_far = if state.is_filtered() { response::filtered(so_far) } else { so_far };
             let outcome = content.conclude(&Ok(()), so_far);
-            return Ok(Response::from_parts(parts, Body::ended(content.drain(), outcome)).into());
+            let body = Body::ended(content.drain(), outcome).with_tokens(state.stats().tokens);
+            return Ok(Response::from_parts(parts, body).into());
         }
         active.commit();
         return Ok(Response::from_parts(parts, Body::events(active, so_far)).into());

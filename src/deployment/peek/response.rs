@@ -51,7 +51,9 @@ pub(super) fn complete(
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
     let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
-    Ok(Response::from_parts(parts, Body::ended(bytes, outcome)).into())
+    let tokens = info.usage.map(|usage| usage.tokens()).unwrap_or_default();
+    let body = Body::ended(bytes, outcome).with_tokens(tokens);
+    Ok(Response::from_parts(parts, body).into())
 }
 
 /// Returns the outcome of a success without output, because a content filter removed it.

@@ -23,6 +23,7 @@ use crate::{
     body::UpstreamBody,
     deployment::pool::{Io, Pool, SendError},
     error::TransportError,
+    metrics::ConnectionMetrics,
     provider::origin_form,
     request::SplicedBody,
 };
@@ -44,15 +45,15 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client without connections.
+    /// Creates a client without connections, which measures its dials.
     ///
     /// # Errors
     /// If rustls refuses its own default protocol versions, which would be a bug of the build.
-    pub(crate) fn new() -> Result<Self, BoxError> {
+    pub(crate) fn new(metrics: ConnectionMetrics) -> Result<Self, BoxError> {
         Ok(Self {
-            connector: connector(false)?,
+            connector: connector(false, metrics.clone())?,
             origins: Mutex::default(),
-            http2_connector: connector(true)?,
+            http2_connector: connector(true, metrics)?,
             http2: Mutex::default(),
         })
     }

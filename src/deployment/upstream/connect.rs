@@ -5,11 +5,12 @@ use std::time::Duration;
 use http::Uri;
 use hyper_rustls::{HttpsConnectorBuilder, builderstates::WantsSchemes};
 use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
+use tokio::time::Instant;
 use tollgate_layers::{BoxError, timeout::TimeoutLayer};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use super::{proxy::ProxyConnector, resolve::Resolver};
-use crate::deployment::pool::Io;
+use crate::{deployment::pool::Io, metrics::ConnectionMetrics};
 
 /// The timeout of the dial and the TLS handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +29,8 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// host has lost power, or a middlebox has dropped the connection. The kernel's own limit is a quarter of an hour.
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Creates a connector; `http2` offers that protocol by ALPN.
-pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
+/// Creates a connector that measures its dials; `http2` offers that protocol by ALPN.
+pub(super) fn connector(http2: bool, metrics: ConnectionMetrics) -> Result<Connector, BoxError> {
     let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
     let tcp = ProxyConnector::from_env(tcp);
     let tls = tls()?.https_or_http();
@@ -39,8 +40,22 @@ pub(super) fn connector(http2: bool) -> Result<Connector, BoxError> {
         tls.enable_http1().wrap_connector(tcp)
     };
     Ok(BoxCloneSyncService::new(
-        ServiceBuilder::new().layer(TimeoutLayer::new(CONNECT_TIMEOUT)).service(https),
+        ServiceBuilder::new()
+            .map_future(move |dial| measured(dial, metrics.clone()))
+            .layer(TimeoutLayer::new(CONNECT_TIMEOUT))
+            .service(https),
     ))
+}
+
+/// Measures a dial.
+async fn measured<T, E>(
+    dial: impl Future<Output = Result<T, E>>,
+    metrics: ConnectionMetrics,
+) -> Result<T, E> {
+    let start = Instant::now();
+    let result = dial.await;
+    metrics.dialled(result.is_ok(), start.elapsed());
+    result
 }
 
 /// Returns the TCP connector with the timeouts and keep-alive of upstream connections.

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
 use http_body::Body as HttpBody;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::task::spawn_blocking;
 use tower::Service;
 
 use super::{
@@ -32,6 +32,7 @@ use crate::{
         handle_error, headers,
     },
     group::ArcService,
+    record::current,
     request::{BodyFrames, ParsedRequest, Request, RequestContext, Response},
 };
 
@@ -61,11 +62,14 @@ struct Inner {
     midstream: Midstream,
     /// True if responses contain `x-litellm-model-api-base`.
     expose_upstreams: bool,
+    /// True if the records of requests are read.
+    records: bool,
 }
 
 impl ReadRequest {
-    /// Returns a service that calls `tree`. With `expose_upstreams`, responses contain `x-litellm-model-api-base`.
-    pub(crate) fn new(tree: ArcService, settings: &Settings, expose_upstreams: bool) -> Self {
+    /// Returns a service that calls `tree`. With `expose_upstreams`, responses contain `x-litellm-model-api-base`. With
+    /// `records`, the records of requests are read.
+    pub(crate) fn new(tree: ArcService, settings: &Settings, expose_upstreams: bool, records: bool) -> Self {
         let inner = Inner {
             tree,
             memory: BodyMemory::new(settings.max_buffered_bytes),
@@ -79,6 +83,7 @@ impl ReadRequest {
                 Midstream::Continue => Midstream::Continue,
             },
             expose_upstreams,
+            records,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -98,9 +103,14 @@ where
     }
 
     fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
-        let (inner, arrival) = (Arc::clone(&self.inner), Instant::now());
+        let inner = Arc::clone(&self.inner);
+        let draft = if inner.records { current::draft() } else { None };
         // Taken apart here: the future would hold what it captures and the parts.
-        let AdmittedCall { call: ModelCall { operation, model, client, request }, permit } = admitted;
+        let AdmittedCall { call: ModelCall { operation, model, client, arrival, request }, permit } =
+            admitted;
+        if let (Some(draft), Some(client)) = (&draft, &client) {
+            draft.set_key(&client.name);
+        }
         let (Parts { headers, .. }, body) = request.into_parts();
         Box::pin(async move {
             // Boxed, because it is large: with it the future is too large for the caches of allocators.
@@ -116,7 +126,7 @@ where
                 share.wait().await?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
-            (context.client, context.buffered) = (client, share.finish());
+            (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
             let context = Arc::clone(&request.context);
             let heartbeat = inner.early_heartbeat.filter(|_| request.info.stream);
@@ -139,6 +149,9 @@ where
 impl Inner {
     /// Returns the request for the tree.
     fn request(&self, (info, bytes): ReadBody, mut context: RequestContext) -> Request {
+        if let Some(draft) = &context.draft {
+            draft.called(info.operation.as_str(), &info.model, bytes.len());
+        }
         let overrides = &info.overrides;
         let midstream = overrides.midstream.unwrap_or(self.midstream);
         context.retries = overrides.num_retries.unwrap_or(self.retries);

@@ -99,7 +99,7 @@ async fn a_client_that_stops_reading_frees_its_permit_its_slot_and_its_upstream(
     };
     assert_eq!(value("tollgate_deployment_attempts_in_flight{"), "0");
     assert_eq!(value("tollgate_requests_in_flight"), "0");
-    assert_eq!(value("tollgate_requests_total{class=\"cancelled\"}"), "1");
+    assert_eq!(value("tollgate_requests_total{operation=\"chat\",status=\"200\",class=\"cancelled\"}"), "1");
     // The upstream no longer listens, but the gateway calls it: the permit and the slot are free.
     let (_, called) = begin(gateway, &chat()).await;
     assert!(called.starts_with("HTTP/1.1 502"), "{called}");

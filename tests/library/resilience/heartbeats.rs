@@ -91,9 +91,9 @@ async fn heartbeats_fill_the_wait_for_a_slow_stream_and_then_it_passes_unchanged
     counted(
         &world,
         &[
-            "tollgate_requests_total{class=\"success\"} 1",
-            "tollgate_requests_in_flight{} 0",
-            "tollgate_requests_duration_seconds_sum{} 35.0",
+            "tollgate_requests_total{operation=\"chat\",status=\"200\",class=\"success\"} 1",
+            "tollgate_requests_in_flight 0",
+            "tollgate_requests_duration_seconds_sum{result=\"success\"} 35",
         ],
     );
 }
@@ -170,10 +170,11 @@ async fn an_error_after_a_heartbeat_is_the_only_event_and_counts_as_what_it_is()
         let error = arrived.error(1);
         assert_eq!(error["code"].as_str().unwrap_or_default(), code, "{act:?}: {error}");
         assert!(!error["message"].as_str().unwrap().is_empty() && error["type"].is_string(), "{error}");
-        let total = format!("tollgate_requests_total{{class=\"{class}\"}} 1");
+        let total =
+            format!("tollgate_requests_total{{operation=\"chat\",status=\"200\",class=\"{class}\"}} 1");
         counted(
             &world,
-            &[&total, "tollgate_requests_in_flight{} 0", "tollgate_requests_first_content_seconds_count{} 0"],
+            &[&total, "tollgate_requests_in_flight 0", "tollgate_requests_first_content_seconds_count 0"],
         );
     }
 }
@@ -208,9 +209,9 @@ async fn retries_and_fallbacks_go_on_behind_the_heartbeats() {
     counted(
         &world,
         &[
-            "tollgate_requests_total{class=\"success\"} 1",
-            "tollgate_group_requests_total{group=\"m\",class=\"unavailable\"} 1",
-            "tollgate_deployment_attempts_total{group=\"m\",deployment=\"a\",class=\"timeout\"} 1",
+            "tollgate_requests_total{operation=\"chat\",status=\"200\",class=\"success\"} 1",
+            "tollgate_group_requests_total{group=\"m\",operation=\"chat\",status=\"500\",class=\"unavailable\"} 1",
+            "tollgate_deployment_attempts_total{group=\"m\",deployment=\"a\",operation=\"chat\",status=\"none\",class=\"timeout\"} 1",
         ],
     );
 }
@@ -238,8 +239,8 @@ async fn a_client_that_disconnects_between_heartbeats_cancels_the_call() {
     counted(
         &world,
         &[
-            "tollgate_requests_total{class=\"cancelled\"} 1",
-            "tollgate_deployment_attempts_total{group=\"m\",deployment=\"a\",class=\"cancelled\"} 1",
+            "tollgate_requests_total{operation=\"chat\",status=\"none\",class=\"cancelled\"} 1",
+            "tollgate_deployment_attempts_total{group=\"m\",deployment=\"a\",operation=\"chat\",status=\"none\",class=\"cancelled\"} 1",
             "tollgate_deployment_attempts_in_flight{group=\"m\",deployment=\"a\"} 0",
         ],
     );

@@ -13,7 +13,10 @@ async fn a_panic_is_answered_with_a_call_id_and_counted_and_leaks_nothing() {
     assert_eq!((answer.status, &*answer.code()), (500, "internal_error"));
     assert_eq!(answer.header("x-litellm-call-id"), Some("mine"));
     let counted = world.metrics();
-    for line in ["tollgate_requests_total{class=\"unavailable\"} 1", "tollgate_requests_in_flight{} 0"] {
+    for line in [
+        "tollgate_requests_total{operation=\"chat\",status=\"500\",class=\"unavailable\"} 1",
+        "tollgate_requests_in_flight 0",
+    ] {
         assert!(counted.lines().any(|other| other == line), "{line}: {counted}");
     }
     assert_eq!(world.ask(json!({})).await.by(), Some("a"), "its place is free again");

@@ -335,7 +335,7 @@ impl World {
 
     /// Returns the text of `/metrics`.
     pub(crate) fn metrics(&self) -> String {
-        self.state.render_metrics().unwrap()
+        self.state.render_metrics()
     }
 
     /// A counter of `/metrics` without labels.

@@ -160,7 +160,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
     (&["litellm_key_header_name"], "keys are read in the usual headers alone"),
     (&["enable_weighted_failover"], "another deployment of the group is always tried before a fallback"),
     (&["silent_model"], "requests are not copied to another model"),
-    (&["json_logs", "debug_level", "set_verbose", "verbose"], "`RUST_LOG` sets what is logged"),
+    (&["debug_level", "verbose"], "`RUST_LOG` sets what is logged"),
     (&["telemetry"], "none is sent"),
     (
         &["redact_messages_in_exceptions", "redact_user_api_key_info", "turn_off_message_logging"],

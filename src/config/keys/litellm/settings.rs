@@ -39,7 +39,7 @@ pub(super) static INFO: [(&str, Grade); 8] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 456] = [
+pub(super) static SETTINGS: [(&str, Grade); 454] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -264,7 +264,6 @@ pub(super) static SETTINGS: [(&str, Grade); 456] = [
     ("infer_model_from_keys", Harmless),
     ("input_callback", Lost),
     ("internal_user_budget_duration", Harmless),
-    ("json_logs", Harmless),
     ("key_alias_pattern", Harmless),
     ("key_generation_settings", Lost),
     ("key_management_settings", Lost),
@@ -429,7 +428,6 @@ pub(super) static SETTINGS: [(&str, Grade); 456] = [
     ("service_account_settings", Lost),
     ("service_callback", Lost),
     ("session_affinity_repin_on_failover", Lost),
-    ("set_verbose", Harmless),
     ("skill_scanner", Lost),
     ("skill_search_embedding_model", Lost),
     ("skip_batch_input_file_rate_limiting_for_models", Harmless),

@@ -20,7 +20,7 @@ use crate::deployment::upstream::connect::{CONNECT_TIMEOUT, KEEPALIVE_TIME, USER
 async fn an_upstream_connection_has_tcp_keepalive_and_user_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let connected = connector(false).unwrap().oneshot(uri).await.unwrap();
+    let connected = connector(false, Default::default()).unwrap().oneshot(uri).await.unwrap();
     let MaybeHttpsStream::Http(socket) = &connected else { panic!("TLS for an http URL") };
     let socket = SockRef::from(socket.inner());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);

@@ -66,7 +66,7 @@ async fn error_of(response: String) -> TransportError {
         let _written = socket.write_all(response.as_bytes()).await;
         socket
     };
-    let client = Client::new().unwrap();
+    let client = Client::new(Default::default()).unwrap();
     let (result, _socket) = tokio::join!(client.http1(&base, KEPT).call(call(&base)), server);
     result.unwrap_err()
 }

@@ -43,7 +43,7 @@ fn service(settings: Settings) -> ReadRequest {
     let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
-    ReadRequest::new(tree, &settings, false)
+    ReadRequest::new(tree, &settings, false, false)
 }
 
 /// Sends a request to a service; returns the result and the time that it took.
@@ -53,7 +53,8 @@ where
 {
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let start = Instant::now();
-    let call = ModelCall { operation: Operation::Chat, model: None, client: None, request };
+    let call =
+        ModelCall { operation: Operation::Chat, model: None, client: None, arrival: Instant::now(), request };
     (service.oneshot(AdmittedCall { call, permit }).await, start.elapsed())
 }
 

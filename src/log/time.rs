@@ -1,0 +1,58 @@
+//! Times in the form of RFC 3339.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A time for display: UTC, with milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rfc3339(pub(super) SystemTime);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = since.as_secs();
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let millis = since.subsec_millis();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// Returns year, month and day of the Gregorian calendar for a number of days since 1970. The years are counted from
+/// March, so that a leap day is the last of its year, and in eras of 400 years, which all have the same length.
+const fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_of_the_log_agree_with_an_independent_implementation() {
+        for seconds in
+            (0..4_000_000_000_u64).step_by(7_654_321).chain([951_782_400, 951_868_799, 4_107_542_400])
+        {
+            let time = UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7);
+            let ours = Rfc3339(time).to_string();
+            let http = httpdate::fmt_http_date(time);
+            let (_, date) = http.split_once(", ").unwrap();
+            let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+            let month = months.find(&date[3..6]).unwrap() / 3 + 1;
+            let theirs = format!("{}-{month:02}-{}T{}.007Z", &date[7..11], &date[..2], &date[12..20]);
+            assert_eq!(ours, theirs);
+        }
+    }
+}

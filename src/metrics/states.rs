@@ -1,0 +1,85 @@
+//! The families about the health and the limits of deployments.
+
+use tokio::time::Instant;
+use tollgate_layers::{
+    cooldown::HealthState,
+    quota::{Limits, MeterSnapshot},
+};
+
+use super::{
+    LabelList,
+    encode::borrowed,
+    text::{Kind, Writer},
+};
+use crate::registry::DeploymentState;
+
+/// The states of deployments, by their labels.
+type States<'a> = [(&'a LabelList, DeploymentState)];
+
+/// A value of a deployment that has a kind: of requests, of tokens or of calls in flight.
+type ByKind = fn(&MeterSnapshot, &Limits) -> [Option<u64>; 3];
+
+/// The values of the label `kind`.
+const KINDS: [&str; 3] = ["requests", "tokens", "in_flight"];
+
+/// Writes the families.
+pub(super) fn encode(states: &States<'_>, writer: &mut Writer) {
+    health(states, writer);
+    limits(states, writer);
+}
+
+fn health(states: &States<'_>, writer: &mut Writer) {
+    let help = "1 if the deployment cools down, or is half open after a cooldown.";
+    let mut family = writer.family("tollgate_deployment_cooling_down", Kind::Gauge, help);
+    for (labels, state) in states {
+        family.sample(&borrowed(labels), u8::from(is_down(state)));
+    }
+    let help = "Cooldowns since the start, or since the deployment's key or address has changed.";
+    let mut family = writer.family("tollgate_deployment_cooldowns", Kind::Counter, help);
+    for (labels, state) in states {
+        family.sample(&borrowed(labels), state.health.cooldowns);
+    }
+    let help = "Time until a cooldown ends or a server hold, which an upstream's Retry-After began.";
+    let mut family = writer.family("tollgate_deployment_closed_seconds", Kind::Gauge, help);
+    for (labels, state) in states {
+        let cooldown = state.health.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let closed = cooldown.max(state.meters.closed_for).unwrap_or_default();
+        family.sample(&borrowed(labels), closed.as_secs_f64());
+    }
+}
+
+fn is_down(state: &DeploymentState) -> bool {
+    match state.health.state {
+        HealthState::CoolingDown | HealthState::HalfOpen | HealthState::Probing => true,
+        HealthState::Healthy | HealthState::SlowStart => false,
+    }
+}
+
+fn limits(states: &States<'_>, writer: &mut Writer) {
+    let families: [(&str, &str, ByKind); 3] = [
+        (
+            "limit",
+            "The limit in force: per minute, or of calls in flight; configured or learnt.",
+            |m, limits| [m.request_limit, m.token_limit, limits.in_flight.map(u64::from)],
+        ),
+        ("limit_configured", "The limit in the configuration.", |_, limits| {
+            [limits.requests, limits.tokens, limits.in_flight.map(u64::from)]
+        }),
+        ("limit_used", "The used part of the limit: in the last minute, or in flight.", |m, limits| {
+            let in_flight = limits.in_flight.map(|_| u64::from(m.in_flight));
+            [m.request_limit.map(|_| m.requests), m.token_limit.map(|_| m.tokens), in_flight]
+        }),
+    ];
+    for (name, help, read) in families {
+        let name = format!("tollgate_deployment_{name}");
+        let mut family = writer.family(&name, Kind::Gauge, help);
+        for (labels, state) in states {
+            let values = KINDS.iter().zip(read(&state.meters, &state.limits));
+            for (kind, value) in values.filter_map(|(kind, value)| Some((kind, value?))) {
+                let mut labels = borrowed(labels);
+                labels.push(("kind", kind));
+                family.sample(&labels, value);
+            }
+        }
+    }
+}
