@@ -1,14 +1,26 @@
 //! The command `tollgate simulate`: a configuration under load, over simulated upstreams.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::{environment, failed, read};
+use console::Term;
+use indicatif::ProgressBar;
+
+use super::{BAD_CONFIG, environment, failed, load_with};
 use crate::{
-    config::RoutingStrategy,
+    config::{Config, Group, RoutingStrategy},
     simulate::{
-        ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams, run,
+        ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams,
+        run_with,
     },
 };
+
+/// The number of requests from which a run takes long enough for a progress bar: some seconds.
+const LONG_RUN: f64 = 50_000.0;
 
 /// The arguments of `tollgate simulate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,6 +34,9 @@ pub(super) struct Arguments {
     /// Duration of the traffic, in minutes
     #[arg(long, value_name = "M", default_value = "10", value_parser = minutes)]
     minutes: Duration,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
     /// Seed of all random numbers: equal seeds give equal runs
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -36,9 +51,9 @@ struct TrafficArguments {
     /// Group to request (default: the first)
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// Requests per second
+    /// Requests per second [default: 90 % of the limits of the group]
     #[arg(long, value_name = "N", value_parser = rate)]
-    rps: f64,
+    rps: Option<f64>,
     /// Arrival pattern: poisson or even
     #[arg(long, value_name = "PATTERN", default_value = "poisson")]
     arrivals: ArrivalPattern,
@@ -70,16 +85,14 @@ struct UpstreamArguments {
 
 impl Arguments {
     /// Returns the scenario of these arguments.
-    fn scenario(&self) -> Scenario {
-        let (traffic, upstreams) = (&self.traffic, &self.upstreams);
-        Scenario {
-            traffic: Traffic {
-                group: traffic.group.clone(),
-                per_second: traffic.rps,
-                pattern: traffic.arrivals,
-                prompt: traffic.prompt_tokens.clone(),
-                output: traffic.max_tokens.clone(),
-            },
+    ///
+    /// # Errors
+    ///
+    /// Returns the exit code after printing that there is no limit from which a rate could be derived.
+    fn scenario(&self, config: &Config) -> Result<Scenario, ExitCode> {
+        let upstreams = &self.upstreams;
+        Ok(Scenario {
+            traffic: self.traffic.traffic(config)?,
             upstreams: Upstreams {
                 window: upstreams.window,
                 jitter: Duration::from_millis(upstreams.jitter_ms),
@@ -88,6 +101,30 @@ impl Arguments {
             },
             duration: self.minutes,
             seed: self.seed,
+        })
+    }
+}
+
+impl TrafficArguments {
+    fn traffic(&self, config: &Config) -> Result<Traffic, ExitCode> {
+        let traffic = Traffic {
+            group: self.group.clone(),
+            per_second: self.rps.unwrap_or(1.0),
+            pattern: self.arrivals,
+            prompt: self.prompt_tokens.clone(),
+            output: self.max_tokens.clone(),
+        };
+        let is_meant = |group: &&Group| self.group.as_deref().is_none_or(|name| *group.name == *name);
+        let deployments = config.groups.iter().find(is_meant).map_or(&[][..], |group| &group.deployments);
+        let rate = self.rps.or_else(|| traffic.default_rate(deployments.iter()));
+        match rate {
+            Some(per_second) => Ok(Traffic { per_second, ..traffic }),
+            // The simulation reports that there is no such group.
+            None if deployments.is_empty() => Ok(traffic),
+            None => {
+                eprintln!("error: the deployments of the group have no limit: state the rate with `--rps N`");
+                Err(environment::USAGE.into())
+            }
         }
     }
 }
@@ -98,10 +135,49 @@ impl Arguments {
 ///
 /// Returns the exit code after printing the error.
 pub(super) fn simulate(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
-    let (mut config, _) = read(&environment::config(arguments.config.take())?)?;
+    let mut config = config(&environment::config(arguments.config.take())?)?;
     config.settings.strategy = arguments.strategy.unwrap_or(config.settings.strategy);
-    print!("{}", run(&config, &arguments.scenario()).map_err(failed("cannot simulate"))?);
+    let scenario = arguments.scenario(&config)?;
+    let bar = progress_bar(&scenario);
+    let progress = |at: Duration| bar.set_position(at.as_secs());
+    let report = run_with(&config, &scenario, progress).map_err(failed("cannot simulate"))?;
+    bar.finish_and_clear();
+    match arguments.json {
+        true => println!("{:#}", report.json()),
+        false => print!("{}", report.text(width())),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the configuration. Neither keys nor warnings matter here: a variable of a key that is not set has a value, and
+/// clients need no key.
+///
+/// # Errors
+///
+/// Returns the exit code after printing the errors.
+fn config(path: &Path) -> Result<Config, ExitCode> {
+    let is_key = |name: &str| ["KEY", "TOKEN", "SECRET"].iter().any(|end| name.ends_with(end));
+    let variable = |name: &str| env::var(name).ok().or_else(|| is_key(name).then(|| "simulated".to_owned()));
+    let (mut config, _) = load_with(path, &variable).map_err(|errors| {
+        eprint!("{errors}");
+        ExitCode::from(BAD_CONFIG)
+    })?;
+    (config.master_key, config.keys) = (None, Vec::new());
+    Ok(config)
+}
+
+/// Returns the progress bar of a run, which is hidden if the run is short or stderr is not a terminal.
+fn progress_bar(scenario: &Scenario) -> ProgressBar {
+    let seconds = scenario.duration.as_secs_f64();
+    if seconds * scenario.traffic.per_second < LONG_RUN {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(scenario.duration.as_secs())
+}
+
+/// Returns the number of columns of the terminal; 80 without one.
+fn width() -> usize {
+    Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
 }
 
 fn strategy(name: &str) -> Result<RoutingStrategy, InvalidArgument> {

@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 use fastrand::Rng;
 
 use super::InvalidArgument;
+use crate::config::Deployment;
 
 /// The distribution of arrival times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,10 @@ impl TokenRange {
     #[must_use]
     pub const fn between(min: u64, max: u64) -> Self {
         Self(min..=max)
+    }
+
+    fn mean(&self) -> f64 {
+        (count(*self.0.start()) + count(*self.0.end())) / 2.0
     }
 
     fn draw(&self, rng: &mut Rng) -> u64 {
@@ -83,6 +88,25 @@ impl Traffic {
             prompt: TokenRange::between(20, 400),
             output: TokenRange::between(16, 256),
         }
+    }
+}
+
+/// The share of the limits that the default rate uses.
+const DEFAULT_SHARE: f64 = 0.9;
+
+impl Traffic {
+    /// Returns the rate that uses 90 % of the limits of these deployments: of their requests per minute, else of their
+    /// tokens per minute. Returns `None` if no deployment has a limit.
+    #[must_use]
+    pub fn default_rate<'a>(&self, deployments: impl Iterator<Item = &'a Deployment> + Clone) -> Option<f64> {
+        let sum = |limit: fn(&Deployment) -> Option<u64>| {
+            let limits = deployments.clone().filter_map(limit);
+            limits.reduce(u64::saturating_add).map(|sum| count(sum) / 60.0)
+        };
+        let tokens = self.prompt.mean() + self.output.mean() / 2.0;
+        let rate = sum(|deployment| deployment.limits.rpm)
+            .or_else(|| sum(|deployment| deployment.limits.tpm).map(|per_second| per_second / tokens));
+        rate.map(|rate| rate * DEFAULT_SHARE)
     }
 }
 

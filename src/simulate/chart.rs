@@ -2,15 +2,12 @@
 
 use std::iter;
 
-/// Maximum number of columns of a chart.
-pub(super) const COLUMNS: usize = 60;
-
 /// Bars from 0 to 1; higher values are shown as 1.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Returns the number of seconds in a column.
-pub(super) const fn seconds_per_column(seconds: usize) -> usize {
-    let per = seconds.div_ceil(COLUMNS);
+/// Returns the number of seconds in a column of a chart that has at most this many.
+pub(super) const fn seconds_per_column(seconds: usize, columns: usize) -> usize {
+    let per = seconds.div_ceil(columns);
     if per == 0 { 1 } else { per }
 }
 
@@ -37,9 +34,20 @@ fn bar(part: f64) -> char {
     BARS[shown]
 }
 
+/// Returns a line with the mark of each column in which a period is, which is given by its first second, the second after
+/// its end, and its mark.
+pub(super) fn outages(periods: &[(usize, usize, char)], seconds: usize, per: usize) -> String {
+    let mark = |column: usize| {
+        let is_in =
+            |(from, until, _): &&(usize, usize, char)| *from < (column + 1) * per && column * per < *until;
+        periods.iter().find(is_in).map_or(' ', |(.., mark)| *mark)
+    };
+    (0..seconds.div_ceil(per)).map(mark).collect::<String>().trim_end().to_owned()
+}
+
 /// Returns the time axis, with the first and the last time in minutes and seconds.
-pub(super) fn axis(seconds: usize) -> String {
-    let columns = seconds.div_ceil(seconds_per_column(seconds));
+pub(super) fn axis(seconds: usize, per: usize) -> String {
+    let columns = seconds.div_ceil(per);
     let (from, to) = ("0:00", format!("{}:{:02}", seconds / 60, seconds % 60));
     let gap = columns.saturating_sub(from.len() + to.len());
     iter::once(from).chain(iter::repeat_n(" ", gap)).chain(iter::once(&*to)).collect()
@@ -62,7 +70,14 @@ mod tests {
 
     #[test]
     fn the_chart_axis_is_as_long_as_the_line() {
-        assert_eq!(axis(600).chars().count(), line(&[1.0; 600], seconds_per_column(600)).chars().count());
-        assert_eq!(axis(90), format!("0:00{}1:30", " ".repeat(37)));
+        let per = seconds_per_column(600, 60);
+        assert_eq!(axis(600, per).chars().count(), line(&[1.0; 600], per).chars().count());
+        assert_eq!(axis(90, seconds_per_column(90, 60)), format!("0:00{}1:30", " ".repeat(37)));
+    }
+
+    #[test]
+    fn chart_outages_are_marked_in_every_column_that_they_touch() {
+        assert_eq!(outages(&[(3, 5, 'x'), (8, 9, '~')], 12, 2), " xx ~");
+        assert_eq!(outages(&[], 12, 2), "");
     }
 }

@@ -30,8 +30,10 @@
 mod arrivals;
 mod chart;
 mod clients;
+mod json;
 mod limiter;
 mod report;
+mod text;
 mod upstreams;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -51,6 +53,7 @@ pub use self::{
     arrivals::{ArrivalPattern, TokenRange, Traffic},
     limiter::ServerWindow,
     report::{ClientReport, DeploymentReport, Report, ReturnVisit},
+    text::ReportText,
     upstreams::{Outage, SecondStats, Upstreams},
 };
 use crate::{
@@ -101,11 +104,23 @@ impl Error for InvalidArgument {}
 /// Returns an error if the gateway cannot be built from the configuration, or if a group or a deployment of the
 /// scenario is not in the configuration.
 pub fn run(config: &Config, scenario: &Scenario) -> Result<Report, BoxError> {
+    run_with(config, scenario, |_| ())
+}
+
+/// Runs a scenario as [`run`] does, and reports the simulated time that has passed.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    config: &Config,
+    scenario: &Scenario,
+    progress: impl FnMut(Duration),
+) -> Result<Report, BoxError> {
     // The layers use the random generator of the thread.
     fastrand::seed(scenario.seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
     // `Instant::now` returns the paused time only inside of the runtime.
-    runtime.block_on(async { Run::new(config, scenario)?.report().await })
+    runtime.block_on(async { Run::new(config, scenario)?.report(progress).await })
 }
 
 fn no_group(requested: &str, config: &Config) -> String {
@@ -151,11 +166,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn report(mut self) -> Result<Report, BoxError> {
+    async fn report(mut self, progress: impl FnMut(Duration)) -> Result<Report, BoxError> {
         let gateway = stack::gateway(self.config, &self.state, Options::default())?;
         let mut clients = Clients::new(gateway, self.start);
         let duration = self.scenario.duration;
-        let next = self.send_until(&mut clients, duration).await;
+        let next = self.send_until(&mut clients, duration, progress).await;
         let returned = match clients.report().refused {
             0 => None,
             _ => self.check_retry_after(&mut clients, next).await,
@@ -174,17 +189,24 @@ impl<'a> Run<'a> {
                 seconds: self.simulated.seconds(deployment, duration),
                 meters: self.state.meters(deployment, &self.config.settings).snapshot(),
                 learned_refusals: learned_refusals.clone(),
+                outages: self.simulated.outages(deployment),
             });
         Ok(Report { duration, deployments: rows.collect(), clients: clients.into_report(), returned })
     }
 
     /// Sends requests until `until`. Returns the first request that is due later.
-    async fn send_until(&mut self, clients: &mut Clients, until: Duration) -> Arrival {
+    async fn send_until(
+        &mut self,
+        clients: &mut Clients,
+        until: Duration,
+        mut progress: impl FnMut(Duration),
+    ) -> Arrival {
         loop {
             let arrival = self.arrivals.next();
             if arrival.at >= until {
                 return arrival;
             }
+            progress(arrival.at);
             let at = self.start + arrival.at;
             while let Some(call) = clients.next_completed_before(at).await {
                 self.count(clients, &call);

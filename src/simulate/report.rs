@@ -1,10 +1,13 @@
-//! The report of a run, printable in a terminal: [`Report`].
+//! The report of a run: [`Report`]. It is displayed by [`text`](super::text).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tollgate_layers::quota::MeterSnapshot;
 
-use super::{arrivals::count, chart, upstreams::SecondStats};
+use super::{
+    arrivals::count,
+    upstreams::{Outage, SecondStats},
+};
 
 /// The results of a run.
 #[derive(Clone, Debug)]
@@ -56,6 +59,8 @@ pub struct DeploymentReport {
     pub meters: MeterSnapshot,
     /// The seconds at which a refusal made the meter widen a window, counted from the start.
     pub learned_refusals: Vec<u64>,
+    /// The outages of the deployment.
+    pub outages: Vec<Outage>,
 }
 
 /// The repetition of a refused request after its `Retry-After`, with no other traffic.
@@ -121,7 +126,7 @@ impl DeploymentReport {
     }
 
     /// Returns the used fraction of the limit in each second. Without a limit, it is relative to the busiest second.
-    fn load(&self) -> Vec<f64> {
+    pub(super) fn load(&self) -> Vec<f64> {
         let tokens = self.seconds.iter().map(|second| count(second.tokens));
         let calls = self.seconds.iter().map(|second| f64::from(second.sent));
         let (values, full): (Vec<_>, _) = match (self.rpm, self.tpm) {
@@ -154,97 +159,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.table(f)?;
-        let ClientReport { requests, served, refused, failed, .. } = &self.clients;
-        writeln!(
-            f,
-            "\nclients: {requests} requests, {served} served ({:.2} %), {refused} refused, {failed} failed",
-            100.0 * self.clients.success()
-        )?;
-        let wait = |part| self.clients.wait(part).as_millis();
-        writeln!(f, "wait:    p50 {} ms, p99 {} ms", wait(0.5), wait(0.99))?;
-        writeln!(f, "429s:    {:.1} per 1,000 upstream calls", self.refused_per_thousand())?;
-        self.refusals(f)?;
-        self.chart(f)
-    }
-}
-
-impl Report {
-    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<28}{:>8}{:>10}{:>8}{:>8}{:>9}{:>8}{:>13}",
-            "deployment", "rpm", "tpm", "sent", "share", "refused", "failed", "utilisation"
-        )?;
-        let all: u64 = self.deployments.iter().map(DeploymentReport::sent).sum();
-        for (row, name) in self.deployments.iter().zip(self.names()) {
-            let limit = |limit: Option<u64>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-            let used =
-                row.utilisation().map_or_else(|| "-".to_owned(), |used| format!("{:.1} %", 100.0 * used));
-            let share = format!("{:.1} %", 100.0 * ratio(row.sent(), all));
-            writeln!(
-                f,
-                "{:<28}{:>8}{:>10}{:>8}{share:>8}{:>9}{:>8}{used:>13}",
-                name,
-                limit(row.rpm),
-                limit(row.tpm),
-                row.sent(),
-                row.refused(),
-                row.failed()
-            )?;
-        }
-        Ok(())
-    }
-
-    fn refusals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ClientReport { refused, without_retry_after, .. } = self.clients;
-        if refused > 0 {
-            writeln!(f, "refused: {} of {refused} had a Retry-After", refused - without_retry_after)?;
-        }
-        let Some(ReturnVisit { retry_after, waited }) = self.returned else { return Ok(()) };
-        write!(
-            f,
-            "         one was repeated alone after its Retry-After of {:.3} s: ",
-            retry_after.as_secs_f64()
-        )?;
-        match waited {
-            Some(waited) => writeln!(f, "served, after {} ms", waited.as_millis()),
-            None => writeln!(f, "not served"),
-        }
-    }
-
-    fn chart(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.deployments.first().map_or(0, |row| row.seconds.len());
-        let per = chart::seconds_per_column(seconds);
-        writeln!(f, "\nload (a full bar is the whole limit), and 429s below; {per} s per column")?;
-        for (row, name) in self.deployments.iter().zip(self.names()) {
-            writeln!(f, "{name:<28}{}", chart::line(&row.load(), per))?;
-            let refused: Vec<_> = row.seconds.iter().map(|second| second.refused).collect();
-            if row.refused() > 0 {
-                writeln!(f, "{:<28}{}", "", chart::marks(&refused, per))?;
-            }
-        }
-        writeln!(f, "{:<28}{}", "", chart::axis(seconds))
-    }
-}
-
-impl Report {
-    /// Returns the first column: group, position in the group (which `--outage` accepts) and model.
-    fn names(&self) -> Vec<String> {
-        let mut names = Vec::with_capacity(self.deployments.len());
-        let mut position = 0;
-        for (index, row) in self.deployments.iter().enumerate() {
-            let first = index == 0 || self.deployments[index - 1].group != row.group;
-            position = if first { 1 } else { position + 1 };
-            let group: String = row.group.chars().take(20).collect();
-            names.push(format!("{group}/{position} {}", row.model).chars().take(27).collect());
-        }
-        names
-    }
-}
-
-fn ratio(part: u64, all: u64) -> f64 {
+/// Returns a part of a whole; 0 of nothing.
+pub(super) fn ratio(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { count(part) / count(all) }
 }

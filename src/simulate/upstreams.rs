@@ -97,6 +97,12 @@ impl Outage {
             && (self.deployment == *deployment.id || self.deployment == position.to_string())
     }
 
+    /// Returns true if the deployment responds to no call.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.slower.is_infinite()
+    }
+
     /// Returns true if the outage is of any deployment of the configuration.
     pub(super) fn is_in(&self, config: &Config) -> bool {
         let mut positions = config.groups.iter().flat_map(|group| (1..).zip(&group.deployments));
@@ -141,6 +147,12 @@ impl SimulatedUpstreams {
     /// Returns the upstream of a deployment. A deployment that is in several groups has one upstream.
     pub(super) fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
         Arc::new(SimulatedConnection(self.servers.get(&deployment.id).cloned()))
+    }
+
+    /// Returns the outages of an upstream.
+    pub(super) fn outages(&self, deployment: &Deployment) -> Vec<Outage> {
+        let server = self.servers.get(&deployment.id);
+        server.map_or_else(Vec::new, |server| server.outages.clone())
     }
 
     /// Returns the counts of an upstream until `until`, one entry for each second.
@@ -302,7 +314,7 @@ impl SimulatedUpstream {
         let slower = outage.map_or(1.0, |outage| outage.slower);
         let mut rules = self.rules();
         rules.second(at).sent += 1;
-        if slower.is_infinite() {
+        if outage.is_some_and(Outage::is_down) {
             rules.second(at).failed += 1;
             return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, wait: None });
         }
