@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, path::Path, process::ExitCode};
 
-use super::{BAD_CONFIG, InvalidFile, load, rules::Rules};
+use super::{BAD_CONFIG, InvalidFile, files::Files, load, rules::Rules};
 use crate::config::{
     ClientKey, Config, Deployment, Diagnostics, FallbackTarget, Fallbacks, Grade, Group, LeftOut, is_openai,
 };
@@ -14,7 +14,7 @@ use crate::config::{
 ///
 /// Returns the exit code of an invalid configuration.
 pub(super) fn check(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode> {
-    let (config, warnings) = load(path).map_err(|invalid| {
+    let (config, warnings) = load(path, &Files::default()).map_err(|invalid| {
         eprint!("{invalid}");
         println!("{}", refusal(&invalid));
         ExitCode::from(BAD_CONFIG)

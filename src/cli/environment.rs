@@ -19,6 +19,11 @@ pub(super) fn config(argument: Option<PathBuf>) -> Result<PathBuf, ExitCode> {
     })
 }
 
+/// Returns a path: the argument, else the variable of this name.
+pub(super) fn path(argument: Option<PathBuf>, name: &str) -> Option<PathBuf> {
+    argument.or_else(|| variable(name).map(PathBuf::from))
+}
+
 /// Returns the host to listen on.
 pub(super) fn host(argument: Option<String>) -> String {
     argument.or_else(|| variable("HOST")).unwrap_or_else(|| "127.0.0.1".to_owned())

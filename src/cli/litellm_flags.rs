@@ -72,12 +72,7 @@ const ROWS: &[Row] = &[
     ),
     (&["--validate_config"], false, Replaced("--check"), "it is `--check`"),
     (&["-v"], false, Replaced("--version"), "it is `--version`"),
-    (
-        &["--ssl_keyfile_path", "--ssl_certfile_path", "--ciphers"],
-        true,
-        Refused,
-        "TLS is not served: let a proxy in front end it",
-    ),
+    (&["--ciphers"], true, Refused, "TLS is served with the ciphers of rustls"),
     (&["--max_budget"], true, Refused, "write `max_budget` below `litellm_settings`"),
     (
         &["--model", "-m", "--alias", "--api_base", "--api_version", "--add_key", "--headers"],

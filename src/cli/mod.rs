@@ -2,6 +2,7 @@
 
 mod check;
 mod environment;
+mod files;
 mod litellm_flags;
 mod log;
 mod monitor;
@@ -10,11 +11,11 @@ mod rules;
 mod serve;
 mod simulate;
 mod start;
+mod tls;
 
 use std::{
     ffi::OsString,
     fmt::{self, Display},
-    fs,
     path::Path,
     process::ExitCode,
 };
@@ -26,6 +27,7 @@ use clap::{
 
 pub use check::summary;
 
+use self::files::Files;
 use crate::config::{Config, Diagnostics};
 
 /// The exit code for an invalid configuration: `EX_CONFIG` of sysexits.h.
@@ -76,13 +78,13 @@ fn lone_path(error: &clap::Error) -> Option<ExitCode> {
     })
 }
 
-/// Returns the configuration and its warnings, after printing them.
+/// Returns the configuration and its warnings, after printing them. Adds the files that it is read from.
 ///
 /// # Errors
 ///
 /// Returns the exit code after printing the errors.
-fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
-    let (config, warnings) = load(path).map_err(|errors| {
+fn read(path: &Path, files: &Files) -> Result<(Config, Diagnostics), ExitCode> {
+    let (config, warnings) = load(path, files).map_err(|errors| {
         eprint!("{errors}");
         ExitCode::from(BAD_CONFIG)
     })?;
@@ -91,20 +93,21 @@ fn read(path: &Path) -> Result<(Config, Diagnostics), ExitCode> {
 }
 
 /// Returns the configuration and its warnings.
-fn load(path: &Path) -> Result<(Config, Diagnostics), InvalidFile> {
-    load_with(path, &|name| std::env::var(name).ok())
+fn load(path: &Path, files: &Files) -> Result<(Config, Diagnostics), InvalidFile> {
+    load_with(path, &|name| std::env::var(name).ok(), files)
 }
 
 /// Returns the configuration with these variables of the environment, and its warnings.
 fn load_with(
     path: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
+    files: &Files,
 ) -> Result<(Config, Diagnostics), InvalidFile> {
-    let text = fs::read_to_string(path);
+    let text = files.read(path);
     let path = path.display().to_string();
     let text =
         text.map_err(|error| InvalidFile::Unreadable(format!("error: cannot read {path}: {error}\n")))?;
-    let config = Config::from_files((&path, &text), variable, &|path| fs::read_to_string(path));
+    let config = Config::from_files((&path, &text), variable, &|path| files.read(path));
     config.map_err(InvalidFile::Invalid)
 }
 

@@ -1,14 +1,18 @@
-//! The reload of the configuration on SIGHUP: [`Reload`].
+//! The reload of the configuration on SIGHUP and when its files change: [`Reload`].
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::signal::unix;
 
-use super::{InvalidFile, load, rules::Rules, serve::warn_open, start::groups};
+use super::{
+    InvalidFile, load,
+    rules::Rules,
+    serve::{Source, warn_open},
+    start::groups,
+};
 use crate::{
     config::{Config, Diagnostic, Diagnostics, LeftOut, ListenerSettings},
     gateway::Gateway,
@@ -18,7 +22,7 @@ use crate::{
 
 /// Reads the configuration file again and replaces the tree that serves.
 pub(super) struct Reload {
-    pub(super) path: PathBuf,
+    pub(super) source: Source,
     pub(super) options: stack::Options,
     pub(super) rules: Rules,
     pub(super) state: State,
@@ -31,14 +35,19 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Reloads with each signal.
-    pub(super) async fn on_each(self, mut hangup: unix::Signal) {
+    /// Reloads with each signal, and with each change of a file if `watch`.
+    pub(super) async fn on_each(self, mut hangup: unix::Signal, watch: bool) {
         let this = Arc::new(self);
-        while hangup.recv().await.is_some() {
-            let this = Arc::clone(&this);
+        let mut seen = this.source.files.state();
+        loop {
+            tokio::select! {
+                signal = hangup.recv() => if signal.is_none() { return },
+                () = this.source.files.changed(&mut seen), if watch => {}
+            }
             tokio::spawn(Arc::clone(&this).prune_after_grace());
+            let reload = Arc::clone(&this);
             // Reading a large file would block requests. A reload that panics has changed nothing.
-            let _result = tokio::task::spawn_blocking(move || this.reload()).await;
+            let _result = tokio::task::spawn_blocking(move || reload.reload()).await;
         }
     }
 
@@ -53,6 +62,9 @@ impl Reload {
 
     /// Replaces the tree, or reports the errors of an invalid file and keeps the tree.
     fn reload(&self) {
+        if let Some(Err(error)) = self.source.certificate.as_ref().map(|certificate| certificate.reload()) {
+            tracing::error!(target: "tollgate::events", "the certificate stays as it was: {error}");
+        }
         let reloads = self.state.metrics.reloads();
         let built = self.read().and_then(|config| match stack::gateway(&config, &self.state, self.options) {
             Ok(gateway) => Some((config, gateway)),
@@ -74,7 +86,7 @@ impl Reload {
 
     /// Returns the configuration, or none after reporting why it is not used.
     fn read(&self) -> Option<Config> {
-        let (config, warnings) = match load(&self.path) {
+        let (config, warnings) = match load(&self.source.path, &self.source.files) {
             Ok(loaded) => loaded,
             Err(InvalidFile::Invalid(errors)) => {
                 report(&errors);

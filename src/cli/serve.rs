@@ -1,4 +1,5 @@
-//! The command `tollgate --config ..`: serves until SIGINT or SIGTERM, and reloads the configuration on SIGHUP.
+//! The command `tollgate --config ..`: serves until SIGINT or SIGTERM, and reloads the configuration on SIGHUP and when it
+//! changes.
 
 use std::{
     net::SocketAddr,
@@ -18,12 +19,14 @@ use super::{
     BAD_CONFIG,
     check::check,
     environment, failed,
+    files::Files,
     log::LogArguments,
     monitor::Monitor,
     read,
     reload::Reload,
     rules::Rules,
     start::{StartText, Style},
+    tls::TlsArguments,
 };
 use crate::{
     config::Config,
@@ -31,7 +34,7 @@ use crate::{
     log::{AccessLog, LogWriter},
     metrics::Metrics,
     record::TrustedProxies,
-    server::{self, DRAIN_TIMEOUT, Draining, Listener},
+    server::{self, Certificate, DRAIN_TIMEOUT, Draining, Listener},
     stack,
     state::State,
 };
@@ -61,6 +64,11 @@ pub(super) struct Arguments {
     check: bool,
     #[command(flatten)]
     rules: Rules,
+    /// Reload when a file of the configuration, or of the certificate, changes
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    tls: TlsArguments,
     #[command(flatten)]
     log: LogArguments,
     /// Name the upstream of each response in its header `x-litellm-model-api-base`
@@ -84,13 +92,16 @@ pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     if arguments.check {
         return check(&path, arguments.rules);
     }
-    let (config, warnings) = read(&path)?;
+    let files = Files::default();
+    let (config, warnings) = read(&path, &files)?;
+    let certificate = arguments.tls.certificate(&files)?;
     arguments.rules.apply(&config, &warnings).map_err(refused)?;
     arguments.log.init_events(&config.settings.logs);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
     let count = warnings.warnings().count();
-    let code = runtime.block_on(run(arguments, path, (&config, count)));
+    let source = Source { path, files, certificate };
+    let code = runtime.block_on(run(arguments, source, (&config, count)));
     // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
@@ -101,30 +112,42 @@ fn refused(reason: String) -> ExitCode {
     BAD_CONFIG.into()
 }
 
+/// The files that a reload reads again.
+pub(super) struct Source {
+    /// The file of the configuration.
+    pub(super) path: PathBuf,
+    pub(super) files: Files,
+    pub(super) certificate: Option<Arc<Certificate>>,
+}
+
 async fn run(
     arguments: Arguments,
-    path: PathBuf,
+    source: Source,
     (config, warnings): (&Config, usize),
 ) -> Result<ExitCode, ExitCode> {
     let (state, writer) = state(&arguments.log, config)?;
-    let (options, rules) = (arguments.options(), arguments.rules);
+    let (options, rules, watch) = (arguments.options(), arguments.rules, arguments.watch);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
     let (listener, address) = listen(arguments, settings.backlog).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
-    print!("{}", StartText { address, config, warnings, style: Style::of_stdout() });
+    let scheme = if source.certificate.is_some() { "https" } else { "http" };
+    print!("{}", StartText { scheme, address, config, warnings, style: Style::of_stdout() });
     warn_open(address, config);
-    let listener = Listener::new(listener, max_connections(config))
+    let mut listener = Listener::new(listener, max_connections(config))
         .with_keepalive_timeout(settings.keepalive_timeout)
         .with_metrics(state.metrics.connections());
+    if let Some(certificate) = &source.certificate {
+        listener = listener.with_certificate(Arc::clone(certificate));
+    }
     let (service, draining, metrics) = (gateway.clone(), state.draining.clone(), state.metrics.clone());
     metrics.reloads().loaded();
     tokio::spawn(Monitor::default().watch(metrics.clone()));
     let left_out = Mutex::new(config.left_out.clone());
-    let reload = Reload { path, options, rules, state, gateway, address, settings, left_out };
-    tokio::spawn(reload.on_each(hangup));
+    let reload = Reload { source, options, rules, state, gateway, address, settings, left_out };
+    tokio::spawn(reload.on_each(hangup, watch));
     let finished = serve_until(signals.received(metrics), listener, service, draining).await;
     writer.into_iter().for_each(LogWriter::finish);
     Ok(exit_code(finished))

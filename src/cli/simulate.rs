@@ -10,7 +10,7 @@ use std::{
 use console::Term;
 use indicatif::ProgressBar;
 
-use super::{BAD_CONFIG, environment, failed, load_with};
+use super::{BAD_CONFIG, environment, failed, files::Files, load_with};
 use crate::{
     config::{Config, Group, RoutingStrategy},
     simulate::{
@@ -158,7 +158,7 @@ pub(super) fn simulate(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
 fn config(path: &Path) -> Result<Config, ExitCode> {
     let is_key = |name: &str| ["KEY", "TOKEN", "SECRET"].iter().any(|end| name.ends_with(end));
     let variable = |name: &str| env::var(name).ok().or_else(|| is_key(name).then(|| "simulated".to_owned()));
-    let (mut config, _) = load_with(path, &variable).map_err(|errors| {
+    let (mut config, _) = load_with(path, &variable, &Files::default()).map_err(|errors| {
         eprint!("{errors}");
         ExitCode::from(BAD_CONFIG)
     })?;

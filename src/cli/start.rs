@@ -13,6 +13,8 @@ const GROUPS: usize = 20;
 
 /// The text of the start, for display.
 pub(super) struct StartText<'a> {
+    /// The scheme of its URLs.
+    pub(super) scheme: &'static str,
     pub(super) address: SocketAddr,
     pub(super) config: &'a Config,
     /// The number of warnings about the configuration.
@@ -45,10 +47,10 @@ impl Style {
 
 impl fmt::Display for StartText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, config, warnings, style } = self;
-        let url = style.bold(format_args!("http://{address}"));
+        let Self { scheme, address, config, warnings, style } = self;
+        let url = style.bold(format_args!("{scheme}://{address}"));
         writeln!(f, "tollgate listening on {url}, serving {}", groups(config))?;
-        writeln!(f, "  {} http://{address}/v1", style.label("base URL"))?;
+        writeln!(f, "  {} {scheme}://{address}/v1", style.label("base URL"))?;
         let clients = match (config.is_open(), address.ip().is_loopback()) {
             (false, _) if config.keys.is_empty() => {
                 "those with the master key, as `Authorization: Bearer KEY`"
@@ -58,7 +60,7 @@ impl fmt::Display for StartText<'_> {
             (true, false) => "everyone who reaches this address, without a key",
         };
         writeln!(f, "  {} {clients}", style.label("clients"))?;
-        writeln!(f, "  {} http://{address}/metrics", style.label("metrics"))?;
+        writeln!(f, "  {} {scheme}://{address}/metrics", style.label("metrics"))?;
         for group in config.groups.iter().take(GROUPS) {
             writeln!(f, "  {} {}: {}", style.label("group"), style.bold(&group.name), summary(group))?;
         }
@@ -115,7 +117,7 @@ mod tests {
         let (config, _) = Config::from_yaml(&format!("model_list:\n{entries}"), "", &|_| None).unwrap();
         let address = "127.0.0.1:8000".parse().unwrap();
         let style = Style { colours: false };
-        let text = StartText { address, config: &config, warnings: 2, style }.to_string();
+        let text = StartText { scheme: "http", address, config: &config, warnings: 2, style }.to_string();
         assert_eq!(
             text,
             "tollgate listening on http://127.0.0.1:8000, serving a, b
@@ -128,7 +130,7 @@ mod tests {
 "
         );
         let style = Style { colours: true };
-        let coloured = StartText { address, config: &config, warnings: 0, style }.to_string();
+        let coloured = StartText { scheme: "http", address, config: &config, warnings: 0, style }.to_string();
         assert!(
             coloured.contains("\u{1b}[1mhttp://127.0.0.1:8000\u{1b}[0m") && !coloured.contains("warnings")
         );

@@ -16,6 +16,7 @@ use tokio::{
     net::TcpStream,
     time::{Sleep, sleep},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{waiting::HeadState, write_window::WriteWindow};
 use crate::front::paths::Draining;
@@ -46,6 +47,12 @@ impl Reset for TcpStream {
     fn reset(&self) {
         // If this fails, the kernel goes on trying to send for some minutes, which is its default.
         let _result = self.set_zero_linger();
+    }
+}
+
+impl<T: Reset> Reset for TlsStream<T> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
     }
 }
 

@@ -15,8 +15,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
-use super::{ConnectionContext, waiting::Connections};
+use super::{Certificate, ConnectionContext, waiting::Connections};
 use crate::{front::paths::Draining, metrics::ConnectionMetrics};
 
 /// The number of open files that are neither a client's nor an upstream's connection: the log, the poller, the
@@ -49,6 +50,7 @@ pub struct Listener {
     capacity_warning: RateLimitedWarning,
     accept_warning: RateLimitedWarning,
     pub(super) metrics: ConnectionMetrics,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Listener {
@@ -66,6 +68,7 @@ impl Listener {
             capacity_warning: RateLimitedWarning::default(),
             accept_warning: RateLimitedWarning::default(),
             metrics: ConnectionMetrics::default(),
+            certificate: None,
         }
     }
 
@@ -98,6 +101,18 @@ impl Listener {
     pub const fn with_keepalive_timeout(mut self, keepalive_timeout: Duration) -> Self {
         self.keepalive_timeout = keepalive_timeout;
         self
+    }
+
+    /// Sets the certificate with which connections are served by TLS; without one they are plain.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Arc<Certificate>) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// Returns the acceptor of a new connection, if it has TLS.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.certificate.as_ref().map(|certificate| certificate.acceptor())
     }
 
     /// Returns the default maximum of concurrent connections under a limit of open files: a client's connection may need

@@ -1,5 +1,7 @@
-//! The standalone HTTP/1.1 server: accepts connections, serves them with hyper, and shuts down gracefully.
+//! The standalone HTTP/1.1 server: accepts connections, with TLS if it has a certificate, serves them with hyper, and shuts down
+//! gracefully.
 
+mod certificate;
 mod client_io;
 mod framing;
 mod listener;
@@ -30,7 +32,11 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
 use tracing::Span;
 
-pub use self::{client_io::SEND_TIMEOUT, listener::Listener};
+pub use self::{
+    certificate::{Certificate, CertificateError},
+    client_io::SEND_TIMEOUT,
+    listener::Listener,
+};
 use self::{
     client_io::{ClientIo, Reset},
     framing::CheckFraming,
@@ -43,6 +49,9 @@ use crate::{front::headers, gateway::Gateway};
 
 /// The maximum time for finishing the requests in flight after a shutdown signal: agents' streams run for minutes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The maximum time of a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The maximum size of a request's head in bytes; a longer one gets a 431. The number is uvicorn's, which clients of
 /// LiteLLM's proxy already keep to. hyper checks after it has read: an unauthenticated client can make the server buffer
@@ -172,15 +181,26 @@ impl<M: Fn(&TcpStream) -> S, S: HttpService> Server<M> {
         loop {
             let (stream, permit) = self.listener.accept().await;
             let (service, open) = ((self.make)(&stream), self.listener.metrics.accepted());
-            let connection = self.context.clone().connection(stream, service);
-            let served = self.connections.watch(connection).map(move |result| {
-                // A broken connection concerns only its client; its requests in flight have been dropped.
-                if let Err(error) = result {
-                    tracing::debug!(%error, "connection ended");
+            let (context, held) = (self.context.clone(), (permit, open));
+            match self.listener.acceptor() {
+                None => {
+                    let connection = self.connections.watch(context.connection(stream, service));
+                    tokio::spawn(connection.map(move |result| ended(result, held)));
                 }
-                drop((permit, open));
-            });
-            tokio::spawn(served);
+                Some(acceptor) => {
+                    let connections = self.connections.watcher();
+                    tokio::spawn(async move {
+                        match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                            Ok(Ok(stream)) => {
+                                let connection = connections.watch(context.connection(stream, service));
+                                ended(connection.await, held);
+                            }
+                            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                            Err(_) => tracing::debug!("TLS handshake took too long"),
+                        }
+                    });
+                }
+            }
         }
     }
 
@@ -189,6 +209,15 @@ impl<M: Fn(&TcpStream) -> S, S: HttpService> Server<M> {
         drop(self.listener);
         timeout(DRAIN_TIMEOUT, self.connections.shutdown()).await.is_ok()
     }
+}
+
+/// Drops what a connection has held.
+fn ended<H>(result: Result<(), hyper::Error>, held: H) {
+    // A broken connection concerns only its client; its requests in flight have been dropped.
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+    drop(held);
 }
 
 /// The part of the server's state that each connection needs.

@@ -98,11 +98,9 @@ async fn the_arguments_of_litellm_are_accepted_with_a_warning_or_refused_with_th
     let validated = run(["--config", path, "--validate_config"]).await;
     assert!(validated.code == Some(0) && validated.stdout.contains("starts;"), "{}", validated.stdout);
     assert!(run(["-v"]).await.stdout.starts_with("tollgate "));
-    for arguments in [
-        &["--model", "gpt-4o"][..],
-        &["-c", path, "--ssl_keyfile_path", "k"],
-        &["-c", path, "--max_budget=5"],
-    ] {
+    for arguments in
+        [&["--model", "gpt-4o"][..], &["-c", path, "--ciphers", "ALL"], &["-c", path, "--max_budget=5"]]
+    {
         let refused = run(arguments).await;
         assert_eq!(refused.code, Some(2), "{arguments:?}");
         assert!(refused.stderr.contains("of LiteLLM is not supported: "), "{}", refused.stderr);

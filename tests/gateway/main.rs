@@ -30,6 +30,7 @@ mod parameters;
 mod patterns;
 mod policies;
 mod reload;
+mod served_tls;
 mod stream_usage;
 mod streams;
 mod tls;

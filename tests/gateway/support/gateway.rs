@@ -131,7 +131,7 @@ fn listen<R: AsyncRead + Unpin + Send + 'static>(
 }
 
 fn port(line: &str) -> Option<u16> {
-    let (_, rest) = line.split_once("listening on http://")?;
+    let (_, rest) = line.split_once("listening on http")?;
     let (_, rest) = rest.split_once(',')?.0.rsplit_once(':')?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
