@@ -4,7 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -14,10 +14,10 @@ use tokio::time::sleep;
 /// read.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The files that a configuration was read from.
+/// The files that a configuration was read from, each with its state before it was read.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    paths: Mutex<Vec<PathBuf>>,
+    known: Mutex<Vec<(PathBuf, State)>>,
 }
 
 impl Files {
@@ -31,41 +31,48 @@ impl Files {
         fs::read_to_string(path)
     }
 
-    /// Adds a file that is read elsewhere.
+    /// Adds a file that is read after this call.
     pub(super) fn add(&self, path: &Path) {
-        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        if !paths.iter().any(|known| known == path) {
-            paths.push(path.to_owned());
+        let (mut known, state) = (self.lock(), State::of(path));
+        match known.iter_mut().find(|(known, _)| known == path) {
+            Some((_, known)) => *known = state,
+            None => known.push((path.to_owned(), state)),
         }
     }
 
-    /// Waits until a file has changed, or one that was missing is there.
+    /// Waits until a file has changed since it was read, or one that was missing is there.
     ///
-    /// `seen` is the state of the files that the caller knows; it becomes that after the change. Names are followed each time, so
-    /// the swap of a symbolic link, by which Kubernetes updates a ConfigMap, is a change.
-    pub(super) async fn changed(&self, seen: &mut Vec<State>) {
-        let mut last = seen.clone();
+    /// Names are followed each time, so the swap of a symbolic link, by which Kubernetes updates a ConfigMap, is a change.
+    pub(super) async fn changed(&self) {
+        let mut last = Vec::new();
         loop {
             sleep(INTERVAL).await;
-            let now = self.state();
-            if now == last && now != *seen {
-                *seen = now;
+            let now: Vec<_> = self.lock().iter().map(|(path, _)| State::of(path)).collect();
+            if now == last && self.update(&now) {
                 return;
             }
             last = now;
         }
     }
 
-    /// Returns the state of each file.
-    pub(super) fn state(&self) -> Vec<State> {
-        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.iter().map(|path| State::of(path)).collect()
+    /// Sets the state of each file. Returns true if one has changed.
+    fn update(&self, now: &[State]) -> bool {
+        let (mut known, mut changed) = (self.lock(), false);
+        for ((_, known), now) in known.iter_mut().zip(now) {
+            changed |= known != now;
+            known.clone_from(now);
+        }
+        changed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, State)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The properties of a file that a change of its content changes; none for a file that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State(Option<(u64, u64, u64, Option<SystemTime>)>);
+struct State(Option<(u64, u64, u64, Option<SystemTime>)>);
 
 impl State {
     fn of(path: &Path) -> Self {
@@ -92,8 +99,8 @@ mod tests {
     }
 
     /// Returns true if a change is seen within a minute.
-    async fn sees_a_change(files: &Files, seen: &mut Vec<State>) -> bool {
-        timeout(Duration::from_secs(60), files.changed(seen)).await.is_ok()
+    async fn sees_a_change(files: &Files) -> bool {
+        timeout(Duration::from_secs(60), files.changed()).await.is_ok()
     }
 
     #[tokio::test]
@@ -102,11 +109,10 @@ mod tests {
         let (files, path) = (Files::default(), directory("change").join("config.yaml"));
         fs::write(&path, "a").unwrap();
         files.read(&path).unwrap();
-        let mut seen = files.state();
-        assert!(!sees_a_change(&files, &mut seen).await);
+        assert!(!sees_a_change(&files).await);
         fs::write(&path, "ab").unwrap();
-        assert!(sees_a_change(&files, &mut seen).await);
-        assert!(!sees_a_change(&files, &mut seen).await);
+        assert!(sees_a_change(&files).await);
+        assert!(!sees_a_change(&files).await);
     }
 
     #[tokio::test]
@@ -123,9 +129,8 @@ mod tests {
         };
         link("v1");
         files.read(&directory.join("data/config.yaml")).unwrap();
-        let mut seen = files.state();
         link("v2");
-        assert!(sees_a_change(&files, &mut seen).await);
+        assert!(sees_a_change(&files).await);
     }
 
     #[tokio::test]
@@ -133,8 +138,7 @@ mod tests {
         pause();
         let (files, path) = (Files::default(), directory("appears").join("config.yaml"));
         assert!(files.read(&path).is_err());
-        let mut seen = files.state();
         fs::write(&path, "a").unwrap();
-        assert!(sees_a_change(&files, &mut seen).await);
+        assert!(sees_a_change(&files).await);
     }
 }

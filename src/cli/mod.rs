@@ -3,6 +3,7 @@
 mod check;
 mod environment;
 mod files;
+mod health;
 mod litellm_flags;
 mod log;
 mod monitor;
@@ -48,6 +49,8 @@ struct Command {
 enum Other {
     /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams
     Simulate(simulate::Arguments),
+    /// Ask a running gateway if it is ready (code 0) or not (code 1), for the health check of a container
+    Health(health::Arguments),
 }
 
 /// Runs the command line: serves, checks a configuration, or simulates one under load.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
     match Command::try_parse_from(arguments) {
         Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
+        Ok(Command { other: Some(Other::Health(arguments)), .. }) => health::health(arguments),
         Ok(Command { other: None, serve }) => serve::serve(serve),
         Err(error) => Err(lone_path(&error).unwrap_or_else(|| error.exit())),
     }

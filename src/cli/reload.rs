@@ -38,11 +38,10 @@ impl Reload {
     /// Reloads with each signal, and with each change of a file if `watch`.
     pub(super) async fn on_each(self, mut hangup: unix::Signal, watch: bool) {
         let this = Arc::new(self);
-        let mut seen = this.source.files.state();
         loop {
             tokio::select! {
                 signal = hangup.recv() => if signal.is_none() { return },
-                () = this.source.files.changed(&mut seen), if watch => {}
+                () = this.source.files.changed(), if watch => {}
             }
             tokio::spawn(Arc::clone(&this).prune_after_grace());
             let reload = Arc::clone(&this);

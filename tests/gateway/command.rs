@@ -368,3 +368,26 @@ async fn an_empty_key_is_no_key_and_the_start_says_so() {
     assert_eq!((call.header("authorization"), call.header("api-key")), (None, None));
     gateway.says(&["OPENAI_API_KEY"]).await;
 }
+
+#[tokio::test]
+async fn the_health_command_reports_a_gateway_that_is_ready_draining_or_gone() {
+    let mut gateway = Gateway::start(GOOD).await;
+    let port = gateway.port.to_string();
+    let health = async || run(["health", "--port", &port]).await;
+    let ready = health().await;
+    assert_eq!(
+        (ready.code, &*ready.stdout),
+        (Some(0), "200 OK {\"status\":\"healthy\"}\n"),
+        "{}",
+        ready.stderr
+    );
+    gateway.signal("TERM").await;
+    gateway.says(&["finishing what is in flight"]).await;
+    let draining = health().await;
+    assert_eq!(draining.code, Some(1));
+    assert!(draining.stdout.starts_with("503 "), "{}", draining.stdout);
+    gateway.end().await;
+    let gone = health().await;
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.stderr.contains(&format!("no answer from 127.0.0.1:{port}")), "{}", gone.stderr);
+}
