@@ -20,7 +20,7 @@
 //! The lowest [order](crate::endpoint::EndpointWeight::order) with capacity comes first; then endpoints that this request
 //! has not [tried](crate::Attempts); then the [`Strategy`]. The default strategy prefers the least work in flight and in the
 //! last ten seconds, relative to the weight, with a penalty for slow or failed responses. Up to 64 endpoints of an order
-//! are all queried; of more, a random sample of 16, and all only if none of the sample can be called. An endpoint that is
+//! are all queried; of more, a random sample of up to 16, and all only if none of the sample can be called. An endpoint that is
 //! cooling down is called only if no healthy endpoint has capacity in time, and then at once.
 //!
 //! # The queue

@@ -24,6 +24,9 @@ use crate::{
 pub(super) const QUERY_ALL: usize = 64;
 /// The number of endpoints that are drawn from a larger tier.
 const SAMPLE: usize = 16;
+/// The number of endpoints among which the adaptive strategy chooses in a larger tier. The state of each is some 16 cache
+/// lines, which in a group of a thousand are in no cache.
+const ADAPTIVE_SAMPLE: usize = 4;
 /// The maximum number of choices for one pick, when other requests reserve the capacity first.
 const ATTEMPTS: usize = 8;
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -263,16 +266,21 @@ where
         }
     }
 
-    /// Queries a sample of a large tier.
+    /// Queries a sample of a large tier, until there are enough endpoints that can be called.
     ///
     /// A strategy that is itself a draw by weight takes the first endpoint of the sample that can be called: a draw by
     /// weight from a sample by weight would apply the weights twice.
     fn query_sample(&mut self, tier: &Range<usize>) {
         self.begin_tier(SAMPLE);
+        let enough = match self.picker.strategy {
+            Strategy::SimpleShuffle => 1,
+            Strategy::Adaptive => ADAPTIVE_SAMPLE,
+            _ => SAMPLE,
+        };
         let mut rng = fastrand::Rng::with_seed(self.picker.random());
         for _ in 0..SAMPLE {
             self.query(self.tiers.sampling.sample(tier, &mut rng));
-            if self.are_untried && self.picker.strategy == Strategy::SimpleShuffle {
+            if self.are_untried && self.open.len() >= enough {
                 return;
             }
         }

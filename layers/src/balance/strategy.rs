@@ -10,8 +10,9 @@ use crate::endpoint::{EndpointWeight, Health, Score};
 
 /// The choice among the endpoints that have capacity, are healthy and were not tried by this request.
 ///
-/// Limits, cooldowns and tiers apply under every strategy. In a tier of more than 64 endpoints, a sample of 16 is queried:
-/// drawn by weight, or evenly for the strategies that ignore weights. All endpoints are queried only if none of the sample
+/// Limits, cooldowns and tiers apply under every strategy. In a tier of more than 64 endpoints, a sample of up to 16 is
+/// queried: drawn by weight, or evenly for the strategies that ignore weights, until four can be called (`Adaptive`) or
+/// one can (`SimpleShuffle`). All endpoints are queried only if none of the sample
 /// can be called. The cheapest or fastest of very many endpoints is therefore preferred, but not always found; the weights
 /// are always respected.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
