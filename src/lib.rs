@@ -27,6 +27,8 @@ mod signal;
 pub mod simulate;
 pub mod stack;
 pub mod state;
+#[cfg(feature = "otlp")]
+mod traces;
 mod tree;
 
 pub use body::Body;

@@ -25,7 +25,7 @@ use crate::{
     error::TransportError,
     front::paths::Draining,
     metrics::{Format, Metrics},
-    record::{RecordReader, Recorder, TrustedProxies},
+    record::{RecordReader, Recorder, Sampler, TrustedProxies},
     registry::{AccountKey, Handles, Registry},
     request::{self, GroupNames},
 };
@@ -45,6 +45,7 @@ pub struct State {
     grace: Duration,
     readers: Vec<Arc<dyn RecordReader>>,
     proxies: TrustedProxies,
+    sampler: Option<Sampler>,
 }
 
 /// The time for which the state of a deployment that no tree has is kept, in case a reload brings it back.
@@ -145,6 +146,7 @@ impl State {
             grace: GRACE,
             readers: Vec::new(),
             proxies: TrustedProxies::default(),
+            sampler: None,
         }
     }
 
@@ -162,6 +164,13 @@ impl State {
         self
     }
 
+    /// Traces requests: their trace goes on to the upstreams, and `sampler` chooses those whose spans are exported.
+    #[must_use]
+    pub(crate) fn with_traces(mut self, sampler: Sampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
     /// Returns true if the records of requests are read.
     pub(crate) fn has_readers(&self) -> bool {
         !self.readers.is_empty()
@@ -169,7 +178,8 @@ impl State {
 
     /// Returns a recorder for the readers, if there are any.
     pub(crate) fn recorder(&self) -> Option<Recorder> {
-        self.has_readers().then(|| Recorder::new(self.readers.clone(), self.proxies.clone()))
+        self.has_readers()
+            .then(|| Recorder::new(self.readers.clone(), self.proxies.clone()).with_traces(self.sampler))
     }
 
     /// Sets the time for which the meters, the health and the metrics of a deployment are kept after the last tree with it

@@ -62,7 +62,7 @@ pub(super) fn json_logs() -> bool {
 }
 
 /// Returns a variable of the environment without surrounding blanks. An empty one counts as unset.
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     let value = env::var(name).ok()?.trim().to_owned();
     Some(value).filter(|value| !value.is_empty())
 }

@@ -13,6 +13,8 @@ mod serve;
 mod simulate;
 mod start;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::{
     ffi::OsString,

@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, interval},
 };
 
+#[cfg(feature = "otlp")]
+use super::traces;
 use super::{
     BAD_CONFIG,
     check::check,
@@ -126,6 +128,8 @@ async fn run(
     (config, warnings): (&Config, usize),
 ) -> Result<ExitCode, ExitCode> {
     let (state, writer) = state(&arguments.log, config)?;
+    #[cfg(feature = "otlp")]
+    let (state, exporting) = traces::start(state)?;
     let (options, rules, watch) = (arguments.options(), arguments.rules, arguments.watch);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
@@ -150,6 +154,10 @@ async fn run(
     tokio::spawn(reload.on_each(hangup, watch));
     let finished = serve_until(signals.received(metrics), listener, service, draining).await;
     writer.into_iter().for_each(LogWriter::finish);
+    #[cfg(feature = "otlp")]
+    if let Some(exporting) = exporting {
+        exporting.finish().await;
+    }
     Ok(exit_code(finished))
 }
 
@@ -158,10 +166,9 @@ fn state(log: &LogArguments, config: &Config) -> Result<(State, Option<LogWriter
     let state = State::new().map_err(failed("cannot set up TLS"))?;
     let logs = &config.settings.logs;
     let writer = log.writer(logs, state.metrics.dropped_log_lines())?;
+    let state = state.with_trusted_proxies(TrustedProxies::new(logs.trusted_proxies.iter().copied()));
     let Some(queue) = writer.as_ref().map(LogWriter::queue) else { return Ok((state, None)) };
-    let proxies = TrustedProxies::new(logs.trusted_proxies.iter().copied());
-    let reader = Arc::new(AccessLog::new(queue, log.sample()));
-    Ok((state.with_reader(reader).with_trusted_proxies(proxies), writer))
+    Ok((state.with_reader(Arc::new(AccessLog::new(queue, log.sample()))), writer))
 }
 
 async fn listen(arguments: Arguments, backlog: u32) -> Result<(TcpListener, SocketAddr), ExitCode> {

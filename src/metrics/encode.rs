@@ -32,6 +32,9 @@ impl Metrics {
         let dropped = self.inner.dropped_log_lines.load(Ordering::Relaxed);
         let help = "Lines of the access log that were lost, because its writer was too slow or failed.";
         writer.family("tollgate_access_log_dropped_lines", Kind::Counter, help).sample(&[], dropped);
+        let dropped = self.inner.dropped_traces.load(Ordering::Relaxed);
+        let help = "Requests whose spans were lost, because the collector was too slow or refused them.";
+        writer.family("tollgate_traces_dropped_requests", Kind::Counter, help).sample(&[], dropped);
         self.inner.connections.encode(writer);
         self.inner.reloads.encode(writer);
         let help = "The version of the gateway; always 1.";

@@ -59,6 +59,8 @@ struct Inner {
     deployments: ScopeMap,
     budget: Budget,
     dropped_log_lines: Arc<AtomicU64>,
+    /// Requests whose spans were lost.
+    dropped_traces: Arc<AtomicU64>,
     connections: ConnectionMetrics,
     reloads: ReloadMetrics,
     registry: Registry,
@@ -132,6 +134,11 @@ impl Metrics {
     /// Returns the counter of the lines of the access log that were lost.
     pub(crate) fn dropped_log_lines(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.inner.dropped_log_lines)
+    }
+
+    /// Returns the number of requests whose spans were lost.
+    pub(crate) fn dropped_traces(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.inner.dropped_traces)
     }
 
     /// Returns the retry budget of the gateway. Its counters are among the metrics.

@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use tokio::time::Instant;
 use tollgate_layers::{Class, Outcome};
 
-use super::{Attempt, Course};
+use super::{Attempt, Course, Trace};
 use crate::{error::Origin, metrics::BodyStats};
 
 /// The part of a record that the layers below the front complete. Shared by the layers and the response's body.
 pub(crate) struct Draft {
     start: Instant,
+    trace: Option<Trace>,
     course: Mutex<Course>,
 }
 
@@ -31,8 +33,13 @@ pub(crate) struct AttemptResult {
 
 impl Draft {
     /// Returns an empty draft of a request that arrived at `start`.
-    pub(crate) fn new(start: Instant) -> Self {
-        Self { start, course: Mutex::default() }
+    pub(crate) fn new(start: Instant, trace: Option<Trace>) -> Self {
+        Self { start, trace, course: Mutex::default() }
+    }
+
+    /// Returns the header `traceparent` for the upstream of the attempt that begins, if requests are traced.
+    pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
+        self.trace?.traceparent(self.course().attempts.len())
     }
 
     /// Returns the time from the arrival to `at`.

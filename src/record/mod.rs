@@ -13,6 +13,7 @@ pub(crate) mod current;
 mod draft;
 mod message;
 mod open;
+mod trace;
 
 use std::{
     net::IpAddr,
@@ -28,6 +29,7 @@ pub(crate) use self::{
     draft::{AttemptHandle, AttemptResult, Draft},
     message::scrubbed,
     open::{OpenRecord, Recorder},
+    trace::{Sampler, TRACEPARENT, Trace},
 };
 use crate::{error::Origin, metrics::Tokens};
 
@@ -60,6 +62,8 @@ pub(crate) struct RequestFacts {
     pub client: Option<IpAddr>,
     /// The header `x-request-id` of the client.
     pub request_id: Option<HeaderValue>,
+    /// The trace, if requests are traced.
+    pub trace: Option<Trace>,
 }
 
 /// The facts about a response.

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::SystemTime};
 use http::{HeaderName, Method, Request};
 use tokio::time::Instant;
 
-use super::{Draft, Record, RecordReader, RequestFacts, ResponseFacts, TrustedProxies};
+use super::{Draft, Record, RecordReader, RequestFacts, ResponseFacts, Sampler, TrustedProxies};
 
 /// The id that a client gives its request. OpenAI's SDKs and most proxies use this header.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,13 +18,21 @@ const CLIENT_CLOSED: u16 = 499;
 pub(crate) struct Recorder {
     readers: Arc<[Arc<dyn RecordReader>]>,
     proxies: Arc<TrustedProxies>,
+    sampler: Option<Sampler>,
     peer: Option<SocketAddr>,
 }
 
 impl Recorder {
     /// Returns a recorder for these readers. A client behind one of the proxies has the address that they report.
     pub(crate) fn new(readers: Vec<Arc<dyn RecordReader>>, proxies: TrustedProxies) -> Self {
-        Self { readers: readers.into(), proxies: Arc::new(proxies), peer: None }
+        Self { readers: readers.into(), proxies: Arc::new(proxies), sampler: None, peer: None }
+    }
+
+    /// Traces requests: `sampler` chooses those whose spans are exported.
+    #[must_use]
+    pub(crate) const fn with_traces(mut self, sampler: Option<Sampler>) -> Self {
+        self.sampler = sampler;
+        self
     }
 
     /// Returns the recorder of a connection from this address.
@@ -36,15 +44,17 @@ impl Recorder {
     pub(crate) fn begin<B>(&self, request: &Request<B>) -> OpenRecord {
         let headers = request.headers();
         let start = Instant::now();
+        let trace = self.sampler.map(|sampler| sampler.trace(headers));
         let facts = RequestFacts {
             time: SystemTime::now(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             client: self.peer.map(|peer| self.proxies.client(peer.ip(), headers)),
             request_id: headers.get(REQUEST_ID).cloned(),
+            trace,
         };
         let response = ResponseFacts { status: CLIENT_CLOSED, ..ResponseFacts::default() };
-        let draft = Arc::new(Draft::new(start));
+        let draft = Arc::new(Draft::new(start, trace));
         OpenRecord { readers: Arc::clone(&self.readers), start, draft, parts: Some((facts, response)) }
     }
 }

@@ -34,6 +34,8 @@ mod served_tls;
 mod stream_usage;
 mod streams;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 mod truth;
 mod unsafe_keys;
 mod watched;

@@ -16,7 +16,7 @@ use crate::{deployment::pool::Io, metrics::ConnectionMetrics};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A service that connects to the host of a URL within [`CONNECT_TIMEOUT`].
-pub(super) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
+pub(crate) type Connector = BoxCloneSyncService<Uri, Io, BoxError>;
 
 /// The silence of a server after which TCP keep-alive sends its first probe.
 pub(super) const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
@@ -30,7 +30,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates a connector that measures its dials; `http2` offers that protocol by ALPN.
-pub(super) fn connector(http2: bool, metrics: ConnectionMetrics) -> Result<Connector, BoxError> {
+pub(crate) fn connector(http2: bool, metrics: ConnectionMetrics) -> Result<Connector, BoxError> {
     let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
     let tcp = ProxyConnector::from_env(tcp);
     let tls = tls()?.https_or_http();

@@ -30,12 +30,17 @@ use http::{HeaderValue, StatusCode, header};
 use tower::Service;
 
 pub use self::service::UpstreamService;
-pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream};
+pub(crate) use self::{
+    client::Client,
+    connect::{CONNECT_TIMEOUT, Connector, connector},
+    service::ServiceUpstream,
+};
 use crate::{
     Error,
     body::UpstreamBody,
     error::{ErrorObject, TransportError},
     provider::Encoder,
+    record::TRACEPARENT,
     request::{Operation, Request, SplicedBody},
 };
 
@@ -107,7 +112,11 @@ impl Inner {
             return Box::pin(future::ready(Ok(refusal(parameter))));
         }
         let (operation, stream) = (request.info.operation, request.info.stream);
-        let request = self.encoder.encode(request, usage);
+        let traceparent = request.context.draft.as_ref().and_then(|draft| draft.traceparent());
+        let mut request = self.encoder.encode(request, usage);
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().insert(TRACEPARENT, traceparent);
+        }
         self.upstream.call(UpstreamCall { request, operation, stream, fresh })
     }
 }
