@@ -230,5 +230,5 @@ async fn a_client_that_speaks_no_tls_is_disconnected_and_others_are_served() {
     // The server may end it with a reset.
     let _read = tokio::io::AsyncReadExt::read_to_end(&mut plain, &mut rest).await;
     assert!(!rest.starts_with(b"HTTP"));
-    assert_eq!(chat(gateway.port, &[identity.der.clone()]).await.0, 200);
+    assert_eq!(chat(gateway.port, std::slice::from_ref(&identity.der)).await.0, 200);
 }
