@@ -18,7 +18,7 @@ pub struct Identity {
     pub acceptor: TlsAcceptor,
     /// The certificate in PEM.
     pub pem: String,
-    /// Its private key in PEM.
+    /// The private key of the certificate in PEM.
     pub key: String,
     /// The certificate in DER.
     pub der: CertificateDer<'static>,
