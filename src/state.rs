@@ -165,6 +165,7 @@ impl State {
     }
 
     /// Traces requests: their trace goes on to the upstreams, and `sampler` chooses those whose spans are exported.
+    #[cfg(feature = "otlp")]
     #[must_use]
     pub(crate) fn with_traces(mut self, sampler: Sampler) -> Self {
         self.sampler = Some(sampler);

@@ -50,6 +50,7 @@ pub(super) fn write(record: &Record, format: LogFormat, out: &mut String) {
     line.optional("operation", course.operation);
     line.optional("call_id", response.call_id.as_ref().and_then(|id| id.to_str().ok()));
     line.optional("request_id", request.request_id.as_ref().and_then(|id| id.to_str().ok()));
+    line.optional("trace_id", request.trace.map(|trace| format!("{:032x}", trace.id)));
     line.optional("client", request.client);
     line.optional("key", course.key.as_ref());
     line.optional("model", course.model.as_ref());

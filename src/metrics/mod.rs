@@ -137,6 +137,7 @@ impl Metrics {
     }
 
     /// Returns the number of requests whose spans were lost.
+    #[cfg(feature = "otlp")]
     pub(crate) fn dropped_traces(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.inner.dropped_traces)
     }

@@ -29,12 +29,10 @@ use std::{
 use http::{HeaderValue, StatusCode, header};
 use tower::Service;
 
+#[cfg(feature = "otlp")]
+pub(crate) use self::connect::{Connector, connector};
 pub use self::service::UpstreamService;
-pub(crate) use self::{
-    client::Client,
-    connect::{CONNECT_TIMEOUT, Connector, connector},
-    service::ServiceUpstream,
-};
+pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream};
 use crate::{
     Error,
     body::UpstreamBody,
