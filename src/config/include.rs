@@ -40,8 +40,7 @@ impl Files {
 
     /// Returns the sections of an included file, or none if it is not used.
     fn read(&mut self, (node, name): (&Node, &Path), sink: &mut DiagnosticSink<'_>) -> Option<Section> {
-        let folder = self.chain.last().and_then(|path| path.parent()).unwrap_or(Path::new(""));
-        let path = normal(&folder.join(name));
+        let path = resolve(self.chain.last().map_or(Path::new(""), |file| file), name);
         if self.chain.contains(&path) {
             let chain: Vec<_> =
                 self.chain.iter().chain([&path]).map(|path| path.display().to_string()).collect();
@@ -71,6 +70,11 @@ impl Files {
         self.chain.pop();
         sections
     }
+}
+
+/// Returns the path of a file that another file names, relative to the folder of that file.
+pub(super) fn resolve(file: &Path, name: &Path) -> PathBuf {
+    normal(&file.parent().unwrap_or(Path::new("")).join(name))
 }
 
 /// Returns the path without `.` and `..`, so that a file has one path.

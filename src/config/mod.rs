@@ -34,6 +34,7 @@ mod error;
 mod framing;
 mod ignored;
 mod include;
+mod key_file;
 mod keys;
 mod model;
 mod models;

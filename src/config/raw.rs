@@ -6,7 +6,7 @@ use super::{
     Grade,
     credentials::Credentials,
     error::DiagnosticSink,
-    ignored, include, keys, organizations,
+    ignored, include, key_file, keys, organizations,
     read::{self, Section},
     yaml::{Key, Location, Node, Value},
 };
@@ -80,7 +80,7 @@ impl Environment<'_> {
     }
 
     /// Replaces each `os.environ/NAME` in `node` by the value of the variable.
-    fn expand(&self, node: &mut Node) {
+    pub(super) fn expand(&self, node: &mut Node) {
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.expand(item)),
             Value::Map(entries) => entries.iter_mut().for_each(|(_, item)| self.expand(item)),
@@ -129,12 +129,14 @@ pub(super) fn read<'e>(
         warn_unknown_section((key, node), sink);
         warn_shell_variables(node, sink);
     });
+    let mut general = root.take_section("general_settings", sink);
+    key_file::load(&mut general, &env, sink);
     let credentials = Credentials::take(&mut root, sink);
     Some(RawConfig {
         entries: entries(&mut root, (&at, &credentials), sink),
         litellm: root.take_section("litellm_settings", sink),
         router: root.take_section("router_settings", sink),
-        general: root.take_section("general_settings", sink),
+        general,
         env,
         at,
     })

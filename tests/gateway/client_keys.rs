@@ -202,3 +202,25 @@ async fn a_reload_keeps_the_usage_of_a_client_key() {
     chat("second").await.error(401);
     assert_eq!(chat("replaced").await.header("x-ratelimit-remaining-requests"), Some("1"));
 }
+
+#[tokio::test]
+async fn a_reload_reads_the_file_of_client_keys_again() {
+    let yaml = "model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, mock_response: hello}\n\
+                general_settings: {keys: keys.yaml}\n";
+    let path = config(yaml);
+    let keys = path.with_file_name("keys.yaml");
+    std::fs::write(&keys, "- {name: one, key: first}\n").unwrap();
+    let gateway = Start::at(&path).go().await;
+    let chat = async |key| call(&gateway, key, "/v1/chat/completions", Some(ask("m", json!({})))).await;
+    assert_eq!(chat("first").await.said(), "hello");
+    std::fs::write(&keys, "- {name: one, key: second}\n").unwrap();
+    gateway.signal("HUP").await;
+    gateway.says(&["reloaded, serving m\n"]).await;
+    chat("first").await.error(401);
+    assert_eq!(chat("second").await.said(), "hello");
+    std::fs::write(&keys, "").unwrap();
+    gateway.signal("HUP").await;
+    let said = gateway.says(&["the configuration stays as it was"]).await;
+    assert!(said.contains("`keys` lists no key"), "{said}");
+    assert_eq!(chat("second").await.said(), "hello");
+}

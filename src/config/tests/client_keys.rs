@@ -1,9 +1,13 @@
 //! `general_settings.keys`: what a key of clients may contain, and the errors of one that is not valid.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use super::{PARAMS, errors_of, read, read_with, summary};
-use crate::config::KeyDigest;
+use crate::config::{Config, Diagnostics, KeyDigest};
 
 /// Returns a file with these entries of `keys`, as lines of YAML.
 fn file(entries: &str) -> String {
@@ -80,4 +84,49 @@ fn an_empty_list_of_client_keys_does_not_open_the_gateway() {
     let yaml = format!("{PARAMS}\n    api_key: k\ngeneral_settings: {{keys: [{{name: a, key: b}}]}}\n");
     let (config, warnings) = read(&yaml);
     assert!(!config.is_open() && warnings.contains("no request may read `/metrics`"), "{warnings}");
+}
+
+/// Reads a configuration in `/etc/main.yaml` that names the file of keys `clients/keys.yaml` with this content.
+fn with_key_file(content: Option<&str>) -> Result<(Config, Diagnostics), Diagnostics> {
+    let main = format!("{PARAMS}\n    api_key: k\ngeneral_settings: {{keys: ./clients/keys.yaml}}\n");
+    let env = |name: &str| (name == "ONE").then(|| "first".to_owned());
+    let open = |path: &Path| {
+        assert_eq!(path, Path::new("/etc/clients/keys.yaml"));
+        content.map(str::to_owned).ok_or(io::ErrorKind::NotFound.into())
+    };
+    Config::from_files(("/etc/main.yaml", &main), &env, &open)
+}
+
+#[test]
+fn client_keys_may_stand_in_a_file_of_their_own() {
+    let (config, _) =
+        with_key_file(Some("- name: one\n  key: os.environ/ONE\n- {name: two, key: second}\n")).unwrap();
+    assert_eq!(config.keys.len(), 2);
+    assert!(config.keys[0].digest == KeyDigest::of(b"first"));
+}
+
+#[test]
+fn an_invalid_file_of_client_keys_is_an_error_in_its_line_without_its_keys() {
+    for (content, place, message) in [
+        (None, "/etc/main.yaml:6", "the file of keys `/etc/clients/keys.yaml` cannot be read: "),
+        (Some("- name: one\n- c4n4ry"), "/etc/clients/keys.yaml:1", "has neither `key` nor `key_sha256`"),
+        (Some("- name: one\n- c4n4ry"), "/etc/clients/keys.yaml:2", "must be a map of keys, found a string"),
+        (
+            Some("c4n4ry: 1"),
+            "/etc/clients/keys.yaml:1",
+            "a file of keys must be a list of entries, found a map",
+        ),
+        (
+            Some("c4n4ry"),
+            "/etc/clients/keys.yaml:1",
+            "a file of keys must be a list of entries, found a string",
+        ),
+        (Some("- key: c4n4ry\n  name: ["), "/etc/clients/keys.yaml:2", "invalid YAML"),
+        (Some("- {name: a, key: c4n4ry, expires: c4n4ry c}"), "/etc/clients/keys.yaml:1", "must be a date"),
+        (Some(""), "/etc/main.yaml:6", "`keys` lists no key"),
+    ] {
+        let errors = with_key_file(content).unwrap_err().to_string();
+        assert!(errors.contains(place) && errors.contains(message), "{content:?}: {errors}");
+        assert!(!errors.contains("c4n4ry"), "{errors}");
+    }
 }
