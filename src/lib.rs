@@ -25,6 +25,7 @@ pub mod server;
 mod shared_map;
 mod signal;
 pub mod simulate;
+mod spend;
 pub mod stack;
 pub mod state;
 #[cfg(feature = "otlp")]

@@ -8,7 +8,7 @@ use tollgate_layers::{
     quota::{Account, Limits, MeterSnapshot, Meters},
 };
 
-use crate::shared_map::SharedMap;
+use crate::{shared_map::SharedMap, spend::Budget};
 
 /// The meters and the health of all deployments. Clones share them. Locked when a tree is built and when they are read
 /// for an operator, never by a request.
@@ -26,6 +26,8 @@ pub(crate) struct Handles {
     pub(crate) accounts: SharedMap<AccountKey, Account>,
     /// The meters of each client key, by its name.
     pub(crate) clients: SharedMap<Arc<str>, Meters>,
+    /// The budgets of client keys, by the name of the key.
+    pub(crate) budgets: SharedMap<Arc<str>, Arc<Budget>>,
 }
 
 /// The key of an account: a `quota_group`, or a single deployment.
@@ -59,6 +61,7 @@ impl Registry {
         handles.health.prune(now, grace);
         handles.accounts.prune(now, grace);
         handles.clients.prune(now, grace);
+        handles.budgets.prune(now, grace);
     }
 
     /// Returns the state of the deployments with these ids, in their order. The handles are copied first, so that the lock

@@ -40,10 +40,11 @@ use crate::{
     group::{self, ArcService, instrument::Instrument},
     provider::{self, Encoder},
     request::{self, Request},
+    spend::PriceList,
     state::State,
     tree::{
-        fallbacks::FallbackRules, max_attempts::MaxAttempts, midstream::MidstreamFallback, router::Router,
-        validate_fallbacks::ValidateFallbacks,
+        fallbacks::FallbackRules, max_attempts::MaxAttempts, midstream::MidstreamFallback,
+        pre_call_checks::PreCallChecks, router::Router, validate_fallbacks::ValidateFallbacks,
     },
 };
 
@@ -81,11 +82,11 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
 
 /// Builds the tree: from the parsed request to a group, over all fallbacks.
 fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
-    let (settings, max_attempts) = (&config.settings, MaxAttempts::new(config)); // one limit over all groups
+    let limits = (&config.settings, MaxAttempts::new(config)); // one limit over all groups
     let router = Router::new(
         config,
-        |d| deployment(settings, d, state),
-        |g, deployments| group((settings, max_attempts), g, state, deployments),
+        |d| deployment(limits.0, d, state),
+        |g, all| PreCallChecks::around((limits.0, g), all, |fit| group(limits, g, state, fit)),
     )?;
     let rules = FallbackRules::new(config);
     let tree = ServiceBuilder::new()
@@ -150,6 +151,7 @@ fn deployment(
     let origin = Arc::new(Origin::of(d, &state.metrics));
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)
+        .with_prices(PriceList::of(d))
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_event_limit(settings.max_event_bytes)
         .with_held_events(state.held_events(settings))

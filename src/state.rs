@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use crate::{
     body::{UpstreamBody, held_events::HeldEvents},
     classify::{OutcomeKind, counted, kind_of},
-    config::{ClientKey, Config, Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
+    config::{BudgetLimit, ClientKey, Config, Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
     deployment::{
         mock::MockUpstream,
         upstream::{Client, ServiceUpstream, Upstream, UpstreamCall, UpstreamService},
@@ -28,6 +28,7 @@ use crate::{
     record::{RecordReader, Recorder, Sampler, TrustedProxies},
     registry::{AccountKey, Handles, Registry},
     request::{self, GroupNames},
+    spend,
 };
 
 /// A function that returns the upstream of a deployment.
@@ -257,7 +258,9 @@ impl State {
             let create = || Meters::new(key_limits(key));
             let meters = registry.clients.get_or_insert_with(Arc::clone(&key.name), create);
             meters.set_limits(key_limits(key));
-            Arc::new(request::Client::new(key, &groups, (meters, self.metrics.key(&key.name))))
+            let budget = key.budget.map(|limit| budget(&mut registry, &key.name, limit));
+            let handles = (meters, self.metrics.key(&key.name));
+            Arc::new(request::Client::new(key, &groups, handles, budget))
         };
         config.keys.iter().map(client).collect()
     }
@@ -290,6 +293,14 @@ fn account(registry: &mut Handles, deployment: &Deployment) -> Account {
     };
     let quota_exhausted = |outcome: &Outcome| kind_of(outcome) == OutcomeKind::QuotaExhausted;
     registry.accounts.get_or_insert_with(key, || Account::new(quota_exhausted))
+}
+
+/// Returns the budget under this name, with this limit.
+fn budget(registry: &mut Handles, name: &Arc<str>, limit: BudgetLimit) -> Arc<spend::Budget> {
+    let create = || Arc::new(spend::Budget::new(limit));
+    let budget = registry.budgets.get_or_insert_with(Arc::clone(name), create);
+    budget.set_limit(limit);
+    budget
 }
 
 /// Returns the limits of a deployment, without its account.

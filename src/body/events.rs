@@ -115,6 +115,7 @@ impl Events {
             }
             Err(_) | Ok(()) => so_far,
         };
+        self.config.charge(self.state.usage);
         outcome.with_used(self.state.usage.map(|usage| usage.total()))
     }
 

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
 use tollgate_layers::{OnComplete, Outcome, balance::InFlight, cooldown::HealthGuard, quota::QuotaGuard};
 
+use super::ClientCharge;
 use crate::{
     metrics::{BodyStats, RequestMetrics, ResponseHead},
     record::AttemptHandle,
@@ -23,6 +24,8 @@ pub(crate) enum OutcomeHandle {
     Count(RequestMetrics),
     /// The record's: the end of the attempt.
     Attempt(AttemptHandle),
+    /// The charge of a client key.
+    Client(ClientCharge),
     /// A callback, for example a late failure's log line.
     Callback(OutcomeCallback),
     /// A permit of admission control, released whatever the outcome is.
@@ -45,6 +48,7 @@ impl OutcomeHandle {
             Self::Cooldown(watch) => watch.complete(outcome),
             Self::Count(count) => count.complete(outcome, stats),
             Self::Attempt(attempt) => attempt.complete(outcome, stats),
+            Self::Client(charge) => charge.complete(outcome),
             Self::Callback(listener) => listener.complete(outcome),
             Self::Permit(permit) => drop(permit),
         }
@@ -59,6 +63,7 @@ impl fmt::Debug for OutcomeHandle {
             Self::Cooldown(_) => "Cooldown",
             Self::Count(_) => "Count",
             Self::Attempt(_) => "Attempt",
+            Self::Client(_) => "Client",
             Self::Callback(_) => "Callback",
             Self::Permit(_) => "Permit",
         })
@@ -75,7 +80,7 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, AttemptHandle => Attempt, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, AttemptHandle => Attempt, ClientCharge => Client, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
 /// The function of an [`OutcomeCallback`]. Its argument is the outcome, or `None` if the response was cancelled.
 ///

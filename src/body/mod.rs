@@ -17,6 +17,7 @@
 mod accounts;
 pub(crate) mod active;
 mod byte_queue;
+mod client_charge;
 mod coalesce;
 pub(crate) mod codings;
 #[cfg(feature = "compression")]
@@ -45,6 +46,7 @@ pub(crate) mod watch_config;
 
 use std::{future::Future, pin::Pin};
 
+pub(crate) use client_charge::ClientCharge;
 pub(crate) use handle::OutcomeCallback;
 #[cfg(test)]
 pub(crate) use handle::OutcomeFn;

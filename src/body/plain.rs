@@ -1,5 +1,7 @@
 //! The decoder of a response that is not an event stream: [`Plain`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tollgate_layers::Outcome;
 
@@ -7,6 +9,7 @@ use super::{active::Decoder, byte_queue::ByteQueue, opening::Opening, watch::Usa
 use crate::{
     error::{BodyError, StreamBreak},
     metrics::BodyStats,
+    spend::AttemptCharge,
 };
 
 /// The size of the kept end of a response, in bytes: enough for the usage object and the members that commonly follow
@@ -24,12 +27,14 @@ pub(crate) struct Plain {
     opaque: bool,
     /// The last bytes, once the response is committed.
     tail: Option<Vec<u8>>,
+    /// The charge of the attempt, once the response is committed.
+    charge: Option<Arc<AttemptCharge>>,
 }
 
 impl Plain {
     /// Makes a decoder for a response of `expected` bytes; `opaque` if it is compressed.
     pub(crate) fn new(expected: Option<u64>, opaque: bool) -> Self {
-        Self { ready: ByteQueue::default(), total: 0, given: 0, expected, opaque, tail: None }
+        Self { ready: ByteQueue::default(), total: 0, given: 0, expected, opaque, tail: None, charge: None }
     }
 
     /// Returns the number of received bytes.
@@ -47,8 +52,9 @@ impl Plain {
         (!self.opaque).then(|| Opening::of(self.ready.iter().flatten()))
     }
 
-    /// Marks the response as committed: only its end is kept.
-    pub(crate) fn commit(&mut self) {
+    /// Marks the response as committed: only its end is kept, and `charge` is made at the end.
+    pub(crate) fn commit(&mut self, charge: Option<Arc<AttemptCharge>>) {
+        self.charge = charge;
         let mut tail = Vec::with_capacity(2 * TAIL);
         self.ready.iter().for_each(|piece| keep(&mut tail, piece));
         self.tail = Some(tail);
@@ -72,7 +78,13 @@ impl Plain {
     pub(crate) fn conclude(&self, over: &Result<(), StreamBreak>, so_far: Outcome) -> Outcome {
         match over {
             Err(broken) => broken.outcome(),
-            Ok(()) => so_far.with_used(self.usage().map(|usage| usage.total())),
+            Ok(()) => {
+                let usage = self.usage();
+                if let Some(charge) = &self.charge {
+                    charge.end(usage.map(|usage| usage.counts()));
+                }
+                so_far.with_used(usage.map(|usage| usage.total()))
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::{
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Outcome};
 
-use super::{held_events::HeldEvents, secrets::Secrets};
+use super::{held_events::HeldEvents, secrets::Secrets, watch::Usage};
+use crate::spend::AttemptCharge;
 
 /// The gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
@@ -95,4 +96,22 @@ pub(crate) struct WatchConfig {
     pub(crate) keeps_transcript: bool,
     /// True if the response continues another one: chunks that only open a stream are removed.
     pub(crate) is_continuation: bool,
+    /// The charge of the attempt, where the spending of requests is read.
+    pub(crate) charge: Option<Arc<AttemptCharge>>,
+}
+
+impl WatchConfig {
+    /// Charges a response with this usage.
+    pub(crate) fn charge(&self, usage: Option<Usage>) {
+        if let Some(charge) = &self.charge {
+            charge.end(usage.map(|usage| usage.counts()));
+        }
+    }
+
+    /// Records that the response is committed.
+    pub(crate) fn begin_charge(&self) {
+        if let Some(charge) = &self.charge {
+            charge.begin();
+        }
+    }
 }

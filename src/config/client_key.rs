@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use ring::digest::{SHA256, digest};
 
+use super::BudgetLimit;
+
 /// A key of clients, with its rights and limits: an entry of `general_settings.keys`.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
@@ -21,6 +23,8 @@ pub struct ClientKey {
     pub max_parallel_requests: Option<u32>,
     /// `expires`: the time from which on the key is refused.
     pub expires: Option<SystemTime>,
+    /// `max_budget` and `budget_duration`.
+    pub budget: Option<BudgetLimit>,
 }
 
 /// The SHA-256 of a key. Comparing two takes the same time wherever they differ.

@@ -37,7 +37,10 @@ fn read(node: &Node, name: &Path, sink: &mut DiagnosticSink<'_>) -> Option<Node>
     };
     let list = yaml::parse(file, sink)?;
     if !matches!(list.value, Value::List(_) | Value::Null) {
-        sink.error(&list.at, format!("a file of keys must be a list of entries, found {}", list.describe()))
+        // Not at its location in the file: the line may be a key.
+        let (path, found) = (path.display().to_string(), list.describe());
+        let path = keys::redact(&path);
+        sink.error(&node.at, format!("the file of keys `{path}` must be a list of entries, found {found}"))
             .help("begin each entry with `- name:`");
         return None;
     }

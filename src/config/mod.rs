@@ -28,6 +28,8 @@
 //! Hazard: a configuration contains secrets. They are stored in types that print nothing, and a [`Diagnostic`] shows
 //! a value of the file only if its key is known to hold no secret.
 
+mod budget;
+mod calendar;
 mod client_key;
 mod credentials;
 mod error;
@@ -50,6 +52,7 @@ mod tests;
 mod vendors;
 mod yaml;
 
+pub use budget::{BudgetLimit, BudgetPeriod};
 pub use client_key::{ClientKey, KeyDigest};
 pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;

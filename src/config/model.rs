@@ -300,6 +300,8 @@ pub struct ModelInfo {
     pub max_input_tokens: Option<u64>,
     /// `quota_group`: the name of the upstream account; deployments with equal names share their limits.
     pub quota_group: Option<Arc<str>>,
+    /// `region_name` in `litellm_params`: the region of the deployment.
+    pub region: Option<Arc<str>>,
     /// The known facts of the model, from the file or from the table of models.
     pub facts: ModelFacts,
 }
@@ -363,8 +365,12 @@ pub struct Settings {
     pub max_event_bytes: usize,
     /// `max_held_events`: the maximum number of bytes of unfinished events, over all streams. Default: 32 MB.
     pub max_held_events: usize,
-    /// True if the usage of all streams is requested, because a client key has a limit of tokens.
+    /// True if the usage of all streams is requested: for a client key with a limit of tokens or a budget, or for costs.
     pub needs_usage: bool,
+    /// `enable_pre_call_checks`: true if a request goes only to deployments that its input and its region fit.
+    pub pre_call_checks: bool,
+    /// `response_cost`: true if responses state their cost. Default: false.
+    pub response_cost: bool,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
     /// The settings of the logs.

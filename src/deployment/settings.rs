@@ -12,6 +12,7 @@ use crate::{
     config::{Deployment, Settings},
     error::TimeoutKind,
     request::{Request, deadline, whole},
+    spend::TokenCounts,
 };
 
 /// Returns the time limit of one attempt until its response head: for a stream until its first content.
@@ -105,8 +106,15 @@ impl AttemptLimits {
 
 /// Returns the estimated tokens of a request: its text and its output limit.
 pub(crate) fn cost(request: &Request) -> u64 {
+    let TokenCounts { input, output, .. } = estimated(request);
+    input.saturating_add(output)
+}
+
+/// Returns the estimated tokens of a request by kind.
+pub(crate) fn estimated(request: &Request) -> TokenCounts {
     let info = &request.info;
-    info.prompt_tokens.saturating_add(info.output_tokens.unwrap_or(UNKNOWN_OUTPUT))
+    let output = info.output_tokens.unwrap_or(UNKNOWN_OUTPUT);
+    TokenCounts { input: info.prompt_tokens, cached: 0, output }
 }
 
 /// The estimated output of a request without a limit, in tokens, until the meter has learned from responses.

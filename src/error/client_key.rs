@@ -38,8 +38,8 @@ impl fmt::Display for KeyError {
 pub(crate) struct KeyLimit {
     /// The limit.
     pub kind: KeyLimitKind,
-    /// The time after which there may be capacity.
-    pub retry_after: Duration,
+    /// The time after which there may be capacity. None if there never is any.
+    pub retry_after: Option<Duration>,
 }
 
 /// The kind of a limit, with its number.
@@ -51,6 +51,8 @@ pub(crate) enum KeyLimitKind {
     Tokens(u64),
     /// Concurrent requests.
     Parallel(u32),
+    /// Dollars.
+    Budget(f64),
 }
 
 impl KeyLimitKind {
@@ -59,18 +61,32 @@ impl KeyLimitKind {
         match self {
             Self::Requests(_) | Self::Parallel(_) => "requests",
             Self::Tokens(_) => "tokens",
+            Self::Budget(_) => "insufficient_quota",
+        }
+    }
+
+    /// Returns the `code` of the error object, which is OpenAI's.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Requests(_) | Self::Parallel(_) | Self::Tokens(_) => "rate_limit_exceeded",
+            Self::Budget(_) => "insufficient_quota",
         }
     }
 }
 
+const REACHED: &str = "Rate limit reached for this API key";
+
 impl fmt::Display for KeyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rate limit reached for this API key: ")?;
         match self.kind {
-            KeyLimitKind::Requests(limit) => write!(f, "{limit} requests per minute.")?,
-            KeyLimitKind::Tokens(limit) => write!(f, "{limit} tokens per minute.")?,
-            KeyLimitKind::Parallel(limit) => write!(f, "{limit} concurrent requests.")?,
+            KeyLimitKind::Requests(limit) => write!(f, "{REACHED}: {limit} requests per minute.")?,
+            KeyLimitKind::Tokens(limit) => write!(f, "{REACHED}: {limit} tokens per minute.")?,
+            KeyLimitKind::Parallel(limit) => write!(f, "{REACHED}: {limit} concurrent requests.")?,
+            KeyLimitKind::Budget(max) => write!(f, "This API key has spent its budget of ${max}.")?,
         }
-        write!(f, " Try again in {} s.", self.retry_after.as_millis().div_ceil(1000))
+        match self.retry_after {
+            Some(after) => write!(f, " Try again in {} s.", after.as_millis().div_ceil(1000)),
+            None => Ok(()),
+        }
     }
 }

@@ -10,6 +10,7 @@ mod invalid_request;
 mod object;
 mod origin;
 mod outcome;
+mod pre_call;
 
 use std::{fmt, sync::Arc};
 
@@ -22,6 +23,7 @@ pub(crate) use client_key::{KeyError, KeyLimit, KeyLimitKind};
 pub(crate) use invalid_request::InvalidRequest;
 pub(crate) use object::{ErrorObject, body_of};
 pub(crate) use origin::Origin;
+pub(crate) use pre_call::PreCallError;
 
 /// A request that failed without a response of an upstream.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(crate) enum Error {
     ModelDenied(Arc<str>),
     /// The path is for the master key alone.
     MasterKeyOnly,
+    /// No deployment of the group fits the request.
+    PreCall(PreCallError),
     /// The client's key has reached one of its limits.
     KeyLimit(KeyLimit),
     /// The path does not exist.
@@ -102,6 +106,7 @@ impl fmt::Display for Error {
                 write!(f, "This API key may not call the model `{name}`. GET /v1/models lists its models.")
             }
             Self::MasterKeyOnly => f.write_str("This path needs the master key."),
+            Self::PreCall(error) => error.fmt(f),
             Self::KeyLimit(limit) => limit.fmt(f),
             Self::NoRoute { path, served } => {
                 write!(f, "There is no path `{path}`. Available are {served}.")

@@ -33,6 +33,7 @@ impl ErrorObject {
         let (_, kind, code) = status_type_code(error);
         let param = match error {
             Error::InvalidRequest(invalid) => invalid.param(),
+            Error::PreCall(error) => Some(error.code_and_param().1),
             Error::UnknownModel(_) | Error::Unserved { .. } | Error::ModelDenied(_) => Some("model"),
             _ => None,
         };
@@ -104,8 +105,9 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::Unauthenticated(key) => (StatusCode::UNAUTHORIZED, "authentication_error", key.code()),
         Error::ModelDenied(_) => (StatusCode::FORBIDDEN, "permission_error", "key_model_access_denied"),
         Error::MasterKeyOnly => (StatusCode::FORBIDDEN, "permission_error", "master_key_required"),
+        Error::PreCall(error) => (StatusCode::BAD_REQUEST, "invalid_request_error", error.code_and_param().0),
         Error::KeyLimit(limit) => {
-            (StatusCode::TOO_MANY_REQUESTS, limit.kind.openai_type(), "rate_limit_exceeded")
+            (StatusCode::TOO_MANY_REQUESTS, limit.kind.openai_type(), limit.kind.code())
         }
         Error::NoRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),

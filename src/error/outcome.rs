@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use tollgate_layers::{Class, Outcome};
 
+use super::{KeyLimitKind, PreCallError};
 use crate::{Error, classify::OutcomeKind, error::HasOutcome};
 
 impl HasOutcome for Error {
@@ -13,12 +14,20 @@ impl HasOutcome for Error {
             | Self::Unauthenticated(_)
             | Self::ModelDenied(_)
             | Self::MasterKeyOnly
+            | Self::PreCall(PreCallError::Region(_))
             | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_)
             | Self::Unserved { .. } => OutcomeKind::BadRequest.outcome().refused(),
+            Self::PreCall(PreCallError::ContextWindow { .. }) => {
+                OutcomeKind::ContextWindow.outcome().refused()
+            }
             Self::KeyLimit(limit) => {
-                OutcomeKind::RateLimited.outcome().refused().with_retry_after(Some(limit.retry_after))
+                let kind = match limit.kind {
+                    KeyLimitKind::Budget(_) => OutcomeKind::QuotaExhausted,
+                    _ => OutcomeKind::RateLimited,
+                };
+                kind.outcome().refused().with_retry_after(limit.retry_after)
             }
             Self::Busy => OutcomeKind::Overloaded.outcome().refused(),
             Self::Elapsed(elapsed) if elapsed.is_evidence() => OutcomeKind::Timeout.outcome(),

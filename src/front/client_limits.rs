@@ -8,26 +8,27 @@ use std::{
     future::ready,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_layers::{
-    Endpoint,
+    Endpoint, TrackOutcome,
     endpoint::{NoCapacity, NoCapacityReason},
-    quota::{MeterSnapshot, QuotaLayer},
+    quota::{MeterSnapshot, QuotaGuard, QuotaLayer},
 };
 use tower::{Layer, Service};
 
 use crate::{
     Error,
-    body::{BodyOutcome, BoxResponseFuture, Response},
+    body::{BodyOutcome, BoxResponseFuture, ClientCharge, Response},
     deployment::settings::cost,
     error::{KeyLimit, KeyLimitKind},
     group::ArcService,
     request::{BeginCall, Client, EndCall, Request},
+    spend::{Budget, Spending},
 };
 
 /// Refuses the requests of a client that may not call the model or has reached a limit. See the [module](self).
@@ -51,8 +52,14 @@ impl ClientLimits {
         if let Some(model) = client.first_denied(&request) {
             return Err(Error::ModelDenied(Arc::clone(model)));
         }
+        if let Some(Err(spent)) = client.budget.as_ref().map(|budget| budget.check(SystemTime::now())) {
+            let kind = KeyLimitKind::Budget(spent.max);
+            return Err(Error::KeyLimit(KeyLimit { kind, retry_after: spent.renewed_after }));
+        }
+        let spending = request.context.spending.clone().unwrap_or_default();
+        let tracking = ClientTracking { spending, budget: client.budget.clone() };
         let meters = client.meters.clone();
-        let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(BodyOutcome).with_cost(cost);
+        let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(tracking).with_cost(cost);
         let (mut quota, now) = (quota.layer(self.tree.clone()), Instant::now());
         let reserved = quota.score(&request, now).and_then(|score| quota.reserve(&request, &score, now));
         match reserved {
@@ -72,7 +79,21 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
             KeyLimitKind::Requests(limits.requests.unwrap_or_default())
         }
     };
-    KeyLimit { kind, retry_after: full.until.saturating_duration_since(now) }
+    KeyLimit { kind, retry_after: Some(full.until.saturating_duration_since(now)) }
+}
+
+/// Attaches the charge of a request to its response, with the sum of all attempts.
+#[derive(Clone, Debug)]
+struct ClientTracking {
+    spending: Arc<Spending>,
+    budget: Option<Arc<Budget>>,
+}
+
+impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
+    fn track(&self, quota: QuotaGuard, result: Result<Response, Error>) -> Result<Response, Error> {
+        let Self { spending, budget } = self.clone();
+        BodyOutcome.track(ClientCharge::new(quota, spending, budget), result)
+    }
 }
 
 impl Service<Request> for ClientLimits {

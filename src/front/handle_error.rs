@@ -36,7 +36,11 @@ pub(crate) fn error_response(error: &Error) -> Response {
         Error::InvalidRequest(invalid) if invalid.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         }
-        Error::KeyLimit(limit) => write_retry_after(response.headers_mut(), limit.retry_after),
+        Error::KeyLimit(limit) => {
+            if let Some(after) = limit.retry_after {
+                write_retry_after(response.headers_mut(), after);
+            }
+        }
         Error::Unauthenticated(_) => {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

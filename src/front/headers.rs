@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     body::events::is_events,
+    classify::{OutcomeKind, kind_of},
     request::{RequestContext, Response},
+    spend::Spending,
 };
 
 /// The id of the request: generated, or the client's own.
@@ -23,6 +25,7 @@ const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base")
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const MAX_RETRIES: HeaderName = HeaderName::from_static("x-litellm-max-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 /// The groups that were tried after the first, written if all have failed.
@@ -136,10 +139,21 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     if outcome.class() != Class::Success {
         write_failure(&mut headers, context, outcome);
     }
+    if let Some(spending) = &context.spending {
+        write_cost(&mut headers, response, spending);
+    }
     if let Some(client) = &context.client {
         client_limits::write_headers(&mut headers, client);
     }
     *response.headers_mut() = headers;
+}
+
+/// Writes the cost of all attempts in dollars, if the response is complete and its prices are known.
+fn write_cost(headers: &mut HeaderMap, response: &Response, spending: &Spending) {
+    let dollars = if response.body().has_ended() { spending.dollars() } else { None };
+    if let Some(cost) = dollars.and_then(|dollars| HeaderValue::try_from(dollars.to_string()).ok()) {
+        headers.insert(COST, cost);
+    }
 }
 
 /// Keeps proxies and browsers from storing a stream, and nginx from collecting it.
@@ -152,6 +166,10 @@ pub(crate) fn keep_flowing(headers: &mut HeaderMap) {
 /// it does with a refusal of the gateway, which has these headers already. Otherwise, after at least one attempt upstream,
 /// a retry by the client would only multiply those of the gateway.
 fn write_failure(headers: &mut HeaderMap, context: &RequestContext, outcome: &Outcome) {
+    if outcome.is_refusal() && kind_of(outcome) == OutcomeKind::QuotaExhausted {
+        // A budget is renewed much later than a client retries.
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     if !outcome.is_refusal() {
         // The upstream's own values may not be ones that a client understands.
         headers.remove(header::RETRY_AFTER);

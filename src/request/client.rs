@@ -8,6 +8,7 @@ use super::Request;
 use crate::{
     config::{ClientKey, Config, KeyDigest, Pattern},
     metrics::ScopeMetrics,
+    spend::Budget,
 };
 
 /// A client with a key of its own. All requests with the key share it.
@@ -21,6 +22,8 @@ pub(crate) struct Client {
     pub meters: Meters,
     /// The metrics of the requests with the key.
     pub metrics: Arc<ScopeMetrics>,
+    /// The budget of the key, which a reload keeps.
+    pub budget: Option<Arc<Budget>>,
     expires: Option<SystemTime>,
     models: ModelAccess,
 }
@@ -31,12 +34,14 @@ impl Client {
         key: &ClientKey,
         groups: &Arc<GroupNames>,
         (meters, metrics): (Meters, Arc<ScopeMetrics>),
+        budget: Option<Arc<Budget>>,
     ) -> Self {
         Self {
             name: Arc::clone(&key.name),
             digest: key.digest,
             meters,
             metrics,
+            budget,
             expires: key.expires,
             models: ModelAccess::new(&key.models, groups),
         }

@@ -15,7 +15,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tollgate_layers::{Attempts, Class, timeout::Limit};
 
 use super::{Client, Request};
-use crate::{config::FallbackTarget, error::BodyError, record::Draft};
+use crate::{config::FallbackTarget, error::BodyError, record::Draft, spend::Spending};
 
 /// The attempts, the fallbacks and the deadline of one request.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct RequestContext {
     pub client: Option<Arc<Client>>,
     /// The draft of the request's record, if records are read.
     pub draft: Option<Arc<Draft>>,
+    /// The tokens and the cost of all attempts, where they are read.
+    pub spending: Option<Arc<Spending>>,
     /// The permit of the body's memory, released with the last clone of the request.
     pub buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
@@ -75,6 +77,7 @@ impl RequestContext {
             retries: 0,
             client: None,
             draft: None,
+            spending: None,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
             cause: AtomicU8::new(0),

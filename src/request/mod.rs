@@ -136,6 +136,8 @@ pub(crate) struct Overrides {
     pub max_fallbacks: Option<u32>,
     /// `midstream_fallback`, `x-tollgate-midstream`.
     pub midstream: Option<Midstream>,
+    /// `allowed_model_region`.
+    pub allowed_model_region: Option<Arc<str>>,
 }
 
 impl Overrides {

@@ -3,5 +3,6 @@
 pub(crate) mod fallbacks;
 pub(crate) mod max_attempts;
 pub(crate) mod midstream;
+pub(crate) mod pre_call_checks;
 pub(crate) mod router;
 pub(crate) mod validate_fallbacks;

@@ -10,7 +10,7 @@ use crate::support::{
     case::{Case, World},
     client::{Answer, ask, request},
     gateway::{Gateway, Start, config},
-    reply::{Gate, Part},
+    reply::{Gate, Part, Reply},
     upstream::Upstream,
 };
 
@@ -223,4 +223,86 @@ async fn a_reload_reads_the_file_of_client_keys_again() {
     let said = gateway.says(&["the configuration stays as it was"]).await;
     assert!(said.contains("`keys` lists no key"), "{said}");
     assert_eq!(chat("second").await.said(), "hello");
+}
+
+/// Returns what is left of the tokens of a key.
+async fn tokens_left(world: &World, key: &str) -> u64 {
+    let answer = chat(world, key, "other", json!({})).await;
+    answer.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_client_whose_budget_is_spent_is_told_when_it_is_renewed() {
+    // Each response has 12 tokens of input and 9 of output.
+    let prices = "input_cost_per_token: 0.001, output_cost_per_token: 0.002";
+    let case = case("{name: one, key: first, max_budget: 0.05, budget_duration: 1h}").params("a", prices);
+    let world = case.start().await;
+    for _ in 0..2 {
+        let answer = chat(&world, "first", "chat", json!({})).await;
+        assert_eq!(answer.header("x-litellm-response-cost"), Some("0.03"));
+    }
+    let answer = chat(&world, "first", "chat", json!({})).await;
+    let error = answer.error(429);
+    assert_eq!(
+        (&error["code"], &error["type"]),
+        (&json!("insufficient_quota"), &json!("insufficient_quota"))
+    );
+    assert!(error["message"].as_str().unwrap().contains("its budget of $0.05. Try again in 3"), "{error}");
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((3500..=3600).contains(&after), "{after}");
+    assert_eq!(world.calls("a b"), 2);
+    assert_eq!(chat(&world, "tr0ub4dor", "chat", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_is_charged_to_the_budget_at_its_end_or_when_the_client_leaves() {
+    let gate = Gate::new();
+    let complete =
+        say::role().and(say::words(&["one"])).and(say::finish()).and(say::usage()).and(say::done());
+    let held = say::words(&["one"]).then(Part::Until(gate.clone())).and(say::finish()).and(say::done());
+    let case = case(
+        "{name: one, key: first, max_budget: 0.001, tpm_limit: 100000}, \
+         {name: two, key: second, max_budget: 0.001}",
+    );
+    let world = case.params("a", "output_cost_per_token: 0.001").says("a", [complete, held]).start().await;
+    let open = async |key: &str| {
+        let authorization = format!("Bearer {key}");
+        let headers = [("authorization", &*authorization)];
+        let body = ask("chat", json!({"stream": true, "max_tokens": 50}));
+        world.gateway.open(request(Method::POST, "/v1/chat/completions", body, &headers)).await
+    };
+    let mut stream = open("first").await;
+    stream.rest().await;
+    assert!(!stream.text().contains("total_tokens"), "the client did not request it: {}", stream.text());
+    assert_eq!(world.upstream("a").calls()[0].json()["stream_options"]["include_usage"], true);
+    assert_eq!(chat(&world, "first", "other", json!({})).await.error(429)["code"], "insufficient_quota");
+    let mut stream = open("second").await;
+    stream.until("one").await;
+    assert_eq!(chat(&world, "second", "other", json!({})).await.status, 200, "nothing is charged yet");
+    drop(stream);
+    while chat(&world, "second", "other", json!({})).await.status == 200 {}
+    gate.open();
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_request_are_those_of_all_its_attempts() {
+    let filtered = json!({"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "content_filter",
+        "message": {"role": "assistant", "content": ""}}], "usage": {"total_tokens": 100}});
+    let case = case("{name: one, key: first, tpm_limit: 1000}").always("a", Reply::json(200, &filtered));
+    let world = case.settings("content_policy_fallbacks: [{chat: [other]}]").start().await;
+    let answer = chat(&world, "first", "chat", json!({})).await;
+    assert_eq!((answer.said(), world.each("a b")), ("b".to_owned(), vec![1, 1]));
+    assert_eq!(answer.header("x-ratelimit-remaining-tokens"), Some("879"));
+    assert_eq!(tokens_left(&world, "first").await, 858);
+}
+
+#[tokio::test]
+async fn a_response_states_its_cost_if_that_is_set_and_its_price_is_known() {
+    let world = Case::of("m: a; n: b").params("a", "input_cost_per_token: 0.5, output_cost_per_token: 0");
+    let world = world.router("response_cost: true").start().await;
+    assert_eq!(world.ask().await.header("x-litellm-response-cost"), Some("6"));
+    assert_eq!(world.ask_with(json!({"model": "n"})).await.header("x-litellm-response-cost"), None);
+    let silent = Case::of("m: a").params("a", "input_cost_per_token: 0.5").start().await;
+    assert_eq!(silent.ask().await.header("x-litellm-response-cost"), None);
 }

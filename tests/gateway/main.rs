@@ -29,6 +29,7 @@ mod owner;
 mod parameters;
 mod patterns;
 mod policies;
+mod pre_call_checks;
 mod reload;
 mod served_tls;
 mod stream_usage;

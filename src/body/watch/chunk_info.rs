@@ -1,7 +1,7 @@
 //! The information in one chunk: [`ChunkInfo`].
 
 use super::{quick, scan};
-use crate::metrics::Tokens;
+use crate::{metrics::Tokens, spend::TokenCounts};
 
 /// The information in one chunk that the gateway needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -68,6 +68,12 @@ impl Usage {
         let [input, cached, output] =
             [input, self.cached, self.output].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         Tokens { input, cached, output }
+    }
+
+    /// Returns the tokens by kind. Where only a total is reported, it counts as input.
+    pub(crate) fn counts(&self) -> TokenCounts {
+        let input = if self.input == 0 && self.output == 0 { self.total() } else { self.input };
+        TokenCounts { input, cached: self.cached, output: self.output }
     }
 
     /// Returns the total number of tokens of the call.

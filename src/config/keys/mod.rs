@@ -42,6 +42,7 @@ pub(super) const PARAMS: &[&str] = &[
     "input_cost_per_token",
     "output_cost_per_token",
     "cache_read_input_token_cost",
+    "region_name",
     "drop_params",
     "additional_drop_params",
     "allowed_openai_params",
@@ -85,6 +86,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "disable_cooldowns",
     "retry_after",
     "routing_strategy",
+    "enable_pre_call_checks",
     "model_group_alias",
     "drop_params",
     "additional_drop_params",
@@ -98,8 +100,18 @@ pub(super) const SETTINGS: &[&str] = &[
 pub(super) const GENERAL: &[&str] = &["master_key", "keys", "max_request_size_mb", "accept_unsafe"];
 
 /// The keys of an entry of `general_settings.keys`. The limits have the names of LiteLLM's virtual keys.
-pub(super) const CLIENT_KEY: &[&str] =
-    &["name", "key", "key_sha256", "models", "rpm_limit", "tpm_limit", "max_parallel_requests", "expires"];
+pub(super) const CLIENT_KEY: &[&str] = &[
+    "name",
+    "key",
+    "key_sha256",
+    "models",
+    "rpm_limit",
+    "tpm_limit",
+    "max_parallel_requests",
+    "expires",
+    "max_budget",
+    "budget_duration",
+];
 
 /// LiteLLM's alternatives to the master key. None is supported.
 pub(super) const OTHER_AUTH: &[&str] =
@@ -138,6 +150,7 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "early_heartbeat", deployment: false },
     OwnKey { name: "midstream_fallback", deployment: false },
     OwnKey { name: "trusted_proxies", deployment: false },
+    OwnKey { name: "response_cost", deployment: false },
 ];
 
 /// Returns tollgate's own key with this name.

@@ -7,7 +7,8 @@ use std::{
 
 use super::fallbacks::KnownNames;
 use crate::config::{
-    ClientKey, Grade, KeyDigest,
+    BudgetLimit, BudgetPeriod, ClientKey, Grade, KeyDigest,
+    calendar::{days_of, days_since_1970},
     error::DiagnosticSink,
     keys,
     raw::RawConfig,
@@ -76,11 +77,30 @@ fn client_key(item: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) ->
         tpm_limit,
         max_parallel_requests: parallel,
         expires,
+        budget: budget(&entry, sink),
         models: models(&entry, names, sink),
         // Last, so that a missing name hides no other error.
         name: name(item, &entry, sink)?,
         digest: digest?,
     })
+}
+
+/// Returns the budget. A period without a limit is one that was forgotten.
+fn budget(entry: &Section, sink: &mut DiagnosticSink<'_>) -> Option<BudgetLimit> {
+    const MUST: &str = "a number with a unit, such as 12h, 1d, 7d, 30d or 1mo";
+    let period = entry.get("budget_duration").and_then(|node| {
+        let text = read::text(node, sink)?;
+        BudgetPeriod::parse(text.trim()).or_else(|| read::invalid(node, MUST, sink))
+    });
+    match (entry.get("max_budget"), entry.entry("budget_duration")) {
+        (Some(node), _) => Some(BudgetLimit { max: read::amount(node, sink)?, period }),
+        (None, Some((key, node))) if !node.is_null() => {
+            sink.error(&key.at, "`budget_duration` has no effect without a `max_budget`")
+                .help("write `max_budget` with the limit in dollars");
+            None
+        }
+        (None, _) => None,
+    }
 }
 
 fn name(item: &Node, entry: &Section, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
@@ -204,29 +224,6 @@ fn numbers<const N: usize>(text: &str, separator: char) -> Option<[i64; N]> {
 fn number(text: &str) -> Option<i64> {
     let is_number = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
-}
-
-const fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-const fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Returns the days from 1970-01-01 to a date, or none for an earlier year.
-fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
-    if year < 1970 {
-        return None;
-    }
-    let leaps = |year: i64| year / 4 - year / 100 + year / 400;
-    let years = (year - 1970) * 365 + leaps(year - 1) - leaps(1969);
-    Some(years + (1..month).map(|month| days_of(year, month)).sum::<i64>() + day - 1)
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ pub(super) fn resolve(
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), common, sink);
     let vendor = target.as_ref().map(|target| target.vendor);
+    let region = param("region_name").and_then(|node| read::text(node, sink)).map(Into::into);
     let facts = model_facts::resolve(entry, target.as_ref(), sink);
     let limits = limits(entry, vendor.map(|vendor| vendor.provider), common, sink);
     let timeouts = Timeouts {
@@ -82,7 +83,7 @@ pub(super) fn resolve(
         parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
-        info: ModelInfo { facts, ..info(entry, sink) },
+        info: ModelInfo { facts, region, ..info(entry, sink) },
         // Last, so that an invalid name or target hides no other error.
         target: Target { http2, ..target? },
         group: entry.name.clone()?,

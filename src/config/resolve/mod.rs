@@ -21,7 +21,7 @@ use std::{
 };
 
 use super::{
-    Alias, Config, Group, LeftOut, Unserved,
+    Alias, ClientKey, Config, Group, LeftOut, Unserved,
     error::DiagnosticSink,
     keys,
     raw::{MASTER_KEY, RawConfig},
@@ -44,7 +44,8 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     if master_key.is_none() {
         client_keys::check_without_master_key(&raw, &keys, sink);
     }
-    settings.needs_usage = keys.iter().any(|key| key.tpm_limit.is_some());
+    let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
+    settings.needs_usage = settings.response_cost || keys.iter().any(is_metered);
     settings::accept_unsafe(&raw, sink);
     Config { settings, master_key, keys, groups, left_out, unserved, aliases }
 }

@@ -70,6 +70,8 @@ impl Default for Settings {
             max_event_bytes: 16 << 20,
             max_held_events: 32 * MEGABYTE,
             needs_usage: false,
+            response_cost: false,
+            pre_call_checks: false,
             listener: ListenerSettings {
                 max_connections: None,
                 keepalive_timeout: Duration::from_secs(75),
@@ -125,6 +127,8 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         max_queue: max_queue.unwrap_or(unset.max_queue),
         strategy: raw.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
+        pre_call_checks: raw.read("enable_pre_call_checks", sink, read::boolean).unwrap_or_default(),
+        response_cost: raw.read("response_cost", sink, read::boolean).unwrap_or_default(),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
         listener: listener(raw, unset.listener, sink),
         logs: logs::resolve(raw, sink),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{PARAMS, errors_of, read, read_with, summary};
-use crate::config::{Config, Diagnostics, KeyDigest};
+use crate::config::{BudgetLimit, BudgetPeriod, Config, Diagnostics, KeyDigest};
 
 /// Returns a file with these entries of `keys`, as lines of YAML.
 fn file(entries: &str) -> String {
@@ -18,7 +18,7 @@ fn file(entries: &str) -> String {
 fn a_client_key_has_a_name_a_key_and_limits() {
     let yaml = file(
         "    - {name: one, key: os.environ/ONE, models: [m, 'gpt-*'], rpm_limit: 60, tpm_limit: '1000', \
-         max_parallel_requests: 8, expires: 2027-01-31}\n    \
+         max_parallel_requests: 8, expires: 2027-01-31, max_budget: 2.5, budget_duration: 30d}\n    \
          - {name: two, key_sha256: 9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08}\n    \
          - {name: three, key: third, models: [all-proxy-models]}",
     );
@@ -29,6 +29,7 @@ fn a_client_key_has_a_name_a_key_and_limits() {
     assert_eq!((one.max_parallel_requests, one.models.len()), (Some(8), 2));
     assert_eq!(one.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_801_353_600)));
     assert_eq!((two.rpm_limit, two.expires, two.models.len(), three.models.len()), (None, None, 0, 0));
+    assert_eq!(one.budget, Some(BudgetLimit { max: 2.5, period: Some(BudgetPeriod::Months(1)) }));
     assert!(config.settings.needs_usage);
     let warnings = warnings.to_string();
     assert!(warnings.contains("there is no group `gpt-*`: the key cannot call it"), "{warnings}");
@@ -51,6 +52,17 @@ fn an_invalid_client_key_is_an_error_that_states_what_to_do() {
         ("    - {name: a, key: b, rpm_limit: 0}", "`rpm_limit` must be a whole number of at least 1", ""),
         ("    - {name: a, key: b}\n    - {name: a, key: c}", "two keys have the name `a`", "choose another"),
         ("    - {name: a, key: b}\n    - {name: c, key: b}", "this key is also that of `a`", "its own key"),
+        ("    - {name: a, key: b, max_budget: -1}", "`max_budget` must be a number of at least 0", ""),
+        (
+            "    - {name: a, key: b, max_budget: 1, budget_duration: 1y}",
+            "a number with a unit, such as 12h",
+            "",
+        ),
+        (
+            "    - {name: a, key: b, budget_duration: 1d}",
+            "has no effect without a `max_budget`",
+            "in dollars",
+        ),
         ("    - tr0ub4dor", "an entry of `keys` must be a map of keys, found a string", ""),
     ] {
         let errors = errors_of(&file(entries), &[]).to_string();
@@ -111,16 +123,8 @@ fn an_invalid_file_of_client_keys_is_an_error_in_its_line_without_its_keys() {
         (None, "/etc/main.yaml:6", "the file of keys `/etc/clients/keys.yaml` cannot be read: "),
         (Some("- name: one\n- c4n4ry"), "/etc/clients/keys.yaml:1", "has neither `key` nor `key_sha256`"),
         (Some("- name: one\n- c4n4ry"), "/etc/clients/keys.yaml:2", "must be a map of keys, found a string"),
-        (
-            Some("c4n4ry: 1"),
-            "/etc/clients/keys.yaml:1",
-            "a file of keys must be a list of entries, found a map",
-        ),
-        (
-            Some("c4n4ry"),
-            "/etc/clients/keys.yaml:1",
-            "a file of keys must be a list of entries, found a string",
-        ),
+        (Some("c4n4ry: 1"), "/etc/main.yaml:6", "keys.yaml` must be a list of entries, found a map"),
+        (Some("c4n4ry"), "/etc/main.yaml:6", "keys.yaml` must be a list of entries, found a string"),
         (Some("- key: c4n4ry\n  name: ["), "/etc/clients/keys.yaml:2", "invalid YAML"),
         (Some("- {name: a, key: c4n4ry, expires: c4n4ry c}"), "/etc/clients/keys.yaml:1", "must be a date"),
         (Some(""), "/etc/main.yaml:6", "`keys` lists no key"),

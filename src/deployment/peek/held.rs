@@ -187,7 +187,8 @@ fn plain(
                 active.timeouts().plain();
             }
             response::name_json(&mut parts.headers);
-            active.content.commit();
+            config.begin_charge();
+            active.content.commit(config.charge.clone());
             active.commit();
             Ok(Response::from_parts(parts, Body::plain(active, so_far)).into())
         }
@@ -215,6 +216,7 @@ fn events(
             let body = Body::ended(content.drain(), outcome).with_tokens(state.stats().tokens);
             return Ok(Response::from_parts(parts, body).into());
         }
+        config.begin_charge();
         active.commit();
         return Ok(Response::from_parts(parts, Body::events(active, so_far)).into());
     }

@@ -38,6 +38,7 @@ use tower::{Layer, Service};
 
 pub(crate) use future::ResponseFuture;
 
+use super::settings::estimated;
 use crate::{
     body::{
         held_events::HeldEvents,
@@ -49,6 +50,7 @@ use crate::{
     config::Midstream,
     error::BodyError,
     request::{Operation, Request},
+    spend::{AttemptCharge, PriceList, Spending},
 };
 
 /// A layer that holds each response until its first content. See the [module](self).
@@ -62,13 +64,25 @@ struct Settings<C> {
     timeouts: C,
     peek: Arc<PeekConfig>,
     injects_usage: bool,
+    /// The prices of the deployment. None: it costs nothing.
+    prices: Option<PriceList>,
+}
+
+impl<C> Settings<C> {
+    /// Returns the charge of an attempt.
+    #[cold]
+    fn charge(&self, spending: &Arc<Spending>, request: &Request) -> Arc<AttemptCharge> {
+        let prices = self.prices.as_ref().map(|list| list.prices(request.group())).unwrap_or_default();
+        let estimate = estimated(request);
+        Arc::new(AttemptCharge::new(Arc::clone(spending), prices, estimate))
+    }
 }
 
 impl<C: Clone> PeekLayer<C> {
     /// Creates a layer with the timeouts that `timeouts` returns for a request and the outcomes that `classifier` returns.
     pub(crate) fn new(timeouts: C, classifier: Classifier) -> Self {
         let peek = Arc::new(PeekConfig::new(classifier));
-        Self { settings: Arc::new(Settings { timeouts, peek, injects_usage: false }) }
+        Self { settings: Arc::new(Settings { timeouts, peek, injects_usage: false, prices: None }) }
     }
 
     fn config(&mut self) -> &mut PeekConfig {
@@ -79,6 +93,12 @@ impl<C: Clone> PeekLayer<C> {
     /// removed.
     pub(crate) fn with_injected_usage(mut self, injects: bool) -> Self {
         Arc::make_mut(&mut self.settings).injects_usage = injects;
+        self
+    }
+
+    /// Sets the prices of the deployment.
+    pub(crate) fn with_prices(mut self, prices: PriceList) -> Self {
+        Arc::make_mut(&mut self.settings).prices = Some(prices);
         self
     }
 
@@ -158,6 +178,11 @@ where
             strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,
             is_continuation: request.prefix.is_some(),
+            charge: request
+                .context
+                .spending
+                .as_ref()
+                .map(|spending| self.settings.charge(spending, &request)),
         };
         let timeouts = RunningTimeouts::start(&self.settings.timeouts.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), config, timeouts)

@@ -30,6 +30,7 @@ pub(super) fn complete(
 ) -> Result<request::Response, BodyError> {
     let so_far = (config.peek.classifier.success)(&parts.headers);
     if is_encoded(&parts.headers) {
+        config.charge(None);
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }
     // Some upstreams send blank lines as keep-alive.
@@ -50,6 +51,7 @@ pub(super) fn complete(
         Expected::Choices | Expected::Data => name_json(&mut parts.headers),
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
+    config.charge(info.usage);
     let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
     let tokens = info.usage.map(|usage| usage.tokens()).unwrap_or_default();
     let body = Body::ended(bytes, outcome).with_tokens(tokens);

@@ -1,6 +1,6 @@
 //! The parser of the settings that a client sends in the body or in headers.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName};
 
@@ -80,6 +80,7 @@ impl ParsedOverrides {
             "stream_timeout" if set => into.stream_timeout = seconds(key, &literal(value))?,
             "disable_fallbacks" if set => into.disable_fallbacks = boolean(key, value)?,
             "midstream_fallback" if set => into.midstream = Some(midstream(key, &literal(value))?),
+            "allowed_model_region" if set => into.allowed_model_region = Some(text(key, value)?),
             // An explicit null replaces the configured list by an empty one.
             "fallbacks" => into.fallbacks = Some(list(key, value, left)?.unwrap_or_default()),
             "context_window_fallbacks" => into.context_window_fallbacks = Some(list(key, value, left)?),
@@ -96,6 +97,12 @@ impl ParsedOverrides {
         }
         Ok(())
     }
+}
+
+/// Parses a string.
+fn text(name: &str, value: &str) -> Result<Arc<str>, InvalidRequest> {
+    let text = string(value).ok_or_else(|| InvalidRequest::value(name, "must be a string"))?;
+    Ok(text.as_ref().into())
 }
 
 /// Parses `true` or `false`.

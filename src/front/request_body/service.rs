@@ -64,6 +64,8 @@ struct Inner {
     expose_upstreams: bool,
     /// True if the records of requests are read.
     records: bool,
+    /// `response_cost`.
+    response_cost: bool,
 }
 
 impl ReadRequest {
@@ -84,6 +86,7 @@ impl ReadRequest {
             },
             expose_upstreams,
             records,
+            response_cost: settings.response_cost,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -126,6 +129,9 @@ where
                 share.wait().await?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
+            if inner.response_cost || client.is_some() {
+                context.spending = Some(Arc::default());
+            }
             (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
             let context = Arc::clone(&request.context);

@@ -39,7 +39,7 @@ pub(super) static INFO: [(&str, Grade); 8] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 454] = [
+pub(super) static SETTINGS: [(&str, Grade); 453] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -211,7 +211,6 @@ pub(super) static SETTINGS: [(&str, Grade); 454] = [
     ("enable_oauth2_auth", Lost),
     ("enable_oauth2_proxy_auth", Lost),
     ("enable_openai_websocket_passthrough", Lost),
-    ("enable_pre_call_checks", Lost),
     ("enable_preview_features", Harmless),
     ("enable_public_model_hub", Lost),
     ("enable_tag_filtering", Unsafe),
