@@ -16,12 +16,7 @@ mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
 
-use std::{
-    ffi::OsString,
-    fmt::{self, Display},
-    path::Path,
-    process::ExitCode,
-};
+use std::{ffi::OsString, fmt::Display, io::IsTerminal, path::Path, process::ExitCode};
 
 use clap::{
     Parser,
@@ -31,7 +26,7 @@ use clap::{
 pub use check::summary;
 
 use self::files::Files;
-use crate::config::{Config, Diagnostics};
+use crate::config::{Config, Diagnostics, schema};
 
 /// The exit code for an invalid configuration: `EX_CONFIG` of sysexits.h.
 const BAD_CONFIG: u8 = 78;
@@ -51,6 +46,8 @@ struct Command {
 enum Other {
     /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams
     Simulate(simulate::Arguments),
+    /// Print the JSON schema of a configuration, for editors
+    Schema,
     /// Ask a running gateway if it is ready (code 0) or not (code 1), for the health check of a container
     Health(health::Arguments),
 }
@@ -65,6 +62,10 @@ fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
     match Command::try_parse_from(arguments) {
         Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
         Ok(Command { other: Some(Other::Health(arguments)), .. }) => health::health(arguments),
+        Ok(Command { other: Some(Other::Schema), .. }) => {
+            println!("{:#}", schema());
+            Ok(ExitCode::SUCCESS)
+        }
         Ok(Command { other: None, serve }) => serve::serve(serve),
         Err(error) => Err(lone_path(&error).unwrap_or_else(|| error.exit())),
     }
@@ -90,12 +91,22 @@ fn lone_path(error: &clap::Error) -> Option<ExitCode> {
 ///
 /// Returns the exit code after printing the errors.
 fn read(path: &Path, files: &Files) -> Result<(Config, Diagnostics), ExitCode> {
-    let (config, warnings) = load(path, files).map_err(|errors| {
-        eprint!("{errors}");
+    let (config, warnings) = load(path, files).map_err(|invalid| {
+        invalid.print();
         ExitCode::from(BAD_CONFIG)
     })?;
-    eprint!("{warnings}");
+    print_warnings(&warnings);
     Ok((config, warnings))
+}
+
+/// Prints diagnostics, in colours on a terminal unless `NO_COLOR` is set.
+fn print_warnings(warnings: &Diagnostics) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stderr().is_terminal() && !plain {
+        eprint!("{}", warnings.colored());
+    } else {
+        eprint!("{warnings}");
+    }
 }
 
 /// Returns the configuration and its warnings.
@@ -125,11 +136,11 @@ enum InvalidFile {
     Invalid(Diagnostics),
 }
 
-impl Display for InvalidFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl InvalidFile {
+    fn print(&self) {
         match self {
-            Self::Unreadable(message) => f.write_str(message),
-            Self::Invalid(errors) => errors.fmt(f),
+            Self::Unreadable(message) => eprint!("{message}"),
+            Self::Invalid(errors) => print_warnings(errors),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 use super::traces;
 use super::{
     BAD_CONFIG,
-    check::check,
+    check::{check, check_json},
     environment, failed,
     files::Files,
     log::LogArguments,
@@ -64,6 +64,9 @@ pub(super) struct Arguments {
     /// Check the configuration, print a summary, and exit (with code 78 if it is invalid)
     #[arg(long)]
     check: bool,
+    /// Print the result of --check as JSON
+    #[arg(long, requires = "check")]
+    json: bool,
     #[command(flatten)]
     rules: Rules,
     /// Reload when a file of the configuration, or of the certificate, changes
@@ -92,6 +95,7 @@ impl Arguments {
 pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let path = environment::config(arguments.config.take())?;
     if arguments.check {
+        let check = if arguments.json { check_json } else { check };
         return check(&path, arguments.rules);
     }
     let files = Files::default();

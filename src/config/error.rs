@@ -108,16 +108,56 @@ impl std::error::Error for Diagnostics {}
 /// Prints the diagnostics with their lines of the file, in the format of rustc. Of many of one kind the last are counted.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.render(&Style::default(), f)
+    }
+}
+
+impl Diagnostics {
+    /// Returns the diagnostics for display on a terminal, in colours.
+    #[must_use]
+    pub fn colored(&self) -> impl fmt::Display {
+        Colored(self)
+    }
+
+    fn render(&self, style: &Style, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, entry) in self.entries.iter().filter(|entry| !entry.omitted).enumerate() {
             if n > 0 {
                 writeln!(f)?;
             }
-            entry.render(f)?;
+            entry.render(style, f)?;
         }
         self.repeats.rest().try_for_each(|(severity, kind, count)| {
             let kind = if kind.is_empty() { String::new() } else { format!(": {kind}") };
             writeln!(f, "\n{severity}: and {count} more{kind}")
         })
+    }
+}
+
+struct Colored<'a>(&'a Diagnostics);
+
+impl fmt::Display for Colored<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = Style { error: "\x1b[1;31m", warning: "\x1b[1;33m", quiet: "\x1b[36m", end: "\x1b[0m" };
+        self.0.render(&style, f)
+    }
+}
+
+/// The escape sequences of a terminal; without colours they are empty.
+#[derive(Default)]
+struct Style {
+    error: &'static str,
+    warning: &'static str,
+    quiet: &'static str,
+    end: &'static str,
+}
+
+impl Style {
+    const fn of(&self, severity: Severity) -> &'static str {
+        match severity {
+            Severity::Error | Severity::Warning(Grade::Unsafe) => self.error,
+            Severity::LeftOut | Severity::Warning(Grade::Lost) => self.warning,
+            Severity::Warning(Grade::Harmless) => self.quiet,
+        }
     }
 }
 
@@ -147,14 +187,20 @@ impl Diagnostic {
         self.help = Some(help.into());
     }
 
-    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.severity, self.message)?;
+    fn render(&self, style: &Style, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (color, end) = (style.of(self.severity), style.end);
+        writeln!(f, "{color}{}{end}: {}", self.severity, self.message)?;
         let gutter = " ".repeat(self.line.to_string().len());
         writeln!(f, "{gutter}--> {}:{}:{}", self.file, self.line, self.column)?;
         if let Some(snippet) = &self.snippet {
             writeln!(f, "{gutter} |")?;
             writeln!(f, "{} | {}", self.line, snippet.line)?;
-            writeln!(f, "{gutter} | {}{}", " ".repeat(snippet.indent), "^".repeat(snippet.width))?;
+            writeln!(
+                f,
+                "{gutter} | {}{color}{}{end}",
+                " ".repeat(snippet.indent),
+                "^".repeat(snippet.width)
+            )?;
         }
         if !self.path.is_empty() {
             writeln!(f, "{gutter} = at: {}", self.path)?;

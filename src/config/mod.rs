@@ -46,6 +46,7 @@ mod raw;
 mod read;
 mod repeats;
 mod resolve;
+mod schema;
 mod snippet;
 #[cfg(test)]
 mod tests;
@@ -63,9 +64,10 @@ pub use model::{
 };
 pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
+pub use schema::schema;
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
-pub(crate) use keys::{KeyAction, is_openai, key_action, nearest};
+pub(crate) use keys::{KeyAction, is_openai, key_action, nearest, shown_name};
 
 use std::{io, path::Path};
 

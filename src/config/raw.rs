@@ -165,12 +165,9 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
         Value::List(items) => items.iter().for_each(|item| warn_shell_variables(item, sink)),
         Value::Map(entries) => entries.iter().for_each(|(_, item)| warn_shell_variables(item, sink)),
         Value::Text(text) if node.variable.is_none() => {
-            let name = text.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
-            let is_name = |name: &&str| {
-                !name.is_empty()
-                    && name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit())
-            };
-            if let Some(name) = name.filter(is_name).map(keys::redact) {
+            // An address with one is an error.
+            let is_address = ["api_base", "base_url"].contains(&node.at.last());
+            if let Some(name) = shell_variable(text).filter(|_| !is_address) {
                 // Everybody can guess a key that is the name of a variable.
                 let master = &*node.at.path == "general_settings.master_key";
                 let grade = if master { Grade::Unsafe } else { Grade::Lost };
@@ -181,6 +178,13 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
         }
         Value::Text(_) | Value::Null | Value::Unset | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Returns the name in the first `${NAME}` of a text.
+pub(super) fn shell_variable(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once("${")?.1.split_once('}')?;
+    let is_name = |b: u8| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit();
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| keys::redact(name))
 }
 
 fn warn_unknown_section((key, node): (&Key, &Node), sink: &mut DiagnosticSink<'_>) {

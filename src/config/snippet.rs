@@ -46,6 +46,7 @@ impl Source {
             Some(hidden) => mask(&self.text, start..bytes.start, hidden),
             None => known_words(&before[start..]),
         };
+        let is_blank = line.trim().is_empty();
         shorten(&mut line);
         let indent = line.chars().count();
         match &self.hidden {
@@ -53,6 +54,8 @@ impl Source {
                 let range = bytes.start..bytes.start + rest.len();
                 line.push_str(&mask(&self.text, range, hidden));
             }
+            // The words before the error tell where it is, unless there are none.
+            None if is_blank => line.push_str(&known_words(self.text[start..].lines().next()?.trim_start())),
             None => line.push('…'),
         }
         let width = line.chars().count().saturating_sub(indent).max(1);

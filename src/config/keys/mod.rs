@@ -153,12 +153,20 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "response_cost", deployment: false },
 ];
 
+/// Returns the names of tollgate's own keys and of the policies by error: those of a deployment, or those of the settings.
+pub(super) fn own_names(deployment: bool) -> impl Iterator<Item = &'static str> {
+    let own = OWN_KEYS.iter().filter(move |key| key.deployment || !deployment).map(|key| key.name);
+    let policies: &[&str] = if deployment { &[] } else { &litellm::POLICIES };
+    own.chain(policies.iter().copied())
+}
+
 /// Returns tollgate's own key with this name.
 pub(super) fn own_key(name: &str) -> Option<&'static OwnKey> {
     OWN_KEYS.iter().find(|o| o.name == name)
 }
 
 mod credential;
+mod kind;
 mod litellm;
 mod openai;
 mod redaction;
@@ -166,13 +174,16 @@ mod redaction;
 mod tests;
 
 pub(super) use credential::is_credential;
+pub(super) use kind::{Kind, kind};
 pub(crate) use litellm::{KeyAction, key_action};
 pub(super) use litellm::{
     consequence, correction, info_grade, is_error_policy, is_filter, is_litellm_param, is_model_info,
-    param_grade, replacement_advice, section_grade, setting_grade,
+    param_grade, replacement_advice, section_grade, setting_grade, unserved_info, unserved_params,
+    unserved_sections, unserved_settings,
 };
 pub(super) use openai::OPENAI;
 pub(crate) use openai::is_openai;
+pub(crate) use redaction::shown_name;
 pub(super) use redaction::{Visibility, is_secret, is_visible, redact, shown_key};
 
 /// Returns true if a section or a key of a section is served.

@@ -96,6 +96,11 @@ pub(in crate::config) fn shown_key(name: &str, shown: Visibility) -> Cow<'_, str
     }
 }
 
+/// Returns a name of the file, or a part of an address, in the form for output.
+pub(crate) fn shown_name(name: &str) -> Cow<'_, str> {
+    shown_key(name, Visibility::All)
+}
+
 /// The length from which a name may be a secret, in characters.
 const SECRET_LENGTH: usize = 20;
 

@@ -61,6 +61,9 @@ pub(super) fn resolve(
     let region = param("region_name").and_then(|node| read::text(node, sink)).map(Into::into);
     let facts = model_facts::resolve(entry, target.as_ref(), sink);
     let limits = limits(entry, vendor.map(|vendor| vendor.provider), common, sink);
+    if let Some(target) = &target {
+        warn_unserved_mode(entry, &target.model, sink);
+    }
     let timeouts = Timeouts {
         attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
         first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
@@ -115,6 +118,40 @@ fn limits(
             .or(common.accounting)
             .unwrap_or(by_provider),
         price: None,
+    }
+}
+
+/// The operations of LiteLLM's `mode` that are not served.
+const UNSERVED_MODES: [&str; 10] = [
+    "audio_speech",
+    "audio_transcription",
+    "batch",
+    "image_edit",
+    "image_generation",
+    "moderation",
+    "ocr",
+    "realtime",
+    "rerank",
+    "video_generation",
+];
+
+/// Warns of a model that has no operation which is served: by its `mode`, else by the names of OpenAI's models.
+fn warn_unserved_mode(entry: &ModelEntry, model: &str, sink: &mut DiagnosticSink<'_>) {
+    if let Some(node) = entry.info.get("mode") {
+        if let Value::Text(mode) = &node.value
+            && UNSERVED_MODES.contains(&&**mode)
+        {
+            sink.warning(&node.at, format!("the operation `{mode}` is not served: its calls are a 404"));
+        }
+        return;
+    }
+    let names =
+        ["dall-e-", "gpt-image-", "whisper-", "tts-", "omni-moderation-", "text-moderation-", "sora-"];
+    let spoken = model.starts_with("gpt-4o") && (model.contains("-tts") || model.contains("-transcribe"));
+    if let Some(node) =
+        entry.params.get("model").filter(|_| spoken || names.iter().any(|name| model.starts_with(name)))
+    {
+        sink.warning(&node.at, "the operations of this model are not served: their calls are a 404");
     }
 }
 

@@ -203,6 +203,12 @@ fn list(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Fallb
             .help("write `- GROUP: [OTHER]`, or `default_fallbacks` for every group");
             continue;
         };
+        let is_list = |node: &Node| matches!(node.value, Value::List(_));
+        if entries.iter().any(|(key, node)| key.name == "model" && !is_list(node)) {
+            sink.error(&item.at, "a fallback is a map from a group to a list of groups")
+                .help("write `- GROUP: [OTHER]`; `model` is a key of a target in such a list");
+            continue;
+        }
         entries.iter().for_each(|entry| add(&mut fallbacks, entry, names, sink));
     }
     fallbacks

@@ -124,8 +124,14 @@ fn aliases(
 }
 
 fn alias_target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) -> Option<(Arc<str>, bool)> {
-    let Value::Map(entries) = &node.value else {
-        return Some((names.group(node, sink)?, false));
+    let entries = match &node.value {
+        Value::Map(entries) => entries,
+        Value::List(_) => {
+            sink.error(&node.at, format!("`{}` is an alias of several groups", node.at.last()))
+                .help("an alias leads to one group: write the deployments below one `model_name`");
+            return None;
+        }
+        _ => return Some((names.group(node, sink)?, false)),
     };
     let hidden = entries.iter().find(|(key, _)| key.name == "hidden").filter(|(_, node)| !node.is_null());
     let hidden = hidden.is_some_and(|(_, node)| read::boolean(node, sink).unwrap_or_default());

@@ -48,11 +48,20 @@ fn mode(node: &Node) -> Option<ModelMode> {
 fn prices(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Prices {
     let mut price = |name| {
         let node = entry.params.get(name).or(entry.info.get(name));
-        node.and_then(|node| read::amount(node, sink))
+        node.and_then(|node| amount(node, sink))
     };
     Prices {
         input: price("input_cost_per_token"),
         output: price("output_cost_per_token"),
         cached: price("cache_read_input_token_cost"),
     }
+}
+
+/// Reads a price. A negative one means in some catalogues that it varies: then it is not known.
+fn amount(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<f64> {
+    let price = read::number(node, "a number", sink)?;
+    if price < 0.0 {
+        sink.harmless(&node.at, "a negative price counts as unknown");
+    }
+    (price >= 0.0).then_some(price)
 }

@@ -36,6 +36,17 @@ impl RoutingStrategy {
     pub fn named(name: &str) -> Option<Self> {
         STRATEGIES.iter().find(|(known, _)| *known == name).map(|(_, strategy)| *strategy)
     }
+
+    /// Returns the names of all strategies.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        STRATEGIES.iter().map(|(name, _)| *name)
+    }
+
+    /// Returns the first name of the strategy.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        STRATEGIES.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// Returns the settings of an empty file. The defaults are those of LiteLLM for the settings that it has.

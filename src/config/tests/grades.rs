@@ -104,3 +104,21 @@ fn a_master_key_in_the_wrong_section_is_an_error() {
         );
     }
 }
+
+#[test]
+fn diagnostics_have_colours_on_a_terminal_alone() {
+    let warnings = warnings("litellm_settings: {set_verbose: true, cache: true}\nguardrails: [b]");
+    assert!(!warnings.to_string().contains('\x1b'));
+    let colored = warnings.colored().to_string();
+    for start in [
+        "\x1b[1;31mwarning[unsafe]\x1b[0m: ",
+        "\x1b[1;33mwarning[lost]\x1b[0m: ",
+        "\x1b[36mwarning[harmless]\x1b[0m: ",
+    ] {
+        assert!(colored.contains(start), "{colored}");
+    }
+    let plain = ["\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"]
+        .iter()
+        .fold(colored, |text, code| text.replace(code, ""));
+    assert_eq!(plain, warnings.to_string());
+}

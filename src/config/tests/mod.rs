@@ -8,6 +8,7 @@ mod grades;
 mod included;
 mod left_out;
 mod other_auth;
+mod schema;
 mod unsupported;
 mod vendors;
 

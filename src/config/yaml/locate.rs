@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use super::{Key, Node, Value};
+use super::{Key, Location, Node, Value};
 use crate::config::keys;
 
 /// The walk that sets paths and collects the ranges that may not be shown.
@@ -38,6 +38,11 @@ impl<'a> Locator<'a> {
                 for (n, item) in items.iter_mut().enumerate() {
                     self.visit(item, (&format!("{path}[{n}]"), last), shown);
                 }
+                // A list in block style has no text of its own; the caret points at its first item.
+                let first = items.first().filter(|first| first.at.line == node.at.line);
+                if let Some(first) = first.filter(|_| node.at.bytes.is_empty()) {
+                    node.at.bytes = first.at.bytes.clone();
+                }
             }
             Value::Null | Value::Unset => {}
             Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
@@ -66,6 +71,11 @@ impl<'a> Locator<'a> {
                 Entry::Vacant(free) => _ = free.insert(key.at.line),
             }
             self.visit(node, (&path, last), shown.below(&key.name));
+            // A list in block style begins below its key, which names it better than its first item.
+            if matches!(node.value, Value::List(_)) && node.at.line > key.at.line {
+                let Location { line, column, ref bytes, .. } = key.at;
+                (node.at.line, node.at.column, node.at.bytes) = (line, column, bytes.clone());
+            }
         }
     }
 }

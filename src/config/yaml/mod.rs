@@ -126,16 +126,28 @@ pub(super) fn parse(file: usize, sink: &mut DiagnosticSink<'_>) -> Option<Node> 
             let at = Location::from(error.location().unwrap_or(serde_yaml::Location::UNKNOWN));
             let at = Location { file, ..at };
             let reason = reason(&error);
-            let help = if reason.contains(" tab") {
-                "YAML indents with spaces: look for a tab here and in the next line"
-            } else {
-                "look at the indentation, the quotes and the brackets here and in the line before"
-            };
-            sink.error(&at, reason).help(help);
+            let help = advice(&reason).map(str::to_owned);
+            sink.error(&at, reason).help = help;
             None
         }
     }
 }
+
+/// Returns advice for an error of the parser.
+fn advice(reason: &str) -> Option<&'static str> {
+    if reason == DOCUMENTS {
+        Some("keep one document; in a manifest of Kubernetes the configuration is the text below `data`")
+    } else if reason == TOO_LARGE {
+        None
+    } else if reason.contains(" tab") {
+        Some("YAML indents with spaces: look for a tab here and in the next line")
+    } else {
+        Some("look at the indentation, the quotes and the brackets here and in the line before")
+    }
+}
+
+const DOCUMENTS: &str = "the file contains more than one YAML document";
+const TOO_LARGE: &str = "the file is too large or nested too deeply to be a configuration";
 
 /// Reports a key that a map has twice. Of a section the last one counts, as in LiteLLM.
 fn report_repeated(key: &Key, first: usize, sink: &mut DiagnosticSink<'_>) {
@@ -163,11 +175,11 @@ fn drop_repeated_sections(root: &mut Node) {
 /// Returns the first line of the parser's message without its position, which the diagnostic prints itself.
 fn reason(error: &serde_yaml::Error) -> String {
     if let serde_yaml::Error::MultipleDocuments { .. } = error.without_snippet() {
-        return "the file contains more than one YAML document".to_owned();
+        return DOCUMENTS.to_owned();
     }
     let text = error.without_snippet().to_string();
     if text.contains("budget breached") || text.contains("limit exceeded") {
-        return "the file is too large or nested too deeply to be a configuration".to_owned();
+        return TOO_LARGE.to_owned();
     }
     let text = text.split(" at line ").next().unwrap_or_default();
     let words: Vec<_> = text.lines().next().unwrap_or_default().split(' ').map(keys::redact).collect();

@@ -79,9 +79,33 @@ pub(in crate::config) fn info_grade(name: &str) -> Option<Grade> {
     settings::INFO.iter().find(|row| row.0 == name).map(|row| row.1)
 }
 
+/// The settings with keys that are names of LiteLLM's exceptions.
+pub(in crate::config::keys) const POLICIES: [&str; 3] =
+    ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"];
+
 /// Returns true if the keys of the setting are names of LiteLLM's exceptions.
 pub(in crate::config) fn is_error_policy(name: &str) -> bool {
-    ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"].contains(&name)
+    POLICIES.contains(&name)
+}
+
+/// Returns the keys of `litellm_params` that are not served.
+pub(in crate::config) fn unserved_params() -> impl Iterator<Item = (&'static str, Grade)> {
+    KEYS.iter().filter_map(|row| Some((row.0, row.1?)))
+}
+
+/// Returns the settings that are not served.
+pub(in crate::config) fn unserved_settings() -> impl Iterator<Item = (&'static str, Grade)> {
+    settings::SETTINGS.iter().copied()
+}
+
+/// Returns the sections that are not served.
+pub(in crate::config) fn unserved_sections() -> impl Iterator<Item = (&'static str, Grade)> {
+    settings::SECTIONS.iter().copied()
+}
+
+/// Returns the keys of `model_info` that restrict the use of a deployment and are not served.
+pub(in crate::config) fn unserved_info() -> impl Iterator<Item = (&'static str, Grade)> {
+    settings::INFO.iter().copied()
 }
 
 /// Returns the setting that is meant by a name that LiteLLM does not have.

@@ -1,12 +1,14 @@
 //! Resolves the base URL of a deployment.
 
+use std::net::IpAddr;
+
 use http::Uri;
 
 use super::Dialect;
 use crate::config::{
     BaseUrl,
     error::DiagnosticSink,
-    raw::{Environment, ModelEntry},
+    raw::{self, Environment, ModelEntry},
     read,
     yaml::Location,
 };
@@ -56,6 +58,11 @@ pub(super) fn resolve(
 }
 
 fn parse(text: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) -> Option<Uri> {
+    if let Some(name) = raw::shell_variable(text) {
+        sink.error(at, format!("{what} is not a valid URL: `${{{name}}}` is not expanded"))
+            .help(format!("write `os.environ/{name}` as the whole value"));
+        return None;
+    }
     match check(text.trim()) {
         Ok(uri) => Some(uri),
         Err(reason) => {
@@ -93,14 +100,29 @@ fn check(text: &str) -> Result<Uri, &'static str> {
     Ok(uri)
 }
 
-/// Returns true if a request to the URL crosses the network unencrypted.
+/// Returns true if a request to the URL crosses a public network unencrypted.
 pub(super) fn is_exposed(base: &Uri) -> bool {
+    /// Domains of this machine and of private networks.
+    const PRIVATE: [&str; 6] = ["localhost", "local", "docker.internal", "lan", "home.arpa", "svc"];
     let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
-    let local = host == "localhost" || host.ends_with(".localhost");
-    // Connections to the unspecified address reach this machine too.
-    let local =
-        local || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified());
-    base.scheme_str() == Some("http") && !local
+    let private = match host.parse() {
+        Ok(address) => is_private(address),
+        Err(_) => {
+            let is_below = |domain: &str| host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'));
+            !host.contains('.') || PRIVATE.iter().any(|domain| is_below(domain))
+        }
+    };
+    base.scheme_str() == Some("http") && !private
+}
+
+/// Returns true for addresses of this machine and of private networks.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        // Connections to the unspecified address reach this machine too.
+        _ if address.is_loopback() || address.is_unspecified() => true,
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    }
 }
 
 #[cfg(test)]
@@ -129,8 +151,14 @@ mod tests {
 
     #[test]
     fn a_plain_http_base_url_is_exposed_unless_it_is_local() {
-        let exposed = |text| is_exposed(&check(text).unwrap());
-        assert!(exposed("http://10.0.0.1") && exposed("http://host/v1"));
+        let exposed = |text: &str| is_exposed(&check(text).unwrap());
+        assert!(
+            exposed("http://8.8.8.8") && exposed("http://host.example/v1") && exposed("http://[2001:db8::1]")
+        );
+        for private in ["10.0.0.1", "192.168.1.9", "vllm:8000", "host.docker.internal", "x.svc", "[fd00::1]"]
+        {
+            assert!(!exposed(&format!("http://{private}/v1")), "{private}");
+        }
         assert!(!exposed("https://host") && !exposed("http://0.0.0.0:8001") && !exposed("http://[::1]:1"));
         assert!(!exposed("http://localhost:1"));
     }

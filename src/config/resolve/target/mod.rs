@@ -1,7 +1,7 @@
 //! Resolves the target of a deployment: vendor, URL, credential, headers.
 
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::deployment::DeploymentDefaults;
 use crate::config::{
@@ -47,7 +47,9 @@ pub(super) fn resolve(
     let token = if mock { None } else { token(entry, &dialect, env, sink) };
     let key = if mock || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
-    if (key.is_some() || token.is_some()) && base::is_exposed(&base) {
+    let is_real = |key: &SecretString| !is_placeholder(key.expose_secret());
+    if (key.as_ref().is_some_and(is_real) || token.is_some()) && base::is_exposed(&base) {
+        let at = param("api_base").or(param("base_url")).map_or(at, |node| &node.at);
         let host = base.host().unwrap_or_default();
         sink.warning(at, format!("the key is sent to {host} over plain http")).help("write `https://`");
     }
@@ -67,6 +69,12 @@ pub(super) fn resolve(
         HeaderValue::from_str(&name).ok()
     });
     Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false })
+}
+
+/// Returns true for a text that stands in for a key where a server needs none.
+fn is_placeholder(key: &str) -> bool {
+    const WORDS: [&str; 9] = ["", "dummy", "empty", "fake", "fake-key", "none", "not-needed", "sk-1234", "x"];
+    WORDS.contains(&&*key.to_lowercase())
 }
 
 /// Checks a `*` in the model's name, which is replaced by the part of the requested name that the group's `*`

@@ -1,0 +1,129 @@
+//! The kinds of values that the served keys have, for the schema.
+
+/// The kind of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Kind {
+    /// A value of several kinds, or of any.
+    Any,
+    /// A text.
+    Text,
+    /// An integer.
+    Whole,
+    /// A number, such as a time in seconds.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list.
+    List,
+    /// A map.
+    Map,
+    /// The name of a routing strategy.
+    Strategy,
+}
+
+/// Returns the kind of the values of a served key.
+pub(in crate::config) fn kind(name: &str) -> Kind {
+    KINDS.iter().find(|(_, names)| names.contains(&name)).map_or(Kind::Any, |(kind, _)| *kind)
+}
+
+const KINDS: &[(Kind, &[&str])] = &[
+    (
+        Kind::Text,
+        &[
+            "api_base",
+            "api_key",
+            "azure_ad_token",
+            "base_url",
+            "custom_llm_provider",
+            "litellm_credential_name",
+            "master_key",
+            "mock_response",
+            "model",
+            "model_name",
+            "quota_group",
+        ],
+    ),
+    (
+        Kind::Whole,
+        &[
+            "allowed_fails",
+            "backlog",
+            "max_attempts",
+            "max_buffered_bytes",
+            "max_connections",
+            "max_event_bytes",
+            "max_fallbacks",
+            "max_held_events",
+            "max_in_flight",
+            "max_input_tokens",
+            "max_parallel_requests",
+            "max_queue",
+            "max_request_size_mb",
+            "num_retries",
+            "order",
+            "rpm",
+            "tpm",
+        ],
+    ),
+    (
+        Kind::Number,
+        &[
+            "cooldown_time",
+            "early_heartbeat",
+            "input_cost_per_token",
+            "keepalive_timeout",
+            "max_request_duration",
+            "mock_delay",
+            "output_cost_per_token",
+            "queue_timeout",
+            "request_timeout",
+            "retry_after",
+            "stream_idle_timeout",
+            "stream_timeout",
+            "timeout",
+            "upstream_keepalive_timeout",
+            "weight",
+        ],
+    ),
+    (
+        Kind::Boolean,
+        &[
+            "disable_cooldowns",
+            "drop_params",
+            "enable_mid_stream_fallback_continuation",
+            "fallback_on_context_window",
+            "http2",
+            "pings_keep_alive",
+            "stream_usage",
+        ],
+    ),
+    (
+        Kind::List,
+        &[
+            "accept_unsafe",
+            "additional_drop_params",
+            "allowed_openai_params",
+            "content_policy_fallbacks",
+            "context_window_fallbacks",
+            "default_fallbacks",
+            "fallbacks",
+            "include",
+        ],
+    ),
+    (
+        Kind::Map,
+        &[
+            "allowed_fails_policy",
+            "default_litellm_params",
+            "environment_variables",
+            "extra_body",
+            "extra_headers",
+            "headers",
+            "model_group_alias",
+            "model_group_retry_policy",
+            "retry_budget",
+            "retry_policy",
+        ],
+    ),
+    (Kind::Strategy, &["routing_strategy"]),
+];
