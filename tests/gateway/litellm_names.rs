@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::support::{
-    gateway::{Gateway, config, run},
+    gateway::{Gateway, Start, config, run},
     upstream::{Call, Upstream},
 };
 
@@ -13,7 +13,7 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 25] = [
+const SERVED: [&str; 28] = [
     "additional_drop_params",
     "allowed_openai_params",
     "api_base",
@@ -23,8 +23,10 @@ const SERVED: [&str; 25] = [
     "cooldown_time",
     "custom_llm_provider",
     "drop_params",
+    "fallbacks",
     "headers",
     "input_cost_per_token",
+    "litellm_credential_name",
     "max_parallel_requests",
     "metadata",
     "mock_response",
@@ -36,6 +38,7 @@ const SERVED: [&str; 25] = [
     "request_timeout",
     "rpm",
     "stream_timeout",
+    "tags",
     "timeout",
     "tpm",
     "weight",
@@ -95,20 +98,20 @@ async fn no_name_of_litellm_reaches_an_upstream_from_a_file() {
     let served = "      cooldown_time: 1\n      max_parallel_requests: 9\n      num_retries: 0\n      order: 1\n      \
                   organization: o\n      rpm: 60\n      tpm: 60000\n      weight: 1\n      stream_timeout: 60\n      \
                   input_cost_per_token: 1\n      output_cost_per_token: 1\n      timeout: 60\n      request_timeout: 60\n      \
-                  drop_params: true\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
+                  drop_params: true\n      fallbacks: [m]\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
     let yaml = file(&upstream.url(), &(params + served));
-    let gateway = Gateway::start(&yaml).await;
+    let gateway = Start::new(&yaml).argument("--accept-unsafe").go().await;
     assert_eq!(gateway.chat("m", json!({})).await.status, 200);
     let expected = ["messages", "model"].into_iter().chain(OTHERS).map(str::to_owned);
     assert_eq!(sent(&upstream.calls()), expected.collect::<BTreeSet<_>>());
 
-    let checked = run(["--config", config(&yaml).to_str().unwrap(), "--check"]).await;
+    let checked = run(["--config", config(&yaml).to_str().unwrap(), "--check", "--accept-unsafe"]).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     for name in unserved.iter().chain(&CREDENTIALS) {
         let told = checked
             .stderr
             .lines()
-            .any(|line| line.starts_with("warning: ") && line.contains(&format!("`{name}`")));
+            .any(|line| line.starts_with("warning[") && line.contains(&format!("`{name}`")));
         assert!(told, "nothing is reported of {name}");
     }
     assert!(
