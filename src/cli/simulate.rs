@@ -159,7 +159,7 @@ fn config(path: &Path) -> Result<Config, ExitCode> {
     let is_key = |name: &str| ["KEY", "TOKEN", "SECRET"].iter().any(|end| name.ends_with(end));
     let variable = |name: &str| env::var(name).ok().or_else(|| is_key(name).then(|| "simulated".to_owned()));
     let (mut config, _) = load_with(path, &variable, &Files::default()).map_err(|errors| {
-        eprint!("{errors}");
+        errors.print();
         ExitCode::from(BAD_CONFIG)
     })?;
     (config.master_key, config.keys) = (None, Vec::new());

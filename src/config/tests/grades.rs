@@ -107,7 +107,7 @@ fn a_master_key_in_the_wrong_section_is_an_error() {
 
 #[test]
 fn diagnostics_have_colours_on_a_terminal_alone() {
-    let warnings = warnings("litellm_settings: {set_verbose: true, cache: true}\nguardrails: [b]");
+    let warnings = warnings("litellm_settings: {telemetry: true, cache: true}\nguardrails: [b]");
     assert!(!warnings.to_string().contains('\x1b'));
     let colored = warnings.colored().to_string();
     for start in [
