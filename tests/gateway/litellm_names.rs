@@ -13,13 +13,14 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 28] = [
+const SERVED: [&str; 29] = [
     "additional_drop_params",
     "allowed_openai_params",
     "api_base",
     "api_key",
     "api_version",
     "azure_ad_token",
+    "cache_read_input_token_cost",
     "cooldown_time",
     "custom_llm_provider",
     "drop_params",

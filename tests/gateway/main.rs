@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_requests;
+mod canaries;
 mod checks;
 mod client_keys;
 mod command;

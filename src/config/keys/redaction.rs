@@ -12,6 +12,8 @@ pub(in crate::config) enum Visibility {
     Section,
     /// Values of known settings.
     Settings,
+    /// Addresses: a key that stands in place of one has no scheme.
+    Address,
     /// Everything that does not look like a secret: the names of groups.
     All,
     /// No key and no value.
@@ -29,6 +31,7 @@ impl Visibility {
             _ if key.contains("headers") || key == "environment_variables" || is_secret(key) => Self::Nothing,
             Self::All => Self::All,
             Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,
+            Self::Section | Self::Settings if ["api_base", "base_url"].contains(&key) => Self::Address,
             Self::Section | Self::Settings if names => Self::All,
             // The value of each is a section; that of `include` is a list of files.
             _ if ["litellm_params", "model_info"].contains(&key)
@@ -36,7 +39,7 @@ impl Visibility {
             {
                 Self::Section
             }
-            Self::Section | Self::Settings => Self::Settings,
+            Self::Section | Self::Settings | Self::Address => Self::Settings,
         }
     }
 }
@@ -59,6 +62,9 @@ pub(in crate::config) fn is_visible(written: &str, shown: Visibility) -> bool {
         Visibility::Nothing | Visibility::Section => false,
         // No setting with a diagnostic about its value contains a blank; a line with a missing colon does.
         Visibility::Settings => !written.contains(char::is_whitespace),
+        Visibility::Address => {
+            !written.contains(char::is_whitespace) && ["://", "${"].iter().any(|sign| written.contains(sign))
+        }
         Visibility::All => !written.contains('\n'),
     };
     // A URL may contain a password or a signature; a line may have run into the next.
@@ -78,7 +84,7 @@ fn is_visible_key(name: &str, shown: Visibility) -> bool {
     let plain = !name.contains(|c: char| c.is_whitespace() || "\"'".contains(c));
     let shape = match shown {
         Visibility::Nothing => common || word,
-        Visibility::Section | Visibility::Settings => plain,
+        Visibility::Section | Visibility::Settings | Visibility::Address => plain,
         // The name of a group may contain a blank.
         Visibility::All => true,
     };
@@ -153,7 +159,8 @@ mod tests {
     #[test]
     fn a_diagnostic_shows_a_value_only_below_a_known_key() {
         let below = |key| is_visible("tr0ub4dor", Visibility::Settings.below(key));
-        assert!(below("rpm") && below("api_base") && below("routing_strategy"));
+        assert!(below("rpm") && below("routing_strategy") && !below("api_base"));
+        assert!(is_visible("https://host/v1", Visibility::Settings.below("api_base")));
         assert!(!below("model_list") && !below("litellm_params"));
         assert!(!below("api_key") && !below("api_ky") && !below("extra_headers") && !below("master_key"));
     }
