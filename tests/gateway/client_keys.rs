@@ -306,3 +306,22 @@ async fn a_response_states_its_cost_if_that_is_set_and_its_price_is_known() {
     let silent = Case::of("m: a").params("a", "input_cost_per_token: 0.5").start().await;
     assert_eq!(silent.ask().await.header("x-litellm-response-cost"), None);
 }
+
+#[tokio::test]
+async fn no_log_and_no_error_contains_the_key_of_a_client() {
+    const CANARY: &str = "c4n4ry-0a1b2c3d4e5f";
+    let yaml = format!(
+        "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/x, mock_response: hello}}\n\
+         general_settings: {{keys: [{{name: one, key: {CANARY}, rpm_limit: 1}}, \
+         {{name: old, key: {CANARY}2, expires: 2020-01-01}}]}}\n"
+    );
+    let gateway = Start::new(&yaml).env("RUST_LOG", "trace").go().await;
+    for (key, status) in [("", 200), ("", 429), ("2", 401), ("3", 401)] {
+        let key = format!("{CANARY}{key}");
+        let answer = call(&gateway, &key, "/v1/chat/completions", Some(ask("m", json!({})))).await;
+        assert_eq!(answer.status, status);
+        assert!(!format!("{:?} {}", answer.headers, answer.text()).contains(CANARY));
+    }
+    let said = gateway.says(&["Rate limit reached for this API key", "The API key is not valid here"]).await;
+    assert!(!said.contains(CANARY), "{said}");
+}
