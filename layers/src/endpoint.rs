@@ -157,6 +157,8 @@ pub enum NoCapacityReason {
     ServerHold,
     /// The single probe after a cooldown is in flight.
     Probing,
+    /// An operator has drained the endpoint. The time at which that ends is not known.
+    Drained,
 }
 
 /// The weight, limits, order and price of an endpoint, by which a balancer distributes work over a group.

@@ -75,9 +75,10 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
     let kind = match full.reason {
         NoCapacityReason::InFlight => KeyLimitKind::Parallel(limits.in_flight.unwrap_or_default()),
         NoCapacityReason::Cost => KeyLimitKind::Tokens(limits.tokens.unwrap_or_default()),
-        NoCapacityReason::RateLimit | NoCapacityReason::ServerHold | NoCapacityReason::Probing => {
-            KeyLimitKind::Requests(limits.requests.unwrap_or_default())
-        }
+        NoCapacityReason::RateLimit
+        | NoCapacityReason::ServerHold
+        | NoCapacityReason::Probing
+        | NoCapacityReason::Drained => KeyLimitKind::Requests(limits.requests.unwrap_or_default()),
     };
     KeyLimit { kind, retry_after: Some(full.until.saturating_duration_since(now)) }
 }

@@ -51,7 +51,7 @@ fn health(states: &States<'_>, writer: &mut Writer) {
 fn is_down(state: &DeploymentState) -> bool {
     match state.health.state {
         HealthState::CoolingDown | HealthState::HalfOpen | HealthState::Probing => true,
-        HealthState::Healthy | HealthState::SlowStart => false,
+        HealthState::Healthy | HealthState::SlowStart | HealthState::Drained => false,
     }
 }
 

@@ -347,7 +347,8 @@ where
             NoCapacityReason::RateLimit
             | NoCapacityReason::Cost
             | NoCapacityReason::InFlight
-            | NoCapacityReason::ServerHold => {
+            | NoCapacityReason::ServerHold
+            | NoCapacityReason::Drained => {
                 earlier(if tried { &mut self.tried_at } else { &mut self.healthy_at }, at);
             }
         }

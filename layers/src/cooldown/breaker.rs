@@ -179,7 +179,14 @@ impl Breaker {
 
     /// Ends the cooldown for a good response to a call that began during it. A call that began earlier is ignored.
     pub(super) fn end_cooldown(&mut self, generation: u32, now: Instant) {
-        if self.until().is_some() && generation == self.cooldowns {
+        if generation == self.cooldowns {
+            self.revive(now);
+        }
+    }
+
+    /// Ends the cooldown, if there is one, with a slow start.
+    pub(super) fn revive(&mut self, now: Instant) {
+        if self.until().is_some() {
             self.phase = Phase::Healthy { since: Some(now) };
             self.consecutive_failures = 0;
             self.minute.clear();
@@ -229,6 +236,11 @@ impl Breaker {
         if length < max_cooldown {
             self.doublings += 1;
         }
+        self.cool_down_for(length, now);
+    }
+
+    /// Begins a cooldown of this length.
+    pub(super) fn cool_down_for(&mut self, length: Duration, now: Instant) {
         let until = renewed(self.until().unwrap_or(now), length, now);
         self.phase = Phase::CoolingDown { until, length };
         self.cooldowns += 1;

@@ -119,7 +119,11 @@ struct Shared {
 struct Inner {
     config: CooldownConfig,
     breaker: Breaker,
+    drained: bool,
 }
+
+/// The time until which a drained endpoint reports no capacity. An operator ends the drain at a time that is not known.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +138,8 @@ pub enum HealthState {
     HalfOpen,
     /// The probe is in flight.
     Probing,
+    /// Drained by an operator: receives no call.
+    Drained,
 }
 
 /// The contents of an [`EndpointHealth`] at one time.
@@ -153,7 +159,7 @@ impl EndpointHealth {
     /// Returns the state of an endpoint that was not called yet.
     #[must_use]
     pub fn new(config: CooldownConfig) -> Self {
-        let inner = Mutex::new(Inner { config, breaker: Breaker::new() });
+        let inner = Mutex::new(Inner { config, breaker: Breaker::new(), drained: false });
         let (settled, cooldowns) = (AtomicBool::new(true), AtomicU32::new(0));
         Self {
             shared: Arc::new(Shared { settled, cooldowns, inner, listeners: CapacityListeners::default() }),
@@ -165,7 +171,46 @@ impl EndpointHealth {
         self.with(Instant::now(), |inner| inner.config = config);
     }
 
-    /// Returns the health that a balancer uses.
+    /// Begins a cooldown of this length by hand, as failures do. It ends with a probe. Returns false if the configuration
+    /// disables cooldowns.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate_layers::cooldown::{CooldownConfig, EndpointHealth, HealthState};
+    ///
+    /// let health = EndpointHealth::new(CooldownConfig::default());
+    /// assert!(health.cool_down(Duration::from_secs(60)));
+    /// assert_eq!(health.snapshot().state, HealthState::CoolingDown);
+    /// health.revive();
+    /// assert_eq!(health.snapshot().state, HealthState::SlowStart);
+    /// ```
+    pub fn cool_down(&self, length: Duration) -> bool {
+        let now = Instant::now();
+        self.with(now, |inner| {
+            let is_on = !inner.config.is_off();
+            if is_on {
+                inner.breaker.cool_down_for(length, now);
+            }
+            is_on
+        })
+    }
+
+    /// Ends a cooldown, without a probe and with a slow start, and a drain.
+    pub fn revive(&self) {
+        let now = Instant::now();
+        self.with(now, |inner| {
+            inner.breaker.revive(now);
+            inner.drained = false;
+        });
+    }
+
+    /// Begins or ends a drain. A drained endpoint reports no capacity, so that it receives no call even if there is no other
+    /// endpoint; its calls in flight continue.
+    pub fn set_drained(&self, drained: bool) {
+        self.with(Instant::now(), |inner| inner.drained = drained);
+    }
+
+    /// Returns the health that a balancer uses. That of a drained endpoint is a cooldown of a minute.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health_at(Instant::now())
@@ -189,22 +234,37 @@ impl EndpointHealth {
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {
         let now = Instant::now();
-        self.with(now, |Inner { config, breaker }| HealthSnapshot {
-            state: breaker.state(config, now),
+        self.with(now, |Inner { config, breaker, drained }| HealthSnapshot {
+            state: if *drained { HealthState::Drained } else { breaker.state(config, now) },
             until: breaker.until().filter(|_| !config.is_off()),
             fails: breaker.minute(now).0,
             cooldowns: breaker.cooldowns(),
         })
     }
 
+    /// Returns the health at `now`.
+    ///
+    /// # Errors
+    /// Returns [`NoCapacity`] if the endpoint is drained.
+    pub(super) fn unless_drained(&self, now: Instant) -> Result<Health, NoCapacity> {
+        self.with(now, |inner| inner.unless_drained(now).map(|()| inner.health(now)))
+    }
+
+    /// Returns true if the endpoint is drained and not expected to receive calls before `by`.
+    pub(super) fn is_drained(&self, now: Instant, by: Instant) -> bool {
+        !self.is_settled() && by < now + DRAIN_INTERVAL && self.with(now, |inner| inner.drained)
+    }
+
     /// Takes the probe, if the cooldown is over and no other call has it.
     ///
     /// # Errors
-    /// Returns [`NoCapacity`] if `seen` offered the probe and another call has taken it since.
+    /// Returns [`NoCapacity`] if `seen` offered the probe and another call has taken it since, or if the endpoint was
+    /// drained since.
     pub(super) fn take_probe(&self, seen: &Score, now: Instant) -> Result<Option<Probe>, NoCapacity> {
         if self.is_settled() {
             return Ok(None);
         }
+        self.with(now, |inner| inner.unless_drained(now))?;
         let taken = self.with(now, |inner| inner.breaker.take_probe(&inner.config));
         if let Some(cooldown) = taken {
             return Ok(Some(Probe { health: self.clone(), cooldown }));
@@ -238,7 +298,8 @@ impl EndpointHealth {
         self.shared.listeners.add(listener);
     }
 
-    fn is_settled(&self) -> bool {
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
         self.shared.settled.load(Ordering::Acquire)
     }
 
@@ -247,7 +308,8 @@ impl EndpointHealth {
         inner.breaker.advance(now);
         let was_avoided = !self.is_settled() && inner.is_avoided(now);
         let result = f(&mut inner);
-        self.shared.settled.store(inner.breaker.is_settled(&inner.config, now), Ordering::Release);
+        let settled = !inner.drained && inner.breaker.is_settled(&inner.config, now);
+        self.shared.settled.store(settled, Ordering::Release);
         self.shared.cooldowns.store(inner.breaker.cooldowns(), Ordering::Release);
         let freed = was_avoided && !inner.is_avoided(now);
         drop(inner);
@@ -260,7 +322,15 @@ impl EndpointHealth {
 
 impl Inner {
     fn health(&self, now: Instant) -> Health {
+        if self.drained {
+            return Health::CoolingDown(now + DRAIN_INTERVAL);
+        }
         self.breaker.health(&self.config, now)
+    }
+
+    fn unless_drained(&self, now: Instant) -> Result<(), NoCapacity> {
+        let full = NoCapacity { until: now + DRAIN_INTERVAL, reason: NoCapacityReason::Drained };
+        if self.drained { Err(full) } else { Ok(()) }
     }
 
     fn is_avoided(&self, now: Instant) -> bool {
@@ -324,7 +394,7 @@ impl HealthGuard {
 impl OnComplete for HealthGuard {
     fn complete(self, outcome: &Outcome) {
         let now = Instant::now();
-        self.health.with(now, |Inner { config, breaker }| match Evidence::of(outcome) {
+        self.health.with(now, |Inner { config, breaker, .. }| match Evidence::of(outcome) {
             _ if config.is_off() => {}
             Evidence::Good => breaker.succeeded(self.generation, now),
             Evidence::Bad => {

@@ -25,6 +25,9 @@
 //! The first cooldown lasts `cooldown_time`, each further one twice as long, up to 5 minutes; each full minute of health
 //! halves the next one. Until a call proves that the endpoint is healthy, the end of a cooldown is only ever postponed.
 //!
+//! An operator can begin and end a cooldown by hand ([`EndpointHealth::cool_down`], [`EndpointHealth::revive`]), or drain
+//! the endpoint ([`EndpointHealth::set_drained`]): a drained endpoint is not called even where there is no other.
+//!
 //! # How it differs from other circuit breakers
 //! A breaker such as tower-resilience's opens at a rate of failures over a window of calls, closes after a fixed time, and
 //! wraps the error type. Here a cooldown doubles with each failed probe, ends with a slow start, and is also health that a
@@ -230,7 +233,9 @@ where
 {
     fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
         let mut score = self.inner.score(req, now)?;
-        score.health = worse(score.health, self.health.health_at(now));
+        if !self.health.is_settled() {
+            score.health = worse(score.health, self.health.unless_drained(now)?);
+        }
         Ok(score)
     }
 
@@ -247,8 +252,8 @@ where
     }
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
-        // Health does not limit capacity.
-        self.inner.slots(req, horizon)
+        // Health does not limit capacity, a drain does.
+        if self.health.is_drained(horizon.now, horizon.by) { 0 } else { self.inner.slots(req, horizon) }
     }
 
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {

@@ -1,6 +1,7 @@
 //! Tests of the cooldown layer: the phases, the probe, and the evidence of outcomes.
 
 mod endpoint;
+mod operator;
 mod properties;
 mod stale_calls;
 mod threads;
