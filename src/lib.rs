@@ -28,6 +28,7 @@ pub mod simulate;
 mod spend;
 pub mod stack;
 pub mod state;
+mod status;
 #[cfg(feature = "otlp")]
 mod traces;
 mod tree;

@@ -66,13 +66,14 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let clients = state.clients(config); // with a key of their own
     let rejections = Rejections::new(state.metrics.rejected()); // of paths and keys: logged and counted
     let tree = ClientLimits::around(tree(config, state)?, &clients); // one count over all fallbacks
+    let status = (state.status(config, &clients), state.draining.clone()); // for the status page
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
         .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id
         .layer(HandleError::layer(ToResponse)) // errors become responses: nothing above can fail
         .layer(Paths::layer(state.draining.clone(), rejections.clone())) // above auth: health needs no key
         .layer(Auth::layer(Credentials::new(config, &clients), rejections)) // before a body is read into memory
-        .layer(Admin::layer(config, state.metrics.clone())) // above admission control: responds under overload
+        .layer(Admin::layer(config, state.metrics.clone(), status)) // above admission control: responds under overload
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
         .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots

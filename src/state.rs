@@ -17,7 +17,9 @@ use tower::{Layer, Service};
 use crate::{
     body::{UpstreamBody, held_events::HeldEvents},
     classify::{OutcomeKind, counted, kind_of},
-    config::{BudgetLimit, ClientKey, Config, Deployment, Pattern, RetryBudget, Settings, TokenAccounting},
+    config::{
+        BudgetLimit, ClientKey, Config, Deployment, Group, Pattern, RetryBudget, Settings, TokenAccounting,
+    },
     deployment::{
         mock::MockUpstream,
         upstream::{Client, ServiceUpstream, Upstream, UpstreamCall, UpstreamService},
@@ -29,6 +31,7 @@ use crate::{
     registry::{AccountKey, Handles, Registry},
     request::{self, GroupNames},
     spend,
+    status::{DeploymentHandles, GroupHandles, Status},
 };
 
 /// A function that returns the upstream of a deployment.
@@ -47,6 +50,7 @@ pub struct State {
     readers: Vec<Arc<dyn RecordReader>>,
     proxies: TrustedProxies,
     sampler: Option<Sampler>,
+    started: Instant,
 }
 
 /// The time for which the state of a deployment that no tree has is kept, in case a reload brings it back.
@@ -148,6 +152,7 @@ impl State {
             readers: Vec::new(),
             proxies: TrustedProxies::default(),
             sampler: None,
+            started: Instant::now(),
         }
     }
 
@@ -265,6 +270,35 @@ impl State {
         config.keys.iter().map(client).collect()
     }
 
+    /// Returns the handles of all that `config` serves, for the status page. The tree of `config` was built before.
+    pub(crate) fn status(&self, config: &Config, clients: &[Arc<request::Client>]) -> Status {
+        let registry = self.registry.lock();
+        let deployment = |d: &Deployment| {
+            let (_, health) = registry.health.get(&d.id)?;
+            Some(DeploymentHandles {
+                id: Arc::clone(&d.id),
+                model: format!("{}/{}", d.target.vendor.prefix, d.target.model),
+                health: health.clone(),
+                meters: registry.meters.get(&d.id)?.clone(),
+                metrics: self.metrics.deployment(&d.group, &d.id),
+            })
+        };
+        let group = |group: &Group| GroupHandles {
+            name: Arc::clone(&group.name),
+            metrics: self.metrics.group(&group.name),
+            deployments: group.deployments.iter().filter_map(deployment).collect(),
+        };
+        Status {
+            started: self.started,
+            max_in_flight: config.settings.max_in_flight,
+            gateway: self.metrics.gateway(),
+            groups: config.groups.iter().map(group).collect(),
+            left_out: config.left_out.clone(),
+            warnings: config.warnings.clone(),
+            clients: clients.to_vec(),
+        }
+    }
+
     /// Returns the health of a deployment, with the cooldown policy of the current configuration. If the deployment's
     /// URL or key has changed, its health starts clean: a corrected key takes effect without waiting for a cooldown.
     pub(crate) fn health(&self, deployment: &Deployment, settings: &Settings) -> EndpointHealth {
@@ -274,6 +308,8 @@ impl State {
         match registry.health.get(&deployment.id) {
             Some((recorded, health)) if *recorded == fingerprint => {
                 health.set_config(policy);
+                // A drain by hand lasts until a reload.
+                health.set_drained(false);
                 health.clone()
             }
             Some(_) | None => {

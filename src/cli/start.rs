@@ -60,6 +60,7 @@ impl fmt::Display for StartText<'_> {
             (true, false) => "everyone who reaches this address, without a key",
         };
         writeln!(f, "  {} {clients}", style.label("clients"))?;
+        writeln!(f, "  {} {scheme}://{address}/", style.label("page"))?;
         writeln!(f, "  {} {scheme}://{address}/metrics", style.label("metrics"))?;
         for group in config.groups.iter().take(GROUPS) {
             writeln!(f, "  {} {}: {}", style.label("group"), style.bold(&group.name), summary(group))?;
@@ -123,6 +124,7 @@ mod tests {
             "tollgate listening on http://127.0.0.1:8000, serving a, b
   base URL  http://127.0.0.1:8000/v1
   clients   every program on this machine, without a key
+  page      http://127.0.0.1:8000/
   metrics   http://127.0.0.1:8000/metrics
   group     a: 2 deployments, 100 requests a minute, 1000 tokens a minute and more
   group     b: 1 deployment

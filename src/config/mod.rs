@@ -119,7 +119,10 @@ impl Config {
             .map(|raw| resolve::resolve(raw, &mut sink));
         let diagnostics = sink.finish();
         match config {
-            Some(config) if !diagnostics.has_errors() => Ok((config, diagnostics)),
+            Some(config) if !diagnostics.has_errors() => {
+                let warnings = diagnostics.warnings().cloned().collect();
+                Ok((Self { warnings, ..config }, diagnostics))
+            }
             _ => Err(diagnostics),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, ModelFacts, Pattern, Vendor};
+use super::{ClientKey, Diagnostic, ModelFacts, Pattern, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct Config {
     pub settings: Settings,
     /// The key of the operator, which may call every group. If there is no key at all, every client may call.
     pub master_key: Option<SecretString>,
+    /// `status_key`: the key that may read the status and the metrics, and nothing else.
+    pub status_key: Option<SecretString>,
+    /// The warnings of the file, for the status page.
+    pub warnings: Vec<Diagnostic>,
     /// `general_settings.keys`: the keys of clients.
     pub keys: Vec<ClientKey>,
 }

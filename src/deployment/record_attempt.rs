@@ -9,22 +9,22 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tollgate_layers::Outcome;
+use tollgate_layers::{Class, Outcome};
 use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
     Error,
-    body::{OutcomeCallback, Response},
+    body::{Body, OutcomeCallback, Response},
     classify::kind_of,
     error::{ErrorObject, HasOutcome, Origin},
-    metrics::{RequestMetrics, ResponseHead},
-    operation::Operation,
+    metrics::{RecentError, RequestMetrics, ResponseHead},
     record::{AttemptResult, scrubbed},
-    request::{Request, RequestContext},
+    request::Request,
 };
 
 /// Counts each attempt on the deployment, names the deployment in responses and errors, and records the attempt in the
@@ -55,9 +55,8 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let context = Arc::clone(&request.context);
-        context.called(self.origin.retries);
-        let attempt = Attempt::begin(Arc::clone(&self.origin), context, &request);
+        request.context.called(self.origin.retries);
+        let attempt = Attempt::begin(Arc::clone(&self.origin), request.clone());
         ResponseFuture { inner: self.inner.call(request), attempt: Some(attempt) }
     }
 }
@@ -94,39 +93,32 @@ where
     }
 }
 
+/// The largest request that is searched for the words of a message: a worker is busy with it for a millisecond.
+const SEARCHED: usize = 256 * 1024;
+
 /// An attempt in progress. An attempt that is dropped was cancelled.
 struct Attempt {
     origin: Arc<Origin>,
-    context: Arc<RequestContext>,
+    /// The request. Its words are removed from the message of a failure.
+    request: Request,
     start: Option<Instant>,
-    operation: Operation,
-    /// The request, if the attempt is recorded: its words are removed from the message of a failure.
-    request: Option<Request>,
     ended: bool,
 }
 
 impl Attempt {
-    fn begin(origin: Arc<Origin>, context: Arc<RequestContext>, request: &Request) -> Self {
+    fn begin(origin: Arc<Origin>, request: Request) -> Self {
         origin.metrics.begin();
-        if let Some(cause) = context.take_cause() {
+        if let Some(cause) = request.context.take_cause() {
             origin.group_metrics.retry(cause);
         }
-        let recorded = context.draft.is_some().then(|| request.clone());
-        Self {
-            origin,
-            context,
-            start: None,
-            operation: request.info.operation,
-            request: recorded,
-            ended: false,
-        }
+        Self { origin, request, start: None, ended: false }
     }
 
     /// Ends the attempt: its response or its error was there at `now`.
     fn end(mut self, result: Result<Response, Error>, now: Instant) -> Result<Response, Error> {
         self.ended = true;
         let start = self.start.unwrap_or(now);
-        self.context.add_upstream(now.saturating_duration_since(start));
+        self.request.context.add_upstream(now.saturating_duration_since(start));
         log_failure(&self.origin, &result);
         match result {
             Ok(response) => Ok(self.respond(response, (start, now))),
@@ -138,12 +130,14 @@ impl Attempt {
     }
 
     fn respond(&self, mut response: Response, (start, now): (Instant, Instant)) -> Response {
-        let recorded = self.context.draft.as_ref().map(|draft| (draft, self.result(&response)));
+        let recorded = self.request.context.draft.as_ref().map(|draft| (draft, self.result(&response)));
         let status = response.status().as_u16();
         let body = response.body_mut();
         let (success, complete) = (body.outcome().is_success(), body.has_ended());
         if !success {
-            self.context.set_cause(body.outcome().class());
+            let class = body.outcome().class();
+            self.request.context.set_cause(class);
+            self.keep((class, Some(status)), now, || self.message(body).unwrap_or_default());
         }
         let mut metrics = self.metrics(start);
         metrics.head(ResponseHead { success, complete, status, at: now });
@@ -160,11 +154,12 @@ impl Attempt {
 
     fn fail(&self, error: &Error, (start, now): (Instant, Instant)) {
         let outcome = error.outcome();
-        self.context.set_cause(outcome.class());
+        self.request.context.set_cause(outcome.class());
+        self.keep((outcome.class(), None), now, || error.to_string());
         let mut metrics = self.metrics(start);
         metrics.head(ResponseHead { success: false, complete: true, status: 0, at: now });
         metrics.complete(&outcome, Default::default());
-        if let Some(draft) = &self.context.draft {
+        if let Some(draft) = &self.request.context.draft {
             let class = Some(outcome.class());
             let result = AttemptResult { class, status: None, message: Some(error.to_string()) };
             draft.attempt(&self.origin, (start, now), result).complete(&outcome, Default::default());
@@ -173,21 +168,34 @@ impl Attempt {
 
     /// Returns the metrics of this attempt, which are begun already.
     fn metrics(&self, start: Instant) -> RequestMetrics {
-        RequestMetrics::begun(Arc::clone(&self.origin.metrics), self.operation, start)
+        RequestMetrics::begun(Arc::clone(&self.origin.metrics), self.request.info.operation, start)
     }
 
-    /// Returns the result of a response for the record. Peek has removed the credentials from the body of an error.
+    /// Keeps a failure for the status page.
+    #[cold]
+    fn keep(&self, (class, status): (Class, Option<u16>), now: Instant, message: impl FnOnce() -> String) {
+        self.origin.metrics.recent_errors().add(class, now, || RecentError {
+            at: SystemTime::now(),
+            class: class.as_str(),
+            status,
+            message: message(),
+        });
+    }
+
+    /// Returns the result of a response for the record.
     fn result(&self, response: &Response) -> AttemptResult {
-        let (body, request) = (response.body(), self.request.as_ref());
-        let failure = body.full_bytes().filter(|_| !body.outcome().is_success());
-        let message = failure
-            .zip(request)
-            .map(|(bytes, request)| scrubbed(ErrorObject::read(bytes).message(), &request.bytes.flat()));
-        AttemptResult {
-            class: Some(body.outcome().class()),
-            status: Some(response.status().as_u16()),
-            message,
+        let body = response.body();
+        let (class, status) = (Some(body.outcome().class()), Some(response.status().as_u16()));
+        AttemptResult { class, status, message: self.message(body) }
+    }
+
+    /// Returns the message of a failure without words of the request. Peek has removed the credentials.
+    fn message(&self, body: &Body) -> Option<String> {
+        let failure = body.full_bytes().filter(|_| !body.outcome().is_success())?;
+        if self.request.bytes.len() > SEARCHED {
+            return Some(format!("The message is left out: the request has more than {SEARCHED} bytes."));
         }
+        Some(scrubbed(ErrorObject::read(failure).message(), &self.request.bytes.flat()))
     }
 }
 
@@ -199,7 +207,7 @@ impl Drop for Attempt {
         let now = Instant::now();
         let start = self.start.unwrap_or(now);
         drop(self.metrics(start));
-        if let Some(draft) = &self.context.draft {
+        if let Some(draft) = &self.request.context.draft {
             drop(draft.attempt(&self.origin, (start, now), AttemptResult::default()));
         }
     }

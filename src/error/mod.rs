@@ -8,6 +8,7 @@ mod body;
 mod client_key;
 mod invalid_request;
 mod object;
+mod operator;
 mod origin;
 mod outcome;
 mod pre_call;
@@ -22,6 +23,7 @@ pub(crate) use body::{HasOutcome, TimeoutKind};
 pub(crate) use client_key::{KeyError, KeyLimit, KeyLimitKind};
 pub(crate) use invalid_request::InvalidRequest;
 pub(crate) use object::{ErrorObject, body_of};
+pub(crate) use operator::OperatorError;
 pub(crate) use origin::Origin;
 pub(crate) use pre_call::PreCallError;
 
@@ -38,6 +40,8 @@ pub(crate) enum Error {
     MasterKeyOnly,
     /// No deployment of the group fits the request.
     PreCall(PreCallError),
+    /// The operation on a deployment is refused.
+    Operator(OperatorError),
     /// The client's key has reached one of its limits.
     KeyLimit(KeyLimit),
     /// The path does not exist.
@@ -107,6 +111,7 @@ impl fmt::Display for Error {
             }
             Self::MasterKeyOnly => f.write_str("This path needs the master key."),
             Self::PreCall(error) => error.fmt(f),
+            Self::Operator(error) => error.fmt(f),
             Self::KeyLimit(limit) => limit.fmt(f),
             Self::NoRoute { path, served } => {
                 write!(f, "There is no path `{path}`. Available are {served}.")

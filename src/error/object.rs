@@ -106,6 +106,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::ModelDenied(_) => (StatusCode::FORBIDDEN, "permission_error", "key_model_access_denied"),
         Error::MasterKeyOnly => (StatusCode::FORBIDDEN, "permission_error", "master_key_required"),
         Error::PreCall(error) => (StatusCode::BAD_REQUEST, "invalid_request_error", error.code_and_param().0),
+        Error::Operator(error) => error.status_type_code(),
         Error::KeyLimit(limit) => {
             (StatusCode::TOO_MANY_REQUESTS, limit.kind.openai_type(), limit.kind.code())
         }

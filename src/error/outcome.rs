@@ -15,6 +15,7 @@ impl HasOutcome for Error {
             | Self::ModelDenied(_)
             | Self::MasterKeyOnly
             | Self::PreCall(PreCallError::Region(_))
+            | Self::Operator(_)
             | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_)

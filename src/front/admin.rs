@@ -1,7 +1,6 @@
-//! The layer that serves the lists of models and of deployments, single models and the metrics: [`Admin`].
-//!
-//! The layer stands inside auth and outside admission control, so that an operator can read the metrics of a gateway that is
-//! at its limit.
+//! The layer that serves the lists of models and of deployments, single models, and the operator: the metrics, the status,
+//! and operations on deployments. [`Admin`] stands inside auth and outside admission control, so that an operator can read
+//! the metrics of a gateway that is at its limit.
 
 use std::{
     future::{Ready, ready},
@@ -24,31 +23,49 @@ use super::{
     admission::ModelCall,
     handle_error,
     model_list::ModelList,
-    paths::{RouteTarget, RoutedRequest},
+    paths::{Draining, RouteTarget, RoutedRequest},
 };
 use crate::{
     Error,
     body::Body,
     config::Config,
+    error::OperatorError,
     metrics::{Format, Metrics},
     request::{Client, Response},
+    status::{Access, Action, Status},
 };
 
-/// A service that responds to requests for the model list, for a model and for the metrics. See the [module](self).
+/// The parts of the responses. All clones of the layer share them.
+#[derive(Debug)]
+struct Shared {
+    listed: ModelList,
+    metrics: Metrics,
+    status: Status,
+    draining: Draining,
+}
+
+/// A service that responds to all requests that are not calls of models. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<S> {
     inner: S,
-    listed: Arc<ModelList>,
-    metrics: Metrics,
+    shared: Arc<Shared>,
 }
 
 impl<S> Admin<S> {
-    /// Returns a layer that lists the groups and the visible aliases of this configuration.
-    pub(crate) fn layer(config: &Config, metrics: Metrics) -> impl Layer<S, Service = Self> {
-        let listed = Arc::new(ModelList::new(config));
-        layer_fn(move |inner| Self { inner, listed: Arc::clone(&listed), metrics: metrics.clone() })
+    /// Returns a layer that lists the groups and the visible aliases of this configuration, and shows `metrics` and
+    /// `status`.
+    pub(crate) fn layer(
+        config: &Config,
+        metrics: Metrics,
+        (status, draining): (Status, Draining),
+    ) -> impl Layer<S, Service = Self> {
+        let listed = ModelList::new(config);
+        let shared = Arc::new(Shared { listed, metrics, status, draining });
+        layer_fn(move |inner| Self { inner, shared: Arc::clone(&shared) })
     }
+}
 
+impl Shared {
     /// Returns the response for one model.
     ///
     /// # Errors
@@ -61,29 +78,58 @@ impl<S> Admin<S> {
         }
     }
 
-    /// Renders the metrics outside of the workers: those of 10,000 deployments take a while.
-    fn metrics(&self, headers: &HeaderMap) -> MetricsFuture {
-        let metrics = self.metrics.clone();
-        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        let format = accept.map(Format::accepted).unwrap_or_default();
-        spawn_blocking(move || (format, metrics.render(format))).map(metrics_response as fn(_) -> _)
+    /// Applies an operation of an operator to a deployment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Operator`] if the operation is refused.
+    fn operate<B>(&self, action: Action, id: &str, request: &http::Request<B>) -> Result<Response, Error> {
+        if is_cross_site(request.headers()) {
+            return Err(Error::Operator(OperatorError::CrossSite));
+        }
+        let changed = self.status.operate(action, id, request.uri().query()).map_err(Error::Operator)?;
+        Ok(handle_error::json(StatusCode::OK, Body::full(changed)))
+    }
+
+    /// Renders the metrics.
+    fn metrics(&self, format: Format) -> Rendered {
+        (HeaderValue::from_static(format.content_type()), self.metrics.render(format).into_bytes())
+    }
+
+    /// Renders the status.
+    fn status(&self, access: Access) -> Rendered {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        (JSON, self.status.render(access, self.draining.has_begun()))
     }
 }
 
-/// The metrics as text, and the format of the text.
-type MetricsText = (Format, String);
+/// Returns true if a browser sends the request for a page of another site. Without a master key such a page could
+/// otherwise operate the deployments of a gateway that only this machine reaches.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site))
+}
 
-/// The future of a response with the metrics.
-type MetricsFuture =
-    Map<JoinHandle<MetricsText>, fn(Result<MetricsText, JoinError>) -> Result<Response, Error>>;
+/// A content type and a text.
+type Rendered = (HeaderValue, Vec<u8>);
 
-fn metrics_response(rendered: Result<MetricsText, JoinError>) -> Result<Response, Error> {
-    let Ok((format, text)) = rendered else {
+/// The future of a response that is rendered outside of the workers.
+type RenderFuture = Map<JoinHandle<Rendered>, fn(Result<Rendered, JoinError>) -> Result<Response, Error>>;
+
+/// Renders outside of the workers: the metrics and the status of 10,000 deployments take a while.
+fn render(shared: &Arc<Shared>, render: impl FnOnce(&Shared) -> Rendered + Send + 'static) -> RenderFuture {
+    let shared = Arc::clone(shared);
+    spawn_blocking(move || render(&shared)).map(rendered_response as fn(_) -> _)
+}
+
+fn rendered_response(rendered: Result<Rendered, JoinError>) -> Result<Response, Error> {
+    let Ok((content_type, text)) = rendered else {
         return Ok(handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty()));
     };
     let mut response = handle_error::json(StatusCode::OK, Body::full(text));
-    let content_type = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    // Values of this moment, and not for other readers.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
@@ -93,7 +139,7 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future = Either<Either<Ready<Result<Response, Error>>, MetricsFuture>, S::Future>;
+    type Future = Either<Either<Ready<Result<Response, Error>>, RenderFuture>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -108,14 +154,35 @@ where
                 let call = ModelCall { operation, model, client, arrival, request };
                 return Either::Right(self.inner.call(call));
             }
-            RouteTarget::Metrics | RouteTarget::ModelInfo if key.is_some() => Err(Error::MasterKeyOnly),
-            RouteTarget::Metrics => return Either::Left(Either::Right(self.metrics(request.headers()))),
-            RouteTarget::Model => self.model(model.unwrap_or_default(), key),
+            RouteTarget::Access(access) => {
+                let access = access.filter(|_| key.is_none());
+                Ok(handle_error::json(StatusCode::OK, Body::full(Access::json(access))))
+            }
+            RouteTarget::Metrics
+            | RouteTarget::ModelInfo
+            | RouteTarget::Status(_)
+            | RouteTarget::Operate(_)
+                if key.is_some() =>
+            {
+                Err(Error::MasterKeyOnly)
+            }
+            RouteTarget::Metrics => {
+                let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+                let format = accept.map(Format::accepted).unwrap_or_default();
+                let metrics = move |shared: &Shared| shared.metrics(format);
+                return Either::Left(Either::Right(render(&self.shared, metrics)));
+            }
+            RouteTarget::Status(access) => {
+                let status = move |shared: &Shared| shared.status(access);
+                return Either::Left(Either::Right(render(&self.shared, status)));
+            }
+            RouteTarget::Operate(action) => self.shared.operate(action, &model.unwrap_or_default(), &request),
+            RouteTarget::Model => self.shared.model(model.unwrap_or_default(), key),
             RouteTarget::Models => {
-                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.models(key))))
+                Ok(handle_error::json(StatusCode::OK, Body::full(self.shared.listed.models(key))))
             }
             RouteTarget::ModelInfo => {
-                Ok(handle_error::json(StatusCode::OK, Body::full(self.listed.deployments())))
+                Ok(handle_error::json(StatusCode::OK, Body::full(self.shared.listed.deployments())))
             }
         };
         Either::Left(Either::Left(ready(response)))

@@ -9,15 +9,19 @@ use std::{
 
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, header};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{paths::RoutedRequest, rejections::Rejections};
+use super::{
+    paths::{RouteTarget, RoutedRequest},
+    rejections::Rejections,
+};
 use crate::{
     Error,
     config::{Config, KeyDigest},
     error::KeyError,
     request::{Client, Response},
+    status::Access,
 };
 
 /// Accepts requests that present a known key; accepts every request if no key is configured. The [`Client`] of a key
@@ -44,11 +48,21 @@ impl<S> Auth<S> {
     }
 }
 
+impl<S> Auth<S> {
+    fn reject<B>(&self, error: KeyError, request: &http::Request<B>) -> Error {
+        let error = Error::Unauthenticated(error);
+        self.rejections.record(&error, request);
+        error
+    }
+}
+
 /// The hashes of all keys that are accepted. Only hashes are compared, so that the time of a comparison reveals nothing
 /// about a key.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     master: Option<KeyDigest>,
+    /// The read-only key, `status_key`.
+    reader: Option<KeyDigest>,
     /// The clients with a key of their own, by the prefix of its hash.
     clients: HashMap<u64, Vec<Arc<Client>>>,
 }
@@ -56,12 +70,14 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Returns the keys of a configuration and its `clients`, or none if every client may call.
     pub(crate) fn new(config: &Config, clients: &[Arc<Client>]) -> Option<Self> {
-        let master = config.master_key.as_ref().map(|key| KeyDigest::of(key.expose_secret().as_bytes()));
+        let digest = |key: &SecretString| KeyDigest::of(key.expose_secret().as_bytes());
+        let (master, reader) =
+            (config.master_key.as_ref().map(digest), config.status_key.as_ref().map(digest));
         let mut by_prefix = HashMap::<_, Vec<_>>::new();
         for client in clients {
             by_prefix.entry(client.digest.prefix()).or_default().push(Arc::clone(client));
         }
-        (!config.is_open()).then_some(Self { master, clients: by_prefix })
+        (!config.is_open()).then_some(Self { master, reader, clients: by_prefix })
     }
 
     /// Returns the client whose key the headers contain, or none for the master key.
@@ -73,6 +89,25 @@ impl Credentials {
         let clients = self.clients.get(&digest.prefix()).map(Vec::as_slice).unwrap_or_default();
         let client = clients.iter().find(|client| client.digest == digest).ok_or(KeyError::Unknown)?;
         if client.has_expired() { Err(KeyError::Expired) } else { Ok(Some(client)) }
+    }
+
+    /// Returns the target of a request without a valid key of a client, if it may read that: with the read-only key, or to
+    /// learn that its key has no access.
+    #[cold]
+    fn readable(&self, headers: &HeaderMap, target: RouteTarget) -> Option<RouteTarget> {
+        let digest = presented(headers).map(KeyDigest::of);
+        let is_reader = digest.is_some() && digest == self.reader;
+        match target {
+            RouteTarget::Access(_) => Some(RouteTarget::Access(is_reader.then_some(Access::Read))),
+            _ if !is_reader => None,
+            RouteTarget::Metrics => Some(target),
+            RouteTarget::Status(_) => Some(RouteTarget::Status(Access::Read)),
+            RouteTarget::Call(_)
+            | RouteTarget::Models
+            | RouteTarget::Model
+            | RouteTarget::ModelInfo
+            | RouteTarget::Operate(_) => None,
+        }
     }
 }
 
@@ -109,11 +144,15 @@ where
         if let Some(credentials) = &self.credentials {
             match credentials.client(routed.request.headers()) {
                 Ok(client) => routed.client = client.map(Arc::clone),
-                Err(error) => {
-                    let error = Error::Unauthenticated(error);
-                    self.rejections.record(&error, &routed.request);
-                    return Either::Left(ready(Err(error)));
-                }
+                Err(error) => match credentials.readable(routed.request.headers(), routed.target) {
+                    Some(target) => {
+                        if target == RouteTarget::Access(None) && error != KeyError::Missing {
+                            self.reject(error, &routed.request);
+                        }
+                        routed.target = target;
+                    }
+                    None => return Either::Left(ready(Err(self.reject(error, &routed.request)))),
+                },
             }
         }
         Either::Right(self.inner.call(routed))

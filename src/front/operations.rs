@@ -7,7 +7,10 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::paths::{Route, RouteTarget};
-use crate::request::Operation;
+use crate::{
+    request::Operation,
+    status::{Access, Action, page::File},
+};
 
 /// An operation: its method, its path and its route.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ enum Scope {
     CallOfModel,
     /// As [`Api`](Self::Api), followed by the name of a model.
     Model,
+    /// The row's path alone, followed by the id of a deployment.
+    Deployment,
 }
 
 /// The prefixes of the API: OpenAI's clients are configured with or without the first, Azure's send the second.
@@ -40,8 +45,8 @@ const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 10] = {
-    use RouteTarget::{Call, Metrics, Model, ModelInfo, Models};
+static TABLE: [Row; 18] = {
+    use RouteTarget::{Call, Metrics, Model, ModelInfo, Models, Operate, Status};
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
     }
@@ -56,10 +61,18 @@ static TABLE: [Row; 10] = {
         row("GET", "/health/liveliness", Scope::Root, Route::Alive),
         row("GET", "/health/liveness", Scope::Root, Route::Alive),
         row("GET", "/health/readiness", Scope::Root, Route::Ready),
+        row("GET", "/status/data", Scope::Root, Route::Target(Status(Access::Operate))),
+        row("GET", "/status/access", Scope::Root, Route::Target(RouteTarget::Access(Some(Access::Operate)))),
+        row("GET", "/status/style.css", Scope::Root, Route::File(File::Style)),
+        row("GET", "/status/script.js", Scope::Root, Route::File(File::Script)),
+        row("GET", "/status/icon.svg", Scope::Root, Route::File(File::Icon)),
+        row("POST", "/status/cool_down/", Scope::Deployment, Route::Target(Operate(Action::CoolDown))),
+        row("POST", "/status/revive/", Scope::Deployment, Route::Target(Operate(Action::Revive))),
+        row("POST", "/status/drain/", Scope::Deployment, Route::Target(Operate(Action::Drain))),
     ]
 };
 
-/// Returns the row of a path, and the model that the path names. Returns `None` for an unknown path.
+/// Returns the row of a path, and the model or the deployment that the path names. Returns `None` for an unknown path.
 pub(super) fn find(path: &str) -> Option<(&'static Row, Option<Arc<str>>)> {
     let found = |path: &str| look_up(path).map(|(row, model)| (row, model.map(|name| decoded(name).into())));
     found(path).or_else(|| found(&collapsed(path)))
@@ -75,17 +88,17 @@ pub(super) fn help() -> String {
 fn look_up(path: &str) -> Option<(&'static Row, Option<&str>)> {
     let in_api = without_prefixes(path);
     TABLE.iter().find_map(|row| {
-        let path = if row.scope == Scope::Root { path } else { in_api };
-        row.model_in(path).map(|model| (row, model))
+        let path = if matches!(row.scope, Scope::Root | Scope::Deployment) { path } else { in_api };
+        row.name_in(path).map(|name| (row, name))
     })
 }
 
 impl Row {
-    /// Returns the model that `path` names, or `None` if the path is not of this row.
-    fn model_in<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
+    /// Returns the name that `path` contains, or `None` if the path is not of this row.
+    fn name_in<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
         let is_name = |name: &&str| !name.is_empty() && !name.starts_with('/');
         match self.scope {
-            Scope::Model => path.strip_prefix(self.path).filter(is_name).map(Some),
+            Scope::Model | Scope::Deployment => path.strip_prefix(self.path).filter(is_name).map(Some),
             _ if path == self.path => Some(None),
             Scope::Root | Scope::Api => None,
             Scope::CallOfModel => {
@@ -176,6 +189,20 @@ mod tests {
         for path in ["/models", "/v1/models/", "/openai/v1//models"] {
             assert_eq!(target(path), Some((Route::Target(RouteTarget::Models), None)), "{path}");
         }
+    }
+
+    #[test]
+    fn paths_of_operations_on_deployments_name_the_deployment() {
+        for (path, action, id) in [
+            ("/status/drain/eu-1", Action::Drain, "eu-1"),
+            ("/status/cool_down/azure%2Fa%20b", Action::CoolDown, "azure/a b"),
+            ("/status//revive/a/b", Action::Revive, "a/b"),
+        ] {
+            let expected = (Route::Target(RouteTarget::Operate(action)), Some(id.to_owned()));
+            assert_eq!(target(path), Some(expected), "{path}");
+        }
+        assert_eq!(target("/status/drain/"), None);
+        assert_eq!(target("/v1/status/data"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The layer that routes a request by its path: [`Paths`].
 //!
-//! `/health/*` is served here, outside auth. Every other path of the [table](super::operations) continues to the inner
+//! `/health/*` and the files of the status page are served here, outside auth. Every other path of the [table](super::operations) continues to the inner
 //! service with its [`RouteTarget`]. Unknown paths are 404.
 
 use std::{
@@ -25,6 +25,10 @@ use crate::{
     Error,
     body::Body,
     request::{Client, Operation, Response},
+    status::{
+        Access, Action,
+        page::{self, File},
+    },
 };
 
 /// A request with the target that its path names.
@@ -32,7 +36,7 @@ use crate::{
 pub(crate) struct RoutedRequest<B> {
     /// The target of the request's path.
     pub target: RouteTarget,
-    /// The model that the path names.
+    /// The model or the deployment that the path names.
     pub model: Option<Arc<str>>,
     /// The client, which Auth sets if the request has a key other than the master key.
     pub client: Option<Arc<Client>>,
@@ -53,6 +57,12 @@ pub(crate) enum RouteTarget {
     ModelInfo,
     /// The metrics.
     Metrics,
+    /// The data of the status page.
+    Status(Access),
+    /// The access of the caller's key to the status page. `None` if it has none.
+    Access(Option<Access>),
+    /// An operation on a deployment, which the path names.
+    Operate(Action),
 }
 
 /// The destination of a path: inside auth, or this layer.
@@ -64,6 +74,8 @@ pub(super) enum Route {
     Alive,
     /// The readiness of the process.
     Ready,
+    /// A file of the status page.
+    File(File),
 }
 
 /// The shutdown state that `/health/readiness` reports to the load balancer in front of the gateway.
@@ -101,6 +113,16 @@ impl<S> Paths<S> {
         Err(error)
     }
 
+    /// Returns the response at a path that is not in the table: the status page, for a browser at the root.
+    fn other<B>(&self, request: &http::Request<B>) -> Result<Response, Error> {
+        let path = request.uri().path();
+        let reads = [Method::GET, Method::HEAD].contains(request.method());
+        if path == "/" && reads && page::accepts_html(request.headers()) {
+            return Ok(File::Page.response());
+        }
+        self.reject(no_route(path), request)
+    }
+
     fn ready(&self) -> (StatusCode, &'static str) {
         if self.draining.has_begun() {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"shutting_down"}"#);
@@ -135,7 +157,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path();
         let Some((row, model)) = operations::find(path) else {
-            return Either::Left(ready(self.reject(no_route(path), &request)));
+            return Either::Left(ready(self.other(&request)));
         };
         if !accepts(row, request.method()) {
             return Either::Left(ready(self.reject(Error::Method(row.method), &request)));
@@ -151,6 +173,7 @@ where
             }
             Route::Alive => (StatusCode::OK, "\"I'm alive!\""),
             Route::Ready => self.ready(),
+            Route::File(file) => return Either::Left(ready(Ok(file.response()))),
         };
         Either::Left(ready(Ok(handle_error::json(status, Body::full(text)))))
     }

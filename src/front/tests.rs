@@ -18,6 +18,7 @@ use crate::{
     group::instrument::Instrument,
     metrics::Metrics,
     request::{Operation, Response},
+    state::State,
 };
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -109,7 +110,8 @@ async fn admission_calls_only_a_service_that_is_ready() {
 async fn admin_calls_only_a_service_that_is_ready() {
     let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
-    let layer = Admin::layer(&config, Metrics::default());
+    let status = State::new().unwrap().status(&config, &[]);
+    let layer = Admin::layer(&config, Metrics::default(), (status, Draining::default()));
     passes_over(layer, routed, success::<ModelCall<Empty<Bytes>>, Error>).await;
 }
 
@@ -117,7 +119,8 @@ async fn admin_calls_only_a_service_that_is_ready() {
 async fn the_metrics_are_written_outside_of_the_workers() {
     let (config, _) = Config::from_yaml("model_list: []", "test.yaml", &|_| None).unwrap();
     let inner = tower::service_fn(success::<ModelCall<Empty<Bytes>>, Error>);
-    let mut admin = Admin::layer(&config, Metrics::default()).layer(inner);
+    let status = State::new().unwrap().status(&config, &[]);
+    let mut admin = Admin::layer(&config, Metrics::default(), (status, Draining::default())).layer(inner);
     let metrics = RoutedRequest { target: RouteTarget::Metrics, ..routed() };
     let mut response = tokio_test::task::spawn(admin.ready().await.unwrap().call(metrics));
     // The poll of the worker has not written them: on a runtime of one thread nothing else has run yet.

@@ -6,7 +6,8 @@ use std::{
 };
 
 /// Upper bounds of the buckets, in milliseconds: from a cache hit to a reasoning model.
-const BOUNDS: [u64; 14] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
+pub(crate) const BOUNDS: [u64; 14] =
+    [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
 
 /// A histogram with fixed buckets.
 #[derive(Debug, Default)]

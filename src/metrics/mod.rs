@@ -6,6 +6,7 @@ mod connections;
 mod encode;
 mod histogram;
 mod process;
+mod recent;
 mod rejected;
 mod reloads;
 mod results;
@@ -24,6 +25,8 @@ use tollgate_layers::retry::Budget;
 use self::text::Writer;
 pub(crate) use self::{
     connections::ConnectionMetrics,
+    histogram::BOUNDS,
+    recent::RecentError,
     rejected::{Rejected, RejectedRequests},
     reloads::ReloadMetrics,
     results::ResultLabels,

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tollgate_layers::{Class, Outcome, balance::QueueListener};
 
 use super::{
     histogram::{Histogram, HistogramSnapshot},
+    recent::{RecentError, RecentErrors},
     results::{ResultCounts, ResultLabels},
 };
 use crate::operation::Operation;
@@ -71,6 +72,8 @@ pub(crate) struct ScopeMetrics {
     /// Of a group: the requests that have joined the queue, and the waits of those that have left it.
     queued: AtomicU64,
     queue_wait: Histogram,
+    /// Of a deployment: the last failures.
+    recent_errors: RecentErrors,
 }
 
 /// The values of the label `result`, in the order of [`ScopeMetrics::durations`].
@@ -137,6 +140,24 @@ impl ScopeMetrics {
     pub(super) fn queue(&self) -> (u64, HistogramSnapshot) {
         let waits = self.queue_wait.read_with(None);
         (self.queued.load(Ordering::Relaxed).saturating_sub(waits.count), waits)
+    }
+
+    /// Returns the number of requests that wait for capacity.
+    pub(crate) fn queue_length(&self) -> u64 {
+        self.queue().0
+    }
+
+    /// Returns the last failures.
+    pub(crate) const fn recent_errors(&self) -> &RecentErrors {
+        &self.recent_errors
+    }
+
+    /// Returns the counts of successes by the time to their first content and by their duration, each by the
+    /// [`BOUNDS`](super::BOUNDS).
+    pub(crate) fn latency_counts(&self) -> [Vec<u64>; 2] {
+        let [success, ..] = self.durations();
+        [self.first_contents(), success]
+            .map(|histogram| histogram.buckets.into_iter().map(|(_, count)| count).collect())
     }
 
     /// Returns the number of tokens of each of the [`TOKEN_KINDS`].
@@ -243,6 +264,9 @@ impl RequestMetrics {
             Stage::Ended(after) => self.metrics.end(labels, after),
             Stage::Streaming(first) => {
                 let after = self.elapsed();
+                if !outcome.is_success() {
+                    self.stream_broke(outcome.class());
+                }
                 if let Some(gaps @ 1..) = stats.events.checked_sub(1) {
                     self.metrics.between_events.observe(after.saturating_sub(first) / gaps);
                 }
@@ -251,6 +275,17 @@ impl RequestMetrics {
             Stage::Started => self.metrics.end(labels, self.elapsed()),
             Stage::Counted => {}
         }
+    }
+
+    /// Keeps the failure of a stream that began well.
+    #[cold]
+    fn stream_broke(&self, class: Class) {
+        self.metrics.recent_errors.add(class, Instant::now(), || RecentError {
+            at: SystemTime::now(),
+            class: class.as_str(),
+            status: Some(self.status),
+            message: "The stream broke after its first content.".to_owned(),
+        });
     }
 
     const fn labels(&self, class: Option<Class>) -> ResultLabels {

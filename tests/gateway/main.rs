@@ -34,6 +34,7 @@ mod policies;
 mod pre_call_checks;
 mod reload;
 mod served_tls;
+mod status;
 mod stream_usage;
 mod streams;
 mod tls;

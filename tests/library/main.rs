@@ -6,3 +6,4 @@
 pub mod examples;
 mod resilience;
 mod simulate;
+mod status;

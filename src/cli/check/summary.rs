@@ -21,7 +21,7 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { groups, left_out, unserved: _, aliases, settings, master_key, keys } = self.0;
+        let Config { groups, left_out, unserved: _, aliases, settings, master_key, keys, .. } = self.0;
         let widths = groups.iter().flat_map(|group| &group.deployments).fold((0, 0), |(id, model), d| {
             (id.max(d.id.chars().count()), model.max(upstream_model(d).chars().count()))
         });

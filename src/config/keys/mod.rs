@@ -97,7 +97,8 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 
 /// The settings in `general_settings`.
-pub(super) const GENERAL: &[&str] = &["master_key", "keys", "max_request_size_mb", "accept_unsafe"];
+pub(super) const GENERAL: &[&str] =
+    &["master_key", "keys", "status_key", "max_request_size_mb", "accept_unsafe"];
 
 /// The keys of an entry of `general_settings.keys`. The limits have the names of LiteLLM's virtual keys.
 pub(super) const CLIENT_KEY: &[&str] = &[

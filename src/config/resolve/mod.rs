@@ -44,10 +44,21 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     if master_key.is_none() {
         client_keys::check_without_master_key(&raw, &keys, sink);
     }
+    let status_key = status_key(&raw, master_key.is_none() && keys.is_empty(), sink);
     let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
     settings.needs_usage = settings.response_cost || keys.iter().any(is_metered);
     settings::accept_unsafe(&raw, sink);
-    Config { settings, master_key, keys, groups, left_out, unserved, aliases }
+    Config {
+        settings,
+        master_key,
+        status_key,
+        keys,
+        groups,
+        left_out,
+        unserved,
+        aliases,
+        warnings: Vec::new(),
+    }
 }
 
 /// Adds `default_litellm_params` to the parameters of each deployment, whose own take precedence.
@@ -178,6 +189,22 @@ fn environment_key(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option
         None => {}
     }
     key.map(Into::into)
+}
+
+/// Returns the read-only key. `is_open` is true if every client may call.
+fn status_key(
+    raw: &RawConfig<'_>,
+    is_open: bool,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<secrecy::SecretString> {
+    let (key, node) = raw.general.entry("status_key").filter(|(_, node)| !node.is_null())?;
+    let text = read::text(node, sink)?;
+    if is_open {
+        sink.warning(&key.at, "`status_key` protects nothing: without a `master_key` every client may read")
+            .help("set a `master_key`, or remove the line");
+    }
+    warn_well_known(&text, &node.at, "`status_key`", sink);
+    Some(text.into())
 }
 
 fn warn_well_known(key: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) {
