@@ -14,6 +14,7 @@ mod command;
 #[cfg(feature = "compression")]
 mod compressed_requests;
 mod corpus;
+mod deploy;
 mod early_heartbeat;
 mod edge;
 mod failover_scenarios;

@@ -1,0 +1,13 @@
+# The gateway alone, in an image without a shell: docker build -t tollgate .
+FROM rust:1-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked
+
+# Without a shell: the C library, certificates, and a user without rights.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /src/target/release/tollgate /usr/bin/tollgate
+# Other containers and the port mapping reach no loopback address.
+ENV HOST=0.0.0.0 PORT=8000 TOLLGATE_CONFIG=/etc/tollgate/config.yaml
+EXPOSE 8000
+ENTRYPOINT ["/usr/bin/tollgate"]
