@@ -244,15 +244,17 @@ fn simulate_reports_what_it_cannot_simulate() {
 }
 
 #[test]
-fn simulate_reports_number_deployments_of_one_model() {
-    let report = report(
-        &config(
-            "model_list:\n- &one {model_name: chat, litellm_params: {model: openai/gpt-4o, api_key: none}}\n- *one\n",
-        ),
-        &scenario(1.0, minutes(1), ServerWindow::S60, 1),
+fn simulate_reports_name_deployments_of_one_model_by_their_ids() {
+    let config = config(
+        "model_list:\n- &one {model_name: chat, litellm_params: {model: openai/gpt-4o, api_key: none}}\n- *one\n",
     );
-    let shown = report.to_string();
-    assert!(shown.contains("chat/1 gpt-4o ") && shown.contains("chat/2 gpt-4o "), "{shown}");
+    let shown = report(&config, &scenario(1.0, minutes(1), ServerWindow::S60, 1)).to_string();
+    let ids: Vec<_> = config.groups[0].deployments.iter().map(|deployment| &*deployment.id).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    for id in ids {
+        let lines = shown.lines().filter(|line| line.split(' ').next() == Some(id));
+        assert_eq!(lines.count(), 1, "{id}: {shown}");
+    }
 }
 
 #[test]
