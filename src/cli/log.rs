@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::AtomicU64},
@@ -10,7 +10,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::{environment, failed};
+use super::{environment, failed, has_colours};
 use crate::{
     config::LogSettings,
     log::{EventFormat, LogFormat, LogWriter},
@@ -62,7 +62,7 @@ impl LogArguments {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(has_colours(&io::stderr()))
             .event_format(EventFormat::new(self.format(settings)))
             .init();
     }

@@ -99,10 +99,15 @@ fn read(path: &Path, files: &Files) -> Result<(Config, Diagnostics), ExitCode> {
     Ok((config, warnings))
 }
 
-/// Prints diagnostics, in colours on a terminal unless `NO_COLOR` is set.
+/// Returns true if an output is in colours: on a terminal, unless the variable `NO_COLOR` is set.
+fn has_colours(output: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    output.is_terminal() && !refused
+}
+
+/// Prints diagnostics.
 fn print_warnings(warnings: &Diagnostics) {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if std::io::stderr().is_terminal() && !plain {
+    if has_colours(&std::io::stderr()) {
         eprint!("{}", warnings.colored());
     } else {
         eprint!("{warnings}");

@@ -1,11 +1,8 @@
 //! The text of the start: the address, the clients, the groups and where to look.
 
-use std::{
-    env, fmt,
-    io::{self, IsTerminal},
-    net::SocketAddr,
-};
+use std::{fmt, io, net::SocketAddr};
 
+use super::{check::count, has_colours};
 use crate::config::{Config, Group, RateLimits};
 
 /// The largest number of groups that are listed.
@@ -29,10 +26,9 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// Returns the style of the standard output: colours on a terminal, unless the variable `NO_COLOR` is set.
+    /// Returns the style of the standard output.
     pub(super) fn of_stdout() -> Self {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colours: io::stdout().is_terminal() && !refused }
+        Self { colours: has_colours(&io::stdout()) }
     }
 
     fn bold(self, text: impl fmt::Display) -> String {
@@ -83,8 +79,8 @@ pub(super) fn groups(config: &Config) -> String {
 
 /// Returns the number of deployments of a group, and the sums of their limits.
 fn summary(group: &Group) -> String {
-    let count = group.deployments.len();
-    let mut text = format!("{count} deployment{}", if count == 1 { "" } else { "s" });
+    let deployments = group.deployments.len();
+    let mut text = count(deployments, "deployment");
     let limits = || group.deployments.iter().map(|deployment| deployment.limits);
     type Limit = fn(&RateLimits) -> Option<u64>;
     let kinds: [(&str, Limit); 3] = [
@@ -99,7 +95,7 @@ fn summary(group: &Group) -> String {
         }
         let sum = known.iter().fold(0, |sum: u64, limit| sum.saturating_add(*limit));
         // A deployment without a limit adds an unknown number.
-        let more = if known.len() < count { " and more" } else { "" };
+        let more = if known.len() < deployments { " and more" } else { "" };
         text.push_str(&format!(", {sum} {name}{more}"));
     }
     text

@@ -8,12 +8,16 @@ use crate::config::{
 };
 
 /// Returns the report on a file that was read. `config` is none if it has errors.
-pub(super) fn report(verdict: &str, config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
+pub(super) fn report(
+    (verdict, starts): (&str, bool),
+    config: Option<&Config>,
+    diagnostics: &Diagnostics,
+) -> Value {
     let list = |entries: Vec<&Diagnostic>| entries.into_iter().map(diagnostic).collect::<Value>();
     let count = |grade| diagnostics.count(grade);
     json!({
         "verdict": verdict,
-        "starts": verdict.starts_with("starts"),
+        "starts": starts,
         "counts": {
             "errors": diagnostics.errors().count(),
             "left_out": diagnostics.left_out().count(),
@@ -64,7 +68,7 @@ fn summary(config: &Config) -> Value {
         "fallbacks": fallbacks(Some(&settings.fallbacks)),
         "context_window_fallbacks": fallbacks(settings.context_window_fallbacks.as_ref()),
         "content_policy_fallbacks": fallbacks(settings.content_policy_fallbacks.as_ref()),
-        "needs_key": config.master_key.is_some() || !config.keys.is_empty(),
+        "needs_key": !config.is_open(),
         "settings": {
             "routing_strategy": settings.strategy.name(),
             "num_retries": settings.num_retries,

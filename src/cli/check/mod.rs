@@ -35,12 +35,15 @@ pub(super) fn check(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode> {
 pub(super) fn check_json(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode> {
     let (starts, report) = match load(path, &Files::default()) {
         Ok((config, warnings)) => {
-            let verdict = verdict(rules, &config, &warnings);
-            (rules.refusal(&config, &warnings).is_none(), json::report(&verdict, Some(&config), &warnings))
+            let (verdict, starts) =
+                (verdict(rules, &config, &warnings), rules.refusal(&config, &warnings).is_none());
+            (starts, json::report((&verdict, starts), Some(&config), &warnings))
         }
         Err(invalid) => match &invalid {
             InvalidFile::Unreadable(message) => (false, json::unreadable(&refusal(&invalid), message)),
-            InvalidFile::Invalid(diagnostics) => (false, json::report(&refusal(&invalid), None, diagnostics)),
+            InvalidFile::Invalid(diagnostics) => {
+                (false, json::report((&refusal(&invalid), false), None, diagnostics))
+            }
         },
     };
     println!("{report:#}");
@@ -75,7 +78,7 @@ fn refusal(invalid: &InvalidFile) -> String {
 }
 
 /// Returns a number with its noun.
-fn count(n: usize, noun: &str) -> String {
+pub(super) fn count(n: usize, noun: &str) -> String {
     let end = match (n, noun.ends_with('s')) {
         (1, _) => "",
         (_, true) => "es",

@@ -91,8 +91,7 @@ fn client_keys(keys: &[ClientKey], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn group(group: &Group, widths: (usize, usize), f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let count = group.deployments.len();
-    write!(f, "{}: {count} deployment{}", group.name, if count == 1 { "" } else { "s" })?;
+    write!(f, "{}: {}", group.name, count(group.deployments.len(), "deployment"))?;
     let limits = group.deployments.iter().map(|d| d.limits);
     let rpm: u64 = limits.clone().filter_map(|l| l.rpm).fold(0, u64::saturating_add);
     if rpm > 0 {
