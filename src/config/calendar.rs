@@ -1,7 +1,7 @@
-//! Dates of the Gregorian calendar in UTC, as far as the file contains any.
+//! Dates of the Gregorian calendar in UTC, from 1970 on.
 
 /// Returns the number of days of a month.
-pub(super) const fn days_of(year: i64, month: i64) -> i64 {
+pub(crate) const fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -11,7 +11,7 @@ pub(super) const fn days_of(year: i64, month: i64) -> i64 {
 }
 
 /// Returns the days from 1970-01-01 to a date, or none for an earlier year.
-pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
+pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     if year < 1970 {
         return None;
     }
@@ -20,14 +20,37 @@ pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(years + (1..month).map(|month| days_of(year, month)).sum::<i64>() + day - 1)
 }
 
+/// Returns year, month and day of a number of days since 1970. The years are counted from March, so that a leap day is the
+/// last of its year, and in eras of 400 years, which all have the same length.
+pub(crate) const fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
 /// Returns the days from 1970-01-01 to the first day of the month that comes `months` after that of `day`.
-pub(super) fn first_of_month_after(day: i64, months: i64) -> i64 {
-    // A year has at most 366 days, so the year is found within a few steps.
-    let year = (1970 + day / 366..)
-        .take_while(|year| days_since_1970(*year, 1, 1).is_some_and(|first| first <= day));
-    let year = year.last().unwrap_or(1970);
-    let starts = |month: &i64| days_since_1970(year, *month, 1).is_some_and(|first| first <= day);
-    let month = (1..=12).take_while(starts).last().unwrap_or(1);
+pub(crate) fn first_of_month_after(day: i64, months: i64) -> i64 {
+    let (year, month, _) = date(day);
     let index = year * 12 + month - 1 + months;
     days_since_1970(index / 12, index % 12 + 1, 1).unwrap_or(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_and_its_days_since_1970_belong_together() {
+        for days in 0..200_000 {
+            let (year, month, day) = date(days);
+            assert_eq!(days_since_1970(year, month, day), Some(days), "{year}-{month}-{day}");
+            assert!((1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day));
+        }
+    }
 }

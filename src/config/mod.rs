@@ -29,7 +29,7 @@
 //! a value of the file only if its key is known to hold no secret.
 
 mod budget;
-mod calendar;
+pub(crate) mod calendar;
 mod client_key;
 mod credentials;
 mod error;
