@@ -96,17 +96,7 @@ impl Starter {
     /// A fresh process of this kind, with so many worker threads, on any core; tollgate with this configuration.
     pub(crate) async fn start_with_workers(&self, kind: Kind, workers: usize, yaml: &str) -> Result<Process> {
         let workers = format!("TOKIO_WORKER_THREADS={workers}");
-        if kind == Kind::Floor {
-            let program = std::env::current_exe()?.display().to_string();
-            let command = ["env", &workers, &program, crate::ROLE, "floor", &self.base()];
-            return Process::announced(&command, self.pins.all.as_deref()).await;
-        }
-        let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, yaml)?;
-        let file = file.display().to_string();
-        let program = env!("CARGO_BIN_EXE_tollgate");
-        let command = ["env", &workers, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
-        Process::announced(&command, self.pins.all.as_deref()).await
+        start_with(&workers, kind, (&self.base(), yaml), self.pins.all.as_deref()).await
     }
 
     /// A build of tollgate with the owner's kind of configuration.
@@ -120,28 +110,15 @@ impl Starter {
     }
 
     async fn configured(&self, program: &str, yaml: &str) -> Result<Process> {
-        let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, yaml)?;
-        let file = file.display().to_string();
-        let command = [program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
-        Process::announced(&command, self.cores()).await
+        start_configured(&[program], yaml, self.cores()).await
     }
 
     /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS.
     pub(crate) async fn start_with_tls(&self, kind: Kind, base: &str, roots: &Path) -> Result<Process> {
         // The floor speaks what the upstream offers, tollgate HTTP/2 only where it is asked to; upstreams offer one.
         let roots = format!("SSL_CERT_FILE={}", roots.display());
-        if kind == Kind::Floor {
-            let program = std::env::current_exe()?.display().to_string();
-            let command = ["env", &roots, &program, crate::ROLE, "floor", base];
-            return Process::announced(&command, self.cores()).await;
-        }
-        let file = config::path("tollgate.yaml")?;
-        std::fs::write(&file, config::owners(base).replace("      rpm:", "      http2: true\n      rpm:"))?;
-        let file = file.display().to_string();
-        let program = env!("CARGO_BIN_EXE_tollgate");
-        let command = ["env", &roots, program, "--config", &file, "--host", "127.0.0.1", "--port", "0"];
-        Process::announced(&command, self.cores()).await
+        let yaml = config::owners(base).replace("      rpm:", "      http2: true\n      rpm:");
+        start_with(&roots, kind, (base, &yaml), self.cores()).await
     }
 
     async fn other(&self, command: &[&str], file: &Path, at: SocketAddr) -> Result<Process> {
@@ -157,4 +134,28 @@ impl Starter {
     fn cores(&self) -> Option<&str> {
         self.pins.side.as_deref()
     }
+}
+
+/// A fresh floor in front of the upstream `base`, or tollgate with this configuration, with a variable of the environment:
+/// `NAME=VALUE`.
+async fn start_with(
+    variable: &str,
+    kind: Kind,
+    (base, yaml): (&str, &str),
+    cores: Option<&str>,
+) -> Result<Process> {
+    if kind == Kind::Floor {
+        let program = std::env::current_exe()?.display().to_string();
+        return Process::announced(&["env", variable, &program, crate::ROLE, "floor", base], cores).await;
+    }
+    start_configured(&["env", variable, env!("CARGO_BIN_EXE_tollgate")], yaml, cores).await
+}
+
+/// Starts the command of a tollgate with this configuration.
+async fn start_configured(command: &[&str], yaml: &str, cores: Option<&str>) -> Result<Process> {
+    let file = config::path("tollgate.yaml")?;
+    std::fs::write(&file, yaml)?;
+    let file = file.display().to_string();
+    let arguments = ["--config", &file, "--host", "127.0.0.1", "--port", "0"];
+    Process::announced(&[command, &arguments].concat(), cores).await
 }
