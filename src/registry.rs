@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 use tollgate_layers::{
-    cooldown::{EndpointHealth, HealthSnapshot},
+    cooldown::{EndpointHealth, HealthSnapshot, HealthState},
     quota::{Account, Limits, MeterSnapshot, Meters},
 };
 
@@ -46,6 +46,16 @@ pub(crate) struct DeploymentState {
     pub(crate) meters: MeterSnapshot,
     /// The configured limits.
     pub(crate) limits: Limits,
+}
+
+impl DeploymentState {
+    /// Returns true if the deployment cools down, or is half open after a cooldown.
+    pub(crate) const fn cools_down(&self) -> bool {
+        match self.health.state {
+            HealthState::CoolingDown | HealthState::HalfOpen | HealthState::Probing => true,
+            HealthState::Healthy | HealthState::SlowStart | HealthState::Drained => false,
+        }
+    }
 }
 
 impl Registry {

@@ -31,10 +31,14 @@ const LIMITS_INTERVAL: Duration = Duration::from_secs(60);
 /// Writes the events about all deployments.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
-    deployments: HashMap<(Arc<str>, Arc<str>), Seen>,
+    /// The deployments, in the order of their groups and ids.
+    deployments: Vec<(Key, Seen)>,
     /// The groups without a healthy deployment.
     down: BTreeMap<Arc<str>, Instant>,
 }
+
+/// The group and the id of a deployment.
+type Key = (Arc<str>, Arc<str>);
 
 /// A deployment as it was seen last.
 #[derive(Debug, Default)]
@@ -47,7 +51,7 @@ struct Seen {
     /// The most frequent failure.
     reason: Option<(&'static str, u16)>,
     down: Option<Down>,
-    limits: Option<Limits>,
+    limits: Limits,
     limits_at: Option<Instant>,
 }
 
@@ -59,7 +63,7 @@ struct Down {
 }
 
 /// The limits of a deployment as its responses have shown them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Limits {
     requests: Option<u64>,
     tokens: Option<u64>,
@@ -123,10 +127,13 @@ impl Monitor {
         let now = Instant::now();
         let mut notices = Vec::new();
         let mut groups = BTreeMap::<Arc<str>, (usize, usize)>::new();
-        let mut former = std::mem::take(&mut self.deployments);
+        // Both are in the same order: a map would hash ten thousand names twice a second.
+        let mut former = std::mem::take(&mut self.deployments).into_iter().peekable();
         for deployment in watched {
             let key = (Arc::clone(&deployment.group), Arc::clone(&deployment.id));
-            let mut seen = former.remove(&key).unwrap_or_default();
+            while former.next_if(|(known, _)| *known < key).is_some() {}
+            let mut seen =
+                former.next_if(|(known, _)| *known == key).map(|(_, seen)| seen).unwrap_or_default();
             let of_one = seen.compare(&deployment, now);
             notices.extend(of_one.into_iter().map(|change| {
                 let (group, deployment) = (Arc::clone(&key.0), Some(Arc::clone(&key.1)));
@@ -135,7 +142,7 @@ impl Monitor {
             let (all, down) = groups.entry(Arc::clone(&key.0)).or_default();
             *all += 1;
             *down += usize::from(seen.down.is_some());
-            self.deployments.insert(key, seen);
+            self.deployments.push((key, seen));
         }
         notices.extend(self.compare_groups(&groups, now));
         notices
@@ -167,9 +174,7 @@ impl Seen {
     /// Compares the deployment with what it was, and returns the events.
     fn compare(&mut self, deployment: &Watched, now: Instant) -> Vec<Change> {
         let succeeded = self.count(&deployment.results);
-        let health = deployment.state.health;
-        let cools =
-            matches!(health.state, HealthState::CoolingDown | HealthState::HalfOpen | HealthState::Probing);
+        let (health, cools) = (deployment.state.health, deployment.state.cools_down());
         let change = match self.down {
             None if cools => {
                 let left = health.until.map(|until| until.saturating_duration_since(now));
@@ -222,33 +227,20 @@ impl Seen {
         let limits = Limits {
             requests: other(meters.request_limit, configured.requests),
             tokens: other(meters.token_limit, configured.tokens),
-            window: meters.window.filter(|_| configured.window.is_none()).map(seconds),
+            window: meters.window.filter(|_| configured.window.is_none()).map(RateWindow::seconds),
         };
-        let known = self.limits.unwrap_or(Limits { requests: None, tokens: None, window: None });
         let is_soon = self.limits_at.is_some_and(|at| now.saturating_duration_since(at) < LIMITS_INTERVAL);
-        if limits == known || is_soon {
+        if limits == self.limits || is_soon {
             return None;
         }
-        (self.limits, self.limits_at) = (Some(limits), Some(now));
-        (limits != Limits { requests: None, tokens: None, window: None }).then_some(Change::Learned(limits))
-    }
-}
-
-/// Returns the length of a window, in seconds.
-const fn seconds(window: RateWindow) -> u64 {
-    match window {
-        RateWindow::S1 => 1,
-        RateWindow::S10 => 10,
-        RateWindow::S60 => 60,
+        (self.limits, self.limits_at) = (limits, Some(now));
+        (limits != Limits::default()).then_some(Change::Learned(limits))
     }
 }
 
 /// Returns true for results that say something about the deployment.
 fn is_failure(labels: &ResultLabels) -> bool {
-    match labels.class {
-        Some(Class::Unauthorized | Class::RateLimited | Class::Timeout | Class::Unavailable) => true,
-        Some(Class::Success | Class::Caller | Class::ContextWindow | Class::ContentPolicy) | None => false,
-    }
+    labels.class.is_some_and(Class::worth_another)
 }
 
 fn write(notices: &[Notice]) {

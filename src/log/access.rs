@@ -6,7 +6,10 @@ use super::{
     line::{Escaped, Line, LogFormat},
     writer::Queue,
 };
-use crate::record::{Attempt, Record, RecordReader};
+use crate::{
+    metrics::class_name,
+    record::{Attempt, Record, RecordReader},
+};
 
 /// The reader of records that writes the access log.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ pub(super) fn write(record: &Record, format: LogFormat, out: &mut String) {
     let mut line = Line::begin(out, format, request.time);
     line.headline("message", "request");
     line.number("status", response.status);
-    line.text("class", response.class.map_or("cancelled", tollgate_layers::Class::as_str));
+    line.text("class", class_name(response.class));
     line.text("method", &request.method);
     line.text("path", &request.path);
     line.optional("operation", course.operation);
@@ -98,8 +101,7 @@ fn attempts(record: &Record, line: &mut Line<'_>) {
         return line.json("attempts", &format!("[{}]", list.trim_end_matches(',')));
     }
     let short = attempts.iter().map(|attempt| {
-        let class = attempt.class.map_or("cancelled", tollgate_layers::Class::as_str);
-        format!("{}:{class}:{}", deployment(attempt), Millis(duration(attempt)))
+        format!("{}:{}:{}", deployment(attempt), class_name(attempt.class), Millis(duration(attempt)))
     });
     line.text("attempts", short.collect::<Vec<_>>().join(","));
     let messages = attempts.iter().rev().find_map(|attempt| attempt.message.as_ref());
@@ -107,7 +109,7 @@ fn attempts(record: &Record, line: &mut Line<'_>) {
 }
 
 fn object(attempt: &Attempt, out: &mut String) {
-    let class = attempt.class.map_or("cancelled", tollgate_layers::Class::as_str);
+    let class = class_name(attempt.class);
     // Writing to a string does not fail.
     let _written = write!(out, "{{\"deployment\":\"");
     let _written = Escaped(out).write_str(deployment(attempt));

@@ -29,7 +29,7 @@ pub(crate) use self::{
     recent::RecentError,
     rejected::{Rejected, RejectedRequests},
     reloads::ReloadMetrics,
-    results::ResultLabels,
+    results::{ResultLabels, class_name},
     scope::{BodyStats, RequestMetrics, ResponseHead, ScopeMetrics, Tokens},
     text::Format,
 };
@@ -121,7 +121,7 @@ impl Metrics {
         &self.inner.reloads
     }
 
-    /// Returns the deployments of the trees in use.
+    /// Returns the deployments of the trees in use, in the order of their groups and ids.
     pub(crate) fn watched(&self) -> Vec<Watched> {
         let used = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner).used();
         let ids = used.iter().filter_map(|(labels, _)| label(labels, "deployment"));

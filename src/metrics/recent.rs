@@ -44,9 +44,8 @@ impl RecentErrors {
     /// Keeps the failure that `error` returns, if its class says something about the deployment, and unless the last one was
     /// kept just now.
     pub(crate) fn add(&self, class: Class, now: Instant, error: impl FnOnce() -> RecentError) {
-        match class {
-            Class::Unauthorized | Class::RateLimited | Class::Timeout | Class::Unavailable => {}
-            Class::Success | Class::Caller | Class::ContextWindow | Class::ContentPolicy => return,
+        if !class.worth_another() {
+            return;
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {

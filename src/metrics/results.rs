@@ -21,6 +21,11 @@ pub(crate) struct ResultLabels {
     pub(crate) status: u16,
 }
 
+/// Returns the name of a class; a request without one was cancelled.
+pub(crate) fn class_name(class: Option<Class>) -> &'static str {
+    class.map_or("cancelled", Class::as_str)
+}
+
 impl ResultLabels {
     /// The labels of all combinations that are not counted apart.
     const OTHER: Self = Self { operation: None, class: None, status: 0 };
@@ -51,7 +56,7 @@ impl ResultLabels {
     pub(crate) fn class(self) -> &'static str {
         match self.operation {
             None => "other",
-            Some(_) => self.class.map_or("cancelled", Class::as_str),
+            Some(_) => class_name(self.class),
         }
     }
 

@@ -1,10 +1,7 @@
 //! The families about the health and the limits of deployments.
 
 use tokio::time::Instant;
-use tollgate_layers::{
-    cooldown::HealthState,
-    quota::{Limits, MeterSnapshot},
-};
+use tollgate_layers::quota::{Limits, MeterSnapshot};
 
 use super::{
     LabelList,
@@ -32,7 +29,7 @@ fn health(states: &States<'_>, writer: &mut Writer) {
     let help = "1 if the deployment cools down, or is half open after a cooldown.";
     let mut family = writer.family("tollgate_deployment_cooling_down", Kind::Gauge, help);
     for (labels, state) in states {
-        family.sample(&borrowed(labels), u8::from(is_down(state)));
+        family.sample(&borrowed(labels), u8::from(state.cools_down()));
     }
     let help = "Cooldowns since the start, or since the deployment's key or address has changed.";
     let mut family = writer.family("tollgate_deployment_cooldowns", Kind::Counter, help);
@@ -45,13 +42,6 @@ fn health(states: &States<'_>, writer: &mut Writer) {
         let cooldown = state.health.until.map(|until| until.saturating_duration_since(Instant::now()));
         let closed = cooldown.max(state.meters.closed_for).unwrap_or_default();
         family.sample(&borrowed(labels), closed.as_secs_f64());
-    }
-}
-
-fn is_down(state: &DeploymentState) -> bool {
-    match state.health.state {
-        HealthState::CoolingDown | HealthState::HalfOpen | HealthState::Probing => true,
-        HealthState::Healthy | HealthState::SlowStart | HealthState::Drained => false,
     }
 }
 

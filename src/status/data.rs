@@ -87,7 +87,7 @@ struct LimitsInUse {
     tokens: Limit,
     parallel: Limit,
     /// The window over which requests are counted, if it is known.
-    window_seconds: Option<u8>,
+    window_seconds: Option<u64>,
 }
 
 /// A limit and its use.
@@ -208,11 +208,7 @@ impl LimitsInUse {
             requests: limit(meters.requests, meters.request_limit, configured.requests),
             tokens: limit(meters.tokens, meters.token_limit, configured.tokens),
             parallel: limit(meters.in_flight.into(), parallel, parallel),
-            window_seconds: meters.window.map(|window| match window {
-                RateWindow::S1 => 1,
-                RateWindow::S10 => 10,
-                RateWindow::S60 => 60,
-            }),
+            window_seconds: meters.window.map(RateWindow::seconds),
         }
     }
 }

@@ -9,7 +9,10 @@ use opentelemetry_proto::tonic::{
 };
 use tollgate_layers::Class;
 
-use crate::record::{Attempt, Record, Trace};
+use crate::{
+    metrics::{Tokens, class_name},
+    record::{Attempt, Record, Trace},
+};
 
 /// Returns an attribute.
 pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
@@ -35,7 +38,7 @@ impl Attributes {
         self.0.push(attribute(key, Value::IntValue(value.try_into().unwrap_or(i64::MAX))));
     }
 
-    fn tokens(&mut self, tokens: crate::metrics::Tokens) {
+    fn tokens(&mut self, tokens: Tokens) {
         self.number("gen_ai.usage.input_tokens", tokens.input);
         self.number("gen_ai.usage.output_tokens", tokens.output);
         if tokens.cached > 0 {
@@ -48,7 +51,7 @@ impl Attributes {
         if class == Some(Class::Success) {
             return Status::default();
         }
-        self.text("error.type", class.map_or("cancelled", Class::as_str));
+        self.text("error.type", class_name(class));
         let message = message.cloned().unwrap_or_default();
         // A client that has left is no error.
         let code = if class.is_some() { StatusCode::Error } else { StatusCode::Unset };

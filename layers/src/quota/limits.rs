@@ -53,13 +53,19 @@ pub enum RateWindow {
 }
 
 impl RateWindow {
+    /// Returns the length, in seconds.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Self::S1 => 1,
+            Self::S10 => 10,
+            Self::S60 => 60,
+        }
+    }
+
     /// Returns the length, in milliseconds.
     pub(super) const fn millis(self) -> u64 {
-        match self {
-            Self::S1 => 1_000,
-            Self::S10 => 10_000,
-            Self::S60 => 60_000,
-        }
+        self.seconds() * 1_000
     }
 
     /// Returns the length that is enforced, in milliseconds: 0.2 % and 20 ms more than the window, because network jitter
