@@ -1,13 +1,12 @@
 //! The service that keeps clients within the rights and limits of their keys: [`ClientLimits`].
 //!
-//! It stands between the request's body and the tree, outside of all fallbacks: a request counts once, however many
+//! The service stands between the request's body and the tree, outside of all fallbacks: a request counts once, however many
 //! attempts it takes. The limits are those of a [`QuotaLayer`] that refuses, over the meters of the client. A stack without
 //! client keys does not contain it, and a request with the master key passes.
 
 use std::{
     future::ready,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -19,7 +18,7 @@ use tollgate_layers::{
     endpoint::{NoCapacity, NoCapacityReason},
     quota::{MeterSnapshot, QuotaGuard, QuotaLayer},
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 use crate::{
     Error,
@@ -40,7 +39,21 @@ pub(crate) struct ClientLimits {
 impl ClientLimits {
     /// Returns `tree` below the limits of the `clients`, or `tree` itself if there are none.
     pub(crate) fn around(tree: ArcService, clients: &[Arc<Client>]) -> ArcService {
-        if clients.is_empty() { tree } else { ArcService::layer().layer(Self { tree }) }
+        if clients.is_empty() {
+            return tree;
+        }
+        let limits = Self { tree };
+        ArcService::layer().layer(service_fn(move |request| limits.call(request)))
+    }
+
+    fn call(&self, request: Request) -> BoxResponseFuture {
+        let Some(client) = request.context.client.clone() else { return self.tree.call(request) };
+        let metrics = client.metrics.begin(&request);
+        let response = self.limited(&client, request).unwrap_or_else(|refused| {
+            tracing::info!(key = %client.name, "request refused: {refused}");
+            Box::pin(ready(Err(refused)))
+        });
+        Box::pin(response.map(|result| metrics.end(result)))
     }
 
     /// Returns the response to a request of `client`.
@@ -94,26 +107,6 @@ impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
     fn track(&self, quota: QuotaGuard, result: Result<Response, Error>) -> Result<Response, Error> {
         let Self { spending, budget } = self.clone();
         BodyOutcome.track(ClientCharge::new(quota, spending, budget), result)
-    }
-}
-
-impl Service<Request> for ClientLimits {
-    type Response = Response;
-    type Error = Error;
-    type Future = BoxResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> BoxResponseFuture {
-        let Some(client) = request.context.client.clone() else { return self.tree.call(request) };
-        let metrics = client.metrics.begin(&request);
-        let response = self.limited(&client, request).unwrap_or_else(|refused| {
-            tracing::info!(key = %client.name, "request refused: {refused}");
-            Box::pin(ready(Err(refused)))
-        });
-        Box::pin(response.map(|result| metrics.end(result)))
     }
 }
 

@@ -7,17 +7,13 @@
 //!
 //! Hazard: the input is estimated (bytes / 4). Near a limit the estimate may be wrong in either direction.
 
-use std::{
-    future::ready,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{future::ready, sync::Arc};
 
-use tower::{Layer, Service};
+use tower::{Layer, service_fn};
 
 use crate::{
     Error,
-    body::{BoxResponseFuture, Response},
+    body::BoxResponseFuture,
     config::{Deployment, Group, Settings},
     error::PreCallError,
     group::ArcService,
@@ -57,7 +53,15 @@ impl PreCallChecks {
             let service = build(remaining.map(|(_, deployment)| deployment.clone()).collect());
             Variant { region, window, service }
         });
-        ArcService::layer().layer(Self { variants: variants.collect() })
+        let checks = Self { variants: variants.collect() };
+        ArcService::layer().layer(service_fn(move |request| checks.call(request)))
+    }
+
+    fn call(&self, request: Request) -> BoxResponseFuture {
+        match self.find(&request) {
+            Ok(service) => service.call(request),
+            Err(error) => Box::pin(ready(Err(Error::PreCall(error)))),
+        }
     }
 
     /// Returns the stack for a request: of those in its region the one with the smallest window that is large enough.
@@ -108,21 +112,4 @@ fn window_of(deployment: &Deployment) -> u64 {
 fn input(request: &Request) -> u64 {
     let is_batch = request.info.batch || request.info.operation == Operation::Embeddings;
     if is_batch { 0 } else { request.info.prompt_tokens }
-}
-
-impl Service<Request> for PreCallChecks {
-    type Response = Response;
-    type Error = Error;
-    type Future = BoxResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> BoxResponseFuture {
-        match self.find(&request) {
-            Ok(service) => service.call(request),
-            Err(error) => Box::pin(ready(Err(Error::PreCall(error)))),
-        }
-    }
 }
