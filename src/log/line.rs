@@ -1,4 +1,4 @@
-//! One line of a log, in any format: [`Line`].
+//! The lines of a log, in any format: [`Line`].
 
 use std::{
     fmt::{self, Display, Write},

@@ -184,7 +184,8 @@ impl Exporter {
             bytes.put_u8(0);
             bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
         }
-        bytes.put(&*message.encode_to_vec());
+        // The buffer grows, so it has room.
+        let _encoded = message.encode(&mut bytes);
         bytes.freeze()
     }
 

@@ -209,7 +209,7 @@ async fn a_deployment_that_fails_every_call_is_in_the_default_log_once_and_once_
     assert!(lines as f64 <= 10.0 * (seconds + 1.0), "{lines} lines in {seconds} s:\n{said}");
     assert_eq!(about(&said, "deployment cools down"), 1, "{said}");
 
-    broken.becomes(say::chat("well again"));
+    broken.becomes(say::chat("healthy again"));
     let recovery = async {
         while gateway.chat("broken", json!({})).await.status != 200 {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -61,12 +61,11 @@ impl Usage {
         self.cached = tokens;
     }
 
-    /// Returns the counts by kind. A total alone counts as input.
+    /// Returns the [`counts`](Self::counts) as they are kept in every open body.
     pub(crate) fn tokens(&self) -> Tokens {
-        let only_total = self.input == 0 && self.output == 0;
-        let input = if only_total { self.total() } else { self.input };
+        let TokenCounts { input, cached, output } = self.counts();
         let [input, cached, output] =
-            [input, self.cached, self.output].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+            [input, cached, output].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
         Tokens { input, cached, output }
     }
 
