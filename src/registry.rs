@@ -49,6 +49,11 @@ pub(crate) struct DeploymentState {
 }
 
 impl DeploymentState {
+    /// Returns the present state.
+    pub(crate) fn read(health: &EndpointHealth, meters: &Meters) -> Self {
+        Self { health: health.snapshot(), meters: meters.snapshot(), limits: meters.limits() }
+    }
+
     /// Returns true if the deployment cools down, or is half open after a cooldown.
     pub(crate) const fn cools_down(&self) -> bool {
         match self.health.state {
@@ -84,10 +89,9 @@ impl Registry {
         });
         let found: Vec<_> = found.collect();
         drop(handles);
-        found.into_iter().map(|found| found.map(|(health, meters)| state(&health, &meters))).collect()
+        found
+            .into_iter()
+            .map(|found| found.map(|(health, meters)| DeploymentState::read(&health, &meters)))
+            .collect()
     }
-}
-
-fn state(health: &EndpointHealth, meters: &Meters) -> DeploymentState {
-    DeploymentState { health: health.snapshot(), meters: meters.snapshot(), limits: meters.limits() }
 }

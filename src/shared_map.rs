@@ -85,15 +85,6 @@ impl<K: Ord, V: Shared + Clone> SharedMap<K, V> {
         self.entries.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
     }
 
-    /// Returns a copy of the handles that something else holds, in the order of the keys.
-    pub(crate) fn used(&self) -> Vec<(K, V)>
-    where
-        K: Clone,
-    {
-        let used = self.entries.iter().filter(|(_, entry)| entry.value.is_shared());
-        used.map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
-    }
-
     /// Drops the handles that only the map has held since `grace` before `now`.
     pub(crate) fn prune(&mut self, now: Instant, grace: Duration) {
         self.entries.retain(|_, entry| {

@@ -31,7 +31,7 @@ use crate::{
     registry::{AccountKey, Handles, Registry},
     request::{self, GroupNames},
     spend,
-    status::{DeploymentHandles, GroupHandles, Status},
+    status::{DeploymentHandles, GroupHandles, NewestStatus, Status},
 };
 
 /// A function that returns the upstream of a deployment.
@@ -51,6 +51,7 @@ pub struct State {
     proxies: TrustedProxies,
     sampler: Option<Sampler>,
     started: Instant,
+    newest_status: NewestStatus,
 }
 
 /// The time for which the state of a deployment that no tree has is kept, in case a reload brings it back.
@@ -153,6 +154,7 @@ impl State {
             proxies: TrustedProxies::default(),
             sampler: None,
             started: Instant::now(),
+            newest_status: NewestStatus::default(),
         }
     }
 
@@ -271,7 +273,7 @@ impl State {
     }
 
     /// Returns the handles of all that `config` serves, for the status page. The tree of `config` was built before.
-    pub(crate) fn status(&self, config: &Config, clients: &[Arc<request::Client>]) -> Status {
+    pub(crate) fn status(&self, config: &Config, clients: &[Arc<request::Client>]) -> Arc<Status> {
         let registry = self.registry.lock();
         let deployment = |d: &Deployment| {
             let (_, health) = registry.health.get(&d.id)?;
@@ -288,7 +290,7 @@ impl State {
             metrics: self.metrics.group(&group.name),
             deployments: group.deployments.iter().filter_map(deployment).collect(),
         };
-        Status {
+        let status = Arc::new(Status {
             started: self.started,
             max_in_flight: config.settings.max_in_flight,
             gateway: self.metrics.gateway(),
@@ -296,7 +298,14 @@ impl State {
             left_out: config.left_out.clone(),
             warnings: config.warnings.clone(),
             clients: clients.to_vec(),
-        }
+        });
+        self.newest_status.set(&status);
+        status
+    }
+
+    /// Returns the status of the newest tree.
+    pub(crate) fn newest_status(&self) -> NewestStatus {
+        self.newest_status.clone()
     }
 
     /// Returns the health of a deployment, with the cooldown policy of the current configuration. If the deployment's

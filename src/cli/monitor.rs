@@ -11,9 +11,13 @@ use std::{
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tollgate_layers::{Class, cooldown::HealthState, quota::RateWindow};
+use tollgate_layers::{Class, cooldown::HealthState, endpoint::Health, quota::RateWindow};
 
-use crate::metrics::{Metrics, ResultLabels, Watched};
+use crate::{
+    metrics::ResultLabels,
+    registry::DeploymentState,
+    status::{DeploymentHandles, NewestStatus, Status},
+};
 
 /// The interval at which the deployments are compared.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -31,18 +35,21 @@ const LIMITS_INTERVAL: Duration = Duration::from_secs(60);
 /// Writes the events about all deployments.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
-    /// The deployments, in the order of their groups and ids.
-    deployments: Vec<(Key, Seen)>,
+    /// The status of the tree that was compared last.
+    status: Option<Arc<Status>>,
+    /// The deployments of that tree, in its order.
+    deployments: Vec<Seen>,
     /// The groups without a healthy deployment.
     down: BTreeMap<Arc<str>, Instant>,
 }
 
-/// The group and the id of a deployment.
-type Key = (Arc<str>, Arc<str>);
-
 /// A deployment as it was seen last.
 #[derive(Debug, Default)]
 struct Seen {
+    /// The number of attempts that had begun.
+    begun: u64,
+    /// True if all of them had ended, and every event about them was reported.
+    is_idle: bool,
     /// The counts of successes and of failures.
     successes: u64,
     failures: HashMap<(&'static str, u16), u64>,
@@ -104,16 +111,16 @@ impl fmt::Display for Reason {
 }
 
 impl Monitor {
-    /// Watches the deployments for as long as the process runs.
-    pub(super) async fn watch(mut self, metrics: Metrics) {
+    /// Watches the deployments of the newest tree for as long as the process runs.
+    pub(super) async fn watch(mut self, newest: NewestStatus) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let metrics = metrics.clone();
-            // Ten thousand deployments take some milliseconds, which no worker should spend.
+            let Some(status) = newest.get() else { continue };
+            // Ten thousand busy deployments take some milliseconds, which no worker should spend.
             let compared = tokio::task::spawn_blocking(move || {
-                let notices = self.compare(metrics.watched());
+                let notices = self.compare(&status);
                 (self, notices)
             });
             let Ok((monitor, notices)) = compared.await else { return };
@@ -123,43 +130,51 @@ impl Monitor {
     }
 
     /// Compares the deployments with what they were, and returns the events.
-    fn compare(&mut self, watched: Vec<Watched>) -> Vec<Notice> {
+    fn compare(&mut self, status: &Arc<Status>) -> Vec<Notice> {
+        self.follow(status);
         let now = Instant::now();
-        let mut notices = Vec::new();
-        let mut groups = BTreeMap::<Arc<str>, (usize, usize)>::new();
-        // Both are in the same order: a map would hash ten thousand names twice a second.
-        let mut former = std::mem::take(&mut self.deployments).into_iter().peekable();
-        for deployment in watched {
-            let key = (Arc::clone(&deployment.group), Arc::clone(&deployment.id));
-            while former.next_if(|(known, _)| *known < key).is_some() {}
-            let mut seen =
-                former.next_if(|(known, _)| *known == key).map(|(_, seen)| seen).unwrap_or_default();
-            let of_one = seen.compare(&deployment, now);
-            notices.extend(of_one.into_iter().map(|change| {
-                let (group, deployment) = (Arc::clone(&key.0), Some(Arc::clone(&key.1)));
-                Notice { group, deployment, change }
-            }));
-            let (all, down) = groups.entry(Arc::clone(&key.0)).or_default();
-            *all += 1;
-            *down += usize::from(seen.down.is_some());
-            self.deployments.push((key, seen));
+        let (mut notices, mut groups) = (Vec::new(), Vec::new());
+        let mut all_seen = self.deployments.iter_mut();
+        for group in &status.groups {
+            let mut down = 0;
+            for (deployment, seen) in group.deployments.iter().zip(&mut all_seen) {
+                let changes =
+                    if seen.is_quiet(deployment) { Vec::new() } else { seen.compare(deployment, now) };
+                notices.extend(changes.into_iter().map(|change| {
+                    let (group, deployment) = (Arc::clone(&group.name), Some(Arc::clone(&deployment.id)));
+                    Notice { group, deployment, change }
+                }));
+                down += usize::from(seen.down.is_some());
+            }
+            groups.push((&group.name, group.deployments.len(), down));
         }
         notices.extend(self.compare_groups(&groups, now));
         notices
     }
 
-    fn compare_groups(&mut self, groups: &BTreeMap<Arc<str>, (usize, usize)>, now: Instant) -> Vec<Notice> {
+    /// Keeps what is known of the deployments that a new tree has too.
+    fn follow(&mut self, status: &Arc<Status>) {
+        if self.status.as_ref().is_some_and(|known| Arc::ptr_eq(known, status)) {
+            return;
+        }
+        let former = self.status.replace(Arc::clone(status));
+        let known = former.iter().flat_map(|status| names(status));
+        let mut seen: HashMap<_, _> = known.zip(std::mem::take(&mut self.deployments)).collect();
+        self.deployments = names(status).map(|name| seen.remove(&name).unwrap_or_default()).collect();
+    }
+
+    fn compare_groups(&mut self, groups: &[(&Arc<str>, usize, usize)], now: Instant) -> Vec<Notice> {
         let mut notices = Vec::new();
-        self.down.retain(|group, _| groups.contains_key(group));
-        for (group, (all, down)) in groups {
-            let change = match self.down.get(group) {
+        self.down.retain(|down, _| groups.iter().any(|(group, ..)| *group == down));
+        for (group, all, down) in groups.iter().filter(|(_, all, _)| *all > 0) {
+            let change = match self.down.get(*group) {
                 None if all == down => {
                     self.down.insert(Arc::clone(group), now);
                     Change::GroupDown { deployments: *all }
                 }
                 Some(since) if all > down => {
                     let after = now.saturating_duration_since(*since);
-                    self.down.remove(group);
+                    self.down.remove(*group);
                     Change::GroupUp { after }
                 }
                 None | Some(_) => continue,
@@ -170,11 +185,30 @@ impl Monitor {
     }
 }
 
+/// Returns the group and the id of each deployment, in the order of the tree.
+fn names(status: &Status) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+    status.groups.iter().flat_map(|group| {
+        group.deployments.iter().map(|deployment| (Arc::clone(&group.name), Arc::clone(&deployment.id)))
+    })
+}
+
 impl Seen {
+    /// Returns true if nothing can have changed: no attempt has begun or ended, and the deployment is healthy.
+    fn is_quiet(&self, deployment: &DeploymentHandles) -> bool {
+        self.is_idle
+            && self.down.is_none()
+            && self.begun == deployment.metrics.begun()
+            && matches!(deployment.health.health(), Health::Healthy(_))
+    }
+
     /// Compares the deployment with what it was, and returns the events.
-    fn compare(&mut self, deployment: &Watched, now: Instant) -> Vec<Change> {
-        let succeeded = self.count(&deployment.results);
-        let (health, cools) = (deployment.state.health, deployment.state.cools_down());
+    fn compare(&mut self, deployment: &DeploymentHandles, now: Instant) -> Vec<Change> {
+        self.begun = deployment.metrics.begun();
+        let results = deployment.metrics.results();
+        self.is_idle = results.iter().map(|(_, count)| count).sum::<u64>() == self.begun;
+        let succeeded = self.count(&results);
+        let state = DeploymentState::read(&deployment.health, &deployment.meters);
+        let (health, cools) = (state.health, state.cools_down());
         let change = match self.down {
             None if cools => {
                 let left = health.until.map(|until| until.saturating_duration_since(now));
@@ -196,7 +230,7 @@ impl Seen {
             (None, Some(down)) if health.cooldowns < down.cooldowns => self.down = None,
             (None, _) => {}
         }
-        change.into_iter().chain(self.learned(deployment, now)).collect()
+        change.into_iter().chain(self.learned(&state, now)).collect()
     }
 
     /// Updates the counts. Returns true if a call has succeeded.
@@ -221,8 +255,8 @@ impl Seen {
     }
 
     /// Returns the event of limits that differ from the configured ones and from those seen last.
-    fn learned(&mut self, deployment: &Watched, now: Instant) -> Option<Change> {
-        let (meters, configured) = (&deployment.state.meters, &deployment.state.limits);
+    fn learned(&mut self, state: &DeploymentState, now: Instant) -> Option<Change> {
+        let (meters, configured) = (&state.meters, &state.limits);
         let other = |limit: Option<u64>, configured: Option<u64>| limit.filter(|_| limit != configured);
         let limits = Limits {
             requests: other(meters.request_limit, configured.requests),
@@ -231,6 +265,7 @@ impl Seen {
         };
         let is_soon = self.limits_at.is_some_and(|at| now.saturating_duration_since(at) < LIMITS_INTERVAL);
         if limits == self.limits || is_soon {
+            self.is_idle &= limits == self.limits;
             return None;
         }
         (self.limits, self.limits_at) = (limits, Some(now));

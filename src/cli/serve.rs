@@ -152,7 +152,7 @@ async fn run(
     }
     let (service, draining, metrics) = (gateway.clone(), state.draining.clone(), state.metrics.clone());
     metrics.reloads().loaded();
-    tokio::spawn(Monitor::default().watch(metrics.clone()));
+    tokio::spawn(Monitor::default().watch(state.newest_status()));
     let left_out = Mutex::new(config.left_out.clone());
     let reload = Reload { source, options, rules, state, gateway, address, settings, left_out };
     tokio::spawn(reload.on_each(hangup, watch));

@@ -40,7 +40,7 @@ use crate::{
 struct Shared {
     listed: ModelList,
     metrics: Metrics,
-    status: Status,
+    status: Arc<Status>,
     draining: Draining,
 }
 
@@ -57,7 +57,7 @@ impl<S> Admin<S> {
     pub(crate) fn layer(
         config: &Config,
         metrics: Metrics,
-        (status, draining): (Status, Draining),
+        (status, draining): (Arc<Status>, Draining),
     ) -> impl Layer<S, Service = Self> {
         let listed = ModelList::new(config);
         let shared = Arc::new(Shared { listed, metrics, status, draining });

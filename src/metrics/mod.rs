@@ -33,10 +33,7 @@ pub(crate) use self::{
     scope::{BodyStats, RequestMetrics, ResponseHead, ScopeMetrics, Tokens},
     text::Format,
 };
-use crate::{
-    registry::{DeploymentState, Registry},
-    shared_map::SharedMap,
-};
+use crate::{registry::Registry, shared_map::SharedMap};
 
 /// The metrics of one gateway. Cheap to clone; two gateways in one process share nothing.
 #[derive(Clone, Debug, Default)]
@@ -67,16 +64,6 @@ struct Inner {
     connections: ConnectionMetrics,
     reloads: ReloadMetrics,
     registry: Registry,
-}
-
-/// A deployment in use, at one time.
-#[derive(Debug)]
-pub(crate) struct Watched {
-    pub(crate) group: Arc<str>,
-    pub(crate) id: Arc<str>,
-    /// The number of ended attempts by operation, class and status.
-    pub(crate) results: Vec<(ResultLabels, u64)>,
-    pub(crate) state: DeploymentState,
 }
 
 impl Metrics {
@@ -119,19 +106,6 @@ impl Metrics {
     /// Returns the counts of reloads.
     pub(crate) fn reloads(&self) -> &ReloadMetrics {
         &self.inner.reloads
-    }
-
-    /// Returns the deployments of the trees in use, in the order of their groups and ids.
-    pub(crate) fn watched(&self) -> Vec<Watched> {
-        let used = self.inner.deployments.lock().unwrap_or_else(PoisonError::into_inner).used();
-        let ids = used.iter().filter_map(|(labels, _)| label(labels, "deployment"));
-        let states = self.inner.registry.states(ids.map(|id| &**id));
-        let watched = used.iter().zip(states).filter_map(|((labels, metrics), state)| {
-            let (group, id) = (label(labels, "group")?, label(labels, "deployment")?);
-            let (group, id) = (Arc::clone(group), Arc::clone(id));
-            Some(Watched { group, id, results: metrics.results(), state: state? })
-        });
-        watched.collect()
     }
 
     /// Returns the counter of the lines of the access log that were lost.

@@ -181,11 +181,16 @@ impl ScopeMetrics {
         self.between_events.read_with(None)
     }
 
+    /// Returns the number of requests that have started.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of requests that have started and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
         let ended: u64 = self.results().into_iter().map(|(_, count)| count).sum();
         // The counters are not read at the same time.
-        self.begun.load(Ordering::Relaxed).saturating_sub(ended)
+        self.begun().saturating_sub(ended)
     }
 
     /// Returns the number of ended requests by operation, class and status.

@@ -5,7 +5,7 @@ mod data;
 pub(crate) mod page;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -60,6 +60,25 @@ pub(crate) struct DeploymentHandles {
     pub health: EndpointHealth,
     pub meters: Meters,
     pub metrics: Arc<ScopeMetrics>,
+}
+
+/// The status of the newest tree, for a reader that outlives the trees.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NewestStatus(Arc<Mutex<Weak<Status>>>);
+
+impl NewestStatus {
+    pub(crate) fn set(&self, status: &Arc<Status>) {
+        *self.lock() = Arc::downgrade(status);
+    }
+
+    /// Returns the status, unless its tree is gone.
+    pub(crate) fn get(&self) -> Option<Arc<Status>> {
+        self.lock().upgrade()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weak<Status>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The rights of a caller.
