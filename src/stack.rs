@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use tollgate_layers::{
-    Endpoint,
     balance::RateLimitBalanceLayer,
     context_window::ContextWindowFallbackLayer,
     cooldown::CooldownLayer,
@@ -18,11 +17,10 @@ use tollgate_layers::{
 use tower::ServiceBuilder;
 
 use crate::{
-    Error,
-    body::{BodyOutcome, Classifier, Response, Secrets},
+    body::{BodyOutcome, Classifier, Secrets},
     classify,
     config::{Config, Deployment, Group, Settings},
-    deployment::{self, peek::PeekLayer, record_attempt::RecordAttempt, upstream::Deployed},
+    deployment::{self, DeploymentStack, peek::PeekLayer, record_attempt::RecordAttempt, upstream::Deployed},
     error::Origin,
     front::{
         admin::Admin,
@@ -37,9 +35,9 @@ use crate::{
         request_body::ReadRequest,
     },
     gateway::Gateway,
-    group::{self, ArcService, instrument::Instrument},
+    group::{self, ArcService, instrument::Instrument, tags::Tagged},
     provider::{self, Encoder},
-    request::{self, Request},
+    request,
     spend::PriceList,
     state::State,
     tree::{
@@ -87,7 +85,7 @@ fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
     let router = Router::new(
         config,
         |d| deployment(limits.0, d, state),
-        |g, all| PreCallChecks::around((limits.0, g), all, |fit| group(limits, g, state, fit)),
+        |g, all| Tagged::around(g, all, |d| fitting(limits, g, state, d), |d| fitting(limits, g, state, d)),
     )?;
     let rules = FallbackRules::new(config);
     let tree = ServiceBuilder::new()
@@ -101,6 +99,16 @@ fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
         .layer(ContextWindowFallbackLayer::new(rules.larger(), BodyOutcome).with_preflight(rules.larger()))
         .service(router);
     Ok(tree)
+}
+
+/// Builds a group, behind a check of each request's input and region if the settings have one.
+fn fitting(
+    limits: (&Settings, MaxAttempts),
+    g: &Group,
+    state: &State,
+    deployments: Vec<impl DeploymentStack>,
+) -> ArcService {
+    PreCallChecks::around((limits.0, g), deployments, |fit| group(limits, g, state, fit))
 }
 
 /// Builds a group: retries above a balancer above the deployments.
@@ -185,14 +193,3 @@ const CLASSIFIER: Classifier = Classifier {
     failure: classify::failure,
     success: classify::success,
 };
-
-/// An alias for the bounds on a deployment's stack, which the balancer needs.
-trait DeploymentStack:
-    Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
-{
-}
-
-impl<S> DeploymentStack for S where
-    S: Endpoint<Request, Response = Response, Error = Error, Future: Send> + Send + Sync + 'static
-{
-}

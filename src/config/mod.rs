@@ -48,6 +48,7 @@ mod repeats;
 mod resolve;
 mod schema;
 mod snippet;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod vendors;
@@ -65,6 +66,7 @@ pub use model::{
 pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
 pub use schema::schema;
+pub use tags::TagRules;
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::{KeyAction, is_openai, key_action, nearest, shown_name};

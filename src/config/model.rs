@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, Diagnostic, ModelFacts, Pattern, Vendor};
+use super::{ClientKey, Diagnostic, ModelFacts, Pattern, TagRules, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -58,6 +58,8 @@ pub struct Group {
     pub name: Arc<str>,
     /// The deployments of the group, in file order. Never empty.
     pub deployments: Vec<Deployment>,
+    /// The rules of tag routing, if it is on for the group.
+    pub tags: Option<Arc<TagRules>>,
 }
 
 /// An entry of `model_list` that is left out, because it has an error.
@@ -123,6 +125,8 @@ pub struct Deployment {
     pub stream_usage: Option<bool>,
     /// The changes of a request's parameters, if there are any.
     pub parameters: Option<Arc<ParameterRules>>,
+    /// `tags`: the tags that choose the deployment if tag routing is on.
+    pub tags: Vec<Arc<str>>,
     /// `mock_response`: the response of a deployment without an upstream.
     pub mock: Option<MockResponse>,
     /// `model_info`: what is known about the model.
@@ -302,6 +306,8 @@ pub struct MockResponse {
 pub struct ModelInfo {
     /// `max_input_tokens`, if the file states it.
     pub max_input_tokens: Option<u64>,
+    /// `enable_tag_filtering`: true if tag routing is on for the group of the deployment.
+    pub tag_filtering: bool,
     /// `quota_group`: the name of the upstream account; deployments with equal names share their limits.
     pub quota_group: Option<Arc<str>>,
     /// `region_name` in `litellm_params`: the region of the deployment.

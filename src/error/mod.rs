@@ -62,6 +62,8 @@ pub(crate) enum Error {
         /// The reason, from the configuration.
         reason: Arc<str>,
     },
+    /// The tags of the request choose no deployment of the group.
+    TagsDenied(Arc<str>),
     /// Admission control refused the request: the gateway is at its limit of requests or of buffered bytes.
     Busy,
     /// An attempt, or the whole request, took too long.
@@ -122,6 +124,13 @@ impl fmt::Display for Error {
             }
             Self::Unserved { model, reason } => {
                 write!(f, "The model `{}` has no deployment that can be served: {reason}.", truncated(model))
+            }
+            Self::TagsDenied(model) => {
+                let model = truncated(model);
+                write!(
+                    f,
+                    "Not allowed to access the model `{model}` due to tags configuration: no deployment has these tags."
+                )
             }
             Self::Busy => {
                 f.write_str("The gateway is at its limit of concurrent requests. Try again in a second.")

@@ -115,6 +115,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::UnknownModel(_) | Error::Unserved { .. } => {
             (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found")
         }
+        Error::TagsDenied(_) => (StatusCode::UNAUTHORIZED, "permission_error", "tags_not_allowed"),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),
         Error::Elapsed(elapsed) => {
             (StatusCode::REQUEST_TIMEOUT, "timeout_error", elapsed.name().unwrap_or("timeout"))

@@ -19,7 +19,8 @@ impl HasOutcome for Error {
             | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_)
-            | Self::Unserved { .. } => OutcomeKind::BadRequest.outcome().refused(),
+            | Self::Unserved { .. }
+            | Self::TagsDenied(_) => OutcomeKind::BadRequest.outcome().refused(),
             Self::PreCall(PreCallError::ContextWindow { .. }) => {
                 OutcomeKind::ContextWindow.outcome().refused()
             }

@@ -3,5 +3,6 @@
 mod erased;
 pub(crate) mod instrument;
 pub(crate) mod settings;
+pub(crate) mod tags;
 
 pub(crate) use erased::ArcService;

@@ -41,6 +41,7 @@ fn deployment(target: Target) -> Deployment {
         cooldown_time: None,
         allowed_fails: None,
         allowed_fails_policy: ErrorCounts::default(),
+        tags: Vec::new(),
         defaults: vec![("seed".into(), "7".into())],
         parameters: None,
         mock: None,

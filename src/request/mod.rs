@@ -8,6 +8,7 @@ mod keys;
 mod parameters;
 mod splice;
 mod spliced_body;
+mod tags;
 
 use std::{
     ops::{Deref, Range},
@@ -23,6 +24,7 @@ pub(crate) use frames::BodyFrames;
 pub(crate) use keys::TopLevelKeys;
 pub(crate) use parameters::renamed;
 pub use spliced_body::SplicedBody;
+pub(crate) use tags::RequestTags;
 
 pub(crate) use crate::body::Response;
 use crate::config::{FallbackTarget, Fallbacks, Midstream};
@@ -138,6 +140,8 @@ pub(crate) struct Overrides {
     pub midstream: Option<Midstream>,
     /// `allowed_model_region`.
     pub allowed_model_region: Option<Arc<str>>,
+    /// `tags`, `metadata.tags`, `x-litellm-tags`. Boxed, because they are rare.
+    pub tags: Option<Box<RequestTags>>,
 }
 
 impl Overrides {

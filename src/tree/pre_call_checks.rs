@@ -5,6 +5,9 @@
 //! deployments there is a stack with those that remain; all of them share the meters, the health and the metrics of their
 //! deployments. A group without the setting has one stack and no check.
 //!
+//! In a group with [tag routing](crate::group::tags) a stack counts for a request only if the tags of the request choose
+//! one of its deployments, so that a request that its tagged deployments do not fit is refused for that reason.
+//!
 //! Hazard: the input is estimated (bytes / 4). Near a limit the estimate may be wrong in either direction.
 
 use std::{future::ready, sync::Arc};
@@ -14,9 +17,9 @@ use tower::{Layer, service_fn};
 use crate::{
     Error,
     body::BoxResponseFuture,
-    config::{Deployment, Group, Settings},
+    config::{Deployment, Group, Settings, TagRules},
     error::PreCallError,
-    group::ArcService,
+    group::{ArcService, tags::tags},
     request::{Operation, Request},
 };
 
@@ -24,6 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct PreCallChecks {
     variants: Arc<[Variant]>,
+    tags: Option<Arc<TagRules>>,
 }
 
 /// The deployments of a group in one region, or in any, with at least this context window.
@@ -31,6 +35,8 @@ pub(crate) struct PreCallChecks {
 struct Variant {
     region: Option<Arc<str>>,
     window: u64,
+    /// The positions of the deployments in the group.
+    deployments: Vec<usize>,
     service: ArcService,
 }
 
@@ -49,11 +55,11 @@ impl PreCallChecks {
             let fits = |deployment: &Deployment| {
                 is_in(deployment, region.as_deref()) && window_of(deployment) >= window
             };
-            let remaining = group.deployments.iter().zip(&deployments).filter(|(known, _)| fits(known));
-            let service = build(remaining.map(|(_, deployment)| deployment.clone()).collect());
-            Variant { region, window, service }
+            let remaining: Vec<_> = (0..deployments.len()).filter(|n| fits(&group.deployments[*n])).collect();
+            let service = build(remaining.iter().map(|n| deployments[*n].clone()).collect());
+            Variant { region, window, deployments: remaining, service }
         });
-        let checks = Self { variants: variants.collect() };
+        let checks = Self { variants: variants.collect(), tags: group.tags.clone() };
         ArcService::layer().layer(service_fn(move |request| checks.call(request)))
     }
 
@@ -67,7 +73,10 @@ impl PreCallChecks {
     /// Returns the stack for a request: of those in its region the one with the smallest window that is large enough.
     fn find(&self, request: &Request) -> Result<&ArcService, PreCallError> {
         let region = request.info.overrides.allowed_model_region.as_ref();
-        let in_region = || self.variants.iter().filter(|variant| variant.region.as_ref() == region);
+        let in_region = || {
+            let there = self.variants.iter().filter(|variant| variant.region.as_ref() == region);
+            there.filter(|variant| self.tags_admit(variant, request))
+        };
         let tokens = input(request);
         if let Some(variant) = in_region().find(|variant| variant.window >= tokens) {
             return Ok(&variant.service);
@@ -79,6 +88,12 @@ impl PreCallChecks {
                 Err(PreCallError::ContextWindow { tokens, max })
             }
         }
+    }
+
+    /// Returns true if the tags of a request choose a deployment of the stack.
+    fn tags_admit(&self, variant: &Variant, request: &Request) -> bool {
+        let tags = tags(request);
+        self.tags.as_ref().is_none_or(|rules| variant.deployments.iter().any(|n| rules.admits(*n, tags)))
     }
 }
 

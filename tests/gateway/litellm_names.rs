@@ -13,7 +13,7 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 29] = [
+const SERVED: [&str; 30] = [
     "additional_drop_params",
     "allowed_openai_params",
     "api_base",
@@ -40,6 +40,7 @@ const SERVED: [&str; 29] = [
     "request_timeout",
     "rpm",
     "stream_timeout",
+    "tags",
     "timeout",
     "tpm",
     "weight",
@@ -99,7 +100,7 @@ async fn no_name_of_litellm_reaches_an_upstream_from_a_file() {
     let served = "      cooldown_time: 1\n      max_parallel_requests: 9\n      num_retries: 0\n      order: 1\n      \
                   organization: o\n      rpm: 60\n      tpm: 60000\n      weight: 1\n      stream_timeout: 60\n      \
                   input_cost_per_token: 1\n      output_cost_per_token: 1\n      timeout: 60\n      request_timeout: 60\n      \
-                  drop_params: true\n      fallbacks: [m]\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
+                  drop_params: true\n      fallbacks: [m]\n      tags: [canary]\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
     let yaml = file(&upstream.url(), &(params + served));
     let gateway = Start::new(&yaml).argument("--accept-unsafe").go().await;
     assert_eq!(gateway.chat("m", json!({})).await.status, 200);

@@ -38,6 +38,7 @@ mod served_tls;
 mod status;
 mod stream_usage;
 mod streams;
+mod tags;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;

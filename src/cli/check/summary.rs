@@ -168,6 +168,7 @@ fn details(d: &Deployment) -> String {
         ("parallel ", number(limits.parallel.map(u64::from))),
         ("weight ", limits.weight.map(|weight| weight.to_string())),
         ("order ", limits.order.map(|order| order.to_string())),
+        ("tags ", Some(joined(d.tags.iter().map(|tag| &**tag))).filter(|tags| !tags.is_empty())),
         ("no key", has_no_key(d).then(String::new)),
         ("sends ", Some(sends).filter(|names| !names.is_empty())),
     ];

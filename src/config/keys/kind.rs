@@ -41,6 +41,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "model",
             "model_name",
             "quota_group",
+            "tag_routing_prefix",
         ],
     ),
     (
@@ -89,6 +90,8 @@ const KINDS: &[(Kind, &[&str])] = &[
         Kind::Boolean,
         &[
             "disable_cooldowns",
+            "enable_tag_filtering",
+            "tag_filtering_match_any",
             "drop_params",
             "enable_mid_stream_fallback_continuation",
             "fallback_on_context_window",
@@ -108,6 +111,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "default_fallbacks",
             "fallbacks",
             "include",
+            "tags",
         ],
     ),
     (

@@ -48,6 +48,7 @@ pub(super) const PARAMS: &[&str] = &[
     "allowed_openai_params",
     "litellm_credential_name",
     "fallbacks",
+    "tags",
 ];
 
 /// The settings in `model_info`. Any other key there is information without effect.
@@ -63,6 +64,7 @@ pub(super) const INFO: &[&str] = &[
     "quota_group",
     "allowed_fails",
     "allowed_fails_policy",
+    "enable_tag_filtering",
     "cooldown_time",
     "rpm",
     "tpm",
@@ -94,6 +96,9 @@ pub(super) const SETTINGS: &[&str] = &[
     "enable_mid_stream_fallback_continuation",
     "json_logs",
     "set_verbose",
+    "enable_tag_filtering",
+    "tag_filtering_match_any",
+    "tag_routing_prefix",
 ];
 
 /// The settings in `general_settings`.

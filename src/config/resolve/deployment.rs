@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, model_facts, parameters, policies, target};
+use super::{defaults, model_facts, parameters, policies, tags, target};
 use crate::config::{
     Deployment, ErrorCounts, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts,
     TokenAccounting,
@@ -84,6 +84,7 @@ pub(super) fn resolve(
             .map_or_else(ErrorCounts::default, |n| policies::counts(n, "AllowedFails", sink)),
         defaults: defaults::resolve(&entry.params, vendor, sink),
         parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
+        tags: tags::of(entry, sink),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: ModelInfo { facts, region, ..info(entry, sink) },
@@ -165,6 +166,11 @@ fn info(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> ModelInfo {
     warn_unsupported(&entry.info, sink);
     ModelInfo {
         max_input_tokens: entry.info.get("max_input_tokens").and_then(|n| read::whole(n, 1, sink)),
+        tag_filtering: entry
+            .info
+            .get("enable_tag_filtering")
+            .and_then(|n| read::boolean(n, sink))
+            .unwrap_or_default(),
         quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
         ..ModelInfo::default()
     }

@@ -13,6 +13,7 @@ mod model_facts;
 mod parameters;
 mod policies;
 mod settings;
+mod tags;
 mod target;
 
 use std::{
@@ -35,7 +36,8 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     settings::warn_unknown(&raw, sink);
     let ids = id::assign(&mut raw.entries, sink);
     add_default_params(&mut raw, sink);
-    let (groups, left_out) = deployments(&raw, ids, sink);
+    let (mut groups, left_out) = deployments(&raw, ids, sink);
+    tags::resolve(&raw, &mut groups, sink);
     let mut names = KnownNames::new(&groups, &left_out);
     let mut unserved = unserved_groups(&groups, &left_out);
     let aliases = aliases(&raw, &mut names, &mut unserved, sink);
@@ -92,7 +94,11 @@ fn deployments(
         let index = *indices.entry(&entry.name).or_insert(groups.len());
         match groups.get_mut(index) {
             Some(group) => group.deployments.push(deployment),
-            None => groups.push(Group { name: deployment.group.clone(), deployments: vec![deployment] }),
+            None => groups.push(Group {
+                name: deployment.group.clone(),
+                deployments: vec![deployment],
+                tags: None,
+            }),
         }
     }
     (groups, left_out)

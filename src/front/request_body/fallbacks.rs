@@ -129,7 +129,9 @@ fn with_parameters(name: &str, object: &Object<'_>) -> Result<FallbackTarget, In
             }
             metadata::KEY if !metadata::is_accepted(&object.value(member)) => {}
             key => match key_action(key) {
-                KeyAction::Pass => parameters.push((key.into(), object.value(member).into())),
+                KeyAction::Pass | KeyAction::Metadata => {
+                    parameters.push((key.into(), object.value(member).into()))
+                }
                 KeyAction::Strip | KeyAction::Reject => {
                     return Err(InvalidRequest::value(
                         at(),

@@ -46,6 +46,9 @@ fn partition(object: &Object<'_>) -> Layout {
 
 /// Returns true if the member is sent upstream.
 fn is_sent(object: &Object<'_>, member: &Member<'_>) -> bool {
-    key_action(&member.key) == KeyAction::Pass
-        && (member.key != metadata::KEY || metadata::is_accepted(&object.value(member)))
+    match key_action(&member.key) {
+        KeyAction::Pass => true,
+        KeyAction::Metadata => metadata::is_accepted(&object.value(member)),
+        KeyAction::Strip | KeyAction::Reject | KeyAction::Override => false,
+    }
 }

@@ -29,7 +29,7 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
     let mut parsed = ParsedOverrides::default();
     for member in &object.members {
         let action = key_action(&member.key);
-        if matches!(action, KeyAction::Override | KeyAction::Reject) {
+        if matches!(action, KeyAction::Override | KeyAction::Reject | KeyAction::Metadata) {
             parsed.take(&member.key, action, &object.value(member))?;
         }
     }
@@ -65,6 +65,9 @@ impl ParsedOverrides {
         into.stream_timeout = stream_timeout.unwrap_or(into.stream_timeout);
         let trimmed = |name: &str, text: &str| midstream(name, text.trim());
         into.midstream = header(headers, "x-tollgate-midstream", trimmed)?.or(into.midstream);
+        if let Some(text) = headers.get("x-litellm-tags").and_then(|value| value.to_str().ok()) {
+            into.tags.get_or_insert_default().add_header(text);
+        }
         Ok(())
     }
 
@@ -79,6 +82,10 @@ impl ParsedOverrides {
             "timeout" if set => self.timeout = seconds(key, &literal(value))?,
             "stream_timeout" if set => into.stream_timeout = seconds(key, &literal(value))?,
             "disable_fallbacks" if set => into.disable_fallbacks = boolean(key, value)?,
+            "tags" if set => into.tags.get_or_insert_default().add_body(value),
+            "metadata" if set && value.contains("\"tags\"") => {
+                into.tags.get_or_insert_default().add_metadata(value);
+            }
             "midstream_fallback" if set => into.midstream = Some(midstream(key, &literal(value))?),
             "allowed_model_region" if set => into.allowed_model_region = Some(text(key, value)?),
             // An explicit null replaces the configured list by an empty one.

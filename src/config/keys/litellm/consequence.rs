@@ -80,7 +80,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         ],
         "nothing limits what is spent",
     ),
-    (&["enable_tag_filtering", "tag_regex", "tags"], "every request may use every deployment of its group"),
+    (&["tag_regex"], "every request may use every deployment of its group"),
     (
         &["access_groups", "access_windows", "supported_environments", "team_id"],
         "every client may use the deployment",

@@ -21,6 +21,8 @@ pub(crate) enum KeyAction {
     Reject,
     /// Apply it as an override, and do not send it upstream.
     Override,
+    /// Read the tags in it, and send it upstream if OpenAI accepts it.
+    Metadata,
 }
 
 /// A name, the grade of the warning if `litellm_params` has it and it is not served, and the action on it in a request.
@@ -176,9 +178,10 @@ mod tests {
 
     #[test]
     fn a_key_that_upstreams_know_is_passed_on() {
-        for name in ["user", "metadata", "store", "priority", "cache_prompt", "", "x"] {
+        for name in ["user", "store", "priority", "cache_prompt", "", "x"] {
             assert_eq!(key_action(name), Pass, "{name}");
         }
+        assert_eq!(key_action("metadata"), KeyAction::Metadata);
         for name in COMMON {
             assert!(KEYS.iter().all(|(known, ..)| *known != name), "{name}");
             assert!(PREFIXES.iter().all(|(prefix, ..)| !name.starts_with(prefix)), "{name}");
@@ -197,7 +200,8 @@ mod tests {
             let served = super::super::PARAMS.contains(&name) || super::super::is_openai(name);
             assert!(served || is_litellm_param(name), "a file may send {name}");
             let passes = ["model", "metadata"].contains(&name);
-            assert_eq!(key_action(name) == Pass, passes, "a client may send {name}");
+            let is_sent = matches!(key_action(name), Pass | KeyAction::Metadata);
+            assert_eq!(is_sent, passes, "a client may send {name}");
         }
     }
 }

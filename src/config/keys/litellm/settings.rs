@@ -27,19 +27,18 @@ pub(super) static SECTIONS: [(&str, Grade); 18] = [
 ];
 
 /// The keys of `model_info` that restrict the use of a deployment.
-pub(super) static INFO: [(&str, Grade); 8] = [
+pub(super) static INFO: [(&str, Grade); 7] = [
     ("access_groups", Unsafe),
     ("access_windows", Unsafe),
     ("allow_fail_open", Harmless),
     ("blocked", Unsafe),
-    ("enable_tag_filtering", Unsafe),
     ("supported_environments", Unsafe),
     ("team_id", Unsafe),
     ("team_public_model_name", Lost),
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 453] = [
+pub(super) static SETTINGS: [(&str, Grade); 450] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -213,7 +212,6 @@ pub(super) static SETTINGS: [(&str, Grade); 453] = [
     ("enable_openai_websocket_passthrough", Lost),
     ("enable_preview_features", Harmless),
     ("enable_public_model_hub", Lost),
-    ("enable_tag_filtering", Unsafe),
     ("enable_weighted_failover", Lost),
     ("enforce_fallback_model_access", Lost),
     ("enforce_rbac", Lost),
@@ -452,8 +450,6 @@ pub(super) static SETTINGS: [(&str, Grade); 453] = [
     ("suppress_debug_info", Harmless),
     ("suppress_startup_output", Harmless),
     ("tag_budget_config", Unsafe),
-    ("tag_filtering_match_any", Harmless),
-    ("tag_routing_prefix", Harmless),
     ("team_metadata_schema", Harmless),
     ("team_metadata_validation_error_message", Harmless),
     ("team_metadata_validation_timeout", Harmless),

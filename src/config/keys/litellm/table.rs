@@ -1,7 +1,7 @@
 //! The table of LiteLLM's keys in `litellm_params` and in requests.
 
 use super::{
-    KeyAction::{Override, Pass, Reject, Strip},
+    KeyAction::{Metadata, Override, Pass, Reject, Strip},
     Row,
 };
 use crate::config::Grade::{Harmless, Lost, Unsafe};
@@ -22,7 +22,7 @@ pub(in crate::config::keys) static PREFIXES: [Row; 11] = [
 ];
 
 /// All names, in alphabetical order. Keys of requests alone have no grade.
-pub(in crate::config::keys) static KEYS: [Row; 264] = [
+pub(in crate::config::keys) static KEYS: [Row; 265] = [
     ("_agentic_loop_api_surface", Some(Harmless), Strip),
     ("_agentic_loop_depth", Some(Harmless), Strip),
     ("_agentic_loop_fingerprints", Some(Harmless), Strip),
@@ -180,6 +180,7 @@ pub(in crate::config::keys) static KEYS: [Row; 264] = [
     ("max_parallel_requests", None, Strip),
     ("max_retries", Some(Lost), Strip),
     ("merge_reasoning_content_in_choices", Some(Lost), Strip),
+    ("metadata", None, Metadata),
     ("midstream_fallback", None, Override),
     ("milvus_db_name", Some(Lost), Strip),
     ("milvus_partition_names", Some(Lost), Strip),
@@ -252,7 +253,7 @@ pub(in crate::config::keys) static KEYS: [Row; 264] = [
     ("supports_system_message", Some(Harmless), Strip),
     ("switchyard_router_config", Some(Lost), Strip),
     ("tag_regex", Some(Unsafe), Strip),
-    ("tags", Some(Unsafe), Strip),
+    ("tags", None, Override),
     ("tenant_id", Some(Lost), Reject),
     ("text_completion", Some(Harmless), Strip),
     ("thought_signature_in_tool_call_id", Some(Lost), Strip),
