@@ -124,6 +124,7 @@ pub mod context_window;
 pub mod cooldown;
 pub mod endpoint;
 pub mod fallback;
+pub mod ledger;
 pub mod outcome;
 pub mod quota;
 pub mod retry;
