@@ -21,7 +21,7 @@ fn root() -> PathBuf {
 
 fn documents() -> Vec<Document> {
     let mut found = Vec::new();
-    for folder in ["", "docs", "layers", "layers/http"] {
+    for folder in ["", "docs", "layers", "layers/http", "layers/redis"] {
         for entry in root().join(folder).read_dir().unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

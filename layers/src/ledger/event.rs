@@ -46,8 +46,9 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the event as it is after `age` in the ledger; `None` if it has expired.
-    pub(super) fn after(&self, age: Duration) -> Option<Self> {
+    /// Returns the event as it is after this time in the ledger; `None` if it has expired.
+    #[must_use]
+    pub fn after(&self, age: Duration) -> Option<Self> {
         let mut event = self.clone();
         if let Self::ServerHold { remaining, .. } | Self::CoolingDown { remaining, .. } = &mut event {
             *remaining = remaining.checked_sub(age).filter(|left| !left.is_zero())?;

@@ -1,0 +1,39 @@
+//! A [`Ledger`](tollgate_layers::ledger) of [`tollgate_layers`] in Redis or Valkey: limits that several processes share,
+//! without a request that waits for it.
+//!
+//! Each process has a lease for a part of each limit, which its meters enforce alone. The server records the parts of all
+//! processes; [`RedisLedger`] is the connection to it, as a tower service. A server that cannot be reached changes
+//! nothing: leases stay valid.
+//!
+//! The server is Redis 6.2 or later, Valkey, or a service that speaks their protocol and has Lua scripts and streams: one
+//! server, a cluster, or one that sentinels name ([`Servers`]). TLS (`rediss://`) is rustls with the provider that the
+//! program has compiled in or installed.
+//!
+//! # In the server
+//! All keys have one hash tag, `tollgate:{namespace}:...`, and each script declares them all. A sync is one `EVALSHA`, or
+//! `EVAL` if the server does not know the script; `SCRIPT LOAD`, which some proxies refuse, is never sent. Events are a
+//! stream, read by a second connection.
+//!
+//! | key | type | content | expires |
+//! |---|---|---|---|
+//! | `meta` | hash | the generation of the data, the time of the last sync | never |
+//! | `replicas` | hash | the time of the last sync of each replica, for ten minutes | never |
+//! | `events` | stream | the last 10,000 events | never |
+//! | `limit:KEY` | hash | the window in force, and the last report of each replica | ten minutes after the last report |
+//!
+//! A loss of the data, by a restart or an eviction, is noticed and repaired: replicas declare what they hold.
+
+mod connection;
+mod event;
+mod ledger;
+mod script;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+pub use redis;
+
+pub use self::{
+    connection::{ServerInfo, Servers},
+    ledger::{LedgerFuture, RedisLedger, RedisLedgerConfig, RedisLedgerError},
+};

@@ -1,0 +1,5 @@
+//! Tests against real servers.
+
+mod differential;
+mod service;
+mod world;
