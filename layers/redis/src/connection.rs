@@ -15,7 +15,7 @@ use redis::{
 /// The servers of a ledger.
 #[derive(Clone, Debug)]
 pub enum Servers {
-    /// One server.
+    /// A single server.
     Single(ConnectionInfo),
     /// A cluster, by some of its nodes. All keys of one ledger are in one slot.
     Cluster(Vec<ConnectionInfo>),
