@@ -59,7 +59,18 @@ pub(crate) struct RunningTimeouts {
     end: Option<Instant>,
 }
 
-/// The kind of deadline that has passed.
+/// The deadlines of an attempt, in the order in which two at the same time count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    End,
+    FirstContent,
+    Attempt,
+    Idle,
+    Whole,
+    Hold,
+}
+
+/// The consequence of a deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// The longest hold of the head has passed.
@@ -161,29 +172,45 @@ impl RunningTimeouts {
         self.hold = None;
     }
 
-    fn due(&self) -> Option<(Instant, Due)> {
-        let due = |kind, (at, limit)| (at, Due::Error(BodyError::Timeout { kind, limit }));
-        let end = self.end.map(|at| (self.whole.map_or(at, |whole| at.min(whole)), Due::End));
-        let idle = self.idle.zip(self.last_frame).filter(|_| end.is_none());
-        let idle = idle.and_then(|(limit, last)| Some((last.checked_add(limit.after)?, limit)));
-        [
-            // First: of two at the same time, the first counts.
-            end,
-            self.first.map(|first| due(TimeoutKind::FirstContent, first)),
-            self.attempt.map(|attempt| due(TimeoutKind::Attempt, attempt)),
-            idle.map(|idle| due(TimeoutKind::Idle, idle)),
-            self.whole.map(|at| (at, Due::Error(BodyError::Deadline))),
-            self.hold.map(|at| (at, Due::Hold)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
+    /// Returns the earliest deadline. Called with each event, so it makes no [`Due`] of those that have not passed.
+    fn earliest(&self) -> Option<(Instant, Deadline)> {
+        let idle = self.idle.zip(self.last_frame).filter(|_| self.end.is_none());
+        let mut earliest: Option<(Instant, Deadline)> = None;
+        for (deadline, at) in [
+            (Deadline::End, self.end.map(|at| self.whole.map_or(at, |whole| at.min(whole)))),
+            (Deadline::FirstContent, self.first.map(|(at, _)| at)),
+            (Deadline::Attempt, self.attempt.map(|(at, _)| at)),
+            (Deadline::Idle, idle.and_then(|(limit, last)| last.checked_add(limit.after))),
+            (Deadline::Whole, self.whole),
+            (Deadline::Hold, self.hold),
+        ] {
+            // Of two at the same time, the first counts.
+            if let Some(at) = at
+                && earliest.is_none_or(|(first, _)| at < first)
+            {
+                earliest = Some((at, deadline));
+            }
+        }
+        earliest
     }
 
-    /// Returns the earliest deadline once it has passed.
+    /// Returns the consequence of a deadline that has passed.
+    fn due(&self, passed: Deadline) -> Due {
+        let limit = match passed {
+            Deadline::FirstContent => self.first.map(|(_, limit)| (TimeoutKind::FirstContent, limit)),
+            Deadline::Attempt => self.attempt.map(|(_, limit)| (TimeoutKind::Attempt, limit)),
+            Deadline::Idle => self.idle.map(|limit| (TimeoutKind::Idle, limit)),
+            Deadline::Whole => None,
+            Deadline::End => return Due::End,
+            Deadline::Hold => return Due::Hold,
+        };
+        Due::Error(limit.map_or(BodyError::Deadline, |(kind, limit)| BodyError::Timeout { kind, limit }))
+    }
+
+    /// Returns the consequence of the earliest deadline once it has passed.
     pub(crate) fn poll(&self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Due> {
-        let Some((at, due)) = self.due() else { return Poll::Pending };
-        timer.poll_at(at, cx).map(|()| due)
+        let Some((at, deadline)) = self.earliest() else { return Poll::Pending };
+        timer.poll_at(at, cx).map(|()| self.due(deadline))
     }
 
     /// Polls the first-content limit while the response head is pending. The attempt limit and the deadline are
