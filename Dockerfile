@@ -10,4 +10,6 @@ COPY --from=build /src/target/release/tollgate /usr/bin/tollgate
 # Other containers and the port mapping reach no loopback address.
 ENV HOST=0.0.0.0 PORT=8000 TOLLGATE_CONFIG=/etc/tollgate/config.yaml
 EXPOSE 8000
+# Ready: it serves, and no shutdown has begun. The image has no shell and no curl.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["/usr/bin/tollgate", "health"]
 ENTRYPOINT ["/usr/bin/tollgate"]

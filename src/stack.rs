@@ -160,7 +160,7 @@ fn deployment(
     let origin = Arc::new(Origin::of(d, &state.metrics));
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)
-        .with_prices(PriceList::of(d))
+        .with_prices(PriceList::of(d), origin.metrics.nanodollars())
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_event_limit(settings.max_event_bytes)
         .with_held_events(state.held_events(settings))

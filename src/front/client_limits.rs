@@ -27,7 +27,7 @@ use crate::{
     error::{KeyLimit, KeyLimitKind},
     group::ArcService,
     request::{BeginCall, Client, EndCall, Request},
-    spend::{Budget, Spending},
+    spend::Spending,
 };
 
 /// Refuses the requests of a client that may not call the model or has reached a limit. See the [module](self).
@@ -61,7 +61,7 @@ impl ClientLimits {
     /// # Errors
     ///
     /// [`Error::ModelDenied`] or [`Error::KeyLimit`] if the request is refused.
-    fn limited(&self, client: &Client, request: Request) -> Result<BoxResponseFuture, Error> {
+    fn limited(&self, client: &Arc<Client>, request: Request) -> Result<BoxResponseFuture, Error> {
         if let Some(model) = client.first_denied(&request) {
             return Err(Error::ModelDenied(Arc::clone(model)));
         }
@@ -70,7 +70,7 @@ impl ClientLimits {
             return Err(Error::KeyLimit(KeyLimit { kind, retry_after: spent.renewed_after }));
         }
         let spending = request.context.spending.clone().unwrap_or_default();
-        let tracking = ClientTracking { spending, budget: client.budget.clone() };
+        let tracking = ClientTracking { spending, client: Arc::clone(client) };
         let meters = client.meters.clone();
         let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(tracking).with_cost(cost);
         let (mut quota, now) = (quota.layer(self.tree.clone()), Instant::now());
@@ -100,13 +100,13 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
 #[derive(Clone, Debug)]
 struct ClientTracking {
     spending: Arc<Spending>,
-    budget: Option<Arc<Budget>>,
+    client: Arc<Client>,
 }
 
 impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
     fn track(&self, quota: QuotaGuard, result: Result<Response, Error>) -> Result<Response, Error> {
-        let Self { spending, budget } = self.clone();
-        BodyOutcome.track(ClientCharge::new(quota, spending, budget), result)
+        let costs = (self.client.budget.clone(), self.client.metrics.nanodollars());
+        BodyOutcome.track(ClientCharge::new(quota, Arc::clone(&self.spending), costs), result)
     }
 }
 

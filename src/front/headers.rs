@@ -139,7 +139,7 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     if outcome.class() != Class::Success {
         write_failure(&mut headers, context, outcome);
     }
-    if let Some(spending) = &context.spending {
+    if let Some(spending) = context.spending.as_ref().filter(|_| context.states_cost) {
         write_cost(&mut headers, response, spending);
     }
     if let Some(client) = &context.client {

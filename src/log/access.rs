@@ -63,6 +63,9 @@ pub(super) fn write(record: &Record, format: LogFormat, out: &mut String) {
     }
     times(record, &mut line);
     tokens(record, &mut line);
+    if let Some(cost) = course.cost {
+        line.number("cost", cost);
+    }
     line.number("bytes_in", course.bytes);
     line.number("bytes_out", response.bytes);
     if !course.attempts.is_empty() {

@@ -8,22 +8,27 @@ use super::{
     snapshot, states,
     text::{Kind, Label, Writer},
 };
+use crate::spend::NANO;
 
 impl Metrics {
     /// Writes all families.
     pub(super) fn encode(&self, writer: &mut Writer) {
         let gateway = vec![(Vec::new(), self.gateway())];
         let groups = snapshot(&self.inner.groups);
-        let deployments = snapshot(&self.inner.deployments);
+        let (deployments, keys) = (snapshot(&self.inner.deployments), snapshot(&self.inner.keys));
         let scopes = [
             ("tollgate_requests", "calls of models by clients", &gateway),
             ("tollgate_group_requests", "requests that reached a group", &groups),
-            ("tollgate_key_requests", "calls of models with a client key", &snapshot(&self.inner.keys)),
+            ("tollgate_key_requests", "calls of models with a client key", &keys),
             ("tollgate_deployment_attempts", "attempts on a deployment", &deployments),
         ];
         for (name, of, scopes) in scopes {
             ScopeFamilies { name, of, scopes }.encode(writer);
         }
+        let help = "Cost of the attempts on a deployment, in US dollars, where costs are read.";
+        encode_cost(("tollgate_deployment_cost_dollars", help), &deployments, writer);
+        let help = "Cost of the requests with a client key, in US dollars.";
+        encode_cost(("tollgate_key_cost_dollars", help), &keys, writer);
         self.encode_broken_events(&deployments, writer);
         encode_groups(&groups, writer);
         self.encode_states(&deployments, writer);
@@ -97,6 +102,15 @@ fn encode_groups(groups: &Scopes, writer: &mut Writer) {
     let mut family = writer.family("tollgate_group_queue_wait_seconds", Kind::Histogram, help);
     for (labels, (_, waits)) in queues.iter().filter(|(_, (_, waits))| waits.count > 0) {
         family.histogram(labels, waits);
+    }
+}
+
+/// Writes the costs of the scopes that have any.
+fn encode_cost((name, help): (&str, &str), scopes: &Scopes, writer: &mut Writer) {
+    let mut family = writer.family(name, Kind::Counter, help);
+    let costs = scopes.iter().map(|(labels, meter)| (labels, meter.nanodollars().load(Ordering::Relaxed)));
+    for (labels, cost) in costs.filter(|(_, cost)| *cost > 0) {
+        family.sample(&borrowed(labels), cost as f64 / NANO);
     }
 }
 

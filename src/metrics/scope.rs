@@ -64,6 +64,8 @@ pub(crate) struct ScopeMetrics {
     /// The mean time between two events, of each stream.
     between_events: Histogram,
     tokens: [AtomicU64; 3],
+    /// Of a deployment or a client key: the cost in nanodollars.
+    nanodollars: Arc<AtomicU64>,
     pub(super) broken_events: Arc<AtomicU64>,
     /// Of a group: attempts that followed a failed one, by the class of the failure.
     retries: [AtomicU64; Class::COUNT],
@@ -116,6 +118,11 @@ impl ScopeMetrics {
         for (total, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
             total.fetch_add(count.into(), Ordering::Relaxed);
         }
+    }
+
+    /// Returns the counter of the cost, in nanodollars.
+    pub(crate) fn nanodollars(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.nanodollars)
     }
 
     /// Counts an attempt that follows a failed one of this class.

@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tollgate_layers::{Class, Outcome};
 
 use super::{Attempt, Course, Trace};
-use crate::{error::Origin, metrics::BodyStats};
+use crate::{error::Origin, metrics::BodyStats, spend::Spending};
 
 /// The part of a record that the layers below the front complete. Shared by the layers and the response's body.
 pub(crate) struct Draft {
     start: Instant,
     trace: Option<Trace>,
+    spending: Arc<Spending>,
     course: Mutex<Course>,
 }
 
@@ -34,12 +35,17 @@ pub(crate) struct AttemptResult {
 impl Draft {
     /// Returns an empty draft of a request that arrived at `start`.
     pub(crate) fn new(start: Instant, trace: Option<Trace>) -> Self {
-        Self { start, trace, course: Mutex::default() }
+        Self { start, trace, spending: Arc::default(), course: Mutex::default() }
     }
 
     /// Returns the header `traceparent` for the upstream of the attempt that begins, if requests are traced.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         self.trace?.traceparent(self.course().attempts.len())
+    }
+
+    /// Returns the spending of the request, which its attempts add to.
+    pub(crate) fn spending(&self) -> Arc<Spending> {
+        Arc::clone(&self.spending)
     }
 
     /// Returns the time from the arrival to `at`.
@@ -82,9 +88,9 @@ impl Draft {
         AttemptHandle { draft: Some(Arc::clone(self)), index }
     }
 
-    /// Takes the course.
+    /// Takes the course. The response has ended, so its attempts are charged.
     pub(super) fn take(&self) -> Course {
-        std::mem::take(&mut *self.course())
+        Course { cost: self.spending.dollars(), ..std::mem::take(&mut *self.course()) }
     }
 
     fn course(&self) -> MutexGuard<'_, Course> {

@@ -102,6 +102,8 @@ pub(crate) struct Course {
     pub attempts: Vec<Attempt>,
     /// The groups that were called after the first.
     pub fallbacks: Vec<Arc<str>>,
+    /// The cost of all attempts in dollars, if their prices are known.
+    pub cost: Option<f64>,
 }
 
 /// An attempt on a deployment.

@@ -23,6 +23,17 @@ struct State {
     ends: Option<SystemTime>,
 }
 
+/// The use of a budget at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BudgetUse {
+    /// The limit in dollars.
+    pub max: f64,
+    /// The spent dollars of the present period.
+    pub spent: f64,
+    /// The time until the budget is renewed. None if it never is, or if it was not used since.
+    pub renewed_after: Option<Duration>,
+}
+
 /// The error of a budget that is spent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BudgetSpent {
@@ -61,6 +72,15 @@ impl Budget {
         }
         let renewed_after = state.ends.and_then(|ends| ends.duration_since(now).ok());
         Err(BudgetSpent { max, renewed_after })
+    }
+
+    /// Returns the use of the budget at `now`. Reading it begins no period.
+    pub(crate) fn usage(&self, now: SystemTime) -> BudgetUse {
+        let state = self.state();
+        let has_ended = state.ends.is_some_and(|ends| ends <= now);
+        let spent = if has_ended { 0.0 } else { state.nanodollars as f64 / NANO };
+        let renewed_after = state.ends.and_then(|ends| ends.duration_since(now).ok()).filter(|_| !has_ended);
+        BudgetUse { max: state.limit.max, spent, renewed_after }
     }
 
     /// Adds the cost of a response.
@@ -103,6 +123,9 @@ mod tests {
         budget.add(1);
         let spent = |renewed_after| Err(BudgetSpent { max: 0.5, renewed_after });
         assert_eq!(budget.check(start + hour / 2), spent(Some(hour / 2)));
+        let used = |spent, renewed_after| BudgetUse { max: 0.5, spent, renewed_after };
+        assert_eq!(budget.usage(start + hour / 2), used(0.5, Some(hour / 2)));
+        assert_eq!(budget.usage(start + hour), used(0.0, None));
         assert_eq!(budget.check(start + hour), Ok(()));
         budget.add(700_000_000);
         budget.set_limit(BudgetLimit { max: 0.8, ..limit });

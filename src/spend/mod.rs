@@ -1,8 +1,8 @@
 //! The tokens and dollars that requests spend: [`Spending`] of a request, [`AttemptCharge`] of an attempt, and
 //! [`Budget`].
 //!
-//! They exist only where the configuration has a use for them: for requests with a client key, and where the cost of
-//! responses is reported. An attempt is charged by the usage that its response reports. A response that began and was
+//! They exist only where the configuration has a use for them: for requests with a client key, where the cost of
+//! responses is reported, and where the records of requests are read. An attempt is charged by the usage that its response reports. A response that began and was
 //! not read to its end, or that reports no usage, is charged by the estimate: a client that disconnects early must not
 //! call for free.
 
@@ -13,7 +13,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-pub(crate) use budget::Budget;
+pub(crate) use budget::{Budget, BudgetUse};
 
 use crate::config::{Deployment, ModelFacts, Pattern, Prices};
 
@@ -56,12 +56,11 @@ impl Spending {
         is_known.then(|| self.nanodollars() as f64 / NANO)
     }
 
-    fn add(&self, counts: TokenCounts, prices: &Prices) {
+    /// Adds the tokens of an attempt and its cost in nanodollars, if that is known.
+    fn add(&self, counts: TokenCounts, cost: Option<u64>) {
         self.tokens.fetch_add(counts.input.saturating_add(counts.output), Ordering::Relaxed);
-        match cost(counts, prices) {
-            Some(dollars) => {
-                _ = self.nanodollars.fetch_add((dollars * NANO).round() as u64, Ordering::Relaxed)
-            }
+        match cost {
+            Some(cost) => _ = self.nanodollars.fetch_add(cost, Ordering::Relaxed),
             None => self.unpriced.store(true, Ordering::Relaxed),
         }
         self.charged.store(true, Ordering::Release);
@@ -69,23 +68,24 @@ impl Spending {
 }
 
 /// The nanodollars of a dollar.
-const NANO: f64 = 1e9;
+pub(crate) const NANO: f64 = 1e9;
 
-/// Returns the cost in dollars, or none if no price is known.
-fn cost(counts: TokenCounts, prices: &Prices) -> Option<f64> {
+/// Returns the cost in nanodollars, or none if no price is known.
+fn cost(counts: TokenCounts, prices: &Prices) -> Option<u64> {
     let input = prices.input.or(prices.output.map(|_| 0.0))?;
     let cached = counts.cached.min(counts.input);
     let at = |tokens: u64, price: f64| tokens as f64 * price;
-    let cached_cost = at(cached, prices.cached.unwrap_or(input));
-    Some(
-        at(counts.input - cached, input) + cached_cost + at(counts.output, prices.output.unwrap_or_default()),
-    )
+    let input_cost = at(counts.input - cached, input) + at(cached, prices.cached.unwrap_or(input));
+    let dollars = input_cost + at(counts.output, prices.output.unwrap_or_default());
+    Some((dollars * NANO).round() as u64)
 }
 
 /// The charge of one attempt, which is made once.
 #[derive(Debug)]
 pub(crate) struct AttemptCharge {
     spending: Arc<Spending>,
+    /// The nanodollars of the deployment, for the metrics.
+    of_deployment: Arc<AtomicU64>,
     prices: Prices,
     estimate: TokenCounts,
     /// True once the response has begun. Until then an attempt that ends costs nothing.
@@ -94,10 +94,15 @@ pub(crate) struct AttemptCharge {
 }
 
 impl AttemptCharge {
-    /// Returns the charge of an attempt with these prices and this estimate.
-    pub(crate) fn new(spending: Arc<Spending>, prices: Prices, estimate: TokenCounts) -> Self {
+    /// Returns the charge of an attempt with these prices and this estimate. The cost counts for the request and for
+    /// the deployment, in nanodollars.
+    pub(crate) fn new(
+        spending: Arc<Spending>,
+        of_deployment: Arc<AtomicU64>,
+        (prices, estimate): (Prices, TokenCounts),
+    ) -> Self {
         let [begun, charged] = [false, false].map(AtomicBool::new);
-        Self { spending, prices, estimate, begun, charged }
+        Self { spending, of_deployment, prices, estimate, begun, charged }
     }
 
     /// Records that the response was committed: it is charged, whatever follows.
@@ -108,7 +113,10 @@ impl AttemptCharge {
     /// Charges the usage that the response has reported, or the estimate if it has reported none.
     pub(crate) fn end(&self, usage: Option<TokenCounts>) {
         if !self.charged.swap(true, Ordering::Relaxed) {
-            self.spending.add(usage.unwrap_or(self.estimate), &self.prices);
+            let counts = usage.unwrap_or(self.estimate);
+            let cost = cost(counts, &self.prices);
+            self.spending.add(counts, cost);
+            self.of_deployment.fetch_add(cost.unwrap_or_default(), Ordering::Relaxed);
         }
     }
 }
@@ -159,21 +167,25 @@ mod tests {
 
     #[test]
     fn the_cost_of_a_call_depends_on_the_kind_of_its_tokens() {
-        let nanodollars =
-            |counts, prices: Prices| cost(counts, &prices).map(|dollars| (dollars * NANO).round());
-        assert_eq!(nanodollars(counts(1_000, 0, 100), PRICES), Some(3e6));
-        assert_eq!(nanodollars(counts(1_000, 400, 100), PRICES), Some(2.4e6));
-        assert_eq!(nanodollars(counts(10, 400, 0), PRICES), Some(5e3));
-        assert_eq!(nanodollars(counts(1_000, 400, 100), Prices { cached: None, ..PRICES }), Some(3e6));
-        assert_eq!(nanodollars(counts(1_000, 0, 7), Prices { output: None, ..PRICES }), Some(2e6));
-        assert_eq!(nanodollars(counts(1_000, 0, 100), Prices { input: None, ..PRICES }), Some(1e6));
-        assert_eq!(nanodollars(counts(1_000, 0, 100), Prices::default()), None);
+        assert_eq!(cost(counts(1_000, 0, 100), &PRICES), Some(3_000_000));
+        assert_eq!(cost(counts(1_000, 400, 100), &PRICES), Some(2_400_000));
+        assert_eq!(cost(counts(10, 400, 0), &PRICES), Some(5_000));
+        assert_eq!(cost(counts(1_000, 400, 100), &Prices { cached: None, ..PRICES }), Some(3_000_000));
+        assert_eq!(cost(counts(1_000, 0, 7), &Prices { output: None, ..PRICES }), Some(2_000_000));
+        assert_eq!(cost(counts(1_000, 0, 100), &Prices { input: None, ..PRICES }), Some(1_000_000));
+        assert_eq!(cost(counts(1_000, 0, 100), &Prices::default()), None);
     }
 
     #[test]
     fn the_spending_of_a_request_is_the_sum_of_its_attempts() {
-        let spending = Arc::new(Spending::default());
-        let attempt = |prices| AttemptCharge::new(Arc::clone(&spending), prices, counts(100, 0, 50));
+        let (spending, of_deployment) = (Arc::new(Spending::default()), Arc::<AtomicU64>::default());
+        let attempt = |prices| {
+            AttemptCharge::new(
+                Arc::clone(&spending),
+                Arc::clone(&of_deployment),
+                (prices, counts(100, 0, 50)),
+            )
+        };
         drop(attempt(PRICES));
         assert_eq!((spending.tokens(), spending.dollars()), (None, None), "it failed before its response");
         attempt(PRICES).end(Some(counts(1_000, 0, 100)));
@@ -191,6 +203,7 @@ mod tests {
             (spending.tokens(), spending.dollars(), spending.nanodollars()),
             (Some(1_252), None, 3_700_000)
         );
+        assert_eq!(of_deployment.load(Ordering::Relaxed), 3_700_000);
     }
 
     #[test]

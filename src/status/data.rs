@@ -14,6 +14,7 @@ use crate::{
     config::{Diagnostic, Severity},
     metrics::{BOUNDS, RecentError, ScopeMetrics},
     request::Client,
+    spend::BudgetUse,
 };
 
 /// The whole status.
@@ -132,6 +133,16 @@ struct Key<'a> {
     requests: Limit,
     tokens: Limit,
     parallel: Limit,
+    budget: Option<Budget>,
+}
+
+/// A budget in dollars and its use.
+#[derive(Debug, Serialize)]
+struct Budget {
+    spent: f64,
+    max: f64,
+    /// The time until it is renewed; none if it never is, or if it was not used since.
+    renewed_in_ms: Option<u64>,
 }
 
 impl<'a> Data<'a> {
@@ -237,6 +248,10 @@ impl<'a> Key<'a> {
     fn read(client: &'a Client) -> Self {
         let limits = LimitsInUse::read(&client.meters.snapshot(), &client.meters.limits());
         let LimitsInUse { requests, tokens, parallel, .. } = limits;
-        Self { name: &client.name, expired: client.has_expired(), requests, tokens, parallel }
+        let budget = client.budget.as_ref().map(|budget| {
+            let BudgetUse { max, spent, renewed_after } = budget.usage(SystemTime::now());
+            Budget { spent, max, renewed_in_ms: renewed_after.map(millis) }
+        });
+        Self { name: &client.name, expired: client.has_expired(), requests, tokens, parallel, budget }
     }
 }

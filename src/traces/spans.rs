@@ -90,6 +90,9 @@ fn request_span(record: &Record, trace: Trace) -> Span {
         attributes.0.push(attribute("tollgate.first_content_s", Value::DoubleValue(first.as_secs_f64())));
     }
     attributes.tokens(record.tokens());
+    if let Some(cost) = course.cost {
+        attributes.0.push(attribute("gen_ai.usage.cost", Value::DoubleValue(cost)));
+    }
     let status = attributes.status(response.class, None);
     Span {
         span_id: trace.span.to_be_bytes().to_vec(),

@@ -253,6 +253,12 @@ async fn a_client_whose_budget_is_spent_is_told_when_it_is_renewed() {
     assert!((3500..=3600).contains(&after), "{after}");
     assert_eq!(world.calls("a b"), 2);
     assert_eq!(chat(&world, "tr0ub4dor", "chat", json!({})).await.status, 200);
+    let metrics = call(&world.gateway, "tr0ub4dor", "/metrics", None).await.text();
+    assert!(metrics.contains("tollgate_key_cost_dollars_total{key=\"one\"} 0.06\n"), "{metrics}");
+    let status = call(&world.gateway, "tr0ub4dor", "/status/data", None).await.json();
+    let budget = &status["keys"][0]["budget"];
+    assert_eq!((&budget["spent"], &budget["max"]), (&json!(0.06), &json!(0.05)));
+    assert!((3_500_000..=3_600_000).contains(&budget["renewed_in_ms"].as_u64().unwrap()), "{budget}");
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ async fn the_access_log_has_a_line_with_the_course_of_each_request() {
         &[("bad", &bad), ("good", &good)],
         "router_settings: {num_retries: 1, trusted_proxies: [127.0.0.1]}\n",
     )
-    .replace("model_info: {id: bad}", "model_info: {id: bad, weight: 1000000}");
+    .replace("model_info: {id: bad}", "model_info: {id: bad, weight: 1000000}")
+    .replace("api_key: sk-up}", "api_key: sk-up, input_cost_per_token: 0.5, output_cost_per_token: 0.25}");
     let logged = Logged::start(&config, &["--log-format", "json"]).await;
     let headers = [
         ("x-forwarded-for", "198.51.100.1, 203.0.113.9"),
@@ -107,6 +108,7 @@ async fn the_access_log_has_a_line_with_the_course_of_each_request() {
         ("tokens_in", json!(9)),
         ("tokens_cached", json!(5)),
         ("tokens_out", json!(4)),
+        ("cost", json!(5.5)),
     ] {
         assert_eq!(line[name], value, "{name}: {line}");
     }
@@ -121,6 +123,9 @@ async fn the_access_log_has_a_line_with_the_course_of_each_request() {
     let number = |name: &str| line[name].as_f64().unwrap();
     assert!(number("total_ms") >= number("first_content_ms") && number("bytes_out") > 100.0, "{line}");
     assert!(number("bytes_in") > 10.0 && number("queue_ms") >= 0.0, "{line}");
+    let metrics = logged.gateway.get("/metrics").await.text();
+    let cost = "tollgate_deployment_cost_dollars_total{group=\"m\",deployment=\"good\"} 5.5\n";
+    assert!(metrics.contains(cost), "{metrics}");
 }
 
 #[tokio::test]

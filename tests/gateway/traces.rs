@@ -132,7 +132,8 @@ fn hex(bytes: &[u8]) -> String {
 fn gateway(upstreams: &[&Upstream]) -> Start {
     let entry = |upstream: &&Upstream| {
         format!(
-            "  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"{}/v1\", api_key: sk-of-upstream}}\n",
+            "  - model_name: m\n    litellm_params: {{model: openai/x, api_base: \"{}/v1\", api_key: sk-of-upstream, \
+             output_cost_per_token: 0.5}}\n",
             upstream.url()
         )
     };
@@ -181,6 +182,7 @@ async fn a_trace_is_continued_by_a_span_for_the_request_and_one_for_each_attempt
         attribute(&request.attributes, "gen_ai.usage.output_tokens"),
         Some(Value::IntValue(1..))
     ));
+    assert!(matches!(attribute(&request.attributes, "gen_ai.usage.cost"), Some(Value::DoubleValue(0.5..))));
     assert_eq!(text(&request.attributes, "error.type"), None);
     for (attempt, call) in [first, second].into_iter().zip(upstream.calls()) {
         assert_eq!((attempt.kind, &attempt.parent_span_id), (SpanKind::Client as i32, &request.span_id));

@@ -64,17 +64,17 @@ struct Settings<C> {
     timeouts: C,
     peek: Arc<PeekConfig>,
     injects_usage: bool,
-    /// The prices of the deployment. None: it costs nothing.
-    prices: Option<PriceList>,
+    /// The prices of the deployment, and the counter of its cost in nanodollars. None: it costs nothing.
+    prices: Option<(PriceList, Arc<AtomicU64>)>,
 }
 
 impl<C> Settings<C> {
     /// Returns the charge of an attempt.
     #[cold]
-    fn charge(&self, spending: &Arc<Spending>, request: &Request) -> Arc<AttemptCharge> {
-        let prices = self.prices.as_ref().map(|list| list.prices(request.group())).unwrap_or_default();
-        let estimate = estimated(request);
-        Arc::new(AttemptCharge::new(Arc::clone(spending), prices, estimate))
+    fn charge(&self, spending: &Arc<Spending>, request: &Request) -> Option<Arc<AttemptCharge>> {
+        let (list, cost) = self.prices.as_ref()?;
+        let terms = (list.prices(request.group()), estimated(request));
+        Some(Arc::new(AttemptCharge::new(Arc::clone(spending), Arc::clone(cost), terms)))
     }
 }
 
@@ -96,9 +96,9 @@ impl<C: Clone> PeekLayer<C> {
         self
     }
 
-    /// Sets the prices of the deployment.
-    pub(crate) fn with_prices(mut self, prices: PriceList) -> Self {
-        Arc::make_mut(&mut self.settings).prices = Some(prices);
+    /// Sets the prices of the deployment, and the counter of its cost in nanodollars.
+    pub(crate) fn with_prices(mut self, prices: PriceList, cost: Arc<AtomicU64>) -> Self {
+        Arc::make_mut(&mut self.settings).prices = Some((prices, cost));
         self
     }
 
@@ -182,7 +182,7 @@ where
                 .context
                 .spending
                 .as_ref()
-                .map(|spending| self.settings.charge(spending, &request)),
+                .and_then(|spending| self.settings.charge(spending, &request)),
         };
         let timeouts = RunningTimeouts::start(&self.settings.timeouts.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), config, timeouts)

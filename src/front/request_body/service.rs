@@ -129,9 +129,11 @@ where
                 share.wait().await?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
-            if inner.response_cost || client.is_some() {
-                context.spending = Some(Arc::default());
-            }
+            context.states_cost = inner.response_cost || client.is_some();
+            context.spending = match &draft {
+                Some(draft) => Some(draft.spending()),
+                None => context.states_cost.then(Arc::default),
+            };
             (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
             let context = Arc::clone(&request.context);

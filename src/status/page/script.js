@@ -46,6 +46,7 @@ function attribute(node, name, value) {
 }
 
 const number = (value) => value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 });
+const dollars = (value) => value.toLocaleString('en', { style: 'currency', currency: 'USD', maximumFractionDigits: 4 });
 const sum = (results, classes) => classes.reduce((total, name) => total + (results[name] || 0), 0);
 const total = (results) => Object.values(results).reduce((all, count) => all + count, 0);
 const clock = (millis) => new Date(millis).toLocaleTimeString();
@@ -218,13 +219,13 @@ function newBar(name) {
 }
 
 // Shows a limit: used, allowed now, and configured where the gateway has learnt a lower one.
-function showBar(view, limit) {
+function showBar(view, limit, format = number) {
   view.node.hidden = !limit || limit.limit === null;
   if (view.node.hidden) return;
   const { used, limit: allowed, configured } = limit;
   const whole = Math.max(allowed, configured || 0, 1);
-  const learnt = configured === allowed ? '' : configured === null ? ' (learnt)' : ` (learnt; configured ${number(configured)})`;
-  const text = `${number(used)} of ${number(allowed)}${learnt}`;
+  const learnt = configured === allowed ? '' : configured === null ? ' (learnt)' : ` (learnt; configured ${format(configured)})`;
+  const text = `${format(used)} of ${format(allowed)}${learnt}`;
   write(view.value, text);
   attribute(view.bar, 'aria-valuemax', String(whole));
   attribute(view.bar, 'aria-valuenow', String(Math.min(used, whole)));
@@ -398,7 +399,7 @@ function showGroups(data) {
 }
 
 function newKey(name) {
-  const view = { bars: ['Requests a minute', 'Tokens a minute', 'In parallel'].map(newBar),
+  const view = { bars: ['Requests a minute', 'Tokens a minute', 'In parallel', 'Budget'].map(newBar),
     note: make('p', { class: 'soft' }) };
   view.node = make('li', { class: 'deployment' }, make('h4', {}, name),
     make('div', { class: 'bars' }, ...view.bars.map((bar) => bar.node)), view.note);
@@ -409,7 +410,10 @@ function showKeys(data) {
   $('keys').hidden = !data.keys.length;
   place($('key-list'), views.keys, data.keys, (one) => one.name, (one) => newKey(one.name), (view, one) => {
     [one.requests, one.tokens, one.parallel].forEach((limit, index) => showBar(view.bars[index], limit));
-    write(view.note, one.expired ? 'Expired' : '');
+    const { budget } = one;
+    showBar(view.bars[3], budget && { used: budget.spent, limit: budget.max, configured: budget.max }, dollars);
+    const renewed = budget && budget.renewed_in_ms !== null ? `The budget is renewed in ${duration(budget.renewed_in_ms)}. ` : '';
+    write(view.note, renewed + (one.expired ? 'Expired' : ''));
   });
 }
 
