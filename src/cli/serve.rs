@@ -133,7 +133,7 @@ async fn run(
 ) -> Result<ExitCode, ExitCode> {
     let (state, writer) = state(&arguments.log, config)?;
     #[cfg(feature = "otlp")]
-    let (state, exporting) = traces::start(state)?;
+    let (state, exporting) = traces::start(state, &config.settings.logs.collectors)?;
     let (options, rules, watch) = (arguments.options(), arguments.rules, arguments.watch);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
@@ -159,9 +159,7 @@ async fn run(
     let finished = serve_until(signals.received(metrics), listener, service, draining).await;
     writer.into_iter().for_each(LogWriter::finish);
     #[cfg(feature = "otlp")]
-    if let Some(exporting) = exporting {
-        exporting.finish().await;
-    }
+    exporting.finish().await;
     Ok(exit_code(finished))
 }
 

@@ -1,8 +1,9 @@
-//! The export of traces, as the environment asks for it by OpenTelemetry's variables: [`start`].
+//! The export of traces, as OpenTelemetry's variables and the callbacks of the configuration ask for it: [`start`].
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use futures_util::future::join_all;
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -11,99 +12,98 @@ use super::{
     failed,
 };
 use crate::{
+    config::{Collector, OtlpProtocol, collector},
     record::Sampler,
     state::State,
-    traces::{Exporter, Protocol, Traces},
+    traces::{Exporter, Traces},
 };
 
 /// The time for which the end of the process waits for the last spans.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The task that exports traces.
-pub(super) struct Exporting {
-    task: JoinHandle<()>,
-    end: oneshot::Sender<()>,
-}
+/// The tasks that export traces, one for each collector.
+#[derive(Default)]
+pub(super) struct Exporting(Vec<(JoinHandle<()>, oneshot::Sender<()>)>);
 
 impl Exporting {
-    /// Sends the spans of the requests that have ended, and ends the task.
+    /// Sends the spans of the requests that have ended, and ends the tasks.
     pub(super) async fn finish(self) {
+        let (tasks, ends): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        // A task that has ended takes no signal.
+        ends.into_iter().for_each(|end| _ = end.send(()));
         // What cannot be sent in this time is lost.
-        let _ended = (self.end.send(()), timeout(FLUSH, self.task).await);
+        let _elapsed = timeout(FLUSH, join_all(tasks)).await;
     }
 }
 
-/// Returns the state with the traces that the environment asks for, and their exporter.
+/// Returns the state with the traces that the environment and the `configured` callbacks ask for, and their exporters.
 ///
 /// # Errors
 ///
 /// Returns the exit code after printing the error.
-pub(super) fn start(state: State) -> Result<(State, Option<Exporting>), ExitCode> {
-    let Some(target) = target()? else { return Ok((state, None)) };
-    let (headers, sampler) = (headers()?, sampler()?);
-    let dropped = state.metrics.dropped_traces();
-    let exporter = Exporter::new(target, headers, &resource(), Arc::clone(&dropped));
-    let exporter = exporter.map_err(failed("cannot set up TLS"))?;
-    let (traces, records) = Traces::new(dropped);
-    let (end, ended) = oneshot::channel();
-    let task = tokio::spawn(exporter.run(records, ended));
-    Ok((state.with_reader(Arc::new(traces)).with_traces(sampler), Some(Exporting { task, end })))
+pub(super) fn start(mut state: State, configured: &[Collector]) -> Result<(State, Exporting), ExitCode> {
+    let mut exporting = Exporting::default();
+    let collectors = collectors(configured)?;
+    if collectors.is_empty() {
+        return Ok((state, exporting));
+    }
+    let (sampler, resource) = (sampler()?, resource());
+    for collector in collectors {
+        let dropped = state.metrics.dropped_traces();
+        let exporter = Exporter::new(collector, &resource, Arc::clone(&dropped));
+        let exporter = exporter.map_err(failed("cannot set up TLS"))?;
+        let (traces, records) = Traces::new(dropped);
+        let (end, ended) = oneshot::channel();
+        exporting.0.push((tokio::spawn(exporter.run(records, ended)), end));
+        state = state.with_reader(Arc::new(traces));
+    }
+    Ok((state.with_traces(sampler), exporting))
 }
 
-/// Returns the URL of the collector and its protocol, or none if traces are not exported.
-fn target() -> Result<Option<(Uri, Protocol)>, ExitCode> {
+/// Returns all collectors. That of the environment replaces the one of the callback `otel`, which reads the same
+/// variables.
+fn collectors(configured: &[Collector]) -> Result<Vec<Collector>, ExitCode> {
     let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value != "otlp");
-    let given = |name: &str| variable(name).filter(|_| !is_off);
+    if is_off {
+        return Ok(Vec::new());
+    }
+    let own = own_collector()?;
+    let others = configured.iter().filter(|collector| own.is_none() || collector.name != "otel").cloned();
+    Ok(others.chain(own.clone()).collect())
+}
+
+/// Returns the collector of the environment, or none if it names none.
+fn own_collector() -> Result<Option<Collector>, ExitCode> {
     let name = "OTEL_EXPORTER_OTLP_PROTOCOL";
     let protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable(name));
     let protocol = match protocol.as_deref() {
-        None | Some("http/protobuf") => Protocol::Http,
-        Some("grpc") => Protocol::Grpc,
+        None | Some("http/protobuf") => OtlpProtocol::Http,
+        Some("grpc") => OtlpProtocol::Grpc,
         Some(other) => return Err(wrong(name, other, "`http/protobuf` or `grpc`")),
     };
-    let (name, url) = if let Some(url) = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url)
-    } else if let Some(url) = given("OTEL_EXPORTER_OTLP_ENDPOINT") {
-        let path = if protocol == Protocol::Http { "/v1/traces" } else { "" };
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}{path}", url.trim_end_matches('/')))
+    let (name, collector) = if let Some(url) = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+        let name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        // The path of gRPC is that of its method; for HTTP this URL has the path already.
+        let new = if protocol == OtlpProtocol::Grpc { Collector::new } else { Collector::at };
+        (name, new(name, protocol, &url))
+    } else if let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
+        let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        (name, Collector::new(name, protocol, &url))
     } else {
         return Ok(None);
     };
-    let url = match protocol {
-        Protocol::Http => url,
-        Protocol::Grpc => {
-            format!(
-                "{}/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-                url.trim_end_matches('/')
-            )
-        }
-    };
-    let uri: Option<Uri> = url.parse().ok();
-    let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     // A URL may contain a password, so it is not repeated.
-    let uri = uri.ok_or_else(|| wrong(name, "***", "an http or https URL"))?;
-    Ok(Some((uri, protocol)))
+    let collector = collector.ok_or_else(|| wrong(name, "***", "an http or https URL"))?;
+    Ok(Some(Collector { headers: headers()?, ..collector }))
 }
 
-/// Returns the headers of each request to the collector: pairs `name=value` with commas between them, percent-encoded.
+/// Returns the headers of each request to the collector of the environment.
 fn headers() -> Result<HeaderMap, ExitCode> {
     let name = "OTEL_EXPORTER_OTLP_HEADERS";
-    let text = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| variable(name)).unwrap_or_default();
-    let mut headers = HeaderMap::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let header = pair.split_once('=').and_then(|(name, value)| {
-            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-            let mut value = HeaderValue::from_str(&value).ok()?;
-            value.set_sensitive(true);
-            Some((HeaderName::try_from(name.trim()).ok()?, value))
-        });
-        // The values are secrets.
-        let (key, value) =
-            header.ok_or_else(|| wrong(name, "***", "`name=value` pairs with commas between them"))?;
-        headers.insert(key, value);
-    }
-    Ok(headers)
+    let list = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| variable(name)).unwrap_or_default();
+    // The values are secrets.
+    collector::headers(&list).ok_or_else(|| wrong(name, "***", "`name=value` pairs with commas between them"))
 }
 
 /// Returns the choice of traces.

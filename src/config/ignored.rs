@@ -18,12 +18,7 @@ pub(super) fn warn<'s>(
     if is_off(name, node) {
         return None;
     }
-    let filters = name == "callbacks" && names_filter(node);
-    let (grade, clause) = match (filters, keys::consequence(name)) {
-        (true, _) => (Grade::Unsafe, ": requests and responses are not filtered".to_owned()),
-        (false, Some(clause)) => (grade, format!(": {clause}")),
-        (false, None) => (grade, String::new()),
-    };
+    let clause = keys::consequence(name).map(|clause| format!(": {clause}")).unwrap_or_default();
     let entry = sink.graded(grade, &key.at, format!("`{name}` is not supported yet{clause}"));
     entry.help = keys::replacement_advice(name).map(str::to_owned);
     Some(entry)
@@ -38,14 +33,5 @@ fn is_off(name: &str, node: &Node) -> bool {
         Value::List(items) => items.is_empty(),
         Value::Map(entries) => entries.is_empty(),
         Value::Unset | Value::Number(_) => false,
-    }
-}
-
-/// Returns true if a callback of the list filters requests or responses.
-fn names_filter(node: &Node) -> bool {
-    match &node.value {
-        Value::List(items) => items.iter().any(names_filter),
-        Value::Text(name) => keys::is_filter(name),
-        _ => false,
     }
 }

@@ -31,6 +31,7 @@
 mod budget;
 pub(crate) mod calendar;
 mod client_key;
+pub(crate) mod collector;
 mod credentials;
 mod error;
 mod framing;
@@ -56,6 +57,7 @@ mod yaml;
 
 pub use budget::{BudgetLimit, BudgetPeriod};
 pub use client_key::{ClientKey, KeyDigest};
+pub use collector::{Collector, OtlpProtocol};
 pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
 pub use model::{

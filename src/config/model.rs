@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, Diagnostic, ModelFacts, Pattern, TagRules, Vendor};
+use super::{ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -417,6 +417,8 @@ pub struct LogSettings {
     /// `trusted_proxies`: the networks of the proxies that are believed when they report the address of a client, each with
     /// the number of bits that count.
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// `callbacks`, `success_callback` and `failure_callback`: the collectors that receive traces.
+    pub collectors: Vec<Collector>,
 }
 
 /// A limit on retries: within ten seconds, `percent` of the number of first attempts, plus `reserve`.

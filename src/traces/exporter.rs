@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -19,7 +19,7 @@ use hyper_util::{
 };
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{InstrumentationScope, KeyValue, any_value::Value},
+    common::v1::{InstrumentationScope, any_value::Value},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans},
 };
@@ -32,6 +32,7 @@ use tollgate_layers::BoxError;
 
 use super::spans::{attribute, spans};
 use crate::{
+    config::{Collector, OtlpProtocol},
     deployment::upstream::{Connector, connector},
     metrics::ConnectionMetrics,
     record::Record,
@@ -53,50 +54,36 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// The largest response of a collector that is read.
 const MAX_RESPONSE: usize = 64 * 1024;
 
-/// The encoding of OTLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// `http/protobuf`: a POST of the message.
-    Http,
-    /// `grpc`.
-    Grpc,
-}
-
 /// Sends the spans of records in batches.
 pub(crate) struct Exporter {
     client: Client<Connector, Full<Bytes>>,
-    protocol: Protocol,
-    to: Uri,
-    headers: HeaderMap,
+    collector: Collector,
     resource: Resource,
     dropped: Arc<AtomicU64>,
     warned: Option<Instant>,
 }
 
 impl Exporter {
-    /// Returns an exporter to the collector at `to`, a URL with its path, with these headers in each request. `resource` are
-    /// the attributes of this process. Requests whose spans are lost are counted in `dropped`.
+    /// Returns an exporter to this collector. `resource` are the attributes of this process. Requests whose spans are lost
+    /// are counted in `dropped`.
     ///
     /// # Errors
     ///
     /// If rustls refuses its own default protocol versions, which would be a bug of the build.
     pub(crate) fn new(
-        (to, protocol): (Uri, Protocol),
-        headers: HeaderMap,
+        collector: Collector,
         resource: &[(String, String)],
         dropped: Arc<AtomicU64>,
     ) -> Result<Self, BoxError> {
-        let is_grpc = protocol == Protocol::Grpc;
+        let is_grpc = collector.protocol == OtlpProtocol::Grpc;
         let mut client = Client::builder(TokioExecutor::new());
         client.http2_only(is_grpc).pool_timer(TokioTimer::new());
-        let attributes =
-            resource.iter().map(|(key, value)| attribute(key, Value::StringValue(value.clone())));
-        let attributes: Vec<KeyValue> = attributes.collect();
+        let own = collector.attributes.iter().map(|(key, value)| (*key, value));
+        let all = resource.iter().map(|(key, value)| (&**key, value)).chain(own);
+        let attributes = all.map(|(key, value)| attribute(key, Value::StringValue(value.clone()))).collect();
         Ok(Self {
             client: client.build(connector(is_grpc, ConnectionMetrics::default())?),
-            protocol,
-            to,
-            headers,
+            collector,
             resource: Resource { attributes, ..Resource::default() },
             dropped,
             warned: None,
@@ -154,7 +141,8 @@ impl Exporter {
         self.dropped.fetch_add(requests as u64, Relaxed);
         if self.warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
-            tracing::warn!("the spans of {requests} requests are lost: {failure}");
+            let collector = self.collector.name;
+            tracing::warn!(collector, "the spans of {requests} requests are lost: {failure}");
         }
     }
 
@@ -179,7 +167,7 @@ impl Exporter {
         let message = ExportTraceServiceRequest { resource_spans: vec![resource_spans] };
         let length = message.encoded_len();
         let mut bytes = BytesMut::with_capacity(length + 5);
-        if self.protocol == Protocol::Grpc {
+        if self.collector.protocol == OtlpProtocol::Grpc {
             // Not compressed; the length follows.
             bytes.put_u8(0);
             bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
@@ -190,10 +178,10 @@ impl Exporter {
     }
 
     async fn send(&self, message: Bytes) -> Result<(), ExportError> {
-        let mut request = Request::post(self.to.clone());
+        let mut request = Request::post(self.collector.url.clone());
         if let Some(headers) = request.headers_mut() {
-            headers.extend(self.headers.clone());
-            let grpc = self.protocol == Protocol::Grpc;
+            headers.extend(self.collector.headers.clone());
+            let grpc = self.collector.protocol == OtlpProtocol::Grpc;
             let content_type = if grpc { "application/grpc" } else { "application/x-protobuf" };
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             if grpc {
@@ -212,7 +200,7 @@ impl Exporter {
         if head.status != StatusCode::OK {
             return Err(ExportError::Status(head.status));
         }
-        if self.protocol == Protocol::Http {
+        if self.collector.protocol == OtlpProtocol::Http {
             return Ok(());
         }
         let body = body.map_err(ExportError::unreachable)?;
@@ -226,7 +214,7 @@ impl Exporter {
 
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exporter").field("protocol", &self.protocol).finish_non_exhaustive()
+        f.debug_struct("Exporter").field("collector", &self.collector).finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-pub(crate) use self::exporter::{Exporter, Protocol};
+pub(crate) use self::exporter::Exporter;
 use crate::record::{Record, RecordReader};
 
 /// The number of records that wait for a batch.

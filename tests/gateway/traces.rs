@@ -241,6 +241,33 @@ async fn a_collector_that_refuses_costs_no_request_and_is_reported_without_its_h
 }
 
 #[tokio::test]
+async fn a_callback_of_litellm_sends_spans_to_its_service_with_its_credentials() {
+    let (mut langfuse, mut phoenix) =
+        (Collector::start(StatusCode::OK).await, Collector::start(StatusCode::OK).await);
+    let yaml = format!(
+        "model_list: [{{model_name: m, litellm_params: {{model: openai/x, mock_response: hello}}}}]\n\
+         environment_variables: {{LANGFUSE_HOST: \"{}\", LANGFUSE_PUBLIC_KEY: pk-lf-canary, \
+         LANGFUSE_SECRET_KEY: sk-lf-canary}}\n\
+         litellm_settings: {{callbacks: [langfuse_otel, arize_phoenix], success_callback: [langfuse_otel, datadog]}}\n",
+        langfuse.url()
+    );
+    let start = Start::new(&yaml).env("PHOENIX_COLLECTOR_ENDPOINT", phoenix.url());
+    let gateway = start.env("PHOENIX_API_KEY", "phoenix-canary").env("RUST_LOG", "trace").go().await;
+    assert_eq!(chat(&gateway, "none").await, 200);
+    let export = langfuse.next().await;
+    assert_eq!((&*export.path, export.spans.len()), ("/api/public/otel/v1/traces", 2));
+    assert_eq!(export.headers["authorization"], "Basic cGstbGYtY2FuYXJ5OnNrLWxmLWNhbmFyeQ==");
+    let export = phoenix.next().await;
+    assert_eq!((&*export.path, export.spans.len()), ("/v1/traces", 2));
+    assert_eq!(export.headers["authorization"], "Bearer phoenix-canary");
+    assert_eq!(text(&export.resource.attributes, "openinference.project.name"), Some("default"));
+    let said = gateway.says(&["`success_callback`: nothing is sent to these services: datadog\n"]).await;
+    for secret in ["canary", "cGstbGYtY2Fu"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_variable_of_opentelemetry_is_explained() {
     for (name, value, expected) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "`http/protobuf` or `grpc`"),

@@ -99,6 +99,9 @@ pub(super) const SETTINGS: &[&str] = &[
     "enable_tag_filtering",
     "tag_filtering_match_any",
     "tag_routing_prefix",
+    "callbacks",
+    "success_callback",
+    "failure_callback",
 ];
 
 /// The settings in `general_settings`.

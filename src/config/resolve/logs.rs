@@ -1,7 +1,8 @@
-//! Resolves the settings of logs: `json_logs`, `set_verbose` and `trusted_proxies`.
+//! Resolves the settings of logs: `json_logs`, `set_verbose`, `trusted_proxies` and the callbacks.
 
 use std::net::IpAddr;
 
+use super::callbacks;
 use crate::config::{
     LogSettings,
     error::DiagnosticSink,
@@ -14,7 +15,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Log
     let mut flag = |name| raw.read(name, sink, read::boolean).unwrap_or_default();
     let (json, verbose) = (flag("json_logs"), flag("set_verbose"));
     let trusted_proxies = raw.read("trusted_proxies", sink, networks).unwrap_or_default();
-    LogSettings { json, verbose, trusted_proxies }
+    LogSettings { json, verbose, trusted_proxies, collectors: callbacks::resolve(raw, sink) }
 }
 
 fn networks(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Vec<(IpAddr, u8)>> {

@@ -3,6 +3,7 @@
 //! Each part reads its section and reports its own errors; no part stops another, so that all errors are found at
 //! once.
 
+mod callbacks;
 mod client_keys;
 mod defaults;
 mod deployment;

@@ -56,6 +56,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         &[
             "banned_keywords_list",
             "blocked_user_list",
+            "callbacks",
             "guardrail_list",
             "guardrails",
             "policies",
@@ -94,11 +95,8 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
     (
         &[
             "audit_log_callbacks",
-            "callbacks",
-            "failure_callback",
             "input_callback",
             "service_callback",
-            "success_callback",
         ],
         "nothing is sent to these services",
     ),

@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 450] = [
+pub(super) static SETTINGS: [(&str, Grade); 447] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -102,7 +102,6 @@ pub(super) static SETTINGS: [(&str, Grade); 450] = [
     ("caching", Lost),
     ("caching_groups", Lost),
     ("callback_settings", Lost),
-    ("callbacks", Lost),
     ("cancel_on_disconnect", Harmless),
     ("claude_code_gateway_managed_settings", Harmless),
     ("claude_code_marketplace_auth_required", Harmless),
@@ -224,7 +223,6 @@ pub(super) static SETTINGS: [(&str, Grade); 450] = [
     ("fail_closed_rate_limit_enforcement", Harmless),
     ("failed_login_block_seconds", Harmless),
     ("failed_login_window_seconds", Harmless),
-    ("failure_callback", Lost),
     ("fallback_on_unsupported_params", Lost),
     ("filter_invalid_headers", Harmless),
     ("force_ipv4", Harmless),
@@ -445,7 +443,6 @@ pub(super) static SETTINGS: [(&str, Grade); 450] = [
     ("store_model_in_db", Lost),
     ("store_prompts_in_spend_logs", Lost),
     ("strip_anthropic_total_tokens", Lost),
-    ("success_callback", Lost),
     ("supported_db_objects", Lost),
     ("suppress_debug_info", Harmless),
     ("suppress_startup_output", Harmless),
