@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    LabelList, Metrics, ScopeMetrics, Scopes, label, process,
+    LabelList, Metrics, RejectedRequests, ScopeMetrics, Scopes, label, process,
     scope::{RESULTS, TOKEN_KINDS},
     snapshot, states,
     text::{Kind, Label, Writer},
@@ -22,8 +22,9 @@ impl Metrics {
             ("tollgate_key_requests", "calls of models with a client key", &keys),
             ("tollgate_deployment_attempts", "attempts on a deployment", &deployments),
         ];
-        for (name, of, scopes) in scopes {
-            ScopeFamilies { name, of, scopes }.encode(writer);
+        for (index, (name, of, scopes)) in scopes.into_iter().enumerate() {
+            let rejected = (index == 0).then_some(&*self.inner.rejected);
+            ScopeFamilies { name, of, scopes, rejected }.encode(writer);
         }
         let help = "Cost of the attempts on a deployment, in US dollars, where costs are read.";
         encode_cost(("tollgate_deployment_cost_dollars", help), &deployments, writer);
@@ -67,7 +68,7 @@ impl Metrics {
     fn encode_rejected(&self, writer: &mut Writer) {
         let help = "Requests refused before they were a call of a model, by error code.";
         let mut family = writer.family("tollgate_rejected_requests", Kind::Counter, help);
-        for (code, count) in self.inner.rejected.by_code() {
+        for (code, _, count) in self.inner.rejected.read() {
             family.sample(&[("code", code)], count);
         }
     }
@@ -132,6 +133,8 @@ struct ScopeFamilies<'a> {
     /// The subject of their descriptions.
     of: &'a str,
     scopes: &'a Scopes,
+    /// Of the gateway: the requests that were refused before they were a call of a model.
+    rejected: Option<&'a RejectedRequests>,
 }
 
 impl ScopeFamilies<'_> {
@@ -158,6 +161,10 @@ impl ScopeFamilies<'_> {
                 labels.push(("class", result.class()));
                 family.sample(&labels, count);
             }
+        }
+        let rejected = self.rejected.into_iter().flat_map(RejectedRequests::read);
+        for (_, status, count) in rejected.filter(|(.., count)| *count > 0) {
+            family.sample(&[("operation", "none"), ("status", status), ("class", "caller")], count);
         }
     }
 

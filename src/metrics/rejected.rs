@@ -20,17 +20,18 @@ pub(crate) struct RejectedRequests {
 }
 
 impl RejectedRequests {
-    /// The `code` of the error for each [`Rejected`], in its order.
-    const CODES: [&str; 3] = ["not_found", "method_not_allowed", "invalid_api_key"];
+    /// The `code` and the status of the error for each [`Rejected`], in its order.
+    const ERRORS: [(&str, &str); 3] =
+        [("not_found", "404"), ("method_not_allowed", "405"), ("invalid_api_key", "401")];
 
     /// Counts a refused request.
     pub(crate) fn add(&self, reason: Rejected) {
         self.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the code and the count of each reason.
-    pub(super) fn by_code(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// Returns the code, the status and the count of each reason.
+    pub(super) fn read(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        Self::CODES.into_iter().zip(counts)
+        Self::ERRORS.into_iter().zip(counts).map(|((code, status), count)| (code, status, count))
     }
 }

@@ -207,6 +207,12 @@ async fn a_refused_request_is_named_logged_and_counted_without_its_query() {
         let line = format!("tollgate_rejected_requests_total{{code=\"{code}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}: {metrics}");
     }
+    for (status, count) in [(404, 3), (405, 1), (401, 1)] {
+        let line = format!(
+            "tollgate_requests_total{{operation=\"none\",status=\"{status}\",class=\"caller\"}} {count}\n"
+        );
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]
