@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -14,7 +15,6 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body_util::Empty;
 use pin_project_lite::pin_project;
-use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::{
@@ -65,13 +65,9 @@ impl Gateway {
         Self { tree: Arc::new(ArcSwap::from_pointee(front)), recorder: recorder.map(Arc::new) }
     }
 
-    /// Returns the gateway for the requests on one connection.
-    pub(crate) fn of_connection(&self, stream: &TcpStream) -> Self {
-        let of_peer = |recorder: &Arc<Recorder>| match stream.peer_addr() {
-            Ok(peer) => Arc::new(recorder.of_peer(peer)),
-            // The connection is broken already.
-            Err(_) => Arc::clone(recorder),
-        };
+    /// Returns the gateway for the requests on one connection, of the client with this address.
+    pub(crate) fn of_connection(&self, peer: SocketAddr) -> Self {
+        let of_peer = |recorder: &Arc<Recorder>| Arc::new(recorder.of_peer(peer));
         Self { tree: Arc::clone(&self.tree), recorder: self.recorder.as_ref().map(of_peer) }
     }
 

@@ -7,10 +7,14 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 use tollgate_layers::BoxError;
 
-use super::{environment, failed};
+use super::{environment, failed, listen::UNIX};
 
 /// The maximum time of the request.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The arguments of `tollgate health`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Host of the gateway [default: 127.0.0.1]
+    /// Host of the gateway, or unix:PATH
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// Port of the gateway [default: PORT, else 8000]
@@ -35,20 +39,32 @@ pub(super) fn health(arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let port = environment::port(arguments.port)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
-    let asked = runtime.block_on(async { timeout(TIMEOUT, ask(&arguments.host, port)).await });
+    let host = &*arguments.host;
+    let address = if host.starts_with(UNIX) { host.to_owned() } else { format!("{host}:{port}") };
+    let asked = runtime.block_on(async { timeout(TIMEOUT, ask(host, port)).await });
     let (status, body) = asked
         .map_err(BoxError::from)
         .and_then(|asked| asked)
-        .map_err(failed(format_args!("no answer from {}:{port}", arguments.host)))?;
+        .map_err(failed(format_args!("no answer from {address}")))?;
     println!("{status} {}", String::from_utf8_lossy(&body));
     Ok(if status == StatusCode::OK { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Asks the gateway at this address.
 async fn ask(host: &str, port: u16) -> Result<(StatusCode, Bytes), BoxError> {
-    let stream = TcpStream::connect((host, port)).await?;
+    match host.strip_prefix(UNIX) {
+        Some(path) => request(UnixStream::connect(path).await?, "localhost").await,
+        None => request(TcpStream::connect((host, port)).await?, host).await,
+    }
+}
+
+async fn request<T>(stream: T, host: &str) -> Result<(StatusCode, Bytes), BoxError>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get("/health/readiness").header(header::HOST, format!("{host}:{port}"));
+    let request = Request::get("/health/readiness").header(header::HOST, host);
     let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
     let status = response.status();
     Ok((status, response.into_body().collect().await?.to_bytes()))

@@ -4,6 +4,7 @@ mod check;
 mod environment;
 mod files;
 mod health;
+mod listen;
 mod litellm_flags;
 mod log;
 mod monitor;
@@ -16,12 +17,19 @@ mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
 
-use std::{ffi::OsString, fmt::Display, io::IsTerminal, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{
-    Parser,
+    CommandFactory, Parser,
     error::{ContextKind, ContextValue},
 };
+use clap_mangen::Man;
 
 pub use check::summary;
 
@@ -30,6 +38,9 @@ use crate::config::{Config, Diagnostics, schema};
 
 /// The exit code for an invalid configuration: `EX_CONFIG` of sysexits.h.
 const BAD_CONFIG: u8 = 78;
+
+/// The name of the command.
+const NAME: &str = "tollgate";
 
 /// A model gateway: OpenAI-compatible, reads LiteLLM's YAML, uses all of every rate limit and exceeds none.
 #[derive(Debug, Parser)]
@@ -50,6 +61,13 @@ enum Other {
     Schema,
     /// Ask a running gateway if it is ready (code 0) or not (code 1), for the health check of a container
     Health(health::Arguments),
+    /// Print the completions of a shell, as `tollgate completions bash > /etc/bash_completion.d/tollgate`
+    Completions {
+        /// Shell: bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, as `tollgate man > /usr/share/man/man1/tollgate.1`
+    Man,
 }
 
 /// Runs the command line: serves, checks a configuration, or simulates one under load.
@@ -66,9 +84,25 @@ fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
             println!("{:#}", schema());
             Ok(ExitCode::SUCCESS)
         }
+        Ok(Command { other: Some(Other::Completions { shell }), .. }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Command::command(), NAME, &mut script);
+            print(&script)
+        }
+        Ok(Command { other: Some(Other::Man), .. }) => {
+            let mut page = Vec::new();
+            Man::new(Command::command()).render(&mut page).map_err(failed("cannot write the manual page"))?;
+            print(&page)
+        }
         Ok(Command { other: None, serve }) => serve::serve(serve),
         Err(error) => Err(lone_path(&error).unwrap_or_else(|| error.exit())),
     }
+}
+
+/// Prints a text to the standard output, whose reader may have ended.
+fn print(text: &[u8]) -> Result<ExitCode, ExitCode> {
+    io::stdout().write_all(text).map_err(failed("cannot write to the standard output"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reports a path that stands without `--config`, and returns the exit code. Returns none for any other error.

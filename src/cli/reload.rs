@@ -1,14 +1,13 @@
 //! The reload of the configuration on SIGHUP and when its files change: [`Reload`].
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::signal::unix;
 
 use super::{
-    InvalidFile, load,
+    InvalidFile,
+    listen::Address,
+    load,
     rules::Rules,
     serve::{Source, warn_open},
     start::groups,
@@ -27,7 +26,7 @@ pub(super) struct Reload {
     pub(super) rules: Rules,
     pub(super) state: State,
     pub(super) gateway: Gateway,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     /// The values in the file when the listener was created.
     pub(super) settings: ListenerSettings,
     /// The deployments that the tree leaves out.
@@ -123,11 +122,12 @@ impl Reload {
 
     /// Prints the warnings of a start, and one for changed settings that need a restart.
     fn warn(&self, config: &Config) {
-        warn_open(self.address, config);
+        warn_open(&self.address, config);
         if config.settings.listener != self.settings {
             tracing::warn!(
                 target: "tollgate::events",
-                "max_connections, keepalive_timeout and backlog stay as they were until tollgate restarts"
+                "max_connections, keepalive_timeout, backlog, drain_timeout and max_header_bytes stay as they were until \
+                 tollgate restarts"
             );
         }
     }

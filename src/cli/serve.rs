@@ -10,7 +10,6 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
     signal::unix::{self, SignalKind},
     time::{Instant, interval},
 };
@@ -22,6 +21,7 @@ use super::{
     check::{check, check_json},
     environment, failed,
     files::Files,
+    listen::{Address, listen},
     log::LogArguments,
     monitor::Monitor,
     read,
@@ -31,12 +31,12 @@ use super::{
     tls::TlsArguments,
 };
 use crate::{
-    config::Config,
+    config::{Config, ListenerSettings},
     gateway::Gateway,
     log::{AccessLog, LogWriter},
     metrics::Metrics,
     record::TrustedProxies,
-    server::{self, Certificate, DRAIN_TIMEOUT, Draining, Listener},
+    server::{self, Certificate, Draining, Listener, ListenerSocket},
     stack,
     state::State,
 };
@@ -55,7 +55,8 @@ pub(super) struct Arguments {
     /// CONFIG_FILE_PATH]
     #[arg(short, long, value_name = "PATH")]
     config: Option<PathBuf>,
-    /// Address to listen on; 0.0.0.0 listens on every interface [default: HOST, else 127.0.0.1]
+    /// Address to listen on; 0.0.0.0 listens on every interface, unix:PATH on a unix socket [default: HOST, else
+    /// 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
     /// Port to listen on; 0 picks a free one [default: PORT, else 8000]
@@ -138,29 +139,27 @@ async fn run(
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
-    let (listener, address) = listen(arguments, settings.backlog).await?;
+    let (socket, address) = listen(arguments.host, arguments.port, settings.backlog).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
     let scheme = if source.certificate.is_some() { "https" } else { "http" };
-    print!("{}", StartText { scheme, address, config, warnings, style: Style::of_stdout() });
-    warn_open(address, config);
-    let mut listener = Listener::new(listener, max_connections(config))
-        .with_keepalive_timeout(settings.keepalive_timeout)
-        .with_metrics(state.metrics.connections());
-    if let Some(certificate) = &source.certificate {
-        listener = listener.with_certificate(Arc::clone(certificate));
-    }
+    print!("{}", StartText { scheme, address: &address, config, warnings, style: Style::of_stdout() });
+    warn_open(&address, config);
+    let listener = listener(socket, config, &source).with_metrics(state.metrics.connections());
     let (service, draining, metrics) = (gateway.clone(), state.draining.clone(), state.metrics.clone());
     metrics.reloads().loaded();
     tokio::spawn(Monitor::default().watch(state.newest_status()));
     let left_out = Mutex::new(config.left_out.clone());
-    let reload = Reload { source, options, rules, state, gateway, address, settings, left_out };
+    let reload =
+        Reload { source, options, rules, state, gateway, address: address.clone(), settings, left_out };
     tokio::spawn(reload.on_each(hangup, watch));
-    let finished = serve_until(signals.received(metrics), listener, service, draining).await;
+    let shutdown = signals.received(metrics, settings.drain_timeout);
+    let finished = serve_until(shutdown, listener, service, draining).await;
+    address.remove();
     writer.into_iter().for_each(LogWriter::finish);
     #[cfg(feature = "otlp")]
     exporting.finish().await;
-    Ok(exit_code(finished))
+    Ok(exit_code(finished, settings))
 }
 
 /// Returns the state of the gateway, and the writer of its access log if there is one.
@@ -173,12 +172,17 @@ fn state(log: &LogArguments, config: &Config) -> Result<(State, Option<LogWriter
     Ok((state.with_reader(Arc::new(AccessLog::new(queue, log.sample()))), writer))
 }
 
-async fn listen(arguments: Arguments, backlog: u32) -> Result<(TcpListener, SocketAddr), ExitCode> {
-    let (host, port) = (environment::host(arguments.host), environment::port(arguments.port)?);
-    let listener = Listener::bind(&host, port, backlog).await;
-    let listener = listener.map_err(failed(format_args!("cannot listen on {host}:{port}")))?;
-    let address = listener.local_addr().map_err(failed("cannot listen"))?;
-    Ok((listener, address))
+/// Returns the listener with the settings of the configuration, and with the certificate if there is one.
+fn listener(socket: ListenerSocket, config: &Config, source: &Source) -> Listener {
+    let settings = config.settings.listener;
+    let listener = Listener::new(socket, max_connections(config))
+        .with_keepalive_timeout(settings.keepalive_timeout)
+        .with_drain_timeout(settings.drain_timeout)
+        .with_max_head_size(settings.max_header_bytes);
+    match &source.certificate {
+        Some(certificate) => listener.with_certificate(Arc::clone(certificate)),
+        None => listener,
+    }
 }
 
 /// Serves until a shutdown signal. Returns true if the requests in flight were finished then.
@@ -189,20 +193,23 @@ async fn serve_until(
     draining: Draining,
 ) -> bool {
     if server::is_traced() {
-        let traced = move |stream: &TcpStream| server::traced(gateway.of_connection(stream));
+        let traced = move |peer: SocketAddr| server::traced(gateway.of_connection(peer));
         server::serve_each(listener, traced, draining, shutdown).await
     } else {
-        let service = move |stream: &TcpStream| gateway.of_connection(stream);
+        let service = move |peer: SocketAddr| gateway.of_connection(peer);
         server::serve_each(listener, service, draining, shutdown).await
     }
 }
 
 /// Returns the exit code of a server that has shut down, and reports requests that were dropped.
-fn exit_code(finished: bool) -> ExitCode {
+fn exit_code(finished: bool, settings: ListenerSettings) -> ExitCode {
     if finished {
         return ExitCode::SUCCESS;
     }
-    eprintln!("tollgate: {} s have passed: dropping the requests in flight", DRAIN_TIMEOUT.as_secs());
+    eprintln!(
+        "tollgate: {} s have passed: dropping the requests in flight",
+        settings.drain_timeout.as_secs()
+    );
     ExitCode::FAILURE
 }
 
@@ -223,8 +230,8 @@ fn max_connections(config: &Config) -> usize {
 }
 
 /// Warns if other machines can reach the gateway and no key is required.
-pub(super) fn warn_open(address: SocketAddr, config: &Config) {
-    if !address.ip().is_loopback() && config.is_open() {
+pub(super) fn warn_open(address: &Address, config: &Config) {
+    if !address.is_local() && config.is_open() {
         eprintln!(
             "warning: everyone who can reach {address} may call these models with your keys, because there is no \
              master_key. Set general_settings.master_key or LITELLM_MASTER_KEY, or listen on 127.0.0.1 (the default)."
@@ -249,10 +256,10 @@ impl ShutdownSignals {
     /// Waits for the first signal; from then on a second one ends the process at once.
     ///
     /// Returns the time for which new connections are still accepted.
-    async fn received(mut self, metrics: Metrics) -> Duration {
+    async fn received(mut self, metrics: Metrics, drain_timeout: Duration) -> Duration {
         let deregistration_delay = self.recv().await;
         eprintln!("tollgate: finishing what is in flight; a second signal ends it at once");
-        tokio::spawn(report_progress(metrics));
+        tokio::spawn(report_progress(metrics, drain_timeout));
         tokio::spawn(async move {
             self.recv().await;
             std::process::exit(130);
@@ -270,8 +277,8 @@ impl ShutdownSignals {
 }
 
 /// Reports the number of requests that are still in flight, until the process ends.
-async fn report_progress(metrics: Metrics) {
-    let end = Instant::now() + DRAIN_TIMEOUT;
+async fn report_progress(metrics: Metrics, drain_timeout: Duration) {
+    let end = Instant::now() + drain_timeout;
     let mut ticks = interval(PROGRESS);
     loop {
         ticks.tick().await;

@@ -1,8 +1,8 @@
 //! The text of the start: the address, the clients, the groups and where to look.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io};
 
-use super::{check::count, has_colours};
+use super::{check::count, has_colours, listen::Address};
 use crate::config::{Config, Group, RateLimits};
 
 /// The largest number of groups that are listed.
@@ -12,7 +12,7 @@ const GROUPS: usize = 20;
 pub(super) struct StartText<'a> {
     /// The scheme of its URLs.
     pub(super) scheme: &'static str,
-    pub(super) address: SocketAddr,
+    pub(super) address: &'a Address,
     pub(super) config: &'a Config,
     /// The number of warnings about the configuration.
     pub(super) warnings: usize,
@@ -44,10 +44,11 @@ impl Style {
 impl fmt::Display for StartText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, address, config, warnings, style } = self;
-        let url = style.bold(format_args!("{scheme}://{address}"));
-        writeln!(f, "tollgate listening on {url}, serving {}", groups(config))?;
-        writeln!(f, "  {} {scheme}://{address}/v1", style.label("base URL"))?;
-        let clients = match (config.is_open(), address.ip().is_loopback()) {
+        let url = address.url(scheme);
+        let place = if let Address::Unix(_) = address { address.to_string() } else { url.clone() };
+        writeln!(f, "tollgate listening on {}, serving {}", style.bold(place), groups(config))?;
+        writeln!(f, "  {} {url}/v1", style.label("base URL"))?;
+        let clients = match (config.is_open(), address.is_local()) {
             (false, _) if config.keys.is_empty() => {
                 "those with the master key, as `Authorization: Bearer KEY`"
             }
@@ -56,8 +57,8 @@ impl fmt::Display for StartText<'_> {
             (true, false) => "everyone who reaches this address, without a key",
         };
         writeln!(f, "  {} {clients}", style.label("clients"))?;
-        writeln!(f, "  {} {scheme}://{address}/", style.label("page"))?;
-        writeln!(f, "  {} {scheme}://{address}/metrics", style.label("metrics"))?;
+        writeln!(f, "  {} {url}/", style.label("page"))?;
+        writeln!(f, "  {} {url}/metrics", style.label("metrics"))?;
         for group in config.groups.iter().take(GROUPS) {
             writeln!(f, "  {} {}: {}", style.label("group"), style.bold(&group.name), summary(group))?;
         }
@@ -112,7 +113,7 @@ mod tests {
         };
         let entries = [entry("a", ", rpm: 60, tpm: 1000"), entry("a", ", rpm: 40"), entry("b", "")].concat();
         let (config, _) = Config::from_yaml(&format!("model_list:\n{entries}"), "", &|_| None).unwrap();
-        let address = "127.0.0.1:8000".parse().unwrap();
+        let address = &Address::Tcp("127.0.0.1:8000".parse().unwrap());
         let style = Style { colours: false };
         let text = StartText { scheme: "http", address, config: &config, warnings: 2, style }.to_string();
         assert_eq!(

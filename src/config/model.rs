@@ -381,6 +381,8 @@ pub struct Settings {
     pub pre_call_checks: bool,
     /// `response_cost`: true if responses state their cost. Default: false.
     pub response_cost: bool,
+    /// `server_timing`: true if responses state where their time went. Default: false.
+    pub server_timing: bool,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
     /// The settings of the logs.
@@ -405,6 +407,10 @@ pub struct ListenerSettings {
     pub keepalive_timeout: Duration,
     /// `backlog`: the length of the queue of connections that are not accepted yet. Default: 4,096.
     pub backlog: u32,
+    /// `drain_timeout`: the maximum time for finishing the requests in flight after a shutdown signal. Default: 600 s.
+    pub drain_timeout: Duration,
+    /// `max_header_bytes`: the maximum size of a request's head. Default: 64 KB, which is uvicorn's.
+    pub max_header_bytes: usize,
 }
 
 /// The settings of the logs. Changes need a restart.

@@ -18,3 +18,4 @@ pub(crate) mod rejections;
 pub(crate) mod request_body;
 #[cfg(test)]
 mod tests;
+mod timing;

@@ -3,6 +3,7 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use super::{
+    Millis,
     line::{Escaped, Line, LogFormat},
     writer::Queue,
 };
@@ -134,14 +135,4 @@ fn deployment(attempt: &Attempt) -> &str {
 
 fn duration(attempt: &Attempt) -> Duration {
     attempt.ended.saturating_sub(attempt.begun)
-}
-
-/// A duration in milliseconds, for display.
-struct Millis(Duration);
-
-impl std::fmt::Display for Millis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
-    }
 }

@@ -6,4 +6,6 @@ mod line;
 mod time;
 mod writer;
 
-pub(crate) use self::{access::AccessLog, event::EventFormat, line::LogFormat, writer::LogWriter};
+pub(crate) use self::{
+    access::AccessLog, event::EventFormat, line::LogFormat, time::Millis, writer::LogWriter,
+};

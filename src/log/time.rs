@@ -1,8 +1,8 @@
-//! Times in the form of RFC 3339.
+//! Times in the form of RFC 3339, and durations.
 
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::config::calendar::date;
@@ -22,10 +22,19 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+/// A duration in milliseconds, for display.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Millis(pub(crate) Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

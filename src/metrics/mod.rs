@@ -24,7 +24,7 @@ use tollgate_layers::retry::Budget;
 
 use self::text::Writer;
 pub(crate) use self::{
-    connections::ConnectionMetrics,
+    connections::{ConnectionMetrics, OpenConnection},
     histogram::BOUNDS,
     recent::RecentError,
     rejected::{Rejected, RejectedRequests},

@@ -88,6 +88,11 @@ impl Draft {
         AttemptHandle { draft: Some(Arc::clone(self)), index }
     }
 
+    /// Calls `read` with the course so far.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&Course) -> R) -> R {
+        read(&self.course())
+    }
+
     /// Takes the course. The response has ended, so its attempts are charged.
     pub(super) fn take(&self) -> Course {
         Course { cost: self.spending.dollars(), ..std::mem::take(&mut *self.course()) }

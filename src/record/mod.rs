@@ -123,6 +123,22 @@ pub(crate) struct Attempt {
     pub message: Option<String>,
 }
 
+impl Course {
+    /// Returns the time in the tree without an attempt in progress, `total` after the arrival.
+    pub(crate) fn queue(&self, total: Duration) -> Duration {
+        let (mut waited, mut free) = (Duration::ZERO, self.read);
+        for attempt in &self.attempts {
+            waited += attempt.begun.saturating_sub(free);
+            free = free.max(attempt.ended);
+        }
+        // A request that no deployment had capacity for has waited to its end.
+        if self.attempts.is_empty() && self.operation.is_some() {
+            waited = total.saturating_sub(free);
+        }
+        waited
+    }
+}
+
 impl Record {
     /// Returns true if the response was a success and the client has received all of it.
     pub(crate) fn is_success(&self) -> bool {
@@ -132,17 +148,7 @@ impl Record {
     /// Returns the time for which the request was in the tree without an attempt in progress: it waited for capacity, or
     /// before a retry.
     pub(crate) fn queue(&self) -> Duration {
-        let Course { read, attempts, .. } = &self.course;
-        let (mut waited, mut free) = (Duration::ZERO, *read);
-        for attempt in attempts {
-            waited += attempt.begun.saturating_sub(free);
-            free = free.max(attempt.ended);
-        }
-        // A request that no deployment had capacity for has waited to its end.
-        if attempts.is_empty() && self.course.operation.is_some() {
-            waited = self.response.total.saturating_sub(free);
-        }
-        waited
+        self.course.queue(self.response.total)
     }
 
     /// Returns the tokens of all attempts.

@@ -16,6 +16,9 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
+/// The name of HTTP/2 in ALPN.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// The certificate chain and the private key of a server, read from two PEM files.
 ///
 /// Connections keep the certificate of their handshake; [`reload`](Self::reload) sets that of later ones.
@@ -70,7 +73,7 @@ fn acceptor(chain: &Path, key: &Path) -> Result<TlsAcceptor, CertificateError> {
     let config = config.with_safe_default_protocol_versions().map_err(CertificateError::tls)?;
     let config = config.with_no_client_auth().with_single_cert(certificates, key);
     let mut config = config.map_err(CertificateError::tls)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

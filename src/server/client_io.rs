@@ -13,7 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::{Sleep, sleep},
 };
 use tokio_rustls::server::TlsStream;
@@ -48,6 +48,11 @@ impl Reset for TcpStream {
         // If this fails, the kernel goes on trying to send for some minutes, which is its default.
         let _result = self.set_zero_linger();
     }
+}
+
+impl Reset for UnixStream {
+    /// Does nothing: the kernel has no bytes of its own to send when such a socket is closed.
+    fn reset(&self) {}
 }
 
 impl<T: Reset> Reset for TlsStream<T> {

@@ -1,8 +1,8 @@
-//! The TCP listener of the server, [`Listener`]: accepts a limited number of concurrent connections.
+//! The listener of the server, [`Listener`]: accepts a limited number of concurrent connections, by TCP or on a unix socket.
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,14 +11,17 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Certificate, ConnectionContext, waiting::Connections};
-use crate::{front::paths::Draining, metrics::ConnectionMetrics};
+use super::{Certificate, ConnectionContext, DRAIN_TIMEOUT, MAX_HEAD_SIZE, waiting::Connections};
+use crate::{
+    front::paths::Draining,
+    metrics::{ConnectionMetrics, OpenConnection},
+};
 
 /// The number of open files that are neither a client's nor an upstream's connection: the log, the poller, the
 /// configuration, name resolution.
@@ -38,31 +41,35 @@ const PASS: Duration = Duration::from_millis(750);
 /// The minimum interval between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A TCP listener with a maximum of concurrent connections. Further clients wait in the kernel's accept queue.
+/// A listener with a maximum of concurrent connections. Further clients wait in the kernel's accept queue.
 #[derive(Debug)]
 pub struct Listener {
-    inner: TcpListener,
+    inner: ListenerSocket,
     permits: Arc<Semaphore>,
     max_connections: usize,
     keepalive_timeout: Duration,
+    max_head_size: usize,
+    pub(super) drain_timeout: Duration,
     connections: Arc<Connections>,
     at_capacity: AtCapacity,
     capacity_warning: RateLimitedWarning,
     accept_warning: RateLimitedWarning,
-    pub(super) metrics: ConnectionMetrics,
+    metrics: ConnectionMetrics,
     certificate: Option<Arc<Certificate>>,
 }
 
 impl Listener {
     /// Returns a listener that accepts at most this many concurrent connections, at least one.
     #[must_use]
-    pub fn new(inner: TcpListener, max_connections: usize) -> Self {
+    pub fn new(inner: impl Into<ListenerSocket>, max_connections: usize) -> Self {
         let max_connections = max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            inner,
+            inner: inner.into(),
             permits: Arc::new(Semaphore::new(max_connections)),
             max_connections,
             keepalive_timeout: DEFAULT_KEEPALIVE_TIMEOUT,
+            max_head_size: MAX_HEAD_SIZE,
+            drain_timeout: DRAIN_TIMEOUT,
             connections: Arc::default(),
             at_capacity: AtCapacity::default(),
             capacity_warning: RateLimitedWarning::default(),
@@ -103,7 +110,21 @@ impl Listener {
         self
     }
 
-    /// Sets the certificate with which connections are served by TLS; without one they are plain.
+    /// Sets the maximum size of a request's head in bytes; 64 KB by default.
+    #[must_use]
+    pub const fn with_max_head_size(mut self, max_head_size: usize) -> Self {
+        self.max_head_size = max_head_size;
+        self
+    }
+
+    /// Sets the maximum time for finishing the requests in flight after a shutdown signal; 600 s by default.
+    #[must_use]
+    pub const fn with_drain_timeout(mut self, drain_timeout: Duration) -> Self {
+        self.drain_timeout = drain_timeout;
+        self
+    }
+
+    /// Sets the certificate with which connections by TCP are served by TLS; without one they are plain.
     #[must_use]
     pub fn with_certificate(mut self, certificate: Arc<Certificate>) -> Self {
         self.certificate = Some(certificate);
@@ -130,19 +151,19 @@ impl Listener {
             at_capacity: self.at_capacity.clone(),
             connections: Arc::clone(&self.connections),
             keepalive_timeout: self.keepalive_timeout,
+            max_head_size: self.max_head_size,
         }
     }
 
-    /// Returns the next connection, and the permit that is to be dropped when it ends.
-    pub(super) async fn accept(&mut self) -> (TcpStream, OwnedSemaphorePermit) {
+    /// Returns the next connection.
+    pub(super) async fn accept(&mut self) -> Accepted {
         let permit = self.permit().await;
         loop {
             match self.inner.accept().await {
-                Ok((stream, _)) => {
-                    if stream.set_nodelay(true).is_ok() {
-                        return (stream, permit);
-                    }
+                Ok(Some((stream, peer))) => {
+                    return Accepted { stream, peer, held: (permit, self.metrics.accepted()) };
                 }
+                Ok(None) => {}
                 // Running out of file descriptors is temporary: wait a little, and try again.
                 Err(error) => {
                     self.accept_warning.warn(format_args!("cannot accept: {error}"));
@@ -172,6 +193,63 @@ impl Listener {
     }
 }
 
+/// The socket of a listener.
+#[derive(Debug)]
+pub enum ListenerSocket {
+    /// A TCP socket.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for ListenerSocket {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for ListenerSocket {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+impl ListenerSocket {
+    /// Returns the next connection with the address of its client, or none if it has ended already.
+    async fn accept(&self) -> io::Result<Option<(ClientStream, SocketAddr)>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let is_open = stream.set_nodelay(true).is_ok();
+                Ok(is_open.then_some((ClientStream::Tcp(stream), peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Some((ClientStream::Unix(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))))
+            }
+        }
+    }
+}
+
+/// The connection of a client.
+#[derive(Debug)]
+pub(super) enum ClientStream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: ClientStream,
+    /// The address of the client.
+    pub(super) peer: SocketAddr,
+    pub(super) held: Held,
+}
+
+/// The permit and the count of a connection, to be dropped when it ends.
+pub(super) type Held = (OwnedSemaphorePermit, OpenConnection);
+
 fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // As tokio's own `bind` does: a restarted server need not wait for the old one's connections.
@@ -188,7 +266,7 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 pub(super) struct AtCapacity(Arc<AtomicBool>);
 
 impl AtCapacity {
-    fn set(&self, at_capacity: bool) {
+    pub(super) fn set(&self, at_capacity: bool) {
         self.0.store(at_capacity, Relaxed);
     }
 
@@ -246,9 +324,9 @@ mod tests {
     #[tokio::test]
     async fn a_listener_with_max_connections_0_accepts_one_client() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         let mut listener = Listener::new(listener, 0);
-        let address = listener.inner.local_addr().unwrap();
-        let (client, (server, _)) = tokio::join!(TcpStream::connect(address), listener.accept());
-        assert_eq!(client.unwrap().local_addr().unwrap(), server.peer_addr().unwrap());
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        assert_eq!(client.unwrap().local_addr().unwrap(), accepted.peer);
     }
 }

@@ -1,16 +1,17 @@
-//! The standalone HTTP/1.1 server: accepts connections, with TLS if it has a certificate, serves them with hyper, and shuts down
-//! gracefully.
+//! The standalone server: accepts connections, with TLS if it has a certificate, serves them with hyper, and shuts down
+//! gracefully. A client with TLS may choose HTTP/2; all others have HTTP/1.1.
 
 mod certificate;
 mod client_io;
 mod framing;
+mod http2;
 mod listener;
 #[cfg(test)]
 mod tests;
 mod waiting;
 mod write_window;
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -25,8 +26,10 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::watch,
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tollgate_layers::BoxError;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::{sensitive_headers::SetSensitiveRequestHeadersLayer, trace::TraceLayer};
@@ -35,25 +38,25 @@ use tracing::Span;
 pub use self::{
     certificate::{Certificate, CertificateError},
     client_io::SEND_TIMEOUT,
-    listener::Listener,
+    listener::{Listener, ListenerSocket},
 };
 use self::{
     client_io::{ClientIo, Reset},
     framing::CheckFraming,
-    listener::AtCapacity,
+    listener::{Accepted, AtCapacity, ClientStream, Held},
     waiting::Connections,
     write_window::WriteWindow,
 };
 pub use crate::front::paths::Draining;
 use crate::{front::headers, gateway::Gateway};
 
-/// The maximum time for finishing the requests in flight after a shutdown signal: agents' streams run for minutes.
+/// The default maximum time for finishing the requests in flight after a shutdown signal: agents' streams run for minutes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The maximum time of a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The maximum size of a request's head in bytes; a longer one gets a 431. The number is uvicorn's, which clients of
+/// The default maximum size of a request's head in bytes; a longer one gets a 431. The number is uvicorn's, which clients of
 /// LiteLLM's proxy already keep to. hyper checks after it has read: an unauthenticated client can make the server buffer
 /// at most twice as much, and all such clients together have a limit ([`waiting`]).
 const MAX_HEAD_SIZE: usize = 64 * 1024;
@@ -132,7 +135,7 @@ fn request_span<B>(request: &Request<B>) -> Span {
     )
 }
 
-/// Serves until `shutdown` resolves, then finishes the requests in flight within [`DRAIN_TIMEOUT`].
+/// Serves until `shutdown` resolves, then finishes the requests in flight within the [drain timeout](Listener::with_drain_timeout).
 ///
 /// `shutdown` returns the time for which new connections are still accepted: a load balancer goes on sending clients until
 /// it has seen that `/health/readiness` returns 503.
@@ -144,13 +147,14 @@ pub async fn serve<S: HttpService>(
     draining: Draining,
     shutdown: impl Future<Output = Duration>,
 ) -> bool {
-    serve_each(listener, move |_: &TcpStream| service.clone(), draining, shutdown).await
+    serve_each(listener, move |_| service.clone(), draining, shutdown).await
 }
 
-/// Serves as [`serve`] does. `make` returns the service of each connection.
+/// Serves as [`serve`] does. `make` returns the service of each connection, by the address of its client; that of a unix
+/// socket is `127.0.0.1`.
 pub async fn serve_each<S: HttpService>(
     listener: Listener,
-    make: impl Fn(&TcpStream) -> S,
+    make: impl Fn(SocketAddr) -> S,
     draining: Draining,
     shutdown: impl Future<Output = Duration>,
 ) -> bool {
@@ -170,50 +174,67 @@ struct Server<M> {
     make: M,
     context: ConnectionContext,
     connections: GracefulShutdown,
+    /// True when connections with HTTP/2 are to end.
+    closing: watch::Sender<bool>,
 }
 
-impl<M: Fn(&TcpStream) -> S, S: HttpService> Server<M> {
+impl<M: Fn(SocketAddr) -> S, S: HttpService> Server<M> {
     fn new(listener: Listener, make: M, draining: Draining) -> Self {
         let context = listener.context(draining);
-        Self { listener, make, context, connections: GracefulShutdown::new() }
+        let (connections, closing) = (GracefulShutdown::new(), watch::Sender::new(false));
+        Self { listener, make, context, connections, closing }
     }
 
     async fn accept_loop(&mut self) -> Infallible {
         loop {
-            let (stream, permit) = self.listener.accept().await;
-            let (service, open) = ((self.make)(&stream), self.listener.metrics.accepted());
-            let (context, held) = (self.context.clone(), (permit, open));
-            match self.listener.acceptor() {
-                None => {
-                    let connection = self.connections.watch(context.connection(stream, service));
-                    tokio::spawn(connection.map(move |result| ended(result, held)));
+            let Accepted { stream, peer, held } = self.listener.accept().await;
+            let service = (self.make)(peer);
+            match (stream, self.listener.acceptor()) {
+                (ClientStream::Tcp(stream), None) => self.serve(stream, service, held),
+                (ClientStream::Tcp(stream), Some(acceptor)) => {
+                    self.serve_tls((stream, acceptor), service, held);
                 }
-                Some(acceptor) => {
-                    let connections = self.connections.watcher();
-                    tokio::spawn(async move {
-                        match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                            Ok(Ok(stream)) => {
-                                let connection = connections.watch(context.connection(stream, service));
-                                ended(connection.await, held);
-                            }
-                            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                            Err(_) => tracing::debug!("TLS handshake took too long"),
-                        }
-                    });
-                }
+                (ClientStream::Unix(stream), _) => self.serve(stream, service, held),
             }
         }
     }
 
-    /// Closes the listener and waits for the connections. Returns true if all of them ended within [`DRAIN_TIMEOUT`].
+    fn serve<T>(&self, stream: T, service: S, held: Held)
+    where
+        T: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
+    {
+        let connection = self.connections.watch(self.context.clone().connection(stream, service));
+        tokio::spawn(connection.map(move |result| ended(result, held)));
+    }
+
+    fn serve_tls(&self, (stream, acceptor): (TcpStream, TlsAcceptor), service: S, held: Held) {
+        // A shutdown waits for the watcher.
+        let (watcher, closing) = (self.connections.watcher(), self.closing.subscribe());
+        let context = self.context.clone();
+        tokio::spawn(async move {
+            match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(certificate::HTTP2) => {
+                    ended(context.serve_http2(stream, service, closing).await, held);
+                    drop(watcher);
+                }
+                Ok(Ok(stream)) => ended(watcher.watch(context.connection(stream, service)).await, held),
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            }
+        });
+    }
+
+    /// Closes the listener and waits for the connections. Returns true if all of them ended within the drain timeout.
     async fn finish(self) -> bool {
+        let drain_timeout = self.listener.drain_timeout;
         drop(self.listener);
-        timeout(DRAIN_TIMEOUT, self.connections.shutdown()).await.is_ok()
+        self.closing.send_replace(true);
+        timeout(drain_timeout, self.connections.shutdown()).await.is_ok()
     }
 }
 
 /// Drops what a connection has held.
-fn ended<H>(result: Result<(), hyper::Error>, held: H) {
+fn ended(result: Result<(), hyper::Error>, held: Held) {
     // A broken connection concerns only its client; its requests in flight have been dropped.
     if let Err(error) = result {
         tracing::debug!(%error, "connection ended");
@@ -228,6 +249,7 @@ struct ConnectionContext {
     at_capacity: AtCapacity,
     connections: Arc<Connections>,
     keepalive_timeout: Duration,
+    max_head_size: usize,
 }
 
 impl ConnectionContext {
@@ -249,7 +271,7 @@ impl ConnectionContext {
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.keepalive_timeout)
-            .max_header_size(MAX_HEAD_SIZE)
+            .max_header_size(self.max_head_size)
             .max_buf_size(MAX_READ_BUFFER)
             .serve_connection(io, TowerToHyperService::new(service))
     }

@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::support::{
     answers as say,
     case::Case,
-    gateway::{Finished, Gateway, Start, command, config, run},
-    reply::Gate,
+    client::Over,
+    gateway::{Finished, Gateway, Start, command, config, directory, run},
+    reply::{Gate, Part},
     soon,
     upstream::Upstream,
 };
@@ -279,6 +280,25 @@ async fn a_loopback_address_without_a_master_key_has_no_warning() {
 }
 
 #[tokio::test]
+async fn the_command_prints_its_manual_page_and_completions() {
+    let page = run(["man"]).await;
+    assert!(
+        page.stdout.contains(".TH tollgate 1") && page.stdout.contains("\\-\\-config"),
+        "{}",
+        page.stdout
+    );
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(["completions", shell]).await;
+        assert!(script.code == Some(0) && script.stdout.contains("expose-upstreams"), "{shell}: {script:?}");
+    }
+    let path = directory().join("tollgate.bash");
+    std::fs::write(&path, run(["completions", "bash"]).await.stdout).unwrap();
+    let mut bash = tokio::process::Command::new("bash");
+    let bash = bash.args(["--norc", "-c", "source \"$0\" && complete -p tollgate"]).arg(&path).output().await;
+    assert!(bash.as_ref().unwrap().status.success(), "{bash:?}");
+}
+
+#[tokio::test]
 async fn an_unknown_configuration_key_is_a_warning_with_the_known_key() {
     let gateway = Gateway::start(&GOOD.replace("rpm: 60", "rmp: 60")).await;
     gateway.says(&["rmp", "rpm", ":3:"]).await;
@@ -301,6 +321,17 @@ async fn a_signal_lets_requests_in_flight_finish() {
         assert_eq!(stream.seen, script.body());
         assert_eq!(world.gateway.end().await.code(), Some(0), "{}", world.gateway.said());
     }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_dropped_after_the_drain_timeout() {
+    let case = Case::of("m: a").always("a", say::role().and(say::words(&["be"])).then(Part::Hang));
+    let mut world = case.router("drain_timeout: 0.2").start().await;
+    let mut stream = world.gateway.stream("m", json!({})).await;
+    stream.until("be").await;
+    world.gateway.signal("INT").await;
+    assert_eq!(world.gateway.end().await.code(), Some(1), "{}", world.gateway.said());
+    assert_eq!(stream.rest().await, Over::Broken);
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpStream, UnixStream},
+    process::Command,
 };
 
 use crate::support::{
-    gateway::{Gateway, Start},
+    gateway::{Gateway, Start, command, config, directory, run},
     soon,
 };
 
@@ -164,6 +165,38 @@ async fn a_request_head_of_60_kb_is_served_and_one_beyond_64_kb_is_refused() {
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
     assert_eq!(gateway.get("/health/liveliness").await.status, 200, "and it serves on");
+}
+
+#[tokio::test]
+async fn the_largest_request_head_is_a_setting() {
+    let gateway = Gateway::start(&format!("{QUIET}router_settings: {{max_header_bytes: 8192}}\n")).await;
+    assert!(raw(gateway.port, &request(1, 7_000)).await.starts_with("HTTP/1.1 200 OK"));
+    let refused = request(1, 9_000);
+    assert!(raw(gateway.port, refused.trim_end()).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_clients_and_the_health_command() {
+    let (path, file) = (directory().join("s"), config(QUIET));
+    let host = format!("unix:{}", path.to_str().unwrap());
+    let mut gateway = command();
+    gateway.args(["--config", file.to_str().unwrap(), "--host", &host]);
+    let mut gateway = gateway.spawn().unwrap();
+    let mut said = BufReader::new(gateway.stdout.take().unwrap()).lines();
+    let first = soon("the first line", said.next_line()).await.unwrap().unwrap();
+    assert_eq!(first, format!("tollgate listening on {host}, serving m"));
+    let mut socket = UnixStream::connect(&path).await.unwrap();
+    socket.write_all(request(0, 0).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    soon("the end of the answer", socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"id\":\"m\""), "{answer}");
+    let health = run(["health", "--host", &host]).await;
+    assert_eq!(health.code, Some(0), "{}", health.stderr);
+    let signal = format!("kill -INT {}", gateway.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &signal]).status().await.unwrap().success());
+    assert!(soon("the end", gateway.wait()).await.unwrap().success() && !path.exists());
+    let health = run(["health", "--host", &host]).await;
+    assert!(health.code == Some(1) && health.stderr.contains(&host), "{}", health.stderr);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::{
     answers as say,
+    case::Case,
     client::{ask, request},
     gateway::{Gateway, Start, directory},
     reply::{Gate, Part, Reply},
@@ -126,6 +127,30 @@ async fn the_access_log_has_a_line_with_the_course_of_each_request() {
     let metrics = logged.gateway.get("/metrics").await.text();
     let cost = "tollgate_deployment_cost_dollars_total{group=\"m\",deployment=\"good\"} 5.5\n";
     assert!(metrics.contains(cost), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_response_states_where_its_time_went_if_that_is_set() {
+    let case =
+        || Case::of("m: a b").first("a").always("a", say::unavailable().after(Duration::from_millis(20)));
+    let world = case().router("server_timing: true").start().await;
+    let answer = world.ask().await;
+    let timing = answer.header("server-timing").unwrap();
+    let times = timing.split(", ").map(|entry| {
+        let (name, milliseconds) = entry.split_once(";dur=").unwrap();
+        (name, milliseconds.parse::<f64>().unwrap())
+    });
+    let times: std::collections::BTreeMap<_, _> = times.collect();
+    let names: Vec<_> = times.keys().copied().collect();
+    let attempts = ["attempt1;desc=unavailable", "attempt2;desc=success"];
+    assert_eq!(names, [attempts[0], attempts[1], "gateway", "queue", "upstream"]);
+    assert!(
+        times[attempts[0]] >= 20.0 && times["upstream"] + 0.01 >= times[attempts[0]] + times[attempts[1]],
+        "{timing}"
+    );
+    let total = times["queue"] + times["upstream"] + times["gateway"];
+    assert!(total <= answer.took.as_secs_f64() * 1000.0, "{timing}");
+    assert_eq!(case().start().await.ask().await.header("server-timing"), None);
 }
 
 #[tokio::test]

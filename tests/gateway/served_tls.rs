@@ -9,14 +9,16 @@ use std::{
     },
 };
 
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use serde_json::json;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
 use tokio::{net::TcpStream, process::Command, task::JoinSet};
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{
         ClientConfig, RootCertStore,
         crypto::ring,
@@ -26,7 +28,9 @@ use tokio_rustls::{
 use tollgate_test_support::tls::{Identity, identity};
 
 use crate::support::{
+    answers as say,
     gateway::{Gateway, Start, directory, run},
+    reply::{Gate, Part},
     upstream::Upstream,
 };
 
@@ -66,24 +70,37 @@ fn yaml(upstream: &Upstream, group: &str) -> String {
     )
 }
 
-/// Sends a chat over a new connection that trusts these certificates. Returns the status and the certificate of the server.
-async fn chat(port: u16, roots: &[CertificateDer<'static>]) -> (StatusCode, CertificateDer<'static>) {
+/// Connects, trusts these certificates, and offers these protocols.
+async fn connect(
+    port: u16,
+    roots: &[CertificateDer<'static>],
+    protocols: &[&str],
+) -> (TlsStream<TcpStream>, CertificateDer<'static>) {
     let mut store = RootCertStore::empty();
     roots.iter().for_each(|root| store.add(root.clone()).unwrap());
     let config = ClientConfig::builder_with_provider(ring::default_provider().into());
     let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(store).with_no_client_auth();
+    let mut config = config.with_root_certificates(store).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
+    (stream, shown)
+}
+
+/// Returns a chat with these additions.
+fn ask(uri: &str, more: Value) -> Request<Full<Bytes>> {
+    let request = Request::post(uri).header("host", "localhost").header("content-type", "application/json");
+    request.body(Full::from(crate::support::client::ask("m", more))).unwrap()
+}
+
+/// Sends a chat over a new connection that trusts these certificates. Returns the status and the certificate of the server.
+async fn chat(port: u16, roots: &[CertificateDer<'static>]) -> (StatusCode, CertificateDer<'static>) {
+    let (stream, shown) = connect(port, roots, &[]).await;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hello"}]}).to_string();
-    let request = Request::post("/v1/chat/completions").header("host", "localhost");
-    let request =
-        request.header("content-type", "application/json").body(Full::<bytes::Bytes>::from(body)).unwrap();
-    let response = sender.send_request(request).await.unwrap();
+    let response = sender.send_request(ask("/v1/chat/completions", json!({}))).await.unwrap();
     let status = response.status();
     response.into_body().collect().await.unwrap();
     (status, shown)
@@ -107,6 +124,41 @@ async fn curl_calls_a_gateway_with_tls() {
     assert!(text.contains("\"choices\""), "{text}{}", String::from_utf8_lossy(&served.stderr));
     let plain = curl(format!("http://{path}")).await;
     assert!(!plain.status.success() && upstream.count() == 1, "{}", String::from_utf8_lossy(&plain.stdout));
+}
+
+#[tokio::test]
+async fn a_client_that_chooses_http_2_has_all_requests_on_one_connection_and_may_cancel_each() {
+    let gate = Gate::new();
+    let held = say::role().and(say::words(&["one"])).then(Part::Until(gate.clone()));
+    let held = held.and(say::words(&["two"])).and(say::finish()).and(say::done());
+    let upstream = Upstream::with([held]).await;
+    let identity = identity(&[]).unwrap();
+    let mut gateway = Files::new(&identity).gateway(&upstream).go().await;
+    let (stream, _) = connect(gateway.port, &[identity.der], &["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.unwrap();
+    let connection = tokio::spawn(connection);
+    let url = format!("https://localhost:{}/v1/chat/completions", gateway.port);
+    let mut begin = async || {
+        let response = sender.send_request(ask(&url, json!({"stream": true}))).await.unwrap();
+        assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_2));
+        let mut body = response.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(String::from_utf8_lossy(&first).contains("data: "));
+        body
+    };
+    let (first, second) = (begin().await, begin().await);
+    drop(first);
+    upstream.call(1).await.left().await;
+    // A shutdown waits for the other, whose connection ends then.
+    gateway.signal("INT").await;
+    gateway.says(&["finishing what is in flight"]).await;
+    gate.open();
+    let rest = second.collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&rest).ends_with("data: [DONE]\n\n"));
+    assert_eq!(gateway.end().await.code(), Some(0));
+    connection.await.unwrap().unwrap();
 }
 
 /// Chats over new connections until they are ended.

@@ -54,6 +54,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "max_connections",
             "max_event_bytes",
             "max_fallbacks",
+            "max_header_bytes",
             "max_held_events",
             "max_in_flight",
             "max_input_tokens",
@@ -70,6 +71,7 @@ const KINDS: &[(Kind, &[&str])] = &[
         Kind::Number,
         &[
             "cooldown_time",
+            "drain_timeout",
             "early_heartbeat",
             "input_cost_per_token",
             "keepalive_timeout",
@@ -97,6 +99,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "fallback_on_context_window",
             "http2",
             "pings_keep_alive",
+            "server_timing",
             "stream_usage",
         ],
     ),

@@ -152,6 +152,8 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "max_held_events", deployment: false },
     OwnKey { name: "keepalive_timeout", deployment: false },
     OwnKey { name: "backlog", deployment: false },
+    OwnKey { name: "drain_timeout", deployment: false },
+    OwnKey { name: "max_header_bytes", deployment: false },
     OwnKey { name: "upstream_keepalive_timeout", deployment: false },
     OwnKey { name: "fallback_on_context_window", deployment: false },
     OwnKey { name: "pings_keep_alive", deployment: false },
@@ -160,6 +162,7 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "midstream_fallback", deployment: false },
     OwnKey { name: "trusted_proxies", deployment: false },
     OwnKey { name: "response_cost", deployment: false },
+    OwnKey { name: "server_timing", deployment: false },
 ];
 
 /// Returns the names of tollgate's own keys and of the policies by error: those of a deployment, or those of the settings.

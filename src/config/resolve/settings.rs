@@ -82,11 +82,14 @@ impl Default for Settings {
             max_held_events: 32 * MEGABYTE,
             needs_usage: false,
             response_cost: false,
+            server_timing: false,
             pre_call_checks: false,
             listener: ListenerSettings {
                 max_connections: None,
                 keepalive_timeout: Duration::from_secs(75),
                 backlog: 4096,
+                drain_timeout: Duration::from_secs(600),
+                max_header_bytes: 64 * 1024,
             },
             logs: LogSettings::default(),
             // Below the 60 s after which common load balancers drop an idle connection silently.
@@ -140,6 +143,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         pre_call_checks: raw.read("enable_pre_call_checks", sink, read::boolean).unwrap_or_default(),
         response_cost: raw.read("response_cost", sink, read::boolean).unwrap_or_default(),
+        server_timing: raw.read("server_timing", sink, read::boolean).unwrap_or_default(),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
         listener: listener(raw, unset.listener, sink),
         logs: logs::resolve(raw, sink),
@@ -171,7 +175,15 @@ fn listener(raw: &RawConfig<'_>, unset: ListenerSettings, sink: &mut DiagnosticS
         max_connections: raw.read("max_connections", sink, positive),
         keepalive_timeout: keepalive.unwrap_or(unset.keepalive_timeout),
         backlog: raw.read("backlog", sink, positive).unwrap_or(unset.backlog),
+        drain_timeout: raw.read("drain_timeout", sink, read::seconds).unwrap_or(unset.drain_timeout),
+        max_header_bytes: raw.read("max_header_bytes", sink, header_bytes).unwrap_or(unset.max_header_bytes),
     }
+}
+
+/// Returns the size of a head, which the server's read buffer must hold.
+fn header_bytes(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<usize> {
+    let bytes = read::whole(node, 8192, sink)?;
+    if bytes > 262_144 { read::invalid(node, "at most 262144", sink) } else { Some(bytes) }
 }
 
 fn count(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<u32> {

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
 use http_body::Body as HttpBody;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 use tower::Service;
 
 use super::{
@@ -29,10 +29,10 @@ use crate::{
     config::{Midstream, Settings},
     front::{
         admission::{AdmittedCall, ModelCall},
-        handle_error, headers,
+        handle_error, headers, timing,
     },
     group::ArcService,
-    record::current,
+    record::{Draft, current},
     request::{BodyFrames, ParsedRequest, Request, RequestContext, Response},
 };
 
@@ -62,10 +62,12 @@ struct Inner {
     midstream: Midstream,
     /// True if responses contain `x-litellm-model-api-base`.
     expose_upstreams: bool,
-    /// True if the records of requests are read.
-    records: bool,
+    /// True if the records of requests are read, or responses state where their time went.
+    needs_draft: bool,
     /// `response_cost`.
     response_cost: bool,
+    /// `server_timing`.
+    server_timing: bool,
 }
 
 impl ReadRequest {
@@ -85,8 +87,9 @@ impl ReadRequest {
                 Midstream::Continue => Midstream::Continue,
             },
             expose_upstreams,
-            records,
+            needs_draft: records || settings.server_timing,
             response_cost: settings.response_cost,
+            server_timing: settings.server_timing,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -107,10 +110,10 @@ where
 
     fn call(&mut self, admitted: AdmittedCall<B>) -> Self::Future {
         let inner = Arc::clone(&self.inner);
-        let draft = if inner.records { current::draft() } else { None };
         // Taken apart here: the future would hold what it captures and the parts.
         let AdmittedCall { call: ModelCall { operation, model, client, arrival, request }, permit } =
             admitted;
+        let draft = if inner.needs_draft { inner.draft(arrival) } else { None };
         if let (Some(draft), Some(client)) = (&draft, &client) {
             draft.set_key(&client.name);
         }
@@ -148,6 +151,9 @@ where
             };
             let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
             headers::write(&mut response, &context, inner.expose_upstreams);
+            if inner.server_timing {
+                timing::write(response.headers_mut(), &context);
+            }
             response.body_mut().attach(permit);
             Ok(response)
         })
@@ -155,6 +161,12 @@ where
 }
 
 impl Inner {
+    /// Returns the draft of the request's record, which arrived at `arrival`.
+    fn draft(&self, arrival: Instant) -> Option<Arc<Draft>> {
+        let own = || self.server_timing.then(|| Arc::new(Draft::new(arrival, None)));
+        current::draft().or_else(own)
+    }
+
     /// Returns the request for the tree.
     fn request(&self, (info, bytes): ReadBody, mut context: RequestContext) -> Request {
         if let Some(draft) = &context.draft {

@@ -1,6 +1,7 @@
 //! Tests of the server over in-memory connections and a paused clock, on which a wait without end fails a test at once.
 
 mod backpressure;
+mod http2;
 mod readiness;
 mod shutdown;
 mod stalled_client;
@@ -30,6 +31,7 @@ fn context() -> ConnectionContext {
         at_capacity: AtCapacity::default(),
         connections: Arc::default(),
         keepalive_timeout: KEEPALIVE_TIMEOUT,
+        max_head_size: super::MAX_HEAD_SIZE,
     }
 }
 

@@ -92,14 +92,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         "there are no virtual keys, users, teams and spend logs, and no models that were added in the UI",
     ),
     (&["store_model_in_db", "supported_db_objects"], "models that were added in the UI are not here"),
-    (
-        &[
-            "audit_log_callbacks",
-            "input_callback",
-            "service_callback",
-        ],
-        "nothing is sent to these services",
-    ),
+    (&["audit_log_callbacks", "input_callback", "service_callback"], "nothing is sent to these services"),
     (&["cache", "cache_responses", "caching", "caching_groups"], "every request is sent to an upstream"),
     (&["redis_host", "redis_url", "coordination_redis"], "limits are kept in this process"),
     (&["modify_params"], "requests are sent as they are"),
