@@ -5,6 +5,7 @@ mod crowd;
 mod growth;
 mod leaving;
 mod memory;
+mod observed;
 mod tls;
 mod traffic;
 mod uploads;
@@ -37,6 +38,7 @@ pub(crate) fn names() -> Vec<&'static str> {
         .chain([memory::IDLE, leaving::LEAVING])
         .chain(connects::names())
         .chain(tls::names())
+        .chain(observed::names())
         .chain(workers::names())
         .chain([uploads::UPLOADS, growth::GROWTH])
         .collect()
@@ -61,6 +63,7 @@ pub(crate) async fn run(arguments: &Arguments, pins: &Pins) -> Result<Report> {
     leaving::run(&mut bench).await?;
     connects::run(&mut bench).await?;
     tls::run(&mut bench).await?;
+    observed::run(&mut bench).await?;
     workers::run(&mut bench).await?;
     uploads::run(&mut bench).await?;
     growth::run(&mut bench).await?;

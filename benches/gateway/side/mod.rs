@@ -113,6 +113,17 @@ impl Starter {
         start_configured(&[program], yaml, self.cores()).await
     }
 
+    /// A tollgate with the owner's kind of configuration, these variables of the environment (`NAME=VALUE`) and these
+    /// arguments.
+    pub(crate) async fn start_with_arguments(
+        &self,
+        variables: &[&str],
+        arguments: &[&str],
+    ) -> Result<Process> {
+        let command = [&["env"], variables, &[env!("CARGO_BIN_EXE_tollgate")], arguments].concat();
+        start_configured(&command, &config::owners(&self.base()), self.cores()).await
+    }
+
     /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS.
     pub(crate) async fn start_with_tls(&self, kind: Kind, base: &str, roots: &Path) -> Result<Process> {
         // The floor speaks what the upstream offers, tollgate HTTP/2 only where it is asked to; upstreams offer one.
