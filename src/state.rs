@@ -74,8 +74,13 @@ impl State {
         let client = Client::new(metrics.connections())?;
         let connect: Connect = Box::new(move |deployment, settings| match &deployment.mock {
             Some(mock) => Arc::new(MockUpstream::new(mock, Arc::clone(&deployment.target.model))),
-            None if deployment.target.http2 => client.http2(settings.upstream_keepalive_timeout),
-            None => client.http1(&deployment.target.base, settings.upstream_keepalive_timeout),
+            None => {
+                let (target, idle_timeout) = (&deployment.target, settings.upstream_keepalive_timeout);
+                match target.http2 {
+                    true => client.http2(target.tls.as_ref(), idle_timeout),
+                    false => client.http1(&target.base, target.tls.as_ref(), idle_timeout),
+                }
+            }
         });
         Ok(Self::with_connect(connect, metrics))
     }

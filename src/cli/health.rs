@@ -7,14 +7,17 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 use tollgate_layers::BoxError;
 
 use super::{environment, failed, listen::UNIX};
+use crate::config::UpstreamTls;
 
 /// The maximum time of the request.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +31,9 @@ pub(super) struct Arguments {
     /// Port of the gateway [default: PORT, else 8000]
     #[arg(long)]
     port: Option<u16>,
+    /// Use TLS, without a check of the certificate [default: if SSL_CERTFILE_PATH is set]
+    #[arg(long)]
+    tls: bool,
 }
 
 /// Requests `/health/readiness`. Ends with 0 if the gateway is ready, and with 1 otherwise.
@@ -40,8 +46,9 @@ pub(super) fn health(arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
     let host = &*arguments.host;
+    let has_tls = arguments.tls || environment::path(None, "SSL_CERTFILE_PATH").is_some();
     let address = if host.starts_with(UNIX) { host.to_owned() } else { format!("{host}:{port}") };
-    let asked = runtime.block_on(async { timeout(TIMEOUT, ask(host, port)).await });
+    let asked = runtime.block_on(async { timeout(TIMEOUT, ask((host, port), has_tls)).await });
     let (status, body) = asked
         .map_err(BoxError::from)
         .and_then(|asked| asked)
@@ -51,11 +58,16 @@ pub(super) fn health(arguments: Arguments) -> Result<ExitCode, ExitCode> {
 }
 
 /// Asks the gateway at this address.
-async fn ask(host: &str, port: u16) -> Result<(StatusCode, Bytes), BoxError> {
-    match host.strip_prefix(UNIX) {
-        Some(path) => request(UnixStream::connect(path).await?, "localhost").await,
-        None => request(TcpStream::connect((host, port)).await?, host).await,
+async fn ask((host, port): (&str, u16), has_tls: bool) -> Result<(StatusCode, Bytes), BoxError> {
+    if let Some(path) = host.strip_prefix(UNIX) {
+        return request(UnixStream::connect(path).await?, "localhost").await;
     }
+    let stream = TcpStream::connect((host, port)).await?;
+    if !has_tls {
+        return request(stream, host).await;
+    }
+    let tls = TlsConnector::from(UpstreamTls::unverified()?.config);
+    request(tls.connect(ServerName::try_from(host.to_owned())?, stream).await?, host).await
 }
 
 async fn request<T>(stream: T, host: &str) -> Result<(StatusCode, Bytes), BoxError>

@@ -60,7 +60,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Listens on the host and the port of the arguments or the environment, or on the unix socket that the host names.
+/// Listens on the host and the port of the arguments or the environment, or on the unix socket that the host names, which
+/// has no TLS.
 ///
 /// # Errors
 ///
@@ -68,10 +69,16 @@ impl fmt::Display for Address {
 pub(super) async fn listen(
     host: Option<String>,
     port: Option<u16>,
-    backlog: u32,
+    (backlog, has_tls): (u32, bool),
 ) -> Result<(ListenerSocket, Address), ExitCode> {
     let host = environment::host(host);
     if let Some(path) = host.strip_prefix(UNIX) {
+        if has_tls {
+            eprintln!(
+                "error: TLS is not served on a unix socket: leave out the certificate, or listen on an address"
+            );
+            return Err(environment::USAGE.into());
+        }
         let listener = unix(Path::new(path)).map_err(failed(format_args!("cannot listen on {host}")))?;
         return Ok((listener.into(), Address::Unix(path.into())));
     }

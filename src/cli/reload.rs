@@ -126,7 +126,7 @@ impl Reload {
         if config.settings.listener != self.settings {
             tracing::warn!(
                 target: "tollgate::events",
-                "max_connections, keepalive_timeout, backlog, drain_timeout and max_header_bytes stay as they were until \
+                "drain_timeout, max_header_bytes, max_connections, keepalive_timeout and backlog stay as they were until \
                  tollgate restarts"
             );
         }

@@ -139,7 +139,8 @@ async fn run(
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
-    let (socket, address) = listen(arguments.host, arguments.port, settings.backlog).await?;
+    let (socket, address) =
+        listen(arguments.host, arguments.port, (settings.backlog, source.certificate.is_some())).await?;
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
     let scheme = if source.certificate.is_some() { "https" } else { "http" };

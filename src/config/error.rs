@@ -278,6 +278,14 @@ impl<'a> DiagnosticSink<'a> {
         Ok(self.sources.len() - 1)
     }
 
+    /// Returns the text of a file that is not a part of the configuration.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub(super) fn read(&self, path: &Path) -> io::Result<String> {
+        (self.open)(path)
+    }
+
     /// Returns the text of a value as the file has it.
     pub(super) fn written(&self, at: &Location) -> &str {
         let text = self.sources.get(at.file).and_then(|(_, source)| source.text.get(at.bytes.clone()));

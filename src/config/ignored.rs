@@ -15,7 +15,7 @@ pub(super) fn warn<'s>(
     sink: &'s mut DiagnosticSink<'_>,
 ) -> Option<&'s mut Diagnostic> {
     let name = key.at.last();
-    if is_off(name, node) {
+    if is_off(node) {
         return None;
     }
     let clause = keys::consequence(name).map(|clause| format!(": {clause}")).unwrap_or_default();
@@ -25,10 +25,10 @@ pub(super) fn warn<'s>(
 }
 
 /// Returns true if the value switches the function off.
-fn is_off(name: &str, node: &Node) -> bool {
+fn is_off(node: &Node) -> bool {
     match &node.value {
         Value::Null => true,
-        Value::Bool(on) => *on == (name == "ssl_verify"),
+        Value::Bool(on) => !on,
         Value::Text(text) => text.trim().is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Map(entries) => entries.is_empty(),

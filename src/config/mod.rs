@@ -52,6 +52,7 @@ mod snippet;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod upstream_tls;
 mod vendors;
 mod yaml;
 
@@ -69,6 +70,7 @@ pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
 pub use schema::schema;
 pub use tags::TagRules;
+pub use upstream_tls::UpstreamTls;
 pub use vendors::{BaseUrl, DEFAULT_API_VERSION, VENDORS, Vendor, vendor};
 
 pub(crate) use keys::{KeyAction, is_openai, key_action, nearest, shown_name};

@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, Vendor};
+use super::{ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, UpstreamTls, Vendor};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -218,6 +218,8 @@ pub struct Target {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `http2`: offers HTTP/2 through ALPN.
     pub http2: bool,
+    /// `ssl_verify` and `ssl_certificate`. None: the default.
+    pub tls: Option<UpstreamTls>,
 }
 
 impl Target {
@@ -225,10 +227,10 @@ impl Target {
     /// high probability.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let Self { vendor, model, base, key, api_version, organization, headers, http2 } = self;
+        let Self { vendor, model, base, key, api_version, organization, headers, http2, tls } = self;
         let mut hasher = DefaultHasher::new();
         (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret)).hash(&mut hasher);
-        (api_version, organization, headers, http2).hash(&mut hasher);
+        (api_version, organization, headers, http2, tls).hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -27,6 +27,7 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
         organization: None,
         headers: Vec::new(),
         http2: false,
+        tls: None,
     }
 }
 

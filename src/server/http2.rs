@@ -153,8 +153,8 @@ impl Streams {
         loop {
             // The sender lives as long as this future.
             _ = count.wait_for(|count| *count == 0).await.map(drop);
-            let begins = async { _ = count.wait_for(|count| *count > 0).await.map(drop) };
-            if timeout(time, begins).await.is_err() {
+            // A request may begin and end between two polls.
+            if timeout(time, count.changed()).await.is_err() {
                 return;
             }
         }

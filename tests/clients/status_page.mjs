@@ -76,7 +76,7 @@ general_settings:
   master_key: ${MASTER}
   status_key: ${READER}
   keys:
-    - {name: batch-jobs, key: ${CLIENT}, models: [gpt-4o-mini], rpm_limit: 9000}
+    - {name: batch-jobs, key: ${CLIENT}, models: [gpt-4o-mini], rpm_limit: 9000, max_budget: 5, budget_duration: 1d}
 `;
 }
 
@@ -171,6 +171,8 @@ async function watch(browser, base, bad) {
   await signIn(page, MASTER);
   await page.locator('#status').waitFor();
   await shows(page, 'east-us', 'Healthy');
+  await shows(page, 'batch-jobs', 'of $5.00');
+  await shows(page, 'batch-jobs', 'The budget is renewed in');
   const seconds = async () => (await page.locator('#traffic path.requests').getAttribute('d')).split('L').length;
   await until('the chart has a history', async () => await seconds() > 45);
   bad.failing = true;

@@ -13,7 +13,7 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 30] = [
+const SERVED: [&str; 31] = [
     "additional_drop_params",
     "allowed_openai_params",
     "api_base",
@@ -39,6 +39,7 @@ const SERVED: [&str; 30] = [
     "region_name",
     "request_timeout",
     "rpm",
+    "ssl_verify",
     "stream_timeout",
     "tags",
     "timeout",

@@ -122,6 +122,13 @@ async fn curl_calls_a_gateway_with_tls() {
     let served = curl(format!("https://{path}")).await;
     let text = String::from_utf8(served.stdout).unwrap();
     assert!(text.contains("\"choices\""), "{text}{}", String::from_utf8_lossy(&served.stderr));
+    let port = gateway.port.to_string();
+    for (arguments, code) in
+        [(&["health", "--port", &port, "--tls"][..], 0), (&["health", "--port", &port], 1)]
+    {
+        let health = run(arguments).await;
+        assert_eq!(health.code, Some(code), "{}{}", health.stdout, health.stderr);
+    }
     let plain = curl(format!("http://{path}")).await;
     assert!(!plain.status.success() && upstream.count() == 1, "{}", String::from_utf8_lossy(&plain.stdout));
 }
@@ -266,7 +273,15 @@ async fn a_certificate_that_cannot_be_used_is_explained() {
     let unmatched = start(&files.chain, Some(&files.key)).await;
     assert_eq!(unmatched.code, Some(78));
     assert!(unmatched.stderr.contains("the certificate and its key cannot be used"), "{}", unmatched.stderr);
-    let missing = start(Path::new("/nonexistent/chain.pem"), Some(&files.key)).await;
+    files.write(&one);
+    let files = [path(&files.chain), "--ssl_keyfile_path", path(&files.key)];
+    let unix =
+        [&["--config", path(&config), "--host", "unix:/nonexistent", "--ssl_certfile_path"][..], &files];
+    let unix = run(unix.concat()).await;
+    assert_eq!(unix.code, Some(2));
+    assert!(unix.stderr.contains("TLS is not served on a unix socket"), "{}", unix.stderr);
+    let key = Some(Path::new(files[2]));
+    let missing = start(Path::new("/nonexistent/chain.pem"), key).await;
     assert!(missing.stderr.contains("/nonexistent/chain.pem cannot be read"), "{}", missing.stderr);
 }
 

@@ -20,7 +20,15 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
+};
 use tollgate_test_support::tls::{Identity, identity};
 
 use crate::support::gateway::{Gateway, Start, directory};
@@ -95,6 +103,57 @@ async fn native_tls_roots_are_trusted_and_a_connection_serves_many() {
         assert_eq!(said, format!("HTTP/1.1 localhost:{}", server.port));
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn ssl_verify_names_the_authority_of_a_deployment_or_switches_the_check_off() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    let file = directory().join("authority.pem");
+    std::fs::write(&file, &server.certificate).unwrap();
+    for (verify, status) in [
+        (format!(", ssl_verify: '{}'", file.to_str().unwrap()), 200),
+        (", ssl_verify: false".to_owned(), 200),
+        (", ssl_verify: 'False', http2: true".to_owned(), 200),
+        (", ssl_verify: true".to_owned(), 502),
+        (String::new(), 502),
+    ] {
+        // The roots of the process are those of another server.
+        let gateway = server.behind(&verify, &other.certificate).await;
+        let answer = gateway.chat("m", json!({"num_retries": 0})).await;
+        assert_eq!(answer.status.as_u16() == 200, status == 200, "{verify}: {}", answer.text());
+        let warned = gateway.said().contains("the certificates of upstreams are not checked");
+        assert_eq!(warned, verify.to_lowercase().contains("false"), "{verify}");
+    }
+    let gateway = server.gateway("", &other.certificate).env("SSL_VERIFY", file.to_str().unwrap()).go().await;
+    assert_eq!(gateway.chat("m", json!({})).await.status, 200);
+    let bad = directory().join("bad.pem");
+    std::fs::write(&bad, "not a certificate").unwrap();
+    let gateway =
+        server.behind(&format!(", ssl_verify: '{}'", bad.to_str().unwrap()), &other.certificate).await;
+    gateway.says(&["a file of certificates for upstreams contains no valid certificate in PEM form"]).await;
+}
+
+#[tokio::test]
+async fn ssl_certificate_is_presented_to_a_server_that_asks_for_one() {
+    let (own, client) = (identity(&[]).unwrap(), identity(&[]).unwrap());
+    let mut roots = RootCertStore::empty();
+    roots.add(client.der.clone()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_client_cert_verifier(verifier.build().unwrap());
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![own.der], key).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, connections) = (listener.local_addr().unwrap().port(), Arc::default());
+    tokio::spawn(serve(listener, acceptor, Arc::clone(&connections)));
+    let server = Server { port, certificate: own.pem, connections };
+    let file = directory().join("client.pem");
+    std::fs::write(&file, client.pem + &client.key).unwrap();
+    let start = server.gateway("", &server.certificate).env("SSL_CERTIFICATE", file.to_str().unwrap());
+    assert_eq!(start.go().await.chat("m", json!({})).await.status, 200);
+    let without = server.behind("", &server.certificate).await;
+    assert_ne!(without.chat("m", json!({"num_retries": 0})).await.status, 200);
 }
 
 #[tokio::test]

@@ -41,13 +41,13 @@ struct Export {
 }
 
 /// A collector of OTLP over HTTP and gRPC, which responds with this status.
-struct Collector {
+pub(crate) struct Collector {
     port: u16,
     exports: mpsc::UnboundedReceiver<Export>,
 }
 
 impl Collector {
-    async fn start(status: StatusCode) -> Self {
+    pub(crate) async fn start(status: StatusCode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, exports) = mpsc::unbounded_channel();
@@ -65,12 +65,23 @@ impl Collector {
         Self { port, exports }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     async fn next(&mut self) -> Export {
         soon("an export", self.exports.recv()).await.unwrap()
+    }
+
+    /// Returns all that was sent when there are this many spans.
+    pub(crate) async fn text(&mut self, count: usize) -> String {
+        let (mut text, mut spans) = (String::new(), 0);
+        while spans < count {
+            let export = self.next().await;
+            text.push_str(&String::from_utf8_lossy(&export.bytes));
+            spans += export.spans.len();
+        }
+        text
     }
 
     /// Returns the spans when there are this many, in the order of their beginnings.

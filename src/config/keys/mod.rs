@@ -49,6 +49,7 @@ pub(super) const PARAMS: &[&str] = &[
     "litellm_credential_name",
     "fallbacks",
     "tags",
+    "ssl_verify",
 ];
 
 /// The settings in `model_info`. Any other key there is information without effect.
@@ -102,6 +103,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "callbacks",
     "success_callback",
     "failure_callback",
+    "ssl_verify",
+    "ssl_certificate",
 ];
 
 /// The settings in `general_settings`.

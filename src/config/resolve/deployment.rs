@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{defaults, model_facts, parameters, policies, tags, target};
+use super::{defaults, model_facts, parameters, policies, tags, target, tls::TlsDefaults};
 use crate::config::{
     Deployment, ErrorCounts, MockResponse, ModelInfo, Provider, RateLimits, Target, Timeouts,
     TokenAccounting,
@@ -19,6 +19,7 @@ pub(super) struct DeploymentDefaults<'r> {
     rate_window: Option<u64>,
     accounting: Option<TokenAccounting>,
     http2: bool,
+    tls: TlsDefaults,
     stream_usage: Option<bool>,
     drop_params: parameters::DropDefaults,
 }
@@ -30,6 +31,7 @@ impl<'r> DeploymentDefaults<'r> {
             rate_window: raw.read("rate_window", sink, rate_window),
             accounting: raw.read("token_accounting", sink, accounting),
             http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
+            tls: TlsDefaults::read(raw, sink),
             stream_usage: raw.read("stream_usage", sink, read::boolean),
             drop_params: parameters::DropDefaults::read(raw, sink),
         }
@@ -71,6 +73,7 @@ pub(super) fn resolve(
     };
     let cooldown = entry.info.get("cooldown_time").or(param("cooldown_time"));
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
+    let tls = common.tls.of_deployment(param("ssl_verify"), sink);
     Some(Deployment {
         id,
         limits: RateLimits { price: facts.prices.sum(), ..limits },
@@ -89,7 +92,7 @@ pub(super) fn resolve(
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: ModelInfo { facts, region, ..info(entry, sink) },
         // Last, so that an invalid name or target hides no other error.
-        target: Target { http2, ..target? },
+        target: Target { http2, tls, ..target? },
         group: entry.name.clone()?,
     })
 }

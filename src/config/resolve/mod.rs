@@ -16,6 +16,7 @@ mod policies;
 mod settings;
 mod tags;
 mod target;
+mod tls;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -142,20 +142,18 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         strategy: raw.read("routing_strategy", sink, strategy).unwrap_or_default(),
         max_body: megabytes.map_or(unset.max_body, |n| n.saturating_mul(MEGABYTE)),
         pre_call_checks: raw.read("enable_pre_call_checks", sink, read::boolean).unwrap_or_default(),
-        response_cost: raw.read("response_cost", sink, read::boolean).unwrap_or_default(),
-        server_timing: raw.read("server_timing", sink, read::boolean).unwrap_or_default(),
         max_in_flight: raw.read("max_in_flight", sink, positive).unwrap_or(unset.max_in_flight),
         listener: listener(raw, unset.listener, sink),
         logs: logs::resolve(raw, sink),
         retry_policy: policy("retry_policy", "Retries", sink),
         model_group_retry_policy: by_group.unwrap_or_default(),
         allowed_fails_policy: policy("allowed_fails_policy", "AllowedFails", sink),
-        ..memory_limits(raw, sink)
+        ..independent(raw, sink)
     }
 }
 
-/// Returns the default settings with the limits of memory and of idle upstream connections.
-fn memory_limits(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Settings {
+/// Returns the default settings with the limits of memory and of idle upstream connections, and with what responses state.
+fn independent(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Settings {
     let mut settings = Settings::default();
     for (name, limit) in [
         ("max_buffered_bytes", &mut settings.max_buffered_bytes),
@@ -166,6 +164,8 @@ fn memory_limits(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Settings
     }
     let keepalive = raw.read("upstream_keepalive_timeout", sink, read::positive_seconds);
     settings.upstream_keepalive_timeout = keepalive.unwrap_or(settings.upstream_keepalive_timeout);
+    settings.response_cost = raw.read("response_cost", sink, read::boolean).unwrap_or_default();
+    settings.server_timing = raw.read("server_timing", sink, read::boolean).unwrap_or_default();
     settings
 }
 

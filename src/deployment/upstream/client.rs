@@ -14,13 +14,14 @@ use tower::ServiceExt;
 
 use super::{
     Upstream, UpstreamCall, UpstreamFuture,
-    connect::{Connector, connector},
+    connect::{Connector, connector, connector_with},
     error::{call_error, connect_error},
     http2::Http2,
     yield_once::YieldOnce,
 };
 use crate::{
     body::UpstreamBody,
+    config::UpstreamTls,
     deployment::pool::{Io, Pool, SendError},
     error::TransportError,
     metrics::ConnectionMetrics,
@@ -33,10 +34,17 @@ use crate::{
 pub(crate) struct Client {
     connector: Connector,
     http2_connector: Connector,
+    metrics: ConnectionMetrics,
     /// The pools of the live trees and of the calls in flight.
-    origins: Mutex<HashMap<Uri, Weak<Pool<Io, SplicedBody>>>>,
-    http2: Mutex<HashMap<Duration, Arc<Http2>>>,
+    origins: Mutex<Origins>,
+    http2: Mutex<Http2Clients>,
 }
+
+/// The pools by origin and TLS.
+type Origins = HashMap<(Uri, Option<UpstreamTls>), Weak<Pool<Io, SplicedBody>>>;
+
+/// The clients of HTTP/2 by idle timeout and TLS.
+type Http2Clients = HashMap<(Duration, Option<UpstreamTls>), Arc<Http2>>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,37 +61,52 @@ impl Client {
         Ok(Self {
             connector: connector(false, metrics.clone())?,
             origins: Mutex::default(),
-            http2_connector: connector(true, metrics)?,
+            http2_connector: connector(true, metrics.clone())?,
+            metrics,
             http2: Mutex::default(),
         })
     }
 
     /// Returns the HTTP/1.1 upstream of `base`, an absolute http or https URL. Its idle connections are closed after
     /// `idle_timeout`.
-    pub(crate) fn http1(&self, base: &Uri, idle_timeout: Duration) -> Arc<dyn Upstream> {
-        let root = root(base);
+    pub(crate) fn http1(
+        &self,
+        base: &Uri,
+        tls: Option<&UpstreamTls>,
+        idle_timeout: Duration,
+    ) -> Arc<dyn Upstream> {
+        let (root, key) = (root(base), (root(base), tls.cloned()));
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         if origins.len() == origins.capacity() {
             origins.retain(|_, pool| pool.strong_count() > 0);
         }
-        let known = origins.get(&root).and_then(Weak::upgrade);
+        let known = origins.get(&key).and_then(Weak::upgrade);
         let pool = known.unwrap_or_else(|| {
-            let (connector, root) = (self.connector.clone(), root.clone());
+            let connector = self.connector(tls, false);
             Arc::new(Pool::new(idle_timeout, move || connector.clone().oneshot(root.clone())))
         });
-        origins.insert(root, Arc::downgrade(&pool));
+        origins.insert(key, Arc::downgrade(&pool));
         pool.set_idle_timeout(idle_timeout);
         Arc::new(Http1(pool))
     }
 
     /// Returns the upstream that offers HTTP/2 by ALPN. It opens one connection per authority, and calls wait for its
     /// limit of streams. An idle connection is closed after `idle_timeout`.
-    pub(crate) fn http2(&self, idle_timeout: Duration) -> Arc<dyn Upstream> {
+    pub(crate) fn http2(&self, tls: Option<&UpstreamTls>, idle_timeout: Duration) -> Arc<dyn Upstream> {
         let mut clients = self.http2.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients
-            .entry(idle_timeout)
-            .or_insert_with(|| Arc::new(Http2::new(self.http2_connector.clone(), idle_timeout)));
+            .entry((idle_timeout, tls.cloned()))
+            .or_insert_with(|| Arc::new(Http2::new(self.connector(tls, true), idle_timeout)));
         Arc::clone(client) as Arc<dyn Upstream>
+    }
+
+    /// Returns the connector with this TLS.
+    fn connector(&self, tls: Option<&UpstreamTls>, http2: bool) -> Connector {
+        match tls {
+            Some(tls) => connector_with(tls, http2, self.metrics.clone()),
+            None if http2 => self.http2_connector.clone(),
+            None => self.connector.clone(),
+        }
     }
 }
 

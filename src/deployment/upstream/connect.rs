@@ -5,12 +5,13 @@ use std::time::Duration;
 use http::Uri;
 use hyper_rustls::{HttpsConnectorBuilder, builderstates::WantsSchemes};
 use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
+use rustls::ClientConfig;
 use tokio::time::Instant;
 use tollgate_layers::{BoxError, timeout::TimeoutLayer};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use super::{proxy::ProxyConnector, resolve::Resolver};
-use crate::{deployment::pool::Io, metrics::ConnectionMetrics};
+use crate::{config::UpstreamTls, deployment::pool::Io, metrics::ConnectionMetrics};
 
 /// The timeout of the dial and the TLS handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,20 +32,34 @@ pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates a connector that measures its dials; `http2` offers that protocol by ALPN.
 pub(crate) fn connector(http2: bool, metrics: ConnectionMetrics) -> Result<Connector, BoxError> {
+    Ok(connector_over(tls()?, http2, metrics))
+}
+
+/// Creates such a connector with other TLS than the default.
+pub(super) fn connector_with(tls: &UpstreamTls, http2: bool, metrics: ConnectionMetrics) -> Connector {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(ClientConfig::clone(&tls.config));
+    connector_over(builder, http2, metrics)
+}
+
+fn connector_over(
+    tls: HttpsConnectorBuilder<WantsSchemes>,
+    http2: bool,
+    metrics: ConnectionMetrics,
+) -> Connector {
     let tcp = tcp(HttpConnector::new_with_resolver(Resolver::new(GaiResolver::new())));
     let tcp = ProxyConnector::from_env(tcp);
-    let tls = tls()?.https_or_http();
+    let tls = tls.https_or_http();
     let https = if http2 {
         tls.enable_all_versions().wrap_connector(tcp)
     } else {
         tls.enable_http1().wrap_connector(tcp)
     };
-    Ok(BoxCloneSyncService::new(
+    BoxCloneSyncService::new(
         ServiceBuilder::new()
             .map_future(move |dial| measured(dial, metrics.clone()))
             .layer(TimeoutLayer::new(CONNECT_TIMEOUT))
             .service(https),
-    ))
+    )
 }
 
 /// Measures a dial.

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::ready, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -28,7 +29,7 @@ const WINDOW: u32 = 65_535;
 /// A client, and the connection that serves it with this body.
 struct Served {
     client: SendRequest<Empty<Bytes>>,
-    serving: JoinHandle<bool>,
+    serving: JoinHandle<()>,
     closing: watch::Sender<bool>,
 }
 
@@ -38,7 +39,8 @@ async fn served(context: ConnectionContext, body: Script) -> Served {
         ready(Ok::<_, Infallible>(Response::new(body.clone().into_body())))
     });
     let (closing, closes) = watch::channel(false);
-    let serving = tokio::spawn(async move { context.serve_http2(server, service, closes).await.is_ok() });
+    // A client that closes first breaks the connection, which is not an error of the server.
+    let serving = tokio::spawn(context.serve_http2(server, service, closes).map(drop));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -60,7 +62,7 @@ impl Served {
     /// Returns the time until the connection has ended.
     async fn end(self) -> Duration {
         let since = Instant::now();
-        assert!(soon("the end of the connection", self.serving).await.unwrap());
+        soon("the end of the connection", self.serving).await.unwrap();
         since.elapsed()
     }
 }

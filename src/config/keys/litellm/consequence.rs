@@ -142,10 +142,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         &["key_management_settings", "key_management_system", "use_azure_key_vault", "use_google_kms"],
         "`os.environ/NAME` reads the environment alone",
     ),
-    (
-        &["ssl_certificate", "ssl_ecdh_curve", "ssl_security_level", "ssl_verify"],
-        "certificates are checked against the roots of the system",
-    ),
+    (&["ssl_ecdh_curve", "ssl_security_level"], "TLS is as strict as rustls is"),
     (&["priority_reservation", "priority_reservation_settings"], "all requests have the same priority"),
     (&["routing_groups"], "every group is balanced by `routing_strategy`"),
     (&["litellm_key_header_name"], "keys are read in the usual headers alone"),

@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 447] = [
+pub(super) static SETTINGS: [(&str, Grade); 445] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -434,10 +434,8 @@ pub(super) static SETTINGS: [(&str, Grade); 447] = [
     ("spend_logs_prompt_storage", Harmless),
     ("spend_report_frequency", Harmless),
     ("sse_keepalive_ping_interval_seconds", Harmless),
-    ("ssl_certificate", Lost),
     ("ssl_ecdh_curve", Lost),
     ("ssl_security_level", Lost),
-    ("ssl_verify", Lost),
     ("standard_logging_payload_excluded_fields", Harmless),
     ("store_audit_logs", Harmless),
     ("store_model_in_db", Lost),

@@ -244,7 +244,7 @@ pub(in crate::config::keys) static KEYS: [Row; 265] = [
     ("signoz_ingestion_key", Some(Harmless), Strip),
     ("silent_model", Some(Lost), Strip),
     ("specific_deployment", None, Strip),
-    ("ssl_verify", Some(Lost), Reject),
+    ("ssl_verify", None, Reject),
     ("standard_logging_object", None, Strip),
     ("stream_chunk_size", Some(Lost), Strip),
     ("stream_response", Some(Lost), Strip),

@@ -68,7 +68,7 @@ pub(super) fn resolve(
         let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
         HeaderValue::from_str(&name).ok()
     });
-    Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false })
+    Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false, tls: None })
 }
 
 /// Returns true for a text that stands in for a key where a server needs none.

@@ -67,7 +67,7 @@ async fn error_of(response: String) -> TransportError {
         socket
     };
     let client = Client::new(Default::default()).unwrap();
-    let (result, _socket) = tokio::join!(client.http1(&base, KEPT).call(call(&base)), server);
+    let (result, _socket) = tokio::join!(client.http1(&base, None, KEPT).call(call(&base)), server);
     result.unwrap_err()
 }
 

@@ -42,7 +42,7 @@ impl Server {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        Self { upstream: Client::new(Default::default()).unwrap().http1(&base, KEPT), listener, base }
+        Self { upstream: Client::new(Default::default()).unwrap().http1(&base, None, KEPT), listener, base }
     }
 
     /// Makes a call, and reads its whole response.
