@@ -9,6 +9,7 @@ mod classify;
 pub mod cli;
 pub mod config;
 mod deployment;
+mod dialect;
 mod error;
 mod front;
 mod gateway;

@@ -154,13 +154,14 @@ fn deployment(
     d: &Deployment,
     state: &State,
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
-    let upstream = state.upstream(d, settings);
+    let upstream = deployment::upstream::translated(state.upstream(d, settings), d, settings);
     // The token meter needs the usage of a stream, which an upstream sends only on request.
-    let include_usage = (settings.needs_usage || d.limits.tpm.is_some()) && provider::requests_usage(d);
+    let include_usage = provider::requests_usage(d, settings.needs_usage);
     let origin = Arc::new(Origin::of(d, &state.metrics));
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)
         .with_injected_usage(include_usage)
         .with_prices(PriceList::of(d), origin.metrics.nanodollars())
+        .with_reworded_errors(provider::is_translated(d)) // after they are classified
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_event_limit(settings.max_event_bytes)
         .with_held_events(state.held_events(settings))

@@ -118,7 +118,7 @@ impl State {
         S::Future: Send,
     {
         let (id, others) = (Arc::<str>::from(id), self.connect);
-        let upstream: Arc<dyn Upstream> = Arc::new(ServiceUpstream::new(service, false));
+        let upstream: Arc<dyn Upstream> = Arc::new(ServiceUpstream::new(service));
         self.connect =
             Box::new(
                 move |deployment, settings| {
@@ -141,8 +141,8 @@ impl State {
         let connect = self.connect;
         self.connect = Box::new(move |deployment, settings| {
             let upstream = connect(deployment, settings);
-            let takes_origin_form = upstream.takes_origin_form();
-            Arc::new(ServiceUpstream::new(layer.layer(UpstreamService(upstream)), takes_origin_form))
+            let service = layer.layer(UpstreamService(Arc::clone(&upstream)));
+            Arc::new(ServiceUpstream::like(&*upstream, service))
         });
         self
     }

@@ -40,6 +40,7 @@ mod tests;
 pub(crate) mod timeouts;
 mod track;
 mod transcript;
+mod translated;
 pub(crate) mod upstream_body;
 pub(crate) mod watch;
 pub(crate) mod watch_config;

@@ -15,10 +15,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Sleep, sleep};
 
-use super::coalesce::Coalesce;
 #[cfg(feature = "compression")]
 use super::decompress::{Decompressed, body_error};
-use crate::error::BodyError;
+use super::{coalesce::Coalesce, translated::TranslatedBody};
+use crate::{dialect::Translation, error::BodyError};
 
 /// The body of an upstream's response, as received.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ enum Inner {
     /// The body of a connection or a script, without its compression.
     #[cfg(feature = "compression")]
     Decompressed(Box<Decompressed>),
+    /// Any of these in another dialect, translated.
+    Translated(Box<TranslatedBody>),
     /// A script, for a `mock_response` or a test.
     ScriptedBody(ScriptedBody),
 }
@@ -66,10 +68,20 @@ impl UpstreamBody {
         Self::scripted([ScriptStep::Data(bytes.into())])
     }
 
+    /// Returns the body translated to the client's dialect. An event or a complete response of more than `limit` bytes is an
+    /// error.
+    pub(crate) fn translated(self, translation: Translation, limit: usize) -> Self {
+        Self(Inner::Translated(Box::new(TranslatedBody::new(self, translation, limit))))
+    }
+
     /// Starts the coalescing of bursts, after the first content was sent.
-    pub(super) const fn coalesce_bursts(&mut self) {
-        if let Inner::Connection(coalesce) = &mut self.0 {
-            coalesce.begin();
+    pub(super) fn coalesce_bursts(&mut self) {
+        match &mut self.0 {
+            Inner::Connection(coalesce) => coalesce.begin(),
+            Inner::Translated(translated) => translated.coalesce_bursts(),
+            #[cfg(feature = "compression")]
+            Inner::Decompressed(_) => {}
+            Inner::ScriptedBody(_) => {}
         }
     }
 }
@@ -104,6 +116,9 @@ impl Body for UpstreamBody {
                 let piece = ready!(Stream::poll_next(Pin::new(body.as_mut()), cx));
                 Poll::Ready(piece.map(|data| data.map(Frame::data).map_err(|error| body_error(&error))))
             }
+            Inner::Translated(translated) => {
+                translated.poll_data(cx).map(|piece| piece.map(|data| data.map(Frame::data)))
+            }
             Inner::ScriptedBody(scripted) => {
                 scripted.poll_step(cx).map(|step| step.map(|data| data.map(Frame::data)))
             }
@@ -115,6 +130,7 @@ impl Body for UpstreamBody {
             Inner::Connection(coalesce) => coalesce.is_end_stream(),
             #[cfg(feature = "compression")]
             Inner::Decompressed(_) => false,
+            Inner::Translated(_) => false,
             Inner::ScriptedBody(scripted) => scripted.steps.is_empty(),
         }
     }
@@ -124,7 +140,7 @@ impl Body for UpstreamBody {
             Inner::Connection(coalesce) => coalesce.size_hint(),
             #[cfg(feature = "compression")]
             Inner::Decompressed(_) => SizeHint::default(),
-            Inner::ScriptedBody(_) => SizeHint::default(),
+            Inner::Translated(_) | Inner::ScriptedBody(_) => SizeHint::default(),
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct PeekConfig {
     /// True for `broken_events: pass`: events with broken JSON are passed on.
     pub(crate) pass_broken: bool,
     pub(crate) event_limit: usize,
+    /// True if errors are written in OpenAI's format, whatever the upstream's is.
+    pub(crate) rewords_errors: bool,
     /// The unfinished events of all streams.
     pub(crate) held_events: HeldEvents,
     /// The number of events with broken JSON, for the metrics.
@@ -59,6 +61,7 @@ impl PeekConfig {
             classifier,
             pass_broken: false,
             event_limit: DEFAULT_EVENT_LIMIT,
+            rewords_errors: false,
             held_events: HeldEvents::default(),
             broken: None,
             secrets: Secrets::default(),

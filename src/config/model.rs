@@ -125,6 +125,8 @@ pub struct Deployment {
     pub stream_usage: Option<bool>,
     /// The changes of a request's parameters, if there are any.
     pub parameters: Option<Arc<ParameterRules>>,
+    /// `drop_params`: true if parameters that the deployment's dialect cannot express are dropped and not refused.
+    pub drop_params: bool,
     /// `tags`: the tags that choose the deployment if tag routing is on.
     pub tags: Vec<Arc<str>>,
     /// `mock_response`: the response of a deployment without an upstream.
@@ -250,6 +252,12 @@ pub enum Provider {
     AzureAi,
     /// Hugging Face (`huggingface/`).
     HuggingFace,
+    /// Anthropic's Messages, below this path, which is added to a base URL that lacks it.
+    Anthropic(&'static str),
+    /// Google's `generateContent`, with the model in the path; embeddings in OpenAI's dialect.
+    Gemini,
+    /// Ollama's `/api/chat`; text completions and embeddings in OpenAI's dialect below `/v1`.
+    Ollama,
 }
 
 /// The rate limits and the load balancing parameters of a deployment.

@@ -126,4 +126,8 @@ impl Upstream for MockUpstream {
             Ok(response)
         })
     }
+
+    fn speaks_openai(&self) -> bool {
+        true
+    }
 }

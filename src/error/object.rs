@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::{BodyError, Error, StreamBreak};
 use crate::classify::{self, OutcomeKind};
 
+/// The type of an upstream's error that names none.
+const DEFAULT_TYPE: &str = "server_error";
+
 /// An error in OpenAI's format, as the client receives it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ErrorObject {
@@ -26,6 +29,12 @@ impl ErrorObject {
     /// Creates the object of an error of the gateway, without a `param`.
     pub(crate) fn new(message: impl Into<String>, kind: &str, code: &str) -> Self {
         Self { message: message.into(), r#type: kind.to_owned(), param: None, code: Some(code.to_owned()) }
+    }
+
+    /// Sets the parameter of the request that the error is about.
+    pub(crate) fn with_param(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
     }
 
     /// Returns the object of an [`Error`].
@@ -48,13 +57,25 @@ impl ErrorObject {
                     if fault.kind() == OutcomeKind::Timeout { "timeout_error" } else { "server_error" };
                 Self::new(fault.to_string(), kind, fault.code())
             }
-            StreamBreak::Upstream(data, _) => Self::of_json(&json_or_text(data)),
+            StreamBreak::Upstream(data, _) => Self::read_any(data),
         }
     }
 
     /// Reads the error object of an upstream, in any dialect.
     pub(crate) fn read(data: &[u8]) -> Self {
         Self::of_json(&serde_json::from_slice(data).unwrap_or_default())
+    }
+
+    /// Reads the error object of an upstream, in any dialect. Other text becomes its message.
+    fn read_any(data: &[u8]) -> Self {
+        Self::of_json(&json_or_text(data))
+    }
+
+    /// Reads the error object of an upstream as [`read_any`](Self::read_any) does, with `kind` as its type if it has none.
+    pub(crate) fn reworded(data: &[u8], kind: &str) -> Self {
+        let object = Self::read_any(data);
+        let is_default = object.r#type == DEFAULT_TYPE;
+        if is_default { Self { r#type: kind.to_owned(), ..object } } else { object }
     }
 
     fn of_json(json: &Value) -> Self {
@@ -66,7 +87,7 @@ impl ErrorObject {
         let kind = text(error.get("type")).or_else(|| text(whole.get("error_type")));
         Self {
             message: classify::message_of(json).unwrap_or("the upstream reported an error").to_owned(),
-            r#type: kind.unwrap_or_else(|| "server_error".to_owned()),
+            r#type: kind.unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
             param: text(error.get("param")),
             code: text(error.get("code")),
         }

@@ -12,12 +12,16 @@
 //! Hazards: a configured header may replace any header that the encoder sets, including `authorization`, except those
 //! that frame or encode the message or belong to the connection.
 
+mod anthropic;
 mod azure;
+mod gemini;
 mod huggingface;
+mod ollama;
 mod openai;
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use gemini::use_bearer;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{self, InvalidHeaderValue},
@@ -184,10 +188,17 @@ impl From<InvalidHeaderValue> for InvalidTarget {
     }
 }
 
-/// Returns true if the usage of a deployment's streams may be requested: as `stream_usage` states, else if the target
-/// supports it.
-pub(crate) fn requests_usage(deployment: &Deployment) -> bool {
-    deployment.stream_usage.unwrap_or_else(|| supports_include_usage(&deployment.target))
+/// Returns true if the dialect of a deployment is not OpenAI's.
+pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
+    matches!(deployment.target.vendor.provider, Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama)
+}
+
+/// Returns true if the usage of a deployment's streams is requested where the client did not request it. A translated
+/// stream always has it. Otherwise it is requested if it is `needed`, or for a limit of tokens: as `stream_usage` states,
+/// else if the target supports it.
+pub(crate) fn requests_usage(deployment: &Deployment, needed: bool) -> bool {
+    let may = || deployment.stream_usage.unwrap_or_else(|| supports_include_usage(&deployment.target));
+    is_translated(deployment) || (needed || deployment.limits.tpm.is_some()) && may()
 }
 
 /// Returns true if streams of this target support `stream_options.include_usage`.
@@ -200,6 +211,7 @@ pub(crate) fn supports_include_usage(target: &Target) -> bool {
             | Provider::AzureAi
             | Provider::HuggingFace => true,
             Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
+            Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
         }
 }
 
@@ -209,9 +221,14 @@ fn base(target: &Target) -> &str {
 
 fn model(target: &Target) -> Arc<str> {
     match target.vendor.provider {
-        Provider::OpenAi | Provider::Versioned | Provider::Below(_) | Provider::Azure | Provider::AzureAi => {
-            target.model.clone()
-        }
+        Provider::OpenAi
+        | Provider::Versioned
+        | Provider::Below(_)
+        | Provider::Azure
+        | Provider::AzureAi
+        | Provider::Anthropic(_)
+        | Provider::Gemini
+        | Provider::Ollama => target.model.clone(),
         Provider::HuggingFace => huggingface::model(target),
     }
 }
@@ -226,6 +243,9 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
             azure::models_path((is_foundry(&target.base), base), operation, target.api_version.as_deref())
         }
         Provider::Azure => azure::path(base, operation, &target.model, target.api_version.as_deref()),
+        Provider::Anthropic(root) => anthropic::path(root, base),
+        Provider::Gemini => gemini::path(base, operation),
+        Provider::Ollama => ollama::path(base, operation),
     };
     let mut parts = target.base.clone().into_parts();
     let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));
@@ -249,14 +269,21 @@ fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
     headers.insert(header::CONTENT_LENGTH, NO_LENGTH);
     if let Some(key) = target.key.as_ref().map(expose).filter(|key| !key.is_empty()) {
         let (name, mut value) = match target.vendor.provider {
-            Provider::OpenAi | Provider::Versioned | Provider::Below(_) | Provider::HuggingFace => {
-                (header::AUTHORIZATION, openai::bearer(key)?)
-            }
+            Provider::OpenAi
+            | Provider::Versioned
+            | Provider::Below(_)
+            | Provider::HuggingFace
+            | Provider::Ollama => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::AzureAi if !is_foundry(&target.base) => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::Azure | Provider::AzureAi => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
+            Provider::Anthropic(_) => anthropic::credential(key)?,
+            Provider::Gemini => (gemini::API_KEY.clone(), HeaderValue::try_from(key)?),
         };
         value.set_sensitive(true);
         headers.insert(name, value);
+    }
+    if matches!(target.vendor.provider, Provider::Anthropic(_)) {
+        anthropic::add_headers(&mut headers);
     }
     if let (Provider::OpenAi, Some(organization)) = (target.vendor.provider, &target.organization) {
         headers.insert(ORGANIZATION.clone(), organization.clone());

@@ -13,10 +13,13 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
     let prefix = match provider {
         Provider::OpenAi => "openai",
         Provider::Versioned => "mistral",
-        Provider::Below(_) => "gemini",
+        Provider::Below(_) => "cohere",
         Provider::AzureAi => "azure_ai",
         Provider::Azure => "azure",
         Provider::HuggingFace => "huggingface",
+        Provider::Anthropic(_) => "anthropic",
+        Provider::Gemini => "gemini",
+        Provider::Ollama => "ollama",
     };
     Target {
         vendor: vendor(prefix).expect("a row"),
@@ -45,6 +48,7 @@ fn deployment(target: Target) -> Deployment {
         tags: Vec::new(),
         defaults: vec![("seed".into(), "7".into())],
         parameters: None,
+        drop_params: false,
         mock: None,
         stream_usage: None,
         info: ModelInfo::default(),
@@ -256,6 +260,39 @@ fn the_huggingface_router_gets_the_provider_after_the_model() {
         assert_eq!(&*encoder.model, wanted);
         assert_eq!(url(&encoder), format!("{base}/chat/completions"));
     }
+}
+
+#[test]
+fn an_anthropic_url_is_that_of_messages_for_every_form_of_its_base() {
+    for base in
+        ["https://h", "https://h/", "https://h/v1", "https://h/v1/messages", "https://h/v1/chat/completions"]
+    {
+        let encoder = encoder(target(Provider::Anthropic(""), "claude-x", base));
+        assert_eq!(url(&encoder), "https://h/v1/messages", "{base}");
+    }
+    for base in ["https://r.services.ai.azure.com", "https://r.services.ai.azure.com/anthropic/v1"] {
+        let uri: Uri = base.parse().unwrap();
+        let path = anthropic::path("/anthropic", uri.path().trim_end_matches('/'));
+        assert_eq!(path, "/anthropic/v1/messages", "{base}");
+    }
+}
+
+#[test]
+fn an_anthropic_request_has_the_version_and_the_key_or_the_token_of_a_login() {
+    let headers = |key: &str| {
+        let target = Target { key: Some(key.into()), ..target(Provider::Anthropic(""), "m", "https://h") };
+        encoder(target).head(Operation::Chat).1
+    };
+    let with_key = headers("sk-ant-api03-k");
+    assert_eq!(
+        (&with_key["x-api-key"], &with_key["anthropic-version"]),
+        (&"sk-ant-api03-k".parse().unwrap(), &"2023-06-01".parse().unwrap())
+    );
+    assert!(with_key["x-api-key"].is_sensitive() && !with_key.contains_key(header::AUTHORIZATION));
+    let with_token = headers("sk-ant-oat01-t");
+    assert_eq!(with_token[header::AUTHORIZATION], "Bearer sk-ant-oat01-t");
+    assert_eq!(with_token["anthropic-beta"], "oauth-2025-04-20");
+    assert!(!with_token.contains_key("x-api-key"));
 }
 
 #[test]

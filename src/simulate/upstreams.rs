@@ -365,6 +365,10 @@ impl Upstream for SimulatedConnection {
             }
         })
     }
+
+    fn speaks_openai(&self) -> bool {
+        true
+    }
 }
 
 /// Returns a successful response. Its id is the time at which the call left the gateway, so that the client can compute the

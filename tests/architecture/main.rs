@@ -12,6 +12,10 @@ use scan::Source;
 const BANNED_CRATES: &[(&str, &[&str])] = &[
     ("config", &["tower", "tower_service", "tower_layer", "tower_http", "hyper", "hyper_util", "tokio"]),
     ("provider", &["tower", "tower_service", "tower_http", "hyper", "hyper_util", "tokio", "futures_util"]),
+    (
+        "dialect",
+        &["tower", "tower_service", "tower_http", "hyper", "hyper_util", "tokio", "futures_util", "http"],
+    ),
     ("classify", &["tower_http", "hyper_util", "hyper_rustls"]),
     ("body", &["tower_http", "hyper_util", "hyper_rustls"]),
 ];
@@ -134,6 +138,7 @@ fn the_folders_below_the_stack_import_none_above_it() {
     });
     none("a folder below the stack imports one above it", wrong.collect());
     none("config imports another folder", known("config").into_iter().collect());
+    none("dialect imports another folder", known("dialect").into_iter().collect());
 }
 
 #[test]

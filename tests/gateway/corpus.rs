@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::json;
-use tollgate::config::{Config, VENDORS};
+use tollgate::config::{Config, Provider, VENDORS};
 
 use crate::support::{
+    answers,
     client::{ask, request},
     gateway::Start,
+    reply::Reply,
     upstream::Upstream,
 };
 
@@ -37,10 +39,36 @@ fn every_vendor_has_a_case_among_the_configurations() {
     assert_eq!(missing, [""; 0]);
 }
 
+/// Returns a response in the dialect of a route.
+fn speaks(route: &str) -> Reply {
+    let content = json!({"parts": [{"text": "hello"}]});
+    if route.contains("/v1/messages") {
+        let content = json!([{"type": "text", "text": "hello"}]);
+        return Reply::json(200, &json!({"type": "message", "content": content, "stop_reason": "end_turn"}));
+    }
+    if route.contains(":generateContent") {
+        return Reply::json(200, &json!({"candidates": [{"content": content, "finishReason": "STOP"}]}));
+    }
+    if route.contains("/api/chat") {
+        return Reply::json(200, &json!({"model": "m", "message": {"content": "hello"}, "done": true}));
+    }
+    answers::chat("hello")
+}
+
+/// Returns the route of chats in the dialect of a vendor.
+const fn route(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Anthropic(_) => "/v1/messages",
+        Provider::Gemini => ":generateContent",
+        Provider::Ollama => "/api/chat",
+        _ => "/chat/completions",
+    }
+}
+
 #[tokio::test]
 async fn every_configuration_serves_each_of_its_groups() {
     for (name, text) in FILES {
-        let upstream = Upstream::start().await;
+        let upstream = Upstream::of(|call| speaks(&call.target)).await;
         let text = text.replace("UPSTREAM", &upstream.url());
         let config = read(name, &text);
         let gateway = Start::new(&text).argument("--strict").go().await;
@@ -50,10 +78,13 @@ async fn every_configuration_serves_each_of_its_groups() {
             let chat = request(Method::POST, "/v1/chat/completions", ask(&model, json!({})), &key);
             let answer = gateway.client.send(chat).await;
             assert_eq!(answer.status, 200, "{name}: {model}: {}", answer.text());
+            assert_eq!(answer.said(), "hello", "{name}: {model}");
             let call = upstream.call(n + 1).await;
-            assert!(call.target.contains("/chat/completions"), "{name}: {model}: {}", call.target);
             let target = &group.deployments[0].target;
-            let sent = call.header("authorization").or(call.header("api-key"));
+            let route = route(target.vendor.provider);
+            assert!(call.target.contains(route), "{name}: {model}: {}", call.target);
+            let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
+            let sent = names.iter().find_map(|name| call.header(name));
             assert_eq!(sent.is_some(), target.key.is_some(), "{name}: {model}");
         }
         assert_eq!(upstream.count(), config.groups.len(), "{name}");

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod anthropic;
 mod bad_requests;
 mod canaries;
 mod checks;
@@ -19,6 +20,7 @@ mod early_heartbeat;
 mod edge;
 mod failover_scenarios;
 mod failures;
+mod gemini;
 mod harness;
 mod held_events;
 mod http;
@@ -28,6 +30,7 @@ mod left_out;
 mod litellm_names;
 mod logs;
 mod models;
+mod ollama;
 mod owner;
 mod parameters;
 mod patterns;

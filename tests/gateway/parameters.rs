@@ -95,15 +95,3 @@ async fn a_body_that_is_changed_keeps_its_values_byte_for_byte() {
     let sent = String::from_utf8(upstream.only().body.to_vec()).unwrap();
     assert_eq!(sent, r#"{"t":0.10,"model":"x","max_tokens":5,"s":"\u0041","messages":[ {} ],"top_k":3}"#);
 }
-
-#[tokio::test]
-async fn an_option_of_ollama_that_is_lost_is_not_sent() {
-    let upstream = Upstream::start().await;
-    let params = ", num_ctx: 8192, temperature: 0, extra_body: {options: {num_ctx: 8192}, top_p: 1}";
-    let gateway = start(&upstream, "ollama/x", params, "").await;
-    gateway.says(&["`num_ctx` is lost", "`options` is lost", "model file"]).await;
-    assert_eq!(gateway.chat("m", json!({})).await.status, 200);
-    let body = upstream.only().json();
-    assert_eq!((body.get("num_ctx"), body.get("options")), (None, None));
-    assert_eq!((&body["temperature"], &body["top_p"]), (&json!(0), &json!(1)));
-}

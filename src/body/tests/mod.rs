@@ -7,6 +7,7 @@ mod resume;
 mod socket;
 pub(crate) mod testing;
 mod timeouts;
+mod translated;
 
 #[test]
 fn active_stream_is_small() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::config::{
-    Vendor,
     error::DiagnosticSink,
     ignored, keys,
     read::{self, Section},
@@ -15,40 +14,20 @@ type Parameter = (Arc<str>, Arc<str>);
 
 /// Returns the parameters that are added to requests. Settings of tollgate and of LiteLLM are not among them. A
 /// parameter in `extra_body` replaces one of the same name, as in OpenAI's client: both would be sent otherwise.
-pub(super) fn resolve(
-    params: &Section,
-    vendor: Option<&Vendor>,
-    sink: &mut DiagnosticSink<'_>,
-) -> Vec<Parameter> {
-    let ignored = vendor.map_or(&[][..], |vendor| vendor.ignored);
+pub(super) fn resolve(params: &Section, sink: &mut DiagnosticSink<'_>) -> Vec<Parameter> {
     let (mut parameters, mut extra) = (Vec::<Parameter>::new(), Vec::<Parameter>::new());
     for (key, node) in params.entries() {
         if key.name == "extra_body" {
             let body = if node.is_null() { None } else { read::map(node, sink) };
             let body = body.unwrap_or_default();
-            let body = body.iter().filter(|(key, _)| !is_lost(key, ignored, sink)).collect::<Vec<_>>();
-            extra.extend(body.into_iter().filter_map(|(key, node)| parameter(key, node, sink)));
-        } else if !is_lost(key, ignored, sink) && is_parameter((key, node), sink) {
+            extra.extend(body.iter().filter_map(|(key, node)| parameter(key, node, sink)));
+        } else if is_parameter((key, node), sink) {
             parameters.extend(parameter(key, node, sink));
         }
     }
     parameters.retain(|(name, _)| extra.iter().all(|(other, _)| other != name));
     parameters.extend(extra);
     parameters
-}
-
-/// Returns true, with a warning, for a parameter that the vendor's OpenAI-compatible API ignores.
-fn is_lost(key: &Key, ignored: &[&str], sink: &mut DiagnosticSink<'_>) -> bool {
-    let lost = ignored.contains(&&*key.name);
-    if lost {
-        let name = key.at.last();
-        sink.warning(
-            &key.at,
-            format!("`{name}` is lost: the server ignores it in its OpenAI-compatible API"),
-        )
-        .help("set it in the model file of the server; it is not sent");
-    }
-    lost
 }
 
 /// Parameters that change the form of the response; only the client may set them.

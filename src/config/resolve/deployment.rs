@@ -72,6 +72,7 @@ pub(super) fn resolve(
         idle: param("stream_idle_timeout").and_then(|n| read::positive_seconds(n, sink)),
     };
     let cooldown = entry.info.get("cooldown_time").or(param("cooldown_time"));
+    let drop = parameters::drops(entry, &common.drop_params, sink);
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
     let tls = common.tls.of_deployment(param("ssl_verify"), sink);
     Some(Deployment {
@@ -85,8 +86,9 @@ pub(super) fn resolve(
             .info
             .get("allowed_fails_policy")
             .map_or_else(ErrorCounts::default, |n| policies::counts(n, "AllowedFails", sink)),
-        defaults: defaults::resolve(&entry.params, vendor, sink),
-        parameters: vendor.and_then(|v| parameters::resolve(entry, v, &common.drop_params, sink)),
+        defaults: defaults::resolve(&entry.params, sink),
+        parameters: vendor.and_then(|v| parameters::resolve(entry, v, (&common.drop_params, drop), sink)),
+        drop_params: drop == Some(true),
         tags: tags::of(entry, sink),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),

@@ -31,12 +31,11 @@ impl DropDefaults {
 pub(super) fn resolve(
     entry: &ModelEntry,
     vendor: &Vendor,
-    common: &DropDefaults,
+    (common, drop): (&DropDefaults, Option<bool>),
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Arc<ParameterRules>> {
     let mut read = |name| entry.params.get(name).and_then(|node| names(node, sink)).unwrap_or_default();
     let (additional, allowed) = (read("additional_drop_params"), read("allowed_openai_params"));
-    let drop = entry.params.get("drop_params").and_then(|node| read::boolean(node, sink)).or(common.drop);
     let unknown = vendor.unknown.iter().flat_map(|group| group.iter().copied());
     let unknown = unknown.filter(|name| allowed.iter().all(|allowed| **allowed != **name)).map(Arc::from);
     let mut rules = ParameterRules {
@@ -50,6 +49,15 @@ pub(super) fn resolve(
         None => {}
     }
     (!rules.is_empty()).then(|| Arc::new(rules))
+}
+
+/// Returns `drop_params` of a deployment, else of the settings.
+pub(super) fn drops(
+    entry: &ModelEntry,
+    common: &DropDefaults,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<bool> {
+    entry.params.get("drop_params").and_then(|node| read::boolean(node, sink)).or(common.drop)
 }
 
 /// The parameters without which no request can be sent.

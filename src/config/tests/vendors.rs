@@ -34,7 +34,13 @@ fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables(
         for variable in vendor.key_variables {
             let (target, chat, warnings) = target(&params, &[(variable, "k-1")]);
             assert_eq!((key(&target), target.vendor.prefix), (Some("k-1"), vendor.prefix));
-            assert!(chat.contains("/chat/completions") && target.model.ends_with("name"), "{chat}");
+            let route = match vendor.prefix {
+                "anthropic" => "/v1/messages",
+                "gemini" => "/models",
+                "ollama" | "ollama_chat" => "/api/chat",
+                _ => "/chat/completions",
+            };
+            assert!(chat.contains(route) && target.model.ends_with("name"), "{chat}");
             let lost = warnings.contains("is called through its OpenAI-compatible API: ");
             assert_eq!((lost, warnings.is_empty()), (!vendor.lost.is_empty(), vendor.lost.is_empty()));
         }
@@ -72,8 +78,9 @@ fn vendors_are_called_at_their_documented_urls() {
         ("model: groq/llama-3.3-70b", "https://api.groq.com/openai/v1/chat/completions", "llama-3.3-70b"),
         ("model: mistral/small", "https://api.mistral.ai/v1/chat/completions", "small"),
         ("model: mistral/small, api_base: http://h", "http://h/v1/chat/completions", "small"),
-        ("model: ollama/llama3", "http://localhost:11434/v1/chat/completions", "llama3"),
-        ("model: ollama_chat/llama3, api_base: http://h:1", "http://h:1/v1/chat/completions", "llama3"),
+        ("model: ollama/llama3", "http://localhost:11434/api/chat", "llama3"),
+        ("model: ollama_chat/llama3, api_base: http://h:1", "http://h:1/api/chat", "llama3"),
+        ("model: ollama/llama3, api_base: http://h:1/api/chat", "http://h:1/api/chat", "llama3"),
         ("model: openrouter/openai/gpt-4o", "https://openrouter.ai/api/v1/chat/completions", "openai/gpt-4o"),
         ("model: perplexity/sonar", "https://api.perplexity.ai/chat/completions", "sonar"),
         (
@@ -96,18 +103,48 @@ fn vendors_are_called_at_their_documented_urls() {
 }
 
 #[test]
-fn the_base_url_of_a_native_api_becomes_that_of_the_compatible_one() {
+fn claude_is_called_in_its_own_dialect_at_anthropic_and_at_azure() {
     assert_called(&[
-        ("model: anthropic/claude-x", "https://api.anthropic.com/v1/chat/completions", "claude-x"),
+        ("model: anthropic/claude-x", "https://api.anthropic.com/v1/messages", "claude-x"),
+        ("model: claude-x", "https://api.anthropic.com/v1/messages", "claude-x"),
         (
             "model: anthropic/claude-x, api_base: https://api.anthropic.com",
-            "https://api.anthropic.com/v1/chat/completions",
+            "https://api.anthropic.com/v1/messages",
             "claude-x",
         ),
-        ("model: gemini/g", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions", "g"),
-        ("model: gemini/g, api_base: https://h", "https://h/v1beta/openai/chat/completions", "g"),
-        ("model: gemini/g, api_base: https://h/v1beta", "https://h/v1beta/openai/chat/completions", "g"),
-        ("model: gemini/g, api_base: https://h/own", "https://h/own/chat/completions", "g"),
+        ("model: anthropic/m, api_base: https://h/proxy/v1", "https://h/proxy/v1/messages", "m"),
+        (
+            "model: azure_ai/claude-opus-4-1, api_base: https://r.services.ai.azure.com",
+            "https://r.services.ai.azure.com/anthropic/v1/messages",
+            "claude-opus-4-1",
+        ),
+        (
+            "model: azure_ai/claude-opus-4-1, api_base: https://r.services.ai.azure.com/anthropic",
+            "https://r.services.ai.azure.com/anthropic/v1/messages",
+            "claude-opus-4-1",
+        ),
+    ]);
+}
+
+#[test]
+fn gemini_is_called_in_its_own_dialect_below_its_models() {
+    assert_called(&[
+        ("model: gemini/g", "https://generativelanguage.googleapis.com/v1beta/models", "g"),
+        (
+            "model: gemini-2.5-pro",
+            "https://generativelanguage.googleapis.com/v1beta/models",
+            "gemini-2.5-pro",
+        ),
+        ("model: gemini/g, api_base: https://h", "https://h/v1beta/models", "g"),
+        ("model: gemini/g, api_base: https://h/v1beta", "https://h/v1beta/models", "g"),
+        ("model: gemini/g, api_base: https://h/v1beta/openai", "https://h/v1beta/models", "g"),
+        ("model: gemini/g, api_base: https://h/own", "https://h/own/models", "g"),
+    ]);
+}
+
+#[test]
+fn the_base_url_of_a_native_api_becomes_that_of_the_compatible_one() {
+    assert_called(&[
         (
             "model: cohere/c, api_base: https://api.cohere.com/v2/chat",
             "https://api.cohere.com/compatibility/v1/chat/completions",
@@ -267,7 +304,6 @@ fn a_provider_of_litellm_that_is_not_served_has_the_reason() {
         ("github_copilot/gpt-4o", "a login by a device code"),
         ("snowflake/m", "a signed token"),
         ("sagemaker/m", "signed for AWS"),
-        ("azure_ai/claude-opus-4-1", "Anthropic's dialect"),
     ] {
         let text = format!("model_list: [{{model_name: g, litellm_params: {{model: {model}}}}}]");
         let errors = errors_of(&text, &[]).to_string();

@@ -9,6 +9,7 @@ mod shared;
 mod table;
 mod unserved;
 
+pub(super) use shared::AZURE_CLAUDE;
 pub use table::VENDORS;
 pub(super) use unserved::reason_unserved;
 
@@ -40,8 +41,6 @@ pub struct Vendor {
     pub renamed: &'static [(&'static str, &'static str)],
     /// The parameters of OpenAI that the vendor does not know, in groups.
     pub unknown: &'static [&'static [&'static str]],
-    /// Parameters of the vendor's native API that its OpenAI-compatible API ignores.
-    pub ignored: &'static [&'static str],
 }
 
 /// The `api-version` for Azure if none is configured; LiteLLM's default.
@@ -83,7 +82,6 @@ const fn public(
         lost: "",
         renamed: &[],
         unknown: &[],
-        ignored: &[],
     }
 }
 
@@ -125,10 +123,6 @@ impl Vendor {
 
     const fn not_knowing(self, unknown: &'static [&'static [&'static str]]) -> Self {
         Self { unknown, ..self }
-    }
-
-    const fn ignoring(self, ignored: &'static [&'static str]) -> Self {
-        Self { ignored, ..self }
     }
 
     const fn losing(self, lost: &'static str) -> Self {

@@ -27,26 +27,3 @@ pub(super) const FUNCTIONS: &[&str] = &["function_call", "functions"];
 pub(super) const LOGPROBS: &[&str] = &["logit_bias", "logprobs", "top_logprobs"];
 /// Penalties of repeated tokens.
 pub(super) const PENALTIES: &[&str] = &["frequency_penalty", "presence_penalty"];
-
-/// The options of Ollama's native API, which its `/v1` ignores. They must be set in the model file.
-pub(super) const OLLAMA_OPTIONS: &[&str] = &[
-    "keep_alive",
-    "main_gpu",
-    "mirostat",
-    "mirostat_eta",
-    "mirostat_tau",
-    "num_batch",
-    "num_ctx",
-    "num_gpu",
-    "num_keep",
-    "num_predict",
-    "num_thread",
-    "options",
-    "repeat_last_n",
-    "repeat_penalty",
-    "template",
-    "tensor_split",
-    "tfs_z",
-    "use_mlock",
-    "use_mmap",
-];

@@ -2,7 +2,7 @@
 
 use super::{
     Vendor,
-    parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, OLLAMA_OPTIONS, PENALTIES},
+    parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
 };
 use crate::config::Provider;
@@ -22,14 +22,23 @@ pub(super) const AZURE: Vendor = self_hosted(
 )
 .speaking(Provider::Azure);
 
-/// Ollama, through its `/v1` routes, which accept OpenAI's parameters.
+/// The models of other vendors at Azure.
+pub(super) const AZURE_AI: Vendor = self_hosted(
+    ("azure_ai", "https://RESOURCE.services.ai.azure.com"),
+    &["AZURE_AI_API_BASE"],
+    &["AZURE_AI_API_KEY"],
+)
+.speaking(Provider::AzureAi);
+
+/// Claude at Azure, which has Anthropic's API below a path of its own.
+pub(in crate::config) static AZURE_CLAUDE: Vendor =
+    Vendor { provider: Provider::Anthropic("/anthropic"), ..AZURE_AI };
+
+/// Ollama.
 pub(super) const OLLAMA: Vendor =
     public(("ollama", "http://localhost:11434/v1"), &["OLLAMA_API_BASE"], &["OLLAMA_API_KEY"])
         .keyless()
-        .speaking(Provider::Versioned)
-        .renaming(OLDER_LIMIT)
-        .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "user"]])
-        .ignoring(OLLAMA_OPTIONS);
+        .speaking(Provider::Ollama);
 
 /// Cohere's compatibility API. LiteLLM's variable names a route of the native API.
 pub(super) const COHERE: Vendor = public(

@@ -9,7 +9,7 @@ use super::{
     Vendor, account,
     parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, MISTRAL, NEWER, NEWER_LIMIT, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
-    shared::{AI21, AZURE, COHERE, OLLAMA, OPENAI},
+    shared::{AI21, AZURE, AZURE_AI, COHERE, OLLAMA, OPENAI},
 };
 use crate::config::Provider;
 
@@ -17,12 +17,7 @@ use crate::config::Provider;
 pub static VENDORS: &[Vendor] = &[
     OPENAI,
     AZURE,
-    self_hosted(
-        ("azure_ai", "https://RESOURCE.services.ai.azure.com"),
-        &["AZURE_AI_API_BASE"],
-        &["AZURE_AI_API_KEY"],
-    )
-    .speaking(Provider::AzureAi),
+    AZURE_AI,
     public(
         ("abliteration", "https://api.abliteration.ai/v1"),
         &["ABLITERATION_API_BASE"],
@@ -49,22 +44,13 @@ pub static VENDORS: &[Vendor] = &[
         PENALTIES,
         &["n", "parallel_tool_calls", "seed"],
     ]),
-    // Anthropic's layer for OpenAI's clients. Its documentation names what it ignores.
+    // The translation to its dialect decides about the parameters that Anthropic does not know.
     public(
         ("anthropic", "https://api.anthropic.com/v1"),
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
         &["ANTHROPIC_API_KEY"],
     )
-    .speaking(Provider::Versioned)
-    .losing("prompt caching, `response_format`, `seed` and the penalties have no effect")
-    .not_knowing(&[
-        NEWER,
-        CACHE_KEY,
-        FUNCTIONS,
-        LOGPROBS,
-        PENALTIES,
-        &["reasoning_effort", "response_format", "seed", "user"],
-    ]),
+    .speaking(Provider::Anthropic("")),
     public(
         ("anyscale", "https://api.endpoints.anyscale.com/v1"),
         &["ANYSCALE_API_BASE"],
@@ -257,30 +243,13 @@ pub static VENDORS: &[Vendor] = &[
     .renaming(OLDER_LIMIT),
     public(("galadriel", "https://api.galadriel.com/v1"), &["GALADRIEL_API_BASE"], &["GALADRIEL_API_KEY"])
         .renaming(OLDER_LIMIT),
-    // Gemini's OpenAI compatibility, a beta. LiteLLM's variable names the host of the native API.
+    // LiteLLM's variable names the host.
     public(
-        ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta"),
         &["GEMINI_API_BASE"],
         &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
     )
-    .speaking(Provider::Below("/v1beta/openai"))
-    .losing(
-        "safety settings, cached content and thought signatures are lost, and an unknown parameter is a 400",
-    )
-    .not_knowing(&[
-        FUNCTIONS,
-        &[
-            "audio",
-            "logit_bias",
-            "metadata",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "store",
-            "user",
-        ],
-    ]),
+    .speaking(Provider::Gemini),
     public(("github", "https://models.inference.ai.azure.com"), &["GITHUB_API_BASE"], &["GITHUB_API_KEY"]),
     public(("gmi", "https://api.gmi-serving.com/v1"), &["GMI_API_BASE"], &["GMI_API_KEY"]),
     public(

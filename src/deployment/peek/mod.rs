@@ -114,6 +114,12 @@ impl<C: Clone> PeekLayer<C> {
         self
     }
 
+    /// Sets whether errors are written in OpenAI's format, for an upstream with another.
+    pub(crate) fn with_reworded_errors(mut self, rewords: bool) -> Self {
+        self.config().rewords_errors = rewords;
+        self
+    }
+
     /// Sets the secrets to remove from errors: upstreams repeat a key that they refuse.
     pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.config().secrets = secrets;

@@ -110,6 +110,11 @@ pub(super) fn error(
 ) -> request::Response {
     config.peek.secrets.remove_from_headers(&mut parts.headers);
     let mut body = config.peek.secrets.redact(bytes);
+    if config.peek.rewords_errors {
+        let kind = classify::openai_type(classify::kind_of(&outcome));
+        body = ErrorObject::reworded(&body, kind).body().into();
+        parts.headers.insert(header::CONTENT_TYPE, JSON);
+    }
     if let Some((what, code)) = credential_refusal(outcome) {
         let kind = classify::openai_type(classify::kind_of(&outcome));
         let original = ErrorObject::read(&body);

@@ -12,6 +12,7 @@ mod resolve;
 mod service;
 #[cfg(test)]
 mod tests;
+mod translated;
 mod usage_refusal;
 mod yield_once;
 
@@ -32,10 +33,13 @@ use tower::Service;
 #[cfg(feature = "otlp")]
 pub(crate) use self::connect::{Connector, connector};
 pub use self::service::UpstreamService;
-pub(crate) use self::{client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream};
+pub(crate) use self::{
+    client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream, translated::translated,
+};
 use crate::{
     Error,
     body::UpstreamBody,
+    dialect::Refusal,
     error::{ErrorObject, TransportError},
     provider::Encoder,
     record::TRACEPARENT,
@@ -67,6 +71,12 @@ pub trait Upstream: Send + Sync {
     /// Returns true if the upstream has one server, so that calls may have a target in origin form: path and query only.
     /// Otherwise targets are absolute.
     fn takes_origin_form(&self) -> bool {
+        false
+    }
+
+    /// Returns true if calls are in OpenAI's dialect whatever the dialect of their deployment is, as those of a mock and of
+    /// a simulation. Otherwise they are translated to the dialect of the deployment.
+    fn speaks_openai(&self) -> bool {
         false
     }
 }
@@ -107,7 +117,7 @@ impl Inner {
 
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         if let Some(parameter) = self.encoder.refused(request) {
-            return Box::pin(future::ready(Ok(refusal(parameter))));
+            return Box::pin(future::ready(Ok(refusal(unknown_parameter(parameter)))));
         }
         let (operation, stream) = (request.info.operation, request.info.stream);
         let traceparent = request.context.draft.as_ref().and_then(|draft| draft.traceparent());
@@ -119,15 +129,14 @@ impl Inner {
     }
 }
 
-/// Returns the response to a parameter that the vendor does not know, in place of the vendor's own refusal.
-fn refusal(parameter: &str) -> http::Response<UpstreamBody> {
-    let error = ErrorObject::new(
-        format!(
-            "The provider of this model does not know '{parameter}'. With `drop_params: true` it is dropped."
-        ),
-        "invalid_request_error",
-        "unsupported_parameter",
-    );
+/// Returns the error of a parameter that the vendor does not know.
+fn unknown_parameter(parameter: &str) -> ErrorObject {
+    let Refusal { parameter, message } = Refusal::unsupported(parameter);
+    ErrorObject::new(message, "invalid_request_error", "unsupported_parameter").with_param(&parameter)
+}
+
+/// Returns the response to a request that is not sent, in place of the vendor's own refusal.
+fn refusal(error: ErrorObject) -> http::Response<UpstreamBody> {
     let mut response = http::Response::new(UpstreamBody::full(error.body()));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

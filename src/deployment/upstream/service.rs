@@ -43,12 +43,19 @@ impl Service<UpstreamCall> for UpstreamService {
 pub(crate) struct ServiceUpstream<S> {
     service: S,
     takes_origin_form: bool,
+    speaks_openai: bool,
 }
 
 impl<S> ServiceUpstream<S> {
-    /// Creates an upstream whose calls have a target in origin form, if `takes_origin_form` is true.
-    pub(crate) const fn new(service: S, takes_origin_form: bool) -> Self {
-        Self { service, takes_origin_form }
+    /// Creates an upstream whose calls have an absolute target, and the dialect of their deployment.
+    pub(crate) const fn new(service: S) -> Self {
+        Self { service, takes_origin_form: false, speaks_openai: false }
+    }
+
+    /// Creates an upstream whose calls are like those of `other`.
+    pub(crate) fn like(other: &dyn Upstream, service: S) -> Self {
+        let (takes_origin_form, speaks_openai) = (other.takes_origin_form(), other.speaks_openai());
+        Self { service, takes_origin_form, speaks_openai }
     }
 }
 
@@ -67,5 +74,9 @@ where
 
     fn takes_origin_form(&self) -> bool {
         self.takes_origin_form
+    }
+
+    fn speaks_openai(&self) -> bool {
+        self.speaks_openai
     }
 }

@@ -88,6 +88,16 @@ impl Reply {
         Self { parts: parts.collect(), sized: false, ..Self::bytes(200, "text/event-stream", "") }
     }
 
+    /// A stream of events in Anthropic's form, each one part: the type of the JSON is also the event's name.
+    pub(crate) fn named_events(events: impl IntoIterator<Item = Value>) -> Self {
+        let named = |event: Value| {
+            let kind = event["type"].as_str().unwrap_or_default();
+            Part::Data(format!("event: {kind}\ndata: {event}\n\n").into())
+        };
+        let parts = events.into_iter().map(named).collect();
+        Self { parts, sized: false, ..Self::bytes(200, "text/event-stream", "") }
+    }
+
     /// No answer at all.
     pub(crate) fn nothing(fault: Part) -> Self {
         Self { before: vec![fault], ..Self::bytes(200, "application/json", "{}") }

@@ -6,7 +6,7 @@ use crate::config::{
     Provider, VENDORS, Vendor,
     error::DiagnosticSink,
     keys, read, vendor,
-    vendors::{reason_unserved, vendor_of_bare},
+    vendors::{AZURE_CLAUDE, reason_unserved, vendor_of_bare},
     yaml::{Node, Value},
 };
 
@@ -59,10 +59,8 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
     let name = without_hint(vendor, name, at, sink);
-    if vendor.provider == Provider::AzureAi && name.starts_with("claude") {
-        sink.error(&at.at, "Azure serves Claude in Anthropic's dialect, which is not supported");
-        return None;
-    }
+    let is_claude = vendor.provider == Provider::AzureAi && name.starts_with("claude");
+    let vendor = if is_claude { &AZURE_CLAUDE } else { vendor };
     if !vendor.lost.is_empty() {
         let message =
             format!("`{}` is called through its OpenAI-compatible API: {}", vendor.prefix, vendor.lost);

@@ -1,0 +1,147 @@
+//! The content blocks of messages.
+
+use serde::Serialize;
+
+use super::names::{Names, identifier};
+use crate::dialect::{
+    conversation::{Content, Part, Refusal, Role, Source, Turn, arguments as arguments_of},
+    json::{Json, Text},
+};
+
+/// A message.
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    role: &'static str,
+    content: Vec<Block<'a>>,
+}
+
+/// A block, and the mark behind which the prompt is cached.
+#[derive(Serialize)]
+pub(super) struct Block<'a> {
+    #[serde(flatten)]
+    content: BlockContent<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<Json<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum BlockContent<'a> {
+    Text {
+        text: Text<'a>,
+    },
+    Image {
+        source: BlockSource<'a>,
+    },
+    Document {
+        source: BlockSource<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Json<'a>,
+    },
+    ToolResult {
+        tool_use_id: String,
+        content: Vec<Block<'a>>,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum BlockSource<'a> {
+    Url { url: &'a str },
+    Base64 { media_type: &'a str, data: &'a str },
+    File { file_id: &'a str },
+}
+
+/// Returns the messages. A turn without a block is left out: the API refuses empty messages and empty text.
+pub(super) fn messages<'a>(turns: &'a [Turn<'a>], names: &mut Names) -> Result<Vec<Message<'a>>, Refusal> {
+    let mut messages: Vec<Message<'a>> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let content = blocks(&turn.parts, names)?;
+        let role = match turn.role {
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        match messages.last_mut().filter(|last| last.role == role) {
+            Some(last) => last.content.extend(content),
+            None if content.is_empty() => {}
+            None => messages.push(Message { role, content }),
+        }
+    }
+    trim_prefix(&mut messages);
+    Ok(messages)
+}
+
+/// Removes white space at the end of an assistant's prefix, which the API refuses.
+fn trim_prefix(messages: &mut [Message<'_>]) {
+    let last = messages.last_mut().filter(|message| message.role == "assistant");
+    let block = last.and_then(|message| message.content.last_mut());
+    if let Some(Block { content: BlockContent::Text { text }, .. }) = block {
+        *text = text.trim_end();
+    }
+}
+
+/// Returns the blocks of parts.
+pub(super) fn blocks<'a>(parts: &'a [Part<'a>], names: &mut Names) -> Result<Vec<Block<'a>>, Refusal> {
+    let mut blocks = Vec::with_capacity(parts.len());
+    for part in parts {
+        if let Some(content) = block(&part.content, names)? {
+            blocks.push(Block { content, cache_control: part.cache });
+        }
+    }
+    Ok(blocks)
+}
+
+fn block<'a>(content: &'a Content<'a>, names: &mut Names) -> Result<Option<BlockContent<'a>>, Refusal> {
+    Ok(Some(match content {
+        Content::Text(text) | Content::Refusal(text) if text.trim().is_empty() => return Ok(None),
+        Content::Text(text) | Content::Refusal(text) => BlockContent::Text { text: text.clone() },
+        Content::Image(source) => BlockContent::Image { source: place(source) },
+        Content::Audio { .. } => return Err(Refusal::part("input_audio")),
+        Content::Document { source, name } => document(source, name.as_deref())?,
+        Content::ToolCall { id, name, arguments } => {
+            let input = arguments_of(name, arguments)?;
+            BlockContent::ToolUse { id: call_id(id), name: names.sent(name), input }
+        }
+        Content::ToolResult { id, parts } => {
+            BlockContent::ToolResult { tool_use_id: call_id(id), content: blocks(parts, names)? }
+        }
+        Content::Thinking { text, signature } => BlockContent::Thinking { thinking: text, signature },
+        Content::RedactedThinking(data) => BlockContent::RedactedThinking { data },
+    }))
+}
+
+fn call_id(id: &str) -> String {
+    identifier(id, usize::MAX)
+}
+
+fn place<'a>(source: &'a Source<'a>) -> BlockSource<'a> {
+    match source {
+        Source::Url(url) => BlockSource::Url { url },
+        Source::Base64 { media_type, data } => BlockSource::Base64 { media_type, data },
+        Source::File(file_id) => BlockSource::File { file_id },
+    }
+}
+
+fn document<'a>(source: &'a Source<'a>, title: Option<&'a str>) -> Result<BlockContent<'a>, Refusal> {
+    match source {
+        Source::Base64 { media_type, .. } if **media_type != *"application/pdf" => Err(Refusal::invalid(
+            "messages",
+            format_args!("the provider of this model takes no file of type {:?}: send a PDF", &**media_type),
+        )),
+        Source::Base64 { .. } | Source::Url(_) | Source::File(_) => {
+            Ok(BlockContent::Document { source: place(source), title })
+        }
+    }
+}

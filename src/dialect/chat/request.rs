@@ -1,0 +1,182 @@
+//! Reads a chat completion's request.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::messages;
+use crate::dialect::{
+    conversation::{Conversation, Effort, OutputFormat, Refusal, Tool, ToolChoice},
+    json::{self, Json, Text},
+};
+
+/// Reads a request.
+///
+/// # Errors
+/// Returns the parameter that cannot be read.
+pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> {
+    let mut conversation = Conversation::default();
+    let members = json::members(body).map_err(|error| Refusal::invalid("body", error))?;
+    // A null means "not set".
+    for (name, value) in members.into_iter().filter(|(_, value)| !json::is_null(value)) {
+        if !set(&mut conversation, &name, value)? && !set_sampling(&mut conversation, &name, value)? {
+            conversation.others.push((name, value));
+        }
+    }
+    Ok(conversation)
+}
+
+/// Reads a value.
+pub(super) fn typed<'a, T: Deserialize<'a>>(name: &str, value: Json<'a>) -> Result<T, Refusal> {
+    serde_json::from_str(value.get()).map_err(|error| Refusal::invalid(name, error))
+}
+
+/// Sets a parameter that is not about sampling. Returns false for one without a place in a conversation.
+fn set<'a>(into: &mut Conversation<'a>, name: &str, value: Json<'a>) -> Result<bool, Refusal> {
+    match name {
+        "model" => into.model = typed(name, value)?,
+        "stream" => into.stream = typed(name, value)?,
+        // The usage of a stream is always written, and removed again where the client did not request it.
+        "stream_options" => {}
+        "messages" => messages::read(into, value)?,
+        "tools" => into.tools = tools(value)?,
+        "tool_choice" => into.tool_choice = Some(tool_choice(value)?),
+        "parallel_tool_calls" => into.parallel_tool_calls = Some(typed(name, value)?),
+        "response_format" => into.format = format(value)?,
+        "user" => into.user = Some(typed(name, value)?),
+        "safety_identifier" if into.user.is_none() => into.user = Some(typed(name, value)?),
+        "service_tier" => into.service_tier = Some(typed(name, value)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Sets a parameter about sampling. Returns false for any other.
+fn set_sampling<'a>(into: &mut Conversation<'a>, name: &str, value: Json<'a>) -> Result<bool, Refusal> {
+    match name {
+        // The newer name counts.
+        "max_tokens" if into.max_tokens.is_some() => {}
+        "max_tokens" | "max_completion_tokens" => into.max_tokens = Some(whole(name, value)?),
+        "temperature" => into.temperature = Some(typed(name, value)?),
+        "top_p" => into.top_p = Some(typed(name, value)?),
+        "stop" => into.stop = stop(value)?,
+        "reasoning_effort" => into.effort = Some(effort(value)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn whole(name: &str, value: Json<'_>) -> Result<u64, Refusal> {
+    let mut reader = serde_json::Deserializer::from_str(value.get());
+    json::whole(&mut reader).map_err(|error| Refusal::invalid(name, error))
+}
+
+fn stop<'a>(value: Json<'a>) -> Result<Vec<Text<'a>>, Refusal> {
+    if json::is_text(value) { typed("stop", value).map(|one| vec![one]) } else { typed("stop", value) }
+}
+
+/// Reads a reasoning effort: a word, or OpenAI's object of the Responses API with the word in it.
+fn effort(value: Json<'_>) -> Result<Effort, Refusal> {
+    const NAME: &str = "reasoning_effort";
+    let word = if json::is_object(value) { json::member(value, "effort").unwrap_or(value) } else { value };
+    Ok(match &*typed::<Text<'_>>(NAME, word)? {
+        "none" => Effort::None,
+        "minimal" => Effort::Minimal,
+        "low" => Effort::Low,
+        "medium" => Effort::Medium,
+        "high" => Effort::High,
+        "xhigh" => Effort::XHigh,
+        "max" => Effort::Max,
+        other => return Err(Refusal::invalid(NAME, format_args!("unknown effort {other:?}"))),
+    })
+}
+
+#[derive(Deserialize)]
+struct Format<'a> {
+    #[serde(borrow)]
+    r#type: Text<'a>,
+    #[serde(borrow)]
+    json_schema: Option<Schema<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Schema<'a> {
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
+}
+
+fn format(value: Json<'_>) -> Result<OutputFormat<'_>, Refusal> {
+    const NAME: &str = "response_format";
+    let format: Format<'_> = typed(NAME, value)?;
+    let schema = format.json_schema.and_then(|schema| schema.schema).filter(|schema| json::is_object(schema));
+    match (&*format.r#type, schema) {
+        ("text", _) => Ok(OutputFormat::Text),
+        ("json_object", _) | ("json_schema", None) => Ok(OutputFormat::Object),
+        ("json_schema", Some(schema)) => Ok(OutputFormat::Schema(schema)),
+        (other, _) => Err(Refusal::invalid(NAME, format_args!("unknown type {other:?}"))),
+    }
+}
+
+fn tools(value: Json<'_>) -> Result<Vec<Tool<'_>>, Refusal> {
+    typed::<Vec<Json<'_>>>("tools", value)?.into_iter().map(tool).collect()
+}
+
+#[derive(Deserialize)]
+struct Described<'a> {
+    #[serde(borrow)]
+    r#type: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_control: Option<&'a RawValue>,
+}
+
+/// Reads a tool. A tool that is no function is one of a vendor, in its own words.
+fn tool(value: Json<'_>) -> Result<Tool<'_>, Refusal> {
+    let described: Described<'_> = typed("tools", value)?;
+    match (described.r#type.as_deref(), described.function) {
+        (Some("function") | None, Some(Function { name, description, parameters, cache_control })) => {
+            let schema = parameters.filter(|schema| json::is_object(schema));
+            let cache = described.cache_control.or(cache_control);
+            Ok(Tool::Function { name, description, schema, cache })
+        }
+        (Some("function"), None) => Err(Refusal::invalid("tools", "a function without a name")),
+        (Some(_), _) | (None, None) => Ok(Tool::Vendor(value)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    function: Named<'a>,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
+fn tool_choice(value: Json<'_>) -> Result<ToolChoice<'_>, Refusal> {
+    const NAME: &str = "tool_choice";
+    if !json::is_text(value) {
+        return typed::<Choice<'_>>(NAME, value).map(|choice| ToolChoice::Named(choice.function.name));
+    }
+    Ok(match &*typed::<Text<'_>>(NAME, value)? {
+        "auto" => ToolChoice::Auto,
+        "none" => ToolChoice::None,
+        "required" => ToolChoice::Required,
+        other => return Err(Refusal::invalid(NAME, format_args!("unknown choice {other:?}"))),
+    })
+}

@@ -1,0 +1,43 @@
+//! Tests of whole translations: golden pairs, each with its source, and properties.
+
+mod documents;
+mod golden;
+mod properties;
+mod tables;
+
+use serde_json::{Value, json};
+
+use super::{Limits, Translation, Translator};
+
+const LIMITS: Limits = Limits { max_tokens: None, drop: false };
+
+/// Returns the translation of the response to a request with these members beside the messages.
+fn translation(more: &Value) -> Translation {
+    let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
+    for (name, value) in more.as_object().unwrap() {
+        request[name] = value.clone();
+    }
+    Translator::anthropic(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+}
+
+/// Returns the translation of Google's response to a request.
+fn gemini(stream: bool) -> Translation {
+    let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
+    Translator::gemini(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+}
+
+/// Returns the translation of Ollama's response to a request.
+fn ollama(stream: bool) -> Translation {
+    let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
+    Translator::ollama(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+}
+
+/// Returns the client's bytes for these events.
+fn translated(mut translation: Translation, events: &[impl AsRef<str>]) -> String {
+    let mut out = Vec::new();
+    for event in events {
+        assert!(translation.event(event.as_ref().as_bytes(), &mut out), "{}", event.as_ref());
+    }
+    translation.end(&mut out);
+    String::from_utf8(out).unwrap()
+}
