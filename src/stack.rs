@@ -155,7 +155,7 @@ fn deployment(
     state: &State,
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
     let upstream = deployment::upstream::translated(state.upstream(d, settings), d, settings);
-    // The token meter needs the usage of a stream, which an upstream sends only on request.
+    // The token meters need the usage of a stream, which an upstream sends only on request.
     let include_usage = provider::requests_usage(d, settings.needs_usage);
     let origin = Arc::new(Origin::of(d, &state.metrics));
     let peek = PeekLayer::new(deployment::settings::timeouts(settings, d), CLASSIFIER)

@@ -3,13 +3,17 @@
 //! Quota meters, health, connections and metrics, keyed by the id of the deployment. A new tree over the same state
 //! keeps the used quota, the cooldowns and the open connections.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 use tollgate_layers::{
     BoxError, Outcome,
     cooldown::{CooldownConfig, EndpointHealth},
-    quota::{Account, Accounting, Limits, Meters, RateWindow},
+    quota::{Account, Accounting, DailyLimits, Limits, Meters, RateWindow},
     retry::Budget,
 };
 use tower::{Layer, Service};
@@ -18,7 +22,8 @@ use crate::{
     body::{UpstreamBody, held_events::HeldEvents},
     classify::{OutcomeKind, counted, kind_of},
     config::{
-        BudgetLimit, ClientKey, Config, Deployment, Group, Pattern, RetryBudget, Settings, TokenAccounting,
+        BudgetLimit, ClientKey, Config, Deployment, Group, Pattern, RateLimits, RetryBudget, Settings,
+        TokenAccounting,
     },
     deployment::{
         mock::MockUpstream,
@@ -51,6 +56,8 @@ pub struct State {
     proxies: TrustedProxies,
     sampler: Option<Sampler>,
     started: Instant,
+    /// The beginning of a day in UTC.
+    midnight: Instant,
     newest_status: NewestStatus,
 }
 
@@ -159,6 +166,7 @@ impl State {
             proxies: TrustedProxies::default(),
             sampler: None,
             started: Instant::now(),
+            midnight: next_midnight(),
             newest_status: NewestStatus::default(),
         }
     }
@@ -182,6 +190,13 @@ impl State {
     #[must_use]
     pub(crate) fn with_traces(mut self, sampler: Sampler) -> Self {
         self.sampler = Some(sampler);
+        self
+    }
+
+    /// Begins a day in UTC now: a simulation does not depend on the time of the day at which it runs.
+    #[must_use]
+    pub(crate) fn at_midnight(mut self) -> Self {
+        self.midnight = Instant::now();
         self
     }
 
@@ -245,7 +260,8 @@ impl State {
     pub(crate) fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
         let mut registry = self.registry.lock();
         let account = Some(account(&mut registry, deployment));
-        let limits = Limits { account, ..limits(deployment, settings) };
+        let daily = daily_limits(deployment, self.midnight);
+        let limits = Limits { account, daily, ..limits(deployment, settings) };
         match registry.meters.get(&deployment.id) {
             Some(meters) if meters.limits().account == limits.account => {
                 meters.set_limits(limits);
@@ -359,6 +375,9 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
     Limits {
         requests: limits.rpm,
         tokens: limits.tpm,
+        input_tokens: limits.itpm,
+        output_tokens: limits.otpm,
+        daily: None,
         in_flight: limits.parallel,
         window: limits.rate_window.map(|seconds| match seconds {
             ..=1 => RateWindow::S1,
@@ -374,6 +393,23 @@ fn limits(deployment: &Deployment, settings: &Settings) -> Limits {
         learns: deployment.patterns().is_none(),
         account: None,
     }
+}
+
+/// Returns the limits per day of a deployment, if it has any.
+fn daily_limits(deployment: &Deployment, midnight: Instant) -> Option<DailyLimits> {
+    let RateLimits { rpd: requests, tpd: tokens, daily_reset, .. } = deployment.limits;
+    (requests.is_some() || tokens.is_some()).then(|| DailyLimits {
+        requests,
+        tokens,
+        begins: midnight + daily_reset,
+    })
+}
+
+/// Returns the time at which the next day in UTC begins.
+fn next_midnight() -> Instant {
+    const DAY: u64 = 86_400;
+    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() % DAY;
+    Instant::now() + Duration::from_secs(DAY - today)
 }
 
 /// Returns the limits of a client key. The whole limit of a minute may be used at once.

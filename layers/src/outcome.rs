@@ -20,6 +20,8 @@ pub struct Outcome {
     refused: bool,
     retry: bool,
     used: Packed,
+    /// The part of `used` that was output.
+    used_output: Packed,
     /// In nanoseconds.
     retry_after: Option<NonZeroU64>,
     requests: PackedReport,
@@ -121,6 +123,7 @@ impl Outcome {
             retry: true,
             retry_after: None,
             used: Packed::UNKNOWN,
+            used_output: Packed::UNKNOWN,
             requests: PackedReport::EMPTY,
             tokens: PackedReport::EMPTY,
         }
@@ -179,6 +182,13 @@ impl Outcome {
     #[must_use]
     pub const fn with_used(mut self, used: Option<u64>) -> Self {
         self.used = Packed::of(used);
+        self
+    }
+
+    /// Sets the part of the actual cost that was output, where it has a limit of its own.
+    #[must_use]
+    pub const fn with_used_output(mut self, output: Option<u64>) -> Self {
+        self.used_output = Packed::of(output);
         self
     }
 
@@ -242,6 +252,12 @@ impl Outcome {
     #[must_use]
     pub fn used(&self) -> Option<u64> {
         self.used.get()
+    }
+
+    /// Returns the part of the actual cost that was output, if it is known.
+    #[must_use]
+    pub fn used_output(&self) -> Option<u64> {
+        self.used_output.get()
     }
 
     /// Returns the limit of requests that the response reported.

@@ -17,7 +17,7 @@ use super::{
     sse::{EventBlock, Framer, TooLong},
     timeouts::RunningTimeouts,
     transcript::Transcript,
-    watch::{Event, StreamState, TemplateReader},
+    watch::{Event, StreamState, TemplateReader, Usage},
     watch_config::WatchConfig,
 };
 use crate::error::{BodyError, ErrorObject, StreamBreak};
@@ -116,7 +116,7 @@ impl Events {
             Err(_) | Ok(()) => so_far,
         };
         self.config.charge(self.state.usage);
-        outcome.with_used(self.state.usage.map(|usage| usage.total()))
+        Usage::on(self.state.usage, outcome)
     }
 
     /// Returns the longest time that the rest of a complete stream may take; `None` if the stream is not complete.

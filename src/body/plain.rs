@@ -83,7 +83,7 @@ impl Plain {
                 if let Some(charge) = &self.charge {
                     charge.end(usage.map(|usage| usage.counts()));
                 }
-                so_far.with_used(usage.map(|usage| usage.total()))
+                Usage::on(usage, so_far)
             }
         }
     }

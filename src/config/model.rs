@@ -267,6 +267,16 @@ pub struct RateLimits {
     pub rpm: Option<u64>,
     /// `tpm`: tokens per minute.
     pub tpm: Option<u64>,
+    /// `itpm`: input tokens per minute.
+    pub itpm: Option<u64>,
+    /// `otpm`: output tokens per minute.
+    pub otpm: Option<u64>,
+    /// `rpd`: requests per day.
+    pub rpd: Option<u64>,
+    /// `tpd`: tokens per day.
+    pub tpd: Option<u64>,
+    /// `daily_reset_time`: the time of the day in UTC at which `rpd` and `tpd` begin again.
+    pub daily_reset: Duration,
     /// `max_parallel_requests`: concurrent calls.
     pub parallel: Option<u32>,
     /// `weight`: the share of traffic relative to the other deployments of the group.
@@ -279,6 +289,14 @@ pub struct RateLimits {
     pub accounting: TokenAccounting,
     /// The price of a token of input and one of output, in dollars.
     pub price: Option<f64>,
+}
+
+impl RateLimits {
+    /// Returns true if tokens have a limit.
+    #[must_use]
+    pub const fn counts_tokens(&self) -> bool {
+        self.tpm.is_some() || self.itpm.is_some() || self.otpm.is_some() || self.tpd.is_some()
+    }
 }
 
 /// The rule by which a provider counts tokens against its limit.

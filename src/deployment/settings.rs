@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tollgate_layers::{endpoint::EndpointWeight, timeout::Limit};
+use tollgate_layers::{endpoint::EndpointWeight, quota::Cost, timeout::Limit};
 
 use crate::{
     body::AttemptTimeouts,
@@ -105,9 +105,9 @@ impl AttemptLimits {
 }
 
 /// Returns the estimated tokens of a request: its text and its output limit.
-pub(crate) fn cost(request: &Request) -> u64 {
+pub(crate) fn cost(request: &Request) -> Cost {
     let TokenCounts { input, output, .. } = estimated(request);
-    input.saturating_add(output)
+    Cost { input, output }
 }
 
 /// Returns the estimated tokens of a request by kind.

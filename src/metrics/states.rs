@@ -14,10 +14,18 @@ use crate::registry::DeploymentState;
 type States<'a> = [(&'a LabelList, DeploymentState)];
 
 /// A value of a deployment that has a kind: of requests, of tokens or of calls in flight.
-type ByKind = fn(&MeterSnapshot, &Limits) -> [Option<u64>; 3];
+type ByKind = fn(&MeterSnapshot, &Limits) -> [Option<u64>; KINDS.len()];
 
 /// The values of the label `kind`.
-const KINDS: [&str; 3] = ["requests", "tokens", "in_flight"];
+const KINDS: [&str; 7] = [
+    "requests",
+    "tokens",
+    "in_flight",
+    "input_tokens",
+    "output_tokens",
+    "requests_per_day",
+    "tokens_per_day",
+];
 
 /// Writes the families.
 pub(super) fn encode(states: &States<'_>, writer: &mut Writer) {
@@ -46,19 +54,11 @@ fn health(states: &States<'_>, writer: &mut Writer) {
 }
 
 fn limits(states: &States<'_>, writer: &mut Writer) {
+    let help = "The limit in force: per minute, per day, or of calls in flight; configured or learnt.";
     let families: [(&str, &str, ByKind); 3] = [
-        (
-            "limit",
-            "The limit in force: per minute, or of calls in flight; configured or learnt.",
-            |m, limits| [m.request_limit, m.token_limit, limits.in_flight.map(u64::from)],
-        ),
-        ("limit_configured", "The limit in the configuration.", |_, limits| {
-            [limits.requests, limits.tokens, limits.in_flight.map(u64::from)]
-        }),
-        ("limit_used", "The used part of the limit: in the last minute, or in flight.", |m, limits| {
-            let in_flight = limits.in_flight.map(|_| u64::from(m.in_flight));
-            [m.request_limit.map(|_| m.requests), m.token_limit.map(|_| m.tokens), in_flight]
-        }),
+        ("limit", help, in_force),
+        ("limit_configured", "The limit in the configuration.", |_, limits| configured(limits)),
+        ("limit_used", "The used part of the limit: in the last minute, on the day, or in flight.", used),
     ];
     for (name, help, read) in families {
         let name = format!("tollgate_deployment_{name}");
@@ -72,4 +72,38 @@ fn limits(states: &States<'_>, writer: &mut Writer) {
             }
         }
     }
+}
+
+/// Returns the limits in force. Only those of requests and of tokens per minute are learned.
+fn in_force(m: &MeterSnapshot, limits: &Limits) -> [Option<u64>; KINDS.len()] {
+    let [_, _, others @ ..] = configured(limits);
+    let [in_flight, input, output, requests_per_day, tokens_per_day] = others;
+    [m.request_limit, m.token_limit, in_flight, input, output, requests_per_day, tokens_per_day]
+}
+
+fn configured(limits: &Limits) -> [Option<u64>; KINDS.len()] {
+    [
+        limits.requests,
+        limits.tokens,
+        limits.in_flight.map(u64::from),
+        limits.input_tokens,
+        limits.output_tokens,
+        limits.daily.and_then(|daily| daily.requests),
+        limits.daily.and_then(|daily| daily.tokens),
+    ]
+}
+
+/// Returns the used parts of the limits in force.
+fn used(m: &MeterSnapshot, limits: &Limits) -> [Option<u64>; KINDS.len()] {
+    let used = [
+        m.requests,
+        m.tokens,
+        m.in_flight.into(),
+        m.input_tokens,
+        m.output_tokens,
+        m.daily_requests,
+        m.daily_tokens,
+    ];
+    let mut limits = in_force(m, limits).into_iter();
+    used.map(|used| limits.next().flatten().map(|_| used))
 }

@@ -198,7 +198,7 @@ pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
 /// else if the target supports it.
 pub(crate) fn requests_usage(deployment: &Deployment, needed: bool) -> bool {
     let may = || deployment.stream_usage.unwrap_or_else(|| supports_include_usage(&deployment.target));
-    is_translated(deployment) || (needed || deployment.limits.tpm.is_some()) && may()
+    is_translated(deployment) || (needed || deployment.limits.counts_tokens()) && may()
 }
 
 /// Returns true if streams of this target support `stream_options.include_usage`.

@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
             config,
             scenario,
             start,
-            state: State::with_upstreams(move |deployment| upstreams.upstream(deployment)),
+            state: State::with_upstreams(move |deployment| upstreams.upstream(deployment)).at_midnight(),
             arrivals: Arrivals::new(&scenario.traffic, group.name.to_string(), scenario.seed),
             learned_refusals: vec![Vec::new(); simulated.len()],
             simulated,

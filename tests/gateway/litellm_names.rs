@@ -13,7 +13,7 @@ use crate::support::{
 const OPENAI: [&str; 2] = ["model", "metadata"];
 
 /// Settings that are served: with a value of another type they are errors.
-const SERVED: [&str; 31] = [
+const SERVED: [&str; 36] = [
     "additional_drop_params",
     "allowed_openai_params",
     "api_base",
@@ -23,10 +23,12 @@ const SERVED: [&str; 31] = [
     "cache_read_input_token_cost",
     "cooldown_time",
     "custom_llm_provider",
+    "daily_reset_time",
     "drop_params",
     "fallbacks",
     "headers",
     "input_cost_per_token",
+    "itpm",
     "litellm_credential_name",
     "max_parallel_requests",
     "metadata",
@@ -35,14 +37,17 @@ const SERVED: [&str; 31] = [
     "num_retries",
     "order",
     "organization",
+    "otpm",
     "output_cost_per_token",
     "region_name",
     "request_timeout",
+    "rpd",
     "rpm",
     "ssl_verify",
     "stream_timeout",
     "tags",
     "timeout",
+    "tpd",
     "tpm",
     "weight",
 ];
@@ -99,7 +104,7 @@ async fn no_name_of_litellm_reaches_an_upstream_from_a_file() {
     let kept = unserved.iter().chain(&CREDENTIALS).chain(["AbCd1234EfGh5678IjKl"].iter());
     let params: String = kept.copied().chain(OTHERS).map(line).collect();
     let served = "      cooldown_time: 1\n      max_parallel_requests: 9\n      num_retries: 0\n      order: 1\n      \
-                  organization: o\n      rpm: 60\n      tpm: 60000\n      weight: 1\n      stream_timeout: 60\n      \
+                  organization: o\n      rpm: 60\n      rpd: 9000\n      tpd: 9000000\n      itpm: 60000\n      otpm: 60000\n      daily_reset_time: '07:30'\n      tpm: 60000\n      weight: 1\n      stream_timeout: 60\n      \
                   input_cost_per_token: 1\n      output_cost_per_token: 1\n      timeout: 60\n      request_timeout: 60\n      \
                   drop_params: true\n      fallbacks: [m]\n      tags: [canary]\n      additional_drop_params: [a]\n      allowed_openai_params: [b]\n";
     let yaml = file(&upstream.url(), &(params + served));

@@ -1,6 +1,30 @@
-//! The correction of estimated costs by the actual costs of earlier calls: [`CostCorrection`].
+//! The estimated cost of a call, [`Cost`], and its correction by the actual costs of earlier calls: [`CostCorrection`].
 
 use super::requests::{as_f64, whole};
+
+/// The estimated cost of a call, in the unit of the token limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The input.
+    pub input: u64,
+    /// The output.
+    pub output: u64,
+}
+
+impl Cost {
+    /// Returns input and output together.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// A cost that is not divided: all of it is input.
+impl From<u64> for Cost {
+    fn from(input: u64) -> Self {
+        Self { input, output: 0 }
+    }
+}
 
 /// The bounds of the factor. An estimate that is further off is not worth correcting.
 const BOUNDS: (f64, f64) = (0.05, 20.0);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::account::Account;
 
 /// The limits of one deployment. Each may be unknown.
@@ -11,6 +13,12 @@ pub struct Limits {
     pub requests: Option<u64>,
     /// Tokens per minute, or another unit in which the cost of a call is given.
     pub tokens: Option<u64>,
+    /// Tokens of the input per minute.
+    pub input_tokens: Option<u64>,
+    /// Tokens of the output per minute.
+    pub output_tokens: Option<u64>,
+    /// Limits per day.
+    pub daily: Option<DailyLimits>,
     /// Calls in flight at one time.
     pub in_flight: Option<u32>,
     /// The window over which the backend enforces its limit of requests. `None`: the window is learned from refusals.
@@ -31,6 +39,9 @@ impl Default for Limits {
         Self {
             requests: None,
             tokens: None,
+            input_tokens: None,
+            output_tokens: None,
+            daily: None,
             in_flight: None,
             window: None,
             settle: Accounting::default(),
@@ -39,6 +50,17 @@ impl Default for Limits {
             account: None,
         }
     }
+}
+
+/// Limits per day of 24 hours. The day is a fixed window: its whole limit may be used at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DailyLimits {
+    /// Requests per day.
+    pub requests: Option<u64>,
+    /// Tokens per day.
+    pub tokens: Option<u64>,
+    /// The beginning of any day. The other days begin a multiple of 24 hours before or after it.
+    pub begins: Instant,
 }
 
 /// The window over which a backend enforces a limit that is given per minute.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     account::Account,
+    cost::Cost,
     limits::{Limits, RateWindow},
     reservation::Reservation,
     state::{Charge, MeterState},
@@ -54,6 +55,16 @@ pub struct MeterSnapshot {
     pub tokens: u64,
     /// The time until none of them counts any more.
     pub tokens_reset: Duration,
+    /// Tokens of the input spent or reserved in the last minute, if they have a limit.
+    pub input_tokens: u64,
+    /// Tokens of the output spent or reserved in the last minute, if they have a limit.
+    pub output_tokens: u64,
+    /// Requests admitted on the present day, if they have a limit.
+    pub daily_requests: u64,
+    /// Tokens spent or reserved on the present day, if they have a limit.
+    pub daily_tokens: u64,
+    /// The time until the day ends. `None` if there is no limit per day.
+    pub day_ends: Option<Duration>,
     /// Calls reserved or in flight.
     pub in_flight: u32,
     /// Tokens reserved by calls that have not completed.
@@ -122,10 +133,10 @@ impl Meters {
 
     /// Returns the capacity for a call of this cost, or the earliest time at which there may be some.
     #[inline]
-    pub(super) fn check(&self, cost: u64, now: Instant) -> Result<CapacityCheck, NoCapacity> {
+    pub(super) fn check(&self, cost: impl Into<Cost>, now: Instant) -> Result<CapacityCheck, NoCapacity> {
         let now = self.millis(now);
         let mut state = self.state();
-        let check = state.check(cost, now).map(|()| CapacityCheck {
+        let check = state.check(cost.into(), now).map(|()| CapacityCheck {
             used: state.used(),
             held_until: state
                 .held_until(now)
@@ -139,9 +150,9 @@ impl Meters {
     }
 
     /// Reserves capacity for a call of this cost, if there is some.
-    pub(super) fn reserve(&self, cost: u64, now: Instant) -> Result<Reservation, NoCapacity> {
+    pub(super) fn reserve(&self, cost: impl Into<Cost>, now: Instant) -> Result<Reservation, NoCapacity> {
         self.unless_account_closed(Ok(()))?;
-        let now = self.millis(now);
+        let (cost, now) = (cost.into(), self.millis(now));
         let mut state = self.state();
         match state.check(cost, now) {
             Ok(()) => {
@@ -157,17 +168,17 @@ impl Meters {
     #[cfg(test)]
     pub(super) fn take(&self, cost: u64) -> Reservation {
         let now = self.now();
-        let charge = self.state().take(cost, now);
+        let charge = self.state().take(cost.into(), now);
         Reservation::new(self.clone(), charge)
     }
 
     /// Returns the number of calls of this cost that could begin before the horizon.
-    pub(super) fn slots(&self, cost: u64, horizon: Horizon) -> u64 {
+    pub(super) fn slots(&self, cost: impl Into<Cost>, horizon: Horizon) -> u64 {
         if self.account_firmly_closed_until().is_some_and(|until| until > horizon.by) {
             return 0;
         }
         let times = (self.millis(horizon.now), self.millis(horizon.by));
-        self.state().slots(cost, times, horizon.confidence == Confidence::Certain)
+        self.state().slots(cost.into(), times, horizon.confidence == Confidence::Certain)
     }
 
     /// Records the outcome of the call with this charge.

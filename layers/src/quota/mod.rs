@@ -22,6 +22,8 @@
 //! minute over one second and count refused calls, too; others refill evenly; others admit the whole minute at once. None
 //! of them reports which, and each refusal that teaches it costs a call.
 //!
+//! *Day*: never more than a limit per day between two times of reset, 24 hours apart.
+//!
 //! *Account*: deployments that share an [`Account`] are closed together when it is used up.
 //!
 //! ```
@@ -51,10 +53,12 @@
 
 mod account;
 mod cost;
+mod daily;
 mod future;
 mod limits;
 mod meters;
 mod minute;
+mod optional;
 mod remaining;
 mod requests;
 mod reservation;
@@ -67,8 +71,9 @@ mod tests;
 mod tokens;
 
 pub use account::Account;
+pub use cost::Cost;
 pub use future::ResponseFuture;
-pub use limits::{Accounting, Limits, RateWindow};
+pub use limits::{Accounting, DailyLimits, Limits, RateWindow};
 pub use meters::{MeterSnapshot, Meters};
 pub use reservation::QuotaGuard;
 pub use service::{Quota, QuotaLayer, WaitingQuotaLayer};

@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
+    cost::Cost,
     future::ResponseFuture,
     meters::Meters,
     reservation::{QuotaGuard, Reservation},
@@ -25,7 +26,7 @@ use crate::{
 /// A layer that keeps a service within its limits, and makes an [`Endpoint`] of it. See the [module](super).
 ///
 /// `T` ([`TrackOutcome`]) attaches the [`QuotaGuard`] of a call to its response. `C` returns the cost of a request, in
-/// the unit of the token limit; the default cost is 1.
+/// the unit of the token limits: a number, or a [`Cost`] of input and output. The default cost is 1.
 #[derive(Clone, Debug)]
 pub struct QuotaLayer<T, C = Constant<u64>> {
     meters: Meters,
@@ -148,7 +149,7 @@ where
     S: Service<Req>,
     Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
-    C: for<'a> Setting<&'a Req, Value = u64>,
+    C: for<'a> Setting<&'a Req, Value: Into<Cost>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -178,14 +179,14 @@ where
     S: Service<Req> + Clone,
     Exhausted: IntoServiceError<S::Error>,
     T: TrackOutcome<QuotaGuard, S::Response, S::Error> + Clone,
-    C: for<'a> Setting<&'a Req, Value = u64> + Clone,
+    C: for<'a> Setting<&'a Req, Value: Into<Cost>> + Clone,
 {
     fn score(&self, req: &Req, now: Instant) -> Result<Score, NoCapacity> {
-        let cost = self.cost.get(req);
+        let cost: Cost = self.cost.get(req).into();
         let check = self.kept.meters.check(cost, now)?;
         // The balancer calls it only if it can call no other.
         let health = check.held_until.map_or(Health::Healthy(1.0), Health::CoolingDown);
-        Ok(Score { health, cost: cost.max(1) as f64, used: check.used.min(1.0) })
+        Ok(Score { health, cost: cost.total().max(1) as f64, used: check.used.min(1.0) })
     }
 
     fn reserve(&mut self, req: &Req, _: &Score, now: Instant) -> Result<(), NoCapacity> {

@@ -5,10 +5,11 @@ mod reconfigure;
 use std::time::Duration;
 
 use super::{
-    cost::CostCorrection,
+    cost::{Cost, CostCorrection},
     limits::{Accounting, Limits},
     meters::MeterSnapshot,
     minute::ReportedBy,
+    optional::{DirectionMeter, OptionalCharge, OptionalMeters},
     requests::{RequestMeter, as_f64},
     server_hold::ServerHold,
     tokens::TokenMeter,
@@ -25,6 +26,7 @@ pub(super) struct MeterState {
     requests: Option<RequestMeter>,
     // Boxed, because most deployments have no such limit, and a window is as large as all the rest.
     tokens: Option<Box<TokenMeter>>,
+    optional: Option<Box<OptionalMeters>>,
     in_flight: InFlightCalls,
     server_hold: ServerHold,
     correction: CostCorrection,
@@ -35,13 +37,14 @@ pub(super) struct MeterState {
 }
 
 /// The charge of one call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Charge {
     /// The time of the call.
     pub(super) at: u64,
     /// The time under which each meter recorded the charge; `None` if there was no such meter yet.
     request: Option<u64>,
     spent: Option<u64>,
+    optional: Option<Box<OptionalCharge>>,
     /// The estimated cost of the call, and the amount reserved for it.
     estimate: u64,
     reserved: u64,
@@ -62,6 +65,7 @@ impl MeterState {
         Self {
             requests: limits.requests.map(|limit| RequestMeter::new(limit, limits.window, 0)),
             tokens: limits.tokens.map(TokenMeter::new).map(Box::new),
+            optional: OptionalMeters::new(&limits, None, 0),
             in_flight: InFlightCalls { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
             server_hold: ServerHold::new(FIRST_GUESS, limits.longest_guess),
             correction: CostCorrection::new(),
@@ -79,14 +83,14 @@ impl MeterState {
     ///
     /// # Errors
     /// Returns the earliest time at which one may, and the limit that is reached.
-    pub(super) fn check(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
+    pub(super) fn check(&mut self, estimate: Cost, now: u64) -> Result<(), (u64, NoCapacityReason)> {
         let checked = self.look(estimate, now);
         self.refused |= checked.is_err();
         checked
     }
 
-    fn look(&mut self, estimate: u64, now: u64) -> Result<(), (u64, NoCapacityReason)> {
-        let cost = self.expected_cost(estimate, now);
+    fn look(&mut self, estimate: Cost, now: u64) -> Result<(), (u64, NoCapacityReason)> {
+        let cost = self.expected_cost(estimate.total(), now);
         let mut full = (now, NoCapacityReason::RateLimit);
         let mut later = |at: u64, reason| {
             if at > full.0 {
@@ -99,6 +103,9 @@ impl MeterState {
         if let Some(tokens) = &mut self.tokens {
             tokens.check(cost, now).unwrap_or_else(|at| later(at, NoCapacityReason::Cost));
         }
+        if let Some(optional) = &mut self.optional {
+            optional.check((estimate, cost), now).unwrap_or_else(|(at, reason)| later(at, reason));
+        }
         if self.in_flight.full() {
             later(now + self.in_flight.next_ends(), NoCapacityReason::InFlight);
         }
@@ -110,7 +117,8 @@ impl MeterState {
     pub(super) fn used(&self) -> f64 {
         let requests = self.requests.as_ref().map_or(0.0, |requests| requests.minute.used_part());
         let tokens = self.tokens.as_ref().map_or(0.0, |tokens| tokens.minute.used_part());
-        requests.max(tokens)
+        let optional = self.optional.as_ref().map_or(0.0, |optional| optional.used());
+        requests.max(tokens).max(optional)
     }
 
     /// Returns the end of the server hold, if that has not passed.
@@ -127,7 +135,8 @@ impl MeterState {
         self.tokens.as_ref().map_or(u64::MAX, |tokens| tokens.minute.limit)
     }
 
-    pub(super) fn take(&mut self, estimate: u64, now: u64) -> Charge {
+    pub(super) fn take(&mut self, cost: Cost, now: u64) -> Charge {
+        let estimate = cost.total();
         let reserved = self.expected_cost(estimate, now);
         self.in_flight.now += 1;
         self.in_flight.reserved = self.in_flight.reserved.saturating_add(reserved);
@@ -135,6 +144,7 @@ impl MeterState {
             at: now,
             request: self.requests.as_mut().map(|requests| requests.take(now)),
             spent: self.tokens.as_mut().map(|tokens| tokens.take(reserved, now)),
+            optional: self.optional.as_mut().map(|optional| Box::new(optional.take((cost, reserved), now))),
             estimate,
             reserved,
         }
@@ -147,6 +157,9 @@ impl MeterState {
         }
         if let (Some(tokens), Some(recorded_at)) = (&mut self.tokens, charge.spent) {
             tokens.correct(recorded_at, charge.reserved, 0);
+        }
+        if let (Some(optional), Some(charge)) = (&mut self.optional, &charge.optional) {
+            optional.refund(charge);
         }
         self.finished(charge);
         self.freed = true;
@@ -209,6 +222,9 @@ impl MeterState {
             }
             self.freed |= used < charge.reserved;
         }
+        if let (Some(optional), Some(charge)) = (&mut self.optional, &charge.optional) {
+            self.freed |= optional.settle(charge, outcome, now);
+        }
         used
     }
 
@@ -253,8 +269,8 @@ impl MeterState {
     }
 
     /// Returns the number of such calls that could begin until `by`; with `certain`, only those that surely can.
-    pub(super) fn slots(&mut self, estimate: u64, (now, by): (u64, u64), certain: bool) -> u64 {
-        let cost = self.expected_cost(estimate, now);
+    pub(super) fn slots(&mut self, estimate: Cost, (now, by): (u64, u64), certain: bool) -> u64 {
+        let cost = self.expected_cost(estimate.total(), now);
         if by < now || self.server_hold.firm_until() > by {
             return 0;
         }
@@ -263,7 +279,9 @@ impl MeterState {
         };
         let requests = self.requests.as_mut().map_or(u64::MAX, slots);
         let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
-        requests.min(tokens).min(self.in_flight.slots(by - now, certain))
+        let optional =
+            self.optional.as_mut().map_or(u64::MAX, |optional| optional.slots((estimate, cost), now, by));
+        requests.min(tokens).min(optional).min(self.in_flight.slots(by - now, certain))
     }
 
     /// Returns true once if the listeners should be notified of freed capacity.
@@ -280,7 +298,9 @@ impl MeterState {
 
     pub(super) fn snapshot(&mut self, now: u64) -> MeterSnapshot {
         // Advances the windows to the present.
-        let _ = self.look(1, now);
+        let _ = self.look(Cost::from(1), now);
+        let optional = self.optional.as_deref();
+        let daily = optional.and_then(|optional| optional.daily.as_ref());
         MeterSnapshot {
             request_limit: self.requests.as_ref().map(|requests| requests.minute.limit),
             requests: self.requests.as_ref().map_or(0, |requests| requests.minute.used()),
@@ -291,6 +311,11 @@ impl MeterState {
             token_limit: self.tokens.as_ref().map(|tokens| tokens.minute.limit),
             tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.minute.used()),
             tokens_reset: self.tokens.as_ref().map_or(Duration::ZERO, |tokens| tokens.minute.reset(now)),
+            input_tokens: optional.and_then(|o| o.input.as_ref()).map_or(0, DirectionMeter::used),
+            output_tokens: optional.and_then(|o| o.output.as_ref()).map_or(0, DirectionMeter::used),
+            daily_requests: daily.map_or(0, |daily| daily.requests),
+            daily_tokens: daily.map_or(0, |daily| daily.tokens),
+            day_ends: daily.map(|daily| daily.rest(now)),
             in_flight: self.in_flight.now,
             reserved: self.in_flight.reserved,
             window: self.requests.as_ref().and_then(RequestMeter::window),

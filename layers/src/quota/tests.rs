@@ -2,6 +2,7 @@
 
 mod corrections;
 mod cost;
+mod optional;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The information in one chunk: [`ChunkInfo`].
 
+use tollgate_layers::Outcome;
+
 use super::{quick, scan};
 use crate::{metrics::Tokens, spend::TokenCounts};
 
@@ -78,6 +80,12 @@ impl Usage {
     /// Returns the total number of tokens of the call.
     pub(crate) fn total(&self) -> u64 {
         self.total.unwrap_or(self.input.saturating_add(self.output))
+    }
+
+    /// Adds the usage of a call to its outcome.
+    pub(crate) fn on(usage: Option<Self>, outcome: Outcome) -> Outcome {
+        let Some(usage) = usage else { return outcome.with_used(None) };
+        outcome.with_used(Some(usage.total())).with_used_output(Some(usage.output))
     }
 
     /// Reads a usage object at the start of `json`, whatever follows it.

@@ -165,6 +165,10 @@ fn details(d: &Deployment) -> String {
     let parts = [
         ("rpm ", number(limits.rpm)),
         ("tpm ", number(limits.tpm)),
+        ("itpm ", number(limits.itpm)),
+        ("otpm ", number(limits.otpm)),
+        ("rpd ", number(limits.rpd)),
+        ("tpd ", number(limits.tpd)),
         ("parallel ", number(limits.parallel.map(u64::from))),
         ("weight ", limits.weight.map(|weight| weight.to_string())),
         ("order ", limits.order.map(|order| order.to_string())),

@@ -115,6 +115,11 @@ fn limits(
     RateLimits {
         rpm: anywhere("rpm").and_then(|n| read::whole(n, 1, sink)),
         tpm: anywhere("tpm").and_then(|n| read::whole(n, 1, sink)),
+        itpm: param("itpm").and_then(|n| read::whole(n, 1, sink)),
+        otpm: param("otpm").and_then(|n| read::whole(n, 1, sink)),
+        rpd: param("rpd").and_then(|n| read::whole(n, 1, sink)),
+        tpd: param("tpd").and_then(|n| read::whole(n, 1, sink)),
+        daily_reset: param("daily_reset_time").and_then(|n| time_of_day(n, sink)).unwrap_or_default(),
         parallel: param("max_parallel_requests").and_then(|n| read::whole(n, 1, sink)),
         weight: anywhere("weight").and_then(|n| read::amount(n, sink)),
         order: anywhere("order").and_then(|n| read::integer(n, sink)),
@@ -125,6 +130,22 @@ fn limits(
             .unwrap_or(by_provider),
         price: None,
     }
+}
+
+/// Reads a time of the day, `HH:MM`.
+fn time_of_day(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
+    let text = read::text(node, sink)?;
+    let number = |digits: &str, below: u64| {
+        let number = digits.parse::<u64>().ok().filter(|number| *number < below);
+        number.filter(|_| digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let time = text.split_once(':').and_then(|(hours, minutes)| {
+        Some(Duration::from_secs(number(hours, 24)? * 3_600 + number(minutes, 60)? * 60))
+    });
+    if time.is_none() {
+        sink.error(&node.at, "not a time of the day").help("write it in UTC as `HH:MM`, such as `07:30`");
+    }
+    time
 }
 
 /// The operations of LiteLLM's `mode` that are not served.

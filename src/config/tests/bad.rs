@@ -103,6 +103,8 @@ pub(crate) const BAD: &[(&str, &str)] = &[
     ("`rpm` must be a whole number of at least 1, found the string `six`", "PARAMS\n    rpm: §six\n"),
     ("whole number of at least 1, found the number 0", "PARAMS\n    rpm: §0\n"),
     ("whole number of at least 1, found the number 1.5", "PARAMS\n    tpm: §1.5\n"),
+    ("not a time of the day", "PARAMS\n    daily_reset_time: §24:00\n"),
+    ("as `HH:MM`, such as `07:30`", "PARAMS\n    daily_reset_time: §+7:30\n"),
     ("found a map", "PARAMS\n    rpm:\n      §a: 1\n"),
     ("found `true`", "PARAMS\n    max_parallel_requests: §true\n"),
     ("a number of at least 0, found the number -1", "PARAMS\n    weight: §-1\n"),

@@ -282,6 +282,16 @@ fn retry_policies_are_counts_by_error() {
 }
 
 #[test]
+fn the_limits_of_a_deployment_are_per_minute_by_direction_and_per_day() {
+    let (config, warnings) =
+        read(&deployment("api_key: k\nitpm: 1\notpm: 2\nrpd: 3\ntpd: 4\ndaily_reset_time: 07:30\ntpm: 5"));
+    let limits = config.groups[0].deployments[0].limits;
+    assert_eq!((limits.itpm, limits.otpm, limits.rpd, limits.tpd), (Some(1), Some(2), Some(3), Some(4)));
+    assert_eq!(limits.daily_reset, Duration::from_secs(7 * 3_600 + 30 * 60));
+    assert_eq!(warnings, "");
+}
+
+#[test]
 fn an_api_key_comes_from_the_file_then_from_the_variables_of_the_vendor() {
     let env = [("OPENAI_API_KEY", "outer"), ("MINE", "mine")];
     let key_of = |more: &str, end: &str| {

@@ -9,7 +9,7 @@ use crate::{
         Body,
         codings::is_identity,
         events::is_events,
-        watch::ChunkInfo,
+        watch::{ChunkInfo, Usage},
         watch_config::{Expected, WatchConfig},
     },
     classify::{self, OutcomeKind},
@@ -52,7 +52,7 @@ pub(super) fn complete(
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
     config.charge(info.usage);
-    let outcome = so_far.with_used(info.usage.map(|usage| usage.total()));
+    let outcome = Usage::on(info.usage, so_far);
     let tokens = info.usage.map(|usage| usage.tokens()).unwrap_or_default();
     let body = Body::ended(bytes, outcome).with_tokens(tokens);
     Ok(Response::from_parts(parts, body).into())

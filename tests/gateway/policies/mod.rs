@@ -3,6 +3,7 @@
 
 mod clocks;
 mod cooldown;
+mod daily_limits;
 mod fallback;
 mod fallback_forms;
 mod limits;

@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::MeterState;
-use crate::quota::{Limits, requests::RequestMeter, tokens::TokenMeter};
+use crate::quota::{Limits, optional::OptionalMeters, requests::RequestMeter, tokens::TokenMeter};
 
 impl MeterState {
     /// Replaces the limits. The recorded usage stays, and so do the reported values of the limits that are unchanged.
@@ -28,6 +28,10 @@ impl MeterState {
                 meter.minute.limit = limit;
                 meter
             });
+        }
+        let of = |limits: &Limits| (limits.input_tokens, limits.output_tokens, limits.daily);
+        if of(&self.limits) != of(&was) {
+            self.optional = OptionalMeters::new(&self.limits, self.optional.take(), now);
         }
         self.in_flight.limit = in_flight;
         self.server_hold.set_longest_guess(longest_guess);

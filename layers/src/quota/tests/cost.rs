@@ -116,9 +116,9 @@ fn admitted(calls: &[Planned]) -> Vec<Admitted> {
                 None => state.finished(&charge),
             }
         }
-        if state.check(call.estimate, now).is_ok() {
+        if state.check(call.estimate.into(), now).is_ok() {
             let before = state.snapshot(now).reserved;
-            let charge = state.take(call.estimate, now);
+            let charge = state.take(call.estimate.into(), now);
             let reserved = state.snapshot(now).reserved - before;
             assert!(reserved <= LIMIT, "{reserved} reserved");
             admitted.push(Admitted { at: now, reserved, used: call.used });
