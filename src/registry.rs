@@ -28,6 +28,8 @@ pub(crate) struct Handles {
     pub(crate) clients: SharedMap<Arc<str>, Meters>,
     /// The budgets of client keys, by the name of the key.
     pub(crate) budgets: SharedMap<Arc<str>, Arc<Budget>>,
+    /// The budget of the whole gateway.
+    pub(crate) gateway_budget: Option<Arc<Budget>>,
 }
 
 /// The key of an account: a `quota_group`, or a single deployment.

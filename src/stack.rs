@@ -63,7 +63,8 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     state.prune();
     let clients = state.clients(config); // with a key of their own
     let rejections = Rejections::new(state.metrics.rejected()); // of paths and keys: logged and counted
-    let tree = ClientLimits::around(tree(config, state)?, &clients); // one count over all fallbacks
+    let budget = state.gateway_budget(config);
+    let tree = ClientLimits::around(tree(config, state)?, &clients, budget); // one count over all fallbacks
     let status = (state.status(config, &clients), state.draining.clone()); // for the status page
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
@@ -75,7 +76,7 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
         .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots
-        .service(ReadRequest::new(tree, &config.settings, options.expose_upstreams, state.has_readers()));
+        .service(ReadRequest::new(tree, config, options.expose_upstreams, state.has_readers()));
     Ok(Gateway::new(front, state.recorder()))
 }
 

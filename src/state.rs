@@ -293,6 +293,18 @@ impl State {
         config.keys.iter().map(client).collect()
     }
 
+    /// Returns the budget of the whole gateway. What is spent stays when its limit changes.
+    pub(crate) fn gateway_budget(&self, config: &Config) -> Option<Arc<spend::Budget>> {
+        let mut registry = self.registry.lock();
+        registry.gateway_budget = config.settings.budget.map(|limit| {
+            let known = registry.gateway_budget.take();
+            let budget = known.unwrap_or_else(|| Arc::new(spend::Budget::new(limit)));
+            budget.set_limit(limit);
+            budget
+        });
+        registry.gateway_budget.clone()
+    }
+
     /// Returns the handles of all that `config` serves, for the status page. The tree of `config` was built before.
     pub(crate) fn status(&self, config: &Config, clients: &[Arc<request::Client>]) -> Arc<Status> {
         let registry = self.registry.lock();
@@ -319,6 +331,7 @@ impl State {
             left_out: config.left_out.clone(),
             warnings: config.warnings.clone(),
             clients: clients.to_vec(),
+            budget: registry.gateway_budget.clone(),
         });
         self.newest_status.set(&status);
         status

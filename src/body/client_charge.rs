@@ -1,4 +1,4 @@
-//! The handle that charges a client for a request: [`ClientCharge`].
+//! The handle that charges a client and the gateway for a request: [`ClientCharge`].
 
 use std::sync::{
     Arc,
@@ -9,24 +9,25 @@ use tollgate_layers::{OnComplete, Outcome, quota::QuotaGuard};
 
 use crate::spend::{Budget, Spending};
 
-/// Settles the limits and the budget of a client key, and counts its cost, to the sum of a request's attempts. A request that is cancelled is
+/// Settles the limits of a client key, its budget and that of the gateway to the sum of a request's attempts, and counts
+/// the cost of the key. A request that is cancelled is
 /// charged for its attempts so far.
 #[derive(Debug)]
 pub(crate) struct ClientCharge {
     quota: Option<QuotaGuard>,
     spending: Arc<Spending>,
-    budget: Option<Arc<Budget>>,
+    budgets: [Option<Arc<Budget>>; 2],
     /// The nanodollars of the key, for the metrics.
-    of_key: Arc<AtomicU64>,
+    of_key: Option<Arc<AtomicU64>>,
 }
 
 impl ClientCharge {
     pub(crate) fn new(
-        quota: QuotaGuard,
+        quota: Option<QuotaGuard>,
         spending: Arc<Spending>,
-        (budget, of_key): (Option<Arc<Budget>>, Arc<AtomicU64>),
+        (budgets, of_key): ([Option<Arc<Budget>>; 2], Option<Arc<AtomicU64>>),
     ) -> Self {
-        Self { quota: Some(quota), spending, budget, of_key }
+        Self { quota, spending, budgets, of_key }
     }
 }
 
@@ -41,8 +42,10 @@ impl OnComplete for ClientCharge {
 impl Drop for ClientCharge {
     fn drop(&mut self) {
         let cost = self.spending.nanodollars();
-        self.of_key.fetch_add(cost, Relaxed);
-        if let Some(budget) = &self.budget {
+        if let Some(of_key) = &self.of_key {
+            of_key.fetch_add(cost, Relaxed);
+        }
+        for budget in self.budgets.iter().flatten() {
             budget.add(cost);
         }
     }

@@ -24,8 +24,8 @@ pub(crate) enum OutcomeHandle {
     Count(RequestMetrics),
     /// The record's: the end of the attempt.
     Attempt(AttemptHandle),
-    /// The charge of a client key.
-    Client(ClientCharge),
+    /// The charge of a client key and of the gateway's budget. Boxed, because it is rare and larger than the others.
+    Client(Box<ClientCharge>),
     /// A callback, for example a late failure's log line.
     Callback(OutcomeCallback),
     /// A permit of admission control, released whatever the outcome is.
@@ -48,7 +48,7 @@ impl OutcomeHandle {
             Self::Cooldown(watch) => watch.complete(outcome),
             Self::Count(count) => count.complete(outcome, stats),
             Self::Attempt(attempt) => attempt.complete(outcome, stats),
-            Self::Client(charge) => charge.complete(outcome),
+            Self::Client(charge) => (*charge).complete(outcome),
             Self::Callback(listener) => listener.complete(outcome),
             Self::Permit(permit) => drop(permit),
         }
@@ -80,7 +80,7 @@ macro_rules! from {
     )*};
 }
 
-from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, AttemptHandle => Attempt, ClientCharge => Client, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
+from!(InFlight => Balance, QuotaGuard => Quota, HealthGuard => Cooldown, RequestMetrics => Count, AttemptHandle => Attempt, Box<ClientCharge> => Client, OutcomeCallback => Callback, OwnedSemaphorePermit => Permit);
 
 /// The function of an [`OutcomeCallback`]. Its argument is the outcome, or `None` if the response was cancelled.
 ///

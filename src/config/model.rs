@@ -12,7 +12,9 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, UpstreamTls, Vendor};
+use super::{
+    BudgetLimit, ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, UpstreamTls, Vendor,
+};
 
 /// A complete, checked configuration.
 #[derive(Clone, Debug)]
@@ -60,6 +62,14 @@ pub struct Group {
     pub deployments: Vec<Deployment>,
     /// The rules of tag routing, if it is on for the group.
     pub tags: Option<Arc<TagRules>>,
+}
+
+impl Group {
+    /// Returns true if a request without `stream` is streamed: all deployments have `stream: true`.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.deployments.iter().all(|deployment| deployment.streams)
+    }
 }
 
 /// An entry of `model_list` that is left out, because it has an error.
@@ -129,6 +139,8 @@ pub struct Deployment {
     pub drop_params: bool,
     /// `tags`: the tags that choose the deployment if tag routing is on.
     pub tags: Vec<Arc<str>>,
+    /// `stream`: true if a request without `stream` is streamed.
+    pub streams: bool,
     /// `mock_response`: the response of a deployment without an upstream.
     pub mock: Option<MockResponse>,
     /// `model_info`: what is known about the model.
@@ -407,6 +419,8 @@ pub struct Settings {
     pub needs_usage: bool,
     /// `enable_pre_call_checks`: true if a request goes only to deployments that its input and its region fit.
     pub pre_call_checks: bool,
+    /// `max_budget` of `litellm_settings` or `general_settings`: the budget of the whole gateway.
+    pub budget: Option<BudgetLimit>,
     /// `response_cost`: true if responses state their cost. Default: false.
     pub response_cost: bool,
     /// `server_timing`: true if responses state where their time went. Default: false.

@@ -53,6 +53,8 @@ pub(crate) enum KeyLimitKind {
     Parallel(u32),
     /// Dollars.
     Budget(f64),
+    /// Dollars of the whole gateway.
+    GatewayBudget(f64),
 }
 
 impl KeyLimitKind {
@@ -61,7 +63,7 @@ impl KeyLimitKind {
         match self {
             Self::Requests(_) | Self::Parallel(_) => "requests",
             Self::Tokens(_) => "tokens",
-            Self::Budget(_) => "insufficient_quota",
+            Self::Budget(_) | Self::GatewayBudget(_) => "insufficient_quota",
         }
     }
 
@@ -69,7 +71,7 @@ impl KeyLimitKind {
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::Requests(_) | Self::Parallel(_) | Self::Tokens(_) => "rate_limit_exceeded",
-            Self::Budget(_) => "insufficient_quota",
+            Self::Budget(_) | Self::GatewayBudget(_) => "insufficient_quota",
         }
     }
 }
@@ -83,6 +85,7 @@ impl fmt::Display for KeyLimit {
             KeyLimitKind::Tokens(limit) => write!(f, "{REACHED}: {limit} tokens per minute.")?,
             KeyLimitKind::Parallel(limit) => write!(f, "{REACHED}: {limit} concurrent requests.")?,
             KeyLimitKind::Budget(max) => write!(f, "This API key has spent its budget of ${max}.")?,
+            KeyLimitKind::GatewayBudget(max) => write!(f, "The gateway has spent its budget of ${max}.")?,
         }
         match self.retry_after {
             Some(after) => write!(f, " Try again in {} s.", after.as_millis().div_ceil(1000)),

@@ -26,7 +26,7 @@ impl HasOutcome for Error {
             }
             Self::KeyLimit(limit) => {
                 let kind = match limit.kind {
-                    KeyLimitKind::Budget(_) => OutcomeKind::QuotaExhausted,
+                    KeyLimitKind::Budget(_) | KeyLimitKind::GatewayBudget(_) => OutcomeKind::QuotaExhausted,
                     _ => OutcomeKind::RateLimited,
                 };
                 kind.outcome().refused().with_retry_after(limit.retry_after)

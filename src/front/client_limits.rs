@@ -1,8 +1,9 @@
-//! The service that keeps clients within the rights and limits of their keys: [`ClientLimits`].
+//! The service that keeps clients within the rights and limits of their keys, and all of them within the budget of the
+//! gateway: [`ClientLimits`].
 //!
 //! The service stands between the request's body and the tree, outside of all fallbacks: a request counts once, however many
 //! attempts it takes. The limits are those of a [`QuotaLayer`] that refuses, over the meters of the client. A stack without
-//! client keys does not contain it, and a request with the master key passes.
+//! client keys and without a budget does not contain it, and a request with the master key has no limit but that budget.
 
 use std::{
     future::ready,
@@ -27,33 +28,52 @@ use crate::{
     error::{KeyLimit, KeyLimitKind},
     group::ArcService,
     request::{BeginCall, Client, EndCall, Request},
-    spend::Spending,
+    spend::{Budget, Spending},
 };
 
 /// Refuses the requests of a client that may not call the model or has reached a limit. See the [module](self).
 #[derive(Clone, Debug)]
 pub(crate) struct ClientLimits {
     tree: ArcService,
+    /// The budget of the gateway.
+    budget: Option<Arc<Budget>>,
 }
 
 impl ClientLimits {
-    /// Returns `tree` below the limits of the `clients`, or `tree` itself if there are none.
-    pub(crate) fn around(tree: ArcService, clients: &[Arc<Client>]) -> ArcService {
-        if clients.is_empty() {
+    /// Returns `tree` below the limits of the `clients` and the `budget` of the gateway, or `tree` itself if there are
+    /// none.
+    pub(crate) fn around(
+        tree: ArcService,
+        clients: &[Arc<Client>],
+        budget: Option<Arc<Budget>>,
+    ) -> ArcService {
+        if clients.is_empty() && budget.is_none() {
             return tree;
         }
-        let limits = Self { tree };
+        let limits = Self { tree, budget };
         ArcService::layer().layer(service_fn(move |request| limits.call(request)))
     }
 
     fn call(&self, request: Request) -> BoxResponseFuture {
-        let Some(client) = request.context.client.clone() else { return self.tree.call(request) };
+        let Some(client) = request.context.client.clone() else { return self.within_budget(request) };
         let metrics = client.metrics.begin(&request);
         let response = self.limited(&client, request).unwrap_or_else(|refused| {
             tracing::info!(key = %client.name, "request refused: {refused}");
             Box::pin(ready(Err(refused)))
         });
         Box::pin(response.map(|result| metrics.end(result)))
+    }
+
+    /// Returns the response to a request without a client key.
+    fn within_budget(&self, request: Request) -> BoxResponseFuture {
+        let Some(budget) = &self.budget else { return self.tree.call(request) };
+        if let Err(refused) = check(budget, KeyLimitKind::GatewayBudget) {
+            tracing::info!("request refused: {refused}");
+            return Box::pin(ready(Err(refused)));
+        }
+        let spending = request.context.spending.clone().unwrap_or_default();
+        let charge = Box::new(ClientCharge::new(None, spending, ([None, Some(Arc::clone(budget))], None)));
+        Box::pin(self.tree.call(request).map(|result| BodyOutcome.track(charge, result)))
     }
 
     /// Returns the response to a request of `client`.
@@ -65,12 +85,12 @@ impl ClientLimits {
         if let Some(model) = client.first_denied(&request) {
             return Err(Error::ModelDenied(Arc::clone(model)));
         }
-        if let Some(Err(spent)) = client.budget.as_ref().map(|budget| budget.check(SystemTime::now())) {
-            let kind = KeyLimitKind::Budget(spent.max);
-            return Err(Error::KeyLimit(KeyLimit { kind, retry_after: spent.renewed_after }));
+        let budgets = [client.budget.clone(), self.budget.clone()];
+        for (budget, kind) in budgets.iter().zip([KeyLimitKind::Budget, KeyLimitKind::GatewayBudget]) {
+            budget.as_ref().map_or(Ok(()), |budget| check(budget, kind))?;
         }
         let spending = request.context.spending.clone().unwrap_or_default();
-        let tracking = ClientTracking { spending, client: Arc::clone(client) };
+        let tracking = ClientTracking { spending, client: Arc::clone(client), budgets };
         let meters = client.meters.clone();
         let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(tracking).with_cost(cost);
         let (mut quota, now) = (quota.layer(self.tree.clone()), Instant::now());
@@ -80,6 +100,13 @@ impl ClientLimits {
             Err(full) => Err(Error::KeyLimit(limit(client, full, now))),
         }
     }
+}
+
+/// Checks if something is left of a budget of this kind.
+fn check(budget: &Budget, kind: impl Fn(f64) -> KeyLimitKind) -> Result<(), Error> {
+    budget.check(SystemTime::now()).map_err(|spent| {
+        Error::KeyLimit(KeyLimit { kind: kind(spent.max), retry_after: spent.renewed_after })
+    })
 }
 
 /// Returns the limit that a client has reached.
@@ -101,12 +128,14 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
 struct ClientTracking {
     spending: Arc<Spending>,
     client: Arc<Client>,
+    budgets: [Option<Arc<Budget>>; 2],
 }
 
 impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
     fn track(&self, quota: QuotaGuard, result: Result<Response, Error>) -> Result<Response, Error> {
-        let costs = (self.client.budget.clone(), self.client.metrics.nanodollars());
-        BodyOutcome.track(ClientCharge::new(quota, Arc::clone(&self.spending), costs), result)
+        let costs = (self.budgets.clone(), Some(self.client.metrics.nanodollars()));
+        let charge = ClientCharge::new(Some(quota), Arc::clone(&self.spending), costs);
+        BodyOutcome.track(Box::new(charge), result)
     }
 }
 

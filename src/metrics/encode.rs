@@ -1,6 +1,6 @@
 //! The families of metrics, and their names: [`Metrics::encode`].
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::SystemTime};
 
 use super::{
     LabelList, Metrics, RejectedRequests, ScopeMetrics, Scopes, label, process,
@@ -34,6 +34,7 @@ impl Metrics {
         encode_groups(&groups, writer);
         self.encode_states(&deployments, writer);
         self.encode_rejected(writer);
+        self.encode_retry_budget(writer);
         self.encode_budget(writer);
         let dropped = self.inner.dropped_log_lines.load(Ordering::Relaxed);
         let help = "Lines of the access log that were lost, because its writer was too slow or failed.";
@@ -73,7 +74,17 @@ impl Metrics {
         }
     }
 
+    /// Writes the budget of the whole gateway, if it has one.
     fn encode_budget(&self, writer: &mut Writer) {
+        let Some(budget) = self.inner.registry.lock().gateway_budget.clone() else { return };
+        let budget = budget.usage(SystemTime::now());
+        let help = "The budget of the gateway (max_budget) in dollars.";
+        writer.family("tollgate_budget_limit_dollars", Kind::Gauge, help).sample(&[], budget.max);
+        let help = "The part of the budget that is spent in the present period.";
+        writer.family("tollgate_budget_spent_dollars", Kind::Gauge, help).sample(&[], budget.spent);
+    }
+
+    fn encode_retry_budget(&self, writer: &mut Writer) {
         let counts = self.inner.budget.counts();
         let counts = [
             ("first_attempts", "First attempts counted by the retry budget.", counts.deposits),

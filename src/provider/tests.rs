@@ -46,6 +46,7 @@ fn deployment(target: Target) -> Deployment {
         allowed_fails: None,
         allowed_fails_policy: ErrorCounts::default(),
         tags: Vec::new(),
+        streams: false,
         defaults: vec![("seed".into(), "7".into())],
         parameters: None,
         drop_params: false,

@@ -101,6 +101,8 @@ pub(crate) struct RequestInfo {
     pub model: Arc<str>,
     /// `stream`.
     pub stream: bool,
+    /// True if the group is streamed by default: the body does not contain `stream`.
+    pub streams_by_default: bool,
     /// `stream_options.include_usage`, if the request contains it.
     pub include_usage: Option<bool>,
     /// The settings that came with the request.

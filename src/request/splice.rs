@@ -52,6 +52,9 @@ impl ParsedRequest {
     fn spliced(&self, model: &str, replaced: &[Parameter], defaults: &[Parameter]) -> SplicedBody {
         let prefixed = self.prefixed(replaced);
         let replaced = prefixed.as_deref().unwrap_or(replaced);
+        let streamed =
+            self.info.streams_by_default.then(|| [replaced, &[("stream".into(), "true".into())]].concat());
+        let replaced = streamed.as_deref().unwrap_or(replaced);
         let mut splice = Splice::new(&self.bytes, &self.info.layout);
         splice.model(model);
         for (name, value) in replaced {

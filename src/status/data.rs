@@ -14,7 +14,7 @@ use crate::{
     config::{Diagnostic, Severity},
     metrics::{BOUNDS, RecentError, ScopeMetrics},
     request::Client,
-    spend::BudgetUse,
+    spend::{self, BudgetUse},
 };
 
 /// The whole status.
@@ -39,6 +39,7 @@ pub(super) struct Data<'a> {
 #[derive(Debug, Serialize)]
 struct Gateway {
     max_in_flight: usize,
+    budget: Option<Budget>,
     #[serde(flatten)]
     traffic: Traffic,
 }
@@ -162,7 +163,11 @@ impl<'a> Data<'a> {
             draining,
             may_operate: access == Access::Operate,
             bounds_ms: BOUNDS,
-            gateway: Gateway { max_in_flight: status.max_in_flight, traffic: Traffic::read(&status.gateway) },
+            gateway: Gateway {
+                max_in_flight: status.max_in_flight,
+                budget: status.budget.as_deref().map(Budget::read),
+                traffic: Traffic::read(&status.gateway),
+            },
             groups: status.groups.iter().map(|group| Group::read(group, now)).collect(),
             left_out: left_out.collect(),
             warnings: status.warnings.iter().filter_map(Warning::read).collect(),
@@ -211,6 +216,13 @@ impl Traffic {
     }
 }
 
+impl Budget {
+    fn read(budget: &spend::Budget) -> Self {
+        let BudgetUse { max, spent, renewed_after } = budget.usage(SystemTime::now());
+        Self { spent, max, renewed_in_ms: renewed_after.map(millis) }
+    }
+}
+
 impl LimitsInUse {
     fn read(meters: &MeterSnapshot, configured: &Limits) -> Self {
         let limit = |used, limit, configured| Limit { used, limit, configured };
@@ -248,10 +260,7 @@ impl<'a> Key<'a> {
     fn read(client: &'a Client) -> Self {
         let limits = LimitsInUse::read(&client.meters.snapshot(), &client.meters.limits());
         let LimitsInUse { requests, tokens, parallel, .. } = limits;
-        let budget = client.budget.as_ref().map(|budget| {
-            let BudgetUse { max, spent, renewed_after } = budget.usage(SystemTime::now());
-            Budget { spent, max, renewed_in_ms: renewed_after.map(millis) }
-        });
+        let budget = client.budget.as_deref().map(Budget::read);
         Self { name: &client.name, expired: client.has_expired(), requests, tokens, parallel, budget }
     }
 }

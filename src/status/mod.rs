@@ -21,6 +21,7 @@ use crate::{
     error::OperatorError,
     metrics::ScopeMetrics,
     request::Client,
+    spend::Budget,
 };
 
 /// The handles of all that a tree serves, and the facts about its configuration. Reading them takes no lock that a tree is
@@ -41,6 +42,8 @@ pub(crate) struct Status {
     pub warnings: Vec<Diagnostic>,
     /// The clients with a key of their own.
     pub clients: Vec<Arc<Client>>,
+    /// The budget of the whole gateway.
+    pub budget: Option<Arc<Budget>>,
 }
 
 /// The handles of one group.

@@ -55,6 +55,7 @@ pub(crate) fn request_for(operation: Operation, stream: bool) -> Request {
         operation,
         model: "m".into(),
         stream,
+        streams_by_default: false,
         include_usage: None,
         overrides: Overrides::default(),
         layout: Layout::default(),

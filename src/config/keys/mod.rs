@@ -55,6 +55,7 @@ pub(super) const PARAMS: &[&str] = &[
     "fallbacks",
     "tags",
     "ssl_verify",
+    "stream",
 ];
 
 /// The settings in `model_info`. Any other key there is information without effect.
@@ -115,6 +116,9 @@ pub(super) const SETTINGS: &[&str] = &[
 /// The settings in `general_settings`.
 pub(super) const GENERAL: &[&str] =
     &["master_key", "keys", "status_key", "max_request_size_mb", "accept_unsafe"];
+
+/// The budget of the whole gateway, in `litellm_settings` or `general_settings`.
+pub(super) const BUDGET: [&str; 2] = ["max_budget", "budget_duration"];
 
 /// The keys of an entry of `general_settings.keys`. The limits have the names of LiteLLM's virtual keys.
 pub(super) const CLIENT_KEY: &[&str] = &[
@@ -208,7 +212,7 @@ pub(super) use redaction::{Visibility, is_secret, is_visible, redact, shown_key}
 
 /// Returns true if a section or a key of a section is served.
 pub(super) fn is_served(word: &str) -> bool {
-    let lists = [SECTIONS, ENTRY, PARAMS, INFO, SETTINGS, GENERAL];
+    let lists = [SECTIONS, ENTRY, PARAMS, INFO, SETTINGS, GENERAL, &BUDGET];
     lists.iter().any(|list| list.contains(&word)) || own_key(word).is_some() || is_error_policy(word)
 }
 

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::fallbacks::KnownNames;
+use super::{budgets, fallbacks::KnownNames};
 use crate::config::{
-    BudgetLimit, BudgetPeriod, ClientKey, Grade, KeyDigest,
+    ClientKey, Grade, KeyDigest,
     calendar::{days_of, days_since_1970},
     error::DiagnosticSink,
     keys,
@@ -77,30 +77,12 @@ fn client_key(item: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) ->
         tpm_limit,
         max_parallel_requests: parallel,
         expires,
-        budget: budget(&entry, sink),
+        budget: budgets::of_key(&entry, sink),
         models: models(&entry, names, sink),
         // Last, so that a missing name hides no other error.
         name: name(item, &entry, sink)?,
         digest: digest?,
     })
-}
-
-/// Returns the budget. A period without a limit is one that was forgotten.
-fn budget(entry: &Section, sink: &mut DiagnosticSink<'_>) -> Option<BudgetLimit> {
-    const MUST: &str = "a number with a unit, such as 12h, 1d, 7d, 30d or 1mo";
-    let period = entry.get("budget_duration").and_then(|node| {
-        let text = read::text(node, sink)?;
-        BudgetPeriod::parse(text.trim()).or_else(|| read::invalid(node, MUST, sink))
-    });
-    match (entry.get("max_budget"), entry.entry("budget_duration")) {
-        (Some(node), _) => Some(BudgetLimit { max: read::amount(node, sink)?, period }),
-        (None, Some((key, node))) if !node.is_null() => {
-            sink.error(&key.at, "`budget_duration` has no effect without a `max_budget`")
-                .help("write `max_budget` with the limit in dollars");
-            None
-        }
-        (None, _) => None,
-    }
 }
 
 fn name(item: &Node, entry: &Section, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {

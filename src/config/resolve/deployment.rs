@@ -90,6 +90,7 @@ pub(super) fn resolve(
         parameters: vendor.and_then(|v| parameters::resolve(entry, v, (&common.drop_params, drop), sink)),
         drop_params: drop == Some(true),
         tags: tags::of(entry, sink),
+        streams: param("stream").and_then(|n| read::boolean(n, sink)).unwrap_or_default(),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
         info: ModelInfo { facts, region, ..info(entry, sink) },

@@ -3,6 +3,7 @@
 //! Each part reads its section and reports its own errors; no part stops another, so that all errors are found at
 //! once.
 
+mod budgets;
 mod callbacks;
 mod client_keys;
 mod defaults;
@@ -27,7 +28,7 @@ use super::{
     Alias, ClientKey, Config, Group, LeftOut, Unserved,
     error::DiagnosticSink,
     keys,
-    raw::{MASTER_KEY, RawConfig},
+    raw::{MASTER_KEY, ModelEntry, RawConfig},
     read,
     yaml::{Location, Node, Value},
 };
@@ -40,6 +41,7 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     add_default_params(&mut raw, sink);
     let (mut groups, left_out) = deployments(&raw, ids, sink);
     tags::resolve(&raw, &mut groups, sink);
+    warn_mixed_streams(&raw, &groups, sink);
     let mut names = KnownNames::new(&groups, &left_out);
     let mut unserved = unserved_groups(&groups, &left_out);
     let aliases = aliases(&raw, &mut names, &mut unserved, sink);
@@ -50,7 +52,8 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     }
     let status_key = status_key(&raw, master_key.is_none() && keys.is_empty(), sink);
     let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
-    settings.needs_usage = settings.response_cost || keys.iter().any(is_metered);
+    settings.budget = budgets::of_gateway(&raw, sink);
+    settings.needs_usage = settings.response_cost || settings.budget.is_some() || keys.iter().any(is_metered);
     settings::accept_unsafe(&raw, sink);
     Config {
         settings,
@@ -104,6 +107,23 @@ fn deployments(
         }
     }
     (groups, left_out)
+}
+
+/// Warns of `stream: true` at a deployment whose group has others without it: a request is streamed or not before a
+/// deployment is chosen.
+fn warn_mixed_streams(raw: &RawConfig<'_>, groups: &[Group], sink: &mut DiagnosticSink<'_>) {
+    let mixed = |group: &&Group| group.deployments.iter().any(|d| d.streams) && !group.streams();
+    for group in groups.iter().filter(mixed) {
+        let of_group = raw.entries.iter().filter(|entry| entry.name.as_ref() == Some(&group.name));
+        let streams = |entry: &&ModelEntry| {
+            entry.params.get("stream").is_some_and(|node| matches!(node.value, Value::Bool(true)))
+        };
+        let first = of_group.into_iter().find(streams).and_then(|entry| entry.params.entry("stream"));
+        if let Some((key, _)) = first {
+            sink.warning(&key.at, "`stream` has no effect: the group has deployments without it")
+                .help("set it for every deployment of the group, or for none");
+        }
+    }
 }
 
 /// Returns the groups of which all deployments are left out, each with the reason of the first. Without any entry, all

@@ -8,7 +8,7 @@ use crate::config::{
     error::DiagnosticSink,
     raw::{ModelEntry, RawConfig},
     read,
-    yaml::Node,
+    yaml::{Node, Value},
 };
 
 /// The settings for all deployments.
@@ -20,10 +20,20 @@ pub(super) struct DropDefaults {
 impl DropDefaults {
     pub(super) fn read(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Self {
         Self {
-            drop: raw.read("drop_params", sink, read::boolean),
+            drop: raw.read("drop_params", sink, is_dropping),
             additional: raw.read("additional_drop_params", sink, names).unwrap_or_default(),
         }
     }
+}
+
+/// Reads `drop_params`. A list counts as true, as in LiteLLM.
+fn is_dropping(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<bool> {
+    if matches!(node.value, Value::List(_)) {
+        sink.warning(&node.at, "`drop_params` is true or false: a list counts as true")
+            .help("write names that are never sent below `additional_drop_params`");
+        return Some(true);
+    }
+    read::boolean(node, sink)
 }
 
 /// Returns the rules of a deployment, or none if no parameter changes. Without `drop_params` parameters that the vendor
@@ -57,7 +67,7 @@ pub(super) fn drops(
     common: &DropDefaults,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<bool> {
-    entry.params.get("drop_params").and_then(|node| read::boolean(node, sink)).or(common.drop)
+    entry.params.get("drop_params").and_then(|node| is_dropping(node, sink)).or(common.drop)
 }
 
 /// The parameters without which no request can be sent.

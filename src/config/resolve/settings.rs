@@ -81,6 +81,7 @@ impl Default for Settings {
             max_event_bytes: 16 << 20,
             max_held_events: 32 * MEGABYTE,
             needs_usage: false,
+            budget: None,
             response_cost: false,
             server_timing: false,
             pre_call_checks: false,
@@ -248,9 +249,9 @@ pub(super) fn warn_unknown(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
     let settings = || keys::SETTINGS.iter().copied().chain(keys::OWN_KEYS.iter().map(|o| o.name));
     for (section, name) in [(&raw.router, "router_settings"), (&raw.litellm, "litellm_settings")] {
         let policy = ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"];
-        warn_section((section, name), settings().chain(policy).collect(), sink);
+        warn_section((section, name), settings().chain(policy).chain(keys::BUDGET).collect(), sink);
     }
-    warn_section((&raw.general, "general_settings"), keys::GENERAL.to_vec(), sink);
+    warn_section((&raw.general, "general_settings"), [keys::GENERAL, &keys::BUDGET].concat(), sink);
 }
 
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut DiagnosticSink<'_>) {

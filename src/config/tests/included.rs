@@ -180,3 +180,25 @@ fn the_continuation_of_streams_has_the_name_of_litellm_too() {
     assert_eq!(of("enable_mid_stream_fallback_continuation: true, midstream_fallback: off"), Midstream::Off);
     assert_eq!(of(""), Midstream::Off);
 }
+
+#[test]
+fn client_keys_come_from_the_general_settings_of_an_included_file() {
+    let general = "general_settings: {master_key: tr0ub4dor, keys: [{name: one, key: first}, {name: two, key: second}]}\n";
+    let main = format!("include: [access.yaml]\nmodel_list:\n{}", entry("g"));
+    let (config, _) =
+        read_files(&main, &[("access.yaml", general)]).unwrap_or_else(|errors| panic!("{errors}"));
+    let names: Vec<_> = config.keys.iter().map(|key| &*key.name).collect();
+    assert_eq!(names, ["one", "two"]);
+    assert!(config.master_key.is_some());
+    // The name of a file of keys begins at the folder of the file that has it.
+    let general = "general_settings: {master_key: tr0ub4dor, keys: keys.yaml}\n";
+    let main = format!("include: [sub/access.yaml]\nmodel_list:\n{}", entry("g"));
+    let files = [("sub/access.yaml", general), ("sub/keys.yaml", "- {name: three, key: third}\n")];
+    let (config, _) = read_files(&main, &files).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(&*config.keys[0].name, "three");
+    let wrong =
+        [("sub/access.yaml", general), ("sub/keys.yaml", "- {name: three, key: tr0ub4dor, rpm_limit: x}\n")];
+    let shown =
+        read_files(&main, &wrong).map(|(_, warnings)| warnings).unwrap_or_else(|errors| errors).to_string();
+    assert!(shown.contains("/etc/sub/keys.yaml:1:") && !shown.contains("tr0ub"), "{shown}");
+}

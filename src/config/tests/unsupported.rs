@@ -34,12 +34,13 @@ fn a_retry_policy_for_a_name_that_is_not_a_group_has_a_warning() {
 }
 
 #[test]
-fn the_stream_parameter_of_a_deployment_is_ignored_with_a_warning() {
+fn the_stream_parameter_is_set_by_the_client_or_is_the_default_of_a_deployment() {
     let (config, warnings) = read(&format!(
-        "{PARAMS}\n    api_key: k\n    stream: true\n    extra_body: {{stream_options: {{include_usage: true}}}}\n\
+        "{PARAMS}\n    api_key: k\n    stream: true\n    extra_body: {{stream: true, stream_options: {{include_usage: true}}}}\n\
          router_settings: {{fallbacks: [{{g: [{{model: g, stream: false, n: 1}}]}}]}}\n"
     ));
     assert_eq!(config.groups[0].deployments[0].defaults, []);
+    assert!(config.groups[0].streams());
     assert_eq!(config.settings.fallbacks.by_group[0].1[0].parameters, [("n".into(), "1".into())]);
     assert_eq!(warnings.matches("` is ignored: only the client may set it").count(), 3, "{warnings}");
 }

@@ -32,6 +32,7 @@ mod read;
 mod reading;
 mod scan;
 mod service;
+mod stream_default;
 mod tolerant;
 mod upload;
 

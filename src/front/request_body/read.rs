@@ -97,6 +97,7 @@ pub(super) fn info(
         operation,
         model,
         stream,
+        streams_by_default: false,
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
         layout: layout(object, span, commas),

@@ -22,11 +22,12 @@ use super::{
     memory::{BodyMemory, BodyShare},
     read::CallTarget,
     reading::{Ended, ReadBody, Reading, read_again},
+    stream_default::StreamDefaults,
     upload::upload,
 };
 use crate::{
     Error,
-    config::{Midstream, Settings},
+    config::{Config, Midstream},
     front::{
         admission::{AdmittedCall, ModelCall},
         handle_error, headers, timing,
@@ -68,12 +69,16 @@ struct Inner {
     response_cost: bool,
     /// `server_timing`.
     server_timing: bool,
+    /// True if the gateway has a budget.
+    has_budget: bool,
+    stream_defaults: Option<StreamDefaults>,
 }
 
 impl ReadRequest {
     /// Returns a service that calls `tree`. With `expose_upstreams`, responses contain `x-litellm-model-api-base`. With
     /// `records`, the records of requests are read.
-    pub(crate) fn new(tree: ArcService, settings: &Settings, expose_upstreams: bool, records: bool) -> Self {
+    pub(crate) fn new(tree: ArcService, config: &Config, expose_upstreams: bool, records: bool) -> Self {
+        let settings = &config.settings;
         let inner = Inner {
             tree,
             memory: BodyMemory::new(settings.max_buffered_bytes),
@@ -90,6 +95,8 @@ impl ReadRequest {
             needs_draft: records || settings.server_timing,
             response_cost: settings.response_cost,
             server_timing: settings.server_timing,
+            has_budget: settings.budget.is_some(),
+            stream_defaults: StreamDefaults::new(config),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -135,7 +142,7 @@ where
             context.states_cost = inner.response_cost || client.is_some();
             context.spending = match &draft {
                 Some(draft) => Some(draft.spending()),
-                None => context.states_cost.then(Arc::default),
+                None => (context.states_cost || inner.has_budget).then(Arc::default),
             };
             (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
@@ -168,9 +175,12 @@ impl Inner {
     }
 
     /// Returns the request for the tree.
-    fn request(&self, (info, bytes): ReadBody, mut context: RequestContext) -> Request {
+    fn request(&self, (mut info, bytes): ReadBody, mut context: RequestContext) -> Request {
         if let Some(draft) = &context.draft {
             draft.called(info.operation.as_str(), &info.model, bytes.len());
+        }
+        if let Some(defaults) = &self.stream_defaults {
+            defaults.apply(Arc::make_mut(&mut info));
         }
         let overrides = &info.overrides;
         let midstream = overrides.midstream.unwrap_or(self.midstream);

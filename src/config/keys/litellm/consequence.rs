@@ -86,6 +86,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         &["access_groups", "access_windows", "supported_environments", "team_id"],
         "every client may use the deployment",
     ),
+    (&["max_retries"], "LiteLLM's router does not use it either"),
     (&["blocked"], "the deployment is called like any other"),
     (
         &["database_url"],

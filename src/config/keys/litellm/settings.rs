@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 445] = [
+pub(super) static SETTINGS: [(&str, Grade); 443] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -88,7 +88,6 @@ pub(super) static SETTINGS: [(&str, Grade); 445] = [
     ("blocked_file_extensions", Harmless),
     ("blocked_user_list", Unsafe),
     ("blog_posts_url", Harmless),
-    ("budget_duration", Harmless),
     ("budget_exceeded_status_code", Harmless),
     ("budget_exceeded_throttle_percentage", Harmless),
     ("budget_rescheduler_max_time", Harmless),
@@ -278,7 +277,6 @@ pub(super) static SETTINGS: [(&str, Grade); 445] = [
     ("max_batch_file_records", Harmless),
     ("max_batch_file_size_mb", Harmless),
     ("max_batch_file_uploads_per_day", Harmless),
-    ("max_budget", Unsafe),
     ("max_end_user_budget", Unsafe),
     ("max_end_user_budget_id", Harmless),
     ("max_failed_login_attempts_per_source", Harmless),

@@ -178,7 +178,7 @@ pub(in crate::config::keys) static KEYS: [Row; 265] = [
     ("max_fallbacks", Some(Lost), Override),
     ("max_file_size_mb", Some(Lost), Strip),
     ("max_parallel_requests", None, Strip),
-    ("max_retries", Some(Lost), Strip),
+    ("max_retries", Some(Harmless), Strip),
     ("merge_reasoning_content_in_choices", Some(Lost), Strip),
     ("metadata", None, Metadata),
     ("midstream_fallback", None, Override),

@@ -31,6 +31,14 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Diagnostic
         return named(vendor, name, model, sink);
     }
     let name = name?;
+    if name == "*" {
+        sink.warning(
+            &model.at,
+            "`*` names no provider: every model that is requested is called at OpenAI's API",
+        )
+        .help("write `openai/*`, and one deployment for each other provider, such as `anthropic/*`");
+        return named(vendor("openai")?, &name, model, sink);
+    }
     if let Some(vendor) = vendor_of_bare(&name) {
         return named(vendor, &name, model, sink);
     }

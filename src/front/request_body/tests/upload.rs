@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     Error,
-    config::Settings,
+    config::{Config, Settings},
     front::{
         admission::{AdmittedCall, ModelCall},
         request_body::ReadRequest,
@@ -43,7 +43,8 @@ fn service(settings: Settings) -> ReadRequest {
     let tree = ArcService::layer().layer(service_fn(|_: Request| async {
         Ok::<_, Error>(Response::new(http::Response::new(crate::body::Body::full("answer"))))
     }));
-    ReadRequest::new(tree, &settings, false, false)
+    let (config, _) = Config::from_yaml("model_list: []", "", &|_| None).unwrap();
+    ReadRequest::new(tree, &Config { settings, ..config }, false, false)
 }
 
 /// Sends a request to a service; returns the result and the time that it took.
