@@ -80,10 +80,7 @@ fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
     match Command::try_parse_from(arguments) {
         Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
         Ok(Command { other: Some(Other::Health(arguments)), .. }) => health::health(arguments),
-        Ok(Command { other: Some(Other::Schema), .. }) => {
-            println!("{:#}", schema());
-            Ok(ExitCode::SUCCESS)
-        }
+        Ok(Command { other: Some(Other::Schema), .. }) => print(format!("{:#}\n", schema()).as_bytes()),
         Ok(Command { other: Some(Other::Completions { shell }), .. }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Command::command(), NAME, &mut script);
