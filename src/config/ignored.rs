@@ -15,7 +15,7 @@ pub(super) fn warn<'s>(
     sink: &'s mut DiagnosticSink<'_>,
 ) -> Option<&'s mut Diagnostic> {
     let name = key.at.last();
-    if is_off(node) {
+    if is_off(node) || name == "optional_pre_call_checks" && is_always_made(node) {
         return None;
     }
     let clause = keys::consequence(name).map(|clause| format!(": {clause}")).unwrap_or_default();
@@ -34,4 +34,10 @@ fn is_off(node: &Node) -> bool {
         Value::Map(entries) => entries.is_empty(),
         Value::Unset | Value::Number(_) => false,
     }
+}
+
+/// Returns true for a list of LiteLLM's checks that are always made: limits are enforced under every strategy.
+fn is_always_made(node: &Node) -> bool {
+    let Value::List(items) = &node.value else { return false };
+    items.iter().all(|item| matches!(&item.value, Value::Text(name) if name == "enforce_model_rate_limits"))
 }

@@ -40,6 +40,7 @@ mod include;
 mod key_file;
 mod keys;
 mod model;
+mod model_table;
 mod models;
 mod organizations;
 mod pattern;

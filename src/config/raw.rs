@@ -6,7 +6,9 @@ use super::{
     Grade,
     credentials::Credentials,
     error::DiagnosticSink,
-    ignored, include, key_file, keys, organizations,
+    ignored, include, key_file, keys,
+    model_table::ModelTable,
+    organizations,
     read::{self, Section},
     yaml::{Key, Location, Node, Value},
 };
@@ -23,6 +25,7 @@ pub(super) struct RawConfig<'e> {
     pub(super) litellm: Section,
     pub(super) router: Section,
     pub(super) general: Section,
+    pub(super) models: ModelTable,
     pub(super) env: Environment<'e>,
 }
 
@@ -136,6 +139,7 @@ pub(super) fn read<'e>(
         entries: entries(&mut root, (&at, &credentials), sink),
         litellm: root.take_section("litellm_settings", sink),
         router: root.take_section("router_settings", sink),
+        models: ModelTable::load(&general, sink),
         general,
         env,
         at,

@@ -10,9 +10,11 @@ use super::{
 /// Returns the schema. Keys that are not served are marked as deprecated, with the grade of their warning.
 #[must_use]
 pub fn schema() -> Value {
-    let settings =
-        || section(keys::SETTINGS.iter().copied().chain(keys::own_names(false)), keys::unserved_settings());
-    let general = section(keys::GENERAL.iter().copied(), keys::unserved_settings());
+    let settings = || {
+        let served = keys::SETTINGS.iter().copied().chain(keys::BUDGET).chain(keys::own_names(false));
+        section(served, keys::unserved_settings())
+    };
+    let general = section(keys::GENERAL.iter().copied().chain(keys::BUDGET), keys::unserved_settings());
     let mut file = section(keys::SECTIONS.iter().copied(), keys::unserved_sections());
     let deployment = json!({
         "type": "object",
@@ -43,9 +45,8 @@ pub fn schema() -> Value {
 
 /// Returns the schema of `litellm_params`.
 fn params() -> Value {
-    let served =
-        keys::PARAMS.iter().copied().chain(keys::own_names(true)).chain(keys::OPENAI.iter().copied());
-    section(served, keys::unserved_params())
+    let own = keys::PARAMS.iter().copied().chain(keys::own_names(true)).chain(["extra_body"]);
+    section(own.chain(keys::OPENAI.iter().copied()), keys::unserved_params())
 }
 
 /// Returns the schema of a map with these keys, which may have others.

@@ -42,6 +42,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "model",
             "model_name",
             "quota_group",
+            "model_table",
             "tag_routing_prefix",
         ],
     ),
@@ -50,6 +51,7 @@ const KINDS: &[(Kind, &[&str])] = &[
         &[
             "allowed_fails",
             "backlog",
+            "default_max_parallel_requests",
             "itpm",
             "max_attempts",
             "max_buffered_bytes",
@@ -64,6 +66,7 @@ const KINDS: &[(Kind, &[&str])] = &[
             "max_queue",
             "max_request_size_mb",
             "num_retries",
+            "num_retries_per_request",
             "order",
             "otpm",
             "rpd",

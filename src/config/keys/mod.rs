@@ -111,11 +111,13 @@ pub(super) const SETTINGS: &[&str] = &[
     "failure_callback",
     "ssl_verify",
     "ssl_certificate",
+    "default_max_parallel_requests",
+    "num_retries_per_request",
 ];
 
 /// The settings in `general_settings`.
 pub(super) const GENERAL: &[&str] =
-    &["master_key", "keys", "status_key", "max_request_size_mb", "accept_unsafe"];
+    &["master_key", "keys", "status_key", "model_table", "max_request_size_mb", "accept_unsafe"];
 
 /// The budget of the whole gateway, in `litellm_settings` or `general_settings`.
 pub(super) const BUDGET: [&str; 2] = ["max_budget", "budget_duration"];

@@ -8,6 +8,7 @@ use crate::config::{
     TokenAccounting,
     error::DiagnosticSink,
     ignored, keys,
+    model_table::ModelTable,
     raw::{Environment, ModelEntry, RawConfig},
     read::{self, Section},
     yaml::{Node, Value},
@@ -21,6 +22,8 @@ pub(super) struct DeploymentDefaults<'r> {
     http2: bool,
     tls: TlsDefaults,
     stream_usage: Option<bool>,
+    parallel: Option<u32>,
+    models: &'r ModelTable,
     drop_params: parameters::DropDefaults,
 }
 
@@ -33,6 +36,9 @@ impl<'r> DeploymentDefaults<'r> {
             http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
             tls: TlsDefaults::read(raw, sink),
             stream_usage: raw.read("stream_usage", sink, read::boolean),
+            parallel: raw
+                .read("default_max_parallel_requests", sink, |node, sink| read::whole(node, 1, sink)),
+            models: &raw.models,
             drop_params: parameters::DropDefaults::read(raw, sink),
         }
     }
@@ -60,8 +66,7 @@ pub(super) fn resolve(
     let mock = mock(entry, sink);
     let target = target::resolve(entry, mock.is_some(), common, sink);
     let vendor = target.as_ref().map(|target| target.vendor);
-    let region = param("region_name").and_then(|node| read::text(node, sink)).map(Into::into);
-    let facts = model_facts::resolve(entry, target.as_ref(), sink);
+    let facts = model_facts::resolve(entry, (target.as_ref(), common.models), sink);
     let limits = limits(entry, vendor.map(|vendor| vendor.provider), common, sink);
     if let Some(target) = &target {
         warn_unserved_mode(entry, &target.model, sink);
@@ -93,7 +98,7 @@ pub(super) fn resolve(
         streams: param("stream").and_then(|n| read::boolean(n, sink)).unwrap_or_default(),
         mock,
         stream_usage: param("stream_usage").and_then(|n| read::boolean(n, sink)).or(common.stream_usage),
-        info: ModelInfo { facts, region, ..info(entry, sink) },
+        info: ModelInfo { facts, ..info(entry, sink) },
         // Last, so that an invalid name or target hides no other error.
         target: Target { http2, tls, ..target? },
         group: entry.name.clone()?,
@@ -121,7 +126,7 @@ fn limits(
         rpd: param("rpd").and_then(|n| read::whole(n, 1, sink)),
         tpd: param("tpd").and_then(|n| read::whole(n, 1, sink)),
         daily_reset: param("daily_reset_time").and_then(|n| time_of_day(n, sink)).unwrap_or_default(),
-        parallel: param("max_parallel_requests").and_then(|n| read::whole(n, 1, sink)),
+        parallel: param("max_parallel_requests").and_then(|n| read::whole(n, 1, sink)).or(common.parallel),
         weight: anywhere("weight").and_then(|n| read::amount(n, sink)),
         order: anywhere("order").and_then(|n| read::integer(n, sink)),
         rate_window: param("rate_window").and_then(|n| rate_window(n, sink)).or(common.rate_window),
@@ -199,6 +204,7 @@ fn info(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> ModelInfo {
             .and_then(|n| read::boolean(n, sink))
             .unwrap_or_default(),
         quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
+        region: entry.params.get("region_name").and_then(|n| read::text(n, sink)).map(Into::into),
         ..ModelInfo::default()
     }
 }

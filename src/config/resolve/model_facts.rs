@@ -1,22 +1,27 @@
-//! Resolves what is known about the model of a deployment: `model_info` and the prices of `litellm_params` before the
-//! table of models.
+//! Resolves what is known about the model of a deployment: `model_info` and the prices of `litellm_params`, then the file of
+//! models, then the table of models.
 
 use crate::config::{
     ModelFacts, ModelMode, Prices, Target,
     error::DiagnosticSink,
+    model_table::ModelTable,
     raw::ModelEntry,
-    read,
+    read::{self, Section},
     yaml::{Node, Value},
 };
 
-/// Resolves the facts. The table is searched for `base_model`, else for the model of the target.
+/// Resolves the facts. File and table are searched for `base_model`, else for the model of the target.
 pub(super) fn resolve(
     entry: &ModelEntry,
-    target: Option<&Target>,
+    (target, models): (Option<&Target>, &ModelTable),
     sink: &mut DiagnosticSink<'_>,
 ) -> ModelFacts {
-    let info = |name| entry.info.get(name);
-    let base_model = info("base_model").and_then(|node| read::text(node, sink));
+    let base_model = entry.info.get("base_model").and_then(|node| read::text(node, sink));
+    let file = target.and_then(|target| match (&base_model, target.vendor.prefix) {
+        (Some(base_model), prefix) => models.find(&[base_model, &format!("{prefix}/{base_model}")]),
+        (None, prefix) => models.find(&[&format!("{prefix}/{}", target.model), &target.model]),
+    });
+    let info = |name| entry.info.get(name).or_else(|| file.and_then(|facts| facts.get(name)));
     let table = target.and_then(|target| match &base_model {
         Some(base_model) => ModelFacts::find_base(target.vendor.prefix, base_model),
         None => ModelFacts::find(target.vendor.prefix, &target.model),
@@ -25,7 +30,7 @@ pub(super) fn resolve(
     let mut tokens = |name| info(name).and_then(|node| read::whole(node, 1, sink));
     let (max_input, max_output) = (tokens("max_input_tokens"), tokens("max_output_tokens"));
     let mut capabilities = table.capabilities;
-    for (key, node) in entry.info.entries() {
+    for (key, node) in file.into_iter().flat_map(Section::entries).chain(entry.info.entries()) {
         if let Value::Bool(has) = node.value {
             capabilities.set(&key.name, has);
         }
@@ -34,7 +39,7 @@ pub(super) fn resolve(
         mode: info("mode").and_then(mode).or(table.mode),
         max_input_tokens: max_input.or(table.max_input_tokens),
         max_output_tokens: max_output.or(table.max_output_tokens),
-        prices: prices(entry, sink).or(table.prices),
+        prices: prices((entry, file), sink).or(table.prices),
         capabilities,
     }
 }
@@ -45,9 +50,10 @@ fn mode(node: &Node) -> Option<ModelMode> {
     ModelMode::ALL.iter().find(|(name, _)| name == text).map(|(_, mode)| *mode)
 }
 
-fn prices(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Prices {
+fn prices((entry, file): (&ModelEntry, Option<&Section>), sink: &mut DiagnosticSink<'_>) -> Prices {
     let mut price = |name| {
-        let node = entry.params.get(name).or(entry.info.get(name));
+        let own = entry.params.get(name).or(entry.info.get(name));
+        let node = own.or_else(|| file.and_then(|facts| facts.get(name)));
         node.and_then(|node| amount(node, sink))
     };
     Prices {

@@ -136,7 +136,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, names: &KnownNames, sink: &mut Diagno
         allowed_fails: raw.read("allowed_fails", sink, count),
         cooldown_time: if off { Duration::ZERO } else { cooldown_time },
         retry_after: raw.read("retry_after", sink, read::seconds).unwrap_or(unset.retry_after),
-        max_attempts: raw.read("max_attempts", sink, positive),
+        max_attempts: max_attempts(raw, sink),
         retry_budget: raw.read("retry_budget", sink, policies::retry_budget).unwrap_or(unset.retry_budget),
         queue_timeout: raw.read("queue_timeout", sink, read::seconds).unwrap_or(unset.queue_timeout),
         max_queue: max_queue.unwrap_or(unset.max_queue),
@@ -189,6 +189,12 @@ fn header_bytes(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<usize> {
 
 fn count(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<u32> {
     read::whole(node, 0, sink)
+}
+
+/// Returns the limit of attempts. LiteLLM counts the first one too, and always makes it.
+fn max_attempts(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Option<u32> {
+    let litellm = raw.read("num_retries_per_request", sink, count).map(|count| count.max(1));
+    raw.read("max_attempts", sink, positive).or(litellm)
 }
 
 fn positive<T: TryFrom<u64>>(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<T> {

@@ -202,3 +202,58 @@ fn client_keys_come_from_the_general_settings_of_an_included_file() {
         read_files(&main, &wrong).map(|(_, warnings)| warnings).unwrap_or_else(|errors| errors).to_string();
     assert!(shown.contains("/etc/sub/keys.yaml:1:") && !shown.contains("tr0ub"), "{shown}");
 }
+
+#[test]
+fn a_file_of_models_replaces_the_facts_of_the_table_and_model_info_those_of_the_file() {
+    let table = r#"{"openai/gpt-4o": {"max_input_tokens": 7, "input_cost_per_token": 0.5, "supports_vision": false},
+        "mine": {"max_output_tokens": 9, "mode": "chat"}, "broken": {"max_input_tokens": "x"}}"#;
+    let entry = |model: &str, info: &str| {
+        format!(
+            "- {{model_name: '{model}{info}', litellm_params: {{model: {model}, api_key: k}}, model_info: {{{info}}}}}\n"
+        )
+    };
+    let deployments = [
+        ("gpt-4o", ""),
+        ("openai/mine", ""),
+        ("openai/x", "base_model: gpt-4o"),
+        ("gpt-4o", "max_input_tokens: 5"),
+    ];
+    let list: String = deployments.iter().map(|(model, info)| entry(model, info)).collect();
+    let main =
+        |list: &str| format!("model_list:\n{list}general_settings: {{model_table: sub/models.json}}\n");
+    let files = [("sub/models.json", table)];
+    let (config, _) = read_files(&main(&list), &files).unwrap_or_else(|errors| panic!("{errors}"));
+    let facts = |n: usize| &config.groups[n].deployments[0].info.facts;
+    assert_eq!((facts(0).max_input_tokens, facts(0).max_output_tokens), (Some(7), Some(16_384)));
+    assert_eq!((facts(0).prices.input, facts(0).prices.output), (Some(0.5), Some(1e-5)));
+    assert!(!facts(0).capabilities.names().any(|name| name == "supports_vision"));
+    assert_eq!((facts(1).max_input_tokens, facts(1).max_output_tokens), (None, Some(9)));
+    assert_eq!((facts(2).max_input_tokens, facts(3).max_input_tokens), (Some(7), Some(5)));
+    let (config, warnings) = read_files(&main(&entry("openai/broken", "")), &files).unwrap();
+    assert!(
+        config.groups.is_empty() && warnings.to_string().contains("/etc/sub/models.json:2:"),
+        "{warnings}"
+    );
+    let missing = read_files(&main(&list), &[]).unwrap_err().to_string();
+    assert!(missing.contains("the table of models `/etc/sub/models.json` cannot be read"), "{missing}");
+}
+
+#[test]
+fn settings_of_litellm_stand_in_for_those_of_deployments_and_of_tollgate() {
+    let settings = "router_settings: {default_max_parallel_requests: 4, optional_pre_call_checks: [enforce_model_rate_limits]}\n\
+                    litellm_settings: {num_retries_per_request: 3}\n";
+    let (config, warnings) = read(&format!("{PARAMS}\n    api_key: k\n{settings}"));
+    assert_eq!(
+        (config.groups[0].deployments[0].limits.parallel, config.settings.max_attempts),
+        (Some(4), Some(3))
+    );
+    assert_eq!(warnings, "");
+    let own = format!(
+        "{PARAMS}\n    api_key: k\n    max_parallel_requests: 9\n{settings}router_settings: {{max_attempts: 8}}\n"
+    );
+    let (config, _) = read(&own);
+    assert_eq!(
+        (config.groups[0].deployments[0].limits.parallel, config.settings.max_attempts),
+        (Some(9), Some(8))
+    );
+}

@@ -86,6 +86,16 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
         &["access_groups", "access_windows", "supported_environments", "team_id"],
         "every client may use the deployment",
     ),
+    (&["enable_weighted_failover"], "a retry goes to another deployment of the group anyway"),
+    (&["fallback_on_unsupported_params"], "a parameter that a provider refuses is a 400 for the client"),
+    (
+        &[
+            "deployment_affinity_ttl_seconds",
+            "model_group_affinity_config",
+            "session_affinity_repin_on_failover",
+        ],
+        "the requests of a session may go to any deployment",
+    ),
     (&["max_retries"], "LiteLLM's router does not use it either"),
     (&["blocked"], "the deployment is called like any other"),
     (

@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 443] = [
+pub(super) static SETTINGS: [(&str, Grade); 441] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -144,7 +144,6 @@ pub(super) static SETTINGS: [(&str, Grade); 443] = [
     ("default_key_generate_params", Lost),
     ("default_key_max_budget_alert_emails", Lost),
     ("default_max_internal_user_budget", Unsafe),
-    ("default_max_parallel_requests", Lost),
     ("default_priority", Lost),
     ("default_redis_batch_cache_expiry", Harmless),
     ("default_redis_ttl", Harmless),
@@ -210,7 +209,7 @@ pub(super) static SETTINGS: [(&str, Grade); 443] = [
     ("enable_openai_websocket_passthrough", Lost),
     ("enable_preview_features", Harmless),
     ("enable_public_model_hub", Lost),
-    ("enable_weighted_failover", Lost),
+    ("enable_weighted_failover", Harmless),
     ("enforce_fallback_model_access", Lost),
     ("enforce_rbac", Lost),
     ("enforce_user_param", Lost),
@@ -328,7 +327,6 @@ pub(super) static SETTINGS: [(&str, Grade); 443] = [
     ("moderation_model", Lost),
     ("modify_params", Lost),
     ("newrelic_params", Harmless),
-    ("num_retries_per_request", Lost),
     ("oauth2_config_mappings", Lost),
     ("openai_moderations_model_name", Harmless),
     ("openai_system_messages_first", Lost),
