@@ -54,6 +54,14 @@ pub trait Endpoint<Req>: Service<Req> + Clone {
         }
     }
 
+    /// Records a request that found no endpoint with capacity on arrival.
+    ///
+    /// A quota that shares its limits with other processes asks for more of them. A wrapper forwards this to its inner
+    /// endpoint. The default implementation does nothing.
+    fn record_unmet(&self, req: &Req) {
+        let _ = req;
+    }
+
     /// Subscribes `listener` to capacity, or health, that returns earlier than this endpoint last reported.
     ///
     /// The endpoint must not notify the listener from within `score`, which may run under a lock of the listener.
@@ -293,6 +301,10 @@ where
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
         self.inner.slots(req, horizon)
+    }
+
+    fn record_unmet(&self, req: &Req) {
+        self.inner.record_unmet(req);
     }
 
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {

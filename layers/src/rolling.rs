@@ -42,6 +42,26 @@ impl<const SLOTS: usize> Rolling<SLOTS> {
         self.sum[kind] += 1;
     }
 
+    /// Adds to both counters in the current tick.
+    pub(crate) fn add_all(&mut self, counts: [u32; 2]) {
+        for (kind, count) in counts.into_iter().enumerate() {
+            self.slots[self.at][kind] += count;
+            self.sum[kind] += count;
+        }
+    }
+
+    /// Returns the counts of the ticks that have ended since the tick `from`, which becomes the current one.
+    pub(crate) fn ended_since(&self, from: &mut u128) -> [u32; 2] {
+        let mut counts = [0; 2];
+        let passed = (1..SLOTS).take_while(|ago| self.ticks.saturating_sub(*ago as u128) >= *from);
+        for ago in passed.take_while(|ago| *ago as u128 <= self.ticks) {
+            let slot = self.slots[(self.at + SLOTS - ago) % SLOTS];
+            (counts[0], counts[1]) = (counts[0] + slot[0], counts[1] + slot[1]);
+        }
+        *from = self.ticks;
+        counts
+    }
+
     /// Subtracts one from the counter `kind`, if the current tick has a count. A count in an older slot must not be
     /// subtracted, since it expires by itself.
     pub(crate) const fn take_off(&mut self, kind: usize) {

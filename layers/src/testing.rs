@@ -75,6 +75,10 @@ where
         self.inner.slots(req, horizon)
     }
 
+    fn record_unmet(&self, req: &Req) {
+        self.inner.record_unmet(req);
+    }
+
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
         self.inner.subscribe(listener);
     }

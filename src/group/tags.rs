@@ -120,6 +120,12 @@ impl<S: Endpoint<Request>> Endpoint<Request> for Tagged<S> {
         self.check(request, horizon.now).map_or(0, |()| self.inner.slots(request, horizon))
     }
 
+    fn record_unmet(&self, request: &Request) {
+        if self.check(request, Instant::now()).is_ok() {
+            self.inner.record_unmet(request);
+        }
+    }
+
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
         self.inner.subscribe(listener);
     }

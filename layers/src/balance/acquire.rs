@@ -134,6 +134,7 @@ impl<S, T, R> Shared<S, T, R> {
         S: Endpoint<Req>,
     {
         if let Some(waiting) = self.queue.waiting_before(now) {
+            self.record_unmet(request);
             if request.directive == Directive::Untried {
                 return Err(self.refuse(request, None, None));
             }
@@ -147,9 +148,23 @@ impl<S, T, R> Shared<S, T, R> {
         }
         match self.picker.pick(request, now, picked) {
             Pick::Picked => Ok(Step::Call),
-            Pick::Later(at) => Ok(Step::Sleep(at)),
-            Pick::Never(at) => Err(self.refuse(request, None, at)),
+            Pick::Later(at) => {
+                self.record_unmet(request);
+                Ok(Step::Sleep(at))
+            }
+            Pick::Never(at) => {
+                self.record_unmet(request);
+                Err(self.refuse(request, None, at))
+            }
         }
+    }
+
+    /// Lets the endpoints know of demand that they cannot meet.
+    fn record_unmet<Req>(&self, request: &PickRequest<'_, Req>)
+    where
+        S: Endpoint<Req>,
+    {
+        self.picker.group().endpoints().for_each(|endpoint| endpoint.record_unmet(request.req));
     }
 
     fn join<Req>(&self, request: &PickRequest<'_, Req>) -> Option<QueueTicket> {

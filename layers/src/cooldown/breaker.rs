@@ -25,12 +25,21 @@ const BAD: usize = 1;
 pub(super) struct Breaker {
     phase: Phase,
     minute: Rolling<60>,
+    /// The counts at other replicas; `None` if they are not shared.
+    others: Option<Box<Others>>,
     /// The number of consecutive failures.
     consecutive_failures: u32,
     /// The number of times that the next cooldown's length is doubled.
     doublings: u32,
     /// The number of cooldowns so far. A call compares it with the number at its begin.
     cooldowns: u32,
+}
+
+/// The outcomes at the other replicas, and the first tick of which the own outcomes were not shared yet.
+#[derive(Debug)]
+struct Others {
+    minute: Rolling<60>,
+    shared: u128,
 }
 
 /// The phases of the diagram in the module's documentation.
@@ -84,6 +93,7 @@ impl Breaker {
         Self {
             phase: Phase::Healthy { since: None },
             minute: Rolling::new(Duration::from_secs(1)),
+            others: None,
             consecutive_failures: 0,
             doublings: 0,
             cooldowns: 0,
@@ -155,6 +165,7 @@ impl Breaker {
         }
         self.minute.move_to(now);
         self.minute.add(BAD);
+        self.others.iter_mut().for_each(|others| others.minute.move_to(now));
         self.consecutive_failures += 1;
         match self.phase {
             Phase::Healthy { .. } if !self.trips(config, failure.outcome) => {}
@@ -189,7 +200,42 @@ impl Breaker {
         if self.until().is_some() {
             self.phase = Phase::Healthy { since: Some(now) };
             self.consecutive_failures = 0;
-            self.minute.clear();
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.minute.clear();
+        self.others.iter_mut().for_each(|others| others.minute.clear());
+    }
+
+    /// Begins a cooldown that has begun at another replica. It may last longer here, so that only one of the replicas
+    /// probes the endpoint.
+    pub(super) fn cool_down_with_others(&mut self, length: Duration, doublings: u32, now: Instant) {
+        self.doublings = self.doublings.max(doublings);
+        self.cool_down_for(length, now);
+    }
+
+    pub(super) const fn doublings(&self) -> u32 {
+        self.doublings
+    }
+
+    /// Returns the successes and failures since the last call that other replicas should count too: those of an endpoint
+    /// that has failed within the last minute.
+    pub(super) fn outcomes_to_share(&mut self, now: Instant) -> [u32; 2] {
+        self.minute.move_to(now);
+        let others = self.others.get_or_insert_with(|| {
+            Box::new(Others { minute: Rolling::new(Duration::from_secs(1)), shared: 0 })
+        });
+        let counts = self.minute.ended_since(&mut others.shared);
+        if self.minute.sum()[BAD] > 0 { counts } else { [0; 2] }
+    }
+
+    /// Counts the successes and failures at another replica.
+    pub(super) fn count_others(&mut self, counts: [u32; 2], now: Instant) {
+        if let Some(others) = &mut self.others {
+            others.minute.move_to(now);
+            others.minute.add_all(counts);
         }
     }
 
@@ -217,6 +263,8 @@ impl Breaker {
     /// Returns true if a healthy endpoint with these counts must cool down.
     fn trips(&self, config: &CooldownConfig, outcome: &Outcome) -> bool {
         let [good, bad] = self.minute.sum();
+        let [good_there, bad_there] = self.others.as_ref().map_or([0; 2], |others| others.minute.sum());
+        let (good, bad) = (good + good_there, bad + bad_there);
         match (config.allows(outcome), config.allowed_fails) {
             (Some(allowed), _) => bad > allowed,
             (None, _) if outcome.class() == Class::Unauthorized => true,
@@ -245,7 +293,7 @@ impl Breaker {
         self.phase = Phase::CoolingDown { until, length };
         self.cooldowns += 1;
         self.consecutive_failures = 0;
-        self.minute.clear();
+        self.clear();
     }
 }
 

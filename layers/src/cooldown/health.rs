@@ -13,6 +13,7 @@ use crate::{
     NoCapacity, OnComplete, Outcome,
     capacity::CapacityListeners,
     endpoint::{CapacityListener, Health, NoCapacityReason, Score},
+    ledger::ChangeNotifier,
     sync::{AtomicBool, AtomicU32, Mutex},
 };
 
@@ -108,17 +109,19 @@ pub struct EndpointHealth {
 
 /// The state behind the handle. Most endpoints are healthy, which is read without the lock; both atomics are written under
 /// it.
-struct Shared {
+pub(super) struct Shared {
     settled: AtomicBool,
     cooldowns: AtomicU32,
     inner: Mutex<Inner>,
     /// The listeners, notified when a cooldown ends before its time.
     listeners: CapacityListeners,
+    /// The member of a ledger with which cooldowns are shared.
+    pub(super) changed: ChangeNotifier,
 }
 
-struct Inner {
-    config: CooldownConfig,
-    breaker: Breaker,
+pub(super) struct Inner {
+    pub(super) config: CooldownConfig,
+    pub(super) breaker: Breaker,
     drained: bool,
 }
 
@@ -161,9 +164,8 @@ impl EndpointHealth {
     pub fn new(config: CooldownConfig) -> Self {
         let inner = Mutex::new(Inner { config, breaker: Breaker::new(), drained: false });
         let (settled, cooldowns) = (AtomicBool::new(true), AtomicU32::new(0));
-        Self {
-            shared: Arc::new(Shared { settled, cooldowns, inner, listeners: CapacityListeners::default() }),
-        }
+        let (listeners, changed) = (CapacityListeners::default(), ChangeNotifier::default());
+        Self { shared: Arc::new(Shared { settled, cooldowns, inner, listeners, changed }) }
     }
 
     /// Replaces the configuration and keeps the state.
@@ -290,6 +292,14 @@ impl EndpointHealth {
         }
     }
 
+    pub(super) const fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     pub(super) fn guard(&self, probe: Option<Probe>) -> HealthGuard {
         HealthGuard { health: self.clone(), generation: self.shared.cooldowns.load(Ordering::Acquire), probe }
     }
@@ -303,18 +313,24 @@ impl EndpointHealth {
         self.shared.settled.load(Ordering::Acquire)
     }
 
-    fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Inner) -> T) -> T {
+    pub(super) fn with<T>(&self, now: Instant, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.breaker.advance(now);
-        let was_avoided = !self.is_settled() && inner.is_avoided(now);
+        let was_settled = self.is_settled();
+        let was_avoided = !was_settled && inner.is_avoided(now);
+        let was_until = if was_settled { None } else { inner.breaker.until() };
         let result = f(&mut inner);
         let settled = !inner.drained && inner.breaker.is_settled(&inner.config, now);
         self.shared.settled.store(settled, Ordering::Release);
         self.shared.cooldowns.store(inner.breaker.cooldowns(), Ordering::Release);
         let freed = was_avoided && !inner.is_avoided(now);
+        let changed = !(was_settled && settled) && inner.breaker.until() != was_until;
         drop(inner);
         if freed {
             self.shared.listeners.notify();
+        }
+        if changed {
+            self.shared.changed.notify();
         }
         result
     }

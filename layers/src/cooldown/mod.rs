@@ -64,6 +64,7 @@
 
 mod breaker;
 mod health;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +83,7 @@ use tower_service::Service;
 
 use self::health::Probe;
 pub use self::health::{CooldownConfig, EndpointHealth, HealthGuard, HealthSnapshot, HealthState};
+pub(crate) use self::shared::WeakHealth;
 use crate::{
     AtResponse, Class, Classify, Endpoint, IntoServiceError, NoCapacity, Outcome, Score, TrackOutcome,
     endpoint::{CapacityListener, EndpointWeight, Health, Horizon},
@@ -254,6 +256,10 @@ where
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
         // Health does not limit capacity, a drain does.
         if self.health.is_drained(horizon.now, horizon.by) { 0 } else { self.inner.slots(req, horizon) }
+    }
+
+    fn record_unmet(&self, req: &Req) {
+        self.inner.record_unmet(req);
     }
 
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {

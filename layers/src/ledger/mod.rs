@@ -8,6 +8,7 @@
 //! A replica *syncs*: it sends a [`SyncRequest`] with a [`Report`] for each limit that has changed, and receives the
 //! leases. It *listens* ([`ListenRequest`]) for the [`Event`]s of others. Both are requests of one tower service, so that
 //! timeouts and load shedding are layers. A ledger that cannot be reached changes nothing: the leases stay valid.
+//! [`Member`] does this for [`Meters`](crate::quota::Meters) and [`EndpointHealth`](crate::cooldown::EndpointHealth).
 //!
 //! ```
 //! use std::time::Duration;
@@ -52,9 +53,11 @@
 //! integer below 2^53, replicas are ordered by id, and the only divisions are those of [`LocalLedger`]'s targets, its
 //! step of a window and its tolerance, each rounded down.
 
+mod change;
 mod event;
 mod lease;
 mod local;
+mod member;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -63,10 +66,12 @@ use std::{fmt, sync::Arc};
 
 use tower_service::Service;
 
+pub(crate) use self::change::{ChangeListener, ChangeNotifier};
 pub use self::{
     event::{Event, EventId, ListenRequest, ListenResponse},
     lease::{Lease, Report},
     local::{ListenFuture, LocalLedger},
+    member::{Member, MemberConfig, MemberSnapshot, Run, SharedLimit, WhenIsolated},
     sync::{LedgerConfig, SyncRequest, SyncResponse},
 };
 use crate::BoxError;

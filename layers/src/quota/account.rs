@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::server_hold::ServerHold;
 use crate::{
     Class, Outcome,
+    ledger::{ChangeListener, ChangeNotifier},
     sync::{AtomicU64, Mutex},
 };
 
@@ -39,6 +40,18 @@ struct Shared {
     /// The end of the hold and that of its firm part, readable without the lock: every pick reads them.
     until: AtomicU64,
     firm_until: AtomicU64,
+    /// The member of a ledger with which the hold is shared.
+    changed: ChangeNotifier,
+}
+
+/// An account without ownership.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakAccount(Weak<Shared>);
+
+impl WeakAccount {
+    pub(crate) fn upgrade(&self) -> Option<Account> {
+        self.0.upgrade().map(|shared| Account { shared })
+    }
 }
 
 impl Account {
@@ -48,7 +61,9 @@ impl Account {
     pub fn new(is_about_account: fn(&Outcome) -> bool) -> Self {
         let server_hold = Mutex::new(ServerHold::new(FIRST_HOLD, LONGEST_HOLD));
         let [until, firm_until] = [0, 0].map(AtomicU64::new);
-        let shared = Shared { is_about_account, start: Instant::now(), server_hold, until, firm_until };
+        let changed = ChangeNotifier::default();
+        let shared =
+            Shared { is_about_account, start: Instant::now(), server_hold, until, firm_until, changed };
         Self { shared: Arc::new(shared) }
     }
 
@@ -89,12 +104,35 @@ impl Account {
             let now = self.millis(Instant::now());
             let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
             server_hold.refused(outcome.retry_after(), self.millis(sent), now);
-            self.shared.until.store(server_hold.until(), Ordering::Relaxed);
-            self.shared.firm_until.store(server_hold.firm_until(), Ordering::Relaxed);
+            self.store(&server_hold);
+            drop(server_hold);
+            self.shared.changed.notify();
         } else if was_closed && outcome.class() == Class::Success {
             let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
             server_hold.succeeded(self.millis(sent));
         }
+    }
+
+    fn store(&self, server_hold: &ServerHold) {
+        self.shared.until.store(server_hold.until(), Ordering::Relaxed);
+        self.shared.firm_until.store(server_hold.firm_until(), Ordering::Relaxed);
+    }
+
+    /// Sets the listener that is notified of a hold.
+    pub(crate) fn on_change(&self, listener: Weak<dyn ChangeListener>) {
+        self.shared.changed.set(listener);
+    }
+
+    /// Applies a hold that another replica has received.
+    pub(crate) fn hold(&self, remaining: Duration) {
+        let now = self.millis(Instant::now());
+        let mut server_hold = self.shared.server_hold.lock().unwrap_or_else(PoisonError::into_inner);
+        server_hold.hold(remaining, now);
+        self.store(&server_hold);
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakAccount {
+        WeakAccount(Arc::downgrade(&self.shared))
     }
 
     fn millis(&self, at: Instant) -> u64 {

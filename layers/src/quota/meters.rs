@@ -18,6 +18,7 @@ use crate::{
     Outcome,
     capacity::CapacityListeners,
     endpoint::{CapacityListener, Confidence, Horizon, NoCapacity, NoCapacityReason},
+    ledger::ChangeNotifier,
     sync::{Mutex, MutexGuard},
 };
 
@@ -31,13 +32,15 @@ pub struct Meters {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     /// The account of the limits, kept outside of the lock.
     account: Option<Account>,
     /// The origin of the times in `state`, which are milliseconds since then.
     start: Instant,
     state: Mutex<MeterState>,
     listeners: CapacityListeners,
+    /// The member of a ledger with which the limits are shared.
+    pub(super) changed: ChangeNotifier,
 }
 
 /// The values of [`Meters`] at one time.
@@ -73,6 +76,12 @@ pub struct MeterSnapshot {
     pub window: Option<RateWindow>,
     /// The rest of the server hold. `None` if the deployment is open.
     pub closed_for: Option<Duration>,
+    /// The leased part of the limit of requests, per minute or per window. `None` if the limit is not shared.
+    pub request_lease: Option<u64>,
+    /// The leased part of the limit of tokens.
+    pub token_lease: Option<u64>,
+    /// The leased part of the limit of calls in flight.
+    pub in_flight_lease: Option<u64>,
 }
 
 /// The result of a check for capacity.
@@ -90,8 +99,16 @@ impl Meters {
     pub fn new(limits: Limits) -> Self {
         let account = limits.account.clone();
         let state = Mutex::new(MeterState::new(limits));
-        let (start, listeners) = (Instant::now(), CapacityListeners::default());
-        Self { shared: Arc::new(Shared { account, start, state, listeners }) }
+        let (listeners, changed) = (CapacityListeners::default(), ChangeNotifier::default());
+        Self::of(Arc::new(Shared { account, start: Instant::now(), state, listeners, changed }))
+    }
+
+    pub(super) const fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Returns the configured limits.
@@ -144,9 +161,7 @@ impl Meters {
                 .max(self.account_closed_until()),
         });
         drop(state);
-        self.unless_account_closed(
-            check.map_err(|(at, why)| NoCapacity { until: self.instant(at), reason: why }),
-        )
+        self.unless_account_closed(check.map_err(|full| self.no_capacity(full)))
     }
 
     /// Reserves capacity for a call of this cost, if there is some.
@@ -160,8 +175,17 @@ impl Meters {
                 drop(state);
                 Ok(Reservation::new(self.clone(), charge))
             }
-            Err((at, why)) => Err(NoCapacity { until: self.instant(at), reason: why }),
+            Err(full) => {
+                drop(state);
+                Err(self.no_capacity(full))
+            }
         }
+    }
+
+    #[cold]
+    fn no_capacity(&self, (at, reason): (u64, NoCapacityReason)) -> NoCapacity {
+        self.shared.changed.notify();
+        NoCapacity { until: self.instant(at), reason }
     }
 
     /// Reserves capacity even if a limit is exceeded: a call that began before the limit was known.
@@ -186,7 +210,9 @@ impl Meters {
         if let Some(account) = &self.shared.account {
             account.record(outcome, self.instant(charge.at));
         }
-        self.change(|state, now| state.completed(charge, outcome, now));
+        if self.change(|state, now| state.completed(charge, outcome, now)) {
+            self.shared.changed.notify();
+        }
     }
 
     fn account_closed_until(&self) -> Option<Instant> {
@@ -208,26 +234,27 @@ impl Meters {
     }
 
     /// Changes the state, and notifies the listeners if that may have freed capacity.
-    pub(super) fn change(&self, change: impl FnOnce(&mut MeterState, u64)) {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut MeterState, u64) -> T) -> T {
         let now = self.now();
         let mut state = self.state();
-        change(&mut state, now);
+        let result = change(&mut state, now);
         let freed = state.freed();
         drop(state);
         if freed {
             self.shared.listeners.notify();
         }
+        result
     }
 
     pub(super) fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {
         self.shared.listeners.add(listener);
     }
 
-    fn state(&self) -> MutexGuard<'_, MeterState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, MeterState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.millis(Instant::now())
     }
 
@@ -237,7 +264,7 @@ impl Meters {
         since.as_secs().saturating_mul(1_000).saturating_add(u64::from(since.subsec_millis()))
     }
 
-    fn instant(&self, millis: u64) -> Instant {
+    pub(super) fn instant(&self, millis: u64) -> Instant {
         self.shared.start + Duration::from_millis(millis)
     }
 }

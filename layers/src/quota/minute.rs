@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    lease::LeaseState,
     limits::RateWindow,
     remaining::RemainingEstimate,
     requests::{as_f64, slots},
@@ -14,6 +15,9 @@ use crate::outcome::ReportedLimit;
 #[derive(Debug)]
 pub(super) struct MinuteMeter {
     pub(super) limit: u64,
+    /// The part of the limit that this process may use: all of it without a lease.
+    pub(super) permits: u64,
+    pub(super) lease: Option<Box<LeaseState>>,
     pub(super) charges: SlidingWindow,
     pub(super) remaining: RemainingEstimate,
 }
@@ -31,6 +35,8 @@ impl MinuteMeter {
     pub(super) fn new(limit: u64) -> Self {
         Self {
             limit,
+            permits: limit,
+            lease: None,
             charges: SlidingWindow::new(RateWindow::S60.span()),
             remaining: RemainingEstimate::default(),
         }
@@ -48,20 +54,37 @@ impl MinuteMeter {
         Duration::from_millis(freed_at.unwrap_or(now).saturating_sub(now))
     }
 
-    /// Returns the used part of the limit, 0.0 to 1.0.
-    pub(super) fn used_part(&self) -> f64 {
-        as_f64(self.used()) / as_f64(self.limit.max(1))
+    /// Sets the limit, of which a lease allows a part.
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+        self.permits = self.lease.as_ref().map_or(limit, |lease| lease.permits().min(limit));
     }
 
-    /// Returns the limit per millisecond.
+    /// Returns the used part of the permits, 0.0 to 1.0.
+    pub(super) fn used_part(&self) -> f64 {
+        as_f64(self.used()) / as_f64(self.permits.max(1))
+    }
+
+    /// Returns the permits per millisecond.
     pub(super) fn rate(&self) -> f64 {
-        as_f64(self.limit) / 60_000.0
+        as_f64(self.permits) / 60_000.0
+    }
+
+    /// Returns the number of permits of which a forecast may count: all of the limit while the ledger has spare ones, and
+    /// one at least, because every replica gets one in its turn.
+    pub(super) fn expected_permits(&self, permits: u64, limit: u64, certain: bool) -> u64 {
+        match &self.lease {
+            None => permits,
+            Some(lease) if lease.has_spare() && !certain => limit,
+            Some(_) => permits.max(1).min(limit),
+        }
     }
 
     /// Returns the amount that can be charged until `by`, if each charge is made as early as possible, and the number of
     /// charges of `amount` that the reported remaining quota allows.
-    pub(super) fn slots(&self, amount: f64, now: u64, by: u64) -> (u64, u64) {
-        (slots(&self.charges, self.limit, now, by), self.remaining.slots(amount, self.rate(), by))
+    pub(super) fn slots(&self, amount: f64, (now, by): (u64, u64), certain: bool) -> (u64, u64) {
+        let permits = self.expected_permits(self.permits, self.limit, certain);
+        (slots(&self.charges, permits, now, by), self.remaining.slots(amount, self.rate(), by))
     }
 
     /// Records the remaining quota that the response to a call reported. The report was true at some time after the call
@@ -74,7 +97,9 @@ impl MinuteMeter {
         }
         let (from, own) = by.charge.unwrap_or((by.sent, 0));
         let since = self.charges.since(from).saturating_sub(own);
-        let remaining = RemainingEstimate::new(as_f64(remaining) - as_f64(since), by.sent, until);
+        let part = if self.permits == self.limit { 1.0 } else { as_f64(self.permits) / as_f64(self.limit) };
+        let left = as_f64(remaining) * part - as_f64(since);
+        let remaining = RemainingEstimate::new(left, by.sent, until);
         let more = remaining.allows_more_than(&self.remaining, self.rate(), now);
         self.remaining = remaining;
         more

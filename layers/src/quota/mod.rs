@@ -55,6 +55,7 @@ mod account;
 mod cost;
 mod daily;
 mod future;
+mod lease;
 mod limits;
 mod meters;
 mod minute;
@@ -64,6 +65,7 @@ mod requests;
 mod reservation;
 mod server_hold;
 mod service;
+mod shared;
 mod sliding_window;
 mod state;
 #[cfg(test)]
@@ -71,9 +73,12 @@ mod tests;
 mod tokens;
 
 pub use account::Account;
+pub(crate) use account::WeakAccount;
 pub use cost::Cost;
 pub use future::ResponseFuture;
+pub(crate) use lease::{Applied, LimitKind};
 pub use limits::{Accounting, DailyLimits, Limits, RateWindow};
 pub use meters::{MeterSnapshot, Meters};
 pub use reservation::QuotaGuard;
 pub use service::{Quota, QuotaLayer, WaitingQuotaLayer};
+pub(crate) use shared::WeakMeters;

@@ -171,6 +171,6 @@ impl DirectionMeter {
 
     fn slots(&mut self, estimate: u64, now: u64, by: u64) -> u64 {
         let expected = self.expected(estimate, now);
-        self.tokens.slots(expected, now, by)
+        self.tokens.slots(expected, (now, by), false)
     }
 }

@@ -1,5 +1,7 @@
 //! The meter of requests per minute, which learns the window that the backend enforces: [`RequestMeter`].
 
+mod leased;
+
 use super::{
     limits::RateWindow,
     minute::MinuteMeter,
@@ -20,7 +22,8 @@ const TRIAL_HOLD: u64 = 2_000;
 pub(super) struct RequestMeter {
     pub(super) minute: MinuteMeter,
     rule: Rule,
-    /// The level of the bucket, and the time of its last update.
+    /// The capacity of the bucket, its level, and the time of its last update.
+    full: f64,
     level: f64,
     level_at: u64,
     /// The time before which a refresh changes nothing.
@@ -38,19 +41,20 @@ enum Rule {
     Minute,
     /// The bucket: the window is not known.
     Bucket,
-    /// A window shorter than the minute, learned or configured (`pinned`), and the requests admitted in it.
-    Window { window: RateWindow, admitted: Box<SlidingWindow>, pinned: bool },
+    /// A window shorter than the minute, learned or configured (`pinned`), the requests admitted in it, and the number
+    /// that may be.
+    Window { window: RateWindow, admitted: Box<SlidingWindow>, permits: u64, pinned: bool },
 }
 
 impl Rule {
     /// Returns the rule for a configured window, or for none.
-    fn of(pin: Option<RateWindow>, minute: &SlidingWindow, now: u64) -> Self {
+    fn of(pin: Option<RateWindow>, minute: &MinuteMeter, now: u64) -> Self {
         match pin {
             None => Self::Bucket,
             Some(RateWindow::S60) => Self::Minute,
             Some(window) => {
-                let admitted = Box::new(SlidingWindow::from_longer(minute, window.span(), now));
-                Self::Window { window, admitted, pinned: true }
+                let admitted = Box::new(SlidingWindow::from_longer(&minute.charges, window.span(), now));
+                Self::Window { window, admitted, permits: share(minute.limit, window), pinned: true }
             }
         }
     }
@@ -60,8 +64,9 @@ impl RequestMeter {
     pub(super) fn new(limit: u64, pin: Option<RateWindow>, now: u64) -> Self {
         let minute = MinuteMeter::new(limit);
         Self {
-            rule: Rule::of(pin, &minute.charges, now),
+            rule: Rule::of(pin, &minute, now),
             minute,
+            full: bucket(limit),
             level: bucket(limit),
             level_at: now,
             next_refresh: 0,
@@ -71,21 +76,24 @@ impl RequestMeter {
     }
 
     pub(super) fn set_limit(&mut self, limit: u64) {
-        self.minute.limit = limit;
-        self.level = self.level.min(bucket(limit));
-        self.next_refresh = 0;
+        if limit != self.minute.limit {
+            self.minute.limit = limit;
+            self.enforce();
+        }
     }
 
     /// Sets a limit that was configured: the bucket also gains the difference to its capacity under the new limit.
     pub(super) fn set_configured_limit(&mut self, limit: u64) {
-        self.level += (bucket(limit) - bucket(self.minute.limit)).max(0.0);
-        self.set_limit(limit);
+        let was = self.full;
+        self.minute.limit = limit;
+        self.enforce();
+        self.level += (self.full - was).max(0.0);
     }
 
     /// Sets the configured window, or none.
     pub(super) fn pin(&mut self, pin: Option<RateWindow>, now: u64) {
-        self.rule = Rule::of(pin, &self.minute.charges, now);
-        self.next_refresh = 0;
+        let rule = Rule::of(pin, &self.minute, now);
+        self.set_rule(rule);
     }
 
     /// Returns the window that was learned or configured.
@@ -103,14 +111,13 @@ impl RequestMeter {
     /// Returns the earliest time at which one may.
     pub(super) fn check(&mut self, now: u64) -> Result<(), u64> {
         self.refresh(now);
-        let MinuteMeter { limit, .. } = self.minute;
-        let mut at = wait(&self.minute.charges, limit, now);
+        let mut at = wait(&self.minute.charges, self.minute.permits, now);
         match &self.rule {
             Rule::Minute => {}
             Rule::Bucket if self.level >= 1.0 - 1e-6 => {}
             Rule::Bucket => at = at.max(now + millis_for(1.0 - self.level, self.minute.rate())),
-            Rule::Window { window, admitted, pinned } => {
-                let free = wait(admitted, share(limit, *window), now);
+            Rule::Window { admitted, permits, pinned, .. } => {
+                let free = wait(admitted, *permits, now);
                 // A longer window may admit it as soon as it applies.
                 at = at.max(if *pinned { free } else { free.min(self.clean_since + CLEAN_TIME) });
             }
@@ -124,12 +131,11 @@ impl RequestMeter {
         self.refresh(now);
         self.level -= 1.0;
         self.minute.remaining.take(1.0);
-        let limit = self.minute.limit;
         // Times are rounded down to milliseconds. A record is rounded up, so that it never expires too early.
-        if let Rule::Window { window, admitted, .. } = &mut self.rule {
-            admitted.add(now + 1, 1, grain(admitted, share(limit, *window)));
+        if let Rule::Window { admitted, permits, .. } = &mut self.rule {
+            admitted.add(now + 1, 1, grain(admitted, *permits));
         }
-        self.minute.charges.add(now + 1, 1, grain(&self.minute.charges, limit))
+        self.minute.charges.add(now + 1, 1, grain(&self.minute.charges, self.minute.limit))
     }
 
     /// Refunds a request that was not sent.
@@ -146,6 +152,7 @@ impl RequestMeter {
     /// window, unless the call was in flight when the last one was learned.
     pub(super) fn refused(&mut self, recorded_at: u64, now: u64) {
         self.refresh(now);
+        self.refused_lease();
         if self.minute.used() > self.minute.limit {
             // The response reported a lower limit than the configured one, which explains the refusal.
             return;
@@ -159,19 +166,29 @@ impl RequestMeter {
         };
         self.clean_since = now;
         self.learned_refusals += 1;
+        if let Some(lease) = &mut self.minute.lease {
+            lease.learned();
+        }
         self.learn(next, now);
     }
 
     /// Returns the number of requests that could begin until `by`, each as early as possible.
     pub(super) fn slots(&mut self, now: u64, by: u64) -> u64 {
+        self.slots_of((now, by), false)
+    }
+
+    fn slots_of(&mut self, (now, by): (u64, u64), certain: bool) -> u64 {
         self.refresh(now);
-        let (minute, remaining) = self.minute.slots(1.0, now, by);
+        let (minute, remaining) = self.minute.slots(1.0, (now, by), certain);
         let MinuteMeter { limit, .. } = self.minute;
         let other = match &self.rule {
             Rule::Minute => minute,
-            Rule::Bucket if bucket(limit) >= as_f64(limit) => minute,
+            Rule::Bucket if self.full >= as_f64(self.minute.permits) => minute,
             Rule::Bucket => whole(self.level + as_f64(by - now) * self.minute.rate()),
-            Rule::Window { window, admitted, .. } => slots(admitted, share(limit, *window), now, by),
+            Rule::Window { window, admitted, permits, .. } => {
+                let permits = self.minute.expected_permits(*permits, share(limit, *window), certain);
+                slots(admitted, permits, now, by)
+            }
         };
         minute.min(other).min(remaining)
     }
@@ -184,7 +201,7 @@ impl RequestMeter {
         let steps = matches!(&self.rule, Rule::Window { .. }) && self.clean_since + CLEAN_TIME <= by;
         let on_trial = learned && (steps || now < self.clean_since + TRIAL_TIME);
         let by = if on_trial { by.saturating_sub(TRIAL_HOLD) } else { by };
-        if by < now { 0 } else { self.slots(now, by) }
+        if by < now { 0 } else { self.slots_of((now, by), true) }
     }
 
     /// Advances all counts to `now`.
@@ -193,7 +210,7 @@ impl RequestMeter {
             return;
         }
         self.next_refresh = now + 1;
-        let (limit, rate, full) = (self.minute.limit, self.minute.rate(), bucket(self.minute.limit));
+        let (limit, rate, full) = (self.minute.permits, self.minute.rate(), self.full);
         let mut level = (self.level + as_f64(now.saturating_sub(self.level_at)) * rate).min(full);
         // The bucket never holds more than was left of the minute at any time since the last refresh. Otherwise a minute
         // spent early would be followed by a burst, and that by another blackout. One request is always allowed.
@@ -219,17 +236,27 @@ impl RequestMeter {
         }
         self.clean_since = now;
         match window {
+            // The ledger lengthens the window of a shared limit, for all replicas together.
+            _ if self.minute.lease.is_some() => {}
             RateWindow::S1 => self.learn(RateWindow::S10, now),
-            RateWindow::S10 | RateWindow::S60 => {
-                self.rule = Rule::Bucket;
-                self.level = 1.0;
-            }
+            RateWindow::S10 | RateWindow::S60 => self.learn(RateWindow::S60, now),
         }
     }
 
+    /// Sets the window that a refusal has shown, or one to try. Nothing more is known of the longest.
     fn learn(&mut self, window: RateWindow, now: u64) {
+        if window == RateWindow::S60 {
+            self.set_rule(Rule::Bucket);
+            self.level = 1.0;
+            return;
+        }
         let admitted = Box::new(SlidingWindow::from_longer(&self.minute.charges, window.span(), now));
-        self.rule = Rule::Window { window, admitted, pinned: false };
+        self.set_rule(Rule::Window {
+            window,
+            admitted,
+            permits: share(self.minute.limit, window),
+            pinned: false,
+        });
     }
 }
 

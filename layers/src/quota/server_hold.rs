@@ -70,6 +70,15 @@ impl ServerHold {
                 guess
             }
         };
+        self.close(closed, now);
+    }
+
+    /// Applies the hold that another replica has received.
+    pub(super) fn hold(&mut self, remaining: Duration, now: u64) {
+        self.close(millis(remaining).min(LONGEST), now);
+    }
+
+    fn close(&mut self, closed: u64, now: u64) {
         self.last_refusal = Some(now);
         self.until = self.until.max(now + closed);
         self.firm_until = self.firm_until.max(now + closed.min(LONGEST_FIRM));

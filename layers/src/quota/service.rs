@@ -165,7 +165,10 @@ where
             Some(reserved) => reserved,
             None => match self.kept.meters.reserve(self.cost.get(&req), Instant::now()) {
                 Ok(reserved) => reserved,
-                Err(full) => return ResponseFuture::refused(Exhausted::at(full.until), self.track.clone()),
+                Err(full) => {
+                    self.kept.meters.record_unmet(self.cost.get(&req));
+                    return ResponseFuture::refused(Exhausted::at(full.until), self.track.clone());
+                }
             },
         };
         // Before the inner call: if that panics, the guard still frees the slot in flight.
@@ -200,6 +203,10 @@ where
 
     fn slots(&self, req: &Req, horizon: Horizon) -> u64 {
         self.kept.meters.slots(self.cost.get(req), horizon)
+    }
+
+    fn record_unmet(&self, req: &Req) {
+        self.kept.meters.record_unmet(self.cost.get(req));
     }
 
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {

@@ -1,5 +1,7 @@
 //! A sliding window of recent charges: [`SlidingWindow`].
 
+use crate::ledger::AGES;
+
 /// The number of slots. A slot takes six bytes, a window 1.5 KB.
 pub(super) const SLOTS: usize = 256;
 
@@ -151,6 +153,18 @@ impl SlidingWindow {
 
     pub(super) const fn span(&self) -> u64 {
         self.span
+    }
+
+    /// Returns the amounts that expire in each twelfth of the span, from `now`.
+    pub(super) fn ages(&self, now: u64) -> [u64; AGES] {
+        let mut ages = [0; AGES];
+        for (at, amount) in self.slots() {
+            let left = (at + self.span).saturating_sub(now).max(1);
+            let twelfth = (left * AGES as u64).div_ceil(self.span).clamp(1, AGES as u64);
+            // In the range of the array by the clamp.
+            ages[twelfth as usize - 1] += u64::from(amount);
+        }
+        ages
     }
 
     /// Returns the position of the slot that holds the amount added at `at`: the first with a last amount that is not earlier.

@@ -1,11 +1,13 @@
 //! The state of the meters of one deployment, under one lock: [`MeterState`].
 
+mod leases;
 mod reconfigure;
 
 use std::time::Duration;
 
 use super::{
     cost::{Cost, CostCorrection},
+    lease::{LeaseState, LimitKind},
     limits::{Accounting, Limits},
     meters::MeterSnapshot,
     minute::ReportedBy,
@@ -28,6 +30,8 @@ pub(super) struct MeterState {
     tokens: Option<Box<TokenMeter>>,
     optional: Option<Box<OptionalMeters>>,
     in_flight: InFlightCalls,
+    /// The number of replicas that share the limits, or the expected number; zero if this process is alone.
+    replicas: u64,
     server_hold: ServerHold,
     correction: CostCorrection,
     /// Set if a check has failed, and the listeners were not notified since.
@@ -53,7 +57,9 @@ pub(super) struct Charge {
 /// Calls in flight.
 #[derive(Debug)]
 struct InFlightCalls {
+    /// The limit, or the part of it that this process may use.
     limit: Option<u32>,
+    lease: Option<Box<LeaseState>>,
     now: u32,
     reserved: u64,
     /// The median duration of a call, in milliseconds; each call moves it a little.
@@ -66,7 +72,8 @@ impl MeterState {
             requests: limits.requests.map(|limit| RequestMeter::new(limit, limits.window, 0)),
             tokens: limits.tokens.map(TokenMeter::new).map(Box::new),
             optional: OptionalMeters::new(&limits, None, 0),
-            in_flight: InFlightCalls { limit: limits.in_flight, now: 0, reserved: 0, median: 0.0 },
+            in_flight: InFlightCalls::new(limits.in_flight),
+            replicas: 0,
             server_hold: ServerHold::new(FIRST_GUESS, limits.longest_guess),
             correction: CostCorrection::new(),
             refused: false,
@@ -84,9 +91,10 @@ impl MeterState {
     /// # Errors
     /// Returns the earliest time at which one may, and the limit that is reached.
     pub(super) fn check(&mut self, estimate: Cost, now: u64) -> Result<(), (u64, NoCapacityReason)> {
-        let checked = self.look(estimate, now);
-        self.refused |= checked.is_err();
-        checked
+        self.look(estimate, now).map_err(|(at, reason)| {
+            self.refused = true;
+            (self.lacks(estimate.total(), at, now).unwrap_or(at), reason)
+        })
     }
 
     fn look(&mut self, estimate: Cost, now: u64) -> Result<(), (u64, NoCapacityReason)> {
@@ -126,6 +134,11 @@ impl MeterState {
         Some(self.server_hold.until()).filter(|until| *until > now)
     }
 
+    /// Applies a server hold that another replica has received.
+    pub(super) fn hold(&mut self, remaining: Duration, now: u64) {
+        self.server_hold.hold(remaining, now);
+    }
+
     /// Returns the cost to reserve for a call: the corrected estimate, and at most the whole limit of tokens.
     fn expected_cost(&self, estimate: u64, now: u64) -> u64 {
         self.correction.apply(estimate, now).min(self.token_limit())
@@ -138,6 +151,9 @@ impl MeterState {
     pub(super) fn take(&mut self, cost: Cost, now: u64) -> Charge {
         let estimate = cost.total();
         let reserved = self.expected_cost(estimate, now);
+        if self.replicas > 0 {
+            self.took(reserved);
+        }
         self.in_flight.now += 1;
         self.in_flight.reserved = self.in_flight.reserved.saturating_add(reserved);
         Charge {
@@ -172,10 +188,11 @@ impl MeterState {
         self.freed |= self.in_flight.limit.is_some();
     }
 
-    /// Records the outcome of a call.
-    pub(super) fn completed(&mut self, charge: &Charge, outcome: &Outcome, now: u64) {
+    /// Records the outcome of a call. Returns true if other replicas should be notified of it.
+    pub(super) fn completed(&mut self, charge: &Charge, outcome: &Outcome, now: u64) -> bool {
         if !outcome.was_sent() {
-            return self.refund(charge);
+            self.refund(charge);
+            return false;
         }
         self.finished(charge);
         let kept = self.settle(charge, outcome, now);
@@ -185,7 +202,10 @@ impl MeterState {
         match outcome.class() {
             // A used up account, or one of many backends, is no evidence about the limits of this deployment.
             Class::RateLimited if !self.limits.learns || self.is_about_account(outcome) => {}
-            Class::RateLimited => self.refused_by_server(charge, outcome, now),
+            Class::RateLimited => {
+                self.refused_by_server(charge, outcome, now);
+                return true;
+            }
             Class::Success => {
                 self.server_hold.succeeded(charge.at);
                 self.in_flight.took(now.saturating_sub(charge.at));
@@ -197,6 +217,7 @@ impl MeterState {
             | Class::Timeout
             | Class::Unavailable => {}
         }
+        false
     }
 
     fn is_about_account(&self, outcome: &Outcome) -> bool {
@@ -261,7 +282,7 @@ impl MeterState {
         if let Some(limit) = lower(&reported, self.limits.tokens) {
             let tokens = self.tokens.get_or_insert_with(|| Box::new(TokenMeter::new(limit)));
             self.freed |= limit > tokens.minute.limit;
-            tokens.minute.limit = limit;
+            tokens.minute.set_limit(limit);
         }
         if let Some(tokens) = &mut self.tokens {
             self.freed |= tokens.minute.report(&reported, by(charge.spent, kept), now);
@@ -278,7 +299,8 @@ impl MeterState {
             if certain { requests.certain_slots(now, by) } else { requests.slots(now, by) }
         };
         let requests = self.requests.as_mut().map_or(u64::MAX, slots);
-        let tokens = self.tokens.as_mut().map_or(u64::MAX, |tokens| tokens.slots(cost, now, by));
+        let slots = |tokens: &mut Box<TokenMeter>| tokens.slots(cost, (now, by), certain);
+        let tokens = self.tokens.as_mut().map_or(u64::MAX, slots);
         let optional =
             self.optional.as_mut().map_or(u64::MAX, |optional| optional.slots((estimate, cost), now, by));
         requests.min(tokens).min(optional).min(self.in_flight.slots(by - now, certain))
@@ -320,11 +342,18 @@ impl MeterState {
             reserved: self.in_flight.reserved,
             window: self.requests.as_ref().and_then(RequestMeter::window),
             closed_for: self.server_hold.closed_for(now),
+            request_lease: self.lease(LimitKind::Requests).map(|lease| lease.permits()),
+            token_lease: self.lease(LimitKind::Tokens).map(|lease| lease.permits()),
+            in_flight_lease: self.lease(LimitKind::InFlight).map(|lease| lease.permits()),
         }
     }
 }
 
 impl InFlightCalls {
+    const fn new(limit: Option<u32>) -> Self {
+        Self { limit, lease: None, now: 0, reserved: 0, median: 0.0 }
+    }
+
     fn full(&self) -> bool {
         self.limit.is_some_and(|limit| self.now >= limit)
     }

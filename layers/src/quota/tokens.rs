@@ -1,6 +1,7 @@
 //! The meter of tokens: [`TokenMeter`].
 
 use super::{
+    lease::Usage,
     minute::MinuteMeter,
     requests::{CLEAN_TIME, as_f64},
     sliding_window::SLOTS,
@@ -30,7 +31,7 @@ impl TokenMeter {
         let minute = &mut self.minute;
         minute.charges.expire(now, |_, _| {});
         let cost = cost.min(minute.limit);
-        let over = minute.used().saturating_add(cost).saturating_sub(minute.limit);
+        let over = minute.used().saturating_add(cost).saturating_sub(minute.permits);
         let freed_at = || minute.charges.freed_at(over).unwrap_or(now + minute.charges.span());
         let at = if over == 0 { now } else { freed_at() };
         let at = at.max(minute.remaining.wait(as_f64(cost), minute.rate(), now));
@@ -59,16 +60,33 @@ impl TokenMeter {
 
     /// Records a refusal that was not expected. It is about tokens only if most of the limit is used.
     pub(super) fn refused(&mut self, now: u64) {
-        if self.minute.used() > self.minute.limit / 2 {
+        if self.minute.used() > self.minute.permits / 2 {
             self.late_until = now + CLEAN_TIME;
         }
+        if let Some(lease) = &mut self.minute.lease {
+            lease.refused(self.minute.limit);
+        }
+        self.minute.set_limit(self.minute.limit);
+    }
+
+    /// Returns the tokens of the last minute.
+    pub(super) fn used(&mut self, now: u64) -> u64 {
+        self.minute.charges.expire(now, |_, _| {});
+        self.minute.used()
+    }
+
+    /// Returns the values of the shared limit.
+    pub(super) fn usage(&mut self, now: u64) -> Usage {
+        let used = self.used(now);
+        let MinuteMeter { limit, charges, .. } = &self.minute;
+        Usage { limit: *limit, window: charges.span(), wider: None, used, ages: charges.ages(now) }
     }
 
     /// Returns the number of calls of this cost that could begin until `by`.
-    pub(super) fn slots(&mut self, cost: u64, now: u64, by: u64) -> u64 {
+    pub(super) fn slots(&mut self, cost: u64, (now, by): (u64, u64), certain: bool) -> u64 {
         self.minute.charges.expire(now, |_, _| {});
         let cost = cost.clamp(1, self.minute.limit.max(1));
-        let (amount, remaining) = self.minute.slots(as_f64(cost), now, by);
+        let (amount, remaining) = self.minute.slots(as_f64(cost), (now, by), certain);
         (amount / cost).min(remaining)
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the ledger.
 
+mod member;
 mod properties;
 mod rules;
 mod service;

@@ -25,7 +25,7 @@ impl MeterState {
             let kept = self.tokens.take();
             self.tokens = tokens.map(|limit| {
                 let mut meter = kept.unwrap_or_else(|| Box::new(TokenMeter::new(limit)));
-                meter.minute.limit = limit;
+                meter.minute.set_limit(limit);
                 meter
             });
         }
@@ -33,8 +33,9 @@ impl MeterState {
         if of(&self.limits) != of(&was) {
             self.optional = OptionalMeters::new(&self.limits, self.optional.take(), now);
         }
-        self.in_flight.limit = in_flight;
+        self.in_flight.set_limit(in_flight);
         self.server_hold.set_longest_guess(longest_guess);
+        self.share_again();
         self.freed = true;
     }
 }
