@@ -1,6 +1,6 @@
 //! Connections to the servers: [`Servers`], [`Link`].
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, future::Future, pin::Pin, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult,
@@ -52,17 +52,16 @@ pub struct ServerInfo {
 
 /// A connection that is used by one call at a time, and the means to make it.
 pub(crate) struct Link {
-    servers: Connector,
+    servers: Servers,
     connect_timeout: Duration,
+    /// The attempt to connect. It goes on with the next call if a caller has given up: a timeout of one call may be shorter
+    /// than the handshake.
+    connecting: Option<Connecting>,
     /// `None` before the first call and after a failure.
     connection: Option<Connection>,
 }
 
-enum Connector {
-    Single(Client),
-    Cluster(ClusterClient),
-    Sentinel(SentinelClient),
-}
+type Connecting = Pin<Box<dyn Future<Output = RedisResult<Connection>> + Send>>;
 
 /// An established connection. It has no timeout of its own, so that a blocking command may wait.
 pub(crate) enum Connection {
@@ -71,22 +70,8 @@ pub(crate) enum Connection {
 }
 
 impl Link {
-    pub(crate) fn new(servers: &Servers, connect_timeout: Duration) -> RedisResult<Self> {
-        let servers = match servers.clone() {
-            Servers::Single(server) => Connector::Single(Client::open(server)?),
-            Servers::Cluster(nodes) => Connector::Cluster(
-                ClusterClient::builder(nodes)
-                    .connection_timeout(connect_timeout)
-                    // The callers have timeouts of their own.
-                    .response_timeout(Duration::from_secs(3600))
-                    .retries(1)
-                    .build()?,
-            ),
-            Servers::Sentinel { sentinels, service_name, node } => Connector::Sentinel(
-                SentinelClient::build(sentinels, service_name, Some(node), SentinelServerType::Master)?,
-            ),
-        };
-        Ok(Self { servers, connect_timeout, connection: None })
+    pub(crate) const fn new(servers: Servers, connect_timeout: Duration) -> Self {
+        Self { servers, connect_timeout, connecting: None, connection: None }
     }
 
     /// Takes the connection, or connects. A caller that fails does not put it back, so that the next one asks again for
@@ -95,23 +80,41 @@ impl Link {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(None);
-        Ok(match &mut self.servers {
-            Connector::Single(client) => {
-                Connection::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
-            }
-            Connector::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
-            Connector::Sentinel(client) => {
-                Connection::Single(client.get_async_connection_with_config(&config).await?)
-            }
-        })
+        let connect = || -> Connecting { Box::pin(connect(self.servers.clone(), self.connect_timeout)) };
+        let result = self.connecting.get_or_insert_with(connect).as_mut().await;
+        self.connecting = None;
+        result
     }
 
     pub(crate) fn put_back(&mut self, connection: Connection) {
         self.connection = Some(connection);
     }
+}
+
+async fn connect(servers: Servers, connect_timeout: Duration) -> RedisResult<Connection> {
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(connect_timeout)).set_response_timeout(None);
+    Ok(match servers {
+        Servers::Single(server) => {
+            let client = Client::open(server)?;
+            Connection::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
+        }
+        Servers::Cluster(nodes) => {
+            let client = cluster(nodes, connect_timeout)?;
+            Connection::Cluster(client.get_async_connection().await?)
+        }
+        Servers::Sentinel { sentinels, service_name, node } => {
+            let mut client =
+                SentinelClient::build(sentinels, service_name, Some(node), SentinelServerType::Master)?;
+            Connection::Single(client.get_async_connection_with_config(&config).await?)
+        }
+    })
+}
+
+fn cluster(nodes: Vec<ConnectionInfo>, connect_timeout: Duration) -> RedisResult<ClusterClient> {
+    let builder = ClusterClient::builder(nodes).connection_timeout(connect_timeout).retries(1);
+    // The callers have timeouts of their own.
+    builder.response_timeout(Duration::from_secs(3600)).build()
 }
 
 impl Connection {

@@ -117,20 +117,18 @@ struct Shared {
 
 impl RedisLedger {
     /// Returns a ledger on these servers. It does not connect yet.
-    ///
-    /// # Errors
-    /// If the addresses of the servers are invalid.
-    pub fn new(servers: &Servers, config: RedisLedgerConfig) -> RedisResult<Self> {
-        let link = || Link::new(servers, config.connect_timeout).map(Mutex::new);
+    #[must_use]
+    pub fn new(servers: Servers, config: RedisLedgerConfig) -> Self {
+        let link = |servers| Mutex::new(Link::new(servers, config.connect_timeout));
         let shared = Shared {
-            sync_link: link()?,
-            events_link: link()?,
+            sync_link: link(servers.clone()),
+            events_link: link(servers),
             keys: Keys::new(&config.namespace),
             sync: Script::sync(),
             events: Script::events(),
             config,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Connects, and returns the description of the server.

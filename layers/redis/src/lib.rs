@@ -9,6 +9,42 @@
 //! server, a cluster, or one that sentinels name ([`Servers`]). TLS (`rediss://`) is rustls with the provider that the
 //! program has compiled in or installed.
 //!
+//! # Example
+//! A client of an API with a limit of 600 calls a minute, which all processes of a service share. A call beyond it waits for
+//! up to two seconds.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tollgate_layers::{
+//!     BoxError, Class, Outcome,
+//!     ledger::{LimitKey, Member, MemberConfig, ReplicaId},
+//!     quota::{Limits, Meters, QuotaLayer},
+//! };
+//! use tollgate_redis::{RedisLedger, RedisLedgerConfig, Servers};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # async fn example(shutdown: tokio::sync::oneshot::Receiver<()>) -> Result<(), BoxError> {
+//! let meters = Meters::new(Limits { requests: Some(600), ..Limits::default() });
+//! let member = Member::new(ReplicaId::random(), MemberConfig::default());
+//! member.share(&LimitKey::from("api.example.com"), &meters);
+//! let ledger = RedisLedger::new(Servers::single("redis://127.0.0.1/")?, RedisLedgerConfig::new("my-service"));
+//! tokio::spawn(async move { member.run(ledger, async { drop(shutdown.await) }).await });
+//!
+//! let classify = |result: Result<&reqwest::Response, &BoxError>| match result.map(|response| response.status().as_u16()) {
+//!     Ok(429) => Outcome::new(Class::RateLimited),
+//!     Ok(..500) => Outcome::new(Class::Success),
+//!     Ok(_) | Err(_) => Outcome::new(Class::Unavailable),
+//! };
+//! let client = ServiceBuilder::new()
+//!     .layer(QuotaLayer::new(meters, classify).waiting(Duration::from_secs(2)))
+//!     .map_err(BoxError::from)
+//!     .service(reqwest::Client::new());
+//! let response = client.oneshot(reqwest::Request::new(reqwest::Method::GET, "https://api.example.com/".parse()?)).await?;
+//! # drop(response);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # In the server
 //! All keys have one hash tag, `tollgate:{namespace}:...`, and each script declares them all. A sync is one `EVALSHA`, or
 //! `EVAL` if the server does not know the script; `SCRIPT LOAD`, which some proxies refuse, is never sent. Events are a

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::IntoConnectionInfo;
 use tokio::time::{Instant, timeout};
 use tollgate_layers::ledger::{
     Event, EventId, Ledger, LimitKey, ListenRequest, ReplicaId, Report, SyncRequest,
@@ -15,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn ledger(server: &RedisServer) -> RedisLedger {
     let servers = Servers::single(&server.url()).expect("a valid URL");
-    RedisLedger::new(&servers, RedisLedgerConfig::new("tests")).expect("valid addresses")
+    RedisLedger::new(servers, RedisLedgerConfig::new("tests"))
 }
 
 fn request(replica: u64, seq: u64, limits: usize) -> SyncRequest {
@@ -112,5 +113,24 @@ async fn a_redis_ledger_describes_its_server() {
         let info = ledger(&server).info().await.expect("a response");
         assert!(info.version.starts_with(name), "{info:?}");
         assert_eq!(info.eviction.as_deref(), Some("noeviction"));
+    }
+}
+
+#[tokio::test]
+async fn a_redis_ledger_has_all_keys_in_one_slot_of_a_cluster() {
+    for program in programs() {
+        let server = RedisServer::start_cluster(program).expect("the server starts");
+        let nodes = vec![server.cluster_url().into_connection_info().expect("a valid URL")];
+        let ledger = RedisLedger::new(Servers::Cluster(nodes), RedisLedgerConfig::new("tests"));
+        let response = ledger.clone().oneshot(request(1, 1, 40)).await.expect("a response");
+        assert_eq!((response.replicas, response.leases.len()), (1, 40), "{program}");
+        let event = Event::Recovered { key: LimitKey::from("an endpoint") };
+        let publish = SyncRequest { events: vec![event.clone()], ..request(1, 2, 0) };
+        ledger.clone().oneshot(publish).await.expect("a response");
+        let listen = ListenRequest { replica: ReplicaId::new(2), after: EventId::default(), wait: SECOND };
+        let heard = ledger.clone().oneshot(listen).await.expect("a response");
+        assert_eq!(heard.events, [event], "{program}");
+        let next = ListenRequest { wait: Duration::from_millis(50), after: heard.last, ..listen };
+        assert_eq!(ledger.oneshot(next).await.expect("a response").events, [], "{program}");
     }
 }
