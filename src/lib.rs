@@ -21,6 +21,8 @@ mod operation;
 mod provider;
 mod record;
 mod registry;
+#[cfg(feature = "redis")]
+mod replicas;
 mod request;
 pub mod server;
 mod shared_map;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tollgate_layers::{
     BoxError, Outcome,
     cooldown::{CooldownConfig, EndpointHealth},
+    ledger::{LimitKey, Member},
     quota::{Account, Accounting, DailyLimits, Limits, Meters, RateWindow},
     retry::Budget,
 };
@@ -55,6 +56,8 @@ pub struct State {
     readers: Vec<Arc<dyn RecordReader>>,
     proxies: TrustedProxies,
     sampler: Option<Sampler>,
+    /// The member of the ledger by which replicas share limits; none in a gateway alone.
+    member: Option<Member>,
     started: Instant,
     /// The beginning of a day in UTC.
     midnight: Instant,
@@ -165,10 +168,20 @@ impl State {
             readers: Vec::new(),
             proxies: TrustedProxies::default(),
             sampler: None,
+            member: None,
             started: Instant::now(),
             midnight: next_midnight(),
             newest_status: NewestStatus::default(),
         }
+    }
+
+    /// Shares the limits, server holds and cooldowns of all deployments with other processes, by this member of a ledger. The
+    /// owner polls [`Member::run`] beside the gateway.
+    #[must_use]
+    pub fn with_member(mut self, member: Member) -> Self {
+        self.metrics.set_member(member.clone());
+        self.member = Some(member);
+        self
     }
 
     /// Adds a reader of the records of all requests.
@@ -259,10 +272,10 @@ impl State {
     /// usage, unless the deployment has moved to another account: then they start at zero.
     pub(crate) fn meters(&self, deployment: &Deployment, settings: &Settings) -> Meters {
         let mut registry = self.registry.lock();
-        let account = Some(account(&mut registry, deployment));
+        let account = account(&mut registry, deployment);
         let daily = daily_limits(deployment, self.midnight);
-        let limits = Limits { account, daily, ..limits(deployment, settings) };
-        match registry.meters.get(&deployment.id) {
+        let limits = Limits { account: Some(account.clone()), daily, ..limits(deployment, settings) };
+        let meters = match registry.meters.get(&deployment.id) {
             Some(meters) if meters.limits().account == limits.account => {
                 meters.set_limits(limits);
                 meters.clone()
@@ -272,7 +285,14 @@ impl State {
                 registry.meters.insert(Arc::clone(&deployment.id), meters.clone());
                 meters
             }
+        };
+        if let Some(member) = &self.member {
+            member.share(&LimitKey::from(Arc::clone(&deployment.limit_key)), &meters);
+            if let Some(group) = &deployment.info.quota_group {
+                member.share_account(&LimitKey::from(format!("quota_group:{group}")), &account);
+            }
         }
+        meters
     }
 
     /// Returns the clients with a key of their own. A client keeps the usage that was recorded under the name of its key.
@@ -330,6 +350,7 @@ impl State {
             groups: config.groups.iter().map(group).collect(),
             left_out: config.left_out.clone(),
             warnings: config.warnings.clone(),
+            member: self.member.clone(),
             clients: clients.to_vec(),
             budget: registry.gateway_budget.clone(),
         });
@@ -348,7 +369,7 @@ impl State {
         let policy = policy(deployment, settings);
         let fingerprint = deployment.target.fingerprint();
         let mut registry = self.registry.lock();
-        match registry.health.get(&deployment.id) {
+        let health = match registry.health.get(&deployment.id) {
             Some((recorded, health)) if *recorded == fingerprint => {
                 health.set_config(policy);
                 // A drain by hand lasts until a reload.
@@ -360,7 +381,11 @@ impl State {
                 registry.health.insert(Arc::clone(&deployment.id), (fingerprint, health.clone()));
                 health
             }
+        };
+        if let Some(member) = &self.member {
+            member.share_health(&LimitKey::from(Arc::clone(&deployment.limit_key)), &health);
         }
+        health
     }
 }
 

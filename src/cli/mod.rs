@@ -9,6 +9,8 @@ mod litellm_flags;
 mod log;
 mod monitor;
 mod reload;
+#[cfg(feature = "redis")]
+mod replicas;
 mod rules;
 mod serve;
 mod simulate;

@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, interval},
 };
 
+#[cfg(feature = "redis")]
+use super::replicas;
 #[cfg(feature = "otlp")]
 use super::traces;
 use super::{
@@ -135,6 +137,10 @@ async fn run(
     let (state, writer) = state(&arguments.log, config)?;
     #[cfg(feature = "otlp")]
     let (state, exporting) = traces::start(state, &config.settings.logs.collectors)?;
+    #[cfg(feature = "redis")]
+    let (state, joined) = replicas::join(state, config)?;
+    #[cfg(not(feature = "redis"))]
+    warn_alone(config);
     let (options, rules, watch) = (arguments.options(), arguments.rules, arguments.watch);
     let gateway = stack::gateway(config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
@@ -157,6 +163,10 @@ async fn run(
     let shutdown = signals.received(metrics, settings.drain_timeout);
     let finished = serve_until(shutdown, listener, service, draining).await;
     address.remove();
+    #[cfg(feature = "redis")]
+    if let Some(joined) = joined {
+        joined.leave().await;
+    }
     writer.into_iter().for_each(LogWriter::finish);
     #[cfg(feature = "otlp")]
     exporting.finish().await;
@@ -228,6 +238,16 @@ fn max_connections(config: &Config) -> usize {
         );
     }
     max_connections
+}
+
+/// Warns if the configuration names a ledger of replicas, which needs the feature `redis`.
+#[cfg(not(feature = "redis"))]
+fn warn_alone(config: &Config) {
+    if config.settings.replicas.is_some() {
+        eprintln!(
+            "warning: this program was built without the feature `redis`: it does not share its limits."
+        );
+    }
 }
 
 /// Warns if other machines can reach the gateway and no key is required.

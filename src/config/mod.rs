@@ -47,6 +47,7 @@ mod pattern;
 mod raw;
 mod read;
 mod repeats;
+mod replicas;
 mod resolve;
 mod schema;
 mod snippet;
@@ -69,6 +70,7 @@ pub use model::{
 };
 pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
+pub use replicas::{RedisAddress, RedisServer, ReplicaSettings};
 pub use schema::schema;
 pub use tags::TagRules;
 pub use upstream_tls::UpstreamTls;

@@ -13,7 +13,8 @@ use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    BudgetLimit, ClientKey, Collector, Diagnostic, ModelFacts, Pattern, TagRules, UpstreamTls, Vendor,
+    BudgetLimit, ClientKey, Collector, Diagnostic, ModelFacts, Pattern, ReplicaSettings, TagRules,
+    UpstreamTls, Vendor,
 };
 
 /// A complete, checked configuration.
@@ -112,6 +113,8 @@ pub struct Alias {
 pub struct Deployment {
     /// The `model_info.id`, or a hash of the group's name and the parameters without secrets.
     pub id: Arc<str>,
+    /// The key by which replicas share the limits: as the id, but of the parameters that distinguish the upstream alone.
+    pub limit_key: Arc<str>,
     /// The name of the group that the deployment belongs to.
     pub group: Arc<str>,
     /// The address, dialect and credential for calls.
@@ -425,6 +428,8 @@ pub struct Settings {
     pub response_cost: bool,
     /// `server_timing`: true if responses state where their time went. Default: false.
     pub server_timing: bool,
+    /// The settings by which replicas share their limits. None: this process has them alone.
+    pub replicas: Option<ReplicaSettings>,
     /// The settings of the listener for clients.
     pub listener: ListenerSettings,
     /// The settings of the logs.

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::SystemTime};
 
 use super::{
-    LabelList, Metrics, RejectedRequests, ScopeMetrics, Scopes, label, process,
+    LabelList, Metrics, RejectedRequests, ScopeMetrics, Scopes, label, ledger, process,
     scope::{RESULTS, TOKEN_KINDS},
     snapshot, states,
     text::{Kind, Label, Writer},
@@ -44,6 +44,9 @@ impl Metrics {
         writer.family("tollgate_traces_dropped_requests", Kind::Counter, help).sample(&[], dropped);
         self.inner.connections.encode(writer);
         self.inner.reloads.encode(writer);
+        if let Some(member) = self.inner.member.get() {
+            ledger::encode(member, writer);
+        }
         let help = "The version of the gateway; always 1.";
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         writer.family("tollgate_build_info", Kind::Gauge, help).sample(&version, 1);

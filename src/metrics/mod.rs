@@ -5,6 +5,7 @@
 mod connections;
 mod encode;
 mod histogram;
+mod ledger;
 mod process;
 mod recent;
 mod rejected;
@@ -15,12 +16,12 @@ mod states;
 mod text;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use tokio::time::Instant;
-use tollgate_layers::retry::Budget;
+use tollgate_layers::{ledger::Member, retry::Budget};
 
 use self::text::Writer;
 pub(crate) use self::{
@@ -63,6 +64,8 @@ struct Inner {
     dropped_traces: Arc<AtomicU64>,
     connections: ConnectionMetrics,
     reloads: ReloadMetrics,
+    /// The member of the ledger of replicas; none in a gateway alone.
+    member: OnceLock<Member>,
     registry: Registry,
 }
 
@@ -106,6 +109,12 @@ impl Metrics {
     /// Returns the counts of reloads.
     pub(crate) fn reloads(&self) -> &ReloadMetrics {
         &self.inner.reloads
+    }
+
+    /// Adds the metrics of the ledger of replicas.
+    pub(crate) fn set_member(&self, member: Member) {
+        // A state has one member for its life.
+        let _set = self.inner.member.set(member);
     }
 
     /// Returns the counter of the lines of the access log that were lost.

@@ -55,10 +55,11 @@ fn health(states: &States<'_>, writer: &mut Writer) {
 
 fn limits(states: &States<'_>, writer: &mut Writer) {
     let help = "The limit in force: per minute, per day, or of calls in flight; configured or learnt.";
-    let families: [(&str, &str, ByKind); 3] = [
+    let families: [(&str, &str, ByKind); 4] = [
         ("limit", help, in_force),
         ("limit_configured", "The limit in the configuration.", |_, limits| configured(limits)),
         ("limit_used", "The used part of the limit: in the last minute, on the day, or in flight.", used),
+        ("lease", "The part of the limit that this replica may use, if replicas share it.", leased),
     ];
     for (name, help, read) in families {
         let name = format!("tollgate_deployment_{name}");
@@ -106,4 +107,9 @@ fn used(m: &MeterSnapshot, limits: &Limits) -> [Option<u64>; KINDS.len()] {
     ];
     let mut limits = in_force(m, limits).into_iter();
     used.map(|used| limits.next().flatten().map(|_| used))
+}
+
+/// Returns the leased parts of the limits that replicas share.
+fn leased(m: &MeterSnapshot, _: &Limits) -> [Option<u64>; KINDS.len()] {
+    [m.request_lease, m.token_lease, m.in_flight_lease, None, None, None, None]
 }

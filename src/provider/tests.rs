@@ -37,6 +37,7 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
 fn deployment(target: Target) -> Deployment {
     Deployment {
         id: "d".into(),
+        limit_key: "d".into(),
         group: "g".into(),
         target,
         limits: RateLimits::default(),

@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 use tokio::time::Instant;
-use tollgate_layers::quota::{Limits, MeterSnapshot, RateWindow};
+use tollgate_layers::{
+    ledger::{Member, MemberSnapshot},
+    quota::{Limits, MeterSnapshot, RateWindow},
+};
 
 use super::{Access, DeploymentHandles, GroupHandles, Status, millis, state_name, unix_millis};
 use crate::{
@@ -30,6 +33,9 @@ pub(super) struct Data<'a> {
     /// The upper bounds of the counts of latencies, which have one more: that of all longer ones.
     bounds_ms: [u64; BOUNDS.len()],
     gateway: Gateway,
+    /// None in a gateway alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<Replicas>,
     groups: Vec<Group<'a>>,
     left_out: Vec<LeftOut<'a>>,
     warnings: Vec<Warning<'a>>,
@@ -99,6 +105,20 @@ struct Limit {
     /// The present limit; it differs from the configured one where responses have shown a lower one.
     limit: Option<u64>,
     configured: Option<u64>,
+    /// The part that this replica may use, if replicas share the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leased: Option<u64>,
+}
+
+/// The replicas that share the limits.
+#[derive(Debug, Serialize)]
+struct Replicas {
+    /// The number of live replicas, at the last response of the ledger.
+    live: u64,
+    /// True if the last sync with the ledger succeeded.
+    in_touch: bool,
+    /// The time since the last response.
+    stale_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,6 +188,7 @@ impl<'a> Data<'a> {
                 budget: status.budget.as_deref().map(Budget::read),
                 traffic: Traffic::read(&status.gateway),
             },
+            replicas: status.member.as_ref().map(Replicas::read),
             groups: status.groups.iter().map(|group| Group::read(group, now)).collect(),
             left_out: left_out.collect(),
             warnings: status.warnings.iter().filter_map(Warning::read).collect(),
@@ -223,14 +244,22 @@ impl Budget {
     }
 }
 
+impl Replicas {
+    fn read(member: &Member) -> Self {
+        let MemberSnapshot { replicas, in_touch, stale, .. } = member.snapshot();
+        Self { live: replicas, in_touch, stale_ms: millis(stale) }
+    }
+}
+
 impl LimitsInUse {
     fn read(meters: &MeterSnapshot, configured: &Limits) -> Self {
-        let limit = |used, limit, configured| Limit { used, limit, configured };
+        let limit = |used, limit, configured, leased| Limit { used, limit, configured, leased };
         let parallel = configured.in_flight.map(u64::from);
+        let MeterSnapshot { request_lease, token_lease, in_flight_lease, .. } = *meters;
         Self {
-            requests: limit(meters.requests, meters.request_limit, configured.requests),
-            tokens: limit(meters.tokens, meters.token_limit, configured.tokens),
-            parallel: limit(meters.in_flight.into(), parallel, parallel),
+            requests: limit(meters.requests, meters.request_limit, configured.requests, request_lease),
+            tokens: limit(meters.tokens, meters.token_limit, configured.tokens, token_lease),
+            parallel: limit(meters.in_flight.into(), parallel, parallel, in_flight_lease),
             window_seconds: meters.window.map(RateWindow::seconds),
         }
     }

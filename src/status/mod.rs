@@ -12,6 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tollgate_layers::{
     cooldown::{EndpointHealth, HealthState},
+    ledger::Member,
     quota::Meters,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Status {
     pub left_out: Vec<LeftOut>,
     /// The warnings of the configuration.
     pub warnings: Vec<Diagnostic>,
+    /// The member of the ledger of replicas; none in a gateway alone.
+    pub member: Option<Member>,
     /// The clients with a key of their own.
     pub clients: Vec<Arc<Client>>,
     /// The budget of the whole gateway.

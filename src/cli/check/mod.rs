@@ -23,6 +23,10 @@ pub(super) fn check(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode> {
     })?;
     super::print_warnings(&warnings);
     print!("{}", summary(&config));
+    #[cfg(feature = "redis")]
+    if let Some(settings) = &config.settings.replicas {
+        println!("{}", super::replicas::check(settings));
+    }
     println!("{}", verdict(rules, &config, &warnings));
     code(rules.refusal(&config, &warnings).is_none())
 }

@@ -113,6 +113,12 @@ pub(super) const SETTINGS: &[&str] = &[
     "ssl_certificate",
     "default_max_parallel_requests",
     "num_retries_per_request",
+    "redis_url",
+    "redis_host",
+    "redis_port",
+    "redis_password",
+    "redis_db",
+    "cache_params",
 ];
 
 /// The settings in `general_settings`.
@@ -177,6 +183,10 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "trusted_proxies", deployment: false },
     OwnKey { name: "response_cost", deployment: false },
     OwnKey { name: "server_timing", deployment: false },
+    OwnKey { name: "redis_username", deployment: false },
+    OwnKey { name: "redis_namespace", deployment: false },
+    OwnKey { name: "redis_replicas", deployment: false },
+    OwnKey { name: "when_isolated", deployment: false },
 ];
 
 /// Returns the names of tollgate's own keys and of the policies by error: those of a deployment, or those of the settings.

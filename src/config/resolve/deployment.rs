@@ -55,7 +55,7 @@ fn accounting(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<TokenAccount
 /// Resolves an entry. Returns none if its name or its target is invalid; the errors are in the sink.
 pub(super) fn resolve(
     entry: &ModelEntry,
-    id: Arc<str>,
+    (id, limit_key): (Arc<str>, Arc<str>),
     common: &DeploymentDefaults<'_>,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Deployment> {
@@ -71,19 +71,15 @@ pub(super) fn resolve(
     if let Some(target) = &target {
         warn_unserved_mode(entry, &target.model, sink);
     }
-    let timeouts = Timeouts {
-        attempt: param("timeout").or(param("request_timeout")).and_then(|n| read::positive_seconds(n, sink)),
-        first_content: param("stream_timeout").and_then(|n| read::positive_seconds(n, sink)),
-        idle: param("stream_idle_timeout").and_then(|n| read::positive_seconds(n, sink)),
-    };
     let cooldown = entry.info.get("cooldown_time").or(param("cooldown_time"));
     let drop = parameters::drops(entry, &common.drop_params, sink);
     let http2 = param("http2").and_then(|n| read::boolean(n, sink)).unwrap_or(common.http2);
     let tls = common.tls.of_deployment(param("ssl_verify"), sink);
     Some(Deployment {
         id,
+        limit_key,
         limits: RateLimits { price: facts.prices.sum(), ..limits },
-        timeouts,
+        timeouts: timeouts(entry, sink),
         num_retries: param("num_retries").and_then(|n| read::whole(n, 0, sink)),
         cooldown_time: cooldown.and_then(|n| read::seconds(n, sink)),
         allowed_fails: entry.info.get("allowed_fails").and_then(|n| read::whole(n, 0, sink)),
@@ -103,6 +99,18 @@ pub(super) fn resolve(
         target: Target { http2, tls, ..target? },
         group: entry.name.clone()?,
     })
+}
+
+fn timeouts(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Timeouts {
+    let mut seconds = |names: &[&str]| {
+        let node = names.iter().find_map(|name| entry.params.get(name));
+        node.and_then(|node| read::positive_seconds(node, sink))
+    };
+    Timeouts {
+        attempt: seconds(&["timeout", "request_timeout"]),
+        first_content: seconds(&["stream_timeout"]),
+        idle: seconds(&["stream_idle_timeout"]),
+    }
 }
 
 fn limits(

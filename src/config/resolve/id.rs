@@ -32,8 +32,25 @@ pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) 
     entries
         .iter()
         .zip(ids)
-        .map(|(entry, written)| written.unwrap_or_else(|| free.take(hash(entry))))
+        .map(|(entry, written)| written.unwrap_or_else(|| free.take(hash(entry, |_| true))))
         .collect()
+}
+
+/// The parameters that distinguish the upstreams of limits: those of the address and the account, without secrets.
+const ADDRESS: [&str; 6] =
+    ["model", "custom_llm_provider", "api_base", "base_url", "api_version", "organization"];
+
+/// Returns the key by which replicas share the limits of each entry: its configured id, or a hash of the parameters that
+/// distinguish its upstream. It does not change with a limit: while a new one is rolled out, old and new replicas would
+/// otherwise count separately, and use it twice.
+pub(super) fn limit_keys(entries: &[ModelEntry], ids: &[Arc<str>]) -> Vec<Arc<str>> {
+    let is_written = |entry: &ModelEntry| entry.info.get("id").is_some();
+    let written = entries.iter().zip(ids).filter(|(entry, _)| is_written(entry));
+    let mut free = UnusedIds { taken: written.map(|(_, id)| id.clone()).collect(), next: BTreeMap::new() };
+    let key = |(entry, id): (&ModelEntry, &Arc<str>)| {
+        if is_written(entry) { id.clone() } else { free.take(hash(entry, |key| ADDRESS.contains(&key))) }
+    };
+    entries.iter().zip(ids).map(key).collect()
 }
 
 /// Returns a configured id, unless an earlier entry has it.
@@ -85,12 +102,16 @@ impl UnusedIds {
     }
 }
 
-/// Returns a hash over the group's name and the parameters as written, in any order, without secrets. The id, and the
+/// Returns a hash over the group's name and the `used` parameters as written, in any order, without secrets. The id, and the
 /// state of the deployment that is stored under it, survive a new key and a reformatted file.
-fn hash(entry: &ModelEntry) -> String {
-    let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name));
+fn hash(entry: &ModelEntry, used: impl Fn(&str) -> bool) -> String {
+    let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name) && used(&key.name));
     let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
-    let text = serde_json::to_string(&(&entry.name.as_deref(), params)).unwrap_or_default();
+    short_hash(&serde_json::to_string(&(&entry.name.as_deref(), params)).unwrap_or_default())
+}
+
+/// Returns the first bytes of a hash, in hexadecimal digits.
+pub(super) fn short_hash(text: &str) -> String {
     digest(&SHA256, text.as_bytes()).as_ref().iter().take(BYTES).fold(String::new(), |mut id, byte| {
         // Writing to a `String` cannot fail.
         let _ = write!(id, "{byte:02x}");

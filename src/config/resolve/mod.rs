@@ -14,6 +14,7 @@ mod logs;
 mod model_facts;
 mod parameters;
 mod policies;
+mod replicas;
 mod settings;
 mod tags;
 mod target;
@@ -38,8 +39,9 @@ use fallbacks::KnownNames;
 pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Config {
     settings::warn_unknown(&raw, sink);
     let ids = id::assign(&mut raw.entries, sink);
+    let limit_keys = id::limit_keys(&raw.entries, &ids);
     add_default_params(&mut raw, sink);
-    let (mut groups, left_out) = deployments(&raw, ids, sink);
+    let (mut groups, left_out) = deployments(&raw, ids.into_iter().zip(limit_keys), sink);
     tags::resolve(&raw, &mut groups, sink);
     warn_mixed_streams(&raw, &groups, sink);
     let mut names = KnownNames::new(&groups, &left_out);
@@ -54,6 +56,7 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
     settings.budget = budgets::of_gateway(&raw, sink);
     settings.needs_usage = settings.response_cost || settings.budget.is_some() || keys.iter().any(is_metered);
+    settings.replicas = replicas::resolve(&raw, sink);
     settings::accept_unsafe(&raw, sink);
     Config {
         settings,
@@ -82,14 +85,14 @@ fn add_default_params(raw: &mut RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
 /// Resolves the entries. An entry with an error is left out.
 fn deployments(
     raw: &RawConfig<'_>,
-    ids: Vec<Arc<str>>,
+    ids: impl Iterator<Item = (Arc<str>, Arc<str>)>,
     sink: &mut DiagnosticSink<'_>,
 ) -> (Vec<Group>, Vec<LeftOut>) {
     let common = deployment::DeploymentDefaults::read(raw, sink);
     let (mut groups, mut left_out, mut indices) = (Vec::<Group>::new(), Vec::new(), BTreeMap::new());
-    for (entry, id) in raw.entries.iter().zip(ids) {
-        let (deployment, error) =
-            sink.deployment(|sink| deployment::resolve(entry, id.clone(), &common, sink));
+    for (entry, (id, limit_key)) in raw.entries.iter().zip(ids) {
+        let ids = (id.clone(), limit_key);
+        let (deployment, error) = sink.deployment(|sink| deployment::resolve(entry, ids, &common, sink));
         if let Some(reason) = entry.error.clone().or(error) {
             let file = (entry.at.file > 0).then(|| sink.name(entry.at.file));
             left_out.push(LeftOut { group: entry.name.clone(), id, file, line: entry.at.line, reason });

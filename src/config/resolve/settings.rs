@@ -85,6 +85,7 @@ impl Default for Settings {
             response_cost: false,
             server_timing: false,
             pre_call_checks: false,
+            replicas: None,
             listener: ListenerSettings {
                 max_connections: None,
                 keepalive_timeout: Duration::from_secs(75),

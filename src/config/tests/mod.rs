@@ -8,6 +8,7 @@ mod grades;
 mod included;
 mod left_out;
 mod other_auth;
+mod replicas;
 mod schema;
 mod unsupported;
 mod vendors;
@@ -374,14 +375,14 @@ fn a_misspelled_api_key_is_not_sent_upstream() {
 #[test]
 fn unknown_configuration_keys_are_warnings_with_the_nearest_known_key() {
     let (_, warnings) = read(&format!(
-        "{PARAMS}\n    api_key: k\n    temprature: 1\n    top_k: 1\n    min_tokens: 1\n  rmp: 6\nrouter_setting: {{}}\nrouter_settings: {{num_retrys: 3, debug_level: 2, zork: 1, redis_host: h}}\n"
+        "{PARAMS}\n    api_key: k\n    temprature: 1\n    top_k: 1\n    min_tokens: 1\n  rmp: 6\nrouter_setting: {{}}\nrouter_settings: {{num_retrys: 3, debug_level: 2, zork: 1, coordination_redis: {{a: 1}}}}\n"
     ));
     for meant in ["temperature", "rpm", "router_settings", "num_retries"] {
         assert!(warnings.contains(&format!("did you mean `{meant}`?")), "{meant}: {warnings}");
     }
     assert!(!warnings.contains("`top_k`") && !warnings.contains("`min_tokens`"), "{warnings}");
     assert!(warnings.contains("`debug_level` is not supported yet"), "{warnings}");
-    assert!(warnings.contains("each of N gateways an Nth"), "{warnings}");
+    assert!(warnings.contains("makes gateways share their limits"), "{warnings}");
     assert!(warnings.contains("unknown key `zork` in `router_settings`"), "{warnings}");
 }
 

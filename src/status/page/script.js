@@ -171,7 +171,7 @@ function overview(data) {
   }
   draw(views.chart, known);
   write($('peak'), `the last two minutes, at most ${number(Math.max(0, ...known.requests))} requests a second`);
-  write($('about'), `version ${data.version}, up ${duration(data.uptime_ms)}`);
+  write($('about'), `version ${data.version}, up ${duration(data.uptime_ms)}${replicasOf(data.replicas)}`);
 }
 
 function list(title, kind, lines, open) {
@@ -204,6 +204,13 @@ function showNotices(data) {
 
 const isProblem = (one) => !['healthy', 'slow_start'].includes(one.state) || one.held_ms > 0;
 
+// Returns the words about the replicas that share the limits; none in a gateway alone.
+function replicasOf(replicas) {
+  if (!replicas) return '';
+  if (!replicas.in_touch) return `, no response from Redis for ${duration(replicas.stale_ms)}`;
+  return `, ${replicas.live} ${replicas.live === 1 ? 'replica' : 'replicas'}`;
+}
+
 // Returns the symbol, the words and the colour of a deployment's state.
 function stateOf(one) {
   const [symbol, name, kind] = STATES[one.state] || ['?', one.state, 'off'];
@@ -222,10 +229,11 @@ function newBar(name) {
 function showBar(view, limit, format = number) {
   view.node.hidden = !limit || limit.limit === null;
   if (view.node.hidden) return;
-  const { used, limit: allowed, configured } = limit;
+  const { used, limit: allowed, configured, leased } = limit;
   const whole = Math.max(allowed, configured || 0, 1);
   const learnt = configured === allowed ? '' : configured === null ? ' (learnt)' : ` (learnt; configured ${format(configured)})`;
-  const text = `${format(used)} of ${format(allowed)}${learnt}`;
+  const lease = leased === undefined ? '' : `, ${format(leased)} of it here`;
+  const text = `${format(used)} of ${format(allowed)}${learnt}${lease}`;
   write(view.value, text);
   attribute(view.bar, 'aria-valuemax', String(whole));
   attribute(view.bar, 'aria-valuenow', String(Math.min(used, whole)));

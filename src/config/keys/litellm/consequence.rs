@@ -29,9 +29,7 @@ pub(in crate::config) fn is_filter(callback: &str) -> bool {
 /// Returns advice for an unsupported setting of LiteLLM that users may rely on.
 pub(in crate::config) fn replacement_advice(name: &str) -> Option<&'static str> {
     match name {
-        "redis_host" | "redis_url" => {
-            Some("each process keeps the limits for itself: give each of N gateways an Nth of every limit")
-        }
+        "coordination_redis" => Some("`redis_url` in `router_settings` makes gateways share their limits"),
         "custom_auth"
         | "database_url"
         | "enable_jwt_auth"
@@ -105,7 +103,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
     (&["store_model_in_db", "supported_db_objects"], "models that were added in the UI are not here"),
     (&["audit_log_callbacks", "input_callback", "service_callback"], "nothing is sent to these services"),
     (&["cache", "cache_responses", "caching", "caching_groups"], "every request is sent to an upstream"),
-    (&["redis_host", "redis_url", "coordination_redis"], "limits are kept in this process"),
+    (&["coordination_redis"], "limits are kept in this process"),
     (&["modify_params"], "requests are sent as they are"),
     (&["alerting", "alert_to_webhook_url"], "no alert is sent"),
     (

@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 441] = [
+pub(super) static SETTINGS: [(&str, Grade); 435] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -96,7 +96,6 @@ pub(super) static SETTINGS: [(&str, Grade); 441] = [
     ("budget_rollover", Harmless),
     ("cache", Lost),
     ("cache_kwargs", Harmless),
-    ("cache_params", Harmless),
     ("cache_responses", Lost),
     ("caching", Lost),
     ("caching_groups", Lost),
@@ -389,11 +388,6 @@ pub(super) static SETTINGS: [(&str, Grade); 441] = [
     ("reasoning_effort_rounding", Lost),
     ("redact_messages_in_exceptions", Harmless),
     ("redact_user_api_key_info", Harmless),
-    ("redis_db", Harmless),
-    ("redis_host", Lost),
-    ("redis_password", Harmless),
-    ("redis_port", Harmless),
-    ("redis_url", Lost),
     ("reject_clientside_metadata_tags", Lost),
     ("request_correlation_in_logs", Harmless),
     ("request_tag_mappings", Lost),
