@@ -1,0 +1,125 @@
+//! Servers that stop, end or lose their data, and gateways that end.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    limits::{TEN, TENS},
+    scene::{Scene, UNEVEN, on_one, until},
+};
+
+async fn after(seconds: f64) {
+    sleep_until(Instant::now() + Duration::from_secs_f64(seconds)).await;
+}
+
+/// At 90 % of the limit hardly a call is refused, as random as their times are, and none waits for the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_replicas_do_not_wait_for_a_server_that_is_frozen() {
+    on_one(|program| async move {
+        let scene = Scene::start(program, 4, "rpm: 3000, rate_window: 10", "").await;
+        scene.together().await;
+        scene.load(45.0, &UNEVEN, 10.0).await;
+        scene.redis.signal("STOP").unwrap();
+        let report = scene.load(45.0, &UNEVEN, 10.0).await;
+        scene.redis.signal("CONT").unwrap();
+        assert_eq!(report.failed(), 0, "{program}: {report:?}");
+        assert!(report.refused * 50 <= report.asked, "{program}: {} of {}", report.refused, report.asked);
+        let median = report.durations[report.durations.len() / 2];
+        assert!(median < Duration::from_millis(100), "{program}: {median:?}");
+        assert!(scene.fullest(TEN) <= 500, "{program}: {}", scene.fullest(TEN));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_server_costs_replicas_nothing_and_four_lines() {
+    on_one(|program| async move {
+        let mut scene = Scene::start(program, 4, TENS, "").await;
+        scene.together().await;
+        scene.load(12.0, &UNEVEN, 10.0).await;
+        let lines: Vec<usize> = scene.gateways.iter().map(|gateway| gateway.said().lines().count()).collect();
+        scene.redis.kill().unwrap();
+        let start = Instant::now();
+        let report = scene.load(12.0, &UNEVEN, 15.0).await;
+        assert_eq!(report.failed(), 0, "{program}: {report:?}");
+        let served = scene.received(start, 0.0, 15.0);
+        assert!(served >= 140, "{program}: {served} of 150");
+        for gateway in &scene.gateways {
+            until(gateway, "tollgate_ledger_up", |up| up == 0.0).await;
+            assert_eq!(gateway.get("/health/readiness").await.status, 200, "{program}");
+        }
+        scene.redis.restart().unwrap();
+        scene.together().await;
+        let report = scene.load(12.0, &UNEVEN, 3.0).await;
+        assert_eq!(report.failed(), 0, "{program}: {report:?}");
+        assert!(scene.fullest(TEN) <= 100, "{program}: {}", scene.fullest(TEN));
+        for (gateway, before) in scene.gateways.iter().zip(lines) {
+            let said = gateway.says(&["responds again"]).await;
+            assert!(said.lines().count() - before <= 4, "{program}: {said}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_keep_a_limit_while_the_server_loses_its_data_each_second() {
+    on_one(|program| async move {
+        let scene = Scene::start(program, 4, TENS, "").await;
+        scene.together().await;
+        let losses = async {
+            for _ in 0..20 {
+                scene.redis.clear().unwrap();
+                after(1.0).await;
+            }
+        };
+        let (report, ()) = tokio::join!(scene.load(12.0, &UNEVEN, 20.0), losses);
+        assert_eq!(report.failed(), 0, "{program}: {report:?}");
+        assert!(scene.fullest(TEN) <= 100, "{program}: {}", scene.fullest(TEN));
+    })
+    .await;
+}
+
+/// The gateway with most of the load gives its permits back on SIGTERM, and the others use them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_shuts_down_leaves_its_part_of_a_limit_to_the_others() {
+    on_one(|program| async move {
+        let mut scene = Scene::start(program, 4, TENS, "").await;
+        scene.together().await;
+        scene.load(12.0, &UNEVEN, 10.0).await;
+        let mut first = scene.gateways.remove(0);
+        first.signal("TERM").await;
+        assert!(first.end().await.success());
+        let start = Instant::now();
+        let report = scene.load(12.0, &[0.4, 0.3, 0.3], 20.0).await;
+        assert_eq!(report.failed(), 0, "{program}: {report:?}");
+        let served = scene.received(start, 0.0, 20.0);
+        assert!(served >= 190, "{program}: {served} of 200");
+        assert!(scene.fullest(TEN) <= 100, "{program}: {}", scene.fullest(TEN));
+    })
+    .await;
+}
+
+/// Without the server a gateway starts at once with its part of the limit, and takes all of it when the server comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_starts_without_the_server_and_uses_its_part_of_a_limit() {
+    on_one(|program| async move {
+        let mut scene = Scene::start(program, 0, TENS, "redis_replicas: 4").await;
+        scene.redis.kill().unwrap();
+        let start = Instant::now();
+        scene.join().await;
+        assert!(start.elapsed() < Duration::from_secs(2), "{program}: {:?}", start.elapsed());
+        assert_eq!(scene.gateways[0].get("/health/readiness").await.status, 200, "{program}");
+        scene.load(12.0, &[1.0], 8.0).await;
+        let used = scene.upstream.count();
+        assert!((20..=25).contains(&used), "{program}: {used} of 25");
+        scene.redis.restart().unwrap();
+        until(&scene.gateways[0], "tollgate_ledger_up", |up| up == 1.0).await;
+        let start = Instant::now();
+        scene.load(12.0, &[1.0], 13.0).await;
+        let served = scene.received(start, 3.0, 10.0);
+        assert!(served >= 90, "{program}: {served} of 100");
+        assert!(scene.fullest(TEN) <= 100, "{program}: {}", scene.fullest(TEN));
+    })
+    .await;
+}
