@@ -3,24 +3,25 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tollgate::config::{Config, Provider, VENDORS};
 
 use crate::support::{
     answers,
     client::{ask, request},
-    gateway::Start,
+    gateway::{Start, run},
     reply::Reply,
     upstream::Upstream,
 };
 
 /// The files, in which `UPSTREAM` stands for the URL of the scripted upstream.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("hosted", include_str!("../data/configurations/hosted.yaml")),
     ("local", include_str!("../data/configurations/local.yaml")),
     ("azure", include_str!("../data/configurations/azure.yaml")),
     ("bare_names", include_str!("../data/configurations/bare_names.yaml")),
     ("team", include_str!("../data/configurations/team.yaml")),
+    ("everything", include_str!("../data/configurations/everything.yaml")),
 ];
 
 fn read(name: &str, text: &str) -> Config {
@@ -62,6 +63,55 @@ const fn route(provider: Provider) -> &'static str {
         Provider::Gemini => ":generateContent",
         Provider::Ollama => "/api/chat",
         _ => "/chat/completions",
+    }
+}
+
+/// Collects the names of properties in a JSON schema: those that are served, and by section those that are not.
+fn properties(
+    schema: &Value,
+    section: &str,
+    served: &mut BTreeSet<String>,
+    unserved: &mut Vec<(String, String)>,
+) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if property["deprecated"] == true {
+            unserved.push((section.to_owned(), name.clone()));
+        } else {
+            served.insert(name.clone());
+            let nested = [property, &property["anyOf"][0], &property["anyOf"][0]["items"]];
+            nested.into_iter().for_each(|nested| properties(nested, name, served, unserved));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_key_has_a_case() {
+    let schema: Value = serde_json::from_str(&run(["schema"]).await.stdout).unwrap();
+    let (mut served, mut unserved) = (BTreeSet::new(), Vec::new());
+    properties(&schema, "", &mut served, &mut unserved);
+    let written = |name: &&String| {
+        let key = format!("{name}:");
+        let mut keys = FILES.iter().flat_map(|(_, text)| text.split(['{', ' ', ',', '\n']));
+        keys.any(|word| word == key)
+    };
+    let missing: Vec<_> = served.iter().filter(|name| !written(name)).collect();
+    assert_eq!(missing, [""; 0], "add them to everything.yaml");
+    assert!(unserved.len() > 700, "{}", unserved.len());
+    for (section, name) in unserved {
+        let line = format!("\"{name}\": canary");
+        let deployment = "model_name: g, litellm_params: {model: openai/m, api_key: k";
+        let text = match &*section {
+            "" => format!("model_list: [{{{deployment}}}}}]\n{line}\n"),
+            "litellm_params" => format!("model_list: [{{{deployment}, {line}}}}}]\n"),
+            "model_info" => format!("model_list: [{{{deployment}}}, model_info: {{{line}}}}}]\n"),
+            "credential_values" => continue,
+            _ => format!("model_list: [{{{deployment}}}}}]\n{section}: {{{line}}}\n"),
+        };
+        // Some are errors: an alternative to the master key, without one.
+        let read = Config::from_yaml(&text, "", &|_| None);
+        let said = read.map(|(_, warnings)| warnings).unwrap_or_else(|errors| errors).to_string();
+        let grades = ["[unsafe]", "[lost]", "[harmless]", "error: "];
+        assert!(grades.iter().any(|grade| said.contains(grade)), "{text}: {said}");
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 pub mod examples;
+mod many_deployments;
 mod resilience;
 mod simulate;
 mod status;
