@@ -138,7 +138,7 @@ impl DirectionMeter {
     fn new(limit: u64, kept: Option<Self>) -> Self {
         let mut meter = kept
             .unwrap_or_else(|| Self { tokens: TokenMeter::new(limit), correction: CostCorrection::new() });
-        meter.tokens.minute.limit = limit;
+        meter.tokens.minute.set_limit(limit);
         meter
     }
 
