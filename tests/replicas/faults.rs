@@ -32,28 +32,29 @@ async fn requests_of_replicas_do_not_wait_for_a_server_that_is_frozen() {
     .await;
 }
 
+/// The leases stay where the load was: 95 % of the limit is used. With few permits chance alone would leave more unused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_server_costs_replicas_nothing_and_four_lines() {
     on_one(|program| async move {
-        let mut scene = Scene::start(program, 4, TENS, "").await;
+        let mut scene = Scene::start(program, 4, "rpm: 3000, rate_window: 10", "").await;
         scene.together().await;
-        scene.load(12.0, &UNEVEN, 10.0).await;
+        scene.load(60.0, &UNEVEN, 10.0).await;
         let lines: Vec<usize> = scene.gateways.iter().map(|gateway| gateway.said().lines().count()).collect();
         scene.redis.kill().unwrap();
         let start = Instant::now();
-        let report = scene.load(12.0, &UNEVEN, 15.0).await;
+        let report = scene.load(60.0, &UNEVEN, 15.0).await;
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         let served = scene.received(start, 0.0, 15.0);
-        assert!(served >= 140, "{program}: {served} of 150");
+        assert!(served >= 713, "{program}: {served} of 750");
         for gateway in &scene.gateways {
             until(gateway, "tollgate_ledger_up", |up| up == 0.0).await;
             assert_eq!(gateway.get("/health/readiness").await.status, 200, "{program}");
         }
         scene.redis.restart().unwrap();
         scene.together().await;
-        let report = scene.load(12.0, &UNEVEN, 3.0).await;
+        let report = scene.load(60.0, &UNEVEN, 3.0).await;
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
-        assert!(scene.fullest(TEN) <= 100, "{program}: {}", scene.fullest(TEN));
+        assert!(scene.fullest(TEN) <= 500, "{program}: {}", scene.fullest(TEN));
         for (gateway, before) in scene.gateways.iter().zip(lines) {
             let said = gateway.says(&["responds again"]).await;
             assert!(said.lines().count() - before <= 4, "{program}: {said}");
