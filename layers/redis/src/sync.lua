@@ -157,8 +157,9 @@ local function locked(id, record, window)
     local free = record.leaving == 1 and 0 or less(record.held, record.used)
     local reusable, amounts = free + less(record.used, aging), 0
     for twelfth, amount in ipairs(record.ages) do
+        local first_free_at = record.at + floor((twelfth - 1) * window / 12)
         local free_at = record.at + ceil(twelfth * window / 12)
-        if free_at <= lease_end and record.leaving == 0 then
+        if first_free_at < lease_end and record.leaving == 0 then
             reusable = reusable + amount
         elseif free_at > now then
             amounts = amounts + amount

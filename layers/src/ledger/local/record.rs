@@ -88,8 +88,9 @@ impl Record {
         let mut reusable = free + self.used.saturating_sub(aging);
         let mut locked = 0;
         for (twelfth, amount) in (1..).zip(self.ages) {
-            let free_at = self.at + (twelfth * window).div_ceil(12);
-            if free_at <= end && !self.leaving {
+            let (first_free_at, free_at) =
+                (self.at + (twelfth - 1) * window / 12, self.at + (twelfth * window).div_ceil(12));
+            if first_free_at < end && !self.leaving {
                 reusable += amount;
             } else if free_at > now {
                 locked += amount;

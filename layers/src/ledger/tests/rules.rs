@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::world::{LEASE_TIME, World};
-use crate::ledger::{Event, Lease, LedgerConfig, LimitKey, ListenRequest, ReplicaId, Report, SyncRequest};
+use crate::ledger::{
+    AGES, Event, Lease, LedgerConfig, LimitKey, ListenRequest, ReplicaId, Report, SyncRequest,
+};
 use crate::ledger::{EventId, local::state::LedgerState};
 
 /// The reports of replicas that are written by hand.
@@ -141,6 +143,23 @@ fn a_silent_replica_of_a_ledger_is_not_counted_and_its_permits_age() {
     }
     // Its six used permits are free after 60 s, and six that it may have used in the 5 s of its lease after 65 s.
     assert_eq!(grants, [(60, 6), (65, 12)]);
+}
+
+/// A twelfth of the window with its margin is longer than the lease: permits come free within it, and are used again.
+#[test]
+fn permits_that_a_silent_replica_may_have_used_again_stay_locked() {
+    let mut book = Book::new();
+    let window = Duration::from_millis(60_140);
+    let report = |held: u64, want: u64| Report { window, held, need: want, want, ..tokens(100) };
+    let mut ages = [0; AGES];
+    ages[0] = 100;
+    book.sync(1, Report { used: 100, ages, ..report(100, 100) });
+    for second in 1..=64 {
+        book.now += 1_000;
+        assert_eq!(book.sync(2, report(0, 100)).permits, 0, "after {second} s");
+    }
+    book.now += 2_000;
+    assert_eq!(book.sync(2, report(0, 100)).permits, 100);
 }
 
 #[test]
