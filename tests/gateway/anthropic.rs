@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     answers as say,
-    case::{Case, World},
-    client::{Over, Stream, ask, request},
+    case::Case,
+    client::{Over, ask, request},
     reply::{Gate, Part, Reply},
 };
 
@@ -60,34 +60,7 @@ fn error_event(kind: &str) -> Reply {
 
 /// Returns groups of which these deployments speak Anthropic's dialect.
 fn case(groups: &str, claude: &str) -> Case {
-    claude.split_whitespace().fold(Case::of(groups), |case, name| case.params(name, CLAUDE))
-}
-
-async fn open(world: &World, more: Value) -> Stream {
-    let mut stream = world.gateway.stream("m", more).await;
-    stream.rest().await;
-    stream
-}
-
-/// Returns the data of the events.
-fn events(text: &str) -> Vec<&str> {
-    text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
-}
-
-/// Returns the text of a chat stream.
-fn said(text: &str) -> String {
-    let content = |event: &str| {
-        let json: Value = serde_json::from_str(event).ok()?;
-        Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
-    };
-    events(text).into_iter().filter_map(content).collect()
-}
-
-/// Asserts that a stream ends with one error event and does not look complete.
-fn assert_broken(text: &str) {
-    let errors = events(text).iter().filter(|event| event.starts_with("{\"error\"")).count();
-    let is_last = events(text).last().is_some_and(|event| event.starts_with("{\"error\""));
-    assert!(errors == 1 && is_last && !text.contains("[DONE]"), "{text}");
+    Case::of(groups).params(claude, CLAUDE)
 }
 
 #[tokio::test]
@@ -112,8 +85,8 @@ async fn anthropic_receives_its_own_request_and_the_client_a_chat_completion() {
 #[tokio::test]
 async fn anthropic_streams_become_chunks_with_usage_only_when_asked_for() {
     let world = case("m: a", "a").always("a", stream(&["Hel", "lo"])).start().await;
-    let plain = open(&world, json!({})).await;
-    assert_eq!(said(&plain.text()), "Hello");
+    let plain = world.whole_stream(json!({})).await;
+    assert_eq!(plain.said(), "Hello");
     assert!(plain.headers["content-type"].to_str().unwrap().starts_with("text/event-stream"));
     assert!(
         plain.text().ends_with("data: [DONE]\n\n") && !plain.text().contains("\"usage\""),
@@ -121,7 +94,7 @@ async fn anthropic_streams_become_chunks_with_usage_only_when_asked_for() {
         plain.text()
     );
     assert!(plain.text().contains(": ping\n\n"), "a sign of life is passed on");
-    let with_usage = open(&world, json!({"stream_options": {"include_usage": true}})).await;
+    let with_usage = world.whole_stream(json!({"stream_options": {"include_usage": true}})).await;
     assert!(with_usage.text().contains("\"total_tokens\":17"), "{}", with_usage.text());
     assert!(world.upstream("a").calls().iter().all(|call| call.json()["stream"] == true));
     assert!(world.upstream("a").calls().iter().all(|call| call.json().get("stream_options").is_none()));
@@ -164,13 +137,13 @@ async fn anthropic_tools_are_called_in_parallel_with_arguments_in_pieces() {
     let world = case("m: a", "a").always("a", start().and(Reply::named_events(calls))).start().await;
     let tools =
         json!([{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]);
-    let stream = open(&world, json!({"tools": tools, "tool_choice": "required"})).await;
+    let stream = world.whole_stream(json!({"tools": tools, "tool_choice": "required"})).await;
     let sent = world.upstream("a").only().json();
     assert_eq!(sent["tools"], json!([{"name": "weather", "input_schema": {"type": "object"}}]));
     assert_eq!(sent["tool_choice"], json!({"type": "any"}));
     let mut calls = vec![String::new(), String::new()];
-    for event in events(&stream.text()) {
-        let json: Value = serde_json::from_str(event).unwrap_or_default();
+    for event in stream.events() {
+        let json: Value = serde_json::from_str(&event).unwrap_or_default();
         for call in json["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
             let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
             calls[at] += call["function"]["name"].as_str().unwrap_or_default();
@@ -184,8 +157,8 @@ async fn anthropic_tools_are_called_in_parallel_with_arguments_in_pieces() {
 #[tokio::test]
 async fn anthropic_sends_the_other_form_than_was_requested() {
     let world = case("m: a", "a").always("a", message("whole")).start().await;
-    let streamed = open(&world, json!({})).await;
-    assert_eq!(said(&streamed.text()), "whole");
+    let streamed = world.whole_stream(json!({})).await;
+    assert_eq!(streamed.said(), "whole");
     assert!(streamed.text().ends_with("data: [DONE]\n\n"));
     world.upstream("a").becomes(stream(&["in ", "pieces"]));
     let answer = world.ask().await;
@@ -244,8 +217,8 @@ async fn anthropic_overload_is_retried_at_another_deployment() {
     ] {
         let world =
             case("m: a b", "a b").first("a").always("a", reply).always("b", stream(&["b"])).start().await;
-        let stream = open(&world, json!({})).await;
-        assert_eq!((stream.status.as_u16(), said(&stream.text())), (200, "b".to_owned()));
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!((stream.status.as_u16(), stream.said()), (200, "b".to_owned()));
         assert_eq!(world.each("a b"), [1, 1]);
     }
 }
@@ -260,9 +233,9 @@ async fn anthropic_streams_that_break_after_the_first_content_end_with_an_error(
             .always("a", start().and(words(&["Hel"])).and(broken))
             .start()
             .await;
-        let stream = open(&world, json!({})).await;
-        assert_eq!(said(&stream.text()), "Hel");
-        assert_broken(&stream.text());
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!(stream.said(), "Hel");
+        assert!(stream.is_honest(), "{}", stream.text());
         assert_eq!(world.each("a b"), [1, 0]);
     }
 }
@@ -315,8 +288,8 @@ async fn one_group_of_both_dialects_survives_the_failure_of_each() {
         let broken = if failing == "a" { error(500, "api_error", "x") } else { say::server_error() };
         let case = case("m: a b", "a").first(failing).always("a", stream(&["a"])).always(failing, broken);
         let world = case.start().await;
-        let stream = open(&world, json!({})).await;
-        assert_eq!(said(&stream.text()), if failing == "a" { "b" } else { "a" }, "{}", stream.text());
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!(stream.said(), if failing == "a" { "b" } else { "a" }, "{}", stream.text());
         assert!(stream.text().ends_with("data: [DONE]\n\n"));
     }
 }
@@ -347,8 +320,8 @@ async fn anthropic_streams_are_continued_between_the_dialects() {
     let there = case("m: a b", "a").first("a").always("a", half);
     let world =
         there.always("b", say::stream(&["three"])).router("midstream_fallback: continue").start().await;
-    let stream = open(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one two three");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one two three");
     assert_eq!(
         world.upstream("b").only().json()["messages"][1],
         json!({"role": "assistant", "content": "one two "})
@@ -357,8 +330,8 @@ async fn anthropic_streams_are_continued_between_the_dialects() {
     let back = case("m: a b", "a").first("b").always("b", half);
     let world =
         back.always("a", self::stream(&["three"])).router("midstream_fallback: continue").start().await;
-    let stream = open(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one two three");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one two three");
     let prefix = json!({"role": "assistant", "content": [{"type": "text", "text": "one two"}]});
     assert_eq!(world.upstream("a").only().json()["messages"][1], prefix);
 }
@@ -405,7 +378,7 @@ async fn the_token_reservation_of_an_anthropic_stream_is_settled_to_its_usage() 
     let case = Case::of("m: a").params("a", &format!("{CLAUDE}, tpm: 600")).always("a", stream(&["x"]));
     let world = case.settings("num_retries: 0").router("queue_timeout: 0").start().await;
     for n in 0..4 {
-        let stream = open(&world, json!({"max_tokens": 500})).await;
+        let stream = world.whole_stream(json!({"max_tokens": 500})).await;
         assert_eq!(stream.status, 200, "call {n}: {}", stream.text());
         assert!(!stream.text().contains("\"usage\""), "the client did not ask for it");
     }
@@ -416,8 +389,8 @@ async fn anthropic_deployments_with_a_mock_response_are_not_translated() {
     let mock = format!("{CLAUDE}, mock_response: mocked");
     let asked = Case::of("m: a").params("a", &mock).ask().await.status(200);
     assert_eq!(asked.answer.said(), "mocked");
-    let stream = open(&asked.world, json!({})).await;
-    assert_eq!(said(&stream.text()), "mocked");
+    let stream = asked.world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "mocked");
     asked.calls("a:0");
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::support::{
@@ -64,15 +64,6 @@ struct Seen {
 }
 
 impl Seen {
-    fn said(&self) -> String {
-        let text = self.stream.text();
-        let content = |event: &str| {
-            let json: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
-            Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
-        };
-        text.split("\n\n").filter_map(content).collect()
-    }
-
     /// All of the answer, with its end and its usage.
     fn is_whole(&self) -> bool {
         let text = self.stream.text();
@@ -80,7 +71,7 @@ impl Seen {
         self.stream.status == 200
             && self.over == Over::Cleanly
             && ended
-            && self.said() == canonical().concat()
+            && self.stream.said() == canonical().concat()
     }
 
     fn has_usage(&self) -> bool {

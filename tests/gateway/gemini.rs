@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     answers as say,
-    case::{Case, World},
-    client::{Stream, request},
+    case::Case,
+    client::request,
     reply::{Part, Reply},
 };
 
@@ -37,24 +37,7 @@ fn error(status: u16, name: &str, message: &str) -> Reply {
 
 /// Returns groups of which these deployments speak Google's dialect.
 fn case(groups: &str, gemini: &str) -> Case {
-    gemini.split_whitespace().fold(Case::of(groups), |case, name| case.params(name, GEMINI))
-}
-
-async fn open(world: &World) -> Stream {
-    let mut stream = world.gateway.stream("m", json!({})).await;
-    stream.rest().await;
-    stream
-}
-
-/// Returns the text of a chat stream.
-fn said(stream: &Stream) -> String {
-    let text = stream.text();
-    let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
-    let content = |event: &str| {
-        let json: Value = serde_json::from_str(event).ok()?;
-        Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
-    };
-    events.filter_map(content).collect()
+    Case::of(groups).params(gemini, GEMINI)
 }
 
 #[tokio::test]
@@ -74,8 +57,8 @@ async fn gemini_receives_its_own_request_and_the_client_a_chat_completion() {
 #[tokio::test]
 async fn gemini_streams_become_chunks_that_end_as_openais_do() {
     let world = case("m: a", "a").always("a", stream(&["Hel", "lo"])).start().await;
-    let stream = open(&world).await;
-    assert_eq!(said(&stream), "Hello");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "Hello");
     let call = world.upstream("a").only();
     assert_eq!(call.target, "/v1beta/models/openai%2Fa-model:streamGenerateContent?alt=sse");
     let text = stream.text();
@@ -129,8 +112,8 @@ async fn gemini_failures_before_the_first_content_are_retried_elsewhere() {
         Reply::events::<&str>([]),
     ] {
         let world = case("m: a b", "a").first("a").always("a", reply).start().await;
-        let stream = open(&world).await;
-        assert_eq!((said(&stream), world.each("a b")), ("b".to_owned(), vec![1, 1]), "{}", stream.text());
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!((stream.said(), world.each("a b")), ("b".to_owned(), vec![1, 1]), "{}", stream.text());
     }
 }
 
@@ -138,8 +121,8 @@ async fn gemini_failures_before_the_first_content_are_retried_elsewhere() {
 async fn gemini_streams_without_a_reason_of_their_end_are_broken() {
     for cut in [words(&["Hel"]), words(&["Hel"]).then(Part::Cut)] {
         let world = case("m: a", "a").always("a", cut).start().await;
-        let stream = open(&world).await;
-        assert_eq!(said(&stream), "Hel");
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!(stream.said(), "Hel");
         assert!(
             stream.text().contains("\"error\"") && !stream.text().contains("[DONE]"),
             "{}",

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     answers as say,
-    case::{Case, World},
-    client::{Stream, request},
+    case::Case,
+    client::request,
     reply::{Part, Reply},
 };
 
@@ -38,24 +38,7 @@ fn stream(said: &[&str]) -> Reply {
 
 /// Returns groups of which these deployments speak Ollama's dialect.
 fn case(groups: &str, ollama: &str) -> Case {
-    ollama.split_whitespace().fold(Case::of(groups), |case, name| case.params(name, OLLAMA))
-}
-
-async fn open(world: &World) -> Stream {
-    let mut stream = world.gateway.stream("m", json!({})).await;
-    stream.rest().await;
-    stream
-}
-
-/// Returns the text of a chat stream.
-fn said(stream: &Stream) -> String {
-    let text = stream.text();
-    let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
-    let content = |event: &str| {
-        let json: Value = serde_json::from_str(event).ok()?;
-        Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
-    };
-    events.filter_map(content).collect()
+    Case::of(groups).params(ollama, OLLAMA)
 }
 
 #[tokio::test]
@@ -74,8 +57,8 @@ async fn ollama_receives_its_own_request_with_options_of_the_file() {
 #[tokio::test]
 async fn ollama_lines_become_chunks() {
     let world = case("m: a", "a").always("a", stream(&["Hel", "lo"])).start().await;
-    let stream = open(&world).await;
-    assert_eq!(said(&stream), "Hello");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "Hello");
     let text = stream.text();
     assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("\"usage\""), "{text}");
     assert!(stream.headers["content-type"].to_str().unwrap().starts_with("text/event-stream"));
@@ -91,8 +74,8 @@ async fn ollama_failures_before_the_first_content_are_retried_elsewhere() {
         Reply::bytes(200, "text/html", "<html>"),
     ] {
         let world = case("m: a b", "a").first("a").always("a", reply).start().await;
-        let stream = open(&world).await;
-        assert_eq!((said(&stream), world.each("a b")), ("b".to_owned(), vec![1, 1]), "{}", stream.text());
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!((stream.said(), world.each("a b")), ("b".to_owned(), vec![1, 1]), "{}", stream.text());
     }
 }
 
@@ -104,8 +87,8 @@ async fn ollama_streams_that_break_after_the_first_content_end_with_an_error() {
         lines([line("Hel"), "{\"error\":\"out of memory\"}\n".to_owned()]),
     ] {
         let world = case("m: a", "a").always("a", broken).start().await;
-        let stream = open(&world).await;
-        assert_eq!(said(&stream), "Hel");
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!(stream.said(), "Hel");
         assert!(
             stream.text().contains("\"error\"") && !stream.text().contains("[DONE]"),
             "{}",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers,
-    client::{Answer, ask, request},
+    client::{Answer, Stream, ask, request},
     gateway::Gateway,
     reply::{Part, Reply},
     upstream::Upstream,
@@ -54,9 +54,9 @@ impl Case {
         self
     }
 
-    /// `litellm_params` of a deployment, as the inside of a flow mapping.
-    pub(crate) fn params(mut self, deployment: &str, yaml: &str) -> Self {
-        self.params.insert(deployment.to_owned(), yaml.to_owned());
+    /// `litellm_params` of these deployments, as the inside of a flow mapping.
+    pub(crate) fn params(mut self, deployments: &str, yaml: &str) -> Self {
+        self.params.extend(deployments.split_whitespace().map(|name| (name.to_owned(), yaml.to_owned())));
         self
     }
 
@@ -198,6 +198,13 @@ impl World {
         let model = more["model"].as_str().unwrap_or(&self.model).to_owned();
         let body = ask(&model, more);
         self.gateway.send(request(Method::POST, "/chat/completions", body, &self.headers)).await
+    }
+
+    /// Asks the first group for a stream, with this added to the body, and reads it to its end.
+    pub(crate) async fn whole_stream(&self, more: Value) -> Stream {
+        let mut stream = self.gateway.stream("m", more).await;
+        stream.rest().await;
+        stream
     }
 
     /// Asks this often, one after the other, and returns the statuses.

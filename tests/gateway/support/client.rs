@@ -121,6 +121,29 @@ impl Stream {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
+
+    /// Returns the data of each event.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let text = self.text();
+        text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect()
+    }
+
+    /// Returns the text of a chat stream.
+    pub(crate) fn said(&self) -> String {
+        let content = |event: String| {
+            let json: Value = serde_json::from_str(&event).ok()?;
+            Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
+        };
+        self.events().into_iter().filter_map(content).collect()
+    }
+
+    /// Returns true if the stream ends with one error event and does not look complete.
+    pub(crate) fn is_honest(&self) -> bool {
+        let events = self.events();
+        let errors = events.iter().filter(|event| event.starts_with("{\"error\"")).count();
+        let last = events.last().is_some_and(|event| event.starts_with("{\"error\""));
+        errors == 1 && last && !self.text().contains("[DONE]")
+    }
 }
 
 /// Calls one server.

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{all, failures};
+use super::failures;
 use crate::support::{
     answers as say,
     case::{Case, World},
@@ -54,7 +54,7 @@ fn faults() -> Vec<Fault> {
 async fn ask(case: Case, status: u16) -> (World, Stream) {
     let case = if status == 408 { case.params("a", "stream_timeout: 0.3") } else { case };
     let world = case.start().await;
-    let stream = all(&world, json!({})).await;
+    let stream = world.whole_stream(json!({})).await;
     (world, stream)
 }
 

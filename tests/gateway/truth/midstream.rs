@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{all, events, failures, is_honest, said};
+use super::failures;
 use crate::support::{
     answers as say,
     case::{Case, World},
@@ -44,8 +44,8 @@ async fn with_header(world: &World, value: &str) -> Stream {
 async fn midstream_another_deployment_continues_a_broken_stream() {
     let case = Case::of("m: a b").first("a").always("a", half(&["one ", "\"two\" "]));
     let world = on(case.always("b", rest(&["three", " four"]))).start().await;
-    let stream = all(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one \"two\" three four");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one \"two\" three four");
     is_whole(&stream.text());
     assert!(stream.text().contains("\"total_tokens\""), "the usage is that of the last");
     let sent = world.upstream("b").only().json();
@@ -60,8 +60,8 @@ async fn midstream_another_deployment_continues_a_broken_stream() {
 async fn midstream_a_fallback_group_continues_after_all_deployments_were_called() {
     let case = Case::of("m: a; n: b").always("a", half(&["one "])).always("b", rest(&["two"]));
     let world = on(case.settings("fallbacks: [{m: [n]}]")).start().await;
-    let stream = all(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one two");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one two");
     is_whole(&stream.text());
     assert_eq!(world.upstream("b").only().json()["messages"][1]["content"], "one ");
 }
@@ -70,8 +70,8 @@ async fn midstream_a_fallback_group_continues_after_all_deployments_were_called(
 async fn midstream_a_second_break_is_continued_with_all_content_so_far() {
     let case = Case::of("m: a; n: b; o: c").always("a", half(&["one "])).always("b", half(&["two "]));
     let world = on(case.always("c", rest(&["three"])).settings("fallbacks: [{m: [n, o]}]")).start().await;
-    let stream = all(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one two three");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one two three");
     is_whole(&stream.text());
     assert_eq!(world.upstream("c").only().json()["messages"][1]["content"], "one two ");
 }
@@ -83,8 +83,8 @@ async fn midstream_a_stall_and_an_error_event_are_continued() {
     {
         let case = Case::of("m: a b").first("a").always("a", fault).params("a", "stream_idle_timeout: 0.3");
         let world = on(case.always("b", rest(&["two"]))).start().await;
-        let stream = all(&world, json!({})).await;
-        assert_eq!(said(&stream.text()), "one two");
+        let stream = world.whole_stream(json!({})).await;
+        assert_eq!(stream.said(), "one two");
         is_whole(&stream.text());
     }
 }
@@ -95,7 +95,7 @@ async fn midstream_an_error_of_the_caller_is_not_continued() {
     let case =
         Case::of("m: a b").first("a").always("a", say::role().and(say::words(&["one "])).and(filtered));
     let world = on(case).start().await;
-    let stream = all(&world, json!({})).await;
+    let stream = world.whole_stream(json!({})).await;
     assert!(stream.text().contains("content_filter"), "{}", stream.text());
     assert_eq!(world.each("a b"), vec![1, 0]);
 }
@@ -106,7 +106,7 @@ async fn midstream_another_deployment_continues_in_a_wildcard_group() {
     let world = on(case.always("b", rest(&["two"]))).start().await;
     let mut stream = world.gateway.client.stream("m/x", json!({})).await;
     stream.rest().await;
-    assert_eq!(said(&stream.text()), "one two");
+    assert_eq!(stream.said(), "one two");
 }
 
 #[tokio::test]
@@ -114,8 +114,8 @@ async fn midstream_another_deployment_continues_in_a_fallback_group() {
     let case = Case::of("m: a; n: b c").first("b").always("a", say::unavailable());
     let case = case.always("b", half(&["one "])).always("c", rest(&["two"]));
     let world = on(case.settings("num_retries: 0, fallbacks: [{m: [n]}]")).start().await;
-    let stream = all(&world, json!({})).await;
-    assert_eq!(said(&stream.text()), "one two");
+    let stream = world.whole_stream(json!({})).await;
+    assert_eq!(stream.said(), "one two");
     is_whole(&stream.text());
 }
 
@@ -123,15 +123,15 @@ async fn midstream_another_deployment_continues_in_a_fallback_group() {
 async fn midstream_fallback_may_be_set_by_the_request_and_is_not_sent_upstream() {
     let case = || Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", rest(&["two"]));
     let world = case().start().await;
-    let stream = all(&world, json!({"midstream_fallback": "continue"})).await;
-    assert_eq!(said(&stream.text()), "one two");
+    let stream = world.whole_stream(json!({"midstream_fallback": "continue"})).await;
+    assert_eq!(stream.said(), "one two");
     for call in world.upstream("a").calls().iter().chain(&world.upstream("b").calls()) {
         assert_eq!(call.json().get("midstream_fallback"), None);
     }
     for refusal in [json!({"midstream_fallback": "off"}), json!({"disable_fallbacks": true})] {
         let world = on(case()).start().await;
-        let stream = all(&world, refusal).await;
-        assert!(is_honest(&stream.text()), "{}", stream.text());
+        let stream = world.whole_stream(refusal).await;
+        assert!(stream.is_honest(), "{}", stream.text());
         assert_eq!(world.calls("b"), 0);
     }
     let wrong = world.gateway.chat("m", json!({"midstream_fallback": "perhaps"})).await;
@@ -142,19 +142,19 @@ async fn midstream_fallback_may_be_set_by_the_request_and_is_not_sent_upstream()
 async fn midstream_a_fallback_that_cannot_continue_is_not_shown() {
     let honest = |stream: &Stream| {
         let text = stream.text();
-        assert!(is_honest(&text), "{text}");
+        assert!(stream.is_honest(), "{text}");
         assert!(text.contains("stream_cut") && text.contains("one "), "the first fault: {text}");
     };
     let refuses = say::error(400, "invalid_request_error", None, "prefill is not supported");
     for other in [refuses, Reply::nothing(Part::Cut), say::chat("not a stream"), say::unavailable()] {
         let case = Case::of("m: a; n: b").always("a", half(&["one "])).always("b", other);
         let world = on(case.settings("num_retries: 0, fallbacks: [{m: [n]}]")).start().await;
-        let stream = all(&world, json!({})).await;
+        let stream = world.whole_stream(json!({})).await;
         honest(&stream);
         assert_eq!(world.calls("b"), 1);
     }
     let world = on(Case::of("m: a").always("a", half(&["one "]))).start().await;
-    honest(&all(&world, json!({})).await);
+    honest(&world.whole_stream(json!({})).await);
     assert_eq!(world.calls("a"), 1, "there is nobody else");
 }
 
@@ -166,8 +166,8 @@ async fn midstream_tool_calls_and_reasoning_are_not_continued() {
     let thoughts = call(json!({"reasoning_content": "let me see"}));
     for fault in [tools, thoughts] {
         let world = on(Case::of("m: a b").first("a").always("a", fault)).start().await;
-        let stream = all(&world, json!({})).await;
-        assert!(is_honest(&stream.text()), "{}", stream.text());
+        let stream = world.whole_stream(json!({})).await;
+        assert!(stream.is_honest(), "{}", stream.text());
         assert_eq!(world.calls("b"), 0);
     }
 }
@@ -176,7 +176,7 @@ async fn midstream_tool_calls_and_reasoning_are_not_continued() {
 async fn midstream_a_stream_with_a_finish_reason_is_not_continued() {
     let script = say::role().and(say::words(&["one"])).and(say::finish()).then(Part::Cut);
     let world = on(Case::of("m: a b").first("a").always("a", script)).start().await;
-    assert!(is_honest(&all(&world, json!({})).await.text()));
+    assert!(world.whole_stream(json!({})).await.is_honest());
     assert_eq!(world.calls("b"), 0);
 }
 
@@ -199,7 +199,7 @@ async fn midstream_restart_repeats_the_whole_stream_after_its_mark() {
 async fn midstream_restart_needs_the_header_of_the_client() {
     let case = Case::of("m: a b").first("a").always("a", half(&["one "])).always("b", rest(&["all"]));
     let world = case.router("midstream_fallback: restart").start().await;
-    assert!(is_honest(&all(&world, json!({})).await.text()));
+    assert!(world.whole_stream(json!({})).await.is_honest());
     assert!(with_header(&world, "restart").await.text().contains(": tollgate restart"));
     assert!(world.gateway.said().contains("x-tollgate-midstream"), "{}", world.gateway.said());
 }
@@ -207,9 +207,9 @@ async fn midstream_restart_needs_the_header_of_the_client() {
 #[tokio::test]
 async fn midstream_a_whole_stream_is_passed_on_unchanged() {
     let world = on(Case::of("m: a").always("a", rest(&["x", "y"]))).start().await;
-    let stream = all(&world, json!({})).await;
+    let stream = world.whole_stream(json!({})).await;
     assert_eq!(stream.seen, rest(&["x", "y"]).body());
-    assert_eq!(events(&stream.text()).len(), 6);
+    assert_eq!(stream.events().len(), 6);
 }
 
 #[tokio::test]

@@ -7,12 +7,7 @@ mod midstream;
 mod plain;
 mod usage;
 
-use serde_json::Value;
-
-use crate::support::{
-    case::World,
-    client::{Client, Stream},
-};
+use crate::support::{case::World, client::Client};
 
 /// Returns the value of the metrics line with this beginning.
 async fn counter(world: &World, line: &str) -> i64 {
@@ -30,32 +25,4 @@ async fn failures(world: &World, group: &str, deployment: &str) -> i64 {
     let counts = text.lines().filter(|line| line.starts_with(&start));
     let failed = counts.filter(|line| !line.contains("\"success\"") && !line.contains("\"cancelled\""));
     failed.map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap()).sum()
-}
-
-/// Asks for a stream and reads it to its end.
-async fn all(world: &World, more: Value) -> Stream {
-    let mut stream = world.gateway.stream("m", more).await;
-    stream.rest().await;
-    stream
-}
-
-/// The data of each event.
-fn events(text: &str) -> Vec<&str> {
-    text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
-}
-
-/// Returns the text of a chat stream.
-fn said(text: &str) -> String {
-    let content = |event: &str| {
-        let json: Value = serde_json::from_str(event).ok()?;
-        Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
-    };
-    events(text).into_iter().filter_map(content).collect()
-}
-
-/// Asserts that the stream ends with one error event and does not look complete.
-fn is_honest(text: &str) -> bool {
-    let errors = events(text).iter().filter(|event| event.starts_with("{\"error\"")).count();
-    let last = events(text).last().is_some_and(|event| event.starts_with("{\"error\""));
-    errors == 1 && last && !text.contains("[DONE]")
 }

@@ -103,10 +103,10 @@ async fn pings_keep_a_stream_alive_unless_pings_keep_alive_is_false() {
     let script = say::role().and(say::words(&["x"])).and(pings()).and(say::finish()).and(say::done());
     let case = || Case::of("m: a").always("a", script.clone()).params("a", "stream_idle_timeout: 0.8");
     let thinking = case().start().await;
-    assert_eq!(super::all(&thinking, json!({})).await.seen, script.body());
+    assert_eq!(thinking.whole_stream(json!({})).await.seen, script.body());
     let stuck = case().router("pings_keep_alive: false").start().await;
-    let text = super::all(&stuck, json!({})).await.text();
-    assert!(super::is_honest(&text) && text.contains("idle_timeout"), "{text}");
+    let stream = stuck.whole_stream(json!({})).await;
+    assert!(stream.is_honest() && stream.text().contains("idle_timeout"), "{}", stream.text());
 }
 
 #[tokio::test]
