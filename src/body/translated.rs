@@ -1,7 +1,7 @@
 //! A body that is translated to the client's dialect: [`TranslatedBody`].
 //!
-//! It is below everything that watches a response: Peek, the timeouts, the token accounting and the transcript see the
-//! client's dialect only. An error is passed on in the upstream's words, so that it is classified as it was sent.
+//! The translation is below everything that watches a response: Peek, the timeouts, the token accounting and the transcript
+//! see the client's dialect only. An error is passed on in the upstream's words, so that it is classified as it was sent.
 //!
 //! The first bytes decide the form of the upstream's body. Either form becomes the one that the client requested.
 

@@ -1,4 +1,4 @@
-//! One limit of a ledger: [`LimitState`].
+//! The state of one limit of a ledger: [`LimitState`].
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What each live replica of a limit has, and should have: [`Standing`].
+//! The permits that each live replica of a limit holds, and its target: [`Standing`].
 
 use std::collections::BTreeMap;
 

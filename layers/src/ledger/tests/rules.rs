@@ -1,4 +1,4 @@
-//! One test for each rule of the ledger.
+//! Tests of the rules of the ledger, one for each.
 
 use std::time::Duration;
 
