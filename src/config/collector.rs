@@ -188,13 +188,9 @@ fn arize(variable: Variables<'_>) -> Result<Collector, NoCollector> {
     let (name, base) = first(&["ARIZE_ENDPOINT", "ARIZE_HTTP_ENDPOINT"], variable)
         .unwrap_or_else(|| ("ARIZE_ENDPOINT", "https://otlp.arize.com/v1".to_owned()));
     let base = base.trim_end_matches('/');
-    let collector = match name {
-        // The path of a gRPC address counts for nothing.
-        "ARIZE_ENDPOINT" => {
-            Collector::new("arize", OtlpProtocol::Grpc, base.strip_suffix("/v1").unwrap_or(base))
-        }
-        _ => Collector::new("arize", OtlpProtocol::Http, base.strip_suffix("/v1").unwrap_or(base)),
-    };
+    // The path of a gRPC address counts for nothing.
+    let protocol = if name == "ARIZE_ENDPOINT" { OtlpProtocol::Grpc } else { OtlpProtocol::Http };
+    let collector = Collector::new("arize", protocol, base.strip_suffix("/v1").unwrap_or(base));
     let mut collector = collector.ok_or(NoCollector::Variable(name))?;
     if let Some(project) = variable("ARIZE_PROJECT_NAME") {
         collector.attributes.push(("openinference.project.name", project.clone()));

@@ -273,7 +273,7 @@ impl<'a> DiagnosticSink<'a> {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<usize> {
-        let text = (self.open)(path)?;
+        let text = self.read(path)?;
         self.sources.push((path.display().to_string().into(), Source::new(&text)));
         Ok(self.sources.len() - 1)
     }

@@ -1,7 +1,10 @@
 //! Files that a configuration includes, merged as in LiteLLM: lists are concatenated, any other section of an included file
 //! replaces the section of the same name.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{
     error::DiagnosticSink,
@@ -75,6 +78,26 @@ impl Files {
 /// Returns the path of a file that another file names, relative to the folder of that file.
 pub(super) fn resolve(file: &Path, name: &Path) -> PathBuf {
     normal(&file.parent().unwrap_or(Path::new("")).join(name))
+}
+
+/// Opens the file that a value names, relative to the folder of the file with the value. Returns its path, too.
+pub(super) fn open_named<'a, T>(
+    (node, name): (&Node, &Path),
+    what: &str,
+    sink: &mut DiagnosticSink<'a>,
+    open: impl FnOnce(&mut DiagnosticSink<'a>, &Path) -> io::Result<T>,
+) -> Option<(PathBuf, T)> {
+    let path = resolve(Path::new(&*sink.name(node.at.file)), name);
+    match open(sink, &path) {
+        Ok(file) => Some((path, file)),
+        Err(error) => {
+            let path = path.display().to_string();
+            let path = keys::redact(&path);
+            sink.error(&node.at, format!("the {what} `{path}` cannot be read: {error}"))
+                .help("a relative name starts at the folder of this file");
+            None
+        }
+    }
 }
 
 /// Returns the path without `.` and `..`, so that a file has one path.

@@ -24,17 +24,7 @@ pub(super) fn load(general: &mut Section, env: &Environment<'_>, sink: &mut Diag
 }
 
 fn read(node: &Node, name: &Path, sink: &mut DiagnosticSink<'_>) -> Option<Node> {
-    let path = include::resolve(Path::new(&*sink.name(node.at.file)), name);
-    let file = match sink.open(&path) {
-        Ok(file) => file,
-        Err(error) => {
-            let path = path.display().to_string();
-            let path = keys::redact(&path);
-            sink.error(&node.at, format!("the file of keys `{path}` cannot be read: {error}"))
-                .help("a relative name starts at the folder of this file");
-            return None;
-        }
-    };
+    let (path, file) = include::open_named((node, name), "file of keys", sink, DiagnosticSink::open)?;
     let list = yaml::parse(file, sink)?;
     if !matches!(list.value, Value::List(_) | Value::Null) {
         // Not at its location in the file: the line may be a key.

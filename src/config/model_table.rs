@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     error::DiagnosticSink,
-    include, keys,
+    include,
     read::{self, Section},
     yaml::{self, Node},
 };
@@ -22,17 +22,8 @@ impl ModelTable {
 
     fn read(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Self> {
         let name = read::text(node, sink)?;
-        let path = include::resolve(Path::new(&*sink.name(node.at.file)), Path::new(&name));
-        let file = match sink.open(&path) {
-            Ok(file) => file,
-            Err(error) => {
-                let path = path.display().to_string();
-                let path = keys::redact(&path);
-                sink.error(&node.at, format!("the table of models `{path}` cannot be read: {error}"))
-                    .help("a relative name starts at the folder of this file");
-                return None;
-            }
-        };
+        let named = (node, Path::new(&name));
+        let (_, file) = include::open_named(named, "table of models", sink, DiagnosticSink::open)?;
         let root = yaml::parse(file, sink)?;
         let models = read::map(&root, sink)?.iter();
         let of = |node: &Node, sink: &mut DiagnosticSink<'_>| Section::of(node.clone(), "a model", sink);

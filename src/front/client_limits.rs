@@ -85,12 +85,14 @@ impl ClientLimits {
         if let Some(model) = client.first_denied(&request) {
             return Err(Error::ModelDenied(Arc::clone(model)));
         }
-        let budgets = [client.budget.clone(), self.budget.clone()];
-        for (budget, kind) in budgets.iter().zip([KeyLimitKind::Budget, KeyLimitKind::GatewayBudget]) {
+        for (budget, kind) in [
+            (&client.budget, KeyLimitKind::Budget as fn(f64) -> _),
+            (&self.budget, KeyLimitKind::GatewayBudget),
+        ] {
             budget.as_ref().map_or(Ok(()), |budget| check(budget, kind))?;
         }
         let spending = request.context.spending.clone().unwrap_or_default();
-        let tracking = ClientTracking { spending, client: Arc::clone(client), budgets };
+        let tracking = ClientTracking { spending, client: Arc::clone(client), budget: self.budget.clone() };
         let meters = client.meters.clone();
         let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(tracking).with_cost(cost);
         let (mut quota, now) = (quota.layer(self.tree.clone()), Instant::now());
@@ -128,12 +130,14 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
 struct ClientTracking {
     spending: Arc<Spending>,
     client: Arc<Client>,
-    budgets: [Option<Arc<Budget>>; 2],
+    /// The budget of the gateway.
+    budget: Option<Arc<Budget>>,
 }
 
 impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
     fn track(&self, quota: QuotaGuard, result: Result<Response, Error>) -> Result<Response, Error> {
-        let costs = (self.budgets.clone(), Some(self.client.metrics.nanodollars()));
+        let budgets = [self.client.budget.clone(), self.budget.clone()];
+        let costs = (budgets, Some(self.client.metrics.nanodollars()));
         let charge = ClientCharge::new(Some(quota), Arc::clone(&self.spending), costs);
         BodyOutcome.track(Box::new(charge), result)
     }

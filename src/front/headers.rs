@@ -112,8 +112,13 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Replaces the response's headers by those for the client, and adds those that describe the request's course.
-pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_upstreams: bool) {
+/// Replaces the response's headers by those for the client, and adds those that describe the request's course: with the
+/// address of the upstream, and with the cost if that is requested or the client has a key.
+pub(crate) fn write(
+    response: &mut Response,
+    context: &RequestContext,
+    (expose_upstreams, response_cost): (bool, bool),
+) {
     let mut headers = client_headers(std::mem::take(response.headers_mut()));
     if let Some(origin) = response.body().origin() {
         headers.insert(MODEL_ID, origin.deployment.clone());
@@ -139,7 +144,7 @@ pub(crate) fn write(response: &mut Response, context: &RequestContext, expose_up
     if outcome.class() != Class::Success {
         write_failure(&mut headers, context, outcome);
     }
-    if let Some(spending) = context.spending.as_ref().filter(|_| context.states_cost) {
+    if let Some(spending) = context.spending.as_ref().filter(|_| response_cost || context.client.is_some()) {
         write_cost(&mut headers, response, spending);
     }
     if let Some(client) = &context.client {

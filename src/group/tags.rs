@@ -12,12 +12,12 @@ use tollgate_layers::{
     Endpoint,
     endpoint::{CapacityListener, EndpointWeight, Horizon, NoCapacity, NoCapacityReason, Score},
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 use super::ArcService;
 use crate::{
     Error,
-    body::{BoxResponseFuture, Response},
+    body::BoxResponseFuture,
     config::{Group, TagRules},
     request::Request,
 };
@@ -28,30 +28,6 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Returns the tags of a request.
 pub(crate) fn tags(request: &Request) -> &[Box<str>] {
     request.info.overrides.tags.as_ref().map_or(&[], |tags| tags.all())
-}
-
-/// A service that refuses a request with tags for which the group has no deployment.
-#[derive(Clone, Debug)]
-struct TagCheck {
-    rules: Arc<TagRules>,
-    inner: ArcService,
-}
-
-impl Service<Request> for TagCheck {
-    type Response = Response;
-    type Error = Error;
-    type Future = BoxResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> BoxResponseFuture {
-        if self.rules.admits_any(tags(&request)) {
-            return self.inner.call(request);
-        }
-        Box::pin(ready(Err(Error::TagsDenied(Arc::clone(request.group())))))
-    }
 }
 
 /// An endpoint without capacity for requests with other tags.
@@ -77,13 +53,24 @@ impl<S> Tagged<S> {
         };
         let deployments = deployments.into_iter().enumerate();
         let deployments = deployments.map(|(index, inner)| Self { inner, rules: Arc::clone(rules), index });
-        let inner = tagged(deployments.collect());
-        ArcService::layer().layer(TagCheck { rules: Arc::clone(rules), inner })
+        let (inner, rules) = (tagged(deployments.collect()), Arc::clone(rules));
+        ArcService::layer().layer(service_fn(move |request: Request| -> BoxResponseFuture {
+            if rules.admits_any(tags(&request)) {
+                return inner.call(request);
+            }
+            Box::pin(ready(Err(Error::TagsDenied(Arc::clone(request.group())))))
+        }))
+    }
+
+    fn admits(&self, request: &Request) -> bool {
+        self.rules.admits(self.index, tags(request))
     }
 
     fn check(&self, request: &Request, now: Instant) -> Result<(), NoCapacity> {
-        let refusal = NoCapacity { until: now + NEVER, reason: NoCapacityReason::RateLimit };
-        if self.rules.admits(self.index, tags(request)) { Ok(()) } else { Err(refusal) }
+        if self.admits(request) {
+            return Ok(());
+        }
+        Err(NoCapacity { until: now + NEVER, reason: NoCapacityReason::RateLimit })
     }
 }
 
@@ -117,11 +104,11 @@ impl<S: Endpoint<Request>> Endpoint<Request> for Tagged<S> {
     }
 
     fn slots(&self, request: &Request, horizon: Horizon) -> u64 {
-        self.check(request, horizon.now).map_or(0, |()| self.inner.slots(request, horizon))
+        if self.admits(request) { self.inner.slots(request, horizon) } else { 0 }
     }
 
     fn record_unmet(&self, request: &Request) {
-        if self.check(request, Instant::now()).is_ok() {
+        if self.admits(request) {
             self.inner.record_unmet(request);
         }
     }

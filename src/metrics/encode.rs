@@ -16,14 +16,14 @@ impl Metrics {
         let gateway = vec![(Vec::new(), self.gateway())];
         let groups = snapshot(&self.inner.groups);
         let (deployments, keys) = (snapshot(&self.inner.deployments), snapshot(&self.inner.keys));
+        let rejected = Some(&*self.inner.rejected);
         let scopes = [
-            ("tollgate_requests", "calls of models by clients", &gateway),
-            ("tollgate_group_requests", "requests that reached a group", &groups),
-            ("tollgate_key_requests", "calls of models with a client key", &keys),
-            ("tollgate_deployment_attempts", "attempts on a deployment", &deployments),
+            ("tollgate_requests", "calls of models by clients", &gateway, rejected),
+            ("tollgate_group_requests", "requests that reached a group", &groups, None),
+            ("tollgate_key_requests", "calls of models with a client key", &keys, None),
+            ("tollgate_deployment_attempts", "attempts on a deployment", &deployments, None),
         ];
-        for (index, (name, of, scopes)) in scopes.into_iter().enumerate() {
-            let rejected = (index == 0).then_some(&*self.inner.rejected);
+        for (name, of, scopes, rejected) in scopes {
             ScopeFamilies { name, of, scopes, rejected }.encode(writer);
         }
         let help = "Cost of the attempts on a deployment, in US dollars, where costs are read.";

@@ -34,8 +34,6 @@ pub(crate) struct RequestContext {
     pub draft: Option<Arc<Draft>>,
     /// The tokens and the cost of all attempts, where they are read.
     pub spending: Option<Arc<Spending>>,
-    /// True if the response states its cost.
-    pub states_cost: bool,
     /// The permit of the body's memory, released with the last clone of the request.
     pub buffered: Option<OwnedSemaphorePermit>,
     upstream_nanos: AtomicU64,
@@ -80,7 +78,6 @@ impl RequestContext {
             client: None,
             draft: None,
             spending: None,
-            states_cost: false,
             buffered: None,
             upstream_nanos: AtomicU64::new(0),
             cause: AtomicU8::new(0),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::{
     UpstreamTls,
     error::DiagnosticSink,
-    include, keys,
+    include,
     raw::RawConfig,
     read,
     upstream_tls::Trust,
@@ -92,15 +92,6 @@ fn trust(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Trust> {
 /// Returns the text of the file that a value names.
 fn pem(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<String> {
     let name = read::text(node, sink)?;
-    let path = include::resolve(Path::new(&*sink.name(node.at.file)), Path::new(&name));
-    match sink.read(&path) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let path = path.display().to_string();
-            let path = keys::redact(&path);
-            sink.error(&node.at, format!("the file of certificates `{path}` cannot be read: {error}"))
-                .help("a relative name starts at the folder of this file");
-            None
-        }
-    }
+    let read = |sink: &mut DiagnosticSink<'_>, path: &Path| sink.read(path);
+    include::open_named((node, Path::new(&name)), "file of certificates", sink, read).map(|(_, text)| text)
 }

@@ -139,10 +139,9 @@ where
                 share.wait().await?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
-            context.states_cost = inner.response_cost || client.is_some();
             context.spending = match &draft {
                 Some(draft) => Some(draft.spending()),
-                None => (context.states_cost || inner.has_budget).then(Arc::default),
+                None => (inner.response_cost || inner.has_budget || client.is_some()).then(Arc::default),
             };
             (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
@@ -157,7 +156,7 @@ where
                 },
             };
             let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
-            headers::write(&mut response, &context, inner.expose_upstreams);
+            headers::write(&mut response, &context, (inner.expose_upstreams, inner.response_cost));
             if inner.server_timing {
                 timing::write(response.headers_mut(), &context);
             }
