@@ -64,7 +64,11 @@ impl Acquire {
                 // away as the request may wait.
                 let now = Instant::now();
                 let request = shared.pick_request((req, attempts), *this.directive, shared.expires(req, now));
-                match shared.arrive(&request, now, picked) {
+                let arrived = shared.arrive(&request, now, picked);
+                if !matches!(arrived, Ok(Step::Call)) {
+                    shared.record_unmet(&request);
+                }
+                match arrived {
                     Ok(Step::Call) => return Poll::Ready(Ok(())),
                     Ok(Step::Sleep(_)) => {}
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
@@ -134,7 +138,6 @@ impl<S, T, R> Shared<S, T, R> {
         S: Endpoint<Req>,
     {
         if let Some(waiting) = self.queue.waiting_before(now) {
-            self.record_unmet(request);
             if request.directive == Directive::Untried {
                 return Err(self.refuse(request, None, None));
             }
@@ -148,14 +151,8 @@ impl<S, T, R> Shared<S, T, R> {
         }
         match self.picker.pick(request, now, picked) {
             Pick::Picked => Ok(Step::Call),
-            Pick::Later(at) => {
-                self.record_unmet(request);
-                Ok(Step::Sleep(at))
-            }
-            Pick::Never(at) => {
-                self.record_unmet(request);
-                Err(self.refuse(request, None, at))
-            }
+            Pick::Later(at) => Ok(Step::Sleep(at)),
+            Pick::Never(at) => Err(self.refuse(request, None, at)),
         }
     }
 

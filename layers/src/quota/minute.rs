@@ -57,7 +57,12 @@ impl MinuteMeter {
     /// Sets the limit, of which a lease allows a part.
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
-        self.permits = self.lease.as_ref().map_or(limit, |lease| lease.permits().min(limit));
+        self.enforce();
+    }
+
+    /// Sets the permits after a change of the limit or of the lease.
+    pub(super) fn enforce(&mut self) {
+        self.permits = self.lease.as_ref().map_or(self.limit, |lease| lease.permits().min(self.limit));
     }
 
     /// Returns the used part of the permits, 0.0 to 1.0.

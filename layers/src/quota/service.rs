@@ -166,7 +166,7 @@ where
             None => match self.kept.meters.reserve(self.cost.get(&req), Instant::now()) {
                 Ok(reserved) => reserved,
                 Err(full) => {
-                    self.kept.meters.record_unmet(self.cost.get(&req));
+                    self.kept.meters.record_unmet(|| self.cost.get(&req));
                     return ResponseFuture::refused(Exhausted::at(full.until), self.track.clone());
                 }
             },
@@ -206,7 +206,7 @@ where
     }
 
     fn record_unmet(&self, req: &Req) {
-        self.kept.meters.record_unmet(self.cost.get(req));
+        self.kept.meters.record_unmet(|| self.cost.get(req));
     }
 
     fn subscribe(&self, listener: &Weak<dyn CapacityListener>) {

@@ -76,10 +76,9 @@ impl Meters {
         at.map(|at| self.instant(at))
     }
 
-    /// Gives back permits that are free and not wanted here. Returns true if there were some.
-    pub(crate) fn give_back(&self) -> bool {
-        let give = |kind| self.change(|state, now| state.give_back(kind, now));
-        LimitKind::ALL.map(give).contains(&true)
+    /// Gives back permits that are free and not wanted here.
+    pub(crate) fn give_back(&self) {
+        self.change(|state, now| LimitKind::ALL.into_iter().for_each(|kind| state.give_back(kind, now)));
     }
 
     /// Returns the end of the server hold, if that has not passed.
@@ -99,11 +98,11 @@ impl Meters {
         self.reserve(cost, Instant::now()).ok().and_then(super::reservation::Reservation::spend)
     }
 
-    /// Records a call that found no capacity on arrival.
-    pub(crate) fn record_unmet(&self, cost: impl Into<Cost>) {
+    /// Records a call that found no capacity on arrival. Its cost is asked for only if the limits are shared.
+    pub(crate) fn record_unmet<T: Into<Cost>>(&self, cost: impl FnOnce() -> T) {
         if self.shared().changed.is_set() {
-            let now = self.now();
-            self.state().record_unmet(cost.into().total(), now);
+            let (cost, now) = (cost().into().total(), self.now());
+            self.state().record_unmet(cost, now);
             self.shared().changed.notify();
         }
     }

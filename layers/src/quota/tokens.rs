@@ -66,7 +66,7 @@ impl TokenMeter {
         if let Some(lease) = &mut self.minute.lease {
             lease.refused(self.minute.limit);
         }
-        self.minute.set_limit(self.minute.limit);
+        self.minute.enforce();
     }
 
     /// Returns the tokens of the last minute.

@@ -134,7 +134,7 @@ impl LimitState {
         let standing = Standing::new(&self.records, self.rule.window, shared);
         let Some(place) = standing.place(replica) else {
             // The replica counts over another window, or has shut down.
-            let due = if freed { standing.first_waiting() } else { None };
+            let due = if freed { standing.first_waiting(None) } else { None };
             return Response { lease: self.closed(), due: due.into_iter().collect() };
         };
         let is_frozen = self.recovering && shared.now < self.born + shared.grace;
@@ -150,7 +150,7 @@ impl LimitState {
         };
         let mut due = standing.due(place, granted);
         if freed && !is_frozen && standing.has_unassigned(granted) {
-            due.extend(standing.first_waiting_but(place));
+            due.extend(standing.first_waiting(Some(place)));
         }
         if let Some(record) = self.records.get_mut(&replica) {
             record.grant(granted, shared.now);

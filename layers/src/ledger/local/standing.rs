@@ -83,7 +83,7 @@ impl<'a> Standing<'a> {
 
     /// Returns true if another replica waits for permits.
     pub(super) fn others_wait(&self, place: usize) -> bool {
-        self.others(place).any(|other| self.record(other).waits())
+        self.longest_waiting(Some(place)).is_some()
     }
 
     /// Returns true if permits are left after this grant.
@@ -108,19 +108,13 @@ impl<'a> Standing<'a> {
         above.map(|other| self.live[other].0).collect()
     }
 
-    /// Returns the replica that has waited longest.
-    pub(super) fn first_waiting(&self) -> Option<ReplicaId> {
-        self.longest_waiting().map(|first| self.live[first].0)
+    /// Returns the replica that has waited longest, without the one at `but`.
+    pub(super) fn first_waiting(&self, but: Option<usize>) -> Option<ReplicaId> {
+        self.longest_waiting(but).map(|first| self.live[first].0)
     }
 
-    /// Returns the other replica that has waited longest.
-    pub(super) fn first_waiting_but(&self, place: usize) -> Option<ReplicaId> {
-        let waiting = self.others(place).filter(|other| self.record(*other).waits());
-        waiting.min_by_key(|other| self.order(*other)).map(|first| self.live[first].0)
-    }
-
-    fn longest_waiting(&self) -> Option<usize> {
-        let waiting = (0..self.live.len()).filter(|i| self.record(*i).waits());
+    fn longest_waiting(&self, but: Option<usize>) -> Option<usize> {
+        let waiting = (0..self.live.len()).filter(|i| Some(*i) != but && self.record(*i).waits());
         waiting.min_by_key(|i| self.order(*i))
     }
 
@@ -183,7 +177,7 @@ impl<'a> Standing<'a> {
     /// the first of them: it would wait for ever otherwise.
     fn divide_scarce(&mut self, total: u64) {
         let (mut rest, mut needs) = (self.available, total);
-        let first = self.longest_waiting();
+        let first = self.longest_waiting(None);
         self.expensive = first.filter(|i| self.record(*i).cost > share(self.record(*i).need, rest, needs));
         if let Some(first) = self.expensive {
             let record = self.record(first);

@@ -1,7 +1,7 @@
 //! The data of a ledger, without a clock: [`LedgerState`].
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap},
     task::Waker,
 };
 
@@ -94,15 +94,10 @@ impl LedgerState {
             generation: self.generation,
             heard: &self.heard,
         };
-        let limit = match self.limits.entry(report.key.clone()) {
-            Entry::Occupied(entry) if entry.get().has_expired(now) => {
-                let limit = entry.into_mut();
-                *limit = LimitState::new(report, now);
-                limit
-            }
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(LimitState::new(report, now)),
-        };
+        let limit = self.limits.entry(report.key.clone()).or_insert_with(|| LimitState::new(report, now));
+        if limit.has_expired(now) {
+            *limit = LimitState::new(report, now);
+        }
         let Response { lease, due } = limit.report(request, report, &shared);
         if !due.is_empty() {
             let event = Event::SyncDue { key: report.key.clone() };

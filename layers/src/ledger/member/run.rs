@@ -150,8 +150,8 @@ impl<L: Ledger> Future for Syncing<L> {
                 });
             }
             match this.member.next_request(cx) {
-                Ok(outgoing) => {
-                    let exchange = Exchange::new(this.ledger, outgoing.request.clone(), outgoing.deadline);
+                Ok((request, outgoing)) => {
+                    let exchange = Exchange::new(this.ledger, request, outgoing.deadline);
                     this.exchange.set(Some(exchange));
                     *this.outgoing = Some(outgoing);
                 }
@@ -166,7 +166,7 @@ impl<L: Ledger> Future for Syncing<L> {
 
 impl Member {
     /// Returns the next sync if one is due; otherwise the time at which one may be due. The task is woken by a change.
-    fn next_request(&self, cx: &Context<'_>) -> Result<Outgoing, Instant> {
+    fn next_request(&self, cx: &Context<'_>) -> Result<(SyncRequest, Outgoing), Instant> {
         self.shared.changes().waker = Some(cx.waker().clone());
         let changes = self.take_changes();
         self.with(|state, now| {

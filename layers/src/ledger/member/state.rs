@@ -77,9 +77,10 @@ struct Contact {
 /// A sync that was sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) request: SyncRequest,
     pub(super) deadline: Instant,
     sent: Instant,
+    /// The number of events in it.
+    events: usize,
     /// The endpoint and the limit of each report.
     reported: Vec<Reported>,
 }
@@ -188,7 +189,7 @@ impl MemberState {
     ///
     /// # Errors
     /// Returns the time at which one may be due.
-    pub(super) fn next_request(&mut self, now: Instant) -> Result<Outgoing, Instant> {
+    pub(super) fn next_request(&mut self, now: Instant) -> Result<(SyncRequest, Outgoing), Instant> {
         self.stop_if_expired(now);
         if let Some((retry_at, _)) = self.contact.retry.filter(|(at, _)| *at > now) {
             return Err(self.stop_at().map_or(retry_at, |stop_at| stop_at.min(retry_at)));
@@ -239,7 +240,7 @@ impl MemberState {
         reports
     }
 
-    fn outgoing(&mut self, reports: Vec<(Reported, Report)>, now: Instant) -> Outgoing {
+    fn outgoing(&mut self, reports: Vec<(Reported, Report)>, now: Instant) -> (SyncRequest, Outgoing) {
         self.seq += 1;
         let (reported, reports) = reports.into_iter().unzip();
         let aged = |(at, event): &(Instant, Event)| event.after(now.saturating_duration_since(*at));
@@ -254,7 +255,8 @@ impl MemberState {
         };
         let deadline = now + self.config.timeout;
         let deadline = self.stop_at().map_or(deadline, |stop_at| stop_at.min(deadline));
-        Outgoing { request, deadline, sent: now, reported }
+        let outgoing = Outgoing { deadline, sent: now, events: request.events.len(), reported };
+        (request, outgoing)
     }
 
     /// Returns the last requests of this replica.
@@ -266,7 +268,7 @@ impl MemberState {
         let mut requests = Vec::new();
         loop {
             let rest = reports.split_off(reports.len().min(ENOUGH_REPORTS));
-            let request = self.outgoing(mem::replace(&mut reports, rest), now).request;
+            let (request, _) = self.outgoing(mem::replace(&mut reports, rest), now);
             requests.push(SyncRequest { leaving: true, events: Vec::new(), ..request });
             if reports.is_empty() {
                 return requests;

@@ -14,9 +14,8 @@ impl MeterState {
             requests.share_among(replicas);
         }
         if let Some(tokens) = self.tokens.as_mut().filter(|tokens| tokens.minute.lease.is_none()) {
-            let limit = tokens.minute.limit;
-            tokens.minute.lease = Some(Box::new(LeaseState::new(limit / replicas)));
-            tokens.minute.set_limit(limit);
+            tokens.minute.lease = Some(Box::new(LeaseState::new(tokens.minute.limit / replicas)));
+            tokens.minute.enforce();
         }
         let limit = self.limits.in_flight.filter(|_| self.in_flight.lease.is_none());
         if let Some(limit) = limit {
@@ -111,14 +110,12 @@ impl MeterState {
         self.lease(kind)?.return_at(used, next, now)
     }
 
-    /// Gives back idle permits. Returns true if there were some.
-    pub(in crate::quota) fn give_back(&mut self, kind: LimitKind, now: u64) -> bool {
+    /// Gives back idle permits.
+    pub(in crate::quota) fn give_back(&mut self, kind: LimitKind, now: u64) {
         let used = self.used_of(kind, now);
-        let given = self.lease(kind).is_some_and(|lease| lease.give_back(used, now));
-        if given {
+        if self.lease(kind).is_some_and(|lease| lease.give_back(used, now)) {
             self.enforce(kind);
         }
-        given
     }
 
     pub(in crate::quota) fn lease(&mut self, kind: LimitKind) -> Option<&mut LeaseState> {
@@ -133,10 +130,7 @@ impl MeterState {
     pub(super) fn enforce(&mut self, kind: LimitKind) {
         match kind {
             LimitKind::Requests => self.requests.iter_mut().for_each(|requests| requests.enforce()),
-            LimitKind::Tokens => self.tokens.iter_mut().for_each(|tokens| {
-                let limit = tokens.minute.limit;
-                tokens.minute.set_limit(limit);
-            }),
+            LimitKind::Tokens => self.tokens.iter_mut().for_each(|tokens| tokens.minute.enforce()),
             LimitKind::InFlight => self.in_flight.set_limit(self.limits.in_flight),
         }
     }

@@ -28,7 +28,7 @@ impl MemberState {
         contact.replicas = response.replicas;
         contact.syncs += 1;
         (contact.retry, contact.stopped) = (None, None);
-        self.outbox.drain(..outgoing.request.events.len().min(self.outbox.len()));
+        self.outbox.drain(..outgoing.events.min(self.outbox.len()));
         for (reported, lease) in outgoing.reported.iter().zip(response.leases) {
             let short = 5 * self.config.heartbeat;
             self.hurries |= !lease.window.is_zero() && lease.window < short;
