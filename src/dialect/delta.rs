@@ -3,7 +3,7 @@
 use super::json::{Json, Text};
 
 /// A piece of a response in no dialect. A piece that continues a part belongs to the part that began last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Delta<'a> {
     /// The beginning: the upstream's id of the response, and its name of the model.
     Start {
@@ -33,22 +33,12 @@ pub(crate) enum Delta<'a> {
 }
 
 /// The source of the text before it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Citation<'a> {
     /// A web page.
     Page { url: Text<'a>, title: Text<'a> },
     /// A place in a document, in the vendor's words.
     Vendor(Json<'a>),
-}
-
-impl PartialEq for Citation<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Page { url, title }, Self::Page { url: u, title: t }) => (url, title) == (u, t),
-            (Self::Vendor(json), Self::Vendor(other)) => json.get() == other.get(),
-            _ => false,
-        }
-    }
 }
 
 /// The reason why a response ended.
@@ -77,7 +67,7 @@ pub(crate) struct Usage {
 }
 
 /// A complete response in no dialect: the fold of its deltas.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub id: String,
     pub model: String,
@@ -87,7 +77,7 @@ pub(crate) struct Answer {
 }
 
 /// A part of an [`Answer`].
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum AnswerPart {
     Text(String),
     Thinking {
@@ -166,4 +156,17 @@ impl From<&Citation<'_>> for AnswerPart {
             Citation::Vendor(json) => Self::Citation(json.get().to_owned()),
         }
     }
+}
+
+/// Gives text to `sink`, unless it is empty.
+pub(super) fn send<'a>(text: Text<'a>, delta: fn(Text<'a>) -> Delta<'a>, sink: &mut impl FnMut(&Delta<'_>)) {
+    if !text.is_empty() {
+        sink(&delta(text));
+    }
+}
+
+/// Returns the id of a call, made of the response's id and the number of the call if the upstream has given none.
+pub(super) fn call_id<'a>(given: Option<Text<'a>>, response: Option<&str>, call: usize) -> Text<'a> {
+    let made = || format!("call_{}_{call}", response.unwrap_or_default()).into();
+    given.filter(|id| !id.is_empty()).unwrap_or_else(made)
 }

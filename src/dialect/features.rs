@@ -94,10 +94,14 @@ const DEFAULTS: [(&str, &[&str]); 7] = [
 ];
 
 impl Parameters {
-    /// Refuses a parameter that is not translated, unless it is dropped.
-    pub(super) fn check(&self, others: &[Member<'_>], drop: bool) -> Result<(), Refusal> {
-        let is_refused =
-            |(name, value): &&Member<'_>| !self.is_native(name) && !self.is_harmless(name, value);
+    /// Refuses a parameter that is neither translated nor one of the upstream's own that `is_sent`, unless it is dropped.
+    pub(super) fn check(
+        &self,
+        others: &[Member<'_>],
+        drop: bool,
+        is_sent: impl Fn(&str) -> bool,
+    ) -> Result<(), Refusal> {
+        let is_refused = |(name, value): &&Member<'_>| !is_sent(name) && !self.is_harmless(name, value);
         match others.iter().find(is_refused).filter(|_| !drop) {
             Some((name, _)) => Err(Refusal::unsupported(name)),
             None => Ok(()),
@@ -110,7 +114,7 @@ impl Parameters {
     }
 
     /// Returns true for a parameter that can be dropped without an effect on the output.
-    pub(super) fn is_harmless(&self, name: &str, value: Json<'_>) -> bool {
+    fn is_harmless(&self, name: &str, value: Json<'_>) -> bool {
         let is_default = |(known, values): &(&str, &[&str])| *known == name && values.contains(&value.get());
         self.dropped.contains(&name) || DEFAULTS.iter().any(is_default)
     }

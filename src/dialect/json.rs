@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, ops::Deref};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, MapAccess, Visitor},
+    ser::SerializeMap,
 };
 use serde_json::value::RawValue;
 
@@ -43,14 +44,6 @@ impl<'a> Text<'a> {
             }
         }
     }
-
-    /// Returns the text without white space at its end.
-    pub(super) fn trim_end(&self) -> Self {
-        match &self.0 {
-            Cow::Borrowed(text) => text.trim_end().into(),
-            Cow::Owned(text) => text.trim_end().to_owned().into(),
-        }
-    }
 }
 
 /// A JSON value as it was written.
@@ -63,6 +56,20 @@ pub(crate) type Member<'a> = (Text<'a>, Json<'a>);
 pub(super) fn constant(json: &'static str) -> Json<'static> {
     // A mistake in a constant is a null, which the tests of the requests would show.
     serde_json::from_str(json).unwrap_or(RawValue::NULL)
+}
+
+/// Returns the schema of any object.
+pub(super) fn any_object<'a>() -> Json<'a> {
+    constant(r#"{"type":"object","properties":{}}"#)
+}
+
+/// Writes a member that has a value.
+pub(super) fn entry<M: SerializeMap>(
+    map: &mut M,
+    name: &str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
 }
 
 /// Splits an object into its members, in order. Names may repeat.

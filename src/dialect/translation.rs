@@ -165,7 +165,7 @@ impl Form {
             Self::Stream(chunks) => chunks.write(delta, out),
             Self::Complete(answer, created) => {
                 answer.add(delta);
-                if *delta == Delta::End {
+                if matches!(delta, Delta::End) {
                     chat::write_answer(answer, *created, out);
                 }
             }

@@ -117,7 +117,7 @@ impl Inner {
 
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         if let Some(parameter) = self.encoder.refused(request) {
-            return Box::pin(future::ready(Ok(refusal(unknown_parameter(parameter)))));
+            return Box::pin(future::ready(Ok(refusal(Refusal::unsupported(parameter)))));
         }
         let (operation, stream) = (request.info.operation, request.info.stream);
         let traceparent = request.context.draft.as_ref().and_then(|draft| draft.traceparent());
@@ -129,14 +129,10 @@ impl Inner {
     }
 }
 
-/// Returns the error of a parameter that the vendor does not know.
-fn unknown_parameter(parameter: &str) -> ErrorObject {
-    let Refusal { parameter, message } = Refusal::unsupported(parameter);
-    ErrorObject::new(message, "invalid_request_error", "unsupported_parameter").with_param(&parameter)
-}
-
 /// Returns the response to a request that is not sent, in place of the vendor's own refusal.
-fn refusal(error: ErrorObject) -> http::Response<UpstreamBody> {
+fn refusal(Refusal { parameter, message }: Refusal) -> http::Response<UpstreamBody> {
+    let error =
+        ErrorObject::new(message, "invalid_request_error", "unsupported_parameter").with_param(&parameter);
     let mut response = http::Response::new(UpstreamBody::full(error.body()));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -19,7 +19,6 @@ use crate::{
     body::UpstreamBody,
     config::{Deployment, Provider, Settings},
     dialect::{Limits, Refusal, Translation, Translator},
-    error::ErrorObject,
     provider,
     request::{Operation, SplicedBody},
 };
@@ -94,7 +93,7 @@ impl Upstream for Translated {
                 let call = self.inner.call(call);
                 Box::pin(call.map(move |result| result.map(|head| response(head, translation, limit))))
             }
-            Err(refused) => Box::pin(future::ready(Ok(refusal(error(&refused))))),
+            Err(refused) => Box::pin(future::ready(Ok(refusal(refused)))),
         }
     }
 
@@ -147,9 +146,4 @@ fn response(head: Response<UpstreamBody>, translation: Translation, limit: usize
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, body.translated(translation, limit))
-}
-
-fn error(refused: &Refusal) -> ErrorObject {
-    ErrorObject::new(&*refused.message, "invalid_request_error", "unsupported_parameter")
-        .with_param(&refused.parameter)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::names::{Names, identifier};
 use crate::dialect::{
     conversation::{Content, Part, Refusal, Role, Source, Turn, arguments as arguments_of},
-    json::{Json, Text},
+    json::Json,
 };
 
 /// A message.
@@ -28,7 +28,7 @@ pub(super) struct Block<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum BlockContent<'a> {
     Text {
-        text: Text<'a>,
+        text: &'a str,
     },
     Image {
         source: BlockSource<'a>,
@@ -106,7 +106,7 @@ pub(super) fn blocks<'a>(parts: &'a [Part<'a>], names: &mut Names) -> Result<Vec
 fn block<'a>(content: &'a Content<'a>, names: &mut Names) -> Result<Option<BlockContent<'a>>, Refusal> {
     Ok(Some(match content {
         Content::Text(text) | Content::Refusal(text) if text.trim().is_empty() => return Ok(None),
-        Content::Text(text) | Content::Refusal(text) => BlockContent::Text { text: text.clone() },
+        Content::Text(text) | Content::Refusal(text) => BlockContent::Text { text },
         Content::Image(source) => BlockContent::Image { source: place(source) },
         Content::Audio { .. } => return Err(Refusal::part("input_audio")),
         Content::Document { source, name } => document(source, name.as_deref())?,

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{format::JSON_TOOL, names::Names};
 use crate::dialect::{
-    delta::{Citation, Delta, Finish, Usage},
+    delta::{Citation, Delta, Finish, Usage, send},
     json::{Json, Text},
     sent::NotTranslated,
 };
@@ -323,13 +323,6 @@ impl Reader {
             // Anthropic would call again.
             _ => Finish::Stop,
         }
-    }
-}
-
-/// Gives text to `sink`, unless it is empty.
-fn send<'a>(text: Text<'a>, delta: fn(Text<'a>) -> Delta<'a>, sink: &mut impl FnMut(&Delta<'_>)) {
-    if !text.is_empty() {
-        sink(&delta(text));
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::dialect::{
     conversation::{Content, Conversation, Part, Refusal, Source},
     features::ANTHROPIC,
-    json::{self, Json, Member, Text},
+    json::{self, Json, Member, Text, entry},
     sent::{Limits, Sent},
 };
 
@@ -30,18 +30,21 @@ pub(in crate::dialect) fn write(
     let generation = Generation::of(&conversation.model);
     let mut names = Names::default();
     let native = native(conversation, limits.drop, generation)?;
-    let is_set = |name: &str| native.iter().any(|(known, _)| **known == *name);
+    let is_set = |name: &str| conversation.other(name).is_some();
     let thinking = Thinking::of(conversation, generation).filter(|_| !is_set("thinking"));
     let can_be_forced =
         generation.can_be_forced() && !is_set("thinking") && !thinking.is_some_and(Thinking::is_on);
     let format = Format::of(&conversation.format, generation, can_be_forced);
+    let system = blocks(&conversation.system, &mut names)?;
+    let messages = messages(&conversation.turns, &mut names)?;
+    let tools = tools(conversation, &format, &mut names)?;
     let request = Request {
         max_tokens: max_tokens(conversation, limits.max_tokens, (generation, thinking)),
-        system: blocks(&conversation.system, &mut names)?,
+        system,
         instruction: format.instruction(),
-        messages: messages(&conversation.turns, &mut names)?,
-        tools: tools(conversation, &format, &mut names)?,
-        tool_choice: choice(conversation, &format, &mut names),
+        messages,
+        tool_choice: choice(conversation, (&format, !tools.is_empty()), &mut names),
+        tools,
         temperature: temperature(conversation, limits.drop, generation)?,
         top_p: sampling("top_p", conversation.top_p, (limits.drop, generation))?,
         stop: stop(conversation, limits.drop),
@@ -52,7 +55,7 @@ pub(in crate::dialect) fn write(
         native,
     };
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
-    let betas = betas(conversation, &request.native);
+    let betas = betas(conversation);
     Ok((Sent { body, betas, method: None }, Hints { names, json_tool: request.format.is_tool() }))
 }
 
@@ -102,11 +105,6 @@ impl Serialize for Request<'_> {
     }
 }
 
-/// Writes a member that has a value.
-fn entry<M: SerializeMap>(map: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
-}
-
 impl Request<'_> {
     /// Returns the system prompt, with the instruction as its last block.
     fn system(&self) -> Option<System<'_>> {
@@ -116,7 +114,7 @@ impl Request<'_> {
 
     /// Returns the output format and the effort, unless the client has set them in Anthropic's words.
     fn output_config(&self) -> Option<OutputConfig<'_>> {
-        let is_set = self.native.iter().any(|(name, _)| **name == *"output_config");
+        let is_set = self.conversation.other("output_config").is_some();
         let format = match &self.format {
             Format::Native(schema) => Some(OutputFormat { r#type: "json_schema", schema }),
             Format::Text | Format::Tool(_) | Format::Instruction(_) => None,
@@ -229,14 +227,14 @@ fn service_tier(conversation: &Conversation<'_>) -> Option<&'static str> {
 }
 
 /// Returns the features that a request needs and that the API has not generally released.
-fn betas(conversation: &Conversation<'_>, native: &[&Member<'_>]) -> Vec<&'static str> {
+fn betas(conversation: &Conversation<'_>) -> Vec<&'static str> {
     const FILES: &str = "files-api-2025-04-14";
     const MEMBERS: [(&str, &str); 3] = [
         ("context_management", "context-management-2025-06-27"),
         ("mcp_servers", "mcp-client-2025-04-04"),
         ("speed", "fast-mode-2026-02-01"),
     ];
-    let has = |name: &str| native.iter().any(|(known, _)| **known == *name);
+    let has = |name: &str| conversation.other(name).is_some();
     let of_members = MEMBERS.iter().filter(|(name, _)| has(name)).map(|(_, beta)| *beta);
     of_members.chain(has_file(conversation).then_some(FILES)).collect()
 }
@@ -258,15 +256,7 @@ fn native<'a>(
     drop: bool,
     generation: Generation,
 ) -> Result<Vec<&'a Member<'a>>, Refusal> {
-    let mut native = Vec::new();
-    for member in &conversation.others {
-        let (name, value) = member;
-        let lacks_sampling = **name == *"top_k" && !generation.has_sampling();
-        if ANTHROPIC.is_native(name) && !lacks_sampling {
-            native.push(member);
-        } else if !drop && !ANTHROPIC.is_harmless(name, value) {
-            return Err(Refusal::unsupported(name));
-        }
-    }
-    Ok(native)
+    let is_sent = |name: &str| ANTHROPIC.is_native(name) && (name != "top_k" || generation.has_sampling());
+    ANTHROPIC.check(&conversation.others, drop, is_sent)?;
+    Ok(conversation.others.iter().filter(|(name, _)| is_sent(name)).collect())
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::dialect::{
     conversation::{Content, Conversation, Refusal, Tool, ToolChoice},
-    json::{self, Json, constant},
+    json::{self, Json, any_object},
 };
 
 /// A tool as it is written.
@@ -65,16 +65,12 @@ pub(super) fn tools<'a>(
     Ok(tools)
 }
 
-fn any_object() -> Json<'static> {
-    constant(r#"{"type":"object","properties":{}}"#)
-}
-
 fn written<'a>(tool: &'a Tool<'a>, names: &mut Names) -> Result<WrittenTool<'a>, Refusal> {
     match tool {
         Tool::Function { name, description, schema, cache } => Ok(WrittenTool::Function {
             name: names.sent(name),
             description: description.as_deref(),
-            input_schema: schema.unwrap_or(any_object()),
+            input_schema: schema.unwrap_or_else(any_object),
             cache_control: *cache,
         }),
         Tool::Vendor(json) if is_anthropics(json) => Ok(WrittenTool::Vendor(json)),
@@ -103,10 +99,10 @@ fn called(conversation: &Conversation<'_>, names: &mut Names) -> Vec<String> {
     called
 }
 
-/// Returns the choice of tools, or none for the API's default.
+/// Returns the choice of tools, or none for the API's default. `has_written` is true if the request has any tools.
 pub(super) fn choice(
     conversation: &Conversation<'_>,
-    format: &Format<'_>,
+    (format, has_written): (&Format<'_>, bool),
     names: &mut Names,
 ) -> Option<WrittenChoice> {
     let has_tools = !conversation.tools.is_empty();
@@ -119,7 +115,7 @@ pub(super) fn choice(
         Some(ToolChoice::Required) if has_tools => ("any", None),
         _ if has_tools && conversation.parallel_tool_calls == Some(false) => ("auto", None),
         Some(ToolChoice::Auto) if has_tools => ("auto", None),
-        _ if !has_tools && !called(conversation, names).is_empty() => ("none", None),
+        _ if !has_tools && has_written => ("none", None),
         _ => return None,
     };
     let is_single = conversation.parallel_tool_calls == Some(false) && kind != "none";

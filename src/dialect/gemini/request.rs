@@ -104,7 +104,7 @@ struct GenerationConfig<'a> {
 /// Returns the parameter that cannot be translated.
 pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits) -> Result<Sent, Refusal> {
     let generation = Generation::of(&conversation.model);
-    GEMINI.check(&conversation.others, limits.drop)?;
+    GEMINI.check(&conversation.others, limits.drop, |name| GEMINI.is_native(name))?;
     let system = system(&conversation.system);
     let request = Request {
         contents: turns(conversation, generation.needs_signatures())?,

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::SIGNATURE;
 use crate::dialect::{
-    delta::{Citation, Delta, Finish, Usage},
+    delta::{Citation, Delta, Finish, Usage, call_id},
     json::Text,
     sent::NotTranslated,
 };
@@ -202,13 +202,12 @@ impl Reader {
         sink: &mut impl FnMut(&Delta<'_>),
     ) {
         self.calls += 1;
-        let made = || format!("call_{}_{}", self.id.as_deref().unwrap_or_default(), self.calls);
-        let id = call.id.filter(|id| !id.is_empty()).map_or_else(made, |id| id.to_string());
+        let id = call_id(call.id, self.id.as_deref(), self.calls);
         let id = match signature {
-            Some(signature) => format!("{id}{SIGNATURE}{}", &*signature),
+            Some(signature) => format!("{}{SIGNATURE}{}", &*id, &*signature).into(),
             None => id,
         };
-        sink(&Delta::ToolCall { id: id.into(), name: call.name });
+        sink(&Delta::ToolCall { id, name: call.name });
         sink(&Delta::Arguments(call.args.map_or("{}", |args| args.get()).into()));
     }
 

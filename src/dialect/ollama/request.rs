@@ -7,7 +7,7 @@ use crate::dialect::{
         self, Content, Conversation, Effort, OutputFormat, Part, Refusal, Role, Source, Tool, ToolChoice,
     },
     features::OLLAMA,
-    json::{self, Json, Member, constant},
+    json::{self, Json, Member, any_object, constant, entry},
     sent::{Limits, Sent},
 };
 
@@ -81,7 +81,7 @@ struct Options<'a>(&'a Conversation<'a>);
 /// # Errors
 /// Returns the parameter that cannot be translated.
 pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits) -> Result<Sent, Refusal> {
-    OLLAMA.check(&conversation.others, limits.drop)?;
+    OLLAMA.check(&conversation.others, limits.drop, |name| OLLAMA.is_native(name))?;
     let request = Request {
         model: &conversation.model,
         messages: messages(conversation)?,
@@ -171,7 +171,7 @@ fn tools<'a>(conversation: &'a Conversation<'a>) -> Result<Vec<WrittenTool<'a>>,
     for tool in &conversation.tools {
         match tool {
             Tool::Function { name, description, schema, .. } => {
-                let parameters = schema.unwrap_or(constant(r#"{"type":"object","properties":{}}"#));
+                let parameters = schema.unwrap_or_else(any_object);
                 let function = Declaration { name, description: description.as_deref(), parameters };
                 tools.push(WrittenTool { r#type: "function", function });
             }
@@ -212,11 +212,6 @@ impl Serialize for Options<'_> {
         }
         map.end()
     }
-}
-
-/// Writes an option that has a value.
-fn entry<M: SerializeMap>(map: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
 }
 
 /// Returns the options in the client's own words: those beside the messages, then those in `options`. An option that has

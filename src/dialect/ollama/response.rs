@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::{
-    delta::{Delta, Finish, Usage},
+    delta::{Delta, Finish, Usage, call_id, send},
     json::Text,
     sent::NotTranslated,
 };
@@ -92,17 +92,12 @@ impl Reader {
     }
 
     fn message(&mut self, message: Message<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        if let Some(thinking) = message.thinking.filter(|text| !text.is_empty()) {
-            sink(&Delta::Thinking(thinking));
-        }
-        if let Some(text) = message.content.filter(|text| !text.is_empty()) {
-            sink(&Delta::Text(text));
-        }
+        send(message.thinking.unwrap_or_default(), Delta::Thinking, sink);
+        send(message.content.unwrap_or_default(), Delta::Text, sink);
         for call in message.tool_calls.into_iter().flatten() {
             self.calls += 1;
-            let id = call.id.filter(|id| !id.is_empty());
-            let made = || format!("call_{}_{}", self.id.as_deref().unwrap_or_default(), self.calls).into();
-            sink(&Delta::ToolCall { id: id.unwrap_or_else(made), name: call.function.name });
+            let id = call_id(call.id, self.id.as_deref(), self.calls);
+            sink(&Delta::ToolCall { id, name: call.function.name });
             sink(&Delta::Arguments(call.function.arguments.map_or("{}", |json| json.get()).into()));
         }
     }
