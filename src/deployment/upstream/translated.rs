@@ -34,15 +34,16 @@ pub(crate) fn translated(
     deployment: &Deployment,
     settings: &Settings,
 ) -> Arc<dyn Upstream> {
-    if !provider::is_translated(deployment) || inner.speaks_openai() {
+    if inner.speaks_openai() {
         return inner;
     }
     let limits = Limits { max_tokens: deployment.info.facts.max_output_tokens, drop: deployment.drop_params };
     let provider = deployment.target.vendor.provider;
     let translator = match provider {
+        Provider::Anthropic(_) => Translator::anthropic(limits),
         Provider::Gemini => Translator::gemini(limits),
         Provider::Ollama => Translator::ollama(limits),
-        _ => Translator::anthropic(limits),
+        _ => return inner,
     };
     Arc::new(Translated { inner, translator, provider, limit: settings.max_event_bytes })
 }
