@@ -64,18 +64,10 @@ impl Acquire {
                 // away as the request may wait.
                 let now = Instant::now();
                 let request = shared.pick_request((req, attempts), *this.directive, shared.expires(req, now));
-                let arrived = shared.arrive(&request, now, picked);
-                if !matches!(arrived, Ok(Step::Call)) {
-                    shared.record_unmet(&request);
-                }
-                match arrived {
-                    Ok(Step::Call) => return Poll::Ready(Ok(())),
-                    Ok(Step::Sleep(_)) => {}
+                match shared.enter(&request, now, picked) {
+                    Ok(None) => return Poll::Ready(Ok(())),
+                    Ok(ticket) => *this.ticket = ticket,
                     Err(exhausted) => return Poll::Ready(Err(exhausted)),
-                }
-                *this.ticket = shared.join(&request);
-                if this.ticket.is_none() {
-                    return Poll::Ready(Err(shared.refuse(&request, None, None)));
                 }
                 continue;
             };
@@ -156,12 +148,24 @@ impl<S, T, R> Shared<S, T, R> {
         }
     }
 
-    /// Lets the endpoints know of demand that they cannot meet.
-    fn record_unmet<Req>(&self, request: &PickRequest<'_, Req>)
+    /// Picks for a request that arrives, or lets it join the queue: without a ticket the endpoint is in `picked`.
+    /// The endpoints learn of demand that they cannot meet at once.
+    fn enter<Req>(
+        &self,
+        request: &PickRequest<'_, Req>,
+        now: Instant,
+        picked: &mut Option<Picked<S>>,
+    ) -> Result<Option<QueueTicket>, Exhausted>
     where
         S: Endpoint<Req>,
     {
+        let arrived = self.arrive(request, now, picked);
+        if matches!(arrived, Ok(Step::Call)) {
+            return Ok(None);
+        }
         self.picker.group().endpoints().for_each(|endpoint| endpoint.record_unmet(request.req));
+        arrived?;
+        self.join(request).map_or_else(|| Err(self.refuse(request, None, None)), |ticket| Ok(Some(ticket)))
     }
 
     fn join<Req>(&self, request: &PickRequest<'_, Req>) -> Option<QueueTicket> {
