@@ -80,7 +80,7 @@ impl Framer {
     }
 
     /// Adds the next piece of the stream. A piece that begins with an event is not copied.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.compact();
         if self.buf.is_empty() {
@@ -122,7 +122,7 @@ impl Framer {
     }
 
     /// Returns the next complete block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_block(&mut self) -> Result<Option<EventBlock<'_>>, TooLong> {
         let whole = loop {
             match self.next_line() {

@@ -34,7 +34,11 @@ where
         let mut stack = self.clone();
         // Everything below admission control is normally ready. `oneshot` would move the whole stack into its future.
         match stack.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Box::pin(stack.call(request)),
+            // Written in place: `Box::pin` would copy the future once more.
+            Poll::Ready(Ok(())) => {
+                let future = Box::write(Box::new_uninit(), stack.call(request));
+                Box::into_pin(future)
+            }
             Poll::Ready(Err(error)) => Box::pin(ready(Err(error))),
             Poll::Pending => Box::pin(stack.oneshot(request)),
         }

@@ -24,6 +24,7 @@ pub(crate) struct TemplateReader {
 
 impl TemplateReader {
     /// Reads one event's data.
+    #[inline(always)]
     pub(crate) fn read(&mut self, data: &[u8]) -> Event {
         if self.matches_template(data) {
             return Event::Repeat;
