@@ -72,14 +72,10 @@ impl LogArguments {
     /// # Errors
     ///
     /// Returns the exit code after printing the error.
-    pub(super) fn writer(
-        &self,
-        settings: &LogSettings,
-        dropped: Arc<AtomicU64>,
-    ) -> Result<Option<LogWriter>, ExitCode> {
+    pub(super) fn writer(&self, dropped: Arc<AtomicU64>) -> Result<Option<LogWriter>, ExitCode> {
         let Some(path) = &self.access_log else { return Ok(None) };
         let opened = open(path).map_err(failed(format_args!("cannot write to {}", path.display())))?;
-        let writer = LogWriter::start(opened, self.format(settings), dropped);
+        let writer = LogWriter::start(opened, dropped);
         writer.map(Some).map_err(failed("cannot start the access log"))
     }
 }

@@ -177,10 +177,11 @@ async fn run(
 fn state(log: &LogArguments, config: &Config) -> Result<(State, Option<LogWriter>), ExitCode> {
     let state = State::new().map_err(failed("cannot set up TLS"))?;
     let logs = &config.settings.logs;
-    let writer = log.writer(logs, state.metrics.dropped_log_lines())?;
+    let writer = log.writer(state.metrics.dropped_log_lines())?;
     let state = state.with_trusted_proxies(TrustedProxies::new(logs.trusted_proxies.iter().copied()));
     let Some(queue) = writer.as_ref().map(LogWriter::queue) else { return Ok((state, None)) };
-    Ok((state.with_reader(Arc::new(AccessLog::new(queue, log.sample()))), writer))
+    let reader = AccessLog::new(queue, log.format(logs), log.sample());
+    Ok((state.with_reader(Arc::new(reader)), writer))
 }
 
 /// Returns the listener with the settings of the configuration, and with the certificate if there is one.

@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use super::{
     Millis,
-    line::{Escaped, Line, LogFormat},
+    line::{Line, LogFormat, quote},
     writer::Queue,
 };
 use crate::{
@@ -12,18 +12,22 @@ use crate::{
     record::{Attempt, Record, RecordReader},
 };
 
+/// The usual length of a line, with some room.
+const LINE: usize = 1024;
+
 /// The reader of records that writes the access log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     queue: Arc<Queue>,
+    format: LogFormat,
     /// The share of the successes that are logged, 0.0 to 1.0.
     sample: f64,
 }
 
 impl AccessLog {
     /// Returns the log of this queue. It contains this share of the successes, and everything else.
-    pub(crate) const fn new(queue: Arc<Queue>, sample: f64) -> Self {
-        Self { queue, sample }
+    pub(crate) const fn new(queue: Arc<Queue>, format: LogFormat, sample: f64) -> Self {
+        Self { queue, format, sample }
     }
 
     /// Returns true if the record is not one of the successes that are left out. A probe of the gateway's health is not
@@ -37,27 +41,29 @@ impl AccessLog {
 impl RecordReader for AccessLog {
     fn read(&self, record: &Arc<Record>) {
         if self.takes(record) {
-            self.queue.push(Arc::clone(record));
+            let mut line = String::with_capacity(LINE);
+            write(record, self.format, &mut line);
+            self.queue.push(&line);
         }
     }
 }
 
 /// Writes the line of a record.
-pub(super) fn write(record: &Record, format: LogFormat, out: &mut String) {
+fn write(record: &Record, format: LogFormat, out: &mut String) {
     let Record { request, course, response } = record;
     let mut line = Line::begin(out, format, request.time);
     line.headline("message", "request");
     line.number("status", response.status);
     line.text("class", class_name(response.class));
-    line.text("method", &request.method);
+    line.text("method", request.method.as_str());
     line.text("path", &request.path);
     line.optional("operation", course.operation);
     line.optional("call_id", response.call_id.as_ref().and_then(|id| id.to_str().ok()));
     line.optional("request_id", request.request_id.as_ref().and_then(|id| id.to_str().ok()));
-    line.optional("trace_id", request.trace.map(|trace| format!("{:032x}", trace.id)));
-    line.optional("client", request.client);
-    line.optional("key", course.key.as_ref());
-    line.optional("model", course.model.as_ref());
+    line.optional("trace_id", request.trace.map(|trace| format!("{:032x}", trace.id)).as_deref());
+    line.optional("client", request.client.map(|client| client.to_string()).as_deref());
+    line.optional("key", course.key.as_deref());
+    line.optional("model", course.model.as_deref());
     if let Some(origin) = &response.origin {
         line.optional("group", origin.group.to_str().ok());
         line.optional("deployment", origin.deployment.to_str().ok());
@@ -98,35 +104,35 @@ fn tokens(record: &Record, line: &mut Line<'_>) {
 /// last failure.
 fn attempts(record: &Record, line: &mut Line<'_>) {
     let (attempts, fallbacks) = (&record.course.attempts, record.course.fallbacks.join(","));
-    line.optional("fallbacks", Some(fallbacks).filter(|groups| !groups.is_empty()));
+    line.optional("fallbacks", Some(&*fallbacks).filter(|groups| !groups.is_empty()));
     if line.format() == LogFormat::Json {
-        let mut list = String::new();
-        attempts.iter().for_each(|attempt| object(attempt, &mut list));
-        return line.json("attempts", &format!("[{}]", list.trim_end_matches(',')));
+        return line.json("attempts", |out| list(attempts, out));
     }
     let short = attempts.iter().map(|attempt| {
         format!("{}:{}:{}", deployment(attempt), class_name(attempt.class), Millis(duration(attempt)))
     });
-    line.text("attempts", short.collect::<Vec<_>>().join(","));
-    let messages = attempts.iter().rev().find_map(|attempt| attempt.message.as_ref());
+    line.text("attempts", &short.collect::<Vec<_>>().join(","));
+    let messages = attempts.iter().rev().find_map(|attempt| attempt.message.as_deref());
     line.optional("error", messages);
 }
 
-fn object(attempt: &Attempt, out: &mut String) {
-    let class = class_name(attempt.class);
-    // Writing to a string does not fail.
-    let _written = write!(out, "{{\"deployment\":\"");
-    let _written = Escaped(out).write_str(deployment(attempt));
-    let _written = write!(out, "\",\"class\":\"{class}\",\"ms\":{}", Millis(duration(attempt)));
-    if let Some(status) = attempt.status {
-        let _written = write!(out, ",\"status\":{status}");
+/// Writes the attempts as a list of objects in JSON.
+fn list(attempts: &[Attempt], out: &mut String) {
+    for (index, attempt) in attempts.iter().enumerate() {
+        out.push_str(if index == 0 { "[{\"deployment\":" } else { "},{\"deployment\":" });
+        quote(deployment(attempt), out);
+        let (class, millis) = (class_name(attempt.class), Millis(duration(attempt)));
+        // Writing to a string does not fail.
+        let _written = write!(out, ",\"class\":\"{class}\",\"ms\":{millis}");
+        if let Some(status) = attempt.status {
+            let _written = write!(out, ",\"status\":{status}");
+        }
+        if let Some(message) = &attempt.message {
+            out.push_str(",\"message\":");
+            quote(message, out);
+        }
     }
-    if let Some(message) = &attempt.message {
-        out.push_str(",\"message\":\"");
-        let _written = Escaped(out).write_str(message);
-        out.push('"');
-    }
-    out.push_str("},");
+    out.push_str("}]");
 }
 
 fn deployment(attempt: &Attempt) -> &str {

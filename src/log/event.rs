@@ -47,7 +47,7 @@ where
         let mut text = String::new();
         let mut line = Line::begin(&mut text, self.format, SystemTime::now());
         let level = event.metadata().level().as_str().to_ascii_lowercase();
-        line.text("level", level);
+        line.text("level", &level);
         line.text("target", event.metadata().target());
         event.record(&mut FieldsOf(&mut line));
         line.end();
@@ -60,7 +60,7 @@ struct FieldsOf<'a, 'b>(&'a mut Line<'b>);
 
 impl Visit for FieldsOf<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.text(field.name(), format_args!("{value:?}"));
+        self.0.text(field.name(), &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -1,7 +1,7 @@
 //! The lines of a log, in any format: [`Line`].
 
 use std::{
-    fmt::{self, Display, Write},
+    fmt::{Display, Write},
     str::FromStr,
     time::SystemTime,
 };
@@ -59,30 +59,27 @@ impl<'a> Line<'a> {
     }
 
     /// Adds a field that stands without its name in the format for reading.
-    pub(super) fn headline(&mut self, name: &str, value: impl Display) {
+    pub(super) fn headline(&mut self, name: &str, value: &str) {
         if self.format == LogFormat::Text {
-            let _written = write!(Printable(self.out), " {value}");
+            self.out.push(' ');
+            self.out.extend(value.chars().map(|char| if char.is_control() { '?' } else { char }));
         } else {
             self.text(name, value);
         }
     }
 
     /// Adds a text.
-    pub(super) fn text(&mut self, name: &str, value: impl Display) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
-        if self.format == LogFormat::Json {
-            self.out.push('"');
-            let _written = write!(Escaped(self.out), "{value}");
-            self.out.push('"');
-            return;
+        if self.format == LogFormat::Json || !is_bare(value) {
+            quote(value, self.out);
+        } else {
+            self.out.push_str(value);
         }
-        let from = self.out.len();
-        let _written = write!(self.out, "{value}");
-        quote_from(self.out, from);
     }
 
     /// Adds a text, if there is one.
-    pub(super) fn optional(&mut self, name: &str, value: Option<impl Display>) {
+    pub(super) fn optional(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
@@ -94,10 +91,10 @@ impl<'a> Line<'a> {
         let _written = write!(self.out, "{value}");
     }
 
-    /// Adds a value that is JSON.
-    pub(super) fn json(&mut self, name: &str, json: &str) {
+    /// Adds a value that `write` writes as JSON.
+    pub(super) fn json(&mut self, name: &str, write: impl FnOnce(&mut String)) {
         self.name(name);
-        self.out.push_str(json);
+        write(self.out);
     }
 
     /// Ends the line.
@@ -106,51 +103,42 @@ impl<'a> Line<'a> {
     }
 
     fn name(&mut self, name: &str) {
-        let _written = match self.format {
-            LogFormat::Json => write!(self.out, ",\"{name}\":"),
-            LogFormat::Text | LogFormat::Logfmt => write!(self.out, " {name}="),
+        let (before, after) = match self.format {
+            LogFormat::Json => (",\"", "\":"),
+            LogFormat::Text | LogFormat::Logfmt => (" ", "="),
         };
+        [before, name, after].iter().for_each(|part| self.out.push_str(part));
     }
 }
 
-/// Quotes the text that begins at `from` if a reader of logfmt could not find its end.
-fn quote_from(out: &mut String, from: usize) {
+/// Returns true if a reader of logfmt finds the end of the text without quotes.
+fn is_bare(text: &str) -> bool {
     let is_bare = |char: char| !char.is_whitespace() && !char.is_control() && !"\"=\\".contains(char);
-    if out.len() > from && out[from..].chars().all(is_bare) {
-        return;
-    }
-    let value = out.split_off(from);
+    !text.is_empty() && text.chars().all(is_bare)
+}
+
+/// Writes a text as a JSON string, which is also how logfmt quotes.
+pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
-    let _written = Escaped(out).write_str(&value);
+    // Without a branch for each byte: most text has nothing to escape.
+    let is_special = |byte: u8| !matches!(byte, b' '..=b'~') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        text.chars().for_each(|char| escape(char, out));
+    } else {
+        out.push_str(text);
+    }
     out.push('"');
 }
 
-/// Writes text as the inside of a JSON string, which is also how logfmt quotes.
-pub(super) struct Escaped<'a>(pub(super) &'a mut String);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars() {
-            match char {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                '\t' => self.0.push_str("\\t"),
-                char if char.is_control() => write!(self.0, "\\u{:04x}", u32::from(char))?,
-                char => self.0.push(char),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes text without characters that would control a terminal.
-struct Printable<'a>(&'a mut String);
-
-impl Write for Printable<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend(text.chars().map(|char| if char.is_control() { '?' } else { char }));
-        Ok(())
+fn escape(char: char, out: &mut String) {
+    match char {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\t' => out.push_str("\\t"),
+        // Writing to a string does not fail.
+        char if char.is_control() => _ = write!(out, "\\u{:04x}", u32::from(char)),
+        char => out.push(char),
     }
 }
 

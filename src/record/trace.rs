@@ -29,9 +29,19 @@ impl Trace {
 
     /// Returns the header for the upstream of an attempt.
     pub(crate) fn traceparent(&self, ended_before: usize) -> Option<HeaderValue> {
-        let flags = if self.is_sampled { SAMPLED } else { 0 };
-        let text = format!("00-{:032x}-{:016x}-{flags:02x}", self.id, self.attempt(ended_before));
-        HeaderValue::try_from(text).ok()
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(self.id, &mut text[3..35]);
+        write_hex(self.attempt(ended_before).into(), &mut text[36..52]);
+        write_hex(u128::from(self.is_sampled), &mut text[53..]);
+        HeaderValue::from_bytes(&text).ok()
+    }
+}
+
+/// Writes the last hexadecimal digits of a number.
+fn write_hex(mut number: u128, text: &mut [u8]) {
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }
 
