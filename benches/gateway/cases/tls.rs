@@ -29,8 +29,9 @@ pub(super) async fn run(bench: &mut Bench) -> Result<()> {
         let role = ["upstream", &certificate.display().to_string(), protocol];
         let upstream = Process::role(&role, bench.starter.pins.load.as_deref()).await?;
         let base = format!("https://localhost:{}", upstream.at.port());
-        let floor = bench.starter.start_with_tls(Kind::Floor, &base, &certificate).await?;
-        let tollgate = bench.starter.start_with_tls(Kind::Tollgate, &base, &certificate).await?;
+        let server = (&*base, protocol == "h2");
+        let floor = bench.starter.start_with_tls(Kind::Floor, server, &certificate).await?;
+        let tollgate = bench.starter.start_with_tls(Kind::Tollgate, server, &certificate).await?;
         let target =
             |kind: Kind, side| Target::new(kind.name(), side, kind.ask(Scenario::Chat, Prompt::Short));
         let targets = [target(Kind::Floor, &floor), target(Kind::Tollgate, &tollgate)];

@@ -124,11 +124,16 @@ impl Starter {
         start_configured(&command, &config::owners(&self.base()), self.cores()).await
     }
 
-    /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS.
-    pub(crate) async fn start_with_tls(&self, kind: Kind, base: &str, roots: &Path) -> Result<Process> {
-        // The floor speaks what the upstream offers, tollgate HTTP/2 only where it is asked to; upstreams offer one.
+    /// A fresh floor or tollgate, which trusts the certificate in `roots`, in front of an upstream with TLS. The floor
+    /// speaks what the upstream offers, tollgate HTTP/2 only where its configuration has it.
+    pub(crate) async fn start_with_tls(
+        &self,
+        kind: Kind,
+        (base, http2): (&str, bool),
+        roots: &Path,
+    ) -> Result<Process> {
         let roots = format!("SSL_CERT_FILE={}", roots.display());
-        let yaml = config::owners(base).replace("      rpm:", "      http2: true\n      rpm:");
+        let yaml = config::owners(base).replace("      rpm:", &format!("      http2: {http2}\n      rpm:"));
         start_with(&roots, kind, (base, &yaml), self.cores()).await
     }
 
