@@ -125,7 +125,8 @@ where
             draft.set_key(&client.name);
         }
         let (Parts { headers, .. }, body) = request.into_parts();
-        Box::pin(async move {
+        // Written in place, as `Box::pin` would copy the future once more.
+        let future = Box::write(Box::new_uninit(), async move {
             // Boxed, because it is large: with it the future is too large for the caches of allocators.
             let (mut share, mut reading) = (inner.memory.share(), Box::new(Reading::new()));
             upload(&headers, body, (inner.max_body, &mut share), &mut reading).await?;
@@ -162,7 +163,8 @@ where
             }
             response.body_mut().attach(permit);
             Ok(response)
-        })
+        });
+        Box::into_pin(future)
     }
 }
 
