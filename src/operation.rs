@@ -1,5 +1,7 @@
 //! The API operations that the gateway forwards: [`Operation`].
 
+use crate::dialect::ClientDialect;
+
 /// An API operation that the gateway forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -9,19 +11,34 @@ pub enum Operation {
     Completions,
     /// `/embeddings`.
     Embeddings,
+    /// Anthropic's `/messages`.
+    Messages,
+    /// Anthropic's `/messages/count_tokens`.
+    CountTokens,
 }
 
 impl Operation {
     /// All operations; `ALL[operation as usize] == operation`.
-    pub(crate) const ALL: [Self; 3] = [Self::Chat, Self::Completions, Self::Embeddings];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens];
 
-    /// Returns the path after an OpenAI-style base URL.
+    /// Returns the dialect of its requests, responses and errors.
+    pub(crate) const fn dialect(self) -> ClientDialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings => ClientDialect::Chat,
+            Self::Messages | Self::CountTokens => ClientDialect::Messages,
+        }
+    }
+
+    /// Returns the path behind the version of the API.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
         }
     }
 
@@ -32,6 +49,8 @@ impl Operation {
             Self::Chat => "chat",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
         }
     }
 }

@@ -15,7 +15,10 @@ use http::HeaderMap;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Body, Response, codings::codings, events::is_events, handle::Handles};
-use crate::error::{BodyError, ErrorObject, StreamBreak};
+use crate::{
+    dialect::ClientDialect,
+    error::{BodyError, ErrorObject, StreamBreak},
+};
 
 /// The comment that shows the client that the gateway works on its request.
 pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b": heartbeat\n\n");
@@ -28,6 +31,8 @@ pub(super) struct EarlyStream {
     call: PendingResponse,
     heartbeats: Interval,
     handles: Handles,
+    /// The dialect of an error event.
+    dialect: ClientDialect,
 }
 
 /// The next output for the client.
@@ -40,10 +45,10 @@ pub(super) enum EarlyOutput {
 
 impl EarlyStream {
     /// Returns a stream with a heartbeat now, and one every `period` until `call` returns.
-    pub(super) fn new(call: PendingResponse, period: Duration) -> Self {
+    pub(super) fn new(call: PendingResponse, period: Duration, dialect: ClientDialect) -> Self {
         let mut heartbeats = interval(period);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { call, heartbeats, handles: Handles::default() }
+        Self { call, heartbeats, handles: Handles::default(), dialect }
     }
 
     /// Returns the handles that are notified of the outcome of the response.
@@ -54,7 +59,7 @@ impl EarlyStream {
     /// Polls the next output.
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<EarlyOutput> {
         if let Poll::Ready(response) = self.call.as_mut().poll(cx) {
-            return Poll::Ready(EarlyOutput::Rest(rest(response)));
+            return Poll::Ready(EarlyOutput::Rest(rest(response, self.dialect)));
         }
         ready!(self.heartbeats.poll_tick(cx));
         Poll::Ready(EarlyOutput::Heartbeat)
@@ -63,7 +68,7 @@ impl EarlyStream {
 
 /// Returns the part of a response that can follow the head of a stream: its body if that is a stream of events, else an error
 /// event.
-fn rest(response: Response) -> Body {
+fn rest(response: Response, dialect: ClientDialect) -> Body {
     let (parts, body) = response.into_parts();
     let broken = match parts.status.is_success() {
         true if is_readable(&parts.headers) => return body,
@@ -73,7 +78,7 @@ fn rest(response: Response) -> Body {
             StreamBreak::Upstream(body.into_bytes(), outcome)
         }
     };
-    Body::ended(ErrorObject::of_break(&broken).event(), broken.outcome())
+    Body::ended(ErrorObject::event_of(&broken, dialect), broken.outcome())
 }
 
 /// Returns true for a stream of events in no content coding. The head of the stream, which is sent already, names none.

@@ -22,8 +22,6 @@ use super::{
 };
 use crate::error::{BodyError, ErrorObject, StreamBreak};
 
-const DONE_EVENT: &str = "data: [DONE]\n\n";
-
 /// The longest wait for the end of the body after the terminal event. Nothing is missing then.
 const AFTER_DONE: Duration = Duration::from_secs(1);
 /// The longest wait for the terminal event after the last finish reason or the last event behind it: a chunk with the
@@ -109,7 +107,7 @@ impl Events {
                 if self.unwatched {
                     self.ready.push(Bytes::from_static(b"\n\n"));
                 }
-                self.ready.push(ErrorObject::of_break(broken).event());
+                self.ready.push(ErrorObject::event_of(broken, self.config.dialect));
                 // The limits that the head has reported stay valid.
                 broken.outcome().with_reported(so_far.requests(), so_far.tokens())
             }
@@ -227,9 +225,8 @@ impl Decoder for Events {
             self.pass(from, end);
         }
         if !self.state.done {
-            let done =
-                if missing.is_empty() { DONE_EVENT.into() } else { format!("{missing}{DONE_EVENT}").into() };
-            self.ready.push(done);
+            let done = self.config.dialect.end_event();
+            self.ready.push(if missing.is_empty() { done.into() } else { format!("{missing}{done}").into() });
         }
         Ok(())
     }

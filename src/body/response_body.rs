@@ -23,6 +23,7 @@ use super::{
     resume::{Resume, ResumedOutput, ResumedStream},
 };
 use crate::{
+    dialect::ClientDialect,
     error::{BodyError, Origin, StreamBreak},
     metrics::{BodyStats, ResponseHead, Tokens},
     record::OpenRecord,
@@ -95,9 +96,9 @@ impl Body {
     }
 
     /// Returns the body of a stream whose head is sent before `call` returns its response: comments, one every `period`, and
-    /// then the response. The outcome so far means nothing.
-    pub(crate) fn early(call: PendingResponse, period: Duration) -> Self {
-        let state = State::Early(Box::new(EarlyStream::new(call, period)));
+    /// then the response, or an error event in the client's dialect. The outcome so far means nothing.
+    pub(crate) fn early(call: PendingResponse, period: Duration, dialect: ClientDialect) -> Self {
+        let state = State::Early(Box::new(EarlyStream::new(call, period, dialect)));
         Self::new(state, Outcome::new(Class::Success))
     }
 

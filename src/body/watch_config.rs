@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Outcome};
 
 use super::{held_events::HeldEvents, secrets::Secrets, watch::Usage};
-use crate::spend::AttemptCharge;
+use crate::{dialect::ClientDialect, spend::AttemptCharge};
 
 /// The gateway's classifier, as plain functions.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,8 @@ pub(crate) enum Expected {
     Choices,
     /// A JSON object with a list of data.
     Data,
+    /// A JSON object with a number of tokens.
+    Count,
 }
 
 /// The configuration for one response.
@@ -91,6 +93,8 @@ pub(crate) enum Expected {
 pub(crate) struct WatchConfig {
     pub(crate) peek: Arc<PeekConfig>,
     pub(crate) expected: Expected,
+    /// The dialect of the client.
+    pub(crate) dialect: ClientDialect,
     /// The number of choices of a stream, if it is known.
     pub(crate) choices: Option<u32>,
     /// True if the gateway asked for usage and the client did not: a chunk with usage alone is removed.

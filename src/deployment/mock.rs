@@ -58,9 +58,10 @@ impl MockUpstream {
         let tokens = self.text.split_whitespace().count();
         let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens});
         let choice = match operation {
-            Operation::Chat => json!({"message": {"role": "assistant", "content": &*self.text}}),
             Operation::Completions => json!({"text": &*self.text}),
             Operation::Embeddings => return self.embeddings(),
+            // The others are translated to chats.
+            _ => json!({"message": {"role": "assistant", "content": &*self.text}}),
         };
         let mut completion = self.with_choice(object(operation, false), choice, Some("stop"));
         completion["usage"] = usage;
@@ -103,9 +104,9 @@ impl MockUpstream {
 
 const fn object(operation: Operation, stream: bool) -> &'static str {
     match operation {
-        Operation::Chat if stream => "chat.completion.chunk",
-        Operation::Chat => "chat.completion",
         Operation::Completions | Operation::Embeddings => "text_completion",
+        _ if stream => "chat.completion.chunk",
+        _ => "chat.completion",
     }
 }
 

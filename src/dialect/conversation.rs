@@ -182,6 +182,25 @@ pub(crate) enum Effort {
     Max,
 }
 
+impl Effort {
+    /// Returns the effort of this name, which is a value of `parameter`.
+    ///
+    /// # Errors
+    /// Returns a refusal for any other name.
+    pub(super) fn named(parameter: &str, name: &str) -> Result<Self, Refusal> {
+        Ok(match name {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            other => return Err(Refusal::invalid(parameter, format_args!("unknown effort {other:?}"))),
+        })
+    }
+}
+
 /// Returns the arguments of a call as an object. A model may have called a tool without any.
 ///
 /// # Errors

@@ -23,6 +23,8 @@ pub(crate) enum Delta<'a> {
     /// A piece of the arguments of a tool call, as JSON text.
     Arguments(Text<'a>),
     Citation(Citation<'a>),
+    /// The stop sequence that was found.
+    StopSequence(Text<'a>),
     Finish(Finish),
     /// The tokens of the whole response.
     Usage(Usage),
@@ -72,6 +74,7 @@ pub(crate) struct Answer {
     pub id: String,
     pub model: String,
     pub parts: Vec<AnswerPart>,
+    pub stop_sequence: Option<String>,
     pub finish: Option<Finish>,
     pub usage: Usage,
 }
@@ -114,6 +117,7 @@ impl Answer {
             }),
             Delta::Arguments(piece) => self.arguments(piece),
             Delta::Citation(citation) => self.parts.push(citation.into()),
+            Delta::StopSequence(text) => self.stop_sequence = Some(text.to_string()),
             Delta::Finish(finish) => self.finish = Some(*finish),
             Delta::Usage(usage) => self.usage = *usage,
             Delta::Alive | Delta::End => {}

@@ -82,6 +82,10 @@ pub(super) static OLLAMA: Parameters = Parameters {
     dropped: GEMINI.dropped,
 };
 
+/// The parameters of Anthropic's Messages that OpenAI's chat completions do not have. All others are passed on: the server
+/// knows its own.
+pub(super) static OPENAI_LACKS: [&str; 2] = ["container", "mcp_servers"];
+
 /// The values with which a parameter has no effect.
 const DEFAULTS: [(&str, &[&str]); 7] = [
     ("n", &["1"]),

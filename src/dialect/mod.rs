@@ -10,17 +10,22 @@
 
 mod anthropic;
 mod chat;
+mod client;
 mod conversation;
 mod delta;
 mod features;
 mod gemini;
 mod json;
+mod messages;
 mod ollama;
+mod openai;
+mod read;
 mod sent;
 #[cfg(test)]
 mod tests;
 mod translation;
 
+pub(crate) use client::ClientDialect;
 pub(crate) use conversation::Refusal;
 pub(crate) use sent::Limits;
 pub(crate) use translation::{Translation, Translator};

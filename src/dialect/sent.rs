@@ -7,6 +7,8 @@ pub(crate) struct Limits {
     pub max_tokens: Option<u64>,
     /// True if parameters that cannot be translated are dropped.
     pub drop: bool,
+    /// True if the limit of the output is `max_completion_tokens` for every model, in OpenAI's dialect.
+    pub newer_limit: bool,
 }
 
 /// A request as it is sent.

@@ -1,14 +1,15 @@
 //! The translation of one deployment's calls: [`Translator`], [`Translation`].
 
 use super::{
-    anthropic, chat,
+    anthropic,
+    client::{ClientDialect, Writer},
     conversation::Refusal,
-    delta::{Answer, Delta},
-    gemini, ollama,
+    delta::Delta,
+    gemini, ollama, openai,
     sent::{Limits, NotTranslated, Sent},
 };
 
-/// The translation between chat completions and the dialect of a deployment.
+/// The translation between the dialects of clients and that of a deployment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Translator {
     upstream: Upstream,
@@ -18,12 +19,18 @@ pub(crate) struct Translator {
 /// The dialect of an upstream.
 #[derive(Clone, Copy, Debug)]
 enum Upstream {
+    OpenAi,
     Anthropic,
     Gemini,
     Ollama,
 }
 
 impl Translator {
+    /// Returns the translator of a deployment that speaks OpenAI's chat completions.
+    pub(crate) const fn openai(limits: Limits) -> Self {
+        Self { upstream: Upstream::OpenAi, limits }
+    }
+
     /// Returns the translator of a deployment that speaks Anthropic's Messages.
     pub(crate) const fn anthropic(limits: Limits) -> Self {
         Self { upstream: Upstream::Anthropic, limits }
@@ -44,10 +51,18 @@ impl Translator {
     ///
     /// # Errors
     /// Returns the parameter that cannot be translated.
-    pub(crate) fn request(&self, body: &[u8], created: u64) -> Result<(Sent, Translation), Refusal> {
+    pub(crate) fn request(
+        &self,
+        client: ClientDialect,
+        body: &[u8],
+        created: u64,
+    ) -> Result<(Sent, Translation), Refusal> {
         let body = std::str::from_utf8(body).map_err(|error| Refusal::invalid("body", error))?;
-        let conversation = chat::read(body)?;
+        let conversation = client.read(body)?;
         let (sent, reader) = match self.upstream {
+            Upstream::OpenAi => {
+                (openai::write(&conversation, self.limits)?, Reader::OpenAi(openai::Reader::default()))
+            }
             Upstream::Anthropic => {
                 let (sent, hints) = anthropic::write(&conversation, self.limits)?;
                 (sent, Reader::Anthropic(anthropic::Reader::new(hints)))
@@ -59,17 +74,15 @@ impl Translator {
                 (ollama::write(&conversation, self.limits)?, Reader::Ollama(ollama::Reader::default()))
             }
         };
-        let form = match conversation.stream {
-            true => Form::Stream(chat::Chunks::new(created)),
-            false => Form::Complete(Box::default(), created),
-        };
-        Ok((sent, Translation { reader, form }))
+        let writer = Writer::new(client, conversation.stream, created);
+        Ok((sent, Translation { reader, writer }))
     }
 }
 
 /// The reader of a response in the dialect of an upstream.
 #[derive(Debug)]
 enum Reader {
+    OpenAi(openai::Reader),
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
     Ollama(ollama::Reader),
@@ -78,6 +91,7 @@ enum Reader {
 impl Reader {
     fn event(&mut self, data: &[u8], sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
         match self {
+            Self::OpenAi(reader) => reader.event(data, sink),
             Self::Anthropic(reader) => reader.event(data, sink),
             Self::Gemini(reader) => reader.event(data, sink),
             Self::Ollama(reader) => reader.line(data, sink),
@@ -86,6 +100,7 @@ impl Reader {
 
     fn complete(&mut self, json: &[u8], sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
         match self {
+            Self::OpenAi(reader) => reader.completion(json, sink),
             Self::Anthropic(reader) => reader.message(json, sink),
             Self::Gemini(reader) => {
                 reader.event(json, sink)?;
@@ -100,6 +115,7 @@ impl Reader {
     fn end(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
         match self {
             Self::Anthropic(_) | Self::Ollama(_) => {}
+            Self::OpenAi(reader) => reader.end(sink),
             Self::Gemini(reader) => reader.end(sink),
         }
     }
@@ -109,15 +125,7 @@ impl Reader {
 #[derive(Debug)]
 pub(crate) struct Translation {
     reader: Reader,
-    form: Form,
-}
-
-/// The form of the response for the client.
-#[derive(Debug)]
-enum Form {
-    Stream(chat::Chunks),
-    /// The response so far, and the time of its beginning.
-    Complete(Box<Answer>, u64),
+    writer: Writer,
 }
 
 impl Translation {
@@ -125,27 +133,27 @@ impl Translation {
     /// no event: both are for the client as they are.
     #[must_use]
     pub(crate) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> bool {
-        let Self { reader, form } = self;
-        reader.event(data, &mut |delta| form.write(delta, out)).is_ok()
+        let Self { reader, writer } = self;
+        reader.event(data, &mut |delta| writer.write(delta, out)).is_ok()
     }
 
     /// Appends a sign that the upstream still works.
     pub(crate) fn alive(&mut self, out: &mut Vec<u8>) {
-        self.form.write(&Delta::Alive, out);
+        self.writer.write(&Delta::Alive, out);
     }
 
     /// Translates a complete response, and appends it for the client. Returns false for an error, and for JSON that is
     /// no response: both are for the client as they are.
     #[must_use]
     pub(crate) fn complete(&mut self, json: &[u8], out: &mut Vec<u8>) -> bool {
-        let Self { reader, form } = self;
-        reader.complete(json, &mut |delta| form.write(delta, out)).is_ok()
+        let Self { reader, writer } = self;
+        reader.complete(json, &mut |delta| writer.write(delta, out)).is_ok()
     }
 
     /// Translates the end of a stream of events, and appends it for the client.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
-        let Self { reader, form } = self;
-        reader.end(&mut |delta| form.write(delta, out));
+        let Self { reader, writer } = self;
+        reader.end(&mut |delta| writer.write(delta, out));
     }
 
     /// Returns true if the upstream's response is lines of JSON: each is translated as an event.
@@ -155,20 +163,6 @@ impl Translation {
 
     /// Returns true if the client requested a stream.
     pub(crate) const fn is_stream(&self) -> bool {
-        matches!(self.form, Form::Stream(_))
-    }
-}
-
-impl Form {
-    fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Stream(chunks) => chunks.write(delta, out),
-            Self::Complete(answer, created) => {
-                answer.add(delta);
-                if matches!(delta, Delta::End) {
-                    chat::write_answer(answer, *created, out);
-                }
-            }
-        }
+        self.writer.is_stream()
     }
 }

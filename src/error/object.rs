@@ -4,9 +4,13 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
+use tollgate_layers::{Class, Outcome};
 
 use super::{BodyError, Error, StreamBreak};
-use crate::classify::{self, OutcomeKind};
+use crate::{
+    classify::{self, OutcomeKind},
+    dialect::ClientDialect,
+};
 
 /// The type of an upstream's error that names none.
 const DEFAULT_TYPE: &str = "server_error";
@@ -50,7 +54,7 @@ impl ErrorObject {
     }
 
     /// Returns the object of a stream that broke off.
-    pub(crate) fn of_break(broken: &StreamBreak) -> Self {
+    fn of_break(broken: &StreamBreak) -> Self {
         match broken {
             StreamBreak::Body(fault) => {
                 let kind =
@@ -97,16 +101,27 @@ impl ErrorObject {
         &self.message
     }
 
-    /// Returns the JSON body of a response.
+    /// Returns the JSON body of a response in OpenAI's format.
     pub(crate) fn body(&self) -> Vec<u8> {
         // A struct of strings always serialises.
         serde_json::to_vec(&Shape { error: self }).unwrap_or_default()
     }
 
-    /// Returns the object as a server-sent event.
-    pub(crate) fn event(&self) -> Bytes {
-        let mut event = b"data: ".to_vec();
-        event.extend_from_slice(&self.body());
+    /// Returns the JSON body of a response with this status and outcome, in a client's dialect.
+    pub(crate) fn body_in(&self, dialect: ClientDialect, status: StatusCode, outcome: &Outcome) -> Vec<u8> {
+        let is_too_long = outcome.class() == Class::ContextWindow;
+        let body = dialect.error_body(status.as_u16(), &self.message, is_too_long);
+        body.unwrap_or_else(|| self.body())
+    }
+
+    /// Returns the event at the end of a stream that broke off, in a client's dialect.
+    pub(crate) fn event_of(broken: &StreamBreak, dialect: ClientDialect) -> Bytes {
+        let outcome = broken.outcome();
+        let status = classify::status_of(classify::kind_of(&outcome));
+        let body = Self::of_break(broken).body_in(dialect, status, &outcome);
+        let mut event = dialect.error_event().as_bytes().to_vec();
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(&body);
         event.extend_from_slice(b"\n\n");
         event.into()
     }
@@ -152,7 +167,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
             let kind = fault.kind();
             (classify::status_of(kind), classify::openai_type(kind), fault.code())
         }
-        Error::Attempt(_, error) => status_type_code(error),
+        Error::Attempt(_, error) | Error::InDialect(_, error) => status_type_code(error),
     }
 }
 

@@ -151,7 +151,10 @@ where
                         }
                         routed.target = target;
                     }
-                    None => return Either::Left(ready(Err(self.reject(error, &routed.request)))),
+                    None => {
+                        let error = self.reject(error, &routed.request).in_dialect(routed.target.dialect());
+                        return Either::Left(ready(Err(error)));
+                    }
                 },
             }
         }

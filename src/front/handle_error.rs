@@ -2,28 +2,36 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
-use tollgate_layers::Outcome;
-
 use crate::{
     Error,
     body::{Body, Response, codings::ACCEPTED},
     classify::OutcomeKind,
+    dialect::ClientDialect,
     error::{ErrorObject, HasOutcome},
     request::{AroundCall, BeginCall, EndCall},
 };
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 
 /// The header `retry-after-ms`, in milliseconds. OpenAI's SDKs prefer it to `retry-after`.
 pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// Returns the response that reports `error` to the client.
 pub(crate) fn error_response(error: &Error) -> Response {
+    match error {
+        Error::InDialect(dialect, error) => response_in(*dialect, error),
+        error => response_in(ClientDialect::Chat, error),
+    }
+}
+
+fn response_in(dialect: ClientDialect, error: &Error) -> Response {
     if let Error::Attempt(origin, error) = error {
-        let mut response = error_response(error);
+        let mut response = response_in(dialect, error);
         response.body_mut().set_origin(Arc::clone(origin));
         return response;
     }
-    let mut response = with_error(error.status(), error.outcome(), &ErrorObject::of(error));
+    let (status, outcome) = (error.status(), error.outcome());
+    let body = ErrorObject::of(error).body_in(dialect, status, &outcome);
+    let mut response = json(status, Body::ended(body, outcome));
     match error {
         Error::Exhausted(exhausted) => {
             let after = exhausted.retry_after().unwrap_or(Duration::from_secs(1));
@@ -56,11 +64,8 @@ pub(crate) fn panicked() -> Response {
         "internal_server_error",
         "internal_error",
     );
-    with_error(StatusCode::INTERNAL_SERVER_ERROR, OutcomeKind::ServerError.outcome(), &error)
-}
-
-fn with_error(status: StatusCode, outcome: Outcome, error: &ErrorObject) -> Response {
-    json(status, Body::ended(error.body(), outcome))
+    let body = Body::ended(error.body(), OutcomeKind::ServerError.outcome());
+    json(StatusCode::INTERNAL_SERVER_ERROR, body)
 }
 
 /// Returns a JSON response with this status and body.

@@ -2,7 +2,7 @@
 //!
 //! Each row has one path. The operations of the API are also found behind `/v1` and `/openai`, and the calls of models
 //! behind a path that names the model, in the spellings of Azure (`/deployments/{model}`) and of OpenAI's first API
-//! (`/engines/{model}`). Doubled and trailing slashes are accepted.
+//! (`/engines/{model}`). Anthropic's are also found behind `/anthropic/v1`. Doubled and trailing slashes are accepted.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -45,7 +45,7 @@ const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 18] = {
+static TABLE: [Row; 22] = {
     use RouteTarget::{Call, Metrics, Model, ModelInfo, Models, Operate, Status};
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
@@ -54,6 +54,15 @@ static TABLE: [Row; 18] = {
         row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
         row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
+        row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
+        row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
+        row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
+        row(
+            "POST",
+            "/anthropic/v1/messages/count_tokens",
+            Scope::Root,
+            Route::Target(Call(Operation::CountTokens)),
+        ),
         row("GET", "/models", Scope::Api, Route::Target(Models)),
         row("GET", "/models/", Scope::Model, Route::Target(Model)),
         row("GET", "/model/info", Scope::Api, Route::Target(ModelInfo)),
@@ -168,6 +177,11 @@ mod tests {
             ("/v1/engines/openai/m-4/embeddings", Operation::Embeddings, Some("openai/m-4")),
             ("/engines/openai%2Fm%204/completions", Operation::Completions, Some("openai/m 4")),
             ("/engines/chat/completions", Operation::Completions, Some("chat")),
+            ("/v1/messages", Operation::Messages, None),
+            ("/messages/", Operation::Messages, None),
+            ("/anthropic/v1/messages", Operation::Messages, None),
+            ("/v1/messages/count_tokens", Operation::CountTokens, None),
+            ("/anthropic//v1/messages/count_tokens", Operation::CountTokens, None),
         ];
         for (path, operation, model) in cases {
             let expected = (Route::Target(RouteTarget::Call(operation)), model.map(str::to_owned));
@@ -226,6 +240,8 @@ mod tests {
             "/metrics/x",
             "/v1/health/readiness",
             "/m/chat/completions",
+            "/anthropic/v1/chat/completions",
+            "/v1/messages/batches",
         ] {
             assert_eq!(target(path), None, "{path}");
         }
@@ -239,6 +255,6 @@ mod tests {
             let (method, path) = path.split_once(' ').unwrap();
             assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
         }
-        assert_eq!(help.split(", ").count(), 5);
+        assert_eq!(help.split(", ").count(), 7);
     }
 }

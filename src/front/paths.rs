@@ -24,6 +24,7 @@ use super::{
 use crate::{
     Error,
     body::Body,
+    dialect::ClientDialect,
     request::{Client, Operation, Response},
     status::{
         Access, Action,
@@ -63,6 +64,16 @@ pub(crate) enum RouteTarget {
     Access(Option<Access>),
     /// An operation on a deployment, which the path names.
     Operate(Action),
+}
+
+impl RouteTarget {
+    /// Returns the dialect of the errors.
+    pub(super) const fn dialect(self) -> ClientDialect {
+        match self {
+            Self::Call(operation) => operation.dialect(),
+            _ => ClientDialect::Chat,
+        }
+    }
 }
 
 /// The destination of a path: inside auth, or this layer.
@@ -160,7 +171,11 @@ where
             return Either::Left(ready(self.other(&request)));
         };
         if !accepts(row, request.method()) {
-            return Either::Left(ready(self.reject(Error::Method(row.method), &request)));
+            let dialect = match row.route {
+                Route::Target(target) => target.dialect(),
+                _ => ClientDialect::Chat,
+            };
+            return Either::Left(ready(self.reject(Error::Method(row.method).in_dialect(dialect), &request)));
         }
         let (status, text) = match row.route {
             Route::Target(target) => {

@@ -17,7 +17,7 @@ pub(super) fn path(base: &str, operation: Operation) -> String {
     let base = openai::without_route(base);
     match operation {
         Operation::Embeddings => openai::below(COMPATIBLE, base, operation),
-        Operation::Chat | Operation::Completions => match base {
+        _ => match base {
             "" | "/v1" | "/v1beta" | COMPATIBLE => "/v1beta/models".to_owned(),
             _ => format!("{base}/models"),
         },

@@ -21,6 +21,7 @@ mod openai;
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use anthropic::add_betas;
 pub(crate) use gemini::use_bearer;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
@@ -32,6 +33,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::{Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
+    dialect::ClientDialect,
     request::{self, Operation, ParsedRequest, SplicedBody},
 };
 
@@ -58,7 +60,7 @@ pub(crate) struct Encoder {
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
     parameters: Option<Arc<ParameterRules>>,
     /// The URL of each operation, in the order of [`Operation`].
-    uris: [Uri; 3],
+    uris: [Uri; 5],
     headers: HeaderMap,
 }
 
@@ -81,6 +83,8 @@ impl Encoder {
                 uri(target, Operation::Chat)?,
                 uri(target, Operation::Completions)?,
                 uri(target, Operation::Embeddings)?,
+                uri(target, Operation::Messages)?,
+                uri(target, Operation::CountTokens)?,
             ],
             headers: headers(target)?,
         })
@@ -106,10 +110,7 @@ impl Encoder {
     /// Returns the request with the model name and the default parameters of this deployment. With `usage`, a stream
     /// requests its usage unless the client has set `stream_options.include_usage`.
     pub(crate) fn encode(&self, prompt: &ParsedRequest, usage: bool) -> Request<SplicedBody> {
-        let filled = self
-            .patterns
-            .as_deref()
-            .and_then(|(group, model)| group.capture(prompt.group()).map(|captured| model.fill(captured)));
+        let filled = self.filled(prompt);
         let model = filled.as_deref().unwrap_or(&self.model);
         let changed = self.parameters.as_deref().and_then(|rules| prompt.with_parameters(rules));
         let prompt = changed.as_deref().unwrap_or(prompt);
@@ -118,6 +119,35 @@ impl Encoder {
             false => prompt.payload(model, &self.defaults),
         };
         self.request(prompt.info.operation, body)
+    }
+
+    /// Returns the model of a wildcard deployment.
+    fn filled(&self, prompt: &ParsedRequest) -> Option<String> {
+        let (group, model) = self.patterns.as_deref()?;
+        group.capture(prompt.group()).map(|captured| model.fill(captured))
+    }
+
+    /// Returns the request in the dialect of the client, which is not OpenAI's. The rules for parameters are about OpenAI's
+    /// names: they are applied to the translation.
+    pub(crate) fn encode_untranslated(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
+        let filled = self.filled(prompt);
+        let model = filled.as_deref().unwrap_or(&self.model);
+        self.request(prompt.info.operation, prompt.payload(model, &self.defaults))
+    }
+
+    /// Returns the request for an upstream of Anthropic's, with the client's headers of its API. The parameters of the
+    /// deployment are those that Anthropic knows; none for a count.
+    pub(crate) fn encode_messages(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
+        let filled = self.filled(prompt);
+        let model = filled.as_deref().unwrap_or(&self.model);
+        let operation = prompt.info.operation;
+        let is_sent = |name: &str| operation == Operation::Messages && anthropic::has_parameter(name);
+        let defaults: Vec<_> = self.defaults.iter().filter(|(name, _)| is_sent(name)).cloned().collect();
+        let mut request = self.request(operation, prompt.payload(model, &defaults));
+        if let Some(messages) = &prompt.info.messages {
+            anthropic::forward(request.headers_mut(), &messages.headers);
+        }
+        request
     }
 
     /// Returns the first parameter of the request that the deployment refuses.
@@ -188,6 +218,12 @@ impl From<InvalidHeaderValue> for InvalidTarget {
     }
 }
 
+/// Returns true if the limit of the output is `max_completion_tokens` for every model of the target: at OpenAI's own servers
+/// and at Azure's. Other servers of the dialect have `max_tokens`.
+pub(crate) fn has_newer_limit(target: &Target) -> bool {
+    matches!(target.vendor.provider, Provider::Azure) || target.base.host() == Some("api.openai.com")
+}
+
 /// Returns true if the dialect of a deployment is not OpenAI's.
 pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
     matches!(deployment.target.vendor.provider, Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama)
@@ -235,7 +271,12 @@ fn model(target: &Target) -> Arc<str> {
 
 fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let base = base(target);
-    let path = match target.vendor.provider {
+    let provider = target.vendor.provider;
+    // A request in another dialect becomes a chat.
+    let translated =
+        operation.dialect() != ClientDialect::Chat && !matches!(provider, Provider::Anthropic(_));
+    let operation = if translated { Operation::Chat } else { operation };
+    let path = match provider {
         Provider::OpenAi => openai::path(base, operation),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),
         Provider::Below(root) => openai::below(root, base, operation),
@@ -243,7 +284,7 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
             azure::models_path((is_foundry(&target.base), base), operation, target.api_version.as_deref())
         }
         Provider::Azure => azure::path(base, operation, &target.model, target.api_version.as_deref()),
-        Provider::Anthropic(root) => anthropic::path(root, base),
+        Provider::Anthropic(root) => anthropic::path(root, base, operation),
         Provider::Gemini => gemini::path(base, operation),
         Provider::Ollama => ollama::path(base, operation),
     };

@@ -9,7 +9,7 @@ pub(super) fn path(base: &str, operation: Operation) -> String {
     let parts = ["/api/chat", "/api/generate", "/api", "/v1"];
     let root = parts.iter().find_map(|part| base.strip_suffix(part)).unwrap_or(base);
     match operation {
-        Operation::Chat => format!("{root}/api/chat"),
         Operation::Completions | Operation::Embeddings => openai::versioned(root, operation),
+        _ => format!("{root}/api/chat"),
     }
 }

@@ -274,7 +274,7 @@ fn an_anthropic_url_is_that_of_messages_for_every_form_of_its_base() {
     }
     for base in ["https://r.services.ai.azure.com", "https://r.services.ai.azure.com/anthropic/v1"] {
         let uri: Uri = base.parse().unwrap();
-        let path = anthropic::path("/anthropic", uri.path().trim_end_matches('/'));
+        let path = anthropic::path("/anthropic", uri.path().trim_end_matches('/'), Operation::Chat);
         assert_eq!(path, "/anthropic/v1/messages", "{base}");
     }
 }

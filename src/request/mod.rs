@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
+
 pub(crate) use around_call::{AroundCall, BeginCall, EndCall};
 pub(crate) use client::{Client, GroupNames};
 pub(crate) use context::RequestContext;
@@ -115,8 +117,19 @@ pub(crate) struct RequestInfo {
     pub choices: Option<u32>,
     /// The estimated input tokens: bytes / 4 without data URIs, and a constant for each image.
     pub prompt_tokens: u64,
+    /// The parts that only a request in Anthropic's dialect has.
+    pub messages: Option<Box<MessagesInfo>>,
     /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, `None` if neither is set.
     pub output_tokens: Option<u64>,
+}
+
+/// The parts that only a request in Anthropic's dialect has.
+#[derive(Clone, Debug)]
+pub(crate) struct MessagesInfo {
+    /// The client's `anthropic-version` and `anthropic-beta`, for an upstream of Anthropic's.
+    pub headers: HeaderMap,
+    /// The estimated input tokens of a request that counts them.
+    pub input_tokens: u64,
 }
 
 /// Settings that the client sent in the body or in headers. They are not sent upstream.

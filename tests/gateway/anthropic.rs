@@ -11,10 +11,10 @@ use crate::support::{
     reply::{Gate, Part, Reply},
 };
 
-const CLAUDE: &str = "custom_llm_provider: anthropic";
+pub(super) const CLAUDE: &str = "custom_llm_provider: anthropic";
 
 /// Returns a complete message.
-fn message(text: &str) -> Reply {
+pub(super) fn message(text: &str) -> Reply {
     Reply::json(
         200,
         &json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x",
@@ -23,20 +23,20 @@ fn message(text: &str) -> Reply {
     )
 }
 
-fn start() -> Reply {
+pub(super) fn start() -> Reply {
     Reply::named_events([json!({"type": "message_start", "message": {"id": "msg_1", "type": "message",
         "role": "assistant", "model": "claude-x", "content": [], "stop_reason": null,
         "usage": {"input_tokens": 10, "output_tokens": 1}}})])
 }
 
-fn words(words: &[&str]) -> Reply {
+pub(super) fn words(words: &[&str]) -> Reply {
     let begun =
         json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
     let delta = |word: &&str| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}});
     Reply::named_events([begun].into_iter().chain(words.iter().map(delta)))
 }
 
-fn end(reason: &str) -> Reply {
+pub(super) fn end(reason: &str) -> Reply {
     Reply::named_events([
         json!({"type": "content_block_stop", "index": 0}),
         json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 7}}),
@@ -45,16 +45,16 @@ fn end(reason: &str) -> Reply {
 }
 
 /// Returns a whole stream of these words.
-fn stream(said: &[&str]) -> Reply {
+pub(super) fn stream(said: &[&str]) -> Reply {
     start().and(Reply::named_events([json!({"type": "ping"})])).and(words(said)).and(end("end_turn"))
 }
 
-fn error(status: u16, kind: &str, message: &str) -> Reply {
+pub(super) fn error(status: u16, kind: &str, message: &str) -> Reply {
     let body = json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"});
     Reply::json(status, &body)
 }
 
-fn error_event(kind: &str) -> Reply {
+pub(super) fn error_event(kind: &str) -> Reply {
     Reply::named_events([json!({"type": "error", "error": {"type": kind, "message": "Overloaded"}})])
 }
 

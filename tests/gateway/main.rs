@@ -30,6 +30,7 @@ mod leaks;
 mod left_out;
 mod litellm_names;
 mod logs;
+mod messages;
 mod models;
 mod ollama;
 mod owner;

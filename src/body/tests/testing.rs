@@ -59,6 +59,7 @@ pub(crate) fn request_for(operation: Operation, stream: bool) -> Request {
         include_usage: None,
         overrides: Overrides::default(),
         layout: Layout::default(),
+        messages: None,
         batch: false,
         choices: Some(1),
         prompt_tokens: 1,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     body::{ScriptStep, UpstreamBody},
-    dialect::{Limits, Translation, Translator},
+    dialect::{ClientDialect, Limits, Translation, Translator},
     error::BodyError,
 };
 
@@ -30,7 +30,7 @@ const MESSAGE: &str = concat!(
 
 fn translation(stream: bool) -> Translation {
     let request = json!({"model": "m", "messages": [], "stream": stream}).to_string();
-    Translator::anthropic(Limits::default()).request(request.as_bytes(), 7).unwrap().1
+    Translator::anthropic(Limits::default()).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap().1
 }
 
 /// Returns all bytes of a body, and the error at its end.

@@ -2,7 +2,7 @@
 
 use tollgate_layers::Outcome;
 
-use super::{quick, scan};
+use super::{messages, quick, scan};
 use crate::{metrics::Tokens, spend::TokenCounts};
 
 /// The information in one chunk that the gateway needs.
@@ -48,6 +48,22 @@ impl Usage {
 
     /// The name of the count of cached tokens in the details of the input.
     pub(super) const CACHED: &'static str = "cached_tokens";
+
+    /// Returns the usage with these counts; `input` includes the cached tokens.
+    pub(super) const fn new(input: u64, cached: u64, output: u64) -> Self {
+        Self { total: None, input, cached, output }
+    }
+
+    /// Returns this usage of a stream with the input of the `earlier` one where it reports none: Anthropic reports the input
+    /// at the beginning and the output at the end.
+    pub(super) fn after(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(Self { input, cached, .. }) if self.input == 0 && self.total.is_none() => {
+                Self { input, cached, ..self }
+            }
+            _ => self,
+        }
+    }
 
     /// Sets the count with one of the [`NAMES`](Self::NAMES).
     pub(super) fn set(&mut self, name: &str, tokens: u64) {
@@ -134,10 +150,11 @@ impl ChunkInfo {
 
     /// Reads a JSON text. Returns `None` if it is not JSON.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
-        quick::read(json).map(|(info, _)| info).or_else(|| Self::read_slowly(json))
+        let info = quick::read(json).or_else(|| messages::read(json));
+        info.map(|(info, _)| info).or_else(|| Self::read_slowly(json))
     }
 
-    /// Reads a JSON text that the quick reader has declined.
+    /// Reads a JSON text that the readers of the usual forms have declined.
     pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
         // A string without a value is left to the client: it counts as content.
         let output = Self { content: true, data: true, ..Self::default() };

@@ -4,6 +4,7 @@
 //! unexpected type is ignored and never an error: they do not validate.
 
 mod chunk_info;
+mod messages;
 mod quick;
 mod scan;
 mod template;
@@ -87,7 +88,9 @@ impl StreamState {
                 self.done |= chunk.terminal;
                 self.begun |= chunk.begun;
                 self.finished |= chunk.finished;
-                self.usage = chunk.usage.or(self.usage);
+                if let Some(usage) = chunk.usage {
+                    self.usage = Some(usage.after(self.usage));
+                }
             }
         }
         self.any = true;

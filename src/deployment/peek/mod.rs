@@ -172,14 +172,16 @@ where
         let info = &request.info;
         let expected = match info.operation {
             Operation::Embeddings => Expected::Data,
-            Operation::Chat | Operation::Completions if info.stream => Expected::Stream,
-            Operation::Chat | Operation::Completions => Expected::Choices,
+            Operation::CountTokens => Expected::Count,
+            Operation::Chat | Operation::Completions | Operation::Messages if info.stream => Expected::Stream,
+            Operation::Chat | Operation::Completions | Operation::Messages => Expected::Choices,
         };
         let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
         let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
             expected,
+            dialect: info.operation.dialect(),
             choices: info.choices,
             strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,

@@ -13,6 +13,7 @@ use crate::{
         watch_config::{Expected, WatchConfig},
     },
     classify::{self, OutcomeKind},
+    dialect::ClientDialect,
     error::{BodyError, ErrorObject, body_of},
     request,
 };
@@ -48,7 +49,7 @@ pub(super) fn complete(
     match config.expected {
         _ if !has_output(&info, config.expected) => return Err(BodyError::Empty),
         Expected::Stream => return Err(BodyError::NotAStream),
-        Expected::Choices | Expected::Data => name_json(&mut parts.headers),
+        Expected::Choices | Expected::Data | Expected::Count => name_json(&mut parts.headers),
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
     config.charge(info.usage);
@@ -68,6 +69,7 @@ const fn has_output(info: &ChunkInfo, expected: Expected) -> bool {
     match expected {
         Expected::Stream | Expected::Choices => info.content || info.finished != 0,
         Expected::Data => info.data,
+        Expected::Count => true,
     }
 }
 
@@ -110,18 +112,26 @@ pub(super) fn error(
 ) -> request::Response {
     config.peek.secrets.remove_from_headers(&mut parts.headers);
     let mut body = config.peek.secrets.redact(bytes);
-    if config.peek.rewords_errors {
-        let kind = classify::openai_type(classify::kind_of(&outcome));
-        body = ErrorObject::reworded(&body, kind).body().into();
-        parts.headers.insert(header::CONTENT_TYPE, JSON);
-    }
-    if let Some((what, code)) = credential_refusal(outcome) {
-        let kind = classify::openai_type(classify::kind_of(&outcome));
-        let original = ErrorObject::read(&body);
-        body = ErrorObject::new(format!("{what}: {}", original.message()), kind, code).body().into();
+    if let Some(object) = reworded(&body, outcome, config) {
+        body = object.body_in(config.dialect, parts.status, &outcome).into();
         parts.headers.insert(header::CONTENT_TYPE, JSON);
     }
     Response::from_parts(parts, Body::ended(body, outcome)).into()
+}
+
+/// Returns the error in other words than the upstream's, or none if the client understands those.
+fn reworded(body: &[u8], outcome: Outcome, config: &WatchConfig) -> Option<ErrorObject> {
+    let is_foreign = config.peek.rewords_errors || config.dialect != ClientDialect::Chat;
+    let refusal = credential_refusal(outcome);
+    if refusal.is_none() && (!is_foreign || config.dialect.has_form_of(body)) {
+        return None;
+    }
+    let kind = classify::openai_type(classify::kind_of(&outcome));
+    let object = if is_foreign { ErrorObject::reworded(body, kind) } else { ErrorObject::read(body) };
+    Some(match refusal {
+        Some((what, code)) => ErrorObject::new(format!("{what}: {}", object.message()), kind, code),
+        None => object,
+    })
 }
 
 fn credential_refusal(outcome: Outcome) -> Option<(&'static str, &'static str)> {
@@ -145,7 +155,8 @@ pub(super) fn compressed_error(mut parts: Parts, config: &WatchConfig) -> reques
         parts.status.as_u16()
     );
     let kind = classify::openai_type(classify::kind_of(&outcome));
-    let body = ErrorObject::new(message, kind, "compressed_error").body();
+    let object = ErrorObject::new(message, kind, "compressed_error");
+    let body = object.body_in(config.dialect, parts.status, &outcome);
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, JSON);
     config.peek.secrets.remove_from_headers(&mut parts.headers);

@@ -7,6 +7,7 @@ mod client;
 mod connect;
 mod error;
 mod http2;
+mod other_dialects;
 mod proxy;
 mod resolve;
 mod service;
@@ -27,6 +28,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use tower::Service;
 
@@ -34,12 +36,12 @@ use tower::Service;
 pub(crate) use self::connect::{Connector, connector};
 pub use self::service::UpstreamService;
 pub(crate) use self::{
-    client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream, translated::translated,
+    client::Client, connect::CONNECT_TIMEOUT, service::ServiceUpstream, translated::DialectUpstreams,
 };
 use crate::{
     Error,
     body::UpstreamBody,
-    dialect::Refusal,
+    dialect::{ClientDialect, Refusal},
     error::{ErrorObject, TransportError},
     provider::Encoder,
     record::TRACEPARENT,
@@ -92,7 +94,7 @@ struct Inner {
     /// True if the usage of streams is requested for metering when the client did not request it. False once the upstream
     /// has refused that.
     usage: AtomicBool,
-    upstream: Arc<dyn Upstream>,
+    upstreams: DialectUpstreams,
 }
 
 impl std::fmt::Debug for Deployed {
@@ -102,10 +104,10 @@ impl std::fmt::Debug for Deployed {
 }
 
 impl Deployed {
-    /// Creates the service that calls `upstream` in the dialect of `encoder`.
-    pub(crate) fn new(encoder: Encoder, usage: bool, upstream: Arc<dyn Upstream>) -> Self {
-        let encoder = if upstream.takes_origin_form() { encoder.in_origin_form() } else { encoder };
-        Self { inner: Arc::new(Inner { encoder, usage: usage.into(), upstream }) }
+    /// Creates the service that calls `upstreams` in the dialect of `encoder`.
+    pub(crate) fn new(encoder: Encoder, usage: bool, upstreams: DialectUpstreams) -> Self {
+        let encoder = if upstreams.take_origin_form() { encoder.in_origin_form() } else { encoder };
+        Self { inner: Arc::new(Inner { encoder, usage: usage.into(), upstreams }) }
     }
 }
 
@@ -116,27 +118,40 @@ impl Inner {
     }
 
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
+        if request.info.operation.dialect() != ClientDialect::Chat {
+            return self.call_other(request, fresh);
+        }
         if let Some(parameter) = self.encoder.refused(request) {
             return Box::pin(future::ready(Ok(refusal(Refusal::unsupported(parameter)))));
         }
-        let (operation, stream) = (request.info.operation, request.info.stream);
-        let traceparent = request.context.draft.as_ref().and_then(|draft| draft.traceparent());
-        let mut request = self.encoder.encode(request, usage);
-        if let Some(traceparent) = traceparent {
-            request.headers_mut().insert(TRACEPARENT, traceparent);
-        }
-        self.upstream.call(UpstreamCall { request, operation, stream, fresh })
+        let encoded = self.encoder.encode(request, usage);
+        self.upstreams.openai.call(call_of(request, encoded, fresh))
     }
+}
+
+/// Returns the call of an encoded request.
+#[inline]
+fn call_of(request: &Request, mut encoded: http::Request<SplicedBody>, fresh: bool) -> UpstreamCall {
+    if let Some(traceparent) = request.context.draft.as_ref().and_then(|draft| draft.traceparent()) {
+        encoded.headers_mut().insert(TRACEPARENT, traceparent);
+    }
+    let (operation, stream) = (request.info.operation, request.info.stream);
+    UpstreamCall { request: encoded, operation, stream, fresh }
+}
+
+/// Returns a complete JSON response in place of the upstream's.
+fn json_response(status: StatusCode, body: impl Into<Bytes>) -> http::Response<UpstreamBody> {
+    let mut response = http::Response::new(UpstreamBody::full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// Returns the response to a request that is not sent, in place of the vendor's own refusal.
 fn refusal(Refusal { parameter, message }: Refusal) -> http::Response<UpstreamBody> {
     let error =
         ErrorObject::new(message, "invalid_request_error", "unsupported_parameter").with_param(&parameter);
-    let mut response = http::Response::new(UpstreamBody::full(error.body()));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    json_response(StatusCode::BAD_REQUEST, error.body())
 }
 
 impl Service<Request> for Deployed {

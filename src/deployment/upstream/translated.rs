@@ -1,9 +1,11 @@
-//! Upstreams that are called in OpenAI's dialect and speak another: [`translated`].
+//! DialectUpstreams that are called in the dialect of a client and speak another: [`DialectUpstreams`].
 //!
-//! Only deployments with another dialect are wrapped, so that a call in the same dialect pays nothing for it. All layers above
-//! hold the client's own bytes: a request can go to a deployment of one dialect first and to one of another next.
+//! The upstream for OpenAI's operations is wrapped only if the deployment has another dialect, so that a call in the same
+//! dialect pays nothing for it. All layers above hold the client's own bytes: a request can go to a deployment of one
+//! dialect first and to one of another next.
 
 use std::{
+    collections::BTreeMap,
     future,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -11,14 +13,15 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, header, uri::PathAndQuery};
+use http::{Response, Uri, header, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
 
 use super::{Upstream, UpstreamCall, UpstreamFuture, refusal};
 use crate::{
     body::UpstreamBody,
-    config::{Deployment, Provider, Settings},
-    dialect::{Limits, Refusal, Translation, Translator},
+    config::{Deployment, ParameterRules, Provider, Settings},
+    dialect::{ClientDialect, Limits, Refusal, Translation, Translator},
     provider,
     request::{Operation, SplicedBody},
 };
@@ -26,26 +29,67 @@ use crate::{
 /// The characters of the name of a model that a path cannot have.
 const MODEL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
-static BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// The upstream of a deployment, by the dialect of the calls.
+#[derive(Clone)]
+pub(crate) struct DialectUpstreams {
+    /// For calls in OpenAI's dialect, but for those of [`other`](Self::other).
+    pub(super) openai: Arc<dyn Upstream>,
+    /// For calls in the deployment's own dialect.
+    own: Arc<dyn Upstream>,
+    /// For calls in all other dialects.
+    translated: Arc<dyn Upstream>,
+    /// The dialect of the deployment, if clients may call in it and it is not OpenAI's.
+    dialect: Option<ClientDialect>,
+}
 
-/// Returns the upstream of a deployment for calls in OpenAI's dialect: translated, if the deployment speaks another.
-pub(crate) fn translated(
-    inner: Arc<dyn Upstream>,
-    deployment: &Deployment,
-    settings: &Settings,
-) -> Arc<dyn Upstream> {
-    if inner.speaks_openai() {
-        return inner;
+impl DialectUpstreams {
+    /// Returns the upstream of a deployment, and the translation in front of it.
+    pub(crate) fn new(own: Arc<dyn Upstream>, deployment: &Deployment, settings: &Settings) -> Self {
+        let provider = deployment.target.vendor.provider;
+        let is_own = own.speaks_openai();
+        let limits = Limits {
+            max_tokens: deployment.info.facts.max_output_tokens,
+            drop: deployment.drop_params,
+            newer_limit: provider::has_newer_limit(&deployment.target),
+        };
+        let translator = match provider {
+            Provider::Anthropic(_) if !is_own => Translator::anthropic(limits),
+            Provider::Gemini if !is_own => Translator::gemini(limits),
+            Provider::Ollama if !is_own => Translator::ollama(limits),
+            _ => Translator::openai(limits),
+        };
+        let is_translated = !is_own && provider::is_translated(deployment);
+        let rules = deployment.parameters.clone().filter(|_| !is_translated);
+        let translated: Arc<dyn Upstream> = Arc::new(Translated {
+            inner: Arc::clone(&own),
+            translator,
+            provider,
+            rules,
+            limit: settings.max_event_bytes,
+        });
+        let is_anthropic = is_translated && matches!(provider, Provider::Anthropic(_));
+        Self {
+            openai: Arc::clone(if is_translated { &translated } else { &own }),
+            own,
+            translated,
+            dialect: is_anthropic.then_some(ClientDialect::Messages),
+        }
     }
-    let limits = Limits { max_tokens: deployment.info.facts.max_output_tokens, drop: deployment.drop_params };
-    let provider = deployment.target.vendor.provider;
-    let translator = match provider {
-        Provider::Anthropic(_) => Translator::anthropic(limits),
-        Provider::Gemini => Translator::gemini(limits),
-        Provider::Ollama => Translator::ollama(limits),
-        _ => return inner,
-    };
-    Arc::new(Translated { inner, translator, provider, limit: settings.max_event_bytes })
+
+    /// Returns true if the deployment speaks this dialect of a client, which is not OpenAI's.
+    pub(super) fn speak(&self, dialect: ClientDialect) -> bool {
+        self.dialect == Some(dialect)
+    }
+
+    /// Returns the upstream for calls in a dialect that is not OpenAI's.
+    pub(super) fn other(&self, dialect: ClientDialect) -> &Arc<dyn Upstream> {
+        if self.speak(dialect) { &self.own } else { &self.translated }
+    }
+
+    /// Returns true if the targets of calls are in origin form.
+    pub(super) fn take_origin_form(&self) -> bool {
+        self.own.takes_origin_form()
+    }
 }
 
 /// An upstream whose calls are translated.
@@ -53,24 +97,30 @@ struct Translated {
     inner: Arc<dyn Upstream>,
     translator: Translator,
     provider: Provider,
+    /// The changes of parameters for a vendor with OpenAI's dialect.
+    rules: Option<Arc<ParameterRules>>,
     /// The longest event or complete response, in bytes.
     limit: usize,
 }
 
 impl Translated {
     fn request(&self, mut call: UpstreamCall) -> Result<(UpstreamCall, Translation), Refusal> {
-        if call.operation != Operation::Chat {
+        if matches!(call.operation, Operation::Completions | Operation::Embeddings) {
             return Err(Refusal::operation(call.operation.as_str()));
         }
         let body = call.request.body().to_bytes();
-        let (sent, translation) = self.translator.request(&body, now())?;
+        let (mut sent, translation) = self.translator.request(call.operation.dialect(), &body, now())?;
+        if let Some(rules) = &self.rules {
+            sent.body = with_rules(sent.body, rules)?;
+        }
         let headers = call.request.headers_mut();
         headers.insert(header::CONTENT_LENGTH, sent.body.len().into());
-        add_betas(headers, &sent.betas);
+        provider::add_betas(headers, sent.betas);
         if let Some((model, method)) = &sent.method {
             *call.request.uri_mut() = with_method(call.request.uri(), model, method);
         }
         *call.request.body_mut() = SplicedBody::from(Bytes::from(sent.body));
+        call.operation = Operation::Chat;
         Ok((call, translation))
     }
 }
@@ -97,15 +147,25 @@ impl Upstream for Translated {
             Err(refused) => Box::pin(future::ready(Ok(refusal(refused)))),
         }
     }
-
-    fn takes_origin_form(&self) -> bool {
-        self.inner.takes_origin_form()
-    }
 }
 
 /// Returns the time in seconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Renames and drops the parameters of a translated request.
+fn with_rules(body: Vec<u8>, rules: &ParameterRules) -> Result<Vec<u8>, Refusal> {
+    // A body that was written is an object.
+    let Ok(members) = serde_json::from_slice::<BTreeMap<&str, &RawValue>>(&body) else { return Ok(body) };
+    if let Some(refused) = members.keys().find(|name| rules.refuses(name)) {
+        return Err(Refusal::unsupported(refused));
+    }
+    let renamed = members.iter().filter_map(|(name, value)| {
+        let new = rules.new_name(name).filter(|new| new == name || !members.contains_key(new))?;
+        Some((new, value))
+    });
+    Ok(serde_json::to_vec(&renamed.collect::<BTreeMap<_, _>>()).unwrap_or_default())
 }
 
 /// Returns the URL of a method of a model, for the URL of all models.
@@ -116,22 +176,6 @@ fn with_method(models: &Uri, model: &str, method: &str) -> Uri {
     parts.path_and_query = path;
     // An encoded path is a valid one.
     Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// Adds features to those that the configuration requests.
-fn add_betas(headers: &mut HeaderMap, betas: &[&'static str]) {
-    for beta in betas {
-        let configured = headers.get(&BETA).and_then(|value| value.to_str().ok());
-        let all = match configured {
-            Some(configured) if configured.split(',').any(|known| known.trim() == *beta) => continue,
-            Some(configured) => HeaderValue::try_from(format!("{configured},{beta}")),
-            None => Ok(HeaderValue::from_static(beta)),
-        };
-        // Both parts are values of headers already.
-        if let Ok(all) = all {
-            headers.insert(BETA.clone(), all);
-        }
-    }
 }
 
 /// Returns the response with its body translated. An error is classified first, in the words of the upstream.

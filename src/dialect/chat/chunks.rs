@@ -96,6 +96,8 @@ impl Chunks {
             Delta::Finish(finish) => {
                 return self.choice(ChatDelta::default(), Some(finish_reason(*finish)), out);
             }
+            // OpenAI's dialect has no place for it.
+            Delta::StopSequence(_) => return,
             Delta::Usage(usage) => return self.chunk(&[], Some((*usage).into()), out),
             Delta::Alive => return out.extend_from_slice(b": ping\n\n"),
             Delta::End => return out.extend_from_slice(b"data: [DONE]\n\n"),

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{parts, request::typed};
+use super::parts;
 use crate::dialect::{
     conversation::{Content, Conversation, Part, Refusal, Role},
     json::{Json, Text},
+    read::typed,
 };
 
 /// The name of the parameter, for refusals.

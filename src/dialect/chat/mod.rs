@@ -11,7 +11,7 @@ mod request;
 
 pub(super) use answer::write as write_answer;
 pub(super) use chunks::Chunks;
-pub(super) use request::read;
+pub(super) use request::{read, set_default};
 
 use serde::Serialize;
 

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{messages::MESSAGES, request::typed};
+use super::messages::MESSAGES;
 use crate::dialect::{
     conversation::{Content, Part, Refusal, Source},
     json::{self, Json, Text},
+    read::typed,
 };
 
 /// A part of a message. Which members it has depends on its type.

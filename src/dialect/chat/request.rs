@@ -7,6 +7,7 @@ use super::messages;
 use crate::dialect::{
     conversation::{Conversation, Effort, OutputFormat, Refusal, Tool, ToolChoice},
     json::{self, Json, Text},
+    read::{typed, whole},
 };
 
 /// Reads a request.
@@ -23,11 +24,6 @@ pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> 
         }
     }
     Ok(conversation)
-}
-
-/// Reads a value.
-pub(super) fn typed<'a, T: Deserialize<'a>>(name: &str, value: Json<'a>) -> Result<T, Refusal> {
-    serde_json::from_str(value.get()).map_err(|error| Refusal::invalid(name, error))
 }
 
 /// Sets a parameter that is not about sampling. Returns false for one without a place in a conversation.
@@ -65,9 +61,25 @@ fn set_sampling<'a>(into: &mut Conversation<'a>, name: &str, value: Json<'a>) ->
     Ok(true)
 }
 
-fn whole(name: &str, value: Json<'_>) -> Result<u64, Refusal> {
-    let mut reader = serde_json::Deserializer::from_str(value.get());
-    json::whole(&mut reader).map_err(|error| Refusal::invalid(name, error))
+/// Sets a parameter that a deployment has by default, unless the request has set it in another dialect. Returns false for a
+/// parameter without a place in a conversation.
+pub(in crate::dialect) fn set_default<'a>(
+    into: &mut Conversation<'a>,
+    name: &str,
+    value: Json<'a>,
+) -> Result<bool, Refusal> {
+    let is_set = match name {
+        "max_completion_tokens" => into.max_tokens.is_some(),
+        "stop" => !into.stop.is_empty(),
+        "reasoning_effort" => into.effort.is_some(),
+        "response_format" => !matches!(into.format, OutputFormat::Text),
+        "user" | "safety_identifier" => into.user.is_some(),
+        "parallel_tool_calls" => into.parallel_tool_calls.is_some(),
+        // The usage of a stream is always written.
+        "stream_options" => true,
+        _ => return Ok(false),
+    };
+    Ok(is_set || set(into, name, value)? || set_sampling(into, name, value)?)
 }
 
 fn stop<'a>(value: Json<'a>) -> Result<Vec<Text<'a>>, Refusal> {
@@ -78,16 +90,7 @@ fn stop<'a>(value: Json<'a>) -> Result<Vec<Text<'a>>, Refusal> {
 fn effort(value: Json<'_>) -> Result<Effort, Refusal> {
     const NAME: &str = "reasoning_effort";
     let word = if json::is_object(value) { json::member(value, "effort").unwrap_or(value) } else { value };
-    Ok(match &*typed::<Text<'_>>(NAME, word)? {
-        "none" => Effort::None,
-        "minimal" => Effort::Minimal,
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::XHigh,
-        "max" => Effort::Max,
-        other => return Err(Refusal::invalid(NAME, format_args!("unknown effort {other:?}"))),
-    })
+    Effort::named(NAME, &typed::<Text<'_>>(NAME, word)?)
 }
 
 #[derive(Deserialize)]

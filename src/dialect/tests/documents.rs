@@ -1,18 +1,21 @@
 //! `docs/dialects.md`, which is written from the tables of features.
 
 use super::{
+    client_tables,
     golden::names,
     tables::{self, Fate, Feature},
 };
 use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters};
 
-const TABLES: [&[Feature]; 6] = [
+const TABLES: [&[Feature]; 8] = [
     tables::ANTHROPIC,
     tables::ANTHROPIC_RESPONSE,
     tables::GEMINI,
     tables::GEMINI_RESPONSE,
     tables::OLLAMA,
     tables::OLLAMA_RESPONSE,
+    client_tables::MESSAGES,
+    client_tables::MESSAGES_RESPONSE,
 ];
 const PARAMETERS: [(&Parameters, &[Feature]); 3] =
     [(&ANTHROPIC, tables::ANTHROPIC), (&GEMINI, tables::GEMINI), (&OLLAMA, tables::OLLAMA)];

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{LIMITS, gemini, ollama, translated, translation};
-use crate::dialect::{Limits, Translation, Translator};
+use crate::dialect::{ClientDialect, Limits, Translation, Translator};
 
 /// Returns the cases of a file: the name, the input, and each `=>` with what follows it.
-fn cases(file: &'static str) -> impl Iterator<Item = (&'static str, String, Vec<&'static str>)> {
+pub(super) fn cases(file: &'static str) -> impl Iterator<Item = (&'static str, String, Vec<&'static str>)> {
     file.split("### ").skip(1).map(|case| {
         let (name, rest) = case.split_once('\n').unwrap();
         let mut parts = rest.split("\n=> ");
@@ -26,13 +26,15 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         include_str!("gemini_responses.txt"),
         include_str!("ollama_requests.txt"),
         include_str!("ollama_responses.txt"),
+        include_str!("messages_requests.txt"),
+        include_str!("messages_responses.txt"),
     ];
     files.into_iter().flat_map(cases).map(|(name, ..)| name)
 }
 
 fn assert_requests(file: &'static str, translator: Translator) {
     for (name, input, wanted) in cases(file) {
-        let sent = translator.request(input.replace('\n', "").as_bytes(), 7);
+        let sent = translator.request(ClientDialect::Chat, input.replace('\n', "").as_bytes(), 7);
         match (sent, wanted[0].strip_prefix("refused ")) {
             (Ok((sent, _)), None) => {
                 let [body, wanted]: [Value; 2] =
@@ -59,7 +61,7 @@ fn golden_requests_lose_what_cannot_be_translated_with_drop_params() {
     let limits = Limits { drop: true, ..LIMITS };
     assert_requests(include_str!("dropped.txt"), Translator::anthropic(limits));
     let request = r#"{"model":"m","messages":[],"verbosity":"low","seed":1}"#;
-    let (sent, _) = Translator::gemini(limits).request(request.as_bytes(), 7).unwrap();
+    let (sent, _) = Translator::gemini(limits).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
     let wanted = json!({"contents": [], "generationConfig": {"seed": 1}});
     assert_eq!(serde_json::from_slice::<Value>(&sent.body).unwrap(), wanted);
 }
@@ -68,7 +70,8 @@ fn golden_requests_lose_what_cannot_be_translated_with_drop_params() {
 fn gemini_has_the_model_and_the_method_in_its_path() {
     for (stream, method) in [(false, "generateContent"), (true, "streamGenerateContent?alt=sse")] {
         let request = json!({"model": "gemini-x", "messages": [], "stream": stream}).to_string();
-        let (sent, _) = Translator::gemini(LIMITS).request(request.as_bytes(), 7).unwrap();
+        let (sent, _) =
+            Translator::gemini(LIMITS).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
         assert_eq!(sent.method, Some(("gemini-x".to_owned(), method)));
     }
 }
@@ -77,7 +80,8 @@ fn gemini_has_the_model_and_the_method_in_its_path() {
 fn a_limit_of_the_deployment_is_the_default_of_a_request() {
     let limits = Limits { max_tokens: Some(77), ..LIMITS };
     let request = json!({"model": "m", "messages": []}).to_string();
-    let (sent, _) = Translator::anthropic(limits).request(request.as_bytes(), 7).unwrap();
+    let (sent, _) =
+        Translator::anthropic(limits).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&sent.body).unwrap()["max_tokens"], 77);
 }
 

@@ -1,15 +1,17 @@
 //! Tests of whole translations: golden pairs, each with its source, and properties.
 
+mod client_tables;
 mod documents;
 mod golden;
+mod messages;
 mod properties;
 mod tables;
 
 use serde_json::{Value, json};
 
-use super::{Limits, Translation, Translator};
+use super::{ClientDialect, Limits, Translation, Translator};
 
-const LIMITS: Limits = Limits { max_tokens: None, drop: false };
+const LIMITS: Limits = Limits { max_tokens: None, drop: false, newer_limit: false };
 
 /// Returns the translation of the response to a request with these members beside the messages.
 fn translation(more: &Value) -> Translation {
@@ -17,19 +19,19 @@ fn translation(more: &Value) -> Translation {
     for (name, value) in more.as_object().unwrap() {
         request[name] = value.clone();
     }
-    Translator::anthropic(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+    Translator::anthropic(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
 }
 
 /// Returns the translation of Google's response to a request.
 fn gemini(stream: bool) -> Translation {
     let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
-    Translator::gemini(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+    Translator::gemini(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
 }
 
 /// Returns the translation of Ollama's response to a request.
 fn ollama(stream: bool) -> Translation {
     let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
-    Translator::ollama(LIMITS).request(request.to_string().as_bytes(), 7).unwrap().1
+    Translator::ollama(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
 }
 
 /// Returns the client's bytes for these events.

@@ -26,7 +26,12 @@ pub(super) struct Feature {
     pub(super) case: &'static str,
 }
 
-const fn row(names: &'static [&'static str], fate: Fate, how: &'static str, case: &'static str) -> Feature {
+pub(super) const fn row(
+    names: &'static [&'static str],
+    fate: Fate,
+    how: &'static str,
+    case: &'static str,
+) -> Feature {
     Feature { names, fate, how, case }
 }
 

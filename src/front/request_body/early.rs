@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     Error,
     body::{Body, BoxResponseFuture, Response},
+    dialect::ClientDialect,
     front::{catch_panic, handle_error::error_response, headers},
 };
 
@@ -29,11 +30,16 @@ pub(super) async fn wait(
 
 /// Returns a stream that waits for the response to `call`, with a heartbeat every `period`. The headers that describe the
 /// course of the request are not known yet.
-pub(super) fn response(call: BoxResponseFuture, period: Duration, permit: OwnedSemaphorePermit) -> Response {
+pub(super) fn response(
+    call: BoxResponseFuture,
+    (period, dialect): (Duration, ClientDialect),
+    permit: OwnedSemaphorePermit,
+) -> Response {
     // A panic in a body would break the connection.
     let call = catch_panic::ResponseFuture::new(call);
-    let call = call.map(|result| result.unwrap_or_else(|error| error_response(&error)));
-    let mut body = Body::early(Box::pin(call), period);
+    let to_response = move |error: Error| error_response(&error.in_dialect(dialect));
+    let call = call.map(move |result| result.unwrap_or_else(to_response));
+    let mut body = Body::early(Box::pin(call), period, dialect);
     body.attach(permit);
     let mut response = http::Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -21,6 +21,14 @@ pub(super) fn layout(object: &Object<'_>, model: Range<usize>, commas: &[usize])
     Layout { cuts, model, keys, close: object.close }
 }
 
+/// Returns the layout of `object` with every member in it.
+pub(super) fn unchanged(object: &Object<'_>, model: Range<usize>, commas: &[usize]) -> Layout {
+    let mut keys = TopLevelKeys::with_capacity(object.members.len());
+    object.members.iter().for_each(|member| keys.push(&member.key, member.span.clone()));
+    let cuts = commas.iter().map(|&at| at..at + 1).collect();
+    Layout { cuts, model, keys, close: object.close }
+}
+
 /// Returns the keys that are sent, and one cut for each run of keys that are not. A cut ends at the key after the run; at
 /// the end of the object it begins after the value before the run. Both forms include exactly the run's commas.
 fn partition(object: &Object<'_>) -> Layout {

@@ -26,6 +26,7 @@ mod estimate;
 mod fallbacks;
 mod layout;
 mod memory;
+mod messages;
 mod metadata;
 mod overrides;
 mod read;

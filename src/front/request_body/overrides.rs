@@ -40,6 +40,17 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
     Ok(Overrides { timeout: parsed.timeout.or(parsed.request_timeout), ..parsed.overrides })
 }
 
+/// Parses the settings in headers alone.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] if a setting has an invalid value.
+pub(super) fn of_headers(headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
+    let mut parsed = ParsedOverrides::default();
+    parsed.take_headers(headers)?;
+    Ok(Overrides { timeout: parsed.timeout, ..parsed.overrides })
+}
+
 /// Returns true if a header may be a setting for the gateway.
 fn may_be_setting(name: &HeaderName) -> bool {
     let name = name.as_str();

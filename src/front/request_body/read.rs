@@ -7,13 +7,15 @@ use http::HeaderMap;
 
 use super::{
     estimate,
-    layout::layout,
+    layout::{self, layout},
+    messages,
     overrides::{self, boolean},
     scan::{self, Member, Object, ParseError},
     tolerant,
 };
 use crate::{
     config::{KeyAction, key_action},
+    dialect::ClientDialect,
     error::InvalidRequest,
     request::{Operation, RequestInfo},
 };
@@ -91,6 +93,9 @@ pub(super) fn info(
     if object.last_member(required).is_none() {
         return Err(InvalidRequest::missing(required));
     }
+    if operation.dialect() == ClientDialect::Messages {
+        return messages::info((operation, model), headers, object, layout::unchanged(object, span, commas));
+    }
     let stream = flag(object, "stream")?.unwrap_or(false);
     let batch = operation == Operation::Completions && estimate::is_batch(object);
     Ok(RequestInfo {
@@ -101,12 +106,13 @@ pub(super) fn info(
         include_usage: include_usage(object)?,
         overrides: overrides::read(object, headers)?,
         layout: layout(object, span, commas),
+        messages: None,
         batch,
         choices: if stream && !batch { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
         output_tokens: match operation {
-            Operation::Chat | Operation::Completions => estimate::output(object),
             Operation::Embeddings => Some(0),
+            _ => estimate::output(object),
         },
     })
 }
@@ -133,7 +139,7 @@ fn model(
 /// Returns the parameter that an operation requires beside `model`.
 const fn required(operation: Operation) -> &'static str {
     match operation {
-        Operation::Chat => "messages",
+        Operation::Chat | Operation::Messages | Operation::CountTokens => "messages",
         Operation::Completions => "prompt",
         Operation::Embeddings => "input",
     }
@@ -152,7 +158,7 @@ fn reject_duplicates(object: &Object<'_>) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-fn flag(object: &Object<'_>, key: &str) -> Result<Option<bool>, InvalidRequest> {
+pub(super) fn flag(object: &Object<'_>, key: &str) -> Result<Option<bool>, InvalidRequest> {
     match object.last(key) {
         Some(value) if value != "null" => boolean(key, &value).map(Some),
         _ => Ok(None),

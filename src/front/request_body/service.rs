@@ -35,6 +35,7 @@ use crate::{
     group::ArcService,
     record::{Draft, current},
     request::{BodyFrames, ParsedRequest, Request, RequestContext, Response},
+    spend::Spending,
 };
 
 /// The size of a body, in bytes, from which it is not read a second time on the runtime's workers: 60 MB take 0.3 s and
@@ -125,25 +126,24 @@ where
             draft.set_key(&client.name);
         }
         let (Parts { headers, .. }, body) = request.into_parts();
+        let dialect = operation.dialect();
+        let refused = move |error: Error| error.in_dialect(dialect);
         // Written in place, as `Box::pin` would copy the future once more.
         let future = Box::write(Box::new_uninit(), async move {
             // Boxed, because it is large: with it the future is too large for the caches of allocators.
             let (mut share, mut reading) = (inner.memory.share(), Box::new(Reading::new()));
-            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await?;
+            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await.map_err(refused)?;
             let target = CallTarget { operation, model };
-            let body = match reading.end(&target, &headers)? {
+            let body = match reading.end(&target, &headers).map_err(|error| refused(error.into()))? {
                 Ended::Accepted(body) => body,
                 // Boxed, because it is rare.
                 Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), &mut share)).await?,
             };
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
-                share.wait().await?;
+                share.wait().await.map_err(refused)?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
-            context.spending = match &draft {
-                Some(draft) => Some(draft.spending()),
-                None => (inner.response_cost || inner.has_budget || client.is_some()).then(Arc::default),
-            };
+            context.spending = inner.spending(draft.as_deref(), client.is_some());
             (context.client, context.draft, context.buffered) = (client, draft, share.finish());
             let request = inner.request(body, context);
             let context = Arc::clone(&request.context);
@@ -153,10 +153,10 @@ where
                 None => call.await,
                 Some(period) => match Box::pin(early::wait(call, arrival + period)).await {
                     Ok(result) => result,
-                    Err(call) => return Ok(early::response(call, period, permit)),
+                    Err(call) => return Ok(early::response(call, (period, dialect), permit)),
                 },
             };
-            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error));
+            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&refused(error)));
             headers::write(&mut response, &context, (inner.expose_upstreams, inner.response_cost));
             if inner.server_timing {
                 timing::write(response.headers_mut(), &context);
@@ -173,6 +173,14 @@ impl Inner {
     fn draft(&self, arrival: Instant) -> Option<Arc<Draft>> {
         let own = || self.server_timing.then(|| Arc::new(Draft::new(arrival, None)));
         current::draft().or_else(own)
+    }
+
+    /// Returns the tokens and the cost of all attempts, where they are read.
+    fn spending(&self, draft: Option<&Draft>, has_key: bool) -> Option<Arc<Spending>> {
+        match draft {
+            Some(draft) => Some(draft.spending()),
+            None => (self.response_cost || self.has_budget || has_key).then(Arc::default),
+        }
     }
 
     /// Returns the request for the tree.
@@ -196,16 +204,18 @@ async fn reread(
     (target, headers): (CallTarget, HeaderMap),
     share: &mut BodyShare<'_>,
 ) -> Result<ReadBody, Error> {
+    let dialect = target.operation.dialect();
+    let refused = move |error: Error| error.in_dialect(dialect);
     if frames.len() < LARGE {
-        return Ok(read_again(frames, &target, &headers)?);
+        return read_again(frames, &target, &headers).map_err(|error| refused(error.into()));
     }
     if !share.try_grow(frames.len()) {
-        share.wait().await?;
+        share.wait().await.map_err(refused)?;
     }
     match spawn_blocking(move || read_again(frames, &target, &headers)).await {
-        Ok(body) => Ok(body?),
+        Ok(body) => body.map_err(|error| refused(error.into())),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => Err(Error::Busy),
+        Err(_) => Err(refused(Error::Busy)),
     }
 }

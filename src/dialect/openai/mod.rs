@@ -1,0 +1,11 @@
+//! OpenAI's chat completions, as the dialect of an upstream: [`write`] a request, read a response.
+//!
+//! Source: OpenAI's API reference and its Python package (`types/chat/`); the fields for reasoning are those of the servers
+//! that have them (`reasoning_content` at DeepSeek and vLLM, `reasoning` at OpenRouter and Groq).
+
+mod messages;
+mod request;
+mod response;
+
+pub(super) use request::write;
+pub(super) use response::Reader;
