@@ -15,18 +15,21 @@ pub enum Operation {
     Messages,
     /// Anthropic's `/messages/count_tokens`.
     CountTokens,
+    /// `/responses`.
+    Responses,
 }
 
 impl Operation {
     /// All operations; `ALL[operation as usize] == operation`.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens, Self::Responses];
 
     /// Returns the dialect of its requests, responses and errors.
     pub(crate) const fn dialect(self) -> ClientDialect {
         match self {
             Self::Chat | Self::Completions | Self::Embeddings => ClientDialect::Chat,
             Self::Messages | Self::CountTokens => ClientDialect::Messages,
+            Self::Responses => ClientDialect::Responses,
         }
     }
 
@@ -39,6 +42,7 @@ impl Operation {
             Self::Embeddings => "/embeddings",
             Self::Messages => "/messages",
             Self::CountTokens => "/messages/count_tokens",
+            Self::Responses => "/responses",
         }
     }
 
@@ -51,6 +55,7 @@ impl Operation {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::Responses => "responses",
         }
     }
 }

@@ -13,10 +13,10 @@ use super::{
     active::Decoder,
     byte_queue::ByteQueue,
     held_events::HeldShare,
+    memory::Memory,
     opening::Opening,
     sse::{EventBlock, Framer, TooLong},
     timeouts::RunningTimeouts,
-    transcript::Transcript,
     watch::{Event, StreamState, TemplateReader, Usage},
     watch_config::WatchConfig,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Events {
     framer: Framer,
     ready: ByteQueue,
     reader: TemplateReader,
-    transcript: Option<Transcript>,
+    memory: Option<Memory>,
     config: WatchConfig,
     share: HeldShare,
     /// True after the stream had to give up its unfinished event: the rest passes without being read.
@@ -63,7 +63,7 @@ impl Events {
             framer: Framer::new(config.peek.event_limit),
             ready: ByteQueue::default(),
             reader: TemplateReader::default(),
-            transcript: config.keeps_transcript.then(Transcript::default),
+            memory: Memory::of(&config),
             share: config.peek.held_events.share(),
             unwatched: false,
             config,
@@ -76,7 +76,7 @@ impl Events {
 
     /// Returns the text so far, if it is recorded and the stream has text alone.
     pub(crate) fn transcript(&self) -> Option<&str> {
-        self.transcript.as_ref()?.text()
+        self.memory.as_ref()?.text()
     }
 
     /// Returns the number of bytes that are held.
@@ -107,7 +107,7 @@ impl Events {
                 if self.unwatched {
                     self.ready.push(Bytes::from_static(b"\n\n"));
                 }
-                self.ready.push(ErrorObject::event_of(broken, self.config.dialect));
+                self.ready.push(self.break_event(broken));
                 // The limits that the head has reported stay valid.
                 broken.outcome().with_reported(so_far.requests(), so_far.tokens())
             }
@@ -115,6 +115,15 @@ impl Events {
         };
         self.config.charge(self.state.usage);
         Usage::on(self.state.usage, outcome)
+    }
+
+    fn break_event(&self, broken: &StreamBreak) -> Bytes {
+        match &self.memory {
+            Some(Memory::Response(opened)) => {
+                ErrorObject::failed_response(broken, opened.as_deref(), self.state.events)
+            }
+            _ => ErrorObject::event_of(broken, self.config.dialect),
+        }
     }
 
     /// Returns the longest time that the rest of a complete stream may take; `None` if the stream is not complete.
@@ -140,7 +149,7 @@ impl Events {
     fn unwatch(&mut self) {
         self.framer.take_rest().for_each(|piece| self.ready.push(piece));
         (self.state.any, self.state.fresh, self.state.content) = (true, true, true);
-        (self.unwatched, self.transcript) = (true, None);
+        (self.unwatched, self.memory) = (true, None);
     }
 
     /// Returns the next bytes of an unwatched stream. They count until then.
@@ -185,7 +194,7 @@ impl Decoder for Events {
                 }
             };
             let end = block.end;
-            match inspect(&mut self.reader, (&mut self.state, &mut self.transcript), &self.config, block) {
+            match inspect(&mut self.reader, (&mut self.state, &mut self.memory), &self.config, block) {
                 EventAction::Pass => {}
                 EventAction::Drop => {
                     self.pass(from, to);
@@ -258,7 +267,7 @@ impl Decoder for Events {
 
 fn inspect(
     reader: &mut TemplateReader,
-    (state, transcript): (&mut StreamState, &mut Option<Transcript>),
+    (state, memory): (&mut StreamState, &mut Option<Memory>),
     config: &WatchConfig,
     block: EventBlock<'_>,
 ) -> EventAction {
@@ -278,10 +287,8 @@ fn inspect(
     }
     let action = action(state, config, &event);
     state.note(&event);
-    if let (EventAction::Pass, Event::Repeat | Event::Chunk(_), Some(transcript)) =
-        (&action, event, transcript)
-    {
-        transcript.record(&data);
+    if let (EventAction::Pass, Event::Repeat | Event::Chunk(_), Some(memory)) = (&action, event, memory) {
+        memory.record(&data);
     }
     action
 }

@@ -26,6 +26,7 @@ mod early;
 pub(crate) mod events;
 mod handle;
 pub(crate) mod held_events;
+mod memory;
 pub(crate) mod opening;
 pub(crate) mod plain;
 mod recorded;

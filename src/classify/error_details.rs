@@ -140,8 +140,10 @@ impl ErrorDetails {
 
 /// Returns the message of an error body.
 pub(crate) fn message_of(json: &Value) -> Option<&str> {
-    const PLACES: [&str; 16] = [
+    const PLACES: [&str; 17] = [
         "/error/message",
+        // OpenAI's Responses.
+        "/response/error/message",
         // LiteLLM's guardrails.
         "/error/message/error",
         "/error",
@@ -186,8 +188,9 @@ fn first(json: &Value) -> &Value {
 
 /// Returns the objects of an error body that may contain codes and waits, the most specific first.
 fn parts(json: &Value) -> impl Iterator<Item = &Value> {
-    const PLACES: [&str; 9] = [
+    const PLACES: [&str; 10] = [
         "/error",
+        "/response/error",
         "/error/0",
         "/choices/0/error",
         "/error/innererror",
@@ -227,8 +230,9 @@ fn is_error(json: &Value) -> bool {
     let has = |place: &str, word: &str| json.pointer(place).and_then(Value::as_str) == Some(word);
     let failed =
         json.get("success") == Some(&Value::Bool(false)) && json.get("errors").is_some_and(is_present);
-    let present =
-        ["/error", "/choices/0/error"].iter().any(|place| json.pointer(place).is_some_and(is_present));
+    let present = ["/error", "/response/error", "/choices/0/error"]
+        .iter()
+        .any(|place| json.pointer(place).is_some_and(is_present));
     present
         || failed
         || has("/type", "error")

@@ -233,6 +233,8 @@ pub struct Target {
     pub organization: Option<HeaderValue>,
     /// `headers` and `extra_headers`; the values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// True if the model's name (`openai/responses/NAME`) or its `mode` states that the server has OpenAI's Responses.
+    pub responses: bool,
     /// `http2`: offers HTTP/2 through ALPN.
     pub http2: bool,
     /// `ssl_verify` and `ssl_certificate`. None: the default.
@@ -244,10 +246,11 @@ impl Target {
     /// high probability.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let Self { vendor, model, base, key, api_version, organization, headers, http2, tls } = self;
+        let Self { vendor, model, base, key, api_version, organization, headers, responses, http2, tls } =
+            self;
         let mut hasher = DefaultHasher::new();
         (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret)).hash(&mut hasher);
-        (api_version, organization, headers, http2, tls).hash(&mut hasher);
+        (api_version, organization, headers, responses, http2, tls).hash(&mut hasher);
         hasher.finish()
     }
 }

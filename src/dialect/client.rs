@@ -5,6 +5,7 @@ use super::{
     conversation::{Conversation, Refusal},
     delta::{Answer, Delta},
     messages,
+    responses::{self, Echo},
 };
 
 /// The dialect of a client.
@@ -14,6 +15,8 @@ pub(crate) enum ClientDialect {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl ClientDialect {
@@ -25,6 +28,19 @@ impl ClientDialect {
         match self {
             Self::Chat => chat::read(body),
             Self::Messages => messages::read(body),
+            Self::Responses => responses::read(body),
+        }
+    }
+
+    /// Returns a refusal with the parameter's name in this dialect.
+    pub(super) fn worded(self, refusal: Refusal) -> Refusal {
+        match (self, &*refusal.parameter) {
+            (Self::Responses, "messages") => Refusal { parameter: responses::INPUT.to_owned(), ..refusal },
+            (Self::Responses, "verbosity" | "response_format") => {
+                Refusal { parameter: "text".to_owned(), ..refusal }
+            }
+            (Self::Responses, "reasoning_effort") => Refusal { parameter: "reasoning".to_owned(), ..refusal },
+            _ => refusal,
         }
     }
 
@@ -33,7 +49,7 @@ impl ClientDialect {
     /// longer than the context window.
     pub(crate) fn error_body(self, status: u16, message: &str, is_too_long: bool) -> Option<Vec<u8>> {
         match self {
-            Self::Chat => None,
+            Self::Chat | Self::Responses => None,
             Self::Messages => Some(messages::error_body(status, message, is_too_long)),
         }
     }
@@ -41,7 +57,7 @@ impl ClientDialect {
     /// Returns true if an error of an upstream is in this dialect already.
     pub(crate) fn has_form_of(self, error: &[u8]) -> bool {
         match self {
-            Self::Chat => false,
+            Self::Chat | Self::Responses => false,
             Self::Messages => messages::is_error(error),
         }
     }
@@ -50,7 +66,7 @@ impl ClientDialect {
     pub(crate) const fn error_event(self) -> &'static str {
         match self {
             Self::Chat => "",
-            Self::Messages => "event: error\n",
+            Self::Messages | Self::Responses => "event: error\n",
         }
     }
 
@@ -59,6 +75,8 @@ impl ClientDialect {
         match self {
             Self::Chat => "data: [DONE]\n\n",
             Self::Messages => messages::END_EVENT,
+            // The last event contains the response: without it a stream is not complete.
+            Self::Responses => "",
         }
     }
 }
@@ -67,40 +85,48 @@ impl ClientDialect {
 #[derive(Debug)]
 pub(super) enum Writer {
     Chunks(chat::Chunks),
+    /// The response so far, and the time of its beginning.
+    Completion(Box<Answer>, u64),
     Events(messages::Events),
-    /// The response so far, and how it is written.
-    Complete(Box<Answer>, ClientDialect, u64),
+    /// The response so far.
+    Message(Box<Answer>),
+    /// In either form.
+    Response(Box<responses::Writer>),
 }
 
 impl Writer {
-    /// Returns the writer of a response that began at `created`, in seconds since 1970.
-    pub(super) fn new(dialect: ClientDialect, stream: bool, created: u64) -> Self {
-        match dialect {
-            _ if !stream => Self::Complete(Box::default(), dialect, created),
-            ClientDialect::Chat => Self::Chunks(chat::Chunks::new(created)),
-            ClientDialect::Messages => Self::Events(messages::Events::default()),
+    /// Returns the writer of the response to a request, which began at `created`, in seconds since 1970.
+    pub(super) fn new(dialect: ClientDialect, body: &str, stream: bool, created: u64) -> Self {
+        match (dialect, stream) {
+            (ClientDialect::Chat, true) => Self::Chunks(chat::Chunks::new(created)),
+            (ClientDialect::Chat, false) => Self::Completion(Box::default(), created),
+            (ClientDialect::Messages, true) => Self::Events(messages::Events::default()),
+            (ClientDialect::Messages, false) => Self::Message(Box::default()),
+            (ClientDialect::Responses, _) => {
+                Self::Response(Box::new(responses::Writer::new(stream, created, Echo::of(body))))
+            }
         }
     }
 
     /// Returns true if the client requested a stream.
     pub(super) const fn is_stream(&self) -> bool {
-        !matches!(self, Self::Complete(..))
+        match self {
+            Self::Chunks(_) | Self::Events(_) => true,
+            Self::Completion(..) | Self::Message(_) => false,
+            Self::Response(response) => response.is_stream(),
+        }
     }
 
     /// Appends a piece of the response.
     pub(super) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        let is_end = matches!(delta, Delta::End);
         match self {
             Self::Chunks(chunks) => chunks.write(delta, out),
             Self::Events(events) => events.write(delta, out),
-            Self::Complete(answer, dialect, created) => {
-                answer.add(delta);
-                if matches!(delta, Delta::End) {
-                    match dialect {
-                        ClientDialect::Chat => chat::write_answer(answer, *created, out),
-                        ClientDialect::Messages => messages::write_answer(answer, out),
-                    }
-                }
-            }
+            Self::Response(response) => response.write(delta, out),
+            Self::Completion(answer, created) if is_end => chat::write_answer(answer, *created, out),
+            Self::Message(answer) if is_end => messages::write_answer(answer, out),
+            Self::Completion(answer, _) | Self::Message(answer) => answer.add(delta),
         }
     }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Conversation<'a> {
     /// False if the model may call one tool at a time only.
     pub parallel_tool_calls: Option<bool>,
     pub format: OutputFormat<'a>,
+    /// The name of the format's schema.
+    pub format_name: Option<Text<'a>>,
+    /// True if the response must have the format's schema.
+    pub is_strict: Option<bool>,
     /// The reasoning effort.
     pub effort: Option<Effort>,
     pub max_tokens: Option<u64>,
@@ -142,6 +146,8 @@ pub(crate) enum Tool<'a> {
         description: Option<Text<'a>>,
         /// The JSON schema of the arguments.
         schema: Option<Json<'a>>,
+        /// True if the arguments must have the schema.
+        strict: Option<bool>,
         cache: Option<Json<'a>>,
     },
     /// A tool in the words of one vendor.

@@ -11,6 +11,8 @@ pub(crate) enum Delta<'a> {
         model: Text<'a>,
     },
     Text(Text<'a>),
+    /// Text in which the model refuses.
+    Refusal(Text<'a>),
     Thinking(Text<'a>),
     /// The signature of the thinking before it.
     Signature(Text<'a>),
@@ -83,6 +85,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum AnswerPart {
     Text(String),
+    Refusal(String),
     Thinking {
         text: String,
         signature: String,
@@ -107,6 +110,7 @@ impl Answer {
         match delta {
             Delta::Start { id, model } => (self.id, self.model) = (id.to_string(), model.to_string()),
             Delta::Text(text) => self.text(text),
+            Delta::Refusal(text) => self.refusal(text),
             Delta::Thinking(text) => self.thinking(text),
             Delta::Signature(text) => self.signature(text),
             Delta::RedactedThinking(data) => self.parts.push(AnswerPart::RedactedThinking(data.to_string())),
@@ -128,6 +132,13 @@ impl Answer {
         match self.parts.last_mut() {
             Some(AnswerPart::Text(text)) => text.push_str(piece),
             _ => self.parts.push(AnswerPart::Text(piece.to_owned())),
+        }
+    }
+
+    fn refusal(&mut self, piece: &str) {
+        match self.parts.last_mut() {
+            Some(AnswerPart::Refusal(text)) => text.push_str(piece),
+            _ => self.parts.push(AnswerPart::Refusal(piece.to_owned())),
         }
     }
 

@@ -20,6 +20,7 @@ mod messages;
 mod ollama;
 mod openai;
 mod read;
+mod responses;
 mod sent;
 #[cfg(test)]
 mod tests;
@@ -27,5 +28,6 @@ mod translation;
 
 pub(crate) use client::ClientDialect;
 pub(crate) use conversation::Refusal;
+pub(crate) use responses::{Opened, failed};
 pub(crate) use sent::Limits;
 pub(crate) use translation::{Translation, Translator};

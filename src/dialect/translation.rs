@@ -3,7 +3,7 @@
 use super::{
     anthropic,
     client::{ClientDialect, Writer},
-    conversation::Refusal,
+    conversation::{Conversation, Refusal},
     delta::Delta,
     gemini, ollama, openai,
     sent::{Limits, NotTranslated, Sent},
@@ -59,23 +59,29 @@ impl Translator {
     ) -> Result<(Sent, Translation), Refusal> {
         let body = std::str::from_utf8(body).map_err(|error| Refusal::invalid("body", error))?;
         let conversation = client.read(body)?;
-        let (sent, reader) = match self.upstream {
+        let (sent, reader) = self.write(&conversation).map_err(|refusal| client.worded(refusal))?;
+        let writer = Writer::new(client, body, conversation.stream, created);
+        Ok((sent, Translation { reader, writer }))
+    }
+
+    /// Returns the upstream's request, and the reader of its response.
+    fn write(&self, conversation: &Conversation<'_>) -> Result<(Sent, Reader), Refusal> {
+        let limits = self.limits;
+        Ok(match self.upstream {
             Upstream::OpenAi => {
-                (openai::write(&conversation, self.limits)?, Reader::OpenAi(openai::Reader::default()))
+                (openai::write(conversation, limits)?, Reader::OpenAi(openai::Reader::default()))
             }
             Upstream::Anthropic => {
-                let (sent, hints) = anthropic::write(&conversation, self.limits)?;
+                let (sent, hints) = anthropic::write(conversation, limits)?;
                 (sent, Reader::Anthropic(anthropic::Reader::new(hints)))
             }
             Upstream::Gemini => {
-                (gemini::write(&conversation, self.limits)?, Reader::Gemini(gemini::Reader::default()))
+                (gemini::write(conversation, limits)?, Reader::Gemini(gemini::Reader::default()))
             }
             Upstream::Ollama => {
-                (ollama::write(&conversation, self.limits)?, Reader::Ollama(ollama::Reader::default()))
+                (ollama::write(conversation, limits)?, Reader::Ollama(ollama::Reader::default()))
             }
-        };
-        let writer = Writer::new(client, conversation.stream, created);
-        Ok((sent, Translation { reader, writer }))
+        })
     }
 }
 

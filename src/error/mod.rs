@@ -50,7 +50,7 @@ pub(crate) enum Error {
     NoRoute {
         /// The path, shortened.
         path: Arc<str>,
-        /// The list of the paths that exist.
+        /// A sentence about the paths that exist.
         served: Arc<str>,
     },
     /// The path accepts only this method.
@@ -86,7 +86,7 @@ impl Error {
     /// Returns the error of a request in this dialect.
     pub(crate) fn in_dialect(self, dialect: ClientDialect) -> Self {
         match dialect {
-            ClientDialect::Chat => self,
+            ClientDialect::Chat | ClientDialect::Responses => self,
             ClientDialect::Messages => Self::InDialect(dialect, Box::new(self)),
         }
     }
@@ -130,7 +130,7 @@ impl fmt::Display for Error {
             Self::Operator(error) => error.fmt(f),
             Self::KeyLimit(limit) => limit.fmt(f),
             Self::NoRoute { path, served } => {
-                write!(f, "There is no path `{path}`. Available are {served}.")
+                write!(f, "There is no path `{path}`. {served}")
             }
             Self::Method(allowed) => write!(f, "This path accepts only {allowed}."),
             Self::UnknownModel(name) => {

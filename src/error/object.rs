@@ -9,7 +9,7 @@ use tollgate_layers::{Class, Outcome};
 use super::{BodyError, Error, StreamBreak};
 use crate::{
     classify::{self, OutcomeKind},
-    dialect::ClientDialect,
+    dialect::{ClientDialect, Opened, failed},
 };
 
 /// The type of an upstream's error that names none.
@@ -83,7 +83,7 @@ impl ErrorObject {
     }
 
     fn of_json(json: &Value) -> Self {
-        const PLACES: [&str; 3] = ["/error", "/choices/0/error", "/errors/0"];
+        const PLACES: [&str; 4] = ["/error", "/response/error", "/choices/0/error", "/errors/0"];
         // Some upstreams wrap the object in a list of one.
         let whole = json.get(0).unwrap_or(json);
         let error = PLACES.iter().find_map(|place| whole.pointer(place).filter(|error| error.is_object()));
@@ -114,8 +114,19 @@ impl ErrorObject {
         body.unwrap_or_else(|| self.body())
     }
 
+    /// Returns the event at the end of a stream of OpenAI's Responses that broke off after this many events.
+    pub(crate) fn failed_response(broken: &StreamBreak, opened: Option<&Opened>, events: u32) -> Bytes {
+        let Self { message, code, .. } = Self::of_break(broken);
+        let is_limit = broken.outcome().class() == Class::RateLimited;
+        let code = if is_limit { Some("rate_limit_exceeded") } else { code.as_deref() };
+        failed(opened, events.into(), (code, &message)).into()
+    }
+
     /// Returns the event at the end of a stream that broke off, in a client's dialect.
     pub(crate) fn event_of(broken: &StreamBreak, dialect: ClientDialect) -> Bytes {
+        if dialect == ClientDialect::Responses {
+            return Self::failed_response(broken, None, 0);
+        }
         let outcome = broken.outcome();
         let status = classify::status_of(classify::kind_of(&outcome));
         let body = Self::of_break(broken).body_in(dialect, status, &outcome);

@@ -41,11 +41,14 @@ enum Scope {
 /// The prefixes of the API: OpenAI's clients are configured with or without the first, Azure's send the second.
 const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 
+/// The paths of responses that are stored.
+const STORED: &str = "/responses/";
+
 /// The paths before the name of a model.
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 22] = {
+static TABLE: [Row; 23] = {
     use RouteTarget::{Call, Metrics, Model, ModelInfo, Models, Operate, Status};
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
@@ -54,6 +57,7 @@ static TABLE: [Row; 22] = {
         row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
         row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
+        row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
         row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
         row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
         row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
@@ -87,8 +91,17 @@ pub(super) fn find(path: &str) -> Option<(&'static Row, Option<Arc<str>>)> {
     found(path).or_else(|| found(&collapsed(path)))
 }
 
-/// Returns the operations of the API, for the error of an unknown path.
-pub(super) fn help() -> String {
+/// Returns a sentence about what there is, for the error of an unknown path.
+pub(super) fn help(path: &str) -> String {
+    if without_prefixes(path).starts_with(STORED) {
+        return "Responses are not stored: send the items of earlier ones in `input` of POST /v1/responses."
+            .to_owned();
+    }
+    format!("Available are {}.", served())
+}
+
+/// Returns the operations of the API.
+fn served() -> String {
     let api = TABLE.iter().filter(|row| matches!(row.scope, Scope::Api | Scope::CallOfModel));
     let paths: Vec<_> = api.map(|row| format!("{} {}{}", row.method, PREFIXES[0], row.path)).collect();
     paths.join(", ")
@@ -177,6 +190,8 @@ mod tests {
             ("/v1/engines/openai/m-4/embeddings", Operation::Embeddings, Some("openai/m-4")),
             ("/engines/openai%2Fm%204/completions", Operation::Completions, Some("openai/m 4")),
             ("/engines/chat/completions", Operation::Completions, Some("chat")),
+            ("/v1/responses", Operation::Responses, None),
+            ("/openai/responses/", Operation::Responses, None),
             ("/v1/messages", Operation::Messages, None),
             ("/messages/", Operation::Messages, None),
             ("/anthropic/v1/messages", Operation::Messages, None),
@@ -250,11 +265,11 @@ mod tests {
 
     #[test]
     fn paths_in_the_help_are_served() {
-        let help = help();
+        let help = served();
         for path in help.split(", ") {
             let (method, path) = path.split_once(' ').unwrap();
             assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
         }
-        assert_eq!(help.split(", ").count(), 7);
+        assert_eq!(help.split(", ").count(), 8);
     }
 }

@@ -144,8 +144,9 @@ impl<S> Paths<S> {
 
 /// Returns the error of a path that is not served.
 fn no_route(path: &str) -> Error {
+    let served = operations::help(path).into();
     let path: String = path.chars().take(200).collect();
-    Error::NoRoute { path: path.into(), served: operations::help().into() }
+    Error::NoRoute { path: path.into(), served }
 }
 
 /// Returns true if the row accepts the method.

@@ -23,6 +23,9 @@ pub(super) fn path(base: &str, operation: Operation, model: &str, version: Optio
         let query = if version == PREVIEW { "?api-version=preview" } else { "" };
         return format!("{}{V1}{}{query}", resource(base), operation.path());
     }
+    if operation == Operation::Responses {
+        return format!("{}/openai{}?api-version={}", resource(base), operation.path(), encoded(version));
+    }
     let deployment = deployment(base, model);
     format!("{deployment}{}?api-version={}", operation.path(), encoded(version))
 }
@@ -44,6 +47,15 @@ pub(super) fn supports_include_usage(base: &str, version: Option<&str>) -> bool 
     const FIRST: &str = "2024-09-01-preview";
     let version = version.unwrap_or(DEFAULT_API_VERSION);
     is_v1(openai::without_route(base), version) || version >= FIRST
+}
+
+/// Returns true if the version has OpenAI's Responses. They have the name of the deployment in the body, which may differ from
+/// one in the base.
+pub(super) fn has_responses(base: &str, version: Option<&str>) -> bool {
+    const FIRST: &str = "2025-03-01-preview";
+    let version = version.unwrap_or(DEFAULT_API_VERSION);
+    let names_deployment = base.contains(DEPLOYMENTS);
+    !names_deployment && (is_v1(openai::without_route(base), version) || version >= FIRST)
 }
 
 fn is_v1(base: &str, version: &str) -> bool {

@@ -32,7 +32,7 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
+    config::{BaseUrl, Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
     dialect::ClientDialect,
     request::{self, Operation, ParsedRequest, SplicedBody},
 };
@@ -60,7 +60,7 @@ pub(crate) struct Encoder {
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
     parameters: Option<Arc<ParameterRules>>,
     /// The URL of each operation, in the order of [`Operation`].
-    uris: [Uri; 5],
+    uris: [Uri; 6],
     headers: HeaderMap,
 }
 
@@ -85,6 +85,7 @@ impl Encoder {
                 uri(target, Operation::Embeddings)?,
                 uri(target, Operation::Messages)?,
                 uri(target, Operation::CountTokens)?,
+                uri(target, Operation::Responses)?,
             ],
             headers: headers(target)?,
         })
@@ -148,6 +149,16 @@ impl Encoder {
             anthropic::forward(request.headers_mut(), &messages.headers);
         }
         request
+    }
+
+    /// Returns the request for an upstream that speaks OpenAI's Responses. The parameters of the deployment are those that
+    /// have the same name there.
+    pub(crate) fn encode_response(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
+        let filled = self.filled(prompt);
+        let model = filled.as_deref().unwrap_or(&self.model);
+        let is_sent = |name: &str| openai::RESPONSE_PARAMETERS.contains(&name);
+        let defaults: Vec<_> = self.defaults.iter().filter(|(name, _)| is_sent(name)).cloned().collect();
+        self.request(prompt.info.operation, prompt.payload(model, &defaults))
     }
 
     /// Returns the first parameter of the request that the deployment refuses.
@@ -224,6 +235,24 @@ pub(crate) fn has_newer_limit(target: &Target) -> bool {
     matches!(target.vendor.provider, Provider::Azure) || target.base.host() == Some("api.openai.com")
 }
 
+/// Returns true if clients that call in OpenAI's Responses are passed on: as the name of the model states, or at a vendor's
+/// own servers that are known to have them.
+pub(crate) fn speaks_responses(target: &Target) -> bool {
+    let by_vendor = || match target.vendor.provider {
+        Provider::Azure => azure::has_responses(base(target), target.api_version.as_deref()),
+        _ => is_vendors_server(target),
+    };
+    target.responses || target.vendor.responses && by_vendor()
+}
+
+/// Returns true if the server is the public one of the vendor, or below its name.
+fn is_vendors_server(target: &Target) -> bool {
+    let BaseUrl::Public(base) = target.vendor.base else { return false };
+    let public = base.parse::<Uri>().unwrap_or_default();
+    let (Some(public), Some(host)) = (public.host(), target.base.host()) else { return false };
+    host.strip_suffix(public).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
 /// Returns true if the dialect of a deployment is not OpenAI's.
 pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
     matches!(deployment.target.vendor.provider, Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama)
@@ -273,9 +302,12 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let base = base(target);
     let provider = target.vendor.provider;
     // A request in another dialect becomes a chat.
-    let translated =
-        operation.dialect() != ClientDialect::Chat && !matches!(provider, Provider::Anthropic(_));
-    let operation = if translated { Operation::Chat } else { operation };
+    let passes = match operation.dialect() {
+        ClientDialect::Chat => true,
+        ClientDialect::Messages => matches!(provider, Provider::Anthropic(_)),
+        ClientDialect::Responses => speaks_responses(target),
+    };
+    let operation = if passes { operation } else { Operation::Chat };
     let path = match provider {
         Provider::OpenAi => openai::path(base, operation),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),

@@ -4,6 +4,30 @@ use http::{HeaderValue, header::InvalidHeaderValue};
 
 use crate::request::Operation;
 
+/// The parameters that OpenAI's Responses and chat completions have both, and those that only the first have.
+pub(super) const RESPONSE_PARAMETERS: [&str; 20] = [
+    "background",
+    "include",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "temperature",
+    "text",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+    "context_management",
+];
+
 /// Returns the path of a route. `/v1` is not added: some servers have a base such as `/openai` or `/api/v3`.
 pub(super) fn path(base: &str, operation: Operation) -> String {
     format!("{}{}", without_route(base), operation.path())
@@ -28,7 +52,7 @@ pub(super) fn below(root: &str, base: &str, operation: Operation) -> String {
 /// have the same base.
 pub(super) fn without_route(base: &str) -> &str {
     // `/completions` is a suffix of `/chat/completions`, so it comes last.
-    let operations = [Operation::Chat, Operation::Embeddings, Operation::Completions];
+    let operations = [Operation::Chat, Operation::Embeddings, Operation::Completions, Operation::Responses];
     operations
         .iter()
         .find_map(|operation| base.strip_suffix(operation.path()))

@@ -29,6 +29,7 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
         api_version: None,
         organization: None,
         headers: Vec::new(),
+        responses: false,
         http2: false,
         tls: None,
     }
@@ -123,6 +124,35 @@ fn an_openai_request_carries_the_deployment_s_own_credential() {
         "user-agent",
     ];
     assert_eq!(names, BTreeSet::from(wanted), "and nothing else");
+}
+
+/// The base of a deployment, its version, whether its name has the hint, and the URL of Responses.
+type ResponsesCase = (Provider, &'static str, Option<&'static str>, bool, &'static str);
+
+#[rustfmt::skip]
+const RESPONSES: [ResponsesCase; 13] = [
+    (Provider::OpenAi, "https://api.openai.com/v1", None, false, "https://api.openai.com/v1/responses"),
+    (Provider::OpenAi, "https://eu.api.openai.com/v1", None, false, "https://eu.api.openai.com/v1/responses"),
+    (Provider::OpenAi, "https://h/v1", None, false, "https://h/v1/chat/completions"),
+    (Provider::OpenAi, "https://api.openai.com.h/v1", None, false, "https://api.openai.com.h/v1/chat/completions"),
+    (Provider::OpenAi, "https://h/v1/responses", None, true, "https://h/v1/responses"),
+    (Provider::Versioned, "https://h", None, true, "https://h/v1/responses"),
+    (Provider::Gemini, "https://h", None, false, "https://h/v1beta/models"),
+    (Provider::Azure, "https://r", Some("v1"), false, "https://r/openai/v1/responses"),
+    (Provider::Azure, "https://r/openai/v1", Some("preview"), false, "https://r/openai/v1/responses?api-version=preview"),
+    (Provider::Azure, "https://r", Some("2025-04-01-preview"), false, "https://r/openai/responses?api-version=2025-04-01-preview"),
+    (Provider::Azure, "https://r", Some("2024-10-21"), false, "https://r/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+    (Provider::Azure, "https://r", Some("2024-10-21"), true, "https://r/openai/responses?api-version=2024-10-21"),
+    (Provider::Azure, "https://r/openai/deployments/d", Some("2025-04-01-preview"), false, "https://r/openai/deployments/d/chat/completions?api-version=2025-04-01-preview"),
+];
+
+#[test]
+fn responses_are_passed_on_where_the_vendor_or_the_name_has_them() {
+    for (provider, base, version, responses, wanted) in RESPONSES {
+        let api_version = version.map(Into::into);
+        let encoder = encoder(Target { api_version, responses, ..target(provider, "m", base) });
+        assert_eq!(encoder.uri(Operation::Responses), wanted, "{base} {version:?} {responses}");
+    }
 }
 
 #[test]

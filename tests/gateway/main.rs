@@ -39,6 +39,7 @@ mod patterns;
 mod policies;
 mod pre_call_checks;
 mod reload;
+mod responses;
 mod served_tls;
 mod status;
 mod stream_default;

@@ -29,8 +29,13 @@ const MESSAGE: &str = concat!(
 );
 
 fn translation(stream: bool) -> Translation {
-    let request = json!({"model": "m", "messages": [], "stream": stream}).to_string();
-    Translator::anthropic(Limits::default()).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap().1
+    translation_for(ClientDialect::Chat, stream)
+}
+
+fn translation_for(dialect: ClientDialect, stream: bool) -> Translation {
+    let turns = if dialect == ClientDialect::Responses { "input" } else { "messages" };
+    let request = json!({"model": "m", turns: [], "max_tokens": 9, "stream": stream}).to_string();
+    Translator::anthropic(Limits::default()).request(dialect, request.as_bytes(), 7).unwrap().1
 }
 
 /// Returns all bytes of a body, and the error at its end.
@@ -47,11 +52,15 @@ async fn read(body: UpstreamBody) -> (String, Option<BodyError>) {
 
 /// Returns the translation of a body that comes in pieces, cut at these places.
 async fn translated(text: &str, stream: bool, cuts: &[usize]) -> (String, Option<BodyError>) {
+    translated_by(translation(stream), text, cuts).await
+}
+
+async fn translated_by(translation: Translation, text: &str, cuts: &[usize]) -> (String, Option<BodyError>) {
     let mut places: Vec<_> = cuts.iter().map(|at| at % (text.len() + 1)).chain([0, text.len()]).collect();
     places.sort_unstable();
     let piece = |pair: &[usize]| Bytes::copy_from_slice(&text.as_bytes()[pair[0]..pair[1]]);
     let steps: Vec<_> = places.windows(2).map(|pair| ScriptStep::Data(piece(pair))).collect();
-    read(UpstreamBody::scripted(steps).translated(translation(stream), 1 << 20)).await
+    read(UpstreamBody::scripted(steps).translated(translation, 1 << 20)).await
 }
 
 #[tokio::test]
@@ -114,10 +123,13 @@ proptest! {
         cuts in prop::collection::vec(0..2000usize, 0..12),
         message in any::<bool>(),
         stream in any::<bool>(),
+        dialect in prop::sample::select(vec![ClientDialect::Chat, ClientDialect::Messages, ClientDialect::Responses]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let text = if message { MESSAGE } else { EVENTS };
-        let whole = runtime.block_on(translated(text, stream, &[]));
-        prop_assert_eq!(runtime.block_on(translated(text, stream, &cuts)), whole);
+        let read = |cuts: &[usize]| {
+            runtime.block_on(translated_by(translation_for(dialect, stream), text, cuts))
+        };
+        prop_assert_eq!(read(&cuts), read(&[]));
     }
 }

@@ -2,7 +2,7 @@
 
 use tollgate_layers::Outcome;
 
-use super::{messages, quick, scan};
+use super::{messages, quick, responses, scan};
 use crate::{metrics::Tokens, spend::TokenCounts};
 
 /// The information in one chunk that the gateway needs.
@@ -158,6 +158,6 @@ impl ChunkInfo {
     pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
         // A string without a value is left to the client: it counts as content.
         let output = Self { content: true, data: true, ..Self::default() };
-        scan::read(json).or_else(|| scan::is_json(json).then_some(output))
+        responses::read(json).or_else(|| scan::read(json)).or_else(|| scan::is_json(json).then_some(output))
     }
 }

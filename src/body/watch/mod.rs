@@ -6,6 +6,7 @@
 mod chunk_info;
 mod messages;
 mod quick;
+mod responses;
 mod scan;
 mod template;
 

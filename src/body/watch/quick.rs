@@ -26,7 +26,8 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
         b"x_groq" => wrapped(cursor, &mut info.usage),
         b"error" | b"errors" => filled(cursor, &mut info.error),
         b"data" => filled(cursor, &mut info.data),
-        b"object" => word(cursor).filter(|word| *word != "error").map(drop),
+        // A response of OpenAI's Responses.
+        b"object" => word(cursor).filter(|word| !matches!(*word, "error" | "response")).map(drop),
         // The other dialects have a `type`.
         b"type" => None,
         _ => cursor.value(),
@@ -36,12 +37,12 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     Some((info, content))
 }
 
-fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
+pub(super) fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
     (!key.escaped).then_some(key.inner)
 }
 
 /// Reads a string without escapes.
-fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+pub(super) fn word<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
     let from = cursor.at();
     let text = cursor.string().filter(|text| !text.escaped)?;
     let whole = cursor.slice(from);
@@ -125,7 +126,7 @@ fn wrapped(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
     })
 }
 
-fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
+pub(super) fn usage(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
     if cursor.peek()? != b'{' {
         return pass(cursor);
     }
@@ -151,12 +152,12 @@ fn details(cursor: &mut Cursor<'_>, into: &mut Option<Usage>) -> Option<()> {
 }
 
 /// Skips a value where the slow reader would look into it, too.
-fn pass(cursor: &mut Cursor<'_>) -> Option<()> {
+pub(super) fn pass(cursor: &mut Cursor<'_>) -> Option<()> {
     filled(cursor, &mut false)
 }
 
 /// Sets `into` if the value is neither null, false nor empty. Never clears it.
-fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
+pub(super) fn filled(cursor: &mut Cursor<'_>, into: &mut bool) -> Option<()> {
     match cursor.peek()? {
         b'"' => {
             *into |= !cursor.string()?.inner.is_empty();

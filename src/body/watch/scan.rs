@@ -11,6 +11,7 @@ use serde_json::{Number, value::RawValue};
 use super::{
     ChunkInfo, Usage,
     chunk_info::{ROLE, is_filter},
+    responses,
 };
 
 /// Reads a JSON text of any shape. Returns `None` for text that is not JSON, and for half a surrogate pair in a name, a
@@ -43,7 +44,7 @@ pub(super) fn read_usage(json: &[u8]) -> Option<Usage> {
 
 fn chunk(json: &str) -> Option<ChunkInfo> {
     let (mut info, mut no_choice) = (ChunkInfo::default(), false);
-    let (mut object, mut kind) = (String::new(), String::new());
+    let (mut object, mut kind, mut reason, mut output) = (String::new(), String::new(), None, false);
     for (name, value) in members(json)? {
         match &*name {
             "choices" => choices(value, &mut info, &mut no_choice)?,
@@ -54,6 +55,9 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
                     usage(value, &mut info.usage)?;
                 }
             }
+            "response" => response(value, &mut info, &mut reason)?,
+            "output" => output |= is_filled(value),
+            "incomplete_details" => reason = incomplete(value)?.or(reason),
             "error" | "errors" => info.error |= is_filled(value),
             "data" => info.data |= is_filled(value),
             "object" => object = text(value)?.unwrap_or(object),
@@ -63,9 +67,35 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
     }
     info.content |= kind.ends_with("delta");
     info.error |= object == "error" || kind == "error";
-    info.terminal = matches!(&*kind, "message_stop" | "response.completed" | "response.incomplete");
+    info.terminal = kind == "message_stop";
+    responses::note_event(&mut info, &kind, reason.as_deref());
+    if object == "response" && kind.is_empty() {
+        responses::note_response(&mut info, output, reason.as_deref());
+    }
     info.only_usage = no_choice && info.usage.is_some();
     Some(info)
+}
+
+/// Reads the response in an event of OpenAI's Responses.
+fn response(json: &str, info: &mut ChunkInfo, reason: &mut Option<String>) -> Option<()> {
+    for (name, value) in members(json)? {
+        match &*name {
+            "usage" => usage(value, &mut info.usage)?,
+            "error" => info.error |= is_filled(value),
+            "incomplete_details" => *reason = incomplete(value)?.or_else(|| reason.take()),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+/// Reads the reason why a response is incomplete.
+fn incomplete(json: &str) -> Option<Option<String>> {
+    let mut reason = None;
+    for (_, value) in members(json)?.iter().filter(|(name, _)| name == "reason") {
+        reason = text(value)?.or(reason);
+    }
+    Some(reason)
 }
 
 fn choices(json: &str, info: &mut ChunkInfo, no_choice: &mut bool) -> Option<()> {

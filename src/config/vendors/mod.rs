@@ -30,6 +30,8 @@ pub struct Vendor {
     pub key_variables: &'static [&'static str],
     /// True if the vendor's servers usually need no key.
     pub keyless: bool,
+    /// True if the vendor's own servers have OpenAI's Responses.
+    pub responses: bool,
     /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
     /// unasked.
     pub supports_include_usage: bool,
@@ -77,6 +79,7 @@ const fn public(
         base_variables,
         key_variables,
         keyless: false,
+        responses: false,
         supports_include_usage: true,
         model_prefix: "",
         lost: "",
@@ -107,6 +110,10 @@ const fn account(
 impl Vendor {
     const fn keyless(self) -> Self {
         Self { keyless: true, ..self }
+    }
+
+    const fn with_responses(self) -> Self {
+        Self { responses: true, ..self }
     }
 
     const fn without_usage(self) -> Self {

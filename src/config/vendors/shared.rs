@@ -12,7 +12,8 @@ pub(super) const OPENAI: Vendor = public(
     ("openai", "https://api.openai.com/v1"),
     &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     &["OPENAI_API_KEY"],
-);
+)
+.with_responses();
 
 /// Azure OpenAI.
 pub(super) const AZURE: Vendor = self_hosted(
@@ -20,7 +21,8 @@ pub(super) const AZURE: Vendor = self_hosted(
     &["AZURE_API_BASE"],
     &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
 )
-.speaking(Provider::Azure);
+.speaking(Provider::Azure)
+.with_responses();
 
 /// The models of other vendors at Azure.
 pub(super) const AZURE_AI: Vendor = self_hosted(

@@ -259,6 +259,7 @@ pub static VENDORS: &[Vendor] = &[
     )
     .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed"]]),
     public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"])
+        .with_responses()
         .not_knowing(&[&["web_search_options"]]),
     public(("helicone", "https://ai-gateway.helicone.ai"), &["HELICONE_API_BASE"], &["HELICONE_API_KEY"]),
     self_hosted(("heroku", "https://us.inference.heroku.com"), &["HEROKU_API_BASE"], &["HEROKU_API_KEY"])
@@ -495,6 +496,7 @@ pub static VENDORS: &[Vendor] = &[
     public(("wandb", "https://api.inference.wandb.ai/v1"), &["WANDB_API_BASE"], &["WANDB_API_KEY"])
         .renaming(OLDER_LIMIT),
     public(("xai", "https://api.x.ai/v1"), &["XAI_API_BASE"], &["XAI_API_KEY"])
+        .with_responses()
         .renaming(OLDER_LIMIT)
         .not_knowing(&[
             FUNCTIONS,

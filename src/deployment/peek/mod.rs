@@ -173,8 +173,8 @@ where
         let expected = match info.operation {
             Operation::Embeddings => Expected::Data,
             Operation::CountTokens => Expected::Count,
-            Operation::Chat | Operation::Completions | Operation::Messages if info.stream => Expected::Stream,
-            Operation::Chat | Operation::Completions | Operation::Messages => Expected::Choices,
+            _ if info.stream => Expected::Stream,
+            _ => Expected::Choices,
         };
         let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
         let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;

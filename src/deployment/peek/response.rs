@@ -121,7 +121,7 @@ pub(super) fn error(
 
 /// Returns the error in other words than the upstream's, or none if the client understands those.
 fn reworded(body: &[u8], outcome: Outcome, config: &WatchConfig) -> Option<ErrorObject> {
-    let is_foreign = config.peek.rewords_errors || config.dialect != ClientDialect::Chat;
+    let is_foreign = config.peek.rewords_errors || config.dialect == ClientDialect::Messages;
     let refusal = credential_refusal(outcome);
     if refusal.is_none() && (!is_foreign || config.dialect.has_form_of(body)) {
         return None;

@@ -8,7 +8,10 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{Inner, UpstreamFuture, call_of, json_response};
-use crate::request::{Operation, Request};
+use crate::{
+    dialect::ClientDialect,
+    request::{Operation, Request},
+};
 
 impl Inner {
     /// Calls the deployment in the dialect of the request.
@@ -20,6 +23,7 @@ impl Inner {
             return estimate(request);
         }
         let encoded = match passes {
+            true if dialect == ClientDialect::Responses => self.encoder.encode_response(request),
             true => self.encoder.encode_messages(request),
             false => self.encoder.encode_untranslated(request),
         };

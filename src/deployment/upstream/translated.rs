@@ -38,7 +38,7 @@ pub(crate) struct DialectUpstreams {
     own: Arc<dyn Upstream>,
     /// For calls in all other dialects.
     translated: Arc<dyn Upstream>,
-    /// The dialect of the deployment, if clients may call in it and it is not OpenAI's.
+    /// The dialect of the deployment beside that of OpenAI's chats, if clients may call in it.
     dialect: Option<ClientDialect>,
 }
 
@@ -67,13 +67,12 @@ impl DialectUpstreams {
             rules,
             limit: settings.max_event_bytes,
         });
-        let is_anthropic = is_translated && matches!(provider, Provider::Anthropic(_));
-        Self {
-            openai: Arc::clone(if is_translated { &translated } else { &own }),
-            own,
-            translated,
-            dialect: is_anthropic.then_some(ClientDialect::Messages),
-        }
+        let dialect = match provider {
+            Provider::Anthropic(_) if is_translated => Some(ClientDialect::Messages),
+            _ if !is_own && provider::speaks_responses(&deployment.target) => Some(ClientDialect::Responses),
+            _ => None,
+        };
+        Self { openai: Arc::clone(if is_translated { &translated } else { &own }), own, translated, dialect }
     }
 
     /// Returns true if the deployment speaks this dialect of a client, which is not OpenAI's.

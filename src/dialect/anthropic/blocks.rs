@@ -117,6 +117,8 @@ fn block<'a>(content: &'a Content<'a>, names: &mut Names) -> Result<Option<Block
         Content::ToolResult { id, parts } => {
             BlockContent::ToolResult { tool_use_id: call_id(id), content: blocks(parts, names)? }
         }
+        // The API refuses it, as that of another vendor's model.
+        Content::Thinking { signature, .. } if signature.is_empty() => return Ok(None),
         Content::Thinking { text, signature } => BlockContent::Thinking { thinking: text, signature },
         Content::RedactedThinking(data) => BlockContent::RedactedThinking { data },
     }))

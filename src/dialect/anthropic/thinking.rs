@@ -86,8 +86,9 @@ fn lacks_thinking(conversation: &Conversation<'_>) -> bool {
     last.is_some_and(|turn| {
         let mut contents = turn.parts.iter().map(|part| &part.content);
         let calls = contents.clone().any(|content| matches!(content, Content::ToolCall { .. }));
-        let is_thinking = |content: &Content<'_>| {
-            matches!(content, Content::Thinking { .. } | Content::RedactedThinking(_))
+        let is_thinking = |content: &Content<'_>| match content {
+            Content::Thinking { signature, .. } => !signature.is_empty(),
+            content => matches!(content, Content::RedactedThinking(_)),
         };
         calls && !contents.any(is_thinking)
     })

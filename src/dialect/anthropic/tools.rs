@@ -67,7 +67,7 @@ pub(super) fn tools<'a>(
 
 fn written<'a>(tool: &'a Tool<'a>, names: &mut Names) -> Result<WrittenTool<'a>, Refusal> {
     match tool {
-        Tool::Function { name, description, schema, cache } => Ok(WrittenTool::Function {
+        Tool::Function { name, description, schema, cache, .. } => Ok(WrittenTool::Function {
             name: names.sent(name),
             description: description.as_deref(),
             input_schema: schema.unwrap_or_else(any_object),

@@ -28,7 +28,7 @@ struct Choice<'a> {
 struct Message<'a> {
     role: &'static str,
     content: Option<String>,
-    refusal: Option<()>,
+    refusal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +92,7 @@ fn message(answer: &Answer) -> Message<'_> {
 fn add<'a>(message: &mut Message<'a>, part: &'a AnswerPart) {
     match part {
         AnswerPart::Text(text) => message.content.get_or_insert_default().push_str(text),
+        AnswerPart::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
         AnswerPart::Thinking { text, signature } => {
             message.reasoning_content.get_or_insert_default().push_str(text);
             message.thinking_blocks.push(ThinkingBlock::Thinking { thinking: text, signature });

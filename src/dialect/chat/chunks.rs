@@ -47,6 +47,8 @@ struct ChatDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_blocks: Option<[ThinkingBlock<'a>; 1]>,
@@ -107,6 +109,7 @@ impl Chunks {
                 self.characters += text.chars().count();
                 ChatDelta { content: Some(text), ..ChatDelta::default() }
             }
+            Delta::Refusal(text) => ChatDelta { refusal: Some(text), ..ChatDelta::default() },
             Delta::Thinking(_) | Delta::Signature(_) | Delta::RedactedThinking(_) => thinking(delta),
         };
         self.choice(part, None, out);

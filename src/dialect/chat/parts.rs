@@ -100,8 +100,13 @@ fn image(value: Json<'_>) -> Result<Content<'_>, Refusal> {
         true => typed(MESSAGES, value)?,
         false => typed::<Image<'_>>(MESSAGES, value)?.url,
     };
+    Ok(image_at(url))
+}
+
+/// Returns the image at a URL, or the document if the URL contains one.
+pub(in crate::dialect) fn image_at(url: Text<'_>) -> Content<'_> {
     let source = source(url);
-    Ok(if is_document(&source) { Content::Document { source, name: None } } else { Content::Image(source) })
+    if is_document(&source) { Content::Document { source, name: None } } else { Content::Image(source) }
 }
 
 fn file(file: File<'_>) -> Result<Content<'_>, Refusal> {
@@ -115,8 +120,17 @@ fn file(file: File<'_>) -> Result<Content<'_>, Refusal> {
         File { file_id: Some(id), .. } => Source::File(id),
         File { .. } => return Err(Refusal::invalid(MESSAGES, "a file without `file_data` and `file_id`")),
     };
+    Ok(file_of(source, file.filename))
+}
+
+/// Returns the document at a URL, or the image if the URL contains one.
+pub(in crate::dialect) fn file_at<'a>(url: Text<'a>, name: Option<Text<'a>>) -> Content<'a> {
+    file_of(source(url), name)
+}
+
+fn file_of<'a>(source: Source<'a>, name: Option<Text<'a>>) -> Content<'a> {
     let is_image = matches!(&source, Source::Base64 { media_type, .. } if media_type.starts_with("image/"));
-    Ok(if is_image { Content::Image(source) } else { Content::Document { source, name: file.filename } })
+    if is_image { Content::Image(source) } else { Content::Document { source, name } }
 }
 
 /// Returns the place that a URL names, which may contain the data.

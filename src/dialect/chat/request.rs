@@ -152,7 +152,7 @@ fn tool(value: Json<'_>) -> Result<Tool<'_>, Refusal> {
         (Some("function") | None, Some(Function { name, description, parameters, cache_control })) => {
             let schema = parameters.filter(|schema| json::is_object(schema));
             let cache = described.cache_control.or(cache_control);
-            Ok(Tool::Function { name, description, schema, cache })
+            Ok(Tool::Function { name, description, schema, strict: None, cache })
         }
         (Some("function"), None) => Err(Refusal::invalid("tools", "a function without a name")),
         (Some(_), _) | (None, None) => Ok(Tool::Vendor(value)),

@@ -79,7 +79,9 @@ fn content(parts: &[AnswerPart]) -> Vec<Block<'_>> {
     let mut blocks = Vec::with_capacity(parts.len());
     for part in parts {
         match part {
-            AnswerPart::Text(text) => blocks.push(Block::Text { text, citations: Vec::new() }),
+            AnswerPart::Text(text) | AnswerPart::Refusal(text) => {
+                blocks.push(Block::Text { text, citations: Vec::new() })
+            }
             AnswerPart::Thinking { text, signature } => {
                 blocks.push(Block::Thinking { thinking: text, signature });
             }

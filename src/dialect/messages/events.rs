@@ -114,7 +114,11 @@ impl Events {
     pub(in crate::dialect) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
         match delta {
             Delta::Start { id, model } => self.begin(id, model, out),
-            Delta::Text(_) | Delta::Thinking(_) | Delta::Signature(_) | Delta::Citation(_) => {
+            Delta::Text(_)
+            | Delta::Refusal(_)
+            | Delta::Thinking(_)
+            | Delta::Signature(_)
+            | Delta::Citation(_) => {
                 self.text(delta, out);
             }
             Delta::RedactedThinking(data) => {
@@ -170,7 +174,7 @@ impl Events {
             false => self.block(Block::Text { text: "" }, Some(Text), out),
         }
         let delta = match delta {
-            Delta::Text(text) => BlockDelta::Text { text },
+            Delta::Text(text) | Delta::Refusal(text) => BlockDelta::Text { text },
             Delta::Thinking(thinking) => BlockDelta::Thinking { thinking },
             Delta::Signature(signature) => {
                 self.open = Some(Signed);

@@ -126,7 +126,7 @@ fn tool(value: Json<'_>) -> Result<Tool<'_>, Refusal> {
     match (described.r#type.as_deref(), described.name) {
         (Some("custom") | None, Some(name)) => {
             let schema = input_schema.filter(|schema| json::is_object(schema));
-            Ok(Tool::Function { name, description, schema, cache })
+            Ok(Tool::Function { name, description, schema, strict: None, cache })
         }
         (Some("custom") | None, None) => Err(Refusal::invalid("tools", "a tool without a name")),
         (Some(_), _) => Ok(Tool::Vendor(value)),

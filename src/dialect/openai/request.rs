@@ -67,6 +67,8 @@ struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     parameters: Json<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -90,8 +92,10 @@ enum Format<'a> {
 
 #[derive(Serialize)]
 struct Schema<'a> {
-    name: &'static str,
+    name: &'a str,
     schema: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
 }
 
 /// Parameters that are passed on.
@@ -132,7 +136,7 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
         tool_choice: conversation.tool_choice.as_ref().filter(|_| has_tools).map(choice),
         parallel_tool_calls: conversation.parallel_tool_calls.filter(|_| has_tools),
         tools,
-        response_format: format(&conversation.format),
+        response_format: format(conversation),
         reasoning_effort: conversation.effort.filter(|_| reasons(&conversation.model)).and_then(effort),
         max_tokens: older,
         max_completion_tokens: newer,
@@ -163,12 +167,13 @@ fn reasons(model: &str) -> bool {
 
 fn tools<'a>(conversation: &'a Conversation<'a>) -> Result<Vec<WrittenTool<'a>>, Refusal> {
     let tools = conversation.tools.iter().map(|tool| match tool {
-        Tool::Function { name, description, schema, .. } => Ok(WrittenTool {
+        Tool::Function { name, description, schema, strict, .. } => Ok(WrittenTool {
             r#type: "function",
             function: Function {
                 name,
                 description: description.as_deref(),
                 parameters: schema.unwrap_or_else(any_object),
+                strict: *strict,
             },
         }),
         Tool::Vendor(json) => Err(Refusal::tool(json)),
@@ -185,12 +190,13 @@ fn choice<'a>(choice: &'a ToolChoice<'a>) -> Choice<'a> {
     }
 }
 
-fn format<'a>(format: &OutputFormat<'a>) -> Option<Format<'a>> {
-    match format {
+fn format<'a>(conversation: &'a Conversation<'a>) -> Option<Format<'a>> {
+    match conversation.format {
         OutputFormat::Text => None,
         OutputFormat::Object => Some(Format::JsonObject),
         OutputFormat::Schema(schema) => {
-            Some(Format::JsonSchema { json_schema: Schema { name: "response", schema } })
+            let name = conversation.format_name.as_deref().unwrap_or("response");
+            Some(Format::JsonSchema { json_schema: Schema { name, schema, strict: conversation.is_strict } })
         }
     }
 }

@@ -245,7 +245,7 @@ impl Reader {
         }
         if let Some(refusal) = piece.refusal.filter(|refusal| !refusal.is_empty()) {
             self.has_refused = true;
-            sink(&Delta::Text(refusal));
+            sink(&Delta::Refusal(refusal));
         }
         for call in piece.tool_calls.into_iter().flatten() {
             self.call(call, sink)?;

@@ -3,11 +3,12 @@
 use super::{
     client_tables,
     golden::names,
+    response_tables,
     tables::{self, Fate, Feature},
 };
 use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters};
 
-const TABLES: [&[Feature]; 8] = [
+const TABLES: [&[Feature]; 10] = [
     tables::ANTHROPIC,
     tables::ANTHROPIC_RESPONSE,
     tables::GEMINI,
@@ -16,6 +17,8 @@ const TABLES: [&[Feature]; 8] = [
     tables::OLLAMA_RESPONSE,
     client_tables::MESSAGES,
     client_tables::MESSAGES_RESPONSE,
+    response_tables::REQUEST,
+    response_tables::RESPONSE,
 ];
 const PARAMETERS: [(&Parameters, &[Feature]); 3] =
     [(&ANTHROPIC, tables::ANTHROPIC), (&GEMINI, tables::GEMINI), (&OLLAMA, tables::OLLAMA)];

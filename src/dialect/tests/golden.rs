@@ -28,6 +28,10 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         include_str!("ollama_responses.txt"),
         include_str!("messages_requests.txt"),
         include_str!("messages_responses.txt"),
+        include_str!("from_responses.txt"),
+        include_str!("from_responses_to_chat.txt"),
+        include_str!("to_responses.txt"),
+        include_str!("to_responses_from_chat.txt"),
     ];
     files.into_iter().flat_map(cases).map(|(name, ..)| name)
 }

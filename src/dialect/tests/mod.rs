@@ -5,6 +5,8 @@ mod documents;
 mod golden;
 mod messages;
 mod properties;
+mod response_tables;
+mod responses;
 mod tables;
 
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use super::{translated, translation};
 
 /// A block of a message, with its text in pieces.
 #[derive(Clone, Debug)]
-enum Block {
+pub(super) enum Block {
     Text(Vec<String>),
     Thinking(Vec<String>, String),
     Redacted(String),
@@ -15,7 +15,7 @@ enum Block {
     Server,
 }
 
-fn block() -> impl Strategy<Value = Block> {
+pub(super) fn block() -> impl Strategy<Value = Block> {
     let pieces = || prop::collection::vec("[a-zé\"\\\\\n]{1,5}", 1..4);
     prop_oneof![
         pieces().prop_map(Block::Text),
@@ -83,6 +83,24 @@ impl Block {
         let stop = json!({"type": "content_block_stop", "index": index});
         [start].into_iter().chain(deltas).chain([stop]).map(|event| event.to_string()).collect()
     }
+
+    /// Returns a complete message of these blocks.
+    pub(super) fn message(blocks: &[Self]) -> Value {
+        let content: Vec<_> = blocks.iter().enumerate().map(|(index, block)| block.whole(index)).collect();
+        json!({"id": "i", "type": "message", "role": "assistant", "model": "m", "content": content,
+            "stop_reason": "end_turn", "usage": {"input_tokens": 3, "output_tokens": 4}})
+    }
+
+    /// Returns the events of a message of these blocks.
+    pub(super) fn stream(blocks: &[Self]) -> Vec<String> {
+        let start = json!({"type": "message_start", "message": {"id": "i", "type": "message", "model": "m",
+            "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}}});
+        let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}});
+        let mut events = vec![start.to_string()];
+        events.extend(blocks.iter().enumerate().flat_map(|(index, block)| block.events(index)));
+        events.extend([end.to_string(), json!({"type": "message_stop"}).to_string()]);
+        events
+    }
 }
 
 /// Cuts a text at these places.
@@ -136,19 +154,10 @@ fn folded(stream: &str) -> Value {
 proptest! {
     #[test]
     fn a_stream_folded_is_the_complete_response(blocks in prop::collection::vec(block(), 0..6)) {
-        let usage = json!({"input_tokens": 3, "output_tokens": 4});
-        let content: Vec<_> = blocks.iter().enumerate().map(|(index, block)| block.whole(index)).collect();
-        let message = json!({"id": "i", "type": "message", "role": "assistant", "model": "m", "content": content,
-            "stop_reason": "end_turn", "usage": usage});
+        let (message, events) = (Block::message(&blocks), Block::stream(&blocks));
         let mut plain = Vec::new();
         let is_translated = translation(&json!({})).complete(message.to_string().as_bytes(), &mut plain);
         prop_assert!(is_translated);
-        let start = json!({"type": "message_start", "message": {"id": "i", "type": "message", "model": "m",
-            "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}}});
-        let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}});
-        let mut events = vec![start.to_string()];
-        events.extend(blocks.iter().enumerate().flat_map(|(index, block)| block.events(index)));
-        events.extend([end.to_string(), json!({"type": "message_stop"}).to_string()]);
         prop_assert_eq!(&translated(translation(&json!({})), &events), &String::from_utf8(plain.clone()).unwrap());
         let answer: Value = serde_json::from_slice(&plain).unwrap();
         let stream = translated(translation(&json!({"stream": true})), &events);

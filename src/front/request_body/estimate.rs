@@ -21,9 +21,9 @@ pub(super) fn prompt(object: &Object<'_>) -> u64 {
     texts.map(|member| tokens_of(member.span.len(), member.stats)).sum()
 }
 
-/// Returns the estimated number of tokens of `system`, where Anthropic's dialect has the prompt of the system.
-pub(super) fn system(object: &Object<'_>) -> u64 {
-    object.last_member("system").map_or(0, |member| tokens_of(member.span.len(), member.stats))
+/// Returns the estimated number of tokens of a parameter with text, such as `system` in Anthropic's dialect.
+pub(super) fn parameter(object: &Object<'_>, name: &str) -> u64 {
+    object.last_member(name).map_or(0, |member| tokens_of(member.span.len(), member.stats))
 }
 
 /// Returns the largest number of output tokens: `max_tokens` or `max_completion_tokens`, times `n`. A value that is not a

@@ -28,7 +28,7 @@ pub(super) fn info(
     object: &Object<'_>,
     layout: Layout,
 ) -> Result<RequestInfo, InvalidRequest> {
-    let input_tokens = estimate::prompt(object) + estimate::system(object);
+    let input_tokens = estimate::prompt(object) + estimate::parameter(object, "system");
     let counts = operation == Operation::CountTokens;
     let stream = !counts && flag(object, "stream")?.unwrap_or(false);
     Ok(RequestInfo {

@@ -31,6 +31,7 @@ mod metadata;
 mod overrides;
 mod read;
 mod reading;
+mod responses;
 mod scan;
 mod service;
 mod stream_default;

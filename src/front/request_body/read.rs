@@ -10,6 +10,7 @@ use super::{
     layout::{self, layout},
     messages,
     overrides::{self, boolean},
+    responses,
     scan::{self, Member, Object, ParseError},
     tolerant,
 };
@@ -90,11 +91,18 @@ pub(super) fn info(
     let (model, span) = model(object, target.model.as_ref())?;
     let operation = target.operation;
     let required = required(operation);
-    if object.last_member(required).is_none() {
+    if object.last_member(required).is_none() && !responses::has_stored_input(operation, object) {
         return Err(InvalidRequest::missing(required));
     }
-    if operation.dialect() == ClientDialect::Messages {
-        return messages::info((operation, model), headers, object, layout::unchanged(object, span, commas));
+    match operation.dialect() {
+        ClientDialect::Chat => {}
+        ClientDialect::Messages => {
+            let layout = layout::unchanged(object, span, commas);
+            return messages::info((operation, model), headers, object, layout);
+        }
+        ClientDialect::Responses => {
+            return responses::info(model, headers, object, layout(object, span, commas));
+        }
     }
     let stream = flag(object, "stream")?.unwrap_or(false);
     let batch = operation == Operation::Completions && estimate::is_batch(object);
@@ -141,7 +149,7 @@ const fn required(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat | Operation::Messages | Operation::CountTokens => "messages",
         Operation::Completions => "prompt",
-        Operation::Embeddings => "input",
+        Operation::Embeddings | Operation::Responses => "input",
     }
 }
 

@@ -14,6 +14,8 @@ use crate::config::{
 pub(super) struct Dialect {
     pub(super) vendor: &'static Vendor,
     pub(super) model: Arc<str>,
+    /// True if the name states that the server has OpenAI's Responses.
+    pub(super) responses: bool,
 }
 
 /// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, and the prefix over the form of a bare
@@ -66,7 +68,7 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
-    let name = without_hint(vendor, name, at, sink);
+    let (name, responses) = without_hint(vendor, name);
     let is_claude = vendor.provider == Provider::AzureAi && name.starts_with("claude");
     let vendor = if is_claude { &AZURE_CLAUDE } else { vendor };
     if !vendor.lost.is_empty() {
@@ -76,26 +78,23 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     }
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
-    Some(Dialect { vendor, model: format!("{prefix}{name}").into() })
+    Some(Dialect { vendor, model: format!("{prefix}{name}").into(), responses })
 }
 
 /// LiteLLM's hints between a provider and a name. They choose the class that translates parameters, or the operation that
 /// is called, and are never a part of the name.
 const HINTS: [&str; 3] = ["o_series", "gpt5_series", "responses"];
 
-/// Returns the name without LiteLLM's hints. Warns of a hint that asks for an operation that is not called.
-fn without_hint<'n>(vendor: &Vendor, name: &'n str, at: &Node, sink: &mut DiagnosticSink<'_>) -> &'n str {
+/// Returns the name without LiteLLM's hints, and true if one states that the server has OpenAI's Responses.
+fn without_hint<'n>(vendor: &Vendor, name: &'n str) -> (&'n str, bool) {
     let hint =
         |name: &'n str| name.split_once('/').filter(|(hint, rest)| HINTS.contains(hint) && !rest.is_empty());
-    let mut rest = name;
+    let (mut rest, mut responses) = (name, false);
     while let Some((word, after)) = hint(rest).filter(|_| ["openai", "azure"].contains(&vendor.prefix)) {
-        if word == "responses" {
-            sink.warning(&at.at, "the hint `responses/` has no effect: chat completions are called")
-                .help("remove it from the model's name");
-        }
+        responses |= word == "responses";
         rest = after;
     }
-    rest
+    (rest, responses)
 }
 
 fn unknown(prefix: &str, node: &Node, sink: &mut DiagnosticSink<'_>) {

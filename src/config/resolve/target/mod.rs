@@ -53,7 +53,8 @@ pub(super) fn resolve(
         let host = base.host().unwrap_or_default();
         sink.warning(at, format!("the key is sent to {host} over plain http")).help("write `https://`");
     }
-    let Dialect { vendor, model } = dialect;
+    let Dialect { vendor, model, responses } = dialect;
+    let responses = responses || states_responses(entry, vendor.provider);
     // An `Authorization` header under `headers` takes precedence over the token.
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
     headers.extend(token.filter(|_| !written).map(|token| (AUTHORIZATION, token)));
@@ -64,11 +65,26 @@ pub(super) fn resolve(
     }
     let api_version =
         if versioned { api_version::resolve(param("api_version"), at, env, sink) } else { None };
-    let organization = organization.or_else(|| {
-        let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
-        HeaderValue::from_str(&name).ok()
-    });
-    Some(Target { vendor, model, base, key, api_version, organization, headers, http2: false, tls: None })
+    let organization = organization.or_else(|| organization_of(vendor, env));
+    Some(Target {
+        vendor,
+        model,
+        base,
+        key,
+        api_version,
+        organization,
+        headers,
+        responses,
+        http2: false,
+        tls: None,
+    })
+}
+
+/// Returns true if the `mode` of a deployment states that its server has OpenAI's Responses.
+fn states_responses(entry: &ModelEntry, provider: Provider) -> bool {
+    let mode = entry.info.get("mode").map(|node| &node.value);
+    let has_route = matches!(provider, Provider::OpenAi | Provider::Versioned | Provider::Azure);
+    has_route && matches!(mode, Some(Value::Text(mode)) if mode == "responses")
 }
 
 /// Returns true for a text that stands in for a key where a server needs none.
@@ -183,6 +199,12 @@ fn written_key(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<SecretStrin
             .help("write the real key, or `os.environ/NAME`");
     }
     Some(key.into())
+}
+
+/// Returns the organization of the environment, which is that of OpenAI's own prefix.
+fn organization_of(vendor: &Vendor, env: &Environment<'_>) -> Option<HeaderValue> {
+    let name = env.get("OPENAI_ORGANIZATION").filter(|_| vendor.prefix == "openai")?;
+    HeaderValue::from_str(&name).ok()
 }
 
 fn organization(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<HeaderValue> {
