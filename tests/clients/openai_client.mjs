@@ -1,5 +1,5 @@
 // The official npm client against a running gateway: `node openai_client.mjs http://HOST:PORT/v1`.
-// It lists the models, completes, streams, leaves a stream, and meets an error.
+// It lists the models, completes, streams, calls for responses, leaves a stream, and meets an error.
 
 import OpenAI from "openai";
 
@@ -38,6 +38,14 @@ check("a stream finishes once", reasons.length === 1 && reasons[0] === "stop");
 
 for await (const chunk of await client.chat.completions.create({ model, messages, stream: true })) break;
 check("a stream may be left", true);
+
+const whole = await client.responses.create({ model, input: "what llm are you" });
+check("a response has text", whole.output_text.length > 0 && whole.status === "completed");
+const pieces = client.responses.stream({ model, input: "what llm are you" });
+let kinds = 0;
+for await (const event of pieces) kinds += event.type === "response.completed";
+const final = await pieces.finalResponse();
+check("a streamed response is complete once, and adds up", kinds === 1 && final.output_text.length > 0);
 
 try {
   await client.chat.completions.create({ model: "no-such-model", messages });
