@@ -190,7 +190,10 @@ impl LeaseState {
         if lease.wanted {
             self.wanted_until = now + WANTED_TIME;
         }
-        Applied { grown, report: lease.permits.max(used) < held }
+        let lowered = lease.permits.max(used) < held;
+        // The ledger gives the permits to others after that is declared.
+        self.changed |= lowered;
+        Applied { grown, report: lowered }
     }
 
     /// Returns true if the last report was about this window.

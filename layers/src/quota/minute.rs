@@ -75,21 +75,31 @@ impl MinuteMeter {
         as_f64(self.permits) / 60_000.0
     }
 
-    /// Returns the number of permits of which a forecast may count: all of the limit while the ledger has spare ones, and
-    /// one at least, because every replica gets one in its turn.
-    pub(super) fn expected_permits(&self, permits: u64, limit: u64, certain: bool) -> u64 {
-        match &self.lease {
-            None => permits,
-            Some(lease) if lease.has_spare() && !certain => limit,
-            Some(_) => permits.max(1).min(limit),
+    /// Returns the amount that can be charged to `charges` until `by`, with these permits of a limit. A forecast may count all
+    /// of the limit while the ledger has spare permits, and `least` at least, the cost of a call, because every replica gets
+    /// that in its turn: certainly within a whole window.
+    pub(super) fn leased_slots(
+        &self,
+        charges: &SlidingWindow,
+        (permits, limit, least): (u64, u64, u64),
+        ((now, by), certain): ((u64, u64), bool),
+    ) -> u64 {
+        let Some(lease) = &self.lease else { return slots(charges, permits, now, by) };
+        let least = least.min(limit);
+        match permits < least {
+            _ if lease.has_spare() && !certain => slots(charges, limit, now, by),
+            false => slots(charges, permits, now, by),
+            true if certain => (by.saturating_sub(now) / charges.span()).saturating_mul(least),
+            true => slots(charges, least, now, by),
         }
     }
 
     /// Returns the amount that can be charged until `by`, if each charge is made as early as possible, and the number of
     /// charges of `amount` that the reported remaining quota allows.
-    pub(super) fn slots(&self, amount: f64, (now, by): (u64, u64), certain: bool) -> (u64, u64) {
-        let permits = self.expected_permits(self.permits, self.limit, certain);
-        (slots(&self.charges, permits, now, by), self.remaining.slots(amount, self.rate(), by))
+    pub(super) fn slots(&self, amount: u64, (now, by): (u64, u64), certain: bool) -> (u64, u64) {
+        let leased =
+            self.leased_slots(&self.charges, (self.permits, self.limit, amount), ((now, by), certain));
+        (leased, self.remaining.slots(as_f64(amount), self.rate(), by))
     }
 
     /// Records the remaining quota that the response to a call reported. The report was true at some time after the call

@@ -179,15 +179,15 @@ impl RequestMeter {
 
     fn slots_of(&mut self, (now, by): (u64, u64), certain: bool) -> u64 {
         self.refresh(now);
-        let (minute, remaining) = self.minute.slots(1.0, (now, by), certain);
+        let (minute, remaining) = self.minute.slots(1, (now, by), certain);
         let MinuteMeter { limit, .. } = self.minute;
         let other = match &self.rule {
             Rule::Minute => minute,
             Rule::Bucket if self.full >= as_f64(self.minute.permits) => minute,
             Rule::Bucket => whole(self.level + as_f64(by - now) * self.minute.rate()),
             Rule::Window { window, admitted, permits, .. } => {
-                let permits = self.minute.expected_permits(*permits, share(limit, *window), certain);
-                slots(admitted, permits, now, by)
+                let permits = (*permits, share(limit, *window), 1);
+                self.minute.leased_slots(admitted, permits, ((now, by), certain))
             }
         };
         minute.min(other).min(remaining)

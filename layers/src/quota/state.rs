@@ -381,6 +381,8 @@ impl InFlightCalls {
     /// ended only after a whole duration.
     fn slots(&self, ahead: u64, certain: bool) -> u64 {
         let Some(limit) = self.limit.map(u64::from) else { return u64::MAX };
+        // Every replica gets a leased slot in its turn.
+        let limit = if self.lease.is_some() && !certain { limit.max(1) } else { limit };
         let free = limit.saturating_sub(self.now.into());
         let completed = if certain {
             limit * (ahead / self.length())

@@ -86,7 +86,7 @@ impl TokenMeter {
     pub(super) fn slots(&mut self, cost: u64, (now, by): (u64, u64), certain: bool) -> u64 {
         self.minute.charges.expire(now, |_, _| {});
         let cost = cost.clamp(1, self.minute.limit.max(1));
-        let (amount, remaining) = self.minute.slots(as_f64(cost), (now, by), certain);
+        let (amount, remaining) = self.minute.slots(cost, (now, by), certain);
         (amount / cost).min(remaining)
     }
 }
