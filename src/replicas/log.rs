@@ -184,7 +184,7 @@ mod tests {
         let window = report.window;
         let lease = Lease { permits: 1, limit: in_force, window, epoch: 0, wanted: false, spare: false };
         let request = SyncRequest { reports: vec![report], ..SyncRequest::new(ReplicaId::new(1)) };
-        (request, SyncResponse { generation: 1, replicas: 2, leases: vec![lease] })
+        (request, SyncResponse { generation: 1, replicas: 2, rank: 0, leases: vec![lease] })
     }
 
     fn changes(seen: &mut Seen, limit: u64, in_force: u64) -> Vec<Change> {

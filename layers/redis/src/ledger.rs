@@ -160,7 +160,8 @@ impl Shared {
         request.events.clear();
         for reports in rest.chunks(REPORTS) {
             let next = self.sync_some(&mut connection, &request, reports).await?;
-            (response.generation, response.replicas) = (next.generation, next.replicas);
+            response.generation = next.generation;
+            (response.replicas, response.rank) = (next.replicas, next.rank);
             response.leases.extend(next.leases);
         }
         link.put_back(connection);

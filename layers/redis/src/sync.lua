@@ -4,13 +4,14 @@
 -- KEYS: meta, replicas, events, then one hash for each reported limit.
 -- ARGV: replica, seq, generation, leaving, lease time, grace, the number of events, the events, then for each report 23:
 --   key, limit, window, wider (0: none), learned, epoch, held, used, want, need, cost, 12 ages.
--- Returns generation, live replicas, then for each report 6: permits, limit, window, epoch, wanted, spare.
+-- Returns generation, live replicas, those of them with a smaller id, then for each report 6: permits, limit, window, epoch, wanted, spare.
 
 local META, REPLICAS, EVENTS = KEYS[1], KEYS[2], KEYS[3]
 local FORGET_TIME, KEEP_TIME, CLEAN_TIME = 600000, 600000, 600000
-local REPORT_SIZE, AGES, TOLERANCE, EVENTS_KEPT = 23, 12, 50, 10000
+local REPORT_SIZE, AGES, TOLERANCE, EVENTS_KEPT, TELL_AGAIN = 23, 12, 50, 10000, 1000
 -- A record is packed as the list of these, and its ages.
-local FIELDS = {'seq', 'at', 'limit', 'window', 'held', 'used', 'want', 'need', 'cost', 'since', 'leased', 'leaving'}
+local FIELDS = {'seq', 'at', 'limit', 'window', 'held', 'used', 'want', 'need', 'cost', 'since', 'leased', 'told',
+    'leaving'}
 
 local replica, seq, sent_generation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local leaving, lease_time, grace = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -109,7 +110,7 @@ local function new_record(report, earlier)
     local record = {seq = seq, at = now, limit = report.limit, window = report.window,
         held = leaving and report.used or report.held, used = report.used, ages = report.ages,
         want = used_only(report.want), need = used_only(report.need), cost = used_only(report.cost),
-        leaving = bit(leaving)}
+        told = 0, leaving = bit(leaving)}
     record.since = earlier and earlier.since or 0
     if record.want <= record.held then record.since = 0 elseif record.since == 0 then record.since = now end
     record.leased = record.held
@@ -323,12 +324,22 @@ local function has_spare(standing, i, granted)
     return false
 end
 
+-- Returns true if a replica may have idle permits, and was not told within the last second that they are wanted.
+local function may_be_idle(record)
+    local used = record.window == 0 and 0 or record.used
+    for twelfth, amount in ipairs(record.ages) do
+        if record.at + floor((twelfth - 1) * record.window / 12) <= now then used = less(used, amount) end
+    end
+    return record.leased > used and now >= record.told + TELL_AGAIN
+end
+
 -- The replicas that should report because this one waits in spite of its grant.
 local function due_for(standing, i, granted)
     local record, due = standing.live[i], {}
     if record.held + granted >= record.want then return due end
     for other, holder in ipairs(standing.live) do
-        if other ~= i and holder.leased > standing.targets[other] then due[#due + 1] = standing.ids[other] end
+        local has_more = holder.leased > standing.targets[other] or may_be_idle(holder)
+        if other ~= i and has_more then due[#due + 1] = standing.ids[other] end
     end
     return due
 end
@@ -350,6 +361,15 @@ local function position(ids)
     end
 end
 
+-- Returns true if a report changes the limit of its replica, or adds a replica with another limit than that of the others.
+local function limit_changed(report, earlier, records)
+    if earlier then return earlier.limit ~= report.limit end
+    for id, record in pairs(records) do
+        if is_live(id, record) and record.limit ~= report.limit then return true end
+    end
+    return false
+end
+
 -- Returns the lease, and the replicas that should report.
 local function deal(rule, record, records, freed)
     local standing = new_standing(records, rule.window)
@@ -369,6 +389,7 @@ local function deal(rule, record, records, freed)
         if first then due[#due + 1] = standing.ids[first] end
     end
     grant(record, permits, granted)
+    record.told = lease[5] == 1 and now or 0
     return lease, due
 end
 
@@ -392,7 +413,8 @@ local function sync_limit(key, report)
     local of_before = report.held > 0 or (sent_generation ~= 0 and sent_generation ~= generation)
     rule.recovering = rule.recovering or (earlier == nil and of_before)
     local record = new_record(report, earlier)
-    local changed = learn(rule, report)
+    local changed = limit_changed(report, earlier, records)
+    changed = learn(rule, report) or changed
     records[replica] = record
     drop_expired(key, records, rule.window)
     local lease, due = deal(rule, record, records, freed)
@@ -404,7 +426,7 @@ local function sync_limit(key, report)
     return lease
 end
 
-local response = {generation, 0}
+local response = {generation, 0, 0}
 for n = 0, #KEYS - 4 do
     for _, value in ipairs(sync_limit(KEYS[n + 4], read_report(n))) do response[#response + 1] = value end
 end
@@ -413,7 +435,10 @@ if leaving then
     redis.call('HDEL', REPLICAS, replica)
 end
 for i = 1, event_count do publish('from', replica, ARGV[7 + i]) end
-for _, at in pairs(heard) do
-    if now - at <= lease_time then response[2] = response[2] + 1 end
+for id, at in pairs(heard) do
+    if now - at <= lease_time then
+        response[2] = response[2] + 1
+        if tonumber(id) < tonumber(replica) then response[3] = response[3] + 1 end
+    end
 end
 return response

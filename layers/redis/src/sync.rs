@@ -85,13 +85,14 @@ fn push_report(values: &mut Vec<String>, report: &Report) {
 /// # Errors
 /// If a number is missing.
 pub(crate) fn response(numbers: &[u64], reports: usize) -> RedisResult<SyncResponse> {
-    let (leases, rest) = numbers.get(2..).unwrap_or_default().as_chunks::<LEASE_SIZE>();
-    if numbers.len() < 2 || !rest.is_empty() || leases.len() != reports {
+    let (leases, rest) = numbers.get(3..).unwrap_or_default().as_chunks::<LEASE_SIZE>();
+    if numbers.len() < 3 || !rest.is_empty() || leases.len() != reports {
         return Err(RedisError::from((ErrorKind::UnexpectedReturnType, "a sync without all leases")));
     }
     Ok(SyncResponse {
         generation: numbers[0],
         replicas: numbers[1],
+        rank: numbers[2],
         leases: leases.iter().map(lease).collect(),
     })
 }

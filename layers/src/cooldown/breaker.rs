@@ -256,6 +256,14 @@ impl Breaker {
         }
     }
 
+    /// Returns the end of the cooldown as [`until`](Self::until) does, and true if the probe is in flight.
+    pub(super) const fn cooldown(&self) -> Option<(Instant, bool)> {
+        match self.until() {
+            Some(until) => Some((until, matches!(self.phase, Phase::Probing { .. }))),
+            None => None,
+        }
+    }
+
     pub(super) const fn cooldowns(&self) -> u32 {
         self.cooldowns
     }

@@ -318,13 +318,13 @@ impl EndpointHealth {
         inner.breaker.advance(now);
         let was_settled = self.is_settled();
         let was_avoided = !was_settled && inner.is_avoided(now);
-        let was_until = if was_settled { None } else { inner.breaker.until() };
+        let was = if was_settled { None } else { inner.breaker.cooldown() };
         let result = f(&mut inner);
         let settled = !inner.drained && inner.breaker.is_settled(&inner.config, now);
         self.shared.settled.store(settled, Ordering::Release);
         self.shared.cooldowns.store(inner.breaker.cooldowns(), Ordering::Release);
         let freed = was_avoided && !inner.is_avoided(now);
-        let changed = !(was_settled && settled) && inner.breaker.until() != was_until;
+        let changed = !(was_settled && settled) && inner.breaker.cooldown() != was;
         drop(inner);
         if freed {
             self.shared.listeners.notify();

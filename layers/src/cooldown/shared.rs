@@ -25,7 +25,7 @@ impl EndpointHealth {
         WeakHealth(Arc::downgrade(self.shared()))
     }
 
-    /// Sets the listener that is notified when a cooldown begins, is renewed or ends.
+    /// Sets the listener that is notified when a cooldown begins, is renewed or ends, and of its probe.
     pub(crate) fn on_change(&self, listener: Weak<dyn ChangeListener>) {
         self.shared().changed.set(listener);
     }
@@ -34,6 +34,11 @@ impl EndpointHealth {
     /// `None` if the endpoint is healthy.
     pub(crate) fn cooldown(&self) -> Option<(Instant, u32)> {
         self.with(Instant::now(), |inner| Some((inner.breaker.until()?, inner.breaker.doublings())))
+    }
+
+    /// Returns true if the probe after a cooldown is in flight.
+    pub(crate) fn is_probed(&self) -> bool {
+        self.with(Instant::now(), |inner| inner.breaker.cooldown().is_some_and(|(_, is_probed)| is_probed))
     }
 
     /// Begins a cooldown that has begun at another replica.

@@ -38,7 +38,7 @@ pub enum Event {
         failures: u32,
     },
     /// The receiver should report this limit now: it holds more than its share while another waits, it waits while
-    /// permits are free, or the window has changed. Published by the ledger.
+    /// permits are free, or the window or a limit has changed. Published by the ledger.
     SyncDue {
         /// The limit.
         key: LimitKey,

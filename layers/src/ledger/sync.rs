@@ -53,6 +53,8 @@ pub struct SyncResponse {
     pub generation: u64,
     /// The number of live replicas, including the sender.
     pub replicas: u64,
+    /// The number of live replicas with a smaller id than the sender's.
+    pub rank: u64,
     /// A lease for each report, in their order.
     pub leases: Vec<Lease>,
 }

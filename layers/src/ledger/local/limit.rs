@@ -86,9 +86,10 @@ impl LimitState {
         // The generation is older, or there was none and permits were used without a ledger.
         let of_before = report.held > 0 || ![0, shared.generation].contains(&request.generation);
         self.recovering |= earlier.is_none() && of_before;
+        let changed = self.is_new_limit(report, earlier, shared);
         let record = Record::new(request, report, (earlier, shared.now));
         self.touched = shared.now;
-        let changed = self.learn(report, shared.now);
+        let changed = self.learn(report, shared.now) | changed;
         self.records.insert(request.replica, record);
         self.drop_expired(shared);
         let mut response = self.deal(request.replica, freed, shared);
@@ -96,6 +97,15 @@ impl LimitState {
             response.due = self.others(request.replica, shared);
         }
         response
+    }
+
+    /// Returns true if a report changes the limit of its replica, or adds a replica with another limit than that of the
+    /// others, which should report: the limit in force may be another one.
+    fn is_new_limit(&self, report: &Report, earlier: Option<&Record>, shared: &Shared<'_>) -> bool {
+        let differs = |(replica, record): (&ReplicaId, &Record)| {
+            record.limit != report.limit && shared.is_live(*replica, record)
+        };
+        earlier.map_or_else(|| self.records.iter().any(differs), |earlier| earlier.limit != report.limit)
     }
 
     /// Updates the rule by a report. Returns true if the window changed.
@@ -148,13 +158,14 @@ impl LimitState {
             wanted: standing.others_wait(place),
             spare: standing.has_spare(place, granted),
         };
-        let mut due = standing.due(place, granted);
+        let mut due = standing.due(place, granted, shared.now);
         if freed && !is_frozen && standing.has_unassigned(granted) {
             due.extend(standing.first_waiting(Some(place)));
         }
         if let Some(record) = self.records.get_mut(&replica) {
             record.grant(granted, shared.now);
             record.leased = permits;
+            record.told = if lease.wanted { shared.now } else { 0 };
         }
         Response { lease, due }
     }

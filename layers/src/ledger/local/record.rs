@@ -5,6 +5,9 @@ use super::{
     millis,
 };
 
+/// The time after which a replica with idle permits is told again that they are wanted: it forgets that after two seconds.
+const TELL_AGAIN: u64 = 1_000;
+
 /// The last declaration of a replica about a limit, and the ledger's response.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -25,6 +28,8 @@ pub(super) struct Record {
     pub(super) since: u64,
     /// The permits of the last response, which may be fewer than `held` until the replica declares so.
     pub(super) leased: u64,
+    /// The time of the last response, if that stated that another replica waits; otherwise zero.
+    pub(super) told: u64,
     /// True if the replica has shut down.
     pub(super) leaving: bool,
 }
@@ -55,6 +60,7 @@ impl Record {
             cost: used_only(report.cost),
             since,
             leased: held,
+            told: 0,
             leaving,
         }
     }
@@ -69,6 +75,17 @@ impl Record {
             // Behind those that began to wait in this millisecond.
             self.since = now + 1;
         }
+    }
+
+    /// Returns true if the replica may have idle permits, and was not told within the last second that they are wanted: a
+    /// used permit may have come free since its report, or a call in flight may have ended.
+    pub(super) fn may_be_idle(&self, now: u64) -> bool {
+        let freed = |(twelfth, amount): (u64, u64)| {
+            if self.at + (twelfth - 1) * self.window / 12 <= now { amount } else { 0 }
+        };
+        let used = if self.window == 0 { 0 } else { self.used };
+        let freed: u64 = (1..).zip(self.ages).map(freed).sum();
+        self.leased > used.saturating_sub(freed) && now >= self.told + TELL_AGAIN
     }
 
     /// Returns true if the replica waits for permits.

@@ -98,14 +98,17 @@ impl<'a> Standing<'a> {
     }
 
     /// Returns the replicas that should report because this one waits in spite of its grant: those with a lease above
-    /// their target.
-    pub(super) fn due(&self, place: usize, granted: u64) -> Vec<ReplicaId> {
+    /// their target, and those that may have idle permits.
+    pub(super) fn due(&self, place: usize, granted: u64, now: u64) -> Vec<ReplicaId> {
         let record = self.record(place);
         if record.held + granted >= record.want {
             return Vec::new();
         }
-        let above = self.others(place).filter(|other| self.record(*other).leased > self.targets[*other]);
-        above.map(|other| self.live[other].0).collect()
+        let has_more = |other: &usize| {
+            let record = self.record(*other);
+            record.leased > self.targets[*other] || record.may_be_idle(now)
+        };
+        self.others(place).filter(has_more).map(|other| self.live[other].0).collect()
     }
 
     /// Returns the replica that has waited longest, without the one at `but`.

@@ -64,8 +64,14 @@ impl LedgerState {
             self.events.publish(Audience::AllBut(request.replica), event.clone(), now);
         }
         let lease_time = millis(self.config.lease_time);
-        let replicas = self.heard.values().filter(|last| now - **last <= lease_time).count() as u64;
-        (SyncResponse { generation: self.generation, replicas, leases }, self.events.woken(seen))
+        let live = || self.heard.iter().filter(|(_, last)| now - **last <= lease_time);
+        let response = SyncResponse {
+            generation: self.generation,
+            replicas: live().count() as u64,
+            rank: live().filter(|(replica, _)| **replica < request.replica).count() as u64,
+            leases,
+        };
+        (response, self.events.woken(seen))
     }
 
     /// Returns the time, which never goes back. If no replica has synced for long, the ledger could not be reached, and

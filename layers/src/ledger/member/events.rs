@@ -47,8 +47,10 @@ impl MemberState {
         }
     }
 
-    /// Publishes the begin, the renewal or the end of a cooldown.
+    /// Publishes the begin, the renewal or the end of a cooldown. While one replica probes the endpoint, the others avoid it
+    /// for as long as they would if that replica were silent.
     pub(super) fn note_health(&mut self, key: &LimitKey, now: Instant) {
+        let probe_time = self.config.lease_time;
         let Some(shared) = self.healths.get_mut(key) else { return };
         let Some(health) = shared.health.upgrade() else { return };
         let key = key.clone();
@@ -57,6 +59,9 @@ impl MemberState {
                 shared.until = Some(until);
                 let remaining = until.saturating_duration_since(now);
                 (!remaining.is_zero()).then_some(Event::CoolingDown { key, remaining, doublings })
+            }
+            (Some((_, doublings)), _) if health.is_probed() => {
+                Some(Event::CoolingDown { key, remaining: probe_time, doublings })
             }
             (None, Some(_)) => {
                 shared.until = None;

@@ -4,7 +4,7 @@ mod endpoint;
 mod response;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
     time::Duration,
@@ -30,7 +30,7 @@ const UNCHANGED: Duration = Duration::from_secs(15);
 const DEMAND_PACE: Duration = Duration::from_millis(20);
 const DUE_PACE: Duration = Duration::from_millis(5);
 /// The time by which the probes of replicas are apart.
-const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The number of events that are kept while the ledger cannot be reached.
 const OUTBOX: usize = 1_000;
 
@@ -41,9 +41,10 @@ pub(super) struct MemberState {
     replica: ReplicaId,
     seq: u64,
     generation: u64,
-    endpoints: HashMap<LimitKey, Endpoint>,
-    pub(super) accounts: HashMap<LimitKey, AccountHold>,
-    pub(super) healths: HashMap<LimitKey, SharedHealth>,
+    // In the order of their keys, so that a simulation is reproducible.
+    endpoints: BTreeMap<LimitKey, Endpoint>,
+    pub(super) accounts: BTreeMap<LimitKey, AccountHold>,
+    pub(super) healths: BTreeMap<LimitKey, SharedHealth>,
     /// The times at which endpoints should report.
     schedule: BTreeSet<(Instant, LimitKey)>,
     /// The endpoints that the last heartbeat has yet to visit.
@@ -65,6 +66,8 @@ struct Contact {
     /// The time at which the last request that got a response was sent.
     sent: Option<Instant>,
     replicas: u64,
+    /// The number of live replicas with a smaller id.
+    rank: u64,
     syncs: u64,
     failures: u64,
     sync_time: Duration,
@@ -93,9 +96,9 @@ impl MemberState {
             replica,
             seq: 0,
             generation: 0,
-            endpoints: HashMap::new(),
-            accounts: HashMap::new(),
-            healths: HashMap::new(),
+            endpoints: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            healths: BTreeMap::new(),
             schedule: BTreeSet::new(),
             unvisited: Vec::new(),
             heartbeat_at: now,
@@ -107,6 +110,7 @@ impl MemberState {
                 started: now,
                 sent: None,
                 replicas: 0,
+                rank: 0,
                 syncs: 0,
                 failures: 0,
                 sync_time: Duration::ZERO,
@@ -284,9 +288,8 @@ impl MemberState {
     /// Returns the time by which this replica's probe of an endpoint is later than that of the replica that began the
     /// cooldown: the first result reaches the others before they probe.
     pub(super) fn probe_delay(&self) -> Duration {
-        let rank = self.replica.get() % self.contact.replicas.max(1);
         // Below the number of replicas, which is small.
-        PROBE_INTERVAL * u32::try_from(rank + 1).unwrap_or(u32::MAX)
+        PROBE_INTERVAL * u32::try_from(self.contact.rank + 1).unwrap_or(u32::MAX)
     }
 
     /// Returns the time at which all permits must be given up.

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use super::{MemberState, Outgoing};
 use crate::ledger::{EventId, ListenRequest, ListenResponse, SyncResponse};
 
-/// The first wait after a failed sync, which doubles up to the second.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// The first wait after a failed sync, which doubles up to the second. With half of it more, and the timeout of a sync, that
+/// is below the grace of a ledger that comes back without its data: all replicas declare what they hold in time.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 impl MemberState {
     /// Applies the response to the last request.
@@ -25,7 +26,7 @@ impl MemberState {
         let contact = &mut self.contact;
         contact.sent = Some(outgoing.sent);
         contact.sync_time = now.saturating_duration_since(outgoing.sent);
-        contact.replicas = response.replicas;
+        (contact.replicas, contact.rank) = (response.replicas, response.rank);
         contact.syncs += 1;
         (contact.retry, contact.stopped) = (None, None);
         self.outbox.drain(..outgoing.events.min(self.outbox.len()));

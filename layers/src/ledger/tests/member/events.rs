@@ -76,6 +76,30 @@ async fn a_cooldown_begins_and_ends_in_all_replicas_and_one_of_them_probes_first
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_other_replicas_do_not_probe_while_one_does() {
+    let cluster = Cluster::new(limits()).with_replicas(3);
+    let state = |replica: usize| cluster.process(replica).health.snapshot().state;
+    sleep(secs(2)).await;
+    assert!(cluster.process(0).health.cool_down(secs(5)));
+    sleep(secs(5)).await;
+    let backend = service_fn(|()| async {
+        sleep(secs(3)).await;
+        Ok::<u16, BoxError>(200)
+    });
+    let classify = |_: Result<&u16, &BoxError>| Outcome::new(Class::Success);
+    let health = cluster.process(0).health.clone();
+    let probe = tokio::spawn(CooldownLayer::new(health, classify).layer(backend).oneshot(()));
+    for _ in 0..29 {
+        sleep(ms(100)).await;
+        let states = [0, 1, 2].map(state);
+        assert_eq!(states, [HealthState::Probing, HealthState::CoolingDown, HealthState::CoolingDown]);
+    }
+    assert!(probe.await.is_ok_and(|response| response.is_ok()));
+    sleep(ms(10)).await;
+    assert!((0..3).all(|replica| state(replica) == HealthState::SlowStart));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_failures_at_other_replicas_count() {
     let cluster = Cluster::new(limits()).with_replicas(2);
     sleep(secs(2)).await;
