@@ -58,7 +58,7 @@ struct Command {
 #[derive(Debug, clap::Subcommand)]
 enum Other {
     /// Show what a configuration does under load: minutes of traffic in a second, over simulated upstreams
-    Simulate(simulate::Arguments),
+    Simulate(Box<simulate::Arguments>),
     /// Print the JSON schema of a configuration, for editors
     Schema,
     /// Ask a running gateway if it is ready (code 0) or not (code 1), for the health check of a container
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Vec<OsString>) -> Result<ExitCode, ExitCode> {
     match Command::try_parse_from(arguments) {
-        Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(arguments),
+        Ok(Command { other: Some(Other::Simulate(arguments)), .. }) => simulate::simulate(*arguments),
         Ok(Command { other: Some(Other::Health(arguments)), .. }) => health::health(arguments),
         Ok(Command { other: Some(Other::Schema), .. }) => print(format!("{:#}\n", schema()).as_bytes()),
         Ok(Command { other: Some(Other::Completions { shell }), .. }) => {

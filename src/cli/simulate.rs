@@ -14,8 +14,8 @@ use super::{BAD_CONFIG, environment, failed, files::Files, load_with};
 use crate::{
     config::{Config, Group, RoutingStrategy},
     simulate::{
-        ArrivalPattern, InvalidArgument, Outage, Scenario, ServerWindow, TokenRange, Traffic, Upstreams,
-        run_with,
+        ArrivalPattern, InvalidArgument, Kill, LedgerOutage, Outage, ReplicaLoads, Replicas, Scenario,
+        ServerWindow, TokenRange, Traffic, Upstreams, run_with,
     },
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Arguments {
     traffic: TrafficArguments,
     #[command(flatten)]
     upstreams: UpstreamArguments,
+    #[command(flatten)]
+    replicas: ReplicaArguments,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -83,6 +85,26 @@ struct UpstreamArguments {
     outage: Vec<Outage>,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+struct ReplicaArguments {
+    /// Gateways that share the limits through a ledger: their number, or the relative load of each, as 70,10,10,10
+    #[arg(long, value_name = "N")]
+    replicas: Option<ReplicaLoads>,
+    /// Replica that ends without notice, as by SIGKILL: 2@60 is the second one, at second 60. May be repeated
+    #[arg(long, value_name = "REPLICA@T", requires = "replicas")]
+    kill: Vec<Kill>,
+    /// Outage of the ledger in seconds, which has lost its data afterwards. May be repeated
+    #[arg(long, value_name = "T1-T2", requires = "replicas")]
+    ledger_down: Vec<LedgerOutage>,
+}
+
+impl ReplicaArguments {
+    fn replicas(&self) -> Option<Replicas> {
+        let loads = self.replicas.clone()?;
+        Some(Replicas { loads, kills: self.kill.clone(), ledger_outages: self.ledger_down.clone() })
+    }
+}
+
 impl Arguments {
     /// Returns the scenario of these arguments.
     ///
@@ -99,6 +121,7 @@ impl Arguments {
                 latency: Duration::from_millis(upstreams.latency_ms),
                 outages: upstreams.outage.clone(),
             },
+            replicas: self.replicas.replicas(),
             duration: self.minutes,
             seed: self.seed,
         })

@@ -8,17 +8,16 @@ use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tower::Service;
 
-use super::{arrivals::Arrival, report::ClientReport};
+use super::{arrivals::Arrival, replicas::SimulatedReplica, report::ClientReport};
 use crate::{Gateway, body::Body, front::handle_error::RETRY_AFTER_MS};
 
 /// The clients: calls in flight, and the counts of completed calls.
 #[derive(Debug)]
 pub(super) struct Clients {
-    gateway: Gateway,
     start: Instant,
     in_flight: JoinSet<CompletedCall>,
     report: ClientReport,
@@ -28,6 +27,8 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct CompletedCall {
     pub(super) body: Bytes,
+    /// The position of the replica that was called.
+    pub(super) replica: usize,
     /// The time of the request.
     pub(super) arrived: Instant,
     /// The time of the response.
@@ -53,13 +54,14 @@ struct CompletionId<'a> {
 }
 
 impl Clients {
-    pub(super) fn new(gateway: Gateway, start: Instant) -> Self {
-        Self { gateway, start, in_flight: JoinSet::new(), report: ClientReport::default() }
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start, in_flight: JoinSet::new(), report: ClientReport::default() }
     }
 
-    /// Starts a call.
-    pub(super) fn arrive(&mut self, arrival: Arrival) {
-        self.in_flight.spawn(call(self.gateway.clone(), arrival.body.into(), self.start));
+    /// Starts a call of the replica at this position.
+    pub(super) fn arrive(&mut self, arrival: Arrival, (position, replica): (usize, &SimulatedReplica)) {
+        let target = (position, replica.gateway.clone(), replica.killed_at);
+        self.in_flight.spawn(call(target, arrival.body.into(), self.start));
     }
 
     /// Waits for the next completed call. Returns none if no call is in flight.
@@ -102,9 +104,10 @@ impl Clients {
         &self.report
     }
 
-    /// Repeats a call.
-    pub(super) async fn repeat(&self, earlier: &CompletedCall) -> ClientResult {
-        call(self.gateway.clone(), earlier.body.clone(), self.start).await.result
+    /// Repeats a call, at the same replica.
+    pub(super) async fn repeat(&self, earlier: &CompletedCall, replica: &SimulatedReplica) -> ClientResult {
+        let target = (earlier.replica, replica.gateway.clone(), replica.killed_at);
+        call(target, earlier.body.clone(), self.start).await.result
     }
 
     pub(super) fn into_report(mut self) -> ClientReport {
@@ -113,18 +116,31 @@ impl Clients {
     }
 }
 
-async fn call(mut gateway: Gateway, body: Bytes, start: Instant) -> CompletedCall {
+/// Calls a replica, at this position. A call that is in flight when the replica is killed fails.
+async fn call(
+    (replica, gateway, killed_at): (usize, Gateway, Option<Instant>),
+    body: Bytes,
+    start: Instant,
+) -> CompletedCall {
     let arrived = Instant::now();
-    let mut request = Request::new(Full::new(body.clone()));
+    let response = respond(gateway, body.clone(), arrived - start);
+    let result = match killed_at {
+        Some(at) => timeout_at(at, response).await.unwrap_or(ClientResult::Failed),
+        None => response.await,
+    };
+    CompletedCall { body, replica, arrived, ended: Instant::now(), result }
+}
+
+async fn respond(mut gateway: Gateway, body: Bytes, arrived: Duration) -> ClientResult {
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static("/v1/chat/completions");
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(header::CONTENT_TYPE, json);
-    let result = match gateway.call(request).await {
-        Ok(response) => result(response, arrived - start).await,
+    match gateway.call(request).await {
+        Ok(response) => result(response, arrived).await,
         Err(impossible) => match impossible {},
-    };
-    CompletedCall { body, arrived, ended: Instant::now(), result }
+    }
 }
 
 async fn result(response: Response<Body>, arrived: Duration) -> ClientResult {

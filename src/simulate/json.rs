@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Report, report::DeploymentReport};
+use super::{
+    Report,
+    report::{DeploymentReport, ReplicaReport, ReplicasReport},
+};
 
 impl Report {
     /// Returns the report as JSON. Times are in seconds.
@@ -25,9 +28,32 @@ impl Report {
                 "retry_after": visit.retry_after.as_secs_f64(),
                 "waited": visit.waited.map(|waited| waited.as_secs_f64()),
             })),
+            "replicas": self.replicas.as_ref().map(replicas),
             "deployments": self.deployments.iter().map(deployment).collect::<Vec<_>>(),
         })
     }
+}
+
+fn replicas(report: &ReplicasReport) -> Value {
+    let replica = |replica: &ReplicaReport| {
+        json!({
+            "load": replica.load,
+            "killed": replica.killed.map(|at| at.as_secs_f64()),
+            "requests": replica.requests,
+            "served": replica.served,
+            "refused": replica.refused,
+            "failed": replica.failed,
+        })
+    };
+    json!({
+        "each": report.each.iter().map(replica).collect::<Vec<_>>(),
+        "ledger_requests": report.ledger_requests,
+        "clock_windows": report.clock_windows.map(|counted| json!({
+            "window": counted.window.as_secs_f64(),
+            "fullest_window": counted.fullest,
+            "used": counted.used,
+        })),
+    })
 }
 
 fn deployment(row: &DeploymentReport) -> Value {
@@ -42,6 +68,7 @@ fn deployment(row: &DeploymentReport) -> Value {
         "refused": row.refused(),
         "failed": row.failed(),
         "utilisation": row.utilisation(),
+        "fullest_window": row.fullest,
         "learned_refusals": row.learned_refusals,
         "each_second": {
             "sent": each(|second| second.sent),

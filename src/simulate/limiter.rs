@@ -25,6 +25,22 @@ pub enum ServerWindow {
     Bucket,
 }
 
+impl ServerWindow {
+    /// Returns the duration of the window.
+    pub(super) const fn span(self) -> Duration {
+        match self {
+            Self::S1 | Self::Bucket => Duration::from_secs(1),
+            Self::S10 => Duration::from_secs(10),
+            Self::S60 | Self::Fixed => MINUTE,
+        }
+    }
+
+    /// Returns true if the limit holds in any period of this duration.
+    pub(super) const fn slides(self) -> bool {
+        matches!(self, Self::S1 | Self::S10 | Self::S60)
+    }
+}
+
 impl FromStr for ServerWindow {
     type Err = InvalidArgument;
 
@@ -43,7 +59,7 @@ impl FromStr for ServerWindow {
 /// A limiter with a single window.
 #[derive(Debug)]
 pub(super) enum WindowLimiter {
-    Sliding { limit: u64, span: Duration, sum: u64, seen: VecDeque<(Instant, u64)> },
+    Sliding { limit: u64, span: Duration, sum: u64, most: u64, seen: VecDeque<(Instant, u64)> },
     Fixed { limit: u64, sum: u64, ends: Instant },
     Bucket { capacity: f64, per_second: f64, level: f64, at: Instant },
 }
@@ -83,11 +99,21 @@ impl WindowLimiter {
     }
 
     fn sliding(limit: u64, span: Duration) -> Self {
-        Self::Sliding { limit, span, sum: 0, seen: VecDeque::new() }
+        Self::Sliding { limit, span, sum: 0, most: 0, seen: VecDeque::new() }
     }
 
     fn fixed(limit: u64, phase: Duration, now: Instant) -> Self {
         Self::Fixed { limit, sum: 0, ends: now + MINUTE.saturating_sub(phase) }
+    }
+
+    /// Returns the largest amount that was counted within a window, as a fraction of the limit; the largest one of several
+    /// limiters. Returns `None` if none of them has a sliding window.
+    pub(super) fn fullest(limiters: &[Self]) -> Option<f64> {
+        let fullest = |limiter: &Self| match limiter {
+            Self::Sliding { limit, most, .. } => Some(count(*most) / count(*limit)),
+            Self::Fixed { .. } | Self::Bucket { .. } => None,
+        };
+        limiters.iter().filter_map(fullest).reduce(f64::max)
     }
 
     /// Counts a call in all limiters. If one of them refuses it, the error is the time until a call would be
@@ -105,7 +131,7 @@ impl WindowLimiter {
     pub(super) fn check(&mut self, amount: u64, now: Instant) -> Result<(), Duration> {
         self.refresh(now);
         match self {
-            Self::Sliding { limit, span, sum, seen } => {
+            Self::Sliding { limit, span, sum, seen, .. } => {
                 let mut over = (*sum + amount).saturating_sub(*limit);
                 if over == 0 {
                     return Ok(());
@@ -128,8 +154,9 @@ impl WindowLimiter {
     pub(super) fn add(&mut self, amount: u64, now: Instant) {
         self.refresh(now);
         match self {
-            Self::Sliding { sum, seen, .. } => {
+            Self::Sliding { sum, most, seen, .. } => {
                 *sum += amount;
+                *most = (*most).max(*sum);
                 seen.push_back((now, amount));
             }
             Self::Fixed { sum, .. } => *sum += amount,
@@ -205,6 +232,19 @@ mod tests {
         }
         let retry_after = burst(&mut limiters, 1, start + Duration::from_secs(20)).1;
         assert_eq!(retry_after, Some(Duration::from_secs(42)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fullest_window_is_recorded_with_its_refused_calls() {
+        let start = Instant::now();
+        let mut limiters = WindowLimiter::requests(ServerWindow::S1, 600, Duration::ZERO, start);
+        burst(&mut limiters, 5, start);
+        assert_eq!(burst(&mut limiters, 10, start + Duration::from_millis(900)).0, 5);
+        burst(&mut limiters, 1, start + Duration::from_secs(9));
+        assert_eq!(WindowLimiter::fullest(&limiters), Some(1.1));
+        let mut bucket = WindowLimiter::requests(ServerWindow::Bucket, 600, Duration::ZERO, start);
+        burst(&mut bucket, 5, start);
+        assert_eq!(WindowLimiter::fullest(&bucket), None);
     }
 
     #[tokio::test(start_paused = true)]

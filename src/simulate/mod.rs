@@ -30,8 +30,11 @@
 mod arrivals;
 mod chart;
 mod clients;
+mod clock_windows;
 mod json;
+mod ledger;
 mod limiter;
+mod replicas;
 mod report;
 mod text;
 mod upstreams;
@@ -47,20 +50,22 @@ use tollgate_layers::BoxError;
 use self::{
     arrivals::{Arrival, Arrivals},
     clients::{ClientResult, Clients, CompletedCall},
+    clock_windows::ClockWindows,
+    replicas::SimulatedReplicas,
     upstreams::SimulatedUpstreams,
 };
 pub use self::{
     arrivals::{ArrivalPattern, TokenRange, Traffic},
     limiter::ServerWindow,
-    report::{ClientReport, DeploymentReport, Report, ReturnVisit},
+    replicas::{Kill, LedgerOutage, ReplicaLoads, Replicas},
+    report::{
+        ClientReport, ClockWindowsReport, DeploymentReport, ReplicaReport, ReplicasReport, Report,
+        ReturnVisit,
+    },
     text::ReportText,
     upstreams::{Outage, SecondStats, Upstreams},
 };
-use crate::{
-    config::Config,
-    stack::{self, Options},
-    state::State,
-};
+use crate::config::{Config, Deployment, Group};
 
 /// The time for which traffic continues after the end, until a refused request allows to check its `Retry-After`.
 const EXTRA_TIME: Duration = Duration::from_secs(10);
@@ -72,6 +77,8 @@ pub struct Scenario {
     pub traffic: Traffic,
     /// The upstreams.
     pub upstreams: Upstreams,
+    /// The replicas of the gateway. None means a gateway alone.
+    pub replicas: Option<Replicas>,
     /// The duration of the traffic.
     pub duration: Duration,
     /// The seed of all random numbers.
@@ -79,10 +86,10 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Returns a scenario with this traffic for this duration, over upstreams without outages.
+    /// Returns a scenario with this traffic for this duration, through one gateway over upstreams without outages.
     #[must_use]
     pub fn new(traffic: Traffic, duration: Duration) -> Self {
-        Self { traffic, upstreams: Upstreams::default(), duration, seed: 1 }
+        Self { traffic, upstreams: Upstreams::default(), replicas: None, duration, seed: 1 }
     }
 }
 
@@ -101,8 +108,8 @@ impl Error for InvalidArgument {}
 /// Runs a scenario on a paused clock.
 ///
 /// # Errors
-/// Returns an error if the gateway cannot be built from the configuration, or if a group or a deployment of the
-/// scenario is not in the configuration.
+/// Returns an error if the gateway cannot be built from the configuration, if a group or a deployment of the scenario is
+/// not in the configuration, or if the scenario kills a replica that it does not have, or all.
 pub fn run(config: &Config, scenario: &Scenario) -> Result<Report, BoxError> {
     run_with(config, scenario, |_| ())
 }
@@ -137,8 +144,10 @@ struct Run<'a> {
     scenario: &'a Scenario,
     start: Instant,
     simulated: Arc<SimulatedUpstreams>,
-    state: State,
+    replicas: SimulatedReplicas,
     arrivals: Arrivals,
+    /// The comparison with counters of clock windows; none without replicas.
+    clock_windows: Option<ClockWindows>,
     /// For each deployment, the seconds at which a refusal made its meter widen a window.
     learned_refusals: Vec<Vec<u64>>,
 }
@@ -154,21 +163,23 @@ impl<'a> Run<'a> {
         }
         let start = Instant::now();
         let simulated = Arc::new(SimulatedUpstreams::new(config, scenario, start));
-        let upstreams = Arc::clone(&simulated);
         Ok(Self {
             config,
             scenario,
             start,
-            state: State::with_upstreams(move |deployment| upstreams.upstream(deployment)).at_midnight(),
+            replicas: SimulatedReplicas::new(config, scenario, &simulated)?,
             arrivals: Arrivals::new(&scenario.traffic, group.name.to_string(), scenario.seed),
-            learned_refusals: vec![Vec::new(); simulated.len()],
+            clock_windows: clock_windows(config, scenario, group),
+            learned_refusals: vec![
+                Vec::new();
+                config.groups.iter().map(|group| group.deployments.len()).sum()
+            ],
             simulated,
         })
     }
 
     async fn report(mut self, progress: impl FnMut(Duration)) -> Result<Report, BoxError> {
-        let gateway = stack::gateway(self.config, &self.state, Options::default())?;
-        let mut clients = Clients::new(gateway, self.start);
+        let mut clients = Clients::new(self.start);
         let duration = self.scenario.duration;
         let next = self.send_until(&mut clients, duration, progress).await;
         let returned = match clients.report().refused {
@@ -178,20 +189,31 @@ impl<'a> Run<'a> {
         while let Some(call) = clients.next_completed().await {
             self.count(&mut clients, &call);
         }
-        let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
         let rows =
-            deployments.zip(&self.learned_refusals).map(|(deployment, learned_refusals)| DeploymentReport {
-                group: Arc::clone(&deployment.group),
-                id: Arc::clone(&deployment.id),
-                model: Arc::clone(&deployment.target.model),
-                rpm: deployment.limits.rpm,
-                tpm: deployment.limits.tpm,
-                seconds: self.simulated.seconds(deployment, duration),
-                meters: self.state.meters(deployment, &self.config.settings).snapshot(),
-                learned_refusals: learned_refusals.clone(),
-                outages: self.simulated.outages(deployment),
-            });
-        Ok(Report { duration, deployments: rows.collect(), clients: clients.into_report(), returned })
+            self.deployments().enumerate().map(|(position, deployment)| self.row(position, deployment));
+        let deployments = rows.collect();
+        let clock_windows = self.clock_windows.map(|windows| windows.report(duration));
+        let replicas = self.replicas.report().map(|report| ReplicasReport { clock_windows, ..report });
+        Ok(Report { duration, deployments, clients: clients.into_report(), returned, replicas })
+    }
+
+    fn deployments(&self) -> impl Iterator<Item = &'a Deployment> + use<'a> {
+        self.config.groups.iter().flat_map(|group| &group.deployments)
+    }
+
+    fn row(&self, position: usize, deployment: &Deployment) -> DeploymentReport {
+        DeploymentReport {
+            group: Arc::clone(&deployment.group),
+            id: Arc::clone(&deployment.id),
+            model: Arc::clone(&deployment.target.model),
+            rpm: deployment.limits.rpm,
+            tpm: deployment.limits.tpm,
+            seconds: self.simulated.seconds(deployment, self.scenario.duration),
+            fullest: self.simulated.fullest(deployment),
+            meters: self.replicas.meters(position).snapshot(),
+            learned_refusals: self.learned_refusals[position].clone(),
+            outages: self.simulated.outages(deployment),
+        }
     }
 
     /// Sends requests until `until`. Returns the first request that is due later.
@@ -212,8 +234,18 @@ impl<'a> Run<'a> {
                 self.count(clients, &call);
             }
             self.record_learned_refusals();
-            clients.arrive(arrival);
+            let replica = self.arrive(clients, arrival);
+            if let Some(windows) = &mut self.clock_windows {
+                windows.arrive(at - self.start, replica);
+            }
         }
+    }
+
+    /// Starts a call. Returns the position of its replica.
+    fn arrive(&mut self, clients: &mut Clients, arrival: Arrival) -> usize {
+        let position = self.replicas.choose();
+        clients.arrive(arrival, (position, self.replicas.get(position)));
+        position
     }
 
     /// Sends requests until one is refused, then repeats that one alone after its `Retry-After`.
@@ -231,23 +263,24 @@ impl<'a> Run<'a> {
                     (call.result, self.is_after_end(&call))
                 {
                     sleep_until(call.ended + retry_after).await;
-                    let waited = match clients.repeat(&call).await {
+                    let waited = match clients.repeat(&call, self.replicas.get(call.replica)).await {
                         ClientResult::Served(waited) => Some(waited),
                         ClientResult::Refused(_) | ClientResult::Failed => None,
                     };
                     return Some(ReturnVisit { retry_after, waited });
                 }
             }
-            clients.arrive(arrival);
+            self.arrive(clients, arrival);
             arrival = self.arrivals.next();
         }
         None
     }
 
     /// Counts a call. Calls that arrive after the end are not part of the report.
-    fn count(&self, clients: &mut Clients, call: &CompletedCall) {
+    fn count(&mut self, clients: &mut Clients, call: &CompletedCall) {
         if !self.is_after_end(call) {
             clients.count(call);
+            self.replicas.count(call);
         }
     }
 
@@ -257,10 +290,18 @@ impl<'a> Run<'a> {
 
     fn record_learned_refusals(&mut self) {
         let second = self.start.elapsed().as_secs();
-        let deployments = self.config.groups.iter().flat_map(|group| &group.deployments);
-        for (deployment, learned_refusals) in deployments.zip(&mut self.learned_refusals) {
-            let total = self.state.meters(deployment, &self.config.settings).learned_refusals();
+        for (position, learned_refusals) in self.learned_refusals.iter_mut().enumerate() {
+            let total = self.replicas.learned_refusals(position);
             learned_refusals.resize(usize::try_from(total).unwrap_or(usize::MAX), second);
         }
     }
+}
+
+/// Returns the counters of clock windows for the limit of a group, if the comparison makes sense.
+fn clock_windows(config: &Config, scenario: &Scenario, group: &Group) -> Option<ClockWindows> {
+    let replicas = scenario.replicas.as_ref()?;
+    let window = Some(scenario.upstreams.window).filter(|window| window.slides())?;
+    let per_minute = group.deployments.iter().map(|deployment| deployment.limits.rpm).sum::<Option<u64>>()?;
+    let windows = ClockWindows::new(per_minute, window, config.settings.queue_timeout);
+    Some(windows.with_outages(&replicas.ledger_outages))
 }

@@ -20,6 +20,49 @@ pub struct Report {
     pub deployments: Vec<DeploymentReport>,
     /// The repetition of a refused request after its `Retry-After`.
     pub returned: Option<ReturnVisit>,
+    /// The replicas. None if the scenario has a gateway alone.
+    pub replicas: Option<ReplicasReport>,
+}
+
+/// The replicas of a gateway.
+#[derive(Clone, Debug)]
+pub struct ReplicasReport {
+    /// The requests of each replica.
+    pub each: Vec<ReplicaReport>,
+    /// The number of requests to the ledger.
+    pub ledger_requests: u64,
+    /// The results of counting in clock windows. None if a deployment of the group has no limit of requests, or if its
+    /// upstream does not count over a sliding window.
+    pub clock_windows: Option<ClockWindowsReport>,
+}
+
+/// The requests of a replica.
+#[derive(Clone, Debug, Default)]
+pub struct ReplicaReport {
+    /// The part of the load that it received, relative to the others.
+    pub load: f64,
+    /// The time at which it was killed, counted from the start of the run.
+    pub killed: Option<Duration>,
+    /// The number of requests.
+    pub requests: u64,
+    /// The number of requests with a response.
+    pub served: u64,
+    /// The number of requests refused with a 429.
+    pub refused: u64,
+    /// The number of requests with another error, or in flight when it was killed.
+    pub failed: u64,
+}
+
+/// The results of counting in clock windows: of the same requests, if replicas shared a counter for each clock window of
+/// the group's limit, and each counted alone in an outage of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClockWindowsReport {
+    /// The duration of a window.
+    pub window: Duration,
+    /// The largest number of requests within any window of this duration, or within any minute, as a fraction of the limit.
+    pub fullest: Option<f64>,
+    /// The used fraction of the limit.
+    pub used: f64,
 }
 
 /// The results of the clients.
@@ -55,7 +98,10 @@ pub struct DeploymentReport {
     pub tpm: Option<u64>,
     /// The counts of the upstream, one entry for each second.
     pub seconds: Vec<SecondStats>,
-    /// The meters of the deployment after the last response.
+    /// The number of calls within the fullest window, as a fraction of the limit of requests. None without a limit, or if
+    /// the upstream does not count over a sliding window.
+    pub fullest: Option<f64>,
+    /// The meters of the deployment after the last response: those of the first replica.
     pub meters: MeterSnapshot,
     /// The seconds at which a refusal made the meter widen a window, counted from the start.
     pub learned_refusals: Vec<u64>,
@@ -147,6 +193,12 @@ impl Report {
     pub fn refused_per_thousand(&self) -> f64 {
         let refused: u64 = self.deployments.iter().map(DeploymentReport::refused).sum();
         1_000.0 * ratio(refused, self.deployments.iter().map(DeploymentReport::sent).sum())
+    }
+
+    /// Returns the number of calls within the fullest window of any upstream, as a fraction of its limit.
+    #[must_use]
+    pub fn fullest(&self) -> Option<f64> {
+        self.deployments.iter().filter_map(|row| row.fullest).reduce(f64::max)
     }
 
     /// Returns the number of admitted calls as a fraction of the sum of all request limits.

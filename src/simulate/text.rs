@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Outage, Report, ReturnVisit, chart,
-    report::{ClientReport, DeploymentReport, ratio},
+    report::{ClientReport, ClockWindowsReport, DeploymentReport, ReplicasReport, ratio},
 };
 
 /// The number of columns without a terminal.
@@ -71,6 +71,7 @@ impl fmt::Display for ReportText<'_> {
         writeln!(f, "wait:    p50 {} ms, p99 {} ms", wait(0.5), wait(0.99))?;
         writeln!(f, "429s:    {:.1} per 1,000 upstream calls", self.report.refused_per_thousand())?;
         self.refusals(f)?;
+        self.report.replicas.as_ref().map_or(Ok(()), |replicas| self.replicas(replicas, f))?;
         self.chart(f)
     }
 }
@@ -114,6 +115,33 @@ impl ReportText<'_> {
             Some(waited) => writeln!(f, "served, after {} ms", waited.as_millis()),
             None => writeln!(f, "not served"),
         }
+    }
+
+    fn replicas(&self, replicas: &ReplicasReport, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nreplica   load requests  served refused  failed")?;
+        let loads: f64 = replicas.each.iter().map(|replica| replica.load).sum();
+        for (number, replica) in (1..).zip(&replicas.each) {
+            let load = format!("{:.0} %", 100.0 * replica.load / loads);
+            let (requests, served) = (replica.requests, replica.served);
+            write!(
+                f,
+                "{number:>7}{load:>7}{requests:>9}{served:>8}{:>8}{:>8}",
+                replica.refused, replica.failed
+            )?;
+            let killed = replica.killed.map(|at| format!("   killed at {} s", at.as_secs_f64()));
+            writeln!(f, "{}", killed.unwrap_or_default())?;
+        }
+        let rate = replicas.ledger_requests as f64 / self.report.duration.as_secs_f64();
+        writeln!(f, "ledger:  {rate:.1} requests per second")?;
+        let fullest = |fullest: f64| format!("{:.1} % of it in the fullest window", 100.0 * fullest);
+        if let Some(own) = self.report.fullest() {
+            writeln!(f, "limit:   {:.1} % used, {}", 100.0 * self.report.used_limit(), fullest(own))?;
+        }
+        let Some(ClockWindowsReport { window, fullest: Some(counted), used }) = replicas.clock_windows else {
+            return Ok(());
+        };
+        let (used, seconds) = (100.0 * used, window.as_secs());
+        writeln!(f, "counted in clock windows of {seconds} s: {used:.1} % used, {}", fullest(counted))
     }
 
     fn chart(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -73,21 +73,31 @@ impl FromStr for Outage {
     type Err = InvalidArgument;
 
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
-        let seconds = |text: &str| Duration::try_from_secs_f64(text.trim_end_matches('s').parse().ok()?).ok();
         let read = || {
             let (target, period) = text.rsplit_once('@')?;
             let (group, deployment) = target.rsplit_once('/')?;
-            let (from, until) = period.split_once('-')?;
-            let (until, slower) = match until.split_once('x') {
-                Some((until, slower)) => (until, slower.parse().ok().filter(|slower| *slower >= 1.0)?),
-                None => (until, f64::INFINITY),
+            let (period, slower) = match period.split_once('x') {
+                Some((period, slower)) => (period, slower.parse().ok().filter(|slower| *slower >= 1.0)?),
+                None => (period, f64::INFINITY),
             };
-            let (from, until) = (seconds(from)?, seconds(until)?);
+            let (from, until) = read_period(period)?;
             let (group, deployment) = (group.to_owned(), deployment.to_owned());
-            (from < until).then_some(Self { group, deployment, from, until, slower })
+            Some(Self { group, deployment, from, until, slower })
         };
         read().ok_or(InvalidArgument("GROUP/ID@30-60, in seconds, with x10 appended for a slow deployment"))
     }
+}
+
+/// Reads a period in seconds, such as `30-60`, which does not end before it begins.
+pub(super) fn read_period(text: &str) -> Option<(Duration, Duration)> {
+    let (from, until) = text.split_once('-')?;
+    let (from, until) = (read_seconds(from)?, read_seconds(until)?);
+    (from < until).then_some((from, until))
+}
+
+/// Reads a time in seconds: `30` or `30s`.
+pub(super) fn read_seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim_end_matches('s').parse().ok()?).ok()
 }
 
 impl Outage {
@@ -140,10 +150,6 @@ impl SimulatedUpstreams {
         Self { servers: servers.collect() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.servers.len()
-    }
-
     /// Returns the upstream of a deployment. A deployment that is in several groups has one upstream.
     pub(super) fn upstream(&self, deployment: &Deployment) -> Arc<dyn Upstream> {
         Arc::new(SimulatedConnection(self.servers.get(&deployment.id).cloned()))
@@ -153,6 +159,11 @@ impl SimulatedUpstreams {
     pub(super) fn outages(&self, deployment: &Deployment) -> Vec<Outage> {
         let server = self.servers.get(&deployment.id);
         server.map_or_else(Vec::new, |server| server.outages.clone())
+    }
+
+    /// Returns the number of calls of an upstream in the fullest window, as a fraction of its limit of requests.
+    pub(super) fn fullest(&self, deployment: &Deployment) -> Option<f64> {
+        WindowLimiter::fullest(&self.servers.get(&deployment.id)?.rules().requests)
     }
 
     /// Returns the counts of an upstream until `until`, one entry for each second.

@@ -4,6 +4,8 @@
 //! docs/performance.md contains the full figures (ten minutes, three seeds) of `tollgate simulate`. The runs here are
 //! shorter, with fewer seeds or smaller limits, so that a debug build takes a minute.
 
+mod replicas;
+
 use std::time::Duration;
 
 use tollgate::{
