@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+use tollgate_redis::{RedisLedgerError, ServerInfo};
+
 use super::failed;
 use crate::{
     config::{Config, ReplicaSettings},
@@ -23,18 +26,14 @@ pub(super) fn join(state: State, config: &Config) -> Result<(State, Option<Joine
 
 /// Connects to the server of the ledger, and returns a line about it. A gateway starts also without the server.
 pub(super) fn check(settings: &ReplicaSettings) -> String {
-    let info = crate::replicas::ledger(settings).map_err(Into::into);
-    let info = info.and_then(|ledger| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let info = runtime.map(|runtime| runtime.block_on(ledger.info()));
-        info.map_err(|error| tollgate_redis::RedisLedgerError::Server(error.into()))?
-    });
     let (server, namespace) = (&settings.server, &settings.namespace);
-    match info {
+    match info(settings) {
         Ok(info) => {
-            let evicts = info.eviction.is_some_and(|policy| policy.starts_with("allkeys-"));
-            let hint =
-                if evicts { "; its `maxmemory-policy` may evict the limits: use `noeviction`" } else { "" };
+            let hint = if evicts(&info) {
+                "; its `maxmemory-policy` may evict the limits: use `noeviction`"
+            } else {
+                ""
+            };
             format!("replicas: {} at {server} responds, namespace `{namespace}`{hint}", info.version)
         }
         Err(error) => {
@@ -47,4 +46,33 @@ pub(super) fn check(settings: &ReplicaSettings) -> String {
             )
         }
     }
+}
+
+/// Connects to the server of the ledger, and returns a report about it.
+pub(super) fn check_json(settings: &ReplicaSettings) -> Value {
+    let info = info(settings);
+    json!({
+        "server": settings.server.to_string(),
+        "namespace": &*settings.namespace,
+        "expected": settings.replicas,
+        "version": info.as_ref().ok().map(|info| &info.version),
+        "may_evict_limits": info.as_ref().ok().map(evicts),
+        "error": info.as_ref().err().map(ToString::to_string),
+    })
+}
+
+/// Returns the description of the server.
+///
+/// # Errors
+///
+/// If an address is invalid, or the server does not respond.
+fn info(settings: &ReplicaSettings) -> Result<ServerInfo, RedisLedgerError> {
+    let ledger = crate::replicas::ledger(settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RedisLedgerError::Server(error.into()))?.block_on(ledger.info())
+}
+
+/// Returns true if the server may evict the limits when its memory is full.
+fn evicts(info: &ServerInfo) -> bool {
+    info.eviction.as_ref().is_some_and(|policy| policy.starts_with("allkeys-"))
 }

@@ -1,5 +1,6 @@
 //! A gateway without a ledger.
 
+use serde_json::Value;
 use tollgate_test_support::redis::{RedisServer, programs};
 
 use crate::support::gateway::{Start, config, run};
@@ -35,11 +36,28 @@ async fn a_check_reports_the_server_of_replicas_and_starts_without_it() {
         let checked = run(["--config", path, "--check"]).await;
         let name = if program == "redis-server" { "replicas: Redis " } else { "replicas: Valkey " };
         assert!(checked.code == Some(0) && checked.stdout.contains(name), "{program}: {checked:?}");
+        let report = json(path).await;
+        assert!(report["version"].as_str().is_some_and(|version| name.contains(&version[..5])), "{report}");
+        assert_eq!(
+            (&report["may_evict_limits"], &report["error"]),
+            (&false.into(), &Value::Null),
+            "{report}"
+        );
         server.kill().unwrap();
         let checked = run(["--config", path, "--check"]).await;
         assert!(
             checked.code == Some(0) && checked.stdout.contains("1/4 of each limit"),
             "{program}: {checked:?}"
         );
+        let report = json(path).await;
+        assert!(report["error"].is_string() && report["version"].is_null(), "{report}");
+        assert_eq!(report["expected"], 4, "{report}");
     }
+}
+
+/// Returns the part about replicas of a check as JSON.
+async fn json(path: &str) -> Value {
+    let checked = run(["--config", path, "--check", "--json"]).await;
+    let mut report: Value = serde_json::from_str(&checked.stdout).unwrap();
+    report["replicas"].take()
 }

@@ -41,7 +41,10 @@ pub(super) fn check_json(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode
         Ok((config, warnings)) => {
             let (verdict, starts) =
                 (verdict(rules, &config, &warnings), rules.refusal(&config, &warnings).is_none());
-            (starts, json::report((&verdict, starts), Some(&config), &warnings))
+            let report = json::report((&verdict, starts), Some(&config), &warnings);
+            #[cfg(feature = "redis")]
+            let report = with_replicas(report, &config);
+            (starts, report)
         }
         Err(invalid) => match &invalid {
             InvalidFile::Unreadable(message) => (false, json::unreadable(&refusal(&invalid), message)),
@@ -52,6 +55,15 @@ pub(super) fn check_json(path: &Path, rules: Rules) -> Result<ExitCode, ExitCode
     };
     println!("{report:#}");
     code(starts)
+}
+
+/// Adds the server of replicas to a report, if the file names one.
+#[cfg(feature = "redis")]
+fn with_replicas(mut report: serde_json::Value, config: &Config) -> serde_json::Value {
+    if let Some(settings) = &config.settings.replicas {
+        report["replicas"] = super::replicas::check_json(settings);
+    }
+    report
 }
 
 fn code(starts: bool) -> Result<ExitCode, ExitCode> {
