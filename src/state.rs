@@ -306,6 +306,9 @@ impl State {
             let create = || Meters::new(key_limits(key));
             let meters = registry.clients.get_or_insert_with(Arc::clone(&key.name), create);
             meters.set_limits(key_limits(key));
+            if let Some(member) = &self.member {
+                member.share(&LimitKey::from(format!("client:{}", key.name)), &meters);
+            }
             let budget = key.budget.map(|limit| budget(&mut registry, &key.name, limit));
             let handles = (meters, self.metrics.key(&key.name));
             Arc::new(request::Client::new(key, &groups, handles, budget))

@@ -4,6 +4,9 @@
 //! The service stands between the request's body and the tree, outside of all fallbacks: a request counts once, however many
 //! attempts it takes. The limits are those of a [`QuotaLayer`] that refuses, over the meters of the client. A stack without
 //! client keys and without a budget does not contain it, and a request with the master key has no limit but that budget.
+//!
+//! If replicas share the limits, a request that lacks only permits of this replica waits for a response of the ledger before
+//! it is refused.
 
 use std::{
     future::ready,
@@ -13,10 +16,13 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tollgate_layers::{
     Endpoint, TrackOutcome,
-    endpoint::{NoCapacity, NoCapacityReason},
+    endpoint::{CapacityListener, NoCapacity, NoCapacityReason},
     quota::{MeterSnapshot, QuotaGuard, QuotaLayer},
 };
 use tower::{Layer, Service, service_fn};
@@ -30,6 +36,9 @@ use crate::{
     request::{BeginCall, Client, EndCall, Request},
     spend::{Budget, Spending},
 };
+
+/// The longest time for which a request waits for permits of other replicas: that after which a sync has failed.
+const LEASE_WAIT: Duration = Duration::from_millis(250);
 
 /// Refuses the requests of a client that may not call the model or has reached a limit. See the [module](self).
 #[derive(Clone, Debug)]
@@ -95,12 +104,65 @@ impl ClientLimits {
         let tracking = ClientTracking { spending, client: Arc::clone(client), budget: self.budget.clone() };
         let meters = client.meters.clone();
         let quota = QuotaLayer::new(meters, BodyOutcome).with_tracking(tracking).with_cost(cost);
-        let (mut quota, now) = (quota.layer(self.tree.clone()), Instant::now());
-        let reserved = quota.score(&request, now).and_then(|score| quota.reserve(&request, &score, now));
-        match reserved {
+        let mut quota = quota.layer(self.tree.clone());
+        match reserve(&mut quota, &request) {
             Ok(()) => Ok(Box::pin(quota.call(request))),
-            Err(full) => Err(Error::KeyLimit(limit(client, full, now))),
+            Err(full) if is_leased(client) => {
+                Ok(Box::pin(call_when_leased(quota, request, (Arc::clone(client), full))))
+            }
+            Err(full) => Err(limit(client, full)),
         }
+    }
+}
+
+/// Reserves capacity for a request.
+fn reserve(quota: &mut impl Endpoint<Request>, request: &Request) -> Result<(), NoCapacity> {
+    let now = Instant::now();
+    let score = quota.score(request, now)?;
+    quota.reserve(request, &score, now)
+}
+
+/// Returns true if replicas share the limits of a client.
+fn is_leased(client: &Client) -> bool {
+    let MeterSnapshot { request_lease, token_lease, in_flight_lease, .. } = client.meters.snapshot();
+    request_lease.or(token_lease).is_some() || in_flight_lease.is_some()
+}
+
+/// Calls the tree as soon as this replica has the permits that a request lacks. The time of `full` is early while the ledger
+/// may grant them, and later than the longest wait once it has responded that there are none.
+async fn call_when_leased<Q>(
+    mut quota: Q,
+    request: Request,
+    (client, mut full): (Arc<Client>, NoCapacity),
+) -> Result<Response, Error>
+where
+    Q: Endpoint<Request> + Service<Request, Response = Response, Error = Error>,
+{
+    let granted = Arc::new(Granted::default());
+    let listener: Arc<dyn CapacityListener> = Arc::<Granted>::clone(&granted);
+    quota.subscribe(&Arc::downgrade(&listener));
+    quota.record_unmet(&request);
+    let deadline = Instant::now() + LEASE_WAIT;
+    while full.until <= deadline {
+        // At the end of the wait it checks as it does after a notification.
+        let _elapsed = timeout_at(full.until, granted.0.notified()).await;
+        match reserve(&mut quota, &request) {
+            Ok(()) => return quota.call(request).await,
+            Err(still_full) => full = still_full,
+        }
+    }
+    let refused = limit(&client, full);
+    tracing::info!(key = %client.name, "request refused: {refused}");
+    Err(refused)
+}
+
+/// Wakes a request that waits for permits.
+#[derive(Debug, Default)]
+struct Granted(Notify);
+
+impl CapacityListener for Granted {
+    fn capacity_freed(&self) {
+        self.0.notify_one();
     }
 }
 
@@ -111,8 +173,8 @@ fn check(budget: &Budget, kind: impl Fn(f64) -> KeyLimitKind) -> Result<(), Erro
     })
 }
 
-/// Returns the limit that a client has reached.
-fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
+/// Returns the error of the limit that a client has reached.
+fn limit(client: &Client, full: NoCapacity) -> Error {
     let limits = client.meters.limits();
     let kind = match full.reason {
         NoCapacityReason::InFlight => KeyLimitKind::Parallel(limits.in_flight.unwrap_or_default()),
@@ -122,7 +184,8 @@ fn limit(client: &Client, full: NoCapacity, now: Instant) -> KeyLimit {
         | NoCapacityReason::Probing
         | NoCapacityReason::Drained => KeyLimitKind::Requests(limits.requests.unwrap_or_default()),
     };
-    KeyLimit { kind, retry_after: Some(full.until.saturating_duration_since(now)) }
+    let retry_after = Some(full.until.saturating_duration_since(Instant::now()));
+    Error::KeyLimit(KeyLimit { kind, retry_after })
 }
 
 /// Attaches the charge of a request to its response, with the sum of all attempts.
@@ -143,20 +206,23 @@ impl TrackOutcome<QuotaGuard, Response, Error> for ClientTracking {
     }
 }
 
-/// Writes the limits of a client, and what is left of them, in OpenAI's headers.
+/// Writes the limits of a client, and what is left of them, in OpenAI's headers. Of a limit that replicas share, that is
+/// the part of this replica.
 pub(crate) fn write_headers(headers: &mut HeaderMap, client: &Client) {
-    let MeterSnapshot { request_limit, requests, requests_reset, token_limit, tokens, tokens_reset, .. } =
-        client.meters.snapshot();
+    let meters = client.meters.snapshot();
     const REQUESTS: [&str; 3] =
         ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
     const TOKENS: [&str; 3] =
         ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
-    let limits =
-        [(REQUESTS, request_limit, requests, requests_reset), (TOKENS, token_limit, tokens, tokens_reset)];
-    for ([limit_name, remaining_name, reset_name], limit, used, reset) in limits {
+    let limits = [
+        (REQUESTS, (meters.request_limit, meters.request_lease), meters.requests, meters.requests_reset),
+        (TOKENS, (meters.token_limit, meters.token_lease), meters.tokens, meters.tokens_reset),
+    ];
+    for ([limit_name, remaining_name, reset_name], (limit, lease), used, reset) in limits {
         let Some(limit) = limit else { continue };
+        let available = lease.map_or(limit, |lease| lease.min(limit));
         headers.insert(HeaderName::from_static(limit_name), limit.into());
-        headers.insert(HeaderName::from_static(remaining_name), limit.saturating_sub(used).into());
+        headers.insert(HeaderName::from_static(remaining_name), available.saturating_sub(used).into());
         let reset = HeaderValue::try_from(openai_duration(reset)).unwrap_or(HeaderValue::from_static("0s"));
         headers.insert(HeaderName::from_static(reset_name), reset);
     }
