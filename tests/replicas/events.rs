@@ -1,9 +1,11 @@
 //! Events at one replica on which the others act at once.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{
-    scene::{Scene, on_one, until},
+    scene::{Scene, Yaml, on_one, until},
     support::answers,
 };
 
@@ -36,6 +38,33 @@ async fn replicas_cool_down_a_deployment_that_failed_at_one_of_them() {
         for gateway in &scene.gateways {
             until(gateway, "tollgate_deployment_cooling_down", |cools| cools == 1.0).await;
         }
+    })
+    .await;
+}
+
+/// A deployment that fails, beside another one, is probed by one of the gateways at the end of each cooldown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_the_replicas_probes_a_deployment_after_its_cooldown() {
+    on_one(|program| async move {
+        let yaml = Yaml {
+            params: "rpm: 6000",
+            settings: "cooldown_time: 2",
+            models: "{model_name: m, litellm_params: {model: openai/mock, mock_response: hello}}",
+            ..Yaml::default()
+        };
+        let scene = Scene::start_with(program, 4, yaml).await;
+        scene.together().await;
+        scene.upstream.becomes(answers::unauthorized().after(Duration::from_millis(300)));
+        while scene.upstream.count() == 0 {
+            scene.gateways[0].chat("m", json!({})).await;
+        }
+        for gateway in &scene.gateways {
+            until(gateway, "tollgate_deployment_cooling_down", |cools| cools == 1.0).await;
+        }
+        // The cooldowns last two, four and eight seconds.
+        scene.load(40.0, &[0.25; 4], 8.0).await;
+        let probes = scene.upstream.count() - 1;
+        assert!((1..=2).contains(&probes), "{program}: {probes}");
     })
     .await;
 }

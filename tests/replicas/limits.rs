@@ -23,7 +23,7 @@ async fn replicas_use_all_of_a_limit_of_ten_seconds_and_no_more() {
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         // The first ten seconds fill the window; the last calls wait for up to two seconds.
         let served = scene.received(start, 10.0, 10.0);
-        assert!(served >= 95, "{program}: {served} of 100");
+        assert!(served >= 99, "{program}: {served} of 100");
     })
     .await;
 }
@@ -39,7 +39,7 @@ async fn replicas_use_all_of_a_limit_of_one_second_and_no_more() {
         assert!(fullest <= 10, "{program}: {fullest}");
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         let served = scene.received(start, 2.0, 13.0);
-        assert!(served * 100 >= 130 * 90, "{program}: {served} of 130");
+        assert!(served * 100 >= 130 * 95, "{program}: {served} of 130");
     })
     .await;
 }
@@ -77,7 +77,7 @@ async fn replicas_keep_a_limit_of_calls_in_flight() {
         // At most 20 a second are possible.
         let report = scene.load(24.0, &[0.25; 4], 8.0).await;
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
-        assert!(report.served >= 120, "{program}: {} of 160", report.served);
+        assert!(report.served >= 144, "{program}: {} of 160", report.served);
         let mut changes = Vec::new();
         for call in scene.upstream.calls() {
             let End::Answered(end) = call.end().await else { panic!("{program}: a call without a response") };

@@ -8,6 +8,8 @@
 mod alone;
 mod events;
 mod faults;
+mod full;
+mod keys;
 mod limits;
 mod scene;
 #[expect(dead_code, reason = "the support of the tests of a single gateway")]

@@ -1,30 +1,64 @@
 //! Several gateways, an upstream that counts their calls, and the server between them: [`Scene`].
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
+use http::Method;
 use serde_json::json;
 use tokio::{
-    sync::Mutex,
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tollgate_test_support::redis::{RedisServer, programs};
 
-use crate::support::{PATIENCE, client::Client, gateway::Gateway, upstream::Upstream};
+use crate::support::{
+    PATIENCE,
+    client::{Client, request},
+    gateway::Gateway,
+    upstream::{Call, Upstream},
+};
 
 /// The difference between the delays of two calls on their way from gateways to the upstream, on a busy machine.
 const JITTER: Duration = Duration::from_millis(50);
 
+/// The key that may read metrics, if a gateway has keys.
+pub(crate) const MASTER_KEY: &str = "tr0ub4dor";
+
 /// The parts of the load of four gateways: one of them has most of it.
 pub(crate) const UNEVEN: [f64; 4] = [0.7, 0.1, 0.1, 0.1];
 
-/// Gateways with one deployment and one server.
+/// Gateways with one deployment, and the servers of their ledger.
 pub(crate) struct Scene {
     pub(crate) upstream: Upstream,
     pub(crate) redis: RedisServer,
     pub(crate) gateways: Vec<Gateway>,
-    /// The parameters of the deployment, and the settings.
-    yaml: (String, String),
+    yaml: Yaml,
+    ledger: Ledger,
+}
+
+/// The settings that name the ledger.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger {
+    /// The settings of the router.
+    pub(crate) router: String,
+    /// The settings of LiteLLM.
+    pub(crate) litellm: String,
+}
+
+/// The parts of a gateway's file.
+#[derive(Clone, Default)]
+pub(crate) struct Yaml {
+    /// The parameters of the deployment.
+    pub(crate) params: &'static str,
+    /// The settings of the router.
+    pub(crate) settings: &'static str,
+    /// More deployments. `URL` is that of the upstream.
+    pub(crate) models: &'static str,
+    /// The general settings. A master key is [`MASTER_KEY`].
+    pub(crate) general: &'static str,
 }
 
 /// The results of a load.
@@ -49,10 +83,26 @@ impl Report {
 
 impl Scene {
     /// Starts a server, and as many gateways. `params` are those of the deployment, `settings` those of the router.
-    pub(crate) async fn start(program: &'static str, count: usize, params: &str, settings: &str) -> Self {
-        let (upstream, redis) = (Upstream::start().await, RedisServer::start(program).unwrap());
-        let yaml = (params.to_owned(), settings.to_owned());
-        let mut scene = Self { upstream, redis, gateways: Vec::new(), yaml };
+    pub(crate) async fn start(
+        program: &'static str,
+        count: usize,
+        params: &'static str,
+        settings: &'static str,
+    ) -> Self {
+        Self::start_with(program, count, Yaml { params, settings, ..Yaml::default() }).await
+    }
+
+    /// Starts a server, and as many gateways with this file.
+    pub(crate) async fn start_with(program: &'static str, count: usize, yaml: Yaml) -> Self {
+        let redis = RedisServer::start(program).unwrap();
+        let ledger = Ledger { router: format!("redis_url: '{}'", redis.url()), ..Ledger::default() };
+        Self::over((redis, ledger), count, yaml).await
+    }
+
+    /// Starts as many gateways over a server that was started.
+    pub(crate) async fn over((redis, ledger): (RedisServer, Ledger), count: usize, yaml: Yaml) -> Self {
+        let upstream = Upstream::start().await;
+        let mut scene = Self { upstream, redis, gateways: Vec::new(), yaml, ledger };
         for _ in 0..count {
             scene.join().await;
         }
@@ -61,16 +111,28 @@ impl Scene {
 
     /// Starts one more gateway.
     pub(crate) async fn join(&mut self) {
-        let params = self.yaml.0.clone();
-        self.join_with(&params).await;
+        let params = self.yaml.params;
+        self.join_with(params).await;
+    }
+
+    /// Starts one more gateway, which reaches the server at another address.
+    pub(crate) async fn join_at(&mut self, url: &str) {
+        let own = Ledger { router: format!("redis_url: '{url}'"), ..Ledger::default() };
+        let others = std::mem::replace(&mut self.ledger, own);
+        self.join().await;
+        self.ledger = others;
     }
 
     /// Starts one more gateway with other parameters.
     pub(crate) async fn join_with(&mut self, params: &str) {
-        let (url, redis, settings) = (self.upstream.url(), self.redis.url(), &self.yaml.1);
+        let url = self.upstream.url();
+        let Yaml { settings, models, general, .. } = &self.yaml;
+        let (models, Ledger { router, litellm }) = (models.replace("URL", &url), &self.ledger);
         let yaml = format!(
-            "model_list: [{{model_name: m, litellm_params: {{model: openai/m, api_base: '{url}/v1', api_key: k, {params}}}}}]\n\
-             router_settings: {{redis_url: '{redis}', num_retries: 0, {settings}}}\n"
+            "model_list: [{{model_name: m, litellm_params: {{model: openai/m, api_base: '{url}/v1', api_key: k, {params}}}}}, {models}]\n\
+             router_settings: {{num_retries: 0, {router}, {settings}}}\n\
+             litellm_settings: {{{litellm}}}\n\
+             general_settings: {{{general}}}\n"
         );
         self.gateways.push(Gateway::start(&yaml).await);
     }
@@ -84,25 +146,38 @@ impl Scene {
 
     /// Sends `rate` calls a second over the gateways, in these parts, for a time. The times are random.
     pub(crate) async fn load(&self, rate: f64, parts: &[f64], seconds: f64) -> Report {
-        let mut loads = JoinSet::new();
-        for (gateway, part) in self.gateways.iter().zip(parts) {
-            loads.spawn(calls(gateway.client.clone(), rate * part, seconds));
-        }
-        let mut report = Report::default();
-        while let Some(some) = loads.join_next().await {
-            let some = some.unwrap();
+        self.load_each(rate, parts, seconds).await.0
+    }
+
+    /// Sends a load as [`load`](Self::load) does. Returns the number of served calls of each gateway besides.
+    pub(crate) async fn load_each(&self, rate: f64, parts: &[f64], seconds: f64) -> (Report, Vec<usize>) {
+        let loads = self
+            .gateways
+            .iter()
+            .zip(parts)
+            .map(|(gateway, part)| tokio::spawn(calls(gateway.client.clone(), rate * part, seconds)));
+        let (mut report, mut each) = (Report::default(), Vec::new());
+        for load in loads.collect::<Vec<_>>() {
+            let some = load.await.unwrap();
+            each.push(some.served);
             report.asked += some.asked;
             report.served += some.served;
             report.refused += some.refused;
             report.durations.extend(some.durations);
         }
         report.durations.sort();
-        report
+        (report, each)
     }
 
     /// Returns the largest number of calls that the upstream received within any `window`.
     pub(crate) fn fullest(&self, window: Duration) -> usize {
-        let mut times: Vec<Instant> = self.upstream.calls().iter().map(|call| call.at).collect();
+        self.fullest_of(window, |_| true)
+    }
+
+    /// Returns the largest number of such calls that the upstream received within any `window`.
+    pub(crate) fn fullest_of(&self, window: Duration, counts: impl Fn(&Call) -> bool) -> usize {
+        let calls = self.upstream.calls();
+        let mut times: Vec<Instant> = calls.iter().filter(|call| counts(call)).map(|call| call.at).collect();
         times.sort();
         let within =
             |(i, at): (usize, &Instant)| times[i..].partition_point(|later| *later < *at + window - JITTER);
@@ -120,8 +195,10 @@ impl Scene {
 /// Waits until a metric of a gateway has such a value.
 pub(crate) async fn until(gateway: &Gateway, name: &str, expected: impl Fn(f64) -> bool) {
     let end = Instant::now() + PATIENCE;
+    let authorization = format!("Bearer {MASTER_KEY}");
     loop {
-        let text = gateway.get("/metrics").await.text();
+        let metrics = request(Method::GET, "/metrics", "", &[("authorization", &*authorization)]);
+        let text = gateway.send(metrics).await.text();
         let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
         let mut values = samples.filter(|(series, _)| series.split('{').next() == Some(name));
         if values.any(|(_, value)| value.parse().is_ok_and(&expected)) {
@@ -162,13 +239,24 @@ async fn calls(client: Client, rate: f64, seconds: f64) -> Report {
     report
 }
 
-/// Runs a test on one of the programs, on each in turn, and no other test at the same time: a scene has many processes.
+/// Runs a test on one of the programs, on each in turn, and at most one other at the same time: a scene has many processes.
 pub(crate) async fn on_one<F: Future<Output = ()>>(test: impl Fn(&'static str) -> F) {
-    static TURN: Mutex<usize> = Mutex::const_new(0);
-    let mut turn = TURN.lock().await;
+    run(1, test).await;
+}
+
+/// Runs a test with a high load as [`on_one`] does, and no other at the same time.
+pub(crate) async fn alone_on_one<F: Future<Output = ()>>(test: impl Fn(&'static str) -> F) {
+    run(SCENES, test).await;
+}
+
+const SCENES: u32 = 2;
+
+async fn run<F: Future<Output = ()>>(scenes: u32, test: impl Fn(&'static str) -> F) {
+    static FREE: Semaphore = Semaphore::const_new(SCENES as usize);
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let _scenes = FREE.acquire_many(scenes).await.unwrap();
     let programs = programs();
     if !programs.is_empty() {
-        test(programs[*turn % programs.len()]).await;
+        test(programs[NUMBER.fetch_add(1, Ordering::Relaxed) % programs.len()]).await;
     }
-    *turn += 1;
 }

@@ -1,0 +1,71 @@
+//! Limits of client keys, which replicas share.
+
+use serde_json::json;
+
+use crate::{
+    scene::{Scene, Yaml, on_one},
+    support::{
+        answers,
+        client::{Answer, ask, request},
+        gateway::Gateway,
+        reply::Gate,
+    },
+};
+
+const KEYS: &str = "master_key: tr0ub4dor, keys: [{name: one, key: first, rpm_limit: 20}, \
+                    {name: two, key: second, max_parallel_requests: 4}]";
+
+async fn chat(gateway: &Gateway, key: &str) -> Answer {
+    let headers = [("authorization", &*format!("Bearer {key}"))];
+    gateway.send(request(http::Method::POST, "/v1/chat/completions", ask("m", json!({})), &headers)).await
+}
+
+async fn scene(program: &'static str) -> Scene {
+    let scene = Scene::start_with(program, 4, Yaml { general: KEYS, ..Yaml::default() }).await;
+    scene.together().await;
+    scene
+}
+
+/// A gateway gets all requests of a minute, those of the others included, and then no gateway has any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_the_requests_of_a_client_key() {
+    on_one(|program| async move {
+        let scene = scene(program).await;
+        for n in 0..20 {
+            let answer = chat(&scene.gateways[0], "first").await;
+            assert_eq!(answer.status, 200, "{program}: request {n}: {}", answer.text());
+            assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("20"));
+        }
+        for gateway in &scene.gateways {
+            let answer = chat(gateway, "first").await;
+            assert_eq!(answer.error(429)["code"], "rate_limit_exceeded", "{program}");
+            assert!(answer.header("retry-after").is_some(), "{program}");
+        }
+        assert_eq!(scene.upstream.count(), 20, "{program}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_the_requests_in_flight_of_a_client_key() {
+    on_one(|program| async move {
+        let scene = scene(program).await;
+        let gate = Gate::new();
+        scene.upstream.becomes(answers::chat("x").held(&gate));
+        let call = || chat(&scene.gateways[0], "second");
+        let held = async { tokio::join!(call(), call(), call(), call()) };
+        let others = async {
+            scene.upstream.call(3).await;
+            for gateway in &scene.gateways {
+                assert_eq!(chat(gateway, "second").await.status, 429, "{program}");
+            }
+            gate.open();
+        };
+        let ((a, b, c, d), ()) = tokio::join!(held, others);
+        assert!([a, b, c, d].iter().all(|answer| answer.status == 200), "{program}");
+        for gateway in &scene.gateways {
+            assert_eq!(chat(gateway, "second").await.status, 200, "{program}");
+        }
+    })
+    .await;
+}
