@@ -33,10 +33,12 @@ pub(crate) enum Case {
     Answer,
     /// A chat of two messages.
     Messages,
+    /// A chat with limits that are leased from a ledger.
+    Replicas,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Chat,
         Self::Stream,
         Self::ParsedRequest,
@@ -44,6 +46,7 @@ impl Case {
         Self::Tools,
         Self::Answer,
         Self::Messages,
+        Self::Replicas,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -55,6 +58,7 @@ impl Case {
             Self::Tools => "tools",
             Self::Answer => "answer",
             Self::Messages => "messages",
+            Self::Replicas => "replicas",
         }
     }
 
@@ -65,7 +69,7 @@ impl Case {
     pub(crate) fn body(self) -> Pieces {
         let text = "fn main() {\\n    println!(\\\"the deployments answer in turn\\\");\\n}\\n";
         let content = match self {
-            Self::Chat | Self::Stream | Self::Tools | Self::Answer | Self::Messages => {
+            Self::Chat | Self::Stream | Self::Tools | Self::Answer | Self::Messages | Self::Replicas => {
                 format!("\"{}\"", "None is asked twice. ".repeat(44))
             }
             Self::ParsedRequest => format!("\"{}\"", text.repeat(120_000 / text.len())),

@@ -11,10 +11,16 @@ mod scripted;
 #[path = "../tools.rs"]
 mod tools;
 
-use std::{env, error::Error, pin::pin};
+use std::{
+    env,
+    error::Error,
+    future::{pending, ready},
+    pin::pin,
+};
 
 use http_body_util::BodyExt;
 use tollgate::{Gateway, config::Config, stack, state::State};
+use tollgate_layers::ledger::{LocalLedger, Member, MemberConfig, ReplicaId};
 use tower::{Service, ServiceExt};
 
 use crate::{case::Case, scripted::ScriptedBody};
@@ -57,13 +63,27 @@ fn main() -> RunResult {
 async fn run(case: Case, count: usize) -> RunResult {
     let (config, _) = Config::from_yaml(CONFIG, "instructions.yaml", &|_| None)?;
     let scripted = ScriptedBody::new(case == Case::Answer);
-    let state = State::with_upstreams(move |_| scripted.upstream());
+    let mut state = State::with_upstreams(move |_| scripted.upstream());
+    let member = Member::new(ReplicaId::new(0), MemberConfig::default());
+    if case == Case::Replicas {
+        state = state.with_member(member.clone());
+    }
     let mut gateway = stack::gateway(&config, &state, stack::Options::default())?;
+    receive_leases(&member).await;
     let body = case.body();
     for _ in 0..count {
         ask(&mut gateway, case, &body).await?;
     }
     Ok(())
+}
+
+/// Syncs once: the ledger responds at once, and no later sync is counted.
+async fn receive_leases(member: &Member) {
+    tokio::select! {
+        biased;
+        () = member.run(LocalLedger::default(), pending::<()>()) => {}
+        () = ready(()) => {}
+    }
 }
 
 async fn ask(gateway: &mut Gateway, case: Case, body: &case::Pieces) -> RunResult {
