@@ -13,16 +13,33 @@ use crate::dialect::{
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct Reader {
     has_begun: bool,
-    /// The index of the call that the pieces continue.
-    call: Option<u64>,
-    /// True if the open call has any arguments.
-    has_arguments: bool,
+    calls: Calls,
     /// True after a refusal.
     has_refused: bool,
     /// True after the reason of the end.
     has_finished: bool,
     has_ended: bool,
     usage: Usage,
+}
+
+/// The tool calls so far.
+#[derive(Debug, Default)]
+struct Calls {
+    /// The index of the last call.
+    last: Option<u64>,
+    /// True while its arguments may go on: they end at any other output.
+    is_open: bool,
+    /// True if it has any arguments.
+    has_arguments: bool,
+}
+
+impl Calls {
+    /// Ends the open call. One without arguments has an empty object of them.
+    fn close(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
+        if std::mem::take(&mut self.is_open) && !self.has_arguments {
+            sink(&Delta::Arguments("{}".into()));
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -231,59 +248,56 @@ impl Reader {
     }
 
     fn finish(&mut self, reason: &str, sink: &mut impl FnMut(&Delta<'_>)) {
-        self.close_call(sink);
+        self.calls.close(sink);
         self.has_finished = true;
         sink(&Delta::Finish(self.reason(reason)));
     }
 
     fn piece(&mut self, piece: Piece<'_>, sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
+        let calls = &mut self.calls;
+        let mut outside = |delta: &Delta<'_>| {
+            calls.close(sink);
+            sink(delta);
+        };
         let reasoning = piece.reasoning.filter(|reasoning| json::is_text(reasoning));
         let reasoning = reasoning.and_then(|reasoning| serde_json::from_str(reasoning.get()).ok());
-        send(piece.reasoning_content.or(reasoning).unwrap_or_default(), Delta::Thinking, sink);
+        send(piece.reasoning_content.or(reasoning).unwrap_or_default(), Delta::Thinking, &mut outside);
         if let Some(content) = piece.content {
-            text(content, sink)?;
+            text(content, &mut outside)?;
         }
         if let Some(refusal) = piece.refusal.filter(|refusal| !refusal.is_empty()) {
             self.has_refused = true;
-            sink(&Delta::Refusal(refusal));
+            outside(&Delta::Refusal(refusal));
         }
-        for call in piece.tool_calls.into_iter().flatten() {
-            self.call(call, sink)?;
+        let pages = piece.annotations.into_iter().flatten().filter_map(|page| page.url_citation);
+        for Page { url, title } in pages {
+            outside(&Delta::Citation(Citation::Page { url, title: title.unwrap_or_default() }));
         }
-        for Page { url, title } in
-            piece.annotations.into_iter().flatten().filter_map(|page| page.url_citation)
-        {
-            sink(&Delta::Citation(Citation::Page { url, title: title.unwrap_or_default() }));
-        }
-        Ok(())
+        piece.tool_calls.into_iter().flatten().try_for_each(|call| self.call(call, sink))
     }
 
     /// Reads the beginning of a call, or a piece of its arguments. The pieces of a call follow each other.
     fn call(&mut self, call: ToolCall<'_>, sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
-        let next = self.call.map_or(0, |call| call + 1);
+        let next = self.calls.last.map_or(0, |last| last + 1);
         let Function { name, arguments } = call.function.unwrap_or(Function { name: None, arguments: None });
         let name = name.filter(|name| !name.is_empty());
         // Some servers number no calls, and some repeat the name with each piece.
         let index = call.index.unwrap_or(if name.is_some() { next } else { next.saturating_sub(1) });
-        if self.call != Some(index) {
+        if self.calls.last != Some(index) {
             let name = name.filter(|_| index >= next).ok_or(NotTranslated)?;
-            self.close_call(sink);
-            (self.call, self.has_arguments) = (Some(index), false);
+            self.calls.close(sink);
+            self.calls = Calls { last: Some(index), is_open: true, has_arguments: false };
             let id = call.id.filter(|id| !id.is_empty());
             let id = id.unwrap_or_else(|| format!("call_{index}").into());
             sink(&Delta::ToolCall { id, name });
         }
         let arguments = arguments.unwrap_or_default();
-        self.has_arguments |= !arguments.is_empty();
+        if !arguments.is_empty() && !self.calls.is_open {
+            return Err(NotTranslated);
+        }
+        self.calls.has_arguments |= !arguments.is_empty();
         send(arguments, Delta::Arguments, sink);
         Ok(())
-    }
-
-    /// Ends the open call. One without arguments has an empty object of them.
-    fn close_call(&self, sink: &mut impl FnMut(&Delta<'_>)) {
-        if self.call.is_some() && !self.has_arguments {
-            sink(&Delta::Arguments("{}".into()));
-        }
     }
 
     fn reason(&self, reason: &str) -> Finish {
@@ -292,7 +306,7 @@ impl Reader {
             "content_filter" => Finish::Filter,
             _ if self.has_refused => Finish::Filter,
             // Some servers name no reason of its own for a call.
-            _ if self.call.is_some() => Finish::ToolCalls,
+            _ if self.calls.last.is_some() => Finish::ToolCalls,
             _ => Finish::Stop,
         }
     }

@@ -110,6 +110,9 @@ fn errors_and_pieces_of_another_call_are_not_translated() {
     let mut out = Vec::new();
     assert!(translation.event(calls(0, "\"name\":\"f\",").as_bytes(), &mut out));
     assert!(translation.event(calls(1, "\"name\":\"g\",").as_bytes(), &mut out));
+    // The arguments of a call end at any other output.
+    assert!(translation.event(br#"{"choices":[{"delta":{"content":"a"}}]}"#, &mut out));
+    assert!(!translation.event(calls(1, "").as_bytes(), &mut out));
     for other in [
         &calls(0, ""),
         r#"{"error":{"message":"x"}}"#,
