@@ -484,3 +484,28 @@ async fn a_parameter_that_cannot_be_translated_is_refused_by_name() {
     assert!(error(&send(&world, search).await, 400, "invalid_request_error").contains("web_search_20250305"));
     assert_eq!(world.calls("a"), 0);
 }
+
+#[tokio::test]
+async fn a_stream_without_content_in_time_goes_to_another_deployment() {
+    let silent = claude::start().then(Part::Hang);
+    let case = Case::of("m: a b").params("a", &format!("{CLAUDE}, stream_timeout: 0.1")).first("a");
+    let world = case.always("a", silent).start().await;
+    assert_eq!(said(&stream(&world, json!({})).await), "b");
+    assert_eq!(world.each("a b"), [1, 1]);
+}
+
+#[tokio::test]
+async fn an_error_after_heartbeats_is_an_event_of_anthropics() {
+    let gate = Gate::new();
+    let case = case("m: a", "a").router("early_heartbeat: 0.02, num_retries: 0");
+    let world =
+        case.always("a", claude::error(529, "overloaded_error", "Overloaded").held(&gate)).start().await;
+    let body = body(json!({"stream": true}));
+    let mut stream = world.gateway.open(request(Method::POST, PATH, body, &[])).await;
+    stream.until(": heartbeat").await;
+    gate.open();
+    assert_eq!(stream.rest().await, Over::Cleanly);
+    let events = events(&stream);
+    assert_eq!((&*events[0].0, &events[0].1["error"]["type"]), ("error", &json!("overloaded_error")));
+    assert_eq!(events.len(), 1);
+}

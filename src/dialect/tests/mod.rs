@@ -4,6 +4,7 @@ mod client_tables;
 mod documents;
 mod golden;
 mod messages;
+mod pairs;
 mod properties;
 mod response_tables;
 mod responses;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{translated, translation};
+use super::{LIMITS, translated, translation};
+use crate::dialect::{ClientDialect, Translator};
 
 /// A block of a message, with its text in pieces.
 #[derive(Clone, Debug)]
@@ -166,5 +167,111 @@ proptest! {
         let is_translated = translation(&json!({"stream": true})).complete(message.to_string().as_bytes(), &mut other);
         prop_assert!(is_translated);
         prop_assert_eq!(&folded(&String::from_utf8(other).unwrap()), &answer["choices"][0]["message"]);
+    }
+}
+
+/// A piece of a chat's stream.
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(String),
+    Reasoning(String),
+    /// A call, with its arguments in pieces.
+    Call(String, Vec<usize>),
+    Comment,
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let text = || "[a-zé\"\\\\\n]{1,5}";
+    prop_oneof![
+        text().prop_map(Piece::Text),
+        text().prop_map(Piece::Reasoning),
+        ("[a-z\"]{0,5}", prop::collection::vec(0..20usize, 0..3))
+            .prop_map(|(value, cuts)| Piece::Call(value, cuts)),
+        Just(Piece::Comment),
+    ]
+}
+
+/// Returns the chunks of a chat with these pieces.
+fn chunks(pieces_of_chat: &[Piece]) -> Vec<String> {
+    let chunk = |delta: Value| {
+        json!({"id": "i", "model": "m", "choices": [{"index": 0, "delta": delta}]}).to_string()
+    };
+    let mut chunks = vec![chunk(json!({"role": "assistant", "content": ""}))];
+    let mut calls = 0;
+    for piece in pieces_of_chat {
+        match piece {
+            Piece::Text(text) => chunks.push(chunk(json!({ "content": text }))),
+            Piece::Reasoning(text) => chunks.push(chunk(json!({ "reasoning_content": text }))),
+            Piece::Call(value, cuts) => {
+                let call = |call: Value| chunk(json!({ "tool_calls": [call] }));
+                let name = json!({"name": "f", "arguments": ""});
+                chunks.push(call(json!({"index": calls, "id": format!("c{calls}"), "function": name})));
+                let arguments =
+                    if value.is_empty() { String::new() } else { json!({ "k": value }).to_string() };
+                let parts = pieces(&arguments, cuts).into_iter();
+                chunks
+                    .extend(parts.map(|part| call(json!({"index": calls, "function": {"arguments": part}}))));
+                calls += 1;
+            }
+            Piece::Comment => chunks.push(json!({"id": "i", "model": "m", "choices": []}).to_string()),
+        }
+    }
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 4});
+    let end = json!({"index": 0, "delta": {}, "finish_reason": "length"});
+    chunks.push(json!({"id": "i", "model": "m", "choices": [end], "usage": usage}).to_string());
+    chunks.push("[DONE]".to_owned());
+    chunks
+}
+
+/// Adds up the events of a message, as Anthropic's client does.
+fn folded_message(stream: &str) -> Value {
+    let mut message = Value::Null;
+    let mut input = String::new();
+    for event in stream.split("\n\n").filter_map(|event| event.split_once("\ndata: ")) {
+        let data: Value = serde_json::from_str(event.1).unwrap();
+        let block = data["index"].as_u64().map(|index| usize::try_from(index).unwrap());
+        match data["type"].as_str().unwrap() {
+            "message_start" => message = data["message"].clone(),
+            "content_block_start" => {
+                assert_eq!(block, message["content"].as_array().map(Vec::len));
+                message["content"].as_array_mut().unwrap().push(data["content_block"].clone());
+            }
+            "content_block_delta" => {
+                let name = match data["delta"]["type"].as_str().unwrap() {
+                    "text_delta" => "text",
+                    "thinking_delta" => "thinking",
+                    _ => {
+                        input += data["delta"]["partial_json"].as_str().unwrap();
+                        continue;
+                    }
+                };
+                let text = &mut message["content"][block.unwrap()][name];
+                *text = format!("{}{}", text.as_str().unwrap(), data["delta"][name].as_str().unwrap()).into();
+            }
+            "content_block_stop" if !input.is_empty() => {
+                message["content"][block.unwrap()]["input"] = serde_json::from_str(&input).unwrap();
+                input.clear();
+            }
+            "message_delta" => {
+                message["stop_reason"] = data["delta"]["stop_reason"].clone();
+                message["usage"] = data["usage"].clone();
+            }
+            _ => {}
+        }
+    }
+    message
+}
+
+proptest! {
+    #[test]
+    fn a_stream_of_messages_folded_is_the_complete_message(chat in prop::collection::vec(piece(), 0..6)) {
+        let of = |stream: bool| {
+            let request = json!({"model": "m", "max_tokens": 9, "messages": [], "stream": stream}).to_string();
+            Translator::openai(LIMITS).request(ClientDialect::Messages, request.as_bytes(), 7).unwrap().1
+        };
+        let chunks = chunks(&chat);
+        let whole: Value = serde_json::from_str(&translated(of(false), &chunks)).unwrap();
+        let stream = translated(of(true), &chunks);
+        prop_assert_eq!(&folded_message(&stream), &whole, "{}", stream);
     }
 }
