@@ -28,18 +28,10 @@ pub(super) fn resolve(
 ) -> Option<Target> {
     let env = common.env;
     let param = |name| entry.params.get(name);
-    let model = param("model");
-    let dialect = match model {
-        Some(model) => dialect::resolve(model, param("custom_llm_provider"), sink),
-        None => {
-            let at = entry.params.entries().next().map_or(&entry.at, |(key, _)| &key.at);
-            sink.error(at, "`litellm_params` has no `model`").help("write `model: PROVIDER/NAME`");
-            None
-        }
-    };
+    let dialect = dialect_of(entry, sink);
     let mut headers = headers(entry, sink);
     let organization = param("organization").and_then(|node| organization(node, sink));
-    let (dialect, at) = (dialect?, &model?.at);
+    let (dialect, at) = (dialect?, &param("model")?.at);
     let base = base::resolve(entry, &dialect, (mock, env), sink);
     // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
@@ -78,6 +70,16 @@ pub(super) fn resolve(
         http2: false,
         tls: None,
     })
+}
+
+/// Resolves the vendor, and the name of the model there.
+fn dialect_of(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {
+    let Some(model) = entry.params.get("model") else {
+        let at = entry.params.entries().next().map_or(&entry.at, |(key, _)| &key.at);
+        sink.error(at, "`litellm_params` has no `model`").help("write `model: PROVIDER/NAME`");
+        return None;
+    };
+    dialect::resolve(model, entry.params.get("custom_llm_provider"), sink)
 }
 
 /// Returns true if the `mode` of a deployment states that its server has OpenAI's Responses.
