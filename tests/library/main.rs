@@ -1,4 +1,4 @@
-//! The gateway as a library: the whole tree on a paused clock, simulations, and the programs of `examples/`.
+//! The gateway as a library: the whole tree on a paused clock, and the programs of `examples/`.
 //!
 //! One test program, so that it is linked once. Its tests share nothing.
 #![cfg(test)]
@@ -6,5 +6,4 @@
 pub mod examples;
 mod many_deployments;
 mod resilience;
-mod simulate;
 mod status;

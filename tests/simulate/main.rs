@@ -2,7 +2,11 @@
 //! is paused: the figures are reproducible.
 //!
 //! docs/performance.md contains the full figures (ten minutes, three seeds) of `tollgate simulate`. The runs here are
-//! shorter, with fewer seeds or smaller limits, so that a debug build takes a minute.
+//! shorter, with fewer seeds or smaller limits.
+//!
+//! `cargo test` leaves this program out: unoptimised it takes more than four minutes of processor time, optimised some
+//! seconds. `tests/run` runs `cargo test --profile profiling --test simulate`.
+#![cfg(test)]
 
 mod replicas;
 
