@@ -34,7 +34,7 @@ impl ScanObserver for () {
 }
 
 impl ScanObserver for TextStats {
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, prefix: &[u8], length: usize, unicode_escapes: usize) {
         if length < PREFIX_LENGTH && !prefix.starts_with(b"data:") {
             self.unicode_escapes += unicode_escapes;
