@@ -1,10 +1,10 @@
 //! Simulation of a gateway under load on a virtual clock, for `tollgate simulate`.
 //!
-//! The tree of services is the one that serves real requests, [`stack::gateway`]; only its upstreams are simulated.
-//! The clock is tokio's paused clock, which jumps from each timer to the next, so that minutes of traffic take a
-//! second. The report shows how a configuration behaves at a given rate of requests, or when a deployment fails. Each
-//! upstream enforces the configured limits of its deployment in the strictest way: refused calls count against the
-//! limit, and `Retry-After` is in whole seconds.
+//! The tree of services is the one that serves real requests, [`stack::gateway`](crate::stack::gateway); only its
+//! upstreams are simulated. The clock is tokio's paused clock, which jumps from each timer to the next, so that minutes of
+//! traffic take a second. The report shows how a configuration behaves at a given rate of requests, or when a deployment
+//! fails. Each upstream enforces the configured limits of its deployment in the strictest way: refused calls count against
+//! the limit, and `Retry-After` is in whole seconds.
 //!
 //! A scenario always gives the same report. Simulation does no input or output.
 //!

@@ -20,6 +20,18 @@ async fn chat(gateway: &Gateway, key: &str) -> Answer {
     gateway.send(request(http::Method::POST, "/v1/chat/completions", ask("m", json!({})), &headers)).await
 }
 
+/// Returns the response of a gateway that asks the others for permits, from the request that was not refused: on a busy
+/// machine the permits may come later than one request waits for them.
+async fn served(gateway: &Gateway, key: &str) -> Answer {
+    for _ in 0..20 {
+        let answer = chat(gateway, key).await;
+        if answer.status != 429 {
+            return answer;
+        }
+    }
+    panic!("no permits come to {}", gateway.base_url())
+}
+
 async fn scene(program: &'static str) -> Scene {
     let scene = Scene::start_with(program, 4, Yaml { general: KEYS, ..Yaml::default() }).await;
     scene.together().await;
@@ -32,7 +44,7 @@ async fn replicas_share_the_requests_of_a_client_key() {
     on_one(|program| async move {
         let scene = scene(program).await;
         for n in 0..20 {
-            let answer = chat(&scene.gateways[0], "first").await;
+            let answer = served(&scene.gateways[0], "first").await;
             assert_eq!(answer.status, 200, "{program}: request {n}: {}", answer.text());
             assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("20"));
         }
@@ -52,7 +64,7 @@ async fn replicas_share_the_requests_in_flight_of_a_client_key() {
         let scene = scene(program).await;
         let gate = Gate::new();
         scene.upstream.becomes(answers::chat("x").held(&gate));
-        let call = || chat(&scene.gateways[0], "second");
+        let call = || served(&scene.gateways[0], "second");
         let held = async { tokio::join!(call(), call(), call(), call()) };
         let others = async {
             scene.upstream.call(3).await;
@@ -64,7 +76,7 @@ async fn replicas_share_the_requests_in_flight_of_a_client_key() {
         let ((a, b, c, d), ()) = tokio::join!(held, others);
         assert!([a, b, c, d].iter().all(|answer| answer.status == 200), "{program}");
         for gateway in &scene.gateways {
-            assert_eq!(chat(gateway, "second").await.status, 200, "{program}");
+            assert_eq!(served(gateway, "second").await.status, 200, "{program}");
         }
     })
     .await;

@@ -1,4 +1,4 @@
-//! DialectUpstreams that are called in the dialect of a client and speak another: [`DialectUpstreams`].
+//! Upstreams that are called in the dialect of a client and speak another: [`DialectUpstreams`].
 //!
 //! The upstream for OpenAI's operations is wrapped only if the deployment has another dialect, so that a call in the same
 //! dialect pays nothing for it. All layers above hold the client's own bytes: a request can go to a deployment of one
