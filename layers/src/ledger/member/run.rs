@@ -28,7 +28,9 @@ pin_project! {
         listening: Listening<L>,
         #[pin]
         shutdown: F,
-        // None until the shutdown.
+        // True after the shutdown, when only the sync in flight goes on.
+        ending: bool,
+        // None until there is no sync in flight.
         #[pin]
         disconnecting: Option<Disconnecting<L>>,
     }
@@ -45,7 +47,7 @@ impl<L: Ledger, F> Run<L, F> {
             pause: None,
         };
         let syncing = Syncing { member: member.clone(), ledger, outgoing: None, exchange: None, sleep };
-        Self { syncing, listening, shutdown, disconnecting: None }
+        Self { syncing, listening, shutdown, ending: false, disconnecting: None }
     }
 }
 
@@ -58,9 +60,16 @@ impl<L: Ledger, F: Future<Output = ()>> Future for Run<L, F> {
             if let Some(disconnecting) = this.disconnecting.as_mut().as_pin_mut() {
                 return disconnecting.poll(cx);
             }
-            // Both go on for ever.
-            let _: (Poll<()>, Poll<()>) = (this.syncing.as_mut().poll(cx), this.listening.as_mut().poll(cx));
-            ready!(this.shutdown.as_mut().poll(cx));
+            if !*this.ending {
+                // Both go on for ever.
+                let _: (Poll<()>, Poll<()>) =
+                    (this.syncing.as_mut().poll(cx), this.listening.as_mut().poll(cx));
+                ready!(this.shutdown.as_mut().poll(cx));
+                *this.ending = true;
+            }
+            // A sync that reached the ledger after the last request would let this replica live once more, with permits that
+            // nothing gives back.
+            ready!(this.syncing.as_mut().poll_exchange(cx));
             let syncing = this.syncing.as_ref().project_ref();
             let requests = syncing.member.with(|state, now| state.last_requests(now)).into_iter();
             let limit = syncing.member.with(|state, _| 4 * state.config.timeout);
@@ -133,22 +142,31 @@ pin_project! {
     }
 }
 
+impl<L: Ledger> Syncing<L> {
+    /// Polls the sync in flight to its end, if there is one.
+    fn poll_exchange(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if let Some(exchange) = this.exchange.as_mut().as_pin_mut() {
+            let response = ready!(exchange.poll(cx));
+            this.exchange.set(None);
+            let outgoing = this.outgoing.take();
+            this.member.with(|state, now| match (outgoing, response) {
+                (Some(outgoing), Some(response)) => state.apply(outgoing, response, now),
+                (Some(outgoing), None) => state.fail(outgoing, now),
+                (None, _) => {}
+            });
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<L: Ledger> Future for Syncing<L> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(exchange) = this.exchange.as_mut().as_pin_mut() {
-                let response = ready!(exchange.poll(cx));
-                this.exchange.set(None);
-                let outgoing = this.outgoing.take();
-                this.member.with(|state, now| match (outgoing, response) {
-                    (Some(outgoing), Some(response)) => state.apply(outgoing, response, now),
-                    (Some(outgoing), None) => state.fail(outgoing, now),
-                    (None, _) => {}
-                });
-            }
+            ready!(self.as_mut().poll_exchange(cx));
+            let mut this = self.as_mut().project();
             match this.member.next_request(cx) {
                 Ok((request, outgoing)) => {
                     let exchange = Exchange::new(this.ledger, request, outgoing.deadline);

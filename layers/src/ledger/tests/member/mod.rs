@@ -4,3 +4,4 @@ mod cluster;
 mod events;
 mod faults;
 mod limits;
+mod shutdown;
