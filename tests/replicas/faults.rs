@@ -31,8 +31,9 @@ async fn requests_of_replicas_do_not_wait_for_a_server_that_is_frozen() {
         scene.redis.signal("CONT").unwrap();
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         assert!(report.refused * 50 <= report.asked, "{program}: {} of {}", report.refused, report.asked);
+        // A request that waited for the server would wait until a sync has failed.
         let median = report.durations[report.durations.len() / 2];
-        assert!(median < Duration::from_millis(100), "{program}: {median:?}");
+        assert!(median < Duration::from_millis(250), "{program}: {median:?}");
         assert!(scene.fullest(TEN) <= 500, "{program}: {}", scene.fullest(TEN));
     })
     .await;
@@ -144,7 +145,7 @@ async fn a_replica_that_is_killed_leaves_its_calls_in_flight_to_the_others() {
 /// Without the server a gateway starts at once with its part of the limit, and takes all of it when the server comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_starts_without_the_server_and_uses_its_part_of_a_limit() {
-    on_one(|program| async move {
+    alone_on_one(|program| async move {
         let mut scene = Scene::start(program, 0, TENS, "redis_replicas: 4").await;
         scene.redis.kill().unwrap();
         let start = Instant::now();
