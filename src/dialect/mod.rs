@@ -25,6 +25,7 @@ mod sent;
 #[cfg(test)]
 mod tests;
 mod translation;
+mod write;
 
 pub(crate) use client::ClientDialect;
 pub(crate) use conversation::Refusal;

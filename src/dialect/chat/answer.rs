@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Annotation, ChatUsage, ThinkingBlock, finish_reason};
-use crate::dialect::delta::{Answer, AnswerPart, Finish};
+use crate::dialect::{
+    delta::{Answer, AnswerPart, Finish},
+    write::json,
+};
 
 #[derive(Serialize)]
 struct Completion<'a> {
@@ -77,8 +80,7 @@ pub(in crate::dialect) fn write(answer: &Answer, created: u64, out: &mut Vec<u8>
         choices: [Choice { index: 0, message: message(answer), logprobs: None, finish_reason }],
         usage: answer.usage.into(),
     };
-    // Writing these to memory cannot fail.
-    let _ = serde_json::to_writer(out, &completion);
+    json(&completion, out);
 }
 
 fn message(answer: &Answer) -> Message<'_> {

@@ -6,6 +6,7 @@ use super::{Annotation, ChatUsage, ThinkingBlock, finish_reason};
 use crate::dialect::{
     delta::{Citation, Delta},
     json::Json,
+    write,
 };
 
 /// The writer of the events of one response.
@@ -151,10 +152,7 @@ impl Chunks {
     fn chunk(&self, choices: &[Choice<'_>], usage: Option<ChatUsage>, out: &mut Vec<u8>) {
         let Self { id, model, created, .. } = self;
         let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
-        out.extend_from_slice(b"data: ");
-        // Writing these to memory cannot fail.
-        let _ = serde_json::to_writer(&mut *out, &chunk);
-        out.extend_from_slice(b"\n\n");
+        write::data(&chunk, out);
     }
 }
 

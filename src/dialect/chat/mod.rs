@@ -11,7 +11,7 @@ mod request;
 
 pub(super) use answer::write as write_answer;
 pub(super) use chunks::Chunks;
-pub(super) use parts::{file_at, image_at};
+pub(super) use parts::{Audio, file_at, image_at};
 pub(super) use request::{read, set_default};
 
 use serde::Serialize;

@@ -7,7 +7,7 @@ use super::messages::MESSAGES;
 use crate::dialect::{
     conversation::{Content, Part, Refusal, Source},
     json::{self, Json, Text},
-    read::typed,
+    read::{self, typed},
 };
 
 /// A part of a message. Which members it has depends on its type.
@@ -36,12 +36,19 @@ struct ContentPart<'a> {
     cache_control: Option<&'a RawValue>,
 }
 
+/// A recording.
 #[derive(Deserialize)]
-struct Audio<'a> {
+pub(in crate::dialect) struct Audio<'a> {
     #[serde(borrow)]
     data: Text<'a>,
     #[serde(borrow)]
     format: Text<'a>,
+}
+
+impl<'a> From<Audio<'a>> for Content<'a> {
+    fn from(Audio { data, format }: Audio<'a>) -> Self {
+        Self::Audio { format, data }
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,13 +66,9 @@ struct File<'a> {
 
 /// Reads the content of a message.
 pub(super) fn read(value: Json<'_>) -> Result<Vec<Part<'_>>, Refusal> {
-    if json::is_null(value) {
-        return Ok(Vec::new());
-    }
-    if json::is_text(value) {
-        return Ok(vec![Part::new(Content::Text(typed(MESSAGES, value)?))]);
-    }
-    typed::<Vec<ContentPart<'_>>>(MESSAGES, value)?.into_iter().map(part).collect()
+    read::content(MESSAGES, value, |list| {
+        typed::<Vec<ContentPart<'_>>>(MESSAGES, list)?.into_iter().map(part).collect()
+    })
 }
 
 fn part(part: ContentPart<'_>) -> Result<Part<'_>, Refusal> {
@@ -76,10 +79,7 @@ fn part(part: ContentPart<'_>) -> Result<Part<'_>, Refusal> {
         "refusal" => Content::Refusal(part.refusal.ok_or_else(missing)?),
         "image_url" => image(part.image_url.ok_or_else(missing)?)?,
         "file" => file(part.file.ok_or_else(missing)?)?,
-        "input_audio" => {
-            let Audio { data, format } = part.input_audio.ok_or_else(missing)?;
-            Content::Audio { format, data }
-        }
+        "input_audio" => part.input_audio.ok_or_else(missing)?.into(),
         "thinking" => Content::Thinking {
             text: part.thinking.ok_or_else(missing)?,
             signature: part.signature.ok_or_else(missing)?,

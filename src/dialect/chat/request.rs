@@ -7,7 +7,7 @@ use super::messages;
 use crate::dialect::{
     conversation::{Conversation, Effort, OutputFormat, Refusal, Tool, ToolChoice},
     json::{self, Json, Text},
-    read::{typed, whole},
+    read::{self, typed, whole},
 };
 
 /// Reads a request.
@@ -15,15 +15,9 @@ use crate::dialect::{
 /// # Errors
 /// Returns the parameter that cannot be read.
 pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> {
-    let mut conversation = Conversation::default();
-    let members = json::members(body).map_err(|error| Refusal::invalid("body", error))?;
-    // A null means "not set".
-    for (name, value) in members.into_iter().filter(|(_, value)| !json::is_null(value)) {
-        if !set(&mut conversation, &name, value)? && !set_sampling(&mut conversation, &name, value)? {
-            conversation.others.push((name, value));
-        }
-    }
-    Ok(conversation)
+    read::conversation(body, |into, name, value| {
+        Ok(set(into, name, value)? || set_sampling(into, name, value)?)
+    })
 }
 
 /// Sets a parameter that is not about sampling. Returns false for one without a place in a conversation.
@@ -176,10 +170,5 @@ fn tool_choice(value: Json<'_>) -> Result<ToolChoice<'_>, Refusal> {
     if !json::is_text(value) {
         return typed::<Choice<'_>>(NAME, value).map(|choice| ToolChoice::Named(choice.function.name));
     }
-    Ok(match &*typed::<Text<'_>>(NAME, value)? {
-        "auto" => ToolChoice::Auto,
-        "none" => ToolChoice::None,
-        "required" => ToolChoice::Required,
-        other => return Err(Refusal::invalid(NAME, format_args!("unknown choice {other:?}"))),
-    })
+    read::choice(NAME, value)
 }

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Counts, Page, stop_reason};
+use super::{Cited, Counts, Page, stop_reason};
 use crate::dialect::{
     conversation::arguments as arguments_of,
     delta::{Answer, AnswerPart, Finish},
+    write,
 };
 
 #[derive(Serialize)]
@@ -27,7 +28,7 @@ enum Block<'a> {
     Text {
         text: &'a str,
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        citations: Vec<Citation<'a>>,
+        citations: Vec<Cited<'a>>,
     },
     Thinking {
         thinking: &'a str,
@@ -41,13 +42,6 @@ enum Block<'a> {
         name: &'a str,
         input: Input<'a>,
     },
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Citation<'a> {
-    Page(Page<'a>),
-    Vendor(&'a RawValue),
 }
 
 #[derive(Serialize)]
@@ -71,8 +65,7 @@ pub(in crate::dialect) fn write(answer: &Answer, out: &mut Vec<u8>) {
         stop_sequence,
         usage: answer.usage.into(),
     };
-    // Writing these to memory cannot fail.
-    let _ = serde_json::to_writer(out, &message);
+    write::json(&message, out);
 }
 
 fn content(parts: &[AnswerPart]) -> Vec<Block<'_>> {
@@ -89,10 +82,10 @@ fn content(parts: &[AnswerPart]) -> Vec<Block<'_>> {
             AnswerPart::ToolCall { id, name, arguments } => {
                 blocks.push(Block::ToolUse { id, name, input: input(name, arguments) });
             }
-            AnswerPart::Page { url, title } => cite(&mut blocks, Citation::Page(Page::new(url, title))),
+            AnswerPart::Page { url, title } => cite(&mut blocks, Cited::Page(Page::new(url, title))),
             AnswerPart::Citation(json) => {
                 if let Ok(json) = serde_json::from_str(json) {
-                    cite(&mut blocks, Citation::Vendor(json));
+                    cite(&mut blocks, Cited::Vendor(json));
                 }
             }
         }
@@ -101,7 +94,7 @@ fn content(parts: &[AnswerPart]) -> Vec<Block<'_>> {
 }
 
 /// Adds a citation to the text before it.
-fn cite<'a>(blocks: &mut Vec<Block<'a>>, citation: Citation<'a>) {
+fn cite<'a>(blocks: &mut Vec<Block<'a>>, citation: Cited<'a>) {
     match blocks.last_mut() {
         Some(Block::Text { citations, .. }) => citations.push(citation),
         _ => blocks.push(Block::Text { text: "", citations: vec![citation] }),

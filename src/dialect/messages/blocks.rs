@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::dialect::{
     conversation::{Content, Part, Refusal, Source},
-    json::{self, Json, Text},
-    read::typed,
+    json::{Json, Text},
+    read::{self, typed},
 };
 
 /// A block. Which members it has depends on its type.
@@ -59,17 +59,13 @@ struct Place<'a> {
 
 /// Reads the content at a parameter.
 pub(super) fn read<'a>(name: &str, value: Json<'a>) -> Result<Vec<Part<'a>>, Refusal> {
-    if json::is_null(value) {
-        return Ok(Vec::new());
-    }
-    if json::is_text(value) {
-        return Ok(vec![Part::new(Content::Text(typed(name, value)?))]);
-    }
-    let mut parts = Vec::new();
-    for block in typed::<Vec<Block<'_>>>(name, value)? {
-        add(&mut parts, name, block)?;
-    }
-    Ok(parts)
+    read::content(name, value, |list| {
+        let mut parts = Vec::new();
+        for block in typed::<Vec<Block<'_>>>(name, list)? {
+            add(&mut parts, name, block)?;
+        }
+        Ok(parts)
+    })
 }
 
 /// Adds the parts of a block.

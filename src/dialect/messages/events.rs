@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Counts, Page, stop_reason};
+use super::{Cited, Counts, Page, stop_reason};
 use crate::dialect::{
     delta::{Citation, Delta, Finish, Usage},
-    json::Json,
+    write,
 };
 
 /// The event that ends a stream.
@@ -94,13 +94,6 @@ enum BlockDelta<'a> {
     InputJson { partial_json: &'a str },
     #[serde(rename = "citations_delta")]
     Citations { citation: Cited<'a> },
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Cited<'a> {
-    Page(Page<'a>),
-    Vendor(Json<'a>),
 }
 
 #[derive(Serialize)]
@@ -227,10 +220,5 @@ impl Events {
 }
 
 fn write(event: &Event<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(event.name().as_bytes());
-    out.extend_from_slice(b"\ndata: ");
-    // Writing these to memory cannot fail.
-    let _ = serde_json::to_writer(&mut *out, event);
-    out.extend_from_slice(b"\n\n");
+    write::event(event.name(), event, out);
 }

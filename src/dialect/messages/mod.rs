@@ -15,7 +15,10 @@ pub(super) use request::read;
 
 use serde::Serialize;
 
-use super::delta::{Finish, Usage};
+use super::{
+    delta::{Finish, Usage},
+    json::Json,
+};
 
 /// Returns Anthropic's name of a reason why a response ended.
 const fn stop_reason(finish: Finish, has_stop_sequence: bool) -> &'static str {
@@ -47,6 +50,14 @@ impl From<Usage> for Counts {
             output_tokens: usage.output,
         }
     }
+}
+
+/// A citation of a text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Cited<'a> {
+    Page(Page<'a>),
+    Vendor(Json<'a>),
 }
 
 /// A web page that a text cites.

@@ -8,7 +8,7 @@ use crate::dialect::{
     chat,
     conversation::{Conversation, Effort, OutputFormat, Refusal, Role, Tool, ToolChoice},
     json::{self, Json, Text},
-    read::{typed, whole},
+    read::{self, typed, whole},
 };
 
 /// The parameters without an effect on the output of another vendor's model.
@@ -27,15 +27,9 @@ const DROPPED: [&str; 7] = [
 /// # Errors
 /// Returns the parameter that cannot be read.
 pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> {
-    let mut conversation = Conversation::default();
-    let members = json::members(body).map_err(|error| Refusal::invalid("body", error))?;
-    // A null means "not set".
-    for (name, value) in members.into_iter().filter(|(_, value)| !json::is_null(value)) {
-        if !set(&mut conversation, &name, value)? && !set_sampling(&mut conversation, &name, value)? {
-            conversation.others.push((name, value));
-        }
-    }
-    Ok(conversation)
+    read::conversation(body, |into, name, value| {
+        Ok(set(into, name, value)? || set_sampling(into, name, value)?)
+    })
 }
 
 /// Sets a parameter that is not about sampling. Returns false for one without a place in a conversation.

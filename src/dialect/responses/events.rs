@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::object::{Annotation, Item, Object, Part};
+use crate::dialect::write;
 
 /// The events of one response.
 #[derive(Debug)]
@@ -68,11 +69,6 @@ impl Events {
 impl Event<'_> {
     /// Appends the event to a stream.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(self.r#type.as_bytes());
-        out.extend_from_slice(b"\ndata: ");
-        // Writing these to memory cannot fail.
-        let _ = serde_json::to_writer(&mut *out, self);
-        out.extend_from_slice(b"\n\n");
+        write::event(self.r#type, self, out);
     }
 }

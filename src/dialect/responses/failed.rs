@@ -7,7 +7,7 @@ use super::{
     events::Event,
     object::{Failure, Object, Status},
 };
-use crate::dialect::json::Text;
+use crate::dialect::{json::Text, write};
 
 /// The beginning of a response, as its first event has it.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ pub(crate) fn failed(
 ) -> Vec<u8> {
     let mut out = Vec::new();
     let Some(Opened { id, model, created_at }) = opened else {
-        Error { r#type: "error", sequence_number, code, message, param: None }.write(&mut out);
+        let error = Error { r#type: "error", sequence_number, code, message, param: None };
+        write::event(error.r#type, &error, &mut out);
         return out;
     };
     let echo = &Echo::default();
@@ -75,13 +76,4 @@ struct Error<'a> {
     code: Option<&'a str>,
     message: &'a str,
     param: Option<()>,
-}
-
-impl Error<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"event: error\ndata: ");
-        // Writing these to memory cannot fail.
-        let _ = serde_json::to_writer(&mut *out, self);
-        out.extend_from_slice(b"\n\n");
-    }
 }

@@ -31,9 +31,7 @@ impl Kind {
                 role: "assistant",
                 content: Vec::new(),
             },
-            Self::Summary => {
-                Item::Reasoning { id: format!("rs_{id}"), summary: Vec::new(), encrypted_content: None }
-            }
+            Self::Summary => Item::reasoning(id, None),
         }
     }
 

@@ -107,6 +107,11 @@ struct Incomplete {
 }
 
 impl Item {
+    /// Returns reasoning without a summary, for the last characters of its id.
+    pub(super) fn reasoning(id: &str, encrypted_content: Option<String>) -> Self {
+        Self::Reasoning { id: format!("rs_{id}"), summary: Vec::new(), encrypted_content }
+    }
+
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Reasoning { id, .. } | Self::Message { id, .. } | Self::FunctionCall { id, .. } => id,

@@ -4,10 +4,10 @@ use serde::Deserialize;
 
 use super::INPUT;
 use crate::dialect::{
-    chat::{file_at, image_at},
+    chat::{Audio, file_at, image_at},
     conversation::{Content, Part, Refusal, Source},
-    json::{self, Json, Text},
-    read::typed,
+    json::{Json, Text},
+    read::{self, typed},
 };
 
 /// A part. Which members it has depends on its type.
@@ -33,24 +33,12 @@ struct ContentPart<'a> {
     input_audio: Option<Audio<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Audio<'a> {
-    #[serde(borrow)]
-    data: Text<'a>,
-    #[serde(borrow)]
-    format: Text<'a>,
-}
-
 /// Reads the content of a message or of a result.
 pub(super) fn read(value: Json<'_>) -> Result<Vec<Part<'_>>, Refusal> {
-    if json::is_null(value) {
-        return Ok(Vec::new());
-    }
-    if json::is_text(value) {
-        return Ok(vec![Part::new(Content::Text(typed(INPUT, value)?))]);
-    }
-    let parts = typed::<Vec<ContentPart<'_>>>(INPUT, value)?;
-    parts.into_iter().map(|part| content(part).map(Part::new)).collect()
+    read::content(INPUT, value, |list| {
+        let parts = typed::<Vec<ContentPart<'_>>>(INPUT, list)?;
+        parts.into_iter().map(|part| content(part).map(Part::new)).collect()
+    })
 }
 
 fn content(part: ContentPart<'_>) -> Result<Content<'_>, Refusal> {
@@ -69,15 +57,7 @@ fn content(part: ContentPart<'_>) -> Result<Content<'_>, Refusal> {
                 Content::Document { source: Source::File(id.ok_or_else(missing)?), name: part.filename }
             }
         },
-        "input_audio" => {
-            let Audio { data, format } = part.input_audio.ok_or_else(missing)?;
-            Content::Audio { format, data }
-        }
-        other => {
-            return Err(Refusal::new(
-                INPUT,
-                format!("The provider of this model takes no part of type {other:?}."),
-            ));
-        }
+        "input_audio" => part.input_audio.ok_or_else(missing)?.into(),
+        other => return Err(Refusal { parameter: INPUT.to_owned(), ..Refusal::part(other) }),
     })
 }

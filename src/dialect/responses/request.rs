@@ -8,7 +8,7 @@ use crate::dialect::{
     chat,
     conversation::{Content, Conversation, Effort, OutputFormat, Part, Refusal},
     json::{self, Json, Text},
-    read::{typed, whole},
+    read::{self, typed, whole},
 };
 
 /// The parameters that refer to what is stored, and what to send instead.
@@ -38,17 +38,11 @@ const DROPPED: [&str; 9] = [
 /// # Errors
 /// Returns the parameter that cannot be read.
 pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> {
-    let mut conversation = Conversation::default();
-    let members = json::members(body).map_err(|error| Refusal::invalid("body", error))?;
-    // A null means "not set".
-    for (name, value) in members.into_iter().filter(|(_, value)| !json::is_null(value)) {
-        check(&name, value)?;
-        let is_set = set(&mut conversation, &name, value)? || set_sampling(&mut conversation, &name, value)?;
-        if !is_set && !DROPPED.contains(&&*name) && !chat::set_default(&mut conversation, &name, value)? {
-            conversation.others.push((name, value));
-        }
-    }
-    Ok(conversation)
+    read::conversation(body, |into, name, value| {
+        check(name, value)?;
+        let is_set = set(into, name, value)? || set_sampling(into, name, value)?;
+        Ok(is_set || DROPPED.contains(&name) || chat::set_default(into, name, value)?)
+    })
 }
 
 /// Refuses a parameter that refers to what is stored, or that asks for log probabilities.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::dialect::{
     conversation::{Refusal, Tool, ToolChoice},
     json::{self, Json, Text},
-    read::typed,
+    read::{self, typed},
 };
 
 /// The tools that run at OpenAI, and those that only its models know.
@@ -65,12 +65,7 @@ fn tool(value: Json<'_>) -> Result<Tool<'_>, Refusal> {
 pub(super) fn choice(value: Json<'_>) -> Result<ToolChoice<'_>, Refusal> {
     const NAME: &str = "tool_choice";
     if json::is_text(value) {
-        return Ok(match &*typed::<Text<'_>>(NAME, value)? {
-            "auto" => ToolChoice::Auto,
-            "none" => ToolChoice::None,
-            "required" => ToolChoice::Required,
-            other => return Err(Refusal::invalid(NAME, format_args!("unknown choice {other:?}"))),
-        });
+        return read::choice(NAME, value);
     }
     let Described { r#type, name, .. } = typed(NAME, value)?;
     match (&*r#type, name) {

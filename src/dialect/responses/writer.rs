@@ -6,7 +6,10 @@ use super::{
     kind::Kind,
     object::{Annotation, Item, Object, Part, Status},
 };
-use crate::dialect::delta::{Citation, Delta, Finish, Usage};
+use crate::dialect::{
+    delta::{Citation, Delta, Finish, Usage},
+    write::json,
+};
 
 /// The writer of one response. The last event of a stream contains the whole response, so that both forms need it.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Writer {
             Delta::Thinking(text) => self.piece(Kind::Summary, text, out),
             Delta::Signature(signature) => self.sign(signature, out),
             Delta::RedactedThinking(data) => {
-                self.open_item(|id| reasoning(id, Some(format!("{REDACTED}:{}", &**data))), out);
+                self.open_item(|id| Item::reasoning(id, Some(format!("{REDACTED}:{}", &**data))), out);
             }
             Delta::ToolCall { id, name } => self.open_item(|item| call(item, id, name), out),
             Delta::Arguments(piece) => self.arguments(piece, out),
@@ -102,8 +105,7 @@ impl Writer {
         match (self.is_stream(), status) {
             (true, Status::Incomplete) => self.whole("response.incomplete", status, out),
             (true, _) => self.whole("response.completed", status, out),
-            // Writing these to memory cannot fail.
-            (false, _) => drop(serde_json::to_writer(out, &self.object(status))),
+            (false, _) => json(&self.object(status), out),
         }
     }
 
@@ -205,7 +207,7 @@ impl Writer {
             Item::Message { .. } | Item::FunctionCall { .. } => false,
         };
         if self.open == Open::Nothing || !self.output.last().is_some_and(is_signed) {
-            self.open_item(|id| reasoning(id, None), out);
+            self.open_item(|id| Item::reasoning(id, None), out);
         }
         if let Some(Item::Reasoning { encrypted_content, .. }) = self.output.last_mut() {
             encrypted_content.get_or_insert_with(|| format!("{SIGNATURE}:")).push_str(signature);
@@ -256,10 +258,6 @@ fn last_part(output: &[Item], kind: Kind) -> Event<'_> {
         part: parts.last(),
         ..Event::default()
     }
-}
-
-fn reasoning(id: &str, encrypted_content: Option<String>) -> Item {
-    Item::Reasoning { id: format!("rs_{id}"), summary: Vec::new(), encrypted_content }
 }
 
 fn call(id: &str, call_id: &str, name: &str) -> Item {

@@ -36,9 +36,10 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     files.into_iter().flat_map(cases).map(|(name, ..)| name)
 }
 
-fn assert_requests(file: &'static str, translator: Translator) {
+/// Asserts what is sent for the requests of a file, or which parameter is refused.
+pub(super) fn assert_requests(file: &'static str, (client, translator): (ClientDialect, Translator)) {
     for (name, input, wanted) in cases(file) {
-        let sent = translator.request(ClientDialect::Chat, input.replace('\n', "").as_bytes(), 7);
+        let sent = translator.request(client, input.replace('\n', "").as_bytes(), 7);
         match (sent, wanted[0].strip_prefix("refused ")) {
             (Ok((sent, _)), None) => {
                 let [body, wanted]: [Value; 2] =
@@ -55,15 +56,16 @@ fn assert_requests(file: &'static str, translator: Translator) {
 
 #[test]
 fn golden_requests_are_translated_or_refused() {
-    assert_requests(include_str!("requests.txt"), Translator::anthropic(LIMITS));
-    assert_requests(include_str!("gemini_requests.txt"), Translator::gemini(LIMITS));
-    assert_requests(include_str!("ollama_requests.txt"), Translator::ollama(LIMITS));
+    let chat = ClientDialect::Chat;
+    assert_requests(include_str!("requests.txt"), (chat, Translator::anthropic(LIMITS)));
+    assert_requests(include_str!("gemini_requests.txt"), (chat, Translator::gemini(LIMITS)));
+    assert_requests(include_str!("ollama_requests.txt"), (chat, Translator::ollama(LIMITS)));
 }
 
 #[test]
 fn golden_requests_lose_what_cannot_be_translated_with_drop_params() {
     let limits = Limits { drop: true, ..LIMITS };
-    assert_requests(include_str!("dropped.txt"), Translator::anthropic(limits));
+    assert_requests(include_str!("dropped.txt"), (ClientDialect::Chat, Translator::anthropic(limits)));
     let request = r#"{"model":"m","messages":[],"verbosity":"low","seed":1}"#;
     let (sent, _) = Translator::gemini(limits).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
     let wanted = json!({"contents": [], "generationConfig": {"seed": 1}});

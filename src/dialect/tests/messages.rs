@@ -3,7 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{LIMITS, golden::cases, translated};
+use super::{
+    LIMITS,
+    golden::{assert_requests, cases},
+    translated,
+};
 use crate::dialect::{ClientDialect, Limits, Translation, Translator};
 
 fn translation(stream: bool) -> Translation {
@@ -13,19 +17,8 @@ fn translation(stream: bool) -> Translation {
 
 #[test]
 fn golden_requests_of_messages_are_translated_or_refused() {
-    for (name, input, wanted) in cases(include_str!("messages_requests.txt")) {
-        let input = input.replace('\n', "");
-        let sent = Translator::openai(LIMITS).request(ClientDialect::Messages, input.as_bytes(), 7);
-        match (sent, wanted[0].strip_prefix("refused ")) {
-            (Ok((sent, _)), None) => {
-                let [body, wanted]: [Value; 2] =
-                    [&sent.body[..], wanted[0].as_bytes()].map(|json| serde_json::from_slice(json).unwrap());
-                assert_eq!(body, wanted, "{name}:\n{body}");
-            }
-            (Err(refusal), Some(parameter)) => assert_eq!(refusal.parameter, parameter, "{name}"),
-            (sent, _) => panic!("{name}: {:?}", sent.map(|(sent, _)| String::from_utf8(sent.body).unwrap())),
-        }
-    }
+    let translator = Translator::openai(LIMITS);
+    assert_requests(include_str!("messages_requests.txt"), (ClientDialect::Messages, translator));
 }
 
 /// Returns an event of the client as a line of the file.

@@ -16,25 +16,28 @@ use super::{ClientDialect, Limits, Translation, Translator};
 
 const LIMITS: Limits = Limits { max_tokens: None, drop: false, newer_limit: false };
 
-/// Returns the translation of the response to a request with these members beside the messages.
+/// Returns the translation of Anthropic's response to a request with these members beside the messages.
 fn translation(more: &Value) -> Translation {
-    let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
-    for (name, value) in more.as_object().unwrap() {
-        request[name] = value.clone();
-    }
-    Translator::anthropic(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
+    chat(Translator::anthropic(LIMITS), more)
 }
 
 /// Returns the translation of Google's response to a request.
 fn gemini(stream: bool) -> Translation {
-    let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
-    Translator::gemini(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
+    chat(Translator::gemini(LIMITS), &json!({ "stream": stream }))
 }
 
 /// Returns the translation of Ollama's response to a request.
 fn ollama(stream: bool) -> Translation {
-    let request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream});
-    Translator::ollama(LIMITS).request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
+    chat(Translator::ollama(LIMITS), &json!({ "stream": stream }))
+}
+
+/// Returns the translation of the response to a chat with these members beside the messages.
+fn chat(translator: Translator, more: &Value) -> Translation {
+    let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
+    for (name, value) in more.as_object().unwrap() {
+        request[name] = value.clone();
+    }
+    translator.request(ClientDialect::Chat, request.to_string().as_bytes(), 7).unwrap().1
 }
 
 /// Returns the client's bytes for these events.

@@ -1,4 +1,4 @@
-//! The same conversations through every pair of a client's and an upstream's dialect: the last table of `docs/dialects.md`.
+//! A table of the same conversations through every pair of dialects: the last one of `docs/dialects.md`.
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     LIMITS,
-    golden::cases,
+    golden::{assert_requests, cases},
     properties::{Block, block},
     translated,
 };
@@ -62,26 +62,9 @@ fn last_response(stream: &str) -> Value {
 
 #[test]
 fn golden_requests_are_read_or_refused() {
-    assert_requests(include_str!("from_responses.txt"), Translator::anthropic(LIMITS));
-    assert_requests(include_str!("from_responses_to_chat.txt"), Translator::openai(LIMITS));
-}
-
-fn assert_requests(file: &'static str, translator: Translator) {
-    for (name, input, wanted) in cases(file) {
-        let body = input.replace('\n', "");
-        let sent = translator.request(ClientDialect::Responses, body.as_bytes(), 7);
-        match (sent, wanted[0].strip_prefix("refused ")) {
-            (Ok((sent, _)), None) => {
-                let [body, wanted]: [Value; 2] =
-                    [&sent.body[..], wanted[0].as_bytes()].map(|json| serde_json::from_slice(json).unwrap());
-                assert_eq!(body, wanted, "{name}:\n{body}");
-            }
-            (Err(refusal), Some(parameter)) => {
-                assert_eq!(refusal.parameter, parameter, "{name}: {}", refusal.message);
-            }
-            (sent, _) => panic!("{name}: {:?}", sent.map(|(sent, _)| String::from_utf8(sent.body).unwrap())),
-        }
-    }
+    let client = ClientDialect::Responses;
+    assert_requests(include_str!("from_responses.txt"), (client, Translator::anthropic(LIMITS)));
+    assert_requests(include_str!("from_responses_to_chat.txt"), (client, Translator::openai(LIMITS)));
 }
 
 #[test]
