@@ -29,7 +29,7 @@ use crate::{
 
 /// The type of the stack that [`stack::gateway`](crate::stack::gateway) builds above the tree.
 type Front = CallId<
-    CatchPanic<HandleError<Paths<Auth<Admin<Instrument<CatchPanic<AdmissionControl<ReadRequest>>>>>>>>,
+    CatchPanic<Paths<HandleError<Auth<Admin<Instrument<CatchPanic<AdmissionControl<ReadRequest>>>>>>>>,
 >;
 
 /// A whole gateway: a tower `Service` that takes any HTTP request and never fails.

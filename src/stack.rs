@@ -69,8 +69,8 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
     let front = ServiceBuilder::new()
         .layer(CallId::layer(WriteId)) // outermost: every response has an id
         .layer(CatchPanic::layer()) // below the id: a panic becomes a 500 with an id
-        .layer(HandleError::layer(ToResponse)) // errors become responses: nothing above can fail
         .layer(Paths::layer(state.draining.clone(), rejections.clone())) // above auth: health needs no key
+        .layer(HandleError::layer(ToResponse)) // in the dialect of the path: nothing above can fail
         .layer(Auth::layer(Credentials::new(config, &clients), rejections)) // before a body is read into memory
         .layer(Admin::layer(config, state.metrics.clone(), status)) // above admission control: responds under overload
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones

@@ -27,8 +27,6 @@ pub(crate) use operator::OperatorError;
 pub(crate) use origin::Origin;
 pub(crate) use pre_call::PreCallError;
 
-use crate::dialect::ClientDialect;
-
 /// A request that failed without a response of an upstream.
 #[derive(Clone, Debug)]
 pub(crate) enum Error {
@@ -78,18 +76,6 @@ pub(crate) enum Error {
     Body(BodyError),
     /// The error of an attempt, with the deployment that was called.
     Attempt(Arc<Origin>, Box<Error>),
-    /// The error of a request whose errors are not written in OpenAI's form.
-    InDialect(ClientDialect, Box<Error>),
-}
-
-impl Error {
-    /// Returns the error of a request in this dialect.
-    pub(crate) fn in_dialect(self, dialect: ClientDialect) -> Self {
-        match dialect {
-            ClientDialect::Chat | ClientDialect::Responses => self,
-            ClientDialect::Messages => Self::InDialect(dialect, Box::new(self)),
-        }
-    }
 }
 
 /// A connection failure before the response head.
@@ -159,7 +145,7 @@ impl fmt::Display for Error {
             },
             Self::Transport(transport) => transport.fmt(f),
             Self::Body(error) => error.fmt(f),
-            Self::Attempt(_, error) | Self::InDialect(_, error) => error.fmt(f),
+            Self::Attempt(_, error) => error.fmt(f),
         }
     }
 }

@@ -178,7 +178,7 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
             let kind = fault.kind();
             (classify::status_of(kind), classify::openai_type(kind), fault.code())
         }
-        Error::Attempt(_, error) | Error::InDialect(_, error) => status_type_code(error),
+        Error::Attempt(_, error) => status_type_code(error),
     }
 }
 

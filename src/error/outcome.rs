@@ -43,7 +43,7 @@ impl HasOutcome for Error {
                 if transport.evidence { outcome } else { outcome.without_evidence() }
             }
             Self::Body(error) => error.outcome(),
-            Self::Attempt(_, error) | Self::InDialect(_, error) => error.outcome(),
+            Self::Attempt(_, error) => error.outcome(),
         }
     }
 }

@@ -83,10 +83,9 @@ where
     }
 
     fn call(&mut self, call: ModelCall<B>) -> Self::Future {
-        let operation = call.operation;
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Either::Right(self.inner.call(AdmittedCall { call, permit })),
-            Err(_) => Either::Left(ready(Err(Error::Busy.in_dialect(operation.dialect())))),
+            Err(_) => Either::Left(ready(Err(Error::Busy))),
         }
     }
 }

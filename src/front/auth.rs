@@ -151,10 +151,7 @@ where
                         }
                         routed.target = target;
                     }
-                    None => {
-                        let error = self.reject(error, &routed.request).in_dialect(routed.target.dialect());
-                        return Either::Left(ready(Err(error)));
-                    }
+                    None => return Either::Left(ready(Err(self.reject(error, &routed.request)))),
                 },
             }
         }

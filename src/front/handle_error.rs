@@ -2,6 +2,9 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
+
+use super::paths::RoutedRequest;
 use crate::{
     Error,
     body::{Body, Response, codings::ACCEPTED},
@@ -10,22 +13,14 @@ use crate::{
     error::{ErrorObject, HasOutcome},
     request::{AroundCall, BeginCall, EndCall},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 
 /// The header `retry-after-ms`, in milliseconds. OpenAI's SDKs prefer it to `retry-after`.
 pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// Returns the response that reports `error` to the client.
-pub(crate) fn error_response(error: &Error) -> Response {
-    match error {
-        Error::InDialect(dialect, error) => response_in(*dialect, error),
-        error => response_in(ClientDialect::Chat, error),
-    }
-}
-
-fn response_in(dialect: ClientDialect, error: &Error) -> Response {
+/// Returns the response that reports `error` to a client, in its dialect.
+pub(crate) fn error_response(error: &Error, dialect: ClientDialect) -> Response {
     if let Error::Attempt(origin, error) = error {
-        let mut response = response_in(dialect, error);
+        let mut response = error_response(error, dialect);
         response.body_mut().set_origin(Arc::clone(origin));
         return response;
     }
@@ -83,26 +78,26 @@ pub(crate) fn write_retry_after(headers: &mut HeaderMap, after: Duration) {
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
 }
 
-/// Turns errors into responses. The service above it is infallible.
+/// Turns errors into responses in the dialect of the operation. The service above it is infallible.
 pub(crate) type HandleError<S> = AroundCall<S, ToResponse>;
 
 /// Makes a response of each error for [`HandleError`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToResponse;
 
-impl<Req> BeginCall<Req> for ToResponse {
-    type Call = Self;
+impl<B> BeginCall<RoutedRequest<B>> for ToResponse {
+    type Call = ClientDialect;
 
-    fn begin(&self, _: &Req) -> Self {
-        Self
+    fn begin(&self, request: &RoutedRequest<B>) -> ClientDialect {
+        request.target.dialect()
     }
 }
 
-impl EndCall<Response, Error> for ToResponse {
+impl EndCall<Response, Error> for ClientDialect {
     type Response = Response;
     type Error = Infallible;
 
     fn end(self, result: Result<Response, Error>) -> Result<Response, Infallible> {
-        Ok(result.unwrap_or_else(|error| error_response(&error)))
+        Ok(result.unwrap_or_else(|error| error_response(&error, self)))
     }
 }

@@ -1,6 +1,6 @@
 //! The layers outside the tree: they turn an HTTP request into one call of a model.
 //!
-//! In the order of [`stack::gateway`](crate::stack::gateway): call id, panics, error responses, routing by path, auth, the
+//! In the order of [`stack::gateway`](crate::stack::gateway): call id, panics, routing by path, error responses, auth, the
 //! model list and the metrics, admission control, the reading of the request's body, and the limits of client keys.
 
 pub(crate) mod admin;

@@ -1,9 +1,10 @@
 //! The layer that routes a request by its path: [`Paths`].
 //!
-//! `/health/*` and the files of the status page are served here, outside auth. Every other path of the [table](super::operations) continues to the inner
-//! service with its [`RouteTarget`]. Unknown paths are 404.
+//! `/health/*` and the files of the status page are served here, outside auth. Every other path of the
+//! [table](super::operations) continues to the inner service with its [`RouteTarget`]. Unknown paths are 404.
 
 use std::{
+    convert::Infallible,
     future::{Ready, ready},
     sync::{
         Arc,
@@ -119,19 +120,19 @@ impl<S> Paths<S> {
         layer_fn(move |inner| Self { inner, draining: draining.clone(), rejections: rejections.clone() })
     }
 
-    fn reject<B>(&self, error: Error, request: &http::Request<B>) -> Result<Response, Error> {
-        self.rejections.record(&error, request);
-        Err(error)
+    fn reject<B>(&self, error: &Error, dialect: ClientDialect, request: &http::Request<B>) -> Response {
+        self.rejections.record(error, request);
+        handle_error::error_response(error, dialect)
     }
 
     /// Returns the response at a path that is not in the table: the status page, for a browser at the root.
-    fn other<B>(&self, request: &http::Request<B>) -> Result<Response, Error> {
+    fn other<B>(&self, request: &http::Request<B>) -> Response {
         let path = request.uri().path();
         let reads = [Method::GET, Method::HEAD].contains(request.method());
         if path == "/" && reads && page::accepts_html(request.headers()) {
-            return Ok(File::Page.response());
+            return File::Page.response();
         }
-        self.reject(no_route(path), request)
+        self.reject(&no_route(path), ClientDialect::Chat, request)
     }
 
     fn ready(&self) -> (StatusCode, &'static str) {
@@ -156,27 +157,27 @@ fn accepts(row: &Row, method: &Method) -> bool {
 
 impl<S, B> Service<http::Request<B>> for Paths<S>
 where
-    S: Service<RoutedRequest<B>, Response = Response, Error = Error>,
+    S: Service<RoutedRequest<B>, Response = Response, Error = Infallible>,
 {
     type Response = Response;
-    type Error = Error;
-    type Future = Either<Ready<Result<Response, Error>>, S::Future>;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path();
         let Some((row, model)) = operations::find(path) else {
-            return Either::Left(ready(self.other(&request)));
+            return Either::Left(ready(Ok(self.other(&request))));
         };
         if !accepts(row, request.method()) {
             let dialect = match row.route {
                 Route::Target(target) => target.dialect(),
                 _ => ClientDialect::Chat,
             };
-            return Either::Left(ready(self.reject(Error::Method(row.method).in_dialect(dialect), &request)));
+            return Either::Left(ready(Ok(self.reject(&Error::Method(row.method), dialect, &request))));
         }
         let (status, text) = match row.route {
             Route::Target(target) => {

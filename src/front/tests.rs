@@ -83,7 +83,7 @@ async fn instrument_calls_only_a_service_that_is_ready() {
 
 #[tokio::test]
 async fn handle_error_calls_only_a_service_that_is_ready() {
-    passes::<_, _, Error>(HandleError::layer(ToResponse), chat).await;
+    passes::<_, _, Error>(HandleError::layer(ToResponse), routed).await;
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn paths_calls_only_a_service_that_is_ready() {
     passes_over(
         Paths::layer(Draining::default(), Rejections::default()),
         chat,
-        success::<RoutedRequest<Empty<Bytes>>, Error>,
+        success::<RoutedRequest<Empty<Bytes>>, Infallible>,
     )
     .await;
 }

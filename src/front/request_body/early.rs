@@ -37,8 +37,7 @@ pub(super) fn response(
 ) -> Response {
     // A panic in a body would break the connection.
     let call = catch_panic::ResponseFuture::new(call);
-    let to_response = move |error: Error| error_response(&error.in_dialect(dialect));
-    let call = call.map(move |result| result.unwrap_or_else(to_response));
+    let call = call.map(move |result| result.unwrap_or_else(|error| error_response(&error, dialect)));
     let mut body = Body::early(Box::pin(call), period, dialect);
     body.attach(permit);
     let mut response = http::Response::new(body);

@@ -127,20 +127,19 @@ where
         }
         let (Parts { headers, .. }, body) = request.into_parts();
         let dialect = operation.dialect();
-        let refused = move |error: Error| error.in_dialect(dialect);
         // Written in place, as `Box::pin` would copy the future once more.
         let future = Box::write(Box::new_uninit(), async move {
             // Boxed, because it is large: with it the future is too large for the caches of allocators.
             let (mut share, mut reading) = (inner.memory.share(), Box::new(Reading::new()));
-            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await.map_err(refused)?;
+            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await?;
             let target = CallTarget { operation, model };
-            let body = match reading.end(&target, &headers).map_err(|error| refused(error.into()))? {
+            let body = match reading.end(&target, &headers)? {
                 Ended::Accepted(body) => body,
                 // Boxed, because it is rare.
                 Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), &mut share)).await?,
             };
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
-                share.wait().await.map_err(refused)?;
+                share.wait().await?;
             }
             let mut context = RequestContext::new(arrival, inner.max_duration);
             context.spending = inner.spending(draft.as_deref(), client.is_some());
@@ -156,7 +155,7 @@ where
                     Err(call) => return Ok(early::response(call, (period, dialect), permit)),
                 },
             };
-            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&refused(error)));
+            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error, dialect));
             headers::write(&mut response, &context, (inner.expose_upstreams, inner.response_cost));
             if inner.server_timing {
                 timing::write(response.headers_mut(), &context);
@@ -204,18 +203,16 @@ async fn reread(
     (target, headers): (CallTarget, HeaderMap),
     share: &mut BodyShare<'_>,
 ) -> Result<ReadBody, Error> {
-    let dialect = target.operation.dialect();
-    let refused = move |error: Error| error.in_dialect(dialect);
     if frames.len() < LARGE {
-        return read_again(frames, &target, &headers).map_err(|error| refused(error.into()));
+        return Ok(read_again(frames, &target, &headers)?);
     }
     if !share.try_grow(frames.len()) {
-        share.wait().await.map_err(refused)?;
+        share.wait().await?;
     }
     match spawn_blocking(move || read_again(frames, &target, &headers)).await {
-        Ok(body) => body.map_err(|error| refused(error.into())),
+        Ok(body) => Ok(body?),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => Err(refused(Error::Busy)),
+        Err(_) => Err(Error::Busy),
     }
 }

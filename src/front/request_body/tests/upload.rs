@@ -261,7 +261,8 @@ async fn an_upload_in_a_content_coding_is_refused_by_a_build_without_compression
         request.headers_mut().insert("content-encoding", coding.parse().unwrap());
         let Err(error) = sent(request, 1 << 20).await.0 else { panic!("{coding} was read") };
         assert!(error.to_string().contains("built without `compression`"), "{error}");
-        let response = crate::front::handle_error::error_response(&error);
+        let response =
+            crate::front::handle_error::error_response(&error, crate::dialect::ClientDialect::Chat);
         assert_eq!(response.status().as_u16(), 415, "{coding}");
         assert_eq!(response.headers()["accept-encoding"], "identity", "{coding}");
     }
