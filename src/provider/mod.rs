@@ -131,20 +131,14 @@ impl Encoder {
     /// Returns the request in the dialect of the client, which is not OpenAI's. The rules for parameters are about OpenAI's
     /// names: they are applied to the translation.
     pub(crate) fn encode_untranslated(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
-        let filled = self.filled(prompt);
-        let model = filled.as_deref().unwrap_or(&self.model);
-        self.request(prompt.info.operation, prompt.payload(model, &self.defaults))
+        self.encode_with(prompt, |_| true)
     }
 
     /// Returns the request for an upstream of Anthropic's, with the client's headers of its API. The parameters of the
     /// deployment are those that Anthropic knows; none for a count.
     pub(crate) fn encode_messages(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
-        let filled = self.filled(prompt);
-        let model = filled.as_deref().unwrap_or(&self.model);
-        let operation = prompt.info.operation;
-        let is_sent = |name: &str| operation == Operation::Messages && anthropic::has_parameter(name);
-        let defaults: Vec<_> = self.defaults.iter().filter(|(name, _)| is_sent(name)).cloned().collect();
-        let mut request = self.request(operation, prompt.payload(model, &defaults));
+        let counts = prompt.info.operation == Operation::CountTokens;
+        let mut request = self.encode_with(prompt, |name| !counts && anthropic::has_parameter(name));
         if let Some(messages) = &prompt.info.messages {
             anthropic::forward(request.headers_mut(), &messages.headers);
         }
@@ -154,9 +148,13 @@ impl Encoder {
     /// Returns the request for an upstream that speaks OpenAI's Responses. The parameters of the deployment are those that
     /// have the same name there.
     pub(crate) fn encode_response(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
+        self.encode_with(prompt, |name| openai::RESPONSE_PARAMETERS.contains(&name))
+    }
+
+    /// Returns the request in the dialect of the client, with the parameters of the deployment that `is_sent`.
+    fn encode_with(&self, prompt: &ParsedRequest, is_sent: impl Fn(&str) -> bool) -> Request<SplicedBody> {
         let filled = self.filled(prompt);
         let model = filled.as_deref().unwrap_or(&self.model);
-        let is_sent = |name: &str| openai::RESPONSE_PARAMETERS.contains(&name);
         let defaults: Vec<_> = self.defaults.iter().filter(|(name, _)| is_sent(name)).cloned().collect();
         self.request(prompt.info.operation, prompt.payload(model, &defaults))
     }

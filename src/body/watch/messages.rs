@@ -75,13 +75,9 @@ struct Block<'a> {
 /// The token counts of an event.
 #[derive(Clone, Copy, Deserialize)]
 struct Counts {
-    #[serde(default)]
     input_tokens: Option<u64>,
-    #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
     cache_read_input_tokens: Option<u64>,
-    #[serde(default)]
     output_tokens: Option<u64>,
 }
 

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::metrics::Tokens;
 
-    fn chunk(json: &str) -> ChunkInfo {
+    pub(super) fn chunk(json: &str) -> ChunkInfo {
         match Event::read(json.as_bytes()) {
             Event::Chunk(info) => info,
             other @ (Event::Empty | Event::Done | Event::Broken | Event::Repeat) => {

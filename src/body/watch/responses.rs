@@ -107,17 +107,10 @@ pub(super) fn note_response(info: &mut ChunkInfo, output: bool, reason: Option<&
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::scan, *};
-    use crate::body::watch::Event;
-
-    fn chunk(json: &str) -> ChunkInfo {
-        match Event::read(json.as_bytes()) {
-            Event::Chunk(info) => info,
-            other @ (Event::Empty | Event::Done | Event::Broken | Event::Repeat) => {
-                panic!("{json}: {other:?}")
-            }
-        }
-    }
+    use super::{
+        super::{scan, tests::chunk},
+        *,
+    };
 
     #[test]
     fn events_of_responses_have_content_usage_and_an_end() {
