@@ -4,15 +4,11 @@ It starts the gateway over a scripted upstream, and calls two groups through it:
 that speaks OpenAI's. The responses are checked against the types of the client: messages, streams, tools, counts, errors.
 """
 
-import http.server
 import json
-import pathlib
-import subprocess
 import sys
-import tempfile
-import threading
 
 import anthropic
+from scripted import ScriptedUpstream, check, gateway
 
 CONFIG = """
 model_list:
@@ -89,10 +85,9 @@ def chat_completion(tools):
     return {"id": "chatcmpl-1", "object": "chat.completion", "model": "g", "choices": [choice], "usage": usage}
 
 
-class Upstream(http.server.BaseHTTPRequestHandler):
+class Upstream(ScriptedUpstream):
     """Speaks both dialects, by the path. Calls the tool if the request has one."""
 
-    protocol_version = "HTTP/1.1"
     betas = []
 
     def do_POST(self):
@@ -114,23 +109,6 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         chunks = [f"data: {json.dumps(chunk)}\n\n" for chunk in chat_chunks(tools)]
         end = "" if self.path.startswith("/broken") else "data: [DONE]\n\n"
         self.reply("".join(chunks[:2] if not end else chunks) + end, "text/event-stream")
-
-    def reply(self, text, kind="application/json", status=200):
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-def check(what, holds):
-    """Prints a claim that holds, and ends the program for another."""
-    if not holds:
-        sys.exit(f"not ok - {what}")
-    print(f"ok - {what}")
 
 
 def fails(what, error, call):
@@ -193,21 +171,5 @@ def calls(base):
     check("it ends with an error event", cut.body["error"]["type"] == "api_error")
 
 
-def main():
-    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as folder:
-        config = pathlib.Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(upstream=f"http://127.0.0.1:{upstream.server_port}"))
-        command = [sys.argv[1], "--config", str(config), "--host", "127.0.0.1", "--port", "0"]
-        gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            lines = (line.partition("http://127.0.0.1:")[2] for line in gateway.stdout)
-            port = next(rest for rest in lines if rest).split(",")[0].split("/")[0].split()[0]
-            calls(f"http://127.0.0.1:{port}")
-        finally:
-            gateway.terminate()
-            gateway.wait()
-
-
-main()
+with gateway(sys.argv[1], CONFIG, Upstream) as base:
+    calls(base)

@@ -4,15 +4,13 @@ It starts the gateway over a scripted upstream that counts its calls, and calls 
 keys: 401, 403, 429 with `retry-after`, and eight threads at a limit. Then it runs COMMAND with the address of the gateway.
 """
 
-import http.server
 import json
-import pathlib
 import subprocess
 import sys
-import tempfile
 import threading
 
 import openai
+from scripted import ScriptedUpstream, check, gateway
 
 CONFIG = """
 model_list:
@@ -35,10 +33,9 @@ general_settings:
 MESSAGES = [{"role": "user", "content": "hello"}]
 
 
-class Upstream(http.server.BaseHTTPRequestHandler):
+class Upstream(ScriptedUpstream):
     """Replies to each chat with ten tokens of output, and counts the calls."""
 
-    protocol_version = "HTTP/1.1"
     calls = 0
     lock = threading.Lock()
 
@@ -56,21 +53,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         else:
             choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
             reply = json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage})
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream" if body.get("stream") else "application/json")
-        self.send_header("content-length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-def check(what, holds):
-    """Prints a claim that holds, and ends the program for another."""
-    if not holds:
-        sys.exit(f"not ok - {what}")
-    print(f"ok - {what}")
+        self.reply(reply, "text/event-stream" if body.get("stream") else "application/json")
 
 
 def fails(what, error, call):
@@ -140,23 +123,7 @@ def calls(base):
     check("the master key has no limit", all(chat("master") for _ in range(30)))
 
 
-def main():
-    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as folder:
-        config = pathlib.Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(upstream=f"http://127.0.0.1:{upstream.server_port}"))
-        command = [sys.argv[1], "--config", str(config), "--host", "127.0.0.1", "--port", "0"]
-        gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            lines = (line.partition("http://127.0.0.1:")[2] for line in gateway.stdout)
-            port = next(rest for rest in lines if rest).split(",")[0].split("/")[0].split()[0]
-            calls(f"http://127.0.0.1:{port}/v1")
-            if sys.argv[2:]:
-                subprocess.run([*sys.argv[2:], f"http://127.0.0.1:{port}/v1"], check=True)
-        finally:
-            gateway.terminate()
-            gateway.wait()
-
-
-main()
+with gateway(sys.argv[1], CONFIG, Upstream) as base:
+    calls(f"{base}/v1")
+    if sys.argv[2:]:
+        subprocess.run([*sys.argv[2:], f"{base}/v1"], check=True)

@@ -7,16 +7,10 @@ import asyncio
 import sys
 
 import openai
+from scripted import check
 
 BASE = sys.argv[1]
 QUESTION = [{"role": "user", "content": "what llm are you"}]
-
-
-def check(what, holds):
-    """Says what held; ends everything when it did not."""
-    if not holds:
-        sys.exit(f"not ok - {what}")
-    print(f"ok - {what}")
 
 
 def plainly():

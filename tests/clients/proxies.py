@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 
+from scripted import check
+
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "operations.md"
 PATIENCE = 20
 EVENTS = 5
@@ -68,13 +70,6 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def check(what, holds):
-    """Prints a claim that holds, and ends the program for another."""
-    if not holds:
-        sys.exit(f"not ok - {what}")
-    print(f"ok - {what}")
 
 
 def free_port():

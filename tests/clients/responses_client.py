@@ -6,18 +6,14 @@ client: create, stream, parse, tools, errors, a stream that breaks, and an agent
 """
 
 import asyncio
-import http.server
 import json
-import pathlib
-import subprocess
 import sys
-import tempfile
-import threading
 
 import agents
 import openai
 import pydantic
 from openai.types import responses as types
+from scripted import ScriptedUpstream, check, gateway
 
 CONFIG = """
 model_list:
@@ -147,11 +143,10 @@ def claude_message(kind):
             "usage": {"input_tokens": 10, "output_tokens": 7}}
 
 
-class Upstream(http.server.BaseHTTPRequestHandler):
+class Upstream(ScriptedUpstream):
     """Replies in the dialect of the path: with the call of a tool until its result is there, with JSON if that is
     requested, else with text."""
 
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self):
         text = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -161,7 +156,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         kind = "tool" if body.get("tools") and not has_result else "json" if wants_json else "text"
         if self.path.startswith("/failing"):
             error = {"message": "The server had an error", "type": "server_error", "param": None, "code": None}
-            return self.reply(500, "application/json", json.dumps({"error": error}))
+            return self.reply(json.dumps({"error": error}), status=500)
         if self.path.endswith("/responses"):
             whole, events = own_response(kind), own_events(kind)
         elif self.path.endswith("/messages"):
@@ -169,34 +164,17 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         else:
             whole, events = chat_completion(kind), chat_chunks(kind)
         if not body.get("stream"):
-            return self.reply(200, "application/json", json.dumps(whole))
+            return self.reply(json.dumps(whole))
         events = [f"event: {event.get('type', 'chunk')}\ndata: {json.dumps(event)}\n\n" for event in events]
         if self.path.startswith("/broken"):
             events = events[:2]
         elif self.path.endswith("/completions"):
             events.append("data: [DONE]\n\n")
-        return self.reply(200, "text/event-stream", "".join(events))
-
-    def reply(self, status, content_type, body):
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_):
-        pass
+        return self.reply("".join(events), "text/event-stream")
 
 
 class City(pydantic.BaseModel):
     city: str
-
-
-def check(what, holds):
-    """Prints a claim that holds, and ends the program for another."""
-    if not holds:
-        sys.exit(f"not ok - {what}")
-    print(f"ok - {what}")
 
 
 def strictly(event):
@@ -272,27 +250,11 @@ async def run_agents(base):
             check(f"{model}: a streamed agent uses its tool", streamed.final_output == "Hello")
 
 
-def main():
-    agents.set_tracing_disabled(True)
-    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as folder:
-        config = pathlib.Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(upstream=f"http://127.0.0.1:{upstream.server_port}"))
-        command = [sys.argv[1], "--config", str(config), "--host", "127.0.0.1", "--port", "0"]
-        gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            lines = (line.partition("http://127.0.0.1:")[2] for line in gateway.stdout)
-            port = next(rest for rest in lines if rest).split(",")[0].split("/")[0].split()[0]
-            base = f"http://127.0.0.1:{port}/v1"
-            with openai.OpenAI(base_url=base, api_key="master", max_retries=0, timeout=30) as client:
-                for model in ["own", "chat", "claude"]:
-                    calls(client, model)
-                errors(client)
-            asyncio.run(run_agents(base))
-        finally:
-            gateway.terminate()
-            gateway.wait()
-
-
-main()
+agents.set_tracing_disabled(True)
+with gateway(sys.argv[1], CONFIG, Upstream) as address:
+    base = f"{address}/v1"
+    with openai.OpenAI(base_url=base, api_key="master", max_retries=0, timeout=30) as client:
+        for model in ["own", "chat", "claude"]:
+            calls(client, model)
+        errors(client)
+    asyncio.run(run_agents(base))
