@@ -39,21 +39,6 @@ fn text(answer: &Answer) -> String {
     answer.json()["content"].as_array().unwrap().iter().filter_map(|block| block["text"].as_str()).collect()
 }
 
-/// Returns the events of a stream: their names, and their data.
-fn events(stream: &Stream) -> Vec<(String, Value)> {
-    let text = stream.text();
-    let blocks = text.split("\n\n").filter(|block| block.starts_with("event: "));
-    blocks
-        .map(|block| {
-            let (name, data) = block.split_once("\ndata: ").unwrap();
-            let (name, data) =
-                (name["event: ".len()..].to_owned(), serde_json::from_str::<Value>(data).unwrap());
-            assert_eq!(data["type"], *name, "{block}");
-            (name, data)
-        })
-        .collect()
-}
-
 /// Returns the text of a stream, after asserting that it is complete.
 fn said(stream: &Stream) -> String {
     assert!(
@@ -61,7 +46,7 @@ fn said(stream: &Stream) -> String {
         "{}",
         stream.text()
     );
-    events(stream).iter().filter_map(|(_, data)| data["delta"]["text"].as_str().map(str::to_owned)).collect()
+    stream.named_events().iter().filter_map(|event| event["delta"]["text"].as_str()).collect()
 }
 
 /// Returns the message of an error in Anthropic's form, after asserting its status and type.
@@ -213,8 +198,8 @@ async fn translated_streams_have_the_events_of_anthropics_in_their_order() {
     let stream = stream(&world, json!({})).await;
     assert!(stream.headers["content-type"].to_str().unwrap().starts_with("text/event-stream"));
     assert_eq!(said(&stream), "Hello");
-    let events = events(&stream);
-    let names: Vec<_> = events.iter().map(|(name, _)| &**name).collect();
+    let events = stream.named_events();
+    let names: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let wanted = [
         "message_start",
         "content_block_start",
@@ -225,10 +210,10 @@ async fn translated_streams_have_the_events_of_anthropics_in_their_order() {
         "message_stop",
     ];
     assert_eq!(names, wanted);
-    assert_eq!(events[1].1["content_block"], json!({"type": "text", "text": ""}));
-    assert_eq!(events[5].1["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
+    assert_eq!(events[1]["content_block"], json!({"type": "text", "text": ""}));
+    assert_eq!(events[5]["delta"], json!({"stop_reason": "end_turn", "stop_sequence": null}));
     assert_eq!(
-        (&events[5].1["usage"]["input_tokens"], &events[5].1["usage"]["output_tokens"]),
+        (&events[5]["usage"]["input_tokens"], &events[5]["usage"]["output_tokens"]),
         (&json!(12), &json!(9))
     );
     let sent = world.upstream("a").only().json();
@@ -260,7 +245,7 @@ async fn tools_are_called_in_parallel_through_openais_dialect() {
     assert_eq!(sent["tools"], json!([{"type": "function", "function": function}]));
     assert_eq!((&sent["tool_choice"], &sent["parallel_tool_calls"]), (&json!("required"), &json!(false)));
     let mut inputs = vec![String::new(); 2];
-    for (_, data) in events(&stream) {
+    for data in stream.named_events() {
         let at = usize::try_from(data["index"].as_u64().unwrap_or_default()).unwrap();
         inputs[at] += data["content_block"]["name"].as_str().unwrap_or_default();
         inputs[at] += data["delta"]["partial_json"].as_str().unwrap_or_default();
@@ -329,7 +314,7 @@ async fn messages_are_translated_for_gemini_and_ollama() {
         let world = Case::of("m: a").params("a", &params).always("a", reply).start().await;
         let stream = stream(&world, json!({"top_k": 3})).await;
         assert_eq!(said(&stream), "Hi", "{provider}");
-        let (_, end) = &events(&stream)[4];
+        let end = &stream.named_events()[4];
         let usage = &end["usage"];
         assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(10), &json!(7)), "{end}");
         let sent = world.upstream("a").only().json();
@@ -371,9 +356,14 @@ async fn streams_that_break_after_the_first_content_end_with_an_error_event() {
     ] {
         let world = Case::of("m: a b").params("a", params).first("a").always("a", script).start().await;
         let stream = stream(&world, json!({})).await;
-        let events = events(&stream);
-        let (name, data) = events.last().unwrap();
-        assert_eq!((&**name, &data["error"]["type"]), ("error", &json!(kind)), "{}", stream.text());
+        let events = stream.named_events();
+        let last = events.last().unwrap();
+        assert_eq!(
+            (&last["type"], &last["error"]["type"]),
+            (&json!("error"), &json!(kind)),
+            "{}",
+            stream.text()
+        );
         assert!(!stream.text().contains("message_stop"), "{}", stream.text());
         assert_eq!(world.each("a b"), [1, 0]);
     }
@@ -505,7 +495,10 @@ async fn an_error_after_heartbeats_is_an_event_of_anthropics() {
     stream.until(": heartbeat").await;
     gate.open();
     assert_eq!(stream.rest().await, Over::Cleanly);
-    let events = events(&stream);
-    assert_eq!((&*events[0].0, &events[0].1["error"]["type"]), ("error", &json!("overloaded_error")));
+    let events = stream.named_events();
+    assert_eq!(
+        (&events[0]["type"], &events[0]["error"]["type"]),
+        (&json!("error"), &json!("overloaded_error"))
+    );
     assert_eq!(events.len(), 1);
 }

@@ -46,15 +46,10 @@ fn text(response: &Value) -> String {
 
 /// Returns the events of a stream, after asserting their names and their numbers.
 fn events(stream: &Stream) -> Vec<Value> {
-    let text = stream.text();
-    let blocks = text.split("\n\n").filter(|block| block.starts_with("event: "));
-    let events = blocks.enumerate().map(|(number, block)| {
-        let (name, data) = block.split_once("\ndata: ").unwrap();
-        let data: Value = serde_json::from_str(data).unwrap();
-        assert_eq!((&data["type"], &data["sequence_number"]), (&json!(name[7..]), &json!(number)), "{text}");
-        data
-    });
-    events.collect()
+    let events = stream.named_events();
+    let numbers: Vec<_> = events.iter().map(|event| event["sequence_number"].as_u64()).collect();
+    assert_eq!(numbers, (0..events.len() as u64).map(Some).collect::<Vec<_>>(), "{}", stream.text());
+    events
 }
 
 /// Returns the types of events.

@@ -128,6 +128,19 @@ impl Stream {
         text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect()
     }
 
+    /// Returns the data of each event with a name, after asserting that the name is its type.
+    pub(crate) fn named_events(&self) -> Vec<Value> {
+        let text = self.text();
+        let named = text.split("\n\n").filter_map(|event| event.strip_prefix("event: "));
+        let events = named.map(|event| {
+            let (name, data) = event.split_once("\ndata: ").unwrap_or_else(|| panic!("no data: {event}"));
+            let data: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {event}"));
+            assert_eq!(data["type"], *name, "{event}");
+            data
+        });
+        events.collect()
+    }
+
     /// Returns the text of a chat stream.
     pub(crate) fn said(&self) -> String {
         let content = |event: String| {
