@@ -10,8 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    limits::{TEN, TENS},
-    scene::{Scene, UNEVEN, alone_on_one, on_one, until},
+    scene::{Scene, TEN, TENS, UNEVEN, alone_on_one, on_one, until},
     support::{answers, client::ask, gateway::Gateway},
 };
 

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    scene::{Scene, UNEVEN, on_one, until},
+    scene::{Scene, TEN, TENS, UNEVEN, on_one, until},
     support::{answers, upstream::End},
 };
-
-/// 600 a minute, judged over ten seconds: a hundred.
-pub(crate) const TENS: &str = "rpm: 600, rate_window: 10";
-pub(crate) const TEN: Duration = Duration::from_secs(10);
 
 /// At 120 % of the limit all of it is used, and no window has more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

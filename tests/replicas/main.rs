@@ -8,7 +8,6 @@
 mod alone;
 mod events;
 mod faults;
-mod full;
 mod keys;
 mod limits;
 mod scene;

@@ -30,13 +30,17 @@ pub(crate) const MASTER_KEY: &str = "tr0ub4dor";
 /// The parts of the load of four gateways: one of them has most of it.
 pub(crate) const UNEVEN: [f64; 4] = [0.7, 0.1, 0.1, 0.1];
 
+/// 600 a minute, judged over ten seconds: a hundred.
+pub(crate) const TENS: &str = "rpm: 600, rate_window: 10";
+pub(crate) const TEN: Duration = Duration::from_secs(10);
+
 /// Gateways with one deployment, and the servers of their ledger.
 pub(crate) struct Scene {
     pub(crate) upstream: Upstream,
     pub(crate) redis: RedisServer,
     pub(crate) gateways: Vec<Gateway>,
     yaml: Yaml,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
 }
 
 /// The settings that name the ledger.
@@ -113,14 +117,6 @@ impl Scene {
     pub(crate) async fn join(&mut self) {
         let params = self.yaml.params;
         self.join_with(params).await;
-    }
-
-    /// Starts one more gateway, which reaches the server at another address.
-    pub(crate) async fn join_at(&mut self, url: &str) {
-        let own = Ledger { router: format!("redis_url: '{url}'"), ..Ledger::default() };
-        let others = std::mem::replace(&mut self.ledger, own);
-        self.join().await;
-        self.ledger = others;
     }
 
     /// Starts one more gateway with other parameters.

@@ -5,11 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tollgate_test_support::redis::RedisServer;
 
-use super::{is_left_out, kept, print};
-use crate::{
-    limits::{TEN, TENS},
-    scene::{Ledger, Scene, UNEVEN, Yaml, on_one, until},
-};
+use super::{kept, print};
+use crate::scene::{Ledger, Scene, TEN, TENS, UNEVEN, Yaml, on_one, until};
 
 fn tens() -> Yaml {
     Yaml { params: TENS, ..Yaml::default() }
@@ -18,9 +15,6 @@ fn tens() -> Yaml {
 /// S8: the primary ends under load, and its copy replaces it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_failover_by_a_sentinel() {
-    if is_left_out() {
-        return;
-    }
     on_one(|program| async move {
         let [primary, _replica, sentinel] = RedisServer::start_sentinel(program).unwrap();
         let port = sentinel.port();
@@ -49,9 +43,6 @@ async fn full_failover_by_a_sentinel() {
 /// S18: a cluster of three primaries, in health and when the one with the limits ends for half a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_cluster_of_three() {
-    if is_left_out() {
-        return;
-    }
     on_one(|program| async move {
         let mut nodes = RedisServer::start_cluster_of(program, 3).unwrap();
         let node = |node: &RedisServer| format!("{{host: 127.0.0.1, port: {}}}", node.port());
@@ -88,9 +79,6 @@ async fn full_cluster_of_three() {
 /// S6 with an outage of half a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_outage_of_the_server() {
-    if is_left_out() {
-        return;
-    }
     on_one(|program| async move {
         let mut scene = Scene::start(program, 4, TENS, "").await;
         scene.together().await;

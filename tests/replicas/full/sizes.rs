@@ -4,18 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{EIGHT, is_left_out, kept, print};
-use crate::{
-    limits::{TEN, TENS},
-    scene::{Scene, UNEVEN, Yaml, alone_on_one, on_one},
-};
+use super::{EIGHT, kept, print};
+use crate::scene::{Scene, TEN, TENS, UNEVEN, Yaml, alone_on_one, on_one};
 
 /// S1: 120 % of 100 in any ten seconds, for a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_limits_of_ten_seconds() {
-    if is_left_out() {
-        return;
-    }
     for parts in [&[0.8, 0.2][..], &UNEVEN, &EIGHT] {
         on_one(|program| async move {
             let scene = Scene::start(program, parts.len(), TENS, "").await;
@@ -35,9 +29,6 @@ async fn full_limits_of_ten_seconds() {
 /// S2: 120 % of ten in any second, for a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_limits_of_one_second() {
-    if is_left_out() {
-        return;
-    }
     for (parts, percent) in [(&[0.8, 0.2][..], 96), (&EIGHT, 94)] {
         on_one(|program| async move {
             let scene = Scene::start(program, parts.len(), "rpm: 600, rate_window: 1", "").await;
@@ -58,9 +49,6 @@ async fn full_limits_of_one_second() {
 /// S3: deployments of 6, 6 and 1440 a minute, at all of the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_deployments_of_very_different_limits() {
-    if is_left_out() {
-        return;
-    }
     on_one(|program| async move {
         let yaml = Yaml {
             params: "rpm: 1440, rate_window: 60",
@@ -87,9 +75,6 @@ async fn full_deployments_of_very_different_limits() {
 /// S4: one permit a second over eight gateways, which want two each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_fewer_permits_than_replicas() {
-    if is_left_out() {
-        return;
-    }
     on_one(|program| async move {
         let scene = Scene::start(program, 8, "rpm: 60, rate_window: 1", "").await;
         scene.together().await;
@@ -106,9 +91,6 @@ async fn full_fewer_permits_than_replicas() {
 /// The latencies at 90 % of the limit, without replicas and with them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_latencies() {
-    if is_left_out() {
-        return;
-    }
     alone_on_one(|program| async move {
         for count in [1, 4] {
             let scene = Scene::start(program, count, "rpm: 3000, rate_window: 10", "").await;

@@ -155,6 +155,12 @@ impl RedisServer {
         self.folder.join("socket")
     }
 
+    /// Returns the id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal by its name, such as `STOP`.
     ///
     /// # Errors

@@ -1,27 +1,24 @@
-//! Long runs of all sizes, and clusters, sentinels and partitions. `tests/replicas/run-full` starts them: each prints its
-//! figures, which docs/replicas.md has, beside its assertions. Without the variable they are left out.
+//! Long runs of all sizes, and clusters, sentinels and partitions. Each prints its figures, which docs/replicas.md has,
+//! beside its assertions. `cargo test` leaves this program out, and `tests/replicas/run-full` runs it.
+#![cfg(test)]
 
+mod many;
 mod partition;
 mod proxy;
+#[path = "../scene.rs"]
+mod scene;
 mod servers;
 mod sizes;
+#[expect(dead_code, reason = "the support of the tests of a single gateway")]
+#[path = "../../gateway/support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
-use crate::{
-    limits::TEN,
-    scene::{Report, Scene},
-};
-
-/// The environment variable that lets these tests run.
-const VARIABLE: &str = "TOLLGATE_REPLICAS_FULL";
+use self::scene::{Report, Scene, TEN};
 
 /// The parts of the load of eight gateways: one of them has half of it.
 const EIGHT: [f64; 8] = [0.51, 0.07, 0.07, 0.07, 0.07, 0.07, 0.07, 0.07];
-
-fn is_left_out() -> bool {
-    std::env::var_os(VARIABLE).is_none()
-}
 
 /// Prints the figures of a load.
 fn print(name: &str, scene: &Scene, (report, window): (&Report, Duration)) {
