@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Diagnostic, Severity};
+use super::error::{Diagnostic, Grade, Severity};
 
-/// Errors of one kind that are printed. The rest of the kind is counted.
-const MAX_ERRORS: usize = 20;
+/// Diagnostics of one kind that are printed. The rest of the kind is counted.
+const MAX_OF_KIND: usize = 20;
 
-/// Warnings of one grade that are printed: LiteLLM has hundreds of keys of its own, and each has its own warning.
-const MAX_WARNINGS: usize = 500;
+/// Unsafe warnings that are printed: the operator has to accept each.
+const MAX_UNSAFE: usize = 500;
 
-/// The number of diagnostics of each kind. A kind of errors is a message without its names.
+/// The number of diagnostics of each kind. A kind is a severity and a message without its names; the unsafe warnings are
+/// one kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repeats(BTreeMap<(Severity, String), usize>);
 
@@ -19,8 +20,8 @@ impl Repeats {
     pub(super) fn exceeded(&mut self, diagnostic: &Diagnostic) -> bool {
         let severity = diagnostic.severity;
         let kind = match severity {
-            Severity::Error | Severity::LeftOut => without_names(&diagnostic.message),
-            Severity::Warning(_) => String::new(),
+            Severity::Warning(Grade::Unsafe) => String::new(),
+            _ => without_names(&diagnostic.message),
         };
         let count = self.0.entry((severity, kind)).or_default();
         *count += 1;
@@ -39,8 +40,8 @@ impl Repeats {
 
 const fn limit(severity: Severity) -> usize {
     match severity {
-        Severity::Error | Severity::LeftOut => MAX_ERRORS,
-        Severity::Warning(_) => MAX_WARNINGS,
+        Severity::Warning(Grade::Unsafe) => MAX_UNSAFE,
+        _ => MAX_OF_KIND,
     }
 }
 

@@ -112,7 +112,7 @@ impl KnownNames {
             return None;
         }
         let advice = sink.suggest(|| Some(self.advice(name, allow)));
-        sink.error(at, format!("there is no group `{shown}`")).help = advice;
+        sink.warning(at, format!("there is no group `{shown}`: it is skipped here")).help = advice;
         None
     }
 

@@ -1,5 +1,24 @@
 //! Invalid configurations: `§` marks the location that the error must have.
 
+/// Names of groups that are not in the file, each with the message of its warning.
+pub(crate) const UNKNOWN_GROUPS: &[(&str, &str)] = &[
+    ("there is no group `other`", "PARAMS\n    fallbacks: [§other]\n"),
+    (
+        "there is no group `gg`",
+        "PARAMS\nrouter_settings: {model_group_retry_policy: {§gg: {DefaultRetries: 1}}}\n",
+    ),
+    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{g: [§other]}]\n"),
+    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{§other: [g]}]\n"),
+    (
+        "did you mean `group-one`?",
+        "model_list:\n- model_name: group-one\n  litellm_params: {model: openai/m}\nlitellm_settings:\n  context_window_fallbacks:\n  - group-one: [§group-on]\n",
+    ),
+    ("the groups are `g`", "PARAMS\nlitellm_settings: {content_policy_fallbacks: [{g: [§elsewhere]}]}\n"),
+    ("there is no group `x`", "PARAMS\nrouter_settings: {default_fallbacks: [§x]}\n"),
+    ("there is no group `x`", "PARAMS\nrouter_settings: {fallbacks: [{g: [{model: §x, temperature: 0}]}]}\n"),
+    ("there is no group `h`", "PARAMS\nrouter_settings: {model_group_alias: {a: §h}}\n"),
+];
+
 /// Expected messages, each with a file. `PARAMS` begins a deployment; its parameters follow.
 pub(crate) const BAD: &[(&str, &str)] = &[
     // invalid YAML
@@ -30,7 +49,6 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "`credential_list` has no credential of this name",
         "credential_list: [{credential_name: a}]\nPARAMS\n    litellm_credential_name: §b\n",
     ),
-    ("there is no group `other`", "PARAMS\n    fallbacks: [§other]\n"),
     (
         "`timeout` must be a number of seconds",
         "PARAMS\nrouter_settings: {default_litellm_params: {timeout: §soon}}\n",
@@ -189,20 +207,7 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "`RateLimitErrorRetries` must be",
         "PARAMS\nrouter_settings: {retry_policy: {RateLimitErrorRetries: §x}}\n",
     ),
-    (
-        "there is no group `gg`",
-        "PARAMS\nrouter_settings: {model_group_retry_policy: {§gg: {DefaultRetries: 1}}}\n",
-    ),
     // names
-    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{g: [§other]}]\n"),
-    ("there is no group `other`", "PARAMS\nlitellm_settings:\n  fallbacks: [{§other: [g]}]\n"),
-    (
-        "did you mean `group-one`?",
-        "model_list:\n- model_name: group-one\n  litellm_params: {model: openai/m}\nlitellm_settings:\n  context_window_fallbacks:\n  - group-one: [§group-on]\n",
-    ),
-    ("the groups are `g`", "PARAMS\nlitellm_settings: {content_policy_fallbacks: [{g: [§elsewhere]}]}\n"),
-    ("there is no group `x`", "PARAMS\nrouter_settings: {default_fallbacks: [§x]}\n"),
-    ("there is no group `x`", "PARAMS\nrouter_settings: {fallbacks: [{g: [{model: §x, temperature: 0}]}]}\n"),
     ("the fallback has no `model`", "PARAMS\nrouter_settings: {fallbacks: [{g: [§{temperature: 0}]}]}\n"),
     ("or `default_fallbacks` for every group", "PARAMS\nrouter_settings: {fallbacks: [§g]}\n"),
     ("such as `- GROUP: [OTHER]`", "PARAMS\nrouter_settings:\n  fallbacks:\n    §g: [g]\n"),
@@ -213,7 +218,6 @@ pub(crate) const BAD: &[(&str, &str)] = &[
         "model_list:\n- model_name: gpt-3.5\n  litellm_params: {model: openai/m}\nrouter_settings: {fallbacks: [{gpt-3.5: §g}]}\n",
     ),
     ("`g` must be a list, found the string `g`", "PARAMS\nrouter_settings: {fallbacks: [{g: §g}]}\n"),
-    ("there is no group `h`", "PARAMS\nrouter_settings: {model_group_alias: {a: §h}}\n"),
     ("the alias has no `model`", "PARAMS\nrouter_settings: {model_group_alias: {a: §{hidden: true}}}\n"),
     (
         "`hidden` must be true or false",

@@ -1,7 +1,7 @@
 //! Deployments with an error are left out, and the rest of the file is used.
 
-use super::{errors_of, read_with, summary};
-use crate::config::{LeftOut, Unserved};
+use super::{bad, errors_of, marked, read_with, summary};
+use crate::config::{Grade, LeftOut, Severity, Unserved};
 
 const MIXED: &str = "model_list:
 - {model_name: chat, litellm_params: {model: openai/m, api_key: k}}
@@ -49,6 +49,25 @@ fn a_fallback_to_a_group_without_deployments_is_skipped_with_a_warning() {
     let skipped: Vec<_> = skipped.map(|w| (w.line, w.message.split('`').nth(1).unwrap())).collect();
     let all = [(7, "lost"), (7, "gone"), (7, "acme/x"), (7, "lost"), (8, "lost"), (9, "lost")];
     assert_eq!(skipped, all);
+}
+
+#[test]
+fn an_unknown_group_is_skipped_with_a_warning_at_its_location() {
+    for (message, row) in bad::UNKNOWN_GROUPS {
+        let (text, position) = marked(row);
+        let (config, warnings) = read_with(&text, &[]).unwrap();
+        let at = warnings.warnings().find(|warning| (warning.line, warning.column) == position);
+        let warning = at.unwrap_or_else(|| panic!("{message} at {position:?} in\n{text}but\n{warnings}"));
+        let help = warning.help.iter().any(|help| help.contains(message));
+        assert!(help || warning.message.starts_with(message), "{warnings}");
+        assert_eq!(warning.severity, Severity::Warning(Grade::Lost));
+        let settings = &config.settings;
+        let lists = [Some(&settings.fallbacks), settings.context_window_fallbacks.as_ref()];
+        let targets =
+            lists.into_iter().flatten().flat_map(|lists| &lists.by_group).flat_map(|(_, list)| list);
+        assert!(targets.count() == 0 && settings.fallbacks.default.is_empty(), "{message}");
+        assert!(config.aliases.is_empty() && settings.model_group_retry_policy.is_empty(), "{message}");
+    }
 }
 
 #[test]
