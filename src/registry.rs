@@ -65,6 +65,16 @@ impl DeploymentState {
     }
 }
 
+impl Handles {
+    /// Returns all budgets, each with a name that other replicas have for it too.
+    #[cfg(feature = "redis")]
+    pub(crate) fn all_budgets(&self) -> Vec<(String, Arc<Budget>)> {
+        let of_keys =
+            self.budgets.to_vec().into_iter().map(|(name, budget)| (format!("client:{name}"), budget));
+        of_keys.chain(self.gateway_budget.clone().map(|budget| ("gateway".to_owned(), budget))).collect()
+    }
+}
+
 impl Registry {
     /// Returns the handles, for a change.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Handles> {

@@ -184,6 +184,12 @@ impl State {
         self
     }
 
+    /// Returns the shared handles of all deployments and client keys.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Adds a reader of the records of all requests.
     #[must_use]
     pub(crate) fn with_reader(mut self, reader: Arc<dyn RecordReader>) -> Self {

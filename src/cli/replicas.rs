@@ -20,7 +20,8 @@ use crate::{
 pub(super) fn join(state: State, config: &Config) -> Result<(State, Option<Joined>), ExitCode> {
     let Some(settings) = &config.settings.replicas else { return Ok((state, None)) };
     let member = member(settings);
-    let joined = Joined::start(member.clone(), settings).map_err(failed("cannot use Redis"))?;
+    let registry = state.registry().clone();
+    let joined = Joined::start(member.clone(), registry, settings).map_err(failed("cannot use Redis"))?;
     Ok((state.with_member(member), Some(joined)))
 }
 

@@ -1,6 +1,9 @@
 //! Budgets of dollars and the periods after which they are renewed: [`BudgetLimit`].
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use super::calendar::first_of_month_after;
 
@@ -66,6 +69,17 @@ impl BudgetPeriod {
             }
         };
         SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY)
+    }
+}
+
+impl fmt::Display for BudgetPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => write!(f, "{}s", time.as_secs()),
+            Self::Days(days) => write!(f, "{days}d"),
+            Self::Week => f.write_str("1w"),
+            Self::Months(months) => write!(f, "{months}mo"),
+        }
     }
 }
 

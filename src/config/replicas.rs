@@ -1,6 +1,6 @@
 //! The settings by which replicas share their limits: [`ReplicaSettings`].
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
@@ -27,6 +27,10 @@ pub struct ReplicaSettings {
     /// True for `when_isolated: stop`: a replica without the server for longer than its lease uses no further permits. By
     /// default it keeps its leases.
     pub stops_when_isolated: bool,
+    /// `heartbeat`: the time between two syncs without demand. Default: 1 s.
+    pub heartbeat: Duration,
+    /// `lease`: the time without a sync after which the others take over the permits of a replica. Default: 5 s.
+    pub lease: Duration,
 }
 
 /// The address of a server, a cluster, or sentinels.

@@ -16,7 +16,9 @@ use crate::config::{RedisAddress, RedisServer, ReplicaSettings};
 /// # Errors
 /// If an address is invalid.
 pub(crate) fn ledger(settings: &ReplicaSettings) -> RedisResult<RedisLedger> {
-    Ok(RedisLedger::new(servers(settings)?, RedisLedgerConfig::new(&*settings.namespace)))
+    let mut config = RedisLedgerConfig::new(&*settings.namespace);
+    config.ledger.lease_time = settings.lease;
+    Ok(RedisLedger::new(servers(settings)?, config))
 }
 
 fn servers(settings: &ReplicaSettings) -> RedisResult<Servers> {

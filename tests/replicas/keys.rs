@@ -1,6 +1,9 @@
-//! Limits of client keys, which replicas share.
+//! Limits and budgets of client keys, which replicas share.
+
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     scene::{Scene, Yaml, on_one},
@@ -78,6 +81,52 @@ async fn replicas_share_the_requests_in_flight_of_a_client_key() {
         for gateway in &scene.gateways {
             assert_eq!(served(gateway, "second").await.status, 200, "{program}");
         }
+    })
+    .await;
+}
+
+/// Asks until a gateway refuses a request because the budget of the key is spent.
+async fn spent(gateway: &Gateway) {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = chat(gateway, "first").await;
+        if answer.status == 429 {
+            assert_eq!(answer.error(429)["code"], "insufficient_quota");
+            return;
+        }
+        assert!(Instant::now() < end, "the budget is not spent: {}", gateway.said());
+        sleep_until(Instant::now() + Duration::from_millis(50)).await;
+    }
+}
+
+/// What one gateway spends counts for the others, for one that starts later, and after the end of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_the_budget_of_a_client_key() {
+    on_one(|program| async move {
+        let yaml = Yaml {
+            // A response costs 0.9 cents.
+            params: "output_cost_per_token: 0.001",
+            general: "keys: [{name: one, key: first, max_budget: 0.03, budget_duration: 30d}]",
+            ..Yaml::default()
+        };
+        let mut scene = Scene::start_with(program, 2, yaml).await;
+        for n in 0..4 {
+            assert_eq!(chat(&scene.gateways[0], "first").await.status, 200, "{program}: request {n}");
+        }
+        assert_eq!(
+            chat(&scene.gateways[0], "first").await.error(429)["code"],
+            "insufficient_quota",
+            "{program}"
+        );
+        spent(&scene.gateways[1]).await;
+        for mut gateway in scene.gateways.drain(..) {
+            gateway.signal("TERM").await;
+            assert!(gateway.end().await.success(), "{program}");
+        }
+        scene.join().await;
+        spent(&scene.gateways[0]).await;
+        let calls = scene.upstream.count();
+        assert!(calls < 4 + 10_000 / 50, "{program}: {calls} calls for a budget of four");
     })
     .await;
 }

@@ -24,9 +24,10 @@ use crate::{
     event,
     script::{self, Arguments, Script},
     sync::{self, Keys},
+    totals::{self, Total, TotalsRequest},
 };
 
-/// The reports of one script call: at most about 5 ms of the server's time.
+/// The reports or amounts of one script call: at most about 5 ms of the server's time.
 const REPORTS: usize = 32;
 
 /// The settings of a [`RedisLedger`]. All replicas have equal ones.
@@ -111,6 +112,7 @@ struct Shared {
     keys: Keys,
     sync: Script,
     events: Script,
+    totals: Script,
     sync_link: Mutex<Link>,
     events_link: Mutex<Link>,
 }
@@ -126,6 +128,7 @@ impl RedisLedger {
             keys: Keys::new(&config.namespace),
             sync: Script::sync(),
             events: Script::events(),
+            totals: Script::totals(),
             config,
         };
         Self { shared: Arc::new(shared) }
@@ -209,6 +212,21 @@ impl Shared {
         Ok(event::read(request, now, entries))
     }
 
+    /// Returns the totals. A sync waits for one call of the script at most.
+    async fn totals(&self, request: &TotalsRequest) -> Result<Vec<Total>, RedisLedgerError> {
+        let mut totals = Vec::with_capacity(request.amounts.len());
+        for amounts in request.amounts.chunks(REPORTS) {
+            let arguments = self.keys.totals(request.replica, amounts);
+            let mut link = self.sync_link.lock().await;
+            let mut connection = link.take().await?;
+            let call = self.totals.call(&mut connection, &arguments);
+            let numbers: Vec<u64> = timeout(self.config.timeout, call).await??;
+            link.put_back(connection);
+            totals.extend(totals::response(&numbers, amounts.len())?);
+        }
+        Ok(totals)
+    }
+
     /// Returns the command that responds at the first event after a position, whichever replica it is for.
     fn wait_command(&self, after: EventId, wait: Duration) -> redis::Cmd {
         let mut command = cmd("XREAD");
@@ -234,6 +252,22 @@ impl Service<SyncRequest> for RedisLedger {
     fn call(&mut self, request: SyncRequest) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move { shared.sync(request).await })
+    }
+}
+
+impl Service<TotalsRequest> for RedisLedger {
+    /// The totals, in the order of the amounts.
+    type Response = Vec<Total>;
+    type Error = RedisLedgerError;
+    type Future = LedgerFuture<Vec<Total>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RedisLedgerError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: TotalsRequest) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { shared.totals(&request).await })
     }
 }
 

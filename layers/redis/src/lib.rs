@@ -56,6 +56,7 @@
 //! | `replicas` | hash | the time of the last sync of each replica, for ten minutes | never |
 //! | `events` | stream | the last 10,000 events | never |
 //! | `limit:KEY` | hash | the window in force, and the last report of each replica | ten minutes after the last report |
+//! | `total:KEY` | hash | the amount of each replica, which [`TotalsRequest`] adds up | at the end of its period, if it has one |
 //!
 //! A loss of the data, by a restart or an eviction, is noticed and repaired: replicas declare what they hold.
 
@@ -66,10 +67,12 @@ mod script;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use redis;
 
 pub use self::{
     connection::{ServerInfo, Servers},
     ledger::{LedgerFuture, RedisLedger, RedisLedgerConfig, RedisLedgerError},
+    totals::{Amount, Total, TotalsRequest},
 };

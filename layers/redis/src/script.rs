@@ -34,6 +34,11 @@ impl Script {
         Self::new(CLOCK, include_str!("events.lua"))
     }
 
+    /// Returns the script that adds up totals.
+    pub(crate) fn totals() -> Self {
+        Self::new("", include_str!("totals.lua"))
+    }
+
     pub(crate) fn new(clock: &str, body: &str) -> Self {
         let text = format!("{clock}{body}");
         let hash = redis::Script::new(&text).get_hash().to_owned();

@@ -38,6 +38,10 @@ impl Keys {
         format!("{}limit:{key}", self.prefix)
     }
 
+    pub(crate) fn total(&self, key: &LimitKey) -> String {
+        format!("{}total:{key}", self.prefix)
+    }
+
     /// Returns the arguments of a sync with these reports.
     pub(crate) fn arguments(
         &self,
@@ -108,6 +112,7 @@ fn lease([permits, limit, window, epoch, wanted, spare]: &[u64; LEASE_SIZE]) -> 
     }
 }
 
-fn text(number: u64) -> String {
+/// Returns a number as an argument of a script.
+pub(crate) fn text(number: u64) -> String {
     number.min(MAX).to_string()
 }

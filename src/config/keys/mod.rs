@@ -187,6 +187,8 @@ pub(super) const OWN_KEYS: &[OwnKey] = &[
     OwnKey { name: "redis_namespace", deployment: false },
     OwnKey { name: "redis_replicas", deployment: false },
     OwnKey { name: "when_isolated", deployment: false },
+    OwnKey { name: "heartbeat", deployment: false },
+    OwnKey { name: "lease", deployment: false },
 ];
 
 /// Returns the names of tollgate's own keys and of the policies by error: those of a deployment, or those of the settings.

@@ -1,6 +1,6 @@
 //! Resolves `redis_*`, `cache_params` and LiteLLM's variables `REDIS_*`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde_json::Value as Json;
@@ -16,6 +16,8 @@ use crate::config::{
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(5);
 const ISOLATED: [(&str, bool); 2] = [("keep", false), ("stop", true)];
 
 /// The places of a setting: a key of `router_settings`, one of `cache_params`, and a variable, in this order.
@@ -31,6 +33,7 @@ pub(super) fn resolve(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Opt
     let replicas = raw.read("redis_replicas", sink, |node, sink| read::whole(node, 1, sink));
     let stops = raw.read("when_isolated", sink, |node, sink| read::choice(node, &ISOLATED, sink));
     let own_namespace = raw.read("redis_namespace", sink, namespace);
+    let [heartbeat, lease] = times(raw, sink);
     let db = raw.read("redis_db", sink, |node, sink| read::whole::<u32>(node, 0, sink));
     let places = Places { raw, cache: cache(raw, sink) };
     if !places.are_named() {
@@ -53,7 +56,20 @@ pub(super) fn resolve(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> Opt
         namespace: own_namespace.or(cached).unwrap_or_else(|| hash_of_groups(raw)),
         replicas: replicas.unwrap_or(1),
         stops_when_isolated: stops.unwrap_or_default(),
+        heartbeat,
+        lease,
     })
+}
+
+/// Returns the heartbeat and the lease. A replica that could miss no heartbeat would lose its permits by a single delay.
+fn times(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> [Duration; 2] {
+    let [heartbeat, lease] = [("heartbeat", HEARTBEAT), ("lease", LEASE)]
+        .map(|(name, default)| raw.read(name, sink, read::positive_seconds).unwrap_or(default));
+    if lease < heartbeat * 2 {
+        sink.error(&raw.at, "`lease` must be at least twice the `heartbeat`")
+            .help("a lease of five heartbeats is the default");
+    }
+    [heartbeat, lease]
 }
 
 impl Places<'_, '_> {

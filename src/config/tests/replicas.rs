@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::{CANARY, read, read_with};
+use super::{CANARY, errors_of, read, read_with};
 use crate::config::{Config, RedisAddress, RedisServer, ReplicaSettings};
 
 const MODEL: &str = "model_list: [{model_name: g, litellm_params: {model: openai/m}}]\n";
@@ -66,6 +66,19 @@ fn the_namespace_of_replicas_is_that_of_the_groups_unless_it_is_set() {
     assert_eq!((hash.len(), &hash), (16, &named("router_settings: {redis_host: other, redis_db: 3}")));
     assert_eq!(&*named("litellm_settings: {cache_params: {type: redis, namespace: n}}"), "n");
     assert_eq!(&*named("router_settings: {redis_host: h, redis_namespace: own}"), "own");
+}
+
+#[test]
+fn the_lease_of_replicas_is_at_least_two_heartbeats() {
+    let times = |sections| {
+        let settings = settings(sections, &[]).expect("Redis is named");
+        (settings.heartbeat.as_secs_f64(), settings.lease.as_secs_f64())
+    };
+    assert_eq!(times("router_settings: {redis_host: h}"), (1.0, 5.0));
+    assert_eq!(times("router_settings: {redis_host: h, heartbeat: 0.5, lease: 1}"), (0.5, 1.0));
+    let short = format!("{MODEL}router_settings: {{redis_host: h, heartbeat: 3}}");
+    let errors = errors_of(&short, &[]).to_string();
+    assert!(errors.contains("`lease` must be at least twice the `heartbeat`"), "{errors}");
 }
 
 fn limit_keys(entries: &str) -> Vec<String> {

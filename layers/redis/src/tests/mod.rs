@@ -2,4 +2,5 @@
 
 mod differential;
 mod service;
+mod totals;
 mod world;

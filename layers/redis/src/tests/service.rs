@@ -14,7 +14,7 @@ use crate::{RedisLedger, RedisLedgerConfig, RedisLedgerError, Servers};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ledger(server: &RedisServer) -> RedisLedger {
+pub(super) fn ledger(server: &RedisServer) -> RedisLedger {
     let servers = Servers::single(&server.url()).expect("a valid URL");
     RedisLedger::new(servers, RedisLedgerConfig::new("tests"))
 }
