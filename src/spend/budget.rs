@@ -22,7 +22,7 @@ struct State {
     limit: BudgetLimit,
     /// The nanodollars that this process has spent in the present period.
     nanodollars: u64,
-    /// Those that other replicas have spent in it, as far as is known.
+    /// The nanodollars that other replicas have spent in it, as far as is known.
     others: u64,
     /// The end of the present period. None before the first use, and for a budget that is never renewed.
     ends: Option<SystemTime>,

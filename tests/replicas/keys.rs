@@ -99,7 +99,7 @@ async fn spent(gateway: &Gateway) {
     }
 }
 
-/// What one gateway spends counts for the others, for one that starts later, and after the end of all.
+/// The spending of one gateway counts for the others, for one that starts later, and after the end of all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_the_budget_of_a_client_key() {
     on_one(|program| async move {

@@ -18,7 +18,7 @@ use crate::{
 pub struct TotalsRequest {
     /// The replica that reports.
     pub replica: ReplicaId,
-    /// Its amounts.
+    /// The amounts of that replica.
     pub amounts: Vec<Amount>,
 }
 
