@@ -113,19 +113,21 @@ async fn no_name_of_litellm_reaches_an_upstream_from_a_file() {
     let expected = ["messages", "model"].into_iter().chain(OTHERS).map(str::to_owned);
     assert_eq!(sent(&upstream.calls()), expected.collect::<BTreeSet<_>>());
 
-    let checked = run(["--config", config(&yaml).to_str().unwrap(), "--check", "--accept-unsafe"]).await;
+    let path = config(&yaml);
+    let arguments = ["--config", path.to_str().unwrap(), "--check", "--accept-unsafe"];
+    let checked = run(arguments).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    // The text has the first of each kind.
+    let report: Value =
+        serde_json::from_str(&run(arguments.into_iter().chain(["--json"])).await.stdout).unwrap();
+    let warnings = report["warnings"].as_array().unwrap().iter();
+    let messages: Vec<_> = warnings.map(|warning| warning["message"].as_str().unwrap()).collect();
     for name in unserved.iter().chain(&CREDENTIALS) {
-        let told = checked
-            .stderr
-            .lines()
-            .any(|line| line.starts_with("warning[") && line.contains(&format!("`{name}`")));
+        let told = messages.iter().any(|message| message.contains(&format!("`{name}`")));
         assert!(told, "nothing is reported of {name}");
     }
-    assert!(
-        checked.stderr.contains("`AbCd***`") && !checked.stderr.contains("AbCd1"),
-        "a key that is a secret"
-    );
+    let shown = format!("{report}{}", checked.stderr);
+    assert!(shown.contains("`AbCd***`") && !shown.contains("AbCd1"), "a key that is a secret");
     let others = "not parameters of OpenAI, sent upstream as they are: chat_template_kwargs, frobnicate, min_p, \
                   stop_token_ids, top_k\n";
     assert_eq!(checked.stdout.matches(others).count(), 1, "{}", checked.stdout);
