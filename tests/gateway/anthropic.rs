@@ -295,26 +295,6 @@ async fn one_group_of_both_dialects_survives_the_failure_of_each() {
 }
 
 #[tokio::test]
-async fn anthropic_prompts_that_are_too_long_and_refusals_use_their_own_fallbacks() {
-    let too_long = error(400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum");
-    let context = case("m: a; f: b", "a").always("a", too_long);
-    let context = context.settings("num_retries: 0, context_window_fallbacks: [{m: [f]}]");
-    context.ask().await.answered_by("b").calls("a:1 b:1");
-    for refused in [
-        error(400, "invalid_request_error", "Output blocked by content filtering policy"),
-        Reply::json(
-            200,
-            &json!({"id": "i", "type": "message", "role": "assistant", "model": "m", "content": [],
-            "stop_reason": "refusal", "usage": {"input_tokens": 1, "output_tokens": 0}}),
-        ),
-    ] {
-        let policy = case("m: a; f: b", "a").always("a", refused);
-        let policy = policy.settings("num_retries: 0, content_policy_fallbacks: [{m: [f]}]");
-        policy.ask().await.answered_by("b").calls("a:1 b:1");
-    }
-}
-
-#[tokio::test]
 async fn anthropic_streams_are_continued_between_the_dialects() {
     let half = start().and(words(&["one ", "two "])).then(Part::Cut);
     let there = case("m: a b", "a").first("a").always("a", half);

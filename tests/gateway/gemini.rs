@@ -11,7 +11,7 @@ use crate::support::{
     reply::{Part, Reply},
 };
 
-const GEMINI: &str = "custom_llm_provider: gemini";
+pub(super) const GEMINI: &str = "custom_llm_provider: gemini";
 
 fn response(text: &str, reason: Option<&str>) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": reason}],
@@ -19,19 +19,19 @@ fn response(text: &str, reason: Option<&str>) -> Value {
         "modelVersion": "gemini-x", "responseId": "r1"})
 }
 
-fn whole(text: &str) -> Reply {
+pub(super) fn whole(text: &str) -> Reply {
     Reply::json(200, &response(text, Some("STOP")))
 }
 
-fn words(words: &[&str]) -> Reply {
+pub(super) fn words(words: &[&str]) -> Reply {
     Reply::events(words.iter().map(|word| response(word, None).to_string()))
 }
 
-fn stream(said: &[&str]) -> Reply {
+pub(super) fn stream(said: &[&str]) -> Reply {
     words(said).and(Reply::events([response("", Some("STOP")).to_string()]))
 }
 
-fn error(status: u16, name: &str, message: &str) -> Reply {
+pub(super) fn error(status: u16, name: &str, message: &str) -> Reply {
     Reply::json(status, &json!({"error": {"code": status, "message": message, "status": name}}))
 }
 
@@ -131,15 +131,6 @@ async fn gemini_streams_without_a_reason_of_their_end_are_broken() {
     }
     let world = case("m: a", "a").always("a", Reply::json(200, &response("Hel", None))).start().await;
     world.ask().await.error(502);
-}
-
-#[tokio::test]
-async fn gemini_prompts_that_are_blocked_use_their_own_fallbacks() {
-    let blocked =
-        json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 1}});
-    let policy = case("m: a; f: b", "a").always("a", Reply::json(200, &blocked));
-    let policy = policy.settings("num_retries: 0, content_policy_fallbacks: [{m: [f]}]");
-    policy.ask().await.answered_by("b").calls("a:1 b:1");
 }
 
 #[tokio::test]

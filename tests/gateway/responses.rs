@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-const PATH: &str = "/v1/responses";
+pub(super) const PATH: &str = "/v1/responses";
 
 /// The `model_info` of a deployment that speaks Responses.
-const SPEAKS: &str = "mode: responses";
+pub(super) const SPEAKS: &str = "mode: responses";
 
 /// Returns the body of a request, with these additions.
 fn body(more: Value) -> String {
@@ -37,7 +37,7 @@ async fn stream(world: &World, mut more: Value) -> Stream {
 }
 
 /// Returns the text of a response.
-fn text(response: &Value) -> String {
+pub(super) fn text(response: &Value) -> String {
     assert_eq!(response["object"], "response", "{response}");
     let items = response["output"].as_array().unwrap().iter();
     let parts = items.flat_map(|item| item["content"].as_array().into_iter().flatten());
@@ -45,7 +45,7 @@ fn text(response: &Value) -> String {
 }
 
 /// Returns the events of a stream, after asserting their names and their numbers.
-fn events(stream: &Stream) -> Vec<Value> {
+pub(super) fn events(stream: &Stream) -> Vec<Value> {
     let events = stream.named_events();
     let numbers: Vec<_> = events.iter().map(|event| event["sequence_number"].as_u64()).collect();
     assert_eq!(numbers, (0..events.len() as u64).map(Some).collect::<Vec<_>>(), "{}", stream.text());
@@ -58,7 +58,7 @@ fn types(events: &[Value]) -> Vec<&str> {
 }
 
 /// Returns the text of a stream, after asserting that it is complete and that its last event has the same text.
-fn said(stream: &Stream) -> String {
+pub(super) fn said(stream: &Stream) -> String {
     let events = events(stream);
     let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
     let said: String = deltas.map(|event| event["delta"].as_str().unwrap()).collect();
@@ -72,7 +72,7 @@ fn event(kind: &str, number: u64, mut more: Value) -> Value {
     more
 }
 
-fn object(status: &str, more: Value) -> Value {
+pub(super) fn object(status: &str, more: Value) -> Value {
     let mut object = json!({"id": "resp_up", "object": "response", "created_at": 7, "status": status,
         "model": "gpt-x", "error": null, "incomplete_details": null, "output": [], "usage": null,
         "parallel_tool_calls": true, "tool_choice": "auto", "tools": []});
@@ -81,7 +81,7 @@ fn object(status: &str, more: Value) -> Value {
 }
 
 /// Returns a complete response of a server that speaks Responses.
-fn response(text: &str) -> Value {
+pub(super) fn response(text: &str) -> Value {
     let part = json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []});
     let item = json!({"type": "message", "id": "msg_up", "role": "assistant", "status": "completed", "content": [part]});
     let usage = json!({"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
@@ -90,7 +90,7 @@ fn response(text: &str) -> Value {
 }
 
 /// Returns the events before the first content.
-fn begin() -> Reply {
+pub(super) fn begin() -> Reply {
     let item = json!({"type": "message", "id": "msg_up", "role": "assistant", "status": "in_progress", "content": []});
     Reply::named_events([
         event("response.created", 0, json!({"response": object("in_progress", json!({}))})),
@@ -99,14 +99,14 @@ fn begin() -> Reply {
     ])
 }
 
-fn word(word: &str, number: u64) -> Reply {
+pub(super) fn word(word: &str, number: u64) -> Reply {
     let place =
         json!({"item_id": "msg_up", "output_index": 0, "content_index": 0, "delta": word, "logprobs": []});
     Reply::named_events([event("response.output_text.delta", number, place)])
 }
 
 /// Returns a whole stream of one word.
-fn pieces(text: &str) -> Reply {
+pub(super) fn pieces(text: &str) -> Reply {
     let end = event("response.completed", 4, json!({"response": response(text)}));
     begin().and(word(text, 3)).and(Reply::named_events([end]))
 }
@@ -389,13 +389,6 @@ async fn fallbacks_of_responses_lead_over_the_dialects() {
     assert_eq!(said(&stream(&world, json!({})).await), "c");
     assert_eq!(text(&send(&world, json!({})).await.json()), "c");
     assert_eq!(world.each("a b c"), [2, 2, 2]);
-    let long = Case::of("m: a; f: b").always("a", say::context_window());
-    let world = long.settings("num_retries: 0, context_window_fallbacks: [{m: [f]}]").start().await;
-    assert_eq!(text(&send(&world, json!({})).await.json()), "b");
-    let filtered = object("incomplete", json!({"incomplete_details": {"reason": "content_filter"}}));
-    let policy = Case::of("m: a; f: b").info("a", SPEAKS).always("a", Reply::json(200, &filtered));
-    let world = policy.settings("num_retries: 0, content_policy_fallbacks: [{m: [f]}]").start().await;
-    assert_eq!(text(&send(&world, json!({})).await.json()), "b");
 }
 
 #[tokio::test]

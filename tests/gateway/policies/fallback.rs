@@ -210,7 +210,7 @@ async fn a_stream_falls_back_before_its_first_word() {
 }
 
 /// A success whose only content is that a filter removed it.
-fn filtered(reason: &str) -> Reply {
+pub(super) fn filtered(reason: &str) -> Reply {
     let message = json!({"role": "assistant", "content": null});
     Reply::json(
         200,

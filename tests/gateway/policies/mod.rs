@@ -8,6 +8,7 @@ mod fallback;
 mod fallback_forms;
 mod limits;
 mod more;
+mod operations;
 mod random;
 mod retry;
 mod set_up;
