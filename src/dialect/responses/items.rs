@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{INPUT, REDACTED, SIGNATURE, parts};
+use super::{INPUT, REDACTED, SIGNATURE, object::REASONING, parts};
 use crate::dialect::{
     conversation::{Content, Conversation, Part, Refusal, Role},
     json::{self, Json, Text},
@@ -15,6 +15,8 @@ use crate::dialect::{
 struct Item<'a> {
     #[serde(borrow)]
     r#type: Option<Text<'a>>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
     #[serde(borrow)]
     role: Option<Text<'a>>,
     #[serde(borrow)]
@@ -65,10 +67,13 @@ fn add<'a>(into: &mut Conversation<'a>, mut item: Item<'a>) -> Result<(), Refusa
         "function_call" => into.push(Role::Assistant, vec![call(item)?]),
         "function_call_output" => into.push(Role::User, vec![result(item)?]),
         "reasoning" => into.push(Role::Assistant, thinking(item).map(Part::new).into_iter().collect()),
+        // Vercel's AI SDK refers to the reasoning before a tool call, unless it is configured otherwise.
+        "item_reference" if item.id.is_some_and(|id| id.starts_with(REASONING)) => {}
         "item_reference" => {
             return Err(Refusal::new(
                 INPUT,
-                "The items of this model's responses are not stored: send the item in place of its id.",
+                "The items of this model's responses are not stored: send the item in place of its id, as clients do \
+                 with `store: false`.",
             ));
         }
         known if SERVER_TOOLS.contains(&known) => {}

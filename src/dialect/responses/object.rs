@@ -106,10 +106,13 @@ struct Incomplete {
     reason: &'static str,
 }
 
+/// The prefix of the ids of reasoning.
+pub(super) const REASONING: &str = "rs_";
+
 impl Item {
     /// Returns reasoning without a summary, for the last characters of its id.
     pub(super) fn reasoning(id: &str, encrypted_content: Option<String>) -> Self {
-        Self::Reasoning { id: format!("rs_{id}"), summary: Vec::new(), encrypted_content }
+        Self::Reasoning { id: format!("{REASONING}{id}"), summary: Vec::new(), encrypted_content }
     }
 
     pub(super) fn id(&self) -> &str {

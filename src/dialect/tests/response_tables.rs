@@ -32,7 +32,18 @@ pub(super) static REQUEST: &[Feature] = &[
     ),
     row(&["`reasoning` of other models, sent back"], Dropped, "only their vendor can read it", CHAT),
     row(&["items of tools that ran at OpenAI"], Dropped, "the text of the response is about them", ITEMS),
-    row(&["`item_reference`"], Refused, "also with `drop_params`", "responses: an item that is stored"),
+    row(
+        &["item_reference, to reasoning"],
+        Dropped,
+        "it is not stored",
+        "responses: a reference to reasoning",
+    ),
+    row(
+        &["`item_reference`, to other items"],
+        Refused,
+        "also with `drop_params`",
+        "responses: an item that is stored",
+    ),
     row(
         &["other items"],
         Refused,
