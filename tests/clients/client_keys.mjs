@@ -1,29 +1,11 @@
 // The official npm client with keys of clients: `client_keys.mjs http://HOST:PORT/v1`. client_keys.py starts the gateway.
 
 import OpenAI from "openai";
+import { check, fails } from "./claims.mjs";
 
 const messages = [{ role: "user", content: "hello" }];
 const client = (apiKey) => new OpenAI({ baseURL: process.argv[2], apiKey, maxRetries: 0, timeout: 30_000 });
 const chat = (key, model = "chat") => client(key).chat.completions.create({ model, messages });
-
-// Prints a claim that holds, and ends the program for another.
-function check(what, holds) {
-  if (!holds) {
-    console.error(`not ok - ${what}`);
-    process.exit(1);
-  }
-  console.log(`ok - ${what}`);
-}
-
-// Returns the error of a call.
-async function fails(call) {
-  try {
-    await call;
-  } catch (error) {
-    return error;
-  }
-  return check("the call fails", false);
-}
 
 const unknown = await fails(chat("key-unknown"));
 check("an unknown key is a 401", unknown instanceof OpenAI.AuthenticationError && unknown.code === "invalid_api_key");

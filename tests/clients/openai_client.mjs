@@ -2,18 +2,10 @@
 // It lists the models, completes, streams, calls for responses, leaves a stream, and meets an error.
 
 import OpenAI from "openai";
+import { check } from "./claims.mjs";
 
 const client = new OpenAI({ baseURL: process.argv[2], apiKey: "any", maxRetries: 0, timeout: 30_000 });
 const messages = [{ role: "user", content: "what llm are you" }];
-
-// Says what held; ends everything when it did not.
-function check(what, holds) {
-  if (!holds) {
-    console.error(`not ok - ${what}`);
-    process.exit(1);
-  }
-  console.log(`ok - ${what}`);
-}
 
 const models = [];
 for await (const model of client.models.list()) models.push(model.id);

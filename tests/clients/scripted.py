@@ -13,6 +13,8 @@ class ScriptedUpstream(http.server.BaseHTTPRequestHandler):
     """An upstream that replies with complete bodies."""
 
     protocol_version = "HTTP/1.1"
+    # Else a body waits 40 ms for the acknowledgement of its head.
+    disable_nagle_algorithm = True
 
     def reply(self, text, kind="application/json", status=200):
         body = text.encode()
@@ -31,6 +33,16 @@ def check(what, holds):
     if not holds:
         sys.exit(f"not ok - {what}")
     print(f"ok - {what}")
+
+
+def raises(what, error, call):
+    """Returns the error of a call, which must have this type."""
+    try:
+        call()
+    except error as raised:
+        check(f"{what} is a {type(raised).__name__}", True)
+        return raised
+    sys.exit(f"not ok - {what} is no {error.__name__}")
 
 
 @contextlib.contextmanager
