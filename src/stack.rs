@@ -156,6 +156,7 @@ fn deployment(
     state: &State,
 ) -> Result<impl DeploymentStack + use<>, InvalidTarget> {
     let upstreams = deployment::upstream::DialectUpstreams::new(state.upstream(d, settings), d, settings);
+    let encoder = Encoder::new(d)?.beside_gemini(d, settings.has_gemini);
     // The token meters need the usage of a stream, which an upstream sends only on request.
     let include_usage = provider::requests_usage(d, settings.needs_usage);
     let origin = Arc::new(Origin::of(d, &state.metrics));
@@ -184,7 +185,7 @@ fn deployment(
         .layer(RecordAttempt::layer(origin)) // outside Timeout: a timeout is counted, and names its deployment
         .layer(TimeoutLayer::new(deployment::settings::attempt(settings, d))) // attempt limit or deadline, the shorter
         .layer(peek) // holds a stream until its first content: an error before it can be retried
-        .service(Deployed::new(Encoder::new(d)?, include_usage, upstreams)); // encodes and sends
+        .service(Deployed::new(encoder, include_usage, upstreams)); // encodes and sends
     Ok(deployment)
 }
 

@@ -423,6 +423,8 @@ pub struct Settings {
     pub max_held_events: usize,
     /// True if the usage of all streams is requested: for a client key with a limit of tokens or a budget, or for costs.
     pub needs_usage: bool,
+    /// True if a deployment is Gemini's, whose ids of tool calls contain signatures.
+    pub has_gemini: bool,
     /// `enable_pre_call_checks`: true if a request goes only to deployments that its input and its region fit.
     pub pre_call_checks: bool,
     /// `max_budget` of `litellm_settings` or `general_settings`: the budget of the whole gateway.

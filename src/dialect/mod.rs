@@ -29,6 +29,7 @@ mod write;
 
 pub(crate) use client::ClientDialect;
 pub(crate) use conversation::Refusal;
+pub(crate) use gemini::SIGNATURE;
 pub(crate) use responses::{Opened, failed};
 pub(crate) use sent::Limits;
 pub(crate) use translation::{Translation, Translator};

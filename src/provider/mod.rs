@@ -59,6 +59,8 @@ pub(crate) struct Encoder {
     patterns: Option<Arc<(Pattern, Pattern)>>,
     defaults: Arc<[(Arc<str>, Arc<str>)]>,
     parameters: Option<Arc<ParameterRules>>,
+    /// True if ids of tool calls may have signatures of Gemini's, which this deployment would not take.
+    leaves_out_signatures: bool,
     /// The URL of each operation, in the order of [`Operation`].
     uris: [Uri; 6],
     headers: HeaderMap,
@@ -79,6 +81,7 @@ impl Encoder {
                 None => deployment.defaults.as_slice().into(),
             },
             parameters: deployment.parameters.clone(),
+            leaves_out_signatures: false,
             uris: [
                 uri(target, Operation::Chat)?,
                 uri(target, Operation::Completions)?,
@@ -89,6 +92,13 @@ impl Encoder {
             ],
             headers: headers(target)?,
         })
+    }
+
+    /// Leaves out the signatures in ids of tool calls, if they are of a configuration with Gemini's deployments and this is
+    /// not one of them.
+    pub(crate) fn beside_gemini(mut self, deployment: &Deployment, has_gemini: bool) -> Self {
+        self.leaves_out_signatures = has_gemini && deployment.target.vendor.provider != Provider::Gemini;
+        self
     }
 
     /// Makes the target of each request its path and query alone (the origin form of RFC 9112), for a client that
@@ -119,6 +129,12 @@ impl Encoder {
             true => prompt.payload_with_usage(model, &self.defaults),
             false => prompt.payload(model, &self.defaults),
         };
+        self.request_of(prompt, body)
+    }
+
+    /// Returns the request for a body of the client's dialect.
+    fn request_of(&self, prompt: &ParsedRequest, body: SplicedBody) -> Request<SplicedBody> {
+        let body = if self.leaves_out_signatures { body.without_signatures() } else { body };
         self.request(prompt.info.operation, body)
     }
 
@@ -156,7 +172,7 @@ impl Encoder {
         let filled = self.filled(prompt);
         let model = filled.as_deref().unwrap_or(&self.model);
         let defaults: Vec<_> = self.defaults.iter().filter(|(name, _)| is_sent(name)).cloned().collect();
-        self.request(prompt.info.operation, prompt.payload(model, &defaults))
+        self.request_of(prompt, prompt.payload(model, &defaults))
     }
 
     /// Returns the first parameter of the request that the deployment refuses.

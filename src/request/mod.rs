@@ -6,6 +6,7 @@ mod context;
 mod frames;
 mod keys;
 mod parameters;
+mod signatures;
 mod splice;
 mod spliced_body;
 mod tags;

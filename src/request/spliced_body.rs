@@ -51,6 +51,11 @@ impl SplicedBody {
         if self.done { 0 } else { self.slices.remaining }
     }
 
+    /// Returns the bytes that are still to be sent, in parts.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.slices.rest()
+    }
+
     /// Returns true if no byte is left to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import subprocess
 import sys
 
@@ -56,13 +57,14 @@ def config():
 
 
 class Openai:
-    """Chat completions. The first `BEGUN` events of a stream end with its first content."""
+    """Chat completions. The first `BEGUN` events of a stream end with its first content. All ids match `ID`."""
 
     BEGUN = 2
+    ID = r".{1,40}"
 
     @staticmethod
     def kind(body):
-        if body.get("tools") and not any(message["role"] == "tool" for message in body["messages"]):
+        if body.get("tools") and body["messages"][-1]["role"] != "tool":
             return "tool"
         if body["messages"][-1]["role"] == "assistant":
             return "rest"
@@ -113,11 +115,12 @@ class Own(Openai):
     """Responses."""
 
     BEGUN = 4
+    ID = r".{1,64}"
 
     @staticmethod
     def kind(body):
-        items = body["input"] if isinstance(body["input"], list) else []
-        if body.get("tools") and not any(item.get("type") == "function_call_output" for item in items):
+        last = body["input"][-1] if isinstance(body["input"], list) else {}
+        if body.get("tools") and last.get("type") != "function_call_output":
             return "tool"
         return "json" if body.get("text", {}).get("format", {}).get("type", "text") != "text" else "text"
 
@@ -187,12 +190,12 @@ class Claude:
     """Messages."""
 
     BEGUN = 4
+    ID = r"[a-zA-Z0-9_-]+"
 
     @staticmethod
     def kind(body):
-        blocks = [block for message in body["messages"] if isinstance(message["content"], list)
-                  for block in message["content"]]
-        if body.get("tools") and not any(block["type"] == "tool_result" for block in blocks):
+        last = body["messages"][-1]["content"]
+        if body.get("tools") and not (isinstance(last, list) and last[0]["type"] == "tool_result"):
             return "tool"
         if body["messages"][-1]["role"] == "assistant":
             return "rest"
@@ -250,11 +253,11 @@ class Gemini:
     """`generateContent`."""
 
     BEGUN = 1
+    ID = r".+"
 
     @staticmethod
     def kind(body):
-        parts = [part for content in body["contents"] for part in content["parts"]]
-        if body.get("tools") and not any("functionResponse" in part for part in parts):
+        if body.get("tools") and "functionResponse" not in body["contents"][-1]["parts"][0]:
             return "tool"
         if body["contents"][-1]["role"] == "model":
             return "rest"
@@ -270,7 +273,7 @@ class Gemini:
 
     @classmethod
     def parts(cls, kind, body):
-        call = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}
+        call = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}, "thoughtSignature": "aA+/" * 30 + "Eg=="}
         content = [call] if kind == "tool" else [{"text": piece} for piece in pieces(kind)]
         thinks = body.get("generationConfig", {}).get("thinkingConfig", {}).get("includeThoughts")
         return [{"text": THOUGHT, "thought": True}, *content] if thinks else content
@@ -310,6 +313,8 @@ class Upstream(ScriptedUpstream):
         if path.endswith("/embeddings"):
             return self.reply(json.dumps(embeddings(body)))
         dialect = {"responses": Own, "completions": Openai, "messages": Claude}.get(path.rpartition("/")[2], Gemini)
+        if not all(re.fullmatch(dialect.ID, one) for one in ids(body)):
+            return self.reply(json.dumps(dialect.error(400)), status=400)
         if path.startswith("/too-long/"):
             error = {"message": "This model's maximum context length is 5 tokens.", "code": "context_length_exceeded"}
             return self.reply(json.dumps({"error": error}), status=400)
@@ -342,6 +347,16 @@ class Upstream(ScriptedUpstream):
             return (f"event: {event['type']}\n" if named else "") + f"data: {data}\n\n"
 
         self.reply("".join(map(lines, events)), "text/event-stream")
+
+
+def ids(value):
+    """Returns the ids of tool calls in a body, and those of items."""
+    if isinstance(value, list):
+        return [one for part in value for one in ids(part)]
+    if not isinstance(value, dict):
+        return []
+    own = [value[name] for name in ["id", "call_id", "tool_call_id", "tool_use_id"] if isinstance(value.get(name), str)]
+    return own + ids(list(value.values()))
 
 
 def embeddings(body):

@@ -101,6 +101,17 @@ def continues(name, client, vendor):
     check(f"{name}: a stream that {vendor} broke is continued", (said, reasons) == ("Hello", ["stop"]))
 
 
+def hands_over(name, client):
+    """Has the vendors take turns in one conversation: each receives the tool calls of those before."""
+    turns = list(QUESTION)
+    for vendor in [*VENDORS, *VENDORS]:
+        _, whole, message = complete(client, f"only-{vendor}", tools=[TOOL], messages=turns)
+        seen = whole[1] or whole[2]
+        check(f"{name}: {vendor} continues the conversation", seen in ("Hello", [("weather", {"city": "Oslo"})]))
+        results = [{"role": "tool", "tool_call_id": call.id, "content": "rain"} for call in message.tool_calls or []]
+        turns += [message.to_dict(), *results, *QUESTION]
+
+
 def errors(name, client):
     kinds = {400: openai.BadRequestError, 401: openai.AuthenticationError, 404: openai.NotFoundError,
              429: openai.RateLimitError, 500: openai.InternalServerError}
@@ -124,6 +135,7 @@ for name, client in CLIENTS.items():
             talks(name, client, group, vendor)
         parses(name, client, f"only-{vendor}")
         continues(name, client, vendor)
+    hands_over(name, client)
     errors(name, client)
 vectors = CLIENTS["AzureOpenAI"].embeddings.create(model="openai", input=["a", "b"]).data
 check("AzureOpenAI: embeddings are served", [vector.embedding for vector in vectors] == [[0.25, -0.5]] * 2)

@@ -4,11 +4,16 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    answers as say,
-    case::Case,
-    client::request,
-    reply::{Part, Reply},
+use crate::{
+    anthropic::{self as claude, CLAUDE},
+    messages,
+    responses::{self, SPEAKS},
+    support::{
+        answers as say,
+        case::Case,
+        client::request,
+        reply::{Part, Reply},
+    },
 };
 
 pub(super) const GEMINI: &str = "custom_llm_provider: gemini";
@@ -146,6 +151,50 @@ async fn fallbacks_lead_from_anthropic_to_gemini_to_openai() {
     assert_eq!(asked.world.upstream("a").only().target, "/v1/messages");
     assert!(asked.world.upstream("b").only().target.ends_with(":generateContent"));
     assert_eq!(asked.world.upstream("c").only().target, "/v1/chat/completions");
+}
+
+#[tokio::test]
+async fn signatures_in_ids_of_tool_calls_are_for_gemini_only() {
+    const ID: &str = "call_1__thought__aA+/==";
+    let case = case("g: a; o: b; c: d", "a").params("d", CLAUDE).info("b", SPEAKS);
+    let case = case.always("a", whole("a")).always("b", say::chat("b")).always("d", claude::message("d"));
+    let world = case.start().await;
+    let function = json!({"name": "f", "arguments": "{}"});
+    let messages = json!([{"role": "assistant", "tool_calls": [{"id": ID, "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": ID, "content": ID}]);
+    for (model, deployment) in [("g", "a"), ("o", "b"), ("c", "d")] {
+        assert_eq!(
+            world.ask_with(json!({"model": model, "messages": messages})).await.status,
+            200,
+            "{deployment}"
+        );
+    }
+    let sent = |name: &str| world.upstream(name).only().json();
+    assert_eq!(sent("a")["contents"][0]["parts"][0]["thoughtSignature"], "aA+/==");
+    let openai = &sent("b")["messages"];
+    assert_eq!(
+        (&openai[0]["tool_calls"][0]["id"], &openai[1]["tool_call_id"]),
+        (&json!("call_1"), &json!("call_1"))
+    );
+    assert_eq!(openai[1]["content"], ID, "a text is not changed");
+    assert_eq!(sent("d")["messages"][0]["content"][0]["id"], "call_1");
+
+    let input = json!([{"type": "function_call", "call_id": ID, "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": ID, "output": "x"}]);
+    world.upstream("b").becomes(Reply::json(200, &responses::response("b")));
+    let body = json!({"model": "o", "input": input}).to_string();
+    assert_eq!(world.gateway.post(responses::PATH, body).await.status, 200);
+    let sent = world.upstream("b").calls()[1].json();
+    assert_eq!(
+        (&sent["input"][0]["call_id"], &sent["input"][1]["call_id"]),
+        (&json!("call_1"), &json!("call_1"))
+    );
+
+    let block = json!({"type": "tool_use", "id": ID, "name": "f", "input": {}});
+    let body =
+        json!({"model": "c", "max_tokens": 9, "messages": [{"role": "assistant", "content": [block]}]});
+    assert_eq!(world.gateway.post(messages::PATH, body.to_string()).await.status, 200);
+    assert_eq!(world.upstream("d").calls()[1].json()["messages"][0]["content"][0]["id"], "call_1");
 }
 
 #[tokio::test]

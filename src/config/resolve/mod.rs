@@ -26,7 +26,7 @@ use std::{
 };
 
 use super::{
-    Alias, ClientKey, Config, Group, LeftOut, Unserved,
+    Alias, ClientKey, Config, Group, LeftOut, Provider, Unserved,
     error::DiagnosticSink,
     keys,
     raw::{MASTER_KEY, ModelEntry, RawConfig},
@@ -56,6 +56,10 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
     settings.budget = budgets::of_gateway(&raw, sink);
     settings.needs_usage = settings.response_cost || settings.budget.is_some() || keys.iter().any(is_metered);
+    settings.has_gemini = groups
+        .iter()
+        .flat_map(|group| &group.deployments)
+        .any(|d| d.target.vendor.provider == Provider::Gemini);
     settings.replicas = replicas::resolve(&raw, sink);
     settings::accept_unsafe(&raw, sink);
     Config {

@@ -81,6 +81,7 @@ impl Default for Settings {
             max_event_bytes: 16 << 20,
             max_held_events: 32 * MEGABYTE,
             needs_usage: false,
+            has_gemini: false,
             budget: None,
             response_cost: false,
             server_timing: false,

@@ -15,4 +15,4 @@ pub(super) use request::write;
 pub(super) use response::Reader;
 
 /// The text between the id of a call and the signature of the thinking before it.
-const SIGNATURE: &str = "__thought__";
+pub(crate) const SIGNATURE: &str = "__thought__";
