@@ -16,8 +16,22 @@ import zipfile
 
 FILE = "litellm/model_prices_and_context_window_backup.json"
 
-# The letter of each mode that takes text and is paid by tokens.
-MODES = {"chat": "c", "completion": "t", "embedding": "e", "responses": "r"}
+# The letter of each mode that is served.
+MODES = {
+    "chat": "c",
+    "completion": "t",
+    "embedding": "e",
+    "responses": "r",
+    "moderation": "m",
+    "rerank": "k",
+    "image_generation": "i",
+    "image_edit": "d",
+    "audio_transcription": "a",
+    "audio_speech": "s",
+}
+
+# The modes that may be paid by images, characters, seconds or queries: a price for tokens is not all of their cost.
+OTHER_UNITS = ["rerank", "image_generation", "image_edit", "audio_speech"]
 
 # The capabilities, from the lowest bit on: the names of `CAPABILITIES` in mod.rs.
 CAPABILITIES = [
@@ -57,6 +71,13 @@ def price(value):
         return ""
 
 
+def paid_by_tokens(model):
+    mode = model["mode"]
+    if mode == "audio_transcription":
+        return bool(model.get("input_cost_per_token") and model.get("output_cost_per_token"))
+    return mode not in OTHER_UNITS
+
+
 def line(name, model):
     prices = ["input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost"]
     prices.append("cache_creation_input_token_cost")
@@ -64,7 +85,7 @@ def line(name, model):
     largest = model.get("max_input_tokens") or model.get("max_tokens")
     columns = [name, model.get("litellm_provider", ""), MODES[model["mode"]]]
     columns += [tokens(largest), tokens(model.get("max_output_tokens"))]
-    columns += [price(model.get(name)) for name in prices]
+    columns += [price(model.get(name)) if paid_by_tokens(model) else "" for name in prices]
     return "\t".join(columns + [f"{bits:x}" if bits else ""])
 
 

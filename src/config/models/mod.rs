@@ -58,15 +58,33 @@ pub enum ModelMode {
     Embedding,
     /// Responses.
     Responses,
+    /// Moderations.
+    Moderation,
+    /// Reranking.
+    Rerank,
+    /// Images.
+    ImageGeneration,
+    /// Edits of images.
+    ImageEdit,
+    /// Transcriptions and translations of speech.
+    AudioTranscription,
+    /// Speech.
+    AudioSpeech,
 }
 
 impl ModelMode {
     /// All modes, by name.
-    pub const ALL: [(&str, Self); 4] = [
+    pub const ALL: [(&str, Self); 10] = [
         ("chat", Self::Chat),
         ("completion", Self::Completion),
         ("embedding", Self::Embedding),
         ("responses", Self::Responses),
+        ("moderation", Self::Moderation),
+        ("rerank", Self::Rerank),
+        ("image_generation", Self::ImageGeneration),
+        ("image_edit", Self::ImageEdit),
+        ("audio_transcription", Self::AudioTranscription),
+        ("audio_speech", Self::AudioSpeech),
     ];
 }
 
@@ -161,6 +179,12 @@ impl Row {
                 "t" => Some(ModelMode::Completion),
                 "e" => Some(ModelMode::Embedding),
                 "r" => Some(ModelMode::Responses),
+                "m" => Some(ModelMode::Moderation),
+                "k" => Some(ModelMode::Rerank),
+                "i" => Some(ModelMode::ImageGeneration),
+                "d" => Some(ModelMode::ImageEdit),
+                "a" => Some(ModelMode::AudioTranscription),
+                "s" => Some(ModelMode::AudioSpeech),
                 _ => None,
             },
             max_input_tokens: number(3),

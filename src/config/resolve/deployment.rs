@@ -163,18 +163,7 @@ fn time_of_day(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Duration> {
 }
 
 /// The operations of LiteLLM's `mode` that are not served.
-const UNSERVED_MODES: [&str; 10] = [
-    "audio_speech",
-    "audio_transcription",
-    "batch",
-    "image_edit",
-    "image_generation",
-    "moderation",
-    "ocr",
-    "realtime",
-    "rerank",
-    "video_generation",
-];
+const UNSERVED_MODES: [&str; 4] = ["batch", "ocr", "realtime", "video_generation"];
 
 /// Warns of a model that has no operation which is served: by its `mode`, else by the names of OpenAI's models.
 fn warn_unserved_mode(entry: &ModelEntry, model: &str, sink: &mut DiagnosticSink<'_>) {
@@ -186,11 +175,8 @@ fn warn_unserved_mode(entry: &ModelEntry, model: &str, sink: &mut DiagnosticSink
         }
         return;
     }
-    let names =
-        ["dall-e-", "gpt-image-", "whisper-", "tts-", "omni-moderation-", "text-moderation-", "sora-"];
-    let spoken = model.starts_with("gpt-4o") && (model.contains("-tts") || model.contains("-transcribe"));
-    if let Some(node) =
-        entry.params.get("model").filter(|_| spoken || names.iter().any(|name| model.starts_with(name)))
+    let names = ["gpt-realtime", "sora-"];
+    if let Some(node) = entry.params.get("model").filter(|_| names.iter().any(|name| model.starts_with(name)))
     {
         sink.warning(&node.at, "the operations of this model are not served: their calls are a 404");
     }
