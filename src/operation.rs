@@ -1,4 +1,4 @@
-//! The API operations that the gateway forwards: [`Operation`].
+//! The API operations that the gateway forwards: [`Operation`], and sets of them: [`Operations`].
 
 use crate::dialect::ClientDialect;
 
@@ -17,20 +17,74 @@ pub enum Operation {
     CountTokens,
     /// `/responses`.
     Responses,
+    /// `/moderations`.
+    Moderations,
+    /// `/rerank`, in the words of Cohere and Jina.
+    Rerank,
+    /// `/images/generations`.
+    Images,
+    /// `/images/edits`.
+    ImageEdits,
+    /// `/audio/transcriptions`.
+    Transcriptions,
+    /// `/audio/translations`.
+    Translations,
+    /// `/audio/speech`.
+    Speech,
 }
 
 impl Operation {
+    /// The number of operations.
+    pub(crate) const COUNT: usize = 13;
+
     /// All operations; `ALL[operation as usize] == operation`.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens, Self::Responses];
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Responses,
+        Self::Moderations,
+        Self::Rerank,
+        Self::Images,
+        Self::ImageEdits,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+    ];
 
     /// Returns the dialect of its requests, responses and errors.
     pub(crate) const fn dialect(self) -> ClientDialect {
         match self {
-            Self::Chat | Self::Completions | Self::Embeddings => ClientDialect::Chat,
             Self::Messages | Self::CountTokens => ClientDialect::Messages,
             Self::Responses => ClientDialect::Responses,
+            _ => ClientDialect::Chat,
         }
+    }
+
+    /// Returns true if a request is never translated: it goes only to deployments that have the operation.
+    pub(crate) const fn is_passed(self) -> bool {
+        match self {
+            Self::Chat
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Messages
+            | Self::CountTokens
+            | Self::Responses => false,
+            Self::Moderations
+            | Self::Rerank
+            | Self::Images
+            | Self::ImageEdits
+            | Self::Transcriptions
+            | Self::Translations
+            | Self::Speech => true,
+        }
+    }
+
+    /// Returns true if the body of a request may be `multipart/form-data`.
+    pub(crate) const fn takes_form(self) -> bool {
+        matches!(self, Self::ImageEdits | Self::Transcriptions | Self::Translations)
     }
 
     /// Returns the path behind the version of the API.
@@ -43,6 +97,13 @@ impl Operation {
             Self::Messages => "/messages",
             Self::CountTokens => "/messages/count_tokens",
             Self::Responses => "/responses",
+            Self::Moderations => "/moderations",
+            Self::Rerank => "/rerank",
+            Self::Images => "/images/generations",
+            Self::ImageEdits => "/images/edits",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
+            Self::Speech => "/audio/speech",
         }
     }
 
@@ -56,6 +117,33 @@ impl Operation {
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
             Self::Responses => "responses",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
+            Self::Images => "images",
+            Self::ImageEdits => "image_edits",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Speech => "speech",
         }
+    }
+}
+
+/// A set of operations: those that a deployment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operations(u16);
+
+impl Operations {
+    /// All operations.
+    pub(crate) const ALL: Self = Self((1 << Operation::COUNT) - 1);
+
+    /// Returns the operations for which `has` returns true.
+    pub(crate) fn of(has: impl Fn(Operation) -> bool) -> Self {
+        let has = Operation::ALL.into_iter().filter(|operation| has(*operation));
+        Self(has.fold(0, |set, operation| set | 1 << operation as u16))
+    }
+
+    /// Returns true if the set contains the operation.
+    pub(crate) const fn contains(self, operation: Operation) -> bool {
+        self.0 >> operation as u16 & 1 == 1
     }
 }

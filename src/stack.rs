@@ -35,7 +35,7 @@ use crate::{
         request_body::ReadRequest,
     },
     gateway::Gateway,
-    group::{self, ArcService, instrument::Instrument, tags::Tagged},
+    group::{self, ArcService, eligible::Eligible, instrument::Instrument},
     provider::{self, Encoder},
     request,
     spend::PriceList,
@@ -86,7 +86,7 @@ fn tree(config: &Config, state: &State) -> Result<ArcService, InvalidTarget> {
     let router = Router::new(
         config,
         |d| deployment(limits.0, d, state),
-        |g, all| Tagged::around(g, all, |d| fitting(limits, g, state, d), |d| fitting(limits, g, state, d)),
+        |g, all| Eligible::around(g, all, |d| fitting(limits, g, state, d), |d| fitting(limits, g, state, d)),
     )?;
     let rules = FallbackRules::new(config);
     let tree = ServiceBuilder::new()

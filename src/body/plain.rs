@@ -23,7 +23,7 @@ pub(crate) struct Plain {
     total: u64,
     given: u64,
     expected: Option<u64>,
-    /// True for a compressed response, which cannot be read.
+    /// True for a response that is not read: compressed, or of any form.
     opaque: bool,
     /// The last bytes, once the response is committed.
     tail: Option<Vec<u8>>,
@@ -32,7 +32,8 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// Makes a decoder for a response of `expected` bytes; `opaque` if it is compressed.
+    /// Makes a decoder for a response of `expected` bytes; `opaque` if it is not read: compressed, or
+    /// of any form.
     pub(crate) fn new(expected: Option<u64>, opaque: bool) -> Self {
         Self { ready: ByteQueue::default(), total: 0, given: 0, expected, opaque, tail: None, charge: None }
     }

@@ -141,6 +141,11 @@ impl RunningTimeouts {
         }
     }
 
+    /// Ends the limit of the first content: the response is no stream.
+    pub(crate) const fn expect_whole(&mut self) {
+        self.first = None;
+    }
+
     /// Marks a plain response as committed: only the attempt limit applies, without evidence against the deployment,
     /// because from here on the client's reading speed counts too.
     pub(crate) fn plain(&mut self) {

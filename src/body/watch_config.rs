@@ -84,8 +84,19 @@ pub(crate) enum Expected {
     Choices,
     /// A JSON object with a list of data.
     Data,
-    /// A JSON object with a number of tokens.
-    Count,
+    /// JSON of any content.
+    Json,
+    /// Text or JSON.
+    Text,
+    /// Bytes, which are passed on from the first one on.
+    Bytes,
+}
+
+impl Expected {
+    /// Returns true for a response of any form: it is not JSON only.
+    pub(crate) const fn is_any(self) -> bool {
+        matches!(self, Self::Text | Self::Bytes)
+    }
 }
 
 /// The configuration for one response.
@@ -93,6 +104,8 @@ pub(crate) enum Expected {
 pub(crate) struct WatchConfig {
     pub(crate) peek: Arc<PeekConfig>,
     pub(crate) expected: Expected,
+    /// True if a server may ignore that a stream is requested: its complete response is passed on.
+    pub(crate) may_be_whole: bool,
     /// The dialect of the client.
     pub(crate) dialect: ClientDialect,
     /// The number of choices of a stream, if it is known.

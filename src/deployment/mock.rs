@@ -38,6 +38,7 @@ impl MockUpstream {
     fn response(&self, operation: Operation, stream: bool) -> Response<UpstreamBody> {
         match self.failure {
             Some(kind) => self.error_response(kind),
+            None if operation.is_passed() => self.passed(operation),
             None if stream && operation != Operation::Embeddings => self.stream_response(operation),
             None => respond(
                 StatusCode::OK,
@@ -45,6 +46,19 @@ impl MockUpstream {
                 vec![self.completion(operation).to_string().into()],
             ),
         }
+    }
+
+    /// Returns the response of an operation that is not about text of a model: a transcription, or a refusal, since the others
+    /// cannot be made of a text.
+    fn passed(&self, operation: Operation) -> Response<UpstreamBody> {
+        if matches!(operation, Operation::Transcriptions | Operation::Translations) {
+            let text = json!({"text": &*self.text}).to_string();
+            return respond(StatusCode::OK, "application/json", vec![text.into()]);
+        }
+        let what = operation.as_str();
+        let message = format!("A deployment with `mock_response` has no {what}: call one with an upstream.");
+        let error = ErrorObject::new(message, "invalid_request_error", "operation_not_supported");
+        respond(StatusCode::BAD_REQUEST, "application/json", vec![error.body().into()])
     }
 
     fn error_response(&self, kind: OutcomeKind) -> Response<UpstreamBody> {

@@ -254,7 +254,10 @@ impl Refusal {
 
     /// Returns the refusal of an operation.
     pub(crate) fn operation(name: &str) -> Self {
-        Self::new("model", format!("The provider of this model has chat completions only, no {name}."))
+        Self::new(
+            "model",
+            format!("The provider of this model has no {name}: call a model of another provider."),
+        )
     }
 
     /// Returns the refusal of a parameter that `drop_params` would drop.

@@ -99,6 +99,12 @@ impl InvalidRequest {
         Self::new(StatusCode::BAD_REQUEST, "invalid_json", None, message)
     }
 
+    /// Returns the 400 of a form that cannot be read.
+    pub(crate) fn form(what: &str) -> Self {
+        let message = format!("The request body is not valid multipart/form-data: {what}.");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_form", None, message)
+    }
+
     /// Returns the 400 of a syntax error at `offset` of `body`.
     pub(crate) fn at(body: &[u8], offset: usize, what: &str) -> Self {
         let before = body.get(..offset).unwrap_or(body);

@@ -14,7 +14,7 @@ impl HasOutcome for Error {
             | Self::Unauthenticated(_)
             | Self::ModelDenied(_)
             | Self::MasterKeyOnly
-            | Self::PreCall(PreCallError::Region(_))
+            | Self::PreCall(PreCallError::Region(_) | PreCallError::Operation(_))
             | Self::Operator(_)
             | Self::NoRoute { .. }
             | Self::Method(_)

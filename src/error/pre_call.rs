@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::{dialect::Refusal, operation::Operation};
+
 /// The reason why no deployment is called.
 #[derive(Clone, Debug)]
 pub(crate) enum PreCallError {
@@ -14,6 +16,8 @@ pub(crate) enum PreCallError {
     },
     /// No deployment is in this region.
     Region(Arc<str>),
+    /// No deployment has the operation.
+    Operation(Operation),
 }
 
 impl PreCallError {
@@ -22,6 +26,7 @@ impl PreCallError {
         match self {
             Self::ContextWindow { .. } => ("context_length_exceeded", "messages"),
             Self::Region(_) => ("region_not_served", "allowed_model_region"),
+            Self::Operation(_) => ("operation_not_supported", "model"),
         }
     }
 }
@@ -37,6 +42,7 @@ impl fmt::Display for PreCallError {
                 let region: String = region.chars().take(100).collect();
                 write!(f, "This model has no deployment in the region `{region}`.")
             }
+            Self::Operation(operation) => f.write_str(&Refusal::operation(operation.as_str()).message),
         }
     }
 }

@@ -48,7 +48,7 @@ const STORED: &str = "/responses/";
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 23] = {
+static TABLE: [Row; 31] = {
     use RouteTarget::{Call, Metrics, Model, ModelInfo, Models, Operate, Status};
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
@@ -57,6 +57,19 @@ static TABLE: [Row; 23] = {
         row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
         row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
+        row("POST", "/moderations", Scope::CallOfModel, Route::Target(Call(Operation::Moderations))),
+        row("POST", "/rerank", Scope::CallOfModel, Route::Target(Call(Operation::Rerank))),
+        row("POST", "/images/generations", Scope::CallOfModel, Route::Target(Call(Operation::Images))),
+        row("POST", "/images/edits", Scope::CallOfModel, Route::Target(Call(Operation::ImageEdits))),
+        row(
+            "POST",
+            "/audio/transcriptions",
+            Scope::CallOfModel,
+            Route::Target(Call(Operation::Transcriptions)),
+        ),
+        row("POST", "/audio/translations", Scope::CallOfModel, Route::Target(Call(Operation::Translations))),
+        row("POST", "/audio/speech", Scope::CallOfModel, Route::Target(Call(Operation::Speech))),
+        row("POST", "/v2/rerank", Scope::Root, Route::Target(Call(Operation::Rerank))),
         row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
         row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
         row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
@@ -270,6 +283,6 @@ mod tests {
             let (method, path) = path.split_once(' ').unwrap();
             assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
         }
-        assert_eq!(help.split(", ").count(), 8);
+        assert_eq!(help.split(", ").count(), 15);
     }
 }

@@ -30,14 +30,21 @@ pub(super) fn path(base: &str, operation: Operation, model: &str, version: Optio
     format!("{deployment}{}?api-version={}", operation.path(), encoded(version))
 }
 
-/// Returns the path of the route at a model of another vendor. A resource of Foundry has all its models below `/models`.
+/// Returns the path of the route at a model of another vendor. A resource of Foundry has all its models below `/models`, but
+/// for those that rerank.
 pub(super) fn models_path(
     (foundry, base): (bool, &str),
     operation: Operation,
     version: Option<&str>,
 ) -> String {
     let base = openai::without_route(base);
-    let models = if foundry && base.is_empty() { "/models" } else { "" };
+    let is_versioned = ["/v1", "/v2"].iter().any(|version| base.ends_with(version));
+    let models = match operation {
+        Operation::Rerank if is_versioned => "",
+        Operation::Rerank => "/v1",
+        _ if foundry && base.is_empty() => "/models",
+        _ => "",
+    };
     let query = version.map(|version| format!("?api-version={}", encoded(version))).unwrap_or_default();
     format!("{base}{models}{}{query}", operation.path())
 }

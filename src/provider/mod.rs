@@ -34,6 +34,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     config::{BaseUrl, Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
     dialect::ClientDialect,
+    operation::Operations,
     request::{self, Operation, ParsedRequest, SplicedBody},
 };
 
@@ -42,6 +43,8 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", en
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Some servers choose the framing of a stream by this header.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// The forms of audio and of transcriptions are many.
+const ANY: HeaderValue = HeaderValue::from_static("*/*");
 /// Without this header a server may compress responses (RFC 9110, section 12.5.3), and a compressed body cannot be
 /// inspected.
 const PLAIN: HeaderValue = HeaderValue::from_static("identity");
@@ -61,8 +64,11 @@ pub(crate) struct Encoder {
     parameters: Option<Arc<ParameterRules>>,
     /// True if ids of tool calls may have signatures of Gemini's, which this deployment would not take.
     leaves_out_signatures: bool,
-    /// The URL of each operation, in the order of [`Operation`].
+    /// The URL of each operation that may be translated, in the order of [`Operation`].
     uris: [Uri; 6],
+    /// The URL of reranking, where it is not beside that of chats.
+    rerank: Option<Box<Uri>>,
+    operations: Operations,
     headers: HeaderMap,
 }
 
@@ -90,6 +96,11 @@ impl Encoder {
                 uri(target, Operation::CountTokens)?,
                 uri(target, Operation::Responses)?,
             ],
+            rerank: match target.vendor.provider {
+                Provider::Below(_) | Provider::AzureAi => Some(uri(target, Operation::Rerank)?.into()),
+                _ => None,
+            },
+            operations: operations(deployment),
             headers: headers(target)?,
         })
     }
@@ -105,17 +116,37 @@ impl Encoder {
     /// already knows the server.
     pub(crate) fn in_origin_form(mut self) -> Self {
         self.uris = self.uris.map(|uri| origin_form(&uri));
+        self.rerank = self.rerank.map(|uri| origin_form(&uri).into());
         self
     }
 
     /// Returns the URL of a route.
-    pub(crate) const fn uri(&self, operation: Operation) -> &Uri {
-        &self.uris[operation as usize]
+    pub(crate) fn uri(&self, operation: Operation) -> Uri {
+        match self.uris.get(operation as usize) {
+            Some(uri) => uri.clone(),
+            None => self.passed_uri(operation),
+        }
+    }
+
+    /// Returns the URL of an operation that is never translated: beside that of chats. Most deployments have one such
+    /// operation or none, and each URL takes memory.
+    #[cold]
+    fn passed_uri(&self, operation: Operation) -> Uri {
+        if let Some(uri) = self.rerank.as_deref().filter(|_| operation == Operation::Rerank) {
+            return uri.clone();
+        }
+        let [chat, ..] = &self.uris;
+        let root = chat.path().strip_suffix(Operation::Chat.path()).unwrap_or_default();
+        let query = chat.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = chat.clone().into_parts();
+        parts.path_and_query = PathAndQuery::try_from(format!("{root}{}{query}", operation.path())).ok();
+        // A part of a valid URL and the path of an operation are a valid URL.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 
     /// Returns the URL of a route and the headers of a request without a body. Secret values are marked sensitive.
     pub(crate) fn head(&self, operation: Operation) -> (Uri, HeaderMap) {
-        (self.uri(operation).clone(), self.headers.clone())
+        (self.uri(operation), self.headers.clone())
     }
 
     /// Returns the request with the model name and the default parameters of this deployment. With `usage`, a stream
@@ -165,6 +196,30 @@ impl Encoder {
     /// have the same name there.
     pub(crate) fn encode_response(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
         self.encode_with(prompt, |name| openai::RESPONSE_PARAMETERS.contains(&name))
+    }
+
+    /// Returns true if the deployment has the operation.
+    pub(crate) const fn has(&self, operation: Operation) -> bool {
+        self.operations.contains(operation)
+    }
+
+    /// Returns the request of an operation that is never translated. The rules for parameters are about those of chats.
+    pub(crate) fn encode_passed(&self, prompt: &ParsedRequest) -> Request<SplicedBody> {
+        let mut request = match &prompt.info.form {
+            None => self.encode_with(prompt, |_| true),
+            Some(form) => {
+                let filled = self.filled(prompt);
+                let model = filled.as_deref().unwrap_or(&self.model);
+                let body = prompt.form_payload(form, model, &self.defaults);
+                let mut request = self.request(prompt.info.operation, body);
+                request.headers_mut().insert(header::CONTENT_TYPE, form.content_type.clone());
+                request
+            }
+        };
+        if request.headers().get(header::ACCEPT) == Some(&ACCEPT) {
+            request.headers_mut().insert(header::ACCEPT, ANY);
+        }
+        request
     }
 
     /// Returns the request in the dialect of the client, with the parameters of the deployment that `is_sent`.
@@ -292,6 +347,23 @@ pub(crate) fn supports_include_usage(target: &Target) -> bool {
             Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
             Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
         }
+}
+
+/// Returns the operations that a deployment has. Where a server may lack one of OpenAI's, the server decides.
+pub(crate) fn operations(deployment: &Deployment) -> Operations {
+    if deployment.mock.is_some() {
+        return Operations::ALL;
+    }
+    let provider = deployment.target.vendor.provider;
+    let is_openais = !is_translated(deployment);
+    Operations::of(|operation| match operation {
+        Operation::Completions => is_openais || provider == Provider::Ollama,
+        Operation::Embeddings => !matches!(provider, Provider::Anthropic(_)),
+        Operation::Moderations => is_openais && provider != Provider::Azure,
+        // A server of text embeddings at Hugging Face has a form of its own.
+        Operation::Rerank => is_openais && !matches!(provider, Provider::Azure | Provider::HuggingFace),
+        _ => is_openais || !operation.is_passed(),
+    })
 }
 
 fn base(target: &Target) -> &str {

@@ -40,21 +40,27 @@ pub(super) fn versioned(base: &str, operation: Operation) -> String {
     format!("{root}/v1{}", operation.path())
 }
 
-/// Returns the path of a route below `root`, which replaces an empty path and those of the vendor's native API.
+/// Returns the path of a route below `root`, which replaces an empty path and those of the vendor's native API. Reranking is
+/// a part of Cohere's native API, the only one with such a root.
 pub(super) fn below(root: &str, base: &str, operation: Operation) -> String {
     const NATIVE: [&str; 5] = ["", "/v1", "/v1beta", "/v2", "/v2/chat"];
     let base = without_route(base);
-    let base = if NATIVE.contains(&base) { root } else { base };
-    format!("{base}{}", operation.path())
+    let is_known = base == root || NATIVE.contains(&base);
+    if is_known && operation == Operation::Rerank {
+        return format!("/v2{}", operation.path());
+    }
+    format!("{}{}", if is_known { root } else { base }, operation.path())
 }
 
 /// Returns the base without a route at its end. Users often configure the full URL of one route; the other routes
 /// have the same base.
 pub(super) fn without_route(base: &str) -> &str {
     // `/completions` is a suffix of `/chat/completions`, so it comes last.
-    let operations = [Operation::Chat, Operation::Embeddings, Operation::Completions, Operation::Responses];
-    operations
-        .iter()
+    let others = [Operation::Chat, Operation::Embeddings, Operation::Completions, Operation::Responses];
+    let passed = Operation::ALL.into_iter().filter(|operation| operation.is_passed());
+    others
+        .into_iter()
+        .chain(passed)
         .find_map(|operation| base.strip_suffix(operation.path()))
         .unwrap_or(base)
         .trim_end_matches('/')

@@ -44,6 +44,27 @@ impl BodyFrames {
         one.into_iter().chain(many.into_iter().flatten().map(|(frame, part)| frame.slice(part)))
     }
 
+    /// Returns the bytes of `range`; they are copied only if `range` spans more than one frame.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `range` is not within the body.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        let frames = match self {
+            Self::One(bytes) => return Cow::Borrowed(&bytes[range]),
+            Self::Many(frames) => frames,
+        };
+        let mut parts = within(frames, range.clone()).map(|(frame, part)| &frame[part]);
+        let first = parts.next().unwrap_or_default();
+        if first.len() == range.len() {
+            return Cow::Borrowed(first);
+        }
+        let mut copy = Vec::with_capacity(range.len());
+        copy.extend_from_slice(first);
+        parts.for_each(|part| copy.extend_from_slice(part));
+        Cow::Owned(copy)
+    }
+
     /// Returns the text of `range`; it is copied only if `range` spans more than one frame. Invalid UTF-8, which no parsed
     /// body contains, is replaced.
     ///
@@ -51,19 +72,10 @@ impl BodyFrames {
     ///
     /// Panics if `range` is not within the body.
     pub(crate) fn text(&self, range: Range<usize>) -> Cow<'_, str> {
-        let frames = match self {
-            Self::One(bytes) => return String::from_utf8_lossy(&bytes[range]),
-            Self::Many(frames) => frames,
-        };
-        let mut parts = within(frames, range.clone()).map(|(frame, part)| &frame[part]);
-        let first = parts.next().unwrap_or_default();
-        if first.len() == range.len() {
-            return String::from_utf8_lossy(first);
+        match self.bytes(range) {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
-        let mut copy = Vec::with_capacity(range.len());
-        copy.extend_from_slice(first);
-        parts.for_each(|part| copy.extend_from_slice(part));
-        Cow::Owned(String::from_utf8_lossy(&copy).into_owned())
     }
 
     /// Returns the body in one buffer. A body of more than one frame is copied.

@@ -3,6 +3,7 @@
 mod around_call;
 mod client;
 mod context;
+mod form;
 mod frames;
 mod keys;
 mod parameters;
@@ -23,6 +24,7 @@ pub(crate) use around_call::{AroundCall, BeginCall, EndCall};
 pub(crate) use client::{Client, GroupNames};
 pub(crate) use context::RequestContext;
 pub(crate) use context::{attempts, deadline, whole};
+pub(crate) use form::Form;
 pub(crate) use frames::BodyFrames;
 pub(crate) use keys::TopLevelKeys;
 pub(crate) use parameters::renamed;
@@ -120,8 +122,33 @@ pub(crate) struct RequestInfo {
     pub prompt_tokens: u64,
     /// The parts that only a request in Anthropic's dialect has.
     pub messages: Option<Box<MessagesInfo>>,
+    /// The frame of a body in `multipart/form-data`; `None` for JSON.
+    pub form: Option<Box<Form>>,
     /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, `None` if neither is set.
     pub output_tokens: Option<u64>,
+}
+
+impl RequestInfo {
+    /// Returns the info of an operation that is never translated, without content. Its output is not text of a model: no
+    /// output tokens are reserved. Images and audio reserve no input tokens either, whatever the size of their files is.
+    pub(crate) fn passed(operation: Operation, model: Arc<str>) -> Self {
+        Self {
+            operation,
+            model,
+            stream: false,
+            streams_by_default: false,
+            // There is nothing to request it by.
+            include_usage: Some(true),
+            overrides: Overrides::default(),
+            layout: Layout::default(),
+            batch: true,
+            choices: None,
+            prompt_tokens: 0,
+            messages: None,
+            form: None,
+            output_tokens: Some(0),
+        }
+    }
 }
 
 /// The parts that only a request in Anthropic's dialect has.

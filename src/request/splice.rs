@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{BodyFrames, Layout, ParsedRequest, SplicedBody};
 
 /// A parameter: its name, and its value as JSON text.
-type Parameter = (Arc<str>, Arc<str>);
+pub(super) type Parameter = (Arc<str>, Arc<str>);
 
 const STREAM_OPTIONS: &str = "stream_options";
 const MESSAGES: &str = "messages";
@@ -94,7 +94,7 @@ impl ParsedRequest {
     }
 }
 
-fn named<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
+pub(super) fn named<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
     parameters.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
 }
 
@@ -130,7 +130,7 @@ fn quote(text: &str, into: &mut String) {
 }
 
 /// The edits of a body. All new text is written into one buffer, which costs one allocation.
-struct Splice<'a> {
+pub(super) struct Splice<'a> {
     bytes: &'a BodyFrames,
     layout: &'a Layout,
     /// The ranges of the body to remove, each with the range of `new` that replaces it.
@@ -139,7 +139,7 @@ struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    fn new(bytes: &'a BodyFrames, layout: &'a Layout) -> Self {
+    pub(super) fn new(bytes: &'a BodyFrames, layout: &'a Layout) -> Self {
         let mut edits = Vec::with_capacity(layout.cuts.len() + 4);
         edits.extend(layout.cuts.iter().map(|cut| (cut.clone(), 0..0)));
         Self { bytes, layout, edits, new: String::with_capacity(128) }
@@ -161,13 +161,18 @@ impl<'a> Splice<'a> {
         self.edits.push((old, from..self.new.len()));
     }
 
+    /// Replaces a range by this text.
+    pub(super) fn edit(&mut self, old: Range<usize>, text: &str) {
+        let from = self.new.len();
+        self.new.push_str(text);
+        self.edits.push((old, from..self.new.len()));
+    }
+
     /// Replaces every value with this name, because upstreams differ in which of two counts.
     fn replace(&mut self, name: &str, value: &str) {
         let layout = self.layout;
         for (_, range) in layout.keys.iter().filter(|(key, _)| *key == name && name != "model") {
-            let from = self.new.len();
-            self.new.push_str(value);
-            self.edits.push((range.clone(), from..self.new.len()));
+            self.edit(range.clone(), value);
         }
     }
 
@@ -191,7 +196,7 @@ impl<'a> Splice<'a> {
     }
 
     /// Returns the edited body.
-    fn finish(mut self) -> SplicedBody {
+    pub(super) fn finish(mut self) -> SplicedBody {
         self.edits.sort_unstable_by_key(|(old, _)| old.start);
         let new = Bytes::from(self.new);
         let mut slices = Vec::with_capacity(2 * self.edits.len() + 1);

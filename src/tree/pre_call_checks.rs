@@ -5,8 +5,8 @@
 //! deployments there is a stack with those that remain; all of them share the meters, the health and the metrics of their
 //! deployments. A group without the setting has one stack and no check.
 //!
-//! In a group with [tag routing](crate::group::tags) a stack counts for a request only if the tags of the request choose
-//! one of its deployments, so that a request that its tagged deployments do not fit is refused for that reason.
+//! A stack counts for a request only if the request [may use](crate::group::eligible) one of its deployments, so that a
+//! request that those do not fit is refused for that reason.
 //!
 //! Hazard: the input is estimated (bytes / 4). Near a limit the estimate may be wrong in either direction.
 
@@ -17,9 +17,9 @@ use tower::{Layer, service_fn};
 use crate::{
     Error,
     body::BoxResponseFuture,
-    config::{Deployment, Group, Settings, TagRules},
+    config::{Deployment, Group, Settings},
     error::PreCallError,
-    group::{ArcService, tags::tags},
+    group::{ArcService, eligible::Eligibility},
     request::{Operation, Request},
 };
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct PreCallChecks {
     variants: Arc<[Variant]>,
-    tags: Option<Arc<TagRules>>,
+    rules: Option<Arc<Eligibility>>,
 }
 
 /// The deployments of a group in one region, or in any, with at least this context window.
@@ -59,7 +59,7 @@ impl PreCallChecks {
             let service = build(remaining.iter().map(|n| deployments[*n].clone()).collect());
             Variant { region, window, deployments: remaining, service }
         });
-        let checks = Self { variants: variants.collect(), tags: group.tags.clone() };
+        let checks = Self { variants: variants.collect(), rules: Eligibility::of(group).map(Arc::new) };
         ArcService::layer().layer(service_fn(move |request| checks.call(request)))
     }
 
@@ -75,7 +75,7 @@ impl PreCallChecks {
         let region = request.info.overrides.allowed_model_region.as_ref();
         let in_region = || {
             let there = self.variants.iter().filter(|variant| variant.region.as_ref() == region);
-            there.filter(|variant| self.tags_admit(variant, request))
+            there.filter(|variant| self.may_use(variant, request))
         };
         let tokens = input(request);
         if let Some(variant) = in_region().find(|variant| variant.window >= tokens) {
@@ -90,10 +90,9 @@ impl PreCallChecks {
         }
     }
 
-    /// Returns true if the tags of a request choose a deployment of the stack.
-    fn tags_admit(&self, variant: &Variant, request: &Request) -> bool {
-        let tags = tags(request);
-        self.tags.as_ref().is_none_or(|rules| variant.deployments.iter().any(|n| rules.admits(*n, tags)))
+    /// Returns true if the request may use a deployment of the stack.
+    fn may_use(&self, variant: &Variant, request: &Request) -> bool {
+        self.rules.as_ref().is_none_or(|rules| variant.deployments.iter().any(|n| rules.admits(*n, request)))
     }
 }
 

@@ -155,7 +155,7 @@ async fn an_unknown_path_is_404_in_openais_shape() {
     {
         gateway.get(path).await.error(404);
     }
-    gateway.post("/v1/moderations", "{}").await.error(404);
+    gateway.post("/v1/batches", "{}").await.error(404);
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn paths_of_azure_and_of_engines_call_the_model_that_they_name() {
 async fn a_refused_request_is_named_logged_and_counted_without_its_query() {
     let (_upstream, gateway) = locked().await;
     let refused = [
-        (Method::POST, "/v1/moderations?api-key=sk-in-a-query", 404, "/v1/moderations"),
+        (Method::POST, "/v1/batches?api-key=sk-in-a-query", 404, "/v1/batches"),
         (Method::GET, "/v1/chat/complete?key=sk-in-a-query", 404, "/v1/chat/complete"),
         (Method::GET, "/openai/deployments/m/chat?x=sk-in-a-query", 404, "/openai/deployments/m/chat"),
         (Method::GET, "/v1/embeddings?x=sk-in-a-query", 405, "POST"),
@@ -198,12 +198,7 @@ async fn a_refused_request_is_named_logged_and_counted_without_its_query() {
         assert!(error["message"].as_str().unwrap().contains(named), "{error}");
     }
     let said = gateway
-        .says(&[
-            "/v1/moderations",
-            "/v1/chat/complete",
-            "/openai/deployments/m/chat",
-            "/engines/m/completions",
-        ])
+        .says(&["/v1/batches", "/v1/chat/complete", "/openai/deployments/m/chat", "/engines/m/completions"])
         .await;
     assert!(!said.contains("sk-in-a-query"), "{said}");
     let metrics = request(Method::GET, "/metrics", "", &[("authorization", &format!("Bearer {KEY}"))]);

@@ -33,6 +33,7 @@ mod logs;
 mod messages;
 mod models;
 mod ollama;
+mod operations;
 mod owner;
 mod parameters;
 mod patterns;

@@ -60,6 +60,7 @@ pub(crate) fn request_for(operation: Operation, stream: bool) -> Request {
         overrides: Overrides::default(),
         layout: Layout::default(),
         messages: None,
+        form: None,
         batch: false,
         choices: Some(1),
         prompt_tokens: 1,

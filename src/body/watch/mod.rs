@@ -165,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn events_of_images_and_transcriptions_have_content_usage_and_an_end() {
+        for (kind, terminal) in [
+            ("image_generation.partial_image", false),
+            ("image_edit.completed", true),
+            ("transcript.text.delta", false),
+            ("transcript.text.done", true),
+            ("transcription.done", true),
+        ] {
+            let info =
+                chunk(&format!(r#"{{"type":"{kind}","usage":{{"input_tokens":3,"output_tokens":4}}}}"#));
+            assert!(info.content && info.terminal == terminal, "{kind}");
+            assert_eq!(info.usage.map(|usage| usage.total()), Some(7), "{kind}");
+        }
+        for kind in ["image_generation.started", "transcript.text.segment", "other.done"] {
+            let info = chunk(&format!(r#"{{"type":"{kind}"}}"#));
+            assert!(!info.content && !info.terminal, "{kind}");
+        }
+    }
+
+    #[test]
     fn roles_empty_choices_and_pings_are_not_content() {
         for json in [
             r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,

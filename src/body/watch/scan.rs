@@ -69,11 +69,21 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
     info.error |= object == "error" || kind == "error";
     info.terminal = kind == "message_stop";
     responses::note_event(&mut info, &kind, reason.as_deref());
+    note_passed(&mut info, &kind);
     if object == "response" && kind.is_empty() {
         responses::note_response(&mut info, output, reason.as_deref());
     }
     info.only_usage = no_choice && info.usage.is_some();
     Some(info)
+}
+
+/// Adds the meaning of an event of images or a transcription. OpenAI's begin with `image_generation`, `image_edit` and
+/// `transcript.text`, Mistral's with `transcription`.
+fn note_passed(info: &mut ChunkInfo, kind: &str) {
+    let is_passed = ["image_", "transcript"].iter().any(|begin| kind.starts_with(begin));
+    let is_end = is_passed && (kind.ends_with(".completed") || kind.ends_with(".done"));
+    info.content |= is_end || is_passed && kind.ends_with(".partial_image");
+    info.terminal |= is_end;
 }
 
 /// Reads the response in an event of OpenAI's Responses.

@@ -39,8 +39,8 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 pub(super) struct HeldResponse {
     parts: Parts,
     form: ResponseForm,
-    /// True for a compressed event stream.
-    opaque_stream: bool,
+    /// True for a compressed event stream, and for bytes: more of them would give no information.
+    is_unread: bool,
     /// True if the hold time has elapsed.
     overdue: bool,
 }
@@ -56,7 +56,7 @@ enum ResponseForm {
 impl HeldResponse {
     pub(super) fn of(
         head: Response<UpstreamBody>,
-        config: &WatchConfig,
+        config: &mut WatchConfig,
         mut timeouts: RunningTimeouts,
     ) -> Self {
         // The headers still contain the connection's framing, which `headers::write` removes.
@@ -70,7 +70,16 @@ impl HeldResponse {
             body = body.decompressed(&mut parts.headers);
             encoded = response::is_encoded(&parts.headers);
         }
-        let opaque_stream = encoded && is_events(&parts.headers);
+        if config.expected == Expected::Stream && config.may_be_whole && !is_events(&parts.headers) {
+            config.expected = Expected::Text;
+            timeouts.expect_whole();
+        }
+        // Not the bytes that are expected: an error, perhaps.
+        let is_text = || response::is_json(&parts.headers) || response::is_html(&parts.headers);
+        if config.expected == Expected::Bytes && is_text() {
+            config.expected = Expected::Text;
+        }
+        let is_unread = encoded && is_events(&parts.headers) || config.expected == Expected::Bytes;
         let form = if !parts.status.is_success() {
             timeouts.hold(ERROR_TIME);
             ResponseForm::Error(ActiveBody::new(Source::new(body, timeouts), Plain::new(None, true)))
@@ -80,9 +89,12 @@ impl HeldResponse {
         } else {
             let length = parts.headers.get(header::CONTENT_LENGTH);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            ResponseForm::Plain(ActiveBody::new(Source::new(body, timeouts), Plain::new(length, encoded)))
+            ResponseForm::Plain(ActiveBody::new(
+                Source::new(body, timeouts),
+                Plain::new(length, encoded || config.expected.is_any()),
+            ))
         };
-        Self { parts, form, opaque_stream, overdue: false }
+        Self { parts, form, is_unread, overdue: false }
     }
 
     /// Polls the body until the response can be committed or refused.
@@ -102,8 +114,7 @@ impl HeldResponse {
             ResponseForm::Error(active) => {
                 self.overdue || is_over(active) || active.content.total() >= ERROR_LIMIT as u64
             }
-            // More bytes of an encoded stream give no information.
-            ResponseForm::Plain(active) if self.opaque_stream && active.content.total() > 0 => true,
+            ResponseForm::Plain(active) if self.is_unread && active.content.total() > 0 => true,
             ResponseForm::Plain(active) => {
                 is_over(active)
                     || active.content.total() > HOLD_LIMIT as u64
@@ -181,12 +192,14 @@ fn plain(
         }
         None => {
             let so_far = (config.peek.classifier.success)(&parts.headers);
-            if is_events(&parts.headers) {
+            if is_events(&parts.headers) || config.expected == Expected::Bytes {
                 active.timeouts().content();
             } else {
                 active.timeouts().plain();
             }
-            response::name_json(&mut parts.headers);
+            if !config.expected.is_any() {
+                response::name_json(&mut parts.headers);
+            }
             config.begin_charge();
             active.content.commit(config.charge.clone());
             active.commit();

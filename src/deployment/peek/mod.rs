@@ -172,8 +172,11 @@ where
         let info = &request.info;
         let expected = match info.operation {
             Operation::Embeddings => Expected::Data,
-            Operation::CountTokens => Expected::Count,
+            Operation::CountTokens | Operation::Moderations | Operation::Rerank => Expected::Json,
+            Operation::Speech => Expected::Bytes,
             _ if info.stream => Expected::Stream,
+            Operation::Images | Operation::ImageEdits => Expected::Data,
+            Operation::Transcriptions | Operation::Translations => Expected::Text,
             _ => Expected::Choices,
         };
         let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
@@ -181,6 +184,7 @@ where
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
             expected,
+            may_be_whole: info.operation.is_passed(),
             dialect: info.operation.dialect(),
             choices: info.choices,
             strip_usage: self.settings.injects_usage && stream && !usage_requested,

@@ -34,6 +34,9 @@ pub(super) fn complete(
         config.charge(None);
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }
+    if config.expected.is_any() {
+        return any_form(parts, bytes, so_far, config);
+    }
     // Some upstreams send blank lines as keep-alive.
     let text = bytes.trim_ascii();
     let opens = matches!(text.first(), Some(b'{' | b'['));
@@ -49,14 +52,46 @@ pub(super) fn complete(
     match config.expected {
         _ if !has_output(&info, config.expected) => return Err(BodyError::Empty),
         Expected::Stream => return Err(BodyError::NotAStream),
-        Expected::Choices | Expected::Data | Expected::Count => name_json(&mut parts.headers),
+        Expected::Choices | Expected::Data | Expected::Json => name_json(&mut parts.headers),
+        Expected::Text | Expected::Bytes => {}
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
-    config.charge(info.usage);
-    let outcome = Usage::on(info.usage, so_far);
-    let tokens = info.usage.map(|usage| usage.tokens()).unwrap_or_default();
-    let body = Body::ended(bytes, outcome).with_tokens(tokens);
-    Ok(Response::from_parts(parts, body).into())
+    Ok(passed(parts, bytes, (info.usage, so_far), config))
+}
+
+/// Returns the response to a complete 200 of any form: only JSON is read, and only if no bytes are expected.
+fn any_form(
+    parts: Parts,
+    bytes: Bytes,
+    so_far: Outcome,
+    config: &WatchConfig,
+) -> Result<request::Response, BodyError> {
+    if bytes.is_empty() {
+        return Err(BodyError::Empty);
+    }
+    if is_html(&parts.headers) {
+        return Err(wrong_form(config));
+    }
+    let text = bytes.trim_ascii();
+    let is_json = config.expected == Expected::Text && text.starts_with(b"{");
+    let info = if is_json { ChunkInfo::read(text) } else { None };
+    if let Some(outcome) = info.and_then(|info| failure(&info, text, &parts.headers, config)) {
+        return Ok(error_in_success(parts, text, outcome, config));
+    }
+    Ok(passed(parts, bytes, (info.and_then(|info| info.usage), so_far), config))
+}
+
+/// Returns a success with its usage.
+fn passed(
+    parts: Parts,
+    bytes: Bytes,
+    (usage, so_far): (Option<Usage>, Outcome),
+    config: &WatchConfig,
+) -> request::Response {
+    config.charge(usage);
+    let tokens = usage.map(|usage| usage.tokens()).unwrap_or_default();
+    let body = Body::ended(bytes, Usage::on(usage, so_far)).with_tokens(tokens);
+    Response::from_parts(parts, body).into()
 }
 
 /// Returns the outcome of a success without output, because a content filter removed it.
@@ -69,7 +104,7 @@ const fn has_output(info: &ChunkInfo, expected: Expected) -> bool {
     match expected {
         Expected::Stream | Expected::Choices => info.content || info.finished != 0,
         Expected::Data => info.data,
-        Expected::Count => true,
+        Expected::Json | Expected::Text | Expected::Bytes => true,
     }
 }
 
@@ -170,12 +205,25 @@ pub(super) fn wrong_form(config: &WatchConfig) -> BodyError {
 
 /// Sets the content type of JSON, unless the upstream has named it: the official clients read no other.
 pub(super) fn name_json(headers: &mut HeaderMap) {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is_json = kind.len().checked_sub(4).is_some_and(|at| kind[at..].eq_ignore_ascii_case(b"json"));
-    if !is_json {
+    if !is_json(headers) {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
+}
+
+/// Returns true if the upstream has named JSON as the content type.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = media_type(headers);
+    kind.len().checked_sub(4).is_some_and(|at| kind[at..].eq_ignore_ascii_case(b"json"))
+}
+
+/// Returns true if the upstream, or a proxy on the way, has named HTML as the content type.
+pub(super) fn is_html(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case(b"text/html")
+}
+
+fn media_type(headers: &HeaderMap) -> &[u8] {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 /// Sets the content type of an event stream, unless the upstream has named it.

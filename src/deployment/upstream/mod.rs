@@ -118,7 +118,8 @@ impl Inner {
     }
 
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
-        if request.info.operation.dialect() != ClientDialect::Chat {
+        let operation = request.info.operation;
+        if operation.dialect() != ClientDialect::Chat || operation.is_passed() {
             return self.call_other(request, fresh);
         }
         if let Some(parameter) = self.encoder.refused(request) {

@@ -1,6 +1,7 @@
-//! Calls in a dialect of clients that is not OpenAI's.
+//! Calls in a dialect of clients that is not OpenAI's, and of operations that are never translated.
 //!
-//! They pass to a deployment that speaks it, and are translated for all others.
+//! The former pass to a deployment that speaks the dialect, and are translated for all others. The latter pass to a
+//! deployment that has the operation, and are refused for all others.
 
 use std::future;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::{Inner, UpstreamFuture, call_of, json_response};
 use crate::{
     dialect::ClientDialect,
+    error::{ErrorObject, PreCallError},
     request::{Operation, Request},
 };
 
@@ -17,9 +19,13 @@ impl Inner {
     /// Calls the deployment in the dialect of the request.
     #[cold]
     pub(super) fn call_other(&self, request: &Request, fresh: bool) -> UpstreamFuture {
-        let dialect = request.info.operation.dialect();
+        let operation = request.info.operation;
+        if operation.is_passed() {
+            return self.call_passed(request, fresh);
+        }
+        let dialect = operation.dialect();
         let passes = self.upstreams.speak(dialect);
-        if request.info.operation == Operation::CountTokens && !passes {
+        if operation == Operation::CountTokens && !passes {
             return estimate(request);
         }
         let encoded = match passes {
@@ -28,6 +34,18 @@ impl Inner {
             false => self.encoder.encode_untranslated(request),
         };
         self.upstreams.other(dialect).call(call_of(request, encoded, fresh))
+    }
+
+    fn call_passed(&self, request: &Request, fresh: bool) -> UpstreamFuture {
+        let operation = request.info.operation;
+        if !self.encoder.has(operation) {
+            let error = PreCallError::Operation(operation);
+            let (code, param) = error.code_and_param();
+            let object = ErrorObject::new(error.to_string(), "invalid_request_error", code).with_param(param);
+            return Box::pin(future::ready(Ok(json_response(StatusCode::BAD_REQUEST, object.body()))));
+        }
+        let encoded = self.encoder.encode_passed(request);
+        self.upstreams.openai.call(call_of(request, encoded, fresh))
     }
 }
 

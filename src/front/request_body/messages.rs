@@ -41,6 +41,7 @@ pub(super) fn info(
         overrides: overrides::of_headers(headers)?,
         layout,
         messages: Some(Box::new(MessagesInfo { headers: sent(headers), input_tokens })),
+        form: None,
         batch: false,
         choices: stream.then_some(1),
         // A count uses no tokens.

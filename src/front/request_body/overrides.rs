@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName};
+use serde::de::IgnoredAny;
 
 use super::{
     fallbacks::{self, Allowance},
@@ -33,11 +34,22 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
             parsed.take(&member.key, action, &object.value(member))?;
         }
     }
-    // Few clients send such headers, and this test costs less than four lookups.
-    if headers.keys().any(may_be_setting) {
-        parsed.take_headers(headers)?;
+    parsed.end(headers)
+}
+
+/// Parses the settings among the fields of a form: JSON, or plain text. A header overrides a field.
+///
+/// # Errors
+///
+/// [`InvalidRequest`] if a setting has an invalid value or may not be set by a request.
+pub(super) fn of_form(fields: Vec<(&str, String)>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
+    let mut parsed = ParsedOverrides::default();
+    for (name, text) in fields {
+        let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+        let value = if is_json { text } else { serde_json::Value::from(text).to_string() };
+        parsed.take(name, key_action(name), &value)?;
     }
-    Ok(Overrides { timeout: parsed.timeout.or(parsed.request_timeout), ..parsed.overrides })
+    parsed.end(headers)
 }
 
 /// Parses the settings in headers alone.
@@ -46,9 +58,7 @@ pub(super) fn read(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides
 ///
 /// [`InvalidRequest`] if a setting has an invalid value.
 pub(super) fn of_headers(headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
-    let mut parsed = ParsedOverrides::default();
-    parsed.take_headers(headers)?;
-    Ok(Overrides { timeout: parsed.timeout, ..parsed.overrides })
+    ParsedOverrides::default().end(headers)
 }
 
 /// Returns true if a header may be a setting for the gateway.
@@ -67,6 +77,15 @@ struct ParsedOverrides {
 }
 
 impl ParsedOverrides {
+    /// Returns the settings, after those in headers.
+    fn end(mut self, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
+        // Few clients send such headers, and this test costs less than four lookups.
+        if headers.keys().any(may_be_setting) {
+            self.take_headers(headers)?;
+        }
+        Ok(Overrides { timeout: self.timeout.or(self.request_timeout), ..self.overrides })
+    }
+
     /// Reads the headers, which override the body.
     fn take_headers(&mut self, headers: &HeaderMap) -> Result<(), InvalidRequest> {
         let into = &mut self.overrides;

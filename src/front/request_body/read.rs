@@ -10,7 +10,7 @@ use super::{
     layout::{self, layout},
     messages,
     overrides::{self, boolean},
-    responses,
+    passed, responses,
     scan::{self, Member, Object, ParseError},
     tolerant,
 };
@@ -95,6 +95,9 @@ pub(super) fn info(
         return Err(InvalidRequest::missing(required));
     }
     match operation.dialect() {
+        ClientDialect::Chat if operation.is_passed() => {
+            return passed::info((operation, model), headers, object, layout(object, span, commas));
+        }
         ClientDialect::Chat => {}
         ClientDialect::Messages => {
             let layout = layout::unchanged(object, span, commas);
@@ -115,6 +118,7 @@ pub(super) fn info(
         overrides: overrides::read(object, headers)?,
         layout: layout(object, span, commas),
         messages: None,
+        form: None,
         batch,
         choices: if stream && !batch { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
@@ -145,11 +149,13 @@ fn model(
 }
 
 /// Returns the parameter that an operation requires beside `model`.
-const fn required(operation: Operation) -> &'static str {
+pub(super) const fn required(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat | Operation::Messages | Operation::CountTokens => "messages",
-        Operation::Completions => "prompt",
-        Operation::Embeddings | Operation::Responses => "input",
+        Operation::Completions | Operation::Images | Operation::ImageEdits => "prompt",
+        Operation::Embeddings | Operation::Responses | Operation::Moderations | Operation::Speech => "input",
+        Operation::Rerank => "query",
+        Operation::Transcriptions | Operation::Translations => "file",
     }
 }
 

@@ -9,6 +9,7 @@ use simdutf8::basic::from_utf8;
 use super::{
     read::{CallTarget, info, read},
     scan::{MAX_KEYS, Object, Text},
+    upload::Pieces,
 };
 use crate::{
     error::InvalidRequest,
@@ -43,21 +44,6 @@ impl Reading {
         Self { scanner: Some(PushScanner::new(MAX_KEYS)), text: Some(Utf8::default()), only: None, frames }
     }
 
-    /// Reads the next frame.
-    pub(super) fn take(&mut self, frame: Bytes) {
-        if self.scanner.as_mut().is_some_and(|scanner| scanner.scan(&frame).is_none()) {
-            self.scanner = None;
-        }
-        if self.only.is_none() && self.frames.is_empty() {
-            self.only = Some(frame);
-            return;
-        }
-        if let Some(first) = self.only.take() {
-            self.keep(first);
-        }
-        self.keep(frame);
-    }
-
     fn keep(&mut self, frame: Bytes) {
         if self.text.as_mut().is_some_and(|text| text.take(&frame).is_none()) {
             self.text = None;
@@ -81,6 +67,22 @@ impl Reading {
         };
         let info = info(target, headers, &Object::new(text, &parts, close), &[])?;
         Ok(Ended::Accepted((Arc::new(info), frames)))
+    }
+}
+
+impl Pieces for Reading {
+    fn take(&mut self, frame: Bytes) {
+        if self.scanner.as_mut().is_some_and(|scanner| scanner.scan(&frame).is_none()) {
+            self.scanner = None;
+        }
+        if self.only.is_none() && self.frames.is_empty() {
+            self.only = Some(frame);
+            return;
+        }
+        if let Some(first) = self.only.take() {
+            self.keep(first);
+        }
+        self.keep(frame);
     }
 }
 

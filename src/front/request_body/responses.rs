@@ -32,6 +32,7 @@ pub(super) fn info(
         overrides: overrides(object, headers)?,
         layout,
         messages: None,
+        form: None,
         batch: false,
         choices: stream.then_some(1),
         prompt_tokens: estimate::prompt(object) + estimate::parameter(object, "instructions"),

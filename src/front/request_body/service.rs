@@ -19,6 +19,7 @@ use tower::Service;
 
 use super::{
     early,
+    form::FormReading,
     memory::{BodyMemory, BodyShare},
     read::CallTarget,
     reading::{Ended, ReadBody, Reading, read_again},
@@ -129,15 +130,9 @@ where
         let dialect = operation.dialect();
         // Written in place, as `Box::pin` would copy the future once more.
         let future = Box::write(Box::new_uninit(), async move {
-            // Boxed, because it is large: with it the future is too large for the caches of allocators.
-            let (mut share, mut reading) = (inner.memory.share(), Box::new(Reading::new()));
-            upload(&headers, body, (inner.max_body, &mut share), &mut reading).await?;
-            let target = CallTarget { operation, model };
-            let body = match reading.end(&target, &headers)? {
-                Ended::Accepted(body) => body,
-                // Boxed, because it is rare.
-                Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), &mut share)).await?,
-            };
+            let mut share = inner.memory.share();
+            let target = (CallTarget { operation, model }, headers);
+            let body = read_body(target, body, (inner.max_body, &mut share)).await?;
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
                 share.wait().await?;
             }
@@ -194,6 +189,30 @@ impl Inner {
         let midstream = overrides.midstream.unwrap_or(self.midstream);
         context.retries = overrides.num_retries.unwrap_or(self.retries);
         Request::from(ParsedRequest { midstream, ..ParsedRequest::new(bytes, info, Arc::new(context)) })
+    }
+}
+
+/// Reads a body of at most `max_body` bytes.
+async fn read_body<B>(
+    (target, headers): (CallTarget, HeaderMap),
+    body: B,
+    (max_body, share): (usize, &mut BodyShare<'_>),
+) -> Result<ReadBody, Error>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+{
+    if let Some(mut form) = FormReading::of(target.operation, &headers)? {
+        // Boxed, because it is rare.
+        Box::pin(upload(&headers, body, (max_body, share), &mut form)).await?;
+        return Ok(form.end(&target, &headers)?);
+    }
+    // Boxed, because it is large: with it the future is too large for the caches of allocators.
+    let mut reading = Box::new(Reading::new());
+    upload(&headers, body, (max_body, share), &mut *reading).await?;
+    match reading.end(&target, &headers)? {
+        Ended::Accepted(body) => Ok(body),
+        // Boxed, because it is rare.
+        Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), share)).await,
     }
 }
 

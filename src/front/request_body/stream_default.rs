@@ -40,7 +40,10 @@ impl StreamDefaults {
     /// Streams a request without `stream` if that is the default of its model.
     pub(super) fn apply(&self, info: &mut RequestInfo) {
         let is_set = info.stream || info.layout.keys.last("stream").is_some();
-        let can_stream = !matches!(info.operation, Operation::Embeddings | Operation::CountTokens);
+        let can_stream = match info.operation {
+            Operation::Embeddings | Operation::CountTokens => false,
+            other => !other.is_passed(),
+        };
         let by_default = || self.exact.get(&info.model).or_else(|| self.patterns.find(&info.model));
         if can_stream && !is_set && by_default() == Some(&true) {
             (info.stream, info.streams_by_default) = (true, true);

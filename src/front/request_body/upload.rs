@@ -14,8 +14,14 @@ use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{decode::decoded, memory::BodyShare, reading::Reading};
+use super::{decode::decoded, memory::BodyShare};
 use crate::{Error, body::codings::codings, error::InvalidRequest};
+
+/// The reader of a body whose pieces arrive one by one.
+pub(super) trait Pieces {
+    /// Reads the next piece.
+    fn take(&mut self, piece: Bytes);
+}
 
 /// Reads a body of at most `max_body` bytes into `reading`, without its content-encoding. `share` acquires the memory for it.
 ///
@@ -27,7 +33,7 @@ pub(super) async fn upload<B>(
     headers: &HeaderMap,
     body: B,
     (max_body, share): (usize, &mut BodyShare<'_>),
-    reading: &mut Reading,
+    reading: &mut impl Pieces,
 ) -> Result<(), Error>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
@@ -52,7 +58,7 @@ where
 async fn collect(
     mut body: Pin<&mut impl Stream<Item = Result<Bytes, InvalidRequest>>>,
     (max_body, share): (usize, &mut BodyShare<'_>),
-    reading: &mut Reading,
+    reading: &mut impl Pieces,
 ) -> Result<(), Error> {
     while let Some(piece) = poll_fn(|cx| next(body.as_mut(), share, cx)).await {
         let piece = piece?;

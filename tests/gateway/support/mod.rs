@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 pub(crate) mod case;
 pub(crate) mod client;
+pub(crate) mod form;
 pub(crate) mod gateway;
 pub(crate) mod reply;
 pub(crate) mod upstream;

@@ -167,6 +167,12 @@ impl Reply {
         self
     }
 
+    /// The content type.
+    pub(crate) fn content_type(&self) -> String {
+        let named = self.headers.iter().find(|(name, _)| *name == "content-type");
+        named.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// All bytes of the body.
     pub(crate) fn body(&self) -> Vec<u8> {
         let data = self.parts.iter().filter_map(|part| if let Part::Data(b) = part { Some(b) } else { None });

@@ -11,6 +11,7 @@ use super::{
     super::{
         read,
         reading::{Ended, ReadBody, Reading, read_again},
+        upload::Pieces,
     },
     bodies::body,
     fallback, sent,
