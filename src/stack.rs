@@ -72,7 +72,7 @@ pub fn gateway(config: &Config, state: &State, options: Options) -> Result<Gatew
         .layer(Paths::layer(state.draining.clone(), rejections.clone())) // above auth: health needs no key
         .layer(HandleError::layer(ToResponse)) // in the dialect of the path: nothing above can fail
         .layer(Auth::layer(Credentials::new(config, &clients), rejections)) // before a body is read into memory
-        .layer(Admin::layer(config, state.metrics.clone(), status)) // above admission control: responds under overload
+        .layer(Admin::layer((config, tree.clone()), state.metrics.clone(), status)) // above admission control: responds under overload
         .layer(Instrument::layer(state.metrics.gateway())) // model calls only, including rejected ones
         .layer(CatchPanic::layer()) // again, inside Instrument: a panic is counted too
         .layer(AdmissionControl::layer(config.settings.max_in_flight)) // below auth: only valid keys take slots

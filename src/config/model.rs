@@ -358,6 +358,8 @@ pub struct ModelInfo {
     pub quota_group: Option<Arc<str>>,
     /// `region_name` in `litellm_params`: the region of the deployment.
     pub region: Option<Arc<str>>,
+    /// `health_check_timeout`: the time limit of a check of the deployment by `/health`.
+    pub health_check_timeout: Option<Duration>,
     /// The known facts of the model, from the file or from the table of models.
     pub facts: ModelFacts,
 }

@@ -1,35 +1,33 @@
-//! The layer that serves the lists of models and of deployments, single models, and the operator: the metrics, the status,
-//! and operations on deployments. [`Admin`] stands inside auth and outside admission control, so that an operator can read
+//! The layer that serves the lists of models, groups, deployments and paths, single models, and the operator: the metrics, the
+//! status, checks of the health of deployments, and operations on them. [`Admin`] stands inside auth and outside admission control, so that an operator can read
 //! the metrics of a gateway that is at its limit.
 
 use std::{
-    future::{Ready, ready},
+    future::ready,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use futures_util::{
-    FutureExt,
-    future::{Either, Map},
-};
+use bytes::Bytes;
+use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::{
-    task::{JoinError, JoinHandle, spawn_blocking},
-    time::Instant,
-};
+use tokio::{task::spawn_blocking, time::Instant};
 use tower::{Layer, Service, layer::layer_fn};
 
 use super::{
     admission::ModelCall,
     handle_error,
+    health_checks::HealthChecks,
     model_list::ModelList,
+    operations,
     paths::{Draining, RouteTarget, RoutedRequest},
 };
 use crate::{
     Error,
-    body::Body,
+    body::{Body, BoxResponseFuture},
     config::Config,
     error::OperatorError,
+    group::ArcService,
     metrics::{Format, Metrics},
     request::{Client, Response},
     status::{Access, Action, Status},
@@ -39,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 struct Shared {
     listed: ModelList,
+    checks: HealthChecks,
     metrics: Metrics,
     status: Arc<Status>,
     draining: Draining,
@@ -52,43 +51,39 @@ pub(crate) struct Admin<S> {
 }
 
 impl<S> Admin<S> {
-    /// Returns a layer that lists the groups and the visible aliases of this configuration, and shows `metrics` and
-    /// `status`.
+    /// Returns a layer that lists the groups and the visible aliases of this configuration, shows `metrics` and `status`, and
+    /// checks the health of deployments by calls of `tree`.
     pub(crate) fn layer(
-        config: &Config,
+        (config, tree): (&Config, ArcService),
         metrics: Metrics,
         (status, draining): (Arc<Status>, Draining),
     ) -> impl Layer<S, Service = Self> {
-        let listed = ModelList::new(config);
-        let shared = Arc::new(Shared { listed, metrics, status, draining });
+        let (listed, checks) = (ModelList::new(config), HealthChecks::new(tree));
+        let shared = Arc::new(Shared { listed, checks, metrics, status, draining });
         layer_fn(move |inner| Self { inner, shared: Arc::clone(&shared) })
     }
 }
 
 impl Shared {
-    /// Returns the response for one model.
+    /// Returns one model as JSON.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownModel`] if the list does not contain the model.
-    fn model(&self, name: Arc<str>, client: Option<&Client>) -> Result<Response, Error> {
-        match self.listed.model(&name, client) {
-            Some(model) => Ok(handle_error::json(StatusCode::OK, Body::full(model))),
-            None => Err(Error::UnknownModel(name)),
-        }
+    fn model(&self, name: Arc<str>, client: Option<&Client>) -> Result<Bytes, Error> {
+        self.listed.model(&name, client).map(Bytes::from).ok_or(Error::UnknownModel(name))
     }
 
-    /// Applies an operation of an operator to a deployment.
+    /// Applies an operation of an operator to a deployment, and returns its new state as JSON.
     ///
     /// # Errors
     ///
     /// [`Error::Operator`] if the operation is refused.
-    fn operate<B>(&self, action: Action, id: &str, request: &http::Request<B>) -> Result<Response, Error> {
+    fn operate<B>(&self, action: Action, id: &str, request: &http::Request<B>) -> Result<Bytes, Error> {
         if is_cross_site(request.headers()) {
             return Err(Error::Operator(OperatorError::CrossSite));
         }
-        let changed = self.status.operate(action, id, request.uri().query()).map_err(Error::Operator)?;
-        Ok(handle_error::json(StatusCode::OK, Body::full(changed)))
+        self.status.operate(action, id, request.uri().query()).map(Bytes::from).map_err(Error::Operator)
     }
 
     /// Renders the metrics.
@@ -101,6 +96,37 @@ impl Shared {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         (JSON, self.status.render(access, self.draining.has_begun()))
     }
+
+    /// Renders outside of the workers: the metrics and the status of 10,000 deployments take a while.
+    fn render(
+        self: &Arc<Self>,
+        render: impl FnOnce(&Self) -> Rendered + Send + 'static,
+    ) -> BoxResponseFuture {
+        let shared = Arc::clone(self);
+        Box::pin(async move {
+            let Ok((content_type, text)) = spawn_blocking(move || render(&shared)).await else {
+                return Ok(handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty()));
+            };
+            let mut response = handle_error::json(StatusCode::OK, Body::full(text));
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            Ok(uncached(response))
+        })
+    }
+
+    /// Checks the health of the deployments that the query names.
+    fn check(self: &Arc<Self>, query: Option<&str>) -> BoxResponseFuture {
+        let (shared, query) = (Arc::clone(self), query.map(str::to_owned));
+        Box::pin(async move {
+            let (status, report) = shared.checks.run(shared.listed.all(), query.as_deref()).await;
+            Ok(uncached(handle_error::json(status, Body::full(report))))
+        })
+    }
+}
+
+/// Marks values of this moment, which are not for other readers.
+fn uncached(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Returns true if a browser sends the request for a page of another site. Without a master key such a page could
@@ -113,33 +139,13 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
 /// A content type and a text.
 type Rendered = (HeaderValue, Vec<u8>);
 
-/// The future of a response that is rendered outside of the workers.
-type RenderFuture = Map<JoinHandle<Rendered>, fn(Result<Rendered, JoinError>) -> Result<Response, Error>>;
-
-/// Renders outside of the workers: the metrics and the status of 10,000 deployments take a while.
-fn render(shared: &Arc<Shared>, render: impl FnOnce(&Shared) -> Rendered + Send + 'static) -> RenderFuture {
-    let shared = Arc::clone(shared);
-    spawn_blocking(move || render(&shared)).map(rendered_response as fn(_) -> _)
-}
-
-fn rendered_response(rendered: Result<Rendered, JoinError>) -> Result<Response, Error> {
-    let Ok((content_type, text)) = rendered else {
-        return Ok(handle_error::json(StatusCode::INTERNAL_SERVER_ERROR, Body::empty()));
-    };
-    let mut response = handle_error::json(StatusCode::OK, Body::full(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    // Values of this moment, and not for other readers.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
 impl<S, B> Service<RoutedRequest<B>> for Admin<S>
 where
     S: Service<ModelCall<B>, Response = Response, Error = Error>,
 {
     type Response = Response;
     type Error = Error;
-    type Future = Either<Either<Ready<Result<Response, Error>>, RenderFuture>, S::Future>;
+    type Future = Either<BoxResponseFuture, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -147,44 +153,35 @@ where
 
     fn call(&mut self, routed: RoutedRequest<B>) -> Self::Future {
         let RoutedRequest { target, model, client, request } = routed;
-        let key = client.as_deref();
-        let response = match target {
+        let (shared, key) = (&self.shared, client.as_deref());
+        let query = request.uri().query();
+        if target.is_for_operators() && key.is_some() {
+            return Either::Left(Box::pin(ready(Err(Error::MasterKeyOnly))));
+        }
+        let json = match target {
             RouteTarget::Call(operation) => {
                 let arrival = Instant::now();
                 let call = ModelCall { operation, model, client, arrival, request };
                 return Either::Right(self.inner.call(call));
             }
-            RouteTarget::Access(access) => {
-                let access = access.filter(|_| key.is_none());
-                Ok(handle_error::json(StatusCode::OK, Body::full(Access::json(access))))
-            }
-            RouteTarget::Metrics
-            | RouteTarget::ModelInfo
-            | RouteTarget::Status(_)
-            | RouteTarget::Operate(_)
-                if key.is_some() =>
-            {
-                Err(Error::MasterKeyOnly)
-            }
             RouteTarget::Metrics => {
                 let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
                 let format = accept.map(Format::accepted).unwrap_or_default();
-                let metrics = move |shared: &Shared| shared.metrics(format);
-                return Either::Left(Either::Right(render(&self.shared, metrics)));
+                return Either::Left(shared.render(move |shared| shared.metrics(format)));
             }
             RouteTarget::Status(access) => {
-                let status = move |shared: &Shared| shared.status(access);
-                return Either::Left(Either::Right(render(&self.shared, status)));
+                return Either::Left(shared.render(move |shared| shared.status(access)));
             }
-            RouteTarget::Operate(action) => self.shared.operate(action, &model.unwrap_or_default(), &request),
-            RouteTarget::Model => self.shared.model(model.unwrap_or_default(), key),
-            RouteTarget::Models => {
-                Ok(handle_error::json(StatusCode::OK, Body::full(self.shared.listed.models(key))))
-            }
-            RouteTarget::ModelInfo => {
-                Ok(handle_error::json(StatusCode::OK, Body::full(self.shared.listed.deployments())))
-            }
+            RouteTarget::Health => return Either::Left(shared.check(query)),
+            RouteTarget::Operate(action) => shared.operate(action, &model.unwrap_or_default(), &request),
+            RouteTarget::Model => shared.model(model.unwrap_or_default(), key),
+            RouteTarget::Access(access) => Ok(Access::json(access.filter(|_| key.is_none())).into()),
+            RouteTarget::Models => Ok(shared.listed.models(key)),
+            RouteTarget::ModelInfo => Ok(shared.listed.deployments().into()),
+            RouteTarget::ModelGroupInfo => Ok(shared.listed.groups(key).into()),
+            RouteTarget::Routes => Ok(operations::routes().into()),
         };
-        Either::Left(Either::Left(ready(response)))
+        let response = json.map(|json| handle_error::json(StatusCode::OK, Body::full(json)));
+        Either::Left(Box::pin(ready(response)))
     }
 }

@@ -106,6 +106,9 @@ impl Credentials {
             | RouteTarget::Models
             | RouteTarget::Model
             | RouteTarget::ModelInfo
+            | RouteTarget::ModelGroupInfo
+            | RouteTarget::Routes
+            | RouteTarget::Health
             | RouteTarget::Operate(_) => None,
         }
     }

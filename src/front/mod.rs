@@ -11,6 +11,7 @@ pub(crate) mod catch_panic;
 pub(crate) mod client_limits;
 pub(crate) mod handle_error;
 pub(crate) mod headers;
+mod health_checks;
 mod model_list;
 mod operations;
 pub(crate) mod paths;

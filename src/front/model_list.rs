@@ -1,12 +1,17 @@
 //! The models and deployments that the endpoints for clients and operators list: [`ModelList`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use crate::{
     config::{Config, Deployment, ModelFacts, ModelMode, RateLimits},
+    provider::has_newer_limit,
     request::Client,
 };
 
@@ -100,6 +105,20 @@ impl ModelList {
         let data: Vec<_> = self.deployments.iter().map(DeploymentInfo::of).collect();
         serde_json::to_vec(&serde_json::json!({ "data": data })).unwrap_or_default()
     }
+
+    /// Returns the groups that a client may call as JSON, in the form of LiteLLM's `/model_group/info`.
+    pub(super) fn groups(&self, client: Option<&Client>) -> Vec<u8> {
+        let groups = self.deployments.chunk_by(|one, next| one.group == next.group).map(ListedGroup::of);
+        let may_call =
+            |group: &ListedGroup<'_>| client.is_none_or(|client| client.may_call(group.model_group));
+        let data: Vec<_> = groups.filter(may_call).collect();
+        serde_json::to_vec(&serde_json::json!({ "data": data })).unwrap_or_default()
+    }
+
+    /// Returns all deployments, for checks of their health.
+    pub(super) fn all(&self) -> &[ListedDeployment] {
+        &self.deployments
+    }
 }
 
 fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -113,13 +132,17 @@ fn json<'a>(models: impl Iterator<Item = &'a Model>) -> Bytes {
 
 /// The part of a deployment that is listed: no URL, no header and no credential.
 #[derive(Debug)]
-struct ListedDeployment {
-    group: Arc<str>,
-    id: Arc<str>,
+pub(super) struct ListedDeployment {
+    pub(super) group: Arc<str>,
+    pub(super) id: Arc<str>,
     vendor: &'static str,
     model: Arc<str>,
     limits: RateLimits,
-    facts: ModelFacts,
+    pub(super) facts: ModelFacts,
+    /// `health_check_timeout`.
+    pub(super) check_timeout: Option<Duration>,
+    /// True if the limit of the output is `max_completion_tokens`.
+    pub(super) newer_limit: bool,
 }
 
 impl ListedDeployment {
@@ -131,7 +154,14 @@ impl ListedDeployment {
             model: Arc::clone(&deployment.target.model),
             limits: deployment.limits,
             facts: deployment.info.facts.clone(),
+            check_timeout: deployment.info.health_check_timeout,
+            newer_limit: has_newer_limit(&deployment.target),
         }
+    }
+
+    /// Returns the provider and the model, as in `litellm_params`.
+    pub(super) fn model(&self) -> String {
+        format!("{}/{}", self.vendor, self.model)
     }
 }
 
@@ -178,7 +208,7 @@ impl<'a> DeploymentInfo<'a> {
         Self {
             model_name: &deployment.group,
             litellm_params: Params {
-                model: format!("{}/{}", deployment.vendor, deployment.model),
+                model: deployment.model(),
                 rpm: limits.rpm,
                 tpm: limits.tpm,
                 max_parallel_requests: limits.parallel,
@@ -197,6 +227,48 @@ impl<'a> DeploymentInfo<'a> {
                 cache_read_input_token_cost: facts.prices.cached,
                 capabilities: facts.capabilities.names().map(|name| (name, true)).collect(),
             },
+        }
+    }
+}
+
+/// A group, in the form of LiteLLM's `/model_group/info`: of the limits of its deployments the sum, of all else the largest.
+#[derive(Serialize)]
+struct ListedGroup<'a> {
+    model_group: &'a str,
+    providers: BTreeSet<&'static str>,
+    mode: Option<ModelMode>,
+    max_input_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    input_cost_per_token: Option<f64>,
+    output_cost_per_token: Option<f64>,
+    tpm: Option<u64>,
+    rpm: Option<u64>,
+    #[serde(flatten)]
+    capabilities: BTreeMap<&'static str, bool>,
+}
+
+impl<'a> ListedGroup<'a> {
+    fn of(deployments: &'a [ListedDeployment]) -> Self {
+        let facts = || deployments.iter().map(|deployment| &deployment.facts);
+        let price = |price: fn(&ModelFacts) -> Option<f64>| facts().filter_map(price).reduce(f64::max);
+        // A deployment without a limit makes the sum meaningless.
+        let sum = |limit: fn(&RateLimits) -> Option<u64>| {
+            deployments.iter().map(|deployment| limit(&deployment.limits)).sum::<Option<u64>>()
+        };
+        Self {
+            model_group: deployments.first().map(|first| &*first.group).unwrap_or_default(),
+            providers: deployments.iter().map(|deployment| deployment.vendor).collect(),
+            mode: facts().find_map(|facts| facts.mode),
+            max_input_tokens: facts().filter_map(|facts| facts.max_input_tokens).max(),
+            max_output_tokens: facts().filter_map(|facts| facts.max_output_tokens).max(),
+            input_cost_per_token: price(|facts| facts.prices.input),
+            output_cost_per_token: price(|facts| facts.prices.output),
+            tpm: sum(|limits| limits.tpm),
+            rpm: sum(|limits| limits.rpm),
+            capabilities: facts()
+                .flat_map(|facts| facts.capabilities.names())
+                .map(|name| (name, true))
+                .collect(),
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use serde_json::json;
+
 use super::paths::{Route, RouteTarget};
 use crate::{
     request::Operation,
@@ -41,15 +43,55 @@ enum Scope {
 /// The prefixes of the API: OpenAI's clients are configured with or without the first, Azure's send the second.
 const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 
-/// The paths of responses that are stored.
-const STORED: &str = "/responses/";
+/// The beginnings of paths of OpenAI's API and of LiteLLM's that are not served, and what there is instead.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (
+        &["/responses/"],
+        "Responses are not stored: send the items of earlier ones in `input` of POST /v1/responses.",
+    ),
+    (
+        &[
+            "/batches",
+            "/files",
+            "/uploads",
+            "/fine_tuning",
+            "/vector_stores",
+            "/containers",
+            "/videos",
+            "/evals",
+        ],
+        "What a provider stores is not served: call the provider itself.",
+    ),
+    (&["/assistants", "/threads"], "Assistants are not served: use POST /v1/responses."),
+    (
+        &["/realtime"],
+        "WebSockets are not served: use POST /v1/audio/transcriptions, /v1/chat/completions and /v1/audio/speech.",
+    ),
+    (&["/images/variations"], "Variations of images are not served: use POST /v1/images/edits."),
+    (
+        &[
+            "/key/",
+            "/user/",
+            "/team/",
+            "/spend/",
+            "/global/",
+            "/budget/",
+            "/organization/",
+            "/customer/",
+            "/ui",
+        ],
+        "Keys, users, teams and spending are not kept in a database: keys and budgets are in the configuration.",
+    ),
+];
 
 /// The paths before the name of a model.
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 31] = {
-    use RouteTarget::{Call, Metrics, Model, ModelInfo, Models, Operate, Status};
+static TABLE: [Row; 34] = {
+    use RouteTarget::{
+        Call, Health, Metrics, Model, ModelGroupInfo, ModelInfo, Models, Operate, Routes, Status,
+    };
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
     }
@@ -57,6 +99,16 @@ static TABLE: [Row; 31] = {
         row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
         row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
+        row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
+        row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
+        row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
+        row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
+        row(
+            "POST",
+            "/anthropic/v1/messages/count_tokens",
+            Scope::Root,
+            Route::Target(Call(Operation::CountTokens)),
+        ),
         row("POST", "/moderations", Scope::CallOfModel, Route::Target(Call(Operation::Moderations))),
         row("POST", "/rerank", Scope::CallOfModel, Route::Target(Call(Operation::Rerank))),
         row("POST", "/images/generations", Scope::CallOfModel, Route::Target(Call(Operation::Images))),
@@ -70,19 +122,12 @@ static TABLE: [Row; 31] = {
         row("POST", "/audio/translations", Scope::CallOfModel, Route::Target(Call(Operation::Translations))),
         row("POST", "/audio/speech", Scope::CallOfModel, Route::Target(Call(Operation::Speech))),
         row("POST", "/v2/rerank", Scope::Root, Route::Target(Call(Operation::Rerank))),
-        row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
-        row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
-        row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
-        row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
-        row(
-            "POST",
-            "/anthropic/v1/messages/count_tokens",
-            Scope::Root,
-            Route::Target(Call(Operation::CountTokens)),
-        ),
         row("GET", "/models", Scope::Api, Route::Target(Models)),
         row("GET", "/models/", Scope::Model, Route::Target(Model)),
         row("GET", "/model/info", Scope::Api, Route::Target(ModelInfo)),
+        row("GET", "/model_group/info", Scope::Api, Route::Target(ModelGroupInfo)),
+        row("GET", "/routes", Scope::Root, Route::Target(Routes)),
+        row("GET", "/health", Scope::Root, Route::Target(Health)),
         row("GET", "/metrics", Scope::Root, Route::Target(Metrics)),
         row("GET", "/health/liveliness", Scope::Root, Route::Alive),
         row("GET", "/health/liveness", Scope::Root, Route::Alive),
@@ -106,11 +151,26 @@ pub(super) fn find(path: &str) -> Option<(&'static Row, Option<Arc<str>>)> {
 
 /// Returns a sentence about what there is, for the error of an unknown path.
 pub(super) fn help(path: &str) -> String {
-    if without_prefixes(path).starts_with(STORED) {
-        return "Responses are not stored: send the items of earlier ones in `input` of POST /v1/responses."
-            .to_owned();
+    let in_api = without_prefixes(path);
+    match INSTEAD.iter().find(|(others, _)| others.iter().any(|other| in_api.starts_with(other))) {
+        Some((_, instead)) => (*instead).to_owned(),
+        None => format!("Available are {}.", served()),
     }
-    format!("Available are {}.", served())
+}
+
+/// Returns all paths with their methods as JSON, in the form of LiteLLM's `/routes`.
+pub(super) fn routes() -> Vec<u8> {
+    let path = |row: &Row| match row.scope {
+        Scope::Root => row.path.to_owned(),
+        Scope::Api | Scope::CallOfModel => format!("{}{}", PREFIXES[0], row.path),
+        Scope::Model => format!("{}{}{{model_id}}", PREFIXES[0], row.path),
+        Scope::Deployment => format!("{}{{id}}", row.path),
+    };
+    let of_model = TABLE.iter().filter(|row| row.scope == Scope::CallOfModel);
+    let of_model = of_model.map(|row| (row, format!("{}{}{{model}}{}", PREFIXES[1], MODELS[0], row.path)));
+    let all = TABLE.iter().map(|row| (row, path(row))).chain(of_model);
+    let routes = all.map(|(row, path)| json!({"path": path, "methods": [row.method]}));
+    json!({"routes": routes.collect::<Vec<_>>()}).to_string().into()
 }
 
 /// Returns the operations of the API.
@@ -283,6 +343,6 @@ mod tests {
             let (method, path) = path.split_once(' ').unwrap();
             assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
         }
-        assert_eq!(help.split(", ").count(), 15);
+        assert_eq!(help.split(", ").count(), 16);
     }
 }

@@ -57,6 +57,12 @@ pub(crate) enum RouteTarget {
     Model,
     /// The deployments, with what is known about their models.
     ModelInfo,
+    /// The groups, with what is known about their models.
+    ModelGroupInfo,
+    /// The paths that are served.
+    Routes,
+    /// Checks of the health of deployments.
+    Health,
     /// The metrics.
     Metrics,
     /// The data of the status page.
@@ -68,6 +74,19 @@ pub(crate) enum RouteTarget {
 }
 
 impl RouteTarget {
+    /// Returns true if no key of a client may use it.
+    pub(super) const fn is_for_operators(self) -> bool {
+        match self {
+            Self::Metrics | Self::ModelInfo | Self::Health | Self::Status(_) | Self::Operate(_) => true,
+            Self::Call(_)
+            | Self::Models
+            | Self::Model
+            | Self::ModelGroupInfo
+            | Self::Routes
+            | Self::Access(_) => false,
+        }
+    }
+
     /// Returns the dialect of the errors.
     pub(super) const fn dialect(self) -> ClientDialect {
         match self {

@@ -15,9 +15,9 @@ use crate::{
         paths::{Draining, Paths, RouteTarget, RoutedRequest},
         rejections::Rejections,
     },
-    group::instrument::Instrument,
+    group::{ArcService, instrument::Instrument},
     metrics::Metrics,
-    request::{Operation, Response},
+    request::{Operation, Request, Response},
     state::State,
 };
 use bytes::Bytes;
@@ -106,12 +106,17 @@ async fn admission_calls_only_a_service_that_is_ready() {
     passes_over(AdmissionControl::layer(1), call, success::<AdmittedCall<Empty<Bytes>>, Error>).await;
 }
 
+/// Returns a tree that always succeeds.
+fn tree() -> ArcService {
+    ArcService::layer().layer(tower::service_fn(success::<Request, Error>))
+}
+
 #[tokio::test]
 async fn admin_calls_only_a_service_that_is_ready() {
     let yaml = "model_list: [{model_name: m, litellm_params: {model: openai/m, mock_response: hi}}]";
     let (config, _) = Config::from_yaml(yaml, "test.yaml", &|_| None).unwrap();
     let status = State::new().unwrap().status(&config, &[]);
-    let layer = Admin::layer(&config, Metrics::default(), (status, Draining::default()));
+    let layer = Admin::layer((&config, tree()), Metrics::default(), (status, Draining::default()));
     passes_over(layer, routed, success::<ModelCall<Empty<Bytes>>, Error>).await;
 }
 
@@ -120,7 +125,8 @@ async fn the_metrics_are_written_outside_of_the_workers() {
     let (config, _) = Config::from_yaml("model_list: []", "test.yaml", &|_| None).unwrap();
     let inner = tower::service_fn(success::<ModelCall<Empty<Bytes>>, Error>);
     let status = State::new().unwrap().status(&config, &[]);
-    let mut admin = Admin::layer(&config, Metrics::default(), (status, Draining::default())).layer(inner);
+    let mut admin =
+        Admin::layer((&config, tree()), Metrics::default(), (status, Draining::default())).layer(inner);
     let metrics = RoutedRequest { target: RouteTarget::Metrics, ..routed() };
     let mut response = tokio_test::task::spawn(admin.ready().await.unwrap().call(metrics));
     // The poll of the worker has not written them: on a runtime of one thread nothing else has run yet.

@@ -23,6 +23,7 @@ mod failures;
 mod gateway_budget;
 mod gemini;
 mod harness;
+mod health_checks;
 mod held_events;
 mod http;
 mod kept_connections;

@@ -102,3 +102,66 @@ async fn the_information_about_deployments_has_facts_and_no_secret() {
     assert_eq!(info("/model/info", &format!("{CANARY}2")).await.error(403)["code"], "master_key_required");
     info("/model/info", "").await.error(401);
 }
+
+#[tokio::test]
+async fn groups_are_listed_with_what_is_known_of_their_deployments() {
+    let keys = "master_key: sk-master, keys: [{name: one, key: sk-one, models: [m]}]";
+    let case = Case::of("m: a b; pictures: c").section("general_settings", keys);
+    let case = case.params("a", "rpm: 10, tpm: 100, input_cost_per_token: 0.5");
+    let case = case.params("b", "rpm: 5").info("b", "max_input_tokens: 4096, supports_vision: true");
+    let world = case.info("c", "mode: image_generation").start().await;
+    let groups = |key| {
+        let headers = [("authorization", key)];
+        world.gateway.send(request(Method::GET, "/model_group/info", "", &headers))
+    };
+    let all = groups("Bearer sk-master").await.json();
+    let group = &all["data"][0];
+    assert_eq!((&group["model_group"], &group["providers"]), (&json!("m"), &json!(["openai"])));
+    assert_eq!((&group["rpm"], &group["tpm"]), (&json!(15), &json!(null)));
+    assert_eq!((&group["max_input_tokens"], &group["supports_vision"]), (&json!(4096), &json!(true)));
+    assert_eq!(group["input_cost_per_token"], 0.5);
+    assert_eq!(all["data"][1]["mode"], "image_generation");
+    let own = groups("Bearer sk-one").await.json();
+    assert_eq!((own["data"].as_array().unwrap().len(), &own["data"][0]["model_group"]), (1, &json!("m")));
+}
+
+#[tokio::test]
+async fn routes_are_listed_with_their_methods() {
+    let world = Case::of("m: a").start().await;
+    let routes = world.gateway.get("/routes").await.json();
+    let listed = |path: &str, method: &str| {
+        let routes = routes["routes"].as_array().unwrap();
+        routes.iter().any(|route| route["path"] == path && route["methods"] == json!([method]))
+    };
+    for (path, method) in [
+        ("/v1/chat/completions", "POST"),
+        ("/v1/audio/transcriptions", "POST"),
+        ("/openai/deployments/{model}/images/edits", "POST"),
+        ("/v1/models/{model_id}", "GET"),
+        ("/health/readiness", "GET"),
+        ("/v2/rerank", "POST"),
+    ] {
+        assert!(listed(path, method), "{method} {path}: {routes}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_served_names_another_one_and_is_counted() {
+    let world = Case::of("m: a").start().await;
+    for (path, instead) in [
+        ("/v1/batches", "call the provider itself"),
+        ("/openai/v1/files/file-1", "call the provider itself"),
+        ("/v1/assistants", "POST /v1/responses"),
+        ("/v1/realtime", "WebSockets are not served"),
+        ("/v1/images/variations", "POST /v1/images/edits"),
+        ("/key/generate", "in the configuration"),
+        ("/v1/other", "POST /v1/moderations"),
+    ] {
+        let error = world.gateway.post(path, "{}").await.error(404);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(path) && message.contains(instead), "{message}");
+    }
+    let metrics = world.gateway.get("/metrics").await.text();
+    assert!(metrics.contains("tollgate_rejected_requests_total{code=\"not_found\"} 7"), "{metrics}");
+    world.gateway.says(&["/v1/batches", "/key/generate"]).await;
+}

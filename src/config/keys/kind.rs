@@ -79,6 +79,7 @@ const KINDS: &[(Kind, &[&str])] = &[
         Kind::Number,
         &[
             "cooldown_time",
+            "health_check_timeout",
             "drain_timeout",
             "early_heartbeat",
             "heartbeat",

@@ -72,6 +72,7 @@ pub(super) const INFO: &[&str] = &[
     "allowed_fails",
     "allowed_fails_policy",
     "enable_tag_filtering",
+    "health_check_timeout",
     "cooldown_time",
     "rpm",
     "tpm",

@@ -198,6 +198,7 @@ fn info(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> ModelInfo {
             .and_then(|n| read::boolean(n, sink))
             .unwrap_or_default(),
         quota_group: entry.info.get("quota_group").and_then(|n| read::text(n, sink)).map(Into::into),
+        health_check_timeout: entry.info.get("health_check_timeout").and_then(|n| read::seconds(n, sink)),
         region: entry.params.get("region_name").and_then(|n| read::text(n, sink)).map(Into::into),
         ..ModelInfo::default()
     }

@@ -30,6 +30,7 @@ mod memory;
 mod messages;
 mod metadata;
 mod overrides;
+mod own;
 mod passed;
 mod read;
 mod reading;
@@ -43,6 +44,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use own::own_request;
 #[cfg(test)]
 use read::read;
 pub(crate) use service::ReadRequest;

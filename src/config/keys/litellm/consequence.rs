@@ -108,7 +108,7 @@ const CONSEQUENCES: &[(&[&str], &str)] = &[
     (&["alerting", "alert_to_webhook_url"], "no alert is sent"),
     (
         &["background_health_checks", "enable_health_check_routing"],
-        "no upstream is called for its health alone; a deployment that fails cools down",
+        "upstreams are called for their health only by `/health`; a deployment that fails cools down",
     ),
     (&["store_prompts_in_spend_logs"], "prompts are not stored"),
     (&["user_header_mappings", "user_header_name"], "requests are not attributed to a user"),
