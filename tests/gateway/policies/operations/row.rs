@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::{
     case::{Case, World},
     client::{Answer, Stream, request},
+    form,
     reply::Reply,
     upstream::Call,
 };
@@ -18,6 +19,8 @@ pub(super) struct Row {
     pub(super) path: &'static str,
     /// Returns the body of a request to the group `m`, for a stream or not.
     pub(super) body: fn(bool) -> String,
+    /// True for a body in `multipart/form-data`.
+    pub(super) is_form: bool,
     /// `litellm_params` of the deployments.
     pub(super) params: &'static str,
     /// `model_info` of the deployments.
@@ -85,7 +88,11 @@ impl Row {
     }
 
     fn request(&self, is_stream: bool) -> Request<Full<Bytes>> {
-        request(Method::POST, self.path, (self.body)(is_stream), &[])
+        let body = (self.body)(is_stream);
+        match self.is_form {
+            true => form::post(self.path, body.into(), &[]),
+            false => request(Method::POST, self.path, body, &[]),
+        }
     }
 
     /// Calls the operation for a complete response.

@@ -13,6 +13,7 @@ use crate::{
     support::{
         answers as say,
         client::{Answer, Stream, ask},
+        form::{field, file, form},
         reply::Reply,
     },
 };
@@ -35,6 +36,11 @@ pub(super) fn all() -> Vec<Row> {
         responses_at_anthropic(),
         messages(),
         messages_at_openai(),
+        moderations(),
+        reranking(),
+        images(),
+        image_edits(),
+        transcriptions(),
     ]
 }
 
@@ -43,6 +49,7 @@ fn chat() -> Row {
         name: "chat completions",
         path: "/v1/chat/completions",
         body: |is_stream| ask("m", json!({"stream": is_stream})),
+        is_form: false,
         params: OPENAI,
         info: PLAIN,
         good: say::chat,
@@ -221,6 +228,111 @@ fn messages_at_openai() -> Row {
         streams: Ok(|| Streams { said: messages::said, broken: claude_broken, ..chat_streams() }),
         ..messages()
     }
+}
+
+fn moderations() -> Row {
+    Row {
+        name: "moderations",
+        path: "/v1/moderations",
+        body: |_| json!({"model": "m", "input": "hi"}).to_string(),
+        good: |text| Reply::json(200, &json!({"id": text, "model": "omni", "results": [{"flagged": false}]})),
+        said: |answer| answer.json()["id"].as_str().unwrap().to_owned(),
+        emptied: Err("a filter is what moderations are"),
+        streams: Err("the API has no streams of moderations"),
+        ..chat()
+    }
+}
+
+fn reranking() -> Row {
+    Row {
+        name: "reranking",
+        path: "/v2/rerank",
+        body: |_| json!({"model": "m", "query": "hi", "documents": ["a", "b"]}).to_string(),
+        good: |text| {
+            let results = json!([{"index": 1, "relevance_score": 0.9}]);
+            Reply::json(200, &json!({"id": text, "results": results}))
+        },
+        emptied: Err("no filter is known of it"),
+        streams: Err("the API has no streams of rankings"),
+        ..moderations()
+    }
+}
+
+fn images() -> Row {
+    Row {
+        name: "images",
+        path: "/v1/images/generations",
+        body: |is_stream| json!({"model": "m", "prompt": "a cat", "stream": is_stream}).to_string(),
+        good: |text| Reply::json(200, &json!({"created": 1, "data": [{"b64_json": text}]})),
+        said: |answer| answer.json()["data"][0]["b64_json"].as_str().unwrap().to_owned(),
+        emptied: Err("an image that a filter removes is an error"),
+        streams: Ok(|| Streams {
+            // The first event has content.
+            begin: Reply::events([""; 0]),
+            half: Reply::named_events([picture("partial_image", "half")]),
+            whole: |text| Reply::named_events([picture("partial_image", "half"), picture("completed", text)]),
+            said: |stream| last_of(stream.named_events(), "image_generation.completed", "b64_json"),
+            broken: chat_broken,
+        }),
+        ..chat()
+    }
+}
+
+/// Returns an event of a stream of images.
+fn picture(kind: &str, data: &str) -> Value {
+    json!({"type": format!("image_generation.{kind}"), "b64_json": data})
+}
+
+/// Returns a member of the last event, after asserting its type.
+fn last_of(mut events: Vec<Value>, kind: &str, name: &str) -> String {
+    let last = events.pop().unwrap();
+    assert_eq!(last["type"], kind, "{last}");
+    last[name].as_str().unwrap().to_owned()
+}
+
+fn image_edits() -> Row {
+    Row {
+        name: "edits of images",
+        path: "/v1/images/edits",
+        body: |is_stream| form_of(is_stream, "image", &[("prompt", "a hat")]),
+        is_form: true,
+        ..images()
+    }
+}
+
+fn transcriptions() -> Row {
+    Row {
+        name: "transcriptions",
+        path: "/v1/audio/transcriptions",
+        body: |is_stream| form_of(is_stream, "file", &[("language", "de")]),
+        is_form: true,
+        good: |text| Reply::json(200, &json!({"text": text})),
+        said: |answer| answer.json()["text"].as_str().unwrap().to_owned(),
+        emptied: Err("no filter is known of them"),
+        streams: Ok(|| Streams {
+            begin: Reply::events([""; 0]),
+            half: Reply::events([json!({"type": "transcript.text.delta", "delta": "half"}).to_string()]),
+            whole: |text| {
+                let done = json!({"type": "transcript.text.done", "text": text});
+                let begun = json!({"type": "transcript.text.delta", "delta": "half"});
+                Reply::events([begun.to_string(), done.to_string()])
+            },
+            said: |stream| {
+                let events = stream.events().into_iter().map(|event| serde_json::from_str(&event).unwrap());
+                last_of(events.collect(), "transcript.text.done", "text")
+            },
+            broken: chat_broken,
+        }),
+        ..chat()
+    }
+}
+
+/// Returns a form with a file, whose model is the last part.
+fn form_of(is_stream: bool, name: &str, fields: &[(&str, &str)]) -> String {
+    let fields = fields.iter().map(|(name, value)| field(name, value));
+    let stream = field("stream", if is_stream { "true" } else { "false" });
+    let parts = [file(name, b"RIFF")].into_iter().chain(fields).chain([stream, field("model", "m")]);
+    String::from_utf8(form(&parts.collect::<Vec<_>>()).to_vec()).unwrap()
 }
 
 /// The errors of OpenAI's dialect.
