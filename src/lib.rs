@@ -14,6 +14,7 @@ mod error;
 mod front;
 mod gateway;
 mod group;
+mod issued_id;
 mod json;
 mod log;
 mod metrics;

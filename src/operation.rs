@@ -1,5 +1,7 @@
 //! The API operations that the gateway forwards: [`Operation`], and sets of them: [`Operations`].
 
+use http::Method;
+
 use crate::dialect::ClientDialect;
 
 /// An API operation that the gateway forwards.
@@ -17,6 +19,14 @@ pub enum Operation {
     CountTokens,
     /// `/responses`.
     Responses,
+    /// GET `/responses/{id}`.
+    RetrieveResponse,
+    /// DELETE `/responses/{id}`.
+    DeleteResponse,
+    /// `/responses/{id}/cancel`.
+    CancelResponse,
+    /// `/responses/{id}/input_items`.
+    ListInputItems,
     /// `/moderations`.
     Moderations,
     /// `/rerank`, in the words of Cohere and Jina.
@@ -35,7 +45,7 @@ pub enum Operation {
 
 impl Operation {
     /// The number of operations.
-    pub(crate) const COUNT: usize = 13;
+    pub(crate) const COUNT: usize = 17;
 
     /// All operations; `ALL[operation as usize] == operation`.
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -45,6 +55,10 @@ impl Operation {
         Self::Messages,
         Self::CountTokens,
         Self::Responses,
+        Self::RetrieveResponse,
+        Self::DeleteResponse,
+        Self::CancelResponse,
+        Self::ListInputItems,
         Self::Moderations,
         Self::Rerank,
         Self::Images,
@@ -58,9 +72,24 @@ impl Operation {
     pub(crate) const fn dialect(self) -> ClientDialect {
         match self {
             Self::Messages | Self::CountTokens => ClientDialect::Messages,
-            Self::Responses => ClientDialect::Responses,
+            Self::Responses
+            | Self::RetrieveResponse
+            | Self::DeleteResponse
+            | Self::CancelResponse
+            | Self::ListInputItems => ClientDialect::Responses,
             _ => ClientDialect::Chat,
         }
+    }
+
+    /// Returns the method and the end of the path of an operation on a response that is stored. Returns none for all others.
+    pub(crate) const fn on_stored(self) -> Option<(Method, &'static str)> {
+        Some(match self {
+            Self::RetrieveResponse => (Method::GET, ""),
+            Self::DeleteResponse => (Method::DELETE, ""),
+            Self::CancelResponse => (Method::POST, "/cancel"),
+            Self::ListInputItems => (Method::GET, "/input_items"),
+            _ => return None,
+        })
     }
 
     /// Returns true if a request is never translated: it goes only to deployments that have the operation.
@@ -71,7 +100,11 @@ impl Operation {
             | Self::Embeddings
             | Self::Messages
             | Self::CountTokens
-            | Self::Responses => false,
+            | Self::Responses
+            | Self::RetrieveResponse
+            | Self::DeleteResponse
+            | Self::CancelResponse
+            | Self::ListInputItems => false,
             Self::Moderations
             | Self::Rerank
             | Self::Images
@@ -87,7 +120,7 @@ impl Operation {
         matches!(self, Self::ImageEdits | Self::Transcriptions | Self::Translations)
     }
 
-    /// Returns the path behind the version of the API.
+    /// Returns the path behind the version of the API; of an operation on a stored response, the path before its id.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -96,7 +129,11 @@ impl Operation {
             Self::Embeddings => "/embeddings",
             Self::Messages => "/messages",
             Self::CountTokens => "/messages/count_tokens",
-            Self::Responses => "/responses",
+            Self::Responses
+            | Self::RetrieveResponse
+            | Self::DeleteResponse
+            | Self::CancelResponse
+            | Self::ListInputItems => "/responses",
             Self::Moderations => "/moderations",
             Self::Rerank => "/rerank",
             Self::Images => "/images/generations",
@@ -117,6 +154,10 @@ impl Operation {
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
             Self::Responses => "responses",
+            Self::RetrieveResponse => "retrieve_response",
+            Self::DeleteResponse => "delete_response",
+            Self::CancelResponse => "cancel_response",
+            Self::ListInputItems => "list_input_items",
             Self::Moderations => "moderations",
             Self::Rerank => "rerank",
             Self::Images => "images",
@@ -130,7 +171,7 @@ impl Operation {
 
 /// A set of operations: those that a deployment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Operations(u16);
+pub(crate) struct Operations(u32);
 
 impl Operations {
     /// All operations.
@@ -139,11 +180,11 @@ impl Operations {
     /// Returns the operations for which `has` returns true.
     pub(crate) fn of(has: impl Fn(Operation) -> bool) -> Self {
         let has = Operation::ALL.into_iter().filter(|operation| has(*operation));
-        Self(has.fold(0, |set, operation| set | 1 << operation as u16))
+        Self(has.fold(0, |set, operation| set | 1 << operation as u32))
     }
 
     /// Returns true if the set contains the operation.
     pub(crate) const fn contains(self, operation: Operation) -> bool {
-        self.0 >> operation as u16 & 1 == 1
+        self.0 >> operation as u32 & 1 == 1
     }
 }

@@ -164,6 +164,7 @@ fn deployment(
         .with_injected_usage(include_usage)
         .with_prices(PriceList::of(d), origin.metrics.nanodollars())
         .with_reworded_errors(provider::is_translated(d)) // after they are classified
+        .with_issued_ids(d, &settings.id_key) // ids of responses lead back to the deployment
         .with_secrets(Secrets::of(&d.target)) // keys are removed from error messages
         .with_event_limit(settings.max_event_bytes)
         .with_held_events(state.held_events(settings))

@@ -46,6 +46,8 @@ pub(crate) struct Events {
 enum EventAction {
     Pass,
     Drop,
+    /// The bytes of the event with other ids.
+    Replace(Bytes),
     Break(StreamBreak),
 }
 
@@ -200,6 +202,11 @@ impl Decoder for Events {
                     self.pass(from, to);
                     from = end;
                 }
+                EventAction::Replace(event) => {
+                    self.pass(from, to);
+                    self.ready.push(event);
+                    from = end;
+                }
                 EventAction::Break(broken) => {
                     self.pass(from, to);
                     return Err(broken);
@@ -220,7 +227,8 @@ impl Decoder for Events {
         if let Some(block) = self.framer.rest() {
             let (end, rest) = (block.end, block.missing);
             match inspect(&mut self.reader, (&mut state, &mut None), &self.config, block) {
-                EventAction::Pass => (missing, passed) = (rest, Some(end)),
+                EventAction::Pass => (missing, passed) = (rest, Some(self.framer.slice(from..end))),
+                EventAction::Replace(event) => (missing, passed) = (rest, Some(event)),
                 EventAction::Drop => {}
                 EventAction::Break(broken) => return Err(broken),
             }
@@ -230,8 +238,8 @@ impl Decoder for Events {
             return Err(BodyError::Unfinished.into());
         }
         self.state = state;
-        if let Some(end) = passed {
-            self.pass(from, end);
+        if let Some(event) = passed {
+            self.ready.push(event);
         }
         if !self.state.done {
             let done = self.config.dialect.end_event();
@@ -275,7 +283,12 @@ fn inspect(
         None if !block.is_error => return EventAction::Pass,
         data => data.unwrap_or_default(),
     };
-    let event = reader.read(&data);
+    let mut event = reader.read(&data);
+    if let Event::Chunk(chunk) = &mut event
+        && config.is_replay
+    {
+        chunk.end_by_error();
+    }
     let classifier = &config.peek.classifier;
     let error = match event {
         _ if block.is_error => Some(classifier.named_error(&data, &HeaderMap::new())),
@@ -287,10 +300,19 @@ fn inspect(
     }
     let action = action(state, config, &event);
     state.note(&event);
-    if let (EventAction::Pass, Event::Repeat | Event::Chunk(_), Some(memory)) = (&action, event, memory) {
-        memory.record(&data);
+    if !matches!((&action, event), (EventAction::Pass, Event::Repeat | Event::Chunk(_))) {
+        return action;
     }
-    action
+    let issued = match event {
+        Event::Chunk(chunk) if chunk.response => {
+            config.issuer().and_then(|(issuer, model)| issuer.event(model, &data))
+        }
+        _ => None,
+    };
+    if let Some(memory) = memory {
+        memory.record(issued.as_deref().unwrap_or(&data));
+    }
+    issued.map_or(action, |new| EventAction::Replace(EventBlock::with_data(block.bytes, &data, &new)))
 }
 
 /// Returns the handling of an event that is not an error; `state` is that before the event.

@@ -26,6 +26,7 @@ mod early;
 pub(crate) mod events;
 mod handle;
 pub(crate) mod held_events;
+pub(crate) mod issued_ids;
 mod memory;
 pub(crate) mod opening;
 pub(crate) mod plain;

@@ -7,7 +7,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr2, memchr2_iter, memmem};
 
 use super::segments::{SEGMENT, Segments};
 
@@ -51,6 +51,8 @@ struct Block {
 pub(crate) struct EventBlock<'a> {
     /// The end of the block, as an offset for [`Framer::slice`].
     pub end: usize,
+    /// The bytes of the block.
+    pub bytes: &'a [u8],
     /// The data, lines joined by LF; `None` without a data line.
     pub data: Option<Cow<'a, [u8]>>,
     /// True for an event that is named `error`.
@@ -282,7 +284,24 @@ fn with_room(bytes: &[u8], more: usize) -> BytesMut {
 
 impl<'a> EventBlock<'a> {
     fn new(block: Block, bytes: &'a [u8], (end, missing): (usize, &'static str)) -> Self {
-        Self { end, is_error: block.is_error, data: block.data(bytes), missing }
+        Self { end, bytes, is_error: block.is_error, data: block.data(bytes), missing }
+    }
+
+    /// Returns the bytes of the block with other data. If the data has several lines, the fields are in another order then.
+    pub(crate) fn with_data(bytes: &[u8], old: &[u8], new: &[u8]) -> Bytes {
+        if let Some(at) = memmem::find(bytes, old) {
+            return [&bytes[..at], new, &bytes[at + old.len()..]].concat().into();
+        }
+        let mut block = Vec::with_capacity(bytes.len() + new.len());
+        for line in new.split(|byte| *byte == b'\n') {
+            block.extend([b"data: ", line, b"\n"].concat());
+        }
+        let others = bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
+        for line in others.filter(|line| !line.is_empty() && value_of(line, b"data").is_none()) {
+            block.extend([line, b"\n"].concat());
+        }
+        block.push(b'\n');
+        block.into()
     }
 }
 
@@ -401,6 +420,17 @@ mod tests {
         framer.push(Bytes::from_static(b"error: {}\n\n"));
         let block = framer.next_block().expect("short").expect("whole");
         assert_eq!((block.is_error, block.data.as_deref()), (true, Some(&b"{}"[..])));
+    }
+
+    #[test]
+    fn event_blocks_keep_their_other_fields_when_the_data_is_replaced() {
+        for (block, old, replaced) in [
+            ("event: a\r\ndata:x\r\nid: 1\r\n\r\n", "x", "event: a\r\ndata:1\n2\r\nid: 1\r\n\r\n"),
+            ("event: a\ndata: x\ndata: y\nid: 1\n\n", "x\ny", "data: 1\ndata: 2\nevent: a\nid: 1\n\n"),
+        ] {
+            let bytes = EventBlock::with_data(block.as_bytes(), old.as_bytes(), b"1\n2");
+            assert_eq!(bytes, replaced);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{
 use http::{HeaderMap, StatusCode};
 use tollgate_layers::{Class, Outcome};
 
-use super::{held_events::HeldEvents, secrets::Secrets, watch::Usage};
+use super::{held_events::HeldEvents, issued_ids::IdIssuer, secrets::Secrets, watch::Usage};
 use crate::{dialect::ClientDialect, spend::AttemptCharge};
 
 /// The gateway's classifier, as plain functions.
@@ -53,6 +53,8 @@ pub(crate) struct PeekConfig {
     pub(crate) broken: Option<Arc<AtomicU64>>,
     /// The credentials that are removed from errors.
     pub(crate) secrets: Secrets,
+    /// The issuer of ids, for a deployment that stores responses.
+    pub(crate) issuer: Option<IdIssuer>,
 }
 
 impl PeekConfig {
@@ -65,6 +67,7 @@ impl PeekConfig {
             held_events: HeldEvents::default(),
             broken: None,
             secrets: Secrets::default(),
+            issuer: None,
         }
     }
 
@@ -86,6 +89,8 @@ pub(crate) enum Expected {
     Data,
     /// JSON of any content.
     Json,
+    /// A JSON object about a response that is stored, which may be a failed one.
+    Stored,
     /// Text or JSON.
     Text,
     /// Bytes, which are passed on from the first one on.
@@ -118,6 +123,12 @@ pub(crate) struct WatchConfig {
     pub(crate) is_continuation: bool,
     /// The charge of the attempt, where the spending of requests is read.
     pub(crate) charge: Option<Arc<AttemptCharge>>,
+    /// The model for which ids are issued, if the response may have any.
+    pub(crate) issues_for: Option<Arc<str>>,
+    /// True if the request names a response that is stored.
+    pub(crate) names_stored: bool,
+    /// True if the stream repeats that of a response that is stored.
+    pub(crate) is_replay: bool,
 }
 
 impl WatchConfig {
@@ -126,6 +137,11 @@ impl WatchConfig {
         if let Some(charge) = &self.charge {
             charge.end(usage.map(|usage| usage.counts()));
         }
+    }
+
+    /// Returns the issuer of ids and the model for which they are issued, if the response may have any.
+    pub(crate) fn issuer(&self) -> Option<(&IdIssuer, &Arc<str>)> {
+        self.peek.issuer.as_ref().zip(self.issues_for.as_ref())
     }
 
     /// Records that the response is committed.

@@ -35,6 +35,7 @@ pub(crate) mod collector;
 mod credentials;
 mod error;
 mod framing;
+mod id_key;
 mod ignored;
 mod include;
 mod key_file;
@@ -63,6 +64,7 @@ pub use client_key::{ClientKey, KeyDigest};
 pub use collector::{Collector, OtlpProtocol};
 pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
+pub use id_key::IdKey;
 pub use model::{
     Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,
     ListenerSettings, LogSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits,

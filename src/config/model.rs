@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    BudgetLimit, ClientKey, Collector, Diagnostic, ModelFacts, Pattern, ReplicaSettings, TagRules,
+    BudgetLimit, ClientKey, Collector, Diagnostic, IdKey, ModelFacts, Pattern, ReplicaSettings, TagRules,
     UpstreamTls, Vendor,
 };
 
@@ -367,6 +367,8 @@ pub struct ModelInfo {
 /// The settings for all groups, from `router_settings`, `litellm_settings` and `general_settings`.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The key of the ids of responses, from the master key.
+    pub id_key: IdKey,
     /// `num_retries`. Default: 2, as in LiteLLM.
     pub num_retries: u32,
     /// `request_timeout` or `timeout`: the limit of one attempt. Default: 6000 s, as in LiteLLM.

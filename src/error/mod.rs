@@ -12,6 +12,7 @@ mod operator;
 mod origin;
 mod outcome;
 mod pre_call;
+mod unknown_response;
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +27,7 @@ pub(crate) use object::{ErrorObject, body_of};
 pub(crate) use operator::OperatorError;
 pub(crate) use origin::Origin;
 pub(crate) use pre_call::PreCallError;
+pub(crate) use unknown_response::UnknownResponse;
 
 /// A request that failed without a response of an upstream.
 #[derive(Clone, Debug)]
@@ -51,10 +53,12 @@ pub(crate) enum Error {
         /// A sentence about the paths that exist.
         served: Arc<str>,
     },
-    /// The path accepts only this method.
+    /// The path accepts only these methods.
     Method(&'static str),
     /// The group does not exist.
     UnknownModel(Arc<str>),
+    /// The id leads to no response.
+    UnknownResponse(UnknownResponse),
     /// The configuration has the group, and none of its deployments can be served.
     Unserved {
         /// The name that the request contained.
@@ -122,6 +126,7 @@ impl fmt::Display for Error {
             Self::UnknownModel(name) => {
                 write!(f, "There is no model `{}`. GET /v1/models lists the models.", truncated(name))
             }
+            Self::UnknownResponse(error) => error.fmt(f),
             Self::Unserved { model, reason } => {
                 write!(f, "The model `{}` has no deployment that can be served: {reason}.", truncated(model))
             }

@@ -47,6 +47,7 @@ impl ErrorObject {
         let param = match error {
             Error::InvalidRequest(invalid) => invalid.param(),
             Error::PreCall(error) => Some(error.code_and_param().1),
+            Error::UnknownResponse(error) => Some(error.code_and_param().1),
             Error::UnknownModel(_) | Error::Unserved { .. } | Error::ModelDenied(_) => Some("model"),
             _ => None,
         };
@@ -161,6 +162,9 @@ fn status_type_code(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
         Error::UnknownModel(_) | Error::Unserved { .. } => {
             (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found")
+        }
+        Error::UnknownResponse(error) => {
+            (StatusCode::NOT_FOUND, "invalid_request_error", error.code_and_param().0)
         }
         Error::TagsDenied(_) => (StatusCode::UNAUTHORIZED, "permission_error", "tags_not_allowed"),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "overloaded"),

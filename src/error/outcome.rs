@@ -19,6 +19,7 @@ impl HasOutcome for Error {
             | Self::NoRoute { .. }
             | Self::Method(_)
             | Self::UnknownModel(_)
+            | Self::UnknownResponse(_)
             | Self::Unserved { .. }
             | Self::TagsDenied(_) => OutcomeKind::BadRequest.outcome().refused(),
             Self::PreCall(PreCallError::ContextWindow { .. }) => {

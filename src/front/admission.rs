@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct ModelCall<B> {
     /// The operation that is called.
     pub operation: Operation,
-    /// The model that the path names. It replaces that of the body.
+    /// The model that the path names, which replaces that of the body; or the stored response.
     pub model: Option<Arc<str>>,
     /// The client, if it has a key of its own.
     pub client: Option<Arc<Client>>,

@@ -31,7 +31,7 @@ use crate::{
     Error,
     body::{BodyOutcome, BoxResponseFuture, ClientCharge, Response},
     deployment::settings::cost,
-    error::{KeyLimit, KeyLimitKind},
+    error::{KeyLimit, KeyLimitKind, UnknownResponse},
     group::ArcService,
     request::{BeginCall, Client, EndCall, Request},
     spend::{Budget, Spending},
@@ -89,9 +89,12 @@ impl ClientLimits {
     ///
     /// # Errors
     ///
-    /// [`Error::ModelDenied`] or [`Error::KeyLimit`] if the request is refused.
+    /// [`Error::ModelDenied`], [`Error::UnknownResponse`] or [`Error::KeyLimit`] if the request is refused.
     fn limited(&self, client: &Arc<Client>, request: Request) -> Result<BoxResponseFuture, Error> {
         if let Some(model) = client.first_denied(&request) {
+            if request.info.operation.on_stored().is_some() {
+                return Err(Error::UnknownResponse(UnknownResponse::Named));
+            }
             return Err(Error::ModelDenied(Arc::clone(model)));
         }
         for (budget, kind) in [

@@ -1,4 +1,4 @@
-//! The table of the paths that are served: [`find`], and [`help`] for a path that is not.
+//! The table of the paths that are served: [`find`].
 //!
 //! Each row has one path. The operations of the API are also found behind `/v1` and `/openai`, and the calls of models
 //! behind a path that names the model, in the spellings of Azure (`/deployments/{model}`) and of OpenAI's first API
@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use http::Method;
 use serde_json::json;
 
 use super::paths::{Route, RouteTarget};
@@ -38,6 +39,8 @@ enum Scope {
     Model,
     /// The row's path alone, followed by the id of a deployment.
     Deployment,
+    /// As [`Api`](Self::Api), followed by the id of a response and the end of the operation's path.
+    Response(Operation),
 }
 
 /// The prefixes of the API: OpenAI's clients are configured with or without the first, Azure's send the second.
@@ -45,10 +48,6 @@ const PREFIXES: [&str; 2] = ["/v1", "/openai"];
 
 /// The beginnings of paths of OpenAI's API and of LiteLLM's that are not served, and what there is instead.
 const INSTEAD: &[(&[&str], &str)] = &[
-    (
-        &["/responses/"],
-        "Responses are not stored: send the items of earlier ones in `input` of POST /v1/responses.",
-    ),
     (
         &[
             "/batches",
@@ -88,18 +87,25 @@ const INSTEAD: &[(&[&str], &str)] = &[
 const MODELS: [&str; 2] = ["/deployments/", "/engines/"];
 
 /// All rows. The first row that matches counts: the name of a model may contain slashes.
-static TABLE: [Row; 34] = {
+static TABLE: [Row; 38] = {
     use RouteTarget::{
         Call, Health, Metrics, Model, ModelGroupInfo, ModelInfo, Models, Operate, Routes, Status,
     };
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
     }
+    const fn stored(method: &'static str, operation: Operation) -> Row {
+        row(method, "/responses/", Scope::Response(operation), Route::Target(Call(operation)))
+    }
     [
         row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
         row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
         row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
         row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
+        stored("GET", Operation::ListInputItems),
+        stored("POST", Operation::CancelResponse),
+        stored("GET", Operation::RetrieveResponse),
+        stored("DELETE", Operation::DeleteResponse),
         row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
         row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
         row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
@@ -143,9 +149,11 @@ static TABLE: [Row; 34] = {
     ]
 };
 
-/// Returns the row of a path, and the model or the deployment that the path names. Returns `None` for an unknown path.
-pub(super) fn find(path: &str) -> Option<(&'static Row, Option<Arc<str>>)> {
-    let found = |path: &str| look_up(path).map(|(row, model)| (row, model.map(|name| decoded(name).into())));
+/// Returns the row of a path and a method, and the model, the deployment or the response that the path names. If the path has
+/// other methods only, the row is the first of them. Returns `None` for an unknown path.
+pub(super) fn find(path: &str, method: &Method) -> Option<(&'static Row, Option<Arc<str>>)> {
+    let found =
+        |path: &str| look_up(path, method).map(|(row, model)| (row, model.map(|name| decoded(name).into())));
     found(path).or_else(|| found(&collapsed(path)))
 }
 
@@ -165,6 +173,10 @@ pub(super) fn routes() -> Vec<u8> {
         Scope::Api | Scope::CallOfModel => format!("{}{}", PREFIXES[0], row.path),
         Scope::Model => format!("{}{}{{model_id}}", PREFIXES[0], row.path),
         Scope::Deployment => format!("{}{{id}}", row.path),
+        Scope::Response(operation) => {
+            let end = operation.on_stored().map_or("", |(_, end)| end);
+            format!("{}{}{{response_id}}{end}", PREFIXES[0], row.path)
+        }
     };
     let of_model = TABLE.iter().filter(|row| row.scope == Scope::CallOfModel);
     let of_model = of_model.map(|row| (row, format!("{}{}{{model}}{}", PREFIXES[1], MODELS[0], row.path)));
@@ -180,20 +192,42 @@ fn served() -> String {
     paths.join(", ")
 }
 
-fn look_up(path: &str) -> Option<(&'static Row, Option<&str>)> {
+fn look_up<'a>(path: &'a str, method: &Method) -> Option<(&'static Row, Option<&'a str>)> {
     let in_api = without_prefixes(path);
-    TABLE.iter().find_map(|row| {
+    let mut rows = TABLE.iter().filter_map(|row| {
         let path = if matches!(row.scope, Scope::Root | Scope::Deployment) { path } else { in_api };
         row.name_in(path).map(|name| (row, name))
-    })
+    });
+    let first = rows.next()?;
+    // Only the paths of responses have several methods.
+    let accepts = |(row, _): &(&Row, _)| row.accepts(method);
+    if accepts(&first) { Some(first) } else { rows.find(accepts).or(Some(first)) }
 }
 
 impl Row {
+    /// Returns true if the row accepts the method.
+    pub(super) fn accepts(&self, method: &Method) -> bool {
+        method.as_str() == self.method || (self.method == "GET" && method == Method::HEAD)
+    }
+
+    /// Returns the methods of the row's path.
+    pub(super) const fn methods(&self) -> &'static str {
+        match self.scope {
+            Scope::Response(Operation::RetrieveResponse | Operation::DeleteResponse) => "GET, DELETE",
+            _ => self.method,
+        }
+    }
+
     /// Returns the name that `path` contains, or `None` if the path is not of this row.
     fn name_in<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
         let is_name = |name: &&str| !name.is_empty() && !name.starts_with('/');
         match self.scope {
             Scope::Model | Scope::Deployment => path.strip_prefix(self.path).filter(is_name).map(Some),
+            Scope::Response(operation) => {
+                let (_, end) = operation.on_stored()?;
+                let id = path.strip_prefix(self.path)?.strip_suffix(end)?;
+                (!id.is_empty() && !id.contains('/')).then_some(Some(id))
+            }
             _ if path == self.path => Some(None),
             Scope::Root | Scope::Api => None,
             Scope::CallOfModel => {
@@ -241,7 +275,7 @@ mod tests {
     use super::*;
 
     fn target(path: &str) -> Option<(Route, Option<String>)> {
-        find(path).map(|(row, model)| (row.route, model.map(|name| name.to_string())))
+        find(path, &Method::GET).map(|(row, model)| (row.route, model.map(|name| name.to_string())))
     }
 
     #[test]
@@ -308,6 +342,32 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_stored_responses_have_an_operation_for_each_method_and_name_the_response() {
+        for (method, path, operation) in [
+            (Method::GET, "/v1/responses/resp_1", Operation::RetrieveResponse),
+            (Method::HEAD, "/responses/resp_1/", Operation::RetrieveResponse),
+            (Method::DELETE, "/openai/v1/responses/resp_1", Operation::DeleteResponse),
+            (Method::POST, "/openai/responses/resp_1/cancel", Operation::CancelResponse),
+            (Method::GET, "/v1/responses//resp_1/input_items", Operation::ListInputItems),
+        ] {
+            let (row, id) = find(path, &method).unwrap();
+            assert_eq!(
+                (row.route, id.as_deref()),
+                (Route::Target(RouteTarget::Call(operation)), Some("resp_1"))
+            );
+            assert!(row.accepts(&method), "{method} {path}");
+        }
+        for (method, path, methods) in [
+            (Method::POST, "/v1/responses/resp_1", "GET, DELETE"),
+            (Method::GET, "/v1/responses/resp_1/cancel", "POST"),
+            (Method::DELETE, "/v1/responses/resp_1/input_items", "GET"),
+        ] {
+            let (row, _) = find(path, &method).unwrap();
+            assert_eq!((row.accepts(&method), row.methods()), (false, methods), "{method} {path}");
+        }
+    }
+
+    #[test]
     fn paths_that_are_not_served_are_not_found() {
         for path in [
             "",
@@ -330,6 +390,8 @@ mod tests {
             "/m/chat/completions",
             "/anthropic/v1/chat/completions",
             "/v1/messages/batches",
+            "/v1/responses/resp_1/other",
+            "/v1/responses/resp_1/cancel/more",
         ] {
             assert_eq!(target(path), None, "{path}");
         }
@@ -341,7 +403,7 @@ mod tests {
         let help = served();
         for path in help.split(", ") {
             let (method, path) = path.split_once(' ').unwrap();
-            assert_eq!(find(path).map(|(row, _)| row.method), Some(method), "{path}");
+            assert_eq!(find(path, &Method::GET).map(|(row, _)| row.method), Some(method), "{path}");
         }
         assert_eq!(help.split(", ").count(), 16);
     }

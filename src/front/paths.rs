@@ -17,11 +17,7 @@ use futures_util::future::Either;
 use http::{Method, StatusCode};
 use tower::{Layer, Service, layer::layer_fn};
 
-use super::{
-    handle_error,
-    operations::{self, Row},
-    rejections::Rejections,
-};
+use super::{handle_error, operations, rejections::Rejections};
 use crate::{
     Error,
     body::Body,
@@ -38,7 +34,7 @@ use crate::{
 pub(crate) struct RoutedRequest<B> {
     /// The target of the request's path.
     pub target: RouteTarget,
-    /// The model or the deployment that the path names.
+    /// The model, the deployment or the response that the path names.
     pub model: Option<Arc<str>>,
     /// The client, which Auth sets if the request has a key other than the master key.
     pub client: Option<Arc<Client>>,
@@ -169,11 +165,6 @@ fn no_route(path: &str) -> Error {
     Error::NoRoute { path: path.into(), served }
 }
 
-/// Returns true if the row accepts the method.
-fn accepts(row: &Row, method: &Method) -> bool {
-    method.as_str() == row.method || (row.method == "GET" && method == Method::HEAD)
-}
-
 impl<S, B> Service<http::Request<B>> for Paths<S>
 where
     S: Service<RoutedRequest<B>, Response = Response, Error = Infallible>,
@@ -188,15 +179,15 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path();
-        let Some((row, model)) = operations::find(path) else {
+        let Some((row, model)) = operations::find(path, request.method()) else {
             return Either::Left(ready(Ok(self.other(&request))));
         };
-        if !accepts(row, request.method()) {
+        if !row.accepts(request.method()) {
             let dialect = match row.route {
                 Route::Target(target) => target.dialect(),
                 _ => ClientDialect::Chat,
             };
-            return Either::Left(ready(Ok(self.reject(&Error::Method(row.method), dialect, &request))));
+            return Either::Left(ready(Ok(self.reject(&Error::Method(row.methods()), dialect, &request))));
         }
         let (status, text) = match row.route {
             Route::Target(target) => {

@@ -18,6 +18,7 @@ mod gemini;
 mod huggingface;
 mod ollama;
 mod openai;
+mod stored;
 
 use std::{fmt, sync::Arc};
 
@@ -120,25 +121,26 @@ impl Encoder {
         self
     }
 
-    /// Returns the URL of a route.
+    /// Returns the URL of a route; of an operation on a stored response, the URL before its id.
     pub(crate) fn uri(&self, operation: Operation) -> Uri {
-        match self.uris.get(operation as usize) {
+        let with_body = if operation.on_stored().is_some() { Operation::Responses } else { operation };
+        match self.uris.get(with_body as usize) {
             Some(uri) => uri.clone(),
             None => self.passed_uri(operation),
         }
     }
 
-    /// Returns the URL of an operation that is never translated: beside that of chats. Most deployments have one such
+    /// Returns the URL of an operation that is never translated: beside that of completions. Most deployments have one such
     /// operation or none, and each URL takes memory.
     #[cold]
     fn passed_uri(&self, operation: Operation) -> Uri {
         if let Some(uri) = self.rerank.as_deref().filter(|_| operation == Operation::Rerank) {
             return uri.clone();
         }
-        let [chat, ..] = &self.uris;
-        let root = chat.path().strip_suffix(Operation::Chat.path()).unwrap_or_default();
-        let query = chat.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let mut parts = chat.clone().into_parts();
+        let beside = &self.uris[Operation::Completions as usize];
+        let root = beside.path().strip_suffix(Operation::Completions.path()).unwrap_or_default();
+        let query = beside.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = beside.clone().into_parts();
         parts.path_and_query = PathAndQuery::try_from(format!("{root}{}{query}", operation.path())).ok();
         // A part of a valid URL and the path of an operation are a valid URL.
         Uri::from_parts(parts).unwrap_or_default()
@@ -220,6 +222,18 @@ impl Encoder {
             request.headers_mut().insert(header::ACCEPT, ANY);
         }
         request
+    }
+
+    /// Returns the request about a stored response: without a body, and about the id at the upstream. Returns none for an
+    /// operation that is not about one.
+    pub(crate) fn encode_stored(&self, prompt: &ParsedRequest) -> Option<Request<SplicedBody>> {
+        let (method, end) = prompt.info.operation.on_stored()?;
+        let stored = prompt.info.stored.as_ref()?;
+        let mut request = self.request(prompt.info.operation, SplicedBody::new(Vec::new()));
+        *request.uri_mut() = stored::uri(request.uri(), &stored.id.as_ref()?.upstream, end, &stored.query);
+        *request.method_mut() = method;
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        Some(request)
     }
 
     /// Returns the request in the dialect of the client, with the parameters of the deployment that `is_sent`.
@@ -312,6 +326,11 @@ pub(crate) fn speaks_responses(target: &Target) -> bool {
         _ => is_vendors_server(target),
     };
     target.responses || target.vendor.responses && by_vendor()
+}
+
+/// Returns true if the responses of a deployment are stored at its server, by ids that the gateway replaces.
+pub(crate) fn stores_responses(deployment: &Deployment) -> bool {
+    deployment.mock.is_none() && speaks_responses(&deployment.target)
 }
 
 /// Returns true if the server is the public one of the vendor, or below its name.

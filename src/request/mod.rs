@@ -10,6 +10,7 @@ mod parameters;
 mod signatures;
 mod splice;
 mod spliced_body;
+mod stored;
 mod tags;
 
 use std::{
@@ -29,6 +30,7 @@ pub(crate) use frames::BodyFrames;
 pub(crate) use keys::TopLevelKeys;
 pub(crate) use parameters::renamed;
 pub use spliced_body::SplicedBody;
+pub(crate) use stored::{PREVIOUS, StoredResponse};
 pub(crate) use tags::RequestTags;
 
 pub(crate) use crate::body::Response;
@@ -91,9 +93,14 @@ impl ParsedRequest {
         self.fallback.as_ref().map_or(&self.info.model, |fallback| &fallback.model)
     }
 
-    /// Returns the parameters that the fallback replaces in the body: names, and values as JSON text.
+    /// Returns the parameters that the fallback or the stored response replaces in the body: names, and values as JSON text.
+    /// A request has one of them at most.
     pub(crate) fn replaced(&self) -> &[(Arc<str>, Arc<str>)] {
-        self.fallback.as_ref().map_or(&[], |fallback| &fallback.parameters)
+        match (&self.fallback, &self.info.stored) {
+            (Some(fallback), _) => &fallback.parameters,
+            (None, Some(stored)) => &stored.parameters,
+            (None, None) => &[],
+        }
     }
 }
 
@@ -116,6 +123,8 @@ pub(crate) struct RequestInfo {
     pub layout: Layout,
     /// True for a list of prompts, which are independent of each other.
     pub batch: bool,
+    /// True if the request must not be sent again, because its response is stored.
+    pub once: bool,
     /// The number of choices that a stream will have; `None` if it is unknown, or if no stream was requested.
     pub choices: Option<u32>,
     /// The estimated input tokens: bytes / 4 without data URIs, and a constant for each image.
@@ -124,6 +133,8 @@ pub(crate) struct RequestInfo {
     pub messages: Option<Box<MessagesInfo>>,
     /// The frame of a body in `multipart/form-data`; `None` for JSON.
     pub form: Option<Box<Form>>,
+    /// The stored response that the request names. Boxed, because it is rare.
+    pub stored: Option<Box<StoredResponse>>,
     /// The larger of `max_tokens` and `max_completion_tokens`, times `n`; zero for embeddings, `None` if neither is set.
     pub output_tokens: Option<u64>,
 }
@@ -142,10 +153,12 @@ impl RequestInfo {
             overrides: Overrides::default(),
             layout: Layout::default(),
             batch: true,
+            once: false,
             choices: None,
             prompt_tokens: 0,
             messages: None,
             form: None,
+            stored: None,
             output_tokens: Some(0),
         }
     }

@@ -13,8 +13,11 @@ use crate::{
     Error,
     body::{BoxResponseFuture, Response},
     config::{Config, Deployment, Group, Pattern, Patterns, Unserved},
+    error::UnknownResponse,
     group::ArcService,
-    request::Request,
+    issued_id::DeploymentKey,
+    provider,
+    request::{Operation, Request, RequestInfo},
 };
 
 /// A service that passes a request to the group that its model name stands for.
@@ -36,9 +39,52 @@ struct RouteTable {
 /// The destination of a name.
 #[derive(Clone, Debug)]
 enum Route {
-    Group(ArcService),
+    Group(GroupRoute),
     /// All deployments of the group are left out, for this reason.
     Unserved(Arc<str>),
+}
+
+/// A group, or a part of it.
+#[derive(Clone, Debug)]
+struct GroupRoute {
+    service: ArcService,
+    /// The deployments that store responses, each alone.
+    storing: Arc<HashMap<DeploymentKey, ArcService>>,
+}
+
+impl GroupRoute {
+    /// Returns the route to `service`, and to the deployments behind it which are `alone`.
+    fn new(service: ArcService, alone: &[(&Deployment, ArcService)]) -> Self {
+        let storing = alone.iter().filter(|(deployment, _)| provider::stores_responses(deployment));
+        let storing = storing.map(|(deployment, service)| (DeploymentKey::of(deployment), service.clone()));
+        Self { service, storing: Arc::new(storing.collect()) }
+    }
+
+    /// Returns the service of a request: that of the deployment which has the stored response that the request names, or else
+    /// the whole group. If no deployment stores responses, they refuse the parameter.
+    fn service_for(&self, info: &RequestInfo) -> Result<&ArcService, UnknownResponse> {
+        let Some(stored) = &info.stored else { return Ok(&self.service) };
+        let unknown = match info.operation {
+            Operation::Responses if self.storing.is_empty() => return Ok(&self.service),
+            Operation::Responses => UnknownResponse::Previous,
+            _ => UnknownResponse::Named,
+        };
+        let id = stored.id.as_ref().ok_or(unknown)?;
+        self.storing.get(&id.deployment).ok_or(unknown)
+    }
+}
+
+/// Returns the services that call one deployment of a group each. A single deployment shares the stack of its group.
+fn alone<'g, D: Clone>(
+    g: &'g Group,
+    (whole, stacks): (&ArcService, Vec<D>),
+    group: impl Fn(&Group, Vec<D>) -> ArcService,
+) -> Vec<(&'g Deployment, ArcService)> {
+    let is_called = |d: &Deployment| Pattern::parse(&g.name).is_none() || provider::stores_responses(d);
+    let called = g.deployments.iter().zip(stacks).filter(|(d, _)| is_called(d));
+    called
+        .map(|(d, stack)| (d, if g.deployments.len() == 1 { whole.clone() } else { group(g, vec![stack]) }))
+        .collect()
 }
 
 impl Router {
@@ -52,26 +98,27 @@ impl Router {
         deployment: impl Fn(&Deployment) -> Result<D, E>,
         group: impl Fn(&Group, Vec<D>) -> ArcService,
     ) -> Result<Self, E> {
-        let (mut named, mut single, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
+        let (mut named, mut by_id, mut patterns) = (HashMap::new(), Vec::new(), Vec::new());
         for g in &config.groups {
             let deployments = g.deployments.iter().map(&deployment).collect::<Result<Vec<_>, _>>()?;
+            let whole = group(g, deployments.clone());
+            let alone = alone(g, (&whole, deployments), &group);
+            let route = Route::Group(GroupRoute::new(whole, &alone));
             if let Some(pattern) = Pattern::parse(&g.name) {
-                patterns.push((pattern, Route::Group(group(g, deployments)))); // not by id: `*` would capture nothing
+                patterns.push((pattern, route)); // not by id: `*` would capture nothing
                 continue;
             }
-            single.extend(g.deployments.iter().map(|d| (g, &d.id)).zip(deployments.iter().cloned()));
-            named.insert(Arc::clone(&g.name), Route::Group(group(g, deployments)));
+            named.insert(Arc::clone(&g.name), route);
+            by_id.extend(
+                alone.into_iter().map(|one| (Arc::clone(&one.0.id), GroupRoute::new(one.1.clone(), &[one]))),
+            );
         }
         let aliases = config.aliases.iter(); // one step: an alias of an alias does not resolve
         let aliases =
             aliases.filter_map(|alias| Some((Arc::clone(&alias.name), named.get(&alias.group)?.clone())));
         named.extend(aliases.collect::<Vec<_>>());
-        for ((g, id), d) in single {
-            // a single deployment shares the stack of its group
-            let whole = (g.deployments.len() == 1).then(|| named.get(&g.name).cloned()).flatten();
-            named
-                .entry(Arc::clone(id))
-                .or_insert_with(|| whole.unwrap_or_else(|| Route::Group(group(g, vec![d]))));
+        for (id, route) in by_id {
+            named.entry(id).or_insert(Route::Group(route));
         }
         for Unserved { name, reason } in &config.unserved {
             let route = Route::Unserved(Arc::clone(reason));
@@ -107,7 +154,13 @@ impl Service<Request> for Router {
 
     fn call(&mut self, request: Request) -> BoxResponseFuture {
         let error = match self.find(request.group()) {
-            Some(Route::Group(group)) => return group.call(request),
+            Some(Route::Group(group)) => match group.service_for(&request.info) {
+                Ok(service) => return service.call(request),
+                Err(unknown) => Error::UnknownResponse(unknown),
+            },
+            _ if request.info.operation.on_stored().is_some() => {
+                Error::UnknownResponse(UnknownResponse::Named)
+            }
             Some(Route::Unserved(reason)) => {
                 Error::Unserved { model: Arc::clone(request.group()), reason: Arc::clone(reason) }
             }

@@ -2,7 +2,7 @@
 
 It starts the gateway over a scripted upstream, and calls three groups through it: one that has Responses, one that has chat
 completions, and one that speaks Anthropic's dialect. Each response and each event is checked against the types of the
-client: create, stream, parse, tools, errors, a stream that breaks, and an agent that calls a tool.
+client: create, stream, parse, tools, stored responses, errors, a stream that breaks, and an agent that calls a tool.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 import agents
 import openai
 import pydantic
-from dialects import Upstream, config
+from dialects import Own, Upstream, config
 from openai.types import responses as types
 from scripted import check, gateway
 
@@ -22,6 +22,26 @@ TOOL = {
                    "additionalProperties": False},
 }
 EVENT = pydantic.TypeAdapter(types.ResponseStreamEvent)
+
+
+class Storing(Upstream):
+    """Has the responses that it has made."""
+
+    def do_GET(self):
+        if "/input_items" in self.path:
+            items = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+            return self.reply(json.dumps({**items, "path": self.path}))
+        if "stream=true" in self.path:
+            return self.stream(Own.events("text", {})[3:])
+        self.reply(json.dumps({**Own.response("text", {}), "metadata": {"path": self.path}}))
+
+    def do_DELETE(self):
+        self.reply(json.dumps({"id": "resp_1", "object": "response.deleted", "deleted": True}))
+
+    def do_POST(self):
+        if self.path.endswith("/cancel"):
+            return self.reply(json.dumps(Own.response("text", {}, "cancelled")))
+        super().do_POST()
 
 
 class City(pydantic.BaseModel):
@@ -59,6 +79,29 @@ def calls(client, model):
     result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
     done = client.responses.create(model=model, input=[*question, *called.output, result], tools=[TOOL])
     check(f"{model}: its result leads to text", done.output_text == "Hello")
+
+
+def stored(client):
+    """Uses a response that is stored at the server which has made it."""
+    made = client.responses.create(model="own", input="hi", store=True)
+    check("a stored response has an id of the gateway", made.id.startswith("resp_") and made.id != "resp_1")
+    found = client.responses.retrieve(made.id, include=["message.output_text.logprobs"])
+    check("it is retrieved by that id", found.id == made.id and found.output_text == "Hello")
+    check("the server gets its own id", found.metadata["path"].startswith("/v1/responses/resp_1?include"))
+    events = [strictly(event) for event in client.responses.retrieve(made.id, stream=True, starting_after=2)]
+    check("it is retrieved as a stream", events[0].sequence_number == 3 and events[-1].response.id == made.id)
+    items = client.responses.input_items.list(made.id, limit=3, order="asc", after="msg_1")
+    check("its input items are listed", items.data == [] and "limit=3" in items.to_dict()["path"])
+    next_one = client.responses.create(model="own", input="more", previous_response_id=made.id)
+    check("it is continued", next_one.previous_response_id == made.id)
+    check("it is cancelled", client.responses.cancel(made.id).status == "cancelled")
+    check("it is deleted", client.responses.delete(made.id) is None)
+    for lost in [made.id[:-1] + ("B" if made.id.endswith("A") else "A"), "resp_1"]:
+        try:
+            client.responses.retrieve(lost)
+            check("an id that was changed is not found", False)
+        except openai.NotFoundError as error:
+            check("an id that was changed is not found", error.code == "response_not_found")
 
 
 def errors(client):
@@ -102,10 +145,11 @@ async def run_agents(base):
 
 
 agents.set_tracing_disabled(True)
-with gateway(sys.argv[1], config(), Upstream) as address:
+with gateway(sys.argv[1], config(), Storing) as address:
     base = f"{address}/v1"
     with openai.OpenAI(base_url=base, api_key="master", max_retries=0, timeout=30) as client:
         for model in ["own", "openai", "claude"]:
             calls(client, model)
+        stored(client)
         errors(client)
     asyncio.run(run_agents(base))

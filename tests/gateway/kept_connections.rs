@@ -84,3 +84,20 @@ async fn requests_on_kept_connections_that_died_unseen_are_served_without_a_retr
         assert_eq!(value("tollgate_retry_budget_repeats_total"), 0.0, "{how:?}: {metrics}");
     }
 }
+
+#[tokio::test]
+async fn requests_whose_response_is_stored_are_not_sent_again_on_a_new_connection() {
+    let (address, _server) = upstream(Break::FinAtTheEnd).await;
+    let gateway = Gateway::start(&format!(
+        "model_list:\n  - model_name: m\n    litellm_params: {{model: openai/responses/x, api_base: \"http://{address}/v1\", \
+         api_key: k}}\nrouter_settings: {{num_retries: 2, cooldown_time: 0}}\n"
+    ))
+    .await;
+    for (store, status) in [(false, 200), (true, 502)] {
+        let body = json!({"model": "m", "input": "hi", "store": store}).to_string();
+        let responses = join_all((0..CONNECTIONS).map(|_| gateway.post("/v1/responses", body.clone()))).await;
+        for response in responses {
+            assert_eq!(response.status, status, "store: {store}: {}", response.text());
+        }
+    }
+}

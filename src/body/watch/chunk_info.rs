@@ -16,6 +16,8 @@ pub(crate) struct ChunkInfo {
     pub filtered: bool,
     /// True for a chunk that ends the stream, in a dialect without `[DONE]`.
     pub terminal: bool,
+    /// True for an event with a response of OpenAI's Responses.
+    pub response: bool,
     /// True for a chunk with usage and without choices.
     pub only_usage: bool,
     /// True for a complete response with a list of data that is not empty: embeddings.
@@ -146,6 +148,13 @@ impl ChunkInfo {
     /// Returns true if the chunk opens a message and has no content: a role at most.
     pub(crate) const fn only_opens(&self) -> bool {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
+    }
+
+    /// Takes an error for the regular end: that of a stream which repeats a failed one.
+    pub(crate) fn end_by_error(&mut self) {
+        if std::mem::take(&mut self.error) {
+            (self.terminal, self.begun, self.finished) = (true, 1, 1);
+        }
     }
 
     /// Reads a JSON text. Returns `None` if it is not JSON.

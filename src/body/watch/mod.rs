@@ -11,6 +11,7 @@ mod scan;
 mod template;
 
 pub(crate) use chunk_info::{ChunkInfo, Usage};
+pub(super) use quick::plain;
 pub(crate) use template::TemplateReader;
 
 use crate::metrics::BodyStats;

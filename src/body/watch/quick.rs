@@ -37,7 +37,8 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     Some((info, content))
 }
 
-pub(super) fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
+/// Returns the name of a member without escapes.
+pub(in crate::body) fn plain<'a>(key: Key<'a>) -> Option<&'a [u8]> {
     (!key.escaped).then_some(key.inner)
 }
 

@@ -79,7 +79,9 @@ fn info<'a>(outer: Read<'a>, inner: Option<Read<'a>>) -> Option<ChunkInfo> {
     if info != ChunkInfo::default() || output || reason.is_some() {
         return None;
     }
+    let has_response = inner.is_some();
     let Read { mut info, reason, .. } = inner.unwrap_or_default();
+    info.response = has_response;
     note_event(&mut info, kind, reason);
     Some(info)
 }

@@ -55,7 +55,10 @@ fn chunk(json: &str) -> Option<ChunkInfo> {
                     usage(value, &mut info.usage)?;
                 }
             }
-            "response" => response(value, &mut info, &mut reason)?,
+            "response" => {
+                info.response = value.starts_with('{');
+                response(value, &mut info, &mut reason)?;
+            }
             "output" => output |= is_filled(value),
             "incomplete_details" => reason = incomplete(value)?.or(reason),
             "error" | "errors" => info.error |= is_filled(value),

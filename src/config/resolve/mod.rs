@@ -26,7 +26,7 @@ use std::{
 };
 
 use super::{
-    Alias, ClientKey, Config, Group, LeftOut, Provider, Unserved,
+    Alias, ClientKey, Config, Group, IdKey, LeftOut, Provider, Unserved,
     error::DiagnosticSink,
     keys,
     raw::{MASTER_KEY, ModelEntry, RawConfig},
@@ -48,6 +48,7 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let mut unserved = unserved_groups(&groups, &left_out);
     let aliases = aliases(&raw, &mut names, &mut unserved, sink);
     let (mut settings, master_key) = (settings::resolve(&raw, &names, sink), master_key(&raw, sink));
+    settings.id_key = IdKey::of(master_key.as_ref());
     let keys = client_keys::resolve(&raw, &names, sink);
     if master_key.is_none() {
         client_keys::check_without_master_key(&raw, &keys, sink);

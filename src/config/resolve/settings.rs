@@ -7,8 +7,8 @@ use super::{
     logs, policies,
 };
 use crate::config::{
-    ErrorCounts, Fallbacks, Grade, ListenerSettings, LogSettings, Midstream, RetryBudget, RoutingStrategy,
-    Settings,
+    ErrorCounts, Fallbacks, Grade, IdKey, ListenerSettings, LogSettings, Midstream, RetryBudget,
+    RoutingStrategy, Settings,
     error::DiagnosticSink,
     ignored, keys,
     raw::RawConfig,
@@ -53,6 +53,7 @@ impl RoutingStrategy {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            id_key: IdKey::of(None),
             num_retries: 2,
             timeout: Duration::from_secs(6000),
             stream_timeout: None,

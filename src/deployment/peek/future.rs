@@ -65,7 +65,7 @@ where
                 this.state.set(State::Body { held: None });
                 *this.timer = Timer::default();
                 // Most responses are decided with their head; this saves moving them once.
-                if held.poll_decided(cx).is_pending() {
+                if held.poll_decided(this.config, cx).is_pending() {
                     this.state.set(State::Body { held: Some(held) });
                     return Poll::Pending;
                 }
@@ -73,7 +73,7 @@ where
             }
             StateProj::Body { held } => {
                 let Some(pending) = held else { return Poll::Pending };
-                ready!(pending.poll_decided(cx));
+                ready!(pending.poll_decided(this.config, cx));
                 let Some(decided) = held.take() else { return Poll::Pending };
                 Poll::Ready(decided.into_response(this.config).map_err(E::from))
             }

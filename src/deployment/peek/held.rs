@@ -98,8 +98,8 @@ impl HeldResponse {
     }
 
     /// Polls the body until the response can be committed or refused.
-    pub(super) fn poll_decided(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.is_decided() {
+    pub(super) fn poll_decided(&mut self, config: &WatchConfig, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_decided(config) {
             let progress = match &mut self.form {
                 ResponseForm::Error(active) | ResponseForm::Plain(active) => ready!(active.poll_progress(cx)),
                 ResponseForm::Events(active) => ready!(active.poll_progress(cx)),
@@ -109,7 +109,7 @@ impl HeldResponse {
         Poll::Ready(())
     }
 
-    fn is_decided(&mut self) -> bool {
+    fn is_decided(&mut self, config: &WatchConfig) -> bool {
         match &mut self.form {
             ResponseForm::Error(active) => {
                 self.overdue || is_over(active) || active.content.total() >= ERROR_LIMIT as u64
@@ -117,7 +117,7 @@ impl HeldResponse {
             ResponseForm::Plain(active) if self.is_unread && active.content.total() > 0 => true,
             ResponseForm::Plain(active) => {
                 is_over(active)
-                    || active.content.total() > HOLD_LIMIT as u64
+                    || active.content.total() > longest_hold(config) as u64
                     || active.content.opening() == Some(Opening::Events)
             }
             ResponseForm::Events(active) => {
@@ -142,7 +142,7 @@ impl HeldResponse {
             }
             ResponseForm::Error(mut active) => {
                 let bytes = active.content.drain();
-                let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, &bytes);
+                let outcome = response::classified(&parts, &bytes, config);
                 Ok(response::error(parts, bytes, outcome, config))
             }
             ResponseForm::Plain(active) if active.content.opening() == Some(Opening::Events) => {
@@ -152,6 +152,12 @@ impl HeldResponse {
             ResponseForm::Events(active) => events(parts, active, config),
         }
     }
+}
+
+/// Returns the maximum number of bytes of a plain response that are held. One with ids of its upstream is held as long as one
+/// event: the ids may be anywhere in it.
+fn longest_hold(config: &WatchConfig) -> usize {
+    if config.issues_for.is_some() { config.peek.event_limit } else { HOLD_LIMIT }
 }
 
 fn is_over<C>(active: &ActiveBody<C>) -> bool {

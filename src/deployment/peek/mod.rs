@@ -42,13 +42,17 @@ use super::settings::estimated;
 use crate::{
     body::{
         held_events::HeldEvents,
+        issued_ids::IdIssuer,
         secrets::Secrets,
         timeouts::{AttemptTimeouts, RunningTimeouts},
         upstream_body::UpstreamBody,
         watch_config::{Classifier, Expected, PeekConfig, WatchConfig},
     },
-    config::Midstream,
+    config::{Deployment, IdKey, Midstream},
+    dialect::ClientDialect,
     error::BodyError,
+    issued_id::DeploymentKey,
+    provider,
     request::{Operation, Request},
     spend::{AttemptCharge, PriceList, Spending},
 };
@@ -132,6 +136,13 @@ impl<C: Clone> PeekLayer<C> {
         self
     }
 
+    /// Sets the issuer of the ids of responses, for a deployment that stores them.
+    pub(crate) fn with_issued_ids(mut self, deployment: &Deployment, key: &IdKey) -> Self {
+        let issuer = || IdIssuer::new(key.clone(), DeploymentKey::of(deployment));
+        self.config().issuer = provider::stores_responses(deployment).then(issuer);
+        self
+    }
+
     /// Ends a stream with an error at an event longer than this, in bytes; 16 MB unless set.
     pub(crate) fn with_event_limit(mut self, bytes: usize) -> Self {
         self.config().event_limit = bytes;
@@ -170,10 +181,12 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let info = &request.info;
+        let about_stored = info.operation.on_stored().is_some();
         let expected = match info.operation {
             Operation::Embeddings => Expected::Data,
             Operation::CountTokens | Operation::Moderations | Operation::Rerank => Expected::Json,
             Operation::Speech => Expected::Bytes,
+            _ if about_stored && !info.stream => Expected::Stored,
             _ if info.stream => Expected::Stream,
             Operation::Images | Operation::ImageEdits => Expected::Data,
             Operation::Transcriptions | Operation::Translations => Expected::Text,
@@ -181,6 +194,9 @@ where
         };
         let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
         let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
+        let issues =
+            self.settings.peek.issuer.is_some() && info.operation.dialect() == ClientDialect::Responses;
+        let spending = request.context.spending.as_ref().filter(|_| !about_stored);
         let config = WatchConfig {
             peek: Arc::clone(&self.settings.peek),
             expected,
@@ -190,11 +206,10 @@ where
             strip_usage: self.settings.injects_usage && stream && !usage_requested,
             keeps_transcript: stream && continues,
             is_continuation: request.prefix.is_some(),
-            charge: request
-                .context
-                .spending
-                .as_ref()
-                .and_then(|spending| self.settings.charge(spending, &request)),
+            charge: spending.and_then(|spending| self.settings.charge(spending, &request)),
+            issues_for: issues.then(|| Arc::clone(request.group())),
+            names_stored: info.stored.is_some(),
+            is_replay: about_stored,
         };
         let timeouts = RunningTimeouts::start(&self.settings.timeouts.get(&request), stream);
         ResponseFuture::new(self.inner.call(request), config, timeouts)

@@ -46,13 +46,19 @@ pub(super) fn complete(
     let Some(info) = ChunkInfo::read(text) else {
         return Err(if opens { BodyError::Truncated } else { wrong_form(config) });
     };
+    if config.expected == Expected::Stored {
+        name_json(&mut parts.headers);
+        return Ok(Response::from_parts(parts, Body::ended(issued(bytes, config), so_far)).into());
+    }
     if let Some(outcome) = failure(&info, text, &parts.headers, config) {
         return Ok(error_in_success(parts, text, outcome, config));
     }
     match config.expected {
         _ if !has_output(&info, config.expected) => return Err(BodyError::Empty),
         Expected::Stream => return Err(BodyError::NotAStream),
-        Expected::Choices | Expected::Data | Expected::Json => name_json(&mut parts.headers),
+        Expected::Choices | Expected::Data | Expected::Json | Expected::Stored => {
+            name_json(&mut parts.headers);
+        }
         Expected::Text | Expected::Bytes => {}
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
@@ -90,8 +96,28 @@ fn passed(
 ) -> request::Response {
     config.charge(usage);
     let tokens = usage.map(|usage| usage.tokens()).unwrap_or_default();
-    let body = Body::ended(bytes, Usage::on(usage, so_far)).with_tokens(tokens);
+    let body = Body::ended(issued(bytes, config), Usage::on(usage, so_far)).with_tokens(tokens);
     Response::from_parts(parts, body).into()
+}
+
+/// Returns a complete response with ids of the gateway in place of the upstream's.
+fn issued(bytes: Bytes, config: &WatchConfig) -> Bytes {
+    match config.issuer() {
+        Some((issuer, model)) => issuer.response(model, bytes),
+        None => bytes,
+    }
+}
+
+/// Returns the outcome of an upstream's error. A stored response that is not found is a mistake of the client, not a deployment
+/// that is missing.
+pub(super) fn classified(parts: &Parts, bytes: &[u8], config: &WatchConfig) -> Outcome {
+    let outcome = (config.peek.classifier.response)(parts.status, &parts.headers, bytes);
+    match classify::kind_of(&outcome) {
+        OutcomeKind::NotFound if config.names_stored && parts.status == StatusCode::NOT_FOUND => {
+            OutcomeKind::BadRequest.outcome().with_reported(outcome.requests(), outcome.tokens())
+        }
+        _ => outcome,
+    }
 }
 
 /// Returns the outcome of a success without output, because a content filter removed it.
@@ -104,7 +130,7 @@ const fn has_output(info: &ChunkInfo, expected: Expected) -> bool {
     match expected {
         Expected::Stream | Expected::Choices => info.content || info.finished != 0,
         Expected::Data => info.data,
-        Expected::Json | Expected::Text | Expected::Bytes => true,
+        Expected::Json | Expected::Stored | Expected::Text | Expected::Bytes => true,
     }
 }
 

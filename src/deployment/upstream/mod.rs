@@ -167,7 +167,8 @@ impl Service<Request> for Deployed {
     fn call(&mut self, request: Request) -> ResponseFuture {
         let inner = Arc::clone(&self.inner);
         let usage = inner.adds_usage(&request);
-        ResponseFuture { calling: inner.call(&request, usage, false), again: true, usage, inner, request }
+        let again = !request.info.once;
+        ResponseFuture { calling: inner.call(&request, usage, false), again, usage, inner, request }
     }
 }
 
@@ -175,7 +176,8 @@ impl Service<Request> for Deployed {
 /// is sent once more on a new connection: the server had closed the old one, which is not evidence about its health. If
 /// the upstream refuses `stream_options` that only the gateway added, the request is sent once more without them.
 ///
-/// All [operations](Operation) may be sent again; a model that was called twice for one response costs tokens at worst.
+/// All [operations](Operation) may be sent again, as a model that was called twice for one response costs tokens at worst,
+/// but for a request whose response is stored or made in the background.
 pub(crate) struct ResponseFuture {
     calling: UpstreamFuture,
     inner: Arc<Inner>,

@@ -29,7 +29,10 @@ impl Inner {
             return estimate(request);
         }
         let encoded = match passes {
-            true if dialect == ClientDialect::Responses => self.encoder.encode_response(request),
+            true if dialect == ClientDialect::Responses => {
+                let stored = self.encoder.encode_stored(request);
+                stored.unwrap_or_else(|| self.encoder.encode_response(request))
+            }
             true => self.encoder.encode_messages(request),
             false => self.encoder.encode_untranslated(request),
         };

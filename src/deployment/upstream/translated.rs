@@ -104,7 +104,8 @@ struct Translated {
 
 impl Translated {
     fn request(&self, mut call: UpstreamCall) -> Result<(UpstreamCall, Translation), Refusal> {
-        if matches!(call.operation, Operation::Completions | Operation::Embeddings) {
+        let has_text = matches!(call.operation, Operation::Completions | Operation::Embeddings);
+        if has_text || call.operation.on_stored().is_some() {
             return Err(Refusal::operation(call.operation.as_str()));
         }
         let body = call.request.body().to_bytes();

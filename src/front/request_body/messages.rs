@@ -42,7 +42,9 @@ pub(super) fn info(
         layout,
         messages: Some(Box::new(MessagesInfo { headers: sent(headers), input_tokens })),
         form: None,
+        stored: None,
         batch: false,
+        once: false,
         choices: stream.then_some(1),
         // A count uses no tokens.
         prompt_tokens: if counts { 0 } else { input_tokens },

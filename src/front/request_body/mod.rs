@@ -37,6 +37,7 @@ mod reading;
 mod responses;
 mod scan;
 mod service;
+mod stored;
 mod stream_default;
 mod tolerant;
 mod upload;

@@ -119,7 +119,9 @@ pub(super) fn info(
         layout: layout(object, span, commas),
         messages: None,
         form: None,
+        stored: None,
         batch,
+        once: false,
         choices: if stream && !batch { estimate::choices(object) } else { None },
         prompt_tokens: estimate::prompt(object),
         output_tokens: match operation {
@@ -148,14 +150,14 @@ fn model(
     }
 }
 
-/// Returns the parameter that an operation requires beside `model`.
+/// Returns the parameter that an operation with a body requires beside `model`.
 pub(super) const fn required(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat | Operation::Messages | Operation::CountTokens => "messages",
         Operation::Completions | Operation::Images | Operation::ImageEdits => "prompt",
-        Operation::Embeddings | Operation::Responses | Operation::Moderations | Operation::Speech => "input",
         Operation::Rerank => "query",
         Operation::Transcriptions | Operation::Translations => "file",
+        _ => "input",
     }
 }
 

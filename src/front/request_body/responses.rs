@@ -22,6 +22,8 @@ pub(super) fn info(
     layout: Layout,
 ) -> Result<RequestInfo, InvalidRequest> {
     let stream = flag(object, "stream")?.unwrap_or(false);
+    let is_set = |key| object.last(key).is_some_and(|value| value == "true");
+    let once = is_set("store") || is_set("background");
     Ok(RequestInfo {
         operation: Operation::Responses,
         model,
@@ -29,11 +31,13 @@ pub(super) fn info(
         streams_by_default: false,
         // A stream always has it.
         include_usage: Some(true),
-        overrides: overrides(object, headers)?,
+        overrides: overrides(once, object, headers)?,
         layout,
         messages: None,
         form: None,
+        stored: None,
         batch: false,
+        once,
         choices: stream.then_some(1),
         prompt_tokens: estimate::prompt(object) + estimate::parameter(object, "instructions"),
         output_tokens: object.last("max_output_tokens").and_then(|tokens| tokens.parse().ok()),
@@ -45,11 +49,10 @@ pub(super) fn has_stored_input(operation: Operation, object: &Object<'_>) -> boo
     operation == Operation::Responses && object.last_member("prompt").is_some()
 }
 
-/// Returns the settings of a request. One whose response is stored is not repeated: each attempt would store one.
-fn overrides(object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
+/// Returns the settings of a request. One whose response is stored is sent `once`: each attempt would store one.
+fn overrides(once: bool, object: &Object<'_>, headers: &HeaderMap) -> Result<Overrides, InvalidRequest> {
     let mut overrides = overrides::read(object, headers)?;
-    let is_set = |key| object.last(key).is_some_and(|value| value == "true");
-    if is_set("store") || is_set("background") {
+    if once {
         (overrides.num_retries, overrides.disable_fallbacks) = (Some(0), true);
     }
     Ok(overrides)
@@ -92,7 +95,7 @@ mod tests {
         ] {
             let info = info_of(&format!(r#"{{"model":"m","input":"a",{more}}}"#)).expect("valid");
             let forbids = info.overrides.num_retries == Some(0) && info.overrides.disable_fallbacks;
-            assert_eq!(forbids, !repeats, "{more}");
+            assert_eq!((forbids, info.once), (!repeats, !repeats), "{more}");
         }
     }
 }

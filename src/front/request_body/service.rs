@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Uri, request::Parts};
 use http_body::Body as HttpBody;
 use tokio::{task::spawn_blocking, time::Instant};
 use tower::Service;
@@ -23,19 +23,20 @@ use super::{
     memory::{BodyMemory, BodyShare},
     read::CallTarget,
     reading::{Ended, ReadBody, Reading, read_again},
+    stored,
     stream_default::StreamDefaults,
     upload::upload,
 };
 use crate::{
     Error,
-    config::{Config, Midstream},
+    config::{Config, IdKey, Midstream},
     front::{
         admission::{AdmittedCall, ModelCall},
         handle_error, headers, timing,
     },
     group::ArcService,
     record::{Draft, current},
-    request::{BodyFrames, ParsedRequest, Request, RequestContext, Response},
+    request::{BodyFrames, Client, Operation, ParsedRequest, Request, RequestContext, Response},
     spend::Spending,
 };
 
@@ -74,6 +75,8 @@ struct Inner {
     /// True if the gateway has a budget.
     has_budget: bool,
     stream_defaults: Option<StreamDefaults>,
+    /// The key of the ids of responses.
+    id_key: IdKey,
 }
 
 impl ReadRequest {
@@ -99,6 +102,7 @@ impl ReadRequest {
             server_timing: settings.server_timing,
             has_budget: settings.budget.is_some(),
             stream_defaults: StreamDefaults::new(config),
+            id_key: settings.id_key.clone(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -122,17 +126,17 @@ where
         // Taken apart here: the future would hold what it captures and the parts.
         let AdmittedCall { call: ModelCall { operation, model, client, arrival, request }, permit } =
             admitted;
-        let draft = if inner.needs_draft { inner.draft(arrival) } else { None };
-        if let (Some(draft), Some(client)) = (&draft, &client) {
-            draft.set_key(&client.name);
-        }
-        let (Parts { headers, .. }, body) = request.into_parts();
-        let dialect = operation.dialect();
+        let draft = if inner.needs_draft { inner.draft(arrival, client.as_deref()) } else { None };
+        let ((Parts { headers, uri, .. }, body), dialect) = (request.into_parts(), operation.dialect());
+        let about_stored = inner.about_stored((operation, model.as_deref()), &uri, &headers);
         // Written in place, as `Box::pin` would copy the future once more.
         let future = Box::write(Box::new_uninit(), async move {
             let mut share = inner.memory.share();
             let target = (CallTarget { operation, model }, headers);
-            let body = read_body(target, body, (inner.max_body, &mut share)).await?;
+            let body = match about_stored {
+                Some(read) => (*read)?,
+                None => read_body(target, body, (inner.max_body, &mut share)).await?,
+            };
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
                 share.wait().await?;
             }
@@ -163,10 +167,27 @@ where
 }
 
 impl Inner {
-    /// Returns the draft of the request's record, which arrived at `arrival`.
-    fn draft(&self, arrival: Instant) -> Option<Arc<Draft>> {
+    /// Returns the draft of the record of a request of `client`, which arrived at `arrival`.
+    fn draft(&self, arrival: Instant, client: Option<&Client>) -> Option<Arc<Draft>> {
         let own = || self.server_timing.then(|| Arc::new(Draft::new(arrival, None)));
-        current::draft().or_else(own)
+        let draft = current::draft().or_else(own);
+        if let (Some(draft), Some(client)) = (&draft, client) {
+            draft.set_key(&client.name);
+        }
+        draft
+    }
+
+    /// Returns the result of reading a request about a stored response. Returns none for any other operation. Boxed, because it
+    /// is rare.
+    fn about_stored(
+        &self,
+        (operation, id): (Operation, Option<&str>),
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<Box<Result<ReadBody, Error>>> {
+        operation.on_stored()?;
+        let id = (&self.id_key, id.unwrap_or_default());
+        Some(Box::new(stored::read(operation, id, uri, headers)))
     }
 
     /// Returns the tokens and the cost of all attempts, where they are read.
@@ -184,6 +205,9 @@ impl Inner {
         }
         if let Some(defaults) = &self.stream_defaults {
             defaults.apply(Arc::make_mut(&mut info));
+        }
+        if info.operation == Operation::Responses {
+            stored::add_previous(Arc::make_mut(&mut info), &bytes, &self.id_key);
         }
         let overrides = &info.overrides;
         let midstream = overrides.midstream.unwrap_or(self.midstream);

@@ -42,7 +42,7 @@ impl StreamDefaults {
         let is_set = info.stream || info.layout.keys.last("stream").is_some();
         let can_stream = match info.operation {
             Operation::Embeddings | Operation::CountTokens => false,
-            other => !other.is_passed(),
+            other => !other.is_passed() && other.on_stored().is_none(),
         };
         let by_default = || self.exact.get(&info.model).or_else(|| self.patterns.find(&info.model));
         if can_stream && !is_set && by_default() == Some(&true) {
