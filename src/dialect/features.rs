@@ -82,6 +82,21 @@ pub(super) static OLLAMA: Parameters = Parameters {
     dropped: GEMINI.dropped,
 };
 
+/// The parameters of OpenAI's Responses.
+pub(super) static RESPONSES: Parameters = Parameters {
+    native: &[
+        "include",
+        "max_tool_calls",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "store",
+        "truncation",
+    ],
+    dropped: &["cache_control", "prediction"],
+};
+
 /// The parameters of Anthropic's Messages that OpenAI's chat completions do not have. All others are passed on: the server
 /// knows its own.
 pub(super) static OPENAI_LACKS: [&str; 2] = ["container", "mcp_servers"];

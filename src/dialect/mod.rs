@@ -19,6 +19,7 @@ mod json;
 mod messages;
 mod ollama;
 mod openai;
+mod openai_responses;
 mod read;
 mod responses;
 mod sent;

@@ -5,7 +5,7 @@ use super::{
     client::{ClientDialect, Writer},
     conversation::{Conversation, Refusal},
     delta::Delta,
-    gemini, ollama, openai,
+    gemini, ollama, openai, openai_responses,
     sent::{Limits, NotTranslated, Sent},
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Translator {
 #[derive(Clone, Copy, Debug)]
 enum Upstream {
     OpenAi,
+    Responses,
     Anthropic,
     Gemini,
     Ollama,
@@ -29,6 +30,11 @@ impl Translator {
     /// Returns the translator of a deployment that speaks OpenAI's chat completions.
     pub(crate) const fn openai(limits: Limits) -> Self {
         Self { upstream: Upstream::OpenAi, limits }
+    }
+
+    /// Returns the translator of a deployment that speaks OpenAI's Responses.
+    pub(crate) const fn responses(limits: Limits) -> Self {
+        Self { upstream: Upstream::Responses, limits }
     }
 
     /// Returns the translator of a deployment that speaks Anthropic's Messages.
@@ -71,6 +77,10 @@ impl Translator {
             Upstream::OpenAi => {
                 (openai::write(conversation, limits)?, Reader::OpenAi(openai::Reader::default()))
             }
+            Upstream::Responses => {
+                let sent = openai_responses::write(conversation, limits)?;
+                (sent, Reader::Responses(openai_responses::Reader::default()))
+            }
             Upstream::Anthropic => {
                 let (sent, hints) = anthropic::write(conversation, limits)?;
                 (sent, Reader::Anthropic(anthropic::Reader::new(hints)))
@@ -89,6 +99,7 @@ impl Translator {
 #[derive(Debug)]
 enum Reader {
     OpenAi(openai::Reader),
+    Responses(openai_responses::Reader),
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
     Ollama(ollama::Reader),
@@ -98,6 +109,7 @@ impl Reader {
     fn event(&mut self, data: &[u8], sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
         match self {
             Self::OpenAi(reader) => reader.event(data, sink),
+            Self::Responses(reader) => reader.event(data, sink),
             Self::Anthropic(reader) => reader.event(data, sink),
             Self::Gemini(reader) => reader.event(data, sink),
             Self::Ollama(reader) => reader.line(data, sink),
@@ -107,6 +119,7 @@ impl Reader {
     fn complete(&mut self, json: &[u8], sink: &mut impl FnMut(&Delta<'_>)) -> Result<(), NotTranslated> {
         match self {
             Self::OpenAi(reader) => reader.completion(json, sink),
+            Self::Responses(reader) => reader.response(json, sink),
             Self::Anthropic(reader) => reader.message(json, sink),
             Self::Gemini(reader) => {
                 reader.event(json, sink)?;
@@ -120,7 +133,7 @@ impl Reader {
     /// Reads the end of a stream that has no event for it.
     fn end(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
         match self {
-            Self::Anthropic(_) | Self::Ollama(_) => {}
+            Self::Responses(_) | Self::Anthropic(_) | Self::Ollama(_) => {}
             Self::OpenAi(reader) => reader.end(sink),
             Self::Gemini(reader) => reader.end(sink),
         }

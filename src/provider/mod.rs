@@ -351,7 +351,9 @@ pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
 /// else if the target supports it.
 pub(crate) fn requests_usage(deployment: &Deployment, needed: bool) -> bool {
     let may = || deployment.stream_usage.unwrap_or_else(|| supports_include_usage(&deployment.target));
-    is_translated(deployment) || (needed || deployment.limits.counts_tokens()) && may()
+    is_translated(deployment)
+        || deployment.target.responses
+        || (needed || deployment.limits.counts_tokens()) && may()
 }
 
 /// Returns true if streams of this target support `stream_options.include_usage`.
@@ -412,7 +414,10 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
         ClientDialect::Messages => matches!(provider, Provider::Anthropic(_)),
         ClientDialect::Responses => speaks_responses(target),
     };
-    let operation = if passes { operation } else { Operation::Chat };
+    let operation = match if passes { operation } else { Operation::Chat } {
+        Operation::Chat if target.responses => Operation::Responses,
+        operation => operation,
+    };
     let path = match provider {
         Provider::OpenAi => openai::path(base, operation),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),

@@ -1,5 +1,6 @@
 //! Clients that call in OpenAI's Responses: passed on to servers that speak them, translated for all others.
 
+mod chats;
 mod stored;
 
 use http::Method;

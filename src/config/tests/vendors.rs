@@ -244,10 +244,11 @@ fn hints_of_litellm_are_not_a_part_of_the_models_name() {
     ] {
         let (target, chat, warnings) = target(&format!("model: {model}, {own}"), &[]);
         assert_eq!(&*target.model, name, "{model}");
-        let azure =
-            format!("https://r.example/openai/deployments/{name}/chat/completions?api-version=2024-10-21");
-        assert!(!model.starts_with("azure/") || chat == azure, "{chat}");
         let expected = model.contains("/responses/") && !model.starts_with("hosted");
+        let path =
+            if expected { "responses".to_owned() } else { format!("deployments/{name}/chat/completions") };
+        let azure = format!("https://r.example/openai/{path}?api-version=2024-10-21");
+        assert!(!model.starts_with("azure/") || chat == azure, "{chat}");
         assert_eq!(target.responses, expected, "{model}");
         assert!(!warnings.contains("responses"), "{model}: {warnings}");
     }

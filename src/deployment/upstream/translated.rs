@@ -47,6 +47,7 @@ impl DialectUpstreams {
     pub(crate) fn new(own: Arc<dyn Upstream>, deployment: &Deployment, settings: &Settings) -> Self {
         let provider = deployment.target.vendor.provider;
         let is_own = own.speaks_openai();
+        let bridges = !is_own && deployment.target.responses;
         let limits = Limits {
             max_tokens: deployment.info.facts.max_output_tokens,
             drop: deployment.drop_params,
@@ -56,14 +57,17 @@ impl DialectUpstreams {
             Provider::Anthropic(_) if !is_own => Translator::anthropic(limits),
             Provider::Gemini if !is_own => Translator::gemini(limits),
             Provider::Ollama if !is_own => Translator::ollama(limits),
+            _ if bridges => Translator::responses(limits),
             _ => Translator::openai(limits),
         };
         let is_translated = !is_own && provider::is_translated(deployment);
-        let rules = deployment.parameters.clone().filter(|_| !is_translated);
+        // Those are about the names of chat completions.
+        let rules = deployment.parameters.clone().filter(|_| !is_translated && !bridges);
         let translated: Arc<dyn Upstream> = Arc::new(Translated {
             inner: Arc::clone(&own),
             translator,
             provider,
+            bridges,
             rules,
             limit: settings.max_event_bytes,
         });
@@ -72,7 +76,8 @@ impl DialectUpstreams {
             _ if !is_own && provider::speaks_responses(&deployment.target) => Some(ClientDialect::Responses),
             _ => None,
         };
-        Self { openai: Arc::clone(if is_translated { &translated } else { &own }), own, translated, dialect }
+        let openai = Arc::clone(if is_translated || bridges { &translated } else { &own });
+        Self { openai, own, translated, dialect }
     }
 
     /// Returns true if the deployment speaks this dialect of a client, which is not OpenAI's.
@@ -96,6 +101,8 @@ struct Translated {
     inner: Arc<dyn Upstream>,
     translator: Translator,
     provider: Provider,
+    /// True if chats are sent as Responses.
+    bridges: bool,
     /// The changes of parameters for a vendor with OpenAI's dialect.
     rules: Option<Arc<ParameterRules>>,
     /// The longest event or complete response, in bytes.
@@ -120,7 +127,7 @@ impl Translated {
             *call.request.uri_mut() = with_method(call.request.uri(), model, method);
         }
         *call.request.body_mut() = SplicedBody::from(Bytes::from(sent.body));
-        call.operation = Operation::Chat;
+        call.operation = if self.bridges { Operation::Responses } else { Operation::Chat };
         Ok((call, translation))
     }
 }
@@ -134,6 +141,9 @@ impl Upstream for Translated {
                 return self.inner.call(call);
             }
             (Provider::Ollama, Operation::Completions | Operation::Embeddings) => {
+                return self.inner.call(call);
+            }
+            (_, Operation::Completions | Operation::Embeddings) if self.bridges => {
                 return self.inner.call(call);
             }
             _ => {}

@@ -31,7 +31,7 @@ fn set<'a>(into: &mut Conversation<'a>, name: &str, value: Json<'a>) -> Result<b
         "tools" => into.tools = tools(value)?,
         "tool_choice" => into.tool_choice = Some(tool_choice(value)?),
         "parallel_tool_calls" => into.parallel_tool_calls = Some(typed(name, value)?),
-        "response_format" => into.format = format(value)?,
+        "response_format" => format(into, value)?,
         "user" => into.user = Some(typed(name, value)?),
         "safety_identifier" if into.user.is_none() => into.user = Some(typed(name, value)?),
         "service_tier" => into.service_tier = Some(typed(name, value)?),
@@ -98,19 +98,26 @@ struct Format<'a> {
 #[derive(Deserialize)]
 struct Schema<'a> {
     #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
     schema: Option<&'a RawValue>,
+    strict: Option<bool>,
 }
 
-fn format(value: Json<'_>) -> Result<OutputFormat<'_>, Refusal> {
+/// Reads the format of the output.
+fn format<'a>(into: &mut Conversation<'a>, value: Json<'a>) -> Result<(), Refusal> {
     const NAME: &str = "response_format";
-    let format: Format<'_> = typed(NAME, value)?;
-    let schema = format.json_schema.and_then(|schema| schema.schema).filter(|schema| json::is_object(schema));
-    match (&*format.r#type, schema) {
-        ("text", _) => Ok(OutputFormat::Text),
-        ("json_object", _) | ("json_schema", None) => Ok(OutputFormat::Object),
-        ("json_schema", Some(schema)) => Ok(OutputFormat::Schema(schema)),
-        (other, _) => Err(Refusal::invalid(NAME, format_args!("unknown type {other:?}"))),
-    }
+    let Format { r#type, json_schema } = typed(NAME, value)?;
+    let Schema { name, schema, strict } =
+        json_schema.unwrap_or(Schema { name: None, schema: None, strict: None });
+    (into.format_name, into.is_strict) = (name, strict);
+    into.format = match (&*r#type, schema.filter(|schema| json::is_object(schema))) {
+        ("text", _) => OutputFormat::Text,
+        ("json_object", _) | ("json_schema", None) => OutputFormat::Object,
+        ("json_schema", Some(schema)) => OutputFormat::Schema(schema),
+        (other, _) => return Err(Refusal::invalid(NAME, format_args!("unknown type {other:?}"))),
+    };
+    Ok(())
 }
 
 fn tools(value: Json<'_>) -> Result<Vec<Tool<'_>>, Refusal> {
@@ -135,6 +142,7 @@ struct Function<'a> {
     description: Option<Text<'a>>,
     #[serde(borrow)]
     parameters: Option<&'a RawValue>,
+    strict: Option<bool>,
     #[serde(borrow)]
     cache_control: Option<&'a RawValue>,
 }
@@ -143,10 +151,13 @@ struct Function<'a> {
 fn tool(value: Json<'_>) -> Result<Tool<'_>, Refusal> {
     let described: Described<'_> = typed("tools", value)?;
     match (described.r#type.as_deref(), described.function) {
-        (Some("function") | None, Some(Function { name, description, parameters, cache_control })) => {
+        (
+            Some("function") | None,
+            Some(Function { name, description, parameters, strict, cache_control }),
+        ) => {
             let schema = parameters.filter(|schema| json::is_object(schema));
             let cache = described.cache_control.or(cache_control);
-            Ok(Tool::Function { name, description, schema, strict: None, cache })
+            Ok(Tool::Function { name, description, schema, strict, cache })
         }
         (Some("function"), None) => Err(Refusal::invalid("tools", "a function without a name")),
         (Some(_), _) | (None, None) => Ok(Tool::Vendor(value)),

@@ -88,7 +88,7 @@ pub(super) fn messages<'a>(conversation: &'a Conversation<'a>) -> Result<Vec<Mes
 }
 
 /// Returns the text of parts, with an empty line between them.
-fn joined(parts: &[Part<'_>]) -> String {
+pub(in crate::dialect) fn joined(parts: &[Part<'_>]) -> String {
     let texts = parts.iter().filter_map(|part| match &part.content {
         Content::Text(text) | Content::Refusal(text) => Some(&**text),
         _ => None,
@@ -161,7 +161,8 @@ fn written<'a>(content: &'a Content<'a>) -> Result<Option<MessagePart<'a>>, Refu
     }))
 }
 
-fn url(source: &Source<'_>) -> String {
+/// Returns the URL of an image or a document, which may have its data.
+pub(in crate::dialect) fn url(source: &Source<'_>) -> String {
     match source {
         Source::Url(url) | Source::File(url) => url.to_string(),
         Source::Base64 { media_type, data } => format!("data:{};base64,{}", &**media_type, &**data),

@@ -7,5 +7,6 @@ mod messages;
 mod request;
 mod response;
 
-pub(super) use request::write;
+pub(super) use messages::{joined, url};
+pub(super) use request::{effort_of, short_user, write};
 pub(super) use response::Reader;

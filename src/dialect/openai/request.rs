@@ -137,13 +137,13 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
         parallel_tool_calls: conversation.parallel_tool_calls.filter(|_| has_tools),
         tools,
         response_format: format(conversation),
-        reasoning_effort: conversation.effort.filter(|_| reasons(&conversation.model)).and_then(effort),
+        reasoning_effort: effort_of(conversation),
         max_tokens: older,
         max_completion_tokens: newer,
         temperature: conversation.temperature,
         top_p: conversation.top_p,
         stop: conversation.stop.iter().map(|stop| &**stop).collect(),
-        user: conversation.user.as_deref().filter(|user| user.len() <= LONGEST_USER),
+        user: short_user(conversation),
         service_tier: conversation.service_tier.as_deref(),
         others: Others(&conversation.others),
     };
@@ -199,6 +199,16 @@ fn format<'a>(conversation: &'a Conversation<'a>) -> Option<Format<'a>> {
             Some(Format::JsonSchema { json_schema: Schema { name, schema, strict: conversation.is_strict } })
         }
     }
+}
+
+/// Returns the effort of a conversation with a model that is known to reason.
+pub(in crate::dialect) fn effort_of(conversation: &Conversation<'_>) -> Option<&'static str> {
+    conversation.effort.filter(|_| reasons(&conversation.model)).and_then(effort)
+}
+
+/// Returns the identifier of the end user, unless it is longer than OpenAI accepts.
+pub(in crate::dialect) fn short_user<'a>(conversation: &'a Conversation<'_>) -> Option<&'a str> {
+    conversation.user.as_deref().filter(|user| user.len() <= LONGEST_USER)
 }
 
 /// Returns the effort. Few models can be kept from reasoning.

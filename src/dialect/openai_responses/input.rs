@@ -113,7 +113,12 @@ fn output<'a>(parts: &'a [Part<'a>]) -> Result<Output<'a>, Refusal> {
 
 /// Returns the part of a message, or none for thinking, which is for the vendor whose model it is, and for empty text.
 fn written<'a>(role: Role, content: &'a Content<'a>) -> Result<Option<ItemPart<'a>>, Refusal> {
-    let file = |filename, file_data, file_url, file_id| ItemPart::InputFile { filename, file_data, file_url, file_id };
+    let file = |filename, file_data, file_url, file_id| ItemPart::InputFile {
+        filename,
+        file_data,
+        file_url,
+        file_id,
+    };
     Ok(Some(match content {
         Content::Text(text) | Content::Refusal(text) if text.is_empty() => return Ok(None),
         Content::Text(text) | Content::Refusal(text) => match role {

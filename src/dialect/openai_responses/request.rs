@@ -109,7 +109,8 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
     if !conversation.stop.is_empty() && !limits.drop {
         return Err(Refusal::unsupported("stop"));
     }
-    RESPONSES.check(&conversation.others, limits.drop, |name| name == VERBOSITY || RESPONSES.is_native(name))?;
+    RESPONSES
+        .check(&conversation.others, limits.drop, |name| name == VERBOSITY || RESPONSES.is_native(name))?;
     let tools = tools(conversation)?;
     let has_tools = !tools.is_empty();
     let request = Request {

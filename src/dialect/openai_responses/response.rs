@@ -137,10 +137,6 @@ impl Reader {
     ) -> Result<(), NotTranslated> {
         let Event { r#type, response, item, delta, annotation } =
             serde_json::from_slice(data).map_err(|_| NotTranslated)?;
-        let piece = |delta: Option<Json<'_>>, kind: fn(_) -> _, sink: &mut _| {
-            let text = delta.and_then(|delta| serde_json::from_str(delta.get()).ok());
-            send(text.unwrap_or_default(), kind, sink);
-        };
         match &*r#type {
             "error" | "response.failed" => return Err(NotTranslated),
             "response.completed" | "response.incomplete" => self.end(response.ok_or(NotTranslated)?, sink),
@@ -264,6 +260,12 @@ impl Reader {
         sink(&Delta::Usage(response.usage.map(Usage::from).unwrap_or_default()));
         sink(&Delta::End);
     }
+}
+
+/// Gives a piece of text.
+fn piece<'a>(text: Option<Json<'a>>, kind: fn(Text<'a>) -> Delta<'a>, sink: &mut impl FnMut(&Delta<'_>)) {
+    let text = text.and_then(|text| serde_json::from_str::<Text<'a>>(text.get()).ok());
+    send(text.unwrap_or_default(), kind, sink);
 }
 
 /// Gives the web page that an annotation cites.

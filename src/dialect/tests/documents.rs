@@ -6,9 +6,9 @@ use super::{
     response_tables,
     tables::{self, Fate, Feature},
 };
-use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters};
+use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters, RESPONSES};
 
-const TABLES: [&[Feature]; 10] = [
+const TABLES: [&[Feature]; 12] = [
     tables::ANTHROPIC,
     tables::ANTHROPIC_RESPONSE,
     tables::GEMINI,
@@ -19,9 +19,15 @@ const TABLES: [&[Feature]; 10] = [
     client_tables::MESSAGES_RESPONSE,
     response_tables::REQUEST,
     response_tables::RESPONSE,
+    response_tables::UPSTREAM,
+    response_tables::UPSTREAM_RESPONSE,
 ];
-const PARAMETERS: [(&Parameters, &[Feature]); 3] =
-    [(&ANTHROPIC, tables::ANTHROPIC), (&GEMINI, tables::GEMINI), (&OLLAMA, tables::OLLAMA)];
+const PARAMETERS: [(&Parameters, &[Feature]); 4] = [
+    (&ANTHROPIC, tables::ANTHROPIC),
+    (&GEMINI, tables::GEMINI),
+    (&OLLAMA, tables::OLLAMA),
+    (&RESPONSES, response_tables::UPSTREAM),
+];
 
 fn table(features: &[Feature]) -> String {
     let head = "| feature | treatment | how |\n|---|---|---|\n".to_owned();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LIMITS, gemini, ollama, translated, translation};
+use super::{LIMITS, from_responses, gemini, ollama, translated, translation};
 use crate::dialect::{ClientDialect, Limits, Translation, Translator};
 
 /// Returns the cases of a file: the name, the input, and each `=>` with what follows it.
@@ -26,6 +26,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         include_str!("gemini_responses.txt"),
         include_str!("ollama_requests.txt"),
         include_str!("ollama_responses.txt"),
+        include_str!("chat_to_responses.txt"),
+        include_str!("chat_from_responses.txt"),
         include_str!("messages_requests.txt"),
         include_str!("messages_responses.txt"),
         include_str!("from_responses.txt"),
@@ -60,6 +62,7 @@ fn golden_requests_are_translated_or_refused() {
     assert_requests(include_str!("requests.txt"), (chat, Translator::anthropic(LIMITS)));
     assert_requests(include_str!("gemini_requests.txt"), (chat, Translator::gemini(LIMITS)));
     assert_requests(include_str!("ollama_requests.txt"), (chat, Translator::ollama(LIMITS)));
+    assert_requests(include_str!("chat_to_responses.txt"), (chat, Translator::responses(LIMITS)));
 }
 
 #[test]
@@ -125,6 +128,7 @@ fn golden_events_are_translated_to_chunks_and_to_a_message() {
     assert_responses(include_str!("responses.txt"), |stream| translation(&json!({ "stream": stream })));
     assert_responses(include_str!("gemini_responses.txt"), gemini);
     assert_responses(include_str!("ollama_responses.txt"), ollama);
+    assert_responses(include_str!("chat_from_responses.txt"), from_responses);
 }
 
 fn assert_responses(file: &'static str, translation: fn(bool) -> Translation) {
@@ -139,7 +143,7 @@ fn assert_responses(file: &'static str, translation: fn(bool) -> Translation) {
         assert_eq!(normal(message), format!("message {}", answer["choices"][0]["message"]), "{name}");
         assert_eq!(answer["object"], "chat.completion");
         let id = answer["id"].as_str().unwrap();
-        assert!(id == "msg_1" || id.starts_with("chatcmpl-2023"), "{id}");
+        assert!(["msg_1", "resp_1"].contains(&id) || id.starts_with("chatcmpl-2023"), "{id}");
         let finish = chunks.iter().find_map(|line| line.strip_prefix("finish ")).unwrap();
         assert_eq!(answer["choices"][0]["finish_reason"].to_string(), finish);
         let usage = chunks.iter().find(|line| line.starts_with("usage ")).unwrap();
@@ -198,5 +202,6 @@ fn errors_and_other_json_are_not_translated() {
         assert!(!translation(&json!({})).complete(other.as_bytes(), &mut out) && out.is_empty(), "{other}");
         assert!(!gemini(true).event(other.as_bytes(), &mut out), "{other}");
         assert!(!ollama(true).event(other.as_bytes(), &mut out), "{other}");
+        assert!(!from_responses(false).complete(other.as_bytes(), &mut out), "{other}");
     }
 }

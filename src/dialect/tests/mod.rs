@@ -31,6 +31,11 @@ fn ollama(stream: bool) -> Translation {
     chat(Translator::ollama(LIMITS), &json!({ "stream": stream }))
 }
 
+/// Returns the translation of the response of OpenAI's Responses to a chat.
+fn from_responses(stream: bool) -> Translation {
+    chat(Translator::responses(LIMITS), &json!({ "stream": stream }))
+}
+
 /// Returns the translation of the response to a chat with these members beside the messages.
 fn chat(translator: Translator, more: &Value) -> Translation {
     let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});

@@ -8,9 +8,10 @@ use crate::dialect::{ClientDialect, Translation, Translator};
 type Upstream = (&'static str, Translator, fn() -> [Value; 2]);
 
 /// The upstreams, each with a complete response that contains text, and one with the call of a tool.
-fn upstreams() -> [Upstream; 4] {
+fn upstreams() -> [Upstream; 5] {
     [
         ("OpenAI", Translator::openai(LIMITS), openai),
+        ("Responses", Translator::responses(LIMITS), responses),
         ("Anthropic", Translator::anthropic(LIMITS), anthropic),
         ("Gemini", Translator::gemini(LIMITS), gemini),
         ("Ollama", Translator::ollama(LIMITS), ollama),
@@ -24,6 +25,15 @@ fn openai() -> [Value; 2] {
             "usage": {"prompt_tokens": 10, "completion_tokens": 7}})
     };
     [response(json!({"content": "Hello"}), "stop"), response(json!({"tool_calls": call}), "tool_calls")]
+}
+
+fn responses() -> [Value; 2] {
+    let part = json!({"type": "output_text", "text": "Hello", "annotations": []});
+    let call = json!({"type": "function_call", "id": "f", "call_id": "c", "name": "weather", "arguments": "{\"city\":\"Oslo\"}"});
+    [json!({"type": "message", "id": "i", "role": "assistant", "content": [part]}), call].map(|item| {
+        json!({"id": "i", "object": "response", "status": "completed", "model": "m", "output": [item],
+            "usage": {"input_tokens": 10, "output_tokens": 7}})
+    })
 }
 
 fn anthropic() -> [Value; 2] {
@@ -49,8 +59,8 @@ fn ollama() -> [Value; 2] {
     })
 }
 
-/// A conversation: its name, the request of a chat, and that of Messages.
-type Conversation = (&'static str, Value, Value);
+/// A conversation: its name, and the requests of a chat, of Messages and of Responses.
+type Conversation = (&'static str, [Value; 3]);
 
 const PNG: &str = "iVBORw0KGgo=";
 
@@ -70,6 +80,28 @@ fn message_image() -> Value {
     json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}})
 }
 
+fn input(parts: &Value) -> Value {
+    json!({"input": [{"role": "user", "content": parts}]})
+}
+
+fn with_input(more: Value) -> Value {
+    with(json!({"input": "hi"}), more)
+}
+
+fn input_image(url: &str) -> Value {
+    json!({"type": "input_image", "image_url": url})
+}
+
+fn png() -> String {
+    format!("data:image/png;base64,{PNG}")
+}
+
+/// Returns several turns behind the `first` message, if there is one.
+fn several_turns(first: Option<Value>) -> Value {
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    first.into_iter().chain([turn("user", "a"), turn("assistant", "b"), turn("user", "c")]).collect()
+}
+
 /// Returns the conversations that differ in their turns.
 fn turns() -> [Conversation; 5] {
     let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="});
@@ -77,27 +109,44 @@ fn turns() -> [Conversation; 5] {
     let url = "https://h/a.png";
     [
         (
-            "text, with a limit and a stop sequence",
-            with_text(json!({"max_tokens": 5, "stop": ["END"]})),
-            with_text(json!({"stop_sequences": ["END"]})),
+            "text, with a limit of the output",
+            [
+                with_text(json!({"max_tokens": 5})),
+                with_text(json!({})),
+                with_input(json!({"max_output_tokens": 5})),
+            ],
         ),
         (
             "a system prompt and several turns",
-            json!({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "a"},
-                {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]}),
-            json!({"system": "S", "messages": [{"role": "user", "content": "a"},
-                {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]}),
+            [
+                json!({"messages": several_turns(Some(json!({"role": "system", "content": "S"})))}),
+                json!({"system": "S", "messages": several_turns(None)}),
+                json!({"instructions": "S", "input": several_turns(None)}),
+            ],
         ),
-        ("an image as data", user(&json!([chat_image()])), user(&json!([message_image()]))),
+        (
+            "an image as data",
+            [
+                user(&json!([chat_image()])),
+                user(&json!([message_image()])),
+                input(&json!([input_image(&png())])),
+            ],
+        ),
         (
             "an image by URL",
-            user(&json!([{"type": "image_url", "image_url": {"url": url}}])),
-            user(&json!([{"type": "image", "source": {"type": "url", "url": url}}])),
+            [
+                user(&json!([{"type": "image_url", "image_url": {"url": url}}])),
+                user(&json!([{"type": "image", "source": {"type": "url", "url": url}}])),
+                input(&json!([input_image(url)])),
+            ],
         ),
         (
             "a PDF as data",
-            user(&json!([{"type": "file", "file": file}])),
-            user(&json!([{"type": "document", "title": "a", "source": pdf}])),
+            [
+                user(&json!([{"type": "file", "file": file}])),
+                user(&json!([{"type": "document", "title": "a", "source": pdf}])),
+                input(&json!([with(json!({"type": "input_file"}), file.clone())])),
+            ],
         ),
     ]
 }
@@ -111,27 +160,42 @@ fn tools_and_parameters() -> [Conversation; 5] {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
     let format = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    let output =
+        |id: &str, output: Value| json!({"type": "function_call_output", "call_id": id, "output": output});
+    let text = json!({"format": {"type": "json_schema", "name": "a", "schema": schema}});
     [
-        ("a tool that must be called", chat_tools(&[]), message_tools(&[])),
+        ("a tool that must be called", [chat_tools(&[]), message_tools(&[]), response_tools(&[])]),
         (
             "parallel calls and their results",
-            chat_tools(&[chat_result("c1", json!("5C")), chat_result("c2", json!("6C"))]),
-            message_tools(&[result("c1", json!("5C")), result("c2", json!("6C"))]),
+            [
+                chat_tools(&[chat_result("c1", json!("5C")), chat_result("c2", json!("6C"))]),
+                message_tools(&[result("c1", json!("5C")), result("c2", json!("6C"))]),
+                response_tools(&[output("c1", json!("5C")), output("c2", json!("6C"))]),
+            ],
         ),
         (
             "a result with an image",
-            chat_tools(&[chat_result("c1", json!([chat_image()])), chat_result("c2", json!("6C"))]),
-            message_tools(&[result("c1", json!([message_image()])), result("c2", json!("6C"))]),
+            [
+                chat_tools(&[chat_result("c1", json!([chat_image()])), chat_result("c2", json!("6C"))]),
+                message_tools(&[result("c1", json!([message_image()])), result("c2", json!("6C"))]),
+                response_tools(&[output("c1", json!([input_image(&png())])), output("c2", json!("6C"))]),
+            ],
         ),
         (
             "an effort of thinking",
-            with_text(json!({"reasoning_effort": "high"})),
-            with_text(json!({"thinking": {"type": "enabled", "budget_tokens": 8000}})),
+            [
+                with_text(json!({"reasoning_effort": "high"})),
+                with_text(json!({"thinking": {"type": "enabled", "budget_tokens": 8000}})),
+                with_input(json!({"reasoning": {"effort": "high"}})),
+            ],
         ),
         (
             "JSON of a schema",
-            with_text(json!({"response_format": format})),
-            with_text(json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}})),
+            [
+                with_text(json!({"response_format": format})),
+                with_text(json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}})),
+                with_input(json!({ "text": text })),
+            ],
         ),
     ]
 }
@@ -165,8 +229,27 @@ fn message_tools(results: &[Value]) -> Value {
     json!({"messages": messages, "tools": [tool], "tool_choice": {"type": "any"}})
 }
 
+/// Returns the same for Responses.
+fn response_tools(outputs: &[Value]) -> Value {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "weather", "arguments": "{\"city\":\"Oslo\"}"});
+    let mut input = vec![json!({"role": "user", "content": "hi"})];
+    if !outputs.is_empty() {
+        input.extend([call("c1"), call("c2")]);
+    }
+    input.extend(outputs.iter().cloned());
+    let tool =
+        json!({"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}});
+    json!({"input": input, "tools": [tool], "tool_choice": "required"})
+}
+
 /// Returns the text and the calls of a response in a client's dialect.
 fn read(client: ClientDialect, response: &Value) -> (Value, Value) {
+    if client == ClientDialect::Responses {
+        let item = &response["output"][0];
+        let input =
+            item["arguments"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+        return (item["content"][0]["text"].clone(), json!([item["name"], input]));
+    }
     if client == ClientDialect::Messages {
         let block = &response["content"][0];
         return (block["text"].clone(), json!([block["name"], block["input"]]));
@@ -185,9 +268,12 @@ fn complete(mut translation: Translation, response: &Value) -> Value {
 
 /// Returns a cell of the table: the treatment of a request. Its responses are read back.
 fn cell(client: ClientDialect, request: &Value, (name, translator, responses): &Upstream) -> String {
-    if (client, *name) == (ClientDialect::Chat, "OpenAI")
-        || (client, *name) == (ClientDialect::Messages, "Anthropic")
-    {
+    let own = [
+        (ClientDialect::Chat, "OpenAI"),
+        (ClientDialect::Messages, "Anthropic"),
+        (ClientDialect::Responses, "Responses"),
+    ];
+    if own.contains(&(client, *name)) {
         return "passed".to_owned();
     }
     let request = with(json!({"model": "m", "max_tokens": 9}), request.clone()).to_string();
@@ -209,11 +295,14 @@ fn conversations_are_the_same_through_every_pair_of_dialects() {
     let mut table = String::from("| conversation | client |");
     let upstreams = upstreams();
     upstreams.iter().for_each(|(name, ..)| table += &format!(" {name} |"));
-    table += "\n|---|---|---|---|---|---|\n";
-    for (name, chat, messages) in turns().into_iter().chain(tools_and_parameters()) {
-        for (dialect, client, request) in
-            [("chat", ClientDialect::Chat, chat), ("messages", ClientDialect::Messages, messages)]
-        {
+    table += "\n|---|---|---|---|---|---|---|\n";
+    let clients = [
+        ("chat", ClientDialect::Chat),
+        ("messages", ClientDialect::Messages),
+        ("responses", ClientDialect::Responses),
+    ];
+    for (name, requests) in turns().into_iter().chain(tools_and_parameters()) {
+        for ((dialect, client), request) in clients.into_iter().zip(requests) {
             table += &format!("| {name} | {dialect} |");
             upstreams
                 .iter()

@@ -1,4 +1,4 @@
-//! The tables of `docs/dialects.md` about clients that call in OpenAI's Responses.
+//! The tables of `docs/dialects.md` about OpenAI's Responses: clients that call in them, and chats at a server that has them only.
 
 use super::tables::{
     Fate::{Approximated, Dropped, Refused, Translated},
@@ -136,4 +136,115 @@ pub(super) static RESPONSE: &[Feature] = &[
     ),
     row(&["usage"], Translated, "`usage`, with cached and reasoning tokens", TEXT),
     row(&["signs of life"], Translated, "a comment", TEXT),
+];
+
+const WHOLE: &str = "chat at responses: a whole conversation";
+const FILES: &str = "chat at responses: files and audio";
+const PARAMETERS: &str = "chat at responses: JSON of a schema, a verbosity, and parameters that both have";
+const WORDS: &str = "chat at responses: text in pieces, a citation, cached usage";
+
+/// The features of a chat at a deployment whose name states that it has OpenAI's Responses.
+pub(super) static UPSTREAM: &[Feature] = &[
+    row(
+        &["messages of the system and of developers"],
+        Approximated,
+        "`instructions`, with empty lines between",
+        WHOLE,
+    ),
+    row(&["text of messages"], Translated, "`input_text`, `output_text`", WHOLE),
+    row(&["images, by URL or as data"], Translated, "`input_image`", WHOLE),
+    row(&["files, audio input"], Translated, "`input_file`, `input_audio`", FILES),
+    row(&["empty messages"], Dropped, "", FILES),
+    row(
+        &["tool calls and results, with images"],
+        Translated,
+        "`function_call`, `function_call_output`",
+        WHOLE,
+    ),
+    row(
+        &["thinking_blocks", "reasoning_content"],
+        Dropped,
+        "the server knows its own reasoning by its items only",
+        WHOLE,
+    ),
+    row(&["tools"], Translated, "`tools`; `strict` is false unless it is set", WHOLE),
+    row(&["tool_choice", "parallel_tool_calls"], Translated, "", WHOLE),
+    row(&["response_format"], Translated, "`text.format`", PARAMETERS),
+    row(&["response_format: json_object"], Translated, "`text.format`", "chat at responses: any JSON"),
+    row(&["verbosity"], Translated, "`text.verbosity`", PARAMETERS),
+    row(
+        &["reasoning_effort"],
+        Translated,
+        "`reasoning.effort`, for models of OpenAI that reason; else dropped",
+        PARAMETERS,
+    ),
+    row(&["max_tokens", "max_completion_tokens"], Translated, "`max_output_tokens`", WHOLE),
+    row(&["temperature", "top_p", "user", "service_tier", "stream"], Translated, "", WHOLE),
+    row(
+        &[
+            "include",
+            "max_tool_calls",
+            "metadata",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "store",
+            "truncation",
+        ],
+        Translated,
+        "as they are; `store` is false unless it is set",
+        PARAMETERS,
+    ),
+    row(&["cache_control", "prediction"], Dropped, "", WHOLE),
+    row(&["stop"], Refused, "", "chat at responses: a stop sequence"),
+    row(
+        &[
+            "n",
+            "logprobs",
+            "top_logprobs",
+            "logit_bias",
+            "frequency_penalty",
+            "presence_penalty",
+            "modalities",
+        ],
+        Refused,
+        "unless it has no effect: 1, 0, false, empty, text",
+        "chat at responses: several choices",
+    ),
+    row(&["any other parameter"], Refused, "", "chat at responses: a seed"),
+];
+
+/// The features of a response of OpenAI's Responses for a chat.
+pub(super) static UPSTREAM_RESPONSE: &[Feature] = &[
+    row(&["`output_text`"], Translated, "`content`", WORDS),
+    row(&["text of reasoning, and of its summary"], Translated, "`reasoning_content`", WORDS),
+    row(
+        &["`function_call`"],
+        Translated,
+        "`tool_calls`",
+        "chat at responses: parallel calls, with arguments in pieces, at the end and none",
+    ),
+    row(
+        &["`refusal`"],
+        Translated,
+        "`refusal`, with the finish reason content_filter",
+        "chat at responses: a refusal",
+    ),
+    row(&["citations of web pages"], Translated, "`annotations`", WORDS),
+    row(&["other citations, items of tools that run at OpenAI"], Dropped, "", WORDS),
+    row(&["the status completed"], Translated, "`stop`, or `tool_calls` after a call", WORDS),
+    row(
+        &["the status incomplete: max_output_tokens"],
+        Translated,
+        "`length`",
+        "chat at responses: the limit of the output",
+    ),
+    row(
+        &["the status incomplete: content_filter"],
+        Translated,
+        "`content_filter`",
+        "chat at responses: a content filter",
+    ),
+    row(&["`usage`"], Translated, "`usage`, with cached and reasoning tokens", WORDS),
+    row(&["other events"], Translated, "a comment", WORDS),
 ];
