@@ -30,7 +30,7 @@ use crate::{case::Case, scripted::ScriptedBody};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Three deployments with a limit that is counted but never met; retries, timeout, cooldown and fallbacks on.
+/// Three deployments of each dialect with a limit that is counted but never met; retries, timeout, cooldown and fallbacks on.
 const CONFIG: &str = "
 model_list:
   - model_name: chat
@@ -39,6 +39,18 @@ model_list:
     litellm_params: {model: openai/gpt-4o-mini, api_base: http://127.0.0.1:1/1/v1, api_key: sk-1, rpm: 1000000000}
   - model_name: chat
     litellm_params: {model: openai/gpt-4o-mini, api_base: http://127.0.0.1:1/2/v1, api_key: sk-2, rpm: 1000000000}
+  - model_name: responses
+    litellm_params: {model: openai/responses/gpt-4o-mini, api_base: http://127.0.0.1:1/0/v1, api_key: sk-0, rpm: 1000000000}
+  - model_name: responses
+    litellm_params: {model: openai/responses/gpt-4o-mini, api_base: http://127.0.0.1:1/1/v1, api_key: sk-1, rpm: 1000000000}
+  - model_name: responses
+    litellm_params: {model: openai/responses/gpt-4o-mini, api_base: http://127.0.0.1:1/2/v1, api_key: sk-2, rpm: 1000000000}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_base: http://127.0.0.1:1/0, api_key: sk-0, rpm: 1000000000}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_base: http://127.0.0.1:1/1, api_key: sk-1, rpm: 1000000000}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-sonnet-4-5, api_base: http://127.0.0.1:1/2, api_key: sk-2, rpm: 1000000000}
 litellm_settings: {num_retries: 2, request_timeout: 60, allowed_fails: 3, cooldown_time: 5, fallbacks: [{chat: [chat]}]}
 ";
 
@@ -62,7 +74,7 @@ fn main() -> RunResult {
 
 async fn run(case: Case, count: usize) -> RunResult {
     let (config, _) = Config::from_yaml(CONFIG, "instructions.yaml", &|_| None)?;
-    let scripted = ScriptedBody::new(case == Case::Answer);
+    let scripted = ScriptedBody::new(case);
     let mut state = State::with_upstreams(move |_| scripted.upstream());
     let member = Member::new(ReplicaId::new(0), MemberConfig::default());
     if case == Case::Replicas {
