@@ -88,19 +88,26 @@ impl Default for Settings {
             server_timing: false,
             pre_call_checks: false,
             replicas: None,
-            listener: ListenerSettings {
-                max_connections: None,
-                keepalive_timeout: Duration::from_secs(75),
-                backlog: 4096,
-                drain_timeout: Duration::from_secs(600),
-                max_header_bytes: 64 * 1024,
-            },
+            listener: ListenerSettings::default(),
             logs: LogSettings::default(),
             // Below the 60 s after which common load balancers drop an idle connection silently.
             upstream_keepalive_timeout: Duration::from_secs(50),
             retry_policy: ErrorCounts::default(),
             model_group_retry_policy: Vec::new(),
             allowed_fails_policy: ErrorCounts::default(),
+        }
+    }
+}
+
+/// Returns the settings of an empty file.
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: None,
+            keepalive_timeout: Duration::from_secs(75),
+            backlog: 4096,
+            drain_timeout: Duration::from_secs(600),
+            max_header_bytes: 64 * 1024,
         }
     }
 }
