@@ -57,6 +57,14 @@ impl ParsedRequest {
 }
 
 impl Form {
+    /// Returns true if the name or a text of a parameter contains the boundary: an upstream could read more parts than the
+    /// gateway.
+    pub(crate) fn is_divided_by(&self, (name, value): &Parameter) -> bool {
+        let list: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
+        let texts = list.iter().map(|value| text_of(value.get())).chain([text_of(value)]);
+        texts.chain([Cow::Borrowed(&**name)]).any(|text| text.contains(&*self.boundary))
+    }
+
     /// Adds a parameter, which is JSON text: a part, or one for each value of a list, as OpenAI's clients do.
     fn add_value(&self, name: &str, value: &str, into: &mut String) {
         let list: Option<Vec<&RawValue>> = serde_json::from_str(value).ok();

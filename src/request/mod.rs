@@ -203,10 +203,14 @@ pub(crate) struct Overrides {
 impl Overrides {
     /// Returns the number of bytes of the parameters of fallbacks, which are copies of parts of the body.
     pub(crate) fn fallback_bytes(&self) -> usize {
+        self.fallback_parameters().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Returns the parameters of all fallbacks of the request: names, and values as JSON text.
+    pub(crate) fn fallback_parameters(&self) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
         let others = [&self.context_window_fallbacks, &self.content_policy_fallbacks];
         let lists = others.into_iter().flatten().chain([&self.fallbacks]).flatten();
-        let parameters = lists.flat_map(Fallbacks::targets).flat_map(|target| &target.parameters);
-        parameters.map(|(name, value)| name.len() + value.len()).sum()
+        lists.flat_map(Fallbacks::targets).flat_map(|target| &target.parameters)
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Uri, request::Parts};
 use http_body::Body as HttpBody;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::Instant};
 use tower::Service;
 
 use super::{
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     Error,
     config::{Config, IdKey, Midstream},
+    dialect::ClientDialect,
     front::{
         admission::{AdmittedCall, ModelCall},
         handle_error, headers, timing,
@@ -131,18 +132,27 @@ where
         let about_stored = inner.about_stored((operation, model.as_deref()), &uri, &headers);
         // Written in place, as `Box::pin` would copy the future once more.
         let future = Box::write(Box::new_uninit(), async move {
-            let mut share = inner.memory.share();
-            let target = (CallTarget { operation, model }, headers);
-            let body = match about_stored {
-                Some(read) => (*read)?,
-                None => read_body(target, body, (inner.max_body, &mut share)).await?,
+            let (mut share, target) = (inner.memory.share(), CallTarget { operation, model });
+            let body = if let Some(read) = about_stored {
+                (*read)?
+            } else if let Some(form) = FormReading::of(operation, &headers)? {
+                let form = read_form(form, (&target, &headers), body, (inner.max_body, &mut share));
+                Box::pin(form).await? // boxed, because it is rare
+            } else {
+                // Boxed, because it is large: with it the future is too large for the caches of allocators.
+                let mut reading = Box::new(Reading::new());
+                upload(&headers, body, (inner.max_body, &mut share), &mut *reading).await?;
+                match reading.end(&target, &headers)? {
+                    Ended::Accepted(body) => body,
+                    Ended::Rejected(frames) => {
+                        Box::pin(reread(frames, (target, headers), &mut share)).await?
+                    }
+                }
             };
             if !share.try_grow(body.0.overrides.fallback_bytes()) {
                 share.wait().await?;
             }
-            let mut context = RequestContext::new(arrival, inner.max_duration);
-            context.spending = inner.spending(draft.as_deref(), client.is_some());
-            (context.client, context.draft, context.buffered) = (client, draft, share.finish());
+            let context = inner.context((client, draft), (arrival, share.finish()));
             let request = inner.request(body, context);
             let context = Arc::clone(&request.context);
             let heartbeat = inner.early_heartbeat.filter(|_| request.info.stream);
@@ -154,11 +164,7 @@ where
                     Err(call) => return Ok(early::response(call, (period, dialect), permit)),
                 },
             };
-            let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error, dialect));
-            headers::write(&mut response, &context, (inner.expose_upstreams, inner.response_cost));
-            if inner.server_timing {
-                timing::write(response.headers_mut(), &context);
-            }
+            let mut response = inner.respond(result, dialect, &context);
             response.body_mut().attach(permit);
             Ok(response)
         });
@@ -190,6 +196,33 @@ impl Inner {
         Some(Box::new(stored::read(operation, id, uri, headers)))
     }
 
+    /// Returns the context of a request that arrived at `arrival`, with the permit of its body's memory.
+    fn context(
+        &self,
+        (client, draft): (Option<Arc<Client>>, Option<Arc<Draft>>),
+        (arrival, buffered): (Instant, Option<OwnedSemaphorePermit>),
+    ) -> RequestContext {
+        let mut context = RequestContext::new(arrival, self.max_duration);
+        context.spending = self.spending(draft.as_deref(), client.is_some());
+        (context.client, context.draft, context.buffered) = (client, draft, buffered);
+        context
+    }
+
+    /// Returns the response to a client, with its headers.
+    fn respond(
+        &self,
+        result: Result<Response, Error>,
+        dialect: ClientDialect,
+        context: &RequestContext,
+    ) -> Response {
+        let mut response = result.unwrap_or_else(|error| handle_error::error_response(&error, dialect));
+        headers::write(&mut response, context, (self.expose_upstreams, self.response_cost));
+        if self.server_timing {
+            timing::write(response.headers_mut(), context);
+        }
+        response
+    }
+
     /// Returns the tokens and the cost of all attempts, where they are read.
     fn spending(&self, draft: Option<&Draft>, has_key: bool) -> Option<Arc<Spending>> {
         match draft {
@@ -216,28 +249,18 @@ impl Inner {
     }
 }
 
-/// Reads a body of at most `max_body` bytes.
-async fn read_body<B>(
-    (target, headers): (CallTarget, HeaderMap),
+/// Reads a form of at most `max_body` bytes.
+async fn read_form<B>(
+    mut form: Box<FormReading>,
+    (target, headers): (&CallTarget, &HeaderMap),
     body: B,
     (max_body, share): (usize, &mut BodyShare<'_>),
 ) -> Result<ReadBody, Error>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
 {
-    if let Some(mut form) = FormReading::of(target.operation, &headers)? {
-        // Boxed, because it is rare.
-        Box::pin(upload(&headers, body, (max_body, share), &mut form)).await?;
-        return Ok(form.end(&target, &headers)?);
-    }
-    // Boxed, because it is large: with it the future is too large for the caches of allocators.
-    let mut reading = Box::new(Reading::new());
-    upload(&headers, body, (max_body, share), &mut *reading).await?;
-    match reading.end(&target, &headers)? {
-        Ended::Accepted(body) => Ok(body),
-        // Boxed, because it is rare.
-        Ended::Rejected(frames) => Box::pin(reread(frames, (target, headers), share)).await,
-    }
+    upload(headers, body, (max_body, share), &mut *form).await?;
+    Ok(form.end(target, headers)?)
 }
 
 /// Reads a body again as a whole; a large one on a thread of its own, and only if there is memory for the copy.

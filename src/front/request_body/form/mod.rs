@@ -45,13 +45,13 @@ pub(super) struct FormReading {
 }
 
 impl FormReading {
-    /// Returns a reader of a form with these headers, or none if the operation takes no form or the content type is another
+    /// Returns a reader of a form with these headers, boxed because it is rare, or none if the operation takes no form or the content type is another
     /// one.
     ///
     /// # Errors
     ///
     /// [`InvalidRequest`] if the content type has no valid boundary.
-    pub(super) fn of(operation: Operation, headers: &HeaderMap) -> Result<Option<Self>, InvalidRequest> {
+    pub(super) fn of(operation: Operation, headers: &HeaderMap) -> Result<Option<Box<Self>>, InvalidRequest> {
         if !operation.takes_form() {
             return Ok(None);
         }
@@ -62,7 +62,7 @@ impl FormReading {
         })?;
         let delimiters = Delimiters::new(&boundary);
         let form = Form { content_type: form.clone(), boundary: boundary.into() };
-        Ok(Some(Self { form, delimiters, blocks: Blocks::default() }))
+        Ok(Some(Box::new(Self { form, delimiters, blocks: Blocks::default() })))
     }
 
     /// Ends the form.
@@ -131,9 +131,13 @@ fn info(
         Some(part) => overrides::boolean("stream", &value(frames, part)?.to_ascii_lowercase())?,
         None => false,
     };
+    let overrides = overrides::of_form(settings.collect::<Result<Vec<_>, _>>()?, headers)?;
+    if overrides.fallback_parameters().any(|parameter| form.is_divided_by(parameter)) {
+        return Err(InvalidRequest::form("a parameter of a fallback contains its boundary"));
+    }
     Ok(RequestInfo {
         stream,
-        overrides: overrides::of_form(settings.collect::<Result<Vec<_>, _>>()?, headers)?,
+        overrides,
         layout: layout(parts, close),
         form: Some(Box::new(form)),
         ..RequestInfo::passed(*operation, model)

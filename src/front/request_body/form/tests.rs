@@ -115,6 +115,19 @@ fn settings_in_a_form_are_read_and_cut() {
 }
 
 #[test]
+fn a_parameter_of_a_fallback_adds_no_part_to_a_form() {
+    let part = format!(r#"a\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nlarge"#);
+    let escaped = part.replace(BOUNDARY, r"b0un\u0064ary");
+    for value in [format!(r#""{part}""#), format!(r#"["b", "{part}"]"#), format!(r#""{escaped}""#)] {
+        let fallbacks = format!(r#"[{{"model": "other", "prompt": {value}}}]"#);
+        let body = form(&[field("model", "m"), field("fallbacks", &fallbacks), file("a")]);
+        // The boundary of the form stands in the setting itself, unless it is escaped.
+        let message = message(&body);
+        assert!(message.contains("boundary"), "{message}");
+    }
+}
+
+#[test]
 fn a_form_with_an_invalid_setting_is_refused_by_its_name() {
     for (parts, text) in [
         (vec![field("model", "m")], "'file'"),
