@@ -283,12 +283,10 @@ fn inspect(
         None if !block.is_error => return EventAction::Pass,
         data => data.unwrap_or_default(),
     };
-    let mut event = reader.read(&data);
-    if let Event::Chunk(chunk) = &mut event
-        && config.is_replay
-    {
-        chunk.end_by_error();
-    }
+    let event = match reader.read(&data) {
+        Event::Chunk(chunk) if config.is_replay => Event::Chunk(chunk.ended_by_error()),
+        event => event,
+    };
     let classifier = &config.peek.classifier;
     let error = match event {
         _ if block.is_error => Some(classifier.named_error(&data, &HeaderMap::new())),
@@ -300,19 +298,30 @@ fn inspect(
     }
     let action = action(state, config, &event);
     state.note(&event);
-    if !matches!((&action, event), (EventAction::Pass, Event::Repeat | Event::Chunk(_))) {
-        return action;
-    }
-    let issued = match event {
-        Event::Chunk(chunk) if chunk.response => {
-            config.issuer().and_then(|(issuer, model)| issuer.event(model, &data))
+    match (&action, event, memory) {
+        (EventAction::Pass, Event::Chunk(chunk), memory) if chunk.response => {
+            with_issued_ids(config, (block.bytes, &data), memory)
         }
-        _ => None,
-    };
-    if let Some(memory) = memory {
-        memory.record(issued.as_deref().unwrap_or(&data));
+        (EventAction::Pass, Event::Repeat | Event::Chunk(_), Some(memory)) => {
+            memory.record(&data);
+            action
+        }
+        _ => action,
     }
-    issued.map_or(action, |new| EventAction::Replace(EventBlock::with_data(block.bytes, &data, &new)))
+}
+
+/// Returns the handling of an event with a response, of which the ids may be replaced.
+#[cold]
+fn with_issued_ids(
+    config: &WatchConfig,
+    (block, data): (&[u8], &[u8]),
+    memory: &mut Option<Memory>,
+) -> EventAction {
+    let issued = config.issuer().and_then(|(issuer, model)| issuer.event(model, data));
+    if let Some(memory) = memory {
+        memory.record(issued.as_deref().unwrap_or(data));
+    }
+    issued.map_or(EventAction::Pass, |new| EventAction::Replace(EventBlock::with_data(block, data, &new)))
 }
 
 /// Returns the handling of an event that is not an error; `state` is that before the event.

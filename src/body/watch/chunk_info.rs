@@ -1,5 +1,7 @@
 //! The information in one chunk: [`ChunkInfo`].
 
+use std::ops::Range;
+
 use tollgate_layers::Outcome;
 
 use super::{messages, quick, responses, scan};
@@ -150,17 +152,22 @@ impl ChunkInfo {
         !self.content && !self.terminal && self.finished == 0 && self.usage.is_none()
     }
 
-    /// Takes an error for the regular end: that of a stream which repeats a failed one.
-    pub(crate) fn end_by_error(&mut self) {
-        if std::mem::take(&mut self.error) {
-            (self.terminal, self.begun, self.finished) = (true, 1, 1);
-        }
+    /// Returns the info with an error as the regular end: that of a stream which repeats a failed one.
+    pub(crate) fn ended_by_error(self) -> Self {
+        if self.error { Self { error: false, terminal: true, begun: 1, finished: 1, ..self } } else { self }
     }
 
     /// Reads a JSON text. Returns `None` if it is not JSON.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
-        let info = quick::read(json).or_else(|| messages::read(json));
-        info.map(|(info, _)| info).or_else(|| Self::read_slowly(json))
+        Self::read_usual(json).map(|(info, _)| info).or_else(|| Self::read_slowly(json))
+    }
+
+    /// Reads a JSON text of a usual form. Returns its content's place too, if that is known.
+    pub(super) fn read_usual(json: &[u8]) -> Option<(Self, Option<Range<usize>>)> {
+        // Before the reader of messages, which takes long to decline the events of responses.
+        let response = || responses::may_be(json).then(|| responses::read(json)).flatten();
+        let usual = quick::read(json).or_else(|| response().map(|info| (info, None)));
+        usual.or_else(|| messages::read(json))
     }
 
     /// Reads a JSON text that the readers of the usual forms have declined.

@@ -24,6 +24,14 @@ struct Read<'a> {
     reason: Option<&'a str>,
 }
 
+/// The bytes in which servers write the type of an event, or that of a complete response.
+const HEAD: usize = 128;
+
+/// Returns true if the text begins like an event, or like a complete response. It may be neither.
+pub(super) fn may_be(json: &[u8]) -> bool {
+    memchr::memmem::find(&json[..json.len().min(HEAD)], b"\"response").is_some()
+}
+
 /// Returns the information in an event, or in a complete response. Returns `None` for another dialect, and for a form that
 /// it declines.
 pub(super) fn read(json: &[u8]) -> Option<ChunkInfo> {

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{ChunkInfo, Event, messages, quick};
+use super::{ChunkInfo, Event};
 use crate::json::string;
 
 /// The longest template, in bytes. Longer chunks are not the short deltas of a long stream. Each stream keeps at most
@@ -29,7 +29,7 @@ impl TemplateReader {
         if self.matches_template(data) {
             return Event::Repeat;
         }
-        Event::read_by(data, |json| match quick::read(json).or_else(|| messages::read(json)) {
+        Event::read_by(data, |json| match ChunkInfo::read_usual(json) {
             Some((info, content)) => {
                 // Usage changes from chunk to chunk, and each error counts.
                 if let Some(content) = content.filter(|_| info.usage.is_none() && !info.error) {
