@@ -283,6 +283,7 @@ fn with_room(bytes: &[u8], more: usize) -> BytesMut {
 }
 
 impl<'a> EventBlock<'a> {
+    #[inline(always)]
     fn new(block: Block, bytes: &'a [u8], (end, missing): (usize, &'static str)) -> Self {
         Self { end, bytes, is_error: block.is_error, data: block.data(bytes), missing }
     }

@@ -163,11 +163,15 @@ impl ChunkInfo {
     }
 
     /// Reads a JSON text of a usual form. Returns its content's place too, if that is known.
+    #[inline(always)]
     pub(super) fn read_usual(json: &[u8]) -> Option<(Self, Option<Range<usize>>)> {
-        // Before the reader of messages, which takes long to decline the events of responses.
-        let response = || responses::may_be(json).then(|| responses::read(json)).flatten();
-        let usual = quick::read(json).or_else(|| response().map(|info| (info, None)));
-        usual.or_else(|| messages::read(json))
+        quick::read(json).or_else(|| Self::read_other_dialect(json))
+    }
+
+    /// Reads Responses before messages, whose reader takes long to decline their events.
+    fn read_other_dialect(json: &[u8]) -> Option<(Self, Option<Range<usize>>)> {
+        let response = if responses::may_be(json) { responses::read(json) } else { None };
+        response.map(|info| (info, None)).or_else(|| messages::read(json))
     }
 
     /// Reads a JSON text that the readers of the usual forms have declined.
