@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, ops::Deref};
 
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, Visitor},
     ser::SerializeMap,
 };
@@ -70,6 +70,19 @@ pub(super) fn entry<M: SerializeMap>(
     value: Option<impl Serialize>,
 ) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
+}
+
+/// Members of an object, without those that `is_sent` excludes, written unchanged.
+pub(super) struct SentMembers<'a> {
+    pub(super) members: &'a [Member<'a>],
+    pub(super) is_sent: fn(&str) -> bool,
+}
+
+impl Serialize for SentMembers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sent = self.members.iter().filter(|(name, _)| (self.is_sent)(name));
+        serializer.collect_map(sent.map(|(name, value)| (&**name, value)))
+    }
 }
 
 /// Splits an object into its members, in order. Names may repeat.

@@ -52,10 +52,11 @@ struct File<'a> {
     file_id: Option<&'a str>,
 }
 
+/// A recording.
 #[derive(Serialize)]
-struct Audio<'a> {
-    format: &'a str,
-    data: &'a str,
+pub(in crate::dialect) struct Audio<'a> {
+    pub(in crate::dialect) format: &'a str,
+    pub(in crate::dialect) data: &'a str,
 }
 
 #[derive(Serialize)]
@@ -127,8 +128,8 @@ fn user<'a>(turn: &'a Turn<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), R
 fn assistant<'a>(turn: &'a Turn<'a>) -> Message<'a> {
     let calls = turn.parts.iter().filter_map(|part| match &part.content {
         Content::ToolCall { id, name, arguments } => {
-            let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
-            Some(ToolCall { id, r#type: "function", function: Function { name, arguments } })
+            let function = Function { name, arguments: arguments_of(arguments) };
+            Some(ToolCall { id, r#type: "function", function })
         }
         _ => None,
     });
@@ -149,8 +150,7 @@ fn written<'a>(content: &'a Content<'a>) -> Result<Option<MessagePart<'a>>, Refu
             MessagePart::File { file: File { filename: None, file_data: None, file_id: Some(id) } }
         }
         Content::Document { source, name } => {
-            // The API requires a name.
-            let filename = Some(name.as_deref().unwrap_or("document.pdf"));
+            let filename = Some(file_name(name.as_deref()));
             MessagePart::File { file: File { filename, file_data: Some(url(source)), file_id: None } }
         }
         Content::Audio { format, data } => MessagePart::InputAudio { input_audio: Audio { format, data } },
@@ -159,6 +159,16 @@ fn written<'a>(content: &'a Content<'a>) -> Result<Option<MessagePart<'a>>, Refu
         | Content::Thinking { .. }
         | Content::RedactedThinking(_) => return Ok(None),
     }))
+}
+
+/// Returns the arguments of a call; a call without any has an empty object of them.
+pub(in crate::dialect) fn arguments_of(arguments: &str) -> &str {
+    if arguments.trim().is_empty() { "{}" } else { arguments }
+}
+
+/// Returns the name of a document, which the API requires.
+pub(in crate::dialect) fn file_name(name: Option<&str>) -> &str {
+    name.unwrap_or("document.pdf")
 }
 
 /// Returns the URL of an image or a document, which may have its data.

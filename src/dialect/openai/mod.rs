@@ -7,6 +7,6 @@ mod messages;
 mod request;
 mod response;
 
-pub(super) use messages::{joined, url};
-pub(super) use request::{effort_of, short_user, write};
-pub(super) use response::Reader;
+pub(super) use messages::{Audio, arguments_of, file_name, joined, url};
+pub(super) use request::{Schema, effort_of, short_user, write};
+pub(super) use response::{InputDetails, OutputDetails, Reader, usage};

@@ -1,13 +1,12 @@
 //! Writes a request to `/chat/completions`.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::messages::{Message, messages};
 use crate::dialect::{
     conversation::{Conversation, Effort, OutputFormat, Refusal, Tool, ToolChoice},
     features::OPENAI_LACKS,
-    json::{Json, Member, any_object},
+    json::{Json, SentMembers, any_object},
     sent::{Limits, Sent},
 };
 
@@ -47,7 +46,7 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
     #[serde(flatten)]
-    others: Others<'a>,
+    others: SentMembers<'a>,
 }
 
 #[derive(Serialize)]
@@ -90,21 +89,20 @@ enum Format<'a> {
     JsonSchema { json_schema: Schema<'a> },
 }
 
+/// The schema of an output, with a name, which the API requires.
 #[derive(Serialize)]
-struct Schema<'a> {
+pub(in crate::dialect) struct Schema<'a> {
     name: &'a str,
-    schema: &'a RawValue,
+    schema: Json<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
 }
 
-/// Parameters that are passed on.
-struct Others<'a>(&'a [Member<'a>]);
-
-impl Serialize for Others<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let sent = self.0.iter().filter(|(name, _)| is_passed(name));
-        serializer.collect_map(sent.map(|(name, value)| (&**name, value)))
+impl<'a> Schema<'a> {
+    /// Returns the schema of a conversation's output.
+    pub(in crate::dialect) fn of(conversation: &'a Conversation<'a>, schema: Json<'a>) -> Self {
+        let name = conversation.format_name.as_deref().unwrap_or("response");
+        Self { name, schema, strict: conversation.is_strict }
     }
 }
 
@@ -145,7 +143,7 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
         stop: conversation.stop.iter().map(|stop| &**stop).collect(),
         user: short_user(conversation),
         service_tier: conversation.service_tier.as_deref(),
-        others: Others(&conversation.others),
+        others: SentMembers { members: &conversation.others, is_sent: is_passed },
     };
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
     Ok(Sent { body, betas: Vec::new(), method: None })
@@ -195,8 +193,7 @@ fn format<'a>(conversation: &'a Conversation<'a>) -> Option<Format<'a>> {
         OutputFormat::Text => None,
         OutputFormat::Object => Some(Format::JsonObject),
         OutputFormat::Schema(schema) => {
-            let name = conversation.format_name.as_deref().unwrap_or("response");
-            Some(Format::JsonSchema { json_schema: Schema { name, schema, strict: conversation.is_strict } })
+            Some(Format::JsonSchema { json_schema: Schema::of(conversation, schema) })
         }
     }
 }

@@ -127,30 +127,42 @@ struct ContentPart<'a> {
 struct Counts {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
+    prompt_tokens_details: Option<InputDetails>,
+    completion_tokens_details: Option<OutputDetails>,
 }
 
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
-        let cached = counts.prompt_tokens_details.and_then(|details| details.cached_tokens);
-        Self {
-            input: counts.prompt_tokens.unwrap_or_default(),
-            cached: cached.unwrap_or_default(),
-            cache_written: 0,
-            output: counts.completion_tokens.unwrap_or_default(),
-            reasoning: counts.completion_tokens_details.and_then(|details| details.reasoning_tokens),
-        }
+        usage(
+            (counts.prompt_tokens, counts.prompt_tokens_details),
+            (counts.completion_tokens, counts.completion_tokens_details),
+        )
+    }
+}
+
+/// The parts of the input's tokens.
+#[derive(Deserialize)]
+pub(in crate::dialect) struct InputDetails {
+    cached_tokens: Option<u64>,
+}
+
+/// The parts of the output's tokens.
+#[derive(Deserialize)]
+pub(in crate::dialect) struct OutputDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+/// Returns the usage of a response. OpenAI's dialects have the same counts by other names.
+pub(in crate::dialect) fn usage(
+    (input, input_details): (Option<u64>, Option<InputDetails>),
+    (output, output_details): (Option<u64>, Option<OutputDetails>),
+) -> Usage {
+    Usage {
+        input: input.unwrap_or_default(),
+        cached: input_details.and_then(|details| details.cached_tokens).unwrap_or_default(),
+        cache_written: 0,
+        output: output.unwrap_or_default(),
+        reasoning: output_details.and_then(|details| details.reasoning_tokens),
     }
 }
 

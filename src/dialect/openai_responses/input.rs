@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::dialect::{
     conversation::{Content, Conversation, Part, Refusal, Role, Source},
-    openai::{joined, url},
+    openai::{Audio, arguments_of, file_name, joined, url},
 };
 
 /// An item.
@@ -55,12 +55,6 @@ pub(super) enum ItemPart<'a> {
     },
 }
 
-#[derive(Serialize)]
-pub(super) struct Audio<'a> {
-    format: &'a str,
-    data: &'a str,
-}
-
 /// Returns the items of the turns.
 ///
 /// # Errors
@@ -76,7 +70,7 @@ pub(super) fn items<'a>(conversation: &'a Conversation<'a>) -> Result<Vec<Item<'
 fn add<'a>(items: &mut Vec<Item<'a>>, role: Role, content: &'a Content<'a>) -> Result<(), Refusal> {
     match content {
         Content::ToolCall { id, name, arguments } => {
-            let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+            let arguments = arguments_of(arguments);
             items.push(Item::Call { r#type: "function_call", call_id: id, name, arguments });
         }
         Content::ToolResult { id, parts } => {
@@ -136,8 +130,7 @@ fn written<'a>(role: Role, content: &'a Content<'a>) -> Result<Option<ItemPart<'
         Content::Document { source: Source::File(id), .. } => file(None, None, None, Some(id)),
         Content::Document { source: Source::Url(url), .. } => file(None, None, Some(url), None),
         Content::Document { source, name } => {
-            // The API requires a name.
-            file(Some(name.as_deref().unwrap_or("document.pdf")), Some(url(source)), None, None)
+            file(Some(file_name(name.as_deref())), Some(url(source)), None, None)
         }
         Content::Audio { format, data } => ItemPart::InputAudio { input_audio: Audio { format, data } },
         Content::ToolCall { .. }

@@ -6,8 +6,8 @@ use super::input::{Item, items};
 use crate::dialect::{
     conversation::{Conversation, OutputFormat, Refusal, Tool, ToolChoice},
     features::RESPONSES,
-    json::{Json, Member, any_object},
-    openai::{effort_of, joined, short_user},
+    json::{Json, SentMembers, any_object},
+    openai::{Schema, effort_of, joined, short_user},
     sent::{Limits, Sent},
 };
 
@@ -44,8 +44,9 @@ struct Request<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
+    /// Parameters of Responses that a client of chat completions may send too.
     #[serde(flatten)]
-    others: Others<'a>,
+    others: SentMembers<'a>,
 }
 
 #[derive(Serialize)]
@@ -78,27 +79,12 @@ struct TextConfig<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Format<'a> {
     JsonObject,
-    JsonSchema {
-        name: &'a str,
-        schema: Json<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        strict: Option<bool>,
-    },
+    JsonSchema(Schema<'a>),
 }
 
 #[derive(Serialize)]
 struct Reasoning {
     effort: &'static str,
-}
-
-/// Parameters of Responses that a client of chat completions may send too.
-struct Others<'a>(&'a [Member<'a>]);
-
-impl Serialize for Others<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let sent = self.0.iter().filter(|(name, _)| RESPONSES.is_native(name));
-        serializer.collect_map(sent.map(|(name, value)| (&**name, value)))
-    }
 }
 
 /// Writes a request.
@@ -129,7 +115,7 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
         top_p: conversation.top_p,
         user: short_user(conversation),
         service_tier: conversation.service_tier.as_deref(),
-        others: Others(&conversation.others),
+        others: SentMembers { members: &conversation.others, is_sent: |name| RESPONSES.is_native(name) },
     };
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
     Ok(Sent { body, betas: Vec::new(), method: None })
@@ -163,10 +149,7 @@ fn text<'a>(conversation: &'a Conversation<'a>) -> Option<TextConfig<'a>> {
     let format = match conversation.format {
         OutputFormat::Text => None,
         OutputFormat::Object => Some(Format::JsonObject),
-        OutputFormat::Schema(schema) => {
-            let name = conversation.format_name.as_deref().unwrap_or("response");
-            Some(Format::JsonSchema { name, schema, strict: conversation.is_strict })
-        }
+        OutputFormat::Schema(schema) => Some(Format::JsonSchema(Schema::of(conversation, schema))),
     };
     let verbosity = conversation.other(VERBOSITY);
     (format.is_some() || verbosity.is_some()).then_some(TextConfig { format, verbosity })

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::dialect::{
     delta::{Citation, Delta, Finish, Usage, send},
     json::{self, Json, Text},
+    openai::{InputDetails, OutputDetails, usage},
     sent::NotTranslated,
 };
 
@@ -102,26 +103,12 @@ struct Counts {
     output_tokens_details: Option<OutputDetails>,
 }
 
-#[derive(Deserialize)]
-struct InputDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct OutputDetails {
-    reasoning_tokens: Option<u64>,
-}
-
 impl From<Counts> for Usage {
     fn from(counts: Counts) -> Self {
-        let cached = counts.input_tokens_details.and_then(|details| details.cached_tokens);
-        Self {
-            input: counts.input_tokens.unwrap_or_default(),
-            cached: cached.unwrap_or_default(),
-            cache_written: 0,
-            output: counts.output_tokens.unwrap_or_default(),
-            reasoning: counts.output_tokens_details.and_then(|details| details.reasoning_tokens),
-        }
+        usage(
+            (counts.input_tokens, counts.input_tokens_details),
+            (counts.output_tokens, counts.output_tokens_details),
+        )
     }
 }
 
