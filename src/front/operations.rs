@@ -94,20 +94,23 @@ static TABLE: [Row; 38] = {
     const fn row(method: &'static str, path: &'static str, scope: Scope, route: Route) -> Row {
         Row { method, path, scope, route }
     }
+    const fn call(scope: Scope, operation: Operation) -> Row {
+        row("POST", operation.path(), scope, Route::Target(Call(operation)))
+    }
     const fn stored(method: &'static str, operation: Operation) -> Row {
         row(method, "/responses/", Scope::Response(operation), Route::Target(Call(operation)))
     }
     [
-        row("POST", "/chat/completions", Scope::CallOfModel, Route::Target(Call(Operation::Chat))),
-        row("POST", "/completions", Scope::CallOfModel, Route::Target(Call(Operation::Completions))),
-        row("POST", "/embeddings", Scope::CallOfModel, Route::Target(Call(Operation::Embeddings))),
-        row("POST", "/responses", Scope::Api, Route::Target(Call(Operation::Responses))),
+        call(Scope::CallOfModel, Operation::Chat),
+        call(Scope::CallOfModel, Operation::Completions),
+        call(Scope::CallOfModel, Operation::Embeddings),
+        call(Scope::Api, Operation::Responses),
         stored("GET", Operation::ListInputItems),
         stored("POST", Operation::CancelResponse),
         stored("GET", Operation::RetrieveResponse),
         stored("DELETE", Operation::DeleteResponse),
-        row("POST", "/messages", Scope::Api, Route::Target(Call(Operation::Messages))),
-        row("POST", "/messages/count_tokens", Scope::Api, Route::Target(Call(Operation::CountTokens))),
+        call(Scope::Api, Operation::Messages),
+        call(Scope::Api, Operation::CountTokens),
         row("POST", "/anthropic/v1/messages", Scope::Root, Route::Target(Call(Operation::Messages))),
         row(
             "POST",
@@ -115,18 +118,13 @@ static TABLE: [Row; 38] = {
             Scope::Root,
             Route::Target(Call(Operation::CountTokens)),
         ),
-        row("POST", "/moderations", Scope::CallOfModel, Route::Target(Call(Operation::Moderations))),
-        row("POST", "/rerank", Scope::CallOfModel, Route::Target(Call(Operation::Rerank))),
-        row("POST", "/images/generations", Scope::CallOfModel, Route::Target(Call(Operation::Images))),
-        row("POST", "/images/edits", Scope::CallOfModel, Route::Target(Call(Operation::ImageEdits))),
-        row(
-            "POST",
-            "/audio/transcriptions",
-            Scope::CallOfModel,
-            Route::Target(Call(Operation::Transcriptions)),
-        ),
-        row("POST", "/audio/translations", Scope::CallOfModel, Route::Target(Call(Operation::Translations))),
-        row("POST", "/audio/speech", Scope::CallOfModel, Route::Target(Call(Operation::Speech))),
+        call(Scope::CallOfModel, Operation::Moderations),
+        call(Scope::CallOfModel, Operation::Rerank),
+        call(Scope::CallOfModel, Operation::Images),
+        call(Scope::CallOfModel, Operation::ImageEdits),
+        call(Scope::CallOfModel, Operation::Transcriptions),
+        call(Scope::CallOfModel, Operation::Translations),
+        call(Scope::CallOfModel, Operation::Speech),
         row("POST", "/v2/rerank", Scope::Root, Route::Target(Call(Operation::Rerank))),
         row("GET", "/models", Scope::Api, Route::Target(Models)),
         row("GET", "/models/", Scope::Model, Route::Target(Model)),
