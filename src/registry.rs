@@ -66,12 +66,11 @@ impl DeploymentState {
 }
 
 impl Handles {
-    /// Returns all budgets, each with a name that other replicas have for it too.
+    /// Returns all budgets, those of client keys with the name of the key.
     #[cfg(feature = "redis")]
-    pub(crate) fn all_budgets(&self) -> Vec<(String, Arc<Budget>)> {
-        let of_keys =
-            self.budgets.to_vec().into_iter().map(|(name, budget)| (format!("client:{name}"), budget));
-        of_keys.chain(self.gateway_budget.clone().map(|budget| ("gateway".to_owned(), budget))).collect()
+    pub(crate) fn all_budgets(&self) -> Vec<(Option<Arc<str>>, Arc<Budget>)> {
+        let of_keys = self.budgets.to_vec().into_iter().map(|(name, budget)| (Some(name), budget));
+        of_keys.chain(self.gateway_budget.clone().map(|budget| (None, budget))).collect()
     }
 }
 

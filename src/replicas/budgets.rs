@@ -46,9 +46,9 @@ where
     /// nothing: the next exchange reports the same and more. Its log lines are those of the syncs.
     pub(crate) async fn exchange(&self, all: bool) {
         let (budgets, now) = (self.registry.lock().all_budgets(), SystemTime::now());
-        let share = |(name, budget): (String, Arc<Budget>)| {
+        let share = |(client, budget): (Option<Arc<str>>, Arc<Budget>)| {
             let share = budget.share(now, all)?;
-            let key = LimitKey::from(format!("{name}:{}", share.period_name()));
+            let key = key(client.as_deref(), &share.period_name());
             let amount = Amount { key, own: share.nanodollars, period: share.renewed_after };
             Some((amount, (budget, share)))
         };
@@ -63,4 +63,12 @@ where
             budget.set_total(share, (total.sum, total.period), now);
         }
     }
+}
+
+/// Returns the key of a budget, which is the same in all replicas: of a client key, or of the gateway.
+fn key(client: Option<&str>, period: &str) -> LimitKey {
+    LimitKey::from(match client {
+        Some(name) => format!("client:{name}:{period}"),
+        None => format!("gateway:{period}"),
+    })
 }
