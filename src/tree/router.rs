@@ -53,11 +53,18 @@ struct GroupRoute {
 }
 
 impl GroupRoute {
-    /// Returns the route to `service`, and to the deployments behind it which are `alone`.
-    fn new(service: ArcService, alone: &[(&Deployment, ArcService)]) -> Self {
-        let storing = alone.iter().filter(|(deployment, _)| provider::stores_responses(deployment));
-        let storing = storing.map(|(deployment, service)| (DeploymentKey::of(deployment), service.clone()));
-        Self { service, storing: Arc::new(storing.collect()) }
+    /// Returns the route to one deployment, which `service` calls.
+    fn alone(service: ArcService, deployment: &Deployment) -> Self {
+        let stores = provider::stores_responses(deployment);
+        let storing = stores.then(|| (DeploymentKey::of(deployment), service.clone()));
+        Self { service, storing: Arc::new(storing.into_iter().collect()) }
+    }
+
+    /// Returns the route to a group, which `service` calls, with its deployments `alone`.
+    fn whole(service: ArcService, alone: &[(&Deployment, Self)]) -> Self {
+        let storing = alone.iter().flat_map(|(_, one)| &*one.storing);
+        let storing = storing.map(|(key, service)| (*key, service.clone())).collect();
+        Self { service, storing: Arc::new(storing) }
     }
 
     /// Returns the service of a request: that of the deployment which has the stored response that the request names, or else
@@ -74,17 +81,16 @@ impl GroupRoute {
     }
 }
 
-/// Returns the services that call one deployment of a group each. A single deployment shares the stack of its group.
+/// Returns the routes to one deployment of a group each. A single deployment shares the stack of its group.
 fn alone<'g, D: Clone>(
     g: &'g Group,
     (whole, stacks): (&ArcService, Vec<D>),
     group: impl Fn(&Group, Vec<D>) -> ArcService,
-) -> Vec<(&'g Deployment, ArcService)> {
+) -> Vec<(&'g Deployment, GroupRoute)> {
     let is_called = |d: &Deployment| Pattern::parse(&g.name).is_none() || provider::stores_responses(d);
     let called = g.deployments.iter().zip(stacks).filter(|(d, _)| is_called(d));
-    called
-        .map(|(d, stack)| (d, if g.deployments.len() == 1 { whole.clone() } else { group(g, vec![stack]) }))
-        .collect()
+    let service = |stack| if g.deployments.len() == 1 { whole.clone() } else { group(g, vec![stack]) };
+    called.map(|(d, stack)| (d, GroupRoute::alone(service(stack), d))).collect()
 }
 
 impl Router {
@@ -103,15 +109,13 @@ impl Router {
             let deployments = g.deployments.iter().map(&deployment).collect::<Result<Vec<_>, _>>()?;
             let whole = group(g, deployments.clone());
             let alone = alone(g, (&whole, deployments), &group);
-            let route = Route::Group(GroupRoute::new(whole, &alone));
+            let route = Route::Group(GroupRoute::whole(whole, &alone));
             if let Some(pattern) = Pattern::parse(&g.name) {
                 patterns.push((pattern, route)); // not by id: `*` would capture nothing
                 continue;
             }
             named.insert(Arc::clone(&g.name), route);
-            by_id.extend(
-                alone.into_iter().map(|one| (Arc::clone(&one.0.id), GroupRoute::new(one.1.clone(), &[one]))),
-            );
+            by_id.extend(alone.into_iter().map(|(d, route)| (Arc::clone(&d.id), route)));
         }
         let aliases = config.aliases.iter(); // one step: an alias of an alias does not resolve
         let aliases =
