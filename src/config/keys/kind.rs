@@ -79,9 +79,9 @@ const KINDS: &[(Kind, &[&str])] = &[
         Kind::Number,
         &[
             "cooldown_time",
-            "health_check_timeout",
             "drain_timeout",
             "early_heartbeat",
+            "health_check_timeout",
             "heartbeat",
             "input_cost_per_token",
             "keepalive_timeout",

@@ -56,10 +56,9 @@ pub(super) fn complete(
     match config.expected {
         _ if !has_output(&info, config.expected) => return Err(BodyError::Empty),
         Expected::Stream => return Err(BodyError::NotAStream),
-        Expected::Choices | Expected::Data | Expected::Json | Expected::Stored => {
-            name_json(&mut parts.headers);
-        }
-        Expected::Text | Expected::Bytes => {}
+        Expected::Choices | Expected::Data | Expected::Json => name_json(&mut parts.headers),
+        // Returned above.
+        Expected::Stored | Expected::Text | Expected::Bytes => {}
     }
     let so_far = if info.is_filtered() { filtered(so_far) } else { so_far };
     Ok(passed(parts, bytes, (info.usage, so_far), config))

@@ -1,5 +1,5 @@
-//! One table of operations, and the policies that hold for each of them: retry, fallback, context window, content
-//! policy, timeouts, broken responses, clients that disconnect.
+//! Policies that hold for each operation of one table: retry, fallback, context window, content policy, timeouts, broken
+//! responses, clients that disconnect.
 //!
 //! A row states how a client calls an operation, in which dialect its deployments speak, and what it has no case for.
 
