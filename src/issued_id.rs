@@ -42,13 +42,17 @@ impl IssuedId {
     /// Returns the id for clients. A name of more than 64 KB, which no group has, is shortened: the id then leads nowhere.
     pub(crate) fn encode(&self, key: &IdKey) -> String {
         let length = u16::try_from(self.model.len()).unwrap_or(u16::MAX);
-        let mut message = vec![VERSION];
+        let mut message =
+            Vec::with_capacity(IdKey::CODE_LENGTH + 16 + self.model.len() + self.upstream.len());
+        message.push(VERSION);
         message.extend(self.deployment.0.to_be_bytes());
         message.extend(length.to_be_bytes());
-        message.extend(self.model.as_bytes().iter().take(length.into()));
-        message.extend(self.upstream.as_bytes());
-        let mut id = PREFIX.to_owned();
-        BASE64_URL_SAFE_NO_PAD.encode_string(key.seal(message), &mut id);
+        message.extend_from_slice(&self.model.as_bytes()[..length.into()]);
+        message.extend_from_slice(self.upstream.as_bytes());
+        let sealed = key.seal(message);
+        let mut id = String::with_capacity(PREFIX.len() + sealed.len() * 4 / 3 + 1);
+        id.push_str(PREFIX);
+        BASE64_URL_SAFE_NO_PAD.encode_string(sealed, &mut id);
         id
     }
 

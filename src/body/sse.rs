@@ -7,7 +7,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr2, memchr2_iter, memmem};
+use memchr::{memchr2, memchr2_iter};
 
 use super::segments::{SEGMENT, Segments};
 
@@ -288,9 +288,12 @@ impl<'a> EventBlock<'a> {
         Self { end, bytes, is_error: block.is_error, data: block.data(bytes), missing }
     }
 
-    /// Returns the bytes of the block with other data. If the data has several lines, the fields are in another order then.
-    pub(crate) fn with_data(bytes: &[u8], old: &[u8], new: &[u8]) -> Bytes {
-        if let Some(at) = memmem::find(bytes, old) {
+    /// Returns the bytes of a block with other data than its `old` ones. If these have several lines, the fields are in another
+    /// order then.
+    pub(crate) fn with_data(bytes: &[u8], old: &Cow<'_, [u8]>, new: &[u8]) -> Bytes {
+        // One line is a slice of the block. A search for it would cost more than to read the event.
+        if let Cow::Borrowed(old) = *old {
+            let at = old.as_ptr().addr() - bytes.as_ptr().addr();
             return [&bytes[..at], new, &bytes[at + old.len()..]].concat().into();
         }
         let mut block = Vec::with_capacity(bytes.len() + new.len());
@@ -312,22 +315,27 @@ impl Block {
         self.data.get_or_insert(value);
     }
 
+    #[inline(always)]
     fn data(self, block: &[u8]) -> Option<Cow<'_, [u8]>> {
         let first = self.data?;
-        let (value, behind) = (&block[first.clone()], &block[first.end..]);
-        if !self.more {
-            return Some(Cow::Borrowed(value));
+        match self.more {
+            true => Some(Cow::Owned(joined(block, first))),
+            false => Some(Cow::Borrowed(&block[first])),
         }
-        let mut joined = value.to_vec();
-        // Between CR and LF is an empty line, which is not data.
-        for value in
-            behind.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(|line| value_of(line, b"data"))
-        {
-            joined.push(b'\n');
-            joined.extend_from_slice(value);
-        }
-        Some(Cow::Owned(joined))
     }
+}
+
+/// Returns the values of several data lines, of which the `first` is known, joined by LF.
+#[cold]
+fn joined(block: &[u8], first: Range<usize>) -> Vec<u8> {
+    let (mut joined, behind) = (block[first.clone()].to_vec(), &block[first.end..]);
+    // Between CR and LF is an empty line, which is not data.
+    let others = behind.split(|byte| matches!(byte, b'\n' | b'\r'));
+    for value in others.filter_map(|line| value_of(line, b"data")) {
+        joined.push(b'\n');
+        joined.extend_from_slice(value);
+    }
+    joined
 }
 
 /// Returns the value of a line with this field.
@@ -425,12 +433,15 @@ mod tests {
 
     #[test]
     fn event_blocks_keep_their_other_fields_when_the_data_is_replaced() {
-        for (block, old, replaced) in [
-            ("event: a\r\ndata:x\r\nid: 1\r\n\r\n", "x", "event: a\r\ndata:1\n2\r\nid: 1\r\n\r\n"),
-            ("event: a\ndata: x\ndata: y\nid: 1\n\n", "x\ny", "data: 1\ndata: 2\nevent: a\nid: 1\n\n"),
+        for (block, replaced) in [
+            ("event: a\r\ndata:x\r\nid: 1\r\n\r\n", "event: a\r\ndata:1\n2\r\nid: 1\r\n\r\n"),
+            ("event: a\ndata: a\n\n", "event: a\ndata: 1\n2\n\n"),
+            ("event: a\ndata: x\ndata: y\nid: 1\n\n", "data: 1\ndata: 2\nevent: a\nid: 1\n\n"),
         ] {
-            let bytes = EventBlock::with_data(block.as_bytes(), old.as_bytes(), b"1\n2");
-            assert_eq!(bytes, replaced);
+            let mut framer = Framer::new(64);
+            framer.push(Bytes::from_static(block.as_bytes()));
+            let EventBlock { bytes, data, .. } = framer.next_block().expect("short").expect("whole");
+            assert_eq!(EventBlock::with_data(bytes, &data.expect("data"), b"1\n2"), replaced);
         }
     }
 

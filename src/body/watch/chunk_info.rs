@@ -1,10 +1,8 @@
 //! The information in one chunk: [`ChunkInfo`].
 
-use std::ops::Range;
-
 use tollgate_layers::Outcome;
 
-use super::{messages, quick, responses, scan};
+use super::{messages, quick, responses, scan, template::Varying};
 use crate::{metrics::Tokens, spend::TokenCounts};
 
 /// The information in one chunk that the gateway needs.
@@ -162,22 +160,25 @@ impl ChunkInfo {
         Self::read_usual(json).map(|(info, _)| info).or_else(|| Self::read_slowly(json))
     }
 
-    /// Reads a JSON text of a usual form. Returns its content's place too, if that is known.
+    /// Reads a JSON text of a usual form. Returns the places that may vary too.
     #[inline(always)]
-    pub(super) fn read_usual(json: &[u8]) -> Option<(Self, Option<Range<usize>>)> {
+    pub(super) fn read_usual(json: &[u8]) -> Option<(Self, Varying)> {
         quick::read(json).or_else(|| Self::read_other_dialect(json))
     }
 
     /// Reads Responses before messages, whose reader takes long to decline their events.
-    fn read_other_dialect(json: &[u8]) -> Option<(Self, Option<Range<usize>>)> {
+    fn read_other_dialect(json: &[u8]) -> Option<(Self, Varying)> {
         let response = if responses::may_be(json) { responses::read(json) } else { None };
-        response.map(|info| (info, None)).or_else(|| messages::read(json))
+        response.or_else(|| messages::read(json))
     }
 
     /// Reads a JSON text that the readers of the usual forms have declined.
     pub(super) fn read_slowly(json: &[u8]) -> Option<Self> {
         // A string without a value is left to the client: it counts as content.
         let output = Self { content: true, data: true, ..Self::default() };
-        responses::read(json).or_else(|| scan::read(json)).or_else(|| scan::is_json(json).then_some(output))
+        responses::read(json)
+            .map(|(info, _)| info)
+            .or_else(|| scan::read(json))
+            .or_else(|| scan::is_json(json).then_some(output))
     }
 }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Range};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ChunkInfo, Usage, chunk_info::is_filter};
+use super::{ChunkInfo, Usage, chunk_info::is_filter, template::Varying};
 
 /// The only choice of a message, as a bit.
 const CHOICE: u128 = 1;
@@ -91,16 +91,16 @@ impl From<Counts> for Usage {
     }
 }
 
-/// Returns the information of an event or a complete response, and the range of its content string, if it has one that is
+/// Returns the information of an event or a complete response, and the place of its content string, if it has one that is
 /// not empty. Returns `None` for anything else.
-pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
+pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Varying)> {
     let text = simdutf8::basic::from_utf8(json).ok()?;
     let event: Event<'_> = serde_json::from_str(text).ok()?;
     if event.choices.is_some() || event.error.is_some() {
         return None;
     }
     let mut info = ChunkInfo { usage: event.usage.map(Usage::from), begun: CHOICE, ..ChunkInfo::default() };
-    let mut string = None;
+    let mut varying = Varying::default();
     match event.r#type {
         EventType::MessageStart => {
             let message = event.message?;
@@ -111,7 +111,9 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
         EventType::ContentBlockDelta => {
             let delta: Delta<'_> = serde_json::from_str(event.delta?.get()).ok()?;
             info.content = true;
-            string = delta.text.and_then(|piece| inner(text, piece));
+            if let Some(place) = delta.text.and_then(|piece| inner(text, piece)) {
+                varying.add_place(place);
+            }
         }
         EventType::MessageDelta => {
             let delta: Delta<'_> = serde_json::from_str(event.delta?.get()).ok()?;
@@ -124,7 +126,7 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
             finish(&mut info, event.stop_reason.as_deref());
         }
     }
-    Some((info, string))
+    Some((info, varying))
 }
 
 /// Returns true for a block that has output from its beginning: any but empty text and thinking.

@@ -4,28 +4,29 @@
 //! chunks in the form that upstreams usually write; any other form (an escape in a name, a float for a count, broken
 //! JSON) is declined and left to [`scan`](super::scan). The tests compare both.
 
-use std::ops::Range;
-
 use super::{
     ChunkInfo, Usage,
     chunk_info::{ROLE, is_filter},
+    template::Varying,
 };
 use crate::json::{Cursor, Key};
 
-/// Returns the chunk's information and the range of its last non-empty content string, if any. Returns `None` for a
-/// form that it declines.
-pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
+/// Returns the chunk's information, and the places of its content strings and of its padding. Returns `None` for a form
+/// that it declines.
+pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Varying)> {
     let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
-    let (mut info, mut no_choice, mut content) = (ChunkInfo::default(), false, None);
+    let (mut info, mut no_choice, mut varying) = (ChunkInfo::default(), false, Varying::default());
     if cursor.peek()? != b'{' {
         return None;
     }
     cursor.object(|cursor, key| match plain(key)? {
-        b"choices" => choices(cursor, &mut info, &mut no_choice, &mut content),
+        b"choices" => choices(cursor, &mut info, &mut no_choice, &mut varying),
         b"usage" => usage(cursor, &mut info.usage),
         b"x_groq" => wrapped(cursor, &mut info.usage),
         b"error" | b"errors" => filled(cursor, &mut info.error),
         b"data" => filled(cursor, &mut info.data),
+        // OpenAI's, of random length, so that who sees lengths only cannot tell tokens.
+        b"obfuscation" => varied(cursor, &mut varying),
         // A response of OpenAI's Responses.
         b"object" => word(cursor).filter(|word| !matches!(*word, "error" | "response")).map(drop),
         // The other dialects have a `type`.
@@ -34,7 +35,7 @@ pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Option<Range<usize>>)> {
     })?;
     cursor.end()?;
     info.only_usage = no_choice && info.usage.is_some();
-    Some((info, content))
+    Some((info, varying))
 }
 
 /// Returns the name of a member without escapes.
@@ -54,7 +55,7 @@ fn choices(
     cursor: &mut Cursor<'_>,
     info: &mut ChunkInfo,
     no_choice: &mut bool,
-    text: &mut Option<Range<usize>>,
+    varying: &mut Varying,
 ) -> Option<()> {
     if cursor.peek()? != b'[' {
         return pass(cursor);
@@ -66,8 +67,8 @@ fn choices(
         }
         cursor.object(|cursor, key| match plain(key)? {
             b"index" => cursor.count().map(|count| index = count),
-            b"text" => speech(cursor, &mut content, text),
-            b"delta" | b"message" => delta(cursor, &mut content, text),
+            b"text" => speech(cursor, &mut content, varying),
+            b"delta" | b"message" => delta(cursor, &mut content, varying),
             b"finish_reason" => reason(cursor, &mut finish, info),
             b"error" => filled(cursor, &mut info.error),
             _ => cursor.value(),
@@ -96,24 +97,29 @@ fn reason(cursor: &mut Cursor<'_>, finish: &mut bool, info: &mut ChunkInfo) -> O
     Some(())
 }
 
-fn delta(cursor: &mut Cursor<'_>, content: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
+fn delta(cursor: &mut Cursor<'_>, content: &mut bool, varying: &mut Varying) -> Option<()> {
     if cursor.peek()? != b'{' {
         return filled(cursor, content);
     }
     cursor.object(|cursor, key| match plain(key)? == ROLE.as_bytes() {
         true => cursor.value(),
-        false => speech(cursor, content, text),
+        false => speech(cursor, content, varying),
     })
 }
 
-/// Reads output of the model: sets `content` if it is not empty, and `text` to its range if it is a string.
-fn speech(cursor: &mut Cursor<'_>, content: &mut bool, text: &mut Option<Range<usize>>) -> Option<()> {
+/// Reads output of the model: sets `content` if it is not empty, and notes the place of a string.
+fn speech(cursor: &mut Cursor<'_>, content: &mut bool, varying: &mut Varying) -> Option<()> {
     let from = cursor.at();
     filled(cursor, content)?;
-    let inner = from + 1..cursor.at() - 1;
-    if cursor.slice(from).starts_with('"') && !inner.is_empty() {
-        *text = Some(inner);
-    }
+    varying.add(cursor, from);
+    Some(())
+}
+
+/// Skips a value that has no meaning, and notes its place.
+pub(super) fn varied(cursor: &mut Cursor<'_>, varying: &mut Varying) -> Option<()> {
+    let from = cursor.at();
+    cursor.value()?;
+    varying.add(cursor, from);
     Some(())
 }
 

@@ -1,10 +1,9 @@
 //! A fast reader of the events and responses of OpenAI's Responses: [`read`], and their meaning.
 //!
-//! Each event has a number of its own, so that none repeats another. The reader looks at the type and at the response
-//! in the event, if there is one. Any other form is declined and left to [`scan`](super::scan), as in
-//! [`quick`](super::quick).
+//! The reader looks at the type and at the response in the event, if there is one. Any other form is declined and left to
+//! [`scan`](super::scan), as in [`quick`](super::quick).
 
-use super::{ChunkInfo, chunk_info::is_filter, quick};
+use super::{ChunkInfo, chunk_info::is_filter, quick, template::Varying};
 use crate::json::Cursor;
 
 /// The beginning of the type of each event.
@@ -24,19 +23,17 @@ struct Read<'a> {
     reason: Option<&'a str>,
 }
 
-/// The bytes in which servers write the type of an event, or that of a complete response.
-const HEAD: usize = 128;
-
-/// Returns true if the text begins like an event, or like a complete response. It may be neither.
+/// Returns true if the text has the word that the type of an event, or that of a complete response, begins with. It may be
+/// neither.
 pub(super) fn may_be(json: &[u8]) -> bool {
-    memchr::memmem::find(&json[..json.len().min(HEAD)], b"\"response").is_some()
+    memchr::memmem::find(json, b"\"response").is_some()
 }
 
-/// Returns the information in an event, or in a complete response. Returns `None` for another dialect, and for a form that
-/// it declines.
-pub(super) fn read(json: &[u8]) -> Option<ChunkInfo> {
+/// Returns the information in an event, or in a complete response, and the places of an event's number, its delta and its
+/// padding. Returns `None` for another dialect, and for a form that it declines.
+pub(super) fn read(json: &[u8]) -> Option<(ChunkInfo, Varying)> {
     let mut cursor = Cursor::new(simdutf8::basic::from_utf8(json).ok()?);
-    let (mut outer, mut inner) = (Read::default(), None);
+    let (mut outer, mut inner, mut varying) = (Read::default(), None, Varying::default());
     cursor.object(|cursor, key| match quick::plain(key)? {
         b"type" => {
             outer.kind = Some(quick::word(cursor)?);
@@ -50,12 +47,13 @@ pub(super) fn read(json: &[u8]) -> Option<ChunkInfo> {
             let read = inner.insert(Read::default());
             cursor.object(|cursor, key| member(cursor, quick::plain(key)?, read))
         }
+        b"sequence_number" | b"delta" | b"obfuscation" => quick::varied(cursor, &mut varying),
         // Those of other dialects.
         b"response" | b"choices" | b"x_groq" | b"errors" | b"data" => None,
         name => member(cursor, name, &mut outer),
     })?;
     cursor.end()?;
-    info(outer, inner)
+    Some((info(outer, inner)?, varying))
 }
 
 /// Reads a member of a response.
@@ -118,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::{scan, tests::chunk},
+        super::{Event, TemplateReader, scan, tests::chunk},
         *,
     };
 
@@ -145,6 +143,49 @@ mod tests {
         assert!(end.terminal && end.finished == 1 && !end.filtered && !end.only_usage);
         let counts = end.usage.unwrap().counts();
         assert_eq!((counts.input, counts.cached, counts.output), (9, 5, 4));
+    }
+
+    #[test]
+    fn events_of_responses_that_differ_in_number_delta_and_padding_repeat() {
+        let event = |number: &str, delta: &str, padding: &str| {
+            format!(
+                r#"{{"type":"response.output_text.delta","sequence_number":{number},"item_id":"m","output_index":0,"content_index":0,"delta":"{delta}","logprobs":[],"obfuscation":"{padding}"}}"#
+            )
+        };
+        let mut reader = TemplateReader::default();
+        assert!(matches!(reader.read(event("4", "Once", "a1b2").as_bytes()), Event::Chunk(_)));
+        for (number, delta, padding) in [
+            ("5", " upon", "a"),
+            ("10", "\\n", "abcdef"),
+            ("0", "\u{e9}", "x"),
+            ("4294967296", "a", "\\u0041"),
+        ] {
+            assert_eq!(reader.read(event(number, delta, padding).as_bytes()), Event::Repeat, "{number}");
+        }
+        for (number, delta, padding) in [
+            ("05", "a", "b"),
+            ("", "a", "b"),
+            ("5.0", "a", "b"),
+            ("-1", "a", "b"),
+            ("5", "", "b"),
+            ("5", "a\",\"x\":\"", "b"),
+        ] {
+            let other = event(number, delta, padding);
+            assert_ne!(reader.read(other.as_bytes()), Event::Repeat, "{other}");
+            reader.read(event("4", "Once", "a1b2").as_bytes());
+        }
+        let other = event("5", "a", "b").replace("\"m\"", "\"n\"");
+        assert!(matches!(reader.read(other.as_bytes()), Event::Chunk(_)), "another item");
+        assert_eq!(reader.read(other.replace('5', "6").as_bytes()), Event::Repeat);
+    }
+
+    #[test]
+    fn an_event_with_a_response_never_repeats() {
+        let event = r#"{"type":"response.x.delta","delta":"a","response":{"id":"r"}}"#;
+        let mut reader = TemplateReader::default();
+        for _ in 0..2 {
+            assert!(matches!(reader.read(event.as_bytes()), Event::Chunk(ChunkInfo { response: true, .. })));
+        }
     }
 
     #[test]
@@ -221,7 +262,7 @@ mod tests {
                 let at = place.index(json.len());
                 json[at] = byte;
             }
-            if let Some(info) = read(&json) {
+            if let Some((info, _)) = read(&json) {
                 prop_assert_eq!(Some(info), scan::read(&json), "{}", String::from_utf8_lossy(&json));
             }
         }
