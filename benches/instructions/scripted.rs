@@ -29,8 +29,8 @@ impl ScriptedBody {
         let text = "The deployments answer in turn, and none is asked twice. ".repeat(repeats);
         let (whole, events) = match case.upstream() {
             Dialect::Chat => (completion(&text), chunks()),
-            Dialect::Responses => (response(&text).to_string(), response_events()),
-            Dialect::Messages => (message(&text).to_string(), message_events()),
+            Dialect::Responses => (ordered(&response(&text), &["id", "object"]), response_events()),
+            Dialect::Messages => (ordered(&message(&text), &["model", "id", "type"]), message_events()),
         };
         let whole = Bytes::from(whole);
         let length = whole.len();
@@ -144,12 +144,20 @@ fn message_events() -> Vec<Bytes> {
     begin.into_iter().chain(deltas).chain(end).map(|event| named_event(&event)).collect()
 }
 
-/// Returns an event with its name. The type stands first, as servers write it.
+/// Returns an event with its name.
 fn named_event(event: &Value) -> Bytes {
     let kind = event["type"].as_str().unwrap_or_default();
-    let others = event.as_object().into_iter().flatten().filter(|(name, _)| *name != "type");
-    let others: String = others.map(|(name, value)| format!(",\"{name}\":{value}")).collect();
-    format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{others}}}\n\n").into()
+    format!("event: {kind}\ndata: {}\n\n", ordered(event, &["type"])).into()
+}
+
+/// Returns an object with those members first which servers write first.
+fn ordered(object: &Value, first: &[&str]) -> String {
+    let all = object.as_object().into_iter().flatten();
+    let others = all.filter(|(name, _)| !first.contains(&name.as_str()));
+    let members =
+        first.iter().map(|name| (*name, &object[name])).chain(others.map(|(name, value)| (&**name, value)));
+    let members: Vec<_> = members.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 impl Upstream for ScriptedBody {
