@@ -71,6 +71,7 @@ impl Operation {
     /// Returns the dialect of its requests, responses and errors.
     pub(crate) const fn dialect(self) -> ClientDialect {
         match self {
+            Self::Completions => ClientDialect::Completions,
             Self::Messages | Self::CountTokens => ClientDialect::Messages,
             Self::Responses
             | Self::RetrieveResponse

@@ -1,7 +1,7 @@
 //! The dialects of clients: [`ClientDialect`] with the reading of their requests, [`Writer`] with the writing of responses.
 
 use super::{
-    chat,
+    chat, completions,
     conversation::{Conversation, Refusal},
     delta::{Answer, Delta},
     messages,
@@ -13,6 +13,8 @@ use super::{
 pub(crate) enum ClientDialect {
     /// OpenAI's chat completions. The error objects are those of all its operations.
     Chat,
+    /// OpenAI's text completions.
+    Completions,
     /// Anthropic's Messages.
     Messages,
     /// OpenAI's Responses.
@@ -20,13 +22,14 @@ pub(crate) enum ClientDialect {
 }
 
 impl ClientDialect {
-    /// Reads a request.
+    /// Reads a request. With `drop`, what cannot be read is dropped where that is possible.
     ///
     /// # Errors
     /// Returns the parameter that cannot be read.
-    pub(super) fn read(self, body: &str) -> Result<Conversation<'_>, Refusal> {
+    pub(super) fn read(self, body: &str, drop: bool) -> Result<Conversation<'_>, Refusal> {
         match self {
             Self::Chat => chat::read(body),
+            Self::Completions => completions::read(body, drop),
             Self::Messages => messages::read(body),
             Self::Responses => responses::read(body),
         }
@@ -49,7 +52,7 @@ impl ClientDialect {
     /// longer than the context window.
     pub(crate) fn error_body(self, status: u16, message: &str, is_too_long: bool) -> Option<Vec<u8>> {
         match self {
-            Self::Chat | Self::Responses => None,
+            Self::Chat | Self::Completions | Self::Responses => None,
             Self::Messages => Some(messages::error_body(status, message, is_too_long)),
         }
     }
@@ -57,7 +60,7 @@ impl ClientDialect {
     /// Returns true if an error of an upstream is in this dialect already.
     pub(crate) fn has_form_of(self, error: &[u8]) -> bool {
         match self {
-            Self::Chat | Self::Responses => false,
+            Self::Chat | Self::Completions | Self::Responses => false,
             Self::Messages => messages::is_error(error),
         }
     }
@@ -65,7 +68,7 @@ impl ClientDialect {
     /// Returns the line before the data of an error event.
     pub(crate) const fn error_event(self) -> &'static str {
         match self {
-            Self::Chat => "",
+            Self::Chat | Self::Completions => "",
             Self::Messages | Self::Responses => "event: error\n",
         }
     }
@@ -73,7 +76,7 @@ impl ClientDialect {
     /// Returns the event that ends a stream.
     pub(crate) const fn end_event(self) -> &'static str {
         match self {
-            Self::Chat => "data: [DONE]\n\n",
+            Self::Chat | Self::Completions => "data: [DONE]\n\n",
             Self::Messages => messages::END_EVENT,
             // The last event contains the response: without it a stream is not complete.
             Self::Responses => "",
@@ -87,6 +90,8 @@ pub(super) enum Writer {
     Chunks(chat::Chunks),
     /// The response so far, and the time of its beginning.
     Completion(Box<Answer>, u64),
+    /// In either form.
+    TextCompletion(Box<completions::Writer>),
     Events(messages::Events),
     /// The response so far.
     Message(Box<Answer>),
@@ -100,6 +105,9 @@ impl Writer {
         match (dialect, stream) {
             (ClientDialect::Chat, true) => Self::Chunks(chat::Chunks::new(created)),
             (ClientDialect::Chat, false) => Self::Completion(Box::default(), created),
+            (ClientDialect::Completions, _) => {
+                Self::TextCompletion(Box::new(completions::Writer::new(stream, created, body)))
+            }
             (ClientDialect::Messages, true) => Self::Events(messages::Events::default()),
             (ClientDialect::Messages, false) => Self::Message(Box::default()),
             (ClientDialect::Responses, _) => {
@@ -113,6 +121,7 @@ impl Writer {
         match self {
             Self::Chunks(_) | Self::Events(_) => true,
             Self::Completion(..) | Self::Message(_) => false,
+            Self::TextCompletion(completion) => completion.is_stream(),
             Self::Response(response) => response.is_stream(),
         }
     }
@@ -123,6 +132,7 @@ impl Writer {
         match self {
             Self::Chunks(chunks) => chunks.write(delta, out),
             Self::Events(events) => events.write(delta, out),
+            Self::TextCompletion(completion) => completion.write(delta, out),
             Self::Response(response) => response.write(delta, out),
             Self::Completion(answer, created) if is_end => chat::write_answer(answer, *created, out),
             Self::Message(answer) if is_end => messages::write_answer(answer, out),

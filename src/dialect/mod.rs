@@ -11,6 +11,7 @@
 mod anthropic;
 mod chat;
 mod client;
+mod completions;
 mod conversation;
 mod delta;
 mod features;

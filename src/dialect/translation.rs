@@ -64,7 +64,7 @@ impl Translator {
         created: u64,
     ) -> Result<(Sent, Translation), Refusal> {
         let body = std::str::from_utf8(body).map_err(|error| Refusal::invalid("body", error))?;
-        let conversation = client.read(body)?;
+        let conversation = client.read(body, self.limits.drop)?;
         let (sent, reader) = self.write(&conversation).map_err(|refusal| client.worded(refusal))?;
         let writer = Writer::new(client, body, conversation.stream, created);
         Ok((sent, Translation { reader, writer }))

@@ -33,7 +33,7 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{BaseUrl, Deployment, ParameterRules, Pattern, Provider, Target, is_framing},
+    config::{BaseUrl, Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, is_framing},
     dialect::ClientDialect,
     operation::Operations,
     request::{self, Operation, ParsedRequest, SplicedBody},
@@ -80,6 +80,7 @@ impl Encoder {
     /// Returns an error if the URL or the credential cannot be sent. The error contains neither.
     pub(crate) fn new(deployment: &Deployment) -> Result<Self, InvalidTarget> {
         let target = &deployment.target;
+        let texts = if has_completions(deployment) { Operation::Completions } else { Operation::Chat };
         Ok(Self {
             model: model(target),
             patterns: deployment.patterns().map(Arc::new),
@@ -91,7 +92,7 @@ impl Encoder {
             leaves_out_signatures: false,
             uris: [
                 uri(target, Operation::Chat)?,
-                uri(target, Operation::Completions)?,
+                uri(target, texts)?,
                 uri(target, Operation::Embeddings)?,
                 uri(target, Operation::Messages)?,
                 uri(target, Operation::CountTokens)?,
@@ -130,15 +131,15 @@ impl Encoder {
         }
     }
 
-    /// Returns the URL of an operation that is never translated: beside that of completions. Most deployments have one such
+    /// Returns the URL of an operation that is never translated: beside that of embeddings. Most deployments have one such
     /// operation or none, and each URL takes memory.
     #[cold]
     fn passed_uri(&self, operation: Operation) -> Uri {
         if let Some(uri) = self.rerank.as_deref().filter(|_| operation == Operation::Rerank) {
             return uri.clone();
         }
-        let beside = &self.uris[Operation::Completions as usize];
-        let root = beside.path().strip_suffix(Operation::Completions.path()).unwrap_or_default();
+        let beside = &self.uris[Operation::Embeddings as usize];
+        let root = beside.path().strip_suffix(Operation::Embeddings.path()).unwrap_or_default();
         let query = beside.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = beside.clone().into_parts();
         parts.path_and_query = PathAndQuery::try_from(format!("{root}{}{query}", operation.path())).ok();
@@ -328,6 +329,21 @@ pub(crate) fn speaks_responses(target: &Target) -> bool {
     target.responses || target.vendor.responses && by_vendor()
 }
 
+/// Returns true if text completions are passed on. The vendor decides, unless the model is known to be one of text
+/// completions, or one of chats at OpenAI's own servers.
+pub(crate) fn has_completions(deployment: &Deployment) -> bool {
+    let target = &deployment.target;
+    let is_openais_own = || target.vendor.prefix == "openai" && is_vendors_server(target);
+    match (target.vendor.provider, deployment.info.facts.mode) {
+        (Provider::Anthropic(_) | Provider::Gemini, _) => false,
+        _ if target.responses => false,
+        (_, Some(ModelMode::Completion)) => true,
+        (_, Some(ModelMode::Chat)) if is_openais_own() => false,
+        (Provider::HuggingFace, _) => !huggingface::is_router(target),
+        _ => target.vendor.completions,
+    }
+}
+
 /// Returns true if the responses of a deployment are stored at its server, by ids that the gateway replaces.
 pub(crate) fn stores_responses(deployment: &Deployment) -> bool {
     deployment.mock.is_none() && speaks_responses(&deployment.target)
@@ -378,7 +394,6 @@ pub(crate) fn operations(deployment: &Deployment) -> Operations {
     let provider = deployment.target.vendor.provider;
     let is_openais = !is_translated(deployment);
     Operations::of(|operation| match operation {
-        Operation::Completions => is_openais || provider == Provider::Ollama,
         Operation::Embeddings => !matches!(provider, Provider::Anthropic(_)),
         Operation::Moderations => is_openais && provider != Provider::Azure,
         // A server of text embeddings at Hugging Face has a form of its own.
@@ -410,7 +425,7 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let provider = target.vendor.provider;
     // A request in another dialect becomes a chat.
     let passes = match operation.dialect() {
-        ClientDialect::Chat => true,
+        ClientDialect::Chat | ClientDialect::Completions => true,
         ClientDialect::Messages => matches!(provider, Provider::Anthropic(_)),
         ClientDialect::Responses => speaks_responses(target),
     };

@@ -444,4 +444,5 @@ proptest! {
     }
 }
 
+mod completions;
 mod passed;

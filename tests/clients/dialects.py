@@ -292,6 +292,36 @@ class Gemini:
         return {"error": {"code": status, "message": f"refused with {status}", "status": "UNAVAILABLE"}}
 
 
+class Texts(Openai):
+    """Text completions."""
+
+    BEGUN = 1
+
+    @staticmethod
+    def kind(body):
+        return "rest" if body["prompt"].endswith(WORDS[0]) else "text"
+
+    @staticmethod
+    def completion(choices, **more):
+        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": choices, **more}
+
+    @classmethod
+    def choice(cls, text, reason=None):
+        return {"text": text, "index": 0, "logprobs": None, "finish_reason": reason}
+
+    @classmethod
+    def whole(cls, kind, body):
+        return cls.completion([cls.choice(text(kind), "stop")], usage=cls.usage())
+
+    @classmethod
+    def events(cls, kind, body):
+        yield from (cls.completion([cls.choice(piece)]) for piece in pieces(kind))
+        yield cls.completion([cls.choice("", "stop")])
+        if (body.get("stream_options") or {}).get("include_usage"):
+            yield cls.completion([], usage=cls.usage())
+        yield "[DONE]"
+
+
 def pieces(kind):
     """Returns the pieces of a text: JSON, the rest of a text that has begun, or all of it."""
     return {"json": ARGUMENTS, "rest": WORDS[1:]}.get(kind, WORDS)
@@ -313,6 +343,7 @@ class Upstream(ScriptedUpstream):
         if path.endswith("/embeddings"):
             return self.reply(json.dumps(embeddings(body)))
         dialect = {"responses": Own, "completions": Openai, "messages": Claude}.get(path.rpartition("/")[2], Gemini)
+        dialect = Texts if "prompt" in body else dialect
         if not all(re.fullmatch(dialect.ID, one) for one in ids(body)):
             return self.reply(json.dumps(dialect.error(400)), status=400)
         if path.startswith("/too-long/"):

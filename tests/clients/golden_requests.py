@@ -82,6 +82,8 @@ files = {
     "from_responses.txt": messages,
     "gemini_requests.txt": GenerateContent.model_validate,
     "messages_requests.txt": chat,
+    "completions_requests.txt": chat,
+    "completions_dropped.txt": chat,
     "from_responses_to_chat.txt": chat,
 }
 for file, validate in files.items():

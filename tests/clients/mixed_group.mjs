@@ -42,6 +42,25 @@ async function talks(name, client, group) {
   check(`${name}: ${group} takes its result`, same(seen(await chat.create({ ...request, tools, messages: turns })), hello));
 }
 
+// Calls a group with a text: all but OpenAI's deployment serve it by a chat.
+async function completes(name, client, group) {
+  const request = { model: group, prompt: "what is the weather in Oslo?", max_tokens: 9 };
+  const whole = await client.completions.create(request);
+  const { choices: [choice], usage } = whole;
+  const seen = [whole.object, choice.text, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens];
+  check(`${name}: ${group} completes a text`, same(seen, ["text_completion", "Hello", "stop", 10, 7]));
+  const [pieces, ends] = [[], []];
+  const options = { stream: true, stream_options: { include_usage: true } };
+  for await (const chunk of await client.completions.create({ ...request, ...options })) {
+    for (const { text, finish_reason } of chunk.choices) {
+      pieces.push(text);
+      if (finish_reason) ends.push(finish_reason);
+    }
+    if (chunk.usage) ends.push(chunk.usage.total_tokens);
+  }
+  check(`${name}: ${group} streams a text completion`, same([pieces.join(""), ...ends], ["Hello", "stop", 17]));
+}
+
 async function parses(name, client, group) {
   const response_format = zodResponseFormat(z.object({ city: z.string() }), "city");
   const completion = await client.chat.completions.parse({ model: group, messages, response_format });
@@ -68,7 +87,10 @@ async function errors(name, client, group) {
 
 for (const [name, client] of Object.entries(clients)) {
   for (const vendor of vendors) {
-    for (const group of [`only-${vendor}`, `without-${vendor}`]) await talks(name, client, group);
+    for (const group of [`only-${vendor}`, `without-${vendor}`]) {
+      await talks(name, client, group);
+      await completes(name, client, group);
+    }
     await parses(name, client, `only-${vendor}`);
     await continues(name, client, vendor);
   }

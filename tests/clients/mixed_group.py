@@ -10,6 +10,7 @@ import sys
 import openai
 import pydantic
 from dialects import VENDORS
+from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from scripted import check
 
@@ -82,6 +83,26 @@ def talks(name, client, group, vendor):
     check(f"{name}: {group} takes its result", whole == ("assistant", "Hello", [], "stop", 10, 7))
 
 
+def completes(name, client, group):
+    """Calls a group with a text: all but OpenAI's deployment serve it by a chat."""
+    request = {"model": group, "prompt": "what is the weather in Oslo?", "max_tokens": 9}
+    completion = client.completions.create(**request)
+    Completion.model_validate(completion.to_dict(mode="json"))
+    [choice], usage = completion.choices, completion.usage
+    assert completion.id and completion.object == "text_completion" and completion.created and completion.model
+    seen = (choice.text, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+    check(f"{name}: {group} completes a text", seen == ("Hello", "stop", 10, 7))
+
+    text, reasons, usage = "", [], None
+    for chunk in client.completions.create(**request, stream=True, stream_options={"include_usage": True}):
+        assert chunk.object == "text_completion" and chunk.id and chunk.model, chunk
+        usage = chunk.usage or usage
+        text += "".join(choice.text for choice in chunk.choices)
+        reasons += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
+    seen = (text, reasons, usage.prompt_tokens, usage.completion_tokens)
+    check(f"{name}: {group} streams a text completion", seen == ("Hello", ["stop"], 10, 7))
+
+
 class City(pydantic.BaseModel):
     city: str
 
@@ -133,6 +154,7 @@ for name, client in CLIENTS.items():
     for vendor in VENDORS:
         for group in [f"only-{vendor}", f"without-{vendor}"]:
             talks(name, client, group, vendor)
+            completes(name, client, group)
         parses(name, client, f"only-{vendor}")
         continues(name, client, vendor)
     hands_over(name, client)

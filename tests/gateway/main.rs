@@ -12,6 +12,7 @@ mod canaries;
 mod checks;
 mod client_keys;
 mod command;
+mod completions;
 #[cfg(feature = "compression")]
 mod compressed_requests;
 mod corpus;

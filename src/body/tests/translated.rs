@@ -28,13 +28,22 @@ const MESSAGE: &str = concat!(
     "\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}",
 );
 
+const CLIENTS: [ClientDialect; 4] =
+    [ClientDialect::Chat, ClientDialect::Completions, ClientDialect::Messages, ClientDialect::Responses];
+
 fn translation(stream: bool) -> Translation {
     translation_for(ClientDialect::Chat, stream)
 }
 
 fn translation_for(dialect: ClientDialect, stream: bool) -> Translation {
-    let turns = if dialect == ClientDialect::Responses { "input" } else { "messages" };
-    let request = json!({"model": "m", turns: [], "max_tokens": 9, "stream": stream}).to_string();
+    let turns = match dialect {
+        ClientDialect::Completions => json!({"prompt": "a"}),
+        ClientDialect::Responses => json!({"input": []}),
+        _ => json!({"messages": []}),
+    };
+    let mut request = json!({"model": "m", "max_tokens": 9, "stream": stream});
+    request.as_object_mut().unwrap().extend(turns.as_object().unwrap().clone());
+    let request = request.to_string();
     Translator::anthropic(Limits::default()).request(dialect, request.as_bytes(), 7).unwrap().1
 }
 
@@ -123,7 +132,7 @@ proptest! {
         cuts in prop::collection::vec(0..2000usize, 0..12),
         message in any::<bool>(),
         stream in any::<bool>(),
-        dialect in prop::sample::select(vec![ClientDialect::Chat, ClientDialect::Messages, ClientDialect::Responses]),
+        dialect in prop::sample::select(CLIENTS.to_vec()),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let text = if message { MESSAGE } else { EVENTS };

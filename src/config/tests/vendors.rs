@@ -1,5 +1,7 @@
 //! The vendors, and their defaults for URL and key.
 
+use std::collections::BTreeSet;
+
 use crate::{
     config::{BaseUrl, Target, VENDORS},
     provider::Encoder,
@@ -314,4 +316,14 @@ fn a_provider_of_litellm_that_is_not_served_has_the_reason() {
         let errors = errors_of(&text, &[]).to_string();
         assert!(errors.contains(reason) && !errors.contains("did you mean"), "{errors}");
     }
+}
+
+#[test]
+fn the_vendors_without_text_completions_are_those_of_the_document() {
+    let document = include_str!("../../../docs/configuration.md");
+    let (_, list) = document.split_once("\n- Chats are called at `").unwrap();
+    let (list, _) = list.split_once("`; at the router").unwrap();
+    let named: BTreeSet<_> = list.split('`').filter_map(|name| name.strip_suffix('/')).collect();
+    let lacking = VENDORS.iter().filter(|vendor| !vendor.completions).map(|vendor| vendor.prefix);
+    assert_eq!(lacking.collect::<BTreeSet<_>>(), named);
 }

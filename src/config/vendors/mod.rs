@@ -32,6 +32,8 @@ pub struct Vendor {
     pub keyless: bool,
     /// True if the vendor's own servers have OpenAI's Responses.
     pub responses: bool,
+    /// True if the vendor's servers, or some of them, have OpenAI's text completions. Otherwise they become chats.
+    pub completions: bool,
     /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
     /// unasked.
     pub supports_include_usage: bool,
@@ -80,6 +82,7 @@ const fn public(
         key_variables,
         keyless: false,
         responses: false,
+        completions: true,
         supports_include_usage: true,
         model_prefix: "",
         lost: "",
@@ -114,6 +117,10 @@ impl Vendor {
 
     const fn with_responses(self) -> Self {
         Self { responses: true, ..self }
+    }
+
+    const fn without_completions(self) -> Self {
+        Self { completions: false, ..self }
     }
 
     const fn without_usage(self) -> Self {

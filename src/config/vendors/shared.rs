@@ -22,7 +22,8 @@ pub(super) const AZURE: Vendor = self_hosted(
     &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
 )
 .speaking(Provider::Azure)
-.with_responses();
+.with_responses()
+.without_completions();
 
 /// The models of other vendors at Azure.
 pub(super) const AZURE_AI: Vendor = self_hosted(
@@ -30,7 +31,8 @@ pub(super) const AZURE_AI: Vendor = self_hosted(
     &["AZURE_AI_API_BASE"],
     &["AZURE_AI_API_KEY"],
 )
-.speaking(Provider::AzureAi);
+.speaking(Provider::AzureAi)
+.without_completions();
 
 /// Claude at Azure, which has Anthropic's API below a path of its own.
 pub(in crate::config) static AZURE_CLAUDE: Vendor =
@@ -49,10 +51,12 @@ pub(super) const COHERE: Vendor = public(
     &["COHERE_API_KEY", "CO_API_KEY"],
 )
 .speaking(Provider::Below("/compatibility/v1"))
-.losing("connectors, documents and citation options are lost");
+.losing("connectors, documents and citation options are lost")
+.without_completions();
 
 /// AI21.
 pub(super) const AI21: Vendor =
     public(("ai21", "https://api.ai21.com/studio/v1"), &["AI21_API_BASE"], &["AI21_API_KEY"])
+        .without_completions()
         .renaming(OLDER_LIMIT)
         .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, PENALTIES, &["parallel_tool_calls", "top_p"]]);

@@ -3,7 +3,8 @@
 //! Sources: the prefixes, URLs and variables are those of LiteLLM 1.110 (`get_llm_provider_logic.py`, `main.py` and
 //! `openai_like/providers.json`). Where LiteLLM has no variable for the URL, its name is the prefix with `_API_BASE`. Rows
 //! with another source have a comment. The parameters that a vendor does not know or has by another name are those of
-//! `get_supported_openai_params` and of the parameter mappings there.
+//! `get_supported_openai_params` and of the parameter mappings there. A vendor is without text completions if LiteLLM
+//! serves them by chats there (`text_completion` in `main.py`) and the vendor documents none.
 
 use super::{
     Vendor, account,
@@ -50,6 +51,7 @@ pub static VENDORS: &[Vendor] = &[
         &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
         &["ANTHROPIC_API_KEY"],
     )
+    .without_completions()
     .speaking(Provider::Anthropic("")),
     public(
         ("anyscale", "https://api.endpoints.anyscale.com/v1"),
@@ -63,7 +65,7 @@ pub static VENDORS: &[Vendor] = &[
         &["ASSEMBLYAI_API_BASE"],
         &["ASSEMBLYAI_API_KEY"],
     ),
-    Vendor { prefix: "azure_text", ..AZURE },
+    Vendor { prefix: "azure_text", completions: true, ..AZURE },
     public(("baseten", "https://inference.baseten.co/v1"), &["BASETEN_API_BASE"], &["BASETEN_API_KEY"])
         .renaming(OLDER_LIMIT)
         .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls"]]),
@@ -72,6 +74,7 @@ pub static VENDORS: &[Vendor] = &[
         &["BIGMODEL_API_BASE"],
         &["BIGMODEL_API_KEY"],
     )
+    .without_completions()
     .renaming(OLDER_LIMIT)
     .not_knowing(&[
         NEWER,
@@ -124,6 +127,7 @@ pub static VENDORS: &[Vendor] = &[
     .renaming(OLDER_LIMIT)
     .not_knowing(&[&["user"]]),
     public(("codestral", "https://codestral.mistral.ai/v1"), &["CODESTRAL_API_BASE"], &["CODESTRAL_API_KEY"])
+        .without_completions()
         .renaming(MISTRAL)
         .not_knowing(&[FUNCTIONS, LOGPROBS, PENALTIES, NEWER, &["n", "user"]]),
     public(("cognition", "https://api.cognition.ai/v1"), &["COGNITION_API_BASE"], &["COGNITION_API_KEY"]),
@@ -249,8 +253,10 @@ pub static VENDORS: &[Vendor] = &[
         &["GEMINI_API_BASE"],
         &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
     )
+    .without_completions()
     .speaking(Provider::Gemini),
-    public(("github", "https://models.inference.ai.azure.com"), &["GITHUB_API_BASE"], &["GITHUB_API_KEY"]),
+    public(("github", "https://models.inference.ai.azure.com"), &["GITHUB_API_BASE"], &["GITHUB_API_KEY"])
+        .without_completions(),
     public(("gmi", "https://api.gmi-serving.com/v1"), &["GMI_API_BASE"], &["GMI_API_KEY"]),
     public(
         ("gradient_ai", "https://inference.do-ai.run/v1"),
@@ -260,6 +266,7 @@ pub static VENDORS: &[Vendor] = &[
     .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls", "seed"]]),
     public(("groq", "https://api.groq.com/openai/v1"), &["GROQ_API_BASE"], &["GROQ_API_KEY"])
         .with_responses()
+        .without_completions()
         .not_knowing(&[&["web_search_options"]]),
     public(("helicone", "https://ai-gateway.helicone.ai"), &["HELICONE_API_BASE"], &["HELICONE_API_KEY"]),
     self_hosted(("heroku", "https://us.inference.heroku.com"), &["HEROKU_API_BASE"], &["HEROKU_API_KEY"])
@@ -331,6 +338,7 @@ pub static VENDORS: &[Vendor] = &[
         &["MISTRAL_AZURE_API_BASE"],
         &["MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"],
     )
+    .without_completions()
     .without_usage()
     .speaking(Provider::Versioned)
     .renaming(MISTRAL)
@@ -396,6 +404,7 @@ pub static VENDORS: &[Vendor] = &[
         &["PERPLEXITY_API_BASE"],
         &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"],
     )
+    .without_completions()
     .without_usage()
     .not_knowing(&[
         NEWER,
@@ -521,6 +530,7 @@ pub static VENDORS: &[Vendor] = &[
         .keyless()
         .renaming(OLDER_LIMIT),
     public(("zai", "https://api.z.ai/api/paas/v4"), &["ZAI_API_BASE"], &["ZAI_API_KEY"])
+        .without_completions()
         .renaming(OLDER_LIMIT)
         .not_knowing(&[
             NEWER,

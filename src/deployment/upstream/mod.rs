@@ -120,13 +120,24 @@ impl Inner {
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         let operation = request.info.operation;
         if operation.dialect() != ClientDialect::Chat || operation.is_passed() {
-            return self.call_other(request, fresh);
+            return self.call_other(request, usage, fresh);
         }
+        self.call_openai(&self.upstreams.openai, request, (usage, fresh))
+    }
+
+    /// Calls an upstream with a chat or a text completion.
+    #[inline]
+    fn call_openai(
+        &self,
+        upstream: &Arc<dyn Upstream>,
+        request: &Request,
+        (usage, fresh): (bool, bool),
+    ) -> UpstreamFuture {
         if let Some(parameter) = self.encoder.refused(request) {
             return Box::pin(future::ready(Ok(refusal(Refusal::unsupported(parameter)))));
         }
         let encoded = self.encoder.encode(request, usage);
-        self.upstreams.openai.call(call_of(request, encoded, fresh))
+        upstream.call(call_of(request, encoded, fresh))
     }
 }
 

@@ -18,12 +18,15 @@ use crate::{
 impl Inner {
     /// Calls the deployment in the dialect of the request.
     #[cold]
-    pub(super) fn call_other(&self, request: &Request, fresh: bool) -> UpstreamFuture {
+    pub(super) fn call_other(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         let operation = request.info.operation;
         if operation.is_passed() {
             return self.call_passed(request, fresh);
         }
         let dialect = operation.dialect();
+        if dialect == ClientDialect::Completions {
+            return self.call_openai(self.upstreams.other(dialect), request, (usage, fresh));
+        }
         let passes = self.upstreams.speak(dialect);
         if operation == Operation::CountTokens && !passes {
             return estimate(request);

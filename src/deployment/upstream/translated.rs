@@ -38,8 +38,10 @@ pub(crate) struct DialectUpstreams {
     own: Arc<dyn Upstream>,
     /// For calls in all other dialects.
     translated: Arc<dyn Upstream>,
-    /// The dialect of the deployment beside that of OpenAI's chats, if clients may call in it.
+    /// The dialect of the deployment beside those of OpenAI's chats and text completions, if clients may call in it.
     dialect: Option<ClientDialect>,
+    /// True if the deployment has text completions.
+    has_completions: bool,
 }
 
 impl DialectUpstreams {
@@ -77,15 +79,19 @@ impl DialectUpstreams {
             _ => None,
         };
         let openai = Arc::clone(if is_translated || bridges { &translated } else { &own });
-        Self { openai, own, translated, dialect }
+        let has_completions = is_own || provider::has_completions(deployment);
+        Self { openai, own, translated, dialect, has_completions }
     }
 
-    /// Returns true if the deployment speaks this dialect of a client, which is not OpenAI's.
+    /// Returns true if the deployment speaks this dialect of a client, which is not that of OpenAI's chats.
     pub(super) fn speak(&self, dialect: ClientDialect) -> bool {
-        self.dialect == Some(dialect)
+        match dialect {
+            ClientDialect::Completions => self.has_completions,
+            _ => self.dialect == Some(dialect),
+        }
     }
 
-    /// Returns the upstream for calls in a dialect that is not OpenAI's.
+    /// Returns the upstream for calls in a dialect that is not that of OpenAI's chats.
     pub(super) fn other(&self, dialect: ClientDialect) -> &Arc<dyn Upstream> {
         if self.speak(dialect) { &self.own } else { &self.translated }
     }
@@ -111,8 +117,7 @@ struct Translated {
 
 impl Translated {
     fn request(&self, mut call: UpstreamCall) -> Result<(UpstreamCall, Translation), Refusal> {
-        let has_text = matches!(call.operation, Operation::Completions | Operation::Embeddings);
-        if has_text || call.operation.on_stored().is_some() {
+        if call.operation == Operation::Embeddings || call.operation.on_stored().is_some() {
             return Err(Refusal::operation(call.operation.as_str()));
         }
         let body = call.request.body().to_bytes();
@@ -134,18 +139,14 @@ impl Translated {
 
 impl Upstream for Translated {
     fn call(&self, mut call: UpstreamCall) -> UpstreamFuture {
-        // These take other operations in OpenAI's dialect.
+        // These take embeddings in OpenAI's dialect.
         match (self.provider, call.operation) {
             (Provider::Gemini, Operation::Embeddings) => {
                 provider::use_bearer(call.request.headers_mut());
                 return self.inner.call(call);
             }
-            (Provider::Ollama, Operation::Completions | Operation::Embeddings) => {
-                return self.inner.call(call);
-            }
-            (_, Operation::Completions | Operation::Embeddings) if self.bridges => {
-                return self.inner.call(call);
-            }
+            (Provider::Ollama, Operation::Embeddings) => return self.inner.call(call),
+            (_, Operation::Embeddings) if self.bridges => return self.inner.call(call),
             _ => {}
         }
         let limit = self.limit;

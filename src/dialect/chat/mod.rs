@@ -12,14 +12,14 @@ mod request;
 pub(super) use answer::write as write_answer;
 pub(super) use chunks::Chunks;
 pub(super) use parts::{Audio, file_at, image_at};
-pub(super) use request::{read, set_default};
+pub(super) use request::{read, set_default, set_parameter};
 
 use serde::Serialize;
 
 use super::delta::{Finish, Usage};
 
 /// Returns OpenAI's name of a finish reason.
-const fn finish_reason(finish: Finish) -> &'static str {
+pub(super) const fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
@@ -30,7 +30,7 @@ const fn finish_reason(finish: Finish) -> &'static str {
 
 /// The usage of a response.
 #[derive(Serialize)]
-struct ChatUsage {
+pub(super) struct ChatUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,

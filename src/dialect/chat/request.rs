@@ -15,9 +15,16 @@ use crate::dialect::{
 /// # Errors
 /// Returns the parameter that cannot be read.
 pub(in crate::dialect) fn read(body: &str) -> Result<Conversation<'_>, Refusal> {
-    read::conversation(body, |into, name, value| {
-        Ok(set(into, name, value)? || set_sampling(into, name, value)?)
-    })
+    read::conversation(body, set_parameter)
+}
+
+/// Sets a parameter. Returns false for one without a place in a conversation.
+pub(in crate::dialect) fn set_parameter<'a>(
+    into: &mut Conversation<'a>,
+    name: &str,
+    value: Json<'a>,
+) -> Result<bool, Refusal> {
+    Ok(set(into, name, value)? || set_sampling(into, name, value)?)
 }
 
 /// Sets a parameter that is not about sampling. Returns false for one without a place in a conversation.
@@ -73,7 +80,7 @@ pub(in crate::dialect) fn set_default<'a>(
         "stream_options" => true,
         _ => return Ok(false),
     };
-    Ok(is_set || set(into, name, value)? || set_sampling(into, name, value)?)
+    Ok(is_set || set_parameter(into, name, value)?)
 }
 
 fn stop<'a>(value: Json<'a>) -> Result<Vec<Text<'a>>, Refusal> {

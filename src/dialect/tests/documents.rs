@@ -1,20 +1,22 @@
 //! `docs/dialects.md`, which is written from the tables of features.
 
 use super::{
-    client_tables,
+    client_tables, completion_tables,
     golden::names,
     response_tables,
     tables::{self, Fate, Feature},
 };
 use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters, RESPONSES};
 
-const TABLES: [&[Feature]; 12] = [
+const TABLES: [&[Feature]; 14] = [
     tables::ANTHROPIC,
     tables::ANTHROPIC_RESPONSE,
     tables::GEMINI,
     tables::GEMINI_RESPONSE,
     tables::OLLAMA,
     tables::OLLAMA_RESPONSE,
+    completion_tables::REQUEST,
+    completion_tables::RESPONSE,
     client_tables::MESSAGES,
     client_tables::MESSAGES_RESPONSE,
     response_tables::REQUEST,

@@ -28,6 +28,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         include_str!("ollama_responses.txt"),
         include_str!("chat_to_responses.txt"),
         include_str!("chat_from_responses.txt"),
+        include_str!("completions_requests.txt"),
+        include_str!("completions_responses.txt"),
         include_str!("messages_requests.txt"),
         include_str!("messages_responses.txt"),
         include_str!("from_responses.txt"),
@@ -118,7 +120,7 @@ fn normal(line: &str) -> String {
 }
 
 /// Joins signs of life that follow each other: their number means nothing.
-fn joined(mut lines: Vec<String>) -> Vec<String> {
+pub(super) fn joined(mut lines: Vec<String>) -> Vec<String> {
     lines.dedup_by(|a, b| a == "alive" && b == "alive");
     lines
 }

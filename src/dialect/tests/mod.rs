@@ -1,6 +1,8 @@
 //! Tests of whole translations: golden pairs, each with its source, and properties.
 
 mod client_tables;
+mod completion_tables;
+mod completions;
 mod documents;
 mod golden;
 mod messages;

@@ -98,7 +98,7 @@ pub(super) fn info(
         ClientDialect::Chat if operation.is_passed() => {
             return passed::info((operation, model), headers, object, layout(object, span, commas));
         }
-        ClientDialect::Chat => {}
+        ClientDialect::Chat | ClientDialect::Completions => {}
         ClientDialect::Messages => {
             let layout = layout::unchanged(object, span, commas);
             return messages::info((operation, model), headers, object, layout);

@@ -58,7 +58,7 @@ fn operations_that_are_passed_are_those_of_openais_dialect() {
     assert_eq!(lacking(Provider::Versioned), "");
     assert_eq!(lacking(Provider::Azure), "moderations rerank");
     assert_eq!(lacking(Provider::HuggingFace), "rerank");
-    assert_eq!(lacking(Provider::Anthropic("")), format!("completions embeddings {passed}"));
-    assert_eq!(lacking(Provider::Gemini), format!("completions {passed}"));
+    assert_eq!(lacking(Provider::Anthropic("")), format!("embeddings {passed}"));
+    assert_eq!(lacking(Provider::Gemini), passed);
     assert_eq!(lacking(Provider::Ollama), passed);
 }

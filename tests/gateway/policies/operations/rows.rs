@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     anthropic::{self as claude, CLAUDE},
+    completions as texts,
     gemini::{self, GEMINI},
     messages, responses,
     support::{
@@ -30,6 +31,7 @@ pub(super) fn all() -> Vec<Row> {
         chat_at_anthropic(),
         chat_at_gemini(),
         completions(),
+        completions_at_anthropic(),
         embeddings(),
         responses(),
         responses_at_chat(),
@@ -107,10 +109,10 @@ fn chat_at_gemini() -> Row {
 fn completions() -> Row {
     Row {
         name: "completions",
-        path: "/v1/completions",
+        path: texts::PATH,
         body: |is_stream| json!({"model": "m", "prompt": "hi", "stream": is_stream}).to_string(),
         good: say::completion,
-        said: |answer| answer.json()["choices"][0]["text"].as_str().unwrap().to_owned(),
+        said: texts::text,
         emptied: Ok(Reply::json(200, &completion("", Some("content_filter")))),
         streams: Ok(|| Streams {
             begin: Reply::events([completion("", None).to_string()]),
@@ -124,6 +126,19 @@ fn completions() -> Row {
             broken: chat_broken,
         }),
         ..chat()
+    }
+}
+
+fn completions_at_anthropic() -> Row {
+    let at_anthropic = chat_at_anthropic();
+    Row {
+        name: "completions at Anthropic",
+        params: at_anthropic.params,
+        good: at_anthropic.good,
+        refusals: at_anthropic.refusals,
+        emptied: at_anthropic.emptied,
+        streams: Ok(|| Streams { said: texts::whole, broken: chat_broken, ..claude_streams() }),
+        ..completions()
     }
 }
 
