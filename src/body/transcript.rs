@@ -29,6 +29,7 @@ impl Transcript {
     }
 
     fn add(&mut self, choice: &Choice<'_>) -> bool {
+        self.text.push_str(choice.text.as_deref().unwrap_or_default());
         let Some(delta) = &choice.delta else { return choice.index == 0 };
         self.text.push_str(delta.content.as_deref().unwrap_or_default());
         choice.index == 0 && delta.is_text()
@@ -52,6 +53,9 @@ struct Choice<'a> {
     index: u64,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
+    /// The text of a text completion.
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +96,13 @@ mod tests {
         ];
         assert_eq!(transcript(&chunks).as_deref(), Some("a \"b\"\n\u{e9}"));
         assert_eq!(transcript(&chunks[..2]).as_deref(), Some(""), "nothing was said yet");
+    }
+
+    #[test]
+    fn transcript_joins_the_text_of_a_text_completion() {
+        let chunks = [r#"{"choices":[{"index":0,"text":"a"}]}"#, r#"{"choices":[{"index":0,"text":" \n"}]}"#];
+        assert_eq!(transcript(&chunks).as_deref(), Some("a \n"));
+        assert_eq!(transcript(&[chunks[0], r#"{"choices":[{"index":1,"text":"b"}]}"#]), None);
     }
 
     #[test]

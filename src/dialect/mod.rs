@@ -30,6 +30,7 @@ mod translation;
 mod write;
 
 pub(crate) use client::ClientDialect;
+pub(crate) use completions::PREFIX;
 pub(crate) use conversation::Refusal;
 pub(crate) use gemini::SIGNATURE;
 pub(crate) use responses::{Opened, failed};

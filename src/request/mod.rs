@@ -78,14 +78,24 @@ pub(crate) struct ParsedRequest {
     pub midstream: Midstream,
     /// The fallback that replaces the client's model, or `None` in the first group.
     pub fallback: Option<Arc<FallbackTarget>>,
-    /// The text of a broken stream. It is sent as the last message, which the model continues.
+    /// The text of a broken stream. It is sent as the last message, which the model continues, or at the end of a prompt.
     pub prefix: Option<Arc<str>>,
+    /// True for a text completion that becomes a chat: the prefix is sent beside the prompt, for a message of its own.
+    pub prefix_apart: bool,
 }
 
 impl ParsedRequest {
     /// Returns a request as the client sent it.
     pub(crate) const fn new(bytes: BodyFrames, info: Arc<RequestInfo>, context: Arc<RequestContext>) -> Self {
-        Self { bytes, info, context, midstream: Midstream::Off, fallback: None, prefix: None }
+        Self {
+            bytes,
+            info,
+            context,
+            midstream: Midstream::Off,
+            fallback: None,
+            prefix: None,
+            prefix_apart: false,
+        }
     }
 
     /// Returns the group that is called: the model of the fallback, or the client's `model`.
@@ -140,6 +150,17 @@ pub(crate) struct RequestInfo {
 }
 
 impl RequestInfo {
+    /// Returns true if another model can continue a stream that breaks: that of a chat, and of a text completion whose response
+    /// is the text behind one prompt.
+    pub(crate) fn may_continue(&self) -> bool {
+        let has = |name| self.layout.keys.last(name).is_some();
+        match self.operation {
+            Operation::Chat => true,
+            Operation::Completions => !self.batch && !has("echo") && !has("suffix"),
+            _ => false,
+        }
+    }
+
     /// Returns the info of an operation that is never translated, without content. Its output is not text of a model: no
     /// output tokens are reserved. Images and audio reserve no input tokens either, whatever the size of their files is.
     pub(crate) fn passed(operation: Operation, model: Arc<str>) -> Self {

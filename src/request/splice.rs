@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{BodyFrames, Layout, ParsedRequest, SplicedBody};
+use super::{BodyFrames, Layout, Operation, ParsedRequest, SplicedBody};
+use crate::dialect::PREFIX;
 
 /// A parameter: its name, and its value as JSON text.
 pub(super) type Parameter = (Arc<str>, Arc<str>);
 
 const STREAM_OPTIONS: &str = "stream_options";
 const MESSAGES: &str = "messages";
+const PROMPT: &str = "prompt";
 
 impl ParsedRequest {
     /// Returns the body for one deployment. `model` is the upstream's name of the model; `defaults` are added unless the
@@ -64,20 +66,21 @@ impl ParsedRequest {
         splice.finish()
     }
 
-    /// Returns the replaced parameters with `prefix` as the last message, or `None` without a prefix.
+    /// Returns the replaced parameters with the prefix, or `None` without one.
     fn prefixed(&self, replaced: &[Parameter]) -> Option<Vec<Parameter>> {
-        let prefix = self.prefix.as_deref()?;
-        let messages = match named(replaced, MESSAGES) {
-            Some(messages) => messages.to_owned(),
-            None => self.without_cuts(self.info.layout.keys.last(MESSAGES)?),
+        let mut prefix = String::new();
+        quote(self.prefix.as_deref()?, &mut prefix);
+        let value_of = |name| match named(replaced, name) {
+            Some(value) => Some(value.to_owned()),
+            None => Some(self.without_cuts(self.info.layout.keys.last(name)?)),
         };
-        let list = messages.strip_suffix(']')?.trim_end();
-        let comma = if list.ends_with('[') { "" } else { "," };
-        let mut messages = format!("{list}{comma}{{\"role\":\"assistant\",\"content\":");
-        quote(prefix, &mut messages);
-        messages.push_str("}]");
-        let others = replaced.iter().filter(|(name, _)| **name != *MESSAGES).cloned();
-        Some(others.chain([(MESSAGES.into(), messages.into())]).collect())
+        let (name, value) = match self.info.operation {
+            Operation::Completions if self.prefix_apart => (PREFIX, prefix),
+            Operation::Completions => (PROMPT, joined(&value_of(PROMPT)?, &prefix)?),
+            _ => (MESSAGES, with_last(&value_of(MESSAGES)?, &prefix)?),
+        };
+        let others = replaced.iter().filter(|(known, _)| **known != *name).cloned();
+        Some(others.chain([(name.into(), value.into())]).collect())
     }
 
     /// Returns the JSON text of a value without its trailing commas.
@@ -96,6 +99,18 @@ impl ParsedRequest {
 
 pub(super) fn named<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
     parameters.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
+}
+
+/// Returns a list of messages with one more of the assistant. All are JSON text.
+fn with_last(messages: &str, content: &str) -> Option<String> {
+    let list = messages.strip_suffix(']')?.trim_end();
+    let comma = if list.ends_with('[') { "" } else { "," };
+    Some(format!("{list}{comma}{{\"role\":\"assistant\",\"content\":{content}}}]"))
+}
+
+/// Returns two strings as one. All are JSON text.
+fn joined(first: &str, second: &str) -> Option<String> {
+    Some(format!("{}{}", first.strip_suffix('"')?, second.strip_prefix('"')?))
 }
 
 /// Returns `options` with `include_usage: true`, unless they contain `include_usage`.

@@ -23,9 +23,10 @@
 //! * The limit on output tokens applies to each part separately.
 //! * The client receives nothing from the break until the first content of the next response.
 //!
-//! Only plain text of a chat can be continued. Tool calls, refusals, several choices, reasoning without text, and text
-//! completions end with the error event, and so does a stream that breaks after its finish reason. `disable_fallbacks`
-//! turns the layer off.
+//! Only plain text of a chat or of a text completion can be continued. Tool calls, refusals, several choices, and reasoning
+//! without text end with the error event, as text completions with a list of prompts, `echo` or `suffix` do, and a stream that
+//! breaks after its finish reason. A text completion is continued behind its prompt, where it becomes a chat by a last message
+//! of the assistant. `disable_fallbacks` turns the layer off.
 
 use std::{
     collections::HashMap,
@@ -45,7 +46,7 @@ use crate::{
     Error,
     body::{BoxResponseFuture, Resume},
     config::{Config, Midstream},
-    request::{Operation, Request, Response},
+    request::{Request, Response},
 };
 
 /// The most calls that may resume one response.
@@ -116,7 +117,7 @@ fn mode(request: &Request) -> Option<Mode> {
     }
     match request.midstream {
         Midstream::Off => None,
-        Midstream::Continue => (info.operation == Operation::Chat).then_some(Mode::Continue),
+        Midstream::Continue => info.may_continue().then_some(Mode::Continue),
         Midstream::Restart => Some(Mode::Restart),
     }
 }

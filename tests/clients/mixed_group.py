@@ -121,6 +121,12 @@ def continues(name, client, vendor):
     reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
     check(f"{name}: a stream that {vendor} broke is continued", (said, reasons) == ("Hello", ["stop"]))
 
+    options["prompt"] = options.pop("messages")[0]["content"]
+    choices = [choice for chunk in client.completions.create(model=f"after-{vendor}", **options) for choice in chunk.choices]
+    said = "".join(choice.text for choice in choices)
+    reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
+    check(f"{name}: a text completion that {vendor} broke is continued", (said, reasons) == ("Hello", ["stop"]))
+
 
 def hands_over(name, client):
     """Has the vendors take turns in one conversation: each receives the tool calls of those before."""

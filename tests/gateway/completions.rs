@@ -221,6 +221,55 @@ async fn a_broken_stream_of_a_text_completion_ends_with_an_error() {
     }
 }
 
+/// Returns a chunk of a stream of text completions.
+fn chunk(text: &str, reason: Option<&str>) -> String {
+    json!({"id": "c", "object": "text_completion", "model": "m", "choices": [{"text": text, "index": 0, "finish_reason": reason}]})
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_broken_stream_of_a_text_completion_is_continued_in_each_dialect() {
+    let half = |reply: Reply| reply.then(Part::Cut);
+    let case = Case::of("m: a; n: b; o: c; p: d").params("b", CLAUDE).params("c", GROQ);
+    let case = case.settings("fallbacks: [{m: [n]}, {n: [o]}, {o: [p]}], num_retries: 0");
+    let case = case.router("midstream_fallback: continue");
+    let case = case.always("a", half(Reply::events([chunk("On\"e", None)])));
+    let case = case.always("b", half(claude::start().and(claude::words(&[" two"]))));
+    let case = case.always("c", half(say::role().and(say::words(&[" three"]))));
+    let end = Reply::events([chunk(" four", None), chunk("", Some("stop"))]).and(say::done());
+    let world = case.always("d", end).start().await;
+    let stream = stream(&world, json!({})).await;
+    assert_eq!(whole(&stream), "On\"e two three four");
+    let sent = |name| world.upstream(name).only().json();
+    let messages = sent("b")["messages"].clone();
+    let turn = |role: &str, text: &str| json!({"role": role, "content": [{"type": "text", "text": text}]});
+    assert_eq!(messages, json!([turn("user", "Say a"), turn("assistant", "On\"e")]));
+    let wanted = json!([{"role": "user", "content": "Say a"}, {"role": "assistant", "content": "On\"e two"}]);
+    assert_eq!(sent("c")["messages"], wanted);
+    assert_eq!(sent("d"), json!({"model": "d-model", "prompt": "Say aOn\"e two three", "stream": true}));
+}
+
+#[tokio::test]
+async fn a_broken_stream_of_more_than_the_text_behind_a_prompt_is_not_continued() {
+    for more in
+        [json!({"echo": true}), json!({"suffix": "z"}), json!({"prompt": ["a"]}), json!({"prompt": [1, 2]})]
+    {
+        let case = Case::of("m: a b").first("a").router("midstream_fallback: continue");
+        let world = case.always("a", Reply::events([chunk("half", None)]).then(Part::Cut)).start().await;
+        let stream = stream(&world, more).await;
+        assert!(stream.is_honest() && said(&stream) == "half", "{}", stream.text());
+        assert_eq!(world.each("a b"), [1, 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_setting_of_the_gateway_is_no_text_of_a_completion() {
+    let world = Case::of("m: a").params("a", GROQ).always("a", say::chat("Hello")).start().await;
+    let answer = complete(&world, json!({"midstream_fallback": "continue"})).await;
+    assert_eq!(text(&answer), "Hello");
+    assert_eq!(world.upstream("a").only().json()["messages"], json!([{"role": "user", "content": "Say a"}]));
+}
+
 #[tokio::test]
 async fn a_broken_stream_of_a_text_completion_is_restarted_on_request() {
     let case = Case::of("m: a b").first("a").params("a", CLAUDE).params("b", GEMINI);

@@ -193,7 +193,7 @@ where
             _ => Expected::Choices,
         };
         let (stream, usage_requested) = (expected == Expected::Stream, info.include_usage == Some(true));
-        let continues = info.operation == Operation::Chat && request.midstream == Midstream::Continue;
+        let continues = request.midstream == Midstream::Continue && info.may_continue();
         let issues =
             self.settings.peek.issuer.is_some() && info.operation.dialect() == ClientDialect::Responses;
         let spending = request.context.spending.as_ref().filter(|_| !about_stored);

@@ -25,7 +25,7 @@ impl Inner {
         }
         let dialect = operation.dialect();
         if dialect == ClientDialect::Completions {
-            return self.call_openai(self.upstreams.other(dialect), request, (usage, fresh));
+            return self.call_completion(request, usage, fresh);
         }
         let passes = self.upstreams.speak(dialect);
         if operation == Operation::CountTokens && !passes {
@@ -40,6 +40,15 @@ impl Inner {
             false => self.encoder.encode_untranslated(request),
         };
         self.upstreams.other(dialect).call(call_of(request, encoded, fresh))
+    }
+
+    /// Calls the deployment with a text completion. A chat in its place has the text of a broken stream as a message.
+    fn call_completion(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
+        let (dialect, mut request) = (ClientDialect::Completions, request.clone());
+        if request.prefix.is_some() && !self.upstreams.speak(dialect) {
+            request.change().prefix_apart = true;
+        }
+        self.call_openai(self.upstreams.other(dialect), &request, (usage, fresh))
     }
 
     fn call_passed(&self, request: &Request, fresh: bool) -> UpstreamFuture {

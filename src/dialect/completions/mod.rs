@@ -7,5 +7,6 @@
 mod request;
 mod response;
 
+pub(crate) use request::PREFIX;
 pub(super) use request::read;
 pub(super) use response::Writer;

@@ -10,6 +10,10 @@ use crate::dialect::{
 /// The name of the parameter with the text.
 const PROMPT: &str = "prompt";
 
+/// The name of the member with the text that a broken stream has sent, for the gateway's own use: what a client sends by this
+/// name is a setting of the gateway, which is never in an upstream's body.
+pub(crate) const PREFIX: &str = "midstream_fallback";
+
 /// The parameters that a chat does not have, each with the values that have no effect, and true if it may be dropped. Without
 /// the others the client would read another text than it requested.
 const LACKING: [(&str, &[&str], bool); 10] = [
@@ -55,8 +59,12 @@ fn is_left_out(name: &str, value: Json<'_>, drop: bool) -> Result<bool, Refusal>
     }
 }
 
-/// Sets the prompt: a text, or a list of one text. Returns false for any other parameter.
+/// Sets the prompt: a text, or a list of one text; or the text behind it. Returns false for any other parameter.
 fn set_prompt<'a>(into: &mut Conversation<'a>, name: &str, value: Json<'a>) -> Result<bool, Refusal> {
+    if name == PREFIX {
+        into.push(Role::Assistant, vec![Part::new(Content::Text(typed(name, value)?))]);
+        return Ok(true);
+    }
     if name != PROMPT {
         return Ok(false);
     }
