@@ -54,6 +54,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         request.context.called(self.origin.retries);
         let attempt = Attempt::begin(Arc::clone(&self.origin), request.clone());
@@ -77,6 +78,7 @@ where
 {
     type Output = Result<Response, Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // Processing of the response, below, is not time of the upstream.

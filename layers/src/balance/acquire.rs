@@ -47,6 +47,7 @@ impl Acquire {
     ///
     /// # Errors
     /// [`Exhausted`] if no endpoint has capacity in time.
+    #[inline]
     pub(super) fn poll<S, Req, T, R>(
         self: Pin<&mut Self>,
         (shared, req, attempts): (&Shared<S, T, R>, &Req, Option<&Attempts>),

@@ -179,6 +179,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let info = &request.info;
         let about_stored = info.operation.on_stored().is_some();

@@ -117,6 +117,7 @@ impl Inner {
         request.info.stream && request.info.include_usage.is_none() && self.usage.load(Relaxed)
     }
 
+    #[inline]
     fn call(&self, request: &Request, usage: bool, fresh: bool) -> UpstreamFuture {
         let operation = request.info.operation;
         if operation.dialect() != ClientDialect::Chat || operation.is_passed() {
