@@ -3,7 +3,7 @@
 //! Does no I/O and reads no clock: bytes in, bytes out. It passes whole events only, so that an appended event (an
 //! error event, `[DONE]`) stands alone. The output is slices of the input; a piece with many events stays one slice.
 
-use std::{borrow::Cow, task::Context, time::Duration};
+use std::{task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -314,7 +314,7 @@ fn inspect(
 #[cold]
 fn with_issued_ids(
     config: &WatchConfig,
-    (block, data): (&[u8], &Cow<'_, [u8]>),
+    (block, data): (&[u8], &[u8]),
     memory: &mut Option<Memory>,
 ) -> EventAction {
     let issued = config.issuer().and_then(|(issuer, model)| issuer.event(model, data));

@@ -290,11 +290,11 @@ impl<'a> EventBlock<'a> {
 
     /// Returns the bytes of a block with other data than its `old` ones. If these have several lines, the fields are in another
     /// order then.
-    pub(crate) fn with_data(bytes: &[u8], old: &Cow<'_, [u8]>, new: &[u8]) -> Bytes {
+    pub(crate) fn with_data(bytes: &[u8], old: &[u8], new: &[u8]) -> Bytes {
         // One line is a slice of the block. A search for it would cost more than to read the event.
-        if let Cow::Borrowed(old) = *old {
-            let at = old.as_ptr().addr() - bytes.as_ptr().addr();
-            return [&bytes[..at], new, &bytes[at + old.len()..]].concat().into();
+        let at = old.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+        if let Some(behind) = bytes.get(at..).and_then(|rest| rest.strip_prefix(old)) {
+            return [&bytes[..at], new, behind].concat().into();
         }
         let mut block = Vec::with_capacity(bytes.len() + new.len());
         for line in new.split(|byte| *byte == b'\n') {
