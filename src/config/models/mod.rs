@@ -10,6 +10,9 @@ use serde::Serialize;
 /// The models, a line each, sorted by name.
 const TABLE: &str = include_str!("table.tsv");
 
+/// The number of columns of a line.
+const COLUMNS: usize = 10;
+
 /// The names of the capabilities, from the lowest bit of [`Capabilities`] on.
 const CAPABILITIES: [&str; 17] = [
     "supports_function_calling",
@@ -162,19 +165,22 @@ impl ModelFacts {
 struct Row(&'static str);
 
 impl Row {
-    fn column(self, at: usize) -> &'static str {
-        self.0.split('\t').nth(at).unwrap_or_default()
+    fn columns(self) -> [&'static str; COLUMNS] {
+        let mut columns = [""; COLUMNS];
+        columns.iter_mut().zip(self.0.split('\t')).for_each(|(column, text)| *column = text);
+        columns
     }
 
     fn provider(self) -> &'static str {
-        self.column(1)
+        self.columns()[1]
     }
 
     fn facts(self) -> ModelFacts {
-        let number = |at| self.column(at).parse().ok();
-        let per_token = |at| self.column(at).parse::<f64>().ok().map(|price| price / 1e6);
+        let columns = self.columns();
+        let number = |at: usize| columns[at].parse().ok();
+        let per_token = |at: usize| columns[at].parse::<f64>().ok().map(|price| price / 1e6);
         ModelFacts {
-            mode: match self.column(2) {
+            mode: match columns[2] {
                 "c" => Some(ModelMode::Chat),
                 "t" => Some(ModelMode::Completion),
                 "e" => Some(ModelMode::Embedding),
@@ -190,7 +196,7 @@ impl Row {
             max_input_tokens: number(3),
             max_output_tokens: number(4),
             prices: Prices { input: per_token(5), output: per_token(6), cached: per_token(7) },
-            capabilities: Capabilities(u32::from_str_radix(self.column(9), 16).unwrap_or_default()),
+            capabilities: Capabilities(u32::from_str_radix(columns[9], 16).unwrap_or_default()),
         }
     }
 }
@@ -201,16 +207,19 @@ fn row(name: &str) -> Option<Row> {
     while from < to {
         let middle = usize::midpoint(from, to);
         let start = memchr::memrchr(b'\n', &TABLE.as_bytes()[from..middle]).map_or(from, |at| from + at + 1);
-        let rest = &TABLE[start..];
-        let line = rest.split_once('\n').map_or(rest, |(line, _)| line);
-        let known = line.split_once('\t').map_or(line, |(name, _)| name);
-        match known.cmp(name) {
+        let line = before(b'\n', &TABLE[start..]);
+        match before(b'\t', line).cmp(name) {
             Ordering::Less => from = start + line.len() + 1,
             Ordering::Greater => to = start,
             Ordering::Equal => return Some(Row(line)),
         }
     }
     None
+}
+
+/// Returns the part of a text before an ASCII character, or the whole text.
+fn before(end: u8, text: &str) -> &str {
+    memchr::memchr(end, text.as_bytes()).map_or(text, |at| &text[..at])
 }
 
 #[cfg(test)]
@@ -228,7 +237,7 @@ mod tests {
         assert!(lines().count() > 3_000);
         for line in lines() {
             let columns: Vec<_> = line.split('\t').collect();
-            assert_eq!(columns.len(), 10, "{line}");
+            assert_eq!(columns.len(), COLUMNS, "{line}");
             assert!(row(columns[0]).is_some_and(|row| row.0 == line), "{line}");
             let facts = Row(line).facts();
             assert!(facts.mode.is_some(), "{line}");

@@ -1,8 +1,7 @@
 //! The ids of deployments: configured, or hashed from the parameters.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,9 +15,6 @@ use crate::config::{
     yaml::{Location, Node, Value},
 };
 
-/// Bytes of the hash in an id: enough that two deployments do not collide by chance.
-const BYTES: usize = 8;
-
 /// Returns the id of each entry. Configured ids are assigned first, since only they can clash.
 pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) -> Vec<Arc<str>> {
     let mut taken: BTreeMap<Arc<str>, Location> = BTreeMap::new();
@@ -28,7 +24,7 @@ pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) 
         entry.error = entry.error.take().or(error);
         ids.push(id);
     }
-    let mut free = UnusedIds { taken: taken.into_keys().collect(), next: BTreeMap::new() };
+    let mut free = UnusedIds { taken: taken.into_keys().collect(), next: HashMap::new() };
     entries
         .iter()
         .zip(ids)
@@ -46,7 +42,7 @@ const ADDRESS: [&str; 6] =
 pub(super) fn limit_keys(entries: &[ModelEntry], ids: &[Arc<str>]) -> Vec<Arc<str>> {
     let is_written = |entry: &ModelEntry| entry.info.get("id").is_some();
     let written = entries.iter().zip(ids).filter(|(entry, _)| is_written(entry));
-    let mut free = UnusedIds { taken: written.map(|(_, id)| id.clone()).collect(), next: BTreeMap::new() };
+    let mut free = UnusedIds { taken: written.map(|(_, id)| id.clone()).collect(), next: HashMap::new() };
     let key = |(entry, id): (&ModelEntry, &Arc<str>)| {
         if is_written(entry) { id.clone() } else { free.take(hash(entry, |key| ADDRESS.contains(&key))) }
     };
@@ -78,9 +74,9 @@ fn written(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Arc<str>> {
 
 /// The ids that are not taken yet.
 struct UnusedIds {
-    taken: BTreeSet<Arc<str>>,
+    taken: HashSet<Arc<str>>,
     /// The next number to append to an id that several entries share; equal entries are numbered in file order.
-    next: BTreeMap<String, usize>,
+    next: HashMap<String, usize>,
 }
 
 impl UnusedIds {
@@ -105,18 +101,15 @@ impl UnusedIds {
 /// Returns a hash over the group's name and the `used` parameters as written, in any order, without secrets. The id, and the
 /// state of the deployment that is stored under it, survive a new key and a reformatted file.
 fn hash(entry: &ModelEntry, used: impl Fn(&str) -> bool) -> String {
-    let params = entry.params.entries().filter(|(key, _)| !is_secret(&key.name) && used(&key.name));
+    let params = entry.params.entries().filter(|(key, _)| used(&key.name) && !is_secret(&key.name));
     let params: BTreeMap<_, _> = params.map(|(key, node)| (&*key.name, as_written(node))).collect();
     short_hash(&serde_json::to_string(&(&entry.name.as_deref(), params)).unwrap_or_default())
 }
 
-/// Returns the first bytes of a hash, in hexadecimal digits.
+/// Returns the first 64 bits of a hash, in hexadecimal digits: enough that two deployments do not collide by chance.
 pub(super) fn short_hash(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().take(BYTES).fold(String::new(), |mut id, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    let bytes = digest(&SHA256, text.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 fn is_secret(key: &str) -> bool {

@@ -116,7 +116,7 @@ pub(super) fn parse(file: usize, sink: &mut DiagnosticSink<'_>) -> Option<Node> 
     match serde_yaml::from_str_with_options::<Node>(&text, options) {
         Ok(mut root) => {
             let mut locator = Locator::new(&text, file);
-            locator.visit(&mut root, ("", 0), keys::Visibility::Section);
+            locator.visit(&mut root, (&Arc::from(""), 0), keys::Visibility::Section);
             sink.source(file).hide(locator.hidden);
             locator.repeated.iter().for_each(|(key, first)| report_repeated(key, *first, sink));
             drop_repeated_sections(&mut root);
