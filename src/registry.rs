@@ -33,7 +33,7 @@ pub(crate) struct Handles {
 }
 
 /// The key of an account: a `quota_group`, or a single deployment.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum AccountKey {
     /// The name of a `quota_group`, which its deployments share.
     Group(Arc<str>),

@@ -1,6 +1,6 @@
 //! A map of shared handles that drops the handles that nothing else uses: [`SharedMap`].
 
-use std::{borrow::Borrow, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Borrow, collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tollgate_layers::{
@@ -41,7 +41,7 @@ impl Shared for (u64, EndpointHealth) {
 /// Handles by key. A handle that only the map holds is dropped after a grace, in which a new tree may use it again.
 #[derive(Debug)]
 pub(crate) struct SharedMap<K, V> {
-    entries: BTreeMap<K, Entry<V>>,
+    entries: HashMap<K, Entry<V>>,
 }
 
 #[derive(Debug)]
@@ -53,13 +53,13 @@ struct Entry<V> {
 
 impl<K, V> Default for SharedMap<K, V> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new() }
+        Self { entries: HashMap::new() }
     }
 }
 
-impl<K: Ord, V: Shared + Clone> SharedMap<K, V> {
+impl<K: Eq + Hash, V: Shared + Clone> SharedMap<K, V> {
     /// Returns the handle with this key.
-    pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -80,9 +80,12 @@ impl<K: Ord, V: Shared + Clone> SharedMap<K, V> {
     /// Returns a copy, in the order of the keys.
     pub(crate) fn to_vec(&self) -> Vec<(K, V)>
     where
-        K: Clone,
+        K: Clone + Ord,
     {
-        self.entries.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
+        let entries = self.entries.iter().map(|(key, entry)| (key.clone(), entry.value.clone()));
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        entries
     }
 
     /// Drops the handles that only the map has held since `grace` before `now`.

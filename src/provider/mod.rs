@@ -81,6 +81,13 @@ impl Encoder {
     pub(crate) fn new(deployment: &Deployment) -> Result<Self, InvalidTarget> {
         let target = &deployment.target;
         let texts = if has_completions(deployment) { Operation::Completions } else { Operation::Chat };
+        let chat = called(target, Operation::Chat);
+        let chats = uri(target, chat)?;
+        // Shared where it is that of chats: there may be thousands of deployments.
+        let uri_of = |operation| match called(target, operation) {
+            called if called == chat => Ok(chats.clone()),
+            called => uri(target, called),
+        };
         Ok(Self {
             model: model(target),
             patterns: deployment.patterns().map(Arc::new),
@@ -91,12 +98,12 @@ impl Encoder {
             parameters: deployment.parameters.clone(),
             leaves_out_signatures: false,
             uris: [
-                uri(target, Operation::Chat)?,
-                uri(target, texts)?,
-                uri(target, Operation::Embeddings)?,
-                uri(target, Operation::Messages)?,
-                uri(target, Operation::CountTokens)?,
-                uri(target, Operation::Responses)?,
+                uri_of(Operation::Chat)?,
+                uri_of(texts)?,
+                uri_of(Operation::Embeddings)?,
+                uri_of(Operation::Messages)?,
+                uri_of(Operation::CountTokens)?,
+                uri_of(Operation::Responses)?,
             ],
             rerank: match target.vendor.provider {
                 Provider::Below(_) | Provider::AzureAi => Some(uri(target, Operation::Rerank)?.into()),
@@ -352,8 +359,8 @@ pub(crate) fn stores_responses(deployment: &Deployment) -> bool {
 /// Returns true if the server is the public one of the vendor, or below its name.
 fn is_vendors_server(target: &Target) -> bool {
     let BaseUrl::Public(base) = target.vendor.base else { return false };
-    let public = base.parse::<Uri>().unwrap_or_default();
-    let (Some(public), Some(host)) = (public.host(), target.base.host()) else { return false };
+    let public = base.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next());
+    let (Some(public), Some(host)) = (public, target.base.host()) else { return false };
     host.strip_suffix(public).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
@@ -420,19 +427,23 @@ fn model(target: &Target) -> Arc<str> {
     }
 }
 
+/// Returns the operation that is called for one of a client. A request in another dialect becomes a chat.
+fn called(target: &Target, operation: Operation) -> Operation {
+    let passes = match operation.dialect() {
+        ClientDialect::Chat | ClientDialect::Completions => true,
+        ClientDialect::Messages => matches!(target.vendor.provider, Provider::Anthropic(_)),
+        ClientDialect::Responses => speaks_responses(target),
+    };
+    match if passes { operation } else { Operation::Chat } {
+        Operation::Chat if target.responses => Operation::Responses,
+        operation => operation,
+    }
+}
+
+/// Returns the URL of an operation that is called.
 fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
     let base = base(target);
     let provider = target.vendor.provider;
-    // A request in another dialect becomes a chat.
-    let passes = match operation.dialect() {
-        ClientDialect::Chat | ClientDialect::Completions => true,
-        ClientDialect::Messages => matches!(provider, Provider::Anthropic(_)),
-        ClientDialect::Responses => speaks_responses(target),
-    };
-    let operation = match if passes { operation } else { Operation::Chat } {
-        Operation::Chat if target.responses => Operation::Responses,
-        operation => operation,
-    };
     let path = match provider {
         Provider::OpenAi => openai::path(base, operation),
         Provider::Versioned | Provider::HuggingFace => openai::versioned(base, operation),
