@@ -110,7 +110,7 @@ pub(super) fn serve(mut arguments: Arguments) -> Result<ExitCode, ExitCode> {
     let runtime = runtime.map_err(failed("cannot start the runtime"))?;
     let count = warnings.warnings().count();
     let source = Source { path, files, certificate };
-    let code = runtime.block_on(run(arguments, source, (&config, count)));
+    let code = runtime.block_on(run(arguments, source, (config, count)));
     // A blocking thread may still be resolving a name or reading a file.
     runtime.shutdown_background();
     code
@@ -132,17 +132,17 @@ pub(super) struct Source {
 async fn run(
     arguments: Arguments,
     source: Source,
-    (config, warnings): (&Config, usize),
+    (config, warnings): (Config, usize),
 ) -> Result<ExitCode, ExitCode> {
-    let (state, writer) = state(&arguments.log, config)?;
+    let (state, writer) = state(&arguments.log, &config)?;
     #[cfg(feature = "otlp")]
     let (state, exporting) = traces::start(state, &config.settings.logs.collectors)?;
     #[cfg(feature = "redis")]
-    let (state, joined) = replicas::join(state, config)?;
+    let (state, joined) = replicas::join(state, &config)?;
     #[cfg(not(feature = "redis"))]
-    warn_alone(config);
+    warn_alone(&config);
     let (options, rules, watch) = (arguments.options(), arguments.rules, arguments.watch);
-    let gateway = stack::gateway(config, &state, options);
+    let gateway = stack::gateway(&config, &state, options);
     let gateway = gateway.map_err(failed("cannot build the gateway"))?;
     let settings = config.settings.listener;
     let (socket, address) =
@@ -150,13 +150,16 @@ async fn run(
     let signals = ShutdownSignals::new().map_err(failed("cannot listen for signals"))?;
     let hangup = unix::signal(SignalKind::hangup()).map_err(failed("cannot listen for signals"))?;
     let scheme = if source.certificate.is_some() { "https" } else { "http" };
-    print!("{}", StartText { scheme, address: &address, config, warnings, style: Style::of_stdout() });
-    warn_open(&address, config);
-    let listener = listener(socket, config, &source).with_metrics(state.metrics.connections());
+    print!(
+        "{}",
+        StartText { scheme, address: &address, config: &config, warnings, style: Style::of_stdout() }
+    );
+    warn_open(&address, &config);
+    let listener = listener(socket, &config, &source).with_metrics(state.metrics.connections());
     let (service, draining, metrics) = (gateway.clone(), state.draining.clone(), state.metrics.clone());
     metrics.reloads().loaded();
     tokio::spawn(Monitor::default().watch(state.newest_status()));
-    let left_out = Mutex::new(config.left_out.clone());
+    let left_out = Mutex::new(config.left_out); // the rest is dropped: the tree has all that it needs
     let reload =
         Reload { source, options, rules, state, gateway, address: address.clone(), settings, left_out };
     tokio::spawn(reload.on_each(hangup, watch));

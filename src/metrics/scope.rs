@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -51,9 +51,20 @@ pub(crate) struct ResponseHead {
     pub(crate) at: Instant,
 }
 
-/// The counters and histograms of a scope: the gateway, a group, or a deployment.
+/// The counters and histograms of a scope: the gateway, a group, or a deployment. Most are allocated with the first
+/// request: of thousands of deployments many are never called.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeMetrics {
+    counts: OnceLock<Box<Counts>>,
+    /// Of a deployment or a client key: the cost in nanodollars.
+    nanodollars: Arc<AtomicU64>,
+    pub(super) broken_events: Arc<AtomicU64>,
+    /// Of a deployment: the last failures.
+    recent_errors: RecentErrors,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     results: ResultCounts,
     begun: AtomicU64,
     /// Successes that were complete at their first content: the duration is the time to the first content.
@@ -64,9 +75,6 @@ pub(crate) struct ScopeMetrics {
     /// The mean time between two events, of each stream.
     between_events: Histogram,
     tokens: [AtomicU64; 3],
-    /// Of a deployment or a client key: the cost in nanodollars.
-    nanodollars: Arc<AtomicU64>,
-    pub(super) broken_events: Arc<AtomicU64>,
     /// Of a group: attempts that followed a failed one, by the class of the failure.
     retries: [AtomicU64; Class::COUNT],
     /// Of a group: requests that came from a group that had failed, by the class of the failure.
@@ -74,17 +82,28 @@ pub(crate) struct ScopeMetrics {
     /// Of a group: the requests that have joined the queue, and the waits of those that have left it.
     queued: AtomicU64,
     queue_wait: Histogram,
-    /// Of a deployment: the last failures.
-    recent_errors: RecentErrors,
 }
 
-/// The values of the label `result`, in the order of [`ScopeMetrics::durations`].
+/// The counts of a scope without a request.
+static NONE: LazyLock<Counts> = LazyLock::new(Counts::default);
+
+/// The values of the label `result`, in the order of [`Counts::durations`].
 pub(super) const RESULTS: [&str; 3] = ["success", "failure", "cancelled"];
 
 /// The values of the label `kind` of tokens.
 pub(super) const TOKEN_KINDS: [&str; 3] = ["input", "cached", "output"];
 
 impl ScopeMetrics {
+    /// Returns the counts for a change.
+    fn counts(&self) -> &Counts {
+        self.counts.get_or_init(Box::default)
+    }
+
+    /// Returns the counts for a reader, which allocates none.
+    fn known(&self) -> &Counts {
+        self.counts.get().map_or(&NONE, |counts| counts)
+    }
+
     /// Returns the counter of stream events with invalid JSON.
     pub(crate) fn broken_events(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.broken_events)
@@ -92,30 +111,32 @@ impl ScopeMetrics {
 
     /// Counts the start of a request.
     pub(crate) fn begin(&self) {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.counts().begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the end of a request. A request without a class was cancelled.
     pub(crate) fn end(&self, labels: ResultLabels, after: Duration) {
-        self.results.add(labels);
+        let counts = self.counts();
+        counts.results.add(labels);
         let result = match labels.class {
             Some(Class::Success) => 0,
             Some(_) => 1,
             None => 2,
         };
-        self.durations[result].observe(after);
+        counts.durations[result].observe(after);
     }
 
     /// Counts the end of a request with a complete response at its first content.
     pub(crate) fn end_whole(&self, labels: ResultLabels, after: Duration) {
-        self.results.add(labels);
-        self.whole.observe(after);
+        let counts = self.counts();
+        counts.results.add(labels);
+        counts.whole.observe(after);
     }
 
     /// Counts the tokens of a response.
     pub(crate) fn add_tokens(&self, tokens: Tokens) {
         let counts = [tokens.input, tokens.cached, tokens.output];
-        for (total, count) in self.tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
+        for (total, count) in self.counts().tokens.iter().zip(counts).filter(|(_, count)| *count > 0) {
             total.fetch_add(count.into(), Ordering::Relaxed);
         }
     }
@@ -127,17 +148,18 @@ impl ScopeMetrics {
 
     /// Counts an attempt that follows a failed one of this class.
     pub(crate) fn retry(&self, cause: Class) {
-        self.retries[cause.index()].fetch_add(1, Ordering::Relaxed);
+        self.counts().retries[cause.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that comes from a group that has failed with this class.
     pub(crate) fn fallback(&self, cause: Class) {
-        self.fallbacks[cause.index()].fetch_add(1, Ordering::Relaxed);
+        self.counts().fallbacks[cause.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the counts of retries and of fallbacks, by cause.
     pub(super) fn repeats(&self) -> [Vec<(&'static str, u64)>; 2] {
-        [&self.retries, &self.fallbacks].map(|counts| {
+        let Counts { retries, fallbacks, .. } = self.known();
+        [retries, fallbacks].map(|counts| {
             let counts = Class::ALL.iter().zip(counts);
             counts.map(|(class, count)| (class.as_str(), count.load(Ordering::Relaxed))).collect()
         })
@@ -145,8 +167,9 @@ impl ScopeMetrics {
 
     /// Returns the number of requests that wait for capacity, and the histogram of waits.
     pub(super) fn queue(&self) -> (u64, HistogramSnapshot) {
-        let waits = self.queue_wait.read_with(None);
-        (self.queued.load(Ordering::Relaxed).saturating_sub(waits.count), waits)
+        let Counts { queued, queue_wait, .. } = self.known();
+        let waits = queue_wait.read_with(None);
+        (queued.load(Ordering::Relaxed).saturating_sub(waits.count), waits)
     }
 
     /// Returns the number of requests that wait for capacity.
@@ -169,28 +192,29 @@ impl ScopeMetrics {
 
     /// Returns the number of tokens of each of the [`TOKEN_KINDS`].
     pub(super) fn tokens(&self) -> [u64; 3] {
-        self.tokens.each_ref().map(|total| total.load(Ordering::Relaxed))
+        self.known().tokens.each_ref().map(|total| total.load(Ordering::Relaxed))
     }
 
     /// Returns the histograms of durations, in the order of [`RESULTS`].
     pub(super) fn durations(&self) -> [HistogramSnapshot; 3] {
-        let [success, failure, cancelled] = &self.durations;
-        [success.read_with(Some(&self.whole)), failure.read_with(None), cancelled.read_with(None)]
+        let Counts { whole, durations: [success, failure, cancelled], .. } = self.known();
+        [success.read_with(Some(whole)), failure.read_with(None), cancelled.read_with(None)]
     }
 
     /// Returns the histogram of times to the first content.
     pub(super) fn first_contents(&self) -> HistogramSnapshot {
-        self.first_content.read_with(Some(&self.whole))
+        let Counts { whole, first_content, .. } = self.known();
+        first_content.read_with(Some(whole))
     }
 
     /// Returns the histogram of the mean times between two events of a stream.
     pub(super) fn between_events(&self) -> HistogramSnapshot {
-        self.between_events.read_with(None)
+        self.known().between_events.read_with(None)
     }
 
     /// Returns the number of requests that have started.
     pub(crate) fn begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+        self.known().begun.load(Ordering::Relaxed)
     }
 
     /// Returns the number of requests that have started and not ended.
@@ -202,17 +226,17 @@ impl ScopeMetrics {
 
     /// Returns the number of ended requests by operation, class and status.
     pub(crate) fn results(&self) -> Vec<(ResultLabels, u64)> {
-        self.results.read()
+        self.known().results.read()
     }
 }
 
 impl QueueListener for ScopeMetrics {
     fn joined(&self) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.counts().queued.fetch_add(1, Ordering::Relaxed);
     }
 
     fn left(&self, waited: Duration) {
-        self.queue_wait.observe(waited);
+        self.counts().queue_wait.observe(waited);
     }
 }
 
@@ -263,7 +287,7 @@ impl RequestMetrics {
             (false, false) => Stage::Started,
         };
         if let Stage::Streaming(after) = self.stage {
-            self.metrics.first_content.observe(after);
+            self.metrics.counts().first_content.observe(after);
         }
     }
 
@@ -280,7 +304,7 @@ impl RequestMetrics {
                     self.stream_broke(outcome.class());
                 }
                 if let Some(gaps @ 1..) = stats.events.checked_sub(1) {
-                    self.metrics.between_events.observe(after.saturating_sub(first) / gaps);
+                    self.metrics.counts().between_events.observe(after.saturating_sub(first) / gaps);
                 }
                 self.metrics.end(labels, after);
             }

@@ -24,8 +24,9 @@ pub(super) struct SlidingWindow {
     expired: u64,
     first: usize,
     len: usize,
-    at: [u16; SLOTS],
-    amount: [u32; SLOTS],
+    // Both are empty until the first amount: of thousands of endpoints many are never called.
+    at: Vec<u16>,
+    amount: Vec<u32>,
 }
 
 impl SlidingWindow {
@@ -39,8 +40,8 @@ impl SlidingWindow {
             expired: 0,
             first: 0,
             len: 0,
-            at: [0; SLOTS],
-            amount: [0; SLOTS],
+            at: Vec::new(),
+            amount: Vec::new(),
         }
     }
 
@@ -83,6 +84,9 @@ impl SlidingWindow {
     ///
     /// [`SlidingWindow::expire`] must have been called for `at`.
     pub(super) fn add(&mut self, at: u64, amount: u32, grain: u64) -> u64 {
+        if self.at.is_empty() {
+            (self.at, self.amount) = (vec![0; SLOTS], vec![0; SLOTS]);
+        }
         let at = at.max(self.newest);
         // Refunded calls must not use up the slots. A later correction of such a call finds the next slot.
         while self.len > 0 && self.amount[self.last()] == 0 {

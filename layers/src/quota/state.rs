@@ -26,7 +26,7 @@ const FIRST_GUESS: Duration = Duration::from_secs(1);
 pub(super) struct MeterState {
     limits: Limits,
     requests: Option<RequestMeter>,
-    // Boxed, because most deployments have no such limit, and a window is as large as all the rest.
+    // Boxed, because most deployments have no such limit.
     tokens: Option<Box<TokenMeter>>,
     optional: Option<Box<OptionalMeters>>,
     in_flight: InFlightCalls,
