@@ -33,9 +33,17 @@ pub enum BudgetPeriod {
 }
 
 impl BudgetPeriod {
-    /// Parses a number with a unit: `30s`, `15m`, `12h`, `1d`, `7d` (a week), `30d` (a month), `1w`, `1mo`.
+    /// Parses a number with a unit: `30s`, `15m`, `12h`, `1d`, `7d` (a week), `30d` (a month), `1w`, `1mo`. LiteLLM's words
+    /// `hourly`, `daily`, `weekly` and `monthly` are `1h`, `1d`, `7d` and `30d`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        match &*text.to_ascii_lowercase() {
+            "hourly" => return Some(Self::Time(Duration::from_secs(3600))),
+            "daily" => return Some(Self::Days(1)),
+            "weekly" => return Some(Self::Week),
+            "monthly" => return Some(Self::Months(1)),
+            _ => {}
+        }
         let unit = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = text.split_at(unit);
         let number: u64 = number.parse().ok().filter(|number| (1..=36_500).contains(number))?;
@@ -103,11 +111,17 @@ mod tests {
             ("1mo", 38.0),
             ("2mo", 38.0 + 31.0 * 24.0),
             ("4mo", 38.0 + (31.0 + 31.0 + 28.0) * 24.0),
+            ("hourly", 1.0),
+            ("daily", 14.0),
+            ("weekly", 14.0),
+            ("Monthly", 38.0),
         ] {
             let end = BudgetPeriod::parse(text).unwrap().end(now);
             assert_eq!(end.duration_since(now).unwrap().as_secs_f64() / 3600.0, hours, "{text}");
         }
-        for text in ["", "d", "30", "0d", "1.5h", "-1d", "1y", "30 d", "99999999999999999999d", "99999d"] {
+        for text in
+            ["", "d", "yearly", "30", "0d", "1.5h", "-1d", "1y", "30 d", "99999999999999999999d", "99999d"]
+        {
             assert_eq!(BudgetPeriod::parse(text), None, "{text}");
         }
     }

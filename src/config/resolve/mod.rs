@@ -174,7 +174,8 @@ fn alias_target(node: &Node, names: &KnownNames, sink: &mut DiagnosticSink<'_>) 
     let entries = match &node.value {
         Value::Map(entries) => entries,
         Value::List(_) => {
-            sink.error(&node.at, format!("`{}` is an alias of several groups", node.at.last()))
+            let message = format!("`{}` is an alias of several groups: it is left out", node.at.last());
+            sink.warning(&node.at, message)
                 .help("an alias leads to one group: write the deployments below one `model_name`");
             return None;
         }

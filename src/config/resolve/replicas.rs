@@ -74,8 +74,13 @@ fn times(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> [Duration; 2] {
 
 impl Places<'_, '_> {
     fn are_named(&self) -> bool {
-        let router = ["redis_url", "redis_host"];
-        self.cache.is_map() || router.iter().any(|name| self.raw.router.get(name).is_some())
+        self.cache.is_map() || ["redis_url", "redis_host"].iter().any(|name| self.router(name).is_some())
+    }
+
+    /// Returns an entry of `router_settings` that is not empty. LiteLLM takes an empty one for none.
+    fn router(&self, name: &str) -> Option<&Node> {
+        let is_empty = |node: &Node| matches!(&node.value, Value::Text(text) if text.trim().is_empty());
+        self.raw.router.get(name).filter(|node| !is_empty(node))
     }
 
     /// Returns the text of a setting in the first place that has it.
@@ -84,7 +89,7 @@ impl Places<'_, '_> {
         (own, cached, variable): (&str, &str, &str),
         sink: &mut DiagnosticSink<'_>,
     ) -> Option<String> {
-        let node = self.raw.router.get(own).or_else(|| self.cache.get(cached));
+        let node = self.router(own).or_else(|| self.cache.get(cached));
         node.map_or_else(|| self.raw.env.get(variable), |node| text_or_number(node, sink))
     }
 
@@ -92,7 +97,7 @@ impl Places<'_, '_> {
     /// and a single host.
     fn server(&self, sink: &mut DiagnosticSink<'_>) -> Option<RedisServer> {
         let cached = |name| self.cache.get(name);
-        if let Some(url) = self.raw.router.get("redis_url").or_else(|| cached("url")) {
+        if let Some(url) = self.router("redis_url").or_else(|| cached("url")) {
             return read::text(url, sink).map(|url| RedisServer::Url(url.into()));
         }
         if let Some(nodes) = cached("redis_startup_nodes") {
@@ -104,7 +109,7 @@ impl Places<'_, '_> {
             let sentinels = nodes_of(&nodes.json(), SENTINEL_PORT).or_else(|| invalid_nodes(nodes, sink))?;
             return self.sentinel(sentinels, sink);
         }
-        if self.raw.router.get("redis_host").is_none() && cached("host").is_none() {
+        if self.router("redis_host").is_none() && cached("host").is_none() {
             if let Some(url) = self.raw.env.get("REDIS_URL") {
                 return Some(RedisServer::Url(url.into()));
             }

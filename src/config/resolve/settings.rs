@@ -11,7 +11,7 @@ use crate::config::{
     RoutingStrategy, Settings,
     error::DiagnosticSink,
     ignored, keys,
-    raw::RawConfig,
+    raw::{MASTER_KEY, RawConfig},
     read::{self, Section},
     yaml::{Key, Node, Value},
 };
@@ -27,6 +27,9 @@ const STRATEGIES: [(&str, RoutingStrategy); 7] = [
     ("latency-based-routing", RoutingStrategy::LatencyBased),
     ("cost-based-routing", RoutingStrategy::CostBased),
 ];
+
+/// Strategies of LiteLLM's that have no counterpart here: budgets of providers, and a classifier in Python.
+const NOT_SERVED: [&str; 2] = ["provider-budget-routing", "lar1"];
 
 const BROKEN: [(&str, bool); 2] = [("drop", false), ("pass", true)];
 
@@ -234,6 +237,15 @@ fn midstream(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Midstream> {
 }
 
 fn strategy(node: &Node, sink: &mut DiagnosticSink<'_>) -> Option<RoutingStrategy> {
+    if let Value::Text(name) = &node.value
+        && NOT_SERVED.contains(&name.as_str())
+    {
+        sink.warning(
+            &node.at,
+            format!("the strategy `{name}` is not served: `simple-shuffle` takes its place"),
+        );
+        return Some(RoutingStrategy::SimpleShuffle);
+    }
     read::choice(node, &STRATEGIES, sink)
 }
 
@@ -265,15 +277,32 @@ pub(super) fn warn_unknown(raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
     let settings = || keys::SETTINGS.iter().copied().chain(keys::OWN_KEYS.iter().map(|o| o.name));
     for (section, name) in [(&raw.router, "router_settings"), (&raw.litellm, "litellm_settings")] {
         let policy = ["retry_policy", "allowed_fails_policy", "model_group_retry_policy"];
-        warn_section((section, name), settings().chain(policy).chain(keys::BUDGET).collect(), sink);
+        let known = settings().chain(policy).chain(keys::BUDGET).collect();
+        warn_master_key((section, name), raw, sink);
+        warn_section((section, name), known, sink);
     }
     warn_section((&raw.general, "general_settings"), [keys::GENERAL, &keys::BUDGET].concat(), sink);
 }
 
+/// Warns of a `master_key` in a section where it has no effect, as in LiteLLM. Without another key it is an error: the operator
+/// intended to require one.
+fn warn_master_key((section, name): (&Section, &str), raw: &RawConfig<'_>, sink: &mut DiagnosticSink<'_>) {
+    let Some((key, _)) = section.entry("master_key") else { return };
+    let written = raw.general.get("master_key").is_some_and(|node| !node.is_null());
+    if written || raw.env.get(MASTER_KEY).is_some() {
+        let other = if written { "that of `general_settings`" } else { "`LITELLM_MASTER_KEY`" };
+        sink.harmless(&key.at, format!("`master_key` has no effect in `{name}`: the key is {other}"));
+        return;
+    }
+    sink.error(&key.at, format!("`master_key` has no effect in `{name}`: every client may call"))
+        .help("write it below `general_settings`");
+}
+
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut DiagnosticSink<'_>) {
+    let is_misplaced = |word: &str| word == "master_key" && name != "general_settings";
     for (key, node) in section.entries() {
         let word = key.at.last();
-        if known.contains(&word) {
+        if known.contains(&word) || is_misplaced(word) {
             continue;
         }
         if let Some(grade) = keys::setting_grade(word) {
@@ -288,11 +317,6 @@ fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut 
 /// lost: LiteLLM ignores it too.
 fn warn_unknown_key((key, section): (&Key, &str), known: &[&str], sink: &mut DiagnosticSink<'_>) {
     let word = key.at.last();
-    if word == "master_key" {
-        sink.error(&key.at, format!("`master_key` has no effect in `{section}`: every client may call"))
-            .help("write it below `general_settings`");
-        return;
-    }
     let near = sink.suggest(|| keys::nearest(word, known.iter().copied(), 2));
     let place = if keys::GENERAL.contains(&word) {
         Some("`general_settings`")

@@ -1,5 +1,7 @@
 //! The grades of warnings, values that switch a function off, and unsafe keys that the file accepts.
 
+use secrecy::ExposeSecret;
+
 use super::{PARAMS, read, read_with};
 use crate::config::{Diagnostics, Grade};
 
@@ -102,6 +104,34 @@ fn a_master_key_in_the_wrong_section_is_an_error() {
             errors.contains("write it below `general_settings`") && !errors.contains("tr0ub"),
             "{errors}"
         );
+    }
+}
+
+#[test]
+fn a_master_key_in_the_wrong_section_is_harmless_beside_another_key() {
+    for (general, env, other) in [
+        ("", &[("LITELLM_MASTER_KEY", "sk-right")][..], "the key is `LITELLM_MASTER_KEY`"),
+        ("general_settings: {master_key: sk-right}", &[], "the key is that of `general_settings`"),
+    ] {
+        let text =
+            format!("{PARAMS}\n    api_key: k\nlitellm_settings: {{master_key: tr0ub4dor}}\n{general}\n");
+        let (config, warnings) = read_with(&text, env).unwrap_or_else(|errors| panic!("{errors}"));
+        let shown = warnings.to_string();
+        assert!(
+            shown.contains("warning[harmless]: `master_key` has no effect in `litellm_settings`"),
+            "{shown}"
+        );
+        assert!(shown.contains(other) && !shown.contains("tr0ub"), "{shown}");
+        let key = config.master_key.as_ref().map(ExposeSecret::expose_secret);
+        assert_eq!(key, Some("sk-right"));
+    }
+}
+
+#[test]
+fn strategies_of_litellm_without_a_counterpart_are_lost() {
+    for name in ["provider-budget-routing", "lar1"] {
+        let shown = warnings(&format!("router_settings: {{routing_strategy: {name}}}")).to_string();
+        assert!(shown.contains(&format!("warning[lost]: the strategy `{name}` is not served")), "{shown}");
     }
 }
 

@@ -20,6 +20,7 @@ fn replicas_share_limits_only_if_the_file_names_redis() {
     let env = [("REDIS_URL", "redis://elsewhere"), ("REDIS_HOST", "elsewhere")];
     assert!(settings("router_settings: {redis_replicas: 3}", &env).is_none());
     assert!(settings("litellm_settings: {cache_params: {type: local}}", &env).is_none());
+    assert!(settings("router_settings: {redis_host: '', redis_url: ' '}", &env).is_none());
     assert!(settings("litellm_settings: {cache_params: {type: redis}}", &env).is_some());
 }
 

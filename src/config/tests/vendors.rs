@@ -295,6 +295,21 @@ fn a_bare_name_finds_the_vendor_of_its_family() {
 }
 
 #[test]
+fn a_name_without_a_known_provider_finds_the_vendor_of_its_base_url() {
+    for (model, base, prefix) in [
+        ("nvidia/meta/llama-3", "https://integrate.api.nvidia.com/v1", "nvidia_nim"),
+        ("llama-3", "https://API.groq.com/openai/v1", "groq"),
+    ] {
+        let (target, chat, _) = target(&format!("model: {model}, api_base: '{base}', api_key: k"), &[]);
+        assert_eq!((target.vendor.prefix, &*target.model), (prefix, model));
+        assert!(chat.to_lowercase().starts_with(&base.to_lowercase()), "{chat}");
+    }
+    let unknown =
+        "model_list:\n- model_name: g\n  litellm_params: {model: nvidia/a, api_base: 'http://own/v1'}\n";
+    assert!(errors_of(unknown, &[]).to_string().contains("unknown provider `nvidia`"));
+}
+
+#[test]
 fn the_account_of_a_vendor_comes_from_its_variable() {
     let chat = target("model: cloudflare/@cf/meta/llama, api_key: k", &[("CLOUDFLARE_ACCOUNT_ID", "acc")]).1;
     assert_eq!(chat, "https://api.cloudflare.com/client/v4/accounts/acc/ai/v1/chat/completions");

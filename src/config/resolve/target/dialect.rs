@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use http::Uri;
+
 use crate::config::{
-    Provider, VENDORS, Vendor,
+    BaseUrl, Provider, VENDORS, Vendor,
     error::DiagnosticSink,
     keys, read, vendor,
     vendors::{AZURE_CLAUDE, reason_unserved, vendor_of_bare},
@@ -18,9 +20,13 @@ pub(super) struct Dialect {
     pub(super) responses: bool,
 }
 
-/// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, and the prefix over the form of a bare
-/// name.
-pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {
+/// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, the prefix over the form of a bare name, and that
+/// over a vendor whose public API is the `base`.
+pub(super) fn resolve(
+    model: &Node,
+    (custom, base): (Option<&Node>, Option<&Node>),
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<Dialect> {
     let name = read::text(model, sink);
     if let Some(custom) = custom {
         let prefix = read::text(custom, sink)?;
@@ -44,14 +50,19 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Diagnostic
     if let Some(vendor) = vendor_of_bare(&name) {
         return named(vendor, &name, model, sink);
     }
+    if let Some((prefix, rest)) = name.split_once('/')
+        && let Some(vendor) = vendor(prefix)
+    {
+        return named(vendor, rest, model, sink);
+    }
+    if let Some(vendor) = base.and_then(vendor_at) {
+        return named(vendor, &name, model, sink);
+    }
     match name.split_once('/') {
-        Some((prefix, rest)) => match vendor(prefix) {
-            Some(vendor) => named(vendor, rest, model, sink),
-            None => {
-                unknown(prefix, model, sink);
-                None
-            }
-        },
+        Some((prefix, _)) => {
+            unknown(prefix, model, sink);
+            None
+        }
         None => {
             let shown = if model.hidden || model.variable.is_some() { "NAME" } else { keys::redact(&name) };
             sink.error(&model.at, "the model has no provider").help(format!(
@@ -60,6 +71,16 @@ pub(super) fn resolve(model: &Node, custom: Option<&Node>, sink: &mut Diagnostic
             None
         }
     }
+}
+
+/// Returns the vendor whose public API has the host of a URL. A server on this machine may be anything.
+fn vendor_at(base: &Node) -> Option<&'static Vendor> {
+    let Value::Text(base) = &base.value else { return None };
+    let host = |url: &str| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase());
+    let at = host(base.trim())?;
+    let is_there =
+        |public: &str| public.starts_with("https://") && host(public).is_some_and(|host| host == at);
+    VENDORS.iter().find(|vendor| matches!(vendor.base, BaseUrl::Public(public) if is_there(public)))
 }
 
 fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {

@@ -79,7 +79,8 @@ fn dialect_of(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Option<Diale
         sink.error(at, "`litellm_params` has no `model`").help("write `model: PROVIDER/NAME`");
         return None;
     };
-    dialect::resolve(model, entry.params.get("custom_llm_provider"), sink)
+    let param = |name| entry.params.get(name);
+    dialect::resolve(model, (param("custom_llm_provider"), param("api_base").or(param("base_url"))), sink)
 }
 
 /// Returns true if the `mode` of a deployment states that its server has OpenAI's Responses.
