@@ -174,6 +174,7 @@ impl Encoder {
     }
 
     /// Returns the request for a body of the client's dialect.
+    #[inline]
     fn request_of(&self, prompt: &ParsedRequest, body: SplicedBody) -> Request<SplicedBody> {
         let body = if self.leaves_out_signatures { body.without_signatures() } else { body };
         self.request(prompt.info.operation, body)

@@ -41,6 +41,8 @@ pub(super) struct HeldResponse {
     form: ResponseForm,
     /// True for a compressed event stream, and for bytes: more of them would give no information.
     is_unread: bool,
+    /// True for a content coding that is not known.
+    is_encoded: bool,
     /// True if the hold time has elapsed.
     overdue: bool,
 }
@@ -94,7 +96,7 @@ impl HeldResponse {
                 Plain::new(length, encoded || config.expected.is_any()),
             ))
         };
-        Self { parts, form, is_unread, overdue: false }
+        Self { parts, form, is_unread, is_encoded: encoded, overdue: false }
     }
 
     /// Polls the body until the response can be committed or refused.
@@ -132,12 +134,12 @@ impl HeldResponse {
 
     /// Returns the committed response, or the error that it contains.
     pub(super) fn into_response(self, config: &WatchConfig) -> Result<request::Response, BodyError> {
-        let Self { parts, form, .. } = self;
+        let Self { parts, form, is_encoded, .. } = self;
         match form {
             // An unrequested 1xx is invalid, and passing it on would end the client's connection.
             ResponseForm::Error(_) if parts.status.is_informational() => Err(response::wrong_form(config)),
             ResponseForm::Error(_) if parts.status.is_redirection() => Err(BodyError::Redirect),
-            ResponseForm::Error(active) if is_unreadable(&active) || response::is_encoded(&parts.headers) => {
+            ResponseForm::Error(active) if is_encoded || is_unreadable(&active) => {
                 Ok(response::compressed_error(parts, config))
             }
             ResponseForm::Error(mut active) => {
@@ -148,7 +150,7 @@ impl HeldResponse {
             ResponseForm::Plain(active) if active.content.opening() == Some(Opening::Events) => {
                 unrequested_stream(parts, active, config)
             }
-            ResponseForm::Plain(active) => plain(parts, active, config),
+            ResponseForm::Plain(active) => plain((parts, is_encoded), active, config),
             ResponseForm::Events(active) => events(parts, active, config),
         }
     }
@@ -183,12 +185,12 @@ fn unrequested_stream(
 }
 
 fn plain(
-    mut parts: Parts,
+    (mut parts, is_encoded): (Parts, bool),
     mut active: Box<ActiveBody<Plain>>,
     config: &WatchConfig,
 ) -> Result<request::Response, BodyError> {
     match active.over.take() {
-        Some(Ok(())) => response::complete(parts, active.content.drain(), config),
+        Some(Ok(())) => response::complete((parts, is_encoded), active.content.drain(), config),
         Some(Err(StreamBreak::Body(error))) => Err(error),
         Some(Err(StreamBreak::Upstream(data, outcome))) => {
             Ok(response::error_in_success(parts, &data, *outcome, config))
@@ -242,7 +244,7 @@ fn events(
     match active.over.take() {
         Some(Err(StreamBreak::Upstream(data, _))) => Ok(response::error_event(parts, &data, config)),
         Some(Err(StreamBreak::Body(BodyError::Unfinished))) if !state.any => {
-            response::complete(parts, active.content.raw(), config)
+            response::complete((parts, false), active.content.raw(), config)
         }
         // A connection error after the terminal event does not change the content before it.
         Some(Err(StreamBreak::Body(error))) if !state.done => Err(error),

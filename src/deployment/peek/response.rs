@@ -23,14 +23,14 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The `content-type` of an event stream.
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// Returns the response to a complete 200 that is not an event stream.
+/// Returns the response to a complete 200 that is not an event stream. One in a content coding that is not known is not read.
 pub(super) fn complete(
-    mut parts: Parts,
+    (mut parts, is_encoded): (Parts, bool),
     bytes: Bytes,
     config: &WatchConfig,
 ) -> Result<request::Response, BodyError> {
     let so_far = (config.peek.classifier.success)(&parts.headers);
-    if is_encoded(&parts.headers) {
+    if is_encoded {
         config.charge(None);
         return Ok(Response::from_parts(parts, Body::ended(bytes, so_far)).into());
     }

@@ -127,7 +127,7 @@ impl Inner {
     }
 
     /// Calls an upstream with a chat or a text completion.
-    #[inline]
+    #[inline(always)]
     fn call_openai(
         &self,
         upstream: &Arc<dyn Upstream>,
