@@ -124,9 +124,11 @@ impl Scene {
         let url = self.upstream.url();
         let Yaml { settings, models, general, .. } = &self.yaml;
         let (models, Ledger { router, litellm }) = (models.replace("URL", &url), &self.ledger);
+        let router = ["num_retries: 0", router.as_str(), settings];
+        let router = router.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         let yaml = format!(
             "model_list: [{{model_name: m, litellm_params: {{model: openai/m, api_base: '{url}/v1', api_key: k, {params}}}}}, {models}]\n\
-             router_settings: {{num_retries: 0, {router}, {settings}}}\n\
+             router_settings: {{{router}}}\n\
              litellm_settings: {{{litellm}}}\n\
              general_settings: {{{general}}}\n"
         );
