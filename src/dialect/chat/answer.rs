@@ -3,21 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Annotation, ChatUsage, ThinkingBlock, finish_reason};
+use super::{Annotation, Completion, ThinkingBlock, finish_reason};
 use crate::dialect::{
     delta::{Answer, AnswerPart, Finish},
     write::json,
 };
-
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: [Choice<'a>; 1],
-    usage: ChatUsage,
-}
 
 #[derive(Serialize)]
 struct Choice<'a> {
@@ -77,8 +67,8 @@ pub(in crate::dialect) fn write(answer: &Answer, created: u64, out: &mut Vec<u8>
         object: "chat.completion",
         created,
         model: &answer.model,
-        choices: [Choice { index: 0, message: message(answer), logprobs: None, finish_reason }],
-        usage: answer.usage.into(),
+        choices: &[Choice { index: 0, message: message(answer), logprobs: None, finish_reason }],
+        usage: Some(answer.usage.into()),
     };
     json(&completion, out);
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Annotation, ChatUsage, ThinkingBlock, finish_reason};
+use super::{Annotation, ChatUsage, Completion, ThinkingBlock, finish_reason};
 use crate::dialect::{
     delta::{Citation, Delta},
     json::Json,
@@ -20,17 +20,6 @@ pub(in crate::dialect) struct Chunks {
     calls: usize,
     /// The number of characters of text so far, for citations.
     characters: usize,
-}
-
-#[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<ChatUsage>,
 }
 
 #[derive(Serialize)]
@@ -151,7 +140,8 @@ impl Chunks {
 
     fn chunk(&self, choices: &[Choice<'_>], usage: Option<ChatUsage>, out: &mut Vec<u8>) {
         let Self { id, model, created, .. } = self;
-        let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
+        let chunk =
+            Completion { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
         write::data(&chunk, out);
     }
 }

@@ -28,6 +28,18 @@ pub(super) const fn finish_reason(finish: Finish) -> &'static str {
     }
 }
 
+/// A complete response, or a chunk of a stream, with choices of its own form: of a chat, or of a text completion.
+#[derive(Serialize)]
+pub(super) struct Completion<'a, C> {
+    pub(super) id: &'a str,
+    pub(super) object: &'static str,
+    pub(super) created: u64,
+    pub(super) model: &'a str,
+    pub(super) choices: &'a [C],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<ChatUsage>,
+}
+
 /// The usage of a response.
 #[derive(Serialize)]
 pub(super) struct ChatUsage {

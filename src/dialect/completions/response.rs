@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::{
-    chat::{ChatUsage, finish_reason},
+    chat::{ChatUsage, Completion, finish_reason},
     delta::{Delta, Finish, Usage},
     write::{data, json},
 };
@@ -22,18 +22,6 @@ pub(in crate::dialect) struct Writer {
     text: String,
     finish: Finish,
     usage: Usage,
-}
-
-/// A complete response, or a chunk of a stream.
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<ChatUsage>,
 }
 
 #[derive(Serialize)]
