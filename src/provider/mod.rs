@@ -33,7 +33,7 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{BaseUrl, Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, is_framing},
+    config::{Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, is_framing},
     dialect::ClientDialect,
     operation::Operations,
     request::{self, Operation, ParsedRequest, SplicedBody},
@@ -359,9 +359,7 @@ pub(crate) fn stores_responses(deployment: &Deployment) -> bool {
 
 /// Returns true if the server is the public one of the vendor, or below its name.
 fn is_vendors_server(target: &Target) -> bool {
-    let BaseUrl::Public(base) = target.vendor.base else { return false };
-    let public = base.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next());
-    let (Some(public), Some(host)) = (public, target.base.host()) else { return false };
+    let (Some(public), Some(host)) = (target.vendor.public_host(), target.base.host()) else { return false };
     host.strip_suffix(public).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 

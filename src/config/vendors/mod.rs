@@ -142,6 +142,12 @@ impl Vendor {
     const fn losing(self, lost: &'static str) -> Self {
         Self { lost, ..self }
     }
+
+    /// Returns the host of the public URL, if there is one.
+    pub(crate) fn public_host(&self) -> Option<&'static str> {
+        let BaseUrl::Public(base) = self.base else { return None };
+        base.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next())
+    }
 }
 
 /// Returns the vendor of a model name without a prefix, as in LiteLLM: by the names of the vendors' own models.

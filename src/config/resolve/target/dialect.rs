@@ -76,11 +76,11 @@ pub(super) fn resolve(
 /// Returns the vendor whose public API has the host of a URL. A server on this machine may be anything.
 fn vendor_at(base: &Node) -> Option<&'static Vendor> {
     let Value::Text(base) = &base.value else { return None };
-    let host = |url: &str| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase());
-    let at = host(base.trim())?;
-    let is_there =
-        |public: &str| public.starts_with("https://") && host(public).is_some_and(|host| host == at);
-    VENDORS.iter().find(|vendor| matches!(vendor.base, BaseUrl::Public(public) if is_there(public)))
+    let base: Uri = base.trim().parse().ok()?;
+    let is_there = |host: &str| base.host().is_some_and(|at| at.eq_ignore_ascii_case(host));
+    let is_public =
+        |vendor: &Vendor| matches!(vendor.base, BaseUrl::Public(url) if url.starts_with("https://"));
+    VENDORS.iter().find(|vendor| is_public(vendor) && vendor.public_host().is_some_and(is_there))
 }
 
 fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSink<'_>) -> Option<Dialect> {
