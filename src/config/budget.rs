@@ -37,13 +37,13 @@ impl BudgetPeriod {
     /// `hourly`, `daily`, `weekly` and `monthly` are `1h`, `1d`, `7d` and `30d`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match &*text.to_ascii_lowercase() {
-            "hourly" => return Some(Self::Time(Duration::from_secs(3600))),
-            "daily" => return Some(Self::Days(1)),
-            "weekly" => return Some(Self::Week),
-            "monthly" => return Some(Self::Months(1)),
-            _ => {}
-        }
+        let text = match &*text.to_ascii_lowercase() {
+            "hourly" => "1h",
+            "daily" => "1d",
+            "weekly" => "7d",
+            "monthly" => "30d",
+            _ => text,
+        };
         let unit = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = text.split_at(unit);
         let number: u64 = number.parse().ok().filter(|number| (1..=36_500).contains(number))?;

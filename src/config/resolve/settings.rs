@@ -299,10 +299,10 @@ fn warn_master_key((section, name): (&Section, &str), raw: &RawConfig<'_>, sink:
 }
 
 fn warn_section((section, name): (&Section, &str), known: Vec<&str>, sink: &mut DiagnosticSink<'_>) {
-    let is_misplaced = |word: &str| word == "master_key" && name != "general_settings";
     for (key, node) in section.entries() {
         let word = key.at.last();
-        if known.contains(&word) || is_misplaced(word) {
+        // In the wrong section `master_key` has a diagnostic of its own.
+        if known.contains(&word) || word == "master_key" {
             continue;
         }
         if let Some(grade) = keys::setting_grade(word) {
