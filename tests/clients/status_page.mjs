@@ -23,9 +23,12 @@ function check(what, holds) {
   console.log(`ok - ${what}`);
 }
 
+// Milliseconds for what the page shows at last: a browser that has just been installed starts slowly on a busy machine.
+const PATIENCE = 120000;
+
 // Waits for a condition, which the page's own polling brings about.
 async function until(what, condition) {
-  const end = Date.now() + 60000;
+  const end = Date.now() + PATIENCE;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resume) => setTimeout(resume, 50));
@@ -121,6 +124,7 @@ function traffic(base) {
 // Opens a page that records all that it must not do.
 async function open(browser, base, options) {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const faults = [];
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && faults.push(message.text()));

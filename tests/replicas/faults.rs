@@ -38,7 +38,8 @@ async fn requests_of_replicas_do_not_wait_for_a_server_that_is_frozen() {
     .await;
 }
 
-/// The leases stay where the load was: 95 % of the limit is used. With few permits chance alone would leave more unused.
+/// The leases stay where the load was: 95 % of the limit is used. The load grows during the outage, by a quarter at each replica:
+/// else the chance of the times of calls would leave permits unused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_server_costs_replicas_nothing_and_four_lines() {
     alone_on_one(|program| async move {
@@ -48,7 +49,7 @@ async fn an_outage_of_the_server_costs_replicas_nothing_and_four_lines() {
         let lines: Vec<usize> = scene.gateways.iter().map(|gateway| gateway.said().lines().count()).collect();
         scene.redis.kill().unwrap();
         let start = Instant::now();
-        let report = scene.load(60.0, &UNEVEN, 15.0).await;
+        let report = scene.load(75.0, &UNEVEN, 15.0).await;
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         let served = scene.received(start, 0.0, 15.0);
         assert!(served >= 713, "{program}: {served} of 750");
