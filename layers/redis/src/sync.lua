@@ -2,16 +2,19 @@
 -- time in milliseconds.
 --
 -- KEYS: meta, replicas, events, then one hash for each reported limit.
--- ARGV: replica, seq, generation, leaving, lease time, grace, the number of events, the events, then for each report 23:
---   key, limit, window, wider (0: none), learned, epoch, held, used, want, need, cost, 12 ages.
--- Returns generation, live replicas, those of them with a smaller id, then for each report 6: permits, limit, window, epoch, wanted, spare.
+-- ARGV: replica, seq, generation, leaving, lease time, grace, the number of events, the events, then for each report 12:
+--   key, limit, window, wider (0: none), learned, epoch, held, used, want, need, cost, and the ages that are not zero, each as
+--   TWELFTH:AMOUNT.
+-- Returns generation, live replicas, those of them with a smaller id, then for each report 6: permits, limit, window, epoch,
+--   wanted, spare.
 
 local META, REPLICAS, EVENTS = KEYS[1], KEYS[2], KEYS[3]
 local FORGET_TIME, KEEP_TIME, CLEAN_TIME = 600000, 600000, 600000
-local REPORT_SIZE, AGES, TOLERANCE, EVENTS_KEPT, TELL_AGAIN = 23, 12, 50, 10000, 1000
--- A record is packed as the list of these, and its ages.
-local FIELDS = {'seq', 'at', 'limit', 'window', 'held', 'used', 'want', 'need', 'cost', 'since', 'leased', 'told',
-    'leaving'}
+local REPORT_SIZE, TOLERANCE, EVENTS_KEPT, TELL_AGAIN = 12, 50, 10000, 1000
+-- A record is a list of these, and packed as it is. To make a table with names of it, and numbers of its ages before they are
+-- needed, would take most of the time of a sync.
+local SEQ, AT, LIMIT, WINDOW, HELD, USED, WANT, NEED = 1, 2, 3, 4, 5, 6, 7, 8
+local COST, SINCE, LEASED, TOLD, LEAVING, AGES = 9, 10, 11, 12, 13, 14
 
 local replica, seq, sent_generation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local leaving, lease_time, grace = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -19,7 +22,7 @@ local event_count = tonumber(ARGV[7])
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 
 local function less(a, b)
-    return max(0, a - b)
+    return a > b and a - b or 0
 end
 
 local function bit(condition)
@@ -60,19 +63,16 @@ local generation, heard = advance()
 heard[replica] = now
 redis.call('HSET', REPLICAS, replica, now)
 
-local function unpack_record(packed)
-    local values, record = cmsgpack.unpack(packed), {ages = {}}
-    for i, name in ipairs(FIELDS) do record[name] = values[i] end
-    for i = 1, AGES do record.ages[i] = values[#FIELDS + i] end
-    return record
+-- The ids that were met, in the order of their numbers.
+local ids, numbers = {}, {}
+
+local function meet(id)
+    numbers[id] = tonumber(id)
+    ids[#ids + 1] = id
+    table.sort(ids, function(a, b) return numbers[a] < numbers[b] end)
 end
 
-local function pack_record(record)
-    local values = {}
-    for i, name in ipairs(FIELDS) do values[i] = record[name] end
-    for i = 1, AGES do values[#FIELDS + i] = record.ages[i] end
-    return cmsgpack.pack(values)
-end
+for id in pairs(heard) do meet(id) end
 
 -- The rule is packed as a list: window, epoch, since, born, recovering, touched.
 local function read_limit(key, report)
@@ -84,7 +84,8 @@ local function read_limit(key, report)
             rule = {window = values[1], epoch = values[2], since = values[3], born = values[4],
                 recovering = values[5] == 1, touched = values[6]}
         else
-            records[all[i]] = unpack_record(all[i + 1])
+            if not numbers[all[i]] then meet(all[i]) end
+            records[all[i]] = cmsgpack.unpack(all[i + 1])
         end
     end
     if not rule or now - rule.touched >= KEEP_TIME then
@@ -97,24 +98,19 @@ end
 
 local function read_report(n)
     local base = 7 + event_count + n * REPORT_SIZE
-    local function number(i) return tonumber(ARGV[base + i]) end
-    local report = {key = ARGV[base + 1], limit = number(2), window = number(3), wider = number(4),
-        learned = number(5) == 1, epoch = number(6), held = number(7), used = number(8), want = number(9),
-        need = number(10), cost = number(11), ages = {}}
-    for i = 1, AGES do report.ages[i] = number(11 + i) end
-    return report
+    return {key = ARGV[base + 1], limit = tonumber(ARGV[base + 2]), window = tonumber(ARGV[base + 3]),
+        wider = tonumber(ARGV[base + 4]), learned = ARGV[base + 5] == '1', epoch = tonumber(ARGV[base + 6]),
+        held = tonumber(ARGV[base + 7]), used = tonumber(ARGV[base + 8]), want = tonumber(ARGV[base + 9]),
+        need = tonumber(ARGV[base + 10]), cost = tonumber(ARGV[base + 11]), ages = ARGV[base + 12]}
 end
 
 local function new_record(report, earlier)
-    local function used_only(amount) return leaving and 0 or amount end
-    local record = {seq = seq, at = now, limit = report.limit, window = report.window,
-        held = leaving and report.used or report.held, used = report.used, ages = report.ages,
-        want = used_only(report.want), need = used_only(report.need), cost = used_only(report.cost),
-        told = 0, leaving = bit(leaving)}
-    record.since = earlier and earlier.since or 0
-    if record.want <= record.held then record.since = 0 elseif record.since == 0 then record.since = now end
-    record.leased = record.held
-    return record
+    local held, want, need, cost = report.held, report.want, report.need, report.cost
+    if leaving then held, want, need, cost = report.used, 0, 0, 0 end
+    local since = earlier and earlier[SINCE] or 0
+    if want <= held then since = 0 elseif since == 0 then since = now end
+    return {seq, now, report.limit, report.window, held, report.used, want, need, cost, since, held, 0, bit(leaving),
+        report.ages}
 end
 
 -- Updates the rule by a report. Returns true if the window changed.
@@ -134,74 +130,64 @@ local function learn(rule, report)
 end
 
 local function last_heard(id, record)
-    return heard[id] or record.at
+    return heard[id] or record[AT]
 end
 
 local function is_live(id, record)
-    return record.leaving == 0 and now - last_heard(id, record) <= lease_time
+    return record[LEAVING] == 0 and now - last_heard(id, record) <= lease_time
+end
+
+-- Calls a function with the first time and the time at which the amount of each age is free, and with the amount.
+local function each_age(record, visit)
+    for twelfth, amount in string.gmatch(record[AGES], '(%d+):(%d+)') do
+        local first = record[AT] + floor((twelfth - 1) * record[WINDOW] / 12)
+        visit(first, record[AT] + ceil(twelfth * record[WINDOW] / 12), tonumber(amount))
+    end
 end
 
 -- An upper bound of the permits of a record as they count over another window.
 local function converted(record, window)
-    local parts = record.window == 0 and 1 or ceil(window / record.window)
-    return record.held * max(1, parts)
+    local parts = record[WINDOW] == 0 and 1 or ceil(window / record[WINDOW])
+    return record[HELD] * max(1, parts)
 end
 
 -- The permits that count of a silent replica, which may have used some until its lease ended.
 local function locked(id, record, window)
     local lease_end = last_heard(id, record) + lease_time
-    if record.window ~= window then
+    if record[WINDOW] ~= window then
         return now < lease_end + window and converted(record, window) or 0
     end
-    local aging = 0
-    for _, amount in ipairs(record.ages) do aging = aging + amount end
-    local free = record.leaving == 1 and 0 or less(record.held, record.used)
-    local reusable, amounts = free + less(record.used, aging), 0
-    for twelfth, amount in ipairs(record.ages) do
-        local first_free_at = record.at + floor((twelfth - 1) * window / 12)
-        local free_at = record.at + ceil(twelfth * window / 12)
-        if first_free_at < lease_end and record.leaving == 0 then
+    local aging, reusable, amounts = 0, 0, 0
+    each_age(record, function(first_free_at, free_at, amount)
+        aging = aging + amount
+        if first_free_at < lease_end and record[LEAVING] == 0 then
             reusable = reusable + amount
         elseif free_at > now then
             amounts = amounts + amount
         end
-    end
+    end)
+    local free = record[LEAVING] == 1 and 0 or less(record[HELD], record[USED])
+    reusable = reusable + free + less(record[USED], aging)
     return amounts + (now < lease_end + window and reusable or 0)
 end
 
-local function drop_expired(key, records, window)
-    for id, record in pairs(records) do
-        if now - last_heard(id, record) > lease_time + max(window, record.window) then
-            redis.call('HDEL', key, id)
-            records[id] = nil
-        end
-    end
-end
-
-local function sorted_ids(records)
-    local ids = {}
-    for id in pairs(records) do ids[#ids + 1] = id end
-    table.sort(ids, function(a, b) return tonumber(a) < tonumber(b) end)
-    return ids
-end
-
 local function waits(record)
-    return record.since > 0
+    return record[SINCE] > 0
 end
 
 -- The order in which replicas have begun to wait; those that do not wait come last. Replicas are numbered by their ids.
 local function before(live, a, b)
     local first, second = live[a], live[b]
     if waits(first) ~= waits(second) then return waits(first) end
-    if first.since ~= second.since then return first.since < second.since end
+    if first[SINCE] ~= second[SINCE] then return first[SINCE] < second[SINCE] end
     return a < b
 end
 
 -- The number of the replica that has waited longest, without `but`.
 local function longest_waiting(live, but)
     local found
-    for i, record in ipairs(live) do
-        if i ~= but and waits(record) and (not found or before(live, i, found)) then found = i end
+    for i = 1, #live do
+        if i ~= but and waits(live[i]) and (not found or before(live, i, found)) then found = i end
     end
     return found
 end
@@ -213,10 +199,11 @@ end
 -- The need, and a part of the spare permits in proportion to the demand; a tenth of the limit goes out evenly.
 local function divide_spare(live, limit, spare)
     local evenly, sum, left, targets = limit / (10 * #live), 0, spare, {}
-    for _, record in ipairs(live) do sum = sum + (record.need + evenly) end
-    for i, record in ipairs(live) do
-        local part = spare == 0 and 0 or floor(spare * (record.need + evenly) / sum)
-        targets[i] = record.need + part
+    for i = 1, #live do sum = sum + (live[i][NEED] + evenly) end
+    for i = 1, #live do
+        local record = live[i]
+        local part = spare == 0 and 0 or floor(spare * (record[NEED] + evenly) / sum)
+        targets[i] = record[NEED] + part
         left = left - part
     end
     for i = 1, #live do
@@ -233,24 +220,24 @@ end
 local function divide_scarce(live, available, total)
     local rest, needs, expensive, targets = available, total, nil, {}
     local first = longest_waiting(live)
-    if first and live[first].cost > share(live[first].need, rest, needs) then
+    if first and live[first][COST] > share(live[first][NEED], rest, needs) then
         expensive = first
-        needs = needs - live[first].need
-        rest = rest - min(rest, live[first].used + live[first].cost)
+        needs = needs - live[first][NEED]
+        rest = rest - min(rest, live[first][USED] + live[first][COST])
     end
     local left, order = available, {}
     for i, record in ipairs(live) do
         if i == expensive then
             targets[i] = available - rest
         else
-            targets[i] = share(record.need, rest, needs)
+            targets[i] = share(record[NEED], rest, needs)
             order[#order + 1] = i
         end
         left = left - targets[i]
     end
     table.sort(order, function(a, b) return before(live, a, b) end)
     for _, i in ipairs(order) do
-        if left > 0 and targets[i] < live[i].need then
+        if left > 0 and targets[i] < live[i][NEED] then
             targets[i] = targets[i] + 1
             left = left - 1
         end
@@ -258,23 +245,33 @@ local function divide_scarce(live, available, total)
     return targets, expensive
 end
 
--- The live replicas that count over the present window, and their targets.
-local function new_standing(records, window)
-    local live, ids, locked_permits, total, held, limit = {}, {}, 0, 0, 0, nil
-    for _, id in ipairs(sorted_ids(records)) do
+-- The live replicas that count over the present window, and their targets. Removes the records of silent replicas, once all
+-- that they may have used is free.
+local function new_standing(key, records, window)
+    local live, live_ids, place, locked_permits, total, held, limit = {}, {}, nil, 0, 0, 0, nil
+    for n = 1, #ids do
+        local id = ids[n]
         local record = records[id]
-        if not is_live(id, record) then
+        local silent = record and now - last_heard(id, record)
+        if not record then
+            -- It has not reported this limit.
+        elseif silent > lease_time + max(window, record[WINDOW]) then
+            redis.call('HDEL', key, id)
+            records[id] = nil
+        elseif silent > lease_time or record[LEAVING] == 1 then
             locked_permits = locked_permits + locked(id, record, window)
-        elseif record.window ~= window then
+        elseif record[WINDOW] ~= window then
             locked_permits = locked_permits + converted(record, window)
         else
-            live[#live + 1], ids[#ids + 1] = record, id
-            total, held = total + record.need, held + record.held
-            limit = min(limit or record.limit, record.limit)
+            live[#live + 1], live_ids[#live + 1] = record, id
+            if id == replica then place = #live end
+            total, held = total + record[NEED], held + record[HELD]
+            limit = min(limit or record[LIMIT], record[LIMIT])
         end
     end
     limit = limit or 0
-    local standing = {live = live, ids = ids, limit = limit, held = held, available = less(limit, locked_permits)}
+    local standing = {live = live, ids = live_ids, place = place, limit = limit, held = held}
+    standing.available = less(limit, locked_permits)
     standing.unassigned = less(standing.available, held)
     if total > standing.available then
         standing.targets, standing.expensive = divide_scarce(live, standing.available, total)
@@ -287,7 +284,7 @@ end
 -- The permits that a replica wants and lacks, up to its target.
 local function unmet(standing, i)
     local record = standing.live[i]
-    return less(min(record.want, standing.targets[i]), record.held)
+    return less(min(record[WANT], standing.targets[i]), record[HELD])
 end
 
 local function others_wait(standing, i)
@@ -300,16 +297,16 @@ local function to_grant(standing, i)
     local reserved = first and first ~= i and unmet(standing, first) or 0
     local granted = min(unmet(standing, i), less(standing.unassigned, reserved))
     local rest = less(standing.unassigned, granted)
-    for other, waiting in ipairs(standing.live) do
-        if other ~= i and waits(waiting) then rest = less(rest, unmet(standing, other)) end
+    for other = 1, #standing.live do
+        if other ~= i and waits(standing.live[other]) then rest = less(rest, unmet(standing, other)) end
     end
-    local most = others_wait(standing, i) and record.want or max(record.want, target)
-    return granted + min(rest, less(most, record.held + granted))
+    local most = others_wait(standing, i) and record[WANT] or max(record[WANT], target)
+    return granted + min(rest, less(most, record[HELD] + granted))
 end
 
 -- The permits that a replica without a grant may keep.
 local function lowered(standing, i)
-    local held, target = standing.live[i].held, standing.targets[i]
+    local held, target = standing.live[i][HELD], standing.targets[i]
     local surplus = less(held, target)
     local is_due = others_wait(standing, i) or surplus > max(1, floor(standing.limit / TOLERANCE))
     local kept = less(held, less(standing.held, standing.available))
@@ -318,27 +315,28 @@ end
 
 local function has_spare(standing, i, granted)
     if standing.unassigned > granted then return true end
-    for other, record in ipairs(standing.live) do
-        if other ~= i and record.held > max(standing.targets[other], record.used) then return true end
+    for other = 1, #standing.live do
+        local record = standing.live[other]
+        if other ~= i and record[HELD] > max(standing.targets[other], record[USED]) then return true end
     end
     return false
 end
 
 -- Returns true if a replica may have idle permits, and was not told within the last second that they are wanted.
 local function may_be_idle(record)
-    local used = record.window == 0 and 0 or record.used
-    for twelfth, amount in ipairs(record.ages) do
-        if record.at + floor((twelfth - 1) * record.window / 12) <= now then used = less(used, amount) end
-    end
-    return record.leased > used and now >= record.told + TELL_AGAIN
+    local used = record[WINDOW] == 0 and 0 or record[USED]
+    each_age(record, function(first_free_at, _, amount)
+        if first_free_at <= now then used = less(used, amount) end
+    end)
+    return record[LEASED] > used and now >= record[TOLD] + TELL_AGAIN
 end
 
 -- The replicas that should report because this one waits in spite of its grant.
 local function due_for(standing, i, granted)
     local record, due = standing.live[i], {}
-    if record.held + granted >= record.want then return due end
+    if record[HELD] + granted >= record[WANT] then return due end
     for other, holder in ipairs(standing.live) do
-        local has_more = holder.leased > standing.targets[other] or may_be_idle(holder)
+        local has_more = holder[LEASED] > standing.targets[other] or may_be_idle(holder)
         if other ~= i and has_more then due[#due + 1] = standing.ids[other] end
     end
     return due
@@ -346,58 +344,52 @@ end
 
 -- A replica that still waits does so behind the others, if one of its calls can begin now.
 local function grant(record, permits, granted)
-    record.held = record.held + granted
-    if record.held >= record.want then
-        record.since = 0
-    elseif granted > 0 and record.held >= record.used + record.cost then
-        record.since = now + 1
+    record[HELD] = record[HELD] + granted
+    if record[HELD] >= record[WANT] then
+        record[SINCE] = 0
+    elseif granted > 0 and record[HELD] >= record[USED] + record[COST] then
+        record[SINCE] = now + 1
     end
-    record.leased = permits
-end
-
-local function position(ids)
-    for i, id in ipairs(ids) do
-        if id == replica then return i end
-    end
+    record[LEASED] = permits
 end
 
 -- Returns true if a report changes the limit of its replica, or adds a replica with another limit than that of the others.
 local function limit_changed(report, earlier, records)
-    if earlier then return earlier.limit ~= report.limit end
+    if earlier then return earlier[LIMIT] ~= report.limit end
     for id, record in pairs(records) do
-        if is_live(id, record) and record.limit ~= report.limit then return true end
+        if is_live(id, record) and record[LIMIT] ~= report.limit then return true end
     end
     return false
 end
 
 -- Returns the lease, and the replicas that should report.
-local function deal(rule, record, records, freed)
-    local standing = new_standing(records, rule.window)
-    local i = position(standing.ids)
+local function deal(key, rule, records, freed)
+    local standing = new_standing(key, records, rule.window)
+    local i, record = standing.place, records[replica]
     if not i then
         local first = freed and longest_waiting(standing.live)
         return {0, 0, rule.window, rule.epoch, 0, 0}, first and {standing.ids[first]} or {}
     end
     local is_frozen = rule.recovering and now < rule.born + grace
     local granted = is_frozen and 0 or to_grant(standing, i)
-    local permits = granted > 0 and standing.live[i].held + granted or lowered(standing, i)
-    local lease = {permits, standing.limit, rule.window, rule.epoch, bit(others_wait(standing, i)),
-        bit(has_spare(standing, i, granted))}
+    local permits = granted > 0 and standing.live[i][HELD] + granted or lowered(standing, i)
+    local wanted = others_wait(standing, i)
+    local lease = {permits, standing.limit, rule.window, rule.epoch, bit(wanted), bit(has_spare(standing, i, granted))}
     local due = due_for(standing, i, granted)
     if freed and not is_frozen and standing.unassigned > granted then
         local first = longest_waiting(standing.live, i)
         if first then due[#due + 1] = standing.ids[first] end
     end
     grant(record, permits, granted)
-    record.told = lease[5] == 1 and now or 0
+    record[TOLD] = wanted and now or 0
     return lease, due
 end
 
 -- The other live replicas, over all windows.
 local function others(records)
     local found = {}
-    for _, id in ipairs(sorted_ids(records)) do
-        if id ~= replica and is_live(id, records[id]) then found[#found + 1] = id end
+    for _, id in ipairs(ids) do
+        if id ~= replica and records[id] and is_live(id, records[id]) then found[#found + 1] = id end
     end
     return found
 end
@@ -405,30 +397,30 @@ end
 local function sync_limit(key, report)
     local rule, records = read_limit(key, report)
     local earlier = records[replica]
-    if earlier and earlier.seq >= seq then
-        local permits = earlier.window == rule.window and earlier.held or 0
-        return {permits, earlier.limit, rule.window, rule.epoch, 0, 0}
+    if earlier and earlier[SEQ] >= seq then
+        local permits = earlier[WINDOW] == rule.window and earlier[HELD] or 0
+        return {permits, earlier[LIMIT], rule.window, rule.epoch, 0, 0}
     end
-    local freed = earlier ~= nil and report.held < earlier.held
+    local freed = earlier ~= nil and report.held < earlier[HELD]
     local of_before = report.held > 0 or (sent_generation ~= 0 and sent_generation ~= generation)
     rule.recovering = rule.recovering or (earlier == nil and of_before)
     local record = new_record(report, earlier)
     local changed = limit_changed(report, earlier, records)
     changed = learn(rule, report) or changed
     records[replica] = record
-    drop_expired(key, records, rule.window)
-    local lease, due = deal(rule, record, records, freed)
+    local lease, due = deal(key, rule, records, freed)
     if changed then due = others(records) end
     if #due > 0 then publish('to', table.concat(due, ','), 'sync ' .. report.key) end
     local packed = {rule.window, rule.epoch, rule.since, rule.born, bit(rule.recovering), now}
-    redis.call('HSET', key, 'rule', cmsgpack.pack(packed), replica, pack_record(record))
+    redis.call('HSET', key, 'rule', cmsgpack.pack(packed), replica, cmsgpack.pack(record))
     redis.call('PEXPIRE', key, KEEP_TIME)
     return lease
 end
 
 local response = {generation, 0, 0}
 for n = 0, #KEYS - 4 do
-    for _, value in ipairs(sync_limit(KEYS[n + 4], read_report(n))) do response[#response + 1] = value end
+    local lease = sync_limit(KEYS[n + 4], read_report(n))
+    for i = 1, 6 do response[3 + 6 * n + i] = lease[i] end
 end
 if leaving then
     heard[replica] = nil

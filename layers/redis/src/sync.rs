@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, RedisResult};
-use tollgate_layers::ledger::{Lease, LedgerConfig, LimitKey, Report, SyncRequest, SyncResponse};
+use tollgate_layers::ledger::{AGES, Lease, LedgerConfig, LimitKey, Report, SyncRequest, SyncResponse};
 
 use crate::{
     event,
@@ -81,7 +81,14 @@ fn push_report(values: &mut Vec<String>, report: &Report) {
         report.need,
         report.cost,
     ];
-    values.extend(numbers.into_iter().chain(report.ages).map(text));
+    values.extend(numbers.map(text));
+    values.push(ages(&report.ages));
+}
+
+/// Returns the ages that are not zero: `TWELFTH:AMOUNT`, separated by spaces.
+fn ages(ages: &[u64; AGES]) -> String {
+    let aged = (1..).zip(ages).filter(|(_, amount)| **amount > 0);
+    aged.map(|(twelfth, amount): (u8, _)| format!("{twelfth}:{}", text(*amount))).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the response of the script for so many reports.
