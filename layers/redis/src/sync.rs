@@ -88,7 +88,9 @@ fn push_report(values: &mut Vec<String>, report: &Report) {
 /// Returns the ages that are not zero: `TWELFTH:AMOUNT`, separated by spaces.
 fn ages(ages: &[u64; AGES]) -> String {
     let aged = (1..).zip(ages).filter(|(_, amount)| **amount > 0);
-    aged.map(|(twelfth, amount): (u8, _)| format!("{twelfth}:{}", text(*amount))).collect::<Vec<_>>().join(" ")
+    aged.map(|(twelfth, amount): (u8, _)| format!("{twelfth}:{}", text(*amount)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Returns the response of the script for so many reports.
