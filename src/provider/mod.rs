@@ -33,7 +33,7 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, is_framing},
+    config::{Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, Vendor, is_framing},
     dialect::ClientDialect,
     operation::Operations,
     request::{self, Operation, ParsedRequest, SplicedBody},
@@ -344,7 +344,7 @@ pub(crate) fn has_completions(deployment: &Deployment) -> bool {
     let is_openais_own = || target.vendor.prefix == "openai" && is_vendors_server(target);
     match (target.vendor.provider, deployment.info.facts.mode) {
         (Provider::Anthropic(_) | Provider::Gemini, _) => false,
-        _ if target.responses => false,
+        _ if target.responses || target.vendor.embeddings_only => false,
         (_, Some(ModelMode::Completion)) => true,
         (_, Some(ModelMode::Chat)) if is_openais_own() => false,
         (Provider::HuggingFace, _) => !huggingface::is_router(target),
@@ -397,7 +397,10 @@ pub(crate) fn operations(deployment: &Deployment) -> Operations {
     if deployment.mock.is_some() {
         return Operations::ALL;
     }
-    let provider = deployment.target.vendor.provider;
+    let Vendor { provider, embeddings_only, .. } = *deployment.target.vendor;
+    if embeddings_only {
+        return Operations::of(|operation| operation == Operation::Embeddings);
+    }
     let is_openais = !is_translated(deployment);
     Operations::of(|operation| match operation {
         Operation::Embeddings => !matches!(provider, Provider::Anthropic(_)),

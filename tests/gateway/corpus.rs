@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::{Value, json};
-use tollgate::config::{Config, Provider, VENDORS};
+use tollgate::config::{Config, Provider, VENDORS, Vendor};
 
 use crate::support::{
     answers,
@@ -53,12 +53,16 @@ fn speaks(route: &str) -> Reply {
     if route.contains("/api/chat") {
         return Reply::json(200, &json!({"model": "m", "message": {"content": "hello"}, "done": true}));
     }
+    if route.contains("/embeddings") {
+        return answers::embedding();
+    }
     answers::chat("hello")
 }
 
-/// Returns the route of chats in the dialect of a vendor.
-const fn route(provider: Provider) -> &'static str {
-    match provider {
+/// Returns the route of chats in the dialect of a vendor, or that of embeddings if it has no chats.
+const fn route(vendor: &Vendor) -> &'static str {
+    match vendor.provider {
+        _ if vendor.embeddings_only => "/embeddings",
         Provider::Anthropic(_) => "/v1/messages",
         Provider::Gemini => ":generateContent",
         Provider::Ollama => "/api/chat",
@@ -125,13 +129,17 @@ async fn every_configuration_serves_each_of_its_groups() {
         let key = [("authorization", "Bearer sk-team")];
         for (n, group) in config.groups.iter().enumerate() {
             let model = group.name.replace('*', "some-model");
-            let chat = request(Method::POST, "/v1/chat/completions", ask(&model, json!({})), &key);
-            let answer = gateway.client.send(chat).await;
-            assert_eq!(answer.status, 200, "{name}: {model}: {}", answer.text());
-            assert_eq!(answer.said(), "hello", "{name}: {model}");
-            let call = upstream.call(n + 1).await;
             let target = &group.deployments[0].target;
-            let route = route(target.vendor.provider);
+            let has_chats = !target.vendor.embeddings_only;
+            let (path, body) = match has_chats {
+                true => ("/v1/chat/completions", ask(&model, json!({}))),
+                false => ("/v1/embeddings", json!({"model": model, "input": "hello"}).to_string()),
+            };
+            let answer = gateway.client.send(request(Method::POST, path, body, &key)).await;
+            assert_eq!(answer.status, 200, "{name}: {model}: {}", answer.text());
+            assert!(!has_chats || answer.said() == "hello", "{name}: {model}");
+            let call = upstream.call(n + 1).await;
+            let route = route(target.vendor);
             assert!(call.target.contains(route), "{name}: {model}: {}", call.target);
             let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
             let sent = names.iter().find_map(|name| call.header(name));

@@ -54,4 +54,5 @@ mod tls;
 mod traces;
 mod truth;
 mod unsafe_keys;
+mod voyage;
 mod watched;

@@ -34,6 +34,8 @@ pub struct Vendor {
     pub responses: bool,
     /// True if the vendor's servers, or some of them, have OpenAI's text completions. Otherwise they become chats.
     pub completions: bool,
+    /// True if the vendor has embeddings alone.
+    pub embeddings_only: bool,
     /// True if `stream_options.include_usage` is supported. Most vendors without it report the usage of a stream
     /// unasked.
     pub supports_include_usage: bool,
@@ -83,6 +85,7 @@ const fn public(
         keyless: false,
         responses: false,
         completions: true,
+        embeddings_only: false,
         supports_include_usage: true,
         model_prefix: "",
         lost: "",
@@ -121,6 +124,10 @@ impl Vendor {
 
     const fn without_completions(self) -> Self {
         Self { completions: false, ..self }
+    }
+
+    const fn with_embeddings_only(self) -> Self {
+        Self { embeddings_only: true, completions: false, ..self }
     }
 
     const fn without_usage(self) -> Self {

@@ -501,6 +501,15 @@ pub static VENDORS: &[Vendor] = &[
     )
     .renaming(OLDER_LIMIT)
     .not_knowing(&[NEWER, CACHE_KEY, &["parallel_tool_calls"]]),
+    // Its reranking has another form than Cohere's.
+    public(
+        ("voyage", "https://api.voyageai.com/v1"),
+        &["VOYAGE_API_BASE"],
+        &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"],
+    )
+    .with_embeddings_only()
+    .renaming(&[("dimensions", "output_dimension")])
+    .not_knowing(&[&["user"]]),
     public(("wally", "https://inference.runanywhere.ai/v1"), &["WALLY_API_BASE"], &["WALLY_API_KEY"]),
     public(("wandb", "https://api.inference.wandb.ai/v1"), &["WANDB_API_BASE"], &["WANDB_API_KEY"])
         .renaming(OLDER_LIMIT),

@@ -42,7 +42,6 @@ const UNSERVED: &[(&str, &[&str])] = &[
             "text-completion-codestral",
             "text-completion-inception",
             "triton",
-            "voyage",
             "a2a",
             "a2a_agent",
             "cursor",

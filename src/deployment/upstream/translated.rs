@@ -22,6 +22,7 @@ use crate::{
     body::UpstreamBody,
     config::{Deployment, ParameterRules, Provider, Settings},
     dialect::{ClientDialect, Limits, Refusal, Translation, Translator},
+    operation::Operations,
     provider,
     request::{Operation, SplicedBody},
 };
@@ -50,6 +51,7 @@ impl DialectUpstreams {
         let provider = deployment.target.vendor.provider;
         let is_own = own.speaks_openai();
         let bridges = !is_own && deployment.target.responses;
+        let operations = provider::operations(deployment);
         let limits = Limits {
             max_tokens: deployment.info.facts.max_output_tokens,
             drop: deployment.drop_params,
@@ -70,6 +72,7 @@ impl DialectUpstreams {
             translator,
             provider,
             bridges,
+            operations,
             rules,
             limit: settings.max_event_bytes,
         });
@@ -78,7 +81,8 @@ impl DialectUpstreams {
             _ if !is_own && provider::speaks_responses(&deployment.target) => Some(ClientDialect::Responses),
             _ => None,
         };
-        let openai = Arc::clone(if is_translated || bridges { &translated } else { &own });
+        let passes_chats = !is_translated && !bridges && operations.contains(Operation::Chat);
+        let openai = Arc::clone(if passes_chats { &own } else { &translated });
         let has_completions = is_own || provider::has_completions(deployment);
         Self { openai, own, translated, dialect, has_completions }
     }
@@ -109,6 +113,8 @@ struct Translated {
     provider: Provider,
     /// True if chats are sent as Responses.
     bridges: bool,
+    /// The operations of the deployment.
+    operations: Operations,
     /// The changes of parameters for a vendor with OpenAI's dialect.
     rules: Option<Arc<ParameterRules>>,
     /// The longest event or complete response, in bytes.
@@ -117,7 +123,7 @@ struct Translated {
 
 impl Translated {
     fn request(&self, mut call: UpstreamCall) -> Result<(UpstreamCall, Translation), Refusal> {
-        if call.operation == Operation::Embeddings || call.operation.on_stored().is_some() {
+        if !self.operations.contains(call.operation) || call.operation.on_stored().is_some() {
             return Err(Refusal::operation(call.operation.as_str()));
         }
         let body = call.request.body().to_bytes();
@@ -139,15 +145,12 @@ impl Translated {
 
 impl Upstream for Translated {
     fn call(&self, mut call: UpstreamCall) -> UpstreamFuture {
-        // These take embeddings in OpenAI's dialect.
-        match (self.provider, call.operation) {
-            (Provider::Gemini, Operation::Embeddings) => {
+        // A deployment that has embeddings takes them in OpenAI's dialect.
+        if call.operation == Operation::Embeddings && self.operations.contains(call.operation) {
+            if self.provider == Provider::Gemini {
                 provider::use_bearer(call.request.headers_mut());
-                return self.inner.call(call);
             }
-            (Provider::Ollama, Operation::Embeddings) => return self.inner.call(call),
-            (_, Operation::Embeddings) if self.bridges => return self.inner.call(call),
-            _ => {}
+            return self.inner.call(call);
         }
         let limit = self.limit;
         match self.request(call) {

@@ -62,3 +62,11 @@ fn operations_that_are_passed_are_those_of_openais_dialect() {
     assert_eq!(lacking(Provider::Gemini), passed);
     assert_eq!(lacking(Provider::Ollama), passed);
 }
+
+#[test]
+fn a_vendor_with_embeddings_alone_has_no_other_operation() {
+    let voyage = vendor("voyage").expect("a row");
+    let deployment = deployment(Target { vendor: voyage, ..target(Provider::OpenAi, "m", "http://h/v1") });
+    assert_eq!(operations(&deployment), Operations::of(|operation| operation == Operation::Embeddings));
+    assert!(!has_completions(&deployment));
+}
