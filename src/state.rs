@@ -27,6 +27,7 @@ use crate::{
         TokenAccounting,
     },
     deployment::{
+        access_token::AccessTokens,
         mock::MockUpstream,
         upstream::{Client, ServiceUpstream, Upstream, UpstreamCall, UpstreamService},
     },
@@ -82,14 +83,16 @@ impl State {
     pub fn new() -> Result<Self, BoxError> {
         let metrics = Metrics::default();
         let client = Client::new(metrics.connections())?;
+        let tokens = AccessTokens::default();
         let connect: Connect = Box::new(move |deployment, settings| match &deployment.mock {
             Some(mock) => Arc::new(MockUpstream::new(mock, Arc::clone(&deployment.target.model))),
             None => {
                 let (target, idle_timeout) = (&deployment.target, settings.upstream_keepalive_timeout);
-                match target.http2 {
+                let upstream = match target.http2 {
                     true => client.http2(target.tls.as_ref(), idle_timeout),
                     false => client.http1(&target.base, target.tls.as_ref(), idle_timeout),
-                }
+                };
+                tokens.around(upstream, target, (&client, idle_timeout))
             }
         });
         Ok(Self::with_connect(connect, metrics))

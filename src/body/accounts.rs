@@ -1,4 +1,4 @@
-//! Redaction of the operator's account in errors of an upstream: [`masked`].
+//! Redaction of the operator's account, and of Google's access tokens, in errors of an upstream: [`masked`].
 //!
 //! Providers name the account in their messages ("in organization org-..."), and clients must not see it. It is found by
 //! its form, as the gateway does not know its own account: an id with a known prefix, or an identifier after a word such
@@ -46,6 +46,9 @@ const PATHS: &[&str] =
 /// Names in a path that are not of the operator: Fireworks's own models.
 const PUBLIC: &[&str] = &["fireworks"];
 
+/// The beginning of an access token of Google, which has parts behind it: `ya29.c.x`.
+const TOKEN: &[u8] = b"ya29";
+
 /// The replacement of an account.
 const REDACTED: &[u8] = b"[redacted]";
 
@@ -74,13 +77,17 @@ fn accounts(text: &[u8]) -> Vec<Range<usize>> {
     while let Some(word) = next_word(text, at) {
         at = word.end;
         let gap = &text[before.end..word.start];
-        let is_account = has_prefix(&text[word.clone()])
+        let is_token = before.is_token && gap == b".";
+        let is_account = is_token
+            || has_prefix(&text[word.clone()])
             || before.is_word && is_gap(gap) && is_identifier(&text[word.clone()])
             || before.is_path && gap == b"/" && is_name_in_path(text, &word)
             || matches!(gap, b":" | b"::")
                 && text.get(word.end) == Some(&b':')
                 && is_number(&text[word.clone()], 12);
+        let begins_token = text[word.clone()] == *TOKEN;
         before = before.then(text, &word, is_account);
+        before.is_token = is_token || begins_token;
         if is_account {
             found.push(word);
         }
@@ -96,6 +103,8 @@ struct Before {
     is_word: bool,
     /// True if the next word may be the name of an account in a path.
     is_path: bool,
+    /// True if the next word may be a part of an access token.
+    is_token: bool,
 }
 
 impl Before {
@@ -105,7 +114,7 @@ impl Before {
         let is_suffix = matches!(&*lower, b"id" | b"ids" | b"number" | b"name" | b"uuid" | b"is" | b"with");
         let is_one_of = |words: &[&str]| words.iter().any(|known| known.as_bytes() == base(&lower));
         let is_word = !is_account && (is_one_of(WORDS) || self.is_word && is_suffix);
-        Self { end: word.end, is_word, is_path: !is_account && is_one_of(PATHS) }
+        Self { end: word.end, is_word, is_path: !is_account && is_one_of(PATHS), is_token: false }
     }
 }
 

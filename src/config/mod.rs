@@ -35,6 +35,7 @@ pub(crate) mod collector;
 mod credentials;
 mod error;
 mod framing;
+mod google;
 mod id_key;
 mod ignored;
 mod include;
@@ -45,6 +46,7 @@ mod model_table;
 mod models;
 mod organizations;
 mod pattern;
+mod provider;
 mod raw;
 mod read;
 mod repeats;
@@ -64,14 +66,16 @@ pub use client_key::{ClientKey, KeyDigest};
 pub use collector::{Collector, OtlpProtocol};
 pub use error::{Diagnostic, Diagnostics, Grade, Severity};
 pub use framing::is_framing;
+pub use google::{GoogleCredential, GoogleGrant};
 pub use id_key::IdKey;
 pub use model::{
     Alias, Config, Deployment, ErrorCounts, ErrorName, FallbackTarget, Fallbacks, Group, LeftOut,
-    ListenerSettings, LogSettings, Midstream, MockResponse, ModelInfo, ParameterRules, Provider, RateLimits,
+    ListenerSettings, LogSettings, Midstream, MockResponse, ModelInfo, ParameterRules, RateLimits,
     RetryBudget, RoutingStrategy, Settings, Target, Timeouts, TokenAccounting, Unserved,
 };
 pub use models::{Capabilities, ModelFacts, ModelMode, Prices};
 pub use pattern::{Pattern, Patterns};
+pub use provider::{Provider, Publisher};
 pub use replicas::{RedisAddress, RedisServer, ReplicaSettings};
 pub use schema::schema;
 pub use tags::TagRules;

@@ -13,8 +13,8 @@ use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    BudgetLimit, ClientKey, Collector, Diagnostic, IdKey, ModelFacts, Pattern, ReplicaSettings, TagRules,
-    UpstreamTls, Vendor,
+    BudgetLimit, ClientKey, Collector, Diagnostic, GoogleCredential, IdKey, ModelFacts, Pattern,
+    ReplicaSettings, TagRules, UpstreamTls, Vendor,
 };
 
 /// A complete, checked configuration.
@@ -227,6 +227,8 @@ pub struct Target {
     pub base: http::Uri,
     /// The credential, if there is one.
     pub key: Option<SecretString>,
+    /// The credential of Vertex AI, by which access tokens are fetched.
+    pub google: Option<Arc<GoogleCredential>>,
     /// `api_version`, which only Azure uses.
     pub api_version: Option<Arc<str>>,
     /// `organization`.
@@ -246,36 +248,24 @@ impl Target {
     /// high probability.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let Self { vendor, model, base, key, api_version, organization, headers, responses, http2, tls } =
-            self;
+        let Self {
+            vendor,
+            model,
+            base,
+            key,
+            google,
+            api_version,
+            organization,
+            headers,
+            responses,
+            http2,
+            tls,
+        } = self;
         let mut hasher = DefaultHasher::new();
-        (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret)).hash(&mut hasher);
+        (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret), google).hash(&mut hasher);
         (api_version, organization, headers, responses, http2, tls).hash(&mut hasher);
         hasher.finish()
     }
-}
-
-/// The dialect of a deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// OpenAI's dialect, with routes directly below the base URL.
-    OpenAi,
-    /// OpenAI's dialect, with routes below `/v1`, which is added if the base URL lacks it.
-    Versioned,
-    /// OpenAI's dialect below this path, which is added to a base URL that has no path or that of the native API.
-    Below(&'static str),
-    /// Azure OpenAI (`azure/`).
-    Azure,
-    /// Models of other vendors at Azure (`azure_ai/`): OpenAI's dialect, with a version in the query.
-    AzureAi,
-    /// Hugging Face (`huggingface/`).
-    HuggingFace,
-    /// Anthropic's Messages, below this path, which is added to a base URL that lacks it.
-    Anthropic(&'static str),
-    /// Google's `generateContent`, with the model in the path; embeddings in OpenAI's dialect.
-    Gemini,
-    /// Ollama's `/api/chat`; text completions and embeddings in OpenAI's dialect below `/v1`.
-    Ollama,
 }
 
 /// The rate limits and the load balancing parameters of a deployment.

@@ -1,5 +1,6 @@
-//! The services of one deployment: its upstream, connection pool, peek, and the recording of attempts.
+//! The services of one deployment: its upstream, access tokens, connection pool, peek, and the recording of attempts.
 
+pub(crate) mod access_token;
 pub(crate) mod mock;
 pub(crate) mod peek;
 pub(crate) mod pool;

@@ -21,7 +21,7 @@ pub(crate) struct Translator {
 enum Upstream {
     OpenAi,
     Responses,
-    Anthropic,
+    Anthropic(anthropic::Host),
     Gemini,
     Ollama,
 }
@@ -39,7 +39,12 @@ impl Translator {
 
     /// Returns the translator of a deployment that speaks Anthropic's Messages.
     pub(crate) const fn anthropic(limits: Limits) -> Self {
-        Self { upstream: Upstream::Anthropic, limits }
+        Self { upstream: Upstream::Anthropic(anthropic::Host::Own), limits }
+    }
+
+    /// Returns the translator of a deployment that speaks Anthropic's Messages at Vertex AI.
+    pub(crate) const fn anthropic_at_vertex(limits: Limits) -> Self {
+        Self { upstream: Upstream::Anthropic(anthropic::Host::Vertex), limits }
     }
 
     /// Returns the translator of a deployment that speaks Google's `generateContent`.
@@ -81,8 +86,8 @@ impl Translator {
                 let sent = openai_responses::write(conversation, limits)?;
                 (sent, Reader::Responses(openai_responses::Reader::default()))
             }
-            Upstream::Anthropic => {
-                let (sent, hints) = anthropic::write(conversation, limits)?;
+            Upstream::Anthropic(host) => {
+                let (sent, hints) = anthropic::write(conversation, limits, host)?;
                 (sent, Reader::Anthropic(anthropic::Reader::new(hints)))
             }
             Upstream::Gemini => {

@@ -15,15 +15,18 @@
 mod anthropic;
 mod azure;
 mod gemini;
+mod google_token;
 mod huggingface;
 mod ollama;
 mod openai;
 mod stored;
+mod vertex;
 
 use std::{fmt, sync::Arc};
 
 pub(crate) use anthropic::add_betas;
 pub(crate) use gemini::use_bearer;
+pub(crate) use google_token::{AccessToken, read_token, token_request};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version,
     header::{self, InvalidHeaderValue},
@@ -33,7 +36,9 @@ use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{Deployment, ModelMode, ParameterRules, Pattern, Provider, Target, Vendor, is_framing},
+    config::{
+        Deployment, ModelMode, ParameterRules, Pattern, Provider, Publisher, Target, Vendor, is_framing,
+    },
     dialect::ClientDialect,
     operation::Operations,
     request::{self, Operation, ParsedRequest, SplicedBody},
@@ -117,7 +122,7 @@ impl Encoder {
     /// Leaves out the signatures in ids of tool calls, if they are of a configuration with Gemini's deployments and this is
     /// not one of them.
     pub(crate) fn beside_gemini(mut self, deployment: &Deployment, has_gemini: bool) -> Self {
-        self.leaves_out_signatures = has_gemini && deployment.target.vendor.provider != Provider::Gemini;
+        self.leaves_out_signatures = has_gemini && !deployment.target.vendor.provider.is_gemini();
         self
     }
 
@@ -343,7 +348,7 @@ pub(crate) fn has_completions(deployment: &Deployment) -> bool {
     let target = &deployment.target;
     let is_openais_own = || target.vendor.prefix == "openai" && is_vendors_server(target);
     match (target.vendor.provider, deployment.info.facts.mode) {
-        (Provider::Anthropic(_) | Provider::Gemini, _) => false,
+        (Provider::Anthropic(_) | Provider::Gemini | Provider::Vertex(_), _) => false,
         _ if target.responses || target.vendor.embeddings_only => false,
         (_, Some(ModelMode::Completion)) => true,
         (_, Some(ModelMode::Chat)) if is_openais_own() => false,
@@ -365,7 +370,11 @@ fn is_vendors_server(target: &Target) -> bool {
 
 /// Returns true if the dialect of a deployment is not OpenAI's.
 pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
-    matches!(deployment.target.vendor.provider, Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama)
+    match deployment.target.vendor.provider {
+        Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
+        Provider::Vertex(publisher) => !matches!(publisher, Publisher::Open),
+        _ => false,
+    }
 }
 
 /// Returns true if the usage of a deployment's streams is requested where the client did not request it. A translated
@@ -386,7 +395,8 @@ pub(crate) fn supports_include_usage(target: &Target) -> bool {
             | Provider::Versioned
             | Provider::Below(_)
             | Provider::AzureAi
-            | Provider::HuggingFace => true,
+            | Provider::HuggingFace
+            | Provider::Vertex(_) => true,
             Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
             Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
         }
@@ -401,9 +411,10 @@ pub(crate) fn operations(deployment: &Deployment) -> Operations {
     if embeddings_only {
         return Operations::of(|operation| operation == Operation::Embeddings);
     }
-    let is_openais = !is_translated(deployment);
+    let is_vertex = matches!(provider, Provider::Vertex(_));
+    let is_openais = !is_translated(deployment) && !is_vertex;
     Operations::of(|operation| match operation {
-        Operation::Embeddings => !matches!(provider, Provider::Anthropic(_)),
+        Operation::Embeddings => !is_vertex && !matches!(provider, Provider::Anthropic(_)),
         Operation::Moderations => is_openais && provider != Provider::Azure,
         // A server of text embeddings at Hugging Face has a form of its own.
         Operation::Rerank => is_openais && !matches!(provider, Provider::Azure | Provider::HuggingFace),
@@ -424,6 +435,7 @@ fn model(target: &Target) -> Arc<str> {
         | Provider::AzureAi
         | Provider::Anthropic(_)
         | Provider::Gemini
+        | Provider::Vertex(_)
         | Provider::Ollama => target.model.clone(),
         Provider::HuggingFace => huggingface::model(target),
     }
@@ -456,6 +468,7 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
         Provider::Azure => azure::path(base, operation, &target.model, target.api_version.as_deref()),
         Provider::Anthropic(root) => anthropic::path(root, base, operation),
         Provider::Gemini => gemini::path(base, operation),
+        Provider::Vertex(publisher) => vertex::path(base, publisher, &target.model),
         Provider::Ollama => ollama::path(base, operation),
     };
     let mut parts = target.base.clone().into_parts();
@@ -484,6 +497,7 @@ fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
             | Provider::Versioned
             | Provider::Below(_)
             | Provider::HuggingFace
+            | Provider::Vertex(_)
             | Provider::Ollama => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::AzureAi if !is_foundry(&target.base) => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::Azure | Provider::AzureAi => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),

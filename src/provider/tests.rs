@@ -19,6 +19,7 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
         Provider::HuggingFace => "huggingface",
         Provider::Anthropic(_) => "anthropic",
         Provider::Gemini => "gemini",
+        Provider::Vertex(_) => "vertex_ai",
         Provider::Ollama => "ollama",
     };
     Target {
@@ -26,6 +27,7 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
         model: model.into(),
         base: base.parse().expect("a URL"),
         key: Some(SECRET.into()),
+        google: None,
         api_version: None,
         organization: None,
         headers: Vec::new(),

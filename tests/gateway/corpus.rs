@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::{Value, json};
-use tollgate::config::{Config, Provider, VENDORS, Vendor};
+use tollgate::config::{Config, Provider, Publisher, VENDORS, Vendor};
 
 use crate::support::{
     answers,
@@ -23,6 +23,9 @@ const FILES: [(&str, &str); 6] = [
     ("team", include_str!("../data/configurations/team.yaml")),
     ("everything", include_str!("../data/configurations/everything.yaml")),
 ];
+
+/// The path of the endpoint of access tokens in the files.
+const TOKEN: &str = "/token";
 
 fn read(name: &str, text: &str) -> Config {
     let (config, _) = Config::from_yaml(text, name, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
@@ -53,6 +56,9 @@ fn speaks(route: &str) -> Reply {
     if route.contains("/api/chat") {
         return Reply::json(200, &json!({"model": "m", "message": {"content": "hello"}, "done": true}));
     }
+    if route == TOKEN {
+        return Reply::json(200, &json!({"access_token": "t", "expires_in": 3600}));
+    }
     if route.contains("/embeddings") {
         return answers::embedding();
     }
@@ -64,7 +70,7 @@ const fn route(vendor: &Vendor) -> &'static str {
     match vendor.provider {
         _ if vendor.embeddings_only => "/embeddings",
         Provider::Anthropic(_) => "/v1/messages",
-        Provider::Gemini => ":generateContent",
+        Provider::Gemini | Provider::Vertex(Publisher::Google) => ":generateContent",
         Provider::Ollama => "/api/chat",
         _ => "/chat/completions",
     }
@@ -138,13 +144,17 @@ async fn every_configuration_serves_each_of_its_groups() {
             let answer = gateway.client.send(request(Method::POST, path, body, &key)).await;
             assert_eq!(answer.status, 200, "{name}: {model}: {}", answer.text());
             assert!(!has_chats || answer.said() == "hello", "{name}: {model}");
-            let call = upstream.call(n + 1).await;
+            let calls = upstream.calls();
+            let call = calls.iter().filter(|call| call.target != TOKEN).nth(n).unwrap();
             let route = route(target.vendor);
             assert!(call.target.contains(route), "{name}: {model}: {}", call.target);
             let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
             let sent = names.iter().find_map(|name| call.header(name));
-            assert_eq!(sent.is_some(), target.key.is_some(), "{name}: {model}");
+            let has_key = target.key.is_some() || target.google.is_some();
+            assert_eq!(sent.is_some(), has_key, "{name}: {model}");
         }
-        assert_eq!(upstream.count(), config.groups.len(), "{name}");
+        let calls = upstream.calls();
+        let chats = calls.iter().filter(|call| call.target != TOKEN).count();
+        assert_eq!(chats, config.groups.len(), "{name}");
     }
 }

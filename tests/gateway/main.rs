@@ -54,5 +54,6 @@ mod tls;
 mod traces;
 mod truth;
 mod unsafe_keys;
+mod vertex;
 mod voyage;
 mod watched;

@@ -56,7 +56,13 @@ pub(super) const PARAMS: &[&str] = &[
     "tags",
     "ssl_verify",
     "stream",
+    "vertex_credentials",
+    "vertex_location",
+    "vertex_project",
 ];
+
+/// The settings in `litellm_params` of Vertex AI alone.
+pub(super) const VERTEX: [&str; 3] = ["vertex_credentials", "vertex_location", "vertex_project"];
 
 /// The settings in `model_info`. Any other key there is information without effect.
 pub(super) const INFO: &[&str] = &[
@@ -120,6 +126,8 @@ pub(super) const SETTINGS: &[&str] = &[
     "redis_password",
     "redis_db",
     "cache_params",
+    "vertex_location",
+    "vertex_project",
 ];
 
 /// The settings in `general_settings`.

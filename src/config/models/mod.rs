@@ -149,7 +149,11 @@ impl ModelFacts {
     /// plain name if the table has it for this vendor.
     #[must_use]
     pub fn find(prefix: &str, model: &str) -> Option<Self> {
-        let own = || row(model).filter(|row| row.provider() == prefix);
+        // Models of several publishers at one vendor have the publisher behind its name: `vertex_ai-language-models`.
+        let is_own = |name: &str| {
+            name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let own = || row(model).filter(|row| is_own(row.provider()));
         row(&format!("{prefix}/{model}")).or_else(own).map(Row::facts)
     }
 

@@ -21,6 +21,7 @@ pub(super) struct DeploymentDefaults<'r> {
     accounting: Option<TokenAccounting>,
     http2: bool,
     tls: TlsDefaults,
+    pub(super) vertex: target::VertexDefaults,
     stream_usage: Option<bool>,
     parallel: Option<u32>,
     models: &'r ModelTable,
@@ -35,6 +36,7 @@ impl<'r> DeploymentDefaults<'r> {
             accounting: raw.read("token_accounting", sink, accounting),
             http2: raw.read("http2", sink, read::boolean).unwrap_or_default(),
             tls: TlsDefaults::read(raw, sink),
+            vertex: target::VertexDefaults::read(raw, sink),
             stream_usage: raw.read("stream_usage", sink, read::boolean),
             parallel: raw
                 .read("default_max_parallel_requests", sink, |node, sink| read::whole(node, 1, sink)),

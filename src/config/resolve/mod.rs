@@ -26,7 +26,7 @@ use std::{
 };
 
 use super::{
-    Alias, ClientKey, Config, Group, IdKey, LeftOut, Provider, Unserved,
+    Alias, ClientKey, Config, Group, IdKey, LeftOut, Unserved,
     error::DiagnosticSink,
     keys,
     raw::{MASTER_KEY, ModelEntry, RawConfig},
@@ -57,10 +57,8 @@ pub(super) fn resolve(mut raw: RawConfig<'_>, sink: &mut DiagnosticSink<'_>) -> 
     let is_metered = |key: &ClientKey| key.tpm_limit.is_some() || key.budget.is_some();
     settings.budget = budgets::of_gateway(&raw, sink);
     settings.needs_usage = settings.response_cost || settings.budget.is_some() || keys.iter().any(is_metered);
-    settings.has_gemini = groups
-        .iter()
-        .flat_map(|group| &group.deployments)
-        .any(|d| d.target.vendor.provider == Provider::Gemini);
+    settings.has_gemini =
+        groups.iter().flat_map(|group| &group.deployments).any(|d| d.target.vendor.provider.is_gemini());
     settings.replicas = replicas::resolve(&raw, sink);
     settings::accept_unsafe(&raw, sink);
     Config {

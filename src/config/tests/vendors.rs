@@ -27,7 +27,7 @@ fn key(target: &Target) -> Option<&str> {
 fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables() {
     for vendor in VENDORS {
         let base = match vendor.base {
-            BaseUrl::Public(_) => String::new(),
+            BaseUrl::Public(_) | BaseUrl::Vertex => String::new(),
             BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } => {
                 ", api_base: https://own.example/v1".to_owned()
             }
@@ -62,7 +62,8 @@ fn vendor_prefixes_are_unique_and_public_base_urls_are_complete() {
             let local = base.starts_with("http://localhost:") || base.starts_with("http://127.0.0.1:");
             assert!((local || base.starts_with("https://")) && !base.ends_with('/'), "{base}");
         }
-        assert!(!vendor.base_variables.is_empty() && !vendor.key_variables.is_empty());
+        let has_none = vendor.base_variables.is_empty() || vendor.key_variables.is_empty();
+        assert_eq!(has_none, vendor.base == BaseUrl::Vertex, "{}", vendor.prefix);
     }
 }
 
@@ -322,7 +323,7 @@ fn the_account_of_a_vendor_comes_from_its_variable() {
 fn a_provider_of_litellm_that_is_not_served_has_the_reason() {
     for (model, reason) in [
         ("bedrock/anthropic.claude-v2", "its requests must be signed for AWS"),
-        ("vertex_ai/gemini-pro", "a Google service account"),
+        ("gdc/m", "a signed token"),
         ("github_copilot/gpt-4o", "a login by a device code"),
         ("snowflake/m", "a signed token"),
         ("sagemaker/m", "signed for AWS"),
@@ -344,4 +345,136 @@ fn the_vendors_without_text_completions_are_those_of_the_document() {
         .filter(|vendor| !vendor.completions && !vendor.embeddings_only)
         .map(|vendor| vendor.prefix);
     assert_eq!(lacking.collect::<BTreeSet<_>>(), named);
+}
+
+const GOOGLE_KEY: &str = include_str!("../../../tests/data/google_key.pem");
+
+/// Returns the JSON of a service account.
+fn account(kind: &str) -> String {
+    serde_json::json!({"type": kind, "project_id": "p-1", "private_key": GOOGLE_KEY, "client_email": "me@p"})
+        .to_string()
+}
+
+#[test]
+fn vertex_is_called_in_its_location_by_the_publisher_of_the_model() {
+    let root = "https://us-central1-aiplatform.googleapis.com/v1/projects/p-1/locations/us-central1";
+    for (name, path, model) in [
+        ("gemini-2.5-pro", "publishers/google/models", "gemini-2.5-pro"),
+        ("gemini/gemini-x", "publishers/google/models", "gemini-x"),
+        ("4965075652664360960", "endpoints", "4965075652664360960"),
+        ("gemini/4965075652664360960", "endpoints", "4965075652664360960"),
+        ("claude-sonnet-4-5@20250929", "publishers/anthropic/models", "claude-sonnet-4-5@20250929"),
+        ("meta/llama-3.3", "endpoints/openapi/chat/completions", "meta/llama-3.3"),
+        ("openai/gpt-oss-20b-maas", "endpoints/openapi/chat/completions", "openai/gpt-oss-20b-maas"),
+        ("openapi/google/gemini-x", "endpoints/openapi/chat/completions", "google/gemini-x"),
+    ] {
+        for prefix in ["vertex_ai", "vertex_ai_beta"] {
+            let env = [("VERTEXAI_CREDENTIALS", &*account("service_account"))];
+            let (target, chat, warnings) = target(&format!("model: {prefix}/{name}"), &env);
+            assert_eq!((chat, &*target.model), (format!("{root}/{path}"), model), "{name}");
+            assert_eq!((target.vendor.prefix, target.google.is_some(), &*warnings), ("vertex_ai", true, ""));
+        }
+    }
+}
+
+#[test]
+fn the_project_and_the_location_of_vertex_have_an_order() {
+    let json = account("service_account");
+    let all = [
+        ("VERTEXAI_CREDENTIALS", &*json),
+        ("VERTEXAI_PROJECT", "env"),
+        ("VERTEXAI_LOCATION", "global"),
+        ("VERTEX_LOCATION", "eu"),
+    ];
+    let model = "model: vertex_ai/gemini-x";
+    let base = |params: &str, env: &[(&str, &str)]| target(params, env).0.base.to_string();
+    let written = format!("{model}, vertex_project: mine, vertex_location: us");
+    assert_eq!(
+        base(&written, &all),
+        "https://aiplatform.us.rep.googleapis.com/v1/projects/mine/locations/us"
+    );
+    assert_eq!(base(model, &all), "https://aiplatform.googleapis.com/v1/projects/env/locations/global");
+    let older = [all[0], all[3]];
+    assert_eq!(base(model, &older), "https://aiplatform.eu.rep.googleapis.com/v1/projects/p-1/locations/eu");
+    let text = format!(
+        "model_list: [{{model_name: g, litellm_params: {{{model}}}}}]\nlitellm_settings: {{vertex_project: s, vertex_location: us-east5}}"
+    );
+    let (config, warnings) = read_with(&text, &all).unwrap_or_else(|errors| panic!("{errors}"));
+    let of_settings = config.groups[0].deployments[0].target.base.to_string();
+    assert_eq!(of_settings, "https://us-east5-aiplatform.googleapis.com/v1/projects/s/locations/us-east5");
+    assert!(warnings.is_empty(), "{warnings}");
+}
+
+#[test]
+fn the_credential_of_vertex_may_be_a_map_a_text_a_variable_or_a_header() {
+    let json = account("service_account");
+    for params in [
+        format!("vertex_credentials: {json}"),
+        format!("vertex_credentials: '{json}'"),
+        "vertex_credentials: os.environ/ACCOUNT".to_owned(),
+    ] {
+        let (target, _, warnings) =
+            target(&format!("model: vertex_ai/gemini-x, {params}"), &[("ACCOUNT", &json)]);
+        assert_eq!((target.google.is_some(), &*warnings), (true, ""), "{params}");
+    }
+    let own = "model: vertex_ai/gemini-x, vertex_project: p, headers: {Authorization: Bearer t}";
+    assert!(target(own, &[]).0.google.is_none());
+    let (run, _, _) = target("model: vertex_ai/gemini-x, vertex_project: p", &[("K_SERVICE", "gateway")]);
+    let uri = run.google.map(|google| google.token_uri.to_string()).unwrap_or_default();
+    assert!(uri.starts_with("http://metadata.google.internal/"), "{uri}");
+}
+
+#[test]
+fn a_deployment_of_vertex_that_cannot_be_called_is_left_out_with_the_reason() {
+    let (json, other) = (account("service_account"), account("external_account"));
+    let without_project = json.replace("project_id", "no_project");
+    for (params, reason) in [
+        ("model: vertex_ai/gemini-x".to_owned(), "set `VERTEXAI_CREDENTIALS`"),
+        (
+            "model: vertex_ai/gemini-x, vertex_credentials: /nowhere".to_owned(),
+            "the file of `vertex_credentials` cannot be read",
+        ),
+        (format!("model: vertex_ai/gemini-x, vertex_credentials: '{other}'"), "`authorized_user` are"),
+        (
+            format!("model: vertex_ai/gemini-x, vertex_credentials: '{without_project}'"),
+            "no valid `vertex_project`",
+        ),
+        (
+            format!(
+                "model: vertex_ai/gemini-x, vertex_credentials: '{json}', vertex_location: evil.example/x"
+            ),
+            "a location of Google Cloud",
+        ),
+        (
+            format!("model: vertex_ai/gemini-x, vertex_credentials: '{json}', vertex_project: a/b"),
+            "the id of a project",
+        ),
+        (
+            format!("model: vertex_ai/text-embedding-005, vertex_credentials: '{json}'"),
+            "embeddings have an API of their own",
+        ),
+        (format!("model: vertex_ai/mistral-large, vertex_credentials: '{json}'"), "it is none of Gemini's"),
+        (
+            format!("model: vertex_ai/mistralai/mistral-large, vertex_credentials: '{json}'"),
+            "an API of its own",
+        ),
+        (format!("model: vertex_ai/openai/4965, vertex_credentials: '{json}'"), "an endpoint of one's own"),
+    ] {
+        let errors =
+            errors_of(&format!("model_list: [{{model_name: g, litellm_params: {{{params}}}}}]"), &[])
+                .to_string();
+        assert!(errors.contains(reason), "{params}: {errors}");
+        assert!(!errors.contains(&GOOGLE_KEY[30..60]), "{errors}");
+    }
+}
+
+#[test]
+fn the_settings_of_vertex_are_not_used_by_another_provider() {
+    let (_, _, warnings) =
+        target("model: openai/m, api_key: k, vertex_location: eu, vertex_credentials: secret-x", &[]);
+    assert!(
+        warnings.contains("`vertex_location` is not used")
+            && warnings.contains("`vertex_credentials` is not used")
+    );
+    assert!(!warnings.contains("secret-x"), "{warnings}");
 }

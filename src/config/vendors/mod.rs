@@ -9,7 +9,7 @@ mod shared;
 mod table;
 mod unserved;
 
-pub(super) use shared::AZURE_CLAUDE;
+pub(super) use shared::{AZURE_CLAUDE, VERTEX_CLAUDE, VERTEX_OPEN};
 pub use table::VENDORS;
 pub(super) use unserved::reason_unserved;
 
@@ -68,6 +68,8 @@ pub enum BaseUrl {
         /// The part after the account.
         after: &'static str,
     },
+    /// A public URL that contains the location and the project, which `vertex_location` and `vertex_project` set.
+    Vertex,
 }
 
 /// Returns a vendor with a public URL and OpenAI's dialect.
@@ -186,5 +188,7 @@ const FAMILIES: &[(&str, &str)] = &[
 /// Returns the vendor with this prefix.
 #[must_use]
 pub fn vendor(prefix: &str) -> Option<&'static Vendor> {
+    // LiteLLM's older name.
+    let prefix = if prefix == "vertex_ai_beta" { "vertex_ai" } else { prefix };
     VENDORS.iter().find(|vendor| vendor.prefix == prefix)
 }

@@ -5,7 +5,7 @@ use super::{
     parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
 };
-use crate::config::Provider;
+use crate::config::{BaseUrl, Provider, Publisher};
 
 /// OpenAI.
 pub(super) const OPENAI: Vendor = public(
@@ -60,3 +60,16 @@ pub(super) const AI21: Vendor =
         .without_completions()
         .renaming(OLDER_LIMIT)
         .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, PENALTIES, &["parallel_tool_calls", "top_p"]]);
+
+/// Google's models at Vertex AI. The translation decides about the parameters.
+pub(super) const VERTEX: Vendor = Vendor { base: BaseUrl::Vertex, ..public(("vertex_ai", ""), &[], &[]) }
+    .without_completions()
+    .speaking(Provider::Vertex(Publisher::Google));
+
+/// Anthropic's models at Vertex AI.
+pub(in crate::config) static VERTEX_CLAUDE: Vendor =
+    Vendor { provider: Provider::Vertex(Publisher::Anthropic), ..VERTEX };
+
+/// Open models at Vertex AI.
+pub(in crate::config) static VERTEX_OPEN: Vendor =
+    Vendor { provider: Provider::Vertex(Publisher::Open), ..VERTEX };

@@ -10,7 +10,7 @@ use super::{
     Vendor, account,
     parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, MISTRAL, NEWER, NEWER_LIMIT, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
-    shared::{AI21, AZURE, AZURE_AI, COHERE, OLLAMA, OPENAI},
+    shared::{AI21, AZURE, AZURE_AI, COHERE, OLLAMA, OPENAI, VERTEX},
 };
 use crate::config::Provider;
 
@@ -494,6 +494,7 @@ pub static VENDORS: &[Vendor] = &[
         &["VERCEL_AI_GATEWAY_API_BASE"],
         &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"],
     ),
+    VERTEX,
     public(
         ("volcengine", "https://ark.cn-beijing.volces.com/api/v3"),
         &["VOLCENGINE_API_BASE"],

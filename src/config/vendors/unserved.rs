@@ -18,9 +18,8 @@ const UNSERVED: &[(&str, &[&str])] = &[
             "aws_textract",
         ],
     ),
-    ("it needs the login of a Google service account", &["vertex_ai", "vertex_ai_beta", "gdc"]),
+    ("it needs a signed token", &["gdc", "snowflake", "oci"]),
     ("it needs a login by a device code", &["github_copilot", "chatgpt", "microsoft_365_copilot"]),
-    ("it needs a signed token", &["snowflake", "oci"]),
     ("it needs a token from a login", &["watsonx", "watsonx_text", "sap", "gigachat"]),
     (
         "its API is not OpenAI's",

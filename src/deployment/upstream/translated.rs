@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use super::{Upstream, UpstreamCall, UpstreamFuture, refusal};
 use crate::{
     body::UpstreamBody,
-    config::{Deployment, ParameterRules, Provider, Settings},
+    config::{Deployment, ParameterRules, Provider, Publisher, Settings},
     dialect::{ClientDialect, Limits, Refusal, Translation, Translator},
     operation::Operations,
     provider,
@@ -59,7 +59,8 @@ impl DialectUpstreams {
         };
         let translator = match provider {
             Provider::Anthropic(_) if !is_own => Translator::anthropic(limits),
-            Provider::Gemini if !is_own => Translator::gemini(limits),
+            Provider::Gemini | Provider::Vertex(Publisher::Google) if !is_own => Translator::gemini(limits),
+            Provider::Vertex(Publisher::Anthropic) if !is_own => Translator::anthropic_at_vertex(limits),
             Provider::Ollama if !is_own => Translator::ollama(limits),
             _ if bridges => Translator::responses(limits),
             _ => Translator::openai(limits),

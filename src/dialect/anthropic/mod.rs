@@ -14,4 +14,4 @@ mod thinking;
 mod tools;
 
 pub(super) use events::Reader;
-pub(super) use request::write;
+pub(super) use request::{Host, write};

@@ -19,6 +19,26 @@ use crate::dialect::{
     sent::{Limits, Sent},
 };
 
+/// The server of the API.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dialect) enum Host {
+    /// Anthropic's own, or one with the same route.
+    Own,
+    /// Vertex AI, which has the model in the path and the version in the body.
+    Vertex,
+}
+
+impl Host {
+    /// Returns the method in the path.
+    fn method(self, conversation: &Conversation<'_>) -> Option<(String, &'static str)> {
+        match self {
+            Self::Own => None,
+            Self::Vertex if conversation.stream => Some((conversation.model.to_string(), "streamRawPredict")),
+            Self::Vertex => Some((conversation.model.to_string(), "rawPredict")),
+        }
+    }
+}
+
 /// Writes a request. Returns the hints that its response must be read with.
 ///
 /// # Errors
@@ -26,6 +46,7 @@ use crate::dialect::{
 pub(in crate::dialect) fn write(
     conversation: &Conversation<'_>,
     limits: Limits,
+    host: Host,
 ) -> Result<(Sent, Hints), Refusal> {
     let generation = Generation::of(&conversation.model);
     let mut names = Names::default();
@@ -49,6 +70,7 @@ pub(in crate::dialect) fn write(
         top_p: sampling("top_p", conversation.top_p, (limits.drop, generation))?,
         stop: stop(conversation, limits.drop),
         effort: conversation.effort.and_then(|effort| thinking::effort(effort, generation)),
+        host,
         conversation,
         thinking,
         format,
@@ -56,11 +78,15 @@ pub(in crate::dialect) fn write(
     };
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
     let betas = betas(conversation);
-    Ok((Sent { body, betas, method: None }, Hints { names, json_tool: request.format.is_tool() }))
+    Ok((
+        Sent { body, betas, method: host.method(conversation) },
+        Hints { names, json_tool: request.format.is_tool() },
+    ))
 }
 
 /// A request as it is written.
 struct Request<'a> {
+    host: Host,
     conversation: &'a Conversation<'a>,
     max_tokens: u64,
     system: Vec<Block<'a>>,
@@ -80,7 +106,10 @@ struct Request<'a> {
 impl Serialize for Request<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", &self.conversation.model)?;
+        match self.host {
+            Host::Own => map.serialize_entry("model", &self.conversation.model)?,
+            Host::Vertex => map.serialize_entry("anthropic_version", "vertex-2023-10-16")?,
+        }
         map.serialize_entry("max_tokens", &self.max_tokens)?;
         entry(&mut map, "stream", self.conversation.stream.then_some(true))?;
         entry(&mut map, "system", self.system())?;

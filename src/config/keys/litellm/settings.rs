@@ -38,7 +38,7 @@ pub(super) static INFO: [(&str, Grade); 7] = [
 ];
 
 /// The keys of `litellm_settings`, `router_settings` and `general_settings`, in alphabetical order.
-pub(super) static SETTINGS: [(&str, Grade); 435] = [
+pub(super) static SETTINGS: [(&str, Grade); 433] = [
     ("add_function_to_prompt", Lost),
     ("add_user_information_to_llm_headers", Lost),
     ("admin_only_routes", Unsafe),
@@ -470,8 +470,6 @@ pub(super) static SETTINGS: [(&str, Grade); 435] = [
     ("vector_store_registry", Lost),
     ("vector_store_search_failure_mode", Harmless),
     ("vertex_ai_pass_through_drop_anthropic_betas", Harmless),
-    ("vertex_ai_safety_settings", Harmless),
-    ("vertex_location", Harmless),
-    ("vertex_project", Harmless),
+    ("vertex_ai_safety_settings", Lost),
     ("zerobus_params", Harmless),
 ];

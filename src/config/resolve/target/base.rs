@@ -34,9 +34,11 @@ pub(super) fn resolve(
     }
     match vendor.base {
         BaseUrl::Public(base) => Some(Uri::from_static(base)),
-        BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } if mock => {
+        BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } | BaseUrl::Vertex if mock => {
             Some(Uri::from_static("http://localhost"))
         }
+        // Resolved with the location.
+        BaseUrl::Vertex => None,
         BaseUrl::Account { before, variable, after } => match env.get(variable) {
             Some(account) => {
                 let text = format!("{before}{account}{after}");
@@ -57,7 +59,7 @@ pub(super) fn resolve(
     }
 }
 
-fn parse(text: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) -> Option<Uri> {
+pub(super) fn parse(text: &str, at: &Location, what: &str, sink: &mut DiagnosticSink<'_>) -> Option<Uri> {
     if let Some(name) = raw::shell_variable(text) {
         sink.error(at, format!("{what} is not a valid URL: `${{{name}}}` is not expanded"))
             .help(format!("write `os.environ/{name}` as the whole value"));

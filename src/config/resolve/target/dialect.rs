@@ -8,7 +8,7 @@ use crate::config::{
     BaseUrl, Provider, VENDORS, Vendor,
     error::DiagnosticSink,
     keys, read, vendor,
-    vendors::{AZURE_CLAUDE, reason_unserved, vendor_of_bare},
+    vendors::{AZURE_CLAUDE, VERTEX_CLAUDE, VERTEX_OPEN, reason_unserved, vendor_of_bare},
     yaml::{Node, Value},
 };
 
@@ -90,8 +90,11 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
     let (name, responses) = without_hint(vendor, name);
-    let is_claude = vendor.provider == Provider::AzureAi && name.starts_with("claude");
-    let vendor = if is_claude { &AZURE_CLAUDE } else { vendor };
+    let (vendor, name) = match vendor.provider {
+        Provider::AzureAi if name.starts_with("claude") => (&AZURE_CLAUDE, name),
+        Provider::Vertex(_) => published((vendor, name), at, sink)?,
+        _ => (vendor, name),
+    };
     if !vendor.lost.is_empty() {
         let message =
             format!("`{}` is called through its OpenAI-compatible API: {}", vendor.prefix, vendor.lost);
@@ -100,6 +103,32 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
     Some(Dialect { vendor, model: format!("{prefix}{name}").into(), responses })
+}
+
+/// Returns the vendor of a model at Vertex AI by its publisher, and the name of the model there.
+fn published<'n>(
+    (google, name): (&'static Vendor, &'n str),
+    at: &Node,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<(&'static Vendor, &'n str)> {
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let (publisher, rest) = name.split_once('/').unwrap_or(("", name));
+    let reason = match publisher {
+        "" if name.starts_with("gemini-embedding") => "its embeddings have an API of their own",
+        "" if name.starts_with("gemini") || is_number(name) => return Some((google, name)),
+        "" if name.starts_with("claude") => return Some((&VERTEX_CLAUDE, name)),
+        "" if name.contains("embedding") => "its embeddings have an API of their own",
+        "" => "it is none of Gemini's, none of Claude's, and has no publisher before it",
+        "gemini" => return Some((google, rest)),
+        "openapi" => return Some((&VERTEX_OPEN, rest)),
+        "mistralai" => "the publisher has an API of its own",
+        "openai" if is_number(rest) => "an endpoint of one's own is not called in OpenAI's dialect",
+        _ => return Some((&VERTEX_OPEN, name)),
+    };
+    sink.error(&at.at, format!("the model is not served at Vertex AI: {reason}")).help(
+        "such as `vertex_ai/gemini-2.5-pro`, `vertex_ai/claude-sonnet-4-5` or `vertex_ai/meta/llama-3.3-70b-instruct-maas`",
+    );
+    None
 }
 
 /// LiteLLM's hints between a provider and a name. They choose the class that translates parameters, or the operation that

@@ -1,6 +1,6 @@
 //! Resolves the target of a deployment: vendor, URL, credential, headers.
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::deployment::DeploymentDefaults;
@@ -16,8 +16,10 @@ use crate::config::{
 mod api_version;
 mod base;
 mod dialect;
+mod vertex;
 
 use dialect::Dialect;
+pub(super) use vertex::VertexDefaults;
 
 /// Resolves the target. Returns none if a part of it is invalid; the errors are in the sink.
 pub(super) fn resolve(
@@ -32,18 +34,24 @@ pub(super) fn resolve(
     let mut headers = headers(entry, sink);
     let organization = param("organization").and_then(|node| organization(node, sink));
     let (dialect, at) = (dialect?, &param("model")?.at);
-    let base = base::resolve(entry, &dialect, (mock, env), sink);
+    let is_vertex = matches!(dialect.vendor.provider, Provider::Vertex(_));
+    let (base, google) = if is_vertex && !mock {
+        vertex::resolve(entry, &headers, (&common.vertex, env), sink).unzip()
+    } else {
+        warn_unused(entry, is_vertex, sink);
+        (base::resolve(entry, &dialect, (mock, env), sink), None)
+    };
+    let google = google.flatten();
     // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
         || matches!(dialect.vendor.base, BaseUrl::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
     let token = if mock { None } else { token(entry, &dialect, env, sink) };
-    let key = if mock || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
+    let key =
+        if mock || is_vertex || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
     let is_real = |key: &SecretString| !is_placeholder(key.expose_secret());
-    if (key.as_ref().is_some_and(is_real) || token.is_some()) && base::is_exposed(&base) {
-        let at = param("api_base").or(param("base_url")).map_or(at, |node| &node.at);
-        let host = base.host().unwrap_or_default();
-        sink.warning(at, format!("the key is sent to {host} over plain http")).help("write `https://`");
+    if key.as_ref().is_some_and(is_real) || token.is_some() || google.is_some() {
+        warn_exposed(entry, (&base, at), sink);
     }
     let Dialect { vendor, model, responses } = dialect;
     let responses = responses || states_responses(entry, vendor.provider);
@@ -63,6 +71,7 @@ pub(super) fn resolve(
         model,
         base,
         key,
+        google,
         api_version,
         organization,
         headers,
@@ -81,6 +90,24 @@ fn dialect_of(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) -> Option<Diale
     };
     let param = |name| entry.params.get(name);
     dialect::resolve(model, (param("custom_llm_provider"), param("api_base").or(param("base_url"))), sink)
+}
+
+/// Warns of a key that crosses a public network unencrypted.
+fn warn_exposed(entry: &ModelEntry, (base, at): (&Uri, &Location), sink: &mut DiagnosticSink<'_>) {
+    if base::is_exposed(base) {
+        let at = entry.params.get("api_base").or(entry.params.get("base_url")).map_or(at, |node| &node.at);
+        let host = base.host().unwrap_or_default();
+        sink.warning(at, format!("the key is sent to {host} over plain http")).help("write `https://`");
+    }
+}
+
+/// Warns of settings of Vertex AI at a deployment of another provider.
+fn warn_unused(entry: &ModelEntry, is_vertex: bool, sink: &mut DiagnosticSink<'_>) {
+    let names = keys::VERTEX.iter().filter(|_| !is_vertex);
+    for (key, _) in names.filter_map(|name| entry.params.entry(name)).filter(|(_, node)| !node.is_null()) {
+        let name = key.at.last();
+        sink.harmless(&key.at, format!("`{name}` is not used: only `vertex_ai/` deployments have it"));
+    }
 }
 
 /// Returns true if the `mode` of a deployment states that its server has OpenAI's Responses.
