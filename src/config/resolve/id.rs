@@ -33,8 +33,16 @@ pub(super) fn assign(entries: &mut [ModelEntry], sink: &mut DiagnosticSink<'_>) 
 }
 
 /// The parameters that distinguish the upstreams of limits: those of the address and the account, without secrets.
-const ADDRESS: [&str; 6] =
-    ["model", "custom_llm_provider", "api_base", "base_url", "api_version", "organization"];
+const ADDRESS: [&str; 8] = [
+    "model",
+    "custom_llm_provider",
+    "api_base",
+    "base_url",
+    "api_version",
+    "organization",
+    "vertex_project",
+    "vertex_location",
+];
 
 /// Returns the key by which replicas share the limits of each entry: its configured id, or a hash of the parameters that
 /// distinguish its upstream. It does not change with a limit: while a new one is rolled out, old and new replicas would
