@@ -240,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn access_tokens_of_google_are_masked_with_all_their_parts() {
+        for (text, expected) in [
+            ("the token ya29.c.b0Aa-x_y is invalid", "the token ya29.[redacted].[redacted] is invalid"),
+            ("Bearer ya29.abc, then. More", "Bearer ya29.[redacted], then. More"),
+            ("ya29 is no token. It is a word", "ya29 is no token. It is a word"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
     fn errors_without_an_account_stay_as_they_are() {
         for text in [
             "",

@@ -26,6 +26,9 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// The lifetime of a signed text, in seconds: the longest that is accepted.
 const LIFETIME: u64 = 3600;
 
+/// The longest lifetime of a token that is believed, in seconds: a day. Google's last an hour, at most twelve.
+const LONGEST: u64 = 86_400;
+
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// The header without which the metadata server refuses a request.
 static METADATA_FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
@@ -137,7 +140,7 @@ pub(crate) fn read_token(body: &[u8]) -> Result<AccessToken, Option<String>> {
     };
     let mut bearer = openai::bearer(&token).map_err(|_| None)?;
     bearer.set_sensitive(true);
-    Ok(AccessToken { bearer, lifetime: Duration::from_secs(response.expires_in) })
+    Ok(AccessToken { bearer, lifetime: Duration::from_secs(response.expires_in.min(LONGEST)) })
 }
 
 #[cfg(test)]
@@ -207,6 +210,8 @@ mod tests {
             (&HeaderValue::from_static("Bearer ya29.x"), Duration::from_secs(3599))
         );
         assert!(token.bearer.is_sensitive());
+        let forever = format!(r#"{{"access_token": "x", "expires_in": {}}}"#, u64::MAX);
+        assert_eq!(read_token(forever.as_bytes()).unwrap().lifetime, Duration::from_secs(86_400));
         for (body, code) in [
             (
                 r#"{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}"#,

@@ -195,6 +195,15 @@ async fn a_failed_fetch_moves_the_request_to_another_deployment() {
 }
 
 #[tokio::test]
+async fn a_token_endpoint_that_refuses_connections_is_named() {
+    let (upstream, endpoint) = (Upstream::start().await, Upstream::refusing());
+    let gateway = start("vertex_ai/gemini-a", &upstream, &endpoint).await;
+    let message = "There is no access token for the upstream: the token endpoint cannot be reached: connection refused.";
+    assert_eq!(gateway.chat("m", json!({})).await.error(502)["message"], message);
+    assert_eq!(upstream.count(), 0);
+}
+
+#[tokio::test]
 async fn a_token_is_kept_over_a_reload() {
     let upstream = Upstream::of(|_| gemini::whole("hi")).await;
     let endpoint = Upstream::with([token("t")]).await;

@@ -95,6 +95,10 @@ fn the_key_of_shared_limits_does_not_change_with_a_limit_or_a_credential() {
     assert_eq!(key, one("model: openai/m, rpm: 12, tpm: 9, weight: 2, timeout: 1, api_key: b"));
     assert_ne!(key, one("model: openai/m, rpm: 6, api_base: 'http://h'"));
     assert_ne!(key, one("model: openai/other, rpm: 6"));
+    let vertex = |location: &str| {
+        one(&format!("model: vertex_ai/gemini-x, vertex_project: p, headers: {{Authorization: b}}{location}"))
+    };
+    assert_ne!(vertex(", vertex_location: eu"), vertex(", vertex_location: us"));
     let entry = "{model_name: g, litellm_params: {model: openai/m}}";
     assert_eq!(limit_keys(&format!("{entry}, {entry}"))[1], format!("{key}-2"));
     let with_id = "{model_name: g, litellm_params: {model: openai/m}, model_info: {id: mine}}";

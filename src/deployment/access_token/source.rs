@@ -138,11 +138,10 @@ impl TokenSource {
 
     /// Sends a request for a token; a second one if the connection had been idle and was closed.
     async fn request(&self) -> Result<AccessToken, TransportError> {
-        let response = match self.send(false).await {
-            Err(error) if error.stale => self.send(true).await,
-            result => result,
+        let (status, body) = match self.send(false).await {
+            Err(error) if error.stale => self.send(true).await?,
+            result => result?,
         };
-        let (status, body) = response.map_err(|error| failed(format_args!("{}", error.what)))?;
         read_token(&body).map_err(|code| {
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
             failed(format_args!("the token endpoint responded {}{code}", status.as_u16()))
@@ -155,7 +154,8 @@ impl TokenSource {
             .map_err(|_| failed(format_args!("the private key cannot sign")))?;
         // The client does not distinguish operations.
         let call = UpstreamCall { request, operation: Operation::Chat, stream: false, fresh };
-        let (head, body) = self.endpoint.call(call).await?.into_parts();
+        let response = self.endpoint.call(call).await.map_err(|error| unreachable(&error))?;
+        let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_RESPONSE).collect().await;
         let body = body.map_err(|_| failed(format_args!("the response of the token endpoint broke off")))?;
         Ok((head.status, body.to_bytes()))
@@ -179,4 +179,11 @@ impl State {
 fn failed(reason: std::fmt::Arguments<'_>) -> TransportError {
     let what = format!("There is no access token for the upstream: {reason}.").into();
     TransportError { sent: false, timed_out: false, evidence: true, stale: false, what }
+}
+
+/// Returns the error of a call of the endpoint, which the client words as that of an upstream.
+fn unreachable(error: &TransportError) -> TransportError {
+    const ENDPOINT: &str = "the token endpoint";
+    let what = error.what.replace("The upstream", ENDPOINT).replace("the upstream", ENDPOINT);
+    TransportError { stale: error.stale, ..failed(format_args!("{}", what.trim_end_matches('.'))) }
 }
