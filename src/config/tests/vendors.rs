@@ -419,9 +419,14 @@ fn the_credential_of_vertex_may_be_a_map_a_text_a_variable_or_a_header() {
     }
     let own = "model: vertex_ai/gemini-x, vertex_project: p, headers: {Authorization: Bearer t}";
     assert!(target(own, &[]).0.google.is_none());
-    let (run, _, _) = target("model: vertex_ai/gemini-x, vertex_project: p", &[("K_SERVICE", "gateway")]);
-    let uri = run.google.map(|google| google.token_uri.to_string()).unwrap_or_default();
-    assert!(uri.starts_with("http://metadata.google.internal/"), "{uri}");
+    for (variables, warning) in
+        [(&[("K_SERVICE", "gateway")][..], ""), (&[], "only machines of Google's have that server")]
+    {
+        let (machine, _, warnings) = target("model: vertex_ai/gemini-x, vertex_project: p", variables);
+        let uri = machine.google.map(|google| google.token_uri.to_string()).unwrap_or_default();
+        assert!(uri.starts_with("http://metadata.google.internal/"), "{uri}");
+        assert!(warnings.contains(warning) && warnings.is_empty() == warning.is_empty(), "{warnings}");
+    }
 }
 
 #[test]
@@ -429,7 +434,7 @@ fn a_deployment_of_vertex_that_cannot_be_called_is_left_out_with_the_reason() {
     let (json, other) = (account("service_account"), account("external_account"));
     let without_project = json.replace("project_id", "no_project");
     for (params, reason) in [
-        ("model: vertex_ai/gemini-x".to_owned(), "set `VERTEXAI_CREDENTIALS`"),
+        ("model: vertex_ai/gemini-x".to_owned(), "no valid `vertex_project`"),
         (
             "model: vertex_ai/gemini-x, vertex_credentials: /nowhere".to_owned(),
             "the file of `vertex_credentials` cannot be read",

@@ -20,8 +20,8 @@ const LOCATION: &str = "us-central1";
 /// The file of `gcloud auth application-default login`, below the home of the user.
 const LOGIN: &str = ".config/gcloud/application_default_credentials.json";
 
-const NO_CREDENTIAL: &str = "write `vertex_credentials: PATH`, the file of a service account, or set `VERTEXAI_CREDENTIALS` \
-     or `GOOGLE_APPLICATION_CREDENTIALS`; on a machine of Google's set `GCE_METADATA_HOST=metadata.google.internal`";
+const NO_CREDENTIAL: &str = "only machines of Google's have that server: elsewhere write `vertex_credentials: PATH`, the file of a \
+     service account, or set `VERTEXAI_CREDENTIALS` or `GOOGLE_APPLICATION_CREDENTIALS`";
 
 /// `vertex_project` and `vertex_location` of the settings: the defaults of all deployments.
 pub(in crate::config::resolve) struct VertexDefaults {
@@ -167,11 +167,23 @@ fn credential(
     if let Some(json) = login {
         return checked(GoogleCredential::parse(&json), at, "the file of `gcloud auth`", sink);
     }
-    let on_cloud_run = || env.get("K_SERVICE").map(|_| METADATA_HOST.to_owned());
-    let machine = env.get("GCE_METADATA_HOST").or_else(on_cloud_run);
-    let machine = machine.and_then(|host| GoogleCredential::of_machine(&host));
+    of_machine((at, env), sink)
+}
+
+/// Returns the credential of the machine. Whether it is one of Google's is known only once a token is fetched.
+fn of_machine(
+    (at, env): (&Location, &Environment<'_>),
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<GoogleCredential> {
+    let host = env.get("GCE_METADATA_HOST");
+    if host.is_none() && env.get("K_SERVICE").is_none() {
+        let message = format!("no Google credential: access tokens are fetched at {METADATA_HOST}");
+        sink.warning(at, message).help(NO_CREDENTIAL);
+    }
+    let machine = GoogleCredential::of_machine(host.as_deref().unwrap_or(METADATA_HOST));
     if machine.is_none() {
-        sink.error(at, "the deployment has no Google credential").help(NO_CREDENTIAL);
+        sink.error(at, "the environment variable `GCE_METADATA_HOST` is no host")
+            .help("write a host and a port, as in `metadata.google.internal:80`");
     }
     machine
 }
