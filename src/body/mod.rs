@@ -24,6 +24,7 @@ pub(crate) mod codings;
 pub(crate) mod decompress;
 mod early;
 pub(crate) mod events;
+mod frames;
 mod handle;
 pub(crate) mod held_events;
 pub(crate) mod issued_ids;

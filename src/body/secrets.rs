@@ -33,11 +33,15 @@ impl Secrets {
     /// organization. The provider reports the organization in rate limit errors, but the client must not see it.
     pub(crate) fn of(target: &Target) -> Self {
         let key = target.key.iter().map(ExposeSecret::expose_secret);
+        let aws = target.aws.iter().flat_map(|aws| {
+            let token = aws.session_token.iter().map(ExposeSecret::expose_secret);
+            [aws.access_key_id.as_str(), aws.secret_access_key.expose_secret()].into_iter().chain(token)
+        });
         let headers = target.headers.iter().filter(|(name, _)| is_credential(name));
         let headers = headers.filter_map(|(_, value)| value.to_str().ok());
         // `Bearer` and similar schemes are not secret, and too short to count as one.
         let organization = target.organization.iter().filter_map(|name| name.to_str().ok());
-        let words = key.chain(headers).chain(organization).flat_map(str::split_whitespace);
+        let words = key.chain(aws).chain(headers).chain(organization).flat_map(str::split_whitespace);
         Self::new(words.filter(|word| word.len() >= Self::SHORTEST))
     }
 

@@ -16,6 +16,7 @@ use http_body::Body;
 use memchr::memchr;
 
 use super::{
+    frames::{Frame, Frames},
     opening::Opening,
     sse::{EventBlock, Framer, TooLong},
     upstream_body::UpstreamBody,
@@ -45,6 +46,8 @@ enum Form {
     /// Not known yet: the bytes so far.
     Unknown(BytesMut),
     Events(Box<Framer>),
+    /// Frames of AWS, in place of events.
+    Frames(Frames),
     /// A complete response: the bytes so far.
     Json(BytesMut),
     /// Lines of JSON, in place of both: the incomplete line.
@@ -93,6 +96,7 @@ impl TranslatedBody {
     fn take(&mut self, piece: Bytes) -> Result<Bytes, BodyError> {
         match &mut self.form {
             Form::Events(framer) => framer.push(piece),
+            Form::Frames(frames) => frames.push(&piece),
             Form::Unknown(held) | Form::Json(held) | Form::Lines(held)
                 if held.len() + piece.len() > self.limit =>
             {
@@ -105,6 +109,10 @@ impl TranslatedBody {
             match Opening::of(&held[..]) {
                 Opening::Json => self.form = Form::Json(take(held)),
                 Opening::Events => self.form = events(self.limit, take(held).freeze()),
+                // The length of a frame begins with a zero.
+                Opening::Other if held.first() == Some(&0) && self.translation.has_frames() => {
+                    self.form = Form::Frames(Frames::new(take(held), self.limit));
+                }
                 Opening::Other if held.len() >= LONGEST_FIELD => {
                     let held = take(held).freeze();
                     self.form = Form::Other;
@@ -122,6 +130,11 @@ impl TranslatedBody {
         if let Form::Lines(held) = &mut self.form {
             while let Some(at) = memchr(b'\n', held) {
                 translate_line(&mut self.translation, &held.split_to(at + 1), &mut out);
+            }
+        }
+        if let Form::Frames(frames) = &mut self.form {
+            while let Some(frame) = frames.next()? {
+                translate_frame(&mut self.translation, &frame, &mut out);
             }
         }
         let Form::Events(framer) = &mut self.form else { return Ok(out.into()) };
@@ -160,6 +173,12 @@ impl TranslatedBody {
                     return Err(BodyError::Unfinished);
                 }
             }
+            Form::Frames(_) => {
+                self.translation.end(&mut out);
+                if out.is_empty() && !self.has_begun && !self.translation.is_stream() {
+                    return Err(BodyError::Unfinished);
+                }
+            }
             Form::Lines(rest) => {
                 translate_line(&mut self.translation, &take(rest), &mut out);
                 if out.is_empty() && !self.has_begun && !self.translation.is_stream() {
@@ -177,6 +196,14 @@ fn events(limit: usize, held: Bytes) -> Form {
     let mut framer = Framer::new(limit);
     framer.push(held);
     Form::Events(Box::new(framer))
+}
+
+/// Appends the translation of a frame.
+fn translate_frame(translation: &mut Translation, frame: &Frame, out: &mut Vec<u8>) {
+    match frame {
+        Frame::Event(payload) if translation.event(payload, out) => {}
+        Frame::Event(data) | Frame::Error(data) => pass(data, translation.is_stream(), out),
+    }
 }
 
 /// Appends the translation of a line.

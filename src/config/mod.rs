@@ -28,12 +28,14 @@
 //! Hazard: a configuration contains secrets. They are stored in types that print nothing, and a [`Diagnostic`] shows
 //! a value of the file only if its key is known to hold no secret.
 
+mod aws_credentials;
 mod budget;
 pub(crate) mod calendar;
 mod client_key;
 pub(crate) mod collector;
 mod credentials;
 mod error;
+mod fingerprint;
 mod framing;
 mod google;
 mod id_key;
@@ -61,6 +63,7 @@ mod upstream_tls;
 mod vendors;
 mod yaml;
 
+pub use aws_credentials::AwsCredentials;
 pub use budget::{BudgetLimit, BudgetPeriod};
 pub use client_key::{ClientKey, KeyDigest};
 pub use collector::{Collector, OtlpProtocol};

@@ -1,20 +1,13 @@
 //! The resolved configuration, from which the tree of services is built.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{
-    BudgetLimit, ClientKey, Collector, Diagnostic, GoogleCredential, IdKey, ModelFacts, Pattern,
-    ReplicaSettings, TagRules, UpstreamTls, Vendor,
+    AwsCredentials, BudgetLimit, ClientKey, Collector, Diagnostic, GoogleCredential, IdKey, ModelFacts,
+    Pattern, ReplicaSettings, TagRules, UpstreamTls, Vendor,
 };
 
 /// A complete, checked configuration.
@@ -229,6 +222,8 @@ pub struct Target {
     pub key: Option<SecretString>,
     /// The credential of Vertex AI, by which access tokens are fetched.
     pub google: Option<Arc<GoogleCredential>>,
+    /// The credentials by which requests to AWS are signed, where there is no key.
+    pub aws: Option<AwsCredentials>,
     /// `api_version`, which only Azure uses.
     pub api_version: Option<Arc<str>>,
     /// `organization`.
@@ -241,31 +236,6 @@ pub struct Target {
     pub http2: bool,
     /// `ssl_verify` and `ssl_certificate`. None: the default.
     pub tls: Option<UpstreamTls>,
-}
-
-impl Target {
-    /// Returns a hash over all fields. Equal targets have equal hashes; different targets have different hashes with
-    /// high probability.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        let Self {
-            vendor,
-            model,
-            base,
-            key,
-            google,
-            api_version,
-            organization,
-            headers,
-            responses,
-            http2,
-            tls,
-        } = self;
-        let mut hasher = DefaultHasher::new();
-        (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret), google).hash(&mut hasher);
-        (api_version, organization, headers, responses, http2, tls).hash(&mut hasher);
-        hasher.finish()
-    }
 }
 
 /// The rate limits and the load balancing parameters of a deployment.

@@ -23,6 +23,8 @@ pub enum Provider {
     Vertex(Publisher),
     /// Ollama's `/api/chat`; text completions and embeddings in OpenAI's dialect below `/v1`.
     Ollama,
+    /// Converse of AWS Bedrock, with the model in the path.
+    Bedrock,
 }
 
 impl Provider {

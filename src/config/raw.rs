@@ -170,7 +170,7 @@ fn warn_shell_variables(node: &Node, sink: &mut DiagnosticSink<'_>) {
         Value::Map(entries) => entries.iter().for_each(|(_, item)| warn_shell_variables(item, sink)),
         Value::Text(text) if node.variable.is_none() => {
             // An address with one is an error.
-            let is_address = ["api_base", "base_url"].contains(&node.at.last());
+            let is_address = keys::ADDRESSES.contains(&node.at.last());
             if let Some(name) = shell_variable(text).filter(|_| !is_address) {
                 // Everybody can guess a key that is the name of a variable.
                 let master = &*node.at.path == "general_settings.master_key";

@@ -116,6 +116,8 @@ pub(crate) enum Content<'a> {
     ToolResult {
         id: Text<'a>,
         parts: Vec<Part<'a>>,
+        /// True if the client states that the tool has failed.
+        is_error: bool,
     },
     Thinking {
         text: Text<'a>,

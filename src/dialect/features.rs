@@ -82,6 +82,23 @@ pub(super) static OLLAMA: Parameters = Parameters {
     dropped: GEMINI.dropped,
 };
 
+/// The parameters of Bedrock's Converse: its own, and those of the models' own that clients send by name.
+pub(super) static BEDROCK: Parameters = Parameters {
+    native: &[
+        "additionalModelRequestFields",
+        "additionalModelResponseFieldPaths",
+        "anthropic_beta",
+        "guardrailConfig",
+        "output_config",
+        "performanceConfig",
+        "promptVariables",
+        "requestMetadata",
+        "thinking",
+        "top_k",
+    ],
+    dropped: GEMINI.dropped,
+};
+
 /// The parameters of OpenAI's Responses.
 pub(super) static RESPONSES: Parameters = Parameters {
     native: &[

@@ -9,6 +9,7 @@
 //! Everything here is pure: no I/O, no clock, no client. `docs/dialects.md` states what becomes of each feature.
 
 mod anthropic;
+mod bedrock;
 mod chat;
 mod client;
 mod completions;

@@ -17,7 +17,7 @@ pub(crate) struct Sent {
     pub body: Vec<u8>,
     /// The features to request in Anthropic's `anthropic-beta` header.
     pub betas: Vec<&'static str>,
-    /// The model and the method in the path of Google's API.
+    /// The model and what follows it in the path, for an API that has both there: `:generateContent`, `/converse`.
     pub method: Option<(String, &'static str)>,
 }
 

@@ -1,7 +1,7 @@
 //! The translation of one deployment's calls: [`Translator`], [`Translation`].
 
 use super::{
-    anthropic,
+    anthropic, bedrock,
     client::{ClientDialect, Writer},
     conversation::{Conversation, Refusal},
     delta::Delta,
@@ -24,6 +24,7 @@ enum Upstream {
     Anthropic(anthropic::Host),
     Gemini,
     Ollama,
+    Bedrock,
 }
 
 impl Translator {
@@ -55,6 +56,11 @@ impl Translator {
     /// Returns the translator of a deployment that speaks Ollama's `/api/chat`.
     pub(crate) const fn ollama(limits: Limits) -> Self {
         Self { upstream: Upstream::Ollama, limits }
+    }
+
+    /// Returns the translator of a deployment that speaks Bedrock's Converse.
+    pub(crate) const fn bedrock(limits: Limits) -> Self {
+        Self { upstream: Upstream::Bedrock, limits }
     }
 
     /// Returns the upstream's request for a client's, and the translation of the response, which begins at `created` in
@@ -96,6 +102,10 @@ impl Translator {
             Upstream::Ollama => {
                 (ollama::write(conversation, limits)?, Reader::Ollama(ollama::Reader::default()))
             }
+            Upstream::Bedrock => {
+                let (sent, hints) = bedrock::write(conversation, limits)?;
+                (sent, Reader::Bedrock(bedrock::Reader::new(hints)))
+            }
         })
     }
 }
@@ -108,6 +118,7 @@ enum Reader {
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
     Ollama(ollama::Reader),
+    Bedrock(bedrock::Reader),
 }
 
 impl Reader {
@@ -118,6 +129,7 @@ impl Reader {
             Self::Anthropic(reader) => reader.event(data, sink),
             Self::Gemini(reader) => reader.event(data, sink),
             Self::Ollama(reader) => reader.line(data, sink),
+            Self::Bedrock(reader) => reader.event(data, sink),
         }
     }
 
@@ -132,6 +144,7 @@ impl Reader {
                 Ok(())
             }
             Self::Ollama(reader) => reader.line(json, sink),
+            Self::Bedrock(reader) => reader.response(json, sink),
         }
     }
 
@@ -141,6 +154,7 @@ impl Reader {
             Self::Responses(_) | Self::Anthropic(_) | Self::Ollama(_) => {}
             Self::OpenAi(reader) => reader.end(sink),
             Self::Gemini(reader) => reader.end(sink),
+            Self::Bedrock(reader) => reader.end(sink),
         }
     }
 }
@@ -183,6 +197,18 @@ impl Translation {
     /// Returns true if the upstream's response is lines of JSON: each is translated as an event.
     pub(crate) const fn has_lines(&self) -> bool {
         matches!(self.reader, Reader::Ollama(_))
+    }
+
+    /// Returns true if the upstream's streams are frames of AWS: the payload of each is translated as an event.
+    pub(crate) const fn has_frames(&self) -> bool {
+        matches!(self.reader, Reader::Bedrock(_))
+    }
+
+    /// Sets the id of a response that has none of its own to that of its request at the vendor.
+    pub(crate) fn identify(&mut self, request_id: &str) {
+        if let Reader::Bedrock(reader) = &mut self.reader {
+            reader.identify(request_id);
+        }
     }
 
     /// Returns true if the client requested a stream.

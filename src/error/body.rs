@@ -62,7 +62,7 @@ pub enum BodyError {
     NotAStream,
     /// A complete response was requested; the response is an event stream.
     UnrequestedStream,
-    /// The response is compressed and cannot be decompressed.
+    /// The response is compressed or in frames, and cannot be decoded.
     Undecodable,
     /// The response is not JSON, for example an HTML page.
     NotJson,
@@ -127,7 +127,7 @@ impl fmt::Display for BodyError {
             Self::UnrequestedStream => {
                 f.write_str("the upstream's response is an event stream, which was not requested")
             }
-            Self::Undecodable => f.write_str("the upstream's response cannot be decompressed"),
+            Self::Undecodable => f.write_str("the upstream's response cannot be decoded"),
             Self::NotJson => f.write_str("the upstream's response is not JSON"),
             Self::Redirect => f.write_str(
                 "the upstream responded with a redirect, which is not followed: check its api_base",

@@ -14,11 +14,13 @@
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod gemini;
 mod google_token;
 mod huggingface;
 mod ollama;
 mod openai;
+mod sigv4;
 mod stored;
 mod vertex;
 
@@ -34,6 +36,7 @@ use http::{
 };
 use http_body::Body;
 use secrecy::{ExposeSecret, SecretString};
+pub(crate) use sigv4::Signer;
 
 use crate::{
     config::{
@@ -348,7 +351,7 @@ pub(crate) fn has_completions(deployment: &Deployment) -> bool {
     let target = &deployment.target;
     let is_openais_own = || target.vendor.prefix == "openai" && is_vendors_server(target);
     match (target.vendor.provider, deployment.info.facts.mode) {
-        (Provider::Anthropic(_) | Provider::Gemini | Provider::Vertex(_), _) => false,
+        (Provider::Anthropic(_) | Provider::Gemini | Provider::Vertex(_) | Provider::Bedrock, _) => false,
         _ if target.responses || target.vendor.embeddings_only => false,
         (_, Some(ModelMode::Completion)) => true,
         (_, Some(ModelMode::Chat)) if is_openais_own() => false,
@@ -371,7 +374,7 @@ fn is_vendors_server(target: &Target) -> bool {
 /// Returns true if the dialect of a deployment is not OpenAI's.
 pub(crate) const fn is_translated(deployment: &Deployment) -> bool {
     match deployment.target.vendor.provider {
-        Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
+        Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama | Provider::Bedrock => true,
         Provider::Vertex(publisher) => !matches!(publisher, Publisher::Open),
         _ => false,
     }
@@ -398,7 +401,7 @@ pub(crate) fn supports_include_usage(target: &Target) -> bool {
             | Provider::HuggingFace
             | Provider::Vertex(_) => true,
             Provider::Azure => azure::supports_include_usage(base(target), target.api_version.as_deref()),
-            Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama => true,
+            Provider::Anthropic(_) | Provider::Gemini | Provider::Ollama | Provider::Bedrock => true,
         }
 }
 
@@ -414,7 +417,9 @@ pub(crate) fn operations(deployment: &Deployment) -> Operations {
     let is_vertex = matches!(provider, Provider::Vertex(_));
     let is_openais = !is_translated(deployment) && !is_vertex;
     Operations::of(|operation| match operation {
-        Operation::Embeddings => !is_vertex && !matches!(provider, Provider::Anthropic(_)),
+        Operation::Embeddings => {
+            !is_vertex && !matches!(provider, Provider::Anthropic(_) | Provider::Bedrock)
+        }
         Operation::Moderations => is_openais && provider != Provider::Azure,
         // A server of text embeddings at Hugging Face has a form of its own.
         Operation::Rerank => is_openais && !matches!(provider, Provider::Azure | Provider::HuggingFace),
@@ -436,7 +441,8 @@ fn model(target: &Target) -> Arc<str> {
         | Provider::Anthropic(_)
         | Provider::Gemini
         | Provider::Vertex(_)
-        | Provider::Ollama => target.model.clone(),
+        | Provider::Ollama
+        | Provider::Bedrock => target.model.clone(),
         Provider::HuggingFace => huggingface::model(target),
     }
 }
@@ -470,6 +476,7 @@ fn uri(target: &Target, operation: Operation) -> Result<Uri, InvalidTarget> {
         Provider::Gemini => gemini::path(base, operation),
         Provider::Vertex(publisher) => vertex::path(base, publisher, &target.model),
         Provider::Ollama => ollama::path(base, operation),
+        Provider::Bedrock => bedrock::path(base),
     };
     let mut parts = target.base.clone().into_parts();
     let named = matches!(parts.scheme.as_ref().map(http::uri::Scheme::as_str), Some("http" | "https"));
@@ -498,7 +505,8 @@ fn headers(target: &Target) -> Result<HeaderMap, InvalidTarget> {
             | Provider::Below(_)
             | Provider::HuggingFace
             | Provider::Vertex(_)
-            | Provider::Ollama => (header::AUTHORIZATION, openai::bearer(key)?),
+            | Provider::Ollama
+            | Provider::Bedrock => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::AzureAi if !is_foundry(&target.base) => (header::AUTHORIZATION, openai::bearer(key)?),
             Provider::Azure | Provider::AzureAi => (azure::API_KEY.clone(), HeaderValue::try_from(key)?),
             Provider::Anthropic(_) => anthropic::credential(key)?,

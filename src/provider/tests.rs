@@ -21,11 +21,13 @@ fn target(provider: Provider, model: &str, base: &str) -> Target {
         Provider::Gemini => "gemini",
         Provider::Vertex(_) => "vertex_ai",
         Provider::Ollama => "ollama",
+        Provider::Bedrock => "bedrock",
     };
     Target {
         vendor: vendor(prefix).expect("a row"),
         model: model.into(),
         base: base.parse().expect("a URL"),
+        aws: None,
         key: Some(SECRET.into()),
         google: None,
         api_version: None,

@@ -36,8 +36,12 @@ const SHAPES: [&str; 20] = [
 
 /// Returns a file with the key in every place, and one that it includes.
 fn files(key: &str, upstream: &str) -> (String, String) {
-    let deployment =
-        |params: &str| format!("- {{model_name: g, litellm_params: {{model: openai/m, {params}}}}}\n");
+    let deployment = |params: &str| {
+        format!(
+            "- {{model_name: g, litellm_params: {{{}{params}}}}}\n",
+            if params.starts_with("model:") { "" } else { "model: openai/m, " }
+        )
+    };
     let list: String = [
         format!("api_key: '{key}', api_base: '{upstream}/v1', headers: {{x-token: '{key}'}}"),
         format!("api_key: k, extra_headers: {{Authorization: 'Bearer {key}'}}, api_base: '{upstream}/v1'"),
@@ -46,6 +50,8 @@ fn files(key: &str, upstream: &str) -> (String, String) {
         format!("api_base: '{key}'"),
         format!("azure_ad_token: '{key}', api_key: 3, api_ky: '{key}', my_secret: '{key}'"),
         format!("langsmith_api_key: '{key}', aws_secret_access_key: '{key}', vertex_credentials: '{key}'"),
+        format!("model: bedrock/m, aws_access_key_id: '{key}', aws_secret_access_key: '{key}', aws_session_token: '{key}'"),
+        format!("model: bedrock/m, aws_access_key_id: '{key}', aws_bedrock_runtime_endpoint: '{key}'"),
         format!("api_key: ['{key}'], extra_body: {{hf_token: '{key}', password: '{key}'}}, headers: '{key}'"),
         "litellm_credential_name: shared".to_owned(),
         "api_key: os.environ/CANARY, rpm: os.environ/CANARY, timeout: os.environ/MY_KEY".to_owned(),

@@ -53,6 +53,10 @@ fn speaks(route: &str) -> Reply {
     if route.contains(":generateContent") {
         return Reply::json(200, &json!({"candidates": [{"content": content, "finishReason": "STOP"}]}));
     }
+    if route.contains("/converse") {
+        let message = json!({"message": {"content": [{"text": "hello"}]}});
+        return Reply::json(200, &json!({"output": message, "stopReason": "end_turn"}));
+    }
     if route.contains("/api/chat") {
         return Reply::json(200, &json!({"model": "m", "message": {"content": "hello"}, "done": true}));
     }
@@ -72,6 +76,7 @@ const fn route(vendor: &Vendor) -> &'static str {
         Provider::Anthropic(_) => "/v1/messages",
         Provider::Gemini | Provider::Vertex(Publisher::Google) => ":generateContent",
         Provider::Ollama => "/api/chat",
+        Provider::Bedrock => "/converse",
         _ => "/chat/completions",
     }
 }
@@ -150,7 +155,7 @@ async fn every_configuration_serves_each_of_its_groups() {
             assert!(call.target.contains(route), "{name}: {model}: {}", call.target);
             let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
             let sent = names.iter().find_map(|name| call.header(name));
-            let has_key = target.key.is_some() || target.google.is_some();
+            let has_key = target.key.is_some() || target.google.is_some() || target.aws.is_some();
             assert_eq!(sent.is_some(), has_key, "{name}: {model}");
         }
         let calls = upstream.calls();

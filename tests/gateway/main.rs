@@ -8,6 +8,7 @@ mod support;
 
 mod anthropic;
 mod bad_requests;
+mod bedrock;
 mod canaries;
 mod checks;
 mod client_keys;

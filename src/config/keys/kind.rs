@@ -32,6 +32,11 @@ const KINDS: &[(Kind, &[&str])] = &[
         &[
             "api_base",
             "api_key",
+            "aws_access_key_id",
+            "aws_bedrock_runtime_endpoint",
+            "aws_region_name",
+            "aws_secret_access_key",
+            "aws_session_token",
             "azure_ad_token",
             "base_url",
             "custom_llm_provider",

@@ -23,6 +23,11 @@ pub(super) const PARAMS: &[&str] = &[
     "base_url",
     "api_key",
     "azure_ad_token",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "aws_region_name",
+    "aws_bedrock_runtime_endpoint",
     "api_version",
     "organization",
     "headers",
@@ -231,7 +236,7 @@ pub(super) use litellm::{
 pub(super) use openai::OPENAI;
 pub(crate) use openai::is_openai;
 pub(crate) use redaction::shown_name;
-pub(super) use redaction::{Visibility, is_secret, is_visible, redact, shown_key};
+pub(super) use redaction::{ADDRESSES, Visibility, is_secret, is_visible, redact, shown_key};
 
 /// Returns true if a section or a key of a section is served.
 pub(super) fn is_served(word: &str) -> bool {

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// The keys whose values are URLs of upstreams.
+pub(in crate::config) const ADDRESSES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
+
 /// The keys and values that may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::config) enum Visibility {
@@ -31,7 +34,7 @@ impl Visibility {
             _ if key.contains("headers") || key == "environment_variables" || is_secret(key) => Self::Nothing,
             Self::All => Self::All,
             Self::Section | Self::Settings if !super::is_known(key) => Self::Nothing,
-            Self::Section | Self::Settings if ["api_base", "base_url"].contains(&key) => Self::Address,
+            Self::Section | Self::Settings if ADDRESSES.contains(&key) => Self::Address,
             Self::Section | Self::Settings if names => Self::All,
             // The value of each is a section; that of `include` is a list of files.
             _ if ["litellm_params", "model_info"].contains(&key)

@@ -76,7 +76,8 @@ fn unset(node: &Node) -> Option<&Node> {
 }
 
 /// Settings that contain a credential.
-const SECRET: [&str; 4] = ["api_key", "azure_ad_token", "headers", "extra_headers"];
+const SECRET: [&str; 6] =
+    ["api_key", "aws_secret_access_key", "aws_session_token", "azure_ad_token", "headers", "extra_headers"];
 
 /// Returns the deployment setting that the key is probably a misspelling of.
 fn likely_setting(name: &str) -> Option<&'static str> {

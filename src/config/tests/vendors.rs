@@ -27,7 +27,7 @@ fn key(target: &Target) -> Option<&str> {
 fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables() {
     for vendor in VENDORS {
         let base = match vendor.base {
-            BaseUrl::Public(_) | BaseUrl::Vertex => String::new(),
+            BaseUrl::Public(_) | BaseUrl::Vertex | BaseUrl::Regional(..) => String::new(),
             BaseUrl::SelfHosted(_) | BaseUrl::Account { .. } => {
                 ", api_base: https://own.example/v1".to_owned()
             }
@@ -40,6 +40,7 @@ fn a_vendor_is_found_by_its_prefix_and_takes_its_key_from_each_of_its_variables(
                 "anthropic" => "/v1/messages",
                 "gemini" => "/models",
                 "ollama" | "ollama_chat" => "/api/chat",
+                "bedrock" => ".amazonaws.com/model",
                 _ => "/chat/completions",
             };
             assert!(chat.contains(route) && target.model.ends_with("name"), "{chat}");
@@ -322,7 +323,7 @@ fn the_account_of_a_vendor_comes_from_its_variable() {
 #[test]
 fn a_provider_of_litellm_that_is_not_served_has_the_reason() {
     for (model, reason) in [
-        ("bedrock/anthropic.claude-v2", "its requests must be signed for AWS"),
+        ("bedrock_mantle/m", "its requests must be signed for AWS"),
         ("gdc/m", "a signed token"),
         ("github_copilot/gpt-4o", "a login by a device code"),
         ("snowflake/m", "a signed token"),
@@ -482,4 +483,53 @@ fn the_settings_of_vertex_are_not_used_by_another_provider() {
             && warnings.contains("`vertex_credentials` is not used")
     );
     assert!(!warnings.contains("secret-x"), "{warnings}");
+}
+
+#[test]
+fn bedrock_has_the_region_and_the_credentials_of_aws() {
+    let keys = "aws_access_key_id: AKID, aws_secret_access_key: s";
+    let env = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "e"), ("AWS_REGION", "eu-west-1")];
+    let arn = "arn:aws:bedrock:ap-south-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0";
+    for (params, env, id, region) in [
+        (format!("model: bedrock/m, {keys}"), &[][..], "AKID", "us-west-2"),
+        (format!("model: bedrock/us-east-1/m, {keys}"), &[], "AKID", "us-east-1"),
+        (
+            format!("model: bedrock/us-east-1/m, {keys}, aws_region_name: cn-north-1"),
+            &[],
+            "AKID",
+            "cn-north-1",
+        ),
+        (format!("model: 'bedrock/{arn}'"), &env, "E", "ap-south-1"),
+        ("model: bedrock/converse/m".to_owned(), &env, "E", "eu-west-1"),
+    ] {
+        let (target, chat, _) = target(&params, env);
+        let aws = target.aws.as_ref().unwrap();
+        assert_eq!((aws.access_key_id.as_str(), aws.region.as_str()), (id, region), "{params}");
+        assert!(chat.starts_with(&format!("https://bedrock-runtime.{region}.amazonaws.com")), "{chat}");
+    }
+    let (target, ..) = target(&format!("model: bedrock/m, {keys}, api_key: bearer"), &env);
+    assert!(target.aws.is_none() && key(&target) == Some("bearer"), "a key takes precedence");
+}
+
+#[test]
+fn bedrock_without_credentials_is_called_without_a_signature() {
+    let (target, _, warnings) = target("model: bedrock/m", &[]);
+    assert!(target.aws.is_none() && target.key.is_none());
+    assert!(warnings.contains("set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"), "{warnings}");
+}
+
+#[test]
+fn a_deployment_of_bedrock_that_cannot_be_called_is_left_out_with_the_reason() {
+    for (params, reason) in [
+        ("model: bedrock/m, aws_access_key_id: a", "half of the credentials of AWS is missing"),
+        ("model: bedrock/m, aws_role_name: arn", "`aws_role_name` is not served"),
+        ("model: bedrock/m, aws_profile_name: p", "`aws_profile_name` is not served"),
+        ("model: bedrock/m, api_key: k, aws_region_name: 'a.example/'", "the region of AWS is not valid"),
+        ("model: bedrock/amazon.titan-embed-text-v2:0, api_key: k", "only chats are served"),
+        ("model: bedrock/agent/A/B, api_key: k", "the route `agent` of Bedrock is not served"),
+    ] {
+        let text = format!("model_list: [{{model_name: g, litellm_params: {{{params}}}}}]");
+        let errors = errors_of(&text, &[]).to_string();
+        assert!(errors.contains(reason), "{params}: {errors}");
+    }
 }

@@ -59,6 +59,8 @@ pub enum BaseUrl {
     Public(&'static str),
     /// A URL that each customer configures, with an example.
     SelfHosted(&'static str),
+    /// A public URL that contains the region of AWS, between these parts.
+    Regional(&'static str, &'static str),
     /// A public URL that contains the value of an environment variable: the account.
     Account {
         /// The part before the account.
@@ -180,6 +182,11 @@ const FAMILIES: &[(&str, &str)] = &[
     ("omni-moderation-", "openai"),
     ("claude-", "anthropic"),
     ("gemini-", "gemini"),
+    ("anthropic.claude-", "bedrock"),
+    ("us.anthropic.claude-", "bedrock"),
+    ("amazon.nova-", "bedrock"),
+    ("us.amazon.nova-", "bedrock"),
+    ("meta.llama", "bedrock"),
     ("command-", "cohere"),
     ("mistral-", "mistral"),
     ("deepseek-", "deepseek"),

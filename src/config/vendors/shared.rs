@@ -1,11 +1,11 @@
 //! Vendors that have several prefixes.
 
 use super::{
-    Vendor,
+    BaseUrl, Vendor,
     parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, NEWER, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
 };
-use crate::config::{BaseUrl, Provider, Publisher};
+use crate::config::{Provider, Publisher};
 
 /// OpenAI.
 pub(super) const OPENAI: Vendor = public(
@@ -37,6 +37,14 @@ pub(super) const AZURE_AI: Vendor = self_hosted(
 /// Claude at Azure, which has Anthropic's API below a path of its own.
 pub(in crate::config) static AZURE_CLAUDE: Vendor =
     Vendor { provider: Provider::Anthropic("/anthropic"), ..AZURE_AI };
+
+/// AWS Bedrock.
+pub(super) const BEDROCK: Vendor = Vendor {
+    base: BaseUrl::Regional("https://bedrock-runtime.", ".amazonaws.com"),
+    ..public(("bedrock", ""), &["AWS_BEDROCK_RUNTIME_ENDPOINT"], &["AWS_BEARER_TOKEN_BEDROCK"])
+        .speaking(Provider::Bedrock)
+        .without_completions()
+};
 
 /// Ollama.
 pub(super) const OLLAMA: Vendor =

@@ -10,7 +10,7 @@ use super::{
     Vendor, account,
     parameters::{CACHE_KEY, FUNCTIONS, LOGPROBS, MISTRAL, NEWER, NEWER_LIMIT, OLDER_LIMIT, PENALTIES},
     public, self_hosted,
-    shared::{AI21, AZURE, AZURE_AI, COHERE, OLLAMA, OPENAI, VERTEX},
+    shared::{AI21, AZURE, AZURE_AI, BEDROCK, COHERE, OLLAMA, OPENAI, VERTEX},
 };
 use crate::config::Provider;
 
@@ -69,6 +69,7 @@ pub static VENDORS: &[Vendor] = &[
     public(("baseten", "https://inference.baseten.co/v1"), &["BASETEN_API_BASE"], &["BASETEN_API_KEY"])
         .renaming(OLDER_LIMIT)
         .not_knowing(&[NEWER, CACHE_KEY, FUNCTIONS, LOGPROBS, &["n", "parallel_tool_calls"]]),
+    BEDROCK,
     public(
         ("bigmodel", "https://open.bigmodel.cn/api/paas/v4"),
         &["BIGMODEL_API_BASE"],

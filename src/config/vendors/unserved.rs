@@ -8,15 +8,7 @@ pub(in crate::config) fn reason_unserved(prefix: &str) -> Option<&'static str> {
 const UNSERVED: &[(&str, &[&str])] = &[
     (
         "its requests must be signed for AWS",
-        &[
-            "bedrock",
-            "bedrock_mantle",
-            "sagemaker",
-            "sagemaker_chat",
-            "sagemaker_nova",
-            "aws_polly",
-            "aws_textract",
-        ],
+        &["bedrock_mantle", "sagemaker", "sagemaker_chat", "sagemaker_nova", "aws_polly", "aws_textract"],
     ),
     ("it needs a signed token", &["gdc", "snowflake", "oci"]),
     ("it needs a login by a device code", &["github_copilot", "chatgpt", "microsoft_365_copilot"]),

@@ -23,12 +23,15 @@ use crate::{
     config::{Deployment, ParameterRules, Provider, Publisher, Settings},
     dialect::{ClientDialect, Limits, Refusal, Translation, Translator},
     operation::Operations,
-    provider,
+    provider::{self, Signer},
     request::{Operation, SplicedBody},
 };
 
 /// The characters of the name of a model that a path cannot have.
 const MODEL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// The header of the id that AWS gives a request.
+const AWS_REQUEST_ID: &str = "x-amzn-requestid";
 
 /// The upstream of a deployment, by the dialect of the calls.
 #[derive(Clone)]
@@ -62,6 +65,7 @@ impl DialectUpstreams {
             Provider::Gemini | Provider::Vertex(Publisher::Google) if !is_own => Translator::gemini(limits),
             Provider::Vertex(Publisher::Anthropic) if !is_own => Translator::anthropic_at_vertex(limits),
             Provider::Ollama if !is_own => Translator::ollama(limits),
+            Provider::Bedrock if !is_own => Translator::bedrock(limits),
             _ if bridges => Translator::responses(limits),
             _ => Translator::openai(limits),
         };
@@ -75,6 +79,7 @@ impl DialectUpstreams {
             bridges,
             operations,
             rules,
+            signer: deployment.target.aws.clone().map(|aws| Signer::new(aws, "bedrock")),
             limit: settings.max_event_bytes,
         });
         let dialect = match provider {
@@ -118,6 +123,8 @@ struct Translated {
     operations: Operations,
     /// The changes of parameters for a vendor with OpenAI's dialect.
     rules: Option<Arc<ParameterRules>>,
+    /// Signs each call, at AWS.
+    signer: Option<Signer>,
     /// The longest event or complete response, in bytes.
     limit: usize,
 }
@@ -137,6 +144,9 @@ impl Translated {
         provider::add_betas(headers, sent.betas);
         if let Some((model, method)) = &sent.method {
             *call.request.uri_mut() = with_method(call.request.uri(), model, method);
+        }
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut call.request, &sent.body, SystemTime::now());
         }
         *call.request.body_mut() = SplicedBody::from(Bytes::from(sent.body));
         call.operation = if self.bridges { Operation::Responses } else { Operation::Chat };
@@ -186,7 +196,7 @@ fn with_rules(body: Vec<u8>, rules: &ParameterRules) -> Result<Vec<u8>, Refusal>
 /// Returns the URL of a method of a model, for the URL of all models.
 fn with_method(models: &Uri, model: &str, method: &str) -> Uri {
     let model = utf8_percent_encode(model, MODEL);
-    let path = PathAndQuery::try_from(format!("{}/{model}:{method}", models.path())).ok();
+    let path = PathAndQuery::try_from(format!("{}/{model}{method}", models.path())).ok();
     let mut parts = models.clone().into_parts();
     parts.path_and_query = path;
     // An encoded path is a valid one.
@@ -194,11 +204,18 @@ fn with_method(models: &Uri, model: &str, method: &str) -> Uri {
 }
 
 /// Returns the response with its body translated. An error is classified first, in the words of the upstream.
-fn response(head: Response<UpstreamBody>, translation: Translation, limit: usize) -> Response<UpstreamBody> {
+fn response(
+    head: Response<UpstreamBody>,
+    mut translation: Translation,
+    limit: usize,
+) -> Response<UpstreamBody> {
     if !head.status().is_success() {
         return head;
     }
     let (mut parts, body) = head.into_parts();
+    if let Some(id) = parts.headers.get(AWS_REQUEST_ID).and_then(|id| id.to_str().ok()) {
+        translation.identify(id);
+    }
     let body = body.decompressed(&mut parts.headers);
     // A compression that is not known: the layer above refuses the response.
     if parts.headers.contains_key(header::CONTENT_ENCODING) {

@@ -114,7 +114,7 @@ fn block<'a>(content: &'a Content<'a>, names: &mut Names) -> Result<Option<Block
             let input = arguments_of(name, arguments)?;
             BlockContent::ToolUse { id: call_id(id), name: names.sent(name), input }
         }
-        Content::ToolResult { id, parts } => {
+        Content::ToolResult { id, parts, .. } => {
             BlockContent::ToolResult { tool_use_id: call_id(id), content: blocks(parts, names)? }
         }
         // The API refuses it, as that of another vendor's model.

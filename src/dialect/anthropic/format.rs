@@ -2,18 +2,18 @@
 
 use serde_json::value::RawValue;
 
-use super::{generation::Generation, schema};
+use super::schema;
 use crate::dialect::{
     conversation::OutputFormat,
     json::{self, Json, constant},
 };
 
 /// The tool that a model must call if its output has to be JSON that its format cannot express.
-pub(super) const JSON_TOOL: &str = "json_tool_call";
+pub(in crate::dialect) const JSON_TOOL: &str = "json_tool_call";
 
 /// The way in which a model is made to write JSON.
 #[derive(Debug)]
-pub(super) enum Format<'a> {
+pub(in crate::dialect) enum Format<'a> {
     /// Any text.
     Text,
     /// The output format, with a closed schema.
@@ -25,14 +25,15 @@ pub(super) enum Format<'a> {
 }
 
 impl<'a> Format<'a> {
-    /// Returns the way for a format. A model that thinks cannot be forced to call a tool.
-    pub(super) fn of(format: &OutputFormat<'a>, generation: Generation, can_be_forced: bool) -> Self {
+    /// Returns the way for a format, of a model that has the output format or not. One that thinks cannot be forced to call a
+    /// tool.
+    pub(in crate::dialect) fn of(format: &OutputFormat<'a>, has_format: bool, can_be_forced: bool) -> Self {
         match format {
             OutputFormat::Text => Self::Text,
             OutputFormat::Object if can_be_forced => Self::Tool(constant(r#"{"type":"object"}"#)),
             OutputFormat::Object => Self::Instruction(None),
             OutputFormat::Schema(schema) => {
-                let closed = generation.has_format().then(|| schema::closed(schema)).flatten();
+                let closed = has_format.then(|| schema::closed(schema)).flatten();
                 match closed {
                     Some(closed) => Self::Native(closed),
                     None if can_be_forced && is_object(schema) => Self::Tool(schema),
@@ -43,12 +44,12 @@ impl<'a> Format<'a> {
     }
 
     /// Returns true if the model must call the tool.
-    pub(super) const fn is_tool(&self) -> bool {
+    pub(in crate::dialect) const fn is_tool(&self) -> bool {
         matches!(self, Self::Tool(_))
     }
 
     /// Returns the sentence for the system prompt.
-    pub(super) fn instruction(&self) -> Option<String> {
+    pub(in crate::dialect) fn instruction(&self) -> Option<String> {
         match self {
             Self::Instruction(None) => Some("Respond with one JSON object and nothing else.".to_owned()),
             Self::Instruction(Some(schema)) => {

@@ -2,7 +2,7 @@
 
 /// The version of a model. A name without one, such as that of a proxy, counts as the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Generation {
+pub(in crate::dialect) struct Generation {
     version: (u32, u32),
     /// True for Haiku, the only family that can be forced to call a tool in each version.
     is_haiku: bool,
@@ -12,7 +12,7 @@ pub(super) struct Generation {
 
 impl Generation {
     /// Returns the generation of a model: `claude-opus-4-5-20251101`, `claude-3-7-sonnet-latest`.
-    pub(super) fn of(model: &str) -> Self {
+    pub(in crate::dialect) fn of(model: &str) -> Self {
         let after = model.rfind("claude-").map_or("", |at| &model[at + "claude-".len()..]);
         // A date is no version.
         let number = |word: &str| word.parse().ok().filter(|_| word.len() < 3);
@@ -53,12 +53,12 @@ impl Generation {
     }
 
     /// Returns true if the model accepts a temperature, `top_p` and `top_k`.
-    pub(super) const fn has_sampling(self) -> bool {
+    pub(in crate::dialect) const fn has_sampling(self) -> bool {
         !self.is_from(4, 7) && !self.always_thinks
     }
 
     /// Returns true if the model can be forced to call a tool while it does not think.
-    pub(super) const fn can_be_forced(self) -> bool {
+    pub(in crate::dialect) const fn can_be_forced(self) -> bool {
         self.is_haiku || !self.is_from(5, 1)
     }
 

@@ -14,4 +14,9 @@ mod thinking;
 mod tools;
 
 pub(super) use events::Reader;
-pub(super) use request::{Host, write};
+pub(super) use format::{Format, JSON_TOOL};
+pub(super) use generation::Generation;
+pub(super) use names::{Names, identifier};
+pub(super) use request::{Host, sampling, stop, temperature, write};
+pub(super) use thinking::{Thinking, effort};
+pub(super) use tools::{WrittenTool, choice, tools};

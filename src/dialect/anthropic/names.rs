@@ -1,16 +1,29 @@
-//! The names of tools, which Anthropic restricts to `[a-zA-Z0-9_-]{1,128}`: [`Names`].
+//! The names of tools, which Anthropic restricts to `[a-zA-Z0-9_-]{1,128}` and Bedrock to half as many characters: [`Names`].
 
 /// The names of tools that were changed in a request, for its response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::dialect) struct Names {
+    /// The longest name, in characters.
+    longest: usize,
     /// The name that was sent, and the client's.
     changed: Vec<(String, String)>,
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self::up_to(128)
+    }
+}
+
 impl Names {
+    /// Creates an empty table for names of at most `longest` characters.
+    pub(in crate::dialect) const fn up_to(longest: usize) -> Self {
+        Self { longest, changed: Vec::new() }
+    }
+
     /// Returns the name to send for the client's name.
-    pub(super) fn sent(&mut self, name: &str) -> String {
-        let valid = identifier(name, 128);
+    pub(in crate::dialect) fn sent(&mut self, name: &str) -> String {
+        let valid = identifier(name, self.longest);
         if valid == name {
             return valid;
         }
@@ -18,7 +31,7 @@ impl Names {
             return sent.clone();
         }
         let is_taken = |name: &String| self.changed.iter().any(|(sent, _)| sent == name);
-        let numbered = (2..).map(|n| format!("{}_{n}", &valid[..valid.len().min(120)]));
+        let numbered = (2..).map(|n| format!("{}_{n}", &valid[..valid.len().min(self.longest - 8)]));
         let sent =
             std::iter::once(valid.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(valid);
         self.changed.push((sent.clone(), name.to_owned()));
@@ -26,13 +39,13 @@ impl Names {
     }
 
     /// Returns the client's name for a name that was sent.
-    pub(super) fn original<'n>(&'n self, sent: &'n str) -> &'n str {
+    pub(in crate::dialect) fn original<'n>(&'n self, sent: &'n str) -> &'n str {
         self.changed.iter().find(|(name, _)| name == sent).map_or(sent, |(_, original)| original)
     }
 }
 
 /// Returns an identifier of at most `longest` characters, with each character that is not allowed replaced.
-pub(super) fn identifier(text: &str, longest: usize) -> String {
+pub(in crate::dialect) fn identifier(text: &str, longest: usize) -> String {
     let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     text.chars().take(longest).map(|c| if is_valid(c) { c } else { '_' }).collect()
 }

@@ -33,8 +33,10 @@ impl Host {
     fn method(self, conversation: &Conversation<'_>) -> Option<(String, &'static str)> {
         match self {
             Self::Own => None,
-            Self::Vertex if conversation.stream => Some((conversation.model.to_string(), "streamRawPredict")),
-            Self::Vertex => Some((conversation.model.to_string(), "rawPredict")),
+            Self::Vertex if conversation.stream => {
+                Some((conversation.model.to_string(), ":streamRawPredict"))
+            }
+            Self::Vertex => Some((conversation.model.to_string(), ":rawPredict")),
         }
     }
 }
@@ -55,7 +57,7 @@ pub(in crate::dialect) fn write(
     let thinking = Thinking::of(conversation, generation).filter(|_| !is_set("thinking"));
     let can_be_forced =
         generation.can_be_forced() && !is_set("thinking") && !thinking.is_some_and(Thinking::is_on);
-    let format = Format::of(&conversation.format, generation, can_be_forced);
+    let format = Format::of(&conversation.format, generation.has_format(), can_be_forced);
     let system = blocks(&conversation.system, &mut names)?;
     let messages = messages(&conversation.turns, &mut names)?;
     let tools = tools(conversation, &format, &mut names)?;
@@ -66,8 +68,8 @@ pub(in crate::dialect) fn write(
         messages,
         tool_choice: choice(conversation, (&format, !tools.is_empty()), &mut names),
         tools,
-        temperature: temperature(conversation, limits.drop, generation)?,
-        top_p: sampling("top_p", conversation.top_p, (limits.drop, generation))?,
+        temperature: temperature(conversation, limits.drop, generation.has_sampling())?,
+        top_p: sampling("top_p", conversation.top_p, (limits.drop, generation.has_sampling()))?,
         stop: stop(conversation, limits.drop),
         effort: conversation.effort.and_then(|effort| thinking::effort(effort, generation)),
         host,
@@ -197,17 +199,16 @@ fn max_tokens(
     conversation.max_tokens.unwrap_or_else(default)
 }
 
-/// Returns the temperature. Anthropic's is at most 1.
-fn temperature(
+/// Returns the temperature, which is at most 1.
+pub(in crate::dialect) fn temperature(
     conversation: &Conversation<'_>,
     drop: bool,
-    generation: Generation,
+    has_sampling: bool,
 ) -> Result<Option<f64>, Refusal> {
     const NAME: &str = "temperature";
     // Every model accepts its default.
-    let temperature =
-        conversation.temperature.filter(|temperature| generation.has_sampling() || *temperature != 1.0);
-    let temperature = sampling(NAME, temperature, (drop, generation))?;
+    let temperature = conversation.temperature.filter(|temperature| has_sampling || *temperature != 1.0);
+    let temperature = sampling(NAME, temperature, (drop, has_sampling))?;
     match temperature.filter(|temperature| *temperature > 1.0) {
         None => Ok(temperature),
         Some(_) if drop => Ok(Some(1.0)),
@@ -219,20 +220,20 @@ fn temperature(
 }
 
 /// Returns a parameter of sampling. Newer models have none.
-fn sampling(
+pub(in crate::dialect) fn sampling(
     name: &str,
     value: Option<f64>,
-    (drop, generation): (bool, Generation),
+    (drop, has_sampling): (bool, bool),
 ) -> Result<Option<f64>, Refusal> {
     match value {
-        Some(_) if generation.has_sampling() => Ok(value),
+        Some(_) if has_sampling => Ok(value),
         Some(_) if !drop => Err(Refusal::unsupported(name)),
         Some(_) | None => Ok(None),
     }
 }
 
 /// Returns the stop sequences. The API refuses those of white space alone.
-fn stop<'a>(conversation: &'a Conversation<'a>, drop: bool) -> Vec<&'a Text<'a>> {
+pub(in crate::dialect) fn stop<'a>(conversation: &'a Conversation<'a>, drop: bool) -> Vec<&'a Text<'a>> {
     conversation.stop.iter().filter(|stop| !drop || !stop.trim().is_empty()).collect()
 }
 

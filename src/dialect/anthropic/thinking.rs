@@ -11,7 +11,7 @@ const LEAST_BUDGET: u64 = 1024;
 /// The thinking of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Thinking {
+pub(in crate::dialect) enum Thinking {
     Enabled {
         budget_tokens: u64,
     },
@@ -25,7 +25,7 @@ pub(super) enum Thinking {
 impl Thinking {
     /// Returns the thinking for the effort of a request; none if the model's own default is meant, or the model cannot
     /// think.
-    pub(super) fn of(conversation: &Conversation<'_>, generation: Generation) -> Option<Self> {
+    pub(in crate::dialect) fn of(conversation: &Conversation<'_>, generation: Generation) -> Option<Self> {
         let effort = conversation.effort?;
         if effort == Effort::None {
             return generation.can_be_told_not_to_think().then_some(Self::Disabled);
@@ -40,7 +40,7 @@ impl Thinking {
     }
 
     /// Returns true if the model thinks.
-    pub(super) const fn is_on(self) -> bool {
+    pub(in crate::dialect) const fn is_on(self) -> bool {
         !matches!(self, Self::Disabled)
     }
 
@@ -65,7 +65,7 @@ const fn budget(effort: Effort) -> u64 {
 }
 
 /// Returns the effort in Anthropic's words, for a model that has one.
-pub(super) const fn effort(effort: Effort, generation: Generation) -> Option<&'static str> {
+pub(in crate::dialect) const fn effort(effort: Effort, generation: Generation) -> Option<&'static str> {
     if !generation.has_effort() {
         return None;
     }

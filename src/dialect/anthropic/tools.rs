@@ -14,7 +14,7 @@ use crate::dialect::{
 /// A tool as it is written.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum WrittenTool<'a> {
+pub(in crate::dialect) enum WrittenTool<'a> {
     Function {
         name: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,16 +36,16 @@ impl<'a> WrittenTool<'a> {
 
 /// The choice of tools as it is written.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct WrittenChoice {
-    r#type: &'static str,
+pub(in crate::dialect) struct WrittenChoice {
+    pub(in crate::dialect) r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    pub(in crate::dialect) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disable_parallel_tool_use: Option<bool>,
 }
 
 /// Returns the tools. Without any, those that an earlier turn called: the API requires the tools of its history.
-pub(super) fn tools<'a>(
+pub(in crate::dialect) fn tools<'a>(
     conversation: &'a Conversation<'a>,
     format: &Format<'a>,
     names: &mut Names,
@@ -100,7 +100,7 @@ fn called(conversation: &Conversation<'_>, names: &mut Names) -> Vec<String> {
 }
 
 /// Returns the choice of tools, or none for the API's default. `has_written` is true if the request has any tools.
-pub(super) fn choice(
+pub(in crate::dialect) fn choice(
     conversation: &Conversation<'_>,
     (format, has_written): (&Format<'_>, bool),
     names: &mut Names,

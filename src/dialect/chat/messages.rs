@@ -135,5 +135,5 @@ fn result<'a>(
     cache: Option<Json<'a>>,
 ) -> Result<Part<'a>, Refusal> {
     let id = id.ok_or_else(|| Refusal::invalid(MESSAGES, "a tool message without `tool_call_id`"))?;
-    Ok(Part { content: Content::ToolResult { id, parts }, cache })
+    Ok(Part { content: Content::ToolResult { id, parts, is_error: false }, cache })
 }

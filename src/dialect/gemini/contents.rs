@@ -133,7 +133,7 @@ fn add<'a>(
                 ..WrittenPart::default()
             });
         }
-        Content::ToolResult { id, parts } => result(conversation, (id, parts), out)?,
+        Content::ToolResult { id, parts, .. } => result(conversation, (id, parts), out)?,
         // The API needs only the signature, which the call has.
         Content::Thinking { .. } | Content::RedactedThinking(_) => {}
     }

@@ -116,7 +116,7 @@ pub(in crate::dialect) fn write(conversation: &Conversation<'_>, limits: Limits)
         cached_content: conversation.other("cached_content"),
     };
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
-    let method = if conversation.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    let method = if conversation.stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" };
     Ok(Sent { body, betas: Vec::new(), method: Some((conversation.model.to_string(), method)) })
 }
 

@@ -28,6 +28,7 @@ struct Block<'a> {
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_use_id: Option<Text<'a>>,
+    is_error: Option<bool>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -105,7 +106,8 @@ fn thinking(block: Block<'_>) -> Option<Content<'_>> {
 
 fn result<'a>(name: &str, block: Block<'a>) -> Result<Option<Content<'a>>, Refusal> {
     let parts = block.content.map(|content| read(name, content)).transpose()?.unwrap_or_default();
-    Ok(block.tool_use_id.map(|id| Content::ToolResult { id, parts }))
+    let is_error = block.is_error.unwrap_or_default();
+    Ok(block.tool_use_id.map(|id| Content::ToolResult { id, parts, is_error }))
 }
 
 fn image<'a>(name: &str, source: Option<Json<'a>>) -> Result<Option<Content<'a>>, Refusal> {

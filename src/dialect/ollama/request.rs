@@ -115,7 +115,7 @@ fn messages<'a>(conversation: &'a Conversation<'a>) -> Result<Vec<Message<'a>>, 
         let mut message = Message { role, ..Message::default() };
         for part in &turn.parts {
             match &part.content {
-                Content::ToolResult { id, parts } => messages.push(result(conversation, id, parts)?),
+                Content::ToolResult { id, parts, .. } => messages.push(result(conversation, id, parts)?),
                 _ => add(part, &mut message)?,
             }
         }

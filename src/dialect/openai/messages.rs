@@ -103,7 +103,7 @@ fn user<'a>(turn: &'a Turn<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), R
     let mut parts = Vec::new();
     for part in &turn.parts {
         match &part.content {
-            Content::ToolResult { id, parts: result } => {
+            Content::ToolResult { id, parts: result, .. } => {
                 let text = MessageContent::Text(joined(result));
                 messages.push(Message { tool_call_id: Some(id), ..Message::new("tool", Some(text)) });
                 let others = result.iter().filter(|part| !matches!(part.content, Content::Text(_)));

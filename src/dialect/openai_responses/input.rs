@@ -73,7 +73,7 @@ fn add<'a>(items: &mut Vec<Item<'a>>, role: Role, content: &'a Content<'a>) -> R
             let arguments = arguments_of(arguments);
             items.push(Item::Call { r#type: "function_call", call_id: id, name, arguments });
         }
-        Content::ToolResult { id, parts } => {
+        Content::ToolResult { id, parts, .. } => {
             items.push(Item::Output { r#type: "function_call_output", call_id: id, output: output(parts)? });
         }
         content => {

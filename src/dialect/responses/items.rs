@@ -113,7 +113,7 @@ fn result(item: Item<'_>) -> Result<Part<'_>, Refusal> {
     let id = item.call_id;
     let id = id.ok_or_else(|| Refusal::invalid(INPUT, "a `function_call_output` without `call_id`"))?;
     let parts = item.output.map_or(Ok(Vec::new()), parts::read)?;
-    Ok(Part::new(Content::ToolResult { id, parts }))
+    Ok(Part::new(Content::ToolResult { id, parts, is_error: false }))
 }
 
 /// Returns thinking with what its vendor needs to see it again. That of OpenAI's own models is the text of its summary.

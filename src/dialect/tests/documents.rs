@@ -1,20 +1,22 @@
 //! `docs/dialects.md`, which is written from the tables of features.
 
 use super::{
-    client_tables, completion_tables,
+    bedrock_tables, client_tables, completion_tables,
     golden::names,
     response_tables,
     tables::{self, Fate, Feature},
 };
-use crate::dialect::features::{ANTHROPIC, GEMINI, OLLAMA, Parameters, RESPONSES};
+use crate::dialect::features::{ANTHROPIC, BEDROCK, GEMINI, OLLAMA, Parameters, RESPONSES};
 
-const TABLES: [&[Feature]; 14] = [
+const TABLES: [&[Feature]; 16] = [
     tables::ANTHROPIC,
     tables::ANTHROPIC_RESPONSE,
     tables::GEMINI,
     tables::GEMINI_RESPONSE,
     tables::OLLAMA,
     tables::OLLAMA_RESPONSE,
+    bedrock_tables::REQUEST,
+    bedrock_tables::RESPONSE,
     completion_tables::REQUEST,
     completion_tables::RESPONSE,
     client_tables::MESSAGES,
@@ -24,10 +26,11 @@ const TABLES: [&[Feature]; 14] = [
     response_tables::UPSTREAM,
     response_tables::UPSTREAM_RESPONSE,
 ];
-const PARAMETERS: [(&Parameters, &[Feature]); 4] = [
+const PARAMETERS: [(&Parameters, &[Feature]); 5] = [
     (&ANTHROPIC, tables::ANTHROPIC),
     (&GEMINI, tables::GEMINI),
     (&OLLAMA, tables::OLLAMA),
+    (&BEDROCK, bedrock_tables::REQUEST),
     (&RESPONSES, response_tables::UPSTREAM),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LIMITS, from_responses, gemini, ollama, translated, translation};
+use super::{LIMITS, bedrock, from_responses, gemini, ollama, translated, translation};
 use crate::dialect::{ClientDialect, Limits, Translation, Translator};
 
 /// Returns the cases of a file: the name, the input, and each `=>` with what follows it.
@@ -26,6 +26,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
         include_str!("gemini_responses.txt"),
         include_str!("ollama_requests.txt"),
         include_str!("ollama_responses.txt"),
+        include_str!("bedrock_requests.txt"),
+        include_str!("bedrock_responses.txt"),
         include_str!("chat_to_responses.txt"),
         include_str!("chat_from_responses.txt"),
         include_str!("completions_requests.txt"),
@@ -64,6 +66,7 @@ fn golden_requests_are_translated_or_refused() {
     assert_requests(include_str!("requests.txt"), (chat, Translator::anthropic(LIMITS)));
     assert_requests(include_str!("gemini_requests.txt"), (chat, Translator::gemini(LIMITS)));
     assert_requests(include_str!("ollama_requests.txt"), (chat, Translator::ollama(LIMITS)));
+    assert_requests(include_str!("bedrock_requests.txt"), (chat, Translator::bedrock(LIMITS)));
     assert_requests(include_str!("chat_to_responses.txt"), (chat, Translator::responses(LIMITS)));
 }
 
@@ -79,11 +82,21 @@ fn golden_requests_lose_what_cannot_be_translated_with_drop_params() {
 
 #[test]
 fn gemini_has_the_model_and_the_method_in_its_path() {
-    for (stream, method) in [(false, "generateContent"), (true, "streamGenerateContent?alt=sse")] {
+    for (stream, method) in [(false, ":generateContent"), (true, ":streamGenerateContent?alt=sse")] {
         let request = json!({"model": "gemini-x", "messages": [], "stream": stream}).to_string();
         let (sent, _) =
             Translator::gemini(LIMITS).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
         assert_eq!(sent.method, Some(("gemini-x".to_owned(), method)));
+    }
+}
+
+#[test]
+fn bedrock_has_the_model_and_the_method_in_its_path() {
+    for (stream, method) in [(false, "/converse"), (true, "/converse-stream")] {
+        let request = json!({"model": "amazon.nova-x", "messages": [], "stream": stream}).to_string();
+        let (sent, _) =
+            Translator::bedrock(LIMITS).request(ClientDialect::Chat, request.as_bytes(), 7).unwrap();
+        assert_eq!(sent.method, Some(("amazon.nova-x".to_owned(), method)));
     }
 }
 
@@ -130,6 +143,7 @@ fn golden_events_are_translated_to_chunks_and_to_a_message() {
     assert_responses(include_str!("responses.txt"), |stream| translation(&json!({ "stream": stream })));
     assert_responses(include_str!("gemini_responses.txt"), gemini);
     assert_responses(include_str!("ollama_responses.txt"), ollama);
+    assert_responses(include_str!("bedrock_responses.txt"), bedrock);
     assert_responses(include_str!("chat_from_responses.txt"), from_responses);
 }
 
@@ -204,6 +218,7 @@ fn errors_and_other_json_are_not_translated() {
         assert!(!translation(&json!({})).complete(other.as_bytes(), &mut out) && out.is_empty(), "{other}");
         assert!(!gemini(true).event(other.as_bytes(), &mut out), "{other}");
         assert!(!ollama(true).event(other.as_bytes(), &mut out), "{other}");
+        assert!(!bedrock(true).event(other.as_bytes(), &mut out), "{other}");
         assert!(!from_responses(false).complete(other.as_bytes(), &mut out), "{other}");
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of whole translations: golden pairs, each with its source, and properties.
 
+mod bedrock_tables;
 mod client_tables;
 mod completion_tables;
 mod completions;
@@ -31,6 +32,13 @@ fn gemini(stream: bool) -> Translation {
 /// Returns the translation of Ollama's response to a request.
 fn ollama(stream: bool) -> Translation {
     chat(Translator::ollama(LIMITS), &json!({ "stream": stream }))
+}
+
+/// Returns the translation of Bedrock's response to a request.
+fn bedrock(stream: bool) -> Translation {
+    let mut translation = chat(Translator::bedrock(LIMITS), &json!({ "stream": stream }));
+    translation.identify("2023-08-04");
+    translation
 }
 
 /// Returns the translation of the response of OpenAI's Responses to a chat.

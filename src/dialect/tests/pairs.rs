@@ -8,13 +8,14 @@ use crate::dialect::{ClientDialect, Translation, Translator};
 type Upstream = (&'static str, Translator, fn() -> [Value; 2]);
 
 /// The upstreams, each with a complete response that contains text, and one with the call of a tool.
-fn upstreams() -> [Upstream; 5] {
+fn upstreams() -> [Upstream; 6] {
     [
         ("OpenAI", Translator::openai(LIMITS), openai),
         ("Responses", Translator::responses(LIMITS), responses),
         ("Anthropic", Translator::anthropic(LIMITS), anthropic),
         ("Gemini", Translator::gemini(LIMITS), gemini),
         ("Ollama", Translator::ollama(LIMITS), ollama),
+        ("Bedrock", Translator::bedrock(LIMITS), bedrock),
     ]
 }
 
@@ -49,6 +50,14 @@ fn gemini() -> [Value; 2] {
     [json!({"text": "Hello"}), json!({"functionCall": {"id": "c", "name": "weather", "args": {"city": "Oslo"}}})].map(|part| {
         json!({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}], "responseId": "i", "modelVersion": "m",
             "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 7}})
+    })
+}
+
+fn bedrock() -> [Value; 2] {
+    let call = json!({"toolUse": {"toolUseId": "c", "name": "weather", "input": {"city": "Oslo"}}});
+    [(json!({"text": "Hello"}), "end_turn"), (call, "tool_use")].map(|(block, reason)| {
+        json!({"output": {"message": {"role": "assistant", "content": [block]}}, "stopReason": reason,
+            "usage": {"inputTokens": 10, "outputTokens": 7, "totalTokens": 17}})
     })
 }
 
@@ -295,7 +304,7 @@ fn conversations_are_the_same_through_every_pair_of_dialects() {
     let mut table = String::from("| conversation | client |");
     let upstreams = upstreams();
     upstreams.iter().for_each(|(name, ..)| table += &format!(" {name} |"));
-    table += "\n|---|---|---|---|---|---|---|\n";
+    table += "\n|---|---|---|---|---|---|---|---|\n";
     let clients = [
         ("chat", ClientDialect::Chat),
         ("messages", ClientDialect::Messages),

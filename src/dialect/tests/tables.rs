@@ -504,7 +504,7 @@ const OLLAMA_WHOLE: &str = "ollama: a whole conversation";
 impl Feature {
     /// Returns the row of the document.
     pub(super) fn row(&self) -> String {
-        let is_member = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_member = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
         let shown = |name: &&str| if is_member(name) { format!("`{name}`") } else { (*name).to_owned() };
         let names: Vec<_> = self.names.iter().map(shown).collect();
         format!("| {} | {} | {} |\n", names.join(", "), format!("{:?}", self.fate).to_lowercase(), self.how)

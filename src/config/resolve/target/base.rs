@@ -6,22 +6,27 @@ use http::Uri;
 
 use super::Dialect;
 use crate::config::{
-    BaseUrl,
+    BaseUrl, Provider,
     error::DiagnosticSink,
     raw::{self, Environment, ModelEntry},
     read,
     yaml::Location,
 };
 
+/// LiteLLM's own name of `api_base` for Bedrock.
+const ENDPOINT: &str = "aws_bedrock_runtime_endpoint";
+
 /// Returns `api_base`, else the environment variable of the vendor, else its public URL. No message shows a URL: it
 /// may contain a password.
 pub(super) fn resolve(
     entry: &ModelEntry,
-    dialect: &Dialect,
+    (dialect, region): (&Dialect, Option<&str>),
     (mock, env): (bool, &Environment<'_>),
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Uri> {
-    let written = entry.params.get("api_base").or_else(|| entry.params.get("base_url"));
+    let param = |name| entry.params.get(name);
+    let endpoint = || param(ENDPOINT).filter(|_| dialect.vendor.provider == Provider::Bedrock);
+    let written = param("api_base").or_else(|| param("base_url")).or_else(endpoint);
     if let Some(node) = written {
         return parse(&read::text(node, sink)?, &node.at, "`api_base`", sink);
     }
@@ -39,6 +44,11 @@ pub(super) fn resolve(
         }
         // Resolved with the location.
         BaseUrl::Vertex => None,
+        BaseUrl::Regional(before, after) => {
+            let region = region?;
+            let china = if region.starts_with("cn-") { ".cn" } else { "" };
+            parse(&format!("{before}{region}{after}{china}"), at, "the URL of the region", sink)
+        }
         BaseUrl::Account { before, variable, after } => match env.get(variable) {
             Some(account) => {
                 let text = format!("{before}{account}{after}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
+use super::aws;
 use crate::config::{
     BaseUrl, Provider, VENDORS, Vendor,
     error::DiagnosticSink,
@@ -18,6 +19,8 @@ pub(super) struct Dialect {
     pub(super) model: Arc<str>,
     /// True if the name states that the server has OpenAI's Responses.
     pub(super) responses: bool,
+    /// The region of AWS that the name states.
+    pub(super) region: Option<String>,
 }
 
 /// Resolves `model`. `custom_llm_provider` takes precedence over the prefix, the prefix over the form of a bare name, and that
@@ -89,6 +92,9 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return read::invalid(at, "a provider and a name, such as `openai/gpt-4o`", sink);
     }
+    if vendor.provider == Provider::Bedrock {
+        return at_bedrock(vendor, name, at, sink);
+    }
     let (name, responses) = without_hint(vendor, name);
     let (vendor, name) = match vendor.provider {
         Provider::AzureAi if name.starts_with("claude") => (&AZURE_CLAUDE, name),
@@ -102,7 +108,27 @@ fn named(vendor: &'static Vendor, name: &str, at: &Node, sink: &mut DiagnosticSi
     }
     // A name with a slash is complete: a customer's own model (`accounts/..`), or an embedding model (`nomic-ai/..`).
     let prefix = if name.contains('/') { "" } else { vendor.model_prefix };
-    Some(Dialect { vendor, model: format!("{prefix}{name}").into(), responses })
+    Some(Dialect { vendor, model: format!("{prefix}{name}").into(), responses, region: None })
+}
+
+/// Returns a model of Bedrock. All that has chats is called by Converse, whatever route its name states.
+fn at_bedrock(
+    vendor: &'static Vendor,
+    name: &str,
+    at: &Node,
+    sink: &mut DiagnosticSink<'_>,
+) -> Option<Dialect> {
+    let name = aws::Name::of(name);
+    if let Some(reason) = name.unserved() {
+        sink.error(&at.at, reason)
+            .help("a proxy in front of it that speaks OpenAI's API is `openai/NAME` with its `api_base`");
+        return None;
+    }
+    if name.route == Some("invoke") {
+        sink.harmless(&at.at, "`invoke/` is called by Converse, which has the same models".to_owned());
+    }
+    let region = name.region.map(str::to_owned);
+    Some(Dialect { vendor, model: name.id.into(), responses: false, region })
 }
 
 /// Returns the vendor of a model at Vertex AI by its publisher, and the name of the model there.

@@ -14,6 +14,7 @@ use crate::config::{
 };
 
 mod api_version;
+mod aws;
 mod base;
 mod dialect;
 mod vertex;
@@ -34,26 +35,32 @@ pub(super) fn resolve(
     let mut headers = headers(entry, sink);
     let organization = param("organization").and_then(|node| organization(node, sink));
     let (dialect, at) = (dialect?, &param("model")?.at);
+    let region = aws::region(entry, &dialect, env, sink)?;
     let is_vertex = matches!(dialect.vendor.provider, Provider::Vertex(_));
     let (base, google) = if is_vertex && !mock {
         vertex::resolve(entry, &headers, (&common.vertex, env), sink).unzip()
     } else {
         warn_unused(entry, is_vertex, sink);
-        (base::resolve(entry, &dialect, (mock, env), sink), None)
+        (base::resolve(entry, (&dialect, region.as_deref()), (mock, env), sink), None)
     };
     let google = google.flatten();
     // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
         || matches!(dialect.vendor.base, BaseUrl::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
     let token = if mock { None } else { token(entry, &dialect, env, sink) };
-    let key =
-        if mock || is_vertex || token.is_some() { None } else { key(entry, &dialect, (own, env), sink) };
+    let is_signed = region.is_some() && !mock && !has_key(entry, &dialect, env);
+    let aws = match region.filter(|_| is_signed) {
+        Some(region) => aws::credentials(entry, (region, at), env, sink)?,
+        None => None,
+    };
+    let is_keyless = mock || is_vertex || is_signed || token.is_some();
+    let key = if is_keyless { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
     let is_real = |key: &SecretString| !is_placeholder(key.expose_secret());
     if key.as_ref().is_some_and(is_real) || token.is_some() || google.is_some() {
         warn_exposed(entry, (&base, at), sink);
     }
-    let Dialect { vendor, model, responses } = dialect;
+    let Dialect { vendor, model, responses, .. } = dialect;
     let responses = responses || states_responses(entry, vendor.provider);
     // An `Authorization` header under `headers` takes precedence over the token.
     let written = headers.iter().any(|(name, _)| *name == AUTHORIZATION);
@@ -72,6 +79,7 @@ pub(super) fn resolve(
         base,
         key,
         google,
+        aws,
         api_version,
         organization,
         headers,
@@ -115,6 +123,12 @@ fn states_responses(entry: &ModelEntry, provider: Provider) -> bool {
     let mode = entry.info.get("mode").map(|node| &node.value);
     let has_route = matches!(provider, Provider::OpenAi | Provider::Versioned | Provider::Azure);
     has_route && matches!(mode, Some(Value::Text(mode)) if mode == "responses")
+}
+
+/// Returns true if there is a key, in the file or in the environment.
+fn has_key(entry: &ModelEntry, dialect: &Dialect, env: &Environment<'_>) -> bool {
+    let written = entry.params.get("api_key").is_some_and(|node| !node.is_null() && !is_blank(node));
+    written || env.first(dialect.vendor.key_variables).is_some()
 }
 
 /// Returns true for a text that stands in for a key where a server needs none.
