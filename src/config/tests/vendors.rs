@@ -513,9 +513,11 @@ fn bedrock_has_the_region_and_the_credentials_of_aws() {
 
 #[test]
 fn bedrock_without_credentials_is_called_without_a_signature() {
-    let (target, _, warnings) = target("model: bedrock/m", &[]);
-    assert!(target.aws.is_none() && target.key.is_none());
-    assert!(warnings.contains("set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"), "{warnings}");
+    for empty in ["", ", aws_access_key_id: '', aws_secret_access_key: '', aws_region_name: ''"] {
+        let (target, _, warnings) = target(&format!("model: bedrock/m{empty}"), &[]);
+        assert!(target.aws.is_none() && target.key.is_none());
+        assert!(warnings.contains("set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"), "{warnings}");
+    }
 }
 
 #[test]

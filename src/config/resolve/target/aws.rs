@@ -2,13 +2,13 @@
 
 use http::HeaderValue;
 
-use super::Dialect;
+use super::{Dialect, is_blank};
 use crate::config::{
     AwsCredentials, Provider,
     error::DiagnosticSink,
     raw::{Environment, ModelEntry},
     read,
-    yaml::{Location, Value},
+    yaml::{Location, Node, Value},
 };
 
 /// LiteLLM's region where none is configured.
@@ -109,7 +109,7 @@ pub(super) fn region(
         warn_unused(entry, sink);
         return Some(None);
     }
-    let (region, at) = match entry.params.entry("aws_region_name").filter(|(_, node)| !node.is_null()) {
+    let (region, at) = match entry.params.entry("aws_region_name").filter(|(_, node)| is_set(node)) {
         // The key's place: the value may be anything.
         Some((key, node)) => (read::text(node, sink)?, &key.at),
         None => {
@@ -133,7 +133,7 @@ pub(super) fn credentials(
     env: &Environment<'_>,
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Option<AwsCredentials>> {
-    let param = |name: &str| entry.params.get(name).filter(|node| !node.is_null());
+    let param = |name: &str| entry.params.get(name).filter(|node| is_set(node));
     if let Some(name) = OTHER_SOURCES.into_iter().find(|name| param(name).is_some()) {
         sink.error(at, format!("`{name}` is not served: credentials of AWS are keys"))
             .help("set `aws_access_key_id` and `aws_secret_access_key`, or `api_key` (a key of Bedrock)");
@@ -174,6 +174,11 @@ pub(super) fn credentials(
     let secret_access_key = secret.trim().into();
     let session_token = token.map(Into::into);
     Some(Some(AwsCredentials { access_key_id, secret_access_key, session_token, region }))
+}
+
+/// Returns true for a value. As in LiteLLM an empty text is none.
+fn is_set(node: &Node) -> bool {
+    !node.is_null() && !is_blank(node)
 }
 
 /// Warns of parameters of AWS at a deployment that is none of Bedrock's.

@@ -1,11 +1,13 @@
 //! Resolves the target of a deployment: vendor, URL, credential, headers.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::deployment::DeploymentDefaults;
 use crate::config::{
-    BaseUrl, Pattern, Provider, Target, Vendor,
+    BaseUrl, GoogleCredential, Pattern, Provider, Target, Vendor,
     error::DiagnosticSink,
     is_framing, keys,
     raw::{Environment, ModelEntry},
@@ -36,14 +38,7 @@ pub(super) fn resolve(
     let organization = param("organization").and_then(|node| organization(node, sink));
     let (dialect, at) = (dialect?, &param("model")?.at);
     let region = aws::region(entry, &dialect, env, sink)?;
-    let is_vertex = matches!(dialect.vendor.provider, Provider::Vertex(_));
-    let (base, google) = if is_vertex && !mock {
-        vertex::resolve(entry, &headers, (&common.vertex, env), sink).unzip()
-    } else {
-        warn_unused(entry, is_vertex, sink);
-        (base::resolve(entry, (&dialect, region.as_deref()), (mock, env), sink), None)
-    };
-    let google = google.flatten();
+    let (base, google) = address(entry, (&dialect, region.as_deref(), &headers), (mock, common), sink);
     // A self-hosted server may need no key.
     let own = dialect.vendor.keyless
         || matches!(dialect.vendor.base, BaseUrl::Public(public) if base.as_ref().is_some_and(|base| *base != *public));
@@ -53,6 +48,7 @@ pub(super) fn resolve(
         Some(region) => aws::credentials(entry, (region, at), env, sink)?,
         None => None,
     };
+    let is_vertex = matches!(dialect.vendor.provider, Provider::Vertex(_));
     let is_keyless = mock || is_vertex || is_signed || token.is_some();
     let key = if is_keyless { None } else { key(entry, &dialect, (own, env), sink) };
     let base = base?;
@@ -87,6 +83,22 @@ pub(super) fn resolve(
         http2: false,
         tls: None,
     })
+}
+
+/// Resolves the base URL, and the credential at Vertex AI.
+fn address(
+    entry: &ModelEntry,
+    (dialect, region, headers): (&Dialect, Option<&str>, &[(HeaderName, HeaderValue)]),
+    (mock, common): (bool, &DeploymentDefaults<'_>),
+    sink: &mut DiagnosticSink<'_>,
+) -> (Option<Uri>, Option<Arc<GoogleCredential>>) {
+    let is_vertex = matches!(dialect.vendor.provider, Provider::Vertex(_));
+    if is_vertex && !mock {
+        let (base, google) = vertex::resolve(entry, headers, (&common.vertex, common.env), sink).unzip();
+        return (base, google.flatten());
+    }
+    warn_unused(entry, is_vertex, sink);
+    (base::resolve(entry, (dialect, region), (mock, common.env), sink), None)
 }
 
 /// Resolves the vendor, and the name of the model there.
