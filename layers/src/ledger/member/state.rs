@@ -25,7 +25,7 @@ use crate::{
 /// The number of reports in one sync from which no more are added.
 const ENOUGH_REPORTS: usize = 30;
 /// The time after which an unchanged limit is reported.
-const UNCHANGED: Duration = Duration::from_secs(60);
+const UNCHANGED: Duration = Duration::from_secs(15);
 /// The least time between two reports of an endpoint, for demand and for a notification by the ledger.
 const DEMAND_PACE: Duration = Duration::from_millis(20);
 const DUE_PACE: Duration = Duration::from_millis(5);
