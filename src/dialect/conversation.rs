@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::json::{self, Json, Member, Text, constant};
 
 /// A request in no dialect. Text borrows from the client's body.
@@ -63,7 +65,8 @@ impl<'a> Conversation<'a> {
 }
 
 /// The author of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     User,
     Assistant,
@@ -207,6 +210,27 @@ impl Effort {
             other => return Err(Refusal::invalid(parameter, format_args!("unknown effort {other:?}"))),
         })
     }
+}
+
+/// Writes the parts of turns, and joins those of one role in a row, each with its role. A turn of which nothing is written is
+/// left out: upstreams refuse it.
+///
+/// # Errors
+/// Returns the first error of `write`.
+pub(super) fn joined<'a, P>(
+    turns: &'a [Turn<'a>],
+    mut write: impl FnMut(&'a [Part<'a>]) -> Result<Vec<P>, Refusal>,
+) -> Result<Vec<(Role, Vec<P>)>, Refusal> {
+    let mut joined: Vec<(Role, Vec<P>)> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let written = write(&turn.parts)?;
+        match joined.last_mut().filter(|(role, _)| *role == turn.role) {
+            Some((_, parts)) => parts.extend(written),
+            None if written.is_empty() => {}
+            None => joined.push((turn.role, written)),
+        }
+    }
+    Ok(joined)
 }
 
 /// Returns the arguments of a call as an object. A model may have called a tool without any.

@@ -4,15 +4,35 @@ use serde::Serialize;
 
 use super::names::{Names, identifier};
 use crate::dialect::{
-    conversation::{Content, Part, Refusal, Role, Source, Turn, arguments as arguments_of},
+    conversation::{self, Content, Part, Refusal, Role, Source, Turn, arguments as arguments_of},
     json::Json,
 };
 
-/// A message.
+/// A message, with blocks of Anthropic's or of Bedrock's.
 #[derive(Serialize)]
-pub(super) struct Message<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
+pub(in crate::dialect) struct Message<B> {
+    role: Role,
+    pub(in crate::dialect) content: Vec<B>,
+}
+
+impl<B> Message<B> {
+    /// Returns the messages of turns.
+    ///
+    /// # Errors
+    /// Returns the first error of `write`.
+    pub(in crate::dialect) fn of<'a>(
+        turns: &'a [Turn<'a>],
+        write: impl FnMut(&'a [Part<'a>]) -> Result<Vec<B>, Refusal>,
+    ) -> Result<Vec<Self>, Refusal> {
+        let joined = conversation::joined(turns, write)?;
+        Ok(joined.into_iter().map(|(role, content)| Self { role, content }).collect())
+    }
+
+    /// Returns the last block of an assistant's prefix, if the messages end with one.
+    pub(in crate::dialect) fn end_of_prefix(messages: &mut [Self]) -> Option<&mut B> {
+        let last = messages.last_mut().filter(|message| message.role == Role::Assistant);
+        last.and_then(|message| message.content.last_mut())
+    }
 }
 
 /// A block, and the mark behind which the prompt is cached.
@@ -65,31 +85,16 @@ enum BlockSource<'a> {
 }
 
 /// Returns the messages. A turn without a block is left out: the API refuses empty messages and empty text.
-pub(super) fn messages<'a>(turns: &'a [Turn<'a>], names: &mut Names) -> Result<Vec<Message<'a>>, Refusal> {
-    let mut messages: Vec<Message<'a>> = Vec::with_capacity(turns.len());
-    for turn in turns {
-        let content = blocks(&turn.parts, names)?;
-        let role = match turn.role {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        };
-        match messages.last_mut().filter(|last| last.role == role) {
-            Some(last) => last.content.extend(content),
-            None if content.is_empty() => {}
-            None => messages.push(Message { role, content }),
-        }
-    }
-    trim_prefix(&mut messages);
-    Ok(messages)
-}
-
-/// Removes white space at the end of an assistant's prefix, which the API refuses.
-fn trim_prefix(messages: &mut [Message<'_>]) {
-    let last = messages.last_mut().filter(|message| message.role == "assistant");
-    let block = last.and_then(|message| message.content.last_mut());
-    if let Some(Block { content: BlockContent::Text { text }, .. }) = block {
+pub(super) fn messages<'a>(
+    turns: &'a [Turn<'a>],
+    names: &mut Names,
+) -> Result<Vec<Message<Block<'a>>>, Refusal> {
+    let mut messages = Message::of(turns, |parts| blocks(parts, names))?;
+    // White space at the end of an assistant's prefix, which the API refuses.
+    if let Some(Block { content: BlockContent::Text { text }, .. }) = Message::end_of_prefix(&mut messages) {
         *text = text.trim_end();
     }
+    Ok(messages)
 }
 
 /// Returns the blocks of parts.

@@ -3,40 +3,18 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{format::JSON_TOOL, names::Names};
+use super::calls::{CallHints, Calls};
 use crate::dialect::{
     delta::{Citation, Delta, Finish, Usage, send},
     json::{Json, Text},
     sent::NotTranslated,
 };
 
-/// The parts of a request that its response must be read with.
-#[derive(Debug, Default)]
-pub(in crate::dialect) struct Hints {
-    pub(super) names: Names,
-    /// True if the arguments of the tool for JSON are the text of the response.
-    pub(super) json_tool: bool,
-}
-
 /// The reader of one response.
 #[derive(Debug)]
 pub(in crate::dialect) struct Reader {
-    hints: Hints,
-    block: OpenBlock,
+    calls: Calls,
     usage: Counts,
-    /// True if a tool other than that for JSON was called.
-    has_calls: bool,
-}
-
-/// The block that the events continue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OpenBlock {
-    /// Text, thinking, or a block that is not translated.
-    Other,
-    /// A tool call. True after the first byte of its arguments.
-    Call(bool),
-    /// A call of the tool for JSON. True after its first byte.
-    Json(bool),
 }
 
 #[derive(Deserialize)]
@@ -173,8 +151,8 @@ impl Counts {
 }
 
 impl Reader {
-    pub(in crate::dialect) fn new(hints: Hints) -> Self {
-        Self { hints, block: OpenBlock::Other, usage: Counts::default(), has_calls: false }
+    pub(in crate::dialect) fn new(hints: CallHints) -> Self {
+        Self { calls: Calls::new(hints), usage: Counts::default() }
     }
 
     /// Reads the data of an event, and gives its pieces to `sink`.
@@ -191,7 +169,7 @@ impl Reader {
             EventType::MessageStart => self.start(event.message.ok_or(NotTranslated)?, sink),
             EventType::ContentBlockStart => self.open(event.content_block.ok_or(NotTranslated)?, sink),
             EventType::ContentBlockDelta => self.delta(event.delta.ok_or(NotTranslated)?, sink),
-            EventType::ContentBlockStop => self.close(sink),
+            EventType::ContentBlockStop => self.calls.close(sink),
             EventType::MessageDelta => {
                 self.usage.update(event.usage.unwrap_or_default());
                 self.finish(event.delta.and_then(|delta| delta.stop_reason), sink);
@@ -237,14 +215,14 @@ impl Reader {
         self.open(block, sink);
         citations.into_iter().for_each(|citation| sink(&Delta::Citation(cited(citation))));
         if let Some(input) = input {
-            self.arguments(input.get().into(), sink);
+            self.calls.arguments(input.get().into(), sink);
         }
-        self.close(sink);
+        self.calls.close(sink);
     }
 
     /// Reads the beginning of a block. The arguments of a call follow in pieces.
     fn open(&mut self, block: Block<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        self.block = OpenBlock::Other;
+        self.calls.open_other();
         match block.r#type {
             BlockType::Text => send(block.text.unwrap_or_default(), Delta::Text, sink),
             BlockType::Thinking => {
@@ -255,19 +233,10 @@ impl Reader {
                 send(block.data.unwrap_or_default(), Delta::RedactedThinking, sink)
             }
             BlockType::ToolUse => {
-                self.call(block.id.unwrap_or_default(), &block.name.unwrap_or_default(), sink);
+                self.calls.open(block.id.unwrap_or_default(), &block.name.unwrap_or_default(), sink);
             }
             BlockType::Other => sink(&Delta::Alive),
         }
-    }
-
-    fn call(&mut self, id: Text<'_>, name: &str, sink: &mut impl FnMut(&Delta<'_>)) {
-        if self.hints.json_tool && name == JSON_TOOL {
-            self.block = OpenBlock::Json(false);
-            return sink(&Delta::Alive);
-        }
-        (self.block, self.has_calls) = (OpenBlock::Call(false), true);
-        sink(&Delta::ToolCall { id, name: self.hints.names.original(name).into() });
     }
 
     fn delta(&mut self, delta: BlockDelta<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
@@ -275,36 +244,10 @@ impl Reader {
             BlockDelta { text: Some(text), .. } => send(text, Delta::Text, sink),
             BlockDelta { thinking: Some(thinking), .. } => send(thinking, Delta::Thinking, sink),
             BlockDelta { signature: Some(signature), .. } => send(signature, Delta::Signature, sink),
-            BlockDelta { partial_json: Some(piece), .. } => self.arguments(piece, sink),
+            BlockDelta { partial_json: Some(piece), .. } => self.calls.arguments(piece, sink),
             BlockDelta { citation: Some(citation), .. } => sink(&Delta::Citation(cited(citation))),
             BlockDelta { .. } => sink(&Delta::Alive),
         }
-    }
-
-    /// Reads a piece of arguments, of a call or of a tool that runs at Anthropic.
-    fn arguments(&mut self, piece: Text<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        match &mut self.block {
-            OpenBlock::Other => sink(&Delta::Alive),
-            OpenBlock::Call(_) | OpenBlock::Json(_) if piece.is_empty() => sink(&Delta::Alive),
-            OpenBlock::Call(began) => {
-                *began = true;
-                sink(&Delta::Arguments(piece));
-            }
-            OpenBlock::Json(began) => {
-                *began = true;
-                sink(&Delta::Text(piece));
-            }
-        }
-    }
-
-    /// Reads the end of a block. A call without arguments has an empty object of them.
-    fn close(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
-        match self.block {
-            OpenBlock::Call(false) => sink(&Delta::Arguments("{}".into())),
-            OpenBlock::Json(false) => sink(&Delta::Text("{}".into())),
-            OpenBlock::Call(true) | OpenBlock::Json(true) | OpenBlock::Other => {}
-        }
-        self.block = OpenBlock::Other;
     }
 
     /// Reads the end of the message.
@@ -317,7 +260,7 @@ impl Reader {
     fn reason(&self, reason: &str) -> Finish {
         match reason {
             "max_tokens" | "model_context_window_exceeded" => Finish::Length,
-            "tool_use" if self.has_calls => Finish::ToolCalls,
+            "tool_use" if self.calls.any() => Finish::ToolCalls,
             "refusal" => Finish::Filter,
             // `end_turn`, `stop_sequence`, the call of the tool for JSON, and `pause_turn`, after which a client of
             // Anthropic would call again.

@@ -9,7 +9,7 @@ use crate::dialect::{
 };
 
 /// The tool that a model must call if its output has to be JSON that its format cannot express.
-pub(in crate::dialect) const JSON_TOOL: &str = "json_tool_call";
+pub(super) const JSON_TOOL: &str = "json_tool_call";
 
 /// The way in which a model is made to write JSON.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! differences between models are those of LiteLLM 1.110's table of models.
 
 mod blocks;
+mod calls;
 mod events;
 mod format;
 mod generation;
@@ -13,8 +14,10 @@ mod schema;
 mod thinking;
 mod tools;
 
+pub(super) use blocks::Message;
+pub(super) use calls::{CallHints, Calls};
 pub(super) use events::Reader;
-pub(super) use format::{Format, JSON_TOOL};
+pub(super) use format::Format;
 pub(super) use generation::Generation;
 pub(super) use names::{Names, identifier};
 pub(super) use request::{Host, sampling, stop, temperature, write};

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     blocks::{Block, Message, blocks, messages},
-    events::Hints,
+    calls::CallHints,
     format::Format,
     generation::Generation,
     names::Names,
@@ -49,7 +49,7 @@ pub(in crate::dialect) fn write(
     conversation: &Conversation<'_>,
     limits: Limits,
     host: Host,
-) -> Result<(Sent, Hints), Refusal> {
+) -> Result<(Sent, CallHints), Refusal> {
     let generation = Generation::of(&conversation.model);
     let mut names = Names::default();
     let native = native(conversation, limits.drop, generation)?;
@@ -82,7 +82,7 @@ pub(in crate::dialect) fn write(
     let betas = betas(conversation);
     Ok((
         Sent { body, betas, method: host.method(conversation) },
-        Hints { names, json_tool: request.format.is_tool() },
+        CallHints { names, json_tool: request.format.is_tool() },
     ))
 }
 
@@ -93,7 +93,7 @@ struct Request<'a> {
     max_tokens: u64,
     system: Vec<Block<'a>>,
     instruction: Option<String>,
-    messages: Vec<Message<'a>>,
+    messages: Vec<Message<Block<'a>>>,
     tools: Vec<WrittenTool<'a>>,
     tool_choice: Option<WrittenChoice>,
     temperature: Option<f64>,

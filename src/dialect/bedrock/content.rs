@@ -3,17 +3,10 @@
 use serde::Serialize;
 
 use crate::dialect::{
-    anthropic::{Names, identifier},
-    conversation::{Content, Part, Refusal, Role, Source, Turn, arguments as arguments_of},
+    anthropic::{Message, Names, identifier},
+    conversation::{Content, Part, Refusal, Source, Turn, arguments as arguments_of},
     json::{self, Json, Text},
 };
-
-/// A message.
-#[derive(Serialize)]
-pub(super) struct Message<'a> {
-    role: &'static str,
-    content: Vec<Block<'a>>,
-}
 
 /// A block: an object with one member, which is its type.
 #[derive(Serialize)]
@@ -91,21 +84,12 @@ pub(super) struct Blocks<'n> {
 
 impl Blocks<'_> {
     /// Returns the messages. A turn without a block is left out: the API refuses empty messages and blank text.
-    pub(super) fn messages<'a>(&mut self, turns: &'a [Turn<'a>]) -> Result<Vec<Message<'a>>, Refusal> {
-        let mut messages: Vec<Message<'a>> = Vec::with_capacity(turns.len());
-        for turn in turns {
-            let content = self.of(&turn.parts)?;
-            let role = match turn.role {
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            };
-            match messages.last_mut().filter(|last| last.role == role) {
-                Some(last) => last.content.extend(content),
-                None if content.is_empty() => {}
-                None => messages.push(Message { role, content }),
-            }
+    pub(super) fn messages<'a>(&mut self, turns: &'a [Turn<'a>]) -> Result<Vec<Message<Block<'a>>>, Refusal> {
+        let mut messages = Message::of(turns, |parts| self.of(parts))?;
+        // White space at the end of an assistant's prefix, which Claude refuses.
+        if let Some(Block::Text(text)) = Message::end_of_prefix(&mut messages) {
+            *text = text.trim_end().to_owned().into();
         }
-        trim_prefix(&mut messages);
         Ok(messages)
     }
 
@@ -157,14 +141,6 @@ impl Blocks<'_> {
         let name = distinct(document_name(name.unwrap_or_default()), &self.documents);
         self.documents.push(name.clone());
         Ok(File { format: format(media_type, &DOCUMENTS)?, name: Some(name), source: bytes })
-    }
-}
-
-/// Removes white space at the end of an assistant's prefix, which Claude refuses.
-fn trim_prefix(messages: &mut [Message<'_>]) {
-    let last = messages.last_mut().filter(|message| message.role == "assistant");
-    if let Some(Block::Text(text)) = last.and_then(|message| message.content.last_mut()) {
-        *text = text.trim_end().to_owned().into();
     }
 }
 

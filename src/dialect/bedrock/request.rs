@@ -4,13 +4,13 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
 
 use super::{
-    content::{Block, Blocks, Message},
+    content::{Block, Blocks},
     family::Family,
     response::Hints,
     tools::ToolConfig,
 };
 use crate::dialect::{
-    anthropic::{Format, Names, Thinking, effort, sampling, stop, temperature},
+    anthropic::{CallHints, Format, Message, Names, Thinking, effort, sampling, stop, temperature},
     conversation::{Conversation, Effort, Refusal},
     features::BEDROCK,
     json::{self, Json, Member, Text, entry},
@@ -57,7 +57,8 @@ pub(in crate::dialect) fn write(
     let body = serde_json::to_vec(&request).map_err(|error| Refusal::invalid("body", error))?;
     let method = if conversation.stream { "/converse-stream" } else { "/converse" };
     let model = conversation.model.to_string();
-    let hints = Hints { names, json_tool: format.is_tool(), model: model.clone() };
+    let calls = CallHints { names, json_tool: format.is_tool() };
+    let hints = Hints { calls, model: model.clone() };
     Ok((Sent { body, betas: Vec::new(), method: Some((model, method)) }, hints))
 }
 
@@ -76,7 +77,7 @@ fn is_sent(name: &str, family: Family) -> bool {
 /// A request as it is written.
 struct Request<'a> {
     conversation: &'a Conversation<'a>,
-    messages: Vec<Message<'a>>,
+    messages: Vec<Message<Block<'a>>>,
     system: Vec<Block<'a>>,
     tools: Option<ToolConfig<'a>>,
     inference: Inference<'a>,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::{
-    anthropic::{JSON_TOOL, Names},
+    anthropic::{CallHints, Calls},
     delta::{Delta, Finish, Usage, send},
     json::Text,
     sent::NotTranslated,
@@ -15,9 +15,7 @@ use crate::dialect::{
 /// The parts of a request that its response must be read with.
 #[derive(Debug)]
 pub(in crate::dialect) struct Hints {
-    pub(super) names: Names,
-    /// True if the arguments of the tool for JSON are the text of the response.
-    pub(super) json_tool: bool,
+    pub(super) calls: CallHints,
     /// The model, which the response does not name.
     pub(super) model: String,
 }
@@ -25,27 +23,15 @@ pub(in crate::dialect) struct Hints {
 /// The reader of one response.
 #[derive(Debug)]
 pub(in crate::dialect) struct Reader {
-    hints: Hints,
+    calls: Calls,
+    /// The model, which a response does not name.
+    model: String,
     /// The id of the request at AWS: a response has none.
     id: String,
     has_begun: bool,
-    block: OpenBlock,
-    /// True if a tool other than that for JSON was called.
-    has_calls: bool,
     /// True after the reason of the end.
     has_finished: bool,
     usage: Usage,
-}
-
-/// The block that the events continue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OpenBlock {
-    /// Text, reasoning, or a block that is not translated.
-    Other,
-    /// A tool call. True after the first byte of its arguments.
-    Call(bool),
-    /// A call of the tool for JSON. True after its first byte.
-    Json(bool),
 }
 
 /// An event. Which members it has depends on its type.
@@ -183,11 +169,10 @@ impl From<Counts> for Usage {
 impl Reader {
     pub(in crate::dialect) fn new(hints: Hints) -> Self {
         Self {
-            hints,
+            calls: Calls::new(hints.calls),
+            model: hints.model,
             id: String::new(),
             has_begun: false,
-            block: OpenBlock::Other,
-            has_calls: false,
             has_finished: false,
             usage: Usage::default(),
         }
@@ -213,7 +198,7 @@ impl Reader {
             Event { delta: Some(delta), .. } => self.delta(delta, sink),
             Event { stop_reason: Some(reason), .. } => self.finish(&reason, sink),
             Event { usage: Some(usage), .. } => self.usage = usage.into(),
-            Event { content_block_index: Some(_), .. } => self.close(sink),
+            Event { content_block_index: Some(_), .. } => self.calls.close(sink),
             _ => return Err(NotTranslated),
         }
         Ok(())
@@ -250,7 +235,7 @@ impl Reader {
 
     fn begin(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
         if !std::mem::replace(&mut self.has_begun, true) {
-            let (id, model) = (self.id.as_str().into(), self.hints.model.as_str().into());
+            let (id, model) = (self.id.as_str().into(), self.model.as_str().into());
             sink(&Delta::Start { id, model });
         }
     }
@@ -260,12 +245,11 @@ impl Reader {
         match block {
             Block { text: Some(text), .. } => send(text, Delta::Text, sink),
             Block { tool_use: Some(call), .. } => {
-                let input = call.input;
-                self.call(call, sink);
-                if let Some(input) = input {
-                    self.arguments(input.get().into(), sink);
+                self.calls.open(call.tool_use_id, &call.name, sink);
+                if let Some(input) = call.input {
+                    self.calls.arguments(input.get().into(), sink);
                 }
-                self.close(sink);
+                self.calls.close(sink);
             }
             Block { reasoning_content: Some(Reasoning { reasoning_text, redacted_content }), .. } => {
                 if let Some(text) = reasoning_text {
@@ -279,61 +263,27 @@ impl Reader {
 
     /// Reads the beginning of a block: only that of a call has content.
     fn open(&mut self, start: BlockStart<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        self.block = OpenBlock::Other;
+        self.calls.open_other();
         match start.tool_use {
-            Some(call) => self.call(call, sink),
+            Some(call) => self.calls.open(call.tool_use_id, &call.name, sink),
             None => sink(&Delta::Alive),
         }
-    }
-
-    fn call(&mut self, call: ToolUse<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        if self.hints.json_tool && *call.name == *JSON_TOOL {
-            self.block = OpenBlock::Json(false);
-            return sink(&Delta::Alive);
-        }
-        (self.block, self.has_calls) = (OpenBlock::Call(false), true);
-        sink(&Delta::ToolCall { id: call.tool_use_id, name: self.hints.names.original(&call.name).into() });
     }
 
     fn delta(&mut self, delta: BlockDelta<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
         match delta {
             BlockDelta { text: Some(text), .. } => send(text, Delta::Text, sink),
-            BlockDelta { tool_use: Some(piece), .. } => self.arguments(piece.input, sink),
+            BlockDelta { tool_use: Some(piece), .. } => self.calls.arguments(piece.input, sink),
             BlockDelta { reasoning_content: Some(piece), .. } => reasoning(piece, sink),
             BlockDelta { .. } => sink(&Delta::Alive),
         }
-    }
-
-    /// Reads a piece of the arguments of a call.
-    fn arguments(&mut self, piece: Text<'_>, sink: &mut impl FnMut(&Delta<'_>)) {
-        match &mut self.block {
-            OpenBlock::Call(began) if !piece.is_empty() => {
-                *began = true;
-                sink(&Delta::Arguments(piece));
-            }
-            OpenBlock::Json(began) if !piece.is_empty() => {
-                *began = true;
-                sink(&Delta::Text(piece));
-            }
-            OpenBlock::Call(_) | OpenBlock::Json(_) | OpenBlock::Other => sink(&Delta::Alive),
-        }
-    }
-
-    /// Reads the end of a block. A call without arguments has an empty object of them.
-    fn close(&mut self, sink: &mut impl FnMut(&Delta<'_>)) {
-        match self.block {
-            OpenBlock::Call(false) => sink(&Delta::Arguments("{}".into())),
-            OpenBlock::Json(false) => sink(&Delta::Text("{}".into())),
-            OpenBlock::Call(true) | OpenBlock::Json(true) | OpenBlock::Other => {}
-        }
-        self.block = OpenBlock::Other;
     }
 
     fn finish(&mut self, reason: &str, sink: &mut impl FnMut(&Delta<'_>)) {
         self.has_finished = true;
         sink(&Delta::Finish(match reason {
             "max_tokens" | "model_context_window_exceeded" => Finish::Length,
-            "tool_use" if self.has_calls => Finish::ToolCalls,
+            "tool_use" if self.calls.any() => Finish::ToolCalls,
             "guardrail_intervened" | "content_filtered" => Finish::Filter,
             // `end_turn`, `stop_sequence`, and the call of the tool for JSON.
             _ => Finish::Stop,

@@ -73,26 +73,21 @@ pub(super) fn turns<'a>(
     conversation: &'a Conversation<'a>,
     needs_signatures: bool,
 ) -> Result<Vec<WrittenTurn<'a>>, Refusal> {
-    let mut turns: Vec<WrittenTurn<'a>> = Vec::with_capacity(conversation.turns.len());
-    for turn in &conversation.turns {
-        let role = match turn.role {
-            Role::User => "user",
-            Role::Assistant => "model",
-        };
-        let mut written = Vec::with_capacity(turn.parts.len());
-        for part in &turn.parts {
+    let turns = conversation::joined(&conversation.turns, |parts| {
+        let mut written = Vec::with_capacity(parts.len());
+        for part in parts {
             add(conversation, &part.content, &mut written)?;
         }
         if needs_signatures {
             sign(&mut written);
         }
-        match turns.last_mut().filter(|last| last.role == role) {
-            Some(last) => last.parts.extend(written),
-            None if written.is_empty() => {}
-            None => turns.push(WrittenTurn { role, parts: written }),
-        }
-    }
-    Ok(turns)
+        Ok(written)
+    })?;
+    let role = |role| match role {
+        Role::User => "user",
+        Role::Assistant => "model",
+    };
+    Ok(turns.into_iter().map(|(author, parts)| WrittenTurn { role: role(author), parts }).collect())
 }
 
 /// Returns the parts of a system prompt.
