@@ -35,7 +35,6 @@ mod client_key;
 pub(crate) mod collector;
 mod credentials;
 mod error;
-mod fingerprint;
 mod framing;
 mod google;
 mod id_key;

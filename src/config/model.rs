@@ -1,9 +1,16 @@
 //! The resolved configuration, from which the tree of services is built.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     AwsCredentials, BudgetLimit, ClientKey, Collector, Diagnostic, GoogleCredential, IdKey, ModelFacts,
@@ -236,6 +243,33 @@ pub struct Target {
     pub http2: bool,
     /// `ssl_verify` and `ssl_certificate`. None: the default.
     pub tls: Option<UpstreamTls>,
+}
+
+impl Target {
+    /// Returns a hash over all fields. Equal targets have equal hashes; different targets have different hashes with
+    /// high probability.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let Self {
+            vendor,
+            model,
+            base,
+            key,
+            google,
+            aws,
+            api_version,
+            organization,
+            headers,
+            responses,
+            http2,
+            tls,
+        } = self;
+        let mut hasher = DefaultHasher::new();
+        (vendor.prefix, model, base, key.as_ref().map(ExposeSecret::expose_secret)).hash(&mut hasher);
+        (google, aws).hash(&mut hasher);
+        (api_version, organization, headers, responses, http2, tls).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// The rate limits and the load balancing parameters of a deployment.

@@ -66,6 +66,13 @@ pub(super) const PARAMS: &[&str] = &[
     "vertex_project",
 ];
 
+/// The settings in `litellm_params` of Bedrock alone.
+pub(super) const BEDROCK: [&str; 5] =
+    ["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name", BEDROCK_ENDPOINT];
+
+/// The base URL of Bedrock.
+pub(super) const BEDROCK_ENDPOINT: &str = "aws_bedrock_runtime_endpoint";
+
 /// The settings in `litellm_params` of Vertex AI alone.
 pub(super) const VERTEX: [&str; 3] = ["vertex_credentials", "vertex_location", "vertex_project"];
 

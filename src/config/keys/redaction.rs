@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// The keys whose values are URLs of upstreams.
-pub(in crate::config) const ADDRESSES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
+pub(in crate::config) const ADDRESSES: [&str; 3] = ["api_base", "base_url", super::BEDROCK_ENDPOINT];
 
 /// The keys and values that may be shown below a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,28 +2,20 @@
 
 use http::HeaderValue;
 
-use super::{Dialect, is_blank};
+use super::{Dialect, is_set, warn_unused};
 use crate::config::{
     AwsCredentials, Provider,
     error::DiagnosticSink,
+    keys,
     raw::{Environment, ModelEntry},
     read,
-    yaml::{Location, Node, Value},
+    yaml::Location,
 };
 
 /// LiteLLM's region where none is configured.
 const DEFAULT_REGION: &str = "us-west-2";
 /// The environment variables of the region; the first that is set is used.
 const REGIONS: [&str; 3] = ["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"];
-
-/// The parameters of Bedrock's deployments.
-const PARAMETERS: [&str; 5] = [
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "aws_region_name",
-    "aws_bedrock_runtime_endpoint",
-];
 
 /// Parameters that name a source of credentials which is not served.
 const OTHER_SOURCES: [&str; 3] = ["aws_profile_name", "aws_role_name", "aws_web_identity_token"];
@@ -106,7 +98,7 @@ pub(super) fn region(
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Option<String>> {
     if dialect.vendor.provider != Provider::Bedrock {
-        warn_unused(entry, sink);
+        warn_unused(entry, &keys::BEDROCK, "bedrock/", sink);
         return Some(None);
     }
     let (region, at) = match entry.params.entry("aws_region_name").filter(|(_, node)| is_set(node)) {
@@ -174,24 +166,6 @@ pub(super) fn credentials(
     let secret_access_key = secret.trim().into();
     let session_token = token.map(Into::into);
     Some(Some(AwsCredentials { access_key_id, secret_access_key, session_token, region }))
-}
-
-/// Returns true for a value. As in LiteLLM an empty text is none.
-fn is_set(node: &Node) -> bool {
-    !node.is_null() && !is_blank(node)
-}
-
-/// Warns of parameters of AWS at a deployment that is none of Bedrock's.
-fn warn_unused(entry: &ModelEntry, sink: &mut DiagnosticSink<'_>) {
-    for name in PARAMETERS {
-        if let Some((key, _)) = entry
-            .params
-            .entry(name)
-            .filter(|(_, node)| !node.is_null() && !matches!(node.value, Value::Unset))
-        {
-            sink.harmless(&key.at, format!("`{name}` is not used: only `bedrock/` deployments use it"));
-        }
-    }
 }
 
 #[cfg(test)]

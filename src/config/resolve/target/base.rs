@@ -8,13 +8,11 @@ use super::Dialect;
 use crate::config::{
     BaseUrl, Provider,
     error::DiagnosticSink,
+    keys,
     raw::{self, Environment, ModelEntry},
     read,
     yaml::Location,
 };
-
-/// LiteLLM's own name of `api_base` for Bedrock.
-const ENDPOINT: &str = "aws_bedrock_runtime_endpoint";
 
 /// Returns `api_base`, else the environment variable of the vendor, else its public URL. No message shows a URL: it
 /// may contain a password.
@@ -25,7 +23,7 @@ pub(super) fn resolve(
     sink: &mut DiagnosticSink<'_>,
 ) -> Option<Uri> {
     let param = |name| entry.params.get(name);
-    let endpoint = || param(ENDPOINT).filter(|_| dialect.vendor.provider == Provider::Bedrock);
+    let endpoint = || param(keys::BEDROCK_ENDPOINT).filter(|_| dialect.vendor.provider == Provider::Bedrock);
     let written = param("api_base").or_else(|| param("base_url")).or_else(endpoint);
     if let Some(node) = written {
         return parse(&read::text(node, sink)?, &node.at, "`api_base`", sink);

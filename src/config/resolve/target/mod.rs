@@ -97,7 +97,9 @@ fn address(
         let (base, google) = vertex::resolve(entry, headers, (&common.vertex, common.env), sink).unzip();
         return (base, google.flatten());
     }
-    warn_unused(entry, is_vertex, sink);
+    if !is_vertex {
+        warn_unused(entry, &keys::VERTEX, "vertex_ai/", sink);
+    }
     (base::resolve(entry, (dialect, region), (mock, common.env), sink), None)
 }
 
@@ -121,12 +123,12 @@ fn warn_exposed(entry: &ModelEntry, (base, at): (&Uri, &Location), sink: &mut Di
     }
 }
 
-/// Warns of settings of Vertex AI at a deployment of another provider.
-fn warn_unused(entry: &ModelEntry, is_vertex: bool, sink: &mut DiagnosticSink<'_>) {
-    let names = keys::VERTEX.iter().filter(|_| !is_vertex);
-    for (key, _) in names.filter_map(|name| entry.params.entry(name)).filter(|(_, node)| !node.is_null()) {
+/// Warns of the settings of one provider at a deployment of another.
+fn warn_unused(entry: &ModelEntry, names: &[&str], prefix: &str, sink: &mut DiagnosticSink<'_>) {
+    let written = names.iter().filter_map(|name| entry.params.entry(name));
+    for (key, _) in written.filter(|(_, node)| !node.is_null()) {
         let name = key.at.last();
-        sink.harmless(&key.at, format!("`{name}` is not used: only `vertex_ai/` deployments have it"));
+        sink.harmless(&key.at, format!("`{name}` is not used: only `{prefix}` deployments have it"));
     }
 }
 
@@ -139,8 +141,7 @@ fn states_responses(entry: &ModelEntry, provider: Provider) -> bool {
 
 /// Returns true if there is a key, in the file or in the environment.
 fn has_key(entry: &ModelEntry, dialect: &Dialect, env: &Environment<'_>) -> bool {
-    let written = entry.params.get("api_key").is_some_and(|node| !node.is_null() && !is_blank(node));
-    written || env.first(dialect.vendor.key_variables).is_some()
+    entry.params.get("api_key").is_some_and(is_set) || env.first(dialect.vendor.key_variables).is_some()
 }
 
 /// Returns true for a text that stands in for a key where a server needs none.
@@ -218,9 +219,7 @@ fn key(
         Some(node) if matches!(node.value, Value::Unset) && !own_server => {
             return read::invalid(node, "a string", sink);
         }
-        Some(node) if !node.is_null() && !matches!(node.value, Value::Unset) && !is_blank(node) => {
-            return written_key(node, sink);
-        }
+        Some(node) if is_set(node) && !matches!(node.value, Value::Unset) => return written_key(node, sink),
         _ => {}
     }
     if let Some(key) = env.first(variables) {
@@ -238,6 +237,11 @@ fn key(
             });
     }
     None
+}
+
+/// Returns true for a value. As in LiteLLM an empty text is none.
+fn is_set(node: &Node) -> bool {
+    !node.is_null() && !is_blank(node)
 }
 
 fn is_blank(node: &Node) -> bool {
