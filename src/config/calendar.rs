@@ -1,5 +1,7 @@
 //! Dates of the Gregorian calendar in UTC, from 1970 on.
 
+use std::time::Duration;
+
 /// Returns the number of days of a month.
 pub(crate) const fn days_of(year: i64, month: i64) -> i64 {
     match month {
@@ -32,6 +34,13 @@ pub(crate) const fn date(days: i64) -> (i64, i64, i64) {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year + era * 400 + if month <= 2 { 1 } else { 0 };
     (year, month, day)
+}
+
+/// Returns year, month, day, hour, minute and second of a time that is so long after the beginning of 1970.
+pub(crate) fn date_and_time(since_1970: Duration) -> [i64; 6] {
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or_default();
+    let (year, month, day) = date(seconds / 86_400);
+    [year, month, day, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60]
 }
 
 /// Returns the days from 1970-01-01 to the first day of the month that comes `months` after that of `day`.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::calendar::date;
+use crate::config::calendar::date_and_time;
 
 /// A time for display: UTC, with milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +14,7 @@ pub(super) struct Rfc3339(pub(super) SystemTime);
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
-        let (year, month, day) = date(seconds / 86_400);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let [year, month, day, hour, minute, second] = date_and_time(since);
         let mut text = *b"0000-00-00T00:00:00.000Z";
         digits(year, &mut text[0..4]);
         digits(month, &mut text[5..7]);

@@ -17,7 +17,7 @@ use ring::{
 };
 use secrecy::ExposeSecret;
 
-use crate::config::{AwsCredentials, calendar::date};
+use crate::config::{AwsCredentials, calendar::date_and_time};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -109,9 +109,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Returns a time in the basic form of ISO 8601: `20150830T123600Z`.
 fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let [year, month, day, hour, minute, second] = date_and_time(since);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
