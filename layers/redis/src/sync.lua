@@ -67,9 +67,13 @@ redis.call('HSET', REPLICAS, replica, now)
 local ids, numbers = {}, {}
 
 local function meet(id)
-    numbers[id] = tonumber(id)
-    ids[#ids + 1] = id
-    table.sort(ids, function(a, b) return numbers[a] < numbers[b] end)
+    local number, at = tonumber(id), #ids
+    numbers[id] = number
+    while at > 0 and numbers[ids[at]] > number do
+        ids[at + 1] = ids[at]
+        at = at - 1
+    end
+    ids[at + 1] = id
 end
 
 for id in pairs(heard) do meet(id) end
