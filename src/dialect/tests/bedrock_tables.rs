@@ -1,6 +1,7 @@
 //! The tables of `docs/dialects.md`: the features of chat completions at Bedrock.
 
 use super::tables::{
+    DROPPED,
     Fate::{Approximated, Dropped, Refused, Translated},
     Feature, row,
 };
@@ -98,20 +99,7 @@ pub(super) static REQUEST: &[Feature] = &[
         "the model's own: in `additionalModelRequestFields`; all but `top_k` for Claude only",
         NATIVE,
     ),
-    row(
-        &[
-            "cache_control",
-            "metadata",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "store",
-        ],
-        Dropped,
-        "",
-        NATIVE,
-    ),
+    row(DROPPED, Dropped, "", NATIVE),
     row(
         &["n", "logprobs", "top_logprobs", "logit_bias", "modalities"],
         Refused,

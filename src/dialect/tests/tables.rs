@@ -35,6 +35,17 @@ pub(super) const fn row(
     Feature { names, fate, how, case }
 }
 
+/// The parameters without an effect on the output, at an upstream that has none of them.
+pub(super) const DROPPED: &[&str] = &[
+    "cache_control",
+    "metadata",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "store",
+];
+
 const WHOLE: &str = "a whole conversation: prompts, images, parallel tools and their results";
 const HARMLESS: &str = "a stream, and parameters without an effect";
 const NATIVE: &str = "Anthropic's own parameters";
@@ -304,20 +315,7 @@ pub(super) static GEMINI: &[Feature] = &[
     ),
     row(&["safety_settings", "cached_content"], Translated, "Google's own: as they are", GEMINI_OTHERS),
     row(&["the end user, `service_tier`"], Dropped, "", GEMINI_WHOLE),
-    row(
-        &[
-            "cache_control",
-            "metadata",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "store",
-        ],
-        Dropped,
-        "",
-        GEMINI_OTHERS,
-    ),
+    row(DROPPED, Dropped, "", GEMINI_OTHERS),
     row(
         &["n", "logprobs", "top_logprobs", "logit_bias", "modalities"],
         Refused,
@@ -456,20 +454,7 @@ pub(super) static OLLAMA: &[Feature] = &[
         "ollama: its own parameters",
     ),
     row(&["the end user, `service_tier`"], Dropped, "", OLLAMA_WHOLE),
-    row(
-        &[
-            "cache_control",
-            "metadata",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_retention",
-            "safety_identifier",
-            "store",
-        ],
-        Dropped,
-        "",
-        "ollama: its own parameters",
-    ),
+    row(DROPPED, Dropped, "", "ollama: its own parameters"),
     row(
         &["n", "logprobs", "top_logprobs", "logit_bias", "modalities"],
         Refused,
