@@ -62,6 +62,7 @@ async fn an_outage_of_the_server_costs_replicas_nothing_and_four_lines() {
         let report = scene.load(60.0, &UNEVEN, 3.0).await;
         assert_eq!(report.failed(), 0, "{program}: {report:?}");
         assert!(scene.fullest(TEN) <= 500, "{program}: {}", scene.fullest(TEN));
+        scene.leased(500.0).await;
         for (gateway, before) in scene.gateways.iter().zip(lines) {
             let said = gateway.says(&["responds again"]).await;
             assert!(said.lines().count() - before <= 4, "{program}: {said}");

@@ -182,6 +182,22 @@ impl Scene {
         times.iter().enumerate().map(within).max().unwrap_or_default()
     }
 
+    /// Waits until the leases of all gateways are this limit, but for a fiftieth, and no more. Returns the time that took.
+    pub(crate) async fn leased(&self, limit: f64) -> Duration {
+        let start = Instant::now();
+        loop {
+            let mut sum = 0.0;
+            for gateway in &self.gateways {
+                sum += values(gateway, "tollgate_deployment_lease").await.iter().sum::<f64>();
+            }
+            if (0.98 * limit..=limit).contains(&sum) {
+                return start.elapsed();
+            }
+            assert!(start.elapsed() < PATIENCE, "{sum} of {limit}");
+            sleep_until(Instant::now() + Duration::from_millis(20)).await;
+        }
+    }
+
     /// Returns the number of calls that the upstream received from `from` seconds after a time on, for `seconds`.
     pub(crate) fn received(&self, since: Instant, from: f64, seconds: f64) -> usize {
         let begin = since + Duration::from_secs_f64(from);
@@ -193,18 +209,24 @@ impl Scene {
 /// Waits until a metric of a gateway has such a value.
 pub(crate) async fn until(gateway: &Gateway, name: &str, expected: impl Fn(f64) -> bool) {
     let end = Instant::now() + PATIENCE;
-    let authorization = format!("Bearer {MASTER_KEY}");
     loop {
-        let metrics = request(Method::GET, "/metrics", "", &[("authorization", &*authorization)]);
-        let text = gateway.send(metrics).await.text();
-        let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
-        let mut values = samples.filter(|(series, _)| series.split('{').next() == Some(name));
-        if values.any(|(_, value)| value.parse().is_ok_and(&expected)) {
+        let values = values(gateway, name).await;
+        if values.iter().any(|value| expected(*value)) {
             return;
         }
-        assert!(Instant::now() < end, "{name} in\n{text}\n{}", gateway.said());
+        assert!(Instant::now() < end, "{name} is {values:?}\n{}", gateway.said());
         sleep_until(Instant::now() + Duration::from_millis(20)).await;
     }
+}
+
+/// Returns the values of a metric of a gateway.
+async fn values(gateway: &Gateway, name: &str) -> Vec<f64> {
+    let authorization = format!("Bearer {MASTER_KEY}");
+    let metrics = request(Method::GET, "/metrics", "", &[("authorization", &*authorization)]);
+    let text = gateway.send(metrics).await.text();
+    let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+    let values = samples.filter(|(series, _)| series.split('{').next() == Some(name));
+    values.filter_map(|(_, value)| value.parse().ok()).collect()
 }
 
 /// Makes calls at random times with this mean rate.

@@ -55,7 +55,7 @@
 //! | `meta` | hash | the generation of the data, the time of the last sync | never |
 //! | `replicas` | hash | the time of the last sync of each replica, for ten minutes | never |
 //! | `events` | stream | the last 10,000 events | never |
-//! | `limit:KEY` | hash | the window in force, and the last report of each replica | ten minutes after the last report |
+//! | `limit:KEY` | string | the window in force, and the last report of each replica | ten minutes after the last report |
 //! | `total:KEY` | hash | the amount of each replica, which [`TotalsRequest`] adds up | at the end of its period, if it has one |
 //!
 //! A loss of the data, by a restart or an eviction, is noticed and repaired: replicas declare what they hold.

@@ -1,7 +1,7 @@
 -- A sync of one replica: the rules of `LocalLedger` in tollgate-layers, in the same order and arithmetic. `now` is the
 -- time in milliseconds.
 --
--- KEYS: meta, replicas, events, then one hash for each reported limit.
+-- KEYS: meta, replicas, events, then one string for each reported limit.
 -- ARGV: replica, seq, generation, leaving, lease time, grace, the number of events, the events, then for each report 12:
 --   key, limit, window, wider (0: none), learned, epoch, held, used, want, need, cost, and the ages that are not zero, each as
 --   TWELFTH:AMOUNT.
@@ -15,8 +15,10 @@ local REPORT_SIZE, TOLERANCE, EVENTS_KEPT, TELL_AGAIN = 12, 50, 10000, 1000
 -- needed, would take most of the time of a sync.
 local SEQ, AT, LIMIT, WINDOW, HELD, USED, WANT, NEED = 1, 2, 3, 4, 5, 6, 7, 8
 local COST, SINCE, LEASED, TOLD, LEAVING, AGES = 9, 10, 11, 12, 13, 14
+-- And so is a limit: the rule, then the id and the packed record of each replica.
+local EPOCH, RULE_SINCE, BORN, RECOVERING, TOUCHED, RULE_WINDOW, FIRST_ID = 1, 2, 3, 4, 5, 6, 7
 
-local replica, seq, sent_generation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local replica, seq, sent_generation = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local leaving, lease_time, grace = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
 local event_count = tonumber(ARGV[7])
 local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
@@ -34,15 +36,16 @@ local function publish(receivers, id, event)
 end
 
 -- The time never goes back. If no replica has synced for long, the ledger could not be reached, and that is not the
--- silence of any of them. Returns the generation, and the time of the last sync of each replica.
+-- silence of any of them. Returns the generation, and the time of the last sync of each replica. From here on, times are
+-- those since the generation, from 1: they take fewer bytes.
 local function advance()
     local meta = redis.call('HMGET', META, 'generation', 'last')
     local generation, last = tonumber(meta[1] or 0), tonumber(meta[2] or 0)
-    now = max(now, last)
     if generation == 0 then
-        generation, last = now, now
+        generation, last = now, 1
         redis.call('HSET', META, 'generation', generation)
     end
+    now = max(now - generation + 1, last)
     local gap = now - last
     local was_away = gap > floor(lease_time / 2)
     redis.call('HSET', META, 'last', now)
@@ -52,7 +55,7 @@ local function advance()
         if now - at >= FORGET_TIME then
             redis.call('HDEL', REPLICAS, all[i])
         else
-            heard[all[i]] = at
+            heard[tonumber(all[i])] = at
             if was_away then redis.call('HSET', REPLICAS, all[i], at) end
         end
     end
@@ -61,15 +64,16 @@ end
 
 local generation, heard = advance()
 heard[replica] = now
-redis.call('HSET', REPLICAS, replica, now)
+redis.call('HSET', REPLICAS, ARGV[1], now)
 
--- The ids that were met, in the order of their numbers.
-local ids, numbers = {}, {}
+-- The ids that were met, in their order.
+local ids, was_met = {}, {}
 
 local function meet(id)
-    local number, at = tonumber(id), #ids
-    numbers[id] = number
-    while at > 0 and numbers[ids[at]] > number do
+    if was_met[id] then return end
+    was_met[id] = true
+    local at = #ids
+    while at > 0 and ids[at] > id do
         ids[at + 1] = ids[at]
         at = at - 1
     end
@@ -78,26 +82,21 @@ end
 
 for id in pairs(heard) do meet(id) end
 
--- The rule is packed as a list: window, epoch, since, born, recovering, touched.
+-- The rule of a limit, the record of each replica, and the packed records, of which only one will change.
 local function read_limit(key, report)
-    local all = redis.call('HGETALL', key)
-    local rule, records = nil, {}
-    for i = 1, #all, 2 do
-        if all[i] == 'rule' then
-            local values = cmsgpack.unpack(all[i + 1])
-            rule = {window = values[1], epoch = values[2], since = values[3], born = values[4],
-                recovering = values[5] == 1, touched = values[6]}
-        else
-            if not numbers[all[i]] then meet(all[i]) end
-            records[all[i]] = cmsgpack.unpack(all[i + 1])
-        end
+    local text = redis.call('GET', key)
+    local rule, records, packed = text and {cmsgpack.unpack(text)}, {}, {}
+    if not rule or now - rule[TOUCHED] >= KEEP_TIME then
+        return {report.epoch, now, now, 0, now, report.window}, records, packed
     end
-    if not rule or now - rule.touched >= KEEP_TIME then
-        redis.call('DEL', key)
-        rule = {window = report.window, epoch = report.epoch, since = now, born = now, recovering = false}
-        records = {}
+    for i = FIRST_ID, #rule, 2 do
+        local id = rule[i]
+        meet(id)
+        packed[id] = rule[i + 1]
+        records[id] = {cmsgpack.unpack(packed[id])}
+        rule[i], rule[i + 1] = nil, nil
     end
-    return rule, records
+    return rule, records, packed
 end
 
 local function read_report(n)
@@ -119,18 +118,18 @@ end
 
 -- Updates the rule by a report. Returns true if the window changed.
 local function learn(rule, report)
-    local window = rule.window
-    local is_firm = report.learned or report.wider == 0 or report.epoch == rule.epoch
-    if report.epoch > rule.epoch then
-        rule.window, rule.epoch, rule.since = report.window, report.epoch, now
+    local window = rule[RULE_WINDOW]
+    local is_firm = report.learned or report.wider == 0 or report.epoch == rule[EPOCH]
+    if report.epoch > rule[EPOCH] then
+        rule[RULE_WINDOW], rule[EPOCH], rule[RULE_SINCE] = report.window, report.epoch, now
     elseif report.window < window and is_firm then
-        rule.window, rule.epoch, rule.since = report.window, rule.epoch + 1, now
+        rule[RULE_WINDOW], rule[EPOCH], rule[RULE_SINCE] = report.window, rule[EPOCH] + 1, now
     elseif report.learned then
-        rule.since = now
-    elseif report.wider > 0 and report.window == window and now - rule.since >= CLEAN_TIME then
-        rule.window, rule.epoch, rule.since = report.wider, rule.epoch + 1, now
+        rule[RULE_SINCE] = now
+    elseif report.wider > 0 and report.window == window and now - rule[RULE_SINCE] >= CLEAN_TIME then
+        rule[RULE_WINDOW], rule[EPOCH], rule[RULE_SINCE] = report.wider, rule[EPOCH] + 1, now
     end
-    return rule.window ~= window
+    return rule[RULE_WINDOW] ~= window
 end
 
 local function last_heard(id, record)
@@ -251,7 +250,7 @@ end
 
 -- The live replicas that count over the present window, and their targets. Removes the records of silent replicas, once all
 -- that they may have used is free.
-local function new_standing(key, records, window)
+local function new_standing(records, window)
     local live, live_ids, place, locked_permits, total, held, limit = {}, {}, nil, 0, 0, 0, nil
     for n = 1, #ids do
         local id = ids[n]
@@ -260,7 +259,6 @@ local function new_standing(key, records, window)
         if not record then
             -- It has not reported this limit.
         elseif silent > lease_time + max(window, record[WINDOW]) then
-            redis.call('HDEL', key, id)
             records[id] = nil
         elseif silent > lease_time or record[LEAVING] == 1 then
             locked_permits = locked_permits + locked(id, record, window)
@@ -332,7 +330,7 @@ local function may_be_idle(record)
     each_age(record, function(first_free_at, _, amount)
         if first_free_at <= now then used = less(used, amount) end
     end)
-    return record[LEASED] > used and now >= record[TOLD] + TELL_AGAIN
+    return record[LEASED] > used and (record[TOLD] == 0 or now >= record[TOLD] + TELL_AGAIN)
 end
 
 -- The replicas that should report because this one waits in spite of its grant.
@@ -367,18 +365,19 @@ local function limit_changed(report, earlier, records)
 end
 
 -- Returns the lease, and the replicas that should report.
-local function deal(key, rule, records, freed)
-    local standing = new_standing(key, records, rule.window)
+local function deal(rule, records, freed)
+    local window, epoch = rule[RULE_WINDOW], rule[EPOCH]
+    local standing = new_standing(records, window)
     local i, record = standing.place, records[replica]
     if not i then
         local first = freed and longest_waiting(standing.live)
-        return {0, 0, rule.window, rule.epoch, 0, 0}, first and {standing.ids[first]} or {}
+        return {0, 0, window, epoch, 0, 0}, first and {standing.ids[first]} or {}
     end
-    local is_frozen = rule.recovering and now < rule.born + grace
+    local is_frozen = rule[RECOVERING] == 1 and now < rule[BORN] + grace
     local granted = is_frozen and 0 or to_grant(standing, i)
     local permits = granted > 0 and standing.live[i][HELD] + granted or lowered(standing, i)
     local wanted = others_wait(standing, i)
-    local lease = {permits, standing.limit, rule.window, rule.epoch, bit(wanted), bit(has_spare(standing, i, granted))}
+    local lease = {permits, standing.limit, window, epoch, bit(wanted), bit(has_spare(standing, i, granted))}
     local due = due_for(standing, i, granted)
     if freed and not is_frozen and standing.unassigned > granted then
         local first = longest_waiting(standing.live, i)
@@ -389,35 +388,58 @@ local function deal(key, rule, records, freed)
     return lease, due
 end
 
--- The other live replicas, over all windows.
-local function others(records)
+-- The other replicas for which a condition holds.
+local function others(condition)
     local found = {}
     for _, id in ipairs(ids) do
-        if id ~= replica and records[id] and is_live(id, records[id]) then found[#found + 1] = id end
+        if id ~= replica and condition(id) then found[#found + 1] = id end
     end
     return found
 end
 
+local function ask(replicas, report)
+    if #replicas == 0 then return end
+    for i, id in ipairs(replicas) do replicas[i] = string.format('%.0f', id) end
+    publish('to', table.concat(replicas, ','), 'sync ' .. report.key)
+end
+
+local function write_limit(key, rule, records, packed)
+    rule[TOUCHED] = now
+    packed[replica] = cmsgpack.pack(unpack(records[replica]))
+    for _, id in ipairs(ids) do
+        if records[id] then
+            rule[#rule + 1] = id
+            rule[#rule + 1] = packed[id]
+        end
+    end
+    redis.call('SET', key, cmsgpack.pack(unpack(rule)), 'PX', KEEP_TIME)
+end
+
 local function sync_limit(key, report)
-    local rule, records = read_limit(key, report)
+    local rule, records, packed = read_limit(key, report)
     local earlier = records[replica]
     if earlier and earlier[SEQ] >= seq then
-        local permits = earlier[WINDOW] == rule.window and earlier[HELD] or 0
-        return {permits, earlier[LIMIT], rule.window, rule.epoch, 0, 0}
+        local permits = earlier[WINDOW] == rule[RULE_WINDOW] and earlier[HELD] or 0
+        return {permits, earlier[LIMIT], rule[RULE_WINDOW], rule[EPOCH], 0, 0}
     end
     local freed = earlier ~= nil and report.held < earlier[HELD]
     local of_before = report.held > 0 or (sent_generation ~= 0 and sent_generation ~= generation)
-    rule.recovering = rule.recovering or (earlier == nil and of_before)
+    local undeclared = earlier == nil and of_before
+    -- Only this limit was lost. After a loss of all data the replicas declare what they hold without a request.
+    local lost = undeclared and next(records) == nil and now >= 1 + grace
+    if undeclared then rule[RECOVERING] = 1 end
     local record = new_record(report, earlier)
     local changed = limit_changed(report, earlier, records)
     changed = learn(rule, report) or changed
     records[replica] = record
-    local lease, due = deal(key, rule, records, freed)
-    if changed then due = others(records) end
-    if #due > 0 then publish('to', table.concat(due, ','), 'sync ' .. report.key) end
-    local packed = {rule.window, rule.epoch, rule.since, rule.born, bit(rule.recovering), now}
-    redis.call('HSET', key, 'rule', cmsgpack.pack(packed), replica, cmsgpack.pack(record))
-    redis.call('PEXPIRE', key, KEEP_TIME)
+    local lease, due = deal(rule, records, freed)
+    if lost then
+        due = others(function(id) return heard[id] end)
+    elseif changed then
+        due = others(function(id) return records[id] and is_live(id, records[id]) end)
+    end
+    ask(due, report)
+    write_limit(key, rule, records, packed)
     return lease
 end
 
@@ -428,13 +450,13 @@ for n = 0, #KEYS - 4 do
 end
 if leaving then
     heard[replica] = nil
-    redis.call('HDEL', REPLICAS, replica)
+    redis.call('HDEL', REPLICAS, ARGV[1])
 end
-for i = 1, event_count do publish('from', replica, ARGV[7 + i]) end
+for i = 1, event_count do publish('from', ARGV[1], ARGV[7 + i]) end
 for id, at in pairs(heard) do
     if now - at <= lease_time then
         response[2] = response[2] + 1
-        if tonumber(id) < tonumber(replica) then response[3] = response[3] + 1 end
+        if id < replica then response[3] = response[3] + 1 end
     end
 end
 return response

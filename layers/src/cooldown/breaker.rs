@@ -25,7 +25,7 @@ const BAD: usize = 1;
 pub(super) struct Breaker {
     phase: Phase,
     minute: Rolling<60>,
-    /// The counts at other replicas; `None` if they are not shared.
+    /// The counts at other replicas; `None` if the endpoint has not failed here or there since it is shared.
     others: Option<Box<Others>>,
     /// The number of consecutive failures.
     consecutive_failures: u32,
@@ -40,6 +40,12 @@ pub(super) struct Breaker {
 struct Others {
     minute: Rolling<60>,
     shared: u128,
+}
+
+impl Default for Others {
+    fn default() -> Self {
+        Self { minute: Rolling::new(Duration::from_secs(1)), shared: 0 }
+    }
 }
 
 /// The phases of the diagram in the module's documentation.
@@ -224,19 +230,19 @@ impl Breaker {
     /// that has failed within the last minute.
     pub(super) fn outcomes_to_share(&mut self, now: Instant) -> [u32; 2] {
         self.minute.move_to(now);
-        let others = self.others.get_or_insert_with(|| {
-            Box::new(Others { minute: Rolling::new(Duration::from_secs(1)), shared: 0 })
-        });
-        let counts = self.minute.ended_since(&mut others.shared);
-        if self.minute.sum()[BAD] > 0 { counts } else { [0; 2] }
+        let has_failed = self.minute.sum()[BAD] > 0;
+        if !has_failed && self.others.is_none() {
+            return [0; 2];
+        }
+        let counts = self.minute.ended_since(&mut self.others.get_or_insert_default().shared);
+        if has_failed { counts } else { [0; 2] }
     }
 
     /// Counts the successes and failures at another replica.
     pub(super) fn count_others(&mut self, counts: [u32; 2], now: Instant) {
-        if let Some(others) = &mut self.others {
-            others.minute.move_to(now);
-            others.minute.add_all(counts);
-        }
+        let others = self.others.get_or_insert_default();
+        others.minute.move_to(now);
+        others.minute.add_all(counts);
     }
 
     /// Returns the number of failed calls and of completed calls in the rolling minute.

@@ -36,6 +36,11 @@
 //! - A meter admits while `used < permits`. `held` is the larger of the two.
 //! - The number `seq` grows with each request. A response is applied only if no later request was sent: a response that
 //!   comes after its timeout is dropped, because the later request has declared something else.
+//! - A replica reports a limit at once when calls wait for permits; within a heartbeat when `held`, the limit or the window
+//!   has changed, when calls no longer wait, and when `need` differs by more than a fiftieth of the limit (at least one); when
+//!   [`Event::SyncDue`] asks for it; and otherwise from time to time, because the ledger may have lost it or may have assigned
+//!   another share. It need not report what it uses of its lease: that matters only while another replica waits, and then the
+//!   ledger asks.
 //! - A lease that is lower than before applies at once. The replica declares the lower `held` in its next sync, which it
 //!   sends at once if permits are free by it. The ledger gives permits to others only after that declaration.
 //! - A replica that learns a window from a refusal admits nothing until the response to its report.
@@ -78,6 +83,14 @@ use crate::BoxError;
 
 /// The twelfths of a window, in which a report states when used permits come free.
 pub const AGES: usize = 12;
+
+/// The part of a limit, one in so many, up to which a difference in demand moves no permits while no replica waits.
+const TOLERANCE: u64 = 50;
+
+/// Returns the permits by which the demand of a replica may differ from what the ledger knows, or its lease from its share.
+pub(crate) fn tolerance(limit: u64) -> u64 {
+    (limit / TOLERANCE).max(1)
+}
 
 /// A ledger: an alias of a tower service for both requests, implemented for every such service.
 pub trait Ledger:

@@ -32,7 +32,7 @@ pub struct SyncRequest {
     pub generation: u64,
     /// True for the last request of a replica that shuts down. It reports every limit, and uses no permit afterwards.
     pub leaving: bool,
-    /// The limits that have changed since they were last reported: something was used, wanted or freed.
+    /// The limits of which the ledger should learn: see [the contract](super#the-contract-of-a-replica).
     pub reports: Vec<Report>,
     /// The events to publish. An event may be delivered twice if a request is sent again.
     pub events: Vec<Event>,

@@ -1,8 +1,8 @@
 //! The part of a shared limit that this process may use, and its demand for more: [`LeaseState`].
 
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, num::NonZeroU32, time::Duration};
 
-use crate::ledger::{AGES, Lease, LimitKey, Report};
+use crate::ledger::{AGES, Lease, LimitKey, Report, tolerance};
 
 /// The time for which a replica returns idle permits after a response that states that another waits, in milliseconds.
 const WANTED_TIME: u64 = 2_000;
@@ -27,6 +27,16 @@ pub(crate) enum LimitKind {
 
 impl LimitKind {
     pub(crate) const ALL: [Self; 3] = [Self::Requests, Self::Tokens, Self::InFlight];
+
+    /// Returns the key of this limit of an endpoint.
+    pub(crate) fn key(self, endpoint: &LimitKey) -> LimitKey {
+        let name = match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InFlight => "in_flight",
+        };
+        LimitKey::from(format!("{endpoint}/{name}"))
+    }
 }
 
 /// The values of a limit that a report contains besides those of the lease.
@@ -52,14 +62,25 @@ pub(super) struct LeaseState {
     /// False since a sync has failed.
     in_touch: bool,
     /// The number of replicas among which the limit is divided at the next refusal; set while the replica is isolated.
-    isolated: Option<u64>,
+    isolated: Option<NonZeroU32>,
     /// Set by a refusal that has taught the window, until the next response.
     learned: bool,
-    /// Set if something was used or wanted since the last report.
+    /// Set if something happened since the last report that the ledger must learn of at once.
     changed: bool,
-    /// The amount used, the limit and the window of the last report.
-    reported: (u64, u64, u64),
-    demand: Demand,
+    declared: Declared,
+    // Boxed, because most limits have permits for all calls.
+    demand: Option<Box<Demand>>,
+}
+
+/// The content of a report by which the ledger assigns permits. Which of them are used matters to it only while another
+/// replica waits, and then it asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Declared {
+    limit: u64,
+    window: u64,
+    held: u64,
+    want: u64,
+    need: u64,
 }
 
 /// The calls that found no permit.
@@ -82,6 +103,8 @@ struct Demand {
 pub(crate) struct Applied {
     /// True if there are more permits than before.
     pub(crate) grown: bool,
+    /// True if the number of permits differs from before.
+    pub(crate) changed: bool,
     /// True if the limit should be reported again at once.
     pub(crate) report: bool,
 }
@@ -99,8 +122,8 @@ impl LeaseState {
             isolated: None,
             learned: false,
             changed: true,
-            reported: (0, 0, 0),
-            demand: Demand::default(),
+            declared: Declared::default(),
+            demand: None,
         }
     }
 
@@ -115,22 +138,8 @@ impl LeaseState {
 
     /// Records that a call of this cost is admitted.
     pub(super) fn took(&mut self, cost: u64) {
-        self.changed = true;
-        let Demand { waiting, until, denied, unmet, .. } = &mut self.demand;
-        if *until == 0 {
-            return;
-        }
-        *denied = false;
-        // A call that begins while others wait is one of them: calls do not overtake each other.
-        let mut met = cost.min(*waiting);
-        *waiting -= met;
-        for amount in unmet.iter_mut().rev() {
-            let part = met.min(*amount);
-            *amount -= part;
-            met -= part;
-        }
-        if *waiting == 0 {
-            *until = 0;
+        if let Some(demand) = &mut self.demand {
+            demand.took(cost);
         }
     }
 
@@ -138,52 +147,69 @@ impl LeaseState {
     /// the call should check again.
     pub(super) fn lacks(&mut self, cost: u64, at: u64, now: u64) -> u64 {
         self.changed = true;
-        self.demand.cost = cost;
-        self.demand.until = at.clamp(now + WAITING.0, now + WAITING.1);
-        let may_come = self.in_touch && (self.spare || !self.demand.denied);
+        let demand = self.demand.get_or_insert_default();
+        demand.cost = cost;
+        demand.until = at.clamp(now + WAITING.0, now + WAITING.1);
+        let may_come = self.in_touch && (self.spare || !demand.denied);
         if may_come { at.min(now + RECHECK) } else { at }
     }
 
     /// Records a call that found no permit on arrival.
     pub(super) fn record_unmet(&mut self, cost: u64, (window, now): (u64, u64)) {
-        self.demand.advance(window, now);
-        self.demand.unmet[AGES - 1] += cost;
-        self.demand.waiting += cost;
         self.changed = true;
-        self.demand.until = self.demand.until.max(now + WAITING.0);
+        self.demand.get_or_insert_default().record_unmet(cost, (window, now));
     }
 
-    /// Returns true if the last report is out of date.
-    pub(super) fn has_changed(&self, usage: &Usage) -> bool {
-        self.changed || self.reported != (usage.used, usage.limit, usage.window)
+    /// Returns true if the ledger would assign permits otherwise if it had the present report.
+    pub(super) fn has_changed(&mut self, usage: &Usage, now: u64) -> bool {
+        self.changed || self.declare(usage, now).differs_from(&self.declared)
     }
 
     pub(super) fn report(&mut self, key: LimitKey, usage: &Usage, now: u64) -> Report {
-        self.demand.advance(usage.window, now);
-        (self.changed, self.reported) = (false, (usage.used, usage.limit, usage.window));
-        let (waiting, cost) = self.demand.waiting();
-        let want = usage.used + waiting;
+        (self.changed, self.declared) = (false, self.declare(usage, now));
+        let Declared { limit, window, held, want, need } = self.declared;
         Report {
             key,
-            limit: usage.limit,
-            window: Duration::from_millis(usage.window),
+            limit,
+            window: Duration::from_millis(window),
             wider: usage.wider.map(Duration::from_millis),
             learned: self.learned,
             epoch: self.epoch,
-            held: self.permits.max(usage.used),
+            held,
             used: usage.used,
             ages: usage.ages,
             want,
-            need: want.max(usage.used + self.demand.unmet.iter().sum::<u64>()),
-            cost,
+            need,
+            cost: self.demand.as_ref().map_or(0, |demand| demand.waiting().1),
+        }
+    }
+
+    fn declare(&mut self, usage: &Usage, now: u64) -> Declared {
+        let (mut waiting, mut unmet) = (0, 0);
+        if let Some(demand) = &mut self.demand {
+            demand.advance(usage.window, now);
+            (waiting, unmet) = (demand.waiting().0, demand.unmet.iter().sum());
+        }
+        if waiting + unmet == 0 {
+            self.demand = None;
+        }
+        let want = usage.used + waiting;
+        Declared {
+            limit: usage.limit,
+            window: usage.window,
+            held: self.permits.max(usage.used),
+            want,
+            need: want.max(usage.used + unmet),
         }
     }
 
     /// Applies the response to the last report. The window has not changed.
     pub(super) fn apply(&mut self, lease: &Lease, used: u64, now: u64) -> Applied {
         let held = self.permits.max(used);
-        let grown = lease.permits > self.permits;
-        self.demand.denied = self.demand.until > now && !grown;
+        let (grown, changed) = (lease.permits > self.permits, lease.permits != self.permits);
+        if let Some(demand) = &mut self.demand {
+            demand.denied = demand.until > now && !grown;
+        }
         self.permits = lease.permits;
         (self.fallback, self.in_touch, self.isolated, self.learned) = (None, true, None, false);
         (self.epoch, self.spare) = (lease.epoch, lease.spare);
@@ -191,14 +217,17 @@ impl LeaseState {
             self.wanted_until = now + WANTED_TIME;
         }
         let lowered = lease.permits.max(used) < held;
+        if grown {
+            self.declared.held = lease.permits;
+        }
         // The ledger gives the permits to others after that is declared.
         self.changed |= lowered;
-        Applied { grown, report: lowered }
+        Applied { grown, changed, report: lowered }
     }
 
     /// Returns true if the last report was about this window.
     pub(super) const fn has_reported(&self, window: u64) -> bool {
-        self.reported.2 == window
+        self.declared.window == window
     }
 
     /// Records a response with permits that cannot be used here, because they count over another window.
@@ -214,14 +243,16 @@ impl LeaseState {
         let permits = self.fallback.unwrap_or(self.permits) * new / old.max(1);
         (self.permits, self.fallback) = if self.in_touch { (0, Some(permits)) } else { (permits, None) };
         self.changed = true;
-        self.demand.unmet = [0; AGES];
+        if let Some(demand) = &mut self.demand {
+            demand.unmet = [0; AGES];
+        }
     }
 
     /// Records a refusal that was not foreseen. An isolated replica takes it as evidence that others use its permits.
     pub(super) fn refused(&mut self, limit: u64) {
         self.changed = true;
         if let Some(replicas) = self.isolated {
-            self.permits = self.permits.min(limit / replicas.max(1));
+            self.permits = self.permits.min(limit / u64::from(replicas.get()));
         }
     }
 
@@ -231,10 +262,14 @@ impl LeaseState {
     }
 
     /// Records that a sync has failed. `isolated` is the number of replicas if the lease may have expired.
-    pub(super) fn lost(&mut self, isolated: Option<u64>) {
+    pub(super) fn lost(&mut self, isolated: Option<NonZeroU32>) {
         (self.in_touch, self.spare, self.isolated) = (false, false, isolated);
         self.permits = self.fallback.take().unwrap_or(self.permits);
-        self.changed = true;
+    }
+
+    /// Records that the ledger responds again.
+    pub(super) const fn found(&mut self) {
+        self.in_touch = true;
     }
 
     /// Gives up all permits.
@@ -259,19 +294,57 @@ impl LeaseState {
     /// Gives back the permits that are free and not wanted here, if another replica waits. Returns true if there were
     /// some.
     pub(super) fn give_back(&mut self, used: u64, now: u64) -> bool {
-        let has_call = self.demand.until > now && used + self.demand.cost > self.permits;
+        let lacks = |demand: &Demand| demand.until > now && used + demand.cost > self.permits;
+        let has_call = self.demand.as_deref().is_some_and(lacks);
         if now >= self.wanted_until || used >= self.permits || has_call {
             return false;
         }
         // A waiting call would have begun by now.
-        (self.demand.waiting, self.demand.until) = (0, 0);
+        if let Some(demand) = &mut self.demand {
+            (demand.waiting, demand.until) = (0, 0);
+        }
         self.permits = used;
         self.changed = true;
         true
     }
 }
 
+impl Declared {
+    fn differs_from(&self, other: &Self) -> bool {
+        let exact = |declared: &Self| {
+            let Self { limit, window, held, want, .. } = *declared;
+            (limit, window, held, want > held)
+        };
+        exact(self) != exact(other) || self.need.abs_diff(other.need) > tolerance(self.limit)
+    }
+}
+
 impl Demand {
+    fn took(&mut self, cost: u64) {
+        if self.until == 0 {
+            return;
+        }
+        self.denied = false;
+        // A call that begins while others wait is one of them: calls do not overtake each other.
+        let mut met = cost.min(self.waiting);
+        self.waiting -= met;
+        for amount in self.unmet.iter_mut().rev() {
+            let part = met.min(*amount);
+            *amount -= part;
+            met -= part;
+        }
+        if self.waiting == 0 {
+            self.until = 0;
+        }
+    }
+
+    fn record_unmet(&mut self, cost: u64, (window, now): (u64, u64)) {
+        self.advance(window, now);
+        self.unmet[AGES - 1] += cost;
+        self.waiting += cost;
+        self.until = self.until.max(now + WAITING.0);
+    }
+
     /// Advances to the present: a call that has waited for too long has given up.
     fn advance(&mut self, window: u64, now: u64) {
         if self.until <= now {

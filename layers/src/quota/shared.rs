@@ -1,6 +1,7 @@
 //! The side of [`Meters`] that a member of a ledger uses.
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -41,15 +42,14 @@ impl Meters {
         self.change(|state, _| state.share_among(replicas.max(1)));
     }
 
-    /// Returns the reports of the limits that have changed since their last reports, or of all.
-    pub(crate) fn reports(&self, keys: &[LimitKey; 3], all: bool) -> Vec<(LimitKind, Report)> {
+    /// Returns the reports of the limits of the endpoint `key` that have changed since their last reports, or of all.
+    pub(crate) fn reports(&self, key: &LimitKey, all: bool) -> Vec<(LimitKind, Report)> {
         let now = self.now();
         let mut state = self.state();
         // A response may have reported a limit that was not known before.
         state.share_again();
-        let kinds = LimitKind::ALL.into_iter().zip(keys);
-        let report = |(kind, key)| Some((kind, state.report((kind, key), !all, now)?));
-        kinds.filter_map(report).collect()
+        let report = |kind| Some((kind, state.report((kind, key), !all, now)?));
+        LimitKind::ALL.into_iter().filter_map(report).collect()
     }
 
     /// Applies the response to the report of a limit.
@@ -58,8 +58,13 @@ impl Meters {
     }
 
     /// Records that a sync has failed. `isolated` is the number of replicas if the lease may have expired.
-    pub(crate) fn ledger_lost(&self, isolated: Option<u64>) {
+    pub(crate) fn ledger_lost(&self, isolated: Option<NonZeroU32>) {
         self.change(|state, _| state.change_leases(|lease| lease.lost(isolated)));
+    }
+
+    /// Records that the ledger responds again.
+    pub(crate) fn ledger_found(&self) {
+        self.change(|state, _| state.change_leases(super::lease::LeaseState::found));
     }
 
     /// Gives up all permits.

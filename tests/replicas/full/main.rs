@@ -15,7 +15,9 @@ mod support;
 
 use std::time::Duration;
 
-use self::scene::{Report, Scene, TEN};
+use tokio::time::{Instant, sleep_until};
+
+use self::scene::{Report, Scene, TEN, UNEVEN};
 
 /// The parts of the load of eight gateways: one of them has half of it.
 const EIGHT: [f64; 8] = [0.51, 0.07, 0.07, 0.07, 0.07, 0.07, 0.07, 0.07];
@@ -36,6 +38,19 @@ fn print(name: &str, scene: &Scene, (report, window): (&Report, Duration)) {
         quantile(50),
         quantile(99),
     );
+}
+
+/// Sends 120 % of a limit of 100 in any ten seconds, and causes a fault after so many of all the seconds. Returns the results, and
+/// the number of calls that the upstream received after the fault.
+async fn load_with(scene: &Scene, fault: impl Fn(), [before, all]: [f64; 2]) -> (Report, usize) {
+    let start = Instant::now();
+    let at = start + Duration::from_secs_f64(before);
+    let fault = async {
+        sleep_until(at).await;
+        fault();
+    };
+    let (report, ()) = tokio::join!(scene.load(12.0, &UNEVEN, all), fault);
+    (report, scene.received(at, 0.0, all - before))
 }
 
 /// Asserts that a limit of 100 in any ten seconds was kept, and that no call failed.

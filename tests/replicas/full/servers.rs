@@ -1,11 +1,9 @@
 //! Clusters and sentinels.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tollgate_test_support::redis::RedisServer;
 
-use super::{kept, print};
+use super::{kept, load_with, print};
 use crate::scene::{Ledger, Scene, TEN, TENS, UNEVEN, Yaml, on_one, until};
 
 fn tens() -> Yaml {
@@ -24,14 +22,12 @@ async fn full_failover_by_a_sentinel() {
                 "cache_params: {{type: redis, sentinel_nodes: [['127.0.0.1', {port}]], service_name: tollgate}}"
             ),
         };
-        let mut scene = Scene::over((primary, ledger), 4, tens()).await;
+        let scene = Scene::over((primary, ledger), 4, tens()).await;
         scene.together().await;
-        scene.load(12.0, &UNEVEN, 12.0).await;
-        scene.redis.kill().unwrap();
-        let start = Instant::now();
-        let report = scene.load(12.0, &UNEVEN, 20.0).await;
+        let end = || scene.redis.signal("KILL").unwrap();
+        let (report, served) = load_with(&scene, end, [12.0, 32.0]).await;
         print(&format!("S8 {program}"), &scene, (&report, TEN));
-        println!("S8 served {} of 200", scene.received(start, 0.0, 20.0));
+        println!("S8 served {served} of 200");
         kept(&scene, &report);
         for gateway in &scene.gateways {
             until(gateway, "tollgate_ledger_up", |up| up == 1.0).await;
@@ -54,21 +50,16 @@ async fn full_cluster_of_three() {
                 addresses.join(", ")
             ),
         };
-        let mut scene = Scene::over((nodes.remove(0), ledger), 4, tens()).await;
+        let scene = Scene::over((nodes.remove(0), ledger), 4, tens()).await;
         scene.together().await;
         let start = Instant::now();
-        let report = scene.load(12.0, &UNEVEN, 20.0).await;
-        print(&format!("S18 {program}, health"), &scene, (&report, TEN));
+        let end = || [&scene.redis].into_iter().chain(&nodes).for_each(|node| node.signal("KILL").unwrap());
+        let (report, served) = load_with(&scene, end, [20.0, 50.0]).await;
+        print(&format!("S18 {program}"), &scene, (&report, TEN));
         kept(&scene, &report);
+        println!("S18 served in the outage: {served} of 300");
         let served = scene.received(start, 10.0, 10.0);
         assert!(served >= 98, "{served}");
-        scene.redis.kill().unwrap();
-        nodes.iter_mut().for_each(|node| node.kill().unwrap());
-        let start = Instant::now();
-        let report = scene.load(12.0, &UNEVEN, 30.0).await;
-        print(&format!("S18 {program}, outage"), &scene, (&report, TEN));
-        println!("S18 served in the outage: {} of 300", scene.received(start, 0.0, 30.0));
-        kept(&scene, &report);
         for gateway in &scene.gateways {
             assert!(!gateway.said().contains("CROSSSLOT"), "{}", gateway.said());
         }
@@ -82,20 +73,20 @@ async fn full_outage_of_the_server() {
     on_one(|program| async move {
         let mut scene = Scene::start(program, 4, TENS, "").await;
         scene.together().await;
-        scene.load(12.0, &UNEVEN, 12.0).await;
-        scene.redis.kill().unwrap();
-        let start = Instant::now();
-        let report = scene.load(12.0, &UNEVEN, 30.0).await;
+        let end = || scene.redis.signal("KILL").unwrap();
+        let (report, served) = load_with(&scene, end, [12.0, 42.0]).await;
         print(&format!("S6 {program}"), &scene, (&report, TEN));
-        println!("S6 served in the outage: {} of 300", scene.received(start, 0.0, 30.0));
+        println!("S6 served in the outage: {served} of 300");
         kept(&scene, &report);
+        scene.redis.kill().unwrap();
         scene.redis.restart().unwrap();
         let restarted = Instant::now();
         for gateway in &scene.gateways {
             until(gateway, "tollgate_ledger_up", |up| up == 1.0).await;
         }
-        println!("S6 in step again after {:?}", restarted.elapsed());
-        sleep_until(restarted + Duration::from_secs(3)).await;
+        let in_touch = restarted.elapsed();
+        let (_, leased) = tokio::join!(scene.load(12.0, &UNEVEN, 3.0), scene.leased(100.0));
+        println!("S6 in touch again after {in_touch:?}, and all is leased after {:?} more", leased);
         scene.together().await;
     })
     .await;

@@ -184,10 +184,21 @@ impl RedisServer {
     /// # Errors
     /// If the server does not respond.
     pub fn connections(&self) -> io::Result<usize> {
-        let text = self.text("INFO clients")?;
-        let count =
-            text.lines().find_map(|line| line.strip_prefix("connected_clients:")?.trim().parse().ok());
-        count.ok_or_else(|| io::Error::other("INFO without a count"))
+        self.info("clients", "connected_clients:")
+    }
+
+    /// Returns the bytes that the server has allocated.
+    ///
+    /// # Errors
+    /// If the server does not respond.
+    pub fn used_memory(&self) -> io::Result<usize> {
+        self.info("memory", "used_memory:")
+    }
+
+    fn info(&self, section: &str, name: &str) -> io::Result<usize> {
+        let text = self.text(&format!("INFO {section}"))?;
+        let number = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("INFO without {name}")))
     }
 
     /// Returns the text with which the server responds to a command.

@@ -85,7 +85,10 @@ impl LimitState {
         let freed = earlier.is_some_and(|earlier| report.held < earlier.held);
         // The generation is older, or there was none and permits were used without a ledger.
         let of_before = report.held > 0 || ![0, shared.generation].contains(&request.generation);
-        self.recovering |= earlier.is_none() && of_before;
+        let undeclared = earlier.is_none() && of_before;
+        self.recovering |= undeclared;
+        // Only this limit was lost. After a loss of all data the replicas declare what they hold without a request.
+        let lost = undeclared && self.records.is_empty() && shared.now >= shared.generation + shared.grace;
         let changed = self.is_new_limit(report, earlier, shared);
         let record = Record::new(request, report, (earlier, shared.now));
         self.touched = shared.now;
@@ -93,7 +96,9 @@ impl LimitState {
         self.records.insert(request.replica, record);
         self.drop_expired(shared);
         let mut response = self.deal(request.replica, freed, shared);
-        if changed {
+        if lost {
+            response.due = shared.heard.keys().copied().filter(|other| *other != request.replica).collect();
+        } else if changed {
             response.due = self.others(request.replica, shared);
         }
         response

@@ -50,6 +50,12 @@ impl LocalLedger {
         self.state().clear();
     }
 
+    /// Loses the data of one limit, as a server that evicts keys does.
+    #[cfg(test)]
+    pub(in crate::ledger) fn evict(&self, key: &super::LimitKey) {
+        self.state().evict(key);
+    }
+
     fn state(&self) -> MutexGuard<'_, LedgerState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

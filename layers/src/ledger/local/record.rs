@@ -85,7 +85,7 @@ impl Record {
         };
         let used = if self.window == 0 { 0 } else { self.used };
         let freed: u64 = (1..).zip(self.ages).map(freed).sum();
-        self.leased > used.saturating_sub(freed) && now >= self.told + TELL_AGAIN
+        self.leased > used.saturating_sub(freed) && (self.told == 0 || now >= self.told + TELL_AGAIN)
     }
 
     /// Returns true if the replica waits for permits.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{super::ReplicaId, limit::Shared, record::Record};
-
-/// The part of the limit, one in so many, that a surplus must exceed to be moved while no replica waits.
-const TOLERANCE: u64 = 50;
+use super::{
+    super::{ReplicaId, tolerance},
+    limit::Shared,
+    record::Record,
+};
 
 /// The live replicas that count over the present window, in the order of their ids, and their targets.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl<'a> Standing<'a> {
     pub(super) fn lowered(&self, place: usize) -> u64 {
         let (held, target) = (self.held(place), self.targets[place]);
         let surplus = held.saturating_sub(target);
-        let is_due = self.others_wait(place) || surplus > (self.limit / TOLERANCE).max(1);
+        let is_due = self.others_wait(place) || surplus > tolerance(self.limit);
         let deficit = self.all_held().saturating_sub(self.available);
         held.saturating_sub(deficit).min(if surplus > 0 && is_due { target } else { held })
     }

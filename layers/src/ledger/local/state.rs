@@ -51,6 +51,11 @@ impl LedgerState {
         self.events.clear();
     }
 
+    #[cfg(test)]
+    pub(super) fn evict(&mut self, key: &LimitKey) {
+        self.limits.remove(key);
+    }
+
     /// Returns the response to a sync, and the tasks that wait for the events that it published.
     pub(in crate::ledger) fn sync(&mut self, request: &SyncRequest, now: u64) -> (SyncResponse, Vec<Waker>) {
         let now = self.advance(now);

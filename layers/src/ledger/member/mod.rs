@@ -81,7 +81,7 @@ pub struct MemberSnapshot {
     pub sync_time: Duration,
 }
 
-/// The state of one shared limit at this replica.
+/// A limit, as this replica and as the others know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedLimit {
     /// The key of the limit.
@@ -90,10 +90,6 @@ pub struct SharedLimit {
     pub limit: u64,
     /// The limit in force: the smallest that a replica knows. If it is lower than `limit`, the configurations differ.
     pub in_force: u64,
-    /// The leased part of it.
-    pub permits: u64,
-    /// The used part of it at the last report.
-    pub used: u64,
 }
 
 /// The membership of this process in a ledger. Clones are the same member.

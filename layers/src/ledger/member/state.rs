@@ -24,8 +24,9 @@ use crate::{
 
 /// The number of reports in one sync from which no more are added.
 const ENOUGH_REPORTS: usize = 30;
-/// The time after which an unchanged limit is reported.
-const UNCHANGED: Duration = Duration::from_secs(15);
+/// The part of all endpoints, one in so many, of which a heartbeat reports more than a few without a change: when a replica joins,
+/// the shares of all others change, and that should not take all the time of the server.
+const REFRESHED: usize = 60;
 /// The least time between two reports of an endpoint, for demand and for a notification by the ledger.
 const DEMAND_PACE: Duration = Duration::from_millis(20);
 const DUE_PACE: Duration = Duration::from_millis(5);
@@ -49,6 +50,8 @@ pub(super) struct MemberState {
     schedule: BTreeSet<(Instant, LimitKey)>,
     /// The endpoints that the last heartbeat has yet to visit.
     unvisited: Vec<LimitKey>,
+    /// The number of unchanged endpoints that it may yet report.
+    refreshes: usize,
     heartbeat_at: Instant,
     /// True if a limit counts over a short window.
     hurries: bool,
@@ -101,6 +104,7 @@ impl MemberState {
             healths: BTreeMap::new(),
             schedule: BTreeSet::new(),
             unvisited: Vec::new(),
+            refreshes: 0,
             heartbeat_at: now,
             hurries: false,
             outbox: VecDeque::new(),
@@ -125,10 +129,9 @@ impl MemberState {
     }
 
     pub(super) fn add_endpoint(&mut self, key: &LimitKey, meters: WeakMeters, source: Arc<Source>) {
-        let endpoint = Endpoint::new(key, meters, source);
-        let now = endpoint.last;
-        self.endpoints.insert(key.clone(), endpoint);
-        self.schedule(key, now);
+        self.endpoints.insert(key.clone(), Endpoint::new(meters, source));
+        // Not in the schedule: of thousands of endpoints those with waiting calls come first.
+        self.unvisited.push(key.clone());
     }
 
     pub(super) const fn is_lost(&self) -> bool {
@@ -143,7 +146,7 @@ impl MemberState {
     }
 
     pub(super) fn limits(&self) -> Vec<SharedLimit> {
-        self.endpoints.values().flat_map(Endpoint::limits).collect()
+        self.endpoints.iter().flat_map(|(key, endpoint)| endpoint.limits(key)).collect()
     }
 
     /// Records the sources of changes.
@@ -220,6 +223,7 @@ impl MemberState {
         let next = if mem::take(&mut self.hurries) { heartbeat / 4 } else { heartbeat };
         self.heartbeat_at = now + next;
         self.unvisited = self.endpoints.keys().cloned().collect();
+        self.refreshes = (self.endpoints.len() / REFRESHED).max(ENOUGH_REPORTS);
         self.note_outcomes(now);
     }
 
@@ -234,7 +238,7 @@ impl MemberState {
                 self.schedule.remove(&(next, key.clone()));
             }
             let before = reports.len();
-            let event = endpoint.report(&key, now, &mut reports);
+            let event = endpoint.report((&key, now), &mut reports, &mut self.refreshes);
             let returns = endpoint.return_at;
             event.into_iter().for_each(|event| self.publish(event, now));
             if let (Some(at), true) = (returns, reports.len() == before) {

@@ -120,7 +120,7 @@ impl RequestMeter {
             self.learn(new, now);
         }
         self.enforce();
-        Applied { grown: false, report: is_late || self.shared_limit().1 != window }
+        Applied { grown: false, changed: true, report: is_late || self.shared_limit().1 != window }
     }
 
     /// Returns the window of the lease, if that is shorter than a minute. As many windows as a minute has do not keep a

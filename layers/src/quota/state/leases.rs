@@ -69,17 +69,18 @@ impl MeterState {
         }
     }
 
-    /// Returns the report of a limit; `None` if it is not shared. If it must `have_changed`, only then.
+    /// Returns the report of a limit of an endpoint; `None` if it is not shared. If it must `have_changed`, only then.
     pub(in crate::quota) fn report(
         &mut self,
-        (kind, key): (LimitKind, &LimitKey),
+        (kind, endpoint): (LimitKind, &LimitKey),
         have_changed: bool,
         now: u64,
     ) -> Option<Report> {
         self.lease(kind)?;
         let usage = self.usage(kind, now)?;
-        let lease = self.lease(kind).filter(|lease| !have_changed || lease.has_changed(&usage))?;
-        Some(lease.report(key.clone(), &usage, now))
+        let lease = self.lease(kind)?;
+        let is_due = !have_changed || lease.has_changed(&usage, now);
+        is_due.then(|| lease.report(kind.key(endpoint), &usage, now))
     }
 
     /// Applies the response to the report of a limit.

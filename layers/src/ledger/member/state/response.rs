@@ -1,15 +1,18 @@
 //! The effects of responses, and of their absence.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{MemberState, Outgoing};
+use super::{Contact, MemberState, Outgoing};
 use crate::ledger::{EventId, ListenRequest, ListenResponse, SyncResponse};
 
 /// The first wait after a failed sync, which doubles up to the second. With half of it more, and the timeout of a sync, that
 /// is below the grace of a ledger that comes back without its data: all replicas declare what they hold in time.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+
+/// The time before the loss of a ledger of which it may have kept nothing: its copy, which takes over, is not further behind.
+const MAY_BE_LOST: Duration = Duration::from_secs(15);
 
 impl MemberState {
     /// Applies the response to the last request.
@@ -23,6 +26,7 @@ impl MemberState {
             // The ledger may have given the permits of this response to others since.
             return self.fail(outgoing, now);
         }
+        self.note_contact(&response, now);
         let contact = &mut self.contact;
         contact.sent = Some(outgoing.sent);
         contact.sync_time = now.saturating_duration_since(outgoing.sent);
@@ -40,6 +44,21 @@ impl MemberState {
             at.into_iter().for_each(|at| self.schedule(&reported.endpoint, at));
         }
         self.note_generation(response.generation);
+    }
+
+    /// Lets all endpoints be reported soon if their shares may have changed: the ledger could not be reached, or the number of
+    /// replicas differs. Declares at once what others may have taken over since, or what the ledger may have lost: its last writes.
+    fn note_contact(&mut self, response: &SyncResponse, now: Instant) {
+        let Contact { started, retry, sent, replicas, .. } = self.contact;
+        if retry.is_none() && replicas == response.replicas {
+            return;
+        }
+        let silent = sent.is_none_or(|sent| now > sent + self.config.lease_time);
+        let recent = sent.filter(|_| !silent).and_then(|sent| sent.checked_sub(MAY_BE_LOST));
+        let declared_since = retry.map(|_| recent.unwrap_or(started));
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.refresh_soon(declared_since);
+        }
     }
 
     /// Declares everything to a ledger that has lost its data.
@@ -67,7 +86,10 @@ impl MemberState {
         // Not all replicas at one time.
         contact.retry = Some((now + wait.mul_f64(0.5 + fastrand::f64()), (2 * wait).min(BACKOFF.1)));
         let stale = contact.sent.is_some_and(|sent| now > sent + self.config.lease_time);
-        let isolated = stale.then_some(contact.replicas.max(self.config.replicas));
+        let replicas = contact.replicas.max(self.config.replicas);
+        let replicas =
+            NonZeroU32::new(u32::try_from(replicas).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        let isolated = stale.then_some(replicas);
         for meters in self.endpoints.values().filter_map(|endpoint| endpoint.meters.upgrade()) {
             meters.ledger_lost(isolated);
         }

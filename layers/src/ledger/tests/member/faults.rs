@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 
-use super::cluster::{Cluster, ms, secs};
+use super::cluster::{Cluster, key, ms, secs};
 use crate::{
     Class, OnComplete, Outcome,
     ledger::{LimitKey, WhenIsolated},
@@ -39,6 +39,22 @@ async fn a_ledger_that_loses_its_data_again_and_again_costs_nothing() {
     }
     cluster.load((9.6, secs(60)), &WEIGHTS).await;
     assert!(cluster.fullest(secs(60)) <= 480, "{}", cluster.fullest(secs(60)));
+    assert!(cluster.sent(120, 180) >= 465, "{}", cluster.sent(120, 180));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_loses_one_limit_asks_all_replicas_for_it() {
+    let mut cluster = Cluster::new(limits()).with_replicas(2);
+    sleep(secs(60)).await;
+    cluster.load((9.6, secs(30)), &[1, 0]).await;
+    // The second replica has permits that it does not use, and nothing to report.
+    let idle = cluster.process(1).meters.snapshot().request_lease;
+    assert!(idle > Some(0), "{idle:?}");
+    cluster.ledger.evict(&LimitKey::from(format!("{}/requests", key())));
+    cluster.load((9.6, secs(30)), &[1, 0]).await;
+    cluster.load((9.6, secs(60)), &[1, 1]).await;
+    assert!(cluster.fullest(secs(60)) <= 480, "{}", cluster.fullest(secs(60)));
+    assert!(cluster.leased() <= 480, "{}", cluster.leased());
     assert!(cluster.sent(120, 180) >= 465, "{}", cluster.sent(120, 180));
 }
 
@@ -95,6 +111,35 @@ async fn an_isolated_replica_reduces_its_lease_once_the_backend_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_was_isolated_gives_back_what_others_took_over() {
+    let mut cluster = Cluster::new(limits()).with_replicas(2);
+    sleep(secs(300)).await;
+    cluster.network.cut([0]);
+    cluster.load((9.6, secs(120)), &[0, 1]).await;
+    assert!(cluster.leased() > 480, "the other has taken over: {}", cluster.leased());
+    cluster.network.cut([]);
+    sleep(secs(3)).await;
+    assert!(cluster.leased() <= 480, "{}", cluster.leased());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_after_an_outage_gets_a_permit_that_another_replica_does_not_use() {
+    let few = Limits { requests: Some(6), ..limits() };
+    let cluster = Cluster::new(few).with_replicas(2);
+    sleep(secs(60)).await;
+    let lease = cluster.process(0).meters.snapshot().request_lease.expect("it is shared");
+    for _ in 0..lease {
+        assert!(cluster.process(0).call(1).await);
+    }
+    sleep(secs(30)).await;
+    cluster.network.cut(0..2);
+    sleep(secs(2)).await;
+    cluster.network.cut([]);
+    sleep(secs(2)).await;
+    assert!(lease < 6 && cluster.process(0).call(1).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_isolated_replica_that_must_not_exceed_a_limit_stops() {
     let mut cluster = Cluster::new(limits()).when_isolated(WhenIsolated::Stop).with_replicas(4);
     cluster.load((9.6, secs(120)), &WEIGHTS).await;
@@ -123,5 +168,8 @@ async fn permits_of_dropped_meters_go_back() {
     let other = Meters::new(limits());
     two.member.share(&name, &other);
     sleep(secs(90)).await;
+    // A call that finds no permit asks for one.
+    assert!(other.begin(1).is_none());
+    sleep(ms(50)).await;
     assert!(other.begin(1).is_some());
 }

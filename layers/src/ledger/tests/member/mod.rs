@@ -4,4 +4,5 @@ mod cluster;
 mod events;
 mod faults;
 mod limits;
+mod reports;
 mod shutdown;
