@@ -204,7 +204,15 @@ impl Translation {
         matches!(self.reader, Reader::Bedrock(_))
     }
 
-    /// Sets the id of a response that has none of its own to that of its request at the vendor.
+    /// Returns the header with the id of a response; `None` if its body has one.
+    pub(crate) const fn id_header(&self) -> Option<&'static str> {
+        match self.reader {
+            Reader::Bedrock(_) => Some(bedrock::ID_HEADER),
+            _ => None,
+        }
+    }
+
+    /// Sets the id of a response to the one in its headers.
     pub(crate) fn identify(&mut self, request_id: &str) {
         if let Reader::Bedrock(reader) = &mut self.reader {
             reader.identify(request_id);

@@ -30,9 +30,6 @@ use crate::{
 /// The characters of the name of a model that a path cannot have.
 const MODEL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
-/// The header of the id that AWS gives a request.
-const AWS_REQUEST_ID: &str = "x-amzn-requestid";
-
 /// The upstream of a deployment, by the dialect of the calls.
 #[derive(Clone)]
 pub(crate) struct DialectUpstreams {
@@ -213,9 +210,8 @@ fn response(
         return head;
     }
     let (mut parts, body) = head.into_parts();
-    if let Some(id) = parts.headers.get(AWS_REQUEST_ID).and_then(|id| id.to_str().ok()) {
-        translation.identify(id);
-    }
+    let id = translation.id_header().and_then(|name| parts.headers.get(name)?.to_str().ok());
+    id.into_iter().for_each(|id| translation.identify(id));
     let body = body.decompressed(&mut parts.headers);
     // A compression that is not known: the layer above refuses the response.
     if parts.headers.contains_key(header::CONTENT_ENCODING) {

@@ -11,4 +11,4 @@ mod response;
 mod tools;
 
 pub(super) use request::write;
-pub(super) use response::Reader;
+pub(super) use response::{ID_HEADER, Reader};

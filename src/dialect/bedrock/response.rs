@@ -12,6 +12,9 @@ use crate::dialect::{
     sent::NotTranslated,
 };
 
+/// The header of the id that AWS gives a request.
+pub(in crate::dialect) const ID_HEADER: &str = "x-amzn-requestid";
+
 /// The parts of a request that its response must be read with.
 #[derive(Debug)]
 pub(in crate::dialect) struct Hints {
