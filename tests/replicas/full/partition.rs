@@ -51,7 +51,8 @@ async fn full_partitions_of_one_replica() {
     on_one(|program| async move {
         assert!(partition(program, "when_isolated: keep", 4.0, TENTHS).await <= 100);
         assert!(partition(program, "when_isolated: stop", 30.0, TENTHS).await <= 100);
-        assert!(partition(program, "when_isolated: keep", 30.0, MINUTE).await <= 606);
+        // The others want 0.6 calls a second more than they have, and take as many of the isolated replica's permits.
+        assert!(partition(program, "when_isolated: keep", 30.0, MINUTE).await <= 615);
         // Three windows: the others have all of the limit in the second.
         partition(program, "when_isolated: keep", 30.0, TENTHS).await;
     })
