@@ -194,3 +194,23 @@ async fn a_member_declares_at_once_what_a_ledger_that_was_down_may_have_lost() {
         reports.len()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_reports_waiting_calls_before_the_limits_of_a_start() {
+    let process = Process::start(1, &Recorded::default(), 1).await;
+    let _call = process.begin(1);
+    sleep(secs(2)).await;
+    process.take();
+    let limits = Limits { requests: Some(60), ..Limits::default() };
+    let meters: Vec<Meters> = (0..1_000).map(|_| Meters::new(limits.clone())).collect();
+    for (n, meters) in meters.iter().enumerate() {
+        process.member.share(&format!("a {n}").into(), meters);
+    }
+    assert!(process.begin(1).is_empty());
+    sleep(ms(20)).await;
+    let reports = process.take();
+    let waits = reports.iter().position(|(_, report)| report.key.as_str() == "endpoint/requests");
+    assert_eq!(waits, Some(0));
+    assert_eq!(reports[0].1.want, 2);
+    assert!(reports.len() > 1_000, "{}", reports.len());
+}
