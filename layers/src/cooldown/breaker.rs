@@ -227,7 +227,7 @@ impl Breaker {
     }
 
     /// Returns the successes and failures since the last call that other replicas should count too: those of an endpoint
-    /// that has failed within the last minute.
+    /// that has failed within the last minute. After the first failure these are the outcomes of that minute.
     pub(super) fn outcomes_to_share(&mut self, now: Instant) -> [u32; 2] {
         self.minute.move_to(now);
         let has_failed = self.minute.sum()[BAD] > 0;

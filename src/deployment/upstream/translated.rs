@@ -210,8 +210,9 @@ fn response(
         return head;
     }
     let (mut parts, body) = head.into_parts();
-    let id = translation.id_header().and_then(|name| parts.headers.get(name)?.to_str().ok());
-    id.into_iter().for_each(|id| translation.identify(id));
+    if let Some(id) = translation.id_header().and_then(|name| parts.headers.get(name)?.to_str().ok()) {
+        translation.identify(id);
+    }
     let body = body.decompressed(&mut parts.headers);
     // A compression that is not known: the layer above refuses the response.
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
