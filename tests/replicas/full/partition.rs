@@ -43,18 +43,18 @@ async fn partition(
     fullest
 }
 
-const TENTHS: (&str, Duration, f64) = (TENS, TEN, 100.0);
+const TEN_SECONDS: (&str, Duration, f64) = (TENS, TEN, 100.0);
 const MINUTE: (&str, Duration, f64) = ("rpm: 600, rate_window: 60", Duration::from_secs(60), 600.0);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_partitions_of_one_replica() {
     on_one(|program| async move {
-        assert!(partition(program, "when_isolated: keep", 4.0, TENTHS).await <= 100);
-        assert!(partition(program, "when_isolated: stop", 30.0, TENTHS).await <= 100);
+        assert!(partition(program, "when_isolated: keep", 4.0, TEN_SECONDS).await <= 100);
+        assert!(partition(program, "when_isolated: stop", 30.0, TEN_SECONDS).await <= 100);
         // The others want 0.6 calls a second more than they have, and take as many of the isolated replica's permits.
         assert!(partition(program, "when_isolated: keep", 30.0, MINUTE).await <= 615);
         // Three windows: the others have all of the limit in the second.
-        partition(program, "when_isolated: keep", 30.0, TENTHS).await;
+        partition(program, "when_isolated: keep", 30.0, TEN_SECONDS).await;
     })
     .await;
 }

@@ -86,7 +86,7 @@ async fn full_outage_of_the_server() {
         }
         let in_touch = restarted.elapsed();
         let (_, leased) = tokio::join!(scene.load(12.0, &UNEVEN, 3.0), scene.leased(100.0));
-        println!("S6 in touch again after {in_touch:?}, and all is leased after {:?} more", leased);
+        println!("S6 in touch again after {in_touch:?}, and all is leased after {leased:?} more");
         scene.together().await;
     })
     .await;

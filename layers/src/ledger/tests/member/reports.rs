@@ -87,6 +87,16 @@ impl Process {
         Self { meters, ledger, member, running }
     }
 
+    /// Shares a thousand more endpoints, with numbers after this name.
+    fn share_a_thousand(&self, name: &str) -> Vec<Meters> {
+        let share = |n| {
+            let meters = Meters::new(Limits { requests: Some(60), ..Limits::default() });
+            self.member.share(&format!("{name} {n}").into(), &meters);
+            meters
+        };
+        (0..1_000).map(share).collect()
+    }
+
     /// Begins calls. Returns those for which there were permits.
     fn begin(&self, calls: usize) -> Vec<QuotaGuard> {
         (0..calls).filter_map(|_| self.meters.begin(1)).collect()
@@ -153,11 +163,7 @@ async fn a_member_reports_an_unchanged_limit_more_and_more_rarely() {
 #[tokio::test(start_paused = true)]
 async fn a_member_reports_many_unchanged_limits_one_after_another() {
     let process = Process::start(500, &Recorded::default(), 1).await;
-    let limits = Limits { requests: Some(60), ..Limits::default() };
-    let meters: Vec<Meters> = (0..1_000).map(|_| Meters::new(limits.clone())).collect();
-    for (n, meters) in meters.iter().enumerate() {
-        process.member.share(&format!("endpoint {n}").into(), meters);
-    }
+    let _meters = process.share_a_thousand("endpoint");
     sleep(secs(14)).await;
     assert_eq!(process.take().len(), 1_001, "no permit may be used before");
     let mut each = Vec::new();
@@ -172,13 +178,9 @@ async fn a_member_reports_many_unchanged_limits_one_after_another() {
 #[tokio::test(start_paused = true)]
 async fn a_member_declares_at_once_what_a_ledger_that_was_down_may_have_lost() {
     let process = Process::start(500, &Recorded::default(), 1).await;
-    let limits = Limits { requests: Some(60), ..Limits::default() };
-    let meters: Vec<Meters> = (0..1_000).map(|_| Meters::new(limits.clone())).collect();
-    for (n, meters) in meters.iter().enumerate() {
-        process.member.share(&format!("endpoint {n}").into(), meters);
-    }
+    let _meters = process.share_a_thousand("endpoint");
     sleep(secs(300)).await;
-    let recent = Meters::new(limits);
+    let recent = Meters::new(Limits { requests: Some(60), ..Limits::default() });
     process.member.share(&"a recent endpoint".into(), &recent);
     sleep(secs(5)).await;
     process.ledger.is_down.store(true, Ordering::Relaxed);
@@ -201,11 +203,7 @@ async fn a_member_reports_waiting_calls_before_the_limits_of_a_start() {
     let _call = process.begin(1);
     sleep(secs(2)).await;
     process.take();
-    let limits = Limits { requests: Some(60), ..Limits::default() };
-    let meters: Vec<Meters> = (0..1_000).map(|_| Meters::new(limits.clone())).collect();
-    for (n, meters) in meters.iter().enumerate() {
-        process.member.share(&format!("a {n}").into(), meters);
-    }
+    let _meters = process.share_a_thousand("a");
     assert!(process.begin(1).is_empty());
     sleep(ms(20)).await;
     let reports = process.take();
